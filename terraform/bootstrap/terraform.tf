@@ -1,0 +1,13 @@
+terraform {
+  required_version = ">= 1.10, < 2.0"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.88, < 7.0"
+    }
+  }
+
+  # The bucket named here is the one that this configuration makes: README.md has the first run.
+  backend "s3" {}
+}

@@ -1,0 +1,3 @@
+memory_size        = 128
+timeout            = 3
+log_retention_days = 1

@@ -1,0 +1,54 @@
+# Plans only: bucket and key must never be destroyed, not by a test's end either.
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111111111111" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-central-1" }
+  }
+}
+
+variables {
+  bucket             = "shop-111111111111-artifacts"
+  reader_account_ids = ["222222222222", "333333333333"]
+}
+
+run "immutable_and_readable" {
+  command = plan
+
+  assert {
+    condition     = [for statement in jsondecode(module.bucket.policy).Statement : statement.Sid] == ["HttpsOnly", "NeverOverwritten", "ReadByOtherAccounts", "ListedByOtherAccounts"]
+    error_message = "The store refuses plain HTTP and overwriting, and lets the environments' accounts read."
+  }
+
+  assert {
+    condition = jsondecode(module.bucket.policy).Statement[2].Principal.AWS == [
+      "arn:aws:iam::222222222222:root", "arn:aws:iam::333333333333:root",
+    ]
+    error_message = "The accounts that read are the ones named."
+  }
+
+  assert {
+    condition     = output.bucket == "shop-111111111111-artifacts"
+    error_message = "The bucket takes the name it was given."
+  }
+}
+
+run "emulator" {
+  command = plan
+
+  variables {
+    reader_account_ids  = []
+    require_https       = false
+    require_new_objects = false
+    manage_lifecycle    = false
+  }
+
+  assert {
+    condition     = module.bucket.policy == null
+    error_message = "On an emulator that ignores conditions the switches leave no policy behind."
+  }
+}

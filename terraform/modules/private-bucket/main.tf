@@ -1,0 +1,211 @@
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  bucket_arn  = "arn:${data.aws_partition.current.partition}:s3:::${var.name}"
+  kms_key_arn = var.kms_key_arn == null ? one(aws_kms_key.this[*].arn) : var.kms_key_arn
+
+  # Written out rather than read from aws_iam_policy_document: known at the plan, and tested.
+  key_policy = {
+    Version = "2012-10-17"
+    Statement = concat(
+      [{
+        Sid       = "AdministeredThroughIam"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      }],
+      length(var.reader_account_ids) == 0 ? [] : [{
+        Sid       = "DecryptedByReaders"
+        Effect    = "Allow"
+        Principal = { AWS = local.reader_arns }
+        Action    = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource  = "*"
+        # Only through S3 of this region: the key opens this bucket's objects and nothing else.
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.id}.amazonaws.com" } }
+      }],
+    )
+  }
+
+  reader_arns = [for id in var.reader_account_ids : "arn:${data.aws_partition.current.partition}:iam::${id}:root"]
+
+  bucket_statements = concat(
+    var.require_https ? [{
+      Sid       = "HttpsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }] : [],
+    var.require_new_keys ? [{
+      Sid       = "NeverOverwritten"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:PutObject"
+      Resource  = "${local.bucket_arn}/*"
+      # A write that makes an object must carry If-None-Match; the parts of a multipart upload make none.
+      # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+      Condition = {
+        Null = { "s3:if-none-match" = "true" }
+        Bool = { "s3:ObjectCreationOperation" = "true" }
+      }
+    }] : [],
+    length(var.reader_account_ids) == 0 ? [] : [
+      {
+        Sid       = "ReadByOtherAccounts"
+        Effect    = "Allow"
+        Principal = { AWS = local.reader_arns }
+        Action    = ["s3:GetObject", "s3:GetObjectVersion"]
+        Resource  = "${local.bucket_arn}/*"
+      },
+      {
+        Sid       = "ListedByOtherAccounts"
+        Effect    = "Allow"
+        Principal = { AWS = local.reader_arns }
+        Action    = ["s3:ListBucket"]
+        Resource  = local.bucket_arn
+      },
+    ],
+  )
+}
+
+resource "aws_kms_key" "this" {
+  count = var.kms_key_arn == null ? 1 : 0
+
+  description             = "Encrypts the objects of the bucket ${var.name}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy                  = jsonencode(local.key_policy)
+  tags                    = var.tags
+
+  lifecycle {
+    # Without the key every object of the bucket is lost.
+    prevent_destroy = true
+  }
+}
+
+resource "aws_kms_alias" "this" {
+  count = var.kms_key_arn == null ? 1 : 0
+
+  name          = "alias/${var.name}"
+  target_key_id = aws_kms_key.this[0].key_id
+}
+
+resource "aws_s3_bucket" "this" {
+  bucket        = var.name
+  force_destroy = false
+  tags          = var.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "aws_s3_bucket_versioning" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  rule {
+    # One data key for many objects: fewer calls to KMS.
+    bucket_key_enabled = true
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = local.kms_key_arn
+    }
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  rule {
+    # No access control lists: the policy alone decides, and this account owns what others write.
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_policy" "this" {
+  count = length(local.bucket_statements) == 0 ? 0 : 1
+
+  bucket = aws_s3_bucket.this.id
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.bucket_statements })
+
+  # S3 refuses two changes of a bucket's access at the same time.
+  depends_on = [aws_s3_bucket_public_access_block.this]
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "this" {
+  count = var.manage_lifecycle ? 1 : 0
+
+  bucket = aws_s3_bucket.this.id
+
+  rule {
+    id     = "unfinished-uploads"
+    status = "Enabled"
+
+    filter {}
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 7
+    }
+  }
+
+  dynamic "rule" {
+    for_each = var.noncurrent_version_days == null ? [] : [var.noncurrent_version_days]
+
+    content {
+      id     = "old-versions"
+      status = "Enabled"
+
+      filter {}
+
+      noncurrent_version_expiration {
+        noncurrent_days = rule.value
+      }
+
+      # A lock file leaves a marker behind at every run.
+      expiration {
+        expired_object_delete_marker = true
+      }
+    }
+  }
+
+  dynamic "rule" {
+    for_each = var.expiring_prefixes
+
+    content {
+      id     = "expire-${replace(rule.key, "/", "-")}"
+      status = "Enabled"
+
+      filter {
+        prefix = rule.key
+      }
+
+      expiration {
+        days = rule.value
+      }
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.this]
+}

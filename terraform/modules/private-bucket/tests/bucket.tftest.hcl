@@ -1,0 +1,190 @@
+# Plans only: bucket and key must never be destroyed, not by a test's end either.
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "222222222222" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-central-1" }
+  }
+}
+
+variables {
+  name = "shop-222222222222-dev-state"
+}
+
+run "private_by_default" {
+  command = plan
+
+  assert {
+    condition = (aws_s3_bucket_public_access_block.this.block_public_acls
+      && aws_s3_bucket_public_access_block.this.block_public_policy
+      && aws_s3_bucket_public_access_block.this.ignore_public_acls
+    && aws_s3_bucket_public_access_block.this.restrict_public_buckets)
+    error_message = "All four doors to the public stay shut."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_ownership_controls.this.rule[0].object_ownership == "BucketOwnerEnforced"
+    error_message = "No access control lists."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_versioning.this.versioning_configuration[0].status == "Enabled" && !aws_s3_bucket.this.force_destroy
+    error_message = "Old versions are kept, and a bucket with objects can't be destroyed."
+  }
+
+  assert {
+    condition = (
+      one(aws_s3_bucket_server_side_encryption_configuration.this.rule).bucket_key_enabled
+      && one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).sse_algorithm == "aws:kms"
+      && aws_kms_key.this[0].enable_key_rotation
+      && aws_kms_alias.this[0].name == "alias/shop-222222222222-dev-state"
+    )
+    error_message = "Objects are encrypted with a key of the bucket's own, which rotates."
+  }
+
+  assert {
+    condition = jsondecode(aws_s3_bucket_policy.this[0].policy).Statement == [{
+      Sid       = "HttpsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = ["arn:aws:s3:::shop-222222222222-dev-state", "arn:aws:s3:::shop-222222222222-dev-state/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+    error_message = "Calls without TLS are refused, and nobody else is let in."
+  }
+
+  assert {
+    condition     = length(jsondecode(aws_kms_key.this[0].policy).Statement) == 1
+    error_message = "Only this account administers and uses the key."
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.this[0].rule) == 1 && aws_s3_bucket_lifecycle_configuration.this[0].rule[0].abort_incomplete_multipart_upload[0].days_after_initiation == 7
+    error_message = "Unfinished uploads go; nothing else expires unless asked."
+  }
+}
+
+run "readers" {
+  command = plan
+
+  variables {
+    reader_account_ids = ["333333333333"]
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_s3_bucket_policy.this[0].policy).Statement : statement.Action if statement.Effect == "Allow"] == [
+      ["s3:GetObject", "s3:GetObjectVersion"], ["s3:ListBucket"],
+    ]
+    error_message = "Readers read and list: they write nothing."
+  }
+
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_s3_bucket_policy.this[0].policy).Statement :
+    jsonencode(statement.Principal) == jsonencode({ AWS = ["arn:aws:iam::333333333333:root"] }) if statement.Effect == "Allow"])
+    error_message = "Only the accounts named are let in."
+  }
+
+  assert {
+    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[1].Action == ["kms:Decrypt", "kms:DescribeKey"]
+    && jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.StringEquals["kms:ViaService"] == "s3.eu-central-1.amazonaws.com")
+    error_message = "Readers decrypt, through S3 only."
+  }
+}
+
+run "never_overwritten" {
+  command = plan
+
+  variables {
+    require_new_keys = true
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(aws_s3_bucket_policy.this[0].policy).Statement : jsonencode(statement) if statement.Sid == "NeverOverwritten"]) == jsonencode({
+      Sid       = "NeverOverwritten"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:PutObject"
+      Resource  = "arn:aws:s3:::shop-222222222222-dev-state/*"
+      Condition = {
+        Null = { "s3:if-none-match" = "true" }
+        Bool = { "s3:ObjectCreationOperation" = "true" }
+      }
+    })
+    error_message = "A write without If-None-Match is refused."
+  }
+}
+
+run "given_key" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:key/4c1a2b3d-0000-4000-8000-000000000000"
+  }
+
+  assert {
+    condition = (length(aws_kms_key.this) == 0
+    && one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).kms_master_key_id == var.kms_key_arn)
+    error_message = "A given key is used and none is made."
+  }
+}
+
+run "emulator" {
+  command = plan
+
+  variables {
+    require_https    = false
+    manage_lifecycle = false
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_policy.this) == 0 && length(aws_s3_bucket_lifecycle_configuration.this) == 0
+    error_message = "An emulator gets neither the policy, whose condition it ignores, nor the slow lifecycle rules."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_public_access_block.this.block_public_policy
+    error_message = "All the rest stays as in the cloud."
+  }
+}
+
+run "expiry" {
+  command = plan
+
+  variables {
+    noncurrent_version_days = 90
+    expiring_prefixes       = { "plans/" = 14 }
+  }
+
+  assert {
+    condition = (length(aws_s3_bucket_lifecycle_configuration.this[0].rule) == 3
+      && aws_s3_bucket_lifecycle_configuration.this[0].rule[1].noncurrent_version_expiration[0].noncurrent_days == 90
+      && aws_s3_bucket_lifecycle_configuration.this[0].rule[2].filter[0].prefix == "plans/"
+    && aws_s3_bucket_lifecycle_configuration.this[0].rule[2].expiration[0].days == 14)
+    error_message = "Old versions and the objects of a prefix expire as asked."
+  }
+}
+
+run "refuses_a_dotted_name" {
+  command = plan
+
+  variables {
+    name = "shop.state"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_a_short_account_id" {
+  command = plan
+
+  variables {
+    reader_account_ids = ["333"]
+  }
+
+  expect_failures = [var.reader_account_ids]
+}

@@ -1,0 +1,62 @@
+variable "name" {
+  description = "Name of the bucket, and of its key's alias."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.name))
+    error_message = "The name takes 3 to 63 lower-case letters, digits and hyphens: S3's limit (dots would break TLS)."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts the objects; null makes one for this bucket alone. A given key must itself allow the readers to decrypt."
+  type        = string
+  default     = null
+}
+
+variable "reader_account_ids" {
+  description = "Other accounts that may read every object, as far as their own policies let them."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.reader_account_ids : can(regex("^[0-9]{12}$", id))])
+    error_message = "An account id has twelve digits."
+  }
+}
+
+variable "require_https" {
+  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
+  type        = bool
+  default     = true
+}
+
+variable "require_new_keys" {
+  description = "Refuse a write that could replace an object: each must carry `If-None-Match`. For buckets whose objects never change."
+  type        = bool
+  default     = false
+}
+
+variable "manage_lifecycle" {
+  description = "Expire unfinished uploads, old versions and `expiring_prefixes`. Off on an emulator, where setting the rules takes a minute."
+  type        = bool
+  default     = true
+}
+
+variable "noncurrent_version_days" {
+  description = "Days after which replaced or deleted versions of an object go; null keeps them."
+  type        = number
+  default     = null
+}
+
+variable "expiring_prefixes" {
+  description = "Days after which objects expire, by the prefix of their keys."
+  type        = map(number)
+  default     = {}
+}
+
+variable "tags" {
+  description = "Tags of the bucket and its key, besides the provider's default tags."
+  type        = map(string)
+  default     = {}
+}

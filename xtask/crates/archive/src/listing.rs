@@ -1,0 +1,105 @@
+//! The canonical listing: what an archive holds, whatever compressor packed it.
+//!
+//! In: entries in any order. Out: the entries sorted bytewise by path, and the digest of their text form.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// Describes one file of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingEntry {
+    /// The path inside the archive, with `/` between its parts.
+    pub path: String,
+    /// `0o755` where the file may be executed, else `0o644`.
+    pub mode: u32,
+    /// The length of the unpacked content, in bytes.
+    pub size: u64,
+    /// The SHA-256 of the unpacked content.
+    pub sha256: [u8; 32],
+}
+
+/// Lists the files of an archive, sorted bytewise by path.
+///
+/// Its text form ([`fmt::Display`]) is a line that names the format, then one line a file: mode in four octal
+/// digits, size in decimal, SHA-256 in lower-case hex, path, with single spaces between them. Each line ends in
+/// a line feed, which no path contains.
+///
+/// ```text
+/// slipway.listing/1
+/// 0755 1934 9c1f…e2a4 bootstrap
+/// 0644 12 77ab…0c19 data/words.txt
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    entries: Vec<ListingEntry>,
+}
+
+impl Listing {
+    pub(crate) fn new(mut entries: Vec<ListingEntry>) -> Self {
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Self { entries }
+    }
+
+    /// Returns the files, sorted bytewise by path.
+    pub fn entries(&self) -> &[ListingEntry] {
+        &self.entries
+    }
+
+    /// Computes the SHA-256 of the text form: the identity of the content, which survives a new compressor.
+    pub fn content_digest(&self) -> [u8; 32] {
+        Sha256::digest(self.to_string()).into()
+    }
+
+    /// Adds up the unpacked sizes, in bytes.
+    pub fn unpacked_size(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.size).sum()
+    }
+}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("slipway.listing/1\n")?;
+        for ListingEntry {
+            path,
+            mode,
+            size,
+            sha256,
+        } in &self.entries
+        {
+            writeln!(f, "{mode:04o} {size} {} {path}", hex::encode(sha256))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the mode under which a file is stored and unpacked.
+pub(crate) const fn mode(executable: bool) -> u32 {
+    if executable { 0o755 } else { 0o644 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Listing, ListingEntry};
+
+    #[test]
+    fn text_form_is_sorted_and_exact() {
+        let entry = |path: &str, mode, size, byte| ListingEntry {
+            path: path.to_owned(),
+            mode,
+            size,
+            sha256: [byte; 32],
+        };
+        let listing = Listing::new(vec![
+            entry("data/wörds", 0o644, 0, 0xab),
+            entry("bootstrap", 0o755, 1934, 0x01),
+        ]);
+        let expected = format!(
+            "slipway.listing/1\n0755 1934 {} bootstrap\n0644 0 {} data/wörds\n",
+            "01".repeat(32),
+            "ab".repeat(32)
+        );
+        assert_eq!(listing.to_string(), expected);
+        assert_eq!(listing.unpacked_size(), 1934);
+    }
+}

@@ -1,0 +1,198 @@
+//! Reads and unpacks an existing zip, trusting nothing in it.
+//!
+//! In: the path of a zip from anywhere. Out: its canonical listing, or its files in a folder. Refused, by name:
+//! entries that would land outside, twice, or on top of each other; symbolic links; sizes and checksums that
+//! don't hold. Folder entries are ignored, since folders come into being with the files below them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use zip::ZipArchive;
+
+use crate::digest::{CHUNK, chunks};
+use crate::listing::mode;
+use crate::name::{self, Names};
+use crate::{Error, Listing, ListingEntry};
+
+/// Lists an existing zip, reading and hashing every content.
+///
+/// # Errors
+/// When the zip can't be read, is damaged, or holds an entry that is refused.
+pub fn read_zip(path: &Path) -> Result<Listing, Error> {
+    visit(path, |_, content| {
+        chunks(content, CHUNK, |_| Ok(())).map_err(Error::io("read", path))
+    })
+}
+
+/// Unpacks a zip into a folder, which must be empty or missing; its parent must exist.
+///
+/// Files get mode 0755 or 0644, whatever the umask. All files arrive at once: they are unpacked beside the
+/// folder, which is then put in place, so a killed run leaves at most a `.slipway-*.part` beside it.
+///
+/// # Errors
+/// When the zip can't be read, is damaged, or holds an entry that is refused; when the folder holds something;
+/// when the disk is full. The folder is then as it was.
+pub fn unpack_zip(path: &Path, to: &Path) -> Result<(), Error> {
+    let to = &vacant(to)?;
+    let parent = match to.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let part = tempfile::Builder::new()
+        .prefix(".slipway-")
+        .suffix(".part")
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(Error::io("create a temporary folder in", parent))?;
+    visit(path, |entry, content| {
+        let file = part.path().join(&entry.path);
+        let action = "unpack into";
+        let final_name = to.join(&entry.path);
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).map_err(Error::io(action, &final_name))?;
+        }
+        let mut out = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&file)
+            .map_err(Error::io(action, &final_name))?;
+        let length =
+            chunks(content, CHUNK, |chunk| out.write_all(chunk)).map_err(Error::io(action, &final_name))?;
+        out.set_permissions(fs::Permissions::from_mode(entry.mode))
+            .map_err(Error::io(action, &final_name))?;
+        Ok(length)
+    })?;
+    fs::rename(part.path(), to).map_err(Error::io("unpack into", to))?;
+    // What it held has moved: there is nothing left to clean up under its old name.
+    let _ = part.keep();
+    Ok(())
+}
+
+/// Returns the path of a folder that is missing or empty, with links resolved.
+fn vacant(folder: &Path) -> Result<PathBuf, Error> {
+    match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => fs::canonicalize(folder).map_err(Error::io("unpack into", folder)),
+        Ok(false) => Err(Error::Occupied {
+            path: folder.to_owned(),
+        }),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(folder.to_owned()),
+            io::ErrorKind::NotADirectory => Err(Error::Occupied {
+                path: folder.to_owned(),
+            }),
+            _ => Err(Error::io("unpack into", folder)(error)),
+        },
+    }
+}
+
+/// An entry that is about to be read.
+struct Found {
+    path: String,
+    mode: u32,
+}
+
+/// Checks every name, then hands each file's content to `each`, which reads it all and returns its length.
+fn visit(
+    archive: &Path,
+    mut each: impl FnMut(&Found, &mut dyn Read) -> Result<u64, Error>,
+) -> Result<Listing, Error> {
+    let file = File::open(archive).map_err(Error::io("open", archive))?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(Error::zip("read", archive))?;
+    let files = checked_names(&mut zip, archive)?;
+    let mut listed = Vec::with_capacity(files.len());
+    for (name, &index) in files.iter() {
+        let mut entry = zip.by_index(index).map_err(Error::zip("read", archive))?;
+        let size = entry.size();
+        let executable = entry.unix_mode().is_some_and(|mode| mode & 0o100 != 0);
+        let found = Found {
+            path: name.to_owned(),
+            mode: mode(executable),
+        };
+        // One byte beyond the declared length is enough to notice that it does not hold.
+        let from = (&mut entry).take(size.saturating_add(1));
+        let mut content = Hashing {
+            from,
+            hash: Sha256::new(),
+            failed: false,
+        };
+        let length = each(&found, &mut content).map_err(|error| match error {
+            Error::Io { source, .. } if content.failed => Error::DamagedEntry {
+                archive: archive.to_owned(),
+                name: name.to_owned(),
+                source,
+            },
+            other => other,
+        })?;
+        if length != size {
+            let archive = archive.to_owned();
+            return Err(Error::WrongSize {
+                archive,
+                name: found.path,
+                expected: size,
+            });
+        }
+        let sha256 = content.hash.finalize().into();
+        listed.push(ListingEntry {
+            path: found.path,
+            mode: found.mode,
+            size,
+            sha256,
+        });
+    }
+    Ok(Listing::new(listed))
+}
+
+/// Maps the names of all files to their places in the zip.
+fn checked_names(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Result<Names<usize>, Error> {
+    let refused = |source| Error::RefusedEntry {
+        archive: archive.to_owned(),
+        source: Box::new(source),
+    };
+    if zip.has_duplicate_names() {
+        let source = zip::result::ZipError::InvalidArchive("two entries have the same name".into());
+        return Err(Error::zip("read", archive)(source));
+    }
+    let mut files = Names::new();
+    for index in 0..zip.len() {
+        let entry = zip.by_index_raw(index).map_err(Error::zip("read", archive))?;
+        let name = std::str::from_utf8(entry.name_raw()).map_err(|_| {
+            let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+            refused(Error::Name {
+                name,
+                reason: "is not UTF-8",
+            })
+        })?;
+        if entry.is_symlink() {
+            return Err(Error::LinkInZip {
+                archive: archive.to_owned(),
+                name: name.to_owned(),
+            });
+        }
+        match name.strip_suffix('/') {
+            Some(folder) => name::check(folder).map_err(refused)?,
+            None => files.insert(name, index).map_err(refused)?,
+        }
+    }
+    Ok(files)
+}
+
+/// Hashes what is read through it, and remembers whether reading failed.
+struct Hashing<R> {
+    from: R,
+    hash: Sha256,
+    failed: bool,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer).inspect_err(|_| self.failed = true)?;
+        self.hash.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests;

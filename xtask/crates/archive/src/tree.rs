@@ -1,0 +1,335 @@
+//! The tree to pack: named files with their executable bit, in memory or on disk.
+//!
+//! In: a folder, single files, bytes. Out: entries sorted bytewise by name. Names, links and kinds of files are
+//! checked when an entry is added; contents are read only when the tree is packed.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use crate::Error;
+use crate::name::Names;
+
+/// Collects the files of an archive under sorted, unique names.
+///
+/// Folders are not stored: they exist through the files below them, so an empty folder leaves no trace.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    files: Names<Content>,
+}
+
+/// Describes one file of a [`Tree`].
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'tree> {
+    name: &'tree str,
+    content: &'tree Content,
+}
+
+/// What is stored under a name.
+#[derive(Debug, Clone)]
+struct Content {
+    executable: bool,
+    source: Source,
+}
+
+/// Where a file's bytes come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+impl Tree {
+    /// Creates a tree without files.
+    pub const fn new() -> Self {
+        Self { files: Names::new() }
+    }
+
+    /// Collects all files below a folder, named relative to it.
+    ///
+    /// A file counts as executable where its owner may execute it. A symbolic link to a file inside the folder
+    /// is stored as that file's content.
+    ///
+    /// # Errors
+    /// When the folder can't be read; for a link that leads outside, nowhere or to a folder; for what is neither
+    /// file, folder nor link; and for names that are refused or not UTF-8.
+    pub fn from_folder(folder: &Path) -> Result<Self, Error> {
+        let root = fs::canonicalize(folder).map_err(Error::io("read the folder", folder))?;
+        let mut tree = Self::new();
+        for found in WalkDir::new(&root).min_depth(1) {
+            let found = found.map_err(|error| {
+                let path = error.path().unwrap_or(&root).to_owned();
+                Error::Io {
+                    action: "read the folder",
+                    path,
+                    source: error.into(),
+                }
+            })?;
+            let path = found.path();
+            let kind = found.file_type();
+            if kind.is_dir() {
+                continue;
+            }
+            let source = if kind.is_symlink() {
+                follow(path, &root)?
+            } else {
+                path.to_owned()
+            };
+            let relative = path.strip_prefix(&root).unwrap_or(path);
+            let name = relative.to_str().ok_or_else(|| Error::Name {
+                name: relative.to_string_lossy().into_owned(),
+                reason: "is not UTF-8",
+            })?;
+            let executable = is_executable(&regular_file(&source)?);
+            tree.add(name, executable, Source::File(source))?;
+        }
+        Ok(tree)
+    }
+
+    /// Adds a file of the disk; its content is read when the tree is packed.
+    ///
+    /// # Errors
+    /// For a name that is refused or taken, and where `source` is missing or is not a regular file. Links are
+    /// followed: whoever names a single file means its content.
+    pub fn add_file(
+        &mut self,
+        name: &str,
+        executable: bool,
+        source: impl Into<PathBuf>,
+    ) -> Result<(), Error> {
+        let source = source.into();
+        regular_file(&source)?;
+        self.add(name, executable, Source::File(source))
+    }
+
+    /// Adds a file that exists only in memory.
+    ///
+    /// # Errors
+    /// For a name that is refused or taken.
+    pub fn add_bytes(&mut self, name: &str, executable: bool, bytes: Vec<u8>) -> Result<(), Error> {
+        self.add(name, executable, Source::Bytes(bytes))
+    }
+
+    /// Iterates over the files, sorted bytewise by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
+        self.files.iter().map(|(name, content)| Entry { name, content })
+    }
+
+    /// Counts the files.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Tells whether there are no files.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn add(&mut self, name: &str, executable: bool, source: Source) -> Result<(), Error> {
+        self.files.insert(name, Content { executable, source })
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'tree> Entry<'tree> {
+    /// Returns the name inside the archive.
+    pub fn name(&self) -> &'tree str {
+        self.name
+    }
+
+    /// Tells whether the file is stored as executable.
+    pub fn executable(&self) -> bool {
+        self.content.executable
+    }
+
+    /// Returns where the file lies, unless it exists only in memory.
+    pub fn path(&self) -> Option<&'tree Path> {
+        match &self.content.source {
+            Source::File(path) => Some(path),
+            Source::Bytes(_) => None,
+        }
+    }
+
+    /// Returns the present length of the content, in bytes.
+    ///
+    /// # Errors
+    /// Where the file is gone or no longer a regular file.
+    pub fn size(&self) -> Result<u64, Error> {
+        match &self.content.source {
+            Source::File(path) => Ok(regular_file(path)?.len()),
+            Source::Bytes(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    pub(crate) fn source(&self) -> &'tree Source {
+        &self.content.source
+    }
+}
+
+/// Follows a link to a file inside `root`, a canonical path.
+fn follow(link: &Path, root: &Path) -> Result<PathBuf, Error> {
+    let target = fs::read_link(link).map_err(Error::io("read the link", link))?;
+    let link = link.to_owned();
+    match fs::canonicalize(&link) {
+        Err(source) => Err(Error::LinkBroken { link, target, source }),
+        Ok(file) if !file.starts_with(root) => Err(Error::LinkEscapes { link, target }),
+        Ok(file) if file.is_dir() => Err(Error::LinkToFolder { link, target }),
+        Ok(file) => Ok(file),
+    }
+}
+
+fn regular_file(path: &Path) -> Result<Metadata, Error> {
+    let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
+    if metadata.is_file() {
+        Ok(metadata)
+    } else {
+        Err(Error::NotAFile {
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// Looks at the owner's bit alone: the others depend on the umask of whoever checked the file out.
+fn is_executable(metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & 0o100 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use tempfile::TempDir;
+
+    use super::Tree;
+    use crate::Error;
+
+    fn folder() -> TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("lib/empty")).expect("folders");
+        fs::write(folder.path().join("lib/b.py"), "b").expect("b.py");
+        fs::write(folder.path().join("run"), "run").expect("run");
+        let executable = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(folder.path().join("run"), executable).expect("mode");
+        folder
+    }
+
+    fn described(tree: &Tree) -> Vec<(&str, bool, u64)> {
+        tree.iter()
+            .map(|entry| (entry.name(), entry.executable(), entry.size().expect("a size")))
+            .collect()
+    }
+
+    #[test]
+    fn lists_a_folder_sorted_without_folders() {
+        let folder = folder();
+        let tree = Tree::from_folder(folder.path()).expect("a tree");
+        assert_eq!(described(&tree), [("lib/b.py", false, 1), ("run", true, 3)]);
+        assert_eq!((tree.len(), tree.is_empty()), (2, false));
+    }
+
+    #[test]
+    fn stores_links_to_files_inside_as_their_content() {
+        let folder = folder();
+        symlink("../run", folder.path().join("lib/also")).expect("a link");
+        symlink("lib/also", folder.path().join("link-to-link")).expect("a link");
+        let tree = Tree::from_folder(folder.path()).expect("a tree");
+        assert_eq!(
+            described(&tree),
+            [
+                ("lib/also", true, 3),
+                ("lib/b.py", false, 1),
+                ("link-to-link", true, 3),
+                ("run", true, 3)
+            ]
+        );
+    }
+
+    #[test]
+    fn follows_a_link_to_the_folder_itself() {
+        let folder = folder();
+        let outside = tempfile::tempdir().expect("a folder");
+        let alias = outside.path().join("alias");
+        symlink(folder.path(), &alias).expect("a link");
+        assert_eq!(Tree::from_folder(&alias).expect("a tree").len(), 2);
+    }
+
+    #[test]
+    fn refuses_other_links_and_names_them() {
+        let outside = tempfile::tempdir().expect("a folder");
+        fs::write(outside.path().join("secret"), "secret").expect("a file");
+
+        let escaping = folder();
+        symlink(outside.path().join("secret"), escaping.path().join("lib/leak")).expect("a link");
+        let error = Tree::from_folder(escaping.path()).expect_err("escapes");
+        assert!(matches!(error, Error::LinkEscapes { .. }), "{error}");
+        assert!(error.to_string().contains("lib/leak"), "{error}");
+        assert!(error.to_string().contains("secret"), "{error}");
+
+        let broken = folder();
+        symlink("nowhere", broken.path().join("gone")).expect("a link");
+        let error = Tree::from_folder(broken.path()).expect_err("broken");
+        assert!(matches!(error, Error::LinkBroken { .. }), "{error}");
+        assert!(error.to_string().contains("gone"), "{error}");
+
+        let looping = folder();
+        symlink("..", looping.path().join("lib/up")).expect("a link");
+        let error = Tree::from_folder(looping.path()).expect_err("a folder");
+        assert!(matches!(error, Error::LinkToFolder { .. }), "{error}");
+        assert!(error.to_string().contains("lib/up"), "{error}");
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_file() {
+        let with_socket = folder();
+        let _listener = UnixListener::bind(with_socket.path().join("socket")).expect("a socket");
+        let error = Tree::from_folder(with_socket.path()).expect_err("a socket");
+        assert!(
+            matches!(&error, Error::NotAFile { path } if path.ends_with("socket")),
+            "{error}"
+        );
+
+        let mut tree = Tree::new();
+        let error = tree
+            .add_file("x", false, with_socket.path())
+            .expect_err("a folder");
+        assert!(matches!(error, Error::NotAFile { .. }), "{error}");
+        let missing = with_socket.path().join("missing");
+        assert!(matches!(
+            tree.add_file("x", false, missing),
+            Err(Error::Io { .. })
+        ));
+        assert!(tree.is_empty());
+    }
+
+    #[test]
+    fn refuses_bad_and_taken_names() {
+        let mut tree = Tree::default();
+        tree.add_bytes("a/b", false, vec![]).expect("added");
+        assert!(matches!(
+            tree.add_bytes("/a", false, vec![]),
+            Err(Error::Name { .. })
+        ));
+        assert!(matches!(
+            tree.add_bytes("a/b", true, vec![]),
+            Err(Error::Duplicate { .. })
+        ));
+        assert!(matches!(
+            tree.add_bytes("a", true, vec![]),
+            Err(Error::FileIsFolder { .. })
+        ));
+
+        let folder = folder();
+        fs::write(folder.path().join("back\\slash"), "").expect("a file");
+        let error = Tree::from_folder(folder.path()).expect_err("a backslash");
+        assert!(error.to_string().contains("backslash"), "{error}");
+    }
+}

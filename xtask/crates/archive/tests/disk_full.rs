@@ -1,0 +1,71 @@
+//! A zip that does not fit: the error names it, nothing is left, nothing is printed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use slipway_archive::{Error, Tree, write_zip};
+
+/// Tells the child below, whose files may not grow, where to work.
+const CHILD_FOLDER: &str = "SLIPWAY_ARCHIVE_TEST_FOLDER";
+
+#[test]
+fn a_full_disk_leaves_nothing_and_prints_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // 64 blocks of 512 bytes; with SIGXFSZ ignored, a write beyond that fails like one on a full disk.
+    #[expect(clippy::disallowed_methods, reason = "a limit belongs to a whole process")]
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ && ulimit -f 64 && exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().expect("this test"))
+        .args([
+            "--exact",
+            "child_writes_too_much",
+            "--ignored",
+            "--quiet",
+            "--nocapture",
+        ])
+        .env(CHILD_FOLDER, folder.path())
+        .output()
+        .expect("a child");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
+
+/// Runs only as the child of the test above.
+#[test]
+#[ignore = "needs the folder and the limit that the test above gives it"]
+fn child_writes_too_much() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test has no other way to hand its child a folder"
+    )]
+    let folder = std::env::var_os(CHILD_FOLDER).expect("a folder");
+    let to = Path::new(&folder).join("large.zip");
+    let noise = |length: usize| -> Vec<u8> {
+        let numbers = (0..length as u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        numbers
+            .map(|number| (number >> 56) as u8 ^ (number >> 21) as u8)
+            .collect()
+    };
+    let mut long = Tree::new();
+    long.add_bytes("fits", false, noise(1_000)).expect("added");
+    long.add_bytes("does-not-fit", false, noise(500_000))
+        .expect("added");
+    long.add_bytes("nor-does-this", false, noise(500_000))
+        .expect("added");
+    // The entries fit, the central directory at the zip's end does not.
+    let mut many = Tree::new();
+    for number in 0..400 {
+        many.add_bytes(&format!("{number:08}"), false, Vec::new())
+            .expect("added");
+    }
+    for tree in [long, many] {
+        let error = write_zip(&tree, &to, &|_| ()).expect_err("it can't fit");
+        assert!(matches!(&error, Error::Io { path, .. } if *path == to), "{error}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Another implementation, Python's `zipfile`, reads our zips and finds in them what the listing says.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use slipway_archive::{Tree, read_zip, write_zip};
+
+/// Tests every checksum and prints the canonical listing, computed anew, and the number of entries.
+const SCRIPT: &str = r#"
+import hashlib, sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+assert archive.testzip() is None
+listing = hashlib.sha256(b"slipway.listing/1\n")
+names = [entry.filename for entry in archive.infolist()]
+assert names == sorted(names, key=lambda name: name.encode()), names
+for entry in archive.infolist():
+    assert entry.extra == b"", (entry.filename, entry.extra)
+    assert entry.date_time == (1980, 1, 1, 0, 0, 0), entry.date_time
+    assert entry.create_system == 3, entry.create_system
+    assert entry.compress_type == zipfile.ZIP_DEFLATED, entry.compress_type
+    assert entry.flag_bits & ~0x800 == 0, entry.flag_bits
+    mode = entry.external_attr >> 16
+    assert mode & 0o170000 == 0o100000, oct(mode)
+    content = archive.read(entry)
+    line = f"{mode & 0o7777:04o} {len(content)} {hashlib.sha256(content).hexdigest()} {entry.filename}\n"
+    listing.update(line.encode())
+print(len(names), listing.hexdigest())
+"#;
+
+fn python_reads(archive: &Path) -> String {
+    #[expect(clippy::disallowed_methods, reason = "the test needs an independent reader")]
+    let mut python = Command::new("python3")
+        .arg("-")
+        .arg(archive)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    python
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(SCRIPT.as_bytes())
+        .expect("the script");
+    let output = python.wait_with_output().expect("python3");
+    assert!(output.status.success(), "python3 refused the zip");
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim_end()
+        .to_owned()
+}
+
+#[test]
+fn python_finds_what_the_listing_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.zip");
+    let mut tree = Tree::new();
+    tree.add_bytes("bootstrap", true, vec![b'x'; 500_000])
+        .expect("added");
+    tree.add_bytes("größe/日本.txt", false, b"names in UTF-8".to_vec())
+        .expect("added");
+    tree.add_bytes("empty", false, Vec::new()).expect("added");
+    tree.add_file(
+        "itself.rs",
+        false,
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"),
+    )
+    .expect("added");
+    let written = write_zip(&tree, &path, &|_| ()).expect("written");
+
+    let digest = hex::encode(written.listing.content_digest());
+    assert_eq!(python_reads(&path), format!("4 {digest}"));
+}
+
+#[test]
+fn more_entries_than_sixteen_bits_can_count() {
+    const COUNT: usize = 70_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("many.zip");
+    let mut tree = Tree::new();
+    for number in 0..COUNT {
+        let name = format!("{:02}/{number}", number % 100);
+        tree.add_bytes(&name, false, number.to_string().into_bytes())
+            .expect("added");
+    }
+    let written = write_zip(&tree, &path, &|_| ()).expect("written");
+    assert_eq!(written.listing.entries().len(), COUNT);
+    assert_eq!(read_zip(&path).expect("read"), written.listing);
+    let digest = hex::encode(written.listing.content_digest());
+    assert_eq!(python_reads(&path), format!("{COUNT} {digest}"));
+}

@@ -1,0 +1,107 @@
+//! How requests travel: connections, time limits, retries.
+//!
+//! In: the target's endpoints. Out: an HTTP client and settings for one service. TLS roots are read at the
+//! first request over a client that can speak TLS; where no endpoint needs one, a client without TLS is made.
+
+use std::time::Duration;
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+/// How long one attempt of a small call may take.
+const ATTEMPT: Duration = Duration::from_secs(20);
+/// How long a small call may take with its retries.
+const OPERATION: Duration = Duration::from_secs(70);
+/// How long one attempt to send up to a part of a file may take; a stalled one is given up much sooner.
+pub(crate) const UPLOAD_ATTEMPT: Duration = Duration::from_secs(15 * 60);
+
+/// Makes the client that all services of a session share.
+pub(super) fn http_client(plain: bool) -> SharedHttpClient {
+    if plain {
+        return Builder::new().build_http();
+    }
+    let proxy = ProxyConfig::from_env();
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector
+            .tls_provider(tls::Provider::rustls(CryptoMode::Ring))
+            .build()
+    })
+}
+
+/// Says how long calls to an endpoint may take. `None` is the cloud's own.
+pub(super) fn timeouts(endpoint: Option<&str>) -> TimeoutConfig {
+    let connect = if is_loopback(endpoint) { 1 } else { 3 };
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(connect))
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build()
+}
+
+/// Lifts the limits of small calls for one that sends many bytes.
+pub(crate) fn upload_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(UPLOAD_ATTEMPT)
+        .operation_timeout(2 * UPLOAD_ATTEMPT)
+        .build()
+}
+
+/// Says how often a call is tried. A dead emulator is to be noticed at once.
+pub(super) fn retries(endpoint: Option<&str>) -> RetryConfig {
+    if is_loopback(endpoint) {
+        RetryConfig::standard()
+            .with_max_attempts(2)
+            .with_initial_backoff(Duration::from_millis(50))
+    } else {
+        RetryConfig::standard().with_max_attempts(3)
+    }
+}
+
+/// Tells whether an endpoint is on this machine.
+pub(super) fn is_loopback(endpoint: Option<&str>) -> bool {
+    let Some(endpoint) = endpoint else { return false };
+    let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    if authority.starts_with("[::1]") {
+        return true;
+    }
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let is_v4 = host
+        .parse::<std::net::Ipv4Addr>()
+        .is_ok_and(|address| address.is_loopback());
+    is_v4 || host == "localhost" || host.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for near in [
+            "http://127.0.0.1:5000",
+            "http://localhost:1/",
+            "https://[::1]:3",
+            "http://s3.localhost",
+        ] {
+            assert!(is_loopback(Some(near)), "{near}");
+        }
+        for far in [
+            "https://s3.amazonaws.com",
+            "http://127.example.com",
+            "http://10.0.0.1:5000",
+        ] {
+            assert!(!is_loopback(Some(far)), "{far}");
+        }
+        assert!(!is_loopback(None));
+    }
+}

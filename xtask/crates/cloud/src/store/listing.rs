@@ -1,0 +1,81 @@
+//! What keys there are.
+//!
+//! In: a prefix. Out: the objects under it, or the names up to the next `/`, over as many pages as it takes.
+//! Both fail for a missing bucket; a prefix that nothing has is an empty list.
+
+use super::ObjectStore;
+use crate::error::CloudError;
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The whole key.
+    pub key: String,
+    /// The size in bytes.
+    pub size: u64,
+    /// When it was written, in seconds since 1970.
+    pub modified_epoch: i64,
+}
+
+impl ObjectStore {
+    /// Lists the objects whose keys begin with a prefix, in the order of their keys.
+    pub async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<Listed>, CloudError> {
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let wanted = limit.map_or(usize::MAX, |limit| limit - found.len()).min(1000);
+            if wanted == 0 {
+                return Ok(found);
+            }
+            let request = self
+                .shared
+                .s3()
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(prefix);
+            let request = request.max_keys(wanted as i32).set_continuation_token(next);
+            let page = self
+                .calls
+                .run("ListObjectsV2", &self.subject(prefix), request.send())
+                .await?;
+            found.extend(page.contents().iter().map(|object| Listed {
+                key: object.key().unwrap_or_default().to_owned(),
+                size: object.size().unwrap_or_default().try_into().unwrap_or_default(),
+                modified_epoch: object.last_modified().map_or(0, |time| time.secs()),
+            }));
+            next = page.next_continuation_token().map(str::to_owned);
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Lists the names that stand between a prefix and the next `/` (`["hello"]` for `releases/`), sorted.
+    pub async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, CloudError> {
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self
+                .shared
+                .s3()
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(prefix);
+            let request = request.delimiter("/").set_continuation_token(next);
+            let page = self
+                .calls
+                .run("ListObjectsV2", &self.subject(prefix), request.send())
+                .await?;
+            let folders = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            found
+                .extend(folders.filter_map(|folder| {
+                    Some(folder.strip_prefix(prefix)?.trim_end_matches('/').to_owned())
+                }));
+            next = page.next_continuation_token().map(str::to_owned);
+            if next.is_none() {
+                found.sort();
+                return Ok(found);
+            }
+        }
+    }
+}

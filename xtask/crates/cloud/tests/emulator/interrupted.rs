@@ -1,0 +1,250 @@
+//! Uploads that were killed, dropped, or taken away by somebody else.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use slipway_cloud::{Call, Outcome, Put, Session, Uploads};
+
+use super::content::{MIB, PARTS, base64, bytes, file, observed, send, sha256};
+use super::moto::{Moto, bucket, moto, operations, session, target};
+use super::scripted::{Answer, Scripted, answer, forward, refusal};
+
+/// Moto, with its list of parts put into S3's words: its own has another root element.
+fn moto_that_lists_parts(moto: &'static Moto) -> Scripted {
+    Scripted::start(|_, request| {
+        let mut answer = forward(moto.port, request);
+        if request.method == "GET" && request.path.contains("uploadId=") {
+            let text = String::from_utf8(answer.body).unwrap();
+            answer.body = text.replace("ListPartsResponse", "ListPartsResult").into_bytes();
+        }
+        answer
+    })
+}
+
+/// Begins an upload one part after another and takes its runtime away after the second: nothing of it runs
+/// any more, as after a kill.
+fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: [u8; 32]) {
+    let (half_way, reached) = std::sync::mpsc::channel();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let sent = AtomicUsize::new(0);
+    let stop: slipway_cloud::Observer = Arc::new(move |call: Call| {
+        if call.operation == "UploadPart" && sent.fetch_add(1, Ordering::SeqCst) == 1 {
+            half_way.send(()).unwrap();
+            std::thread::sleep(Duration::from_secs(600));
+        }
+    });
+    let (target, path) = (target(endpoint), path.to_owned());
+    runtime.spawn(async move {
+        let session = Session::open(target, Some(stop)).await.unwrap();
+        let store = session
+            .store(name, None)
+            .with_uploads(Uploads { parallel: 1, ..PARTS });
+        store
+            .put_new_file("artifact", &path, digest, &|_| {})
+            .await
+            .unwrap();
+    });
+    reached.recv_timeout(Duration::from_secs(60)).unwrap();
+    runtime.shutdown_background();
+}
+
+#[tokio::test]
+async fn a_killed_upload_is_gone_on_with() {
+    let Some(moto) = moto() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let content = bytes(23 * MIB, 6);
+    let path = file(&folder, "a.zip", &content);
+    bucket(moto, "killed").await;
+    let server = moto_that_lists_parts(moto);
+    kill_half_way(&server.endpoint, "killed", &path, sha256(&content));
+
+    let (store, seen) = observed(&server.endpoint, "killed").await;
+    assert_eq!(
+        store.head("artifact").await.unwrap(),
+        None,
+        "half an upload is no object"
+    );
+    assert_eq!(send(&store, &path, &content).await, Put::Created);
+    let operations = operations(&seen);
+    let parts = operations.iter().filter(|name| **name == "UploadPart").count();
+    assert_eq!(parts, 3, "two of five parts were there: {operations:?}");
+    assert!(!operations.contains(&"CreateMultipartUpload"), "{operations:?}");
+    assert_eq!(
+        store.get("artifact").await.unwrap().unwrap().sha256,
+        sha256(&content)
+    );
+}
+
+#[tokio::test]
+async fn a_killed_upload_is_begun_anew_where_the_store_can_not_tell_its_parts() {
+    let Some(moto) = moto() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let content = bytes(16 * MIB, 11);
+    let path = file(&folder, "a.zip", &content);
+    bucket(moto, "killed-anew").await;
+    kill_half_way(&moto.endpoint, "killed-anew", &path, sha256(&content));
+    let (store, seen) = observed(&moto.endpoint, "killed-anew").await;
+    assert_eq!(send(&store, &path, &content).await, Put::Created);
+    assert!(operations(&seen).contains(&"CreateMultipartUpload"));
+    assert_eq!(
+        store.get("artifact").await.unwrap().unwrap().sha256,
+        sha256(&content)
+    );
+}
+
+#[tokio::test]
+async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
+    let content = bytes(11 * MIB, 12);
+    let checksum = base64(&sha256(&content[..5 * MIB]));
+    let listed = "<ListMultipartUploadsResult><Upload><Key>artifact</Key><UploadId>u</UploadId>\
+         <ChecksumAlgorithm>SHA256</ChecksumAlgorithm></Upload><Upload><Key>artifact</Key>\
+         <UploadId>foreign</UploadId></Upload></ListMultipartUploadsResult>";
+    let part = |number, checksum: &str| {
+        format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>&quot;kept&quot;</ETag><Size>5242880</Size>\
+             <ChecksumSHA256>{checksum}</ChecksumSHA256></Part>"
+        )
+    };
+    let parts = part(1, &checksum) + &part(2, &checksum);
+    let parts = format!("<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>");
+    let server = Scripted::start(
+        move |_, request| match (request.method.as_str(), request.path.as_str()) {
+            ("HEAD", _) => answer(404, ""),
+            ("GET", path) if path.contains("uploads") => answer(200, listed),
+            ("GET", path) if path.contains("uploadId=u") => answer(200, &parts),
+            ("PUT", _) => Answer {
+                headers: vec![("ETag", "\"sent\"".into())],
+                ..answer(200, "")
+            },
+            ("POST", _) => answer(200, "<CompleteMultipartUploadResult/>"),
+            _ => answer(500, ""),
+        },
+    );
+    let store = session(&server.endpoint)
+        .await
+        .store("bucket", None)
+        .with_uploads(PARTS);
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(
+        send(&store, &file(&folder, "a.zip", &content), &content).await,
+        Put::Created
+    );
+    let seen = server.seen();
+    let mut sent: Vec<_> = seen.iter().filter(|request| request.method == "PUT").collect();
+    sent.sort_by_key(|request| request.path.clone());
+    let paths: Vec<_> = sent
+        .iter()
+        .map(|request| request.path.contains("partNumber=1"))
+        .collect();
+    assert_eq!(
+        paths,
+        [false, false],
+        "the first part is kept, the second has other bytes"
+    );
+    let part = base64(&sha256(&content[5 * MIB..10 * MIB]));
+    assert_eq!(sent[0].header("x-amz-checksum-sha256"), Some(part.as_str()));
+    let complete = seen.iter().find(|request| request.method == "POST").unwrap();
+    let body = String::from_utf8(complete.body.clone()).unwrap();
+    assert_eq!(
+        (body.matches("kept").count(), body.matches("sent").count()),
+        (1, 2),
+        "{body}"
+    );
+    assert_eq!(complete.header("x-amz-mp-object-size"), Some("11534336"));
+    let composite = complete.header("x-amz-checksum-sha256").unwrap();
+    assert!(composite.ends_with("-3"), "{composite}");
+}
+
+#[tokio::test]
+async fn a_dropped_upload_is_aborted() {
+    let Some(moto) = moto() else { return };
+    bucket(moto, "dropped").await;
+    let (store, seen) = observed(&moto.endpoint, "dropped").await;
+    let folder = tempfile::tempdir().unwrap();
+    let content = bytes(30 * MIB, 7);
+    let path = file(&folder, "a.zip", &content);
+    let upload = tokio::spawn({
+        let store = store.clone();
+        async move {
+            store
+                .put_new_file("artifact", &path, sha256(&content), &|_| {})
+                .await
+        }
+    });
+    while !operations(&seen).contains(&"UploadPart") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    upload.abort();
+    assert!(upload.await.unwrap_err().is_cancelled());
+    let aborted = |seen: &Mutex<Vec<Call>>| {
+        let seen = seen.lock().unwrap();
+        seen.iter()
+            .any(|call| call.operation == "AbortMultipartUpload" && call.outcome == Outcome::Done)
+    };
+    let started = std::time::Instant::now();
+    while !aborted(&seen) {
+        assert!(
+            started.elapsed().as_secs() < 10,
+            "no abort was seen: {:?}",
+            operations(&seen)
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(store.head("artifact").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_upload_that_vanished_is_begun_anew() {
+    let begun = "<InitiateMultipartUploadResult><UploadId>new</UploadId></InitiateMultipartUploadResult>";
+    let listed = "<ListMultipartUploadsResult><Upload><Key>artifact</Key><UploadId>old</UploadId>\
+         <ChecksumAlgorithm>SHA256</ChecksumAlgorithm></Upload></ListMultipartUploadsResult>";
+    let gone = Arc::new(AtomicUsize::new(0));
+    let server = Scripted::start(
+        move |_, request| match (request.method.as_str(), request.path.as_str()) {
+            ("HEAD", _) => answer(404, ""),
+            ("GET", path) if path.contains("uploads") => {
+                if gone.load(Ordering::SeqCst) == 0 {
+                    answer(200, listed)
+                } else {
+                    answer(200, "<ListMultipartUploadsResult/>")
+                }
+            }
+            ("GET", _) => answer(
+                200,
+                "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
+            ),
+            ("PUT", path) if path.contains("uploadId=old") => {
+                gone.fetch_add(1, Ordering::SeqCst);
+                refusal(404, "NoSuchUpload")
+            }
+            ("PUT", _) => Answer {
+                headers: vec![("ETag", "\"1\"".into())],
+                ..answer(200, "")
+            },
+            ("POST", path) if path.contains("uploads") => answer(200, begun),
+            ("POST", path) if path.contains("uploadId=new") => {
+                answer(200, "<CompleteMultipartUploadResult/>")
+            }
+            _ => answer(204, ""),
+        },
+    );
+    let store = session(&server.endpoint)
+        .await
+        .store("bucket", None)
+        .with_uploads(PARTS);
+    let folder = tempfile::tempdir().unwrap();
+    let content = bytes(6 * MIB, 10);
+    let path = file(&folder, "a.zip", &content);
+    assert_eq!(send(&store, &path, &content).await, Put::Created);
+    let complete = server
+        .seen()
+        .into_iter()
+        .find(|request| request.method == "POST" && request.path.contains("uploadId=new"));
+    assert_eq!(complete.unwrap().header("if-none-match"), Some("*"));
+}

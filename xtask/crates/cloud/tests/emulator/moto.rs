@@ -1,0 +1,157 @@
+//! One moto for the test run, and what the tests set up in it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, Target};
+
+/// A running moto. It ends with this process, however that ends: it waits for its standard input to close.
+pub struct Moto {
+    pub endpoint: String,
+    pub port: u16,
+    _shell: Child,
+}
+
+/// Gives the moto of this run, or `None` where the tests that need it are left out.
+pub fn moto() -> Option<&'static Moto> {
+    static MOTO: OnceLock<Option<Moto>> = OnceLock::new();
+    MOTO.get_or_init(|| match variable("SLIPWAY_MOTO_SERVER") {
+        Some(executable) => Some(start(&executable)),
+        None => {
+            assert!(
+                variable("CI").as_deref() != Some("true"),
+                "SLIPWAY_MOTO_SERVER is not set"
+            );
+            left_out();
+            None
+        }
+    })
+    .as_ref()
+}
+
+/// Where static credentials of moto's first account lead.
+pub fn target(endpoint: &str) -> Target {
+    Target {
+        region: "eu-central-1".into(),
+        credentials: Credentials::Static {
+            access_key_id: "AKIAEXAMPLE".into(),
+            secret_access_key: "secret".into(),
+            session_token: None,
+        },
+        assume_role: None,
+        endpoint: Some(endpoint.into()),
+        lambda_endpoint: None,
+    }
+}
+
+pub async fn session(endpoint: &str) -> Session {
+    Session::open(target(endpoint), None).await.unwrap()
+}
+
+/// A session in another account.
+pub async fn session_in(endpoint: &str, account: &str, observer: Option<Observer>) -> Session {
+    let role = AssumeRole {
+        arn: format!("arn:aws:iam::{account}:role/deploy"),
+        session_name: "slipway-test".into(),
+    };
+    Session::open(
+        Target {
+            assume_role: Some(role),
+            ..target(endpoint)
+        },
+        observer,
+    )
+    .await
+    .unwrap()
+}
+
+/// A new bucket.
+pub async fn bucket(moto: &Moto, name: &str) -> ObjectStore {
+    let store = session(&moto.endpoint).await.store(name, None);
+    assert!(store.create_bucket(true).await.unwrap());
+    store
+}
+
+/// Collects what an observer sees.
+pub fn observer() -> (Observer, Arc<Mutex<Vec<Call>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&seen);
+    (Arc::new(move |call| into.lock().unwrap().push(call)), seen)
+}
+
+/// The operations among the calls seen so far.
+pub fn operations(seen: &Mutex<Vec<Call>>) -> Vec<&'static str> {
+    seen.lock().unwrap().iter().map(|call| call.operation).collect()
+}
+
+impl Moto {
+    /// Makes the role without which moto makes no function.
+    pub fn create_role(&self, name: &str) -> String {
+        let body = format!(
+            "Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"
+        );
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: AWS4-HMAC-SHA256 \
+            Credential=AKIAEXAMPLE/20261122/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0\r\n";
+        let answer = post(self.port, "/", headers, &body).unwrap();
+        assert!(
+            answer.contains("200 OK") || answer.contains("EntityAlreadyExists"),
+            "{answer}"
+        );
+        format!("arn:aws:iam::123456789012:role/{name}")
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' one look at the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is left out has to say so")]
+fn left_out() {
+    eprintln!("SLIPWAY_MOTO_SERVER is not set: tests against moto are left out");
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' one door to another program")]
+fn start(executable: &str) -> Moto {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let script =
+        r#""$0" -H 127.0.0.1 -p "$1" >/dev/null 2>&1 </dev/null & moto=$!; cat >/dev/null; kill $moto"#;
+    let shell = std::process::Command::new("sh")
+        .args(["-c", script, executable, &port.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let config = r#"{"lambda":{"use_docker":false}}"#;
+    let json = "Content-Type: application/json\r\n";
+    while !post(port, "/moto-api/config", json, config).is_ok_and(|answer| answer.contains("201")) {
+        assert!(started.elapsed() < Duration::from_secs(60), "moto did not start");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Moto {
+        endpoint: format!("http://127.0.0.1:{port}"),
+        port,
+        _shell: shell,
+    }
+}
+
+fn post(port: u16, path: &str, headers: &str, body: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

@@ -1,0 +1,226 @@
+//! A Lambda endpoint that runs what was published.
+//!
+//! In: Lambda's HTTP API. An Invoke is answered by running the artifact from the store, checked against the function's
+//! CodeSha256, with the configuration that the emulator holds for the version; every other request goes to the
+//! emulator as it is. Out: what Lambda would answer. What can go wrong is answered as Lambda's errors; [`serve`]
+//! itself fails only when it cannot listen or write to its folders.
+
+mod code;
+mod forward;
+mod functions;
+mod id;
+mod instance;
+mod invoke;
+mod launch;
+mod log_stream;
+mod output;
+mod pool;
+mod python;
+mod refusal;
+mod runtime_api;
+
+use crate::http::{self, HttpError};
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The one path that the gateway answers about itself.
+pub const HEALTH_PATH: &str = "/_slipway/health";
+
+/// How long answers under way may take once the gateway is told to stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How a gateway is set up; a JSON file on its way from the keeper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The emulator: `http://host:port`.
+    pub emulator_url: String,
+    /// The bucket that holds `artifacts/sha256/<hex>.zip`.
+    pub store_bucket: String,
+    /// Where artifacts are unpacked, each once.
+    pub work_folder: PathBuf,
+    /// Where `<function>.log` is written.
+    pub log_folder: PathBuf,
+    /// A file that gets `host:port` as soon as the gateway listens.
+    #[serde(default)]
+    pub ready_file: Option<PathBuf>,
+    /// The keeper's folder: marks the functions' processes, so that the keeper finds those left behind.
+    #[serde(default)]
+    pub kept_in: Option<PathBuf>,
+}
+
+impl GatewayConfig {
+    /// Reads a configuration file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(|source| Error::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        serde_json::from_slice(&bytes).map_err(|source| Error::Config {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+/// What keeps a gateway from serving.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration file says something else.
+    #[error("{path} is not a gateway's configuration", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What serde said.
+        source: serde_json::Error,
+    },
+    /// A file or folder cannot be read or written.
+    #[error("{path}", path = path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("the gateway cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The emulator's or gateway's address is of no use.
+    #[error("an address in the configuration is wrong")]
+    Address(#[from] HttpError),
+    /// The server broke down, or signals cannot be listened for.
+    #[error("the gateway broke down")]
+    Broken(#[source] std::io::Error),
+}
+
+/// What every request needs.
+pub(crate) struct Gateway {
+    pub(crate) config: GatewayConfig,
+    pub(crate) authority: String,
+    /// Where we listen: `http://host:port`.
+    pub(crate) url: String,
+    pub(crate) code: code::Code,
+    pub(crate) interpreters: python::Interpreters,
+    pub(crate) pool: pool::Pool,
+    pub(crate) log_streams: log_stream::LogStreams,
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Serves the gateway of a configuration file until SIGTERM or SIGINT.
+pub async fn run(config: &Path) -> Result<(), Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let config = GatewayConfig::read(config)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Broken)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Broken)?;
+    serve(config, |_| (), async move {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    })
+    .await
+}
+
+/// Serves until `shutdown` is done, then ends all functions; `listening` learns the address.
+pub async fn serve(
+    config: GatewayConfig,
+    listening: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let authority = http::authority(&config.emulator_url)?;
+    for folder in [&config.work_folder, &config.log_folder] {
+        std::fs::create_dir_all(folder).map_err(|source| Error::File {
+            path: folder.to_owned(),
+            source,
+        })?;
+    }
+    let failed = |source| Error::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let stopping = CancellationToken::new();
+    let gateway = Arc::new(Gateway {
+        authority: authority.clone(),
+        url: format!("http://{address}"),
+        code: code::Code::new(config.store_bucket.clone(), config.work_folder.clone()),
+        interpreters: python::Interpreters::default(),
+        pool: pool::Pool::new(),
+        log_streams: log_stream::LogStreams::start(),
+        stopping: stopping.clone(),
+        config,
+    });
+    let reaper = tokio::spawn(pool::reap(Arc::clone(&gateway)));
+    let router = Router::new()
+        .route(HEALTH_PATH, get(async || "ok"))
+        .route(
+            "/2015-03-31/functions/{name}/invocations",
+            post(invoke::invoke).fallback(forward::forward),
+        )
+        .route(
+            "/2015-03-31/functions/{name}/invocations/",
+            post(invoke::invoke).fallback(forward::forward),
+        )
+        .fallback(forward::forward)
+        .with_state(Arc::clone(&gateway));
+    if let Some(path) = &gateway.config.ready_file {
+        write_ready(path, address).map_err(|source| Error::File {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    listening(address);
+
+    let told = stopping.clone();
+    let mut server = tokio::spawn(
+        axum::serve(listener, router)
+            .with_graceful_shutdown(told.cancelled_owned())
+            .into_future(),
+    );
+    let served = tokio::select! {
+        served = &mut server => served,
+        () = shutdown => {
+            // Running functions are killed by this and answer so; then only clients that hold on are left.
+            stopping.cancel();
+            tokio::time::timeout(LAST_ANSWERS, &mut server).await.unwrap_or(Ok(Ok(())))
+        }
+    };
+    stopping.cancel();
+    server.abort();
+    reaper.abort();
+    gateway.pool.close(LAST_ANSWERS).await;
+    served
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        .map_err(Error::Broken)
+}
+
+fn write_ready(path: &Path, address: SocketAddr) -> std::io::Result<()> {
+    use std::io::Write;
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{address}")?;
+    file.persist(path)?;
+    Ok(())
+}
+
+pub(crate) use id::request_id;
+
+/// The state of every handler.
+pub(crate) type Shared = State<Arc<Gateway>>;

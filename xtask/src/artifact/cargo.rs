@@ -1,0 +1,75 @@
+//! A Rust function: one binary, named `bootstrap`, linked for the runtime's glibc and checked before it is packed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use slipway_archive::Tree;
+
+use super::{Workshop, elf};
+use crate::failure::{self, Failure, Outcome};
+use crate::progress::Step;
+use crate::settings::FunctionSettings;
+use crate::source::Source;
+use crate::tools::cargo::{Remap, Request};
+
+/// Builds a binary and returns the tree to pack with the versions of all that made it.
+pub(super) async fn build(
+    workshop: &Workshop<'_>,
+    settings: &FunctionSettings,
+    source: &Source,
+    package: &str,
+    binary: &str,
+    folder: &Path,
+    step: &Step,
+) -> Outcome<(Tree, BTreeMap<String, String>)> {
+    let root = &workshop.project.root;
+    let target = workshop.project.work_folder().join("cargo");
+    let request = Request {
+        schema: 1,
+        manifest_path: root.join("Cargo.toml"),
+        package: package.to_owned(),
+        binary: binary.to_owned(),
+        architecture: settings.architecture.clone(),
+        glibc: glibc_of(&settings.runtime)?,
+        output_folder: folder.join("bin"),
+        remap: remap(workshop, root, &target),
+        profile: "release".into(),
+    };
+    let epoch = workshop.repository.last_touched(&source.inputs.paths)?.as_second().max(315_532_800);
+    let environment = [("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())];
+    let reply = workshop.rust.build(&request, &environment, &target, folder, step).await?;
+    let bytes = std::fs::read(&reply.binary).map_err(|error| failure::io("read", &reply.binary, error))?;
+    elf::check(&reply.binary, &bytes, &settings.architecture, &settings.runtime)
+        .map_err(|error| Failure::failed(format!("the binary `{binary}` would not start in Lambda")).caused_by(error).unchanged("Nothing was published."))?;
+    let mut tree = Tree::new();
+    tree.add_bytes("bootstrap", true, bytes).map_err(|error| Failure::failed(format!("`{binary}` cannot be packed")).caused_by(error))?;
+    Ok((tree, reply.tools))
+}
+
+/// Returns the glibc that a runtime has: <https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html>.
+fn glibc_of(runtime: &str) -> Outcome<String> {
+    match runtime {
+        "provided.al2023" => Ok("2.34".into()),
+        "provided.al2" => Ok("2.26".into()),
+        other => Err(Failure::usage(format!("a Rust function cannot run on the runtime `{other}`")).hint("allowed for with = \"cargo\": provided.al2023, provided.al2")),
+    }
+}
+
+/// Lists the paths of this machine that must not be seen in the binary; the most specific last, which wins.
+fn remap(workshop: &Workshop<'_>, root: &Path, target: &Path) -> Vec<Remap> {
+    let surroundings = workshop.surroundings;
+    let home = |variable: &str, folder: &str| {
+        surroundings.get(variable).map(PathBuf::from).or_else(|| surroundings.get("HOME").map(|home| Path::new(home).join(folder)))
+    };
+    let mut remap = Vec::new();
+    let mut add = |from: Option<PathBuf>, to: &str| {
+        if let Some(from) = from.filter(|from| from.is_absolute()) {
+            remap.push(Remap { from, to: to.to_owned() });
+        }
+    };
+    add(home("RUSTUP_HOME", ".rustup"), "/rustup");
+    add(home("CARGO_HOME", ".cargo"), "/cargo");
+    add(Some(root.to_path_buf()), "/src");
+    add(Some(target.to_path_buf()), "/target");
+    remap
+}

@@ -1,0 +1,360 @@
+//! Checks that a compiled program or library can start in the runtime it is meant for.
+//!
+//! In: a file's bytes, the architecture and the runtime of the function. Out: what the file is ([`ElfFacts`]).
+//! Refused, with what to do about it ([`ElfError`]): what is no 64-bit little-endian ELF; another machine's code;
+//! a file that needs a newer glibc, or another loader, than the runtime has. Lambda accepts all of these and
+//! then fails at the first invocation.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use object::FileKind;
+use object::elf::{self, FileHeader64};
+use object::endian::LittleEndian;
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+
+pub(crate) use glibc::Glibc;
+
+mod glibc;
+
+type Header = FileHeader64<LittleEndian>;
+
+const ENDIAN: LittleEndian = LittleEndian;
+
+/// How many symbols a refusal names.
+const NAMED_SYMBOLS: usize = 5;
+
+/// Describes an ELF file that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ElfFacts {
+    /// Lambda's word for the machine: `x86_64` or `arm64`.
+    pub(crate) architecture: &'static str,
+    /// Whether anything is loaded beside the file.
+    pub(crate) linkage: Linkage,
+    /// The loader that the file names; libraries and static programs name none.
+    pub(crate) interpreter: Option<String>,
+    /// The newest glibc version that the file needs, if it needs any.
+    pub(crate) glibc: Option<Glibc>,
+}
+
+/// Tells whether a file needs shared libraries or a loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linkage {
+    /// Everything is inside, as in a static or static-pie program.
+    Static,
+    /// A loader or shared libraries are needed.
+    Dynamic,
+}
+
+/// Says why a file can't start in its runtime.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ElfError {
+    /// Something else than a program for Linux.
+    #[error("{} is not a Linux program (ELF), but {found}", path.display())]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, with its article.
+        found: String,
+    },
+
+    /// An ELF file of a kind that Lambda's machines don't run.
+    #[error("{} is {found}; Lambda runs 64-bit little-endian programs and libraries", path.display())]
+    Unsuitable {
+        /// The file.
+        path: PathBuf,
+        /// What it is, with its article.
+        found: &'static str,
+    },
+
+    /// Code for another machine.
+    #[error("{} is built for {found}, but the function's architecture is {wanted}: {mend}", path.display())]
+    WrongMachine {
+        /// The file.
+        path: PathBuf,
+        /// The machine that it is built for.
+        found: String,
+        /// The architecture in function.toml.
+        wanted: String,
+        /// What to do, as the end of a sentence.
+        mend: String,
+    },
+
+    /// A glibc that is newer than the runtime's.
+    #[error(
+        "{} needs glibc {needs}, but {runtime} has {provides}: {}; build it against glibc {provides} or \
+         older, or link it statically",
+        path.display(),
+        symbols.join(", ")
+    )]
+    GlibcTooNew {
+        /// The file.
+        path: PathBuf,
+        /// The runtime in function.toml.
+        runtime: String,
+        /// The newest version needed.
+        needs: Glibc,
+        /// The runtime's version.
+        provides: Glibc,
+        /// Up to five of the symbols concerned, newest first, as `symbol (GLIBC_x.y)`.
+        symbols: Vec<String>,
+    },
+
+    /// A loader that the runtime does not have.
+    #[error(
+        "{} is started by {interpreter}, which {runtime} does not have (it has {provides}): \
+         link it against glibc, or statically",
+        path.display()
+    )]
+    WrongInterpreter {
+        /// The file.
+        path: PathBuf,
+        /// The loader named in the file.
+        interpreter: String,
+        /// The runtime in function.toml.
+        runtime: String,
+        /// The runtime's loader.
+        provides: &'static str,
+    },
+
+    /// A file without the tables that tell which glibc it needs.
+    #[error(
+        "{} has no section headers, so the glibc it needs can't be read: strip it with `strip`, not `sstrip`",
+        path.display()
+    )]
+    NoSections {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// An ELF file with broken tables.
+    #[error("{} is a damaged ELF file: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: object::Error,
+    },
+
+    /// An architecture that Lambda does not have.
+    #[error("{architecture:?} is not an architecture of Lambda: x86_64 and arm64 are")]
+    UnknownArchitecture {
+        /// The word that was given.
+        architecture: String,
+    },
+}
+
+/// Checks one file for an architecture (`x86_64` or `arm64`) and a runtime, both in Lambda's words.
+///
+/// A runtime that is not known, or none, sets no limit to glibc and the loader.
+pub(crate) fn check(
+    path: &Path,
+    bytes: &[u8],
+    architecture: &str,
+    runtime: &str,
+) -> Result<ElfFacts, ElfError> {
+    let machine = Machine::of(architecture)?;
+    let header = header(path, bytes)?;
+    let found = header.e_machine(ENDIAN);
+    if found != machine.code {
+        return Err(wrong_machine(path, found, machine));
+    }
+    let needs = Needs::read(header, bytes).map_err(|source| ElfError::Malformed {
+        path: path.to_owned(),
+        source,
+    })?;
+    if let Some(provides) = glibc::provided_by(runtime) {
+        if needs.unreadable {
+            return Err(ElfError::NoSections {
+                path: path.to_owned(),
+            });
+        }
+        if let Some(newest) = needs.newest()
+            && newest > provides
+        {
+            return Err(ElfError::GlibcTooNew {
+                path: path.to_owned(),
+                runtime: runtime.to_owned(),
+                needs: newest,
+                provides,
+                symbols: needs.beyond(provides),
+            });
+        }
+        if let Some(interpreter) = &needs.interpreter
+            && interpreter != machine.loader
+        {
+            return Err(ElfError::WrongInterpreter {
+                path: path.to_owned(),
+                interpreter: interpreter.clone(),
+                runtime: runtime.to_owned(),
+                provides: machine.loader,
+            });
+        }
+    }
+    Ok(ElfFacts {
+        architecture: machine.name,
+        linkage: needs.linkage,
+        glibc: needs.newest(),
+        interpreter: needs.interpreter,
+    })
+}
+
+/// A machine type that Lambda has.
+#[derive(Debug, Clone, Copy)]
+struct Machine {
+    name: &'static str,
+    code: elf::Machine,
+    loader: &'static str,
+    target: &'static str,
+}
+
+const MACHINES: [Machine; 2] = [
+    Machine {
+        name: "x86_64",
+        code: elf::EM_X86_64,
+        loader: "/lib64/ld-linux-x86-64.so.2",
+        target: "x86_64-unknown-linux-gnu",
+    },
+    Machine {
+        name: "arm64",
+        code: elf::EM_AARCH64,
+        loader: "/lib/ld-linux-aarch64.so.1",
+        target: "aarch64-unknown-linux-gnu",
+    },
+];
+
+impl Machine {
+    fn of(architecture: &str) -> Result<Self, ElfError> {
+        MACHINES
+            .into_iter()
+            .find(|machine| machine.name == architecture)
+            .ok_or_else(|| ElfError::UnknownArchitecture {
+                architecture: architecture.to_owned(),
+            })
+    }
+}
+
+/// Finds the header of a 64-bit little-endian program or library.
+fn header<'data>(path: &Path, bytes: &'data [u8]) -> Result<&'data Header, ElfError> {
+    let unsuitable = |found| ElfError::Unsuitable {
+        path: path.to_owned(),
+        found,
+    };
+    if !bytes.starts_with(&elf::ELFMAG) {
+        return Err(ElfError::NotElf {
+            path: path.to_owned(),
+            found: describe(bytes),
+        });
+    }
+    // The bytes EI_CLASS and EI_DATA, before anything is taken for 64-bit little-endian fields.
+    match bytes.get(4..6) {
+        Some([1, _]) => return Err(unsuitable("a 32-bit ELF file")),
+        Some([_, 2]) => return Err(unsuitable("a big-endian ELF file")),
+        _ => {}
+    }
+    let header = Header::parse(bytes).map_err(|source| ElfError::Malformed {
+        path: path.to_owned(),
+        source,
+    })?;
+    match header.e_type(ENDIAN) {
+        elf::ET_EXEC | elf::ET_DYN => Ok(header),
+        elf::ET_REL => Err(unsuitable("an object file that was not linked")),
+        elf::ET_CORE => Err(unsuitable("a core dump")),
+        _ => Err(unsuitable("an ELF file of an unknown type")),
+    }
+}
+
+/// Says what a file is that is not ELF.
+fn describe(bytes: &[u8]) -> String {
+    if let Some(script) = bytes.strip_prefix(b"#!") {
+        let line = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line: String = String::from_utf8_lossy(line).trim().chars().take(60).collect();
+        return format!("a script for {line:?}");
+    }
+    let kind = match FileKind::parse(bytes) {
+        Ok(FileKind::MachO32 | FileKind::MachO64 | FileKind::MachOFat32 | FileKind::MachOFat64) => {
+            "a program for macOS (Mach-O)"
+        }
+        Ok(FileKind::Pe32 | FileKind::Pe64) => "a program for Windows (PE)",
+        Ok(FileKind::Archive) => "a static library (ar archive)",
+        _ if bytes.is_empty() => "an empty file",
+        _ if bytes.starts_with(b"PK\x03\x04") => "a zip archive",
+        _ if bytes.starts_with(b"\0asm") => "a WebAssembly module",
+        _ if std::str::from_utf8(bytes).is_ok() => "plain text",
+        _ => "data of an unknown kind",
+    };
+    kind.to_owned()
+}
+
+fn wrong_machine(path: &Path, found: elf::Machine, wanted: Machine) -> ElfError {
+    let other = MACHINES.into_iter().find(|machine| machine.code == found);
+    let build = format!("build it for {}", wanted.target);
+    ElfError::WrongMachine {
+        path: path.to_owned(),
+        found: match (other, found) {
+            (Some(other), _) => other.name.to_owned(),
+            (None, elf::EM_RISCV) => "RISC-V".to_owned(),
+            (None, elf::EM_PPC64) => "64-bit PowerPC".to_owned(),
+            (None, elf::EM_S390) => "IBM Z".to_owned(),
+            (None, unknown) => format!("machine type {}", unknown.0),
+        },
+        wanted: wanted.name.to_owned(),
+        mend: match other {
+            Some(other) => format!("{build}, or say architecture = {:?} in function.toml", other.name),
+            None => build,
+        },
+    }
+}
+
+/// What a file asks of the system that starts it.
+struct Needs {
+    linkage: Linkage,
+    interpreter: Option<String>,
+    /// What asks for which version, newest first.
+    versions: BTreeSet<(Reverse<Glibc>, String)>,
+    /// There are dynamic dependencies, but no tables that tell their versions.
+    unreadable: bool,
+}
+
+impl Needs {
+    fn read(header: &Header, bytes: &[u8]) -> object::Result<Self> {
+        let mut interpreter = None;
+        let mut libraries = false;
+        for program in header.program_headers(ENDIAN, bytes)? {
+            if let Some(name) = program.interpreter(ENDIAN, bytes)? {
+                interpreter = Some(String::from_utf8_lossy(name).into_owned());
+            }
+            let dynamic = program.dynamic(ENDIAN, bytes)?.unwrap_or_default();
+            libraries |= dynamic.iter().any(|entry| entry.d_tag(ENDIAN) == elf::DT_NEEDED);
+        }
+        let sections = header.sections(ENDIAN, bytes)?;
+        let dynamic = libraries || interpreter.is_some();
+        Ok(Self {
+            linkage: if dynamic {
+                Linkage::Dynamic
+            } else {
+                Linkage::Static
+            },
+            interpreter,
+            versions: glibc::needed_by(&sections, bytes)?,
+            unreadable: libraries && sections.is_empty(),
+        })
+    }
+
+    fn newest(&self) -> Option<Glibc> {
+        self.versions.first().map(|(Reverse(version), _)| *version)
+    }
+
+    /// Names some of what a limit leaves out, newest first.
+    fn beyond(&self, limit: Glibc) -> Vec<String> {
+        let beyond = self
+            .versions
+            .iter()
+            .filter(|(Reverse(version), _)| *version > limit);
+        beyond.map(|(_, name)| name.clone()).take(NAMED_SYMBOLS).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

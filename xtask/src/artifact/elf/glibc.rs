@@ -1,0 +1,153 @@
+//! The GNU C library: what a runtime provides and what a file needs.
+//!
+//! In: a runtime's name, or the section table of an ELF file. Out: versions that compare as versions do. What can
+//! go wrong: the file's tables are broken.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use object::SymbolIndex;
+use object::elf;
+use object::read::elf::{SectionTable, Sym};
+
+use super::{ENDIAN, Header};
+
+/// A version of the GNU C library, ordered as versions are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Glibc {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+/// Returns the glibc of a managed runtime: 2.34 on Amazon Linux 2023, 2.26 on Amazon Linux 2.
+///
+/// Which runtime stands on which system is in AWS's table of
+/// [Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html).
+pub(super) fn provided_by(runtime: &str) -> Option<Glibc> {
+    let (al2, al2023) = (Glibc::new(2, 26, 0), Glibc::new(2, 34, 0));
+    match runtime {
+        "provided.al2023" => return Some(al2023),
+        "provided.al2" => return Some(al2),
+        _ => {}
+    }
+    let minor: u32 = runtime.strip_prefix("python3.")?.parse().ok()?;
+    match minor {
+        12.. => Some(al2023),
+        8..=11 => Some(al2),
+        _ => None,
+    }
+}
+
+/// Reads the glibc versions that the loader will insist on, newest first, each with a symbol that asks for it.
+///
+/// A version that no symbol uses stands for itself.
+///
+/// Like the loader, it passes over versions that are marked weak
+/// ([`dl-version.c`](https://sourceware.org/git/?p=glibc.git;a=blob;f=elf/dl-version.c)).
+pub(super) fn needed_by(
+    sections: &SectionTable<'_, Header>,
+    bytes: &[u8],
+) -> object::Result<BTreeSet<(Reverse<Glibc>, String)>> {
+    let Some((mut needs, link)) = sections.gnu_verneed(ENDIAN, bytes)? else {
+        return Ok(BTreeSet::new());
+    };
+    let strings = sections.strings(ENDIAN, bytes, link)?;
+    // By the number under which the symbol table refers to a version.
+    let mut needed = Vec::new();
+    while let Some((_, mut wanted)) = needs.next()? {
+        while let Some(version) = wanted.next()? {
+            let name = String::from_utf8_lossy(version.name(ENDIAN, strings)?).into_owned();
+            if let Some(glibc) = Glibc::parse(&name)
+                && !version.vna_flags.get(ENDIAN).contains(elf::VER_FLG_WEAK)
+            {
+                needed.push((version.vna_other(ENDIAN).index(), glibc, name));
+            }
+        }
+    }
+
+    let symbols = sections.symbols(ENDIAN, bytes, elf::SHT_DYNSYM)?;
+    let table = sections.versions(ENDIAN, bytes)?.unwrap_or_default();
+    let mut found = BTreeSet::new();
+    let mut used = BTreeSet::new();
+    for (index, symbol) in symbols.iter().enumerate() {
+        let version = table.version_index(ENDIAN, SymbolIndex(index)).index();
+        if let Some((at, (_, glibc, name))) = needed
+            .iter()
+            .enumerate()
+            .find(|(_, (index, ..))| *index == version)
+            && symbol.is_undefined(ENDIAN)
+        {
+            let symbol = String::from_utf8_lossy(symbol.name(ENDIAN, symbols.strings())?).into_owned();
+            found.insert((Reverse(*glibc), format!("{symbol} ({name})")));
+            used.insert(at);
+        }
+    }
+    for (at, (_, glibc, name)) in needed.into_iter().enumerate() {
+        if !used.contains(&at) {
+            found.insert((Reverse(glibc), name));
+        }
+    }
+    Ok(found)
+}
+
+impl Glibc {
+    pub(super) const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self { major, minor, patch }
+    }
+
+    /// Reads the name of a symbol version; `None` for other libraries' versions and for GLIBC_PRIVATE.
+    fn parse(name: &str) -> Option<Self> {
+        let version = name.strip_prefix("GLIBC_")?;
+        // Not a number, but came with one: packed relative relocations, in glibc 2.36's release notes.
+        if version == "ABI_DT_RELR" {
+            return Some(Self::new(2, 36, 0));
+        }
+        let mut parts = version.split('.').map(str::parse::<u32>);
+        let mut next = || parts.next().unwrap_or(Ok(0)).ok();
+        Some(Self::new(next()?, next()?, next()?))
+    }
+}
+
+impl fmt::Display for Glibc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)?;
+        if self.patch > 0 {
+            write!(f, ".{}", self.patch)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Glibc, provided_by};
+
+    #[test]
+    fn knows_the_runtimes() {
+        let version = |runtime| provided_by(runtime).map(|glibc| glibc.to_string());
+        for runtime in ["provided.al2023", "python3.12", "python3.13", "python3.14"] {
+            assert_eq!(version(runtime).as_deref(), Some("2.34"), "{runtime}");
+        }
+        for runtime in ["provided.al2", "python3.9", "python3.11"] {
+            assert_eq!(version(runtime).as_deref(), Some("2.26"), "{runtime}");
+        }
+        for runtime in ["", "provided", "python3.7", "python4.1", "python3.x", "ruby3.4"] {
+            assert_eq!(version(runtime), None, "{runtime}");
+        }
+    }
+
+    #[test]
+    fn orders_versions_as_numbers() {
+        let parse = |name| Glibc::parse(name).expect(name);
+        assert!(parse("GLIBC_2.4") < parse("GLIBC_2.34"));
+        assert!(parse("GLIBC_2.2.5") < parse("GLIBC_2.3"));
+        assert!(parse("GLIBC_ABI_DT_RELR") > parse("GLIBC_2.34"));
+        assert_eq!(parse("GLIBC_2.2.5").to_string(), "2.2.5");
+        for name in ["GLIBCXX_3.4.30", "GLIBC_PRIVATE", "GCC_3.0", "GLIBC_"] {
+            assert_eq!(Glibc::parse(name), None, "{name}");
+        }
+    }
+}

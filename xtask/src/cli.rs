@@ -1,0 +1,226 @@
+//! The command line: its types, and the way from arguments to an exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{self, Answer};
+use crate::emulator::GATEWAY_COMMAND;
+use crate::failure::{EXIT_CODES, Failure, Kind, Outcome};
+use crate::output::{self, Console, Verbosity};
+use crate::settings::{Surroundings, parse_duration};
+use crate::world::{Options, World};
+
+/// Releases AWS Lambda functions through Terraform: built once, deployed anywhere, taken back at once.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version, about, disable_help_subcommand = true, after_help = exit_codes(), max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print one JSON document on stdout instead of text.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    /// Answer every question with yes.
+    #[arg(long, short = 'y', global = true)]
+    pub(crate) yes: bool,
+    /// Show every line of every program, and every call.
+    #[arg(long, short = 'v', global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Show errors and what was asked for, no story.
+    #[arg(long, short = 'q', global = true)]
+    pub(crate) quiet: bool,
+    /// How long to wait for somebody else's locks, such as 10m.
+    #[arg(long, global = true, value_parser = parse_duration, default_value = "0s", value_name = "TIME")]
+    pub(crate) lock_timeout: Duration,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// NAME=value lines, for `output` alone.
+    Dotenv,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build, check, version and publish what changed; with --env, deploy it there.
+    Release(commands::release::Arguments),
+    /// Deploy a release that exists. Never builds.
+    Deploy(commands::deploy::Arguments),
+    /// Take an environment back to what served before: traffic first, then Terraform. Never builds.
+    Rollback(commands::rollback::Arguments),
+    /// Show what deploying would change, and change nothing.
+    Plan(commands::plan::Arguments),
+    /// Show what runs where, and whether it is what the ledger says.
+    Status(commands::status::Arguments),
+    /// Show an environment's deployments, newest first.
+    History(commands::history::Arguments),
+    /// Show a function's releases, newest first.
+    Releases(commands::releases::Arguments),
+    /// Print what an environment's stacks put out.
+    Output(commands::output::Arguments),
+    /// Build functions and print their digests; publish nothing.
+    Build(commands::build::Arguments),
+    /// Run the project's checks.
+    Check(commands::check::Arguments),
+    /// Write missing release tags from the catalogue, and push them.
+    Tags(commands::tags::Arguments),
+    /// The emulated environment on this machine.
+    Local(commands::local::Arguments),
+    /// Slipway's own tools, pinned with hashes.
+    Tools(commands::tools::Arguments),
+    /// Look for everything that is needed, and say what to do about what is not there.
+    Doctor(commands::doctor::Arguments),
+    /// Close what a dead run left open: ledger entries, state locks, unsaved state.
+    Recover(commands::recover::Arguments),
+    /// Run this repository's own tests, saying which are left out and why.
+    Test(commands::test::Arguments),
+    /// Print shell completions.
+    Completions(commands::completions::Arguments),
+    /// Print the manual page.
+    Man(commands::completions::ManArguments),
+}
+
+fn exit_codes() -> String {
+    let codes: Vec<String> = EXIT_CODES.iter().map(|(_, code, meaning)| format!("{code} {meaning}")).collect();
+    format!("Exit codes: 0 done, {}.", codes.join(", "))
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let surroundings = match Surroundings::read() {
+        Ok(surroundings) => surroundings,
+        Err(failure) => return ExitCode::from(show(&Console::new(Verbosity::Normal, false, false), Format::Text, "error", &failure)),
+    };
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|argument| argument == GATEWAY_COMMAND) {
+        return commands::local::gateway(arguments.get(2));
+    }
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => ExitCode::from(run(cli, surroundings)),
+        Err(error) => {
+            // Help and version go to stdout with 0, mistakes to stderr with 2.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+fn run(cli: Cli, surroundings: Surroundings) -> u8 {
+    let Cli { command, global } = cli;
+    let verbosity = match (global.quiet, global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let console = Arc::new(Console::new(verbosity, surroundings.interactive, surroundings.ci()));
+    let name = command.name();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(command, &global, surroundings, console.clone(), verbosity)),
+        Err(error) => Err(Failure::failed("the runtime cannot be started").caused_by(error)),
+    };
+    match outcome {
+        Ok(answer) => {
+            match global.output {
+                Format::Json => console.data(&answer.document(name)),
+                Format::Text | Format::Dotenv => console.data(&answer.text),
+            }
+            if let Some(failure) = &answer.failure { if global.output == Format::Json { failure.kind().exit_code() } else { show(&console, Format::Text, name, failure) } } else { 0 }
+        }
+        Err(failure) => show(&console, global.output, name, &failure),
+    }
+}
+
+fn show(console: &Console, format: Format, name: &str, failure: &Failure) -> u8 {
+    if format == Format::Json {
+        console.data(&output::document::<()>(name, None, Some(failure)));
+    }
+    console.tell(&output::failure_text(&failure.report()));
+    failure.kind().exit_code()
+}
+
+async fn dispatch(command: Command, global: &Global, surroundings: Surroundings, console: Arc<Console>, verbosity: Verbosity) -> Outcome<Answer> {
+    if global.output == Format::Dotenv && !matches!(command, Command::Output(_)) {
+        return Err(Failure::usage("--output dotenv is for `cargo xtask output` alone").hint("use text or json"));
+    }
+    // These work anywhere, without a project.
+    match &command {
+        Command::Completions(arguments) => return commands::completions::run(arguments, Cli::command()),
+        Command::Man(_) => return commands::completions::man(Cli::command()),
+        _ => {}
+    }
+    let options = Options { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
+    let mut world = World::open(surroundings, console, options)?;
+    if command.changes_something() {
+        world.record()?;
+    }
+    match command {
+        Command::Release(arguments) => commands::release::run(&world, arguments).await,
+        Command::Deploy(arguments) => commands::deploy::run(&world, arguments).await,
+        Command::Rollback(arguments) => commands::rollback::run(&world, arguments).await,
+        Command::Plan(arguments) => commands::plan::run(&world, arguments).await,
+        Command::Status(arguments) => commands::status::run(&world, arguments).await,
+        Command::History(arguments) => commands::history::run(&world, arguments).await,
+        Command::Releases(arguments) => commands::releases::run(&world, arguments).await,
+        Command::Output(arguments) => commands::output::run(&world, arguments, global.output).await,
+        Command::Build(arguments) => commands::build::run(&world, arguments).await,
+        Command::Check(arguments) => commands::check::run(&world, arguments).await,
+        Command::Tags(arguments) => commands::tags::run(&world, arguments).await,
+        Command::Local(arguments) => commands::local::run(&world, arguments).await,
+        Command::Tools(arguments) => commands::tools::run(&world, arguments).await,
+        Command::Doctor(arguments) => commands::doctor::run(&world, arguments).await,
+        Command::Recover(arguments) => commands::recover::run(&world, arguments).await,
+        Command::Test(arguments) => commands::test::run(&world, arguments).await,
+        Command::Completions(_) | Command::Man(_) => Err(Failure::new(Kind::Defect, "handled above")),
+    }
+}
+
+impl Command {
+    /// Returns the name of the document that the command prints.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Release(_) => "release",
+            Self::Deploy(_) => "deploy",
+            Self::Rollback(_) => "rollback",
+            Self::Plan(_) => "plan",
+            Self::Status(_) => "status",
+            Self::History(_) => "history",
+            Self::Releases(_) => "releases",
+            Self::Output(_) => "output",
+            Self::Build(_) => "build",
+            Self::Check(_) => "check",
+            Self::Tags(_) => "tags",
+            Self::Local(_) => "local",
+            Self::Tools(_) => "tools",
+            Self::Doctor(_) => "doctor",
+            Self::Recover(_) => "recover",
+            Self::Test(_) => "test",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+
+    /// Tells whether the run is worth a record of its events.
+    fn changes_something(&self) -> bool {
+        matches!(
+            self,
+            Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_) | Self::Build(_) | Self::Check(_) | Self::Recover(_) | Self::Tags(_)
+        )
+    }
+}

@@ -1,0 +1,87 @@
+//! The verbs, one a file: choose, call, return a value that is printed as text or JSON. No command calls another.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod deploy;
+pub(crate) mod doctor;
+pub(crate) mod history;
+pub(crate) mod local;
+pub(crate) mod output;
+pub(crate) mod plan;
+pub(crate) mod recover;
+pub(crate) mod release;
+pub(crate) mod releases;
+pub(crate) mod rollback;
+#[cfg(test)]
+mod schemas;
+pub(crate) mod status;
+pub(crate) mod tags;
+pub(crate) mod test;
+pub(crate) mod tools;
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::delivery::Delivered;
+use crate::failure::{Failure, Outcome};
+use crate::name::FunctionName;
+use crate::output::{document, seconds};
+use crate::world::World;
+
+/// What a command answers: one value, rendered twice.
+pub(crate) struct Answer {
+    data: serde_json::Value,
+    /// For people, on stdout.
+    pub(crate) text: String,
+    /// Why the command does not exit with 0 although it has an answer.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Answer {
+    /// Makes an answer of a value and its text.
+    pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Outcome<Self> {
+        let data = serde_json::to_value(data).map_err(|error| Failure::defect("an answer cannot be written as JSON").caused_by(error))?;
+        Ok(Self { data, text: text.into(), failure: None })
+    }
+
+    /// Adds a reason not to exit with 0.
+    pub(crate) fn but(mut self, failure: Option<Failure>) -> Self {
+        self.failure = failure;
+        self
+    }
+
+    /// Writes the JSON document.
+    pub(crate) fn document(&self, name: &str) -> String {
+        document(name, Some(&self.data), self.failure.as_ref())
+    }
+}
+
+/// Returns the one function that is meant: the named one, or the project's only one.
+fn one_function(world: &World, named: Option<&FunctionName>) -> Outcome<FunctionName> {
+    let functions = world.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
+    match functions.as_slice() {
+        [one] => Ok(one.clone()),
+        several => Err(Failure::usage("several functions are possible").hint(format!("name one: {}", crate::output::list(several.iter().map(FunctionName::as_str))))),
+    }
+}
+
+/// Writes the last line of a delivery.
+fn delivered_text(delivered: &Delivered, begun: Instant) -> String {
+    let what = crate::output::list(delivered.functions.iter().map(|(function, version)| format!("{function} {version}")));
+    let environment = &delivered.environment;
+    let took = seconds(begun.elapsed());
+    match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
+        (true, true, _) => format!("{what} already serves in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"),
+        (true, false, _) => format!("{what} already serves in {environment} (planned: no changes).  {took}\n"),
+        (false, _, Some(number)) => format!("{what} serves in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback --env {environment}\n"),
+        (false, _, None) => format!("{what} serves in {environment}.  {took}\n"),
+    }
+}
+
+/// Names the schema of a document around some data, for the reference.
+#[cfg(test)]
+fn schema_of<T: schemars::JsonSchema>() -> schemars::Schema {
+    schemars::schema_for!(crate::output::Document<T>)
+}

@@ -1,0 +1,57 @@
+//! `history`: an environment's deployments, newest first.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Answer;
+use crate::failure::Outcome;
+use crate::ledger::{Ended, Kind, Ledger};
+use crate::name::EnvironmentName;
+use crate::output::{Table, age};
+use crate::world::World;
+
+/// Arguments of `history`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The environment.
+    #[arg(long, short)]
+    env: EnvironmentName,
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+/// An environment's deployments.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// Newest first.
+    pub(crate) deployments: Vec<Ended>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+    world.project.environment(&arguments.env)?;
+    let mut deployments = Vec::new();
+    if let Some(account) = world.account_if_there(&arguments.env).await? {
+        for stack in world.project.stacks.keys() {
+            deployments.extend(Ledger::new(account.state.clone(), arguments.env.clone(), stack.clone()).history(arguments.limit).await?);
+        }
+    }
+    deployments.sort_by(|a, b| b.at.cmp(&a.at).then(b.deployment.cmp(&a.deployment)));
+    deployments.truncate(arguments.limit);
+    let mut table = Table::new(["deployment", "stack", "what", "outcome", "serves", "when", "by"]);
+    for ended in &deployments {
+        let kind = match ended.kind {
+            Kind::Release => "release",
+            Kind::Deploy => "deploy",
+            Kind::Rollback => "rollback",
+        };
+        let serves: Vec<String> = ended.serves.iter().map(|(function, serving)| format!("{function} {} ({})", serving.release, serving.lambda_version)).collect();
+        let serves = if serves.is_empty() { "–".to_owned() } else { serves.join(", ") };
+        table.row([ended.deployment.to_string(), ended.stack.to_string(), kind.into(), ended.outcome.text().into(), serves, age(ended.at, world.clock.now()), ended.by.clone()]);
+    }
+    let text = if table.is_empty() { format!("Nothing was deployed to {} yet.\n", arguments.env) } else { table.render("") };
+    Answer::new(&Report { environment: arguments.env, deployments }, text)
+}

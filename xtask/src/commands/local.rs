@@ -1,0 +1,273 @@
+//! `local`: the emulated environment on this machine, and functions in it by hand.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use slipway_local::{Status, function_url, gateway};
+
+use super::{Answer, one_function};
+use crate::emulator::{self, Ports};
+use crate::failure::{self, Failure, Kind, Outcome};
+use crate::ledger::Ledger;
+use crate::name::{EnvironmentName, FunctionName};
+use crate::output::Table;
+use crate::settings::Place;
+use crate::world::World;
+
+/// Arguments of `local`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Start the emulated AWS and the Lambda gateway.
+    Up {
+        /// The port of the emulated AWS; a free one where left out.
+        #[arg(long)]
+        port: Option<u16>,
+        /// The port of the Lambda gateway; a free one where left out.
+        #[arg(long)]
+        gateway_port: Option<u16>,
+    },
+    /// Stop them, and all that they started. What they held is gone.
+    Down,
+    /// Tell whether they run, and where.
+    Status,
+    /// Print what they and the functions said.
+    Logs {
+        /// One function's log; the servers' where left out.
+        function: Option<FunctionName>,
+        /// How many lines.
+        #[arg(long, default_value_t = 100)]
+        lines: usize,
+    },
+    /// Call a function.
+    Invoke {
+        /// The function; may be left out where the project has one.
+        function: Option<FunctionName>,
+        /// The event: JSON, or @ and a file's name.
+        #[arg(long, default_value = "{}")]
+        event: String,
+        /// A version or alias.
+        #[arg(long, default_value = "live")]
+        qualifier: String,
+    },
+    /// Keep a function up behind a function URL, until Ctrl-C.
+    Serve {
+        /// The function; may be left out where the project has one.
+        function: Option<FunctionName>,
+        /// The port; a free one where left out.
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// A version or alias.
+        #[arg(long, default_value = "live")]
+        qualifier: String,
+    },
+}
+
+/// The local environment.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// Whether it runs.
+    pub(crate) running: bool,
+    /// The emulated AWS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) emulator: Option<ServerReport>,
+    /// The Lambda gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<ServerReport>,
+    /// The account that stands for one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<String>,
+    /// What is dead, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dead: Vec<String>,
+    /// Processes that were stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stopped: Vec<String>,
+}
+
+/// One server.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ServerReport {
+    /// Its address.
+    pub(crate) url: String,
+    /// Its process, where it is ours.
+    pub(crate) pid: Option<u32>,
+}
+
+/// What a called function answered.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct InvokeReport {
+    /// The answer.
+    pub(crate) answer: serde_json::Value,
+    /// The kind of error, where it was one.
+    pub(crate) function_error: Option<String>,
+    /// The version that ran.
+    pub(crate) executed_version: Option<String>,
+    /// Its last log lines.
+    pub(crate) log: Vec<String>,
+    /// Milliseconds.
+    pub(crate) took_ms: u64,
+}
+
+/// Runs the command.
+pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+    let folder = emulator::folder(&world.project);
+    match arguments.verb {
+        Verb::Up { port, gateway_port } => {
+            let state = emulator::up(&world.project, &world.surroundings, &world.tools, &world.progress, Ports { emulator: port, gateway: gateway_port }).await?;
+            status(Status::Running(state))
+        }
+        Verb::Down => {
+            let stopped: Vec<String> = emulator::down(&folder).await?.iter().map(|stopped| format!("{} (process {})", stopped.what, stopped.pid)).collect();
+            let text = if stopped.is_empty() { "Nothing was running.\n".to_owned() } else { format!("Stopped {}. What they held is gone.\n", crate::output::list(&stopped)) };
+            Answer::new(&Report { stopped, ..Report::default() }, text)
+        }
+        Verb::Status => status(emulator::find(&folder).await?),
+        Verb::Logs { function, lines } => logs(world, &folder, function.as_ref(), lines),
+        Verb::Invoke { function, event, qualifier } => invoke(world, function.as_ref(), &event, &qualifier).await,
+        Verb::Serve { function, port, qualifier } => serve(world, function.as_ref(), port, &qualifier).await,
+    }
+}
+
+/// Runs the gateway's own process: the hidden subcommand.
+pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
+    let Some(config) = config.map(PathBuf::from) else { return ExitCode::from(Kind::Usage.exit_code()) };
+    let served = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map(|runtime| runtime.block_on(gateway::run(&config)));
+    match served {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let console = crate::output::Console::new(crate::output::Verbosity::Normal, false, false);
+            console.tell(&format!("the Lambda gateway ended: {error}"));
+            ExitCode::FAILURE
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn status(status: Status) -> Outcome<Answer> {
+    let (state, dead) = match status {
+        Status::Stopped => return Answer::new(&Report::default(), "The local environment does not run.\n"),
+        Status::Running(state) => (state, Vec::new()),
+        Status::Broken { state, dead } => (state, dead.iter().map(|dead| format!("{}: {}", dead.what, dead.why)).collect::<Vec<_>>()),
+    };
+    let server = |server: &slipway_local::Server| Some(ServerReport { url: server.url.clone(), pid: server.pid });
+    let report = Report { running: dead.is_empty(), emulator: server(&state.emulator), gateway: server(&state.gateway), account: Some(state.account.clone()), dead: dead.clone(), stopped: Vec::new() };
+    let mut table = Table::new(["server", "address", "process"]);
+    for (name, server) in [("emulated AWS", &state.emulator), ("Lambda gateway", &state.gateway)] {
+        table.row([name.to_owned(), server.url.clone(), server.pid.map_or_else(|| "not ours".into(), |pid| pid.to_string())]);
+    }
+    let mut text = table.render("");
+    text.push_str(&format!("account {}\n", state.account));
+    let failure = (!dead.is_empty()).then(|| Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", "))).hint("cargo xtask local up starts it anew; what a dead emulator held is gone"));
+    Ok(Answer::new(&report, text)?.but(failure))
+}
+
+#[derive(Serialize)]
+struct Logs {
+    lines: Vec<String>,
+}
+
+fn logs(world: &World, folder: &std::path::Path, function: Option<&FunctionName>, lines: usize) -> Outcome<Answer> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let mut pending = vec![folder.to_path_buf()];
+    while let Some(folder) = pending.pop() {
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "work") {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "log") {
+                files.push(path);
+            }
+        }
+    }
+    let of_function = |path: &PathBuf, function: &FunctionName| path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(&format!("-{function}")) || stem.to_string_lossy() == function.as_str());
+    if let Some(function) = function {
+        world.project.function(function)?;
+        files.retain(|path| of_function(path, function));
+    } else {
+        files.retain(|path| !world.project.functions.keys().any(|function| of_function(path, function)));
+    }
+    files.sort();
+    let mut all = Vec::new();
+    for path in &files {
+        let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
+        let last: Vec<&str> = text.lines().rev().take(lines).collect();
+        all.extend(last.into_iter().rev().map(str::to_owned));
+    }
+    let text = if all.is_empty() { "Nothing was said yet.\n".to_owned() } else { all.join("\n") };
+    Answer::new(&Logs { lines: all }, text)
+}
+
+/// A deployed function in the local environment.
+struct Target {
+    function_name: String,
+    state: slipway_local::State,
+    functions: Arc<dyn crate::ports::Functions>,
+}
+
+async fn target(world: &World, function: Option<&FunctionName>) -> Outcome<Target> {
+    let function = one_function(world, function)?;
+    let environment = world.project.environments.iter().find(|(_, settings)| matches!(settings.place, Place::Emulated)).map(|(name, _)| name.clone());
+    let environment: EnvironmentName = environment.ok_or_else(|| Failure::usage("this project has no emulated environment").hint("add terraform/environments/local/environment.toml with emulated = true"))?;
+    let absent = || Failure::failed(format!("`{function}` is not deployed to {environment}")).hint(format!("cargo xtask release {function} --env {environment}"));
+    let account = world.account_if_there(&environment).await?.ok_or_else(absent)?;
+    let Status::Running(state) = emulator::find(&emulator::folder(&world.project)).await? else { return Err(absent()) };
+    let ledger = Ledger::new(account.state.clone(), environment.clone(), world.project.stack_of(&function)?.clone());
+    let serving = ledger.head().await?.last.and_then(|last| last.serves.get(&function).cloned()).ok_or_else(absent)?;
+    Ok(Target { function_name: serving.function_name, state, functions: account.functions })
+}
+
+async fn invoke(world: &World, function: Option<&FunctionName>, event: &str, qualifier: &str) -> Outcome<Answer> {
+    let event = match event.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(world.surroundings.folder.join(file)).map_err(|error| failure::io("read", std::path::Path::new(file), error))?,
+        None => event.to_owned(),
+    };
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(&event) {
+        return Err(Failure::usage("the event is no JSON").caused_by(error).hint("--event '{\"name\": \"Ada\"}', or --event @event.json"));
+    }
+    let target = target(world, function).await?;
+    let invocation = target.functions.invoke(&target.function_name, qualifier, event.as_bytes(), Duration::from_secs(900)).await?;
+    let answer = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(&invocation.payload).into_owned()));
+    invocation.log_tail.iter().for_each(|line| world.progress.note(format!("          | {line}")));
+    let failed = invocation.function_error.as_ref().map(|kind| Failure::failed(format!("the function answered with an error ({kind})")));
+    let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
+    let report = InvokeReport {
+        answer,
+        function_error: invocation.function_error,
+        executed_version: invocation.executed_version,
+        log: invocation.log_tail,
+        took_ms: u64::try_from(invocation.took.as_millis()).unwrap_or(u64::MAX),
+    };
+    Ok(Answer::new(&report, text)?.but(failed))
+}
+
+async fn serve(world: &World, function: Option<&FunctionName>, port: u16, qualifier: &str) -> Outcome<Answer> {
+    let target = target(world, function).await?;
+    let invoke = function_url::InvokeTarget {
+        gateway_url: target.state.gateway.url.clone(),
+        function: target.function_name.clone(),
+        qualifier: Some(qualifier.to_owned()),
+        authorization: function_url::authorization(&target.state.access_key_id, &target.state.region),
+    };
+    let progress = world.progress.clone();
+    let interrupt = world.interrupt.clone();
+    let name = target.function_name.clone();
+    let listening = move |address: SocketAddr| progress.note(format!("serve     {name} at http://{address}/   (Ctrl-C ends it)"));
+    let served = function_url::serve_function_url(SocketAddr::from(([127, 0, 0, 1], port)), invoke, listening, async move { interrupt.reached(1).await }).await;
+    match served {
+        Ok(()) => Answer::new(&Report::default(), "Ended.\n"),
+        Err(error @ function_url::Error::Listen { .. }) => Err(Failure::failed(error.to_string()).caused_by(error).hint("take another --port, or none for a free one")),
+        Err(error) => Err(Failure::failed(error.to_string()).caused_by(error)),
+    }
+}

@@ -1,0 +1,120 @@
+//! `output`: what an environment's stacks put out, as text, JSON or dotenv lines. Sensitive values are never printed.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Answer;
+use crate::cli::Format;
+use crate::failure::{Failure, Outcome};
+use crate::name::{EnvironmentName, StackName};
+use crate::plan::Output;
+use crate::ports::Infrastructure as _;
+use crate::world::World;
+
+/// Arguments of `output`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The environment.
+    #[arg(long, short)]
+    env: EnvironmentName,
+    /// The stack; all where left out.
+    #[arg(long)]
+    stack: Option<StackName>,
+    /// One output, printed alone.
+    name: Option<String>,
+}
+
+/// What stacks put out.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// By stack and name.
+    pub(crate) stacks: BTreeMap<StackName, BTreeMap<String, Output>>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> Outcome<Answer> {
+    world.project.environment(&arguments.env)?;
+    if let Some(stack) = &arguments.stack
+        && !world.project.stacks.contains_key(stack)
+    {
+        let known = crate::output::list(world.project.stacks.keys().map(StackName::as_str));
+        return Err(Failure::usage(format!("unknown stack `{stack}`")).hint(format!("stacks here: {known}")));
+    }
+    let account = world.account_if_there(&arguments.env).await?.ok_or_else(|| {
+        Failure::failed(format!("{} does not run, so it has no outputs", arguments.env)).hint(format!("cargo xtask release --env {}", arguments.env))
+    })?;
+    let mut stacks = BTreeMap::new();
+    for name in world.project.stacks.keys().filter(|name| arguments.stack.as_ref().is_none_or(|wanted| wanted == *name)) {
+        let site = world.site(&account, &arguments.env, name)?;
+        let configuration = site.configure(&site.root, &BTreeMap::new())?;
+        let mut outputs = world.terraform().outputs(&configuration).await?.outputs;
+        outputs.values_mut().filter(|output| output.sensitive).for_each(|output| output.value = serde_json::Value::Null);
+        stacks.insert(name.clone(), outputs);
+    }
+    if let Some(wanted) = &arguments.name {
+        stacks.values_mut().for_each(|outputs| outputs.retain(|name, _| name == wanted));
+        if stacks.values().all(BTreeMap::is_empty) {
+            return Err(Failure::usage(format!("no stack in {} puts out `{wanted}`", arguments.env)).hint("cargo xtask output --env … lists all"));
+        }
+    }
+    let text = match format {
+        Format::Dotenv => dotenv(&stacks),
+        _ => plain(&stacks, arguments.name.is_some()),
+    };
+    Answer::new(&Report { environment: arguments.env, stacks }, text)
+}
+
+fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> String {
+    let mut text = String::new();
+    for (stack, outputs) in stacks {
+        for (name, output) in outputs {
+            let value = match (&output.value, output.sensitive) {
+                (_, true) => "(sensitive)".to_owned(),
+                (serde_json::Value::String(value), _) => value.clone(),
+                (value, _) => value.to_string(),
+            };
+            text.push_str(&if bare { format!("{value}\n") } else { format!("{stack}.{name} = {value}\n") });
+        }
+    }
+    text
+}
+
+/// Writes `NAME='value'` lines; objects and lists as JSON, sensitive ones left out with a remark.
+fn dotenv(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>) -> String {
+    let mut text = String::new();
+    for (name, output) in stacks.values().flatten() {
+        let key: String = name.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        if output.sensitive {
+            text.push_str(&format!("# {key} is sensitive and not printed\n"));
+            continue;
+        }
+        let value = match &output.value {
+            serde_json::Value::String(value) => value.clone(),
+            other => other.to_string(),
+        };
+        text.push_str(&format!("{key}='{}'\n", value.replace('\'', "'\\''")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotenv_lines_survive_quotes_and_leave_secrets_out() {
+        let output = |value: serde_json::Value, sensitive| Output { value, sensitive };
+        let outputs = BTreeMap::from([
+            ("api-url".to_owned(), output("it's".into(), false)),
+            ("functions".to_owned(), output(serde_json::json!({"a": 1}), false)),
+            ("token".to_owned(), output(serde_json::Value::Null, true)),
+        ]);
+        let stacks = BTreeMap::from([("hello".parse().unwrap(), outputs)]);
+        assert_eq!(dotenv(&stacks), "API_URL='it'\\''s'\nFUNCTIONS='{\"a\":1}'\n# TOKEN is sensitive and not printed\n");
+        assert!(plain(&stacks, false).contains("hello.token = (sensitive)"));
+    }
+}

@@ -1,0 +1,105 @@
+//! `plan`: show what deploying would change, and change nothing.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Answer, one_function};
+use crate::delivery::{self, Order};
+use crate::failure::{Failure, Kind as FailureKind, Outcome};
+use crate::ledger::Kind;
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::output;
+use crate::plan::{self, Change};
+use crate::world::World;
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The function that --version is meant for; all are planned as they are served where none is named.
+    function: Option<FunctionName>,
+    /// The environment.
+    #[arg(long, short)]
+    env: EnvironmentName,
+    /// Plan as if this release of the function were deployed.
+    #[arg(long)]
+    version: Option<Version>,
+    /// Exit with 4 where there are changes.
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// What plans would change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// Whether anything would change.
+    pub(crate) changes_present: bool,
+    /// By stack.
+    pub(crate) stacks: Vec<StackPlan>,
+}
+
+/// What one stack's plan would change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StackPlan {
+    /// The stack.
+    pub(crate) stack: StackName,
+    /// `+1 ~0 -0`.
+    pub(crate) summary: String,
+    /// Addresses and actions.
+    pub(crate) changes: Vec<Change>,
+    /// What changed outside Terraform.
+    pub(crate) drift: Vec<Change>,
+    /// Whether outputs would change.
+    pub(crate) outputs_change: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+    world.project.environment(&arguments.env)?;
+    let mut asked = BTreeMap::new();
+    if arguments.version.is_some() || arguments.function.is_some() {
+        asked.insert(one_function(world, arguments.function.as_ref())?, arguments.version.clone());
+    }
+    let account = world.account(&arguments.env).await?;
+    let mut stacks = Vec::new();
+    for (name, settings) in &world.project.stacks {
+        if !asked.is_empty() && !settings.functions.iter().any(|function| asked.contains_key(function)) {
+            continue;
+        }
+        let site = world.site(&account, &arguments.env, name)?;
+        let served = site.ledger.head().await?.last.map(|last| last.serves).unwrap_or_default();
+        let mut targets = BTreeMap::new();
+        for function in &settings.functions {
+            let version = asked.get(function).cloned().flatten();
+            let manifest = match version {
+                Some(version) => Some(account.catalogue.manifest(function, &version).await?),
+                None if served.contains_key(function) => None,
+                None => Some(account.catalogue.newest(function).await?.ok_or_else(|| {
+                    Failure::usage(format!("`{function}` has no release yet, so there is nothing to plan with in {}", arguments.env)).hint(format!("cargo xtask release {function} --env {}", arguments.env))
+                })?),
+            };
+            targets.extend(manifest.map(|manifest| (function.clone(), manifest)));
+        }
+        let order = Order { kind: Kind::Deploy, targets, lift_hold: true, always_plan: true };
+        let planned = delivery::preview(&site, &order).await?;
+        stacks.push(StackPlan { stack: name.clone(), summary: planned.summary(), outputs_change: planned.outputs_change, changes: planned.changes, drift: planned.drift });
+    }
+    let changes_present = stacks.iter().any(|stack| !stack.changes.is_empty() || stack.outputs_change);
+    let mut text = String::new();
+    for stack in &stacks {
+        let outputs = if stack.outputs_change && stack.changes.is_empty() { " (outputs only)" } else { "" };
+        text.push_str(&format!("{} in {}  {}{outputs}\n", stack.stack, arguments.env, if stack.changes.is_empty() && !stack.outputs_change { "no changes" } else { stack.summary.as_str() }));
+        text.push_str(&plan::changes_text(&stack.changes, true));
+        if !stack.drift.is_empty() {
+            text.push_str(&format!("  changed outside Terraform:\n{}", plan::changes_text(&stack.drift, true)));
+        }
+    }
+    let present = (arguments.exit_code && changes_present).then(|| {
+        let count = stacks.iter().map(|stack| stack.changes.len()).sum();
+        Failure::new(FailureKind::ChangesPresent, format!("{} present in {}", output::plural(count, "change"), arguments.env)).unchanged("Nothing was changed: --exit-code asks to be told.")
+    });
+    Ok(Answer::new(&Report { environment: arguments.env, changes_present, stacks }, text)?.but(present))
+}

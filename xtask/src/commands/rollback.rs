@@ -1,0 +1,74 @@
+//! `rollback`: take an environment back to what served before. Traffic first, then Terraform. Never builds.
+
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Answer;
+use crate::delivery::{self, BackOrder, Delivered};
+use crate::failure::{Failure, Outcome};
+use crate::name::{EnvironmentName, FunctionName, Version};
+use crate::output;
+use crate::world::World;
+
+/// Arguments of `rollback`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The function; all that the environment's stack serves where none is named.
+    function: Option<FunctionName>,
+    /// The environment.
+    #[arg(long, short)]
+    env: EnvironmentName,
+    /// To this release, which must have served there.
+    #[arg(long, value_name = "VERSION", conflicts_with = "to_deployment")]
+    to: Option<Version>,
+    /// To what this deployment served.
+    #[arg(long, value_name = "NUMBER")]
+    to_deployment: Option<u64>,
+    /// Let a release come back that an earlier rollback left.
+    #[arg(long)]
+    lift_hold: bool,
+}
+
+/// What rolling back came to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// One for each stack that was taken back.
+    pub(crate) deliveries: Vec<Delivered>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+    let begun = Instant::now();
+    let functions = world.functions(arguments.function.as_ref().map(std::slice::from_ref).unwrap_or_default())?;
+    let stacks = world.stacks_of(&functions)?;
+    world.project.environment(&arguments.env)?;
+    if stacks.len() > 1 && (arguments.to.is_some() || arguments.to_deployment.is_some()) {
+        return Err(Failure::usage("--to and --to-deployment are for one stack").hint(format!("name a function: {}", output::list(functions.iter().map(FunctionName::as_str)))));
+    }
+    let account = world.account(&arguments.env).await?;
+    let mut deliveries = Vec::new();
+    let mut text = String::new();
+    for (stack, of_stack) in stacks {
+        let site = world.site(&account, &arguments.env, &stack)?;
+        let last = delivery::settle(&site).await?;
+        // Without a name, all that is served is meant: a function that was never deployed here has nothing to go back from.
+        let named = if arguments.function.is_some() { of_stack } else { Vec::new() };
+        let order = BackOrder { functions: named, to: arguments.to.clone(), to_deployment: arguments.to_deployment, lift_hold: arguments.lift_hold };
+        let back = delivery::choose_back(&site, last.as_ref(), &order).await?;
+        let Some(last) = last else { continue };
+        if !back.values().any(|back| back.resumed) && back.values().all(|back| back.from.release == back.to.release) {
+            text.push_str(&format!("{} already serves in {}. Nothing was changed.\n", output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))), arguments.env));
+            continue;
+        }
+        let delivered = delivery::roll_back(&site, &last, &back).await?;
+        let what = output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
+        text.push_str(&format!("{what} serves in {} again.  Deployment {} · {}\n", arguments.env, delivered.deployment.unwrap_or_default(), output::seconds(begun.elapsed())));
+        for (function, back) in back.iter().filter(|(_, back)| back.from.release != back.to.release) {
+            text.push_str(&format!("{function} {} is held: it will not be deployed to {} again without --lift-hold.\n", back.from.release, arguments.env));
+        }
+        deliveries.push(delivered);
+    }
+    Answer::new(&Report { deliveries }, text)
+}

@@ -1,0 +1,39 @@
+//! The documents' schemas, compared with those in the reference.
+
+use std::path::Path;
+
+use super::schema_of;
+
+#[test]
+fn the_reference_holds_every_documents_schema() {
+    let schemas = [
+        ("release", schema_of::<super::release::Report>()),
+        ("deploy", schema_of::<crate::delivery::Delivered>()),
+        ("rollback", schema_of::<super::rollback::Report>()),
+        ("plan", schema_of::<super::plan::Report>()),
+        ("status", schema_of::<super::status::Report>()),
+        ("history", schema_of::<super::history::Report>()),
+        ("releases", schema_of::<super::releases::Report>()),
+        ("output", schema_of::<super::output::Report>()),
+        ("build", schema_of::<super::build::Report>()),
+        ("check", schema_of::<super::check::Report>()),
+        ("tags", schema_of::<super::tags::Report>()),
+        ("local", schema_of::<super::local::Report>()),
+        ("tools", schema_of::<super::tools::Report>()),
+        ("doctor", schema_of::<super::doctor::Report>()),
+        ("recover", schema_of::<super::recover::Report>()),
+        ("test", schema_of::<super::test::Report>()),
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/schemas");
+    for (name, schema) in schemas {
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        let path = folder.join(format!("slipway.{name}.1.json"));
+        let update = cfg!(feature = "update-schemas");
+        if update {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &text).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(kept, text, "{} is not what the code says; run cargo test -p xtask --features update-schemas --lib schemas", path.display());
+    }
+}

@@ -1,0 +1,70 @@
+//! `tools`: Slipway's own tools, pinned with hashes.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Answer;
+use crate::failure::Outcome;
+use crate::output::Table;
+use crate::tools::install::{ALL, Tool};
+use crate::world::World;
+
+/// Arguments of `tools`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Install what is missing: from PyPI, by hash, into the project's tool folder; and build the Rust builder.
+    Install {
+        /// The tools; all where none is named.
+        tools: Vec<Tool>,
+        /// Leave the Rust builder for the first Rust build.
+        #[arg(long)]
+        no_builder: bool,
+    },
+    /// List the tools and where they are.
+    List,
+}
+
+/// The tools.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// One for each tool.
+    pub(crate) tools: Vec<ToolReport>,
+}
+
+/// One tool.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ToolReport {
+    /// Its name.
+    pub(crate) name: String,
+    /// The pinned version.
+    pub(crate) version: String,
+    /// Its executable, where it is installed.
+    pub(crate) path: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+    if let Verb::Install { tools, no_builder } = arguments.verb {
+        for tool in ALL.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
+            world.tools.ensure(tool).await?;
+        }
+        if tools.is_empty() && !no_builder {
+            world.rust_builder().ensure().await?;
+        }
+    }
+    let shown = |path: Option<std::path::PathBuf>| path.map(|path| path.display().to_string());
+    let mut tools: Vec<ToolReport> =
+        ALL.into_iter().map(|tool| ToolReport { name: tool.name().into(), version: tool.version().into(), path: shown(world.tools.find(tool)) }).collect();
+    tools.push(ToolReport { name: "rust-builder".into(), version: env!("CARGO_PKG_VERSION").into(), path: shown(world.rust_builder().find()) });
+    let mut table = Table::new(["tool", "version", "where"]);
+    for tool in &tools {
+        table.row([tool.name.clone(), tool.version.clone(), tool.path.clone().unwrap_or_else(|| "not installed".into())]);
+    }
+    Answer::new(&Report { tools }, table.render(""))
+}

@@ -1,0 +1,159 @@
+//! Applying, verifying, rolling out: the part of a delivery that changes the world, under the deploy lock.
+
+use std::collections::BTreeMap;
+
+use super::skip::Current;
+use super::Site;
+use crate::failure::{Failure, Outcome};
+use crate::ledger::{Ended, OutcomeWord, Serving, Started};
+use crate::name::{Digest, FunctionName};
+use crate::plan::{Applied, Configuration, FunctionOutput, Planned};
+use crate::ports::Put;
+use crate::release::Manifest;
+use crate::rollout::{self, Evidence};
+use crate::verification::{self, Verification};
+
+/// What executing came to.
+pub(super) struct Done {
+    /// The ledger's entry, not yet written.
+    pub(super) ended: Ended,
+    /// What was verified.
+    pub(super) verifications: Vec<Verification>,
+}
+
+/// Applies a plan, verifies what came up, and rolls it out.
+pub(super) async fn execute(
+    site: &Site,
+    started: &Started,
+    last: Option<&Ended>,
+    configuration: &Configuration,
+    planned: &Planned,
+    known: Option<Applied>,
+    releases: &BTreeMap<FunctionName, Manifest>,
+) -> Outcome<Done> {
+    let kept = keep_configuration(site, configuration).await?;
+    let applied = match known {
+        Some(applied) => applied,
+        None => site.infrastructure.apply(configuration, planned).await?,
+    };
+    site.interrupt.check()?;
+    let outputs = outputs_of(site, &applied, releases)?;
+    let pending = pending(site, &applied, releases, last).await?;
+    let mut verifications = Vec::new();
+    for function in &pending {
+        verifications.push(verify(site, &releases[function], &outputs[function], last).await?);
+    }
+    if !verifications.iter().all(Verification::passed) {
+        let first: Vec<&FunctionName> = pending.iter().filter(|function| !started.serves.contains_key(*function)).collect();
+        let failure = verification::failure(site.environment.as_str(), &verifications);
+        return Err(if first.is_empty() {
+            failure.unchanged("No alias was moved: users are served as before.")
+        } else {
+            failure.unchanged("This was the first deployment: its alias stands on the version that did not verify.")
+        });
+    }
+    site.interrupt.check()?;
+    let mut serves = started.serves.clone();
+    for (function, verification) in pending.iter().zip(&verifications) {
+        let output = &outputs[function];
+        roll_out(site, function, output, verification).await?;
+        serves.insert(function.clone(), serving(site, started, &releases[function], output, verification)?);
+    }
+    let current = Current::read(site, configuration).await?;
+    let mut ended = Ended::of(started, last, OutcomeWord::Verified, site.clock.now());
+    ended.serves = serves;
+    ended.commit = site.commit.as_ref().map(|commit| commit.commit.clone());
+    ended.dirty = site.commit.as_ref().is_some_and(|commit| commit.dirty);
+    ended.configuration = Some(kept);
+    ended.plan_inputs = current.plan_inputs;
+    ended.state = current.state;
+    Ok(Done { ended, verifications })
+}
+
+/// Lists the functions whose newest version is not verified, or is not what the alias points to.
+pub(super) async fn pending(site: &Site, applied: &Applied, releases: &BTreeMap<FunctionName, Manifest>, last: Option<&Ended>) -> Outcome<Vec<FunctionName>> {
+    let outputs = outputs_of(site, applied, releases)?;
+    let mut pending = Vec::new();
+    for (function, output) in &outputs {
+        let alias = site.functions.alias(&output.function_name, &output.alias).await?;
+        let points_to = alias.filter(|alias| alias.weights.is_empty()).map(|alias| alias.version);
+        let settled = last.and_then(|last| last.verified(function)).is_some_and(|serving| {
+            serving.release == releases[function].version
+                && (output.version == serving.lambda_version || output.version == serving.newest_version)
+                && points_to.as_deref() == Some(serving.lambda_version.as_str())
+        });
+        if !settled {
+            pending.push(function.clone());
+        }
+    }
+    Ok(pending)
+}
+
+/// Returns the stack's say on each function that it runs; a missing one is a mistake in the stack.
+pub(super) fn outputs_of(site: &Site, applied: &Applied, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<BTreeMap<FunctionName, FunctionOutput>> {
+    let mut outputs = applied.functions()?;
+    if let Some(missing) = releases.keys().find(|function| !outputs.contains_key(function)) {
+        return Err(Failure::failed(format!("the stack `{}` runs `{missing}` and its output `functions` does not name it", site.stack))
+            .hint("outputs.tf must hold: output \"functions\" { value = { <function> = { function_name, alias, version, code_sha256 } } }"));
+    }
+    outputs.retain(|function, _| releases.contains_key(function));
+    Ok(outputs)
+}
+
+pub(super) async fn verify(site: &Site, manifest: &Manifest, output: &FunctionOutput, last: Option<&Ended>) -> Outcome<Verification> {
+    let function = &manifest.function;
+    let step = site.progress.step("verify", format!("{function} version {}", output.version));
+    // A version that the ledger knows must still have the configuration that was verified then.
+    let known = last.and_then(|last| last.verified(function)).filter(|serving| serving.lambda_version == output.version).map(|serving| serving.config_digest);
+    let verification = verification::verify(&site.functions, manifest, &output.function_name, &output.version, known, site.settings.protected, &site.interrupt).await?;
+    let title = format!("{function} version {}: {}", output.version, verification.summary());
+    if verification.passed() {
+        step.done_as(title, "verified");
+    } else {
+        step.failed("failed");
+    }
+    Ok(verification)
+}
+
+pub(super) async fn roll_out(site: &Site, function: &FunctionName, output: &FunctionOutput, verification: &Verification) -> Outcome<()> {
+    let step = site.progress.step("rollout", format!("{function} {} -> {}", output.alias, output.version));
+    let moved = rollout::point(&site.functions, &output.function_name, &output.alias, &output.version, Evidence::Verified(verification)).await?;
+    let title = if moved.from == moved.to { format!("{function} {} -> {}", output.alias, moved.to) } else { format!("{function} {} {} -> {}", output.alias, moved.from, moved.to) };
+    step.done_as(title, "serving");
+    Ok(())
+}
+
+pub(super) fn serving(site: &Site, started: &Started, manifest: &Manifest, output: &FunctionOutput, verification: &Verification) -> Outcome<Serving> {
+    let before = started.serves.get(&manifest.function).filter(|serving| serving.release == manifest.version);
+    Ok(Serving {
+        release: manifest.version.clone(),
+        digest: manifest.digest()?,
+        commit: manifest.source.commit.clone(),
+        code_sha256: manifest.artifact.code_sha256.clone(),
+        function_name: output.function_name.clone(),
+        alias: output.alias.clone(),
+        lambda_version: output.version.clone(),
+        newest_version: output.version.clone(),
+        config_digest: verification.config_digest.unwrap_or_else(|| Digest::from_bytes([0; 32])),
+        verified: true,
+        since: before.map_or(started.deployment, |serving| serving.since),
+        since_at: before.map_or(site.clock.now(), |serving| serving.since_at),
+    })
+}
+
+/// Keeps the stack's files in the environment's store, under their digest.
+async fn keep_configuration(site: &Site, configuration: &Configuration) -> Outcome<Digest> {
+    let zip = site.work.join("configuration.zip");
+    let digest = configuration.sources.pack(&zip)?;
+    match site.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
+        Put::Created | Put::Same => Ok(digest),
+        Put::Different => Err(Failure::failed(format!("{}/{} holds other bytes than its name says", site.store.place(), configuration_key(&digest)))
+            .unchanged("Nothing was applied.")
+            .hint("somebody replaced that object: delete it and run the same command again")),
+    }
+}
+
+/// Returns the key of a kept configuration.
+pub(super) fn configuration_key(digest: &Digest) -> String {
+    format!("configurations/sha256/{}.zip", digest.hex())
+}

@@ -1,0 +1,143 @@
+//! A site: one stack in one environment, with everything that delivering to it needs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::failure::Outcome;
+use crate::interrupt::Interrupt;
+use crate::ledger::{self, Ended, Holder, Kind, Ledger, Started};
+use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::plan::{self, Backend, Configuration, Preparation, ReleaseInput};
+use crate::ports::{Approver, Clock, Functions, Infrastructure, Store};
+use crate::progress::Progress;
+use crate::release::{Catalogue, Manifest};
+use crate::settings::{EnvironmentSettings, StackSettings};
+
+/// Where the stack's files stand in git.
+#[derive(Debug, Clone)]
+pub(crate) struct StackCommit {
+    /// 40 hex characters.
+    pub(crate) commit: String,
+    /// Whether they differ from it.
+    pub(crate) dirty: bool,
+}
+
+/// One stack in one environment.
+pub(crate) struct Site {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// Its settings.
+    pub(crate) settings: EnvironmentSettings,
+    /// The stack.
+    pub(crate) stack: StackName,
+    /// Its settings.
+    pub(crate) stack_settings: StackSettings,
+    /// The project's name.
+    pub(crate) project: String,
+    /// The project's folder.
+    pub(crate) root: PathBuf,
+    /// Slipway's own folder for this stack and environment.
+    pub(crate) work: PathBuf,
+    /// The stack's ledger.
+    pub(crate) ledger: Ledger,
+    /// The environment's own store: state, ledger, configurations.
+    pub(crate) store: Arc<dyn Store>,
+    /// The releases.
+    pub(crate) catalogue: Catalogue,
+    /// The bucket that Lambda takes code from.
+    pub(crate) artifact_bucket: String,
+    /// The environment's functions.
+    pub(crate) functions: Arc<dyn Functions>,
+    /// Terraform.
+    pub(crate) infrastructure: Arc<dyn Infrastructure>,
+    /// State.
+    pub(crate) backend: Backend,
+    /// What Terraform's process gets beside its own environment.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Who says yes.
+    pub(crate) approver: Arc<dyn Approver>,
+    /// What time it is.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where events go.
+    pub(crate) progress: Progress,
+    /// Signals.
+    pub(crate) interrupt: Interrupt,
+    /// This process.
+    pub(crate) holder: Holder,
+    /// Who is at work.
+    pub(crate) by: String,
+    /// The CI run.
+    pub(crate) run_url: Option<String>,
+    /// How long to wait for locks.
+    pub(crate) lock_timeout: Duration,
+    /// Where the stack's files stand in git.
+    pub(crate) commit: Option<StackCommit>,
+    /// Whether everything is shown.
+    pub(crate) verbose: bool,
+    /// Whether `init` may not change the lock file.
+    pub(crate) readonly_lock: bool,
+}
+
+impl Site {
+    /// Prepares the stack's files below a root for Terraform, with these releases.
+    pub(crate) fn configure(&self, root: &Path, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<Configuration> {
+        let inputs: BTreeMap<FunctionName, ReleaseInput> = releases
+            .iter()
+            .filter(|(function, _)| self.stack_settings.functions.contains(function))
+            .map(|(function, manifest)| (function.clone(), ReleaseInput::new(manifest, &self.artifact_bucket)))
+            .collect();
+        plan::prepare(Preparation {
+            stack: &self.stack,
+            environment: &self.environment,
+            project: &self.project,
+            root,
+            work: self.work.clone(),
+            backend: &self.backend,
+            releases: &inputs,
+            variables: self.variables.clone(),
+            readonly_lock: self.readonly_lock,
+            lock_timeout: self.lock_timeout,
+        })
+    }
+
+    /// Makes the ledger's entry of a deployment that is about to begin.
+    pub(crate) fn started(&self, kind: Kind, last: Option<&Ended>, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<Started> {
+        let will = releases.iter().map(|(function, manifest)| Ok((function.clone(), super::choice(manifest)?))).collect::<Outcome<_>>()?;
+        Ok(Started {
+            schema: ledger::SCHEMA.into(),
+            deployment: last.map_or(0, |last| last.deployment) + 1,
+            stack: self.stack.clone(),
+            environment: self.environment.clone(),
+            kind,
+            serves: last.map(|last| last.serves.clone()).unwrap_or_default(),
+            will,
+            by: self.by.clone(),
+            run_url: self.run_url.clone(),
+            holder: self.holder.clone(),
+            at: self.clock.now(),
+        })
+    }
+
+    /// Renews the deploy lock's lease until the returned guard is dropped.
+    pub(crate) fn keep_lease(&self, deployment: u64) -> LeaseKeeper {
+        let lease = self.ledger.lease();
+        LeaseKeeper(tokio::spawn(async move {
+            loop {
+                // A lease that cannot be renewed now is renewed at the next turn.
+                let _ = lease.renew(deployment).await;
+                tokio::time::sleep(Duration::from_secs(ledger::RENEW_EVERY)).await;
+            }
+        }))
+    }
+}
+
+/// Renews a lease while it lives.
+pub(crate) struct LeaseKeeper(tokio::task::JoinHandle<()>);
+
+impl Drop for LeaseKeeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

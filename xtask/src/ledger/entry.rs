@@ -1,0 +1,260 @@
+//! The ledger's two kinds of entry, `slipway.ledger/1`: what a deployment set out to do, and what it came to.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{Digest, EnvironmentName, FunctionName, StackName, Version};
+
+/// The name of this layout.
+pub(crate) const SCHEMA: &str = "slipway.ledger/1";
+
+/// Why a deployment was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// A release of the work tree.
+    Release,
+    /// A release that exists.
+    Deploy,
+    /// Back to what served before.
+    Rollback,
+}
+
+/// The beginning of a deployment, and the stack's deploy lock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Started {
+    /// `slipway.ledger/1`.
+    pub(crate) schema: String,
+    /// The number, from 1.
+    pub(crate) deployment: u64,
+    /// The stack.
+    pub(crate) stack: StackName,
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// Why.
+    pub(crate) kind: Kind,
+    /// What is served before it.
+    pub(crate) serves: BTreeMap<FunctionName, Serving>,
+    /// What will be served after it.
+    pub(crate) will: BTreeMap<FunctionName, Choice>,
+    /// Who.
+    pub(crate) by: String,
+    /// The CI run.
+    pub(crate) run_url: Option<String>,
+    /// The process that does it.
+    pub(crate) holder: Holder,
+    /// When.
+    #[schemars(with = "String")]
+    pub(crate) at: jiff::Timestamp,
+}
+
+impl Started {
+    /// Says what it set out to do, such as `rollback to hello 1.4.1`.
+    pub(crate) fn describe(&self) -> String {
+        let what: Vec<String> = self.will.iter().map(|(function, choice)| format!("{function} {}", choice.release)).collect();
+        let verb = match self.kind {
+            Kind::Release => "release of",
+            Kind::Deploy => "deploy of",
+            Kind::Rollback => "rollback to",
+        };
+        format!("{verb} {}", what.join(", "))
+    }
+}
+
+/// The process that holds a deploy lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Holder {
+    /// The machine.
+    pub(crate) host: String,
+    /// The machine's boot, so that a process id is never taken for that of an earlier boot.
+    pub(crate) boot: String,
+    /// The process.
+    pub(crate) pid: u32,
+    /// The process's start, in clock ticks since boot.
+    pub(crate) start_ticks: Option<u64>,
+}
+
+/// A release chosen for a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Choice {
+    /// The version.
+    pub(crate) release: Version,
+    /// The manifest's digest.
+    pub(crate) digest: Digest,
+    /// The code's hash as Lambda reports it.
+    pub(crate) code_sha256: String,
+    /// The commit that it was built from.
+    pub(crate) commit: String,
+    /// The Lambda version that a rollback goes back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lambda_version: Option<String>,
+}
+
+/// What a function serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Serving {
+    /// The release.
+    pub(crate) release: Version,
+    /// Its manifest's digest.
+    pub(crate) digest: Digest,
+    /// The commit that the release was built from.
+    pub(crate) commit: String,
+    /// The code's hash as Lambda reports it.
+    pub(crate) code_sha256: String,
+    /// The function's name in Lambda.
+    pub(crate) function_name: String,
+    /// The alias that users reach.
+    pub(crate) alias: String,
+    /// The Lambda version that the alias points to.
+    pub(crate) lambda_version: String,
+    /// The newest Lambda version, where Terraform stands.
+    pub(crate) newest_version: String,
+    /// The digest of the serving version's configuration.
+    pub(crate) config_digest: Digest,
+    /// Whether it was verified (or had served before).
+    pub(crate) verified: bool,
+    /// The deployment since which this release serves.
+    pub(crate) since: u64,
+    /// The time since which it serves.
+    #[schemars(with = "String")]
+    pub(crate) since_at: jiff::Timestamp,
+}
+
+/// A release that must not come back by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Hold {
+    /// The function.
+    pub(crate) function: FunctionName,
+    /// The release that a rollback left.
+    pub(crate) release: Version,
+    /// The rollback's deployment number.
+    pub(crate) deployment: u64,
+}
+
+/// How a deployment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OutcomeWord {
+    /// Applied, verified, serving.
+    Verified,
+    /// Applied; the new version did not verify and serves nobody.
+    VerificationFailed,
+    /// Terraform or something else failed.
+    Failed,
+    /// Cut off; closed by a later command.
+    Interrupted,
+    /// The alias was moved back and Terraform agrees.
+    RolledBack,
+    /// The alias was moved back; Terraform does not agree yet.
+    TerraformPending,
+}
+
+impl OutcomeWord {
+    /// Says it in words.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::VerificationFailed => "verification failed",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::RolledBack => "rolled back",
+            Self::TerraformPending => "terraform pending",
+        }
+    }
+}
+
+/// Where Terraform's state stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct StateMark {
+    /// The state's lineage.
+    pub(crate) lineage: String,
+    /// The state's serial.
+    pub(crate) serial: u64,
+}
+
+/// The end of a deployment: all that the stack serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Ended {
+    /// `slipway.ledger/1`.
+    pub(crate) schema: String,
+    /// The number of the deployment.
+    pub(crate) deployment: u64,
+    /// The stack.
+    pub(crate) stack: StackName,
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// Why it was made.
+    pub(crate) kind: Kind,
+    /// How it ended.
+    pub(crate) outcome: OutcomeWord,
+    /// Why it did not end well, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+    /// What is served.
+    pub(crate) serves: BTreeMap<FunctionName, Serving>,
+    /// What it set out to serve.
+    pub(crate) will: BTreeMap<FunctionName, Choice>,
+    /// Releases that must not come back by themselves.
+    #[serde(default)]
+    pub(crate) holds: Vec<Hold>,
+    /// The commit of the stack's files.
+    pub(crate) commit: Option<String>,
+    /// Whether the stack's files differed from that commit.
+    #[serde(default)]
+    pub(crate) dirty: bool,
+    /// The digest under which the applied configuration is kept (`configurations/sha256/<hex>.zip`).
+    pub(crate) configuration: Option<Digest>,
+    /// The digest of everything that the plan depended on.
+    pub(crate) plan_inputs: Option<Digest>,
+    /// The state after it.
+    pub(crate) state: Option<StateMark>,
+    /// Who.
+    pub(crate) by: String,
+    /// The CI run.
+    pub(crate) run_url: Option<String>,
+    /// When it began.
+    #[schemars(with = "String")]
+    pub(crate) started_at: jiff::Timestamp,
+    /// When it ended.
+    #[schemars(with = "String")]
+    pub(crate) at: jiff::Timestamp,
+}
+
+impl Ended {
+    /// Begins the end of a started deployment: nothing changed so far.
+    pub(crate) fn of(started: &Started, before: Option<&Ended>, outcome: OutcomeWord, at: jiff::Timestamp) -> Self {
+        Self {
+            schema: SCHEMA.into(),
+            deployment: started.deployment,
+            stack: started.stack.clone(),
+            environment: started.environment.clone(),
+            kind: started.kind,
+            outcome,
+            why: None,
+            serves: started.serves.clone(),
+            will: started.will.clone(),
+            holds: before.map(|before| before.holds.clone()).unwrap_or_default(),
+            commit: before.and_then(|before| before.commit.clone()),
+            dirty: before.is_some_and(|before| before.dirty),
+            configuration: before.and_then(|before| before.configuration),
+            plan_inputs: None,
+            state: None,
+            by: started.by.clone(),
+            run_url: started.run_url.clone(),
+            started_at: started.at,
+            at,
+        }
+    }
+
+    /// Tells whether a function's release is held.
+    pub(crate) fn holds(&self, function: &FunctionName, release: &Version) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.function == *function && hold.release == *release)
+    }
+
+    /// Tells whether a function came to serve a release in this deployment, verified.
+    pub(crate) fn verified(&self, function: &FunctionName) -> Option<&Serving> {
+        self.serves.get(function).filter(|serving| serving.verified)
+    }
+}

@@ -1,0 +1,47 @@
+//! Slipway releases AWS Lambda functions through Terraform.
+//!
+//! The way through, which [`delivery`] alone knows in order:
+//!
+//! source -> artifact -> release -> plan -> deployment -> verification -> rollout -> ledger
+//!
+//! - [`source`]: a function's folder at a commit, and the digest of all that goes into its build.
+//! - [`artifact`]: a zip with its digests, built once.
+//! - [`release`]: function + version + artifact digest + how it was made; immutable.
+//! - [`plan`]: one stack in one environment with the releases it will run, as a saved Terraform plan.
+//! - [`verification`]: what was looked at and tried on a published version that serves nobody yet.
+//! - [`rollout`]: moves the alias `live`, with evidence.
+//! - [`ledger`]: who runs what, since when, by whom.
+//!
+//! `commands/` choose releases and call; [`world`] puts the ports together; `output` alone prints.
+
+#![allow(rustdoc::private_intra_doc_links)]
+
+mod artifact;
+mod checks;
+mod cli;
+mod commands;
+mod delivery;
+mod emulator;
+mod failure;
+mod graph;
+mod interrupt;
+mod ledger;
+mod name;
+mod output;
+mod plan;
+mod ports;
+mod progress;
+mod release;
+mod rollout;
+mod settings;
+mod source;
+mod tools;
+mod verification;
+mod world;
+
+/// Runs Slipway's command line on this process's arguments and returns its exit code.
+///
+/// Another repository's `xtask` is this call in its own `main`.
+pub fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,5 @@
+//! The door: parse, run, exit.
+
+fn main() -> std::process::ExitCode {
+    slipway::main()
+}

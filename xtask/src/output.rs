@@ -1,0 +1,13 @@
+//! What a person or a program reads: the story on stderr, data on stdout, one value rendered as text or JSON.
+
+mod console;
+mod events;
+mod json;
+mod table;
+mod text;
+
+pub(crate) use console::{Console, Verbosity};
+pub(crate) use events::RunLog;
+pub(crate) use json::{Document, document};
+pub(crate) use table::Table;
+pub(crate) use text::{age, bytes, failure_text, list, plural, seconds};

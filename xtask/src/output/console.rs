@@ -1,0 +1,189 @@
+//! The console: renders events as aligned lines, with bars on a terminal and plain lines elsewhere; asks questions.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, Write as _};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::text::{BAD, BOLD, FAINT, GOOD, seconds};
+use crate::progress::{Event, Sink, Unit, What};
+
+/// How much of the story is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    /// Errors and what was asked for.
+    Quiet,
+    /// One line a step.
+    Normal,
+    /// Every line of every program, and every call.
+    Verbose,
+}
+
+/// The owner of stdout and stderr.
+pub(crate) struct Console {
+    verbosity: Verbosity,
+    bars: Option<MultiProgress>,
+    running: Mutex<HashMap<u64, Running>>,
+    timed: bool,
+}
+
+struct Running {
+    bar: Option<ProgressBar>,
+    line: String,
+}
+
+const LABEL: usize = 9;
+const TITLE: usize = 66;
+const RESULT: usize = 12;
+
+impl Console {
+    /// Makes the console: bars where a person watches, times before the lines in CI.
+    pub(crate) fn new(verbosity: Verbosity, interactive: bool, ci: bool) -> Self {
+        let bars = (interactive && !ci && verbosity == Verbosity::Normal).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
+        Self { verbosity, bars, running: Mutex::new(HashMap::new()), timed: ci }
+    }
+
+    /// Prints data on stdout.
+    pub(crate) fn data(&self, text: &str) {
+        self.paused(|| {
+            let mut out = anstream::stdout().lock();
+            // A reader that has gone away (`| head`) is no failure.
+            let _ = out.write_all(text.as_bytes());
+            if !text.is_empty() && !text.ends_with('\n') {
+                let _ = out.write_all(b"\n");
+            }
+            let _ = out.flush();
+        });
+    }
+
+    /// Prints a part of the story on stderr, whatever the verbosity.
+    pub(crate) fn tell(&self, text: &str) {
+        self.paused(|| {
+            let mut err = anstream::stderr().lock();
+            let _ = err.write_all(text.as_bytes());
+            if !text.ends_with('\n') {
+                let _ = err.write_all(b"\n");
+            }
+        });
+    }
+
+    /// Asks a question on the terminal and returns whether it was answered with yes.
+    pub(crate) fn ask(&self, question: &str) -> bool {
+        self.paused(|| {
+            let mut err = anstream::stderr().lock();
+            let _ = write!(err, "{BOLD}{question}{BOLD:#} [y/N] ");
+            let _ = err.flush();
+            let mut answer = String::new();
+            let read = std::io::stdin().lock().read_line(&mut answer);
+            read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+        })
+    }
+
+    fn paused<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.suspend(work),
+            None => work(),
+        }
+    }
+
+    fn story(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            let time = if self.timed { format!("{} ", jiff::Zoned::now().strftime("%H:%M:%S")) } else { String::new() };
+            let lines: Vec<String> = text.lines().map(|line| format!("{time}{line}").trim_end().to_owned()).collect();
+            self.tell(&lines.join("\n"));
+        }
+    }
+
+    fn started(&self, step: u64, label: &str, title: &str, total: Option<u64>, unit: Unit, slow: bool) {
+        let line = format!("{label:LABEL$} {title}");
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
+            bar.set_style(style(total.is_some(), unit));
+            bar.set_message(line.clone());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        if bar.is_none() && slow {
+            self.story(&format!("{FAINT}{line} …{FAINT:#}"));
+        }
+        if let Ok(mut running) = self.running.lock() {
+            running.insert(step, Running { bar, line });
+        }
+    }
+
+    fn ended(&self, step: u64) {
+        let removed = self.running.lock().ok().and_then(|mut running| running.remove(&step));
+        if let Some(bar) = removed.and_then(|running| running.bar) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Sink for Console {
+    fn event(&self, event: &Event) {
+        match &event.what {
+            What::Started { step, label, title, total, unit, slow } => self.started(*step, label, title, *total, *unit, *slow),
+            What::Advanced { step, done } => {
+                if let Ok(running) = self.running.lock()
+                    && let Some(bar) = running.get(step).and_then(|running| running.bar.as_ref())
+                {
+                    bar.set_position(*done);
+                }
+            }
+            What::Line { step, text } => {
+                if self.verbosity == Verbosity::Verbose {
+                    self.story(&format!("{FAINT}          | {text}{FAINT:#}"));
+                } else if let Ok(running) = self.running.lock()
+                    && let Some(Running { bar: Some(bar), line }) = running.get(step)
+                {
+                    let shown: String = text.trim().chars().take(60).collect();
+                    bar.set_message(format!("{line}  {FAINT}{shown}{FAINT:#}"));
+                }
+            }
+            What::Finished { step, label, title, result, good, took_ms } => {
+                self.ended(*step);
+                self.story(&finished_line(label, title, result, *good, *took_ms));
+            }
+            What::Dropped { step } => self.ended(*step),
+            What::Note { text } | What::Block { text } => self.story(text),
+            What::Call { service, operation, subject, took_ms, outcome } => {
+                if self.verbosity == Verbosity::Verbose {
+                    self.story(&format!("{FAINT}          > {service} {operation} {subject}: {outcome}, {took_ms} ms{FAINT:#}"));
+                }
+            }
+        }
+    }
+}
+
+fn finished_line(label: &str, title: &str, result: &str, good: bool, took_ms: u64) -> String {
+    let style = if good { GOOD } else { BAD };
+    let took = seconds(Duration::from_millis(took_ms));
+    // Padding counts characters without the colour around them.
+    let gap = " ".repeat(RESULT.saturating_sub(result.chars().count()));
+    format!("{label:LABEL$} {title:TITLE$} {style}{result}{style:#}{gap} {FAINT}{took:>9}{FAINT:#}")
+}
+
+fn style(counted: bool, unit: Unit) -> ProgressStyle {
+    let template = match (counted, unit) {
+        (true, Unit::Bytes) => "{msg}  ▕{bar:20}▏ {bytes}/{total_bytes}  {elapsed}",
+        (true, Unit::Items) => "{msg}  ▕{bar:20}▏ {pos}/{len}  {elapsed}",
+        (false, _) => "{msg}  {spinner} {elapsed}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉▊▋▌▍▎▏ ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_steps_line_up() {
+        let strip = |text: String| anstream::adapter::strip_str(&text).to_string();
+        let one = strip(finished_line("build", "hello  provided.al2023 x86_64", "1.9 MB", true, 48_100));
+        let two = strip(finished_line("apply", "hello in local", "applied", true, 16_300));
+        assert_eq!(one.find("48.1 s"), two.find("16.3 s"));
+        assert!(one.starts_with("build     hello  provided.al2023"), "{one}");
+    }
+}

@@ -1,0 +1,79 @@
+//! The run's record: `target/slipway/runs/<id>/events.jsonl`, one event a line with its time, written as it happens.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::Serialize;
+
+use crate::failure::{self, Outcome};
+use crate::progress::{Event, Sink, What};
+
+/// The record of one run.
+pub(crate) struct RunLog {
+    file: Mutex<(File, u64)>,
+    folder: PathBuf,
+    id: String,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    n: u64,
+    at: String,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// How many runs are kept.
+const KEPT: usize = 50;
+
+impl RunLog {
+    /// Begins a run's record in a new folder; the oldest ones go.
+    pub(crate) fn begin(work_folder: &Path, process: u32) -> Outcome<Self> {
+        let runs = work_folder.join("runs");
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f").to_string();
+        let id = format!("{now}-{process}");
+        let folder = runs.join(&id);
+        std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
+        let path = folder.join("events.jsonl");
+        let file = File::create(&path).map_err(|error| failure::io("create", &path, error))?;
+        remove_oldest(&runs);
+        Ok(Self { file: Mutex::new((file, 0)), folder, id })
+    }
+
+    /// Returns the run's folder, where programs' output is kept too.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the run's name.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Sink for RunLog {
+    fn event(&self, event: &Event) {
+        if matches!(event.what, What::Advanced { .. }) {
+            return;
+        }
+        let Ok(mut guard) = self.file.lock() else { return };
+        guard.1 += 1;
+        let line = Line { n: guard.1, at: jiff::Timestamp::now().to_string(), event };
+        if let Ok(mut text) = serde_json::to_string(&line) {
+            text.push('\n');
+            // A record that cannot be written must not stop a release.
+            let _ = guard.0.write_all(text.as_bytes());
+        }
+    }
+}
+
+fn remove_oldest(runs: &Path) {
+    let Ok(entries) = runs.read_dir() else { return };
+    let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    for old in names.iter().take(names.len().saturating_sub(KEPT)) {
+        let _ = std::fs::remove_dir_all(old);
+    }
+}

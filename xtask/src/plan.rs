@@ -1,0 +1,96 @@
+//! Plans: one stack in one environment with the releases it will run, decided before anything is touched.
+//!
+//! In: a stack's files, an environment and the chosen releases. Out: a saved Terraform plan, what it would change, and
+//! what it is bound to. Goes wrong: files that cannot be read, locks, a plan that touches what is protected.
+
+mod changes;
+mod configuration;
+mod fingerprint;
+mod guard;
+mod sources;
+
+pub(crate) use changes::{Action, Change, changes_text};
+pub(crate) use configuration::{Backend, Configuration, Preparation, ReleaseInput, prepare};
+pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};
+pub(crate) use guard::{refuse_protected, refuse_unnamed};
+pub(crate) use sources::{StackSources, unpack_sources};
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Outcome};
+use crate::name::FunctionName;
+
+/// A saved plan and what it would do.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    /// What it would change, in Terraform's order.
+    pub(crate) changes: Vec<Change>,
+    /// What was found changed outside Terraform.
+    pub(crate) drift: Vec<Change>,
+    /// Whether applying would change outputs.
+    pub(crate) outputs_change: bool,
+    /// The saved plan; a secret, removed after use.
+    pub(crate) file: PathBuf,
+    /// Warnings, one line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Planned {
+    /// Tells whether there is nothing to apply.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && !self.outputs_change
+    }
+
+    /// Returns `+7 ~0 -0`.
+    pub(crate) fn summary(&self) -> String {
+        let count = |test: fn(Action) -> bool| self.changes.iter().filter(|change| test(change.action)).count();
+        format!("+{} ~{} -{}", count(Action::adds), count(|action| action == Action::Update), count(Action::removes))
+    }
+}
+
+/// What a stack put out.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Applied {
+    /// Outputs by name.
+    pub(crate) outputs: BTreeMap<String, Output>,
+}
+
+/// One output value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Output {
+    /// The value; nothing where it is sensitive.
+    #[serde(default)]
+    pub(crate) value: serde_json::Value,
+    /// Whether Terraform keeps it from being shown.
+    #[serde(default)]
+    pub(crate) sensitive: bool,
+}
+
+/// What a stack says of one of its functions: one element of the output `functions`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct FunctionOutput {
+    /// The function's name in Lambda.
+    pub(crate) function_name: String,
+    /// The alias that users reach.
+    pub(crate) alias: String,
+    /// The newest published version.
+    pub(crate) version: String,
+    /// The hash of that version's code.
+    pub(crate) code_sha256: String,
+}
+
+impl Applied {
+    /// Returns the output `functions`, as the contract with stacks has it.
+    pub(crate) fn functions(&self) -> Outcome<BTreeMap<FunctionName, FunctionOutput>> {
+        let Some(output) = self.outputs.get("functions") else { return Ok(BTreeMap::new()) };
+        serde_json::from_value(output.value.clone()).map_err(|error| {
+            Failure::failed("the stack's output `functions` is not as Slipway needs it")
+                .caused_by(error)
+                .hint("it must be { <function> = { function_name, alias, version, code_sha256 } }: see docs/terraform.md")
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! What a plan would change: addresses and actions, never values.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What happens to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    /// It is made.
+    Create,
+    /// It is changed in place.
+    Update,
+    /// It is removed.
+    Delete,
+    /// It is removed and made anew, in either order.
+    Replace,
+    /// It is taken into the state.
+    Import,
+    /// It is given another address.
+    Move,
+    /// It leaves the state and stays in the world.
+    #[serde(alias = "remove")]
+    Forget,
+    /// It is read.
+    Read,
+    /// Nothing.
+    #[serde(alias = "no-op", alias = "noop")]
+    NoOp,
+}
+
+impl Action {
+    /// Tells whether something new comes.
+    pub(crate) fn adds(self) -> bool {
+        matches!(self, Self::Create | Self::Replace | Self::Import)
+    }
+
+    /// Tells whether something goes.
+    pub(crate) fn removes(self) -> bool {
+        matches!(self, Self::Delete | Self::Replace | Self::Forget)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Replace => "replace",
+            Self::Import => "import",
+            Self::Move => "move",
+            Self::Forget => "forget",
+            Self::Read => "read",
+            Self::NoOp => "no change",
+        }
+    }
+}
+
+/// One resource's change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Change {
+    /// The whole address.
+    pub(crate) address: String,
+    /// What happens to it.
+    pub(crate) action: Action,
+    /// Why, as Terraform words it (`tainted`, `cannot_update`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+/// How many changes are shown unless all are asked for.
+const SHOWN: usize = 12;
+
+/// Writes the changes for people, removals first; beyond a dozen the rest is counted.
+pub(crate) fn changes_text(changes: &[Change], all: bool) -> String {
+    let mut sorted: Vec<&Change> = changes.iter().collect();
+    sorted.sort_by_key(|change| (!change.action.removes(), change.action.word(), change.address.clone()));
+    let shown = if all { sorted.len() } else { SHOWN.min(sorted.len()) };
+    let mut out = String::new();
+    for change in &sorted[..shown] {
+        let reason = change.reason.as_deref().map(|reason| format!("   ({})", reason.replace('_', " "))).unwrap_or_default();
+        out.push_str(&format!("          {:8} {}{reason}\n", change.action.word(), change.address));
+    }
+    if shown < sorted.len() {
+        out.push_str(&format!("          …{} more (--verbose shows all)\n", sorted.len() - shown));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removals_come_first_and_the_rest_is_counted() {
+        let mut changes: Vec<Change> = (0..14).map(|n| Change { address: format!("aws_x.n{n:02}"), action: Action::Create, reason: None }).collect();
+        changes.push(Change { address: "aws_dynamodb_table.t".into(), action: Action::Replace, reason: Some("cannot_update".into()) });
+        let text = changes_text(&changes, false);
+        assert!(text.starts_with("          replace  aws_dynamodb_table.t   (cannot update)\n          create   aws_x.n00"), "{text}");
+        assert!(text.ends_with("…3 more (--verbose shows all)\n"), "{text}");
+        assert_eq!(changes_text(&changes, true).lines().count(), 15);
+    }
+}

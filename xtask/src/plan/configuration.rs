@@ -1,0 +1,223 @@
+//! What Terraform is given: the root module's folder, the var-files that Slipway writes, the backend, the environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::sources::StackSources;
+use crate::failure::{self, Failure, Outcome};
+use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::release::Manifest;
+
+/// One stack in one environment, ready to be planned.
+#[derive(Debug, Clone)]
+pub(crate) struct Configuration {
+    /// The stack.
+    pub(crate) stack: StackName,
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// The root module's folder.
+    pub(crate) folder: PathBuf,
+    /// Slipway's own folder for this stack and environment: data, plan, var-file, backend file.
+    pub(crate) work: PathBuf,
+    /// Var-files in order of precedence, lowest first.
+    pub(crate) var_files: Vec<PathBuf>,
+    /// The backend's settings as a file.
+    pub(crate) backend: PathBuf,
+    /// What Terraform's process gets beside its own environment.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Whether `init` may not change the lock file.
+    pub(crate) readonly_lock: bool,
+    /// How long to wait for the state's lock.
+    pub(crate) lock_timeout: Duration,
+    /// The files, read.
+    pub(crate) sources: StackSources,
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Backend {
+    /// The bucket.
+    pub(crate) bucket: String,
+    /// The region.
+    pub(crate) region: String,
+    /// The account that it must be in.
+    pub(crate) account: String,
+    /// A DynamoDB table that locks beside the lock file.
+    pub(crate) lock_table: Option<String>,
+    /// An emulator's address.
+    pub(crate) endpoint: Option<String>,
+}
+
+/// One element of the variable `releases`: the contract with stacks.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ReleaseInput {
+    version: String,
+    architecture: String,
+    runtime: String,
+    handler: String,
+    code: Code,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Code {
+    sha256: String,
+    s3: S3Code,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct S3Code {
+    bucket: String,
+    key: String,
+}
+
+impl ReleaseInput {
+    /// Makes the element for a release whose bytes lie in a bucket.
+    pub(crate) fn new(manifest: &Manifest, bucket: &str) -> Self {
+        Self {
+            version: manifest.version.to_string(),
+            architecture: manifest.architecture.clone(),
+            runtime: manifest.runtime.clone(),
+            handler: manifest.handler.clone(),
+            code: Code { sha256: manifest.artifact.code_sha256.clone(), s3: S3Code { bucket: bucket.to_owned(), key: manifest.artifact.key.clone() } },
+        }
+    }
+}
+
+/// What the variable `environment` tells a stack.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct EnvironmentInput {
+    name: String,
+    project: String,
+    account_id: String,
+    region: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_retries: Option<u32>,
+}
+
+/// What [`prepare`] is told beside the files.
+pub(crate) struct Preparation<'a> {
+    /// The stack.
+    pub(crate) stack: &'a StackName,
+    /// The environment.
+    pub(crate) environment: &'a EnvironmentName,
+    /// The project's name.
+    pub(crate) project: &'a str,
+    /// Where the files lie: the project, or an unpacked copy of what was applied.
+    pub(crate) root: &'a Path,
+    /// Slipway's own folder for this stack and environment.
+    pub(crate) work: PathBuf,
+    /// State.
+    pub(crate) backend: &'a Backend,
+    /// Releases by function.
+    pub(crate) releases: &'a BTreeMap<FunctionName, ReleaseInput>,
+    /// What Terraform's process gets beside its own environment.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Whether `init` may not change the lock file.
+    pub(crate) readonly_lock: bool,
+    /// How long to wait for the state's lock.
+    pub(crate) lock_timeout: Duration,
+}
+
+/// Reads a stack's files and writes the var-file and backend file for it.
+pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
+    let Preparation { stack, environment, project, root, work, backend, releases, variables, readonly_lock, lock_timeout } = preparation;
+    let sources = StackSources::read(root, stack, environment)?;
+    std::fs::create_dir_all(&work).map_err(|error| failure::io("create", &work, error))?;
+    let environment_input = EnvironmentInput {
+        name: environment.to_string(),
+        project: project.to_owned(),
+        account_id: backend.account.clone(),
+        region: backend.region.clone(),
+        // What the emulator does not know it answers with 500, which the provider would retry for minutes.
+        max_retries: backend.endpoint.is_some().then_some(1),
+    };
+    let mut values: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
+    let json = |error: serde_json::Error| Failure::defect("the var-file cannot be written as JSON").caused_by(error);
+    // A variable that the stack does not declare would be warned about on every run.
+    if sources.variables.contains("releases") {
+        values.insert("releases", serde_json::to_value(releases).map_err(json)?);
+    } else if !releases.is_empty() {
+        return Err(Failure::usage(format!("the stack `{stack}` runs functions and declares no variable `releases`"))
+            .hint("copy it from docs/terraform.md into terraform/stacks/<stack>/variables.tf"));
+    }
+    if sources.variables.contains("environment") {
+        values.insert("environment", serde_json::to_value(environment_input).map_err(json)?);
+    }
+    let var_file = work.join("slipway.tfvars.json");
+    write_private(&var_file, &serde_json::to_vec_pretty(&values).map_err(json)?)?;
+    let backend_file = work.join("backend.hcl");
+    write_private(&backend_file, backend_text(stack, backend).as_bytes())?;
+    let tfvars = root.join(format!("terraform/environments/{environment}/{stack}.tfvars"));
+    let var_files = tfvars.is_file().then_some(tfvars).into_iter().chain([var_file]).collect();
+    let folder = root.join("terraform/stacks").join(stack.as_str());
+    Ok(Configuration { stack: stack.clone(), environment: environment.clone(), folder, work, var_files, backend: backend_file, variables, readonly_lock, lock_timeout, sources })
+}
+
+/// Writes the S3 backend's settings: <https://developer.hashicorp.com/terraform/language/backend/s3>.
+fn backend_text(stack: &StackName, backend: &Backend) -> String {
+    let mut text = format!(
+        "bucket = {:?}\nkey = \"{stack}.tfstate\"\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
+        backend.bucket, backend.region, backend.account
+    );
+    if let Some(table) = &backend.lock_table {
+        text.push_str(&format!("dynamodb_table = {table:?}\n"));
+    }
+    if let Some(endpoint) = &backend.endpoint {
+        let services: Vec<String> = ["s3", "sts", "iam", "dynamodb"].iter().map(|service| format!("  {service} = {endpoint:?}\n")).collect();
+        text.push_str(&format!("use_path_style = true\nmax_retries = 1\nendpoints = {{\n{}}}\n", services.concat()));
+    }
+    text
+}
+
+/// Writes a file that only its owner can read.
+fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(bytes)
+    };
+    write().map_err(|error| failure::io("write", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backend_names_the_account_it_must_be_in() {
+        let backend = Backend { bucket: "b".into(), region: "eu-central-1".into(), account: "333333333333".into(), lock_table: Some("locks".into()), endpoint: None };
+        insta::assert_snapshot!(backend_text(&"hello".parse().unwrap(), &backend), @r#"
+        bucket = "b"
+        key = "hello.tfstate"
+        region = "eu-central-1"
+        use_lockfile = true
+        allowed_account_ids = ["333333333333"]
+        dynamodb_table = "locks"
+        "#);
+    }
+
+    #[test]
+    fn a_release_is_told_as_the_contract_has_it() {
+        let manifest = crate::release::sample_manifest("hello", "1.2.3");
+        let input = serde_json::to_value(ReleaseInput::new(&manifest, "store")).unwrap();
+        insta::assert_json_snapshot!(input, { ".code.sha256" => "[base64]", ".code.s3.key" => "[key]" }, @r#"
+        {
+          "version": "1.2.3",
+          "architecture": "x86_64",
+          "runtime": "provided.al2023",
+          "handler": "bootstrap",
+          "code": {
+            "sha256": "[base64]",
+            "s3": {
+              "bucket": "store",
+              "key": "[key]"
+            }
+          }
+        }
+        "#);
+    }
+}

@@ -1,0 +1,55 @@
+//! The digest of everything that a plan's result depends on: while it is equal, planning again would change nothing.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::configuration::Configuration;
+use crate::failure::{Failure, Outcome};
+use crate::ledger::StateMark;
+use crate::name::{Digest, DigestBuilder};
+use crate::ports::Store;
+
+/// How long a verified deployment stands for a plan, in hours: drift outside Terraform is found after that at the latest.
+pub(crate) const FRESH_HOURS: i64 = 24;
+
+/// Hashes a plan's inputs: files, var-files, backend, Terraform's own settings and version, state.
+///
+/// Nothing is returned where a plan may change by itself: a data source that reads the world, a module from elsewhere.
+pub(crate) fn fingerprint(configuration: &Configuration, identity: &[(String, String)], state: Option<&StateMark>) -> Outcome<Option<Digest>> {
+    let sources = &configuration.sources;
+    let Some(state) = state else { return Ok(None) };
+    if !sources.volatile_data.is_empty() || !sources.remote_modules.is_empty() {
+        return Ok(None);
+    }
+    let mut digest = DigestBuilder::new("slipway.plan-inputs/1");
+    digest.part("configuration", sources.digest().bytes());
+    for file in configuration.var_files.iter().chain([&configuration.backend]) {
+        digest.part(&name_of(file), read(file)?);
+    }
+    for (name, value) in identity {
+        digest.part(name, value);
+        if name == "TF_CLI_CONFIG_FILE" {
+            digest.part("cli configuration", std::fs::read(value).unwrap_or_default());
+        }
+    }
+    digest.part("state", format!("{} {}", state.lineage, state.serial));
+    Ok(Some(digest.finish()))
+}
+
+/// Reads where a stack's state stands; nothing where there is no state yet.
+pub(crate) async fn state_mark(store: &dyn Store, stack: &crate::name::StackName) -> Outcome<Option<(StateMark, Value)>> {
+    let Some(stored) = store.get(&format!("{stack}.tfstate")).await? else { return Ok(None) };
+    let state: Value = serde_json::from_slice(&stored.bytes).map_err(|error| Failure::failed(format!("the state {}/{stack}.tfstate is no JSON", store.place())).caused_by(error))?;
+    let lineage = state.get("lineage").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let serial = state.get("serial").and_then(Value::as_u64).unwrap_or_default();
+    Ok(Some((StateMark { lineage, serial }, state)))
+}
+
+fn read(path: &Path) -> Outcome<Vec<u8>> {
+    std::fs::read(path).map_err(|error| crate::failure::io("read", path, error))
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

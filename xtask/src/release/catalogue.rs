@@ -1,0 +1,103 @@
+//! The catalogue: the manifests in a store. It decides which versions exist.
+
+use std::sync::Arc;
+
+use super::manifest::Manifest;
+use crate::failure::{Failure, Outcome};
+use crate::name::{FunctionName, Version};
+use crate::ports::Store;
+
+/// The releases in a store.
+#[derive(Clone)]
+pub(crate) struct Catalogue {
+    store: Arc<dyn Store>,
+}
+
+impl Catalogue {
+    /// Reads releases from a store.
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// Returns the store behind it.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Lists a function's versions, newest first.
+    pub(crate) async fn versions(&self, function: &FunctionName) -> Outcome<Vec<Version>> {
+        let prefix = format!("releases/{function}/");
+        let keys = self.store.list(&prefix, None).await?;
+        let mut versions: Vec<Version> = keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok()).collect();
+        versions.sort_by(|a, b| b.cmp(a));
+        Ok(versions)
+    }
+
+    /// Reads a release's manifest, where it exists.
+    pub(crate) async fn find(&self, function: &FunctionName, version: &Version) -> Outcome<Option<Manifest>> {
+        let Some(stored) = self.store.get(&Manifest::key(function, version)).await? else { return Ok(None) };
+        Manifest::read(&stored.bytes, function, version).map(Some)
+    }
+
+    /// Reads a release's manifest; an unknown version lists the nearest ones that exist.
+    pub(crate) async fn manifest(&self, function: &FunctionName, version: &Version) -> Outcome<Manifest> {
+        if let Some(manifest) = self.find(function, version).await? {
+            return Ok(manifest);
+        }
+        let versions = self.versions(function).await?;
+        let failure = Failure::usage(format!("`{function}` has no release {version}")).unchanged("Nothing was changed.");
+        if versions.is_empty() {
+            return Err(failure.hint(format!("{} holds no release of `{function}` yet: cargo xtask release cuts the first", self.store.place())));
+        }
+        let near = nearest(version, &versions, 5);
+        Err(failure.hint(format!("the nearest that exist: {}", near.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))))
+    }
+
+    /// Reads the newest release's manifest: the highest version that is not of a dirty tree.
+    pub(crate) async fn newest(&self, function: &FunctionName) -> Outcome<Option<Manifest>> {
+        match self.versions(function).await?.into_iter().find(|version| !version.is_dirty()) {
+            Some(version) => self.find(function, &version).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Checks that a release's bytes are in the store with the size that its manifest says.
+    pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Outcome<()> {
+        let artifact = &manifest.artifact;
+        let told = |what: String| {
+            Failure::failed(format!("the bytes of `{}` {} are not what its manifest says: {what}", manifest.function, manifest.version))
+                .detail("object", format!("{}/{}", self.store.place(), artifact.key))
+                .unchanged("Nothing was deployed.")
+                .hint("restore the object's first version in the store, or cut a new release")
+        };
+        match self.store.size(&artifact.key).await? {
+            None => Err(told("the object is missing".into())),
+            Some(size) if size != artifact.size => Err(told(format!("{size} bytes instead of {}", artifact.size))),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Returns the versions nearest to a wanted one: by distance of their numbers, newest first among equals.
+fn nearest(wanted: &Version, known: &[Version], limit: usize) -> Vec<Version> {
+    let distance = |version: &Version| {
+        let ((a, b, c), (x, y, z)) = (wanted.numbers(), version.numbers());
+        (a.abs_diff(x), b.abs_diff(y), c.abs_diff(z))
+    };
+    let mut sorted = known.to_vec();
+    sorted.sort_by(|a, b| distance(a).cmp(&distance(b)).then(b.cmp(a)));
+    sorted.truncate(limit);
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_versions_are_near_in_number_not_in_spelling() {
+        let known: Vec<Version> = ["2.0.0", "1.10.0", "1.4.3", "1.4.1", "1.3.0"].iter().map(|text| text.parse().unwrap()).collect();
+        let near: Vec<String> = nearest(&"1.4.2".parse().unwrap(), &known, 3).iter().map(ToString::to_string).collect();
+        assert_eq!(near, ["1.4.3", "1.4.1", "1.3.0"]);
+    }
+}

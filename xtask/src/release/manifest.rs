@@ -1,0 +1,236 @@
+//! The release manifest, `slipway.release/1`: holds digests and keys, never buckets or hosts.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Outcome};
+use crate::name::{Digest, FunctionName, Version};
+use crate::settings::{Package, Smoke};
+
+/// The name of this layout.
+pub(crate) const SCHEMA: &str = "slipway.release/1";
+
+/// A release, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// `slipway.release/1`.
+    pub(crate) schema: String,
+    /// The function.
+    pub(crate) function: FunctionName,
+    /// The version.
+    pub(crate) version: Version,
+    /// Zip or image.
+    pub(crate) package: Package,
+    /// `x86_64` or `arm64`.
+    pub(crate) architecture: String,
+    /// Lambda's runtime identifier.
+    pub(crate) runtime: String,
+    /// Lambda's handler.
+    pub(crate) handler: String,
+    /// The bytes.
+    pub(crate) artifact: ArtifactRecord,
+    /// Where they came from.
+    pub(crate) source: SourceRecord,
+    /// How they were made.
+    pub(crate) built: Built,
+    /// What the release must answer before it serves.
+    #[serde(default)]
+    pub(crate) smoke: Vec<SmokeRecord>,
+    /// SHA-256 of this manifest without this member: an edited manifest is found out.
+    pub(crate) seal: Digest,
+}
+
+/// A release's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArtifactRecord {
+    /// SHA-256 of the zip.
+    pub(crate) sha256: Digest,
+    /// The hash as Lambda reports it: base64 of the zip's SHA-256.
+    pub(crate) code_sha256: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Bytes after unpacking.
+    pub(crate) unpacked_size: u64,
+    /// Digest of the canonical listing (path, mode, content), which survives a new compressor.
+    pub(crate) content_digest: Digest,
+    /// The key in the store.
+    pub(crate) key: String,
+}
+
+/// A release's source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceRecord {
+    /// The remote's address, without credentials.
+    pub(crate) repository: Option<String>,
+    /// 40 hex characters.
+    pub(crate) commit: String,
+    /// Whether inputs differed from the commit.
+    pub(crate) dirty: bool,
+    /// The commit's time.
+    #[schemars(with = "String")]
+    pub(crate) committed_at: jiff::Timestamp,
+    /// The digest of all that decides the bytes.
+    pub(crate) inputs_digest: Digest,
+}
+
+/// How a release was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Built {
+    /// Tools and compressor with their versions.
+    pub(crate) tools: BTreeMap<String, String>,
+    /// Who made it.
+    pub(crate) by: String,
+    /// When.
+    #[schemars(with = "String")]
+    pub(crate) at: jiff::Timestamp,
+    /// The CI run.
+    pub(crate) run_url: Option<String>,
+}
+
+/// A smoke event, as the release carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SmokeRecord {
+    /// What it shows.
+    pub(crate) name: String,
+    /// The event.
+    pub(crate) event: serde_json::Value,
+    /// A subset of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expect: Option<serde_json::Value>,
+    /// The `errorType` of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expect_error: Option<String>,
+    /// Milliseconds within which the answer must come.
+    pub(crate) within_ms: u64,
+    /// Whether it may run in protected environments.
+    pub(crate) safe: bool,
+}
+
+impl From<&Smoke> for SmokeRecord {
+    fn from(smoke: &Smoke) -> Self {
+        Self {
+            name: smoke.name.clone(),
+            event: smoke.event.clone(),
+            expect: smoke.expect.clone(),
+            expect_error: smoke.expect_error.clone(),
+            within_ms: u64::try_from(smoke.within.as_millis()).unwrap_or(u64::MAX),
+            safe: smoke.safe,
+        }
+    }
+}
+
+impl Manifest {
+    /// Returns the key of a release's manifest.
+    pub(crate) fn key(function: &FunctionName, version: &Version) -> String {
+        format!("releases/{function}/{version}.json")
+    }
+
+    /// Returns the manifest with its seal set.
+    pub(crate) fn sealed(mut self) -> Self {
+        self.seal = self.compute_seal();
+        self
+    }
+
+    /// Returns the manifest's bytes as they are stored.
+    pub(crate) fn bytes(&self) -> Outcome<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| Failure::defect("a release manifest cannot be written as JSON").caused_by(error))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Returns the digest by which ledgers and plans name this manifest.
+    pub(crate) fn digest(&self) -> Outcome<Digest> {
+        Ok(Digest::of(self.bytes()?))
+    }
+
+    /// Reads a manifest and refuses one that was edited or lies under another name.
+    pub(crate) fn read(bytes: &[u8], function: &FunctionName, version: &Version) -> Outcome<Self> {
+        let edited = |what: &str| {
+            Failure::failed(format!("the manifest of `{function}` {version} was edited: {what}"))
+                .unchanged("It was not used; nothing was changed.")
+                .hint("restore the object's first version in the store: a manifest never changes once it is written")
+        };
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| edited("it is no manifest that this version of Slipway knows").caused_by(error))?;
+        if manifest.schema != SCHEMA {
+            return Err(Failure::failed(format!("the manifest of `{function}` {version} has the layout {}, this Slipway reads {SCHEMA}", manifest.schema))
+                .hint("use the version of Slipway that the project pins"));
+        }
+        if manifest.seal != manifest.compute_seal() {
+            return Err(edited("its content does not match its seal"));
+        }
+        if manifest.function != *function || manifest.version != *version {
+            return Err(edited(&format!("it is that of `{}` {}", manifest.function, manifest.version)));
+        }
+        let artifact = &manifest.artifact;
+        if artifact.code_sha256 != artifact.sha256.base64() || artifact.key != artifact_key(&artifact.sha256) {
+            return Err(edited("its digests do not agree with each other"));
+        }
+        Ok(manifest)
+    }
+
+    fn compute_seal(&self) -> Digest {
+        let mut unsealed = self.clone();
+        unsealed.seal = Digest::from_bytes([0; 32]);
+        // A manifest is plain data: writing it cannot fail, and a failure would only break the seal's comparison.
+        Digest::of(serde_json::to_vec(&unsealed).unwrap_or_default())
+    }
+}
+
+/// Returns the content-addressed key of a zip.
+pub(crate) fn artifact_key(sha256: &Digest) -> String {
+    format!("artifacts/sha256/{}.zip", sha256.hex())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn sample(function: &str, version: &str) -> Manifest {
+        let sha256 = Digest::of(format!("{function} {version}"));
+        Manifest {
+            schema: SCHEMA.into(),
+            function: function.parse().unwrap(),
+            version: version.parse().unwrap(),
+            package: Package::Zip,
+            architecture: "x86_64".into(),
+            runtime: "provided.al2023".into(),
+            handler: "bootstrap".into(),
+            artifact: ArtifactRecord { sha256, code_sha256: sha256.base64(), size: 3, unpacked_size: 5, content_digest: Digest::of("c"), key: artifact_key(&sha256) },
+            source: SourceRecord {
+                repository: None,
+                commit: "3f2a91c0".repeat(5),
+                dirty: false,
+                committed_at: "2026-11-01T00:00:00Z".parse().unwrap(),
+                inputs_digest: Digest::of(format!("inputs of {function} {version}")),
+            },
+            built: Built { tools: BTreeMap::new(), by: "test".into(), at: "2026-11-01T00:00:01Z".parse().unwrap(), run_url: None },
+            smoke: Vec::new(),
+            seal: Digest::from_bytes([0; 32]),
+        }
+        .sealed()
+    }
+
+    #[test]
+    fn an_edited_manifest_is_refused() {
+        let manifest = sample("hello", "1.2.3");
+        let bytes = manifest.bytes().unwrap();
+        let (function, version) = (&manifest.function, &manifest.version);
+        assert_eq!(Manifest::read(&bytes, function, version).unwrap(), manifest);
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        for (from, to) in [("\"handler\": \"bootstrap\"", "\"handler\": \"other\""), ("\"size\": 3", "\"size\": 4"), ("\"dirty\": false", "\"dirty\": true")] {
+            let edited = text.replace(from, to);
+            assert_ne!(edited, text);
+            let failure = Manifest::read(edited.as_bytes(), function, version).unwrap_err();
+            assert!(failure.message().contains("was edited"), "{failure}");
+        }
+        assert!(Manifest::read(&bytes, function, &"1.2.4".parse().unwrap()).is_err());
+        assert!(Manifest::read(b"{}", function, version).is_err());
+    }
+}

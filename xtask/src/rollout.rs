@@ -1,0 +1,58 @@
+//! Rollout: moves the alias that users reach, and only with evidence that the version may serve.
+//!
+//! In: a function, a version, the evidence. Out: where the alias stood and stands. Goes wrong: somebody else moves it.
+
+use std::sync::Arc;
+
+use crate::failure::{Failure, Outcome};
+use crate::ledger::Serving;
+use crate::ports::Functions;
+use crate::verification::Verification;
+
+/// Why a version may serve.
+pub(crate) enum Evidence<'a> {
+    /// It was verified just now.
+    Verified(&'a Verification),
+    /// The ledger says that it served before, verified.
+    Served(&'a Serving),
+}
+
+impl Evidence<'_> {
+    fn speaks_for(&self, function_name: &str, version: &str) -> bool {
+        match self {
+            Self::Verified(verification) => verification.passed() && verification.function_name == function_name && verification.lambda_version == version,
+            Self::Served(serving) => serving.verified && serving.function_name == function_name && serving.lambda_version == version,
+        }
+    }
+}
+
+/// Where an alias stood and stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// The version before.
+    pub(crate) from: String,
+    /// The version now.
+    pub(crate) to: String,
+}
+
+/// Points an alias to a version, unless it is there already.
+pub(crate) async fn point(functions: &Arc<dyn Functions>, function_name: &str, alias: &str, version: &str, evidence: Evidence<'_>) -> Outcome<Moved> {
+    if !evidence.speaks_for(function_name, version) {
+        return Err(Failure::defect(format!("the alias `{alias}` of {function_name} would move to version {version} without evidence")));
+    }
+    let Some(now) = functions.alias(function_name, alias).await? else {
+        return Err(Failure::failed(format!("{function_name} has no alias `{alias}`"))
+            .unchanged("Nothing was rolled out.")
+            .hint("the stack must make the alias that its output `functions` names: see docs/terraform.md"));
+    };
+    if now.version == version && now.weights.is_empty() {
+        return Ok(Moved { from: version.to_owned(), to: version.to_owned() });
+    }
+    let from = now.version.clone();
+    let moved = functions.point(function_name, alias, version, now.revision_id.as_deref().unwrap_or_default()).await?;
+    if moved.version != version || !moved.weights.is_empty() {
+        return Err(Failure::failed(format!("the alias `{alias}` of {function_name} was moved to {version} and points to {} now", moved.version))
+            .hint("somebody else moves it at the same time: look with cargo xtask status"));
+    }
+    Ok(Moved { from, to: moved.version })
+}

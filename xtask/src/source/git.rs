@@ -1,0 +1,294 @@
+//! The git repository: HEAD, its history by path, the work tree's files with their content, and release tags.
+//!
+//! Content is named by git's own object ids, which the index already holds for every unchanged file; only what
+//! changed is read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Sort, StatusOptions};
+
+use crate::failure::{Failure, Outcome};
+
+/// The repository around the project.
+pub(crate) struct Repository {
+    git: git2::Repository,
+    /// The project's folder inside the repository, with a trailing slash, or nothing.
+    prefix: String,
+}
+
+/// Where HEAD stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Checkout {
+    /// 40 hex characters.
+    pub(crate) commit: String,
+    /// The branch, where HEAD is on one.
+    pub(crate) branch: Option<String>,
+    /// Committer time.
+    pub(crate) committed_at: jiff::Timestamp,
+    /// The remote's address without credentials.
+    pub(crate) repository: Option<String>,
+}
+
+/// A commit that touched what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// 40 hex characters.
+    pub(crate) commit: String,
+    /// The whole message.
+    pub(crate) message: String,
+}
+
+/// The work tree's files below some folders: project-relative path -> object id and whether executable.
+#[derive(Debug, Default)]
+pub(crate) struct WorkTree {
+    /// By project-relative path.
+    pub(crate) files: BTreeMap<String, FileContent>,
+    /// Project-relative paths that differ from HEAD.
+    pub(crate) changed: Vec<String>,
+}
+
+/// One file's content by git's object id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileContent {
+    /// Hex object id of the blob.
+    pub(crate) blob: String,
+    /// Whether the file is executable.
+    pub(crate) executable: bool,
+}
+
+impl Repository {
+    /// Opens the repository around the project's folder.
+    pub(crate) fn open(root: &Path) -> Outcome<Self> {
+        let git = git2::Repository::discover(root).map_err(|error| match error.code() {
+            ErrorCode::NotFound => Failure::usage(format!("no git repository around {}", root.display()))
+                .hint("Slipway names releases after commits: run git init, git add --all and git commit first"),
+            ErrorCode::Owner => Failure::usage(format!("git does not trust the repository at {}: it belongs to another user", root.display()))
+                .hint(format!("git config --global --add safe.directory {}", root.display())),
+            _ => Failure::failed(format!("the git repository around {} cannot be opened", root.display())).caused_by(error),
+        })?;
+        let workdir = git.workdir().ok_or_else(|| Failure::usage(format!("{} is a bare repository: there is no tree to release from", git.path().display())))?;
+        let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let relative = canonical(root).strip_prefix(canonical(workdir)).map(Path::to_path_buf).unwrap_or_default();
+        let prefix = if relative.as_os_str().is_empty() { String::new() } else { format!("{}/", relative.to_string_lossy()) };
+        Ok(Self { git, prefix })
+    }
+
+    /// Tells where HEAD stands.
+    pub(crate) fn checkout(&self) -> Outcome<Checkout> {
+        let head = self.git.head().map_err(|error| match error.code() {
+            ErrorCode::UnbornBranch | ErrorCode::NotFound => {
+                Failure::usage("this repository has no commit yet").hint("commit the tree first: a release is named after the commit that it was built from")
+            }
+            _ => Failure::failed("HEAD cannot be read").caused_by(error),
+        })?;
+        let commit = head.peel_to_commit().map_err(|error| Failure::failed("HEAD is no commit").caused_by(error))?;
+        let branch = head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten();
+        let remote = self.git.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
+        Ok(Checkout { commit: commit.id().to_string(), branch, committed_at: time_of(&commit)?, repository: remote })
+    }
+
+    /// Lists the files below some project-relative folders or files, with their content; all of them for `[""]`.
+    pub(crate) fn work_tree(&self, below: &[String]) -> Outcome<WorkTree> {
+        let failed = |error| Failure::failed("the git index or work tree cannot be read").caused_by(error);
+        let places: Vec<String> = below.iter().map(|path| format!("{}{path}", self.prefix)).collect();
+        let mut tree = WorkTree::default();
+        let mut index = self.git.index().map_err(failed)?;
+        index.read(false).map_err(failed)?;
+        for entry in index.iter() {
+            let path = String::from_utf8_lossy(&entry.path);
+            if is_below(&path, &places) && entry.mode != 0o160_000 {
+                tree.files.insert(self.in_project(&path), FileContent { blob: entry.id.to_string(), executable: entry.mode & 0o111 != 0 });
+            }
+        }
+        let mut options = StatusOptions::new();
+        options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true).disable_pathspec_match(true).update_index(true);
+        if places.iter().all(|place| !place.is_empty()) {
+            places.iter().for_each(|place| {
+                options.pathspec(place);
+            });
+        }
+        for status in self.git.statuses(Some(&mut options)).map_err(failed)?.iter() {
+            let Ok(path) = status.path() else { continue };
+            if !is_below(path, &places) {
+                continue;
+            }
+            let name = self.in_project(path);
+            match self.read_file(path)? {
+                Some(content) => {
+                    tree.files.insert(name.clone(), content);
+                }
+                None => {
+                    tree.files.remove(&name);
+                }
+            }
+            tree.changed.push(name);
+        }
+        Ok(tree)
+    }
+
+    /// Lists the commits after `base` (all, where none is given) that touched any of the paths, newest first.
+    pub(crate) fn changes(&self, base: Option<&str>, paths: &[String]) -> Outcome<Vec<Change>> {
+        let failed = |error| Failure::failed("the git history cannot be walked").caused_by(error);
+        let mut walk = self.git.revwalk().map_err(failed)?;
+        walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
+        walk.push_head().map_err(failed)?;
+        if let Some(base) = base {
+            walk.hide(Oid::from_str(base).map_err(failed)?).map_err(failed)?;
+        }
+        let mut found = Vec::new();
+        for id in walk {
+            let commit = self.git.find_commit(id.map_err(failed)?).map_err(failed)?;
+            if commit.parent_count() < 2 && self.touches(&commit, paths).map_err(failed)? {
+                found.push(Change { commit: commit.id().to_string(), message: String::from_utf8_lossy(commit.message_bytes()).into_owned() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the time of the newest commit that touched any of the paths; HEAD's where history does not reach it.
+    pub(crate) fn last_touched(&self, paths: &[String]) -> Outcome<jiff::Timestamp> {
+        let failed = |error| Failure::failed("the git history cannot be walked").caused_by(error);
+        let mut walk = self.git.revwalk().map_err(failed)?;
+        walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
+        walk.push_head().map_err(failed)?;
+        for id in walk {
+            let commit = self.git.find_commit(id.map_err(failed)?).map_err(failed)?;
+            if commit.parent_count() < 2 && self.touches(&commit, paths).map_err(failed)? {
+                return time_of(&commit);
+            }
+        }
+        Ok(self.checkout()?.committed_at)
+    }
+
+    /// Tells whether a commit is here and HEAD descends from it (or is it).
+    pub(crate) fn reaches(&self, commit: &str) -> bool {
+        let (Ok(id), Ok(head)) = (Oid::from_str(commit), self.git.head().and_then(|head| head.peel_to_commit())) else { return false };
+        id == head.id() || (self.git.find_commit(id).is_ok() && self.git.graph_descendant_of(head.id(), id).unwrap_or(false))
+    }
+
+    /// Tells whether only a part of the history was cloned.
+    pub(crate) fn is_shallow(&self) -> bool {
+        self.git.is_shallow()
+    }
+
+    /// Lists tags with the given prefix: name without prefix -> commit.
+    pub(crate) fn tags(&self, prefix: &str) -> Outcome<BTreeMap<String, String>> {
+        let failed = |error| Failure::failed("the git tags cannot be listed").caused_by(error);
+        let mut found = BTreeMap::new();
+        for name in self.git.tag_names(Some(&format!("{prefix}*"))).map_err(failed)?.iter() {
+            let Ok(Some(name)) = name else { continue };
+            let Ok(object) = self.git.revparse_single(&format!("refs/tags/{name}")) else { continue };
+            let Ok(commit) = object.peel(ObjectType::Commit) else { continue };
+            if let Some(rest) = name.strip_prefix(prefix) {
+                found.insert(rest.to_owned(), commit.id().to_string());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes an annotated tag; tells whether it is new. A tag of that name at another commit is left and refused.
+    pub(crate) fn tag(&self, name: &str, commit: &str, message: &str) -> Outcome<bool> {
+        let failed = |error: git2::Error| Failure::failed(format!("the tag {name} cannot be written")).caused_by(error);
+        let object = self.git.find_object(Oid::from_str(commit).map_err(failed)?, Some(ObjectType::Commit)).map_err(failed)?;
+        if let Ok(existing) = self.git.revparse_single(&format!("refs/tags/{name}")).and_then(|tag| tag.peel(ObjectType::Commit)) {
+            if existing.id() == object.id() {
+                return Ok(false);
+            }
+            return Err(Failure::refused(format!("the tag {name} exists at another commit"))
+                .detail("tag", existing.id().to_string())
+                .detail("release", commit)
+                .unchanged("The tag was left as it is; the catalogue decides, tags only mirror it.")
+                .hint(format!("delete the wrong tag with git tag --delete {name}, then run cargo xtask tags")));
+        }
+        let signature = self.git.signature().or_else(|_| git2::Signature::now("slipway", "slipway@localhost")).map_err(failed)?;
+        match self.git.tag(name, &object, &signature, message, false) {
+            Ok(_) => Ok(true),
+            Err(error) if error.class() == ErrorClass::Tag && error.code() == ErrorCode::Exists => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn touches(&self, commit: &git2::Commit<'_>, paths: &[String]) -> Result<bool, git2::Error> {
+        let tree = commit.tree()?;
+        let parent = commit.parents().next().map(|parent| parent.tree()).transpose()?;
+        // Comparing the entries of each path is far cheaper than a diff of the whole trees.
+        let entry = |tree: &git2::Tree<'_>, path: &str| tree.get_path(Path::new(path)).ok().map(|entry| (entry.id(), entry.filemode()));
+        Ok(paths.iter().any(|path| {
+            let path = format!("{}{path}", self.prefix);
+            let path = path.trim_end_matches('/');
+            if path.is_empty() {
+                return parent.as_ref().is_none_or(|parent| parent.id() != tree.id());
+            }
+            entry(&tree, path) != parent.as_ref().and_then(|parent| entry(parent, path))
+        }))
+    }
+
+    fn read_file(&self, path: &str) -> Outcome<Option<FileContent>> {
+        let full = self.full(path);
+        let failed = |error: git2::Error| Failure::failed(format!("{path} cannot be read")).caused_by(error);
+        let Ok(metadata) = full.symlink_metadata() else { return Ok(None) };
+        if metadata.is_symlink() {
+            let target = std::fs::read_link(&full).map_err(|error| crate::failure::io("read the link", &full, error))?;
+            let id = Oid::hash_object(ObjectType::Blob, target.as_os_str().as_encoded_bytes()).map_err(failed)?;
+            return Ok(Some(FileContent { blob: id.to_string(), executable: false }));
+        }
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        use std::os::unix::fs::PermissionsExt as _;
+        let id = Oid::hash_file(ObjectType::Blob, &full).map_err(failed)?;
+        Ok(Some(FileContent { blob: id.to_string(), executable: metadata.permissions().mode() & 0o111 != 0 }))
+    }
+
+    fn full(&self, path: &str) -> PathBuf {
+        self.git.workdir().unwrap_or_else(|| self.git.path()).join(path)
+    }
+
+    fn in_project(&self, path: &str) -> String {
+        path.strip_prefix(&self.prefix).unwrap_or(path).to_owned()
+    }
+}
+
+fn is_below(path: &str, places: &[String]) -> bool {
+    places.iter().any(|place| {
+        let place = place.trim_end_matches('/');
+        place.is_empty() || path == place || (path.starts_with(place) && path.as_bytes().get(place.len()) == Some(&b'/'))
+    })
+}
+
+fn time_of(commit: &git2::Commit<'_>) -> Outcome<jiff::Timestamp> {
+    jiff::Timestamp::from_second(commit.time().seconds()).map_err(|error| Failure::failed(format!("the time of commit {} is out of range", commit.id())).caused_by(error))
+}
+
+/// Takes user and password out of `https://user:password@host/…`; leaves `git@host:…` as it is.
+fn without_credentials(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or(authority))
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_never_leave_a_remote_address() {
+        assert_eq!(without_credentials("https://me:token@example.com/a/b.git"), "https://example.com/a/b.git");
+        assert_eq!(without_credentials("https://example.com/a@b"), "https://example.com/a@b");
+        assert_eq!(without_credentials("git@example.com:a/b.git"), "git@example.com:a/b.git");
+    }
+
+    #[test]
+    fn below_means_the_folder_itself_not_its_namesakes() {
+        let places = vec!["lambda-src/hello".to_owned()];
+        assert!(is_below("lambda-src/hello/src/main.rs", &places));
+        assert!(is_below("lambda-src/hello", &places));
+        assert!(!is_below("lambda-src/hello-two/src/main.rs", &places));
+        assert!(is_below("anything", &[String::new()]));
+    }
+}

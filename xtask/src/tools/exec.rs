@@ -1,0 +1,405 @@
+//! The one door through which programs are run: argument list, folder and environment in; lines and an end out.
+//!
+//! Each program runs in a process group of its own, so a terminal's Ctrl-C reaches Slipway alone, which decides what
+//! to pass on. Goes wrong: the program is missing (named, with a hint), exceeds its time, is ended by a signal.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::Child;
+
+use crate::failure::{self, Failure, Outcome};
+use crate::interrupt::{self, Interrupt};
+
+/// A command line, built apart from running it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    program: OsString,
+    arguments: Vec<OsString>,
+    folder: PathBuf,
+    set: Vec<(OsString, OsString)>,
+    removed: Vec<OsString>,
+    hint: Option<String>,
+}
+
+/// Which stream a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// Where a program's output goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Output {
+    /// Through pipes: the program ends when nobody reads any more.
+    Pipes,
+    /// Into two files that are followed: the program outlives a killed Slipway and comes to its own end.
+    Files { out: PathBuf, err: PathBuf },
+}
+
+/// What a first signal does to a running program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnSignal {
+    /// It is passed on at once, as one SIGINT.
+    Forward,
+    /// The program is left to finish; the second signal is passed on, as one SIGINT.
+    Finish,
+}
+
+/// How a program is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Conduct {
+    /// Where its output goes.
+    pub(crate) output: Output,
+    /// The time after which it is ended.
+    pub(crate) within: Option<Duration>,
+    /// What a first signal does.
+    pub(crate) on_signal: OnSignal,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Self { output: Output::Pipes, within: None, on_signal: OnSignal::Forward }
+    }
+}
+
+/// How a program ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    /// The exit code; nothing where a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Whether it was ended for exceeding its time.
+    pub(crate) timed_out: bool,
+    /// Whether a signal came while it ran.
+    pub(crate) interrupted: bool,
+    /// How long it ran.
+    pub(crate) took: Duration,
+    /// Its last lines, of both streams, oldest first.
+    pub(crate) tail: Vec<String>,
+}
+
+impl Ended {
+    /// Tells whether the program exited with 0.
+    pub(crate) fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+const TAIL: usize = 40;
+
+impl Program {
+    /// Begins a command line.
+    pub(crate) fn new(program: impl AsRef<OsStr>, folder: impl Into<PathBuf>) -> Self {
+        Self { program: program.as_ref().to_owned(), arguments: Vec::new(), folder: folder.into(), set: Vec::new(), removed: Vec::new(), hint: None }
+    }
+
+    /// Adds an argument.
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable for it.
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.set.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Takes an environment variable from it.
+    pub(crate) fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.removed.push(name.as_ref().to_owned());
+        self
+    }
+
+    /// Says what to do where the program is missing.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns the arguments, for tests of command lines.
+    #[cfg(test)]
+    pub(crate) fn argv(&self) -> Vec<String> {
+        std::iter::once(&self.program).chain(&self.arguments).map(|part| part.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Returns the command line as one would type it.
+    pub(crate) fn quoted(&self) -> String {
+        let parts: Vec<String> = std::iter::once(&self.program).chain(&self.arguments).map(|part| part.to_string_lossy().into_owned()).collect();
+        shlex::try_join(parts.iter().map(String::as_str)).unwrap_or_else(|_| parts.join(" "))
+    }
+
+    /// Returns the folder it runs in.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one door through which programs are run")]
+    fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Outcome<Child> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command.args(&self.arguments).current_dir(&self.folder).stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
+        self.removed.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        command.envs(self.set.iter().map(|(name, value)| (name, value)));
+        command.spawn().map_err(|error| {
+            let name = self.program.to_string_lossy();
+            if error.kind() == std::io::ErrorKind::NotFound && self.folder.is_dir() {
+                Failure::failed(format!("the program `{name}` was not found"))
+                    .hint(self.hint.clone().unwrap_or_else(|| format!("install {name}, or add its folder to PATH; cargo xtask doctor lists all that is needed")))
+            } else {
+                Failure::failed(format!("`{}` cannot be started in {}", self.quoted(), self.folder.display())).caused_by(error)
+            }
+        })
+    }
+}
+
+/// Tells whether an error means that the program itself is missing.
+pub(crate) fn is_missing(failure: &Failure) -> bool {
+    failure.message().ends_with("was not found")
+}
+
+/// Runs a program to its end, passing each line on as it comes.
+///
+/// `started` is given the process id as soon as there is one.
+pub(crate) async fn run(
+    program: &Program,
+    conduct: &Conduct,
+    interrupt: &Interrupt,
+    started: &mut (dyn FnMut(u32) + Send),
+    on_line: &mut (dyn FnMut(Stream, &str) + Send),
+) -> Outcome<Ended> {
+    interrupt.check()?;
+    let begun = Instant::now();
+    let mut tail = std::collections::VecDeque::with_capacity(TAIL);
+    let mut keep = |stream, line: &str| {
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(line.to_owned());
+        on_line(stream, line);
+    };
+    let (mut child, mut lines) = match &conduct.output {
+        Output::Pipes => {
+            let mut child = program.spawn(Stdio::piped(), Stdio::piped())?;
+            let lines = Lines::piped(&mut child);
+            (child, lines)
+        }
+        Output::Files { out, err } => {
+            let create = |path: &Path| std::fs::File::create(path).map_err(|error| failure::io("create", path, error));
+            let child = program.spawn(create(out)?.into(), create(err)?.into())?;
+            (child, Lines::followed(out, err)?)
+        }
+    };
+    let pid = child.id();
+    pid.into_iter().for_each(&mut *started);
+    let (mut timed_out, mut forwarded, mut seen) = (false, false, false);
+    let limit = tokio::time::sleep(conduct.within.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365)));
+    tokio::pin!(limit);
+    let first = interrupt.reached(1);
+    let second = interrupt.reached(2);
+    tokio::pin!(first, second);
+    let status = loop {
+        tokio::select! {
+            biased;
+            () = lines.next(&mut keep) => {}
+            status = child.wait() => break status,
+            () = &mut first, if !seen => {
+                seen = true;
+                if conduct.on_signal == OnSignal::Forward && !forwarded {
+                    forwarded = true;
+                    signal_group(pid, Signal::INT);
+                }
+            }
+            () = &mut second, if seen && !forwarded => {
+                forwarded = true;
+                signal_group(pid, Signal::INT);
+            }
+            () = &mut limit => {
+                signal_group(pid, if timed_out { Signal::KILL } else { Signal::TERM });
+                limit.as_mut().reset(tokio::time::Instant::now() + Duration::from_secs(if timed_out { 3_600 } else { 5 }));
+                timed_out = true;
+            }
+        }
+    };
+    lines.drain(&mut keep).await;
+    let status = status.map_err(|error| Failure::failed(format!("`{}` cannot be waited for", program.quoted())).caused_by(error))?;
+    Ok(Ended { code: status.code(), timed_out, interrupted: seen, took: begun.elapsed(), tail: tail.into() })
+}
+
+/// Runs a short program and returns its standard output; any other end than exit code 0 is a failure that quotes it.
+pub(crate) async fn capture(program: &Program, interrupt: &Interrupt) -> Outcome<String> {
+    let mut out = String::new();
+    let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
+    let ended = run(program, &conduct, interrupt, &mut |_| {}, &mut |stream, line| {
+        if stream == Stream::Out {
+            out.push_str(line);
+            out.push('\n');
+        }
+    })
+    .await?;
+    if ended.success() { Ok(out) } else { Err(unsuccessful(program, &ended)) }
+}
+
+/// Makes the failure of a program that did not exit with 0, with its last lines.
+pub(crate) fn unsuccessful(program: &Program, ended: &Ended) -> Failure {
+    if ended.interrupted {
+        return interrupt::interrupted();
+    }
+    let how = match (ended.timed_out, ended.code) {
+        (true, _) => format!("took longer than {} and was ended", text_of(ended.took)),
+        (false, Some(code)) => format!("exited with {code}"),
+        (false, None) => "was ended by a signal".to_owned(),
+    };
+    let failure = Failure::failed(format!("`{}` {how}", program.quoted()));
+    if ended.tail.is_empty() { failure } else { failure.body(ended.tail.join("\n")) }
+}
+
+fn text_of(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn signal_group(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        // The group may be gone already, which is what was wanted.
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+type Reader = tokio::io::Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>;
+
+/// The lines of a running program, from pipes or from the files it writes.
+struct Lines {
+    readers: [Option<Reader>; 2],
+    followed: Vec<Followed>,
+}
+
+struct Followed {
+    stream: Stream,
+    file: std::fs::File,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    fn piped(child: &mut Child) -> Self {
+        let lines = |reader: Option<Box<dyn AsyncRead + Send + Unpin>>| reader.map(|reader| BufReader::new(reader).lines());
+        let out = child.stdout.take().map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
+        let err = child.stderr.take().map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
+        Self { readers: [lines(out), lines(err)], followed: Vec::new() }
+    }
+
+    fn followed(out: &Path, err: &Path) -> Outcome<Self> {
+        let open = |stream, path: &Path| {
+            std::fs::File::open(path).map(|file| Followed { stream, file, rest: Vec::new() }).map_err(|error| failure::io("read", path, error))
+        };
+        Ok(Self { readers: [None, None], followed: vec![open(Stream::Out, out)?, open(Stream::Err, err)?] })
+    }
+
+    /// Waits for the next line or the next look at the files; never ends once everything is read.
+    async fn next(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
+        if !self.followed.is_empty() {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            self.followed.iter_mut().for_each(|followed| followed.read(on_line));
+            return;
+        }
+        let [out, err] = &mut self.readers;
+        let (stream, line) = tokio::select! {
+            line = next_line(out) => (Stream::Out, line),
+            line = next_line(err) => (Stream::Err, line),
+        };
+        match line {
+            Some(line) => on_line(stream, line.trim_end_matches('\r')),
+            None => self.readers[usize::from(stream == Stream::Err)] = None,
+        }
+    }
+
+    /// Reads what is left after the program's end; a grandchild that keeps a pipe open is waited for shortly only.
+    async fn drain(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
+        for followed in &mut self.followed {
+            followed.read(on_line);
+            if !followed.rest.is_empty() {
+                on_line(followed.stream, &String::from_utf8_lossy(&followed.rest));
+            }
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(2), async {
+            while self.readers.iter().any(Option::is_some) {
+                self.next(on_line).await;
+            }
+        })
+        .await;
+    }
+}
+
+async fn next_line(reader: &mut Option<Reader>) -> Option<String> {
+    match reader {
+        Some(reader) => reader.next_line().await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+impl Followed {
+    fn read(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
+        use std::io::Read as _;
+        // An unreadable file shows nothing now; the program's end is told by its exit code all the same.
+        let _ = self.file.read_to_end(&mut self.rest);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            on_line(self.stream, String::from_utf8_lossy(&line).trim_end());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Program {
+        Program::new("sh", ".").arg("-c").arg(script)
+    }
+
+    async fn lines_of(conduct: Conduct, script: &str) -> (Ended, Vec<String>) {
+        let mut lines = Vec::new();
+        let ended = run(&shell(script), &conduct, &Interrupt::never(), &mut |_| {}, &mut |_, line| lines.push(line.to_owned())).await.unwrap();
+        (ended, lines)
+    }
+
+    #[tokio::test]
+    async fn pipes_and_followed_files_show_the_same_lines() {
+        let script = "printf 'a\\nb\\nlast without newline'; exit 3";
+        let folder = tempfile::tempdir().unwrap();
+        let files = Output::Files { out: folder.path().join("out"), err: folder.path().join("err") };
+        for output in [Output::Pipes, files] {
+            let (ended, lines) = lines_of(Conduct { output, ..Conduct::default() }, script).await;
+            assert_eq!(lines, ["a", "b", "last without newline"]);
+            assert_eq!(ended.code, Some(3));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_beyond_its_time_is_ended_with_its_children() {
+        let conduct = Conduct { within: Some(Duration::from_millis(100)), ..Conduct::default() };
+        let (ended, _) = lines_of(conduct, "sleep 60 & sleep 60; wait").await;
+        assert!(ended.timed_out && ended.took < Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let program = Program::new("no-such-program-here", ".").hint("install it");
+        let failure = run(&program, &Conduct::default(), &Interrupt::never(), &mut |_| {}, &mut |_, _| {}).await.unwrap_err();
+        assert!(is_missing(&failure));
+        assert_eq!(failure.report().hint.as_deref(), Some("install it"));
+    }
+}

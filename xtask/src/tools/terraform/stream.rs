@@ -1,0 +1,149 @@
+//! Terraform's `-json` stream (UI 1.x): <https://developer.hashicorp.com/terraform/internals/machine-readable-ui>.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::plan::{Action, Change, Output};
+use crate::progress::{Progress, Step};
+
+/// What a run of Terraform told.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    /// Planned changes.
+    pub(super) changes: Vec<Change>,
+    /// Changes found outside Terraform.
+    pub(super) drift: Vec<Change>,
+    /// Whether outputs change.
+    pub(super) outputs_change: bool,
+    /// Outputs after an apply.
+    pub(super) outputs: BTreeMap<String, Output>,
+    /// Errors.
+    pub(super) errors: Vec<Diagnostic>,
+    /// Warnings, one line each.
+    pub(super) warnings: Vec<String>,
+    /// Resources that were done.
+    done: u64,
+}
+
+/// An error as Terraform tells it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Diagnostic {
+    /// The first line.
+    pub(super) summary: String,
+    /// The rest.
+    pub(super) detail: String,
+    /// The resource concerned.
+    pub(super) address: Option<String>,
+}
+
+impl Story {
+    /// Takes one line of the stream.
+    pub(super) fn line(&mut self, line: &str, step: &Step, progress: &Progress) {
+        let Ok(message) = serde_json::from_str::<Value>(line) else {
+            // Terraform prints plain text where it fails before it knows of -json.
+            step.line(line);
+            return;
+        };
+        match text(&message, "/type") {
+            "planned_change" => self.changes.extend(change(&message)),
+            "resource_drift" => self.drift.extend(change(&message)),
+            "outputs" => self.take_outputs(&message),
+            "diagnostic" => self.diagnostic(&message),
+            "apply_start" | "apply_progress" | "provision_start" | "provision_progress" | "refresh_start" => step.line(shown(&message)),
+            "apply_complete" => {
+                self.done += 1;
+                step.advance(self.done);
+                step.line(shown(&message));
+                let took = message.pointer("/hook/elapsed_seconds").and_then(Value::as_u64).unwrap_or(0);
+                progress.call("terraform", text(&message, "/hook/action"), text(&message, "/hook/resource/addr"), std::time::Duration::from_secs(took), "ok");
+            }
+            "apply_errored" => {
+                step.line(shown(&message));
+                progress.call("terraform", text(&message, "/hook/action"), text(&message, "/hook/resource/addr"), std::time::Duration::ZERO, "failed");
+            }
+            _ => {}
+        }
+    }
+
+    fn take_outputs(&mut self, message: &Value) {
+        for (name, output) in message.get("outputs").and_then(Value::as_object).into_iter().flatten() {
+            if output.get("action").and_then(Value::as_str).is_some_and(|action| action != "noop" && action != "no-op") {
+                self.outputs_change = true;
+            }
+            if let Ok(output) = serde_json::from_value(output.clone()) {
+                self.outputs.insert(name.clone(), output);
+            }
+        }
+    }
+
+    fn diagnostic(&mut self, message: &Value) {
+        let address = text(message, "/diagnostic/address");
+        let diagnostic = Diagnostic {
+            summary: text(message, "/diagnostic/summary").to_owned(),
+            detail: text(message, "/diagnostic/detail").trim().to_owned(),
+            address: (!address.is_empty()).then(|| address.to_owned()),
+        };
+        if text(message, "/diagnostic/severity") == "error" {
+            self.errors.push(diagnostic);
+        } else {
+            self.warnings.push(diagnostic.summary);
+        }
+    }
+}
+
+fn change(message: &Value) -> Option<Change> {
+    let action: Action = serde_json::from_value(message.pointer("/change/action")?.clone()).ok()?;
+    if matches!(action, Action::NoOp | Action::Read) {
+        return None;
+    }
+    let reason = text(message, "/change/reason");
+    Some(Change { address: text(message, "/change/resource/addr").to_owned(), action, reason: (!reason.is_empty()).then(|| reason.to_owned()) })
+}
+
+/// Returns a progress message without identifiers of what was made: they may be secret.
+fn shown(message: &Value) -> String {
+    text(message, "/@message").split(" [id=").next().unwrap_or_default().to_owned()
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn story(lines: &[&str]) -> Story {
+        let progress = Progress::silent();
+        let step = progress.step("plan", "x");
+        let mut story = Story::default();
+        lines.iter().for_each(|line| story.line(line, &step, &progress));
+        story
+    }
+
+    #[test]
+    fn a_plans_stream_becomes_changes() {
+        let story = story(&[
+            r#"{"@level":"info","type":"planned_change","change":{"resource":{"addr":"module.hello.aws_iam_role.this"},"action":"create"}}"#,
+            r#"{"type":"planned_change","change":{"resource":{"addr":"aws_x.y"},"action":"replace","reason":"cannot_update"}}"#,
+            r#"{"type":"planned_change","change":{"resource":{"addr":"data.aws_x.y"},"action":"read"}}"#,
+            r#"{"type":"planned_change","change":{"resource":{"addr":"aws_x.z"},"action":"remove"}}"#,
+            r#"{"type":"outputs","outputs":{"functions":{"sensitive":false,"action":"update"}}}"#,
+            r#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Bad","detail":"very\n","address":"aws_x.y"}}"#,
+            "not json",
+        ]);
+        let seen: Vec<(&str, Action)> = story.changes.iter().map(|change| (change.address.as_str(), change.action)).collect();
+        assert_eq!(seen, [("module.hello.aws_iam_role.this", Action::Create), ("aws_x.y", Action::Replace), ("aws_x.z", Action::Forget)]);
+        assert!(story.outputs_change);
+        assert_eq!(story.errors[0].detail, "very");
+    }
+
+    #[test]
+    fn an_applys_outputs_are_read_and_secret_ones_have_no_value() {
+        let story = story(&[r#"{"type":"outputs","outputs":{"a":{"sensitive":false,"type":"string","value":"x"},"b":{"sensitive":true,"type":"string"}}}"#]);
+        assert_eq!(story.outputs["a"].value, "x");
+        assert!(story.outputs["b"].sensitive && story.outputs["b"].value.is_null());
+        assert!(!story.outputs_change);
+    }
+}

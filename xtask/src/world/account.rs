@@ -1,0 +1,167 @@
+//! An environment's account, opened: its stores, functions and what Terraform needs to reach it.
+
+use std::sync::Arc;
+
+use slipway_cloud::{AssumeRole, Call, Credentials, Observer, Session, Target};
+
+use super::World;
+use super::ports::{Bucket, Lambda, explain};
+use crate::emulator;
+use crate::failure::{Failure, Outcome};
+use crate::name::EnvironmentName;
+use crate::plan::Backend;
+use crate::ports::{Functions, Store};
+use crate::release::Catalogue;
+use crate::settings::{Cloud, Place, StoreSettings};
+
+/// An environment's account, with the store that its releases come from.
+pub(crate) struct Account {
+    /// The releases.
+    pub(crate) catalogue: Catalogue,
+    /// The bucket that Lambda takes code from.
+    pub(crate) artifact_bucket: String,
+    /// The environment's own store.
+    pub(crate) state: Arc<dyn Store>,
+    /// The environment's functions.
+    pub(crate) functions: Arc<dyn Functions>,
+    /// Where Terraform keeps state.
+    pub(crate) backend: Backend,
+    /// What Terraform's process gets.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Whether it is emulated: releases get no tags there.
+    pub(crate) emulated: bool,
+}
+
+impl World {
+    /// Opens an environment's account; the local one is started where it does not run.
+    pub(crate) async fn account(&self, environment: &EnvironmentName) -> Outcome<Account> {
+        match &self.project.environment(environment)?.place {
+            Place::Emulated => {
+                let state = emulator::up(&self.project, &self.surroundings, &self.tools, &self.progress, emulator::Ports::default()).await?;
+                self.local_account(&state, true).await
+            }
+            Place::Cloud(cloud) => self.cloud_account(environment, cloud).await,
+        }
+    }
+
+    /// Opens an environment's account for looking only: nothing is started, and nothing is said where it does not run.
+    pub(crate) async fn account_if_there(&self, environment: &EnvironmentName) -> Outcome<Option<Account>> {
+        match &self.project.environment(environment)?.place {
+            Place::Emulated => match emulator::find(&emulator::folder(&self.project)).await? {
+                slipway_local::Status::Running(state) => self.local_account(&state, false).await.map(Some),
+                slipway_local::Status::Stopped => Ok(None),
+                slipway_local::Status::Broken { dead, .. } => {
+                    let dead: Vec<String> = dead.iter().map(|dead| format!("{} ({})", dead.what, dead.why)).collect();
+                    Err(Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", "))).hint("cargo xtask local up starts it anew; what a dead emulator held is gone"))
+                }
+            },
+            Place::Cloud(cloud) => self.cloud_account(environment, cloud).await.map(Some),
+        }
+    }
+
+    /// Opens the catalogue that an environment's releases come from; the project's own store where none is named.
+    pub(crate) async fn catalogue(&self, environment: Option<&EnvironmentName>) -> Outcome<Catalogue> {
+        match environment {
+            Some(environment) => Ok(self.account(environment).await?.catalogue),
+            None => {
+                let (session, settings) = self.store_session().await?;
+                Ok(Catalogue::new(Arc::new(Bucket(session.store(&settings.bucket, settings.kms_key.clone())))))
+            }
+        }
+    }
+
+    async fn local_account(&self, state: &slipway_local::State, make: bool) -> Outcome<Account> {
+        let credentials = Credentials::Static {
+            access_key_id: state.access_key_id.clone(),
+            secret_access_key: state.secret_access_key.clone(),
+            session_token: state.session_token.clone(),
+        };
+        let target = Target {
+            region: state.region.clone(),
+            credentials,
+            assume_role: None,
+            endpoint: Some(state.emulator.url.clone()),
+            lambda_endpoint: Some(state.gateway.url.clone()),
+        };
+        let session = self.session(target).await?;
+        let bucket = emulator::store_bucket(&self.project, &state.account);
+        let state_bucket = format!("{}-{}-local-state", self.project.settings.name, state.account);
+        let (store, own) = (session.store(&bucket, None), session.store(&state_bucket, None));
+        if make {
+            futures::try_join!(store.create_bucket(true), own.create_bucket(true)).map_err(explain)?;
+        }
+        let mut variables = session.environment().await.map_err(explain)?;
+        // A profile or a certificate bundle of the user's would lead Terraform away from the emulator.
+        variables.extend(["AWS_PROFILE", "AWS_CA_BUNDLE", "HTTP_PROXY", "http_proxy"].map(|name| (name.to_owned(), String::new())));
+        Ok(Account {
+            catalogue: Catalogue::new(Arc::new(Bucket(store))),
+            artifact_bucket: bucket,
+            state: Arc::new(Bucket(own)),
+            functions: Arc::new(Lambda(session.functions())),
+            backend: Backend { bucket: state_bucket, region: state.region.clone(), account: state.account.clone(), lock_table: None, endpoint: Some(state.emulator.url.clone()) },
+            variables,
+            emulated: true,
+        })
+    }
+
+    async fn cloud_account(&self, environment: &EnvironmentName, cloud: &Cloud) -> Outcome<Account> {
+        let role = cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
+        let session = self.session(self.cloud_target(&cloud.region, role)).await?;
+        let identity = session.identity().await.map_err(explain)?;
+        if identity.account != cloud.account {
+            return Err(Failure::refused(format!("these credentials do not lead into the account of {environment}"))
+                .detail("wanted", &cloud.account)
+                .detail("got", format!("{} ({})", identity.account, identity.arn))
+                .unchanged("Nothing was changed.")
+                .hint(format!("sign in to the account that terraform/environments/{environment}/environment.toml names")));
+        }
+        let (store_session, settings) = self.store_session().await?;
+        Ok(Account {
+            catalogue: Catalogue::new(Arc::new(Bucket(store_session.store(&settings.bucket, settings.kms_key.clone())))),
+            artifact_bucket: settings.bucket.clone(),
+            state: Arc::new(Bucket(session.store(&cloud.state_bucket, None))),
+            functions: Arc::new(Lambda(session.functions())),
+            backend: Backend {
+                bucket: cloud.state_bucket.clone(),
+                region: cloud.region.clone(),
+                account: cloud.account.clone(),
+                lock_table: cloud.lock_table.clone(),
+                endpoint: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
+            },
+            variables: session.environment().await.map_err(explain)?,
+            emulated: false,
+        })
+    }
+
+    async fn store_session(&self) -> Outcome<(Session, StoreSettings)> {
+        let settings = self.project.settings.store.clone().ok_or_else(|| {
+            Failure::usage("pipelines/project.toml has no [store]: releases have no place").hint("add [store] with account, region and bucket, or use --env local, which brings its own")
+        })?;
+        let role = settings.role.clone().map(|arn| AssumeRole { arn, session_name: "slipway-store".into() });
+        let session = self.session(self.cloud_target(&settings.region, role)).await?;
+        Ok((session, settings))
+    }
+
+    fn cloud_target(&self, region: &str, assume_role: Option<AssumeRole>) -> Target {
+        let endpoint = |name: &str| self.surroundings.get(name).map(str::to_owned);
+        Target {
+            region: region.to_owned(),
+            credentials: Credentials::Ambient { profile: None },
+            assume_role,
+            endpoint: endpoint("AWS_ENDPOINT_URL"),
+            lambda_endpoint: endpoint("AWS_ENDPOINT_URL_LAMBDA"),
+        }
+    }
+
+    async fn session(&self, target: Target) -> Outcome<Session> {
+        let progress = self.progress.clone();
+        let observer: Observer = Arc::new(move |call: Call| {
+            let outcome = match &call.outcome {
+                slipway_cloud::Outcome::Done => "ok".to_owned(),
+                slipway_cloud::Outcome::Failed { kind, code } => code.clone().unwrap_or_else(|| format!("{kind:?}")),
+            };
+            progress.call(call.service, call.operation, &call.subject, call.took, &outcome);
+        });
+        Session::open(target, Some(observer)).await.map_err(explain)
+    }
+}
