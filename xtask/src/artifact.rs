@@ -60,20 +60,34 @@ impl Artifact {
 
 /// Returns the folder that keeps the bytes of a function built from an inputs digest.
 pub(crate) fn folder(project: &Project, function: &FunctionName, inputs: &Digest) -> PathBuf {
-    project.work_folder().join("artifacts").join(function.as_str()).join(&inputs.hex()[..16])
+    project
+        .work_folder()
+        .join("artifacts")
+        .join(function.as_str())
+        .join(&inputs.hex()[..16])
 }
 
 /// Builds a function, or takes what an earlier run built from the same inputs.
-pub(crate) async fn build(workshop: &Workshop<'_>, function: &FunctionName, source: &Source, again: bool) -> Outcome<Artifact> {
+pub(crate) async fn build(
+    workshop: &Workshop<'_>,
+    function: &FunctionName,
+    source: &Source,
+    again: bool,
+) -> Outcome<Artifact> {
     let settings = workshop.project.function(function)?;
     let folder = folder(workshop.project, function, &source.inputs_digest);
     if !again && let Some(artifact) = kept(&folder) {
-        let step = workshop.progress.step("build", format!("{function}  built before from the same inputs"));
+        let step = workshop
+            .progress
+            .step("build", format!("{function}  built before from the same inputs"));
         step.done(crate::output::bytes(artifact.size));
         return Ok(artifact);
     }
     std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
-    let step = workshop.progress.slow_step("build", format!("{function}  {} {}", settings.runtime, settings.architecture));
+    let step = workshop.progress.slow_step(
+        "build",
+        format!("{function}  {} {}", settings.runtime, settings.architecture),
+    );
     let built = match &settings.build {
         BuildSettings::Cargo { binary, package, .. } => {
             let package = package.clone().unwrap_or_else(|| function.to_string());
@@ -94,7 +108,13 @@ pub(crate) async fn build(workshop: &Workshop<'_>, function: &FunctionName, sour
     Ok(artifact)
 }
 
-fn pack(tree: &slipway_archive::Tree, function: &FunctionName, folder: &Path, mut tools: BTreeMap<String, String>, step: &Step) -> Outcome<Artifact> {
+fn pack(
+    tree: &slipway_archive::Tree,
+    function: &FunctionName,
+    folder: &Path,
+    mut tools: BTreeMap<String, String>,
+    step: &Step,
+) -> Outcome<Artifact> {
     let file = format!("{function}.zip");
     let written = slipway_archive::write_zip(tree, &folder.join(&file), &|done| step.advance(done))
         .map_err(|error| Failure::failed(format!("`{function}` cannot be packed")).caused_by(error))?;
@@ -108,14 +128,17 @@ fn pack(tree: &slipway_archive::Tree, function: &FunctionName, folder: &Path, mu
         tools,
     };
     let record = folder.join("artifact.json");
-    let text = serde_json::to_vec_pretty(&artifact).map_err(|error| Failure::defect("an artifact's record cannot be written as JSON").caused_by(error))?;
+    let text = serde_json::to_vec_pretty(&artifact).map_err(|error| {
+        Failure::defect("an artifact's record cannot be written as JSON").caused_by(error)
+    })?;
     std::fs::write(&record, text).map_err(|error| failure::io("write", &record, error))?;
     Ok(artifact)
 }
 
 /// Takes what was built before, if its bytes are still what its record says.
 fn kept(folder: &Path) -> Option<Artifact> {
-    let artifact: Artifact = serde_json::from_slice(&std::fs::read(folder.join("artifact.json")).ok()?).ok()?;
+    let artifact: Artifact =
+        serde_json::from_slice(&std::fs::read(folder.join("artifact.json")).ok()?).ok()?;
     let (sha256, size) = slipway_archive::sha256_file(&artifact.path(folder)).ok()?;
     (sha256 == artifact.sha256.bytes() && size == artifact.size).then_some(artifact)
 }

@@ -73,21 +73,41 @@ impl Checks<'_> {
         for name in names {
             if !all.contains_key(name) {
                 let near = nearest(name, all.keys().map(String::as_str), 5).join(", ");
-                return Err(Failure::usage(format!("unknown check `{name}`")).hint(format!("checks in pipelines/project.toml: {near}")));
+                return Err(Failure::usage(format!("unknown check `{name}`"))
+                    .hint(format!("checks in pipelines/project.toml: {near}")));
             }
         }
         let tree = self.tree()?;
         let memory_file = self.project.work_folder().join("checks.json");
-        let mut memory: Memory = std::fs::read(&memory_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let chosen: Vec<(&String, &CheckSettings)> = all.iter().filter(|(name, _)| names.is_empty() || names.contains(name)).collect();
+        let mut memory: Memory = std::fs::read(&memory_file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let chosen: Vec<(&String, &CheckSettings)> = all
+            .iter()
+            .filter(|(name, _)| names.is_empty() || names.contains(name))
+            .collect();
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
-        let step = self.progress.slow_step("checks", chosen.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" · "));
+        let step = self.progress.slow_step(
+            "checks",
+            chosen
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>()
+                .join(" · "),
+        );
         std::fs::create_dir_all(&self.logs).map_err(|error| failure::io("create", &self.logs, error))?;
         let nodes = chosen.iter().map(|(name, settings)| {
             let known = !fresh && memory.passed.contains(&mark(name, settings, &tree).hex());
-            let work = async move { if known { Ok(remembered(name, settings)) } else { self.one(name, settings).await } };
+            let work = async move {
+                if known {
+                    Ok(remembered(name, settings))
+                } else {
+                    self.one(name, settings).await
+                }
+            };
             Node::new((*name).clone(), BTreeSet::new(), work)
         });
         let results = graph::run(nodes.collect(), AT_ONCE, self.interrupt).await;
@@ -136,17 +156,36 @@ impl Checks<'_> {
     }
 
     /// Runs one command line; the inner error is the check's own failure.
-    async fn command(&self, name: &str, settings: &CheckSettings, line: &str, within: Duration, kept: &mut String) -> Outcome<Result<(), (String, Option<String>, Vec<String>)>> {
+    async fn command(
+        &self,
+        name: &str,
+        settings: &CheckSettings,
+        line: &str,
+        within: Duration,
+        kept: &mut String,
+    ) -> Outcome<Result<(), (String, Option<String>, Vec<String>)>> {
         let words = shlex::split(line).filter(|words| !words.is_empty());
         let Some(words) = words else {
-            return Err(Failure::usage(format!("pipelines/project.toml: the check `{name}` has a command line that cannot be split: {line}")));
+            return Err(Failure::usage(format!(
+                "pipelines/project.toml: the check `{name}` has a command line that cannot be split: {line}"
+            )));
         };
         let program = Program::new(&words[0], self.project.root.join(&settings.folder)).args(&words[1..]);
         let data = self.project.work_folder().join("checks").join(name);
-        let program = program.env("TF_DATA_DIR", data).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
-        let program = settings.env.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let program = program
+            .env("TF_DATA_DIR", data)
+            .env("TF_IN_AUTOMATION", "1")
+            .env("CHECKPOINT_DISABLE", "1");
+        let program = settings
+            .env
+            .iter()
+            .fold(program, |program, (name, value)| program.env(name, value));
         kept.push_str(&format!("$ {line}\n"));
-        let conduct = Conduct { output: Output::Pipes, within: Some(within), on_signal: OnSignal::Forward };
+        let conduct = Conduct {
+            output: Output::Pipes,
+            within: Some(within),
+            on_signal: OnSignal::Forward,
+        };
         let ended = exec::run(&program, &conduct, self.interrupt, &mut |_| {}, &mut |_, line| {
             kept.push_str(line);
             kept.push('\n');
@@ -155,9 +194,28 @@ impl Checks<'_> {
         match ended {
             Ok(ended) if ended.interrupted => Err(crate::interrupt::interrupted()),
             Ok(ended) if ended.success() => Ok(Ok(())),
-            Ok(ended) if ended.timed_out => Ok(Err((format!("took longer than {}", output::seconds(settings.within)), Some(format!("raise `within` of [checks.{name}]")), ended.tail))),
-            Ok(ended) => Ok(Err((format!("`{line}` {}", ended.code.map_or("was ended by a signal".to_owned(), |code| format!("exited with {code}"))), None, ended.tail))),
-            Err(failure) if exec::is_missing(&failure) => Ok(Err((failure.message().to_owned(), failure.report().hint, Vec::new()))),
+            Ok(ended) if ended.timed_out => Ok(Err((
+                format!("took longer than {}", output::seconds(settings.within)),
+                Some(format!("raise `within` of [checks.{name}]")),
+                ended.tail,
+            ))),
+            Ok(ended) => Ok(Err((
+                format!(
+                    "`{line}` {}",
+                    ended
+                        .code
+                        .map_or("was ended by a signal".to_owned(), |code| format!(
+                            "exited with {code}"
+                        ))
+                ),
+                None,
+                ended.tail,
+            ))),
+            Err(failure) if exec::is_missing(&failure) => Ok(Err((
+                failure.message().to_owned(),
+                failure.report().hint,
+                Vec::new(),
+            ))),
             Err(failure) => Err(failure),
         }
     }
@@ -182,34 +240,73 @@ pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
     let names = output::list(failed.iter().map(|report| report.name.as_str()));
     let mut body = String::new();
     for report in &failed {
-        body.push_str(&format!("{}: {}\n", report.name, report.why.as_deref().unwrap_or("failed")));
-        report.tail.iter().rev().take(12).rev().for_each(|line| body.push_str(&format!("  {line}\n")));
+        body.push_str(&format!(
+            "{}: {}\n",
+            report.name,
+            report.why.as_deref().unwrap_or("failed")
+        ));
+        report
+            .tail
+            .iter()
+            .rev()
+            .take(12)
+            .rev()
+            .for_each(|line| body.push_str(&format!("  {line}\n")));
         if let Some(hint) = &report.hint {
             body.push_str(&format!("  -> {hint}\n"));
         }
     }
-    let logs: BTreeMap<&str, &str> = failed.iter().filter_map(|report| Some((report.name.as_str(), report.log.as_deref()?))).collect();
-    let failure = Failure::new(Kind::ChecksFailed, format!("{} did not pass: {names}", output::plural(failed.len(), "check")))
-        .body(body.trim_end().to_owned())
-        .unchanged("Nothing was published or deployed.")
-        .hint("repair it and run the same command again; checks that passed are not run again on the same tree");
-    Some(logs.into_iter().fold(failure, |failure, (name, log)| failure.detail(name, log)))
+    let logs: BTreeMap<&str, &str> = failed
+        .iter()
+        .filter_map(|report| Some((report.name.as_str(), report.log.as_deref()?)))
+        .collect();
+    let failure = Failure::new(
+        Kind::ChecksFailed,
+        format!("{} did not pass: {names}", output::plural(failed.len(), "check")),
+    )
+    .body(body.trim_end().to_owned())
+    .unchanged("Nothing was published or deployed.")
+    .hint("repair it and run the same command again; checks that passed are not run again on the same tree");
+    Some(
+        logs.into_iter()
+            .fold(failure, |failure, (name, log)| failure.detail(name, log)),
+    )
 }
 
 fn mark(name: &str, settings: &CheckSettings, tree: &Digest) -> Digest {
     let mut digest = DigestBuilder::new("slipway.check/1");
     digest.part("name", name);
-    settings.run.lines().iter().for_each(|line| digest.part("run", line));
+    settings
+        .run
+        .lines()
+        .iter()
+        .for_each(|line| digest.part("run", line));
     digest.part("folder", settings.folder.to_string_lossy().as_bytes());
-    settings.env.iter().for_each(|(name, value)| digest.part(name, value));
+    settings
+        .env
+        .iter()
+        .for_each(|(name, value)| digest.part(name, value));
     digest.part("tree", tree.bytes());
     digest.finish()
 }
 
 fn blank(name: &str, settings: &CheckSettings) -> CheckReport {
-    CheckReport { name: name.to_owned(), passed: true, remembered: false, run: settings.run.lines().to_vec(), took_ms: 0, log: None, why: None, hint: None, tail: Vec::new() }
+    CheckReport {
+        name: name.to_owned(),
+        passed: true,
+        remembered: false,
+        run: settings.run.lines().to_vec(),
+        took_ms: 0,
+        log: None,
+        why: None,
+        hint: None,
+        tail: Vec::new(),
+    }
 }
 
 fn remembered(name: &str, settings: &CheckSettings) -> CheckReport {
-    CheckReport { remembered: true, ..blank(name, settings) }
+    CheckReport {
+        remembered: true,
+        ..blank(name, settings)
+    }
 }

@@ -97,7 +97,10 @@ pub(crate) enum Command {
 }
 
 fn exit_codes() -> String {
-    let codes: Vec<String> = EXIT_CODES.iter().map(|(_, code, meaning)| format!("{code} {meaning}")).collect();
+    let codes: Vec<String> = EXIT_CODES
+        .iter()
+        .map(|(_, code, meaning)| format!("{code} {meaning}"))
+        .collect();
     format!("Exit codes: 0 done, {}.", codes.join(", "))
 }
 
@@ -105,10 +108,20 @@ fn exit_codes() -> String {
 pub(crate) fn main() -> ExitCode {
     let surroundings = match Surroundings::read() {
         Ok(surroundings) => surroundings,
-        Err(failure) => return ExitCode::from(show(&Console::new(Verbosity::Normal, false, false), Format::Text, "error", &failure)),
+        Err(failure) => {
+            return ExitCode::from(show(
+                &Console::new(Verbosity::Normal, false, false),
+                Format::Text,
+                "error",
+                &failure,
+            ));
+        }
     };
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|argument| argument == GATEWAY_COMMAND) {
+    if arguments
+        .get(1)
+        .is_some_and(|argument| argument == GATEWAY_COMMAND)
+    {
         return commands::local::gateway(arguments.get(2));
     }
     match Cli::try_parse_from(&arguments) {
@@ -128,11 +141,24 @@ fn run(cli: Cli, surroundings: Surroundings) -> u8 {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let console = Arc::new(Console::new(verbosity, surroundings.interactive, surroundings.ci()));
+    let console = Arc::new(Console::new(
+        verbosity,
+        surroundings.interactive,
+        surroundings.ci(),
+    ));
     let name = command.name();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(command, &global, surroundings, console.clone(), verbosity)),
+        Ok(runtime) => runtime.block_on(dispatch(
+            command,
+            &global,
+            surroundings,
+            console.clone(),
+            verbosity,
+        )),
         Err(error) => Err(Failure::failed("the runtime cannot be started").caused_by(error)),
     };
     match outcome {
@@ -141,7 +167,15 @@ fn run(cli: Cli, surroundings: Surroundings) -> u8 {
                 Format::Json => console.data(&answer.document(name)),
                 Format::Text | Format::Dotenv => console.data(&answer.text),
             }
-            if let Some(failure) = &answer.failure { if global.output == Format::Json { failure.kind().exit_code() } else { show(&console, Format::Text, name, failure) } } else { 0 }
+            if let Some(failure) = &answer.failure {
+                if global.output == Format::Json {
+                    failure.kind().exit_code()
+                } else {
+                    show(&console, Format::Text, name, failure)
+                }
+            } else {
+                0
+            }
         }
         Err(failure) => show(&console, global.output, name, &failure),
     }
@@ -155,9 +189,17 @@ fn show(console: &Console, format: Format, name: &str, failure: &Failure) -> u8 
     failure.kind().exit_code()
 }
 
-async fn dispatch(command: Command, global: &Global, surroundings: Surroundings, console: Arc<Console>, verbosity: Verbosity) -> Outcome<Answer> {
+async fn dispatch(
+    command: Command,
+    global: &Global,
+    surroundings: Surroundings,
+    console: Arc<Console>,
+    verbosity: Verbosity,
+) -> Outcome<Answer> {
     if global.output == Format::Dotenv && !matches!(command, Command::Output(_)) {
-        return Err(Failure::usage("--output dotenv is for `cargo xtask output` alone").hint("use text or json"));
+        return Err(
+            Failure::usage("--output dotenv is for `cargo xtask output` alone").hint("use text or json"),
+        );
     }
     // These work anywhere, without a project.
     match &command {
@@ -165,10 +207,15 @@ async fn dispatch(command: Command, global: &Global, surroundings: Surroundings,
         Command::Man(_) => return commands::completions::man(Cli::command()),
         _ => {}
     }
-    let options = Options { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
+    let options = Options {
+        verbosity,
+        yes: global.yes,
+        lock_timeout: global.lock_timeout,
+    };
+    let name = command.name();
     let mut world = World::open(surroundings, console, options)?;
     if command.changes_something() {
-        world.record()?;
+        world.record(name)?;
     }
     match command {
         Command::Release(arguments) => commands::release::run(&world, arguments).await,
@@ -220,7 +267,14 @@ impl Command {
     fn changes_something(&self) -> bool {
         matches!(
             self,
-            Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_) | Self::Build(_) | Self::Check(_) | Self::Recover(_) | Self::Tags(_)
+            Self::Release(_)
+                | Self::Deploy(_)
+                | Self::Rollback(_)
+                | Self::Plan(_)
+                | Self::Build(_)
+                | Self::Check(_)
+                | Self::Recover(_)
+                | Self::Tags(_)
         )
     }
 }

@@ -42,8 +42,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// Makes an answer of a value and its text.
     pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Outcome<Self> {
-        let data = serde_json::to_value(data).map_err(|error| Failure::defect("an answer cannot be written as JSON").caused_by(error))?;
-        Ok(Self { data, text: text.into(), failure: None })
+        let data = serde_json::to_value(data)
+            .map_err(|error| Failure::defect("an answer cannot be written as JSON").caused_by(error))?;
+        Ok(Self {
+            data,
+            text: text.into(),
+            failure: None,
+        })
     }
 
     /// Adds a reason not to exit with 0.
@@ -63,19 +68,33 @@ fn one_function(world: &World, named: Option<&FunctionName>) -> Outcome<Function
     let functions = world.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
     match functions.as_slice() {
         [one] => Ok(one.clone()),
-        several => Err(Failure::usage("several functions are possible").hint(format!("name one: {}", crate::output::list(several.iter().map(FunctionName::as_str))))),
+        several => Err(Failure::usage("several functions are possible").hint(format!(
+            "name one: {}",
+            crate::output::list(several.iter().map(FunctionName::as_str))
+        ))),
     }
 }
 
 /// Writes the last line of a delivery.
 fn delivered_text(delivered: &Delivered, begun: Instant) -> String {
-    let what = crate::output::list(delivered.functions.iter().map(|(function, version)| format!("{function} {version}")));
+    let what = crate::output::list(
+        delivered
+            .functions
+            .iter()
+            .map(|(function, version)| format!("{function} {version}")),
+    );
     let environment = &delivered.environment;
     let took = seconds(begun.elapsed());
     match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
-        (true, true, _) => format!("{what} already serves in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"),
-        (true, false, _) => format!("{what} already serves in {environment} (planned: no changes).  {took}\n"),
-        (false, _, Some(number)) => format!("{what} serves in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback --env {environment}\n"),
+        (true, true, _) => format!(
+            "{what} already serves in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
+        ),
+        (true, false, _) => {
+            format!("{what} already serves in {environment} (planned: no changes).  {took}\n")
+        }
+        (false, _, Some(number)) => format!(
+            "{what} serves in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback --env {environment}\n"
+        ),
         (false, _, None) => format!("{what} serves in {environment}.  {took}\n"),
     }
 }

@@ -83,7 +83,10 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     let last = settle(site).await?;
     guard(site, order, last.as_ref())?;
     let releases = releases(site, order, last.as_ref()).await?;
-    let versions: BTreeMap<FunctionName, Version> = releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
+    let versions: BTreeMap<FunctionName, Version> = releases
+        .iter()
+        .map(|(name, manifest)| (name.clone(), manifest.version.clone()))
+        .collect();
     let configuration = site.configure(&site.root, &releases)?;
     let current = skip::Current::read(site, &configuration).await?;
     if !order.always_plan && skip::may_skip(site, &current, last.as_ref(), &releases).await? {
@@ -95,7 +98,11 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     let planned = site.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned)?;
     show(site, &planned);
-    let known = if planned.is_empty() { Some(site.infrastructure.outputs(&configuration).await?) } else { None };
+    let known = if planned.is_empty() {
+        Some(site.infrastructure.outputs(&configuration).await?)
+    } else {
+        None
+    };
     if let Some(applied) = &known {
         let pending = execute::pending(site, applied, &releases, last.as_ref()).await?;
         if pending.is_empty() && last.is_some() {
@@ -107,12 +114,26 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     let started = site.started(order.kind, last.as_ref(), &releases)?;
     site.ledger.begin(&started).await?;
     let lease = site.keep_lease(started.deployment);
-    let result = execute::execute(site, &started, last.as_ref(), &configuration, &planned, known, &releases).await;
+    let result = execute::execute(
+        site,
+        &started,
+        last.as_ref(),
+        &configuration,
+        &planned,
+        known,
+        &releases,
+    )
+    .await;
     drop(lease);
     match result {
         Ok(done) => {
             let mut ended = done.ended;
-            ended.holds.retain(|hold| order.targets.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release));
+            ended.holds.retain(|hold| {
+                order
+                    .targets
+                    .get(&hold.function)
+                    .is_none_or(|manifest| manifest.version != hold.release)
+            });
             site.ledger.end(&ended).await?;
             Ok(Delivered {
                 environment: site.environment.clone(),
@@ -145,10 +166,16 @@ fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
     let environment = &site.environment;
     for (function, manifest) in &order.targets {
         let version = &manifest.version;
-        if let Some(hold) = last.and_then(|last| last.holds(function, version)).filter(|_| !order.lift_hold) {
-            return Err(Failure::refused(format!("`{function}` {version} is held in {environment}: rollback {} left it", hold.deployment))
-                .unchanged("Nothing was changed.")
-                .hint("release a repaired version, or take this one again with --lift-hold"));
+        if let Some(hold) = last
+            .and_then(|last| last.holds(function, version))
+            .filter(|_| !order.lift_hold)
+        {
+            return Err(Failure::refused(format!(
+                "`{function}` {version} is held in {environment}: rollback {} left it",
+                hold.deployment
+            ))
+            .unchanged("Nothing was changed.")
+            .hint("release a repaired version, or take this one again with --lift-hold"));
         }
         if site.settings.protected && manifest.source.dirty {
             return Err(Failure::refused(format!("{environment} is protected and `{function}` {version} was built from a tree with changes that are not committed"))
@@ -157,9 +184,12 @@ fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
         }
     }
     if site.settings.protected && site.commit.as_ref().is_some_and(|commit| commit.dirty) {
-        return Err(Failure::refused(format!("{environment} is protected and the files of `{}` have changes that are not committed", site.stack))
-            .unchanged("Nothing was changed.")
-            .hint("commit them, or put them aside with git stash"));
+        return Err(Failure::refused(format!(
+            "{environment} is protected and the files of `{}` have changes that are not committed",
+            site.stack
+        ))
+        .unchanged("Nothing was changed.")
+        .hint("commit them, or put them aside with git stash"));
     }
     if site.settings.signatures_required {
         return Err(Failure::refused(format!("{environment} requires signatures, and this version of Slipway cannot verify any"))
@@ -170,18 +200,31 @@ fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
 }
 
 /// Returns the release of every function of the stack: the ordered ones, and what is served of the others.
-async fn releases(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<BTreeMap<FunctionName, Manifest>> {
+async fn releases(
+    site: &Site,
+    order: &Order,
+    last: Option<&Ended>,
+) -> Outcome<BTreeMap<FunctionName, Manifest>> {
     let mut releases = order.targets.clone();
     for function in &site.stack_settings.functions {
         if releases.contains_key(function) {
             continue;
         }
         let Some(serving) = last.and_then(|last| last.serves.get(function)) else {
-            return Err(Failure::usage(format!("the stack `{}` also runs `{function}`, which has no release in {} yet", site.stack, site.environment))
-                .unchanged("Nothing was changed.")
-                .hint(format!("release it with it: name both functions, or none (cargo xtask release --env {})", site.environment)));
+            return Err(Failure::usage(format!(
+                "the stack `{}` also runs `{function}`, which has no release in {} yet",
+                site.stack, site.environment
+            ))
+            .unchanged("Nothing was changed.")
+            .hint(format!(
+                "release it with it: name both functions, or none (cargo xtask release --env {})",
+                site.environment
+            )));
         };
-        releases.insert(function.clone(), site.catalogue.manifest(function, &serving.release).await?);
+        releases.insert(
+            function.clone(),
+            site.catalogue.manifest(function, &serving.release).await?,
+        );
     }
     Ok(releases)
 }
@@ -189,20 +232,40 @@ async fn releases(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<B
 /// Shows a plan to people.
 fn show(site: &Site, planned: &Planned) {
     if !planned.drift.is_empty() {
-        site.progress.block(format!("\n          changed outside Terraform:\n{}", plan::changes_text(&planned.drift, site.verbose)));
+        site.progress.block(format!(
+            "\n          changed outside Terraform:\n{}",
+            plan::changes_text(&planned.drift, site.verbose)
+        ));
     }
     if !planned.changes.is_empty() {
-        site.progress.block(format!("\n{}", plan::changes_text(&planned.changes, site.verbose)));
+        site.progress.block(format!(
+            "\n{}",
+            plan::changes_text(&planned.changes, site.verbose)
+        ));
     }
-    planned.warnings.iter().for_each(|warning| site.progress.note(format!("          warning: {warning}")));
+    planned
+        .warnings
+        .iter()
+        .for_each(|warning| site.progress.note(format!("          warning: {warning}")));
 }
 
 fn approve(site: &Site, planned: &Planned, versions: &BTreeMap<FunctionName, Version>) -> Outcome<()> {
     let what = if planned.changes.is_empty() {
-        let names: Vec<String> = versions.iter().map(|(function, version)| format!("{function} {version}")).collect();
-        format!("Verify and roll out {} in {}?", crate::output::list(names), site.environment)
+        let names: Vec<String> = versions
+            .iter()
+            .map(|(function, version)| format!("{function} {version}"))
+            .collect();
+        format!(
+            "Verify and roll out {} in {}?",
+            crate::output::list(names),
+            site.environment
+        )
     } else {
-        format!("Apply {} to {}?", crate::output::plural(planned.changes.len(), "change"), site.environment)
+        format!(
+            "Apply {} to {}?",
+            crate::output::plural(planned.changes.len(), "change"),
+            site.environment
+        )
     };
     match site.approver.approve(&what) {
         Ok(true) => Ok(()),

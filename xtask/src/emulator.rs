@@ -31,7 +31,9 @@ pub(crate) fn account(surroundings: &Surroundings) -> Outcome<String> {
     if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) {
         Ok(account.to_owned())
     } else {
-        Err(Failure::usage(format!("SLIPWAY_LOCAL_ACCOUNT: `{account}` is not 12 digits")))
+        Err(Failure::usage(format!(
+            "SLIPWAY_LOCAL_ACCOUNT: `{account}` is not 12 digits"
+        )))
     }
 }
 
@@ -41,17 +43,29 @@ pub(crate) fn store_bucket(project: &Project, account: &str) -> String {
 }
 
 /// Starts the local environment, or finds it running.
-pub(crate) async fn up(project: &Project, surroundings: &Surroundings, tools: &Tools, progress: &Progress, ports: Ports) -> Outcome<State> {
+pub(crate) async fn up(
+    project: &Project,
+    surroundings: &Surroundings,
+    tools: &Tools,
+    progress: &Progress,
+    ports: Ports,
+) -> Outcome<State> {
     let account = account(surroundings)?;
     let emulator = match surroundings.get("SLIPWAY_LOCAL_EMULATOR") {
         Some(url) => Emulator::Attach { url: url.to_owned() },
-        None => Emulator::Start { moto_server: tools.ensure(Tool::Moto).await?, port: ports.emulator },
+        None => Emulator::Start {
+            moto_server: tools.ensure(Tool::Moto).await?,
+            port: ports.emulator,
+        },
     };
     let options = Options {
         folder: folder(project),
         emulator,
         gateway_port: ports.gateway,
-        gateway_command: vec![surroundings.executable.clone().into_os_string(), OsString::from(GATEWAY_COMMAND)],
+        gateway_command: vec![
+            surroundings.executable.clone().into_os_string(),
+            OsString::from(GATEWAY_COMMAND),
+        ],
         store_bucket: store_bucket(project, &account),
         account,
         region: REGION.to_owned(),
@@ -86,7 +100,9 @@ pub(crate) async fn down(folder: &Path) -> Outcome<Vec<keeper::Stopped>> {
 fn tell(progress: &Progress, step: &std::sync::Mutex<Option<crate::progress::Step>>, event: Event) {
     let Ok(mut step) = step.lock() else { return };
     match event {
-        Event::Waiting { .. } => progress.note("local     waiting for another command that starts or stops the local environment"),
+        Event::Waiting { .. } => {
+            progress.note("local     waiting for another command that starts or stops the local environment")
+        }
         Event::Starting { what } => *step = Some(progress.step("local", name_of(what))),
         Event::Started { what, url, .. } => {
             if let Some(step) = step.take() {
@@ -94,7 +110,10 @@ fn tell(progress: &Progress, step: &std::sync::Mutex<Option<crate::progress::Ste
             }
         }
         Event::Reused { .. } => {}
-        Event::Cleaned { what, pid, why } => progress.note(format!("local     {} (process {pid}) was cleaned up: {why}", name_of(what))),
+        Event::Cleaned { what, pid, why } => progress.note(format!(
+            "local     {} (process {pid}) was cleaned up: {why}",
+            name_of(what)
+        )),
     }
 }
 
@@ -108,8 +127,12 @@ fn name_of(what: &str) -> &str {
 
 fn explain(error: keeper::Error) -> Failure {
     let failure = match &error {
-        keeper::Error::PortTaken { .. } => Failure::failed(error.to_string()).hint("leave the port out to take a free one"),
-        _ => Failure::failed(error.to_string()).hint("cargo xtask local down clears everything away; cargo xtask local logs shows what was said"),
+        keeper::Error::PortTaken { .. } => {
+            Failure::failed(error.to_string()).hint("leave the port out to take a free one")
+        }
+        _ => Failure::failed(error.to_string()).hint(
+            "cargo xtask local down clears everything away; cargo xtask local logs shows what was said",
+        ),
     };
     match std::error::Error::source(&error) {
         Some(source) => failure.caused_by(source.to_string()),

@@ -57,7 +57,10 @@ pub(crate) const EXIT_CODES: [(Kind, u8, &str); 11] = [
 impl Kind {
     /// Returns the process exit code of this kind.
     pub(crate) fn exit_code(self) -> u8 {
-        EXIT_CODES.iter().find(|(kind, ..)| *kind == self).map_or(70, |(_, code, _)| *code)
+        EXIT_CODES
+            .iter()
+            .find(|(kind, ..)| *kind == self)
+            .map_or(70, |(_, code, _)| *code)
     }
 }
 
@@ -105,7 +108,8 @@ impl Failure {
 
     /// Makes a defect (exit code 70): something that the code holds to be impossible.
     pub(crate) fn defect(message: impl Into<String>) -> Self {
-        Self::new(Kind::Defect, message).hint("this is a defect of Slipway: please report it with the run's events.jsonl")
+        Self::new(Kind::Defect, message)
+            .hint("this is a defect of Slipway: please report it with the run's events.jsonl")
     }
 
     /// Adds a named line below the message, such as `stored   sha256:9c1f…`.
@@ -163,7 +167,15 @@ impl Failure {
             kind: self.0.kind,
             exit_code: self.0.kind.exit_code(),
             message: self.0.message.clone(),
-            details: self.0.details.iter().map(|(name, value)| Detail { name: name.clone(), value: value.clone() }).collect(),
+            details: self
+                .0
+                .details
+                .iter()
+                .map(|(name, value)| Detail {
+                    name: name.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
             body: self.0.body.clone(),
             causes,
             unchanged: self.0.unchanged.clone(),
@@ -186,7 +198,10 @@ impl fmt::Debug for Failure {
 
 impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -245,7 +260,10 @@ mod tests {
     #[test]
     fn the_closest_hint_wins_and_causes_are_listed_once() {
         let inner = Failure::failed("inner").caused_by(std::io::Error::other("disk full"));
-        let failure = Failure::refused("outer").hint("first").hint("second").caused_by(inner);
+        let failure = Failure::refused("outer")
+            .hint("first")
+            .hint("second")
+            .caused_by(inner);
         let report = failure.report();
         assert_eq!(report.hint.as_deref(), Some("first"));
         assert_eq!(report.causes, ["inner", "disk full"]);

@@ -19,15 +19,27 @@ pub(crate) struct Node<'a, T> {
 
 impl<'a, T> Node<'a, T> {
     /// Makes a piece of work.
-    pub(crate) fn new(name: String, after: BTreeSet<String>, work: impl Future<Output = Outcome<T>> + 'a) -> Self {
-        Self { name, after, work: Box::pin(work) }
+    pub(crate) fn new(
+        name: String,
+        after: BTreeSet<String>,
+        work: impl Future<Output = Outcome<T>> + 'a,
+    ) -> Self {
+        Self {
+            name,
+            after,
+            work: Box::pin(work),
+        }
     }
 }
 
 /// Runs all nodes, at most `limit` at once; results come in the order of the nodes.
 ///
 /// What depends on a failed node is not started and fails with that node's name; what is independent goes on.
-pub(crate) async fn run<T>(nodes: Vec<Node<'_, T>>, limit: usize, interrupt: &Interrupt) -> Vec<(String, Outcome<T>)> {
+pub(crate) async fn run<T>(
+    nodes: Vec<Node<'_, T>>,
+    limit: usize,
+    interrupt: &Interrupt,
+) -> Vec<(String, Outcome<T>)> {
     let order: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
     let mut waiting: Vec<Node<'_, T>> = nodes;
     let mut results: BTreeMap<String, Outcome<T>> = BTreeMap::new();
@@ -35,10 +47,18 @@ pub(crate) async fn run<T>(nodes: Vec<Node<'_, T>>, limit: usize, interrupt: &In
     loop {
         let (mut rest, settled) = (Vec::new(), results.len());
         for node in waiting {
-            let failed = node.after.iter().find(|name| results.get(*name).is_some_and(Result::is_err)).cloned();
-            let ready = node.after.iter().all(|name| results.get(name).is_some_and(Result::is_ok));
+            let failed = node
+                .after
+                .iter()
+                .find(|name| results.get(*name).is_some_and(Result::is_err))
+                .cloned();
+            let ready = node
+                .after
+                .iter()
+                .all(|name| results.get(name).is_some_and(Result::is_ok));
             if let Some(failed) = failed {
-                let failure = Failure::failed(format!("`{}` was not started: `{failed}` failed", node.name)).hint("run the same command again once that is repaired");
+                let failure = Failure::failed(format!("`{}` was not started: `{failed}` failed", node.name))
+                    .hint("run the same command again once that is repaired");
                 results.insert(node.name, Err(failure));
             } else if let Err(failure) = interrupt.check() {
                 results.insert(node.name, Err(failure));
@@ -62,13 +82,17 @@ pub(crate) async fn run<T>(nodes: Vec<Node<'_, T>>, limit: usize, interrupt: &In
             None => {
                 // Nothing runs although there was room: what is left waits in a circle or for a name that does not exist.
                 for node in waiting.drain(..) {
-                    let failure = Failure::defect(format!("`{}` waits for something that never runs", node.name));
+                    let failure =
+                        Failure::defect(format!("`{}` waits for something that never runs", node.name));
                     results.insert(node.name, Err(failure));
                 }
             }
         }
     }
-    order.into_iter().filter_map(|name| results.remove(&name).map(|result| (name, result))).collect()
+    order
+        .into_iter()
+        .filter_map(|name| results.remove(&name).map(|result| (name, result)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -79,7 +103,11 @@ mod tests {
     use super::*;
 
     fn node<'a>(name: &str, after: &[&str], work: impl Future<Output = Outcome<()>> + 'a) -> Node<'a, ()> {
-        Node::new(name.to_owned(), after.iter().map(|name| (*name).to_owned()).collect(), work)
+        Node::new(
+            name.to_owned(),
+            after.iter().map(|name| (*name).to_owned()).collect(),
+            work,
+        )
     }
 
     #[tokio::test]
@@ -92,7 +120,11 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
             now.set(now.get() - 1);
             done.borrow_mut().push(name);
-            if good { Ok(()) } else { Err(Failure::failed("broken")) }
+            if good {
+                Ok(())
+            } else {
+                Err(Failure::failed("broken"))
+            }
         };
         let nodes = vec![
             node("app", &["network"], work("app", true)),
@@ -102,9 +134,28 @@ mod tests {
             node("alone", &[], work("alone", true)),
         ];
         let results = run(nodes, 2, &Interrupt::never()).await;
-        let names: Vec<(&str, bool)> = results.iter().map(|(name, result)| (name.as_str(), result.is_ok())).collect();
-        assert_eq!(names, [("app", true), ("network", true), ("bad", false), ("after-bad", false), ("alone", true)]);
-        assert!(results[3].1.as_ref().unwrap_err().message().contains("`bad` failed"));
+        let names: Vec<(&str, bool)> = results
+            .iter()
+            .map(|(name, result)| (name.as_str(), result.is_ok()))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("app", true),
+                ("network", true),
+                ("bad", false),
+                ("after-bad", false),
+                ("alone", true)
+            ]
+        );
+        assert!(
+            results[3]
+                .1
+                .as_ref()
+                .unwrap_err()
+                .message()
+                .contains("`bad` failed")
+        );
         let done = done.borrow();
         let at = |name| done.iter().position(|other| *other == name);
         assert!(at("network") < at("app") && at("after-bad").is_none());
@@ -113,8 +164,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_circle_is_a_defect_and_never_hangs() {
-        let nodes = vec![node("a", &["b"], async { Ok(()) }), node("b", &["a"], async { Ok(()) })];
-        let results = tokio::time::timeout(Duration::from_secs(5), run(nodes, 2, &Interrupt::never())).await.unwrap();
+        let nodes = vec![
+            node("a", &["b"], async { Ok(()) }),
+            node("b", &["a"], async { Ok(()) }),
+        ];
+        let results = tokio::time::timeout(Duration::from_secs(5), run(nodes, 2, &Interrupt::never()))
+            .await
+            .unwrap();
         assert!(results.iter().all(|(_, result)| result.is_err()));
     }
 }

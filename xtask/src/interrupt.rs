@@ -20,9 +20,14 @@ impl Interrupt {
     /// Begins to listen for signals.
     pub(crate) fn listen(grace: Option<Duration>) -> Outcome<Self> {
         let (sender, count) = watch::channel(0_u32);
-        let open = |kind| signal(kind).map_err(|error| Failure::failed("signals cannot be listened for").caused_by(error));
-        let (mut interrupt, mut terminate, mut hangup) =
-            (open(SignalKind::interrupt())?, open(SignalKind::terminate())?, open(SignalKind::hangup())?);
+        let open = |kind| {
+            signal(kind).map_err(|error| Failure::failed("signals cannot be listened for").caused_by(error))
+        };
+        let (mut interrupt, mut terminate, mut hangup) = (
+            open(SignalKind::interrupt())?,
+            open(SignalKind::terminate())?,
+            open(SignalKind::hangup())?,
+        );
         tokio::spawn(async move {
             loop {
                 let waiting = *sender.borrow() == 1;
@@ -48,7 +53,11 @@ impl Interrupt {
 
     /// Fails when a signal has come: called before each piece of new work.
     pub(crate) fn check(&self) -> Outcome<()> {
-        if *self.count.borrow() == 0 { Ok(()) } else { Err(interrupted()) }
+        if *self.count.borrow() == 0 {
+            Ok(())
+        } else {
+            Err(interrupted())
+        }
     }
 
     /// Waits until at least `count` signals have come.
@@ -62,5 +71,6 @@ impl Interrupt {
 
 /// Makes the failure of a run that a signal ended.
 pub(crate) fn interrupted() -> Failure {
-    Failure::new(Kind::Interrupted, "interrupted").hint("run the same command again: it goes on from what is there")
+    Failure::new(Kind::Interrupted, "interrupted")
+        .hint("run the same command again: it goes on from what is there")
 }

@@ -33,50 +33,61 @@ pub(crate) struct Head {
     pub(crate) last: Option<Ended>,
 }
 
-impl Head {
-    /// Returns the number of the newest deployment; 0 where there is none.
-    pub(crate) fn sequence(&self) -> u64 {
-        self.open.as_ref().map(|open| open.deployment).or(self.last.as_ref().map(|last| last.deployment)).unwrap_or(0)
-    }
-}
-
 /// Ten digits, counting down, so that a LIST begins with the newest.
 const TOP: u64 = 9_999_999_999;
 
 impl Ledger {
     /// Opens a stack's ledger in its environment's store.
     pub(crate) fn new(store: Arc<dyn Store>, environment: EnvironmentName, stack: StackName) -> Self {
-        Self { store, environment, stack }
-    }
-
-    /// Returns the environment.
-    pub(crate) fn environment(&self) -> &EnvironmentName {
-        &self.environment
+        Self {
+            store,
+            environment,
+            stack,
+        }
     }
 
     /// Reads the newest entries.
     pub(crate) async fn head(&self) -> Outcome<Head> {
         let keys = self.store.list(&self.prefix(), Some(3)).await?;
-        let Some(newest) = keys.first().and_then(|key| self.sequence_of(key)) else { return Ok(Head::default()) };
+        let Some(newest) = keys.first().and_then(|key| self.sequence_of(key)) else {
+            return Ok(Head::default());
+        };
         if keys.iter().any(|key| *key == self.key(newest, "ended")) {
-            return Ok(Head { open: None, last: self.read(newest, "ended").await? });
+            return Ok(Head {
+                open: None,
+                last: self.read(newest, "ended").await?,
+            });
         }
         let open = self.read::<Started>(newest, "started").await?;
-        let last = if newest > 1 { self.read(newest - 1, "ended").await? } else { None };
+        let last = if newest > 1 {
+            self.read(newest - 1, "ended").await?
+        } else {
+            None
+        };
         Ok(Head { open, last })
     }
 
     /// Reads up to `limit` ended deployments, newest first.
     pub(crate) async fn history(&self, limit: usize) -> Outcome<Vec<Ended>> {
         let keys = self.store.list(&self.prefix(), None).await?;
-        let sequences = keys.iter().filter(|key| key.ends_with(".ended.json")).filter_map(|key| self.sequence_of(key)).take(limit);
-        let entries = futures::future::try_join_all(sequences.map(|sequence| self.read::<Ended>(sequence, "ended"))).await?;
+        let sequences = keys
+            .iter()
+            .filter(|key| key.ends_with(".ended.json"))
+            .filter_map(|key| self.sequence_of(key))
+            .take(limit);
+        let entries =
+            futures::future::try_join_all(sequences.map(|sequence| self.read::<Ended>(sequence, "ended")))
+                .await?;
         Ok(entries.into_iter().flatten().collect())
     }
 
     /// Reads one ended deployment.
     pub(crate) async fn deployment(&self, number: u64) -> Outcome<Option<Ended>> {
-        if number == 0 || number > TOP { Ok(None) } else { self.read(number, "ended").await }
+        if number == 0 || number > TOP {
+            Ok(None)
+        } else {
+            self.read(number, "ended").await
+        }
     }
 
     /// Begins a deployment: takes the stack's deploy lock. `started.deployment` must be the head's number plus one.
@@ -88,12 +99,22 @@ impl Ledger {
                 let ended: Option<Ended> = self.read(started.deployment, "ended").await?;
                 let other: Option<Started> = self.read(started.deployment, "started").await?;
                 Err(match (ended, other) {
-                    (Some(ended), _) => Failure::new(FailureKind::PlanStale, format!("`{}` in {} was deployed by somebody else since it was planned", self.stack, self.environment))
-                        .detail("deployment", format!("{} by {}", ended.deployment, ended.by))
-                        .unchanged("Nothing was changed.")
-                        .hint("run the same command again: it plans on what is there now"),
+                    (Some(ended), _) => Failure::new(
+                        FailureKind::PlanStale,
+                        format!(
+                            "`{}` in {} was deployed by somebody else since it was planned",
+                            self.stack, self.environment
+                        ),
+                    )
+                    .detail("deployment", format!("{} by {}", ended.deployment, ended.by))
+                    .unchanged("Nothing was changed.")
+                    .hint("run the same command again: it plans on what is there now"),
                     (None, Some(other)) => held(&self.stack, &self.environment, &other),
-                    (None, None) => Failure::failed(format!("the ledger of `{}` in {} changed while it was read", self.stack, self.environment)).hint("run the same command again"),
+                    (None, None) => Failure::failed(format!(
+                        "the ledger of `{}` in {} changed while it was read",
+                        self.stack, self.environment
+                    ))
+                    .hint("run the same command again"),
                 })
             }
         }
@@ -101,13 +122,23 @@ impl Ledger {
 
     /// Ends a deployment.
     pub(crate) async fn end(&self, ended: &Ended) -> Outcome<()> {
-        match self.store.put_new(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
+        match self
+            .store
+            .put_new(&self.key(ended.deployment, "ended"), to_json(ended)?)
+            .await?
+        {
             Put::Created | Put::Same => Ok(()),
             Put::Different => Err(Failure::new(
                 FailureKind::LockHeld,
-                format!("deployment {} of `{}` in {} was closed by somebody else meanwhile", ended.deployment, self.stack, self.environment),
+                format!(
+                    "deployment {} of `{}` in {} was closed by somebody else meanwhile",
+                    ended.deployment, self.stack, self.environment
+                ),
             )
-            .hint(format!("look at what is served: cargo xtask status --env {}", self.environment))),
+            .hint(format!(
+                "look at what is served: cargo xtask status --env {}",
+                self.environment
+            ))),
         }
     }
 
@@ -125,13 +156,20 @@ impl Ledger {
     }
 
     fn sequence_of(&self, key: &str) -> Option<u64> {
-        let inverted: u64 = key.strip_prefix(&self.prefix())?.split('.').next()?.parse().ok()?;
+        let inverted: u64 = key
+            .strip_prefix(&self.prefix())?
+            .split('.')
+            .next()?
+            .parse()
+            .ok()?;
         TOP.checked_sub(inverted)
     }
 
     async fn read<T: serde::de::DeserializeOwned>(&self, sequence: u64, phase: &str) -> Outcome<Option<T>> {
         let key = self.key(sequence, phase);
-        let Some(stored) = self.store.get(&key).await? else { return Ok(None) };
+        let Some(stored) = self.store.get(&key).await? else {
+            return Ok(None);
+        };
         serde_json::from_slice(&stored.bytes).map(Some).map_err(|error| {
             Failure::failed(format!("the ledger entry {}/{key} cannot be read", self.store.place()))
                 .caused_by(error)
@@ -143,15 +181,28 @@ impl Ledger {
 
 /// Makes the failure of a deployment that finds another one under way.
 pub(crate) fn held(stack: &StackName, environment: &EnvironmentName, other: &Started) -> Failure {
-    let run = other.run_url.as_deref().map(|url| format!(", {url}")).unwrap_or_default();
-    Failure::new(FailureKind::LockHeld, format!("`{stack}` in {environment} is being deployed by somebody else"))
-        .detail("by", format!("{}{run}", other.by))
-        .detail("since", other.at.to_string())
-        .detail("deployment", format!("{} ({})", other.deployment, other.describe()))
-        .unchanged("Nothing was changed.")
-        .hint(format!("wait for it; if that run is dead: cargo xtask recover --env {environment}"))
+    let run = other
+        .run_url
+        .as_deref()
+        .map(|url| format!(", {url}"))
+        .unwrap_or_default();
+    Failure::new(
+        FailureKind::LockHeld,
+        format!("`{stack}` in {environment} is being deployed by somebody else"),
+    )
+    .detail("by", format!("{}{run}", other.by))
+    .detail("since", other.at.to_string())
+    .detail(
+        "deployment",
+        format!("{} ({})", other.deployment, other.describe()),
+    )
+    .unchanged("Nothing was changed.")
+    .hint(format!(
+        "wait for it; if that run is dead: cargo xtask recover --env {environment}"
+    ))
 }
 
 fn to_json(value: &impl serde::Serialize) -> Outcome<Vec<u8>> {
-    serde_json::to_vec_pretty(value).map_err(|error| Failure::defect("a ledger entry cannot be written as JSON").caused_by(error))
+    serde_json::to_vec_pretty(value)
+        .map_err(|error| Failure::defect("a ledger entry cannot be written as JSON").caused_by(error))
 }

@@ -8,6 +8,8 @@ mod text;
 
 pub(crate) use console::{Console, Verbosity};
 pub(crate) use events::RunLog;
-pub(crate) use json::{Document, document};
+#[cfg(test)]
+pub(crate) use json::Document;
+pub(crate) use json::document;
 pub(crate) use table::Table;
 pub(crate) use text::{age, bytes, failure_text, list, plural, seconds};

@@ -47,8 +47,14 @@ impl Planned {
 
     /// Returns `+7 ~0 -0`.
     pub(crate) fn summary(&self) -> String {
-        let count = |test: fn(Action) -> bool| self.changes.iter().filter(|change| test(change.action)).count();
-        format!("+{} ~{} -{}", count(Action::adds), count(|action| action == Action::Update), count(Action::removes))
+        let count =
+            |test: fn(Action) -> bool| self.changes.iter().filter(|change| test(change.action)).count();
+        format!(
+            "+{} ~{} -{}",
+            count(Action::adds),
+            count(|action| action == Action::Update),
+            count(Action::removes)
+        )
     }
 }
 
@@ -86,7 +92,9 @@ pub(crate) struct FunctionOutput {
 impl Applied {
     /// Returns the output `functions`, as the contract with stacks has it.
     pub(crate) fn functions(&self) -> Outcome<BTreeMap<FunctionName, FunctionOutput>> {
-        let Some(output) = self.outputs.get("functions") else { return Ok(BTreeMap::new()) };
+        let Some(output) = self.outputs.get("functions") else {
+            return Ok(BTreeMap::new());
+        };
         serde_json::from_value(output.value.clone()).map_err(|error| {
             Failure::failed("the stack's output `functions` is not as Slipway needs it")
                 .caused_by(error)

@@ -17,8 +17,6 @@ use crate::plan::{Applied, Configuration, Planned};
 pub(crate) struct Stored {
     /// The bytes.
     pub(crate) bytes: Vec<u8>,
-    /// The store's tag of this content, for compare-and-swap.
-    pub(crate) etag: String,
 }
 
 /// Where immutable objects are kept.
@@ -27,7 +25,13 @@ pub(crate) trait Store: Send + Sync {
     /// Writes an object that must not exist yet; compares what is there by SHA-256 where it does.
     async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Outcome<Put>;
     /// Writes a file's content likewise; `progress` is told the bytes sent.
-    async fn put_new_file(&self, key: &str, path: &Path, digest: Digest, progress: &(dyn Fn(u64) + Send + Sync)) -> Outcome<Put>;
+    async fn put_new_file(
+        &self,
+        key: &str,
+        path: &Path,
+        digest: Digest,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Outcome<Put>;
     /// Writes an object that changes: the deploy lock's lease.
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Outcome<()>;
     /// Reads an object; nothing where there is none.
@@ -46,7 +50,13 @@ pub(crate) trait Functions: Send + Sync {
     /// Reads a published version's configuration; nothing where it does not exist.
     async fn published(&self, function: &str, version: &str) -> Outcome<Option<FunctionConfiguration>>;
     /// Calls a version with an event and waits for the answer.
-    async fn invoke(&self, function: &str, version: &str, event: &[u8], within: Duration) -> Outcome<Invocation>;
+    async fn invoke(
+        &self,
+        function: &str,
+        version: &str,
+        event: &[u8],
+        within: Duration,
+    ) -> Outcome<Invocation>;
     /// Reads an alias; nothing where it does not exist.
     async fn alias(&self, function: &str, alias: &str) -> Outcome<Option<Alias>>;
     /// Moves an alias, only if it is still as it was read.

@@ -9,8 +9,8 @@ mod publish;
 mod version;
 
 pub(crate) use catalogue::Catalogue;
-pub(crate) use manifest::{ArtifactRecord, Built, Manifest, SmokeRecord, SourceRecord, artifact_key};
-pub(crate) use publish::{Published, publish};
 #[cfg(test)]
 pub(crate) use manifest::tests::sample as sample_manifest;
+pub(crate) use manifest::{ArtifactRecord, Built, Manifest, SmokeRecord, SourceRecord, artifact_key};
+pub(crate) use publish::{Published, publish};
 pub(crate) use version::{Bump, Choice, Request, choose, tag_prefix};

@@ -20,8 +20,16 @@ pub(crate) enum Evidence<'a> {
 impl Evidence<'_> {
     fn speaks_for(&self, function_name: &str, version: &str) -> bool {
         match self {
-            Self::Verified(verification) => verification.passed() && verification.function_name == function_name && verification.lambda_version == version,
-            Self::Served(serving) => serving.verified && serving.function_name == function_name && serving.lambda_version == version,
+            Self::Verified(verification) => {
+                verification.passed()
+                    && verification.function_name == function_name
+                    && verification.lambda_version == version
+            }
+            Self::Served(serving) => {
+                serving.verified
+                    && serving.function_name == function_name
+                    && serving.lambda_version == version
+            }
         }
     }
 }
@@ -36,9 +44,17 @@ pub(crate) struct Moved {
 }
 
 /// Points an alias to a version, unless it is there already.
-pub(crate) async fn point(functions: &Arc<dyn Functions>, function_name: &str, alias: &str, version: &str, evidence: Evidence<'_>) -> Outcome<Moved> {
+pub(crate) async fn point(
+    functions: &Arc<dyn Functions>,
+    function_name: &str,
+    alias: &str,
+    version: &str,
+    evidence: Evidence<'_>,
+) -> Outcome<Moved> {
     if !evidence.speaks_for(function_name, version) {
-        return Err(Failure::defect(format!("the alias `{alias}` of {function_name} would move to version {version} without evidence")));
+        return Err(Failure::defect(format!(
+            "the alias `{alias}` of {function_name} would move to version {version} without evidence"
+        )));
     }
     let Some(now) = functions.alias(function_name, alias).await? else {
         return Err(Failure::failed(format!("{function_name} has no alias `{alias}`"))
@@ -46,13 +62,29 @@ pub(crate) async fn point(functions: &Arc<dyn Functions>, function_name: &str, a
             .hint("the stack must make the alias that its output `functions` names: see docs/terraform.md"));
     };
     if now.version == version && now.weights.is_empty() {
-        return Ok(Moved { from: version.to_owned(), to: version.to_owned() });
+        return Ok(Moved {
+            from: version.to_owned(),
+            to: version.to_owned(),
+        });
     }
     let from = now.version.clone();
-    let moved = functions.point(function_name, alias, version, now.revision_id.as_deref().unwrap_or_default()).await?;
+    let moved = functions
+        .point(
+            function_name,
+            alias,
+            version,
+            now.revision_id.as_deref().unwrap_or_default(),
+        )
+        .await?;
     if moved.version != version || !moved.weights.is_empty() {
-        return Err(Failure::failed(format!("the alias `{alias}` of {function_name} was moved to {version} and points to {} now", moved.version))
-            .hint("somebody else moves it at the same time: look with cargo xtask status"));
+        return Err(Failure::failed(format!(
+            "the alias `{alias}` of {function_name} was moved to {version} and points to {} now",
+            moved.version
+        ))
+        .hint("somebody else moves it at the same time: look with cargo xtask status"));
     }
-    Ok(Moved { from, to: moved.version })
+    Ok(Moved {
+        from,
+        to: moved.version,
+    })
 }

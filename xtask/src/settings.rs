@@ -44,29 +44,58 @@ const PROJECT_FILE: &str = "pipelines/project.toml";
 impl Project {
     /// Finds the project around a folder and reads all its settings.
     pub(crate) fn load(from: &Path) -> Outcome<Self> {
-        let root = from.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).ok_or_else(|| {
-            Failure::usage(format!("no project here: neither {} nor a folder above it has {PROJECT_FILE}", from.display()))
+        let root = from
+            .ancestors()
+            .find(|folder| folder.join(PROJECT_FILE).is_file())
+            .ok_or_else(|| {
+                Failure::usage(format!(
+                    "no project here: neither {} nor a folder above it has {PROJECT_FILE}",
+                    from.display()
+                ))
                 .hint("run this inside the repository; docs/adopting.md tells how to add Slipway to one")
-        })?;
+            })?;
         let root = root.to_path_buf();
         let settings: ProjectSettings = file::load(&root, Path::new(PROJECT_FILE))?;
         let functions = folders(&root, "lambda-src", "function.toml", FunctionSettings::load)?;
         let stacks = folders(&root, "terraform/stacks", "stack.toml", StackSettings::load)?;
-        let environments = folders(&root, "terraform/environments", "environment.toml", EnvironmentSettings::load)?;
-        let project = Self { root, settings, functions, stacks, environments };
+        let environments = folders(
+            &root,
+            "terraform/environments",
+            "environment.toml",
+            EnvironmentSettings::load,
+        )?;
+        let project = Self {
+            root,
+            settings,
+            functions,
+            stacks,
+            environments,
+        };
         project.check_references()?;
         Ok(project)
     }
 
     /// Returns a function's settings; an unknown name lists the nearest ones.
     pub(crate) fn function(&self, name: &FunctionName) -> Outcome<&FunctionSettings> {
-        self.functions.get(name).ok_or_else(|| unknown("function", name.as_str(), self.functions.keys().map(FunctionName::as_str), "lambda-src/<function>/function.toml"))
+        self.functions.get(name).ok_or_else(|| {
+            unknown(
+                "function",
+                name.as_str(),
+                self.functions.keys().map(FunctionName::as_str),
+                "lambda-src/<function>/function.toml",
+            )
+        })
     }
 
     /// Returns an environment's settings; an unknown name lists the nearest ones.
     pub(crate) fn environment(&self, name: &EnvironmentName) -> Outcome<&EnvironmentSettings> {
         self.environments.get(name).ok_or_else(|| {
-            unknown("environment", name.as_str(), self.environments.keys().map(EnvironmentName::as_str), "terraform/environments/<environment>/environment.toml")
+            unknown(
+                "environment",
+                name.as_str(),
+                self.environments.keys().map(EnvironmentName::as_str),
+                "terraform/environments/<environment>/environment.toml",
+            )
         })
     }
 
@@ -93,14 +122,21 @@ impl Project {
         for (stack, settings) in &self.stacks {
             for function in &settings.functions {
                 if !self.functions.contains_key(function) {
-                    let known = nearest(function.as_str(), self.functions.keys().map(FunctionName::as_str), 3).join(", ");
+                    let known = nearest(
+                        function.as_str(),
+                        self.functions.keys().map(FunctionName::as_str),
+                        3,
+                    )
+                    .join(", ");
                     return Err(Failure::usage(format!(
                         "terraform/stacks/{stack}/stack.toml: `functions` names `{function}`, which has no folder lambda-src/{function} with a function.toml"
                     ))
                     .hint(format!("functions here: {known}")));
                 }
                 if let Some(first) = owner.insert(function, stack) {
-                    return Err(Failure::usage(format!("`{function}` is named by two stacks, `{first}` and `{stack}`; one stack runs a function")));
+                    return Err(Failure::usage(format!(
+                        "`{function}` is named by two stacks, `{first}` and `{stack}`; one stack runs a function"
+                    )));
                 }
             }
         }
@@ -111,23 +147,36 @@ impl Project {
 fn unknown<'a>(what: &str, wanted: &str, known: impl Iterator<Item = &'a str>, place: &str) -> Failure {
     let near = nearest(wanted, known, 5);
     let failure = Failure::usage(format!("unknown {what} `{wanted}`"));
-    if near.is_empty() { failure.hint(format!("this project has none yet: add {place}")) } else { failure.hint(format!("{what}s here: {}", near.join(", "))) }
+    if near.is_empty() {
+        failure.hint(format!("this project has none yet: add {place}"))
+    } else {
+        failure.hint(format!("{what}s here: {}", near.join(", ")))
+    }
 }
 
 /// Reads `<parent>/<name>/<file>` for every folder that has one; the folder is the name.
-fn folders<N, S>(root: &Path, parent: &str, file_name: &str, load: impl Fn(&Path, &Path) -> Outcome<S>) -> Outcome<BTreeMap<N, S>>
+fn folders<N, S>(
+    root: &Path,
+    parent: &str,
+    file_name: &str,
+    load: impl Fn(&Path, &Path) -> Outcome<S>,
+) -> Outcome<BTreeMap<N, S>>
 where
     N: std::str::FromStr<Err = crate::name::NameError> + Ord,
 {
     let mut found = BTreeMap::new();
-    let Ok(entries) = root.join(parent).read_dir() else { return Ok(found) };
+    let Ok(entries) = root.join(parent).read_dir() else {
+        return Ok(found);
+    };
     for entry in entries.flatten() {
         let relative = Path::new(parent).join(entry.file_name()).join(file_name);
         if !root.join(&relative).is_file() {
             continue;
         }
         let text = entry.file_name().to_string_lossy().into_owned();
-        let name = text.parse::<N>().map_err(|error| Failure::usage(format!("{}: {error}", relative.display())))?;
+        let name = text
+            .parse::<N>()
+            .map_err(|error| Failure::usage(format!("{}: {error}", relative.display())))?;
         found.insert(name, load(root, &relative)?);
     }
     Ok(found)

@@ -6,7 +6,7 @@
 mod git;
 mod inputs;
 
-pub(crate) use git::{Change, Checkout, Repository};
+pub(crate) use git::{Change, Repository};
 pub(crate) use inputs::Inputs;
 
 use crate::failure::Outcome;

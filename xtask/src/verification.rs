@@ -64,7 +64,12 @@ impl Verification {
             (true, false) => format!("{} ok", finding.what),
             (false, _) => format!("{} FAILED", finding.what),
         };
-        self.findings.iter().filter(|finding| finding.what != "active" || !finding.passed).map(word).collect::<Vec<_>>().join(" · ")
+        self.findings
+            .iter()
+            .filter(|finding| finding.what != "active" || !finding.passed)
+            .map(word)
+            .collect::<Vec<_>>()
+            .join(" · ")
     }
 }
 
@@ -81,46 +86,89 @@ pub(crate) async fn verify(
     protected: bool,
     interrupt: &Interrupt,
 ) -> Outcome<Verification> {
-    let mut verification =
-        Verification { function: manifest.function.clone(), function_name: function_name.to_owned(), lambda_version: version.to_owned(), config_digest: None, findings: Vec::new() };
+    let mut verification = Verification {
+        function: manifest.function.clone(),
+        function_name: function_name.to_owned(),
+        lambda_version: version.to_owned(),
+        config_digest: None,
+        findings: Vec::new(),
+    };
     let (active, configuration) = await_active(functions, function_name, version, interrupt).await?;
     let good = active.passed;
     verification.findings.push(active);
-    let Some(configuration) = configuration else { return Ok(verification) };
+    let Some(configuration) = configuration else {
+        return Ok(verification);
+    };
     let digest = Digest::from_bytes(configuration.digest());
     verification.config_digest = Some(digest);
-    verification.findings.push(same("code", &manifest.artifact.code_sha256, &configuration.code_sha256));
-    verification.findings.push(configured(manifest, &configuration, known_configuration, digest));
+    verification.findings.push(same(
+        "code",
+        &manifest.artifact.code_sha256,
+        &configuration.code_sha256,
+    ));
+    verification
+        .findings
+        .push(configured(manifest, &configuration, known_configuration, digest));
     if !good || !verification.passed() {
         return Ok(verification);
     }
     for smoke in manifest.smoke.iter().filter(|smoke| smoke.safe || !protected) {
         interrupt.check()?;
-        verification.findings.push(try_smoke(functions, function_name, version, smoke).await?);
+        verification
+            .findings
+            .push(try_smoke(functions, function_name, version, smoke).await?);
     }
     Ok(verification)
 }
 
 /// Waits until a published version is Active; returns its configuration where it exists.
-pub(crate) async fn await_active(functions: &Arc<dyn Functions>, function_name: &str, version: &str, interrupt: &Interrupt) -> Outcome<(Finding, Option<FunctionConfiguration>)> {
+pub(crate) async fn await_active(
+    functions: &Arc<dyn Functions>,
+    function_name: &str,
+    version: &str,
+    interrupt: &Interrupt,
+) -> Outcome<(Finding, Option<FunctionConfiguration>)> {
     let begun = Instant::now();
     loop {
         let Some(configuration) = functions.published(function_name, version).await? else {
-            return Ok((differs("active", "a published version", &format!("version {version} does not exist"), begun), None));
+            return Ok((
+                differs(
+                    "active",
+                    "a published version",
+                    &format!("version {version} does not exist"),
+                    begun,
+                ),
+                None,
+            ));
         };
         let state = configuration.state.clone().unwrap_or_else(|| "Active".into());
         match state.as_str() {
             "Active" => return Ok((fine("active", begun), Some(configuration))),
             "Failed" => {
                 let reason = configuration.state_reason.clone().unwrap_or_default();
-                return Ok((differs("active", "Active", &format!("Failed {reason}"), begun), Some(configuration)));
+                return Ok((
+                    differs("active", "Active", &format!("Failed {reason}"), begun),
+                    Some(configuration),
+                ));
             }
             // A version that was idle for weeks wakes up only by being called.
-            "Inactive" => drop(functions.invoke(function_name, version, b"{}", Duration::from_secs(10)).await),
+            "Inactive" => drop(
+                functions
+                    .invoke(function_name, version, b"{}", Duration::from_secs(10))
+                    .await,
+            ),
             _ => {}
         }
         if begun.elapsed() > ACTIVE_WITHIN {
-            return Ok((differs("active", "Active", &format!("{state} after {} s", ACTIVE_WITHIN.as_secs()), begun), Some(configuration)));
+            return Ok((
+                differs(
+                    "active",
+                    "Active",
+                    &format!("{state} after {} s", ACTIVE_WITHIN.as_secs()),
+                    begun,
+                ),
+                Some(configuration),
+            ));
         }
         interrupt.check()?;
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -129,49 +177,117 @@ pub(crate) async fn await_active(functions: &Arc<dyn Functions>, function_name: 
 
 /// Makes the failure of versions that are not as they should be.
 pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Failure {
-    let failed: Vec<&Verification> = verifications.iter().filter(|verification| !verification.passed()).collect();
-    let names = crate::output::list(failed.iter().map(|verification| format!("`{}` version {}", verification.function, verification.lambda_version)));
+    let failed: Vec<&Verification> = verifications
+        .iter()
+        .filter(|verification| !verification.passed())
+        .collect();
+    let names = crate::output::list(failed.iter().map(|verification| {
+        format!(
+            "`{}` version {}",
+            verification.function, verification.lambda_version
+        )
+    }));
     let mut body = String::new();
-    for (verification, finding) in failed.iter().flat_map(|verification| verification.findings.iter().filter(|finding| !finding.passed).map(move |finding| (verification, finding))) {
+    for (verification, finding) in failed.iter().flat_map(|verification| {
+        verification
+            .findings
+            .iter()
+            .filter(|finding| !finding.passed)
+            .map(move |finding| (verification, finding))
+    }) {
         body.push_str(&format!("{} {}\n", verification.function, finding.what));
-        body.push_str(&format!("  expected  {}\n", finding.expected.as_deref().unwrap_or("-")));
-        body.push_str(&format!("  got       {}\n", finding.got.as_deref().unwrap_or("-")));
-        finding.log.iter().for_each(|line| body.push_str(&format!("  log       {line}\n")));
+        body.push_str(&format!(
+            "  expected  {}\n",
+            finding.expected.as_deref().unwrap_or("-")
+        ));
+        body.push_str(&format!(
+            "  got       {}\n",
+            finding.got.as_deref().unwrap_or("-")
+        ));
+        finding
+            .log
+            .iter()
+            .for_each(|line| body.push_str(&format!("  log       {line}\n")));
     }
-    Failure::new(Kind::VerificationFailed, format!("{names} in {environment} did not verify"))
-        .body(body.trim_end().to_owned())
-        .hint("repair the function (or its smoke events) and release again; what serves now goes on serving")
+    Failure::new(
+        Kind::VerificationFailed,
+        format!("{names} in {environment} did not verify"),
+    )
+    .body(body.trim_end().to_owned())
+    .hint("repair the function (or its smoke events) and release again; what serves now goes on serving")
 }
 
-fn configured(manifest: &Manifest, configuration: &FunctionConfiguration, known: Option<Digest>, digest: Digest) -> Finding {
-    let expected = format!("{} {} {}", manifest.runtime, manifest.handler, manifest.architecture);
+fn configured(
+    manifest: &Manifest,
+    configuration: &FunctionConfiguration,
+    known: Option<Digest>,
+    digest: Digest,
+) -> Finding {
+    let expected = format!(
+        "{} {} {}",
+        manifest.runtime, manifest.handler, manifest.architecture
+    );
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
-    let got = format!("{} {} {}", text(&configuration.runtime), text(&configuration.handler), configuration.architecture);
+    let got = format!(
+        "{} {} {}",
+        text(&configuration.runtime),
+        text(&configuration.handler),
+        configuration.architecture
+    );
     match known {
-        Some(known) if expected == got && known != digest => same("configuration", &known.to_string(), &digest.to_string()),
+        Some(known) if expected == got && known != digest => {
+            same("configuration", &known.to_string(), &digest.to_string())
+        }
         _ => same("configuration", &expected, &got),
     }
 }
 
-async fn try_smoke(functions: &Arc<dyn Functions>, function_name: &str, version: &str, smoke: &SmokeRecord) -> Outcome<Finding> {
+async fn try_smoke(
+    functions: &Arc<dyn Functions>,
+    function_name: &str,
+    version: &str,
+    smoke: &SmokeRecord,
+) -> Outcome<Finding> {
     let begun = Instant::now();
     let what = format!("smoke \"{}\"", smoke.name);
-    let event = serde_json::to_vec(&smoke.event).map_err(|error| Failure::defect("a smoke event cannot be written as JSON").caused_by(error))?;
+    let event = serde_json::to_vec(&smoke.event)
+        .map_err(|error| Failure::defect("a smoke event cannot be written as JSON").caused_by(error))?;
     let within = Duration::from_millis(smoke.within_ms);
-    let invocation = match functions.invoke(function_name, version, &event, within + Duration::from_secs(1)).await {
+    let invocation = match functions
+        .invoke(function_name, version, &event, within + Duration::from_secs(1))
+        .await
+    {
         Ok(invocation) => invocation,
-        Err(failure) => return Ok(differs(&what, &format!("an answer within {}", crate::output::seconds(within)), &reason(&failure), begun)),
+        Err(failure) => {
+            return Ok(differs(
+                &what,
+                &format!("an answer within {}", crate::output::seconds(within)),
+                &reason(&failure),
+                begun,
+            ));
+        }
     };
-    let answer: Value = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&invocation.payload).into_owned()));
+    let answer: Value = serde_json::from_slice(&invocation.payload)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&invocation.payload).into_owned()));
     let mut finding = judge(&what, smoke, invocation.function_error.as_deref(), &answer, begun);
     if finding.passed && invocation.took > within {
-        finding = differs(&what, &format!("an answer within {}", crate::output::seconds(within)), &crate::output::seconds(invocation.took), begun);
+        finding = differs(
+            &what,
+            &format!("an answer within {}", crate::output::seconds(within)),
+            &crate::output::seconds(invocation.took),
+            begun,
+        );
     }
     if !finding.passed {
         finding.log = invocation.log_tail;
     }
     if let Some(executed) = invocation.executed_version.filter(|executed| executed != version) {
-        finding = differs(&what, &format!("version {version}"), &format!("version {executed} answered"), begun);
+        finding = differs(
+            &what,
+            &format!("version {version}"),
+            &format!("version {executed} answered"),
+            begun,
+        );
     }
     Ok(finding)
 }
@@ -179,10 +295,14 @@ async fn try_smoke(functions: &Arc<dyn Functions>, function_name: &str, version:
 fn judge(what: &str, smoke: &SmokeRecord, error: Option<&str>, answer: &Value, begun: Instant) -> Finding {
     let shown = cut(&answer.to_string());
     match (&smoke.expect, &smoke.expect_error, error) {
-        (_, Some(wanted), Some(_)) if answer.get("errorType").and_then(Value::as_str) == Some(wanted) => fine(what, begun),
+        (_, Some(wanted), Some(_)) if answer.get("errorType").and_then(Value::as_str) == Some(wanted) => {
+            fine(what, begun)
+        }
         (_, Some(wanted), _) => differs(what, &format!("the error {wanted}"), &shown, begun),
         (_, None, Some(error)) => differs(what, "an answer", &format!("{error} error {shown}"), begun),
-        (Some(expected), None, None) if !is_subset(expected, answer) => differs(what, &cut(&expected.to_string()), &shown, begun),
+        (Some(expected), None, None) if !is_subset(expected, answer) => {
+            differs(what, &cut(&expected.to_string()), &shown, begun)
+        }
         _ => fine(what, begun),
     }
 }
@@ -190,8 +310,12 @@ fn judge(what: &str, smoke: &SmokeRecord, error: Option<&str>, answer: &Value, b
 /// Tells whether every member of `expected` is in `got`; lists must agree element by element.
 fn is_subset(expected: &Value, got: &Value) -> bool {
     match (expected, got) {
-        (Value::Object(expected), Value::Object(got)) => expected.iter().all(|(name, value)| got.get(name).is_some_and(|other| is_subset(value, other))),
-        (Value::Array(expected), Value::Array(got)) => expected.len() == got.len() && expected.iter().zip(got).all(|(a, b)| is_subset(a, b)),
+        (Value::Object(expected), Value::Object(got)) => expected
+            .iter()
+            .all(|(name, value)| got.get(name).is_some_and(|other| is_subset(value, other))),
+        (Value::Array(expected), Value::Array(got)) => {
+            expected.len() == got.len() && expected.iter().zip(got).all(|(a, b)| is_subset(a, b))
+        }
         (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
         (a, b) => a == b,
     }
@@ -199,11 +323,18 @@ fn is_subset(expected: &Value, got: &Value) -> bool {
 
 fn reason(failure: &Failure) -> String {
     let report = failure.report();
-    std::iter::once(report.message).chain(report.causes).collect::<Vec<_>>().join(": ")
+    std::iter::once(report.message)
+        .chain(report.causes)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() > 400 { format!("{}…", text.chars().take(400).collect::<String>()) } else { text.to_owned() }
+    if text.chars().count() > 400 {
+        format!("{}…", text.chars().take(400).collect::<String>())
+    } else {
+        text.to_owned()
+    }
 }
 
 fn fine(what: &str, begun: Instant) -> Finding {
@@ -211,15 +342,38 @@ fn fine(what: &str, begun: Instant) -> Finding {
 }
 
 fn differs(what: &str, expected: &str, got: &str, begun: Instant) -> Finding {
-    finding(what, false, Some(expected.to_owned()), Some(got.to_owned()), begun)
+    finding(
+        what,
+        false,
+        Some(expected.to_owned()),
+        Some(got.to_owned()),
+        begun,
+    )
 }
 
 fn same(what: &str, expected: &str, got: &str) -> Finding {
-    if expected == got { fine(what, Instant::now()) } else { differs(what, expected, got, Instant::now()) }
+    if expected == got {
+        fine(what, Instant::now())
+    } else {
+        differs(what, expected, got, Instant::now())
+    }
 }
 
-fn finding(what: &str, passed: bool, expected: Option<String>, got: Option<String>, begun: Instant) -> Finding {
-    Finding { what: what.to_owned(), passed, expected, got, log: Vec::new(), took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX) }
+fn finding(
+    what: &str,
+    passed: bool,
+    expected: Option<String>,
+    got: Option<String>,
+    begun: Instant,
+) -> Finding {
+    Finding {
+        what: what.to_owned(),
+        passed,
+        expected,
+        got,
+        log: Vec::new(),
+        took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 #[cfg(test)]
@@ -229,7 +383,14 @@ mod tests {
     use super::*;
 
     fn smoke(expect: Option<Value>, expect_error: Option<&str>) -> SmokeRecord {
-        SmokeRecord { name: "greets".into(), event: json!({}), expect, expect_error: expect_error.map(str::to_owned), within_ms: 3_000, safe: true }
+        SmokeRecord {
+            name: "greets".into(),
+            event: json!({}),
+            expect,
+            expect_error: expect_error.map(str::to_owned),
+            within_ms: 3_000,
+            safe: true,
+        }
     }
 
     fn verdict(smoke: &SmokeRecord, error: Option<&str>, answer: Value) -> bool {
@@ -238,9 +399,20 @@ mod tests {
 
     #[test]
     fn an_answer_may_hold_more_than_is_expected_and_never_less() {
-        assert!(is_subset(&json!({"a": 1, "b": {"c": [1, 2]}}), &json!({"a": 1.0, "b": {"c": [1, 2], "d": 3}, "e": 4})));
-        for wrong in [json!({"a": 2}), json!({"b": {"c": [1]}}), json!({"x": null}), json!([1])] {
-            assert!(!is_subset(&wrong, &json!({"a": 1, "b": {"c": [1, 2]}})), "{wrong}");
+        assert!(is_subset(
+            &json!({"a": 1, "b": {"c": [1, 2]}}),
+            &json!({"a": 1.0, "b": {"c": [1, 2], "d": 3}, "e": 4})
+        ));
+        for wrong in [
+            json!({"a": 2}),
+            json!({"b": {"c": [1]}}),
+            json!({"x": null}),
+            json!([1]),
+        ] {
+            assert!(
+                !is_subset(&wrong, &json!({"a": 1, "b": {"c": [1, 2]}})),
+                "{wrong}"
+            );
         }
     }
 
@@ -248,11 +420,23 @@ mod tests {
     fn errors_and_answers_are_told_apart() {
         let greets = smoke(Some(json!({"greeting": "Hello Ada"})), None);
         assert!(verdict(&greets, None, json!({"greeting": "Hello Ada", "x": 1})));
-        assert!(!verdict(&greets, Some("Unhandled"), json!({"greeting": "Hello Ada"})));
+        assert!(!verdict(
+            &greets,
+            Some("Unhandled"),
+            json!({"greeting": "Hello Ada"})
+        ));
         assert!(!verdict(&greets, None, json!({"greeting": "Hullo"})));
         let refuses = smoke(None, Some("InvalidName"));
-        assert!(verdict(&refuses, Some("Unhandled"), json!({"errorType": "InvalidName"})));
-        assert!(!verdict(&refuses, Some("Unhandled"), json!({"errorType": "Other"})));
+        assert!(verdict(
+            &refuses,
+            Some("Unhandled"),
+            json!({"errorType": "InvalidName"})
+        ));
+        assert!(!verdict(
+            &refuses,
+            Some("Unhandled"),
+            json!({"errorType": "Other"})
+        ));
         assert!(!verdict(&refuses, None, json!({"errorType": "InvalidName"})));
         assert!(verdict(&smoke(None, None), None, json!(null)));
     }

@@ -62,22 +62,39 @@ impl World {
         let interrupt = Interrupt::listen(surroundings.grace()?)?;
         let progress = Progress::new(vec![console.clone() as Arc<dyn Sink>]);
         let clock = ports::clock(surroundings.fixed_now()?);
-        let folder = surroundings.get("SLIPWAY_TOOLS").map_or_else(|| project.work_folder().join("tools"), |folder| surroundings.folder.join(folder));
+        let folder = surroundings.get("SLIPWAY_TOOLS").map_or_else(
+            || project.work_folder().join("tools"),
+            |folder| surroundings.folder.join(folder),
+        );
         let tools = Tools::new(folder, interrupt.clone(), progress.clone());
-        Ok(Self { project, surroundings, console, progress, interrupt, clock, tools, options, run: None })
+        Ok(Self {
+            project,
+            surroundings,
+            console,
+            progress,
+            interrupt,
+            clock,
+            tools,
+            options,
+            run: None,
+        })
     }
 
     /// Begins to record this run in `target/slipway/runs/<id>/events.jsonl`.
-    pub(crate) fn record(&mut self) -> Outcome<()> {
+    pub(crate) fn record(&mut self, command: &str) -> Outcome<()> {
         let run = Arc::new(RunLog::begin(&self.project.work_folder(), std::process::id())?);
         self.progress.add(run.clone());
+        self.progress = self.progress.scope(command);
         self.run = Some(run);
         Ok(())
     }
 
     /// Returns the folder where this run's programs keep their output.
     pub(crate) fn logs(&self) -> std::path::PathBuf {
-        self.run.as_ref().map_or_else(|| self.project.work_folder().join("runs/unrecorded"), |run| run.folder().to_path_buf())
+        self.run.as_ref().map_or_else(
+            || self.project.work_folder().join("runs/unrecorded"),
+            |run| run.folder().to_path_buf(),
+        )
     }
 
     /// Opens the git repository.
@@ -87,9 +104,20 @@ impl World {
 
     /// Returns Terraform as the project names it.
     pub(crate) fn terraform(&self) -> Terraform {
-        let settings = self.surroundings.starting_with("TF_").map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let settings = self
+            .surroundings
+            .starting_with("TF_")
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         let path = self.surroundings.get("PATH").unwrap_or_default();
-        Terraform::new(&self.project.settings.terraform, path, settings, &self.project.work_folder(), self.interrupt.clone(), self.progress.clone())
+        Terraform::new(
+            &self.project.settings.terraform,
+            path,
+            settings,
+            &self.project.work_folder(),
+            self.interrupt.clone(),
+            self.progress.clone(),
+        )
     }
 
     /// Returns the Rust builder.
@@ -106,27 +134,55 @@ impl World {
             return Ok(named.to_vec());
         }
         if self.project.functions.is_empty() {
-            return Err(Failure::usage("this project has no function yet").hint("add a folder lambda-src/<function> with a function.toml: see README.md"));
+            return Err(Failure::usage("this project has no function yet")
+                .hint("add a folder lambda-src/<function> with a function.toml: see README.md"));
         }
         Ok(self.project.functions.keys().cloned().collect())
     }
 
     /// Returns the stacks that run some functions, each with those of them that it runs.
-    pub(crate) fn stacks_of(&self, functions: &[FunctionName]) -> Outcome<Vec<(StackName, Vec<FunctionName>)>> {
-        let mut stacks: std::collections::BTreeMap<StackName, Vec<FunctionName>> = std::collections::BTreeMap::new();
+    pub(crate) fn stacks_of(
+        &self,
+        functions: &[FunctionName],
+    ) -> Outcome<Vec<(StackName, Vec<FunctionName>)>> {
+        let mut stacks: std::collections::BTreeMap<StackName, Vec<FunctionName>> =
+            std::collections::BTreeMap::new();
         for function in functions {
-            stacks.entry(self.project.stack_of(function)?.clone()).or_default().push(function.clone());
+            stacks
+                .entry(self.project.stack_of(function)?.clone())
+                .or_default()
+                .push(function.clone());
         }
         Ok(stacks.into_iter().collect())
     }
 
     /// Puts together everything that delivering to a stack in an environment needs.
-    pub(crate) fn site(&self, account: &Account, environment: &EnvironmentName, stack: &StackName) -> Outcome<Site> {
+    pub(crate) fn site(
+        &self,
+        account: &Account,
+        environment: &EnvironmentName,
+        stack: &StackName,
+    ) -> Outcome<Site> {
         let settings = self.project.environment(environment)?.clone();
-        let stack_settings = self.project.stacks.get(stack).cloned().ok_or_else(|| Failure::usage(format!("unknown stack `{stack}`")))?;
-        let work = self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
+        let stack_settings = self
+            .project
+            .stacks
+            .get(stack)
+            .cloned()
+            .ok_or_else(|| Failure::usage(format!("unknown stack `{stack}`")))?;
+        let work = self
+            .project
+            .work_folder()
+            .join("terraform")
+            .join(environment.as_str())
+            .join(stack.as_str());
         Ok(Site {
-            readonly_lock: (settings.protected || self.surroundings.ci()) && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
+            readonly_lock: (settings.protected || self.surroundings.ci())
+                && self
+                    .project
+                    .stack_folder(stack)
+                    .join(".terraform.lock.hcl")
+                    .is_file(),
             settings,
             stack_settings,
             project: self.project.settings.name.clone(),
@@ -157,7 +213,11 @@ impl World {
 
     /// Returns who says yes.
     pub(crate) fn approver(&self) -> Arc<dyn Approver> {
-        ports::approver(self.console.clone(), self.options.yes, self.surroundings.interactive)
+        ports::approver(
+            self.console.clone(),
+            self.options.yes,
+            self.surroundings.interactive,
+        )
     }
 
     /// Tells where the files that decide a stack stand in git; nothing where there is no repository.

@@ -35,14 +35,25 @@ pub(super) async fn build(
         remap: remap(workshop, root, &target),
         profile: "release".into(),
     };
-    let epoch = workshop.repository.last_touched(&source.inputs.paths)?.as_second().max(315_532_800);
+    let epoch = workshop
+        .repository
+        .last_touched(&source.inputs.paths)?
+        .as_second()
+        .max(315_532_800);
     let environment = [("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())];
-    let reply = workshop.rust.build(&request, &environment, &target, folder, step).await?;
+    let reply = workshop
+        .rust
+        .build(&request, &environment, &target, folder, step)
+        .await?;
     let bytes = std::fs::read(&reply.binary).map_err(|error| failure::io("read", &reply.binary, error))?;
-    elf::check(&reply.binary, &bytes, &settings.architecture, &settings.runtime)
-        .map_err(|error| Failure::failed(format!("the binary `{binary}` would not start in Lambda")).caused_by(error).unchanged("Nothing was published."))?;
+    elf::check(&reply.binary, &bytes, &settings.architecture, &settings.runtime).map_err(|error| {
+        Failure::failed(format!("the binary `{binary}` would not start in Lambda"))
+            .caused_by(error)
+            .unchanged("Nothing was published.")
+    })?;
     let mut tree = Tree::new();
-    tree.add_bytes("bootstrap", true, bytes).map_err(|error| Failure::failed(format!("`{binary}` cannot be packed")).caused_by(error))?;
+    tree.add_bytes("bootstrap", true, bytes)
+        .map_err(|error| Failure::failed(format!("`{binary}` cannot be packed")).caused_by(error))?;
     Ok((tree, reply.tools))
 }
 
@@ -51,7 +62,10 @@ fn glibc_of(runtime: &str) -> Outcome<String> {
     match runtime {
         "provided.al2023" => Ok("2.34".into()),
         "provided.al2" => Ok("2.26".into()),
-        other => Err(Failure::usage(format!("a Rust function cannot run on the runtime `{other}`")).hint("allowed for with = \"cargo\": provided.al2023, provided.al2")),
+        other => Err(
+            Failure::usage(format!("a Rust function cannot run on the runtime `{other}`"))
+                .hint("allowed for with = \"cargo\": provided.al2023, provided.al2"),
+        ),
     }
 }
 
@@ -59,12 +73,18 @@ fn glibc_of(runtime: &str) -> Outcome<String> {
 fn remap(workshop: &Workshop<'_>, root: &Path, target: &Path) -> Vec<Remap> {
     let surroundings = workshop.surroundings;
     let home = |variable: &str, folder: &str| {
-        surroundings.get(variable).map(PathBuf::from).or_else(|| surroundings.get("HOME").map(|home| Path::new(home).join(folder)))
+        surroundings
+            .get(variable)
+            .map(PathBuf::from)
+            .or_else(|| surroundings.get("HOME").map(|home| Path::new(home).join(folder)))
     };
     let mut remap = Vec::new();
     let mut add = |from: Option<PathBuf>, to: &str| {
         if let Some(from) = from.filter(|from| from.is_absolute()) {
-            remap.push(Remap { from, to: to.to_owned() });
+            remap.push(Remap {
+                from,
+                to: to.to_owned(),
+            });
         }
     };
     add(home("RUSTUP_HOME", ".rustup"), "/rustup");

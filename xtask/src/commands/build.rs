@@ -53,12 +53,22 @@ pub(crate) struct BuiltArtifact {
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let repository = world.repository()?;
     let rust = world.rust_builder();
-    let workshop = Workshop { project: &world.project, surroundings: &world.surroundings, repository: &repository, rust: &rust, progress: &world.progress };
+    let workshop = Workshop {
+        project: &world.project,
+        surroundings: &world.surroundings,
+        repository: &repository,
+        rust: &rust,
+        progress: &world.progress,
+    };
     let mut artifacts = Vec::new();
     for function in world.functions(&arguments.functions)? {
         let source = Source::look(&world.project, &repository, &function)?;
         let built = artifact::build(&workshop, &function, &source, arguments.force).await?;
-        let path = built.path(&artifact::folder(&world.project, &function, &source.inputs_digest));
+        let path = built.path(&artifact::folder(
+            &world.project,
+            &function,
+            &source.inputs_digest,
+        ));
         artifacts.push(BuiltArtifact {
             function,
             path,
@@ -71,9 +81,24 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let mut table = Table::new(["function", "artifact", "size", "inputs", "file"]);
     for built in &artifacts {
-        let inputs = format!("{}{}", built.inputs_digest.short(), if built.dirty { " (dirty)" } else { "" });
-        let path = built.path.strip_prefix(&world.project.root).unwrap_or(&built.path).display().to_string();
-        table.row([built.function.to_string(), built.sha256.to_string(), bytes(built.size), inputs, path]);
+        let inputs = format!(
+            "{}{}",
+            built.inputs_digest.short(),
+            if built.dirty { " (dirty)" } else { "" }
+        );
+        let path = built
+            .path
+            .strip_prefix(&world.project.root)
+            .unwrap_or(&built.path)
+            .display()
+            .to_string();
+        table.row([
+            built.function.to_string(),
+            built.sha256.to_string(),
+            bytes(built.size),
+            inputs,
+            path,
+        ]);
     }
     Answer::new(&Report { artifacts }, table.render(""))
 }

@@ -26,14 +26,33 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let repository = world.repository()?;
-    let checks = Checks { project: &world.project, repository: &repository, logs: world.logs(), progress: &world.progress, interrupt: &world.interrupt };
+    let checks = Checks {
+        project: &world.project,
+        repository: &repository,
+        logs: world.logs(),
+        progress: &world.progress,
+        interrupt: &world.interrupt,
+    };
     let reports = checks.run(&arguments.checks, true).await?;
     let mut table = Table::new(["check", "verdict", "took", "command"]);
     for report in &reports {
         let took = seconds(std::time::Duration::from_millis(report.took_ms));
-        table.row([report.name.clone(), if report.passed { "passed".into() } else { "failed".into() }, took, report.run.join("; ")]);
+        table.row([
+            report.name.clone(),
+            if report.passed {
+                "passed".into()
+            } else {
+                "failed".into()
+            },
+            took,
+            report.run.join("; "),
+        ]);
     }
-    let text = if table.is_empty() { "pipelines/project.toml names no checks.\n".to_owned() } else { table.render("") };
+    let text = if table.is_empty() {
+        "pipelines/project.toml names no checks.\n".to_owned()
+    } else {
+        table.render("")
+    };
     let failure = checks::failure(&reports);
     Ok(Answer::new(&Report { checks: reports }, text)?.but(failure))
 }

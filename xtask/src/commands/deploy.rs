@@ -38,7 +38,12 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let account = world.account(&arguments.env).await?;
     let manifest = account.catalogue.manifest(&function, &arguments.version).await?;
     let site = world.site(&account, &arguments.env, &stack)?;
-    let order = Order { kind: Kind::Deploy, targets: BTreeMap::from([(function, manifest)]), lift_hold: arguments.lift_hold, always_plan: arguments.plan };
+    let order = Order {
+        kind: Kind::Deploy,
+        targets: BTreeMap::from([(function, manifest)]),
+        lift_hold: arguments.lift_hold,
+        always_plan: arguments.plan,
+    };
     let delivered = delivery::deliver(&site, &order).await?;
     Answer::new(&delivered, delivered_text(&delivered, begun))
 }

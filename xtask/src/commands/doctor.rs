@@ -52,25 +52,100 @@ pub(crate) enum Verdict {
 /// Runs the command.
 pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer> {
     let mut findings = vec![repository(world)];
-    let rust = world.project.functions.values().any(|settings| matches!(settings.build, BuildSettings::Cargo { .. }));
+    let rust = world
+        .project
+        .functions
+        .values()
+        .any(|settings| matches!(settings.build, BuildSettings::Cargo { .. }));
     if rust {
-        findings.push(program(world, "cargo", &["--version"], "building Rust functions", Verdict::Missing, "install Rust from https://rustup.rs").await);
-        findings.push(program(world, "rustc", &["--version"], "building Rust functions", Verdict::Missing, "install Rust from https://rustup.rs").await);
-        findings.push(program(world, "cc", &["--version"], "building the Rust builder", Verdict::Missing, "install a C compiler (Debian: apt-get install gcc)").await);
+        findings.push(
+            program(
+                world,
+                "cargo",
+                &["--version"],
+                "building Rust functions",
+                Verdict::Missing,
+                "install Rust from https://rustup.rs",
+            )
+            .await,
+        );
+        findings.push(
+            program(
+                world,
+                "rustc",
+                &["--version"],
+                "building Rust functions",
+                Verdict::Missing,
+                "install Rust from https://rustup.rs",
+            )
+            .await,
+        );
+        findings.push(
+            program(
+                world,
+                "cc",
+                &["--version"],
+                "building the Rust builder",
+                Verdict::Missing,
+                "install a C compiler (Debian: apt-get install gcc)",
+            )
+            .await,
+        );
     }
-    findings.push(program(world, "python3", &["--version"], "installing zig, uv and moto", Verdict::Missing, "install Python 3.10 or newer").await);
-    let venv = program(world, "python3", &["-c", "import venv, ensurepip; print('venv, ensurepip')"], "installing zig, uv and moto", Verdict::Missing, "Debian: apt-get install python3-venv").await;
-    findings.push(Finding { what: "python3 venv".into(), ..venv });
+    findings.push(
+        program(
+            world,
+            "python3",
+            &["--version"],
+            "installing zig, uv and moto",
+            Verdict::Missing,
+            "install Python 3.10 or newer",
+        )
+        .await,
+    );
+    let venv = program(
+        world,
+        "python3",
+        &["-c", "import venv, ensurepip; print('venv, ensurepip')"],
+        "installing zig, uv and moto",
+        Verdict::Missing,
+        "Debian: apt-get install python3-venv",
+    )
+    .await;
+    findings.push(Finding {
+        what: "python3 venv".into(),
+        ..venv
+    });
     findings.push(terraform(world).await);
-    findings.push(program(world, "git", &["--version"], "pushing release tags", Verdict::Later, "install git").await);
+    findings.push(
+        program(
+            world,
+            "git",
+            &["--version"],
+            "pushing release tags",
+            Verdict::Later,
+            "install git",
+        )
+        .await,
+    );
     for tool in ALL {
         let path = world.tools.find(tool);
         findings.push(Finding {
             what: tool.name().into(),
-            verdict: if path.is_some() { Verdict::Good } else { Verdict::Later },
-            found: if path.is_some() { tool.version().into() } else { "not installed".into() },
+            verdict: if path.is_some() {
+                Verdict::Good
+            } else {
+                Verdict::Later
+            },
+            found: if path.is_some() {
+                tool.version().into()
+            } else {
+                "not installed".into()
+            },
             needed_for: "builds and the local environment".into(),
-            hint: path.is_none().then(|| "it is installed when it is needed, or now: cargo xtask tools install".into()),
+            hint: path
+                .is_none()
+                .then(|| "it is installed when it is needed, or now: cargo xtask tools install".into()),
         });
     }
     if rust {
@@ -80,7 +155,27 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
             verdict: if built { Verdict::Good } else { Verdict::Later },
             found: if built { "built".into() } else { "not built".into() },
             needed_for: "building Rust functions".into(),
-            hint: (!built).then(|| "it is built on the first Rust build, once, or now: cargo xtask tools install".into()),
+            hint: (!built).then(|| {
+                "it is built on the first Rust build, once, or now: cargo xtask tools install".into()
+            }),
+        });
+    }
+    if let Some(store) = &world.project.settings.store {
+        let reached = match world.catalogue(None).await {
+            Ok(catalogue) => catalogue.store().list("releases/", Some(1)).await.map(drop),
+            Err(failure) => Err(failure),
+        };
+        let (verdict, found, hint) = match reached {
+            Ok(()) => (Verdict::Good, format!("{} answers", store.bucket), None),
+            Err(failure) => (Verdict::Later, failure.to_string(), failure.report().hint),
+        };
+        let what = format!("store in account {}", store.account);
+        findings.push(Finding {
+            what,
+            verdict,
+            found,
+            needed_for: "releases for the cloud".into(),
+            hint,
         });
     }
     for (name, settings) in &world.project.environments {
@@ -91,7 +186,13 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
             Ok(_) => (Verdict::Good, "these credentials lead there".to_owned(), None),
             Err(failure) => (Verdict::Later, failure.to_string(), failure.report().hint),
         };
-        findings.push(Finding { what: format!("account of {name}"), verdict, found, needed_for: format!("--env {name}"), hint });
+        findings.push(Finding {
+            what: format!("account of {name}"),
+            verdict,
+            found,
+            needed_for: format!("--env {name}"),
+            hint,
+        });
     }
     let mut table = Table::new(["", "what", "found", "needed for"]);
     for finding in &findings {
@@ -101,7 +202,12 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
             Verdict::Missing => "MISSING",
         };
         let found: String = finding.found.chars().take(70).collect();
-        table.row([sign.to_owned(), finding.what.clone(), found, finding.needed_for.clone()]);
+        table.row([
+            sign.to_owned(),
+            finding.what.clone(),
+            found,
+            finding.needed_for.clone(),
+        ]);
     }
     let mut text = table.render("");
     for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Good) {
@@ -109,40 +215,88 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
             text.push_str(&format!("{}: {hint}\n", finding.what));
         }
     }
-    let missing: Vec<&str> = findings.iter().filter(|finding| finding.verdict == Verdict::Missing).map(|finding| finding.what.as_str()).collect();
-    let failure = (!missing.is_empty()).then(|| Failure::failed(format!("missing: {}", crate::output::list(&missing))).hint("see what to do above"));
+    let missing: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Missing)
+        .map(|finding| finding.what.as_str())
+        .collect();
+    let failure = (!missing.is_empty()).then(|| {
+        Failure::failed(format!("missing: {}", crate::output::list(&missing))).hint("see what to do above")
+    });
     Ok(Answer::new(&Report { findings }, text)?.but(failure))
 }
 
 fn repository(world: &World) -> Finding {
-    let outcome = world.repository().and_then(|repository| repository.checkout().map(|checkout| (checkout, repository.is_shallow())));
+    let outcome = world.repository().and_then(|repository| {
+        repository
+            .checkout()
+            .map(|checkout| (checkout, repository.is_shallow()))
+    });
     let (verdict, found, hint) = match outcome {
         Ok((checkout, shallow)) => {
             let place = checkout.branch.unwrap_or_else(|| "detached".into());
-            (Verdict::Good, format!("{place} {}{}", &checkout.commit[..7], if shallow { ", shallow" } else { "" }), None)
+            (
+                Verdict::Good,
+                format!(
+                    "{place} {}{}",
+                    &checkout.commit[..7],
+                    if shallow { ", shallow" } else { "" }
+                ),
+                None,
+            )
         }
         Err(failure) => (Verdict::Missing, failure.to_string(), failure.report().hint),
     };
-    Finding { what: "git repository".into(), verdict, found, needed_for: "naming releases".into(), hint }
+    Finding {
+        what: "git repository".into(),
+        verdict,
+        found,
+        needed_for: "naming releases".into(),
+        hint,
+    }
 }
 
-async fn program(world: &World, name: &str, arguments: &[&str], needed_for: &str, otherwise: Verdict, hint: &str) -> Finding {
+async fn program(
+    world: &World,
+    name: &str,
+    arguments: &[&str],
+    needed_for: &str,
+    otherwise: Verdict,
+    hint: &str,
+) -> Finding {
     let program = Program::new(name, &world.project.root).args(arguments);
     let (verdict, found, hint) = match exec::capture(&program, &world.interrupt).await {
-        Ok(text) => (Verdict::Good, text.lines().next().unwrap_or_default().to_owned(), None),
+        Ok(text) => (
+            Verdict::Good,
+            text.lines().next().unwrap_or_default().to_owned(),
+            None,
+        ),
         Err(failure) => (otherwise, failure.to_string(), Some(hint.to_owned())),
     };
-    Finding { what: name.to_owned(), verdict, found, needed_for: needed_for.to_owned(), hint }
+    Finding {
+        what: name.to_owned(),
+        verdict,
+        found,
+        needed_for: needed_for.to_owned(),
+        hint,
+    }
 }
 
 async fn terraform(world: &World) -> Finding {
     let (verdict, found, hint) = match world.terraform().version().await {
         Ok(version) => {
-            let old = semver::Version::parse(&version).is_ok_and(|version| version < semver::Version::new(1, 10, 0));
+            let old = semver::Version::parse(&version)
+                .is_ok_and(|version| version < semver::Version::new(1, 10, 0));
             let hint = old.then(|| "use_lockfile needs Terraform 1.10 or newer: https://developer.hashicorp.com/terraform/install".to_owned());
             (if old { Verdict::Missing } else { Verdict::Good }, version, hint)
         }
         Err(failure) => (Verdict::Missing, failure.to_string(), failure.report().hint),
     };
-    Finding { what: "terraform".into(), verdict, found, needed_for: "planning and applying".into(), hint }
+    Finding {
+        what: "terraform".into(),
+        verdict,
+        found,
+        needed_for: "planning and applying".into(),
+        hint,
+    }
 }

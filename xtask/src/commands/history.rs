@@ -36,7 +36,11 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let mut deployments = Vec::new();
     if let Some(account) = world.account_if_there(&arguments.env).await? {
         for stack in world.project.stacks.keys() {
-            deployments.extend(Ledger::new(account.state.clone(), arguments.env.clone(), stack.clone()).history(arguments.limit).await?);
+            deployments.extend(
+                Ledger::new(account.state.clone(), arguments.env.clone(), stack.clone())
+                    .history(arguments.limit)
+                    .await?,
+            );
         }
     }
     deployments.sort_by(|a, b| b.at.cmp(&a.at).then(b.deployment.cmp(&a.deployment)));
@@ -48,10 +52,36 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             Kind::Deploy => "deploy",
             Kind::Rollback => "rollback",
         };
-        let serves: Vec<String> = ended.serves.iter().map(|(function, serving)| format!("{function} {} ({})", serving.release, serving.lambda_version)).collect();
-        let serves = if serves.is_empty() { "–".to_owned() } else { serves.join(", ") };
-        table.row([ended.deployment.to_string(), ended.stack.to_string(), kind.into(), ended.outcome.text().into(), serves, age(ended.at, world.clock.now()), ended.by.clone()]);
+        let serves: Vec<String> = ended
+            .serves
+            .iter()
+            .map(|(function, serving)| format!("{function} {} ({})", serving.release, serving.lambda_version))
+            .collect();
+        let serves = if serves.is_empty() {
+            "–".to_owned()
+        } else {
+            serves.join(", ")
+        };
+        table.row([
+            ended.deployment.to_string(),
+            ended.stack.to_string(),
+            kind.into(),
+            ended.outcome.text().into(),
+            serves,
+            age(ended.at, world.clock.now()),
+            ended.by.clone(),
+        ]);
     }
-    let text = if table.is_empty() { format!("Nothing was deployed to {} yet.\n", arguments.env) } else { table.render("") };
-    Answer::new(&Report { environment: arguments.env, deployments }, text)
+    let text = if table.is_empty() {
+        format!("Nothing was deployed to {} yet.\n", arguments.env)
+    } else {
+        table.render("")
+    };
+    Answer::new(
+        &Report {
+            environment: arguments.env,
+            deployments,
+        },
+        text,
+    )
 }

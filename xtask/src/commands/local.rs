@@ -125,25 +125,66 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let folder = emulator::folder(&world.project);
     match arguments.verb {
         Verb::Up { port, gateway_port } => {
-            let state = emulator::up(&world.project, &world.surroundings, &world.tools, &world.progress, Ports { emulator: port, gateway: gateway_port }).await?;
+            let state = emulator::up(
+                &world.project,
+                &world.surroundings,
+                &world.tools,
+                &world.progress,
+                Ports {
+                    emulator: port,
+                    gateway: gateway_port,
+                },
+            )
+            .await?;
             status(Status::Running(state))
         }
         Verb::Down => {
-            let stopped: Vec<String> = emulator::down(&folder).await?.iter().map(|stopped| format!("{} (process {})", stopped.what, stopped.pid)).collect();
-            let text = if stopped.is_empty() { "Nothing was running.\n".to_owned() } else { format!("Stopped {}. What they held is gone.\n", crate::output::list(&stopped)) };
-            Answer::new(&Report { stopped, ..Report::default() }, text)
+            let stopped: Vec<String> = emulator::down(&folder)
+                .await?
+                .iter()
+                .map(|stopped| format!("{} (process {})", stopped.what, stopped.pid))
+                .collect();
+            let text = if stopped.is_empty() {
+                "Nothing was running.\n".to_owned()
+            } else {
+                format!(
+                    "Stopped {}. What they held is gone.\n",
+                    crate::output::list(&stopped)
+                )
+            };
+            Answer::new(
+                &Report {
+                    stopped,
+                    ..Report::default()
+                },
+                text,
+            )
         }
         Verb::Status => status(emulator::find(&folder).await?),
         Verb::Logs { function, lines } => logs(world, &folder, function.as_ref(), lines),
-        Verb::Invoke { function, event, qualifier } => invoke(world, function.as_ref(), &event, &qualifier).await,
-        Verb::Serve { function, port, qualifier } => serve(world, function.as_ref(), port, &qualifier).await,
+        Verb::Invoke {
+            function,
+            event,
+            qualifier,
+        } => invoke(world, function.as_ref(), &event, &qualifier).await,
+        Verb::Serve {
+            function,
+            port,
+            qualifier,
+        } => serve(world, function.as_ref(), port, &qualifier).await,
     }
 }
 
 /// Runs the gateway's own process: the hidden subcommand.
 pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
-    let Some(config) = config.map(PathBuf::from) else { return ExitCode::from(Kind::Usage.exit_code()) };
-    let served = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map(|runtime| runtime.block_on(gateway::run(&config)));
+    let Some(config) = config.map(PathBuf::from) else {
+        return ExitCode::from(Kind::Usage.exit_code());
+    };
+    let served = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(gateway::run(&config)));
     match served {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
@@ -159,17 +200,49 @@ fn status(status: Status) -> Outcome<Answer> {
     let (state, dead) = match status {
         Status::Stopped => return Answer::new(&Report::default(), "The local environment does not run.\n"),
         Status::Running(state) => (state, Vec::new()),
-        Status::Broken { state, dead } => (state, dead.iter().map(|dead| format!("{}: {}", dead.what, dead.why)).collect::<Vec<_>>()),
+        Status::Broken { state, dead } => (
+            state,
+            dead.iter()
+                .map(|dead| format!("{}: {}", dead.what, dead.why))
+                .collect::<Vec<_>>(),
+        ),
     };
-    let server = |server: &slipway_local::Server| Some(ServerReport { url: server.url.clone(), pid: server.pid });
-    let report = Report { running: dead.is_empty(), emulator: server(&state.emulator), gateway: server(&state.gateway), account: Some(state.account.clone()), dead: dead.clone(), stopped: Vec::new() };
+    let server = |server: &slipway_local::Server| {
+        Some(ServerReport {
+            url: server.url.clone(),
+            pid: server.pid,
+        })
+    };
+    let report = Report {
+        running: dead.is_empty(),
+        emulator: server(&state.emulator),
+        gateway: server(&state.gateway),
+        account: Some(state.account.clone()),
+        dead: dead.clone(),
+        stopped: Vec::new(),
+    };
     let mut table = Table::new(["server", "address", "process"]);
-    for (name, server) in [("emulated AWS", &state.emulator), ("Lambda gateway", &state.gateway)] {
-        table.row([name.to_owned(), server.url.clone(), server.pid.map_or_else(|| "not ours".into(), |pid| pid.to_string())]);
+    for (name, server) in [
+        ("emulated AWS", &state.emulator),
+        ("Lambda gateway", &state.gateway),
+    ] {
+        table.row([
+            name.to_owned(),
+            server.url.clone(),
+            server
+                .pid
+                .map_or_else(|| "not ours".into(), |pid| pid.to_string()),
+        ]);
     }
     let mut text = table.render("");
     text.push_str(&format!("account {}\n", state.account));
-    let failure = (!dead.is_empty()).then(|| Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", "))).hint("cargo xtask local up starts it anew; what a dead emulator held is gone"));
+    let failure = (!dead.is_empty()).then(|| {
+        Failure::failed(format!(
+            "a part of the local environment is dead: {}",
+            dead.join(", ")
+        ))
+        .hint("cargo xtask local up starts it anew; what a dead emulator held is gone")
+    });
     Ok(Answer::new(&report, text)?.but(failure))
 }
 
@@ -178,7 +251,12 @@ struct Logs {
     lines: Vec<String>,
 }
 
-fn logs(world: &World, folder: &std::path::Path, function: Option<&FunctionName>, lines: usize) -> Outcome<Answer> {
+fn logs(
+    world: &World,
+    folder: &std::path::Path,
+    function: Option<&FunctionName>,
+    lines: usize,
+) -> Outcome<Answer> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut pending = vec![folder.to_path_buf()];
     while let Some(folder) = pending.pop() {
@@ -191,12 +269,23 @@ fn logs(world: &World, folder: &std::path::Path, function: Option<&FunctionName>
             }
         }
     }
-    let of_function = |path: &PathBuf, function: &FunctionName| path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(&format!("-{function}")) || stem.to_string_lossy() == function.as_str());
+    let of_function = |path: &PathBuf, function: &FunctionName| {
+        path.file_stem().is_some_and(|stem| {
+            stem.to_string_lossy().ends_with(&format!("-{function}"))
+                || stem.to_string_lossy() == function.as_str()
+        })
+    };
     if let Some(function) = function {
         world.project.function(function)?;
         files.retain(|path| of_function(path, function));
     } else {
-        files.retain(|path| !world.project.functions.keys().any(|function| of_function(path, function)));
+        files.retain(|path| {
+            !world
+                .project
+                .functions
+                .keys()
+                .any(|function| of_function(path, function))
+        });
     }
     files.sort();
     let mut all = Vec::new();
@@ -205,7 +294,11 @@ fn logs(world: &World, folder: &std::path::Path, function: Option<&FunctionName>
         let last: Vec<&str> = text.lines().rev().take(lines).collect();
         all.extend(last.into_iter().rev().map(str::to_owned));
     }
-    let text = if all.is_empty() { "Nothing was said yet.\n".to_owned() } else { all.join("\n") };
+    let text = if all.is_empty() {
+        "Nothing was said yet.\n".to_owned()
+    } else {
+        all.join("\n")
+    };
     Answer::new(&Logs { lines: all }, text)
 }
 
@@ -218,29 +311,79 @@ struct Target {
 
 async fn target(world: &World, function: Option<&FunctionName>) -> Outcome<Target> {
     let function = one_function(world, function)?;
-    let environment = world.project.environments.iter().find(|(_, settings)| matches!(settings.place, Place::Emulated)).map(|(name, _)| name.clone());
-    let environment: EnvironmentName = environment.ok_or_else(|| Failure::usage("this project has no emulated environment").hint("add terraform/environments/local/environment.toml with emulated = true"))?;
-    let absent = || Failure::failed(format!("`{function}` is not deployed to {environment}")).hint(format!("cargo xtask release {function} --env {environment}"));
+    let environment = world
+        .project
+        .environments
+        .iter()
+        .find(|(_, settings)| matches!(settings.place, Place::Emulated))
+        .map(|(name, _)| name.clone());
+    let environment: EnvironmentName = environment.ok_or_else(|| {
+        Failure::usage("this project has no emulated environment")
+            .hint("add terraform/environments/local/environment.toml with emulated = true")
+    })?;
+    let absent = || {
+        Failure::failed(format!("`{function}` is not deployed to {environment}"))
+            .hint(format!("cargo xtask release {function} --env {environment}"))
+    };
     let account = world.account_if_there(&environment).await?.ok_or_else(absent)?;
-    let Status::Running(state) = emulator::find(&emulator::folder(&world.project)).await? else { return Err(absent()) };
-    let ledger = Ledger::new(account.state.clone(), environment.clone(), world.project.stack_of(&function)?.clone());
-    let serving = ledger.head().await?.last.and_then(|last| last.serves.get(&function).cloned()).ok_or_else(absent)?;
-    Ok(Target { function_name: serving.function_name, state, functions: account.functions })
+    let Status::Running(state) = emulator::find(&emulator::folder(&world.project)).await? else {
+        return Err(absent());
+    };
+    let ledger = Ledger::new(
+        account.state.clone(),
+        environment.clone(),
+        world.project.stack_of(&function)?.clone(),
+    );
+    let serving = ledger
+        .head()
+        .await?
+        .last
+        .and_then(|last| last.serves.get(&function).cloned())
+        .ok_or_else(absent)?;
+    Ok(Target {
+        function_name: serving.function_name,
+        state,
+        functions: account.functions,
+    })
 }
 
-async fn invoke(world: &World, function: Option<&FunctionName>, event: &str, qualifier: &str) -> Outcome<Answer> {
+async fn invoke(
+    world: &World,
+    function: Option<&FunctionName>,
+    event: &str,
+    qualifier: &str,
+) -> Outcome<Answer> {
     let event = match event.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(world.surroundings.folder.join(file)).map_err(|error| failure::io("read", std::path::Path::new(file), error))?,
+        Some(file) => std::fs::read_to_string(world.surroundings.folder.join(file))
+            .map_err(|error| failure::io("read", std::path::Path::new(file), error))?,
         None => event.to_owned(),
     };
     if let Err(error) = serde_json::from_str::<serde_json::Value>(&event) {
-        return Err(Failure::usage("the event is no JSON").caused_by(error).hint("--event '{\"name\": \"Ada\"}', or --event @event.json"));
+        return Err(Failure::usage("the event is no JSON")
+            .caused_by(error)
+            .hint("--event '{\"name\": \"Ada\"}', or --event @event.json"));
     }
     let target = target(world, function).await?;
-    let invocation = target.functions.invoke(&target.function_name, qualifier, event.as_bytes(), Duration::from_secs(900)).await?;
-    let answer = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(&invocation.payload).into_owned()));
-    invocation.log_tail.iter().for_each(|line| world.progress.note(format!("          | {line}")));
-    let failed = invocation.function_error.as_ref().map(|kind| Failure::failed(format!("the function answered with an error ({kind})")));
+    let invocation = target
+        .functions
+        .invoke(
+            &target.function_name,
+            qualifier,
+            event.as_bytes(),
+            Duration::from_secs(900),
+        )
+        .await?;
+    let answer = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| {
+        serde_json::Value::String(String::from_utf8_lossy(&invocation.payload).into_owned())
+    });
+    invocation
+        .log_tail
+        .iter()
+        .for_each(|line| world.progress.note(format!("          | {line}")));
+    let failed = invocation
+        .function_error
+        .as_ref()
+        .map(|kind| Failure::failed(format!("the function answered with an error ({kind})")));
     let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
     let report = InvokeReport {
         answer,
@@ -252,7 +395,12 @@ async fn invoke(world: &World, function: Option<&FunctionName>, event: &str, qua
     Ok(Answer::new(&report, text)?.but(failed))
 }
 
-async fn serve(world: &World, function: Option<&FunctionName>, port: u16, qualifier: &str) -> Outcome<Answer> {
+async fn serve(
+    world: &World,
+    function: Option<&FunctionName>,
+    port: u16,
+    qualifier: &str,
+) -> Outcome<Answer> {
     let target = target(world, function).await?;
     let invoke = function_url::InvokeTarget {
         gateway_url: target.state.gateway.url.clone(),
@@ -263,11 +411,23 @@ async fn serve(world: &World, function: Option<&FunctionName>, port: u16, qualif
     let progress = world.progress.clone();
     let interrupt = world.interrupt.clone();
     let name = target.function_name.clone();
-    let listening = move |address: SocketAddr| progress.note(format!("serve     {name} at http://{address}/   (Ctrl-C ends it)"));
-    let served = function_url::serve_function_url(SocketAddr::from(([127, 0, 0, 1], port)), invoke, listening, async move { interrupt.reached(1).await }).await;
+    let listening = move |address: SocketAddr| {
+        progress.note(format!(
+            "serve     {name} at http://{address}/   (Ctrl-C ends it)"
+        ))
+    };
+    let served = function_url::serve_function_url(
+        SocketAddr::from(([127, 0, 0, 1], port)),
+        invoke,
+        listening,
+        async move { interrupt.reached(1).await },
+    )
+    .await;
     match served {
         Ok(()) => Answer::new(&Report::default(), "Ended.\n"),
-        Err(error @ function_url::Error::Listen { .. }) => Err(Failure::failed(error.to_string()).caused_by(error).hint("take another --port, or none for a free one")),
+        Err(error @ function_url::Error::Listen { .. }) => Err(Failure::failed(error.to_string())
+            .caused_by(error)
+            .hint("take another --port, or none for a free one")),
         Err(error) => Err(Failure::failed(error.to_string()).caused_by(error)),
     }
 }

@@ -45,27 +45,47 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
         return Err(Failure::usage(format!("unknown stack `{stack}`")).hint(format!("stacks here: {known}")));
     }
     let account = world.account_if_there(&arguments.env).await?.ok_or_else(|| {
-        Failure::failed(format!("{} does not run, so it has no outputs", arguments.env)).hint(format!("cargo xtask release --env {}", arguments.env))
+        Failure::failed(format!("{} does not run, so it has no outputs", arguments.env))
+            .hint(format!("cargo xtask release --env {}", arguments.env))
     })?;
     let mut stacks = BTreeMap::new();
-    for name in world.project.stacks.keys().filter(|name| arguments.stack.as_ref().is_none_or(|wanted| wanted == *name)) {
+    for name in world
+        .project
+        .stacks
+        .keys()
+        .filter(|name| arguments.stack.as_ref().is_none_or(|wanted| wanted == *name))
+    {
         let site = world.site(&account, &arguments.env, name)?;
         let configuration = site.configure(&site.root, &BTreeMap::new())?;
         let mut outputs = world.terraform().outputs(&configuration).await?.outputs;
-        outputs.values_mut().filter(|output| output.sensitive).for_each(|output| output.value = serde_json::Value::Null);
+        outputs
+            .values_mut()
+            .filter(|output| output.sensitive)
+            .for_each(|output| output.value = serde_json::Value::Null);
         stacks.insert(name.clone(), outputs);
     }
     if let Some(wanted) = &arguments.name {
-        stacks.values_mut().for_each(|outputs| outputs.retain(|name, _| name == wanted));
+        stacks
+            .values_mut()
+            .for_each(|outputs| outputs.retain(|name, _| name == wanted));
         if stacks.values().all(BTreeMap::is_empty) {
-            return Err(Failure::usage(format!("no stack in {} puts out `{wanted}`", arguments.env)).hint("cargo xtask output --env … lists all"));
+            return Err(
+                Failure::usage(format!("no stack in {} puts out `{wanted}`", arguments.env))
+                    .hint("cargo xtask output --env … lists all"),
+            );
         }
     }
     let text = match format {
         Format::Dotenv => dotenv(&stacks),
         _ => plain(&stacks, arguments.name.is_some()),
     };
-    Answer::new(&Report { environment: arguments.env, stacks }, text)
+    Answer::new(
+        &Report {
+            environment: arguments.env,
+            stacks,
+        },
+        text,
+    )
 }
 
 fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> String {
@@ -77,7 +97,11 @@ fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> 
                 (serde_json::Value::String(value), _) => value.clone(),
                 (value, _) => value.to_string(),
             };
-            text.push_str(&if bare { format!("{value}\n") } else { format!("{stack}.{name} = {value}\n") });
+            text.push_str(&if bare {
+                format!("{value}\n")
+            } else {
+                format!("{stack}.{name} = {value}\n")
+            });
         }
     }
     text
@@ -87,7 +111,11 @@ fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> 
 fn dotenv(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>) -> String {
     let mut text = String::new();
     for (name, output) in stacks.values().flatten() {
-        let key: String = name.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let key: String = name
+            .to_uppercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
         if output.sensitive {
             text.push_str(&format!("# {key} is sensitive and not printed\n"));
             continue;
@@ -114,7 +142,10 @@ mod tests {
             ("token".to_owned(), output(serde_json::Value::Null, true)),
         ]);
         let stacks = BTreeMap::from([("hello".parse().unwrap(), outputs)]);
-        assert_eq!(dotenv(&stacks), "API_URL='it'\\''s'\nFUNCTIONS='{\"a\":1}'\n# TOKEN is sensitive and not printed\n");
+        assert_eq!(
+            dotenv(&stacks),
+            "API_URL='it'\\''s'\nFUNCTIONS='{\"a\":1}'\n# TOKEN is sensitive and not printed\n"
+        );
         assert!(plain(&stacks, false).contains("hello.token = (sensitive)"));
     }
 }

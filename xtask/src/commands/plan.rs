@@ -61,16 +61,30 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     world.project.environment(&arguments.env)?;
     let mut asked = BTreeMap::new();
     if arguments.version.is_some() || arguments.function.is_some() {
-        asked.insert(one_function(world, arguments.function.as_ref())?, arguments.version.clone());
+        asked.insert(
+            one_function(world, arguments.function.as_ref())?,
+            arguments.version.clone(),
+        );
     }
     let account = world.account(&arguments.env).await?;
     let mut stacks = Vec::new();
     for (name, settings) in &world.project.stacks {
-        if !asked.is_empty() && !settings.functions.iter().any(|function| asked.contains_key(function)) {
+        if !asked.is_empty()
+            && !settings
+                .functions
+                .iter()
+                .any(|function| asked.contains_key(function))
+        {
             continue;
         }
         let site = world.site(&account, &arguments.env, name)?;
-        let served = site.ledger.head().await?.last.map(|last| last.serves).unwrap_or_default();
+        let served = site
+            .ledger
+            .head()
+            .await?
+            .last
+            .map(|last| last.serves)
+            .unwrap_or_default();
         let mut targets = BTreeMap::new();
         for function in &settings.functions {
             let version = asked.get(function).cloned().flatten();
@@ -78,28 +92,73 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
                 Some(version) => Some(account.catalogue.manifest(function, &version).await?),
                 None if served.contains_key(function) => None,
                 None => Some(account.catalogue.newest(function).await?.ok_or_else(|| {
-                    Failure::usage(format!("`{function}` has no release yet, so there is nothing to plan with in {}", arguments.env)).hint(format!("cargo xtask release {function} --env {}", arguments.env))
+                    Failure::usage(format!(
+                        "`{function}` has no release yet, so there is nothing to plan with in {}",
+                        arguments.env
+                    ))
+                    .hint(format!("cargo xtask release {function} --env {}", arguments.env))
                 })?),
             };
             targets.extend(manifest.map(|manifest| (function.clone(), manifest)));
         }
-        let order = Order { kind: Kind::Deploy, targets, lift_hold: true, always_plan: true };
+        let order = Order {
+            kind: Kind::Deploy,
+            targets,
+            lift_hold: true,
+            always_plan: true,
+        };
         let planned = delivery::preview(&site, &order).await?;
-        stacks.push(StackPlan { stack: name.clone(), summary: planned.summary(), outputs_change: planned.outputs_change, changes: planned.changes, drift: planned.drift });
+        stacks.push(StackPlan {
+            stack: name.clone(),
+            summary: planned.summary(),
+            outputs_change: planned.outputs_change,
+            changes: planned.changes,
+            drift: planned.drift,
+        });
     }
-    let changes_present = stacks.iter().any(|stack| !stack.changes.is_empty() || stack.outputs_change);
+    let changes_present = stacks
+        .iter()
+        .any(|stack| !stack.changes.is_empty() || stack.outputs_change);
     let mut text = String::new();
     for stack in &stacks {
-        let outputs = if stack.outputs_change && stack.changes.is_empty() { " (outputs only)" } else { "" };
-        text.push_str(&format!("{} in {}  {}{outputs}\n", stack.stack, arguments.env, if stack.changes.is_empty() && !stack.outputs_change { "no changes" } else { stack.summary.as_str() }));
+        let outputs = if stack.outputs_change && stack.changes.is_empty() {
+            " (outputs only)"
+        } else {
+            ""
+        };
+        text.push_str(&format!(
+            "{} in {}  {}{outputs}\n",
+            stack.stack,
+            arguments.env,
+            if stack.changes.is_empty() && !stack.outputs_change {
+                "no changes"
+            } else {
+                stack.summary.as_str()
+            }
+        ));
         text.push_str(&plan::changes_text(&stack.changes, true));
         if !stack.drift.is_empty() {
-            text.push_str(&format!("  changed outside Terraform:\n{}", plan::changes_text(&stack.drift, true)));
+            text.push_str(&format!(
+                "  changed outside Terraform:\n{}",
+                plan::changes_text(&stack.drift, true)
+            ));
         }
     }
     let present = (arguments.exit_code && changes_present).then(|| {
         let count = stacks.iter().map(|stack| stack.changes.len()).sum();
-        Failure::new(FailureKind::ChangesPresent, format!("{} present in {}", output::plural(count, "change"), arguments.env)).unchanged("Nothing was changed: --exit-code asks to be told.")
+        Failure::new(
+            FailureKind::ChangesPresent,
+            format!("{} present in {}", output::plural(count, "change"), arguments.env),
+        )
+        .unchanged("Nothing was changed: --exit-code asks to be told.")
     });
-    Ok(Answer::new(&Report { environment: arguments.env, changes_present, stacks }, text)?.but(present))
+    Ok(Answer::new(
+        &Report {
+            environment: arguments.env,
+            changes_present,
+            stacks,
+        },
+        text,
+    )?
+    .but(present))
 }

@@ -87,54 +87,95 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
                         }
                     }
                 };
-                findings.push(Finding { stack: stack.clone(), found, done });
+                findings.push(Finding {
+                    stack: stack.clone(),
+                    found,
+                    done,
+                });
             }
         }
     }
     let mut text = String::new();
     for finding in &findings {
-        text.push_str(&format!("{}: {}\n  {}\n", finding.stack, finding.found, finding.done));
+        text.push_str(&format!(
+            "{}: {}\n  {}\n",
+            finding.stack, finding.found, finding.done
+        ));
     }
     if findings.is_empty() {
         text = format!("Nothing is left open in {}.\n", arguments.env);
     }
-    Ok(Answer::new(&Report { environment: arguments.env, findings }, text)?.but(refused))
+    Ok(Answer::new(
+        &Report {
+            environment: arguments.env,
+            findings,
+        },
+        text,
+    )?
+    .but(refused))
 }
 
 async fn look(site: &Site) -> Outcome<Vec<(String, Remedy)>> {
     let mut found = Vec::new();
     let head = site.ledger.head().await?;
     if let Some(open) = head.open {
-        let what = format!("deployment {} ({}) by {} since {} has no end", open.deployment, open.describe(), open.by, open.at);
+        let what = format!(
+            "deployment {} ({}) by {} since {} has no end",
+            open.deployment,
+            open.describe(),
+            open.by,
+            open.at
+        );
         if ledger::is_alive(&open, &Holder::here(), &site.ledger.lease()).await? {
             found.push((format!("{what}, and its process still works"), Remedy::None));
         } else {
-            found.push((format!("{what}, and its process is gone"), Remedy::Close(Box::new(open))));
+            found.push((
+                format!("{what}, and its process is gone"),
+                Remedy::Close(Box::new(open)),
+            ));
         }
     }
     let key = format!("{}.tfstate.tflock", site.stack);
     if let Some(stored) = site.store.get(&key).await?
         && let Ok(lock) = serde_json::from_slice::<LockFile>(&stored.bytes)
     {
-        found.push((format!("the state is locked by {} ({}) since {}, lock {}", lock.who, lock.operation, lock.created, lock.id), Remedy::Unlock(lock.id)));
+        found.push((
+            format!(
+                "the state is locked by {} ({}) since {}, lock {}",
+                lock.who, lock.operation, lock.created, lock.id
+            ),
+            Remedy::Unlock(lock.id),
+        ));
     }
     for path in unsaved_states(site) {
-        found.push((format!("a state that could not be saved lies in {}", path.display()), Remedy::Push(path)));
+        found.push((
+            format!("a state that could not be saved lies in {}", path.display()),
+            Remedy::Push(path),
+        ));
     }
     for (function, serving) in head.last.iter().flat_map(|last| &last.serves) {
         if let Some(points_to) = moved(site, serving).await? {
-            found.push((told(function, serving, &points_to), Remedy::Point(Box::new(serving.clone()))));
+            found.push((
+                told(function, serving, &points_to),
+                Remedy::Point(Box::new(serving.clone())),
+            ));
         }
     }
     Ok(found)
 }
 
 fn told(function: &FunctionName, serving: &Serving, points_to: &str) -> String {
-    format!("the alias `{}` of {function} points to {points_to}, the ledger says {} ({})", serving.alias, serving.lambda_version, serving.release)
+    format!(
+        "the alias `{}` of {function} points to {points_to}, the ledger says {} ({})",
+        serving.alias, serving.lambda_version, serving.release
+    )
 }
 
 async fn moved(site: &Site, serving: &Serving) -> Outcome<Option<String>> {
-    let alias = site.functions.alias(&serving.function_name, &serving.alias).await?;
+    let alias = site
+        .functions
+        .alias(&serving.function_name, &serving.alias)
+        .await?;
     Ok(match alias {
         Some(alias) if alias.version == serving.lambda_version && alias.weights.is_empty() => None,
         Some(alias) => Some(alias.version),
@@ -145,8 +186,19 @@ async fn moved(site: &Site, serving: &Serving) -> Outcome<Option<String>> {
 /// Finds `errored.tfstate` where Terraform ran: in the stack's folder, or in an unpacked configuration.
 fn unsaved_states(site: &Site) -> Vec<PathBuf> {
     let stack = PathBuf::from("terraform/stacks").join(site.stack.as_str());
-    let unpacked = site.work.join("configurations").read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-    std::iter::once(site.root.clone()).chain(unpacked).map(|root| root.join(&stack).join("errored.tfstate")).filter(|path| path.is_file()).collect()
+    let unpacked = site
+        .work
+        .join("configurations")
+        .read_dir()
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    std::iter::once(site.root.clone())
+        .chain(unpacked)
+        .map(|root| root.join(&stack).join("errored.tfstate"))
+        .filter(|path| path.is_file())
+        .collect()
 }
 
 fn question(remedy: &Remedy) -> &'static str {
@@ -165,23 +217,47 @@ async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
         Remedy::Close(open) => {
             let last = site.ledger.head().await?.last;
             let ended = delivery::close_doubt(site, &open, last.as_ref()).await?;
-            let serves: Vec<String> = ended.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect();
-            Ok(format!("closed: it serves {}", if serves.is_empty() { "nothing".into() } else { crate::output::list(serves) }))
+            let serves: Vec<String> = ended
+                .serves
+                .iter()
+                .map(|(function, serving)| format!("{function} {}", serving.release))
+                .collect();
+            Ok(format!(
+                "closed: it serves {}",
+                if serves.is_empty() {
+                    "nothing".into()
+                } else {
+                    crate::output::list(serves)
+                }
+            ))
         }
         Remedy::Unlock(id) => {
-            let configuration = world.terraform().ready(&site.configure(&site.root, &std::collections::BTreeMap::new())?).await?;
+            let configuration = world
+                .terraform()
+                .ready(&site.configure(&site.root, &std::collections::BTreeMap::new())?)
+                .await?;
             exec::capture(&force_unlock(program, &configuration, &id), &world.interrupt).await?;
             Ok("unlocked".into())
         }
         Remedy::Push(path) => {
-            let configuration = world.terraform().ready(&site.configure(&site.root, &std::collections::BTreeMap::new())?).await?;
+            let configuration = world
+                .terraform()
+                .ready(&site.configure(&site.root, &std::collections::BTreeMap::new())?)
+                .await?;
             exec::capture(&state_push(program, &configuration, &path), &world.interrupt).await?;
             let kept = path.with_extension(format!("tfstate.pushed-{}", jiff::Timestamp::now().as_second()));
             std::fs::rename(&path, &kept).map_err(|error| crate::failure::io("rename", &path, error))?;
             Ok(format!("saved; the file is kept as {}", kept.display()))
         }
         Remedy::Point(serving) => {
-            let moved = rollout::point(&site.functions, &serving.function_name, &serving.alias, &serving.lambda_version, Evidence::Served(&serving)).await?;
+            let moved = rollout::point(
+                &site.functions,
+                &serving.function_name,
+                &serving.alias,
+                &serving.lambda_version,
+                Evidence::Served(&serving),
+            )
+            .await?;
             Ok(format!("moved from {} to {}", moved.from, moved.to))
         }
         Remedy::None => Err(Failure::defect("nothing to apply")),

@@ -39,10 +39,21 @@ pub(crate) struct Report {
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let function = one_function(world, arguments.function.as_ref())?;
     // Without a word, and without a store in the cloud, the local one is meant.
-    let local = world.project.environments.iter().find(|(_, settings)| matches!(settings.place, Place::Emulated)).map(|(name, _)| name.clone());
-    let environment = arguments.env.clone().or_else(|| local.filter(|_| world.project.settings.store.is_none()));
+    let local = world
+        .project
+        .environments
+        .iter()
+        .find(|(_, settings)| matches!(settings.place, Place::Emulated))
+        .map(|(name, _)| name.clone());
+    let environment = arguments
+        .env
+        .clone()
+        .or_else(|| local.filter(|_| world.project.settings.store.is_none()));
     let catalogue = match &environment {
-        Some(environment) => world.account_if_there(environment).await?.map(|account| account.catalogue),
+        Some(environment) => world
+            .account_if_there(environment)
+            .await?
+            .map(|account| account.catalogue),
         None => Some(world.catalogue(None).await?),
     };
     let (mut releases, mut total) = (Vec::new(), 0);
@@ -55,9 +66,31 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let mut table = Table::new(["version", "artifact", "size", "commit", "when", "by"]);
     for manifest in &releases {
-        let commit = format!("{}{}", &manifest.source.commit[..7.min(manifest.source.commit.len())], if manifest.source.dirty { " (dirty)" } else { "" });
-        table.row([manifest.version.to_string(), manifest.artifact.sha256.short(), bytes(manifest.artifact.size), commit, age(manifest.built.at, world.clock.now()), manifest.built.by.clone()]);
+        let commit = format!(
+            "{}{}",
+            &manifest.source.commit[..7.min(manifest.source.commit.len())],
+            if manifest.source.dirty { " (dirty)" } else { "" }
+        );
+        table.row([
+            manifest.version.to_string(),
+            manifest.artifact.sha256.short(),
+            bytes(manifest.artifact.size),
+            commit,
+            age(manifest.built.at, world.clock.now()),
+            manifest.built.by.clone(),
+        ]);
     }
-    let text = if table.is_empty() { format!("`{function}` has no release yet.\n") } else { table.render("") };
-    Answer::new(&Report { function, total, releases }, text)
+    let text = if table.is_empty() {
+        format!("`{function}` has no release yet.\n")
+    } else {
+        table.render("")
+    };
+    Answer::new(
+        &Report {
+            function,
+            total,
+            releases,
+        },
+        text,
+    )
 }

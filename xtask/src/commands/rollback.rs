@@ -41,11 +41,16 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let begun = Instant::now();
-    let functions = world.functions(arguments.function.as_ref().map(std::slice::from_ref).unwrap_or_default())?;
+    let functions = world.functions(arguments.function.as_slice())?;
     let stacks = world.stacks_of(&functions)?;
     world.project.environment(&arguments.env)?;
     if stacks.len() > 1 && (arguments.to.is_some() || arguments.to_deployment.is_some()) {
-        return Err(Failure::usage("--to and --to-deployment are for one stack").hint(format!("name a function: {}", output::list(functions.iter().map(FunctionName::as_str)))));
+        return Err(
+            Failure::usage("--to and --to-deployment are for one stack").hint(format!(
+                "name a function: {}",
+                output::list(functions.iter().map(FunctionName::as_str))
+            )),
+        );
     }
     let account = world.account(&arguments.env).await?;
     let mut deliveries = Vec::new();
@@ -54,19 +59,51 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         let site = world.site(&account, &arguments.env, &stack)?;
         let last = delivery::settle(&site).await?;
         // Without a name, all that is served is meant: a function that was never deployed here has nothing to go back from.
-        let named = if arguments.function.is_some() { of_stack } else { Vec::new() };
-        let order = BackOrder { functions: named, to: arguments.to.clone(), to_deployment: arguments.to_deployment, lift_hold: arguments.lift_hold };
+        let named = if arguments.function.is_some() {
+            of_stack
+        } else {
+            Vec::new()
+        };
+        let order = BackOrder {
+            functions: named,
+            to: arguments.to.clone(),
+            to_deployment: arguments.to_deployment,
+            lift_hold: arguments.lift_hold,
+        };
         let back = delivery::choose_back(&site, last.as_ref(), &order).await?;
         let Some(last) = last else { continue };
-        if !back.values().any(|back| back.resumed) && back.values().all(|back| back.from.release == back.to.release) {
-            text.push_str(&format!("{} already serves in {}. Nothing was changed.\n", output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))), arguments.env));
+        if !back.values().any(|back| back.resumed)
+            && back.values().all(|back| back.from.release == back.to.release)
+        {
+            text.push_str(&format!(
+                "{} already serves in {}. Nothing was changed.\n",
+                output::list(
+                    back.iter()
+                        .map(|(function, back)| format!("{function} {}", back.to.release))
+                ),
+                arguments.env
+            ));
             continue;
         }
         let delivered = delivery::roll_back(&site, &last, &back).await?;
-        let what = output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
-        text.push_str(&format!("{what} serves in {} again.  Deployment {} · {}\n", arguments.env, delivered.deployment.unwrap_or_default(), output::seconds(begun.elapsed())));
-        for (function, back) in back.iter().filter(|(_, back)| back.from.release != back.to.release) {
-            text.push_str(&format!("{function} {} is held: it will not be deployed to {} again without --lift-hold.\n", back.from.release, arguments.env));
+        let what = output::list(
+            back.iter()
+                .map(|(function, back)| format!("{function} {}", back.to.release)),
+        );
+        text.push_str(&format!(
+            "{what} serves in {} again.  Deployment {} · {}\n",
+            arguments.env,
+            delivered.deployment.unwrap_or_default(),
+            output::seconds(begun.elapsed())
+        ));
+        for (function, back) in back
+            .iter()
+            .filter(|(_, back)| back.from.release != back.to.release)
+        {
+            text.push_str(&format!(
+                "{function} {} is held: it will not be deployed to {} again without --lift-hold.\n",
+                back.from.release, arguments.env
+            ));
         }
         deliveries.push(delivered);
     }

@@ -34,6 +34,11 @@ fn the_reference_holds_every_documents_schema() {
             std::fs::write(&path, &text).unwrap();
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(kept, text, "{} is not what the code says; run cargo test -p xtask --features update-schemas --lib schemas", path.display());
+        assert_eq!(
+            kept,
+            text,
+            "{} is not what the code says; run cargo test -p xtask --features update-schemas --lib schemas",
+            path.display()
+        );
     }
 }

@@ -78,10 +78,23 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     if let Some(environment) = &arguments.env {
         world.project.environment(environment)?;
     }
-    let wanted: Vec<&EnvironmentName> = world.project.environments.keys().filter(|name| arguments.env.as_ref().is_none_or(|wanted| wanted == *name)).collect();
+    let wanted: Vec<&EnvironmentName> = world
+        .project
+        .environments
+        .keys()
+        .filter(|name| arguments.env.as_ref().is_none_or(|wanted| wanted == *name))
+        .collect();
     let looks = wanted.iter().map(|environment| look(world, environment));
-    let environments: BTreeMap<EnvironmentName, EnvironmentStatus> = wanted.iter().map(|name| (*name).clone()).zip(futures::future::join_all(looks).await).collect();
-    let text = if arguments.env.is_some() { in_detail(world, &environments) } else { overview(world, &environments) };
+    let environments: BTreeMap<EnvironmentName, EnvironmentStatus> = wanted
+        .iter()
+        .map(|name| (*name).clone())
+        .zip(futures::future::join_all(looks).await)
+        .collect();
+    let text = if arguments.env.is_some() {
+        in_detail(world, &environments)
+    } else {
+        overview(world, &environments)
+    };
     Answer::new(&Report { environments }, text)
 }
 
@@ -99,13 +112,27 @@ async fn look(world: &World, environment: &EnvironmentName) -> EnvironmentStatus
     status
 }
 
-async fn fill(world: &World, environment: &EnvironmentName, account: &Account, status: &mut EnvironmentStatus) -> Outcome<()> {
+async fn fill(
+    world: &World,
+    environment: &EnvironmentName,
+    account: &Account,
+    status: &mut EnvironmentStatus,
+) -> Outcome<()> {
     for stack in world.project.stacks.keys() {
         let ledger = Ledger::new(account.state.clone(), environment.clone(), stack.clone());
         let head = ledger.head().await?;
         if let Some(open) = &head.open {
-            let state = if ledger::is_alive(open, &Holder::here(), &ledger.lease()).await? { "is under way" } else { "was cut off: the next command closes it, or cargo xtask recover" };
-            status.warnings.push(format!("deployment {} of {stack} ({}) by {} {state}", open.deployment, open.describe(), open.by));
+            let state = if ledger::is_alive(open, &Holder::here(), &ledger.lease()).await? {
+                "is under way"
+            } else {
+                "was cut off: the next command closes it, or cargo xtask recover"
+            };
+            status.warnings.push(format!(
+                "deployment {} of {stack} ({}) by {} {state}",
+                open.deployment,
+                open.describe(),
+                open.by
+            ));
         }
         let Some(last) = head.last else { continue };
         if last.outcome == OutcomeWord::TerraformPending {
@@ -120,7 +147,10 @@ async fn fill(world: &World, environment: &EnvironmentName, account: &Account, s
                     serving.lambda_version
                 ));
             } else if !as_recorded {
-                status.warnings.push(format!("{function} in {environment}: version {} is not configured as it was verified", serving.lambda_version));
+                status.warnings.push(format!(
+                    "{function} in {environment}: version {} is not configured as it was verified",
+                    serving.lambda_version
+                ));
             }
             status.functions.insert(
                 function.clone(),
@@ -137,7 +167,12 @@ async fn fill(world: &World, environment: &EnvironmentName, account: &Account, s
                     outcome: last.outcome,
                     since: serving.since_at,
                     by: last.by.clone(),
-                    held: last.holds.iter().filter(|hold| hold.function == *function).map(|hold| hold.release.clone()).collect(),
+                    held: last
+                        .holds
+                        .iter()
+                        .filter(|hold| hold.function == *function)
+                        .map(|hold| hold.release.clone())
+                        .collect(),
                 },
             );
         }
@@ -149,20 +184,45 @@ async fn fill(world: &World, environment: &EnvironmentName, account: &Account, s
 async fn compare(account: &Account, serving: &Serving) -> Outcome<(Option<String>, bool)> {
     let (alias, published) = futures::try_join!(
         account.functions.alias(&serving.function_name, &serving.alias),
-        account.functions.published(&serving.function_name, &serving.lambda_version)
+        account
+            .functions
+            .published(&serving.function_name, &serving.lambda_version)
     )?;
-    let agrees = published.is_some_and(|published| published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest.bytes());
-    let plain = alias.as_ref().is_some_and(|alias| alias.weights.is_empty() && alias.version == serving.lambda_version);
+    let agrees = published.is_some_and(|published| {
+        published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest.bytes()
+    });
+    let plain = alias
+        .as_ref()
+        .is_some_and(|alias| alias.weights.is_empty() && alias.version == serving.lambda_version);
     Ok((alias.map(|alias| alias.version), agrees && plain))
 }
 
 fn overview(world: &World, environments: &BTreeMap<EnvironmentName, EnvironmentStatus>) -> String {
-    let mut table = Table::new(std::iter::once("function".to_owned()).chain(environments.keys().map(ToString::to_string)));
+    let mut table = Table::new(
+        std::iter::once("function".to_owned()).chain(environments.keys().map(ToString::to_string)),
+    );
     for function in world.project.functions.keys() {
         let cell = |status: &EnvironmentStatus| match (status.functions.get(function), &status.why) {
             (Some(found), _) => {
-                let held = if found.held.is_empty() { String::new() } else { format!("  held: {}", found.held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) };
-                format!("{}  live {}{}{held}", found.release, found.alias_version.as_deref().unwrap_or("–"), if found.as_recorded { "" } else { " ⚠" })
+                let held = if found.held.is_empty() {
+                    String::new()
+                } else {
+                    format!(
+                        "  held: {}",
+                        found
+                            .held
+                            .iter()
+                            .map(ToString::to_string)
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    )
+                };
+                format!(
+                    "{}  live {}{}{held}",
+                    found.release,
+                    found.alias_version.as_deref().unwrap_or("–"),
+                    if found.as_recorded { "" } else { " ⚠" }
+                )
             }
             (None, Some(_)) => "?".to_owned(),
             (None, None) => "–".to_owned(),
@@ -174,7 +234,10 @@ fn overview(world: &World, environments: &BTreeMap<EnvironmentName, EnvironmentS
         if let Some(why) = &status.why {
             text.push_str(&format!("? {environment}: {why}\n"));
         }
-        status.warnings.iter().for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
+        status
+            .warnings
+            .iter()
+            .for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
     }
     text
 }
@@ -186,9 +249,25 @@ fn in_detail(world: &World, environments: &BTreeMap<EnvironmentName, Environment
             text.push_str(&format!("{environment}: {why}\n"));
             continue;
         }
-        let mut table = Table::new(["function", "release", "live", "newest", "commit", "since", "deployment", "by", "verified", "held"]);
+        let mut table = Table::new([
+            "function",
+            "release",
+            "live",
+            "newest",
+            "commit",
+            "since",
+            "deployment",
+            "by",
+            "verified",
+            "held",
+        ]);
         for (function, found) in &status.functions {
-            let held = found.held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let held = found
+                .held
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ");
             table.row([
                 function.to_string(),
                 found.release.to_string(),
@@ -202,8 +281,15 @@ fn in_detail(world: &World, environments: &BTreeMap<EnvironmentName, Environment
                 if held.is_empty() { "–".into() } else { held },
             ]);
         }
-        text.push_str(&if table.is_empty() { format!("Nothing was deployed to {environment} yet.\n") } else { table.render("") });
-        status.warnings.iter().for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
+        text.push_str(&if table.is_empty() {
+            format!("Nothing was deployed to {environment} yet.\n")
+        } else {
+            table.render("")
+        });
+        status
+            .warnings
+            .iter()
+            .for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
     }
     text
 }

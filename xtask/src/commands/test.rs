@@ -59,17 +59,35 @@ pub(crate) enum Verdict {
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let all = &world.project.settings.tests;
     if let Some(unknown) = arguments.groups.iter().find(|name| !all.contains_key(*name)) {
-        return Err(Failure::usage(format!("unknown group of tests `{unknown}`")).hint(format!("groups in pipelines/project.toml: {}", list(all.keys()))));
+        return Err(Failure::usage(format!("unknown group of tests `{unknown}`"))
+            .hint(format!("groups in pipelines/project.toml: {}", list(all.keys()))));
     }
-    let mut chosen: Vec<(&String, &TestSettings)> = all.iter().filter(|(name, _)| arguments.groups.is_empty() || arguments.groups.contains(name)).collect();
+    let mut chosen: Vec<(&String, &TestSettings)> = all
+        .iter()
+        .filter(|(name, _)| arguments.groups.is_empty() || arguments.groups.contains(name))
+        .collect();
     chosen.sort_by_key(|(name, settings)| (settings.order, (*name).clone()));
     let path = world.surroundings.get("PATH").unwrap_or_default();
     let mut groups = Vec::new();
     for (name, settings) in chosen {
-        let missing: Vec<String> = settings.needs.iter().filter(|program| find_program(program, path).is_none()).cloned().collect();
+        let missing: Vec<String> = settings
+            .needs
+            .iter()
+            .filter(|program| find_program(program, path).is_none())
+            .cloned()
+            .collect();
         let begun = Instant::now();
-        let verdict = if missing.is_empty() { group(world, name, settings).await? } else { Verdict::LeftOut };
-        groups.push(GroupReport { name: name.clone(), verdict, missing, took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX) });
+        let verdict = if missing.is_empty() {
+            group(world, name, settings).await?
+        } else {
+            Verdict::LeftOut
+        };
+        groups.push(GroupReport {
+            name: name.clone(),
+            verdict,
+            missing,
+            took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
     }
     let mut table = Table::new(["tests", "verdict", "took", ""]);
     for group in &groups {
@@ -78,14 +96,37 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             Verdict::Failed => ("FAILED", String::new()),
             Verdict::LeftOut => ("left out", format!("missing: {}", list(&group.missing))),
         };
-        table.row([group.name.clone(), verdict.into(), seconds(std::time::Duration::from_millis(group.took_ms)), why]);
+        table.row([
+            group.name.clone(),
+            verdict.into(),
+            seconds(std::time::Duration::from_millis(group.took_ms)),
+            why,
+        ]);
     }
-    let names = |verdict| groups.iter().filter(|group| group.verdict == verdict).map(|group| group.name.clone()).collect::<Vec<_>>();
+    let names = |verdict| {
+        groups
+            .iter()
+            .filter(|group| group.verdict == verdict)
+            .map(|group| group.name.clone())
+            .collect::<Vec<_>>()
+    };
     let (failed, left_out) = (names(Verdict::Failed), names(Verdict::LeftOut));
     let failure = if !failed.is_empty() {
-        Some(Failure::new(Kind::ChecksFailed, format!("tests failed: {}", list(&failed))))
+        Some(Failure::new(
+            Kind::ChecksFailed,
+            format!("tests failed: {}", list(&failed)),
+        ))
     } else if !left_out.is_empty() && world.surroundings.ci() {
-        Some(Failure::new(Kind::ChecksFailed, format!("tests were left out, which CI=true does not allow: {}", list(&left_out))).hint("install what is missing: cargo xtask doctor"))
+        Some(
+            Failure::new(
+                Kind::ChecksFailed,
+                format!(
+                    "tests were left out, which CI=true does not allow: {}",
+                    list(&left_out)
+                ),
+            )
+            .hint("install what is missing: cargo xtask doctor"),
+        )
     } else {
         None
     };
@@ -100,12 +141,27 @@ async fn group(world: &World, name: &str, settings: &TestSettings) -> Outcome<Ve
         environment.insert("SLIPWAY_MOTO_SERVER".into(), moto.display().to_string());
     }
     for line in settings.run.lines() {
-        let words = shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| Failure::usage(format!("[tests.{name}]: cannot be split: {line}")))?;
+        let words = shlex::split(line)
+            .filter(|words| !words.is_empty())
+            .ok_or_else(|| Failure::usage(format!("[tests.{name}]: cannot be split: {line}")))?;
         world.console.tell(&format!("tests     {name}: {line}"));
         let program = Program::new(&words[0], world.project.root.join(&settings.folder)).args(&words[1..]);
-        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
-        let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| world.console.tell(line)).await?;
+        let program = environment
+            .iter()
+            .fold(program, |program, (name, value)| program.env(name, value));
+        let conduct = Conduct {
+            output: Output::Pipes,
+            within: None,
+            on_signal: OnSignal::Forward,
+        };
+        let ended = exec::run(
+            &program,
+            &conduct,
+            &world.interrupt,
+            &mut |_| {},
+            &mut |_, line| world.console.tell(line),
+        )
+        .await?;
         if ended.interrupted {
             return Err(crate::interrupt::interrupted());
         }
@@ -122,7 +178,10 @@ async fn prepare(world: &World, settings: &TestSettings) -> Outcome<()> {
             world.rust_builder().ensure().await?;
             continue;
         }
-        let tool = ALL.into_iter().find(|tool| tool.name() == name).ok_or_else(|| Failure::usage(format!("pipelines/project.toml: `tools` names `{name}`")).hint("allowed here: uv, zig, moto, rust-builder"))?;
+        let tool = ALL.into_iter().find(|tool| tool.name() == name).ok_or_else(|| {
+            Failure::usage(format!("pipelines/project.toml: `tools` names `{name}`"))
+                .hint("allowed here: uv, zig, moto, rust-builder")
+        })?;
         world.tools.ensure(tool).await?;
     }
     Ok(())

@@ -51,7 +51,10 @@ pub(crate) struct ToolReport {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     if let Verb::Install { tools, no_builder } = arguments.verb {
-        for tool in ALL.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
+        for tool in ALL
+            .into_iter()
+            .filter(|tool| tools.is_empty() || tools.contains(tool))
+        {
             world.tools.ensure(tool).await?;
         }
         if tools.is_empty() && !no_builder {
@@ -59,12 +62,26 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         }
     }
     let shown = |path: Option<std::path::PathBuf>| path.map(|path| path.display().to_string());
-    let mut tools: Vec<ToolReport> =
-        ALL.into_iter().map(|tool| ToolReport { name: tool.name().into(), version: tool.version().into(), path: shown(world.tools.find(tool)) }).collect();
-    tools.push(ToolReport { name: "rust-builder".into(), version: env!("CARGO_PKG_VERSION").into(), path: shown(world.rust_builder().find()) });
+    let mut tools: Vec<ToolReport> = ALL
+        .into_iter()
+        .map(|tool| ToolReport {
+            name: tool.name().into(),
+            version: tool.version().into(),
+            path: shown(world.tools.find(tool)),
+        })
+        .collect();
+    tools.push(ToolReport {
+        name: "rust-builder".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        path: shown(world.rust_builder().find()),
+    });
     let mut table = Table::new(["tool", "version", "where"]);
     for tool in &tools {
-        table.row([tool.name.clone(), tool.version.clone(), tool.path.clone().unwrap_or_else(|| "not installed".into())]);
+        table.row([
+            tool.name.clone(),
+            tool.version.clone(),
+            tool.path.clone().unwrap_or_else(|| "not installed".into()),
+        ]);
     }
     Answer::new(&Report { tools }, table.render(""))
 }

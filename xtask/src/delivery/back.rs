@@ -45,83 +45,158 @@ pub(crate) struct Back {
 const HISTORY: usize = 500;
 
 /// Chooses what to go back to; "previous" is the newest verified deployment older than the one left, without held ones.
-pub(crate) async fn choose_back(site: &Site, last: Option<&Ended>, order: &BackOrder) -> Outcome<BTreeMap<FunctionName, Back>> {
+pub(crate) async fn choose_back(
+    site: &Site,
+    last: Option<&Ended>,
+    order: &BackOrder,
+) -> Outcome<BTreeMap<FunctionName, Back>> {
     let environment = &site.environment;
     let last = last.filter(|last| !last.serves.is_empty()).ok_or_else(|| {
-        Failure::usage(format!("nothing was deployed to {environment} yet: there is nothing to go back from")).hint(format!("cargo xtask history --env {environment}"))
+        Failure::usage(format!(
+            "nothing was deployed to {environment} yet: there is nothing to go back from"
+        ))
+        .hint(format!("cargo xtask history --env {environment}"))
     })?;
     let history = site.ledger.history(HISTORY).await?;
-    let named: BTreeSet<FunctionName> = if order.functions.is_empty() { last.serves.keys().cloned().collect() } else { order.functions.iter().cloned().collect() };
+    let named: BTreeSet<FunctionName> = if order.functions.is_empty() {
+        last.serves.keys().cloned().collect()
+    } else {
+        order.functions.iter().cloned().collect()
+    };
     if order.to.is_some() && named.len() > 1 {
-        return Err(Failure::usage("--to names a version of one function").hint(format!("name the function too: {}", output::list(named.iter().map(FunctionName::as_str)))));
+        return Err(
+            Failure::usage("--to names a version of one function").hint(format!(
+                "name the function too: {}",
+                output::list(named.iter().map(FunctionName::as_str))
+            )),
+        );
     }
-    let unfinished = (last.kind == Kind::Rollback && matches!(last.outcome, OutcomeWord::Interrupted | OutcomeWord::TerraformPending | OutcomeWord::Failed))
+    let unfinished = (last.kind == Kind::Rollback
+        && matches!(
+            last.outcome,
+            OutcomeWord::Interrupted | OutcomeWord::TerraformPending | OutcomeWord::Failed
+        ))
         && order.to.is_none()
         && order.to_deployment.is_none();
     let mut chosen = BTreeMap::new();
     for function in named {
-        let from = last.serves.get(&function).ok_or_else(|| Failure::usage(format!("`{function}` is not deployed to {environment}")))?.clone();
+        let from = last
+            .serves
+            .get(&function)
+            .ok_or_else(|| Failure::usage(format!("`{function}` is not deployed to {environment}")))?
+            .clone();
         let found = if unfinished && last.will.contains_key(&function) {
             let wanted = last.will[&function].release.clone();
-            find(&history, &function, |ended, serving| serving.release == wanted && ended.deployment < last.deployment)
+            find(&history, &function, |ended, serving| {
+                serving.release == wanted && ended.deployment < last.deployment
+            })
         } else if let Some(number) = order.to_deployment {
-            let ended = site.ledger.deployment(number).await?.ok_or_else(|| unknown_deployment(site, number, &history))?;
+            let ended = site
+                .ledger
+                .deployment(number)
+                .await?
+                .ok_or_else(|| unknown_deployment(site, number, &history))?;
             find(std::slice::from_ref(&ended), &function, |_, _| true)
         } else if let Some(version) = &order.to {
             let found = find(&history, &function, |_, serving| serving.release == *version);
             if found.is_none() {
                 // An unknown version is told with its neighbours; one that exists never served here.
                 site.catalogue.manifest(&function, version).await?;
-                return Err(Failure::refused(format!("`{function}` {version} never served in {environment}, so there is nothing to go back to"))
-                    .unchanged("Nothing was changed.")
-                    .hint(format!("deploy it: cargo xtask deploy {function} --env {environment} --version {version}")));
+                return Err(Failure::refused(format!(
+                    "`{function}` {version} never served in {environment}, so there is nothing to go back to"
+                ))
+                .unchanged("Nothing was changed.")
+                .hint(format!(
+                    "deploy it: cargo xtask deploy {function} --env {environment} --version {version}"
+                )));
             }
             found
         } else {
             find(&history, &function, |ended, serving| {
-                ended.deployment < from.since && serving.release != from.release && last.holds(&function, &serving.release).is_none()
+                ended.deployment < from.since
+                    && serving.release != from.release
+                    && last.holds(&function, &serving.release).is_none()
             })
         };
         let (to, deployment) = found.ok_or_else(|| nothing_before(site, &function, &from, order))?;
         if let Some(hold) = last.holds(&function, &to.release).filter(|_| !order.lift_hold) {
-            return Err(Failure::refused(format!("`{function}` {} is held in {environment}: rollback {} left it", to.release, hold.deployment))
-                .unchanged("Nothing was changed.")
-                .hint("go back to another one, or take this one again with --lift-hold"));
+            return Err(Failure::refused(format!(
+                "`{function}` {} is held in {environment}: rollback {} left it",
+                to.release, hold.deployment
+            ))
+            .unchanged("Nothing was changed.")
+            .hint("go back to another one, or take this one again with --lift-hold"));
         }
-        chosen.insert(function, Back { from, to, deployment, resumed: unfinished });
+        chosen.insert(
+            function,
+            Back {
+                from,
+                to,
+                deployment,
+                resumed: unfinished,
+            },
+        );
     }
     Ok(chosen)
 }
 
-fn find(history: &[Ended], function: &FunctionName, fits: impl Fn(&Ended, &Serving) -> bool) -> Option<(Serving, u64)> {
-    history.iter().find_map(|ended| ended.verified(function).filter(|serving| fits(ended, serving)).map(|serving| (serving.clone(), ended.deployment)))
+fn find(
+    history: &[Ended],
+    function: &FunctionName,
+    fits: impl Fn(&Ended, &Serving) -> bool,
+) -> Option<(Serving, u64)> {
+    history.iter().find_map(|ended| {
+        ended
+            .verified(function)
+            .filter(|serving| fits(ended, serving))
+            .map(|serving| (serving.clone(), ended.deployment))
+    })
 }
 
 fn unknown_deployment(site: &Site, number: u64, history: &[Ended]) -> Failure {
-    let known: Vec<String> = history.iter().take(8).map(|ended| ended.deployment.to_string()).collect();
-    Failure::usage(format!("{} has no deployment {number}", site.environment)).unchanged("Nothing was changed.").hint(format!("the newest: {}", known.join(", ")))
+    let known: Vec<String> = history
+        .iter()
+        .take(8)
+        .map(|ended| ended.deployment.to_string())
+        .collect();
+    Failure::usage(format!("{} has no deployment {number}", site.environment))
+        .unchanged("Nothing was changed.")
+        .hint(format!("the newest: {}", known.join(", ")))
 }
 
 fn nothing_before(site: &Site, function: &FunctionName, from: &Serving, order: &BackOrder) -> Failure {
     let environment = &site.environment;
     let message = match order.to_deployment {
         Some(number) => format!("deployment {number} served no verified release of `{function}`"),
-        None => format!("`{function}` {} is the only verified release that {environment} ever served (held ones aside)", from.release),
+        None => format!(
+            "`{function}` {} is the only verified release that {environment} ever served (held ones aside)",
+            from.release
+        ),
     };
     Failure::refused(message).unchanged("Nothing was changed.").hint(format!("see what served: cargo xtask history --env {environment}; --to takes a version, --lift-hold a held one"))
 }
 
 /// Takes functions back.
-pub(crate) async fn roll_back(site: &Site, last: &Ended, back: &BTreeMap<FunctionName, Back>) -> Outcome<Delivered> {
+pub(crate) async fn roll_back(
+    site: &Site,
+    last: &Ended,
+    back: &BTreeMap<FunctionName, Back>,
+) -> Outcome<Delivered> {
     let mut releases: BTreeMap<FunctionName, Manifest> = BTreeMap::new();
     for (function, serving) in &last.serves {
-        let release = back.get(function).map_or(&serving.release, |back| &back.to.release);
+        let release = back
+            .get(function)
+            .map_or(&serving.release, |back| &back.to.release);
         let manifest = site.catalogue.manifest(function, release).await?;
         site.catalogue.check_artifact(&manifest).await?;
         releases.insert(function.clone(), manifest);
     }
     show(site, last, back);
-    if !site.approver.approve("Move live traffic now?").map_err(|failure| failure.unchanged("Nothing was changed."))? {
+    if !site
+        .approver
+        .approve("Move live traffic now?")
+        .map_err(|failure| failure.unchanged("Nothing was changed."))?
+    {
         return Err(Failure::refused("not approved").unchanged("Nothing was changed."));
     }
     let mut started = site.started(Kind::Rollback, Some(last), &releases)?;
@@ -139,8 +214,14 @@ pub(crate) async fn roll_back(site: &Site, last: &Ended, back: &BTreeMap<Functio
     let changes = match result {
         Ok(changes) => changes,
         Err(failure) => {
-            let moved = back.keys().any(|function| ended.serves.get(function) != started.serves.get(function));
-            ended.outcome = if moved { OutcomeWord::TerraformPending } else { OutcomeWord::Failed };
+            let moved = back
+                .keys()
+                .any(|function| ended.serves.get(function) != started.serves.get(function));
+            ended.outcome = if moved {
+                OutcomeWord::TerraformPending
+            } else {
+                OutcomeWord::Failed
+            };
             ended.why = Some(failure.message().to_owned());
             site.ledger.end(&ended).await?;
             return Err(if moved {
@@ -158,37 +239,68 @@ pub(crate) async fn roll_back(site: &Site, last: &Ended, back: &BTreeMap<Functio
         unchanged: false,
         plan_skipped: false,
         changes,
-        functions: ended.serves.iter().map(|(function, serving)| (function.clone(), serving.release.clone())).collect(),
+        functions: ended
+            .serves
+            .iter()
+            .map(|(function, serving)| (function.clone(), serving.release.clone()))
+            .collect(),
         verifications: Vec::new(),
     })
 }
 
 /// Moves the aliases, then brings Terraform to agree. `ended` says at each moment what is served.
-async fn run(site: &Site, started: &Started, last: &Ended, back: &BTreeMap<FunctionName, Back>, releases: &BTreeMap<FunctionName, Manifest>, ended: &mut Ended) -> Outcome<Vec<Change>> {
+async fn run(
+    site: &Site,
+    started: &Started,
+    last: &Ended,
+    back: &BTreeMap<FunctionName, Back>,
+    releases: &BTreeMap<FunctionName, Manifest>,
+    ended: &mut Ended,
+) -> Outcome<Vec<Change>> {
     let mut gone = BTreeSet::new();
     for (function, back) in back {
         site.interrupt.check()?;
         if move_alias(site, function, back).await? {
-            let mut serving = Serving { newest_version: back.from.newest_version.clone(), ..back.to.clone() };
+            let mut serving = Serving {
+                newest_version: back.from.newest_version.clone(),
+                ..back.to.clone()
+            };
             (serving.since, serving.since_at) = (started.deployment, site.clock.now());
             ended.serves.insert(function.clone(), serving);
             if back.from.release != back.to.release && ended.holds(function, &back.from.release).is_none() {
-                ended.holds.push(Hold { function: function.clone(), release: back.from.release.clone(), deployment: started.deployment });
+                ended.holds.push(Hold {
+                    function: function.clone(),
+                    release: back.from.release.clone(),
+                    deployment: started.deployment,
+                });
             }
-            ended.holds.retain(|hold| hold.function != *function || hold.release != back.to.release);
+            ended
+                .holds
+                .retain(|hold| hold.function != *function || hold.release != back.to.release);
         } else {
             gone.insert(function.clone());
         }
     }
-    let moved: Vec<String> = back.iter().filter(|(function, _)| !gone.contains(*function)).map(|(function, back)| format!("{function} {}", back.to.release)).collect();
+    let moved: Vec<String> = back
+        .iter()
+        .filter(|(function, _)| !gone.contains(*function))
+        .map(|(function, back)| format!("{function} {}", back.to.release))
+        .collect();
     if !moved.is_empty() {
-        site.progress.note(format!("          traffic is on {}. Bringing Terraform to agree.", output::list(moved)));
+        site.progress.note(format!(
+            "          traffic is on {}. Bringing Terraform to agree.",
+            output::list(moved)
+        ));
     }
     let configuration = applied_configuration(site, last, releases).await?;
     let planned = site.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned)?;
     refuse_others(site, &planned, back).await?;
-    let applied = if planned.is_empty() { site.infrastructure.outputs(&configuration).await? } else { site.infrastructure.apply(&configuration, &planned).await? };
+    let applied = if planned.is_empty() {
+        site.infrastructure.outputs(&configuration).await?
+    } else {
+        site.infrastructure.apply(&configuration, &planned).await?
+    };
     for function in &gone {
         through_terraform(site, started, function, releases, &applied, ended).await?;
     }
@@ -206,52 +318,126 @@ async fn run(site: &Site, started: &Started, last: &Ended, back: &BTreeMap<Funct
 /// Points a function's alias to the version that served before; tells whether that version still exists.
 async fn move_alias(site: &Site, function: &FunctionName, back: &Back) -> Outcome<bool> {
     let to = &back.to;
-    let step = site.progress.step("rollout", format!("{function} {} -> {}", to.alias, to.lambda_version));
-    let (active, configuration) = verification::await_active(&site.functions, &to.function_name, &to.lambda_version, &site.interrupt).await?;
+    let step = site.progress.step(
+        "rollout",
+        format!("{function} {} -> {}", to.alias, to.lambda_version),
+    );
+    let (active, configuration) = verification::await_active(
+        &site.functions,
+        &to.function_name,
+        &to.lambda_version,
+        &site.interrupt,
+    )
+    .await?;
     let Some(configuration) = configuration else {
         step.done("gone");
-        site.progress.note(format!("          Lambda version {} of {function} no longer exists: {} goes through Terraform.", to.lambda_version, to.release));
+        site.progress.note(format!(
+            "          Lambda version {} of {function} no longer exists: {} goes through Terraform.",
+            to.lambda_version, to.release
+        ));
         return Ok(false);
     };
     let digest = Digest::from_bytes(configuration.digest());
     if !active.passed || configuration.code_sha256 != to.code_sha256 || digest != to.config_digest {
         step.failed("refused");
-        return Err(Failure::new(FailureKind::VerificationFailed, format!("Lambda version {} of `{function}` is not what the ledger recorded", to.lambda_version))
-            .detail("recorded", format!("{} {}", to.code_sha256, to.config_digest.short()))
-            .detail("found", format!("{} {} {}", configuration.code_sha256, digest.short(), configuration.state.unwrap_or_default()))
-            .unchanged("No alias was moved.")
-            .hint(format!("deploy the release instead: cargo xtask deploy {function} --env {} --version {}", site.environment, to.release)));
+        return Err(Failure::new(
+            FailureKind::VerificationFailed,
+            format!(
+                "Lambda version {} of `{function}` is not what the ledger recorded",
+                to.lambda_version
+            ),
+        )
+        .detail(
+            "recorded",
+            format!("{} {}", to.code_sha256, to.config_digest.short()),
+        )
+        .detail(
+            "found",
+            format!(
+                "{} {} {}",
+                configuration.code_sha256,
+                digest.short(),
+                configuration.state.unwrap_or_default()
+            ),
+        )
+        .unchanged("No alias was moved.")
+        .hint(format!(
+            "deploy the release instead: cargo xtask deploy {function} --env {} --version {}",
+            site.environment, to.release
+        )));
     }
-    let moved = rollout::point(&site.functions, &to.function_name, &to.alias, &to.lambda_version, Evidence::Served(to)).await?;
-    step.done_as(format!("{function} {} {} -> {}", to.alias, moved.from, moved.to), "serving");
+    let moved = rollout::point(
+        &site.functions,
+        &to.function_name,
+        &to.alias,
+        &to.lambda_version,
+        Evidence::Served(to),
+    )
+    .await?;
+    step.done_as(
+        format!("{function} {} {} -> {}", to.alias, moved.from, moved.to),
+        "serving",
+    );
     Ok(true)
 }
 
 /// Verifies and rolls out a release whose old version number no longer exists.
-async fn through_terraform(site: &Site, started: &Started, function: &FunctionName, releases: &BTreeMap<FunctionName, Manifest>, applied: &Applied, ended: &mut Ended) -> Outcome<()> {
+async fn through_terraform(
+    site: &Site,
+    started: &Started,
+    function: &FunctionName,
+    releases: &BTreeMap<FunctionName, Manifest>,
+    applied: &Applied,
+    ended: &mut Ended,
+) -> Outcome<()> {
     let outputs = execute::outputs_of(site, applied, releases)?;
     let verified = execute::verify(site, &releases[function], &outputs[function], None).await?;
     if !verified.passed() {
-        return Err(verification::failure(site.environment.as_str(), std::slice::from_ref(&verified)));
+        return Err(verification::failure(
+            site.environment.as_str(),
+            std::slice::from_ref(&verified),
+        ));
     }
     execute::roll_out(site, function, &outputs[function], &verified).await?;
-    let left = started.serves.get(function).map(|serving| serving.release.clone());
-    ended.serves.insert(function.clone(), execute::serving(site, started, &releases[function], &outputs[function], &verified)?);
-    ended.holds.extend(left.map(|release| Hold { function: function.clone(), release, deployment: started.deployment }));
+    let left = started
+        .serves
+        .get(function)
+        .map(|serving| serving.release.clone());
+    ended.serves.insert(
+        function.clone(),
+        execute::serving(site, started, &releases[function], &outputs[function], &verified)?,
+    );
+    ended.holds.extend(left.map(|release| Hold {
+        function: function.clone(),
+        release,
+        deployment: started.deployment,
+    }));
     Ok(())
 }
 
 /// Takes the configuration that is applied from the environment's store.
-async fn applied_configuration(site: &Site, last: &Ended, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<Configuration> {
+async fn applied_configuration(
+    site: &Site,
+    last: &Ended,
+    releases: &BTreeMap<FunctionName, Manifest>,
+) -> Outcome<Configuration> {
     let Some(digest) = last.configuration else {
         return site.configure(&site.root, releases);
     };
     let key = configuration_key(&digest);
     let stored = site.store.get(&key).await?.ok_or_else(|| {
-        Failure::failed(format!("the configuration that is applied is missing: {}/{key}", site.store.place())).hint("restore that object; deploying anew writes it again")
+        Failure::failed(format!(
+            "the configuration that is applied is missing: {}/{key}",
+            site.store.place()
+        ))
+        .hint("restore that object; deploying anew writes it again")
     })?;
     if Digest::of(&stored.bytes) != digest {
-        return Err(Failure::failed(format!("{}/{key} holds other bytes than its name says", site.store.place())).hint("restore the object's first version"));
+        return Err(Failure::failed(format!(
+            "{}/{key} holds other bytes than its name says",
+            site.store.place()
+        ))
+        .hint("restore the object's first version"));
     }
     let folder = site.work.join("configurations");
     std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
@@ -263,27 +449,44 @@ async fn applied_configuration(site: &Site, last: &Ended, releases: &BTreeMap<Fu
 }
 
 /// Refuses a plan that would touch more than the named functions.
-async fn refuse_others(site: &Site, planned: &plan::Planned, back: &BTreeMap<FunctionName, Back>) -> Outcome<()> {
+async fn refuse_others(
+    site: &Site,
+    planned: &plan::Planned,
+    back: &BTreeMap<FunctionName, Back>,
+) -> Outcome<()> {
     if planned.changes.is_empty() {
         return Ok(());
     }
     let names: Vec<String> = back.values().map(|back| back.to.function_name.clone()).collect();
-    let state = plan::state_mark(site.store.as_ref(), &site.stack).await?.map(|(_, state)| state).unwrap_or_default();
+    let state = plan::state_mark(site.store.as_ref(), &site.stack)
+        .await?
+        .map(|(_, state)| state)
+        .unwrap_or_default();
     let others = plan::refuse_unnamed(planned, &state, &names);
     if others.is_empty() {
         return Ok(());
     }
     let _ = std::fs::remove_file(&planned.file);
-    Err(Failure::refused(format!("bringing Terraform to agree would touch more than {}", output::list(back.keys().map(FunctionName::as_str))))
-        .body(others.join("\n"))
-        .hint(format!("something was changed outside Terraform: look with cargo xtask plan --env {}, then deploy", site.environment)))
+    Err(Failure::refused(format!(
+        "bringing Terraform to agree would touch more than {}",
+        output::list(back.keys().map(FunctionName::as_str))
+    ))
+    .body(others.join("\n"))
+    .hint(format!(
+        "something was changed outside Terraform: look with cargo xtask plan --env {}, then deploy",
+        site.environment
+    )))
 }
 
 fn show(site: &Site, last: &Ended, back: &BTreeMap<FunctionName, Back>) {
     let now = site.clock.now();
     let mut text = String::new();
     for (function, back) in back {
-        let resumed = if back.resumed { "carrying on with an unfinished rollback" } else { "verified" };
+        let resumed = if back.resumed {
+            "carrying on with an unfinished rollback"
+        } else {
+            "verified"
+        };
         text.push_str(&format!(
             "{} runs   {function} {}   deployment {}, {} ago, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
             site.environment,

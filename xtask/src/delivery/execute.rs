@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::skip::Current;
 use super::Site;
+use super::skip::Current;
 use crate::failure::{Failure, Outcome};
 use crate::ledger::{Ended, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName};
@@ -44,12 +44,17 @@ pub(super) async fn execute(
         verifications.push(verify(site, &releases[function], &outputs[function], last).await?);
     }
     if !verifications.iter().all(Verification::passed) {
-        let first: Vec<&FunctionName> = pending.iter().filter(|function| !started.serves.contains_key(*function)).collect();
+        let first: Vec<&FunctionName> = pending
+            .iter()
+            .filter(|function| !started.serves.contains_key(*function))
+            .collect();
         let failure = verification::failure(site.environment.as_str(), &verifications);
         return Err(if first.is_empty() {
             failure.unchanged("No alias was moved: users are served as before.")
         } else {
-            failure.unchanged("This was the first deployment: its alias stands on the version that did not verify.")
+            failure.unchanged(
+                "This was the first deployment: its alias stands on the version that did not verify.",
+            )
         });
     }
     site.interrupt.check()?;
@@ -57,7 +62,10 @@ pub(super) async fn execute(
     for (function, verification) in pending.iter().zip(&verifications) {
         let output = &outputs[function];
         roll_out(site, function, output, verification).await?;
-        serves.insert(function.clone(), serving(site, started, &releases[function], output, verification)?);
+        serves.insert(
+            function.clone(),
+            serving(site, started, &releases[function], output, verification)?,
+        );
     }
     let current = Current::read(site, configuration).await?;
     let mut ended = Ended::of(started, last, OutcomeWord::Verified, site.clock.now());
@@ -71,17 +79,26 @@ pub(super) async fn execute(
 }
 
 /// Lists the functions whose newest version is not verified, or is not what the alias points to.
-pub(super) async fn pending(site: &Site, applied: &Applied, releases: &BTreeMap<FunctionName, Manifest>, last: Option<&Ended>) -> Outcome<Vec<FunctionName>> {
+pub(super) async fn pending(
+    site: &Site,
+    applied: &Applied,
+    releases: &BTreeMap<FunctionName, Manifest>,
+    last: Option<&Ended>,
+) -> Outcome<Vec<FunctionName>> {
     let outputs = outputs_of(site, applied, releases)?;
     let mut pending = Vec::new();
     for (function, output) in &outputs {
         let alias = site.functions.alias(&output.function_name, &output.alias).await?;
-        let points_to = alias.filter(|alias| alias.weights.is_empty()).map(|alias| alias.version);
-        let settled = last.and_then(|last| last.verified(function)).is_some_and(|serving| {
-            serving.release == releases[function].version
-                && (output.version == serving.lambda_version || output.version == serving.newest_version)
-                && points_to.as_deref() == Some(serving.lambda_version.as_str())
-        });
+        let points_to = alias
+            .filter(|alias| alias.weights.is_empty())
+            .map(|alias| alias.version);
+        let settled = last
+            .and_then(|last| last.verified(function))
+            .is_some_and(|serving| {
+                serving.release == releases[function].version
+                    && (output.version == serving.lambda_version || output.version == serving.newest_version)
+                    && points_to.as_deref() == Some(serving.lambda_version.as_str())
+            });
         if !settled {
             pending.push(function.clone());
         }
@@ -90,7 +107,11 @@ pub(super) async fn pending(site: &Site, applied: &Applied, releases: &BTreeMap<
 }
 
 /// Returns the stack's say on each function that it runs; a missing one is a mistake in the stack.
-pub(super) fn outputs_of(site: &Site, applied: &Applied, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<BTreeMap<FunctionName, FunctionOutput>> {
+pub(super) fn outputs_of(
+    site: &Site,
+    applied: &Applied,
+    releases: &BTreeMap<FunctionName, Manifest>,
+) -> Outcome<BTreeMap<FunctionName, FunctionOutput>> {
     let mut outputs = applied.functions()?;
     if let Some(missing) = releases.keys().find(|function| !outputs.contains_key(function)) {
         return Err(Failure::failed(format!("the stack `{}` runs `{missing}` and its output `functions` does not name it", site.stack))
@@ -100,13 +121,36 @@ pub(super) fn outputs_of(site: &Site, applied: &Applied, releases: &BTreeMap<Fun
     Ok(outputs)
 }
 
-pub(super) async fn verify(site: &Site, manifest: &Manifest, output: &FunctionOutput, last: Option<&Ended>) -> Outcome<Verification> {
+pub(super) async fn verify(
+    site: &Site,
+    manifest: &Manifest,
+    output: &FunctionOutput,
+    last: Option<&Ended>,
+) -> Outcome<Verification> {
     let function = &manifest.function;
-    let step = site.progress.step("verify", format!("{function} version {}", output.version));
+    let step = site
+        .progress
+        .step("verify", format!("{function} version {}", output.version));
     // A version that the ledger knows must still have the configuration that was verified then.
-    let known = last.and_then(|last| last.verified(function)).filter(|serving| serving.lambda_version == output.version).map(|serving| serving.config_digest);
-    let verification = verification::verify(&site.functions, manifest, &output.function_name, &output.version, known, site.settings.protected, &site.interrupt).await?;
-    let title = format!("{function} version {}: {}", output.version, verification.summary());
+    let known = last
+        .and_then(|last| last.verified(function))
+        .filter(|serving| serving.lambda_version == output.version)
+        .map(|serving| serving.config_digest);
+    let verification = verification::verify(
+        &site.functions,
+        manifest,
+        &output.function_name,
+        &output.version,
+        known,
+        site.settings.protected,
+        &site.interrupt,
+    )
+    .await?;
+    let title = format!(
+        "{function} version {}: {}",
+        output.version,
+        verification.summary()
+    );
     if verification.passed() {
         step.done_as(title, "verified");
     } else {
@@ -115,16 +159,44 @@ pub(super) async fn verify(site: &Site, manifest: &Manifest, output: &FunctionOu
     Ok(verification)
 }
 
-pub(super) async fn roll_out(site: &Site, function: &FunctionName, output: &FunctionOutput, verification: &Verification) -> Outcome<()> {
-    let step = site.progress.step("rollout", format!("{function} {} -> {}", output.alias, output.version));
-    let moved = rollout::point(&site.functions, &output.function_name, &output.alias, &output.version, Evidence::Verified(verification)).await?;
-    let title = if moved.from == moved.to { format!("{function} {} -> {}", output.alias, moved.to) } else { format!("{function} {} {} -> {}", output.alias, moved.from, moved.to) };
+pub(super) async fn roll_out(
+    site: &Site,
+    function: &FunctionName,
+    output: &FunctionOutput,
+    verification: &Verification,
+) -> Outcome<()> {
+    let step = site.progress.step(
+        "rollout",
+        format!("{function} {} -> {}", output.alias, output.version),
+    );
+    let moved = rollout::point(
+        &site.functions,
+        &output.function_name,
+        &output.alias,
+        &output.version,
+        Evidence::Verified(verification),
+    )
+    .await?;
+    let title = if moved.from == moved.to {
+        format!("{function} {} -> {}", output.alias, moved.to)
+    } else {
+        format!("{function} {} {} -> {}", output.alias, moved.from, moved.to)
+    };
     step.done_as(title, "serving");
     Ok(())
 }
 
-pub(super) fn serving(site: &Site, started: &Started, manifest: &Manifest, output: &FunctionOutput, verification: &Verification) -> Outcome<Serving> {
-    let before = started.serves.get(&manifest.function).filter(|serving| serving.release == manifest.version);
+pub(super) fn serving(
+    site: &Site,
+    started: &Started,
+    manifest: &Manifest,
+    output: &FunctionOutput,
+    verification: &Verification,
+) -> Outcome<Serving> {
+    let before = started
+        .serves
+        .get(&manifest.function)
+        .filter(|serving| serving.release == manifest.version);
     Ok(Serving {
         release: manifest.version.clone(),
         digest: manifest.digest()?,
@@ -134,7 +206,9 @@ pub(super) fn serving(site: &Site, started: &Started, manifest: &Manifest, outpu
         alias: output.alias.clone(),
         lambda_version: output.version.clone(),
         newest_version: output.version.clone(),
-        config_digest: verification.config_digest.unwrap_or_else(|| Digest::from_bytes([0; 32])),
+        config_digest: verification
+            .config_digest
+            .unwrap_or_else(|| Digest::from_bytes([0; 32])),
         verified: true,
         since: before.map_or(started.deployment, |serving| serving.since),
         since_at: before.map_or(site.clock.now(), |serving| serving.since_at),
@@ -145,11 +219,19 @@ pub(super) fn serving(site: &Site, started: &Started, manifest: &Manifest, outpu
 async fn keep_configuration(site: &Site, configuration: &Configuration) -> Outcome<Digest> {
     let zip = site.work.join("configuration.zip");
     let digest = configuration.sources.pack(&zip)?;
-    match site.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
+    match site
+        .store
+        .put_new_file(&configuration_key(&digest), &zip, digest, &|_| {})
+        .await?
+    {
         Put::Created | Put::Same => Ok(digest),
-        Put::Different => Err(Failure::failed(format!("{}/{} holds other bytes than its name says", site.store.place(), configuration_key(&digest)))
-            .unchanged("Nothing was applied.")
-            .hint("somebody replaced that object: delete it and run the same command again")),
+        Put::Different => Err(Failure::failed(format!(
+            "{}/{} holds other bytes than its name says",
+            site.store.place(),
+            configuration_key(&digest)
+        ))
+        .unchanged("Nothing was applied.")
+        .hint("somebody replaced that object: delete it and run the same command again")),
     }
 }
 

@@ -16,14 +16,21 @@ pub(crate) async fn settle(site: &Site) -> Outcome<Option<Ended>> {
     let mut step = None;
     loop {
         let head = site.ledger.head().await?;
-        let Some(open) = head.open else { return Ok(head.last) };
+        let Some(open) = head.open else {
+            return Ok(head.last);
+        };
         if !ledger::is_alive(&open, &site.holder, &site.ledger.lease()).await? {
             return close_doubt(site, &open, head.last.as_ref()).await.map(Some);
         }
         if Instant::now() >= deadline {
             return Err(ledger::held(&site.stack, &site.environment, &open));
         }
-        step.get_or_insert_with(|| site.progress.slow_step("wait", format!("for deployment {} by {}", open.deployment, open.by)));
+        step.get_or_insert_with(|| {
+            site.progress.slow_step(
+                "wait",
+                format!("for deployment {} by {}", open.deployment, open.by),
+            )
+        });
         site.interrupt.check()?;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -34,8 +41,16 @@ pub(crate) async fn close_doubt(site: &Site, open: &Started, last: Option<&Ended
     let mut ended = Ended::of(open, last, OutcomeWord::Interrupted, site.clock.now());
     ended.serves = serves_now(site, open).await?;
     ended.why = Some("it was cut off and closed by a later command".into());
-    let served: Vec<String> = ended.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect();
-    let served = if served.is_empty() { "nothing".to_owned() } else { crate::output::list(served) };
+    let served: Vec<String> = ended
+        .serves
+        .iter()
+        .map(|(function, serving)| format!("{function} {}", serving.release))
+        .collect();
+    let served = if served.is_empty() {
+        "nothing".to_owned()
+    } else {
+        crate::output::list(served)
+    };
     match site.ledger.end(&ended).await {
         Ok(()) => {}
         // Two commands may close the same one: the other's word stands.
@@ -44,12 +59,22 @@ pub(crate) async fn close_doubt(site: &Site, open: &Started, last: Option<&Ended
         }
         Err(failure) => return Err(failure),
     }
-    site.progress.note(format!("ledger    deployment {} ({}) was cut off; it is closed: {} serves {served}", open.deployment, open.describe(), site.environment));
+    site.progress.note(format!(
+        "ledger    deployment {} ({}) was cut off; it is closed: {} serves {served}",
+        open.deployment,
+        open.describe(),
+        site.environment
+    ));
     Ok(ended)
 }
 
 /// Closes a deployment that failed, with what is served now.
-pub(super) async fn ended_in_failure(site: &Site, started: &Started, last: Option<&Ended>, failure: &Failure) -> Outcome<()> {
+pub(super) async fn ended_in_failure(
+    site: &Site,
+    started: &Started,
+    last: Option<&Ended>,
+    failure: &Failure,
+) -> Outcome<()> {
     let outcome = match failure.kind() {
         FailureKind::VerificationFailed => OutcomeWord::VerificationFailed,
         FailureKind::Interrupted => OutcomeWord::Interrupted,
@@ -65,9 +90,27 @@ pub(super) async fn ended_in_failure(site: &Site, started: &Started, last: Optio
 pub(super) async fn serves_now(site: &Site, started: &Started) -> Outcome<BTreeMap<FunctionName, Serving>> {
     let mut serves = started.serves.clone();
     for (function, serving) in &mut serves {
-        let Some(alias) = site.functions.alias(&serving.function_name, &serving.alias).await? else { continue };
-        let Some(choice) = started.will.get(function).filter(|_| alias.version != serving.lambda_version) else { continue };
-        let Some(published) = site.functions.published(&serving.function_name, &alias.version).await? else { continue };
+        let Some(alias) = site
+            .functions
+            .alias(&serving.function_name, &serving.alias)
+            .await?
+        else {
+            continue;
+        };
+        let Some(choice) = started
+            .will
+            .get(function)
+            .filter(|_| alias.version != serving.lambda_version)
+        else {
+            continue;
+        };
+        let Some(published) = site
+            .functions
+            .published(&serving.function_name, &alias.version)
+            .await?
+        else {
+            continue;
+        };
         // Where neither side fits, somebody moved the alias by hand: the ledger keeps its word, status shows the difference.
         if published.code_sha256 == choice.code_sha256 {
             let moves_forward = choice.lambda_version.is_none();
@@ -77,7 +120,11 @@ pub(super) async fn serves_now(site: &Site, started: &Started) -> Outcome<BTreeM
                 commit: choice.commit.clone(),
                 code_sha256: choice.code_sha256.clone(),
                 lambda_version: alias.version.clone(),
-                newest_version: if moves_forward { alias.version } else { serving.newest_version.clone() },
+                newest_version: if moves_forward {
+                    alias.version
+                } else {
+                    serving.newest_version.clone()
+                },
                 config_digest: Digest::from_bytes(published.digest()),
                 verified: true,
                 since: started.deployment,

@@ -82,11 +82,20 @@ pub(crate) struct Site {
 
 impl Site {
     /// Prepares the stack's files below a root for Terraform, with these releases.
-    pub(crate) fn configure(&self, root: &Path, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<Configuration> {
+    pub(crate) fn configure(
+        &self,
+        root: &Path,
+        releases: &BTreeMap<FunctionName, Manifest>,
+    ) -> Outcome<Configuration> {
         let inputs: BTreeMap<FunctionName, ReleaseInput> = releases
             .iter()
             .filter(|(function, _)| self.stack_settings.functions.contains(function))
-            .map(|(function, manifest)| (function.clone(), ReleaseInput::new(manifest, &self.artifact_bucket)))
+            .map(|(function, manifest)| {
+                (
+                    function.clone(),
+                    ReleaseInput::new(manifest, &self.artifact_bucket),
+                )
+            })
             .collect();
         plan::prepare(Preparation {
             stack: &self.stack,
@@ -103,8 +112,16 @@ impl Site {
     }
 
     /// Makes the ledger's entry of a deployment that is about to begin.
-    pub(crate) fn started(&self, kind: Kind, last: Option<&Ended>, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<Started> {
-        let will = releases.iter().map(|(function, manifest)| Ok((function.clone(), super::choice(manifest)?))).collect::<Outcome<_>>()?;
+    pub(crate) fn started(
+        &self,
+        kind: Kind,
+        last: Option<&Ended>,
+        releases: &BTreeMap<FunctionName, Manifest>,
+    ) -> Outcome<Started> {
+        let will = releases
+            .iter()
+            .map(|(function, manifest)| Ok((function.clone(), super::choice(manifest)?)))
+            .collect::<Outcome<_>>()?;
         Ok(Started {
             schema: ledger::SCHEMA.into(),
             deployment: last.map_or(0, |last| last.deployment) + 1,

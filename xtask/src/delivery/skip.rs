@@ -29,31 +29,54 @@ struct FoundEmpty {
 impl Current {
     /// Reads where everything stands.
     pub(super) async fn read(site: &Site, configuration: &Configuration) -> Outcome<Self> {
-        let (state, identity) = futures::try_join!(plan::state_mark(site.store.as_ref(), &site.stack), site.infrastructure.identity())?;
+        let (state, identity) = futures::try_join!(
+            plan::state_mark(site.store.as_ref(), &site.stack),
+            site.infrastructure.identity()
+        )?;
         let state = state.map(|(mark, _)| mark);
-        Ok(Self { plan_inputs: plan::fingerprint(configuration, &identity, state.as_ref())?, state })
+        Ok(Self {
+            plan_inputs: plan::fingerprint(configuration, &identity, state.as_ref())?,
+            state,
+        })
     }
 
     /// Remembers that a plan on this was empty.
     pub(super) fn remember(&self, site: &Site) -> Outcome<()> {
-        let Some(plan_inputs) = self.plan_inputs else { return Ok(()) };
+        let Some(plan_inputs) = self.plan_inputs else {
+            return Ok(());
+        };
         let path = site.work.join("found-empty.json");
-        let found = FoundEmpty { plan_inputs, at: site.clock.now() };
-        let bytes = serde_json::to_vec(&found).map_err(|error| failure::Failure::defect("a note cannot be written as JSON").caused_by(error))?;
+        let found = FoundEmpty {
+            plan_inputs,
+            at: site.clock.now(),
+        };
+        let bytes = serde_json::to_vec(&found)
+            .map_err(|error| failure::Failure::defect("a note cannot be written as JSON").caused_by(error))?;
         std::fs::write(&path, bytes).map_err(|error| failure::io("write", &path, error))
     }
 }
 
 /// Tells whether nothing can have changed since the last verified deployment of exactly these releases.
-pub(super) async fn may_skip(site: &Site, current: &Current, last: Option<&Ended>, releases: &BTreeMap<FunctionName, Manifest>) -> Outcome<bool> {
-    let (Some(last), Some(plan_inputs)) = (last, current.plan_inputs) else { return Ok(false) };
+pub(super) async fn may_skip(
+    site: &Site,
+    current: &Current,
+    last: Option<&Ended>,
+    releases: &BTreeMap<FunctionName, Manifest>,
+) -> Outcome<bool> {
+    let (Some(last), Some(plan_inputs)) = (last, current.plan_inputs) else {
+        return Ok(false);
+    };
     if site.settings.protected || !matches!(last.outcome, OutcomeWord::Verified | OutcomeWord::RolledBack) {
         return Ok(false);
     }
-    let fresh = |at: jiff::Timestamp| site.clock.now().as_second().saturating_sub(at.as_second()) < FRESH_HOURS * 3_600;
+    let fresh = |at: jiff::Timestamp| {
+        site.clock.now().as_second().saturating_sub(at.as_second()) < FRESH_HOURS * 3_600
+    };
     let by_ledger = last.plan_inputs == Some(plan_inputs) && fresh(last.at);
     let by_memory = || {
-        let found: Option<FoundEmpty> = std::fs::read(site.work.join("found-empty.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let found: Option<FoundEmpty> = std::fs::read(site.work.join("found-empty.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         found.is_some_and(|found| found.plan_inputs == plan_inputs && fresh(found.at))
     };
     if !by_ledger && !by_memory() {
@@ -61,7 +84,9 @@ pub(super) async fn may_skip(site: &Site, current: &Current, last: Option<&Ended
     }
     for (function, manifest) in releases {
         let digest = manifest.digest()?;
-        if !last.serves.get(function).is_some_and(|serving| serving.verified && serving.release == manifest.version && serving.digest == digest) {
+        if !last.serves.get(function).is_some_and(|serving| {
+            serving.verified && serving.release == manifest.version && serving.digest == digest
+        }) {
             return Ok(false);
         }
     }
@@ -73,10 +98,18 @@ pub(super) async fn as_the_ledger_says(site: &Site, last: &Ended) -> Outcome<boo
     let looks = last.serves.values().map(|serving| async move {
         let (alias, published) = futures::try_join!(
             site.functions.alias(&serving.function_name, &serving.alias),
-            site.functions.published(&serving.function_name, &serving.lambda_version)
+            site.functions
+                .published(&serving.function_name, &serving.lambda_version)
         )?;
-        let alias_agrees = alias.is_some_and(|alias| alias.version == serving.lambda_version && alias.weights.is_empty());
-        Ok::<_, failure::Failure>(alias_agrees && published.is_some_and(|published| published.digest() == serving.config_digest.bytes()))
+        let alias_agrees =
+            alias.is_some_and(|alias| alias.version == serving.lambda_version && alias.weights.is_empty());
+        Ok::<_, failure::Failure>(
+            alias_agrees
+                && published.is_some_and(|published| published.digest() == serving.config_digest.bytes()),
+        )
     });
-    Ok(futures::future::try_join_all(looks).await?.into_iter().all(|agrees| agrees))
+    Ok(futures::future::try_join_all(looks)
+        .await?
+        .into_iter()
+        .all(|agrees| agrees))
 }

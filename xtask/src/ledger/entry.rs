@@ -53,7 +53,11 @@ pub(crate) struct Started {
 impl Started {
     /// Says what it set out to do, such as `rollback to hello 1.4.1`.
     pub(crate) fn describe(&self) -> String {
-        let what: Vec<String> = self.will.iter().map(|(function, choice)| format!("{function} {}", choice.release)).collect();
+        let what: Vec<String> = self
+            .will
+            .iter()
+            .map(|(function, choice)| format!("{function} {}", choice.release))
+            .collect();
         let verb = match self.kind {
             Kind::Release => "release of",
             Kind::Deploy => "deploy of",
@@ -224,7 +228,12 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// Begins the end of a started deployment: nothing changed so far.
-    pub(crate) fn of(started: &Started, before: Option<&Ended>, outcome: OutcomeWord, at: jiff::Timestamp) -> Self {
+    pub(crate) fn of(
+        started: &Started,
+        before: Option<&Ended>,
+        outcome: OutcomeWord,
+        at: jiff::Timestamp,
+    ) -> Self {
         Self {
             schema: SCHEMA.into(),
             deployment: started.deployment,
@@ -250,7 +259,9 @@ impl Ended {
 
     /// Tells whether a function's release is held.
     pub(crate) fn holds(&self, function: &FunctionName, release: &Version) -> Option<&Hold> {
-        self.holds.iter().find(|hold| hold.function == *function && hold.release == *release)
+        self.holds
+            .iter()
+            .find(|hold| hold.function == *function && hold.release == *release)
     }
 
     /// Tells whether a function came to serve a release in this deployment, verified.

@@ -34,23 +34,33 @@ impl Lease {
 
     /// Renews the lease for a deployment.
     pub(crate) async fn renew(&self, deployment: u64) -> Outcome<()> {
-        let note = Note { deployment, renewed_at: jiff::Timestamp::now() };
-        let bytes = serde_json::to_vec(&note).map_err(|error| crate::failure::Failure::defect("a lease cannot be written as JSON").caused_by(error))?;
+        let note = Note {
+            deployment,
+            renewed_at: jiff::Timestamp::now(),
+        };
+        let bytes = serde_json::to_vec(&note).map_err(|error| {
+            crate::failure::Failure::defect("a lease cannot be written as JSON").caused_by(error)
+        })?;
         self.store.put(&self.key, bytes).await
     }
 
     /// Returns how many seconds ago a deployment's lease was renewed; nothing where it never was.
     async fn age(&self, deployment: u64) -> Outcome<Option<i64>> {
-        let Some(stored) = self.store.get(&self.key).await? else { return Ok(None) };
+        let Some(stored) = self.store.get(&self.key).await? else {
+            return Ok(None);
+        };
         let note: Option<Note> = serde_json::from_slice(&stored.bytes).ok();
-        Ok(note.filter(|note| note.deployment == deployment).map(|note| jiff::Timestamp::now().as_second() - note.renewed_at.as_second()))
+        Ok(note
+            .filter(|note| note.deployment == deployment)
+            .map(|note| jiff::Timestamp::now().as_second() - note.renewed_at.as_second()))
     }
 }
 
 /// Tells whether the process that began a deployment still works on it.
 pub(crate) async fn is_alive(started: &Started, here: &Holder, lease: &Lease) -> Outcome<bool> {
     if started.holder.host == here.host && started.holder.boot == here.boot {
-        return Ok(started.holder.start_ticks.is_some() && start_ticks(started.holder.pid) == started.holder.start_ticks);
+        return Ok(started.holder.start_ticks.is_some()
+            && start_ticks(started.holder.pid) == started.holder.start_ticks);
     }
     // A lease that was never written belongs to a holder that died at once, or lives and has not come to it yet.
     let since = jiff::Timestamp::now().as_second() - started.at.as_second();
@@ -60,9 +70,16 @@ pub(crate) async fn is_alive(started: &Started, here: &Holder, lease: &Lease) ->
 impl Holder {
     /// Returns this process as a holder.
     pub(crate) fn here() -> Self {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default();
         let pid = std::process::id();
-        Self { host: rustix::system::uname().nodename().to_string_lossy().into_owned(), boot, pid, start_ticks: start_ticks(pid) }
+        Self {
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            boot,
+            pid,
+            start_ticks: start_ticks(pid),
+        }
     }
 }
 
@@ -72,7 +89,11 @@ pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
     let state = fields.next()?;
     // A zombie has ended: only its parent has not noticed.
-    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
+    if state == "Z" {
+        None
+    } else {
+        fields.nth(18)?.parse().ok()
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use crate::progress::{Event, Sink, What};
 pub(crate) struct RunLog {
     file: Mutex<(File, u64)>,
     folder: PathBuf,
-    id: String,
 }
 
 #[derive(Serialize)]
@@ -39,17 +38,15 @@ impl RunLog {
         let path = folder.join("events.jsonl");
         let file = File::create(&path).map_err(|error| failure::io("create", &path, error))?;
         remove_oldest(&runs);
-        Ok(Self { file: Mutex::new((file, 0)), folder, id })
+        Ok(Self {
+            file: Mutex::new((file, 0)),
+            folder,
+        })
     }
 
     /// Returns the run's folder, where programs' output is kept too.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// Returns the run's name.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
     }
 }
 
@@ -60,7 +57,11 @@ impl Sink for RunLog {
         }
         let Ok(mut guard) = self.file.lock() else { return };
         guard.1 += 1;
-        let line = Line { n: guard.1, at: jiff::Timestamp::now().to_string(), event };
+        let line = Line {
+            n: guard.1,
+            at: jiff::Timestamp::now().to_string(),
+            event,
+        };
         if let Ok(mut text) = serde_json::to_string(&line) {
             text.push('\n');
             // A record that cannot be written must not stop a release.

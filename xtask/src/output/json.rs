@@ -22,6 +22,16 @@ pub(crate) struct Document<T> {
 
 /// Writes the document of a command's outcome.
 pub(crate) fn document<T: Serialize>(name: &str, data: Option<T>, failure: Option<&Failure>) -> String {
-    let document = Document { schema: format!("slipway.{name}/1"), ok: failure.is_none(), data, error: failure.map(Failure::report) };
-    serde_json::to_string_pretty(&document).unwrap_or_else(|error| format!("{{\"schema\":\"slipway.{name}/1\",\"ok\":false,\"error\":{{\"message\":{:?}}}}}", error.to_string()))
+    let document = Document {
+        schema: format!("slipway.{name}/1"),
+        ok: failure.is_none(),
+        data,
+        error: failure.map(Failure::report),
+    };
+    serde_json::to_string_pretty(&document).unwrap_or_else(|error| {
+        format!(
+            "{{\"schema\":\"slipway.{name}/1\",\"ok\":false,\"error\":{{\"message\":{:?}}}}}",
+            error.to_string()
+        )
+    })
 }

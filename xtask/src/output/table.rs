@@ -9,7 +9,10 @@ pub(crate) struct Table {
 impl Table {
     /// Begins a table with its column names.
     pub(crate) fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
-        Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
+        Self {
+            header: header.into_iter().map(Into::into).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
@@ -26,7 +29,13 @@ impl Table {
     pub(crate) fn render(&self, indent: &str) -> String {
         let lines = || std::iter::once(&self.header).chain(&self.rows);
         let columns = lines().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| lines().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            lines()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut out = String::new();
         for row in lines() {
@@ -50,6 +59,9 @@ mod tests {
         let mut table = Table::new(["function", "dev"]);
         table.row(["hello", "1.5.0"]);
         table.row(["stream-ingest", "–"]);
-        assert_eq!(table.render(""), "function        dev\nhello           1.5.0\nstream-ingest   –\n");
+        assert_eq!(
+            table.render(""),
+            "function        dev\nhello           1.5.0\nstream-ingest   –\n"
+        );
     }
 }

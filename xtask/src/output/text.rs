@@ -43,7 +43,11 @@ pub(crate) fn age(then: jiff::Timestamp, now: jiff::Timestamp) -> String {
 
 /// Writes a count with its noun: `1 change`, `3 changes`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
 }
 
 /// Joins names for a sentence: `a`, `a and b`, `a, b and c`.
@@ -66,7 +70,12 @@ pub(super) const BOLD: Style = Style::new().bold();
 pub(crate) fn failure_text(report: &ErrorReport) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{BAD}error{BAD:#}: {}", report.message);
-    let width = report.details.iter().map(|detail| detail.name.chars().count()).max().unwrap_or(0);
+    let width = report
+        .details
+        .iter()
+        .map(|detail| detail.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for detail in &report.details {
         let _ = writeln!(out, "  {:width$}   {}", detail.name, detail.value);
     }

@@ -73,15 +73,36 @@ const SHOWN: usize = 12;
 /// Writes the changes for people, removals first; beyond a dozen the rest is counted.
 pub(crate) fn changes_text(changes: &[Change], all: bool) -> String {
     let mut sorted: Vec<&Change> = changes.iter().collect();
-    sorted.sort_by_key(|change| (!change.action.removes(), change.action.word(), change.address.clone()));
-    let shown = if all { sorted.len() } else { SHOWN.min(sorted.len()) };
+    sorted.sort_by_key(|change| {
+        (
+            !change.action.removes(),
+            change.action.word(),
+            change.address.clone(),
+        )
+    });
+    let shown = if all {
+        sorted.len()
+    } else {
+        SHOWN.min(sorted.len())
+    };
     let mut out = String::new();
     for change in &sorted[..shown] {
-        let reason = change.reason.as_deref().map(|reason| format!("   ({})", reason.replace('_', " "))).unwrap_or_default();
-        out.push_str(&format!("          {:8} {}{reason}\n", change.action.word(), change.address));
+        let reason = change
+            .reason
+            .as_deref()
+            .map(|reason| format!("   ({})", reason.replace('_', " ")))
+            .unwrap_or_default();
+        out.push_str(&format!(
+            "          {:8} {}{reason}\n",
+            change.action.word(),
+            change.address
+        ));
     }
     if shown < sorted.len() {
-        out.push_str(&format!("          …{} more (--verbose shows all)\n", sorted.len() - shown));
+        out.push_str(&format!(
+            "          …{} more (--verbose shows all)\n",
+            sorted.len() - shown
+        ));
     }
     out
 }
@@ -92,10 +113,25 @@ mod tests {
 
     #[test]
     fn removals_come_first_and_the_rest_is_counted() {
-        let mut changes: Vec<Change> = (0..14).map(|n| Change { address: format!("aws_x.n{n:02}"), action: Action::Create, reason: None }).collect();
-        changes.push(Change { address: "aws_dynamodb_table.t".into(), action: Action::Replace, reason: Some("cannot_update".into()) });
+        let mut changes: Vec<Change> = (0..14)
+            .map(|n| Change {
+                address: format!("aws_x.n{n:02}"),
+                action: Action::Create,
+                reason: None,
+            })
+            .collect();
+        changes.push(Change {
+            address: "aws_dynamodb_table.t".into(),
+            action: Action::Replace,
+            reason: Some("cannot_update".into()),
+        });
         let text = changes_text(&changes, false);
-        assert!(text.starts_with("          replace  aws_dynamodb_table.t   (cannot update)\n          create   aws_x.n00"), "{text}");
+        assert!(
+            text.starts_with(
+                "          replace  aws_dynamodb_table.t   (cannot update)\n          create   aws_x.n00"
+            ),
+            "{text}"
+        );
         assert!(text.ends_with("…3 more (--verbose shows all)\n"), "{text}");
         assert_eq!(changes_text(&changes, true).lines().count(), 15);
     }

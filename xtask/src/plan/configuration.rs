@@ -81,7 +81,13 @@ impl ReleaseInput {
             architecture: manifest.architecture.clone(),
             runtime: manifest.runtime.clone(),
             handler: manifest.handler.clone(),
-            code: Code { sha256: manifest.artifact.code_sha256.clone(), s3: S3Code { bucket: bucket.to_owned(), key: manifest.artifact.key.clone() } },
+            code: Code {
+                sha256: manifest.artifact.code_sha256.clone(),
+                s3: S3Code {
+                    bucket: bucket.to_owned(),
+                    key: manifest.artifact.key.clone(),
+                },
+            },
         }
     }
 }
@@ -123,7 +129,18 @@ pub(crate) struct Preparation<'a> {
 
 /// Reads a stack's files and writes the var-file and backend file for it.
 pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
-    let Preparation { stack, environment, project, root, work, backend, releases, variables, readonly_lock, lock_timeout } = preparation;
+    let Preparation {
+        stack,
+        environment,
+        project,
+        root,
+        work,
+        backend,
+        releases,
+        variables,
+        readonly_lock,
+        lock_timeout,
+    } = preparation;
     let sources = StackSources::read(root, stack, environment)?;
     std::fs::create_dir_all(&work).map_err(|error| failure::io("create", &work, error))?;
     let environment_input = EnvironmentInput {
@@ -135,25 +152,47 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
         max_retries: backend.endpoint.is_some().then_some(1),
     };
     let mut values: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
-    let json = |error: serde_json::Error| Failure::defect("the var-file cannot be written as JSON").caused_by(error);
+    let json =
+        |error: serde_json::Error| Failure::defect("the var-file cannot be written as JSON").caused_by(error);
     // A variable that the stack does not declare would be warned about on every run.
     if sources.variables.contains("releases") {
         values.insert("releases", serde_json::to_value(releases).map_err(json)?);
     } else if !releases.is_empty() {
-        return Err(Failure::usage(format!("the stack `{stack}` runs functions and declares no variable `releases`"))
-            .hint("copy it from docs/terraform.md into terraform/stacks/<stack>/variables.tf"));
+        return Err(Failure::usage(format!(
+            "the stack `{stack}` runs functions and declares no variable `releases`"
+        ))
+        .hint("copy it from docs/terraform.md into terraform/stacks/<stack>/variables.tf"));
     }
     if sources.variables.contains("environment") {
-        values.insert("environment", serde_json::to_value(environment_input).map_err(json)?);
+        values.insert(
+            "environment",
+            serde_json::to_value(environment_input).map_err(json)?,
+        );
     }
     let var_file = work.join("slipway.tfvars.json");
     write_private(&var_file, &serde_json::to_vec_pretty(&values).map_err(json)?)?;
     let backend_file = work.join("backend.hcl");
     write_private(&backend_file, backend_text(stack, backend).as_bytes())?;
     let tfvars = root.join(format!("terraform/environments/{environment}/{stack}.tfvars"));
-    let var_files = tfvars.is_file().then_some(tfvars).into_iter().chain([var_file]).collect();
+    let var_files = tfvars
+        .is_file()
+        .then_some(tfvars)
+        .into_iter()
+        .chain([var_file])
+        .collect();
     let folder = root.join("terraform/stacks").join(stack.as_str());
-    Ok(Configuration { stack: stack.clone(), environment: environment.clone(), folder, work, var_files, backend: backend_file, variables, readonly_lock, lock_timeout, sources })
+    Ok(Configuration {
+        stack: stack.clone(),
+        environment: environment.clone(),
+        folder,
+        work,
+        var_files,
+        backend: backend_file,
+        variables,
+        readonly_lock,
+        lock_timeout,
+        sources,
+    })
 }
 
 /// Writes the S3 backend's settings: <https://developer.hashicorp.com/terraform/language/backend/s3>.
@@ -166,8 +205,14 @@ fn backend_text(stack: &StackName, backend: &Backend) -> String {
         text.push_str(&format!("dynamodb_table = {table:?}\n"));
     }
     if let Some(endpoint) = &backend.endpoint {
-        let services: Vec<String> = ["s3", "sts", "iam", "dynamodb"].iter().map(|service| format!("  {service} = {endpoint:?}\n")).collect();
-        text.push_str(&format!("use_path_style = true\nmax_retries = 1\nendpoints = {{\n{}}}\n", services.concat()));
+        let services: Vec<String> = ["s3", "sts", "iam", "dynamodb"]
+            .iter()
+            .map(|service| format!("  {service} = {endpoint:?}\n"))
+            .collect();
+        text.push_str(&format!(
+            "use_path_style = true\nmax_retries = 1\nendpoints = {{\n{}}}\n",
+            services.concat()
+        ));
     }
     text
 }
@@ -177,7 +222,12 @@ fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let write = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(bytes)
     };
     write().map_err(|error| failure::io("write", path, error))
@@ -189,7 +239,13 @@ mod tests {
 
     #[test]
     fn the_backend_names_the_account_it_must_be_in() {
-        let backend = Backend { bucket: "b".into(), region: "eu-central-1".into(), account: "333333333333".into(), lock_table: Some("locks".into()), endpoint: None };
+        let backend = Backend {
+            bucket: "b".into(),
+            region: "eu-central-1".into(),
+            account: "333333333333".into(),
+            lock_table: Some("locks".into()),
+            endpoint: None,
+        };
         insta::assert_snapshot!(backend_text(&"hello".parse().unwrap(), &backend), @r#"
         bucket = "b"
         key = "hello.tfstate"

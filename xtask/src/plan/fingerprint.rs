@@ -16,7 +16,11 @@ pub(crate) const FRESH_HOURS: i64 = 24;
 /// Hashes a plan's inputs: files, var-files, backend, Terraform's own settings and version, state.
 ///
 /// Nothing is returned where a plan may change by itself: a data source that reads the world, a module from elsewhere.
-pub(crate) fn fingerprint(configuration: &Configuration, identity: &[(String, String)], state: Option<&StateMark>) -> Outcome<Option<Digest>> {
+pub(crate) fn fingerprint(
+    configuration: &Configuration,
+    identity: &[(String, String)],
+    state: Option<&StateMark>,
+) -> Outcome<Option<Digest>> {
     let sources = &configuration.sources;
     let Some(state) = state else { return Ok(None) };
     if !sources.volatile_data.is_empty() || !sources.remote_modules.is_empty() {
@@ -38,10 +42,21 @@ pub(crate) fn fingerprint(configuration: &Configuration, identity: &[(String, St
 }
 
 /// Reads where a stack's state stands; nothing where there is no state yet.
-pub(crate) async fn state_mark(store: &dyn Store, stack: &crate::name::StackName) -> Outcome<Option<(StateMark, Value)>> {
-    let Some(stored) = store.get(&format!("{stack}.tfstate")).await? else { return Ok(None) };
-    let state: Value = serde_json::from_slice(&stored.bytes).map_err(|error| Failure::failed(format!("the state {}/{stack}.tfstate is no JSON", store.place())).caused_by(error))?;
-    let lineage = state.get("lineage").and_then(Value::as_str).unwrap_or_default().to_owned();
+pub(crate) async fn state_mark(
+    store: &dyn Store,
+    stack: &crate::name::StackName,
+) -> Outcome<Option<(StateMark, Value)>> {
+    let Some(stored) = store.get(&format!("{stack}.tfstate")).await? else {
+        return Ok(None);
+    };
+    let state: Value = serde_json::from_slice(&stored.bytes).map_err(|error| {
+        Failure::failed(format!("the state {}/{stack}.tfstate is no JSON", store.place())).caused_by(error)
+    })?;
+    let lineage = state
+        .get("lineage")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let serial = state.get("serial").and_then(Value::as_u64).unwrap_or_default();
     Ok(Some((StateMark { lineage, serial }, state)))
 }
@@ -51,5 +66,8 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -11,17 +11,44 @@ use crate::name::StackName;
 pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<()> {
     for pattern in protect {
         // Brackets are part of an address (`x[0]`), so only `*` keeps its meaning.
-        let escaped: String = pattern.chars().map(|c| if "?[]{}!\\".contains(c) { format!("\\{c}") } else { c.to_string() }).collect();
-        let glob = GlobBuilder::new(&escaped).backslash_escape(true).build().map_err(|error| {
-            Failure::usage(format!("terraform/stacks/{stack}/stack.toml: `protect` holds `{pattern}`, which cannot be read")).caused_by(error)
-        })?;
+        let escaped: String = pattern
+            .chars()
+            .map(|c| {
+                if "?[]{}!\\".contains(c) {
+                    format!("\\{c}")
+                } else {
+                    c.to_string()
+                }
+            })
+            .collect();
+        let glob = GlobBuilder::new(&escaped)
+            .backslash_escape(true)
+            .build()
+            .map_err(|error| {
+                Failure::usage(format!(
+                    "terraform/stacks/{stack}/stack.toml: `protect` holds `{pattern}`, which cannot be read"
+                ))
+                .caused_by(error)
+            })?;
         let matcher = glob.compile_matcher();
-        let within_module = |address: &str| address.match_indices('.').any(|(at, _)| matcher.is_match(&address[at + 1..]));
-        if let Some(change) = planned.changes.iter().find(|change| change.action.removes() && (matcher.is_match(&change.address) || within_module(&change.address))) {
-            return Err(Failure::refused(format!("the plan would remove {}, which `{stack}` protects", change.address))
-                .detail("protected by", format!("protect = [\"{pattern}\"] in terraform/stacks/{stack}/stack.toml"))
-                .unchanged("Nothing was applied.")
-                .hint("if it is meant to go, take the pattern out of `protect` in a commit of its own"));
+        let within_module = |address: &str| {
+            address
+                .match_indices('.')
+                .any(|(at, _)| matcher.is_match(&address[at + 1..]))
+        };
+        if let Some(change) = planned.changes.iter().find(|change| {
+            change.action.removes() && (matcher.is_match(&change.address) || within_module(&change.address))
+        }) {
+            return Err(Failure::refused(format!(
+                "the plan would remove {}, which `{stack}` protects",
+                change.address
+            ))
+            .detail(
+                "protected by",
+                format!("protect = [\"{pattern}\"] in terraform/stacks/{stack}/stack.toml"),
+            )
+            .unchanged("Nothing was applied.")
+            .hint("if it is meant to go, take the pattern out of `protect` in a commit of its own"));
         }
     }
     Ok(())
@@ -30,18 +57,42 @@ pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &
 /// Returns the addresses in a plan that do not belong to the named Lambda functions, judged by the state.
 pub(crate) fn refuse_unnamed(planned: &Planned, state: &Value, function_names: &[String]) -> Vec<String> {
     let allowed = addresses_of(state, function_names);
-    planned.changes.iter().map(|change| change.address.clone()).filter(|address| !allowed.contains(address)).collect()
+    planned
+        .changes
+        .iter()
+        .map(|change| change.address.clone())
+        .filter(|address| !allowed.contains(address))
+        .collect()
 }
 
 /// Finds the addresses of the Lambda functions (and their aliases) with the given names in a state.
 fn addresses_of(state: &Value, function_names: &[String]) -> Vec<String> {
     let mut found = Vec::new();
-    for resource in state.get("resources").and_then(Value::as_array).into_iter().flatten() {
+    for resource in state
+        .get("resources")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let text = |name: &str| resource.get(name).and_then(Value::as_str);
-        let (Some(kind @ ("aws_lambda_function" | "aws_lambda_alias")), Some(name)) = (text("type"), text("name")) else { continue };
-        let module = text("module").map(|module| format!("{module}.")).unwrap_or_default();
-        for instance in resource.get("instances").and_then(Value::as_array).into_iter().flatten() {
-            let named = instance.pointer("/attributes/function_name").and_then(Value::as_str).is_some_and(|own| function_names.iter().any(|name| name == own));
+        let (Some(kind @ ("aws_lambda_function" | "aws_lambda_alias")), Some(name)) =
+            (text("type"), text("name"))
+        else {
+            continue;
+        };
+        let module = text("module")
+            .map(|module| format!("{module}."))
+            .unwrap_or_default();
+        for instance in resource
+            .get("instances")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let named = instance
+                .pointer("/attributes/function_name")
+                .and_then(Value::as_str)
+                .is_some_and(|own| function_names.iter().any(|name| name == own));
             let index = match instance.get("index_key") {
                 Some(Value::String(key)) => format!("[{key:?}]"),
                 Some(Value::Number(number)) => format!("[{number}]"),
@@ -61,18 +112,42 @@ mod tests {
     use crate::plan::{Action, Change};
 
     fn planned(changes: &[(&str, Action)]) -> Planned {
-        let changes = changes.iter().map(|(address, action)| Change { address: (*address).into(), action: *action, reason: None }).collect();
-        Planned { changes, drift: Vec::new(), outputs_change: false, file: "x".into(), warnings: Vec::new() }
+        let changes = changes
+            .iter()
+            .map(|(address, action)| Change {
+                address: (*address).into(),
+                action: *action,
+                reason: None,
+            })
+            .collect();
+        Planned {
+            changes,
+            drift: Vec::new(),
+            outputs_change: false,
+            file: "x".into(),
+            warnings: Vec::new(),
+        }
     }
 
     #[test]
     fn protected_addresses_may_change_and_never_go() {
         let stack: StackName = "tracer".parse().unwrap();
         let protect = vec!["aws_dynamodb_table.*".to_owned(), "aws_s3_bucket.a[0]".to_owned()];
-        for fine in [("aws_dynamodb_table.t", Action::Update), ("aws_sqs_queue.q", Action::Delete), ("aws_s3_bucket.a[1]", Action::Delete)] {
-            assert!(refuse_protected(&stack, &protect, &planned(&[fine])).is_ok(), "{fine:?}");
+        for fine in [
+            ("aws_dynamodb_table.t", Action::Update),
+            ("aws_sqs_queue.q", Action::Delete),
+            ("aws_s3_bucket.a[1]", Action::Delete),
+        ] {
+            assert!(
+                refuse_protected(&stack, &protect, &planned(&[fine])).is_ok(),
+                "{fine:?}"
+            );
         }
-        for wrong in [("aws_dynamodb_table.t", Action::Replace), ("module.a[\"x\"].aws_dynamodb_table.t", Action::Delete), ("aws_s3_bucket.a[0]", Action::Forget)] {
+        for wrong in [
+            ("aws_dynamodb_table.t", Action::Replace),
+            ("module.a[\"x\"].aws_dynamodb_table.t", Action::Delete),
+            ("aws_s3_bucket.a[0]", Action::Forget),
+        ] {
             let failure = refuse_protected(&stack, &protect, &planned(&[wrong])).unwrap_err();
             assert!(failure.message().contains(wrong.0), "{failure}");
         }
@@ -85,7 +160,14 @@ mod tests {
             {"type": "aws_lambda_function", "name": "many", "instances": [{"index_key": "b", "attributes": {"function_name": "p-b"}}]},
             {"type": "aws_iam_role", "name": "r", "instances": [{"attributes": {"name": "p-hello"}}]},
         ]});
-        let plan = planned(&[("module.hello.aws_lambda_function.this", Action::Update), ("aws_lambda_function.many[\"b\"]", Action::Update), ("aws_iam_role.r", Action::Update)]);
-        assert_eq!(refuse_unnamed(&plan, &state, &["p-hello".into()]), ["aws_lambda_function.many[\"b\"]", "aws_iam_role.r"]);
+        let plan = planned(&[
+            ("module.hello.aws_lambda_function.this", Action::Update),
+            ("aws_lambda_function.many[\"b\"]", Action::Update),
+            ("aws_iam_role.r", Action::Update),
+        ]);
+        assert_eq!(
+            refuse_unnamed(&plan, &state, &["p-hello".into()]),
+            ["aws_lambda_function.many[\"b\"]", "aws_iam_role.r"]
+        );
     }
 }

@@ -25,15 +25,28 @@ pub(crate) struct StackSources {
 }
 
 /// Data sources whose answers follow from files, account and region alone.
-const STEADY_DATA: [&str; 4] = ["aws_caller_identity", "aws_region", "aws_partition", "aws_iam_policy_document"];
+const STEADY_DATA: [&str; 4] = [
+    "aws_caller_identity",
+    "aws_region",
+    "aws_partition",
+    "aws_iam_policy_document",
+];
 
 impl StackSources {
     /// Reads a stack's files below a root folder (the project, or an unpacked copy of what was applied).
     pub(crate) fn read(root: &Path, stack: &StackName, environment: &EnvironmentName) -> Outcome<Self> {
-        let mut sources = Self { files: BTreeMap::new(), variables: BTreeSet::new(), volatile_data: BTreeSet::new(), remote_modules: BTreeSet::new() };
+        let mut sources = Self {
+            files: BTreeMap::new(),
+            variables: BTreeSet::new(),
+            volatile_data: BTreeSet::new(),
+            remote_modules: BTreeSet::new(),
+        };
         let stack_folder = Path::new("terraform/stacks").join(stack.as_str());
         if !root.join(&stack_folder).is_dir() {
-            return Err(Failure::usage(format!("the stack `{stack}` has no folder {}", stack_folder.display())));
+            return Err(Failure::usage(format!(
+                "the stack `{stack}` has no folder {}",
+                stack_folder.display()
+            )));
         }
         let mut queue = vec![stack_folder.clone()];
         let mut seen = BTreeSet::new();
@@ -42,7 +55,9 @@ impl StackSources {
                 queue.extend(sources.read_module(root, &folder, folder == stack_folder)?);
             }
         }
-        let values = Path::new("terraform/environments").join(environment.as_str()).join(format!("{stack}.tfvars"));
+        let values = Path::new("terraform/environments")
+            .join(environment.as_str())
+            .join(format!("{stack}.tfvars"));
         if root.join(&values).is_file() {
             sources.read_file(root, &values)?;
         }
@@ -52,7 +67,9 @@ impl StackSources {
     /// Returns the digest of all files.
     pub(crate) fn digest(&self) -> Digest {
         let mut digest = DigestBuilder::new("slipway.configuration/1");
-        self.files.iter().for_each(|(path, content)| digest.part(path, content));
+        self.files
+            .iter()
+            .for_each(|(path, content)| digest.part(path, content));
         digest.finish()
     }
 
@@ -73,7 +90,9 @@ impl StackSources {
             let text = self.read_file(root, &file)?;
             if file.extension().is_some_and(|extension| extension == "tf") {
                 let body: Body = hcl::parse(&text).map_err(|error| {
-                    Failure::failed(format!("{} cannot be read", file.display())).caused_by(error).hint("terraform validate tells more; nothing was changed")
+                    Failure::failed(format!("{} cannot be read", file.display()))
+                        .caused_by(error)
+                        .hint("terraform validate tells more; nothing was changed")
                 })?;
                 modules.extend(self.look_at(&body, folder, is_root)?);
             }
@@ -87,9 +106,15 @@ impl StackSources {
             let label = || block.labels().first().map(|label| label.as_str().to_owned());
             match block.identifier() {
                 "variable" if is_root => self.variables.extend(label()),
-                "data" => self.volatile_data.extend(label().filter(|kind| !STEADY_DATA.contains(&kind.as_str()))),
+                "data" => self
+                    .volatile_data
+                    .extend(label().filter(|kind| !STEADY_DATA.contains(&kind.as_str()))),
                 "module" => {
-                    let source = block.body().attributes().find(|attribute| attribute.key() == "source").map(|attribute| attribute.expr().to_string());
+                    let source = block
+                        .body()
+                        .attributes()
+                        .find(|attribute| attribute.key() == "source")
+                        .map(|attribute| attribute.expr().to_string());
                     let source = source.unwrap_or_default().trim_matches('"').to_owned();
                     if source.starts_with("./") || source.starts_with("../") {
                         modules.push(inside(&folder.join(&source), &source)?);
@@ -121,22 +146,33 @@ pub(crate) fn unpack_sources(zip: &Path, to: &Path) -> Outcome<()> {
     if part.exists() {
         std::fs::remove_dir_all(&part).map_err(failed)?;
     }
-    slipway_archive::unpack_zip(zip, &part).map_err(|error| Failure::failed("the applied configuration cannot be unpacked").caused_by(error))?;
+    slipway_archive::unpack_zip(zip, &part)
+        .map_err(|error| Failure::failed("the applied configuration cannot be unpacked").caused_by(error))?;
     std::fs::rename(&part, to).map_err(failed)
 }
 
 /// Lists a module's files, with sub-folders that are no modules of their own (templates, policies).
 fn files_of(root: &Path, folder: &Path) -> Outcome<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let walk = walkdir::WalkDir::new(root.join(folder)).sort_by_file_name().into_iter().filter_entry(|entry| {
-        let name = entry.file_name().to_string_lossy();
-        let hidden = name.starts_with('.') && name != ".terraform.lock.hcl";
-        entry.depth() == 0 || !(hidden || (entry.file_type().is_dir() && matches!(name.as_ref(), "tests" | "examples")))
-    });
+    let walk = walkdir::WalkDir::new(root.join(folder))
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            let hidden = name.starts_with('.') && name != ".terraform.lock.hcl";
+            entry.depth() == 0
+                || !(hidden || (entry.file_type().is_dir() && matches!(name.as_ref(), "tests" | "examples")))
+        });
     for entry in walk {
-        let entry = entry.map_err(|error| Failure::failed(format!("{} cannot be read", folder.display())).caused_by(error))?;
+        let entry = entry.map_err(|error| {
+            Failure::failed(format!("{} cannot be read", folder.display())).caused_by(error)
+        })?;
         let name = entry.file_name().to_string_lossy();
-        if entry.file_type().is_file() && !name.ends_with(".tfstate") && !name.ends_with(".tfplan") && !name.ends_with(".md") {
+        if entry.file_type().is_file()
+            && !name.ends_with(".tfstate")
+            && !name.ends_with(".tfplan")
+            && !name.ends_with(".md")
+        {
             let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
             files.push(relative.to_path_buf());
         }
@@ -157,7 +193,10 @@ fn inside(path: &Path, source: &str) -> Outcome<PathBuf> {
             _ => true,
         };
         if !left {
-            return Err(Failure::usage(format!("the module source \"{source}\" leaves the project")).hint("move the module into terraform/modules, or use a versioned remote source"));
+            return Err(
+                Failure::usage(format!("the module source \"{source}\" leaves the project"))
+                    .hint("move the module into terraform/modules, or use a versioned remote source"),
+            );
         }
     }
     Ok(out)
@@ -175,9 +214,18 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("terraform/stacks/s/main.tf", "module \"a\" {\n  source = \"../../modules/a\"\n}\nvariable \"releases\" {}\ndata \"aws_region\" \"r\" {}\n");
-        write("terraform/modules/a/main.tf", "module \"b\" {\n  source = \"./b\"\n}\ndata \"aws_ami\" \"x\" {}\nvariable \"inner\" {}\n");
-        write("terraform/modules/a/b/main.tf", "module \"c\" {\n  source = \"registry/c/aws\"\n}\n");
+        write(
+            "terraform/stacks/s/main.tf",
+            "module \"a\" {\n  source = \"../../modules/a\"\n}\nvariable \"releases\" {}\ndata \"aws_region\" \"r\" {}\n",
+        );
+        write(
+            "terraform/modules/a/main.tf",
+            "module \"b\" {\n  source = \"./b\"\n}\ndata \"aws_ami\" \"x\" {}\nvariable \"inner\" {}\n",
+        );
+        write(
+            "terraform/modules/a/b/main.tf",
+            "module \"c\" {\n  source = \"registry/c/aws\"\n}\n",
+        );
         write("terraform/modules/a/policy.json", "{}");
         write("terraform/modules/other/main.tf", "");
         write("terraform/environments/local/s.tfvars", "x = 1\n");
@@ -186,19 +234,36 @@ mod tests {
         let names: Vec<&str> = sources.files.keys().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["terraform/environments/local/s.tfvars", "terraform/modules/a/b/main.tf", "terraform/modules/a/main.tf", "terraform/modules/a/policy.json", "terraform/stacks/s/main.tf"]
+            [
+                "terraform/environments/local/s.tfvars",
+                "terraform/modules/a/b/main.tf",
+                "terraform/modules/a/main.tf",
+                "terraform/modules/a/policy.json",
+                "terraform/stacks/s/main.tf"
+            ]
         );
         assert_eq!(sources.variables, BTreeSet::from(["releases".to_owned()]));
         assert_eq!(sources.volatile_data, BTreeSet::from(["aws_ami".to_owned()]));
-        assert_eq!(sources.remote_modules, BTreeSet::from(["registry/c/aws".to_owned()]));
+        assert_eq!(
+            sources.remote_modules,
+            BTreeSet::from(["registry/c/aws".to_owned()])
+        );
         let before = sources.digest();
         write("terraform/modules/a/policy.json", "{ }");
-        assert_ne!(StackSources::read(root.path(), &stack, &environment).unwrap().digest(), before);
+        assert_ne!(
+            StackSources::read(root.path(), &stack, &environment)
+                .unwrap()
+                .digest(),
+            before
+        );
     }
 
     #[test]
     fn a_module_may_not_leave_the_project() {
         assert!(inside(Path::new("terraform/stacks/s/../../../../x"), "x").is_err());
-        assert_eq!(inside(Path::new("terraform/stacks/s/../../modules/a"), "x").unwrap(), PathBuf::from("terraform/modules/a"));
+        assert_eq!(
+            inside(Path::new("terraform/stacks/s/../../modules/a"), "x").unwrap(),
+            PathBuf::from("terraform/modules/a")
+        );
     }
 }

@@ -28,14 +28,19 @@ impl Catalogue {
     pub(crate) async fn versions(&self, function: &FunctionName) -> Outcome<Vec<Version>> {
         let prefix = format!("releases/{function}/");
         let keys = self.store.list(&prefix, None).await?;
-        let mut versions: Vec<Version> = keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok()).collect();
+        let mut versions: Vec<Version> = keys
+            .iter()
+            .filter_map(|key| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok())
+            .collect();
         versions.sort_by(|a, b| b.cmp(a));
         Ok(versions)
     }
 
     /// Reads a release's manifest, where it exists.
     pub(crate) async fn find(&self, function: &FunctionName, version: &Version) -> Outcome<Option<Manifest>> {
-        let Some(stored) = self.store.get(&Manifest::key(function, version)).await? else { return Ok(None) };
+        let Some(stored) = self.store.get(&Manifest::key(function, version)).await? else {
+            return Ok(None);
+        };
         Manifest::read(&stored.bytes, function, version).map(Some)
     }
 
@@ -45,17 +50,32 @@ impl Catalogue {
             return Ok(manifest);
         }
         let versions = self.versions(function).await?;
-        let failure = Failure::usage(format!("`{function}` has no release {version}")).unchanged("Nothing was changed.");
+        let failure = Failure::usage(format!("`{function}` has no release {version}"))
+            .unchanged("Nothing was changed.");
         if versions.is_empty() {
-            return Err(failure.hint(format!("{} holds no release of `{function}` yet: cargo xtask release cuts the first", self.store.place())));
+            return Err(failure.hint(format!(
+                "{} holds no release of `{function}` yet: cargo xtask release cuts the first",
+                self.store.place()
+            )));
         }
         let near = nearest(version, &versions, 5);
-        Err(failure.hint(format!("the nearest that exist: {}", near.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))))
+        Err(failure.hint(format!(
+            "the nearest that exist: {}",
+            near.iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        )))
     }
 
     /// Reads the newest release's manifest: the highest version that is not of a dirty tree.
     pub(crate) async fn newest(&self, function: &FunctionName) -> Outcome<Option<Manifest>> {
-        match self.versions(function).await?.into_iter().find(|version| !version.is_dirty()) {
+        match self
+            .versions(function)
+            .await?
+            .into_iter()
+            .find(|version| !version.is_dirty())
+        {
             Some(version) => self.find(function, &version).await,
             None => Ok(None),
         }
@@ -65,14 +85,19 @@ impl Catalogue {
     pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Outcome<()> {
         let artifact = &manifest.artifact;
         let told = |what: String| {
-            Failure::failed(format!("the bytes of `{}` {} are not what its manifest says: {what}", manifest.function, manifest.version))
-                .detail("object", format!("{}/{}", self.store.place(), artifact.key))
-                .unchanged("Nothing was deployed.")
-                .hint("restore the object's first version in the store, or cut a new release")
+            Failure::failed(format!(
+                "the bytes of `{}` {} are not what its manifest says: {what}",
+                manifest.function, manifest.version
+            ))
+            .detail("object", format!("{}/{}", self.store.place(), artifact.key))
+            .unchanged("Nothing was deployed.")
+            .hint("restore the object's first version in the store, or cut a new release")
         };
         match self.store.size(&artifact.key).await? {
             None => Err(told("the object is missing".into())),
-            Some(size) if size != artifact.size => Err(told(format!("{size} bytes instead of {}", artifact.size))),
+            Some(size) if size != artifact.size => {
+                Err(told(format!("{size} bytes instead of {}", artifact.size)))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -96,8 +121,14 @@ mod tests {
 
     #[test]
     fn the_nearest_versions_are_near_in_number_not_in_spelling() {
-        let known: Vec<Version> = ["2.0.0", "1.10.0", "1.4.3", "1.4.1", "1.3.0"].iter().map(|text| text.parse().unwrap()).collect();
-        let near: Vec<String> = nearest(&"1.4.2".parse().unwrap(), &known, 3).iter().map(ToString::to_string).collect();
+        let known: Vec<Version> = ["2.0.0", "1.10.0", "1.4.3", "1.4.1", "1.3.0"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        let near: Vec<String> = nearest(&"1.4.2".parse().unwrap(), &known, 3)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(near, ["1.4.3", "1.4.1", "1.3.0"]);
     }
 }

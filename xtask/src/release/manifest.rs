@@ -140,7 +140,9 @@ impl Manifest {
 
     /// Returns the manifest's bytes as they are stored.
     pub(crate) fn bytes(&self) -> Outcome<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| Failure::defect("a release manifest cannot be written as JSON").caused_by(error))?;
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| {
+            Failure::defect("a release manifest cannot be written as JSON").caused_by(error)
+        })?;
         bytes.push(b'\n');
         Ok(bytes)
     }
@@ -157,19 +159,28 @@ impl Manifest {
                 .unchanged("It was not used; nothing was changed.")
                 .hint("restore the object's first version in the store: a manifest never changes once it is written")
         };
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| edited("it is no manifest that this version of Slipway knows").caused_by(error))?;
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| {
+            edited("it is no manifest that this version of Slipway knows").caused_by(error)
+        })?;
         if manifest.schema != SCHEMA {
-            return Err(Failure::failed(format!("the manifest of `{function}` {version} has the layout {}, this Slipway reads {SCHEMA}", manifest.schema))
-                .hint("use the version of Slipway that the project pins"));
+            return Err(Failure::failed(format!(
+                "the manifest of `{function}` {version} has the layout {}, this Slipway reads {SCHEMA}",
+                manifest.schema
+            ))
+            .hint("use the version of Slipway that the project pins"));
         }
         if manifest.seal != manifest.compute_seal() {
             return Err(edited("its content does not match its seal"));
         }
         if manifest.function != *function || manifest.version != *version {
-            return Err(edited(&format!("it is that of `{}` {}", manifest.function, manifest.version)));
+            return Err(edited(&format!(
+                "it is that of `{}` {}",
+                manifest.function, manifest.version
+            )));
         }
         let artifact = &manifest.artifact;
-        if artifact.code_sha256 != artifact.sha256.base64() || artifact.key != artifact_key(&artifact.sha256) {
+        if artifact.code_sha256 != artifact.sha256.base64() || artifact.key != artifact_key(&artifact.sha256)
+        {
             return Err(edited("its digests do not agree with each other"));
         }
         Ok(manifest)
@@ -202,7 +213,14 @@ pub(crate) mod tests {
             architecture: "x86_64".into(),
             runtime: "provided.al2023".into(),
             handler: "bootstrap".into(),
-            artifact: ArtifactRecord { sha256, code_sha256: sha256.base64(), size: 3, unpacked_size: 5, content_digest: Digest::of("c"), key: artifact_key(&sha256) },
+            artifact: ArtifactRecord {
+                sha256,
+                code_sha256: sha256.base64(),
+                size: 3,
+                unpacked_size: 5,
+                content_digest: Digest::of("c"),
+                key: artifact_key(&sha256),
+            },
             source: SourceRecord {
                 repository: None,
                 commit: "3f2a91c0".repeat(5),
@@ -210,7 +228,12 @@ pub(crate) mod tests {
                 committed_at: "2026-11-01T00:00:00Z".parse().unwrap(),
                 inputs_digest: Digest::of(format!("inputs of {function} {version}")),
             },
-            built: Built { tools: BTreeMap::new(), by: "test".into(), at: "2026-11-01T00:00:01Z".parse().unwrap(), run_url: None },
+            built: Built {
+                tools: BTreeMap::new(),
+                by: "test".into(),
+                at: "2026-11-01T00:00:01Z".parse().unwrap(),
+                run_url: None,
+            },
             smoke: Vec::new(),
             seal: Digest::from_bytes([0; 32]),
         }
@@ -224,7 +247,11 @@ pub(crate) mod tests {
         let (function, version) = (&manifest.function, &manifest.version);
         assert_eq!(Manifest::read(&bytes, function, version).unwrap(), manifest);
         let text = String::from_utf8(bytes.clone()).unwrap();
-        for (from, to) in [("\"handler\": \"bootstrap\"", "\"handler\": \"other\""), ("\"size\": 3", "\"size\": 4"), ("\"dirty\": false", "\"dirty\": true")] {
+        for (from, to) in [
+            ("\"handler\": \"bootstrap\"", "\"handler\": \"other\""),
+            ("\"size\": 3", "\"size\": 4"),
+            ("\"dirty\": false", "\"dirty\": true"),
+        ] {
             let edited = text.replace(from, to);
             assert_ne!(edited, text);
             let failure = Manifest::read(edited.as_bytes(), function, version).unwrap_err();

@@ -34,11 +34,19 @@ const RACES: usize = 20;
 /// Publishes a release: the zip under its digest, then the manifest under its version.
 ///
 /// Where the version is taken by other bytes: an error if exactly that version was asked for, else the next number.
-pub(crate) async fn publish(catalogue: &Catalogue, manifest: Manifest, zip: &Path, asked: bool, step: &Step) -> Outcome<Published> {
+pub(crate) async fn publish(
+    catalogue: &Catalogue,
+    manifest: Manifest,
+    zip: &Path,
+    asked: bool,
+    step: &Step,
+) -> Outcome<Published> {
     let store = catalogue.store();
     let digest = manifest.artifact.sha256;
     let key = artifact_key(&digest);
-    let put = store.put_new_file(&key, zip, digest, &|sent| step.advance(sent)).await?;
+    let put = store
+        .put_new_file(&key, zip, digest, &|sent| step.advance(sent))
+        .await?;
     if matches!(put, Put::Different) {
         return Err(Failure::failed("the store holds other bytes under the name of this artifact")
             .detail("object", format!("{}/{key}", store.place()))
@@ -48,7 +56,13 @@ pub(crate) async fn publish(catalogue: &Catalogue, manifest: Manifest, zip: &Pat
     }
     let mut manifest = manifest;
     for _ in 0..RACES {
-        match store.put_new(&Manifest::key(&manifest.function, &manifest.version), manifest.bytes()?).await? {
+        match store
+            .put_new(
+                &Manifest::key(&manifest.function, &manifest.version),
+                manifest.bytes()?,
+            )
+            .await?
+        {
             Put::Created => return Ok(Published::New(manifest)),
             Put::Same => return Ok(Published::Existing(manifest)),
             Put::Different => {}
@@ -63,15 +77,38 @@ pub(crate) async fn publish(catalogue: &Catalogue, manifest: Manifest, zip: &Pat
         manifest.version = bumped(&manifest.version, Bump::Patch);
         manifest = manifest.sealed();
     }
-    Err(Failure::failed(format!("`{}`: {RACES} versions in a row were taken by others while this one was being published", manifest.function)))
+    Err(Failure::failed(format!(
+        "`{}`: {RACES} versions in a row were taken by others while this one was being published",
+        manifest.function
+    )))
 }
 
 fn taken(built: &Manifest, stored: &Manifest) -> Failure {
     let short = |commit: &str| commit.chars().take(7).collect::<String>();
     let (function, version): (_, &Version) = (&built.function, &built.version);
     Failure::refused(format!("`{function}` {version} already exists with other bytes"))
-        .detail("stored", format!("{}   released {} from {} by {}", stored.artifact.sha256, stored.built.at.strftime("%Y-%m-%d %H:%M"), short(&stored.source.commit), stored.built.by))
-        .detail("built", format!("{}   now, from {}", built.artifact.sha256, short(&built.source.commit)))
+        .detail(
+            "stored",
+            format!(
+                "{}   released {} from {} by {}",
+                stored.artifact.sha256,
+                stored.built.at.strftime("%Y-%m-%d %H:%M"),
+                short(&stored.source.commit),
+                stored.built.by
+            ),
+        )
+        .detail(
+            "built",
+            format!(
+                "{}   now, from {}",
+                built.artifact.sha256,
+                short(&built.source.commit)
+            ),
+        )
         .unchanged("Nothing was published. A version never changes once it is cut.")
-        .hint("leave out --version to cut the next free one, or look at what exists: cargo xtask releases ".to_owned() + function.as_str())
+        .hint(
+            "leave out --version to cut the next free one, or look at what exists: cargo xtask releases "
+                .to_owned()
+                + function.as_str(),
+        )
 }

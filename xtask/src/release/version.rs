@@ -72,18 +72,38 @@ pub(crate) async fn choose(
     {
         return Ok(Choice::Reuse(Box::new(newest.clone())));
     }
-    let (next, why) = next(repository, function, settings, source, newest.as_ref(), request.bump)?;
+    let (next, why) = next(
+        repository,
+        function,
+        settings,
+        source,
+        newest.as_ref(),
+        request.bump,
+    )?;
     if !source.dirty {
-        return Ok(Choice::New { version: next, why, asked: false });
+        return Ok(Choice::New {
+            version: next,
+            why,
+            asked: false,
+        });
     }
     let version = next.dirty(&source.inputs_digest);
     match catalogue.find(function, &version).await? {
         Some(same) if same.source.inputs_digest == source.inputs_digest => Ok(Choice::Reuse(Box::new(same))),
-        _ => Ok(Choice::New { version, why: format!("{why}, with changes that are not committed"), asked: false }),
+        _ => Ok(Choice::New {
+            version,
+            why: format!("{why}, with changes that are not committed"),
+            asked: false,
+        }),
     }
 }
 
-async fn asked_for(catalogue: &Catalogue, function: &FunctionName, source: &Source, version: &Version) -> Outcome<Choice> {
+async fn asked_for(
+    catalogue: &Catalogue,
+    function: &FunctionName,
+    source: &Source,
+    version: &Version,
+) -> Outcome<Choice> {
     if let Some(existing) = catalogue.find(function, version).await?
         && existing.source.inputs_digest == source.inputs_digest
     {
@@ -94,7 +114,11 @@ async fn asked_for(catalogue: &Catalogue, function: &FunctionName, source: &Sour
             .unchanged("Nothing was built or published.")
             .hint(format!("commit first, or leave out --version: the bytes are then named {}", version.dirty(&source.inputs_digest))));
     }
-    Ok(Choice::New { version: version.clone(), why: "asked for".into(), asked: true })
+    Ok(Choice::New {
+        version: version.clone(),
+        why: "asked for".into(),
+        asked: true,
+    })
 }
 
 fn next(
@@ -106,12 +130,20 @@ fn next(
     bump: Option<Bump>,
 ) -> Outcome<(Version, String)> {
     let base = match newest {
-        Some(manifest) if repository.reaches(&manifest.source.commit) => Some((manifest.version.clone(), manifest.source.commit.clone())),
+        Some(manifest) if repository.reaches(&manifest.source.commit) => {
+            Some((manifest.version.clone(), manifest.source.commit.clone()))
+        }
         Some(manifest) => {
             refuse_shallow(repository, function, &manifest.source.commit)?;
             // The commit was rewritten away: the catalogue's number still counts, its history does not.
             let level = bump.unwrap_or(Bump::Patch);
-            return Ok((bumped(&manifest.version, level), format!("changed since {} (its commit is no longer in the history)", manifest.version)));
+            return Ok((
+                bumped(&manifest.version, level),
+                format!(
+                    "changed since {} (its commit is no longer in the history)",
+                    manifest.version
+                ),
+            ));
         }
         None => newest_tag(repository, function)?,
     };
@@ -119,9 +151,14 @@ fn next(
         return Ok((settings.first_version.clone(), "first release".into()));
     };
     let changes = repository.changes(Some(&commit), &source.inputs.paths)?;
-    let level = bump.or_else(|| level_of(&changes, &version)).unwrap_or(Bump::Patch);
+    let level = bump
+        .or_else(|| level_of(&changes, &version))
+        .unwrap_or(Bump::Patch);
     if newest.is_none() && changes.is_empty() && bump.is_none() && !source.dirty {
-        return Ok((version.clone(), format!("as tagged {}{version}", tag_prefix(function))));
+        return Ok((
+            version.clone(),
+            format!("as tagged {}{version}", tag_prefix(function)),
+        ));
     }
     let count = match changes.len() {
         0 => "changed inputs".to_owned(),
@@ -133,23 +170,39 @@ fn next(
 /// Finds the highest release tag that HEAD descends from.
 fn newest_tag(repository: &Repository, function: &FunctionName) -> Outcome<Option<(Version, String)>> {
     let tags = repository.tags(&tag_prefix(function))?;
-    let mut versions: Vec<(Version, String)> = tags.into_iter().filter_map(|(name, commit)| Some((name.parse().ok()?, commit))).collect();
+    let mut versions: Vec<(Version, String)> = tags
+        .into_iter()
+        .filter_map(|(name, commit)| Some((name.parse().ok()?, commit)))
+        .collect();
     versions.sort();
-    Ok(versions.into_iter().rev().find(|(_, commit)| repository.reaches(commit)))
+    Ok(versions
+        .into_iter()
+        .rev()
+        .find(|(_, commit)| repository.reaches(commit)))
 }
 
 fn refuse_shallow(repository: &Repository, function: &FunctionName, commit: &str) -> Outcome<()> {
     if !repository.is_shallow() {
         return Ok(());
     }
-    Err(Failure::usage(format!("this is a shallow clone, and the commit of `{function}`'s newest release, {}, is not in it", &commit[..commit.len().min(7)]))
-        .unchanged("Nothing was built or published.")
-        .hint("git fetch --unshallow (in GitHub Actions: fetch-depth: 0), or name the version with --version"))
+    Err(Failure::usage(format!(
+        "this is a shallow clone, and the commit of `{function}`'s newest release, {}, is not in it",
+        &commit[..commit.len().min(7)]
+    ))
+    .unchanged("Nothing was built or published.")
+    .hint("git fetch --unshallow (in GitHub Actions: fetch-depth: 0), or name the version with --version"))
 }
 
 /// Returns the largest step that Conventional Commits among the changes ask for.
 fn level_of(changes: &[Change], version: &Version) -> Option<Bump> {
-    changes.iter().filter_map(|change| Commit::parse(change.message.trim()).ok().map(|commit| level(&commit, version))).max()
+    changes
+        .iter()
+        .filter_map(|change| {
+            Commit::parse(change.message.trim())
+                .ok()
+                .map(|commit| level(&commit, version))
+        })
+        .max()
 }
 
 fn level(commit: &Commit<'_>, version: &Version) -> Bump {
@@ -180,19 +233,34 @@ mod tests {
     use super::*;
 
     fn level_for(messages: &[&str], version: &str) -> Option<Bump> {
-        let changes: Vec<Change> = messages.iter().map(|message| Change { commit: String::new(), message: (*message).to_owned() }).collect();
+        let changes: Vec<Change> = messages
+            .iter()
+            .map(|message| Change {
+                commit: String::new(),
+                message: (*message).to_owned(),
+            })
+            .collect();
         level_of(&changes, &version.parse().unwrap())
     }
 
     #[test]
     fn conventional_commits_decide_how_far() {
         assert_eq!(level_for(&["fix: a"], "1.0.0"), Some(Bump::Patch));
-        assert_eq!(level_for(&["fix: a", "feat(hello): b\n"], "1.0.0"), Some(Bump::Minor));
+        assert_eq!(
+            level_for(&["fix: a", "feat(hello): b\n"], "1.0.0"),
+            Some(Bump::Minor)
+        );
         assert_eq!(level_for(&["feat!: a"], "1.0.0"), Some(Bump::Major));
-        assert_eq!(level_for(&["refactor: a\n\nBREAKING CHANGE: b"], "1.0.0"), Some(Bump::Major));
+        assert_eq!(
+            level_for(&["refactor: a\n\nBREAKING CHANGE: b"], "1.0.0"),
+            Some(Bump::Major)
+        );
         assert_eq!(level_for(&["feat!: a"], "0.3.1"), Some(Bump::Minor));
         assert_eq!(level_for(&["update things"], "1.0.0"), None);
-        assert_eq!(level_for(&["update things", "chore: tidy"], "1.0.0"), Some(Bump::Patch));
+        assert_eq!(
+            level_for(&["update things", "chore: tidy"], "1.0.0"),
+            Some(Bump::Patch)
+        );
     }
 
     #[test]

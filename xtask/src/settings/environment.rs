@@ -1,6 +1,6 @@
 //! `terraform/environments/<environment>/environment.toml`: where an environment lives and what it demands.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -11,8 +11,6 @@ use crate::name::EnvironmentName;
 /// An environment's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct EnvironmentSettings {
-    /// The environment's folder, relative to the project.
-    pub(crate) folder: PathBuf,
     /// Where it lives.
     pub(crate) place: Place,
     /// Whether it demands a clean tree, an approval and the saved plan.
@@ -20,6 +18,7 @@ pub(crate) struct EnvironmentSettings {
     /// Whether a release's signature must verify.
     pub(crate) signatures_required: bool,
     /// The environment whose verified releases may come here.
+    #[allow(dead_code, reason = "promotion reads it; it is accepted and checked already")]
     pub(crate) promote_from: Option<EnvironmentName>,
 }
 
@@ -61,7 +60,10 @@ struct Raw {
     #[serde(default)]
     signatures: Signatures,
     #[serde(default)]
-    #[allow(dead_code, reason = "accepted so that a file written for signed releases stays readable")]
+    #[allow(
+        dead_code,
+        reason = "accepted so that a file written for signed releases stays readable"
+    )]
     trusted_keys: Vec<String>,
     state: Option<State>,
 }
@@ -88,20 +90,33 @@ impl EnvironmentSettings {
         let wrong = |message: &str| Failure::usage(format!("{}: {message}", relative.display()));
         let place = if raw.emulated {
             if raw.account.is_some() || raw.region.is_some() || raw.role.is_some() || raw.state.is_some() {
-                return Err(wrong("an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper"));
+                return Err(wrong(
+                    "an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper",
+                ));
             }
             Place::Emulated
         } else {
-            let account = raw.account.ok_or_else(|| wrong("missing key `account`: the 12 digits of the AWS account"))?;
+            let account = raw
+                .account
+                .ok_or_else(|| wrong("missing key `account`: the 12 digits of the AWS account"))?;
             if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(wrong(&format!("`account = \"{account}\"` must be 12 digits")));
             }
-            let region = raw.region.ok_or_else(|| wrong("missing key `region`: such as \"eu-central-1\""))?;
-            let state = raw.state.ok_or_else(|| wrong("missing table `[state]` with `bucket`: where state and ledger are kept"))?;
-            Place::Cloud(Cloud { account, region, role: raw.role, state_bucket: state.bucket, lock_table: state.lock_table })
+            let region = raw
+                .region
+                .ok_or_else(|| wrong("missing key `region`: such as \"eu-central-1\""))?;
+            let state = raw.state.ok_or_else(|| {
+                wrong("missing table `[state]` with `bucket`: where state and ledger are kept")
+            })?;
+            Place::Cloud(Cloud {
+                account,
+                region,
+                role: raw.role,
+                state_bucket: state.bucket,
+                lock_table: state.lock_table,
+            })
         };
         Ok(Self {
-            folder: relative.parent().unwrap_or(Path::new("")).to_path_buf(),
             place,
             protected: raw.protected,
             signatures_required: raw.signatures == Signatures::Required,

@@ -16,31 +16,57 @@ pub(super) fn load<T: DeserializeOwned>(root: &Path, relative: &Path) -> Outcome
 }
 
 /// Makes the failure for a mistake at a byte range of a settings file's text.
-pub(super) fn explain(file: &Path, text: &str, message: &str, span: Option<std::ops::Range<usize>>) -> Failure {
+pub(super) fn explain(
+    file: &Path,
+    text: &str,
+    message: &str,
+    span: Option<std::ops::Range<usize>>,
+) -> Failure {
     let file = file.display();
     let message = message.trim().lines().next().unwrap_or_default();
     let allowed = allowed_names(message);
-    let wrong = between(message, "unknown field `", "`").or_else(|| between(message, "unknown variant `", "`"));
+    let wrong =
+        between(message, "unknown field `", "`").or_else(|| between(message, "unknown variant `", "`"));
     let told = match (wrong, message.starts_with("unknown field")) {
         (Some(name), true) => format!("unknown key `{name}`"),
         (Some(name), false) => format!("unknown value `{name}`"),
         (None, _) => message.replace("missing field", "missing key"),
     };
-    let Some(span) = span else { return with_allowed(Failure::usage(format!("{file}: {told}")), wrong, &allowed) };
+    let Some(span) = span else {
+        return with_allowed(Failure::usage(format!("{file}: {told}")), wrong, &allowed);
+    };
     let start = span.start.min(text.len());
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_number = text[..start].matches('\n').count() + 1;
     let line = text[line_start..].lines().next().unwrap_or_default();
     let column = text[line_start..start].chars().count();
-    let width = text[start..span.end.min(text.len()).max(start)].lines().next().map_or(1, |part| part.chars().count().max(1));
-    let suggestion = wrong.and_then(|name| did_you_mean(name, &allowed)).map(|name| format!(" did you mean `{name}`?")).unwrap_or_default();
+    let width = text[start..span.end.min(text.len()).max(start)]
+        .lines()
+        .next()
+        .map_or(1, |part| part.chars().count().max(1));
+    let suggestion = wrong
+        .and_then(|name| did_you_mean(name, &allowed))
+        .map(|name| format!(" did you mean `{name}`?"))
+        .unwrap_or_default();
     let gutter = " ".repeat(line_number.to_string().len());
-    let body = format!("{line_number} | {line}\n{gutter} | {}{}{suggestion}", " ".repeat(column), "^".repeat(width));
-    with_allowed(Failure::usage(format!("{file}:{line_number}: {told}")).body(body), wrong, &allowed)
+    let body = format!(
+        "{line_number} | {line}\n{gutter} | {}{}{suggestion}",
+        " ".repeat(column),
+        "^".repeat(width)
+    );
+    with_allowed(
+        Failure::usage(format!("{file}:{line_number}: {told}")).body(body),
+        wrong,
+        &allowed,
+    )
 }
 
 fn with_allowed(failure: Failure, wrong: Option<&str>, allowed: &[&str]) -> Failure {
-    if wrong.is_some() && !allowed.is_empty() { failure.hint(format!("allowed here: {}", allowed.join(", "))) } else { failure }
+    if wrong.is_some() && !allowed.is_empty() {
+        failure.hint(format!("allowed here: {}", allowed.join(", ")))
+    } else {
+        failure
+    }
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -50,7 +76,9 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 
 /// Takes the names out of serde's "expected one of `a`, `b`" and "expected `a`".
 fn allowed_names(message: &str) -> Vec<&str> {
-    message.split_once(", expected ").map_or(Vec::new(), |(_, rest)| rest.split('`').skip(1).step_by(2).collect())
+    message.split_once(", expected ").map_or(Vec::new(), |(_, rest)| {
+        rest.split('`').skip(1).step_by(2).collect()
+    })
 }
 
 fn did_you_mean<'a>(wrong: &str, allowed: &[&'a str]) -> Option<&'a str> {
@@ -95,7 +123,12 @@ mod tests {
     fn message(text: &str) -> String {
         let error = toml::from_str::<Sample>(text).unwrap_err();
         let report = explain(Path::new("a/b.toml"), text, error.message(), error.span()).report();
-        format!("{}\n{}\n{}", report.message, report.body.unwrap_or_default(), report.hint.unwrap_or_default())
+        format!(
+            "{}\n{}\n{}",
+            report.message,
+            report.body.unwrap_or_default(),
+            report.hint.unwrap_or_default()
+        )
     }
 
     #[test]
@@ -115,7 +148,10 @@ mod tests {
         1 | protected = 3
           |             ^
         ");
-        assert!(message("protected = true\nwithin = \"3 days\"\n").starts_with("a/b.toml:2: `3 days` is no duration"));
+        assert!(
+            message("protected = true\nwithin = \"3 days\"\n")
+                .starts_with("a/b.toml:2: `3 days` is no duration")
+        );
         assert!(message("protected = true\n").contains("missing key `within`"));
     }
 
@@ -123,7 +159,14 @@ mod tests {
     fn durations_have_units() {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
-        for bad in ["3", "s", "3d", "-1s", "99999999999999999999s", "18446744073709551615h"] {
+        for bad in [
+            "3",
+            "s",
+            "3d",
+            "-1s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert!(parse_duration(bad).is_err(), "{bad} was taken");
         }
     }

@@ -38,8 +38,6 @@ pub(crate) struct FunctionSettings {
     pub(crate) build: BuildSettings,
     /// What is tried on every new version before it serves.
     pub(crate) smoke: Vec<Smoke>,
-    /// The file's text, which enters the inputs digest without its smoke tests' order mattering elsewhere.
-    pub(crate) text: String,
 }
 
 /// How a function is built.
@@ -145,18 +143,30 @@ impl FunctionSettings {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         if raw.package == Package::Image {
-            return Err(wrong("`package = \"image\"` is not supported by this version of Slipway".into()).hint("use package = \"zip\""));
+            return Err(
+                wrong("`package = \"image\"` is not supported by this version of Slipway".into())
+                    .hint("use package = \"zip\""),
+            );
         }
         if !raw.first_version.is_release() {
-            return Err(wrong(format!("`first_version = \"{}\"` must be a release such as 0.1.0", raw.first_version)));
+            return Err(wrong(format!(
+                "`first_version = \"{}\"` must be a release such as 0.1.0",
+                raw.first_version
+            )));
         }
         for smoke in &raw.smoke {
             if smoke.expect.is_some() && smoke.expect_error.is_some() {
-                return Err(wrong(format!("the smoke event `{}` has both `expect` and `expect_error`; an answer is one or the other", smoke.name)));
+                return Err(wrong(format!(
+                    "the smoke event `{}` has both `expect` and `expect_error`; an answer is one or the other",
+                    smoke.name
+                )));
             }
         }
         if matches!(raw.build, BuildSettings::Cargo { .. }) && !raw.runtime.starts_with("provided.") {
-            return Err(wrong(format!("a Rust function needs `runtime = \"provided.al2023\"`, not `{}`", raw.runtime)));
+            return Err(wrong(format!(
+                "a Rust function needs `runtime = \"provided.al2023\"`, not `{}`",
+                raw.runtime
+            )));
         }
         Ok(Self {
             folder: relative.parent().unwrap_or(Path::new("")).to_path_buf(),
@@ -170,7 +180,6 @@ impl FunctionSettings {
             first_version: raw.first_version,
             build: raw.build,
             smoke: raw.smoke,
-            text: std::fs::read_to_string(root.join(relative)).map_err(|error| crate::failure::io("read", relative, error))?,
         })
     }
 }

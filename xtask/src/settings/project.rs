@@ -124,7 +124,9 @@ fn ten_minutes() -> Duration {
 fn schema_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
         1 => Ok(1),
-        other => Err(serde::de::Error::custom(format!("schema {other} is not known to this version of Slipway, which reads schema 1"))),
+        other => Err(serde::de::Error::custom(format!(
+            "schema {other} is not known to this version of Slipway, which reads schema 1"
+        ))),
     }
 }
 
@@ -133,6 +135,8 @@ fn resource_prefix<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
     if name.parse::<crate::name::FunctionName>().is_ok() && name.len() <= 20 {
         Ok(name)
     } else {
-        Err(serde::de::Error::custom(format!("`{name}` is no project name: lower-case letters, digits and hyphens, at most 20 characters")))
+        Err(serde::de::Error::custom(format!(
+            "`{name}` is no project name: lower-case letters, digits and hyphens, at most 20 characters"
+        )))
     }
 }

@@ -31,7 +31,14 @@ impl StackSettings {
     /// Reads a stack's settings.
     pub(super) fn load(root: &Path, relative: &Path) -> Outcome<Self> {
         let settings: Self = file::load(root, relative)?;
-        if let Some(unsupported) = [(!settings.inputs.is_empty()).then_some("inputs"), (!settings.after.is_empty()).then_some("after")].into_iter().flatten().next() {
+        if let Some(unsupported) = [
+            (!settings.inputs.is_empty()).then_some("inputs"),
+            (!settings.after.is_empty()).then_some("after"),
+        ]
+        .into_iter()
+        .flatten()
+        .next()
+        {
             return Err(crate::failure::Failure::usage(format!(
                 "{}: `{unsupported}` is not supported by this version of Slipway: stacks cannot depend on each other yet",
                 relative.display()

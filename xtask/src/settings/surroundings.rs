@@ -22,44 +22,74 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Reads the surroundings of this process.
-    #[expect(clippy::disallowed_methods, reason = "the one door through which the environment is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one door through which the environment is read"
+    )]
     pub(crate) fn read() -> Outcome<Self> {
-        let folder = std::env::current_dir().map_err(|error| Failure::failed("the working folder cannot be read").caused_by(error))?;
-        let executable = std::env::current_exe().map_err(|error| Failure::failed("the path of this executable cannot be read").caused_by(error))?;
-        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-        Ok(Self { variables, folder, interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(), executable })
+        let folder = std::env::current_dir()
+            .map_err(|error| Failure::failed("the working folder cannot be read").caused_by(error))?;
+        let executable = std::env::current_exe().map_err(|error| {
+            Failure::failed("the path of this executable cannot be read").caused_by(error)
+        })?;
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Self {
+            variables,
+            folder,
+            interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+            executable,
+        })
     }
 
     /// Returns a variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Returns every variable whose name begins with a prefix.
     pub(crate) fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.variables.iter().filter(move |(name, _)| name.starts_with(prefix)).map(|(name, value)| (name.as_str(), value.as_str()))
+        self.variables
+            .iter()
+            .filter(move |(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Tells whether this runs in continuous integration (`CI=true`).
     pub(crate) fn ci(&self) -> bool {
-        self.get("CI").is_some_and(|value| value != "false" && value != "0")
+        self.get("CI")
+            .is_some_and(|value| value != "false" && value != "0")
     }
 
     /// Returns who is at work: the CI run's actor or the user of this machine.
     pub(crate) fn by(&self) -> String {
         let user = || self.get("USER").or(self.get("LOGNAME")).unwrap_or("unknown");
         if let Some(actor) = self.get("GITHUB_ACTOR") {
-            return format!("{actor} (GitHub run {})", self.get("GITHUB_RUN_ID").unwrap_or("?"));
+            return format!(
+                "{actor} (GitHub run {})",
+                self.get("GITHUB_RUN_ID").unwrap_or("?")
+            );
         }
         if let (Some(job), Some(number)) = (self.get("JOB_NAME"), self.get("BUILD_NUMBER")) {
-            return format!("{} (Jenkins {job} {number})", self.get("BUILD_USER_ID").unwrap_or(user()));
+            return format!(
+                "{} (Jenkins {job} {number})",
+                self.get("BUILD_USER_ID").unwrap_or(user())
+            );
         }
         format!("{}@{}", user(), self.host())
     }
 
     /// Returns the address of the CI run, where there is one.
     pub(crate) fn run_url(&self) -> Option<String> {
-        if let (Some(server), Some(repository), Some(run)) = (self.get("GITHUB_SERVER_URL"), self.get("GITHUB_REPOSITORY"), self.get("GITHUB_RUN_ID")) {
+        if let (Some(server), Some(repository), Some(run)) = (
+            self.get("GITHUB_SERVER_URL"),
+            self.get("GITHUB_REPOSITORY"),
+            self.get("GITHUB_RUN_ID"),
+        ) {
             return Some(format!("{server}/{repository}/actions/runs/{run}"));
         }
         self.get("BUILD_URL").map(str::to_owned)
@@ -72,13 +102,21 @@ impl Surroundings {
 
     /// Returns after how long a first signal is followed up by itself (`SLIPWAY_GRACE`).
     pub(crate) fn grace(&self) -> Outcome<Option<Duration>> {
-        self.get("SLIPWAY_GRACE").map(|text| parse_duration(text).map_err(|message| Failure::usage(format!("SLIPWAY_GRACE: {message}")))).transpose()
+        self.get("SLIPWAY_GRACE")
+            .map(|text| {
+                parse_duration(text).map_err(|message| Failure::usage(format!("SLIPWAY_GRACE: {message}")))
+            })
+            .transpose()
     }
 
     /// Returns the fixed time that stands for now (`SLIPWAY_NOW`, RFC 3339), for tests and rebuilds.
     pub(crate) fn fixed_now(&self) -> Outcome<Option<jiff::Timestamp>> {
         self.get("SLIPWAY_NOW")
-            .map(|text| text.parse().map_err(|error: jiff::Error| Failure::usage(format!("SLIPWAY_NOW: `{text}` is no RFC 3339 time")).caused_by(error)))
+            .map(|text| {
+                text.parse().map_err(|error: jiff::Error| {
+                    Failure::usage(format!("SLIPWAY_NOW: `{text}` is no RFC 3339 time")).caused_by(error)
+                })
+            })
             .transpose()
     }
 }

@@ -62,15 +62,39 @@ impl Repository {
     pub(crate) fn open(root: &Path) -> Outcome<Self> {
         let git = git2::Repository::discover(root).map_err(|error| match error.code() {
             ErrorCode::NotFound => Failure::usage(format!("no git repository around {}", root.display()))
-                .hint("Slipway names releases after commits: run git init, git add --all and git commit first"),
-            ErrorCode::Owner => Failure::usage(format!("git does not trust the repository at {}: it belongs to another user", root.display()))
-                .hint(format!("git config --global --add safe.directory {}", root.display())),
-            _ => Failure::failed(format!("the git repository around {} cannot be opened", root.display())).caused_by(error),
+                .hint(
+                    "Slipway names releases after commits: run git init, git add --all and git commit first",
+                ),
+            ErrorCode::Owner => Failure::usage(format!(
+                "git does not trust the repository at {}: it belongs to another user",
+                root.display()
+            ))
+            .hint(format!(
+                "git config --global --add safe.directory {}",
+                root.display()
+            )),
+            _ => Failure::failed(format!(
+                "the git repository around {} cannot be opened",
+                root.display()
+            ))
+            .caused_by(error),
         })?;
-        let workdir = git.workdir().ok_or_else(|| Failure::usage(format!("{} is a bare repository: there is no tree to release from", git.path().display())))?;
+        let workdir = git.workdir().ok_or_else(|| {
+            Failure::usage(format!(
+                "{} is a bare repository: there is no tree to release from",
+                git.path().display()
+            ))
+        })?;
         let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        let relative = canonical(root).strip_prefix(canonical(workdir)).map(Path::to_path_buf).unwrap_or_default();
-        let prefix = if relative.as_os_str().is_empty() { String::new() } else { format!("{}/", relative.to_string_lossy()) };
+        let relative = canonical(root)
+            .strip_prefix(canonical(workdir))
+            .map(Path::to_path_buf)
+            .unwrap_or_default();
+        let prefix = if relative.as_os_str().is_empty() {
+            String::new()
+        } else {
+            format!("{}/", relative.to_string_lossy())
+        };
         Ok(Self { git, prefix })
     }
 
@@ -78,31 +102,60 @@ impl Repository {
     pub(crate) fn checkout(&self) -> Outcome<Checkout> {
         let head = self.git.head().map_err(|error| match error.code() {
             ErrorCode::UnbornBranch | ErrorCode::NotFound => {
-                Failure::usage("this repository has no commit yet").hint("commit the tree first: a release is named after the commit that it was built from")
+                Failure::usage("this repository has no commit yet")
+                    .hint("commit the tree first: a release is named after the commit that it was built from")
             }
             _ => Failure::failed("HEAD cannot be read").caused_by(error),
         })?;
-        let commit = head.peel_to_commit().map_err(|error| Failure::failed("HEAD is no commit").caused_by(error))?;
-        let branch = head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten();
-        let remote = self.git.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
-        Ok(Checkout { commit: commit.id().to_string(), branch, committed_at: time_of(&commit)?, repository: remote })
+        let commit = head
+            .peel_to_commit()
+            .map_err(|error| Failure::failed("HEAD is no commit").caused_by(error))?;
+        let branch = head
+            .is_branch()
+            .then(|| head.shorthand().ok().map(str::to_owned))
+            .flatten();
+        let remote = self
+            .git
+            .find_remote("origin")
+            .ok()
+            .and_then(|remote| remote.url().ok().map(without_credentials));
+        Ok(Checkout {
+            commit: commit.id().to_string(),
+            branch,
+            committed_at: time_of(&commit)?,
+            repository: remote,
+        })
     }
 
     /// Lists the files below some project-relative folders or files, with their content; all of them for `[""]`.
     pub(crate) fn work_tree(&self, below: &[String]) -> Outcome<WorkTree> {
         let failed = |error| Failure::failed("the git index or work tree cannot be read").caused_by(error);
-        let places: Vec<String> = below.iter().map(|path| format!("{}{path}", self.prefix)).collect();
+        let places: Vec<String> = below
+            .iter()
+            .map(|path| format!("{}{path}", self.prefix))
+            .collect();
         let mut tree = WorkTree::default();
         let mut index = self.git.index().map_err(failed)?;
         index.read(false).map_err(failed)?;
         for entry in index.iter() {
             let path = String::from_utf8_lossy(&entry.path);
             if is_below(&path, &places) && entry.mode != 0o160_000 {
-                tree.files.insert(self.in_project(&path), FileContent { blob: entry.id.to_string(), executable: entry.mode & 0o111 != 0 });
+                tree.files.insert(
+                    self.in_project(&path),
+                    FileContent {
+                        blob: entry.id.to_string(),
+                        executable: entry.mode & 0o111 != 0,
+                    },
+                );
             }
         }
         let mut options = StatusOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true).disable_pathspec_match(true).update_index(true);
+        options
+            .include_untracked(true)
+            .recurse_untracked_dirs(true)
+            .exclude_submodules(true)
+            .disable_pathspec_match(true)
+            .update_index(true);
         if places.iter().all(|place| !place.is_empty()) {
             places.iter().for_each(|place| {
                 options.pathspec(place);
@@ -140,7 +193,10 @@ impl Repository {
         for id in walk {
             let commit = self.git.find_commit(id.map_err(failed)?).map_err(failed)?;
             if commit.parent_count() < 2 && self.touches(&commit, paths).map_err(failed)? {
-                found.push(Change { commit: commit.id().to_string(), message: String::from_utf8_lossy(commit.message_bytes()).into_owned() });
+                found.push(Change {
+                    commit: commit.id().to_string(),
+                    message: String::from_utf8_lossy(commit.message_bytes()).into_owned(),
+                });
             }
         }
         Ok(found)
@@ -163,8 +219,15 @@ impl Repository {
 
     /// Tells whether a commit is here and HEAD descends from it (or is it).
     pub(crate) fn reaches(&self, commit: &str) -> bool {
-        let (Ok(id), Ok(head)) = (Oid::from_str(commit), self.git.head().and_then(|head| head.peel_to_commit())) else { return false };
-        id == head.id() || (self.git.find_commit(id).is_ok() && self.git.graph_descendant_of(head.id(), id).unwrap_or(false))
+        let (Ok(id), Ok(head)) = (
+            Oid::from_str(commit),
+            self.git.head().and_then(|head| head.peel_to_commit()),
+        ) else {
+            return false;
+        };
+        id == head.id()
+            || (self.git.find_commit(id).is_ok()
+                && self.git.graph_descendant_of(head.id(), id).unwrap_or(false))
     }
 
     /// Tells whether only a part of the history was cloned.
@@ -176,10 +239,19 @@ impl Repository {
     pub(crate) fn tags(&self, prefix: &str) -> Outcome<BTreeMap<String, String>> {
         let failed = |error| Failure::failed("the git tags cannot be listed").caused_by(error);
         let mut found = BTreeMap::new();
-        for name in self.git.tag_names(Some(&format!("{prefix}*"))).map_err(failed)?.iter() {
+        for name in self
+            .git
+            .tag_names(Some(&format!("{prefix}*")))
+            .map_err(failed)?
+            .iter()
+        {
             let Ok(Some(name)) = name else { continue };
-            let Ok(object) = self.git.revparse_single(&format!("refs/tags/{name}")) else { continue };
-            let Ok(commit) = object.peel(ObjectType::Commit) else { continue };
+            let Ok(object) = self.git.revparse_single(&format!("refs/tags/{name}")) else {
+                continue;
+            };
+            let Ok(commit) = object.peel(ObjectType::Commit) else {
+                continue;
+            };
             if let Some(rest) = name.strip_prefix(prefix) {
                 found.insert(rest.to_owned(), commit.id().to_string());
             }
@@ -189,19 +261,36 @@ impl Repository {
 
     /// Writes an annotated tag; tells whether it is new. A tag of that name at another commit is left and refused.
     pub(crate) fn tag(&self, name: &str, commit: &str, message: &str) -> Outcome<bool> {
-        let failed = |error: git2::Error| Failure::failed(format!("the tag {name} cannot be written")).caused_by(error);
-        let object = self.git.find_object(Oid::from_str(commit).map_err(failed)?, Some(ObjectType::Commit)).map_err(failed)?;
-        if let Ok(existing) = self.git.revparse_single(&format!("refs/tags/{name}")).and_then(|tag| tag.peel(ObjectType::Commit)) {
+        let failed = |error: git2::Error| {
+            Failure::failed(format!("the tag {name} cannot be written")).caused_by(error)
+        };
+        let object = self
+            .git
+            .find_object(Oid::from_str(commit).map_err(failed)?, Some(ObjectType::Commit))
+            .map_err(failed)?;
+        if let Ok(existing) = self
+            .git
+            .revparse_single(&format!("refs/tags/{name}"))
+            .and_then(|tag| tag.peel(ObjectType::Commit))
+        {
             if existing.id() == object.id() {
                 return Ok(false);
             }
-            return Err(Failure::refused(format!("the tag {name} exists at another commit"))
-                .detail("tag", existing.id().to_string())
-                .detail("release", commit)
-                .unchanged("The tag was left as it is; the catalogue decides, tags only mirror it.")
-                .hint(format!("delete the wrong tag with git tag --delete {name}, then run cargo xtask tags")));
+            return Err(
+                Failure::refused(format!("the tag {name} exists at another commit"))
+                    .detail("tag", existing.id().to_string())
+                    .detail("release", commit)
+                    .unchanged("The tag was left as it is; the catalogue decides, tags only mirror it.")
+                    .hint(format!(
+                        "delete the wrong tag with git tag --delete {name}, then run cargo xtask tags"
+                    )),
+            );
         }
-        let signature = self.git.signature().or_else(|_| git2::Signature::now("slipway", "slipway@localhost")).map_err(failed)?;
+        let signature = self
+            .git
+            .signature()
+            .or_else(|_| git2::Signature::now("slipway", "slipway@localhost"))
+            .map_err(failed)?;
         match self.git.tag(name, &object, &signature, message, false) {
             Ok(_) => Ok(true),
             Err(error) if error.class() == ErrorClass::Tag && error.code() == ErrorCode::Exists => Ok(false),
@@ -213,7 +302,11 @@ impl Repository {
         let tree = commit.tree()?;
         let parent = commit.parents().next().map(|parent| parent.tree()).transpose()?;
         // Comparing the entries of each path is far cheaper than a diff of the whole trees.
-        let entry = |tree: &git2::Tree<'_>, path: &str| tree.get_path(Path::new(path)).ok().map(|entry| (entry.id(), entry.filemode()));
+        let entry = |tree: &git2::Tree<'_>, path: &str| {
+            tree.get_path(Path::new(path))
+                .ok()
+                .map(|entry| (entry.id(), entry.filemode()))
+        };
         Ok(paths.iter().any(|path| {
             let path = format!("{}{path}", self.prefix);
             let path = path.trim_end_matches('/');
@@ -227,18 +320,28 @@ impl Repository {
     fn read_file(&self, path: &str) -> Outcome<Option<FileContent>> {
         let full = self.full(path);
         let failed = |error: git2::Error| Failure::failed(format!("{path} cannot be read")).caused_by(error);
-        let Ok(metadata) = full.symlink_metadata() else { return Ok(None) };
+        let Ok(metadata) = full.symlink_metadata() else {
+            return Ok(None);
+        };
         if metadata.is_symlink() {
-            let target = std::fs::read_link(&full).map_err(|error| crate::failure::io("read the link", &full, error))?;
-            let id = Oid::hash_object(ObjectType::Blob, target.as_os_str().as_encoded_bytes()).map_err(failed)?;
-            return Ok(Some(FileContent { blob: id.to_string(), executable: false }));
+            let target = std::fs::read_link(&full)
+                .map_err(|error| crate::failure::io("read the link", &full, error))?;
+            let id =
+                Oid::hash_object(ObjectType::Blob, target.as_os_str().as_encoded_bytes()).map_err(failed)?;
+            return Ok(Some(FileContent {
+                blob: id.to_string(),
+                executable: false,
+            }));
         }
         if !metadata.is_file() {
             return Ok(None);
         }
         use std::os::unix::fs::PermissionsExt as _;
         let id = Oid::hash_file(ObjectType::Blob, &full).map_err(failed)?;
-        Ok(Some(FileContent { blob: id.to_string(), executable: metadata.permissions().mode() & 0o111 != 0 }))
+        Ok(Some(FileContent {
+            blob: id.to_string(),
+            executable: metadata.permissions().mode() & 0o111 != 0,
+        }))
     }
 
     fn full(&self, path: &str) -> PathBuf {
@@ -253,12 +356,16 @@ impl Repository {
 fn is_below(path: &str, places: &[String]) -> bool {
     places.iter().any(|place| {
         let place = place.trim_end_matches('/');
-        place.is_empty() || path == place || (path.starts_with(place) && path.as_bytes().get(place.len()) == Some(&b'/'))
+        place.is_empty()
+            || path == place
+            || (path.starts_with(place) && path.as_bytes().get(place.len()) == Some(&b'/'))
     })
 }
 
 fn time_of(commit: &git2::Commit<'_>) -> Outcome<jiff::Timestamp> {
-    jiff::Timestamp::from_second(commit.time().seconds()).map_err(|error| Failure::failed(format!("the time of commit {} is out of range", commit.id())).caused_by(error))
+    jiff::Timestamp::from_second(commit.time().seconds()).map_err(|error| {
+        Failure::failed(format!("the time of commit {} is out of range", commit.id())).caused_by(error)
+    })
 }
 
 /// Takes user and password out of `https://user:password@host/…`; leaves `git@host:…` as it is.
@@ -266,7 +373,10 @@ fn without_credentials(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or(authority))
+            format!(
+                "{scheme}://{}{path}",
+                authority.rsplit('@').next().unwrap_or(authority)
+            )
         }
         None => url.to_owned(),
     }
@@ -278,9 +388,18 @@ mod tests {
 
     #[test]
     fn credentials_never_leave_a_remote_address() {
-        assert_eq!(without_credentials("https://me:token@example.com/a/b.git"), "https://example.com/a/b.git");
-        assert_eq!(without_credentials("https://example.com/a@b"), "https://example.com/a@b");
-        assert_eq!(without_credentials("git@example.com:a/b.git"), "git@example.com:a/b.git");
+        assert_eq!(
+            without_credentials("https://me:token@example.com/a/b.git"),
+            "https://example.com/a/b.git"
+        );
+        assert_eq!(
+            without_credentials("https://example.com/a@b"),
+            "https://example.com/a@b"
+        );
+        assert_eq!(
+            without_credentials("git@example.com:a/b.git"),
+            "git@example.com:a/b.git"
+        );
     }
 
     #[test]

@@ -39,7 +39,12 @@ pub(crate) fn recipe() -> String {
 
 impl Inputs {
     /// Collects a function's inputs from the work tree.
-    pub(super) fn collect(project: &Project, repository: &Repository, function: &FunctionName, settings: &FunctionSettings) -> Outcome<Self> {
+    pub(super) fn collect(
+        project: &Project,
+        repository: &Repository,
+        function: &FunctionName,
+        settings: &FunctionSettings,
+    ) -> Outcome<Self> {
         let mut paths = vec![text_of(&settings.folder)];
         let mut parts = BTreeMap::from([("recipe".to_owned(), recipe())]);
         // What is read in part: its change makes the tree dirty for this function only if that part changed, which
@@ -65,20 +70,30 @@ impl Inputs {
         if !globs.is_empty() {
             let matcher = matcher(function, globs)?;
             let whole = repository.work_tree(&[String::new()])?;
-            tree.changed.extend(whole.changed.into_iter().filter(|path| matcher.is_match(path)));
-            tree.files.extend(whole.files.into_iter().filter(|(path, _)| matcher.is_match(path)));
+            tree.changed
+                .extend(whole.changed.into_iter().filter(|path| matcher.is_match(path)));
+            tree.files
+                .extend(whole.files.into_iter().filter(|(path, _)| matcher.is_match(path)));
             paths.extend(tree.files.keys().filter(|path| matcher.is_match(path)).cloned());
             paths.sort();
             paths.dedup();
         }
-        Ok(Self { dirty: !tree.changed.is_empty() || dirty_parts(repository, &parts)?, paths, files: tree.files, parts })
+        Ok(Self {
+            dirty: !tree.changed.is_empty() || dirty_parts(repository, &parts)?,
+            paths,
+            files: tree.files,
+            parts,
+        })
     }
 
     /// Hashes the inputs.
     pub(crate) fn digest(&self) -> Digest {
         let mut digest = DigestBuilder::new("slipway.inputs/1");
         for (path, content) in &self.files {
-            digest.part(path, format!("{} {}", content.blob, if content.executable { "x" } else { "-" }));
+            digest.part(
+                path,
+                format!("{} {}", content.blob, if content.executable { "x" } else { "-" }),
+            );
         }
         for (name, text) in &self.parts {
             digest.part(name, text);
@@ -92,14 +107,27 @@ fn dirty_parts(repository: &Repository, parts: &BTreeMap<String, String>) -> Out
     if !parts.contains_key("Cargo.lock") {
         return Ok(false);
     }
-    Ok(!repository.work_tree(&["Cargo.toml".into(), "Cargo.lock".into()])?.changed.is_empty())
+    Ok(!repository
+        .work_tree(&["Cargo.toml".into(), "Cargo.lock".into()])?
+        .changed
+        .is_empty())
 }
 
 fn matcher(function: &FunctionName, globs: &[String]) -> Outcome<globset::GlobSet> {
-    let wrong = |error: globset::Error| Failure::usage(format!("lambda-src/{function}/function.toml: `inputs` holds a glob that cannot be read")).caused_by(error);
+    let wrong = |error: globset::Error| {
+        Failure::usage(format!(
+            "lambda-src/{function}/function.toml: `inputs` holds a glob that cannot be read"
+        ))
+        .caused_by(error)
+    };
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {
-        set.add(globset::GlobBuilder::new(glob).literal_separator(true).build().map_err(wrong)?);
+        set.add(
+            globset::GlobBuilder::new(glob)
+                .literal_separator(true)
+                .build()
+                .map_err(wrong)?,
+        );
     }
     set.build().map_err(wrong)
 }
@@ -115,7 +143,11 @@ const DEPENDENCY_TABLES: [&str; 2] = ["dependencies", "build-dependencies"];
 
 impl Workspace {
     fn read(root: &Path) -> Outcome<Self> {
-        Ok(Self { root: root.to_path_buf(), manifest: read_toml(&root.join("Cargo.toml"))?, lock: read_toml(&root.join("Cargo.lock"))? })
+        Ok(Self {
+            root: root.to_path_buf(),
+            manifest: read_toml(&root.join("Cargo.toml"))?,
+            lock: read_toml(&root.join("Cargo.lock"))?,
+        })
     }
 
     /// Follows path dependencies from a crate's folder; returns the folders found, project-relative.
@@ -125,13 +157,21 @@ impl Workspace {
         while let Some(folder) = queue.pop_front() {
             let manifest = read_toml(&self.root.join(&folder).join("Cargo.toml"))?;
             for (name, dependency) in dependencies(&manifest) {
-                let inherited = dependency.get("workspace").and_then(Value::as_bool).unwrap_or(false);
+                let inherited = dependency
+                    .get("workspace")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(false);
                 let (base, path) = if inherited {
-                    (Path::new(""), self.inherited(name).and_then(|entry| entry.get("path")))
+                    (
+                        Path::new(""),
+                        self.inherited(name).and_then(|entry| entry.get("path")),
+                    )
                 } else {
                     (folder.as_path(), dependency.get("path"))
                 };
-                let Some(path) = path.and_then(Value::as_str) else { continue };
+                let Some(path) = path.and_then(Value::as_str) else {
+                    continue;
+                };
                 let next = normalised(&base.join(path));
                 if next.starts_with("..") || next.is_absolute() {
                     return Err(Failure::usage(format!("{}/Cargo.toml: the path dependency `{name}` lies outside the repository: {path}", folder.display()))
@@ -148,7 +188,10 @@ impl Workspace {
     /// Returns the parts of the workspace's own files that decide the bytes of a package.
     fn parts(&self, folders: &[PathBuf], package: &str) -> Outcome<BTreeMap<String, String>> {
         let mut parts = BTreeMap::new();
-        for (name, table) in [("profile", self.manifest.get("profile")), ("patch", self.manifest.get("patch"))] {
+        for (name, table) in [
+            ("profile", self.manifest.get("profile")),
+            ("patch", self.manifest.get("patch")),
+        ] {
             if let Some(table) = table {
                 parts.insert(format!("Cargo.toml [{name}]"), canonical(table));
             }
@@ -169,7 +212,10 @@ impl Workspace {
                 if dependency.get("workspace").is_some()
                     && let Some(entry) = self.inherited(name)
                 {
-                    parts.insert(format!("Cargo.toml workspace.dependencies.{name}"), canonical(entry));
+                    parts.insert(
+                        format!("Cargo.toml workspace.dependencies.{name}"),
+                        canonical(entry),
+                    );
                 }
             }
         }
@@ -183,8 +229,21 @@ impl Workspace {
 
     /// Lists every package that a package reaches in `Cargo.lock`, with version, source and checksum.
     fn locked(&self, package: &str) -> Outcome<String> {
-        let packages: Vec<&Table> = self.lock.get("package").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table).collect();
-        let field = |table: &Table, name: &str| table.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let packages: Vec<&Table> = self
+            .lock
+            .get("package")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_table)
+            .collect();
+        let field = |table: &Table, name: &str| {
+            table
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let mut by_name: BTreeMap<String, Vec<&Table>> = BTreeMap::new();
         for table in packages {
             by_name.entry(field(table, "name")).or_default().push(table);
@@ -202,11 +261,28 @@ impl Workspace {
             }
             let mut words = wanted.split(' ');
             let (name, version) = (words.next().unwrap_or_default(), words.next());
-            for table in by_name.get(name).into_iter().flatten().filter(|table| version.is_none_or(|version| field(table, "version") == version)) {
+            for table in by_name
+                .get(name)
+                .into_iter()
+                .flatten()
+                .filter(|table| version.is_none_or(|version| field(table, "version") == version))
+            {
                 // A workspace crate's own version is not part of the lock's say: its manifest is an input file.
                 let checksum = field(table, "checksum");
-                lines.insert(format!("{name} {} {} {checksum}", field(table, "version"), field(table, "source")));
-                queue.extend(table.get("dependencies").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+                lines.insert(format!(
+                    "{name} {} {} {checksum}",
+                    field(table, "version"),
+                    field(table, "source")
+                ));
+                queue.extend(
+                    table
+                        .get("dependencies")
+                        .and_then(Value::as_array)
+                        .into_iter()
+                        .flatten()
+                        .filter_map(Value::as_str)
+                        .map(str::to_owned),
+                );
             }
         }
         Ok(lines.into_iter().collect::<Vec<_>>().join("\n"))
@@ -214,9 +290,19 @@ impl Workspace {
 }
 
 fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &Value)> {
-    let own = DEPENDENCY_TABLES.iter().filter_map(|table| manifest.get(*table)?.as_table());
-    let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(|targets| targets.values());
-    let by_target = targets.flat_map(|target| DEPENDENCY_TABLES.iter().filter_map(move |table| target.get(*table)?.as_table()));
+    let own = DEPENDENCY_TABLES
+        .iter()
+        .filter_map(|table| manifest.get(*table)?.as_table());
+    let targets = manifest
+        .get("target")
+        .and_then(Value::as_table)
+        .into_iter()
+        .flat_map(|targets| targets.values());
+    let by_target = targets.flat_map(|target| {
+        DEPENDENCY_TABLES
+            .iter()
+            .filter_map(move |table| target.get(*table)?.as_table())
+    });
     own.chain(by_target).flatten()
 }
 
@@ -224,8 +310,18 @@ fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &Value)> {
 fn canonical(value: &Value) -> String {
     match value {
         Value::Table(table) => {
-            let sorted: BTreeMap<&String, String> = table.iter().map(|(name, value)| (name, canonical(value))).collect();
-            format!("{{{}}}", sorted.iter().map(|(name, value)| format!("{name:?}={value}")).collect::<Vec<_>>().join(","))
+            let sorted: BTreeMap<&String, String> = table
+                .iter()
+                .map(|(name, value)| (name, canonical(value)))
+                .collect();
+            format!(
+                "{{{}}}",
+                sorted
+                    .iter()
+                    .map(|(name, value)| format!("{name:?}={value}"))
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )
         }
         Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
         other => other.to_string(),
@@ -237,7 +333,9 @@ fn read_toml(path: &Path) -> Outcome<Table> {
         let failure = crate::failure::io("read", path, error);
         if path.ends_with("Cargo.lock") { failure.hint("commit Cargo.lock: without it a release cannot be built again (cargo generate-lockfile makes one)") } else { failure }
     })?;
-    text.parse().map_err(|error: toml::de::Error| Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error))
+    text.parse().map_err(|error: toml::de::Error| {
+        Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
+    })
 }
 
 fn normalised(path: &Path) -> PathBuf {

@@ -85,14 +85,19 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rust-builder");
 impl RustBuilder {
     /// Makes the builder; nothing is built yet.
     pub(crate) fn new(tools: Tools, interrupt: Interrupt, progress: Progress) -> Self {
-        Self { tools, interrupt, progress }
+        Self {
+            tools,
+            interrupt,
+            progress,
+        }
     }
 
     /// Returns the builder's executable where it is built from its present sources.
     pub(crate) fn find(&self) -> Option<PathBuf> {
         let (executable, mark) = (self.executable(), self.mark());
         let stamp = stamp().ok()?;
-        (executable.is_file() && std::fs::read_to_string(mark).is_ok_and(|built| built == stamp)).then_some(executable)
+        (executable.is_file() && std::fs::read_to_string(mark).is_ok_and(|built| built == stamp))
+            .then_some(executable)
     }
 
     /// Returns the builder's executable, building it first where it is missing.
@@ -102,62 +107,130 @@ impl RustBuilder {
         }
         let lock = self.tools.lock().await?;
         if self.find().is_none() {
-            let step = self.progress.slow_step("tools", "the Rust builder (cargo-lambda), once: a few minutes");
+            let step = self
+                .progress
+                .slow_step("tools", "the Rust builder (cargo-lambda), once: a few minutes");
             let sources = Path::new(SOURCES);
             let program = cargo_program(sources)
                 .args(["build", "--locked", "--manifest-path"])
                 .arg(sources.join("Cargo.toml"))
                 .env("CARGO_TARGET_DIR", self.target())
                 .without_env("CARGO_PROFILE_DEV_DEBUG");
-            let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
-            let ended = exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
+            let conduct = Conduct {
+                output: Output::Pipes,
+                within: None,
+                on_signal: OnSignal::Forward,
+            };
+            let ended = exec::run(
+                &program,
+                &conduct,
+                &self.interrupt,
+                &mut |_| {},
+                &mut |_, line| step.line(line),
+            )
+            .await?;
             if !ended.success() {
                 step.failed("failed");
                 return Err(exec::unsuccessful(&program, &ended).hint("it is built from crates.io with a lock file of its own: check the network, then run the same command again"));
             }
-            std::fs::write(self.mark(), stamp()?).map_err(|error| failure::io("write", &self.mark(), error))?;
+            std::fs::write(self.mark(), stamp()?)
+                .map_err(|error| failure::io("write", &self.mark(), error))?;
             step.done("built");
         }
         drop(lock);
-        self.find().ok_or_else(|| Failure::defect("the Rust builder was built and cannot be found"))
+        self.find()
+            .ok_or_else(|| Failure::defect("the Rust builder was built and cannot be found"))
     }
 
     /// Builds one binary. `target` is cargo's target folder for functions, `log` keeps cargo's words.
-    pub(crate) async fn build(&self, request: &Request, environment: &[(String, String)], target: &Path, work: &Path, step: &Step) -> Outcome<Reply> {
+    pub(crate) async fn build(
+        &self,
+        request: &Request,
+        environment: &[(String, String)],
+        target: &Path,
+        work: &Path,
+        step: &Step,
+    ) -> Outcome<Reply> {
         let builder = self.ensure().await?;
         let zig = self.tools.ensure(Tool::Zig).await?;
         std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
         let (request_file, reply_file) = (work.join("request.json"), work.join("reply.json"));
-        let text = serde_json::to_vec_pretty(request).map_err(|error| Failure::defect("the build request cannot be written as JSON").caused_by(error))?;
+        let text = serde_json::to_vec_pretty(request).map_err(|error| {
+            Failure::defect("the build request cannot be written as JSON").caused_by(error)
+        })?;
         std::fs::write(&request_file, text).map_err(|error| failure::io("write", &request_file, error))?;
         let folder = request.manifest_path.parent().unwrap_or(Path::new("."));
-        let program = Program::new(&builder, folder).arg("build").arg(&request_file).arg(&reply_file).env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0").env("CARGO_ZIGBUILD_ZIG_COMMAND", &zig);
+        let program = Program::new(&builder, folder)
+            .arg("build")
+            .arg(&request_file)
+            .arg(&reply_file)
+            .env("CARGO_TARGET_DIR", target)
+            .env("CARGO_INCREMENTAL", "0")
+            .env("CARGO_ZIGBUILD_ZIG_COMMAND", &zig);
         // These would replace what the builder decides; a release does not depend on who builds it.
-        let program = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_ZIGBUILD_ZIG_VERSION", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET"]
+        let program = [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_BUILD_RUSTFLAGS",
+            "CARGO_ZIGBUILD_ZIG_VERSION",
+            "RUSTC_WRAPPER",
+            "CARGO_BUILD_TARGET",
+        ]
+        .iter()
+        .fold(program, |program, name| program.without_env(name));
+        let program = environment
             .iter()
-            .fold(program, |program, name| program.without_env(name));
-        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
-        let ended = exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
+            .fold(program, |program, (name, value)| program.env(name, value));
+        let conduct = Conduct {
+            output: Output::Pipes,
+            within: None,
+            on_signal: OnSignal::Forward,
+        };
+        let ended = exec::run(
+            &program,
+            &conduct,
+            &self.interrupt,
+            &mut |_| {},
+            &mut |_, line| step.line(line),
+        )
+        .await?;
         if ended.interrupted {
             return Err(crate::interrupt::interrupted());
         }
-        let reply = std::fs::read(&reply_file).ok().and_then(|bytes| serde_json::from_slice::<RawReply>(&bytes).ok());
+        let reply = std::fs::read(&reply_file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<RawReply>(&bytes).ok());
         match reply {
-            Some(RawReply { ok: true, binary: Some(binary), tools, .. }) => Ok(Reply { binary, tools }),
-            Some(RawReply { error: Some(error), .. }) => {
+            Some(RawReply {
+                ok: true,
+                binary: Some(binary),
+                tools,
+                ..
+            }) => Ok(Reply { binary, tools }),
+            Some(RawReply {
+                error: Some(error), ..
+            }) => {
                 let failure = Failure::failed(error.message).unchanged("Nothing was published.");
-                let failure = if error.kind == "build" && !ended.tail.is_empty() { failure.body(ended.tail.join("\n")) } else { failure };
+                let failure = if error.kind == "build" && !ended.tail.is_empty() {
+                    failure.body(ended.tail.join("\n"))
+                } else {
+                    failure
+                };
                 Err(match error.hint {
                     Some(hint) => failure.hint(hint),
                     None => failure,
                 })
             }
             // Without a reply cargo itself ended the builder, and its last words are the message.
-            _ => Err(Failure::failed(format!("cargo could not build `{}`", request.binary))
-                .body(ended.tail.join("\n"))
-                .unchanged("Nothing was published.")
-                .hint(format!("see the same error faster with cargo build --package {}", request.package))),
+            _ => Err(
+                Failure::failed(format!("cargo could not build `{}`", request.binary))
+                    .body(ended.tail.join("\n"))
+                    .unchanged("Nothing was published.")
+                    .hint(format!(
+                        "see the same error faster with cargo build --package {}",
+                        request.package
+                    )),
+            ),
         }
     }
 
@@ -182,11 +255,19 @@ fn cargo_program(folder: &Path) -> Program {
 fn stamp() -> Outcome<String> {
     let mut digest = DigestBuilder::new("slipway.rust-builder/1");
     let folder = Path::new(SOURCES);
-    for entry in walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(|entry| entry.file_name() != "target" && entry.file_name() != "tests") {
-        let entry = entry.map_err(|error| Failure::failed("the Rust builder's sources cannot be read").caused_by(error))?;
+    for entry in walkdir::WalkDir::new(folder)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.file_name() != "target" && entry.file_name() != "tests")
+    {
+        let entry = entry
+            .map_err(|error| Failure::failed("the Rust builder's sources cannot be read").caused_by(error))?;
         if entry.file_type().is_file() {
             let path = entry.path();
-            digest.part(&path.strip_prefix(folder).unwrap_or(path).to_string_lossy(), std::fs::read(path).map_err(|error| failure::io("read", path, error))?);
+            digest.part(
+                &path.strip_prefix(folder).unwrap_or(path).to_string_lossy(),
+                std::fs::read(path).map_err(|error| failure::io("read", path, error))?,
+            );
         }
     }
     Ok(digest.finish().hex())

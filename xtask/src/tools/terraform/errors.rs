@@ -7,34 +7,68 @@ use crate::plan::Configuration;
 use crate::tools::exec::{Ended, Program, unsuccessful};
 
 /// Makes the failure of a run of Terraform that did not end well.
-pub(super) fn explain(program: &Program, ended: &Ended, story: &Story, configuration: &Configuration) -> Failure {
-    let all = story.errors.iter().map(|error| format!("{}\n{}", error.summary, error.detail)).chain(ended.tail.iter().cloned()).collect::<Vec<_>>().join("\n");
+pub(super) fn explain(
+    program: &Program,
+    ended: &Ended,
+    story: &Story,
+    configuration: &Configuration,
+) -> Failure {
+    let all = story
+        .errors
+        .iter()
+        .map(|error| format!("{}\n{}", error.summary, error.detail))
+        .chain(ended.tail.iter().cloned())
+        .collect::<Vec<_>>()
+        .join("\n");
     let environment = &configuration.environment;
     let place = format!("`{}` in {environment}", configuration.stack);
     if all.contains("Error acquiring the state lock") {
         return lock_held(&all, &place, environment.as_str());
     }
     if all.contains("Saved plan is stale") {
-        return Failure::new(Kind::PlanStale, format!("the plan of {place} is stale: its state changed after it was made"))
-            .unchanged("Nothing was applied.")
-            .hint("run the same command again: it plans on what is there now");
+        return Failure::new(
+            Kind::PlanStale,
+            format!("the plan of {place} is stale: its state changed after it was made"),
+        )
+        .unchanged("Nothing was applied.")
+        .hint("run the same command again: it plans on what is there now");
     }
-    if all.contains("Failed to persist state") || all.contains("Failed to save state") || all.contains("Error saving state") {
-        return Failure::new(Kind::StateNotSaved, format!("the state of {place} could not be saved"))
-            .detail("kept in", configuration.folder.join("errored.tfstate").display().to_string())
-            .body(summary_of(&story.errors))
-            .hint(format!("do not apply again before it is saved: cargo xtask recover --env {environment}"));
+    if all.contains("Failed to persist state")
+        || all.contains("Failed to save state")
+        || all.contains("Error saving state")
+    {
+        return Failure::new(
+            Kind::StateNotSaved,
+            format!("the state of {place} could not be saved"),
+        )
+        .detail(
+            "kept in",
+            configuration.folder.join("errored.tfstate").display().to_string(),
+        )
+        .body(summary_of(&story.errors))
+        .hint(format!(
+            "do not apply again before it is saved: cargo xtask recover --env {environment}"
+        ));
     }
     if ended.interrupted {
         return interrupt::interrupted();
     }
-    if let Some(detail) = all.lines().find(|line| line.contains("AWS account ID not allowed") || line.contains("AWS Account ID not allowed")) {
-        return Failure::refused(format!("these credentials do not lead into the account of {environment}"))
-            .detail("terraform", detail.trim())
-            .unchanged("Nothing was changed.")
-            .hint(format!("use credentials for the account in terraform/environments/{environment}/environment.toml"));
+    if let Some(detail) = all.lines().find(|line| {
+        line.contains("AWS account ID not allowed") || line.contains("AWS Account ID not allowed")
+    }) {
+        return Failure::refused(format!(
+            "these credentials do not lead into the account of {environment}"
+        ))
+        .detail("terraform", detail.trim())
+        .unchanged("Nothing was changed.")
+        .hint(format!(
+            "use credentials for the account in terraform/environments/{environment}/environment.toml"
+        ));
     }
-    if all.contains("which is newer than current") || all.contains("Unsupported Terraform Core version") || all.contains("unsupported state format") {
+    if all.contains("which is newer than current")
+        || all.contains("Unsupported Terraform Core version")
+        || all.contains("unsupported state format")
+    {
         return Failure::failed(format!("this Terraform does not fit {place}"))
             .body(summary_of(&story.errors))
             .unchanged("Nothing was changed.")
@@ -49,9 +83,20 @@ pub(super) fn explain(program: &Program, ended: &Ended, story: &Story, configura
 fn summary_of(errors: &[Diagnostic]) -> String {
     let mut out = Vec::new();
     for error in errors.iter().take(6) {
-        let at = error.address.as_deref().map(|address| format!("  ({address})")).unwrap_or_default();
+        let at = error
+            .address
+            .as_deref()
+            .map(|address| format!("  ({address})"))
+            .unwrap_or_default();
         out.push(format!("{}{at}", error.summary));
-        out.extend(error.detail.lines().filter(|line| !line.trim().is_empty()).take(12).map(|line| format!("  {line}")));
+        out.extend(
+            error
+                .detail
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .take(12)
+                .map(|line| format!("  {line}")),
+        );
     }
     if errors.len() > 6 {
         out.push(format!("…{} more errors (--verbose shows all)", errors.len() - 6));
@@ -68,7 +113,9 @@ fn lock_held(text: &str, place: &str, environment: &str) -> Failure {
         .detail("since", info.created)
         .detail("lock", info.id)
         .unchanged("Nothing was changed.")
-        .hint(format!("wait with --lock-timeout 10m; if that run is dead: cargo xtask recover --env {environment}"))
+        .hint(format!(
+            "wait with --lock-timeout 10m; if that run is dead: cargo xtask recover --env {environment}"
+        ))
 }
 
 struct LockInfo {
@@ -81,9 +128,16 @@ struct LockInfo {
 impl LockInfo {
     fn read(text: &str) -> Self {
         let field = |name: &str| {
-            text.lines().find_map(|line| line.trim().trim_start_matches(['│', ' ']).strip_prefix(name)).map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
+            text.lines()
+                .find_map(|line| line.trim().trim_start_matches(['│', ' ']).strip_prefix(name))
+                .map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
         };
-        Self { id: field("ID:"), operation: field("Operation:"), who: field("Who:"), created: field("Created:") }
+        Self {
+            id: field("ID:"),
+            operation: field("Operation:"),
+            who: field("Who:"),
+            created: field("Created:"),
+        }
     }
 }
 
@@ -96,7 +150,19 @@ mod tests {
         let text = "Error acquiring the state lock\nError message: operation error S3: PutObject\nLock Info:\n  ID:        5e1c-4\n  Path:      b/hello.tfstate\n  Operation: OperationTypeApply\n  Who:       ci@build-7\n  Version:   1.11.4\n  Created:   2026-11-01 14:02:11 UTC\n  Info:      \n";
         let report = lock_held(text, "`hello` in prod", "prod").report();
         assert_eq!(report.kind, Kind::LockHeld);
-        let details: Vec<String> = report.details.iter().map(|detail| format!("{}={}", detail.name, detail.value)).collect();
-        assert_eq!(details, ["by=ci@build-7", "doing=OperationTypeApply", "since=2026-11-01 14:02:11 UTC", "lock=5e1c-4"]);
+        let details: Vec<String> = report
+            .details
+            .iter()
+            .map(|detail| format!("{}={}", detail.name, detail.value))
+            .collect();
+        assert_eq!(
+            details,
+            [
+                "by=ci@build-7",
+                "doing=OperationTypeApply",
+                "since=2026-11-01 14:02:11 UTC",
+                "lock=5e1c-4"
+            ]
+        );
     }
 }

@@ -50,25 +50,51 @@ impl Story {
             "resource_drift" => self.drift.extend(change(&message)),
             "outputs" => self.take_outputs(&message),
             "diagnostic" => self.diagnostic(&message),
-            "apply_start" | "apply_progress" | "provision_start" | "provision_progress" | "refresh_start" => step.line(shown(&message)),
+            "apply_start" | "apply_progress" | "provision_start" | "provision_progress" | "refresh_start" => {
+                step.line(shown(&message))
+            }
             "apply_complete" => {
                 self.done += 1;
                 step.advance(self.done);
                 step.line(shown(&message));
-                let took = message.pointer("/hook/elapsed_seconds").and_then(Value::as_u64).unwrap_or(0);
-                progress.call("terraform", text(&message, "/hook/action"), text(&message, "/hook/resource/addr"), std::time::Duration::from_secs(took), "ok");
+                let took = message
+                    .pointer("/hook/elapsed_seconds")
+                    .and_then(Value::as_u64)
+                    .unwrap_or(0);
+                progress.call(
+                    "terraform",
+                    text(&message, "/hook/action"),
+                    text(&message, "/hook/resource/addr"),
+                    std::time::Duration::from_secs(took),
+                    "ok",
+                );
             }
             "apply_errored" => {
                 step.line(shown(&message));
-                progress.call("terraform", text(&message, "/hook/action"), text(&message, "/hook/resource/addr"), std::time::Duration::ZERO, "failed");
+                progress.call(
+                    "terraform",
+                    text(&message, "/hook/action"),
+                    text(&message, "/hook/resource/addr"),
+                    std::time::Duration::ZERO,
+                    "failed",
+                );
             }
             _ => {}
         }
     }
 
     fn take_outputs(&mut self, message: &Value) {
-        for (name, output) in message.get("outputs").and_then(Value::as_object).into_iter().flatten() {
-            if output.get("action").and_then(Value::as_str).is_some_and(|action| action != "noop" && action != "no-op") {
+        for (name, output) in message
+            .get("outputs")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            if output
+                .get("action")
+                .and_then(Value::as_str)
+                .is_some_and(|action| action != "noop" && action != "no-op")
+            {
                 self.outputs_change = true;
             }
             if let Ok(output) = serde_json::from_value(output.clone()) {
@@ -98,12 +124,20 @@ fn change(message: &Value) -> Option<Change> {
         return None;
     }
     let reason = text(message, "/change/reason");
-    Some(Change { address: text(message, "/change/resource/addr").to_owned(), action, reason: (!reason.is_empty()).then(|| reason.to_owned()) })
+    Some(Change {
+        address: text(message, "/change/resource/addr").to_owned(),
+        action,
+        reason: (!reason.is_empty()).then(|| reason.to_owned()),
+    })
 }
 
 /// Returns a progress message without identifiers of what was made: they may be secret.
 fn shown(message: &Value) -> String {
-    text(message, "/@message").split(" [id=").next().unwrap_or_default().to_owned()
+    text(message, "/@message")
+        .split(" [id=")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -133,15 +167,28 @@ mod tests {
             r#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Bad","detail":"very\n","address":"aws_x.y"}}"#,
             "not json",
         ]);
-        let seen: Vec<(&str, Action)> = story.changes.iter().map(|change| (change.address.as_str(), change.action)).collect();
-        assert_eq!(seen, [("module.hello.aws_iam_role.this", Action::Create), ("aws_x.y", Action::Replace), ("aws_x.z", Action::Forget)]);
+        let seen: Vec<(&str, Action)> = story
+            .changes
+            .iter()
+            .map(|change| (change.address.as_str(), change.action))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("module.hello.aws_iam_role.this", Action::Create),
+                ("aws_x.y", Action::Replace),
+                ("aws_x.z", Action::Forget)
+            ]
+        );
         assert!(story.outputs_change);
         assert_eq!(story.errors[0].detail, "very");
     }
 
     #[test]
     fn an_applys_outputs_are_read_and_secret_ones_have_no_value() {
-        let story = story(&[r#"{"type":"outputs","outputs":{"a":{"sensitive":false,"type":"string","value":"x"},"b":{"sensitive":true,"type":"string"}}}"#]);
+        let story = story(&[
+            r#"{"type":"outputs","outputs":{"a":{"sensitive":false,"type":"string","value":"x"},"b":{"sensitive":true,"type":"string"}}}"#,
+        ]);
         assert_eq!(story.outputs["a"].value, "x");
         assert!(story.outputs["b"].sensitive && story.outputs["b"].value.is_null());
         assert!(!story.outputs_change);

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
@@ -17,7 +17,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use super::body::{counted, telling};
 use super::unfinished::Kept;
-use super::upload::Part;
+use super::upload::{Part, PartReader};
 use super::{ObjectStore, Put};
 use crate::error::{CloudError, Kind};
 use crate::session::transport::upload_timeouts;
@@ -46,17 +46,29 @@ impl ObjectStore {
         digest: [u8; 32],
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Option<Put>, CloudError> {
-        let (upload_id, kept) = match self.unfinished(key).await? {
+        let mut reader = self.open(key, path, self.part_size(size)).await?;
+        let Some(first) = reader.next_part().await? else {
+            // It became empty; the digest can't be right.
+            return reader.finish(size, digest).map(|()| None);
+        };
+        let (id, kept) = match self.unfinished(key, &first).await? {
             Some(found) => found,
             None => (self.begin(key).await?, BTreeMap::new()),
         };
         let mut upload = Upload {
             store: self.clone(),
             key: key.to_owned(),
-            id: upload_id,
+            id,
             open: true,
         };
-        let result = upload.run(path, size, digest, &kept, progress).await;
+        let result = match upload
+            .send_all(reader, first, &kept, size, digest, progress)
+            .await
+        {
+            Ok(sent) => upload.complete(size, sent).await,
+            Err(error) if error.code.as_deref() == Some("NoSuchUpload") => Ok(None),
+            Err(error) => Err(error),
+        };
         match &result {
             // Without a connection there is no aborting either: the next call goes on with these parts.
             Err(error) if matches!(error.kind, Kind::Unreachable | Kind::TimedOut) => upload.open = false,
@@ -103,16 +115,18 @@ struct Upload {
 }
 
 impl Upload {
-    async fn run(
+    /// Sends what is not there yet; gives all parts once the whole file was found to be right.
+    async fn send_all(
         &self,
-        path: &Path,
+        mut reader: PartReader,
+        first: Part,
+        kept: &BTreeMap<i32, Kept>,
         size: u64,
         digest: [u8; 32],
-        kept: &BTreeMap<i32, Kept>,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<Option<Put>, CloudError> {
-        let done = Arc::new(AtomicU64::new(0));
-        let under_way = std::sync::Mutex::new(BTreeMap::<i32, Arc<AtomicU64>>::new());
+    ) -> Result<Vec<Sent>, CloudError> {
+        let done = AtomicU64::new(0);
+        let under_way = Mutex::new(BTreeMap::<i32, Arc<AtomicU64>>::new());
         let so_far = || {
             let parts = under_way.lock().map_or(0, |parts| {
                 parts
@@ -123,10 +137,7 @@ impl Upload {
             done.load(Ordering::Relaxed) + parts
         };
         let send_all = async {
-            let mut reader = self
-                .store
-                .open(&self.key, path, self.store.part_size(size))
-                .await?;
+            let mut first = Some(first);
             let mut sending = FuturesUnordered::new();
             let mut sent = Vec::new();
             let mut number = 0;
@@ -138,7 +149,11 @@ impl Upload {
                     }
                     continue;
                 }
-                let Some(part) = reader.next_part().await? else {
+                let next = match first.take() {
+                    Some(first) => Some(first),
+                    None => reader.next_part().await?,
+                };
+                let Some(part) = next else {
                     ended = true;
                     continue;
                 };
@@ -170,12 +185,7 @@ impl Upload {
             sent.sort_by_key(|part| part.number);
             Ok(sent)
         };
-        let sent: Result<_, CloudError> = telling(progress, so_far, send_all).await;
-        match sent {
-            Ok(sent) => self.complete(size, sent).await,
-            Err(error) if error.code.as_deref() == Some("NoSuchUpload") => Ok(None),
-            Err(error) => Err(error),
-        }
+        telling(progress, so_far, send_all).await
     }
 
     async fn send(&self, number: i32, part: Part, counter: &Arc<AtomicU64>) -> Result<Sent, CloudError> {

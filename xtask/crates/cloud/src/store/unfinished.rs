@@ -1,7 +1,7 @@
 //! What a killed upload left behind.
 //!
-//! In: a key. Out: the newest upload for it that was begun as ours are, with its parts. Whether a part may be
-//! kept is decided by its checksum against the file's, never by its number alone. Where the store can't tell,
+//! In: a key and the first part of the file. Out: an upload for that key which has this part, with all that it
+//! has. Whether a part may be kept is decided by its checksum against the file's, never by its number alone. Where the store can't tell,
 //! there is nothing to go on with, which is no error.
 
 use std::collections::BTreeMap;
@@ -21,38 +21,59 @@ pub(super) struct Kept {
     sha256: Option<[u8; 32]>,
 }
 
+/// How many unfinished uploads of one key are looked at, the newest first.
+const CANDIDATES: usize = 5;
+
 impl ObjectStore {
-    /// Finds an upload for exactly this key that was begun as we begin ours, and the parts it has.
+    /// Finds an upload that has the file's first part already, and all the parts it has.
+    ///
+    /// Only such an upload is gone on with: one for other bytes may be another process's at this moment, and
+    /// the two would overwrite each other's parts.
     pub(super) async fn unfinished(
         &self,
         key: &str,
+        first: &Part,
     ) -> Result<Option<(String, BTreeMap<i32, Kept>)>, CloudError> {
-        let subject = self.subject(key);
         let request = self
             .shared
             .s3()
             .list_multipart_uploads()
             .bucket(&self.bucket)
             .prefix(key);
-        let page = match self
+        let answer = self
             .calls
-            .run("ListMultipartUploads", &subject, request.send())
-            .await
-        {
+            .run("ListMultipartUploads", &self.subject(key), request.send())
+            .await;
+        let page = match answer {
             Ok(page) => page,
             // Going on is a convenience: permission to upload may come without permission to look, and some
             // stores have no such list.
             Err(error) if matches!(error.kind, Kind::AccessDenied | Kind::Other) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let ours = page.uploads().iter().filter(|upload| {
-            upload.key() == Some(key) && upload.checksum_algorithm() == Some(&ChecksumAlgorithm::Sha256)
-        });
-        let newest = ours.max_by_key(|upload| upload.initiated().map_or(0, |time| time.secs()));
-        let Some(id) = newest.and_then(|upload| upload.upload_id()) else {
-            return Ok(None);
-        };
+        let mut ours: Vec<_> = page
+            .uploads()
+            .iter()
+            .filter(|upload| upload.key() == Some(key))
+            .filter(|upload| upload.checksum_algorithm() == Some(&ChecksumAlgorithm::Sha256))
+            .collect();
+        ours.sort_by_key(|upload| std::cmp::Reverse(upload.initiated().map_or(0, |time| time.secs())));
+        for id in ours
+            .into_iter()
+            .take(CANDIDATES)
+            .filter_map(|upload| upload.upload_id())
+        {
+            let kept = self.parts(key, id).await?;
+            if kept.get(&1).is_some_and(|part| part.if_it_is(first).is_some()) {
+                return Ok(Some((id.to_owned(), kept)));
+            }
+        }
+        Ok(None)
+    }
 
+    /// Lists the parts of an upload; none where it is gone or the store can't tell.
+    async fn parts(&self, key: &str, id: &str) -> Result<BTreeMap<i32, Kept>, CloudError> {
+        let subject = self.subject(key);
         let mut kept = BTreeMap::new();
         let mut marker = None;
         loop {
@@ -66,10 +87,9 @@ impl ObjectStore {
             let request = request.set_part_number_marker(marker);
             let page = match self.calls.run("ListParts", &subject, request.send()).await {
                 Ok(page) => page,
-                // Gone, or a store that can't tell (moto's list is not in S3's words): begin anew. Whatever is
-                // left there may be another process's at this moment, so it is not aborted.
+                // moto's list, for one, is not in S3's words.
                 Err(error) if matches!(error.kind, Kind::NotFound | Kind::AccessDenied | Kind::Other) => {
-                    return Ok(None);
+                    return Ok(BTreeMap::new());
                 }
                 Err(error) => return Err(error),
             };
@@ -84,7 +104,7 @@ impl ObjectStore {
             }
             marker = page.next_part_number_marker().map(str::to_owned);
             if page.is_truncated() != Some(true) || marker.is_none() {
-                return Ok(Some((id.to_owned(), kept)));
+                return Ok(kept);
             }
         }
     }

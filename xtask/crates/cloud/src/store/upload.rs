@@ -28,9 +28,11 @@ impl ObjectStore {
     /// `progress` is told how many bytes are there so far, of the file's size; it may go back when a request
     /// is repeated. Where the object is already there, nothing is sent.
     ///
-    /// A process that was killed leaves its unfinished parts behind: the next call for the key goes on with
-    /// those whose SHA-256 (or, where the store keeps none, MD5) is that of the file's part, and compares the
-    /// checksum of the whole at the end. An upload that fails or is dropped is aborted, as far as that is
+    /// A process that was killed leaves its unfinished parts behind: the next call for the key goes on with an
+    /// upload that has the file's first part, keeps the parts whose SHA-256 (or, where the store keeps none,
+    /// MD5) is that of the file's, and compares the checksum of the whole at the end. Where the store does not
+    /// tell its parts (moto does not, in words that a client reads), all is sent again. Two processes that send
+    /// the same file at once may meet in one upload, which does no harm. An upload that fails or is dropped is aborted, as far as that is
     /// still possible; one that lost the connection is left for the next call. Unfinished uploads that nobody
     /// goes on with are the bucket's lifecycle rule's to clear away.
     ///

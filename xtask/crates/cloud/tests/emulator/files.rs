@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use slipway_cloud::{Kind, Put, Uploads};
 
 use super::content::{MIB, PARTS, bytes, file, observed, send, sha256};
-use super::moto::{bucket, moto, operations, session};
+use super::moto::{as_s3_would, bucket, moto, operations, session};
 use super::scripted::{Answer, Scripted, answer};
 
 #[tokio::test]
@@ -140,7 +140,12 @@ async fn a_large_file_goes_in_parts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_three_large_uploads_one_wins() {
     let Some(moto) = moto() else { return };
-    let store = bucket(moto, "large-race").await.with_uploads(PARTS);
+    bucket(moto, "large-race").await;
+    let server = as_s3_would(moto);
+    let store = session(&server.endpoint)
+        .await
+        .store("large-race", None)
+        .with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
     // Two with the same bytes, which may meet in one upload, and one with others.
     let contents = [bytes(11 * MIB, 4), bytes(11 * MIB, 4), bytes(11 * MIB, 5)];

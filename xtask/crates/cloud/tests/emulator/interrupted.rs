@@ -8,20 +8,8 @@ use std::time::Duration;
 use slipway_cloud::{Call, Outcome, Put, Session, Uploads};
 
 use super::content::{MIB, PARTS, base64, bytes, file, observed, send, sha256};
-use super::moto::{Moto, bucket, moto, operations, session, target};
-use super::scripted::{Answer, Scripted, answer, forward, refusal};
-
-/// Moto, with its list of parts put into S3's words: its own has another root element.
-fn moto_that_lists_parts(moto: &'static Moto) -> Scripted {
-    Scripted::start(|_, request| {
-        let mut answer = forward(moto.port, request);
-        if request.method == "GET" && request.path.contains("uploadId=") {
-            let text = String::from_utf8(answer.body).unwrap();
-            answer.body = text.replace("ListPartsResponse", "ListPartsResult").into_bytes();
-        }
-        answer
-    })
-}
+use super::moto::{as_s3_would, bucket, moto, operations, session, target};
+use super::scripted::{Answer, Scripted, answer, refusal};
 
 /// Begins an upload one part after another and takes its runtime away after the second: nothing of it runs
 /// any more, as after a kill.
@@ -61,7 +49,7 @@ async fn a_killed_upload_is_gone_on_with() {
     let content = bytes(23 * MIB, 6);
     let path = file(&folder, "a.zip", &content);
     bucket(moto, "killed").await;
-    let server = moto_that_lists_parts(moto);
+    let server = as_s3_would(moto);
     kill_half_way(&server.endpoint, "killed", &path, sha256(&content));
 
     let (store, seen) = observed(&server.endpoint, "killed").await;
@@ -105,13 +93,7 @@ async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
     let listed = "<ListMultipartUploadsResult><Upload><Key>artifact</Key><UploadId>u</UploadId>\
          <ChecksumAlgorithm>SHA256</ChecksumAlgorithm></Upload><Upload><Key>artifact</Key>\
          <UploadId>foreign</UploadId></Upload></ListMultipartUploadsResult>";
-    let part = |number, checksum: &str| {
-        format!(
-            "<Part><PartNumber>{number}</PartNumber><ETag>&quot;kept&quot;</ETag><Size>5242880</Size>\
-             <ChecksumSHA256>{checksum}</ChecksumSHA256></Part>"
-        )
-    };
-    let parts = part(1, &checksum) + &part(2, &checksum);
+    let parts = listed_part(1, &checksum) + &listed_part(2, &checksum);
     let parts = format!("<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>");
     let server = Scripted::start(
         move |_, request| match (request.method.as_str(), request.path.as_str()) {
@@ -199,26 +181,30 @@ async fn a_dropped_upload_is_aborted() {
     assert_eq!(store.head("artifact").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn an_upload_that_vanished_is_begun_anew() {
+/// A part as S3 lists it.
+fn listed_part(number: u32, checksum: &str) -> String {
+    format!(
+        "<Part><PartNumber>{number}</PartNumber><ETag>&quot;kept&quot;</ETag><Size>5242880</Size>\
+         <ChecksumSHA256>{checksum}</ChecksumSHA256></Part>"
+    )
+}
+
+/// A store with one unfinished upload, `old`, whose first part has this checksum, and which is gone once a part
+/// is sent to it.
+fn with_an_upload_that_vanishes(checksum: &str) -> Scripted {
     let begun = "<InitiateMultipartUploadResult><UploadId>new</UploadId></InitiateMultipartUploadResult>";
     let listed = "<ListMultipartUploadsResult><Upload><Key>artifact</Key><UploadId>old</UploadId>\
          <ChecksumAlgorithm>SHA256</ChecksumAlgorithm></Upload></ListMultipartUploadsResult>";
-    let gone = Arc::new(AtomicUsize::new(0));
-    let server = Scripted::start(
-        move |_, request| match (request.method.as_str(), request.path.as_str()) {
+    let part = listed_part(1, checksum);
+    let parts = format!("<ListPartsResult><IsTruncated>false</IsTruncated>{part}</ListPartsResult>");
+    let gone = AtomicUsize::new(0);
+    Scripted::start(move |_, request| {
+        let there = gone.load(Ordering::SeqCst) == 0;
+        match (request.method.as_str(), request.path.as_str()) {
             ("HEAD", _) => answer(404, ""),
-            ("GET", path) if path.contains("uploads") => {
-                if gone.load(Ordering::SeqCst) == 0 {
-                    answer(200, listed)
-                } else {
-                    answer(200, "<ListMultipartUploadsResult/>")
-                }
-            }
-            ("GET", _) => answer(
-                200,
-                "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
-            ),
+            ("GET", path) if path.contains("uploads") && there => answer(200, listed),
+            ("GET", path) if path.contains("uploads") => answer(200, "<ListMultipartUploadsResult/>"),
+            ("GET", _) => answer(200, &parts),
             ("PUT", path) if path.contains("uploadId=old") => {
                 gone.fetch_add(1, Ordering::SeqCst);
                 refusal(404, "NoSuchUpload")
@@ -232,19 +218,54 @@ async fn an_upload_that_vanished_is_begun_anew() {
                 answer(200, "<CompleteMultipartUploadResult/>")
             }
             _ => answer(204, ""),
-        },
-    );
+        }
+    })
+}
+
+#[tokio::test]
+async fn an_upload_that_vanished_is_begun_anew() {
+    let content = bytes(6 * MIB, 10);
+    let server = with_an_upload_that_vanishes(&base64(&sha256(&content[..5 * MIB])));
     let store = session(&server.endpoint)
         .await
         .store("bucket", None)
         .with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
-    let content = bytes(6 * MIB, 10);
-    let path = file(&folder, "a.zip", &content);
-    assert_eq!(send(&store, &path, &content).await, Put::Created);
-    let complete = server
-        .seen()
-        .into_iter()
+    assert_eq!(
+        send(&store, &file(&folder, "a.zip", &content), &content).await,
+        Put::Created
+    );
+    let seen = server.seen();
+    let sent_to = |id: &str| {
+        let puts = seen.iter().filter(|request| request.method == "PUT");
+        puts.filter(|request| request.path.contains(id)).count()
+    };
+    assert_eq!((sent_to("uploadId=old"), sent_to("uploadId=new")), (1, 2));
+    let complete = seen
+        .iter()
         .find(|request| request.method == "POST" && request.path.contains("uploadId=new"));
     assert_eq!(complete.unwrap().header("if-none-match"), Some("*"));
+}
+
+#[tokio::test]
+async fn an_upload_of_other_bytes_is_left_alone() {
+    let content = bytes(6 * MIB, 13);
+    let server = with_an_upload_that_vanishes(&base64(&sha256(b"other")));
+    let store = session(&server.endpoint)
+        .await
+        .store("bucket", None)
+        .with_uploads(PARTS);
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(
+        send(&store, &file(&folder, "a.zip", &content), &content).await,
+        Put::Created
+    );
+    let touched = server
+        .seen()
+        .into_iter()
+        .filter(|request| request.method != "GET");
+    let touched: Vec<_> = touched
+        .filter(|request| request.path.contains("uploadId=old"))
+        .collect();
+    assert_eq!(touched.len(), 0, "neither written to nor aborted");
 }

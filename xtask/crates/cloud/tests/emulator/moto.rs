@@ -6,12 +6,13 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::scripted::{Scripted, forward};
 use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, Target};
 
 /// A running moto. It ends with this process, however that ends: it waits for its standard input to close.
 pub struct Moto {
     pub endpoint: String,
-    pub port: u16,
+    port: u16,
     _shell: Child,
 }
 
@@ -66,6 +67,25 @@ pub async fn session_in(endpoint: &str, account: &str, observer: Option<Observer
     )
     .await
     .unwrap()
+}
+
+/// Moto behind a server that puts two of its faults right: it looks whether a key is taken and writes it in two
+/// steps, so that now and then two conditional writes both succeed; and its list of parts has a root element
+/// that no client of S3 knows.
+pub fn as_s3_would(moto: &'static Moto) -> Scripted {
+    let conditional = Mutex::new(());
+    Scripted::start(move |_, request| {
+        let one_by_one = request
+            .header("if-none-match")
+            .map(|_| conditional.lock().unwrap());
+        let mut answer = forward(moto.port, request);
+        drop(one_by_one);
+        if request.method == "GET" && request.path.contains("uploadId=") {
+            let text = String::from_utf8(answer.body).unwrap();
+            answer.body = text.replace("ListPartsResponse", "ListPartsResult").into_bytes();
+        }
+        answer
+    })
 }
 
 /// A new bucket.

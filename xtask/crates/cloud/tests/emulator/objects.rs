@@ -2,7 +2,7 @@
 
 use slipway_cloud::{Kind, Put};
 
-use super::moto::{bucket, moto, session};
+use super::moto::{as_s3_would, bucket, moto, session};
 use super::scripted::{Answer, Scripted, answer, refusal};
 
 const JSON: &str = "application/json";
@@ -56,7 +56,9 @@ async fn an_object_is_written_once_and_compared_afterwards() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_eight_writers_one_wins() {
     let Some(moto) = moto() else { return };
-    let store = bucket(moto, "race").await;
+    bucket(moto, "race").await;
+    let server = as_s3_would(moto);
+    let store = session(&server.endpoint).await.store("race", None);
     for round in 0..5 {
         let key = format!("round/{round}");
         let writers: Vec<_> = (0..8)

@@ -29,8 +29,11 @@ pub fn forward(port: u16, request: &Request) -> Answer {
         let mut found = found.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
         found.next().map(|(_, value)| (wanted, value.to_owned()))
     };
+    // HEAD tells the length of a body that does not come.
+    let length = (request.method == "HEAD").then_some("Content-Length");
     let headers = ["ETag", "x-amz-checksum-sha256", "x-amz-version-id"]
         .into_iter()
+        .chain(length)
         .filter_map(header);
     Answer {
         status,
@@ -127,7 +130,11 @@ fn serve(stream: TcpStream, script: &dyn Fn(usize, &Request) -> Answer, seen: &M
             body,
             cut,
         } = script(before, &request);
-        let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
+        let told = headers.iter().any(|(name, _)| *name == "Content-Length");
+        let mut head = format!("HTTP/1.1 {status} X\r\n");
+        if !told {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
