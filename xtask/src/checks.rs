@@ -90,17 +90,21 @@ impl Checks<'_> {
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
-        let step = self.progress.slow_step(
-            "checks",
-            chosen
+        let known = |name: &str, settings: &CheckSettings| {
+            !fresh && memory.passed.contains(&mark(name, settings, &tree).hex())
+        };
+        if chosen.iter().all(|(name, settings)| known(name, settings)) {
+            // Nothing is waited for, so nothing is told.
+            return Ok(chosen
                 .iter()
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>()
-                .join(" · "),
-        );
+                .map(|(name, settings)| remembered(name, settings))
+                .collect());
+        }
+        let names: Vec<&str> = chosen.iter().map(|(name, _)| name.as_str()).collect();
+        let step = self.progress.slow_step("checks", names.join(" · "));
         std::fs::create_dir_all(&self.logs).map_err(|error| failure::io("create", &self.logs, error))?;
         let nodes = chosen.iter().map(|(name, settings)| {
-            let known = !fresh && memory.passed.contains(&mark(name, settings, &tree).hex());
+            let known = known(name, settings);
             let work = async move {
                 if known {
                     Ok(remembered(name, settings))

@@ -4,7 +4,7 @@
 //! [`Site`] (one stack in one environment, with its ports) and an [`Order`]. Out: [`Delivered`]. Goes wrong: guards
 //! refuse, locks are held, Terraform fails, a version does not verify; the ledger says in each case what is served.
 
-mod back;
+pub(crate) mod back;
 mod execute;
 mod settle;
 mod site;
@@ -231,11 +231,11 @@ async fn releases(
 
 /// Shows a plan to people.
 fn show(site: &Site, planned: &Planned) {
-    if !planned.drift.is_empty() {
-        site.progress.block(format!(
-            "\n          changed outside Terraform:\n{}",
-            plan::changes_text(&planned.drift, site.verbose)
-        ));
+    let drift = planned.relevant_drift();
+    // What AWS merely normalised after an apply reads as drift, too: it is shown where everything is asked for.
+    if site.verbose && !drift.is_empty() {
+        let text = plan::changes_text(&drift, true);
+        site.progress.block(format!("\n          changed outside Terraform:\n{text}"));
     }
     if !planned.changes.is_empty() {
         site.progress.block(format!(

@@ -57,16 +57,13 @@ pub(super) async fn build(
     Ok((tree, reply.tools))
 }
 
-/// Returns the glibc that a runtime has: <https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html>.
+/// Returns the glibc to link for: the runtime's.
 fn glibc_of(runtime: &str) -> Outcome<String> {
-    match runtime {
-        "provided.al2023" => Ok("2.34".into()),
-        "provided.al2" => Ok("2.26".into()),
-        other => Err(
-            Failure::usage(format!("a Rust function cannot run on the runtime `{other}`"))
-                .hint("allowed for with = \"cargo\": provided.al2023, provided.al2"),
-        ),
-    }
+    let glibc = elf::glibc_of(runtime).filter(|_| runtime.starts_with("provided."));
+    glibc.map(|glibc| glibc.to_string()).ok_or_else(|| {
+        Failure::usage(format!("a Rust function cannot run on the runtime `{runtime}`"))
+            .hint("allowed for with = \"cargo\": provided.al2023, provided.al2")
+    })
 }
 
 /// Lists the paths of this machine that must not be seen in the binary; the most specific last, which wins.

@@ -14,7 +14,7 @@ use object::elf::{self, FileHeader64};
 use object::endian::LittleEndian;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 
-pub(crate) use glibc::Glibc;
+pub(crate) use glibc::{Glibc, provided_by as glibc_of};
 
 mod glibc;
 
@@ -164,7 +164,7 @@ pub(crate) fn check(
         path: path.to_owned(),
         source,
     })?;
-    if let Some(provides) = glibc::provided_by(runtime) {
+    if let Some(provides) = glibc_of(runtime) {
         if needs.unreadable {
             return Err(ElfError::NoSections {
                 path: path.to_owned(),

@@ -112,8 +112,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             stack: name.clone(),
             summary: planned.summary(),
             outputs_change: planned.outputs_change,
+            drift: planned.relevant_drift(),
             changes: planned.changes,
-            drift: planned.drift,
         });
     }
     let changes_present = stacks

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::execute::{self, configuration_key};
 use super::skip::Current;
-use super::{Delivered, Site, choice};
+use super::{Delivered, Site, choice, settle};
 use crate::failure::{self, Failure, Kind as FailureKind, Outcome};
 use crate::ledger::{Ended, Hold, Kind, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName, Version};
@@ -213,23 +213,7 @@ pub(crate) async fn roll_back(
     ended.at = site.clock.now();
     let changes = match result {
         Ok(changes) => changes,
-        Err(failure) => {
-            let moved = back
-                .keys()
-                .any(|function| ended.serves.get(function) != started.serves.get(function));
-            ended.outcome = if moved {
-                OutcomeWord::TerraformPending
-            } else {
-                OutcomeWord::Failed
-            };
-            ended.why = Some(failure.message().to_owned());
-            site.ledger.end(&ended).await?;
-            return Err(if moved {
-                failure.unchanged("Traffic is back on the earlier release, and stays there. Terraform does not agree yet: the ledger says `terraform pending`.")
-            } else {
-                failure
-            });
-        }
+        Err(failure) => return Err(record_failure(site, &started, last, failure).await),
     };
     site.ledger.end(&ended).await?;
     Ok(Delivered {
@@ -246,6 +230,26 @@ pub(crate) async fn roll_back(
             .collect(),
         verifications: Vec::new(),
     })
+}
+
+/// Closes a rollback that failed, with what is served now, and returns the failure to be told.
+async fn record_failure(site: &Site, started: &Started, last: &Ended, failure: Failure) -> Failure {
+    let record = async {
+        let mut ended = settle::as_it_is(site, started, Some(last), OutcomeWord::TerraformPending).await?;
+        let moved = ended.serves != started.serves;
+        if !moved {
+            ended.outcome = OutcomeWord::Failed;
+        }
+        ended.why = Some(failure.message().to_owned());
+        site.ledger.end(&ended).await?;
+        Ok::<_, Failure>(moved)
+    };
+    match record.await {
+        Ok(true) => failure.unchanged("Traffic is back on the earlier release, and stays there. Terraform does not agree yet: the ledger says `terraform pending`."),
+        Ok(false) => failure,
+        // The ledger stays open: the next command compares the aliases with both sides and closes it.
+        Err(second) => failure.detail("and then", second.message().to_owned()),
+    }
 }
 
 /// Moves the aliases, then brings Terraform to agree. `ended` says at each moment what is served.
@@ -488,7 +492,7 @@ fn show(site: &Site, last: &Ended, back: &BTreeMap<FunctionName, Back>) {
             "verified"
         };
         text.push_str(&format!(
-            "{} runs   {function} {}   deployment {}, {} ago, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
+            "{} runs   {function} {}   deployment {}, {}, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
             site.environment,
             back.from.release,
             last.deployment,

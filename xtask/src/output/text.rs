@@ -29,7 +29,7 @@ pub(crate) fn bytes(size: u64) -> String {
     }
 }
 
-/// Writes how long ago something was: `just now`, `12 minutes`, `6 days`.
+/// Writes how long ago something was: `just now`, `12 minutes ago`, `6 days ago`.
 pub(crate) fn age(then: jiff::Timestamp, now: jiff::Timestamp) -> String {
     let total = now.as_second().saturating_sub(then.as_second()).max(0);
     let (number, unit) = match total {
@@ -38,7 +38,10 @@ pub(crate) fn age(then: jiff::Timestamp, now: jiff::Timestamp) -> String {
         3_600..86_400 => (total / 3_600, "hour"),
         _ => (total / 86_400, "day"),
     };
-    plural(usize::try_from(number).unwrap_or(usize::MAX), unit)
+    format!(
+        "{} ago",
+        plural(usize::try_from(number).unwrap_or(usize::MAX), unit)
+    )
 }
 
 /// Writes a count with its noun: `1 change`, `3 changes`.
@@ -107,8 +110,11 @@ mod tests {
         assert_eq!(bytes(412), "412 B");
         assert_eq!(list(["a", "b", "c"]), "a, b and c");
         let then: jiff::Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
-        assert_eq!(age(then, "2026-11-01T00:12:30Z".parse().unwrap()), "12 minutes");
-        assert_eq!(age(then, "2026-11-02T01:00:00Z".parse().unwrap()), "1 day");
+        assert_eq!(
+            age(then, "2026-11-01T00:12:30Z".parse().unwrap()),
+            "12 minutes ago"
+        );
+        assert_eq!(age(then, "2026-11-02T01:00:00Z".parse().unwrap()), "1 day ago");
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Surroundings {
 
     /// Returns who is at work: the CI run's actor or the user of this machine.
     pub(crate) fn by(&self) -> String {
-        let user = || self.get("USER").or(self.get("LOGNAME")).unwrap_or("unknown");
+        let user = self.user();
+        let user = || user.as_str();
         if let Some(actor) = self.get("GITHUB_ACTOR") {
             return format!(
                 "{actor} (GitHub run {})",
@@ -81,6 +82,12 @@ impl Surroundings {
             );
         }
         format!("{}@{}", user(), self.host())
+    }
+
+    /// Returns the user's name: from the environment, or as the system knows this process's user.
+    fn user(&self) -> String {
+        let named = self.get("USER").or(self.get("LOGNAME")).map(str::to_owned);
+        named.or_else(system_user).unwrap_or_else(|| "unknown".into())
     }
 
     /// Returns the address of the CI run, where there is one.
@@ -119,4 +126,14 @@ impl Surroundings {
             })
             .transpose()
     }
+}
+
+/// Looks this process's user up in `/etc/passwd`.
+fn system_user() -> Option<String> {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let known = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = known
+        .lines()
+        .find(|line| line.split(':').nth(2) == Some(id.as_str()))?;
+    line.split(':').next().map(str::to_owned)
 }

@@ -25,7 +25,7 @@ pub(crate) struct Glibc {
 ///
 /// Which runtime stands on which system is in AWS's table of
 /// [Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html).
-pub(super) fn provided_by(runtime: &str) -> Option<Glibc> {
+pub(crate) fn provided_by(runtime: &str) -> Option<Glibc> {
     let (al2, al2023) = (Glibc::new(2, 26, 0), Glibc::new(2, 34, 0));
     match runtime {
         "provided.al2023" => return Some(al2023),
