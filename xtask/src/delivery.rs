@@ -83,10 +83,8 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     let last = settle(site).await?;
     guard(site, order, last.as_ref())?;
     let releases = releases(site, order, last.as_ref()).await?;
-    let versions: BTreeMap<FunctionName, Version> = releases
-        .iter()
-        .map(|(name, manifest)| (name.clone(), manifest.version.clone()))
-        .collect();
+    let versions: BTreeMap<FunctionName, Version> =
+        releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
     let configuration = site.configure(&site.root, &releases)?;
     let current = skip::Current::read(site, &configuration).await?;
     if !order.always_plan && skip::may_skip(site, &current, last.as_ref(), &releases).await? {
@@ -98,11 +96,8 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     let planned = site.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned)?;
     show(site, &planned);
-    let known = if planned.is_empty() {
-        Some(site.infrastructure.outputs(&configuration).await?)
-    } else {
-        None
-    };
+    let known =
+        if planned.is_empty() { Some(site.infrastructure.outputs(&configuration).await?) } else { None };
     if let Some(applied) = &known {
         let pending = execute::pending(site, applied, &releases, last.as_ref()).await?;
         if pending.is_empty() && last.is_some() {
@@ -114,25 +109,14 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     let started = site.started(order.kind, last.as_ref(), &releases)?;
     site.ledger.begin(&started).await?;
     let lease = site.keep_lease(started.deployment);
-    let result = execute::execute(
-        site,
-        &started,
-        last.as_ref(),
-        &configuration,
-        &planned,
-        known,
-        &releases,
-    )
-    .await;
+    let result =
+        execute::execute(site, &started, last.as_ref(), &configuration, &planned, known, &releases).await;
     drop(lease);
     match result {
         Ok(done) => {
             let mut ended = done.ended;
             ended.holds.retain(|hold| {
-                order
-                    .targets
-                    .get(&hold.function)
-                    .is_none_or(|manifest| manifest.version != hold.release)
+                order.targets.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release)
             });
             site.ledger.end(&ended).await?;
             Ok(Delivered {
@@ -166,10 +150,7 @@ fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
     let environment = &site.environment;
     for (function, manifest) in &order.targets {
         let version = &manifest.version;
-        if let Some(hold) = last
-            .and_then(|last| last.holds(function, version))
-            .filter(|_| !order.lift_hold)
-        {
+        if let Some(hold) = last.and_then(|last| last.holds(function, version)).filter(|_| !order.lift_hold) {
             return Err(Failure::refused(format!(
                 "`{function}` {version} is held in {environment}: rollback {} left it",
                 hold.deployment
@@ -221,10 +202,7 @@ async fn releases(
                 site.environment
             )));
         };
-        releases.insert(
-            function.clone(),
-            site.catalogue.manifest(function, &serving.release).await?,
-        );
+        releases.insert(function.clone(), site.catalogue.manifest(function, &serving.release).await?);
     }
     Ok(releases)
 }
@@ -238,34 +216,18 @@ fn show(site: &Site, planned: &Planned) {
         site.progress.block(format!("\n          changed outside Terraform:\n{text}"));
     }
     if !planned.changes.is_empty() {
-        site.progress.block(format!(
-            "\n{}",
-            plan::changes_text(&planned.changes, site.verbose)
-        ));
+        site.progress.block(format!("\n{}", plan::changes_text(&planned.changes, site.verbose)));
     }
-    planned
-        .warnings
-        .iter()
-        .for_each(|warning| site.progress.note(format!("          warning: {warning}")));
+    planned.warnings.iter().for_each(|warning| site.progress.note(format!("          warning: {warning}")));
 }
 
 fn approve(site: &Site, planned: &Planned, versions: &BTreeMap<FunctionName, Version>) -> Outcome<()> {
     let what = if planned.changes.is_empty() {
-        let names: Vec<String> = versions
-            .iter()
-            .map(|(function, version)| format!("{function} {version}"))
-            .collect();
-        format!(
-            "Verify and roll out {} in {}?",
-            crate::output::list(names),
-            site.environment
-        )
+        let names: Vec<String> =
+            versions.iter().map(|(function, version)| format!("{function} {version}")).collect();
+        format!("Verify and roll out {} in {}?", crate::output::list(names), site.environment)
     } else {
-        format!(
-            "Apply {} to {}?",
-            crate::output::plural(planned.changes.len(), "change"),
-            site.environment
-        )
+        format!("Apply {} to {}?", crate::output::plural(planned.changes.len(), "change"), site.environment)
     };
     match site.approver.approve(&what) {
         Ok(true) => Ok(()),

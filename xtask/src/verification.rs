@@ -57,19 +57,20 @@ impl Verification {
         self.findings.iter().all(|finding| finding.passed)
     }
 
-    /// Says it on one line: `code ok · configuration ok · smoke "greets" 12 ms`.
+    /// Says it on one line: `code ok · configuration ok · 2 smoke events 43 ms`.
     pub(crate) fn summary(&self) -> String {
-        let word = |finding: &Finding| match (finding.passed, finding.what.starts_with("smoke")) {
-            (true, true) => format!("{} {} ms", finding.what, finding.took_ms),
-            (true, false) => format!("{} ok", finding.what),
-            (false, _) => format!("{} FAILED", finding.what),
-        };
-        self.findings
-            .iter()
-            .filter(|finding| finding.what != "active" || !finding.passed)
-            .map(word)
-            .collect::<Vec<_>>()
-            .join(" · ")
+        let (smokes, others): (Vec<&Finding>, Vec<&Finding>) =
+            self.findings.iter().partition(|finding| finding.what.starts_with("smoke"));
+        let other = |finding: &&Finding| format!("{} ok", finding.what);
+        let mut words: Vec<String> =
+            others.iter().filter(|finding| finding.what != "active").map(other).collect();
+        let took: u64 = smokes.iter().map(|finding| finding.took_ms).sum();
+        match smokes.as_slice() {
+            [] => {}
+            [one] => words.push(format!("{} {took} ms", one.what)),
+            several => words.push(format!("{} smoke events {took} ms", several.len())),
+        }
+        words.join(" · ")
     }
 }
 
@@ -101,22 +102,14 @@ pub(crate) async fn verify(
     };
     let digest = Digest::from_bytes(configuration.digest());
     verification.config_digest = Some(digest);
-    verification.findings.push(same(
-        "code",
-        &manifest.artifact.code_sha256,
-        &configuration.code_sha256,
-    ));
-    verification
-        .findings
-        .push(configured(manifest, &configuration, known_configuration, digest));
+    verification.findings.push(same("code", &manifest.artifact.code_sha256, &configuration.code_sha256));
+    verification.findings.push(configured(manifest, &configuration, known_configuration, digest));
     if !good || !verification.passed() {
         return Ok(verification);
     }
     for smoke in manifest.smoke.iter().filter(|smoke| smoke.safe || !protected) {
         interrupt.check()?;
-        verification
-            .findings
-            .push(try_smoke(functions, function_name, version, smoke).await?);
+        verification.findings.push(try_smoke(functions, function_name, version, smoke).await?);
     }
     Ok(verification)
 }
@@ -132,12 +125,7 @@ pub(crate) async fn await_active(
     loop {
         let Some(configuration) = functions.published(function_name, version).await? else {
             return Ok((
-                differs(
-                    "active",
-                    "a published version",
-                    &format!("version {version} does not exist"),
-                    begun,
-                ),
+                differs("active", "a published version", &format!("version {version} does not exist"), begun),
                 None,
             ));
         };
@@ -152,21 +140,14 @@ pub(crate) async fn await_active(
                 ));
             }
             // A version that was idle for weeks wakes up only by being called.
-            "Inactive" => drop(
-                functions
-                    .invoke(function_name, version, b"{}", Duration::from_secs(10))
-                    .await,
-            ),
+            "Inactive" => {
+                drop(functions.invoke(function_name, version, b"{}", Duration::from_secs(10)).await)
+            }
             _ => {}
         }
         if begun.elapsed() > ACTIVE_WITHIN {
             return Ok((
-                differs(
-                    "active",
-                    "Active",
-                    &format!("{state} after {} s", ACTIVE_WITHIN.as_secs()),
-                    begun,
-                ),
+                differs("active", "Active", &format!("{state} after {} s", ACTIVE_WITHIN.as_secs()), begun),
                 Some(configuration),
             ));
         }
@@ -177,16 +158,12 @@ pub(crate) async fn await_active(
 
 /// Makes the failure of versions that are not as they should be.
 pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Failure {
-    let failed: Vec<&Verification> = verifications
-        .iter()
-        .filter(|verification| !verification.passed())
-        .collect();
-    let names = crate::output::list(failed.iter().map(|verification| {
-        format!(
-            "`{}` version {}",
-            verification.function, verification.lambda_version
-        )
-    }));
+    let failed: Vec<&Verification> =
+        verifications.iter().filter(|verification| !verification.passed()).collect();
+    let names =
+        crate::output::list(failed.iter().map(|verification| {
+            format!("`{}` version {}", verification.function, verification.lambda_version)
+        }));
     let mut body = String::new();
     for (verification, finding) in failed.iter().flat_map(|verification| {
         verification
@@ -196,25 +173,13 @@ pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Fail
             .map(move |finding| (verification, finding))
     }) {
         body.push_str(&format!("{} {}\n", verification.function, finding.what));
-        body.push_str(&format!(
-            "  expected  {}\n",
-            finding.expected.as_deref().unwrap_or("-")
-        ));
-        body.push_str(&format!(
-            "  got       {}\n",
-            finding.got.as_deref().unwrap_or("-")
-        ));
-        finding
-            .log
-            .iter()
-            .for_each(|line| body.push_str(&format!("  log       {line}\n")));
+        body.push_str(&format!("  expected  {}\n", finding.expected.as_deref().unwrap_or("-")));
+        body.push_str(&format!("  got       {}\n", finding.got.as_deref().unwrap_or("-")));
+        finding.log.iter().for_each(|line| body.push_str(&format!("  log       {line}\n")));
     }
-    Failure::new(
-        Kind::VerificationFailed,
-        format!("{names} in {environment} did not verify"),
-    )
-    .body(body.trim_end().to_owned())
-    .hint("repair the function (or its smoke events) and release again; what serves now goes on serving")
+    Failure::new(Kind::VerificationFailed, format!("{names} in {environment} did not verify"))
+        .body(body.trim_end().to_owned())
+        .hint("repair the function (or its smoke events) and release again; what serves now goes on serving")
 }
 
 fn configured(
@@ -223,10 +188,7 @@ fn configured(
     known: Option<Digest>,
     digest: Digest,
 ) -> Finding {
-    let expected = format!(
-        "{} {} {}",
-        manifest.runtime, manifest.handler, manifest.architecture
-    );
+    let expected = format!("{} {} {}", manifest.runtime, manifest.handler, manifest.architecture);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let got = format!(
         "{} {} {}",
@@ -253,20 +215,18 @@ async fn try_smoke(
     let event = serde_json::to_vec(&smoke.event)
         .map_err(|error| Failure::defect("a smoke event cannot be written as JSON").caused_by(error))?;
     let within = Duration::from_millis(smoke.within_ms);
-    let invocation = match functions
-        .invoke(function_name, version, &event, within + Duration::from_secs(1))
-        .await
-    {
-        Ok(invocation) => invocation,
-        Err(failure) => {
-            return Ok(differs(
-                &what,
-                &format!("an answer within {}", crate::output::seconds(within)),
-                &reason(&failure),
-                begun,
-            ));
-        }
-    };
+    let invocation =
+        match functions.invoke(function_name, version, &event, within + Duration::from_secs(1)).await {
+            Ok(invocation) => invocation,
+            Err(failure) => {
+                return Ok(differs(
+                    &what,
+                    &format!("an answer within {}", crate::output::seconds(within)),
+                    &reason(&failure),
+                    begun,
+                ));
+            }
+        };
     let answer: Value = serde_json::from_slice(&invocation.payload)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&invocation.payload).into_owned()));
     let mut finding = judge(&what, smoke, invocation.function_error.as_deref(), &answer, begun);
@@ -282,12 +242,8 @@ async fn try_smoke(
         finding.log = invocation.log_tail;
     }
     if let Some(executed) = invocation.executed_version.filter(|executed| executed != version) {
-        finding = differs(
-            &what,
-            &format!("version {version}"),
-            &format!("version {executed} answered"),
-            begun,
-        );
+        finding =
+            differs(&what, &format!("version {version}"), &format!("version {executed} answered"), begun);
     }
     Ok(finding)
 }
@@ -310,9 +266,9 @@ fn judge(what: &str, smoke: &SmokeRecord, error: Option<&str>, answer: &Value, b
 /// Tells whether every member of `expected` is in `got`; lists must agree element by element.
 fn is_subset(expected: &Value, got: &Value) -> bool {
     match (expected, got) {
-        (Value::Object(expected), Value::Object(got)) => expected
-            .iter()
-            .all(|(name, value)| got.get(name).is_some_and(|other| is_subset(value, other))),
+        (Value::Object(expected), Value::Object(got)) => {
+            expected.iter().all(|(name, value)| got.get(name).is_some_and(|other| is_subset(value, other)))
+        }
         (Value::Array(expected), Value::Array(got)) => {
             expected.len() == got.len() && expected.iter().zip(got).all(|(a, b)| is_subset(a, b))
         }
@@ -323,10 +279,7 @@ fn is_subset(expected: &Value, got: &Value) -> bool {
 
 fn reason(failure: &Failure) -> String {
     let report = failure.report();
-    std::iter::once(report.message)
-        .chain(report.causes)
-        .collect::<Vec<_>>()
-        .join(": ")
+    std::iter::once(report.message).chain(report.causes).collect::<Vec<_>>().join(": ")
 }
 
 fn cut(text: &str) -> String {
@@ -342,21 +295,11 @@ fn fine(what: &str, begun: Instant) -> Finding {
 }
 
 fn differs(what: &str, expected: &str, got: &str, begun: Instant) -> Finding {
-    finding(
-        what,
-        false,
-        Some(expected.to_owned()),
-        Some(got.to_owned()),
-        begun,
-    )
+    finding(what, false, Some(expected.to_owned()), Some(got.to_owned()), begun)
 }
 
 fn same(what: &str, expected: &str, got: &str) -> Finding {
-    if expected == got {
-        fine(what, Instant::now())
-    } else {
-        differs(what, expected, got, Instant::now())
-    }
+    if expected == got { fine(what, Instant::now()) } else { differs(what, expected, got, Instant::now()) }
 }
 
 fn finding(
@@ -403,16 +346,8 @@ mod tests {
             &json!({"a": 1, "b": {"c": [1, 2]}}),
             &json!({"a": 1.0, "b": {"c": [1, 2], "d": 3}, "e": 4})
         ));
-        for wrong in [
-            json!({"a": 2}),
-            json!({"b": {"c": [1]}}),
-            json!({"x": null}),
-            json!([1]),
-        ] {
-            assert!(
-                !is_subset(&wrong, &json!({"a": 1, "b": {"c": [1, 2]}})),
-                "{wrong}"
-            );
+        for wrong in [json!({"a": 2}), json!({"b": {"c": [1]}}), json!({"x": null}), json!([1])] {
+            assert!(!is_subset(&wrong, &json!({"a": 1, "b": {"c": [1, 2]}})), "{wrong}");
         }
     }
 
@@ -420,23 +355,11 @@ mod tests {
     fn errors_and_answers_are_told_apart() {
         let greets = smoke(Some(json!({"greeting": "Hello Ada"})), None);
         assert!(verdict(&greets, None, json!({"greeting": "Hello Ada", "x": 1})));
-        assert!(!verdict(
-            &greets,
-            Some("Unhandled"),
-            json!({"greeting": "Hello Ada"})
-        ));
+        assert!(!verdict(&greets, Some("Unhandled"), json!({"greeting": "Hello Ada"})));
         assert!(!verdict(&greets, None, json!({"greeting": "Hullo"})));
         let refuses = smoke(None, Some("InvalidName"));
-        assert!(verdict(
-            &refuses,
-            Some("Unhandled"),
-            json!({"errorType": "InvalidName"})
-        ));
-        assert!(!verdict(
-            &refuses,
-            Some("Unhandled"),
-            json!({"errorType": "Other"})
-        ));
+        assert!(verdict(&refuses, Some("Unhandled"), json!({"errorType": "InvalidName"})));
+        assert!(!verdict(&refuses, Some("Unhandled"), json!({"errorType": "Other"})));
         assert!(!verdict(&refuses, None, json!({"errorType": "InvalidName"})));
         assert!(verdict(&smoke(None, None), None, json!(null)));
     }

@@ -64,11 +64,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     for function in world.functions(&arguments.functions)? {
         let source = Source::look(&world.project, &repository, &function)?;
         let built = artifact::build(&workshop, &function, &source, arguments.force).await?;
-        let path = built.path(&artifact::folder(
-            &world.project,
-            &function,
-            &source.inputs_digest,
-        ));
+        let path = built.path(&artifact::folder(&world.project, &function, &source.inputs_digest));
         artifacts.push(BuiltArtifact {
             function,
             path,
@@ -81,24 +77,9 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let mut table = Table::new(["function", "artifact", "size", "inputs", "file"]);
     for built in &artifacts {
-        let inputs = format!(
-            "{}{}",
-            built.inputs_digest.short(),
-            if built.dirty { " (dirty)" } else { "" }
-        );
-        let path = built
-            .path
-            .strip_prefix(&world.project.root)
-            .unwrap_or(&built.path)
-            .display()
-            .to_string();
-        table.row([
-            built.function.to_string(),
-            built.sha256.to_string(),
-            bytes(built.size),
-            inputs,
-            path,
-        ]);
+        let inputs = format!("{}{}", built.inputs_digest.short(), if built.dirty { " (dirty)" } else { "" });
+        let path = built.path.strip_prefix(&world.project.root).unwrap_or(&built.path).display().to_string();
+        table.row([built.function.to_string(), built.sha256.to_string(), bytes(built.size), inputs, path]);
     }
     Answer::new(&Report { artifacts }, table.render(""))
 }

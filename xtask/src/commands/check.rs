@@ -39,11 +39,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         let took = seconds(std::time::Duration::from_millis(report.took_ms));
         table.row([
             report.name.clone(),
-            if report.passed {
-                "passed".into()
-            } else {
-                "failed".into()
-            },
+            if report.passed { "passed".into() } else { "failed".into() },
             took,
             report.run.join("; "),
         ]);

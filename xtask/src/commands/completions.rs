@@ -35,9 +35,7 @@ pub(crate) fn man(command: clap::Command) -> Outcome<Answer> {
     let mut bytes = Vec::new();
     let command = command.name("slipway");
     let failed = |error| Failure::failed("the manual page cannot be written").caused_by(error);
-    clap_mangen::Man::new(command.clone())
-        .render(&mut bytes)
-        .map_err(failed)?;
+    clap_mangen::Man::new(command.clone()).render(&mut bytes).map_err(failed)?;
     for sub in command.get_subcommands() {
         let sub = sub.clone().display_name(format!("slipway-{}", sub.get_name()));
         let page = clap_mangen::Man::new(sub);

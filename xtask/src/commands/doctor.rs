@@ -112,36 +112,17 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         "Debian: apt-get install python3-venv",
     )
     .await;
-    findings.push(Finding {
-        what: "python3 venv".into(),
-        ..venv
-    });
+    findings.push(Finding { what: "python3 venv".into(), ..venv });
     findings.push(terraform(world).await);
     findings.push(
-        program(
-            world,
-            "git",
-            &["--version"],
-            "pushing release tags",
-            Verdict::Later,
-            "install git",
-        )
-        .await,
+        program(world, "git", &["--version"], "pushing release tags", Verdict::Later, "install git").await,
     );
     for tool in ALL {
         let path = world.tools.find(tool);
         findings.push(Finding {
             what: tool.name().into(),
-            verdict: if path.is_some() {
-                Verdict::Good
-            } else {
-                Verdict::Later
-            },
-            found: if path.is_some() {
-                tool.version().into()
-            } else {
-                "not installed".into()
-            },
+            verdict: if path.is_some() { Verdict::Good } else { Verdict::Later },
+            found: if path.is_some() { tool.version().into() } else { "not installed".into() },
             needed_for: "builds and the local environment".into(),
             hint: path
                 .is_none()
@@ -170,13 +151,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
             Err(failure) => (Verdict::Later, failure.to_string(), failure.report().hint),
         };
         let what = format!("store in account {}", store.account);
-        findings.push(Finding {
-            what,
-            verdict,
-            found,
-            needed_for: "releases for the cloud".into(),
-            hint,
-        });
+        findings.push(Finding { what, verdict, found, needed_for: "releases for the cloud".into(), hint });
     }
     for (name, settings) in &world.project.environments {
         if matches!(settings.place, Place::Emulated) {
@@ -202,12 +177,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
             Verdict::Missing => "MISSING",
         };
         let found: String = finding.found.chars().take(70).collect();
-        table.row([
-            sign.to_owned(),
-            finding.what.clone(),
-            found,
-            finding.needed_for.clone(),
-        ]);
+        table.row([sign.to_owned(), finding.what.clone(), found, finding.needed_for.clone()]);
     }
     let mut text = table.render("");
     for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Good) {
@@ -227,33 +197,21 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
 }
 
 fn repository(world: &World) -> Finding {
-    let outcome = world.repository().and_then(|repository| {
-        repository
-            .checkout()
-            .map(|checkout| (checkout, repository.is_shallow()))
-    });
+    let outcome = world
+        .repository()
+        .and_then(|repository| repository.checkout().map(|checkout| (checkout, repository.is_shallow())));
     let (verdict, found, hint) = match outcome {
         Ok((checkout, shallow)) => {
             let place = checkout.branch.unwrap_or_else(|| "detached".into());
             (
                 Verdict::Good,
-                format!(
-                    "{place} {}{}",
-                    &checkout.commit[..7],
-                    if shallow { ", shallow" } else { "" }
-                ),
+                format!("{place} {}{}", &checkout.commit[..7], if shallow { ", shallow" } else { "" }),
                 None,
             )
         }
         Err(failure) => (Verdict::Missing, failure.to_string(), failure.report().hint),
     };
-    Finding {
-        what: "git repository".into(),
-        verdict,
-        found,
-        needed_for: "naming releases".into(),
-        hint,
-    }
+    Finding { what: "git repository".into(), verdict, found, needed_for: "naming releases".into(), hint }
 }
 
 async fn program(
@@ -266,20 +224,10 @@ async fn program(
 ) -> Finding {
     let program = Program::new(name, &world.project.root).args(arguments);
     let (verdict, found, hint) = match exec::capture(&program, &world.interrupt).await {
-        Ok(text) => (
-            Verdict::Good,
-            text.lines().next().unwrap_or_default().to_owned(),
-            None,
-        ),
+        Ok(text) => (Verdict::Good, text.lines().next().unwrap_or_default().to_owned(), None),
         Err(failure) => (otherwise, failure.to_string(), Some(hint.to_owned())),
     };
-    Finding {
-        what: name.to_owned(),
-        verdict,
-        found,
-        needed_for: needed_for.to_owned(),
-        hint,
-    }
+    Finding { what: name.to_owned(), verdict, found, needed_for: needed_for.to_owned(), hint }
 }
 
 async fn terraform(world: &World) -> Finding {
@@ -292,11 +240,5 @@ async fn terraform(world: &World) -> Finding {
         }
         Err(failure) => (Verdict::Missing, failure.to_string(), failure.report().hint),
     };
-    Finding {
-        what: "terraform".into(),
-        verdict,
-        found,
-        needed_for: "planning and applying".into(),
-        hint,
-    }
+    Finding { what: "terraform".into(), verdict, found, needed_for: "planning and applying".into(), hint }
 }

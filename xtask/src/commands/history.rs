@@ -57,11 +57,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             .iter()
             .map(|(function, serving)| format!("{function} {} ({})", serving.release, serving.lambda_version))
             .collect();
-        let serves = if serves.is_empty() {
-            "–".to_owned()
-        } else {
-            serves.join(", ")
-        };
+        let serves = if serves.is_empty() { "–".to_owned() } else { serves.join(", ") };
         table.row([
             ended.deployment.to_string(),
             ended.stack.to_string(),
@@ -77,11 +73,5 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     } else {
         table.render("")
     };
-    Answer::new(
-        &Report {
-            environment: arguments.env,
-            deployments,
-        },
-        text,
-    )
+    Answer::new(&Report { environment: arguments.env, deployments }, text)
 }

@@ -130,10 +130,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
                 &world.surroundings,
                 &world.tools,
                 &world.progress,
-                Ports {
-                    emulator: port,
-                    gateway: gateway_port,
-                },
+                Ports { emulator: port, gateway: gateway_port },
             )
             .await?;
             status(Status::Running(state))
@@ -147,31 +144,16 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             let text = if stopped.is_empty() {
                 "Nothing was running.\n".to_owned()
             } else {
-                format!(
-                    "Stopped {}. What they held is gone.\n",
-                    crate::output::list(&stopped)
-                )
+                format!("Stopped {}. What they held is gone.\n", crate::output::list(&stopped))
             };
-            Answer::new(
-                &Report {
-                    stopped,
-                    ..Report::default()
-                },
-                text,
-            )
+            Answer::new(&Report { stopped, ..Report::default() }, text)
         }
         Verb::Status => status(emulator::find(&folder).await?),
         Verb::Logs { function, lines } => logs(world, &folder, function.as_ref(), lines),
-        Verb::Invoke {
-            function,
-            event,
-            qualifier,
-        } => invoke(world, function.as_ref(), &event, &qualifier).await,
-        Verb::Serve {
-            function,
-            port,
-            qualifier,
-        } => serve(world, function.as_ref(), port, &qualifier).await,
+        Verb::Invoke { function, event, qualifier } => {
+            invoke(world, function.as_ref(), &event, &qualifier).await
+        }
+        Verb::Serve { function, port, qualifier } => serve(world, function.as_ref(), port, &qualifier).await,
     }
 }
 
@@ -200,19 +182,12 @@ fn status(status: Status) -> Outcome<Answer> {
     let (state, dead) = match status {
         Status::Stopped => return Answer::new(&Report::default(), "The local environment does not run.\n"),
         Status::Running(state) => (state, Vec::new()),
-        Status::Broken { state, dead } => (
-            state,
-            dead.iter()
-                .map(|dead| format!("{}: {}", dead.what, dead.why))
-                .collect::<Vec<_>>(),
-        ),
+        Status::Broken { state, dead } => {
+            (state, dead.iter().map(|dead| format!("{}: {}", dead.what, dead.why)).collect::<Vec<_>>())
+        }
     };
-    let server = |server: &slipway_local::Server| {
-        Some(ServerReport {
-            url: server.url.clone(),
-            pid: server.pid,
-        })
-    };
+    let server =
+        |server: &slipway_local::Server| Some(ServerReport { url: server.url.clone(), pid: server.pid });
     let report = Report {
         running: dead.is_empty(),
         emulator: server(&state.emulator),
@@ -222,26 +197,18 @@ fn status(status: Status) -> Outcome<Answer> {
         stopped: Vec::new(),
     };
     let mut table = Table::new(["server", "address", "process"]);
-    for (name, server) in [
-        ("emulated AWS", &state.emulator),
-        ("Lambda gateway", &state.gateway),
-    ] {
+    for (name, server) in [("emulated AWS", &state.emulator), ("Lambda gateway", &state.gateway)] {
         table.row([
             name.to_owned(),
             server.url.clone(),
-            server
-                .pid
-                .map_or_else(|| "not ours".into(), |pid| pid.to_string()),
+            server.pid.map_or_else(|| "not ours".into(), |pid| pid.to_string()),
         ]);
     }
     let mut text = table.render("");
     text.push_str(&format!("account {}\n", state.account));
     let failure = (!dead.is_empty()).then(|| {
-        Failure::failed(format!(
-            "a part of the local environment is dead: {}",
-            dead.join(", ")
-        ))
-        .hint("cargo xtask local up starts it anew; what a dead emulator held is gone")
+        Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", ")))
+            .hint("cargo xtask local up starts it anew; what a dead emulator held is gone")
     });
     Ok(Answer::new(&report, text)?.but(failure))
 }
@@ -279,13 +246,7 @@ fn logs(
         world.project.function(function)?;
         files.retain(|path| of_function(path, function));
     } else {
-        files.retain(|path| {
-            !world
-                .project
-                .functions
-                .keys()
-                .any(|function| of_function(path, function))
-        });
+        files.retain(|path| !world.project.functions.keys().any(|function| of_function(path, function)));
     }
     files.sort();
     let mut all = Vec::new();
@@ -294,11 +255,7 @@ fn logs(
         let last: Vec<&str> = text.lines().rev().take(lines).collect();
         all.extend(last.into_iter().rev().map(str::to_owned));
     }
-    let text = if all.is_empty() {
-        "Nothing was said yet.\n".to_owned()
-    } else {
-        all.join("\n")
-    };
+    let text = if all.is_empty() { "Nothing was said yet.\n".to_owned() } else { all.join("\n") };
     Answer::new(&Logs { lines: all }, text)
 }
 
@@ -329,22 +286,11 @@ async fn target(world: &World, function: Option<&FunctionName>) -> Outcome<Targe
     let Status::Running(state) = emulator::find(&emulator::folder(&world.project)).await? else {
         return Err(absent());
     };
-    let ledger = Ledger::new(
-        account.state.clone(),
-        environment.clone(),
-        world.project.stack_of(&function)?.clone(),
-    );
-    let serving = ledger
-        .head()
-        .await?
-        .last
-        .and_then(|last| last.serves.get(&function).cloned())
-        .ok_or_else(absent)?;
-    Ok(Target {
-        function_name: serving.function_name,
-        state,
-        functions: account.functions,
-    })
+    let ledger =
+        Ledger::new(account.state.clone(), environment.clone(), world.project.stack_of(&function)?.clone());
+    let serving =
+        ledger.head().await?.last.and_then(|last| last.serves.get(&function).cloned()).ok_or_else(absent)?;
+    Ok(Target { function_name: serving.function_name, state, functions: account.functions })
 }
 
 async fn invoke(
@@ -366,20 +312,12 @@ async fn invoke(
     let target = target(world, function).await?;
     let invocation = target
         .functions
-        .invoke(
-            &target.function_name,
-            qualifier,
-            event.as_bytes(),
-            Duration::from_secs(900),
-        )
+        .invoke(&target.function_name, qualifier, event.as_bytes(), Duration::from_secs(900))
         .await?;
     let answer = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| {
         serde_json::Value::String(String::from_utf8_lossy(&invocation.payload).into_owned())
     });
-    invocation
-        .log_tail
-        .iter()
-        .for_each(|line| world.progress.note(format!("          | {line}")));
+    invocation.log_tail.iter().for_each(|line| world.progress.note(format!("          | {line}")));
     let failed = invocation
         .function_error
         .as_ref()
@@ -412,9 +350,7 @@ async fn serve(
     let interrupt = world.interrupt.clone();
     let name = target.function_name.clone();
     let listening = move |address: SocketAddr| {
-        progress.note(format!(
-            "serve     {name} at http://{address}/   (Ctrl-C ends it)"
-        ))
+        progress.note(format!("serve     {name} at http://{address}/   (Ctrl-C ends it)"))
     };
     let served = function_url::serve_function_url(
         SocketAddr::from(([127, 0, 0, 1], port)),

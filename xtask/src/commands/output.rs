@@ -65,27 +65,17 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
         stacks.insert(name.clone(), outputs);
     }
     if let Some(wanted) = &arguments.name {
-        stacks
-            .values_mut()
-            .for_each(|outputs| outputs.retain(|name, _| name == wanted));
+        stacks.values_mut().for_each(|outputs| outputs.retain(|name, _| name == wanted));
         if stacks.values().all(BTreeMap::is_empty) {
-            return Err(
-                Failure::usage(format!("no stack in {} puts out `{wanted}`", arguments.env))
-                    .hint("cargo xtask output --env … lists all"),
-            );
+            return Err(Failure::usage(format!("no stack in {} puts out `{wanted}`", arguments.env))
+                .hint("cargo xtask output --env … lists all"));
         }
     }
     let text = match format {
         Format::Dotenv => dotenv(&stacks),
         _ => plain(&stacks, arguments.name.is_some()),
     };
-    Answer::new(
-        &Report {
-            environment: arguments.env,
-            stacks,
-        },
-        text,
-    )
+    Answer::new(&Report { environment: arguments.env, stacks }, text)
 }
 
 fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> String {
@@ -97,11 +87,7 @@ fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> 
                 (serde_json::Value::String(value), _) => value.clone(),
                 (value, _) => value.to_string(),
             };
-            text.push_str(&if bare {
-                format!("{value}\n")
-            } else {
-                format!("{stack}.{name} = {value}\n")
-            });
+            text.push_str(&if bare { format!("{value}\n") } else { format!("{stack}.{name} = {value}\n") });
         }
     }
     text
@@ -111,11 +97,8 @@ fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> 
 fn dotenv(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>) -> String {
     let mut text = String::new();
     for (name, output) in stacks.values().flatten() {
-        let key: String = name
-            .to_uppercase()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
+        let key: String =
+            name.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         if output.sensitive {
             text.push_str(&format!("# {key} is sensitive and not printed\n"));
             continue;

@@ -61,30 +61,16 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     world.project.environment(&arguments.env)?;
     let mut asked = BTreeMap::new();
     if arguments.version.is_some() || arguments.function.is_some() {
-        asked.insert(
-            one_function(world, arguments.function.as_ref())?,
-            arguments.version.clone(),
-        );
+        asked.insert(one_function(world, arguments.function.as_ref())?, arguments.version.clone());
     }
     let account = world.account(&arguments.env).await?;
     let mut stacks = Vec::new();
     for (name, settings) in &world.project.stacks {
-        if !asked.is_empty()
-            && !settings
-                .functions
-                .iter()
-                .any(|function| asked.contains_key(function))
-        {
+        if !asked.is_empty() && !settings.functions.iter().any(|function| asked.contains_key(function)) {
             continue;
         }
         let site = world.site(&account, &arguments.env, name)?;
-        let served = site
-            .ledger
-            .head()
-            .await?
-            .last
-            .map(|last| last.serves)
-            .unwrap_or_default();
+        let served = site.ledger.head().await?.last.map(|last| last.serves).unwrap_or_default();
         let mut targets = BTreeMap::new();
         for function in &settings.functions {
             let version = asked.get(function).cloned().flatten();
@@ -101,12 +87,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             };
             targets.extend(manifest.map(|manifest| (function.clone(), manifest)));
         }
-        let order = Order {
-            kind: Kind::Deploy,
-            targets,
-            lift_hold: true,
-            always_plan: true,
-        };
+        let order = Order { kind: Kind::Deploy, targets, lift_hold: true, always_plan: true };
         let planned = delivery::preview(&site, &order).await?;
         stacks.push(StackPlan {
             stack: name.clone(),
@@ -116,16 +97,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             changes: planned.changes,
         });
     }
-    let changes_present = stacks
-        .iter()
-        .any(|stack| !stack.changes.is_empty() || stack.outputs_change);
+    let changes_present = stacks.iter().any(|stack| !stack.changes.is_empty() || stack.outputs_change);
     let mut text = String::new();
     for stack in &stacks {
-        let outputs = if stack.outputs_change && stack.changes.is_empty() {
-            " (outputs only)"
-        } else {
-            ""
-        };
+        let outputs = if stack.outputs_change && stack.changes.is_empty() { " (outputs only)" } else { "" };
         text.push_str(&format!(
             "{} in {}  {}{outputs}\n",
             stack.stack,
@@ -152,13 +127,5 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         )
         .unchanged("Nothing was changed: --exit-code asks to be told.")
     });
-    Ok(Answer::new(
-        &Report {
-            environment: arguments.env,
-            changes_present,
-            stacks,
-        },
-        text,
-    )?
-    .but(present))
+    Ok(Answer::new(&Report { environment: arguments.env, changes_present, stacks }, text)?.but(present))
 }

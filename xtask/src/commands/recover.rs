@@ -87,32 +87,18 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
                         }
                     }
                 };
-                findings.push(Finding {
-                    stack: stack.clone(),
-                    found,
-                    done,
-                });
+                findings.push(Finding { stack: stack.clone(), found, done });
             }
         }
     }
     let mut text = String::new();
     for finding in &findings {
-        text.push_str(&format!(
-            "{}: {}\n  {}\n",
-            finding.stack, finding.found, finding.done
-        ));
+        text.push_str(&format!("{}: {}\n  {}\n", finding.stack, finding.found, finding.done));
     }
     if findings.is_empty() {
         text = format!("Nothing is left open in {}.\n", arguments.env);
     }
-    Ok(Answer::new(
-        &Report {
-            environment: arguments.env,
-            findings,
-        },
-        text,
-    )?
-    .but(refused))
+    Ok(Answer::new(&Report { environment: arguments.env, findings }, text)?.but(refused))
 }
 
 async fn look(site: &Site) -> Outcome<Vec<(String, Remedy)>> {
@@ -129,10 +115,7 @@ async fn look(site: &Site) -> Outcome<Vec<(String, Remedy)>> {
         if ledger::is_alive(&open, &Holder::here(), &site.ledger.lease()).await? {
             found.push((format!("{what}, and its process still works"), Remedy::None));
         } else {
-            found.push((
-                format!("{what}, and its process is gone"),
-                Remedy::Close(Box::new(open)),
-            ));
+            found.push((format!("{what}, and its process is gone"), Remedy::Close(Box::new(open))));
         }
     }
     let key = format!("{}.tfstate.tflock", site.stack);
@@ -155,10 +138,7 @@ async fn look(site: &Site) -> Outcome<Vec<(String, Remedy)>> {
     }
     for (function, serving) in head.last.iter().flat_map(|last| &last.serves) {
         if let Some(points_to) = moved(site, serving).await? {
-            found.push((
-                told(function, serving, &points_to),
-                Remedy::Point(Box::new(serving.clone())),
-            ));
+            found.push((told(function, serving, &points_to), Remedy::Point(Box::new(serving.clone()))));
         }
     }
     Ok(found)
@@ -172,10 +152,7 @@ fn told(function: &FunctionName, serving: &Serving, points_to: &str) -> String {
 }
 
 async fn moved(site: &Site, serving: &Serving) -> Outcome<Option<String>> {
-    let alias = site
-        .functions
-        .alias(&serving.function_name, &serving.alias)
-        .await?;
+    let alias = site.functions.alias(&serving.function_name, &serving.alias).await?;
     Ok(match alias {
         Some(alias) if alias.version == serving.lambda_version && alias.weights.is_empty() => None,
         Some(alias) => Some(alias.version),
@@ -186,14 +163,8 @@ async fn moved(site: &Site, serving: &Serving) -> Outcome<Option<String>> {
 /// Finds `errored.tfstate` where Terraform ran: in the stack's folder, or in an unpacked configuration.
 fn unsaved_states(site: &Site) -> Vec<PathBuf> {
     let stack = PathBuf::from("terraform/stacks").join(site.stack.as_str());
-    let unpacked = site
-        .work
-        .join("configurations")
-        .read_dir()
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let unpacked =
+        site.work.join("configurations").read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
     std::iter::once(site.root.clone())
         .chain(unpacked)
         .map(|root| root.join(&stack).join("errored.tfstate"))
@@ -224,11 +195,7 @@ async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
                 .collect();
             Ok(format!(
                 "closed: it serves {}",
-                if serves.is_empty() {
-                    "nothing".into()
-                } else {
-                    crate::output::list(serves)
-                }
+                if serves.is_empty() { "nothing".into() } else { crate::output::list(serves) }
             ))
         }
         Remedy::Unlock(id) => {

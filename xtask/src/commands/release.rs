@@ -77,19 +77,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let begun = Instant::now();
     let functions = world.functions(&arguments.functions)?;
     if let (Some(version), true) = (&arguments.version, functions.len() > 1) {
-        return Err(
-            Failure::usage(format!("--version {version} is for one function")).hint(format!(
-                "name it: {}",
-                output::list(functions.iter().map(FunctionName::as_str))
-            )),
-        );
+        return Err(Failure::usage(format!("--version {version} is for one function"))
+            .hint(format!("name it: {}", output::list(functions.iter().map(FunctionName::as_str)))));
     }
-    let stacks = arguments
-        .env
-        .as_ref()
-        .map(|_| world.stacks_of(&functions))
-        .transpose()?
-        .unwrap_or_default();
+    let stacks = arguments.env.as_ref().map(|_| world.stacks_of(&functions)).transpose()?.unwrap_or_default();
     let repository = world.repository()?;
     repository.checkout()?;
     let account = open(world, &arguments, &functions).await?;
@@ -97,11 +88,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         Some(account) => account.catalogue.clone(),
         None => world.catalogue(None).await?,
     };
-    let request = Request {
-        version: arguments.version.clone(),
-        bump: arguments.bump,
-        force: arguments.force,
-    };
+    let request =
+        Request { version: arguments.version.clone(), bump: arguments.bump, force: arguments.force };
     let mut chosen = Vec::new();
     for function in &functions {
         let source = Source::look(&world.project, &repository, function)?;
@@ -116,6 +104,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         .await?;
         chosen.push((function.clone(), source, choice));
     }
+    refuse_dirty(world, &arguments, &chosen)?;
     let builds_rust = chosen
         .iter()
         .any(|(function, _, choice)| matches!(choice, Choice::New { .. }) && is_rust(world, function));
@@ -123,16 +112,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let mut manifests = Vec::new();
     let mut releases = Vec::new();
     for (function, source, choice) in chosen {
-        let (manifest, new) = cut(
-            world,
-            &repository,
-            &catalogue,
-            &function,
-            &source,
-            choice,
-            arguments.force,
-        )
-        .await?;
+        let (manifest, new) =
+            cut(world, &repository, &catalogue, &function, &source, choice, arguments.force).await?;
         if !account.as_ref().is_some_and(|account| account.emulated) && !manifest.source.dirty {
             mirror(world, &repository, &manifest);
         }
@@ -175,10 +156,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         };
         releases.iter().map(line).collect::<String>()
     } else {
-        deliveries
-            .iter()
-            .map(|delivered| delivered_text(delivered, begun))
-            .collect()
+        deliveries.iter().map(|delivered| delivered_text(delivered, begun)).collect()
     };
     Answer::new(&Report { releases, deliveries }, text)
 }
@@ -202,6 +180,26 @@ async fn open(world: &World, arguments: &Arguments, functions: &[FunctionName]) 
     world.account(environment).await.map(Some)
 }
 
+/// Refuses what a protected environment would refuse in the end, before anything is built or published.
+fn refuse_dirty(
+    world: &World,
+    arguments: &Arguments,
+    chosen: &[(FunctionName, Source, Choice)],
+) -> Outcome<()> {
+    let Some(environment) = &arguments.env else { return Ok(()) };
+    if !world.project.environment(environment)?.protected {
+        return Ok(());
+    }
+    match chosen.iter().find(|(_, source, choice)| source.dirty && matches!(choice, Choice::New { .. })) {
+        None => Ok(()),
+        Some((function, ..)) => Err(Failure::refused(format!(
+            "{environment} is protected and the inputs of `{function}` have changes that are not committed"
+        ))
+        .unchanged("Nothing was built, published or deployed.")
+        .hint("commit them, or put them aside with git stash")),
+    }
+}
+
 fn is_rust(world: &World, function: &FunctionName) -> bool {
     world
         .project
@@ -220,13 +218,7 @@ async fn check(world: &World, repository: &Repository, builds_rust: bool) -> Out
         interrupt: &world.interrupt,
     };
     let builder = world.rust_builder();
-    let ready = async {
-        if builds_rust {
-            builder.ensure().await.map(drop)
-        } else {
-            Ok(())
-        }
-    };
+    let ready = async { if builds_rust { builder.ensure().await.map(drop) } else { Ok(()) } };
     let (reports, ()) = futures::try_join!(checks.run(&[], false), ready)?;
     checks::failure(&reports).map_or(Ok(()), Err)
 }
@@ -248,10 +240,7 @@ async fn cut(
     world.interrupt.check()?;
     let progress = &world.progress.scope(function.as_str());
     let place = source.branch.as_deref().unwrap_or("detached");
-    progress.note(format!(
-        "{function:9} {why}: {version}   ({place} {})",
-        &source.commit[..7]
-    ));
+    progress.note(format!("{function:9} {why}: {version}   ({place} {})", &source.commit[..7]));
     let workshop = Workshop {
         project: &world.project,
         surroundings: &world.surroundings,
@@ -335,13 +324,10 @@ fn mirror(world: &World, repository: &Repository, manifest: &Manifest) {
     if let Err(failure) = repository.tag(
         &name,
         &manifest.source.commit,
-        &format!(
-            "{} {}\n\nartifact {}",
-            manifest.function, manifest.version, manifest.artifact.sha256
-        ),
+        &format!("{} {}\n\nartifact {}", manifest.function, manifest.version, manifest.artifact.sha256),
     ) {
-        world.progress.note(format!(
-            "tag       {name} was not written: {failure} (repair with cargo xtask tags)"
-        ));
+        world
+            .progress
+            .note(format!("tag       {name} was not written: {failure} (repair with cargo xtask tags)"));
     }
 }

@@ -45,15 +45,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         .iter()
         .find(|(_, settings)| matches!(settings.place, Place::Emulated))
         .map(|(name, _)| name.clone());
-    let environment = arguments
-        .env
-        .clone()
-        .or_else(|| local.filter(|_| world.project.settings.store.is_none()));
+    let environment =
+        arguments.env.clone().or_else(|| local.filter(|_| world.project.settings.store.is_none()));
     let catalogue = match &environment {
-        Some(environment) => world
-            .account_if_there(environment)
-            .await?
-            .map(|account| account.catalogue),
+        Some(environment) => world.account_if_there(environment).await?.map(|account| account.catalogue),
         None => Some(world.catalogue(None).await?),
     };
     let (mut releases, mut total) = (Vec::new(), 0);
@@ -80,17 +75,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             manifest.built.by.clone(),
         ]);
     }
-    let text = if table.is_empty() {
-        format!("`{function}` has no release yet.\n")
-    } else {
-        table.render("")
-    };
-    Answer::new(
-        &Report {
-            function,
-            total,
-            releases,
-        },
-        text,
-    )
+    let text =
+        if table.is_empty() { format!("`{function}` has no release yet.\n") } else { table.render("") };
+    Answer::new(&Report { function, total, releases }, text)
 }

@@ -45,12 +45,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let stacks = world.stacks_of(&functions)?;
     world.project.environment(&arguments.env)?;
     if stacks.len() > 1 && (arguments.to.is_some() || arguments.to_deployment.is_some()) {
-        return Err(
-            Failure::usage("--to and --to-deployment are for one stack").hint(format!(
-                "name a function: {}",
-                output::list(functions.iter().map(FunctionName::as_str))
-            )),
-        );
+        return Err(Failure::usage("--to and --to-deployment are for one stack")
+            .hint(format!("name a function: {}", output::list(functions.iter().map(FunctionName::as_str)))));
     }
     let account = world.account(&arguments.env).await?;
     let mut deliveries = Vec::new();
@@ -59,11 +55,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         let site = world.site(&account, &arguments.env, &stack)?;
         let last = delivery::settle(&site).await?;
         // Without a name, all that is served is meant: a function that was never deployed here has nothing to go back from.
-        let named = if arguments.function.is_some() {
-            of_stack
-        } else {
-            Vec::new()
-        };
+        let named = if arguments.function.is_some() { of_stack } else { Vec::new() };
         let order = BackOrder {
             functions: named,
             to: arguments.to.clone(),
@@ -77,29 +69,21 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         {
             text.push_str(&format!(
                 "{} already serves in {}. Nothing was changed.\n",
-                output::list(
-                    back.iter()
-                        .map(|(function, back)| format!("{function} {}", back.to.release))
-                ),
+                output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))),
                 arguments.env
             ));
             continue;
         }
         let delivered = delivery::roll_back(&site, &last, &back).await?;
-        let what = output::list(
-            back.iter()
-                .map(|(function, back)| format!("{function} {}", back.to.release)),
-        );
+        let what =
+            output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
         text.push_str(&format!(
             "{what} serves in {} again.  Deployment {} · {}\n",
             arguments.env,
             delivered.deployment.unwrap_or_default(),
             output::seconds(begun.elapsed())
         ));
-        for (function, back) in back
-            .iter()
-            .filter(|(_, back)| back.from.release != back.to.release)
-        {
+        for (function, back) in back.iter().filter(|(_, back)| back.from.release != back.to.release) {
             text.push_str(&format!(
                 "{function} {} is held: it will not be deployed to {} again without --lift-hold.\n",
                 back.from.release, arguments.env

@@ -85,11 +85,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         .filter(|name| arguments.env.as_ref().is_none_or(|wanted| wanted == *name))
         .collect();
     let looks = wanted.iter().map(|environment| look(world, environment));
-    let environments: BTreeMap<EnvironmentName, EnvironmentStatus> = wanted
-        .iter()
-        .map(|name| (*name).clone())
-        .zip(futures::future::join_all(looks).await)
-        .collect();
+    let environments: BTreeMap<EnvironmentName, EnvironmentStatus> =
+        wanted.iter().map(|name| (*name).clone()).zip(futures::future::join_all(looks).await).collect();
     let text = if arguments.env.is_some() {
         in_detail(world, &environments)
     } else {
@@ -184,9 +181,7 @@ async fn fill(
 async fn compare(account: &Account, serving: &Serving) -> Outcome<(Option<String>, bool)> {
     let (alias, published) = futures::try_join!(
         account.functions.alias(&serving.function_name, &serving.alias),
-        account
-            .functions
-            .published(&serving.function_name, &serving.lambda_version)
+        account.functions.published(&serving.function_name, &serving.lambda_version)
     )?;
     let agrees = published.is_some_and(|published| {
         published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest.bytes()
@@ -209,12 +204,7 @@ fn overview(world: &World, environments: &BTreeMap<EnvironmentName, EnvironmentS
                 } else {
                     format!(
                         "  held: {}",
-                        found
-                            .held
-                            .iter()
-                            .map(ToString::to_string)
-                            .collect::<Vec<_>>()
-                            .join(", ")
+                        found.held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
                     )
                 };
                 format!(
@@ -234,10 +224,7 @@ fn overview(world: &World, environments: &BTreeMap<EnvironmentName, EnvironmentS
         if let Some(why) = &status.why {
             text.push_str(&format!("? {environment}: {why}\n"));
         }
-        status
-            .warnings
-            .iter()
-            .for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
+        status.warnings.iter().for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
     }
     text
 }
@@ -262,12 +249,7 @@ fn in_detail(world: &World, environments: &BTreeMap<EnvironmentName, Environment
             "held",
         ]);
         for (function, found) in &status.functions {
-            let held = found
-                .held
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
+            let held = found.held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             table.row([
                 function.to_string(),
                 found.release.to_string(),
@@ -286,10 +268,7 @@ fn in_detail(world: &World, environments: &BTreeMap<EnvironmentName, Environment
         } else {
             table.render("")
         });
-        status
-            .warnings
-            .iter()
-            .for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
+        status.warnings.iter().for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
     }
     text
 }

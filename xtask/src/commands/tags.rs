@@ -38,20 +38,12 @@ pub(crate) struct Report {
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let repository = world.repository()?;
     let catalogue = world.catalogue(None).await?;
-    let mut report = Report {
-        written: Vec::new(),
-        left_out: Vec::new(),
-        pushed: Vec::new(),
-    };
+    let mut report = Report { written: Vec::new(), left_out: Vec::new(), pushed: Vec::new() };
     let mut all = Vec::new();
     for function in world.functions(&arguments.functions)? {
         let prefix = release::tag_prefix(&function);
         let present = repository.tags(&prefix)?;
-        for version in catalogue
-            .versions(&function)
-            .await?
-            .into_iter()
-            .filter(|version| !version.is_dirty())
+        for version in catalogue.versions(&function).await?.into_iter().filter(|version| !version.is_dirty())
         {
             let name = format!("{prefix}{version}");
             if !present.contains_key(&version.to_string()) {
@@ -74,11 +66,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let mut text = match report.written.len() {
         0 => "No release tag was missing.\n".to_owned(),
-        count => format!(
-            "{} written: {}\n",
-            output::plural(count, "tag"),
-            output::list(&report.written)
-        ),
+        count => format!("{} written: {}\n", output::plural(count, "tag"), output::list(&report.written)),
     };
     if !report.left_out.is_empty() {
         text.push_str(&format!(
@@ -87,10 +75,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         ));
     }
     if !report.pushed.is_empty() {
-        text.push_str(&format!(
-            "{} on the remote.\n",
-            output::plural(report.pushed.len(), "release tag")
-        ));
+        text.push_str(&format!("{} on the remote.\n", output::plural(report.pushed.len(), "release tag")));
     }
     Answer::new(&report, text)
 }
@@ -107,24 +92,11 @@ async fn push(world: &World, tags: &[String]) -> Outcome<()> {
             .env("GIT_CONFIG_KEY_0", "http.extraHeader")
             .env("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {basic}"));
     }
-    let program = program
-        .args(["push", "origin"])
-        .args(tags.iter().map(|tag| format!("refs/tags/{tag}")));
-    let step = world
-        .progress
-        .slow_step("tags", format!("push {}", output::plural(tags.len(), "tag")));
-    let conduct = Conduct {
-        within: Some(Duration::from_secs(120)),
-        ..Conduct::default()
-    };
-    let ended = exec::run(
-        &program,
-        &conduct,
-        &world.interrupt,
-        &mut |_| {},
-        &mut |_, line| step.line(line),
-    )
-    .await?;
+    let program = program.args(["push", "origin"]).args(tags.iter().map(|tag| format!("refs/tags/{tag}")));
+    let step = world.progress.slow_step("tags", format!("push {}", output::plural(tags.len(), "tag")));
+    let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
+    let ended =
+        exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
     if !ended.success() {
         step.failed("failed");
         return Err(Failure::failed("the release tags were not pushed")

@@ -70,18 +70,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let path = world.surroundings.get("PATH").unwrap_or_default();
     let mut groups = Vec::new();
     for (name, settings) in chosen {
-        let missing: Vec<String> = settings
-            .needs
-            .iter()
-            .filter(|program| find_program(program, path).is_none())
-            .cloned()
-            .collect();
+        let missing: Vec<String> =
+            settings.needs.iter().filter(|program| find_program(program, path).is_none()).cloned().collect();
         let begun = Instant::now();
-        let verdict = if missing.is_empty() {
-            group(world, name, settings).await?
-        } else {
-            Verdict::LeftOut
-        };
+        let verdict = if missing.is_empty() { group(world, name, settings).await? } else { Verdict::LeftOut };
         groups.push(GroupReport {
             name: name.clone(),
             verdict,
@@ -112,18 +104,12 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     };
     let (failed, left_out) = (names(Verdict::Failed), names(Verdict::LeftOut));
     let failure = if !failed.is_empty() {
-        Some(Failure::new(
-            Kind::ChecksFailed,
-            format!("tests failed: {}", list(&failed)),
-        ))
+        Some(Failure::new(Kind::ChecksFailed, format!("tests failed: {}", list(&failed))))
     } else if !left_out.is_empty() && world.surroundings.ci() {
         Some(
             Failure::new(
                 Kind::ChecksFailed,
-                format!(
-                    "tests were left out, which CI=true does not allow: {}",
-                    list(&left_out)
-                ),
+                format!("tests were left out, which CI=true does not allow: {}", list(&left_out)),
             )
             .hint("install what is missing: cargo xtask doctor"),
         )
@@ -146,21 +132,11 @@ async fn group(world: &World, name: &str, settings: &TestSettings) -> Outcome<Ve
             .ok_or_else(|| Failure::usage(format!("[tests.{name}]: cannot be split: {line}")))?;
         world.console.tell(&format!("tests     {name}: {line}"));
         let program = Program::new(&words[0], world.project.root.join(&settings.folder)).args(&words[1..]);
-        let program = environment
-            .iter()
-            .fold(program, |program, (name, value)| program.env(name, value));
-        let conduct = Conduct {
-            output: Output::Pipes,
-            within: None,
-            on_signal: OnSignal::Forward,
-        };
-        let ended = exec::run(
-            &program,
-            &conduct,
-            &world.interrupt,
-            &mut |_| {},
-            &mut |_, line| world.console.tell(line),
-        )
+        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
+        let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| {
+            world.console.tell(line)
+        })
         .await?;
         if ended.interrupted {
             return Err(crate::interrupt::interrupted());

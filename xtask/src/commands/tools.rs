@@ -51,10 +51,7 @@ pub(crate) struct ToolReport {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     if let Verb::Install { tools, no_builder } = arguments.verb {
-        for tool in ALL
-            .into_iter()
-            .filter(|tool| tools.is_empty() || tools.contains(tool))
-        {
+        for tool in ALL.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
             world.tools.ensure(tool).await?;
         }
         if tools.is_empty() && !no_builder {

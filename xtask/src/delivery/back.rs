@@ -1,180 +1,23 @@
 //! Rollback: the alias first, so that traffic is back within a second; then Terraform is brought to agree, from the
 //! configuration that is applied; then the release that was left is held.
 
+mod choose;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use choose::{Back, BackOrder, choose_back};
 
 use super::execute::{self, configuration_key};
 use super::skip::Current;
 use super::{Delivered, Site, choice, settle};
 use crate::failure::{self, Failure, Kind as FailureKind, Outcome};
 use crate::ledger::{Ended, Hold, Kind, OutcomeWord, Serving, Started};
-use crate::name::{Digest, FunctionName, Version};
+use crate::name::{Digest, FunctionName};
 use crate::output;
 use crate::plan::{self, Applied, Change, Configuration};
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification;
-
-/// What was asked for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct BackOrder {
-    /// The functions; all that the stack serves where none is named.
-    pub(crate) functions: Vec<FunctionName>,
-    /// To this release.
-    pub(crate) to: Option<Version>,
-    /// To what this deployment served.
-    pub(crate) to_deployment: Option<u64>,
-    /// Whether a held release may come back.
-    pub(crate) lift_hold: bool,
-}
-
-/// What will be served again.
-#[derive(Debug, Clone)]
-pub(crate) struct Back {
-    /// What is served now.
-    pub(crate) from: Serving,
-    /// What served before.
-    pub(crate) to: Serving,
-    /// The deployment that served it.
-    pub(crate) deployment: u64,
-    /// Whether an earlier, unfinished rollback is carried on.
-    pub(crate) resumed: bool,
-}
-
-/// How far back the ledger is read.
-const HISTORY: usize = 500;
-
-/// Chooses what to go back to; "previous" is the newest verified deployment older than the one left, without held ones.
-pub(crate) async fn choose_back(
-    site: &Site,
-    last: Option<&Ended>,
-    order: &BackOrder,
-) -> Outcome<BTreeMap<FunctionName, Back>> {
-    let environment = &site.environment;
-    let last = last.filter(|last| !last.serves.is_empty()).ok_or_else(|| {
-        Failure::usage(format!(
-            "nothing was deployed to {environment} yet: there is nothing to go back from"
-        ))
-        .hint(format!("cargo xtask history --env {environment}"))
-    })?;
-    let history = site.ledger.history(HISTORY).await?;
-    let named: BTreeSet<FunctionName> = if order.functions.is_empty() {
-        last.serves.keys().cloned().collect()
-    } else {
-        order.functions.iter().cloned().collect()
-    };
-    if order.to.is_some() && named.len() > 1 {
-        return Err(
-            Failure::usage("--to names a version of one function").hint(format!(
-                "name the function too: {}",
-                output::list(named.iter().map(FunctionName::as_str))
-            )),
-        );
-    }
-    let unfinished = (last.kind == Kind::Rollback
-        && matches!(
-            last.outcome,
-            OutcomeWord::Interrupted | OutcomeWord::TerraformPending | OutcomeWord::Failed
-        ))
-        && order.to.is_none()
-        && order.to_deployment.is_none();
-    let mut chosen = BTreeMap::new();
-    for function in named {
-        let from = last
-            .serves
-            .get(&function)
-            .ok_or_else(|| Failure::usage(format!("`{function}` is not deployed to {environment}")))?
-            .clone();
-        let found = if unfinished && last.will.contains_key(&function) {
-            let wanted = last.will[&function].release.clone();
-            find(&history, &function, |ended, serving| {
-                serving.release == wanted && ended.deployment < last.deployment
-            })
-        } else if let Some(number) = order.to_deployment {
-            let ended = site
-                .ledger
-                .deployment(number)
-                .await?
-                .ok_or_else(|| unknown_deployment(site, number, &history))?;
-            find(std::slice::from_ref(&ended), &function, |_, _| true)
-        } else if let Some(version) = &order.to {
-            let found = find(&history, &function, |_, serving| serving.release == *version);
-            if found.is_none() {
-                // An unknown version is told with its neighbours; one that exists never served here.
-                site.catalogue.manifest(&function, version).await?;
-                return Err(Failure::refused(format!(
-                    "`{function}` {version} never served in {environment}, so there is nothing to go back to"
-                ))
-                .unchanged("Nothing was changed.")
-                .hint(format!(
-                    "deploy it: cargo xtask deploy {function} --env {environment} --version {version}"
-                )));
-            }
-            found
-        } else {
-            find(&history, &function, |ended, serving| {
-                ended.deployment < from.since
-                    && serving.release != from.release
-                    && last.holds(&function, &serving.release).is_none()
-            })
-        };
-        let (to, deployment) = found.ok_or_else(|| nothing_before(site, &function, &from, order))?;
-        if let Some(hold) = last.holds(&function, &to.release).filter(|_| !order.lift_hold) {
-            return Err(Failure::refused(format!(
-                "`{function}` {} is held in {environment}: rollback {} left it",
-                to.release, hold.deployment
-            ))
-            .unchanged("Nothing was changed.")
-            .hint("go back to another one, or take this one again with --lift-hold"));
-        }
-        chosen.insert(
-            function,
-            Back {
-                from,
-                to,
-                deployment,
-                resumed: unfinished,
-            },
-        );
-    }
-    Ok(chosen)
-}
-
-fn find(
-    history: &[Ended],
-    function: &FunctionName,
-    fits: impl Fn(&Ended, &Serving) -> bool,
-) -> Option<(Serving, u64)> {
-    history.iter().find_map(|ended| {
-        ended
-            .verified(function)
-            .filter(|serving| fits(ended, serving))
-            .map(|serving| (serving.clone(), ended.deployment))
-    })
-}
-
-fn unknown_deployment(site: &Site, number: u64, history: &[Ended]) -> Failure {
-    let known: Vec<String> = history
-        .iter()
-        .take(8)
-        .map(|ended| ended.deployment.to_string())
-        .collect();
-    Failure::usage(format!("{} has no deployment {number}", site.environment))
-        .unchanged("Nothing was changed.")
-        .hint(format!("the newest: {}", known.join(", ")))
-}
-
-fn nothing_before(site: &Site, function: &FunctionName, from: &Serving, order: &BackOrder) -> Failure {
-    let environment = &site.environment;
-    let message = match order.to_deployment {
-        Some(number) => format!("deployment {number} served no verified release of `{function}`"),
-        None => format!(
-            "`{function}` {} is the only verified release that {environment} ever served (held ones aside)",
-            from.release
-        ),
-    };
-    Failure::refused(message).unchanged("Nothing was changed.").hint(format!("see what served: cargo xtask history --env {environment}; --to takes a version, --lift-hold a held one"))
-}
 
 /// Takes functions back.
 pub(crate) async fn roll_back(
@@ -184,9 +27,7 @@ pub(crate) async fn roll_back(
 ) -> Outcome<Delivered> {
     let mut releases: BTreeMap<FunctionName, Manifest> = BTreeMap::new();
     for (function, serving) in &last.serves {
-        let release = back
-            .get(function)
-            .map_or(&serving.release, |back| &back.to.release);
+        let release = back.get(function).map_or(&serving.release, |back| &back.to.release);
         let manifest = site.catalogue.manifest(function, release).await?;
         site.catalogue.check_artifact(&manifest).await?;
         releases.insert(function.clone(), manifest);
@@ -265,10 +106,7 @@ async fn run(
     for (function, back) in back {
         site.interrupt.check()?;
         if move_alias(site, function, back).await? {
-            let mut serving = Serving {
-                newest_version: back.from.newest_version.clone(),
-                ..back.to.clone()
-            };
+            let mut serving = Serving { newest_version: back.from.newest_version.clone(), ..back.to.clone() };
             (serving.since, serving.since_at) = (started.deployment, site.clock.now());
             ended.serves.insert(function.clone(), serving);
             if back.from.release != back.to.release && ended.holds(function, &back.from.release).is_none() {
@@ -278,9 +116,7 @@ async fn run(
                     deployment: started.deployment,
                 });
             }
-            ended
-                .holds
-                .retain(|hold| hold.function != *function || hold.release != back.to.release);
+            ended.holds.retain(|hold| hold.function != *function || hold.release != back.to.release);
         } else {
             gone.insert(function.clone());
         }
@@ -291,10 +127,8 @@ async fn run(
         .map(|(function, back)| format!("{function} {}", back.to.release))
         .collect();
     if !moved.is_empty() {
-        site.progress.note(format!(
-            "          traffic is on {}. Bringing Terraform to agree.",
-            output::list(moved)
-        ));
+        site.progress
+            .note(format!("          traffic is on {}. Bringing Terraform to agree.", output::list(moved)));
     }
     let configuration = applied_configuration(site, last, releases).await?;
     let planned = site.infrastructure.plan(&configuration).await?;
@@ -322,17 +156,10 @@ async fn run(
 /// Points a function's alias to the version that served before; tells whether that version still exists.
 async fn move_alias(site: &Site, function: &FunctionName, back: &Back) -> Outcome<bool> {
     let to = &back.to;
-    let step = site.progress.step(
-        "rollout",
-        format!("{function} {} -> {}", to.alias, to.lambda_version),
-    );
-    let (active, configuration) = verification::await_active(
-        &site.functions,
-        &to.function_name,
-        &to.lambda_version,
-        &site.interrupt,
-    )
-    .await?;
+    let step = site.progress.step("rollout", format!("{function} {} -> {}", to.alias, to.lambda_version));
+    let (active, configuration) =
+        verification::await_active(&site.functions, &to.function_name, &to.lambda_version, &site.interrupt)
+            .await?;
     let Some(configuration) = configuration else {
         step.done("gone");
         site.progress.note(format!(
@@ -346,15 +173,9 @@ async fn move_alias(site: &Site, function: &FunctionName, back: &Back) -> Outcom
         step.failed("refused");
         return Err(Failure::new(
             FailureKind::VerificationFailed,
-            format!(
-                "Lambda version {} of `{function}` is not what the ledger recorded",
-                to.lambda_version
-            ),
+            format!("Lambda version {} of `{function}` is not what the ledger recorded", to.lambda_version),
         )
-        .detail(
-            "recorded",
-            format!("{} {}", to.code_sha256, to.config_digest.short()),
-        )
+        .detail("recorded", format!("{} {}", to.code_sha256, to.config_digest.short()))
         .detail(
             "found",
             format!(
@@ -378,10 +199,7 @@ async fn move_alias(site: &Site, function: &FunctionName, back: &Back) -> Outcom
         Evidence::Served(to),
     )
     .await?;
-    step.done_as(
-        format!("{function} {} {} -> {}", to.alias, moved.from, moved.to),
-        "serving",
-    );
+    step.done_as(format!("{function} {} {} -> {}", to.alias, moved.from, moved.to), "serving");
     Ok(true)
 }
 
@@ -397,16 +215,10 @@ async fn through_terraform(
     let outputs = execute::outputs_of(site, applied, releases)?;
     let verified = execute::verify(site, &releases[function], &outputs[function], None).await?;
     if !verified.passed() {
-        return Err(verification::failure(
-            site.environment.as_str(),
-            std::slice::from_ref(&verified),
-        ));
+        return Err(verification::failure(site.environment.as_str(), std::slice::from_ref(&verified)));
     }
     execute::roll_out(site, function, &outputs[function], &verified).await?;
-    let left = started
-        .serves
-        .get(function)
-        .map(|serving| serving.release.clone());
+    let left = started.serves.get(function).map(|serving| serving.release.clone());
     ended.serves.insert(
         function.clone(),
         execute::serving(site, started, &releases[function], &outputs[function], &verified)?,
@@ -430,11 +242,8 @@ async fn applied_configuration(
     };
     let key = configuration_key(&digest);
     let stored = site.store.get(&key).await?.ok_or_else(|| {
-        Failure::failed(format!(
-            "the configuration that is applied is missing: {}/{key}",
-            site.store.place()
-        ))
-        .hint("restore that object; deploying anew writes it again")
+        Failure::failed(format!("the configuration that is applied is missing: {}/{key}", site.store.place()))
+            .hint("restore that object; deploying anew writes it again")
     })?;
     if Digest::of(&stored.bytes) != digest {
         return Err(Failure::failed(format!(
@@ -462,10 +271,8 @@ async fn refuse_others(
         return Ok(());
     }
     let names: Vec<String> = back.values().map(|back| back.to.function_name.clone()).collect();
-    let state = plan::state_mark(site.store.as_ref(), &site.stack)
-        .await?
-        .map(|(_, state)| state)
-        .unwrap_or_default();
+    let state =
+        plan::state_mark(site.store.as_ref(), &site.stack).await?.map(|(_, state)| state).unwrap_or_default();
     let others = plan::refuse_unnamed(planned, &state, &names);
     if others.is_empty() {
         return Ok(());
@@ -486,11 +293,7 @@ fn show(site: &Site, last: &Ended, back: &BTreeMap<FunctionName, Back>) {
     let now = site.clock.now();
     let mut text = String::new();
     for (function, back) in back {
-        let resumed = if back.resumed {
-            "carrying on with an unfinished rollback"
-        } else {
-            "verified"
-        };
+        let resumed = if back.resumed { "carrying on with an unfinished rollback" } else { "verified" };
         text.push_str(&format!(
             "{} runs   {function} {}   deployment {}, {}, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
             site.environment,

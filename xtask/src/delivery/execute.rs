@@ -44,10 +44,8 @@ pub(super) async fn execute(
         verifications.push(verify(site, &releases[function], &outputs[function], last).await?);
     }
     if !verifications.iter().all(Verification::passed) {
-        let first: Vec<&FunctionName> = pending
-            .iter()
-            .filter(|function| !started.serves.contains_key(*function))
-            .collect();
+        let first: Vec<&FunctionName> =
+            pending.iter().filter(|function| !started.serves.contains_key(*function)).collect();
         let failure = verification::failure(site.environment.as_str(), &verifications);
         return Err(if first.is_empty() {
             failure.unchanged("No alias was moved: users are served as before.")
@@ -62,10 +60,7 @@ pub(super) async fn execute(
     for (function, verification) in pending.iter().zip(&verifications) {
         let output = &outputs[function];
         roll_out(site, function, output, verification).await?;
-        serves.insert(
-            function.clone(),
-            serving(site, started, &releases[function], output, verification)?,
-        );
+        serves.insert(function.clone(), serving(site, started, &releases[function], output, verification)?);
     }
     let current = Current::read(site, configuration).await?;
     let mut ended = Ended::of(started, last, OutcomeWord::Verified, site.clock.now());
@@ -89,16 +84,12 @@ pub(super) async fn pending(
     let mut pending = Vec::new();
     for (function, output) in &outputs {
         let alias = site.functions.alias(&output.function_name, &output.alias).await?;
-        let points_to = alias
-            .filter(|alias| alias.weights.is_empty())
-            .map(|alias| alias.version);
-        let settled = last
-            .and_then(|last| last.verified(function))
-            .is_some_and(|serving| {
-                serving.release == releases[function].version
-                    && (output.version == serving.lambda_version || output.version == serving.newest_version)
-                    && points_to.as_deref() == Some(serving.lambda_version.as_str())
-            });
+        let points_to = alias.filter(|alias| alias.weights.is_empty()).map(|alias| alias.version);
+        let settled = last.and_then(|last| last.verified(function)).is_some_and(|serving| {
+            serving.release == releases[function].version
+                && (output.version == serving.lambda_version || output.version == serving.newest_version)
+                && points_to.as_deref() == Some(serving.lambda_version.as_str())
+        });
         if !settled {
             pending.push(function.clone());
         }
@@ -128,9 +119,7 @@ pub(super) async fn verify(
     last: Option<&Ended>,
 ) -> Outcome<Verification> {
     let function = &manifest.function;
-    let step = site
-        .progress
-        .step("verify", format!("{function} version {}", output.version));
+    let step = site.progress.step("verify", format!("{function} version {}", output.version));
     // A version that the ledger knows must still have the configuration that was verified then.
     let known = last
         .and_then(|last| last.verified(function))
@@ -146,11 +135,7 @@ pub(super) async fn verify(
         &site.interrupt,
     )
     .await?;
-    let title = format!(
-        "{function} version {}: {}",
-        output.version,
-        verification.summary()
-    );
+    let title = format!("{function} version {}: {}", output.version, verification.summary());
     if verification.passed() {
         step.done_as(title, "verified");
     } else {
@@ -165,18 +150,18 @@ pub(super) async fn roll_out(
     output: &FunctionOutput,
     verification: &Verification,
 ) -> Outcome<()> {
-    let step = site.progress.step(
-        "rollout",
-        format!("{function} {} -> {}", output.alias, output.version),
-    );
-    let moved = rollout::point(
-        &site.functions,
-        &output.function_name,
-        &output.alias,
-        &output.version,
-        Evidence::Verified(verification),
-    )
-    .await?;
+    let step = site.progress.step("rollout", format!("{function} {} -> {}", output.alias, output.version));
+    let evidence = Evidence::Verified(verification);
+    let moved =
+        rollout::point(&site.functions, &output.function_name, &output.alias, &output.version, evidence)
+            .await;
+    let moved = match moved {
+        Ok(moved) => moved,
+        Err(failure) => {
+            step.failed("failed");
+            return Err(failure);
+        }
+    };
     let title = if moved.from == moved.to {
         format!("{function} {} -> {}", output.alias, moved.to)
     } else {
@@ -193,10 +178,7 @@ pub(super) fn serving(
     output: &FunctionOutput,
     verification: &Verification,
 ) -> Outcome<Serving> {
-    let before = started
-        .serves
-        .get(&manifest.function)
-        .filter(|serving| serving.release == manifest.version);
+    let before = started.serves.get(&manifest.function).filter(|serving| serving.release == manifest.version);
     Ok(Serving {
         release: manifest.version.clone(),
         digest: manifest.digest()?,
@@ -206,9 +188,7 @@ pub(super) fn serving(
         alias: output.alias.clone(),
         lambda_version: output.version.clone(),
         newest_version: output.version.clone(),
-        config_digest: verification
-            .config_digest
-            .unwrap_or_else(|| Digest::from_bytes([0; 32])),
+        config_digest: verification.config_digest.unwrap_or_else(|| Digest::from_bytes([0; 32])),
         verified: true,
         since: before.map_or(started.deployment, |serving| serving.since),
         since_at: before.map_or(site.clock.now(), |serving| serving.since_at),
@@ -219,11 +199,7 @@ pub(super) fn serving(
 async fn keep_configuration(site: &Site, configuration: &Configuration) -> Outcome<Digest> {
     let zip = site.work.join("configuration.zip");
     let digest = configuration.sources.pack(&zip)?;
-    match site
-        .store
-        .put_new_file(&configuration_key(&digest), &zip, digest, &|_| {})
-        .await?
-    {
+    match site.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
         Put::Created | Put::Same => Ok(digest),
         Put::Different => Err(Failure::failed(format!(
             "{}/{} holds other bytes than its name says",

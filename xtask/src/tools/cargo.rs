@@ -85,11 +85,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rust-builder");
 impl RustBuilder {
     /// Makes the builder; nothing is built yet.
     pub(crate) fn new(tools: Tools, interrupt: Interrupt, progress: Progress) -> Self {
-        Self {
-            tools,
-            interrupt,
-            progress,
-        }
+        Self { tools, interrupt, progress }
     }
 
     /// Returns the builder's executable where it is built from its present sources.
@@ -107,28 +103,18 @@ impl RustBuilder {
         }
         let lock = self.tools.lock().await?;
         if self.find().is_none() {
-            let step = self
-                .progress
-                .slow_step("tools", "the Rust builder (cargo-lambda), once: a few minutes");
+            let step =
+                self.progress.slow_step("tools", "the Rust builder (cargo-lambda), once: a few minutes");
             let sources = Path::new(SOURCES);
             let program = cargo_program(sources)
                 .args(["build", "--locked", "--manifest-path"])
                 .arg(sources.join("Cargo.toml"))
                 .env("CARGO_TARGET_DIR", self.target())
                 .without_env("CARGO_PROFILE_DEV_DEBUG");
-            let conduct = Conduct {
-                output: Output::Pipes,
-                within: None,
-                on_signal: OnSignal::Forward,
-            };
-            let ended = exec::run(
-                &program,
-                &conduct,
-                &self.interrupt,
-                &mut |_| {},
-                &mut |_, line| step.line(line),
-            )
-            .await?;
+            let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
+            let ended =
+                exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
+                    .await?;
             if !ended.success() {
                 step.failed("failed");
                 return Err(exec::unsuccessful(&program, &ended).hint("it is built from crates.io with a lock file of its own: check the network, then run the same command again"));
@@ -138,8 +124,7 @@ impl RustBuilder {
             step.done("built");
         }
         drop(lock);
-        self.find()
-            .ok_or_else(|| Failure::defect("the Rust builder was built and cannot be found"))
+        self.find().ok_or_else(|| Failure::defect("the Rust builder was built and cannot be found"))
     }
 
     /// Builds one binary. `target` is cargo's target folder for functions, `log` keeps cargo's words.
@@ -178,38 +163,19 @@ impl RustBuilder {
         ]
         .iter()
         .fold(program, |program, name| program.without_env(name));
-        let program = environment
-            .iter()
-            .fold(program, |program, (name, value)| program.env(name, value));
-        let conduct = Conduct {
-            output: Output::Pipes,
-            within: None,
-            on_signal: OnSignal::Forward,
-        };
-        let ended = exec::run(
-            &program,
-            &conduct,
-            &self.interrupt,
-            &mut |_| {},
-            &mut |_, line| step.line(line),
-        )
-        .await?;
+        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
+        let ended =
+            exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
+                .await?;
         if ended.interrupted {
             return Err(crate::interrupt::interrupted());
         }
-        let reply = std::fs::read(&reply_file)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<RawReply>(&bytes).ok());
+        let reply =
+            std::fs::read(&reply_file).ok().and_then(|bytes| serde_json::from_slice::<RawReply>(&bytes).ok());
         match reply {
-            Some(RawReply {
-                ok: true,
-                binary: Some(binary),
-                tools,
-                ..
-            }) => Ok(Reply { binary, tools }),
-            Some(RawReply {
-                error: Some(error), ..
-            }) => {
+            Some(RawReply { ok: true, binary: Some(binary), tools, .. }) => Ok(Reply { binary, tools }),
+            Some(RawReply { error: Some(error), .. }) => {
                 let failure = Failure::failed(error.message).unchanged("Nothing was published.");
                 let failure = if error.kind == "build" && !ended.tail.is_empty() {
                     failure.body(ended.tail.join("\n"))
@@ -222,15 +188,10 @@ impl RustBuilder {
                 })
             }
             // Without a reply cargo itself ended the builder, and its last words are the message.
-            _ => Err(
-                Failure::failed(format!("cargo could not build `{}`", request.binary))
-                    .body(ended.tail.join("\n"))
-                    .unchanged("Nothing was published.")
-                    .hint(format!(
-                        "see the same error faster with cargo build --package {}",
-                        request.package
-                    )),
-            ),
+            _ => Err(Failure::failed(format!("cargo could not build `{}`", request.binary))
+                .body(ended.tail.join("\n"))
+                .unchanged("Nothing was published.")
+                .hint(format!("see the same error faster with cargo build --package {}", request.package))),
         }
     }
 

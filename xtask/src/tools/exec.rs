@@ -3,14 +3,17 @@
 //! Each program runs in a process group of its own, so a terminal's Ctrl-C reaches Slipway alone, which decides what
 //! to pass on. Goes wrong: the program is missing (named, with a hint), exceeds its time, is ended by a signal.
 
+mod lines;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Child;
+
+use self::lines::Lines;
 
 use crate::failure::{self, Failure, Outcome};
 use crate::interrupt::{self, Interrupt};
@@ -66,11 +69,7 @@ pub(crate) struct Conduct {
 
 impl Default for Conduct {
     fn default() -> Self {
-        Self {
-            output: Output::Pipes,
-            within: None,
-            on_signal: OnSignal::Forward,
-        }
+        Self { output: Output::Pipes, within: None, on_signal: OnSignal::Forward }
     }
 }
 
@@ -119,15 +118,13 @@ impl Program {
 
     /// Adds arguments.
     pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.arguments
-            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
     /// Sets an environment variable for it.
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.set
-            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.set.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -161,10 +158,7 @@ impl Program {
         shlex::try_join(parts.iter().map(String::as_str)).unwrap_or_else(|_| parts.join(" "))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one door through which programs are run"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one door through which programs are run")]
     fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Outcome<Child> {
         let mut command = tokio::process::Command::new(&self.program);
         command
@@ -263,22 +257,13 @@ pub(crate) async fn run(
     let status = status.map_err(|error| {
         Failure::failed(format!("`{}` cannot be waited for", program.quoted())).caused_by(error)
     })?;
-    Ok(Ended {
-        code: status.code(),
-        timed_out,
-        interrupted: seen,
-        took: begun.elapsed(),
-        tail: tail.into(),
-    })
+    Ok(Ended { code: status.code(), timed_out, interrupted: seen, took: begun.elapsed(), tail: tail.into() })
 }
 
 /// Runs a short program and returns its standard output; any other end than exit code 0 is a failure that quotes it.
 pub(crate) async fn capture(program: &Program, interrupt: &Interrupt) -> Outcome<String> {
     let mut out = String::new();
-    let conduct = Conduct {
-        within: Some(Duration::from_secs(120)),
-        ..Conduct::default()
-    };
+    let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
     let ended = run(program, &conduct, interrupt, &mut |_| {}, &mut |stream, line| {
         if stream == Stream::Out {
             out.push_str(line);
@@ -286,11 +271,7 @@ pub(crate) async fn capture(program: &Program, interrupt: &Interrupt) -> Outcome
         }
     })
     .await?;
-    if ended.success() {
-        Ok(out)
-    } else {
-        Err(unsuccessful(program, &ended))
-    }
+    if ended.success() { Ok(out) } else { Err(unsuccessful(program, &ended)) }
 }
 
 /// Makes the failure of a program that did not exit with 0, with its last lines.
@@ -304,11 +285,7 @@ pub(crate) fn unsuccessful(program: &Program, ended: &Ended) -> Failure {
         (false, None) => "was ended by a signal".to_owned(),
     };
     let failure = Failure::failed(format!("`{}` {how}", program.quoted()));
-    if ended.tail.is_empty() {
-        failure
-    } else {
-        failure.body(ended.tail.join("\n"))
-    }
+    if ended.tail.is_empty() { failure } else { failure.body(ended.tail.join("\n")) }
 }
 
 fn text_of(duration: Duration) -> String {
@@ -316,117 +293,9 @@ fn text_of(duration: Duration) -> String {
 }
 
 fn signal_group(pid: Option<u32>, signal: Signal) {
-    if let Some(pid) = pid
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw)
-    {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
         // The group may be gone already, which is what was wanted.
         let _ = kill_process_group(pid, signal);
-    }
-}
-
-type Reader = tokio::io::Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>;
-
-/// The lines of a running program, from pipes or from the files it writes.
-struct Lines {
-    readers: [Option<Reader>; 2],
-    followed: Vec<Followed>,
-}
-
-struct Followed {
-    stream: Stream,
-    file: std::fs::File,
-    rest: Vec<u8>,
-}
-
-impl Lines {
-    fn piped(child: &mut Child) -> Self {
-        let lines = |reader: Option<Box<dyn AsyncRead + Send + Unpin>>| {
-            reader.map(|reader| BufReader::new(reader).lines())
-        };
-        let out = child
-            .stdout
-            .take()
-            .map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
-        let err = child
-            .stderr
-            .take()
-            .map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
-        Self {
-            readers: [lines(out), lines(err)],
-            followed: Vec::new(),
-        }
-    }
-
-    fn followed(out: &Path, err: &Path) -> Outcome<Self> {
-        let open = |stream, path: &Path| {
-            std::fs::File::open(path)
-                .map(|file| Followed {
-                    stream,
-                    file,
-                    rest: Vec::new(),
-                })
-                .map_err(|error| failure::io("read", path, error))
-        };
-        Ok(Self {
-            readers: [None, None],
-            followed: vec![open(Stream::Out, out)?, open(Stream::Err, err)?],
-        })
-    }
-
-    /// Waits for the next line or the next look at the files; never ends once everything is read.
-    async fn next(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
-        if !self.followed.is_empty() {
-            tokio::time::sleep(Duration::from_millis(25)).await;
-            self.followed
-                .iter_mut()
-                .for_each(|followed| followed.read(on_line));
-            return;
-        }
-        let [out, err] = &mut self.readers;
-        let (stream, line) = tokio::select! {
-            line = next_line(out) => (Stream::Out, line),
-            line = next_line(err) => (Stream::Err, line),
-        };
-        match line {
-            Some(line) => on_line(stream, line.trim_end_matches('\r')),
-            None => self.readers[usize::from(stream == Stream::Err)] = None,
-        }
-    }
-
-    /// Reads what is left after the program's end; a grandchild that keeps a pipe open is waited for shortly only.
-    async fn drain(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
-        for followed in &mut self.followed {
-            followed.read(on_line);
-            if !followed.rest.is_empty() {
-                on_line(followed.stream, &String::from_utf8_lossy(&followed.rest));
-            }
-        }
-        let _ = tokio::time::timeout(Duration::from_secs(2), async {
-            while self.readers.iter().any(Option::is_some) {
-                self.next(on_line).await;
-            }
-        })
-        .await;
-    }
-}
-
-async fn next_line(reader: &mut Option<Reader>) -> Option<String> {
-    match reader {
-        Some(reader) => reader.next_line().await.ok().flatten(),
-        None => std::future::pending().await,
-    }
-}
-
-impl Followed {
-    fn read(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
-        use std::io::Read as _;
-        // An unreadable file shows nothing now; the program's end is told by its exit code all the same.
-        let _ = self.file.read_to_end(&mut self.rest);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            on_line(self.stream, String::from_utf8_lossy(&line).trim_end());
-        }
     }
 }
 
@@ -440,13 +309,9 @@ mod tests {
 
     async fn lines_of(conduct: Conduct, script: &str) -> (Ended, Vec<String>) {
         let mut lines = Vec::new();
-        let ended = run(
-            &shell(script),
-            &conduct,
-            &Interrupt::never(),
-            &mut |_| {},
-            &mut |_, line| lines.push(line.to_owned()),
-        )
+        let ended = run(&shell(script), &conduct, &Interrupt::never(), &mut |_| {}, &mut |_, line| {
+            lines.push(line.to_owned())
+        })
         .await
         .unwrap();
         (ended, lines)
@@ -456,19 +321,9 @@ mod tests {
     async fn pipes_and_followed_files_show_the_same_lines() {
         let script = "printf 'a\\nb\\nlast without newline'; exit 3";
         let folder = tempfile::tempdir().unwrap();
-        let files = Output::Files {
-            out: folder.path().join("out"),
-            err: folder.path().join("err"),
-        };
+        let files = Output::Files { out: folder.path().join("out"), err: folder.path().join("err") };
         for output in [Output::Pipes, files] {
-            let (ended, lines) = lines_of(
-                Conduct {
-                    output,
-                    ..Conduct::default()
-                },
-                script,
-            )
-            .await;
+            let (ended, lines) = lines_of(Conduct { output, ..Conduct::default() }, script).await;
             assert_eq!(lines, ["a", "b", "last without newline"]);
             assert_eq!(ended.code, Some(3));
         }
@@ -476,10 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_beyond_its_time_is_ended_with_its_children() {
-        let conduct = Conduct {
-            within: Some(Duration::from_millis(100)),
-            ..Conduct::default()
-        };
+        let conduct = Conduct { within: Some(Duration::from_millis(100)), ..Conduct::default() };
         let (ended, _) = lines_of(conduct, "sleep 60 & sleep 60; wait").await;
         assert!(ended.timed_out && ended.took < Duration::from_secs(30));
     }
@@ -487,15 +339,9 @@ mod tests {
     #[tokio::test]
     async fn a_missing_program_is_named() {
         let program = Program::new("no-such-program-here", ".").hint("install it");
-        let failure = run(
-            &program,
-            &Conduct::default(),
-            &Interrupt::never(),
-            &mut |_| {},
-            &mut |_, _| {},
-        )
-        .await
-        .unwrap_err();
+        let failure = run(&program, &Conduct::default(), &Interrupt::never(), &mut |_| {}, &mut |_, _| {})
+            .await
+            .unwrap_err();
         assert!(is_missing(&failure));
         assert_eq!(failure.report().hint.as_deref(), Some("install it"));
     }

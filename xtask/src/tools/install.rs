@@ -67,8 +67,7 @@ impl Tool {
     pub(crate) fn version(self) -> &'static str {
         let package = self.package();
         let line = self.lock().lines().find(|line| {
-            line.strip_prefix(package)
-                .is_some_and(|rest| rest.starts_with("==") || rest.starts_with('['))
+            line.strip_prefix(package).is_some_and(|rest| rest.starts_with("==") || rest.starts_with('['))
         });
         line.and_then(|line| line.split("==").nth(1))
             .and_then(|rest| rest.split([' ', ';', '\\']).next())
@@ -88,11 +87,7 @@ pub(crate) struct Tools {
 impl Tools {
     /// Opens a tool folder; nothing is made until something is installed.
     pub(crate) fn new(folder: PathBuf, interrupt: Interrupt, progress: Progress) -> Self {
-        Self {
-            folder,
-            interrupt,
-            progress,
-        }
+        Self { folder, interrupt, progress }
     }
 
     /// Returns the folder.
@@ -134,9 +129,7 @@ impl Tools {
     }
 
     async fn install(&self, tool: Tool) -> Outcome<()> {
-        let step = self
-            .progress
-            .slow_step("tools", format!("{} {}", tool.name(), tool.version()));
+        let step = self.progress.slow_step("tools", format!("{} {}", tool.name(), tool.version()));
         let home = self.home(tool);
         if home.exists() {
             std::fs::remove_dir_all(&home).map_err(|error| failure::io("remove", &home, error))?;
@@ -173,9 +166,7 @@ impl Tools {
             .arg("-r")
             .arg(requirements)
             .hint("install Python 3.10 or newer with pip (Debian: apt-get install python3-pip)");
-        self.run(&program, step)
-            .await
-            .map_err(|failure| self.unreachable(failure, home))
+        self.run(&program, step).await.map_err(|failure| self.unreachable(failure, home))
     }
 
     /// Installs a tool with uv into a virtual environment of its own; with pip where uv does not reach PyPI.
@@ -185,34 +176,19 @@ impl Tools {
             None => return Err(Failure::defect("uv is installed before every other tool")),
         };
         let venv = Program::new(&uv, &self.folder)
-            .args([
-                "venv",
-                "--quiet",
-                "--no-python-downloads",
-                "--no-config",
-                "--python",
-                "python3",
-            ])
+            .args(["venv", "--quiet", "--no-python-downloads", "--no-config", "--python", "python3"])
             .arg(home.join("venv"))
             .hint("install Python 3.10 or newer");
         let bare = |program: Program| program.without_env("VIRTUAL_ENV");
         if self.run(&bare(venv), step).await.is_err() {
             self.interrupt.check()?;
-            let venv = Program::new("python3", &self.folder)
-                .args(["-m", "venv", "--clear"])
-                .arg(home.join("venv"));
+            let venv =
+                Program::new("python3", &self.folder).args(["-m", "venv", "--clear"]).arg(home.join("venv"));
             self.run(&venv, step).await?;
         }
         let python = home.join("venv/bin/python");
         let program = Program::new(&uv, &self.folder)
-            .args([
-                "pip",
-                "install",
-                "--quiet",
-                "--no-config",
-                "--no-deps",
-                "--require-hashes",
-            ])
+            .args(["pip", "install", "--quiet", "--no-config", "--no-deps", "--require-hashes"])
             .args(["--only-binary", ":all:", "--python"])
             .arg(&python)
             .arg("-r")
@@ -228,9 +204,7 @@ impl Tools {
             .args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"])
             .args(["--require-hashes", "--only-binary", ":all:", "-r"])
             .arg(requirements);
-        self.run(&program, step)
-            .await
-            .map_err(|failure| self.unreachable(failure, home))
+        self.run(&program, step).await.map_err(|failure| self.unreachable(failure, home))
     }
 
     fn unreachable(&self, failure: Failure, home: &Path) -> Failure {
@@ -245,15 +219,10 @@ impl Tools {
             within: Some(Duration::from_secs(900)),
             on_signal: OnSignal::Forward,
         };
-        let ended = exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| {
-            step.line(line)
-        })
-        .await?;
-        if ended.success() {
-            Ok(())
-        } else {
-            Err(exec::unsuccessful(program, &ended))
-        }
+        let ended =
+            exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
+                .await?;
+        if ended.success() { Ok(()) } else { Err(exec::unsuccessful(program, &ended)) }
     }
 
     /// Takes the tool folder for this process alone; given up when the file is dropped.
@@ -267,8 +236,7 @@ impl Tools {
                 Ok(()) => break,
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
                     step.get_or_insert_with(|| {
-                        self.progress
-                            .slow_step("wait", "for another process that installs tools")
+                        self.progress.slow_step("wait", "for another process that installs tools")
                     });
                     self.interrupt.check()?;
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -310,10 +278,8 @@ impl Tools {
 pub(crate) fn check_pins(pins: &std::collections::BTreeMap<String, String>) -> Outcome<()> {
     for (name, version) in pins {
         let Some(tool) = ALL.into_iter().find(|tool| tool.name() == name) else {
-            return Err(
-                Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`"))
-                    .hint("allowed here: uv, zig, moto"),
-            );
+            return Err(Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`"))
+                .hint("allowed here: uv, zig, moto"));
         };
         if tool.version() != version {
             return Err(Failure::usage(format!("pipelines/project.toml: [tools] pins {name} {version}; this version of Slipway has hashes for {name} {}", tool.version()))
@@ -330,12 +296,7 @@ mod tests {
     #[test]
     fn every_lock_pins_its_tool_with_hashes() {
         for tool in ALL {
-            assert!(
-                tool.version().split('.').count() >= 3,
-                "{}: {}",
-                tool.name(),
-                tool.version()
-            );
+            assert!(tool.version().split('.').count() >= 3, "{}: {}", tool.name(), tool.version());
             assert!(tool.lock().contains("--hash=sha256:"));
             assert!(!tool.lock().contains("://"), "{} names a host", tool.name());
         }

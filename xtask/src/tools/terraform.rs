@@ -73,11 +73,8 @@ impl Terraform {
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
             Failure::failed(format!("`{}` did not answer with JSON", command.quoted())).caused_by(error)
         })?;
-        let version = value
-            .get("terraform_version")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let version =
+            value.get("terraform_version").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         let parent = self.cache.parent().unwrap_or(Path::new("."));
         // The memory only saves time: failing to keep it is no failure.
         let _ = std::fs::create_dir_all(parent)
@@ -103,20 +100,11 @@ impl Terraform {
         }
         // Removed first: an init that is cut off must not count as done.
         let _ = std::fs::remove_file(&mark);
-        let step = self.progress.step(
-            "init",
-            format!("{} in {}", configuration.stack, configuration.environment),
-        );
+        let step =
+            self.progress.step("init", format!("{} in {}", configuration.stack, configuration.environment));
         let program = commands::init(&self.program, configuration);
         let ended = self
-            .run(
-                configuration,
-                &program,
-                "init",
-                OnSignal::Forward,
-                &step,
-                &mut Story::default(),
-            )
+            .run(configuration, &program, "init", OnSignal::Forward, &step, &mut Story::default())
             .await?;
         if !ended.success() {
             step.failed("failed");
@@ -143,10 +131,7 @@ impl Terraform {
                 digest.part(path, content);
             }
         }
-        digest.part(
-            "backend",
-            std::fs::read(&configuration.backend).unwrap_or_default(),
-        );
+        digest.part("backend", std::fs::read(&configuration.backend).unwrap_or_default());
         digest.part("terraform", self.version().await?);
         for (name, value) in self.settings.iter() {
             digest.part(name, value);
@@ -168,15 +153,9 @@ impl Terraform {
         story: &mut Story,
     ) -> Outcome<Ended> {
         running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
-        let (out, err) = (
-            configuration.work.join(format!("{verb}.out")),
-            configuration.work.join(format!("{verb}.err")),
-        );
-        let conduct = Conduct {
-            output: Output::Files { out, err },
-            within: None,
-            on_signal,
-        };
+        let (out, err) =
+            (configuration.work.join(format!("{verb}.out")), configuration.work.join(format!("{verb}.err")));
+        let conduct = Conduct { output: Output::Files { out, err }, within: None, on_signal };
         let mut recorded = Ok(());
         let ended = exec::run(
             &program.clone().hint(self.missing_hint()),
@@ -207,30 +186,18 @@ impl Terraform {
 impl crate::ports::Infrastructure for Terraform {
     async fn identity(&self) -> Outcome<Vec<(String, String)>> {
         let version = self.version().await?;
-        Ok(std::iter::once(("terraform".to_owned(), version))
-            .chain(self.settings.iter().cloned())
-            .collect())
+        Ok(std::iter::once(("terraform".to_owned(), version)).chain(self.settings.iter().cloned()).collect())
     }
 
     async fn plan(&self, configuration: &Configuration) -> Outcome<Planned> {
         self.init(configuration).await?;
-        let step = self.progress.slow_step(
-            "plan",
-            format!("{} in {}", configuration.stack, configuration.environment),
-        );
+        let step = self
+            .progress
+            .slow_step("plan", format!("{} in {}", configuration.stack, configuration.environment));
         let file = configuration.work.join("plan.tfplan");
         let program = commands::plan(&self.program, configuration, &file);
         let mut story = Story::default();
-        let ended = self
-            .run(
-                configuration,
-                &program,
-                "plan",
-                OnSignal::Forward,
-                &step,
-                &mut story,
-            )
-            .await?;
+        let ended = self.run(configuration, &program, "plan", OnSignal::Forward, &step, &mut story).await?;
         match ended.code {
             Some(0 | 2) if !ended.interrupted => {}
             _ => {
@@ -255,21 +222,10 @@ impl crate::ports::Infrastructure for Terraform {
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied> {
         let title = format!("{} in {}", configuration.stack, configuration.environment);
         let total = planned.changes.len() as u64;
-        let step = self
-            .progress
-            .counted_step("apply", title, total.max(1), Unit::Items);
+        let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
         let program = commands::apply(&self.program, configuration, &planned.file);
         let mut story = Story::default();
-        let ended = self
-            .run(
-                configuration,
-                &program,
-                "apply",
-                OnSignal::Finish,
-                &step,
-                &mut story,
-            )
-            .await?;
+        let ended = self.run(configuration, &program, "apply", OnSignal::Finish, &step, &mut story).await?;
         // A saved plan holds secrets in the clear, and is stale from now on.
         let _ = std::fs::remove_file(&planned.file);
         if !ended.success() {
@@ -277,9 +233,7 @@ impl crate::ports::Infrastructure for Terraform {
             return Err(explain(&program, &ended, &story, configuration));
         }
         step.done("applied");
-        Ok(Applied {
-            outputs: story.outputs,
-        })
+        Ok(Applied { outputs: story.outputs })
     }
 
     async fn outputs(&self, configuration: &Configuration) -> Outcome<Applied> {
@@ -295,12 +249,7 @@ impl crate::ports::Infrastructure for Terraform {
 
 /// Returns the root that a configuration's paths are relative to.
 fn root_of(configuration: &Configuration) -> PathBuf {
-    configuration
-        .folder
-        .ancestors()
-        .nth(3)
-        .unwrap_or(&configuration.folder)
-        .to_path_buf()
+    configuration.folder.ancestors().nth(3).unwrap_or(&configuration.folder).to_path_buf()
 }
 
 fn protect(file: &Path) -> Outcome<()> {
@@ -310,21 +259,12 @@ fn protect(file: &Path) -> Outcome<()> {
 }
 
 fn identity_of(program: &Path) -> Outcome<String> {
-    let path = program
-        .canonicalize()
-        .map_err(|error| failure::io("find", program, error))?;
-    let metadata = path
-        .metadata()
-        .map_err(|error| failure::io("read", &path, error))?;
+    let path = program.canonicalize().map_err(|error| failure::io("find", program, error))?;
+    let metadata = path.metadata().map_err(|error| failure::io("read", &path, error))?;
     let modified = metadata
         .modified()
         .ok()
         .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
         .unwrap_or_default();
-    Ok(format!(
-        "{} {} {}",
-        path.display(),
-        metadata.len(),
-        modified.as_nanos()
-    ))
+    Ok(format!("{} {} {}", path.display(), metadata.len(), modified.as_nanos()))
 }

@@ -13,10 +13,7 @@ fn base(program: &str, configuration: &Configuration) -> Program {
         // These would change what the arguments say.
         .without_env("TF_CLI_ARGS")
         .without_env("TF_WORKSPACE");
-    configuration
-        .variables
-        .iter()
-        .fold(command, |command, (name, value)| command.env(name, value))
+    configuration.variables.iter().fold(command, |command, (name, value)| command.env(name, value))
 }
 
 fn lock_timeout(configuration: &Configuration) -> String {
@@ -25,9 +22,7 @@ fn lock_timeout(configuration: &Configuration) -> String {
 
 /// `terraform version -json`.
 pub(super) fn version(program: &str) -> Program {
-    Program::new(program, ".")
-        .args(["version", "-json"])
-        .env("CHECKPOINT_DISABLE", "1")
+    Program::new(program, ".").args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1")
 }
 
 /// `terraform init`, against exactly this backend.
@@ -35,11 +30,7 @@ pub(super) fn init(program: &str, configuration: &Configuration) -> Program {
     let command = base(program, configuration)
         .args(["init", "-input=false", "-no-color", "-reconfigure"])
         .arg(format!("-backend-config={}", configuration.backend.display()));
-    if configuration.readonly_lock {
-        command.arg("-lockfile=readonly")
-    } else {
-        command
-    }
+    if configuration.readonly_lock { command.arg("-lockfile=readonly") } else { command }
 }
 
 /// `terraform plan` to a file, as a stream of JSON.
@@ -47,12 +38,7 @@ pub(super) fn plan(program: &str, configuration: &Configuration, file: &Path) ->
     base(program, configuration)
         .args(["plan", "-json", "-input=false", "-detailed-exitcode"])
         .arg(lock_timeout(configuration))
-        .args(
-            configuration
-                .var_files
-                .iter()
-                .map(|file| format!("-var-file={}", file.display())),
-        )
+        .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
         .arg(format!("-out={}", file.display()))
 }
 
@@ -76,10 +62,7 @@ pub(crate) fn force_unlock(program: &str, configuration: &Configuration, id: &st
 
 /// `terraform state push`: saves a state that an apply could not save.
 pub(crate) fn state_push(program: &str, configuration: &Configuration, file: &Path) -> Program {
-    base(program, configuration)
-        .args(["state", "push"])
-        .arg(lock_timeout(configuration))
-        .arg(file)
+    base(program, configuration).args(["state", "push"]).arg(lock_timeout(configuration)).arg(file)
 }
 
 #[cfg(test)]

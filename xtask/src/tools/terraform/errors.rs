@@ -37,18 +37,10 @@ pub(super) fn explain(
         || all.contains("Failed to save state")
         || all.contains("Error saving state")
     {
-        return Failure::new(
-            Kind::StateNotSaved,
-            format!("the state of {place} could not be saved"),
-        )
-        .detail(
-            "kept in",
-            configuration.folder.join("errored.tfstate").display().to_string(),
-        )
-        .body(summary_of(&story.errors))
-        .hint(format!(
-            "do not apply again before it is saved: cargo xtask recover --env {environment}"
-        ));
+        return Failure::new(Kind::StateNotSaved, format!("the state of {place} could not be saved"))
+            .detail("kept in", configuration.folder.join("errored.tfstate").display().to_string())
+            .body(summary_of(&story.errors))
+            .hint(format!("do not apply again before it is saved: cargo xtask recover --env {environment}"));
     }
     if ended.interrupted {
         return interrupt::interrupted();
@@ -56,14 +48,12 @@ pub(super) fn explain(
     if let Some(detail) = all.lines().find(|line| {
         line.contains("AWS account ID not allowed") || line.contains("AWS Account ID not allowed")
     }) {
-        return Failure::refused(format!(
-            "these credentials do not lead into the account of {environment}"
-        ))
-        .detail("terraform", detail.trim())
-        .unchanged("Nothing was changed.")
-        .hint(format!(
-            "use credentials for the account in terraform/environments/{environment}/environment.toml"
-        ));
+        return Failure::refused(format!("these credentials do not lead into the account of {environment}"))
+            .detail("terraform", detail.trim())
+            .unchanged("Nothing was changed.")
+            .hint(format!(
+                "use credentials for the account in terraform/environments/{environment}/environment.toml"
+            ));
     }
     if all.contains("which is newer than current")
         || all.contains("Unsupported Terraform Core version")
@@ -83,11 +73,7 @@ pub(super) fn explain(
 fn summary_of(errors: &[Diagnostic]) -> String {
     let mut out = Vec::new();
     for error in errors.iter().take(6) {
-        let at = error
-            .address
-            .as_deref()
-            .map(|address| format!("  ({address})"))
-            .unwrap_or_default();
+        let at = error.address.as_deref().map(|address| format!("  ({address})")).unwrap_or_default();
         out.push(format!("{}{at}", error.summary));
         out.extend(
             error
@@ -150,19 +136,11 @@ mod tests {
         let text = "Error acquiring the state lock\nError message: operation error S3: PutObject\nLock Info:\n  ID:        5e1c-4\n  Path:      b/hello.tfstate\n  Operation: OperationTypeApply\n  Who:       ci@build-7\n  Version:   1.11.4\n  Created:   2026-11-01 14:02:11 UTC\n  Info:      \n";
         let report = lock_held(text, "`hello` in prod", "prod").report();
         assert_eq!(report.kind, Kind::LockHeld);
-        let details: Vec<String> = report
-            .details
-            .iter()
-            .map(|detail| format!("{}={}", detail.name, detail.value))
-            .collect();
+        let details: Vec<String> =
+            report.details.iter().map(|detail| format!("{}={}", detail.name, detail.value)).collect();
         assert_eq!(
             details,
-            [
-                "by=ci@build-7",
-                "doing=OperationTypeApply",
-                "since=2026-11-01 14:02:11 UTC",
-                "lock=5e1c-4"
-            ]
+            ["by=ci@build-7", "doing=OperationTypeApply", "since=2026-11-01 14:02:11 UTC", "lock=5e1c-4"]
         );
     }
 }

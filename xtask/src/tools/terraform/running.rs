@@ -23,11 +23,7 @@ fn note_path(work: &Path) -> PathBuf {
 
 /// Notes a Terraform that was just started.
 pub(super) fn record(work: &Path, pid: u32, verb: &str) -> Outcome<()> {
-    let note = Note {
-        pid,
-        start_ticks: start_ticks(pid),
-        verb: verb.to_owned(),
-    };
+    let note = Note { pid, start_ticks: start_ticks(pid), verb: verb.to_owned() };
     let path = note_path(work);
     let text = serde_json::to_vec(&note)
         .map_err(|error| Failure::defect("a note cannot be written as JSON").caused_by(error))?;
@@ -41,9 +37,8 @@ pub(super) fn forget(work: &Path) {
 
 /// Waits for a Terraform that an earlier, killed Slipway left at work on this stack.
 pub(super) async fn wait_for_earlier(work: &Path, progress: &Progress, interrupt: &Interrupt) -> Outcome<()> {
-    let Some(note) = std::fs::read(note_path(work))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Note>(&text).ok())
+    let Some(note) =
+        std::fs::read(note_path(work)).ok().and_then(|text| serde_json::from_slice::<Note>(&text).ok())
     else {
         return Ok(());
     };
@@ -51,10 +46,7 @@ pub(super) async fn wait_for_earlier(work: &Path, progress: &Progress, interrupt
     if alive() {
         let step = progress.slow_step(
             "wait",
-            format!(
-                "for the terraform {} of an earlier run (process {})",
-                note.verb, note.pid
-            ),
+            format!("for the terraform {} of an earlier run (process {})", note.verb, note.pid),
         );
         while alive() {
             tokio::select! {

@@ -57,10 +57,7 @@ impl Story {
                 self.done += 1;
                 step.advance(self.done);
                 step.line(shown(&message));
-                let took = message
-                    .pointer("/hook/elapsed_seconds")
-                    .and_then(Value::as_u64)
-                    .unwrap_or(0);
+                let took = message.pointer("/hook/elapsed_seconds").and_then(Value::as_u64).unwrap_or(0);
                 progress.call(
                     "terraform",
                     text(&message, "/hook/action"),
@@ -84,12 +81,7 @@ impl Story {
     }
 
     fn take_outputs(&mut self, message: &Value) {
-        for (name, output) in message
-            .get("outputs")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
+        for (name, output) in message.get("outputs").and_then(Value::as_object).into_iter().flatten() {
             if output
                 .get("action")
                 .and_then(Value::as_str)
@@ -133,11 +125,7 @@ fn change(message: &Value) -> Option<Change> {
 
 /// Returns a progress message without identifiers of what was made: they may be secret.
 fn shown(message: &Value) -> String {
-    text(message, "/@message")
-        .split(" [id=")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    text(message, "/@message").split(" [id=").next().unwrap_or_default().to_owned()
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -167,11 +155,8 @@ mod tests {
             r#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Bad","detail":"very\n","address":"aws_x.y"}}"#,
             "not json",
         ]);
-        let seen: Vec<(&str, Action)> = story
-            .changes
-            .iter()
-            .map(|change| (change.address.as_str(), change.action))
-            .collect();
+        let seen: Vec<(&str, Action)> =
+            story.changes.iter().map(|change| (change.address.as_str(), change.action)).collect();
         assert_eq!(
             seen,
             [
