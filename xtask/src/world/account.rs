@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slipway_cloud::{AssumeRole, Call, Credentials, Observer, Session, Target};
+use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, Target};
 
 use super::World;
 use super::ports::{Bucket, Lambda, explain};
@@ -45,7 +45,7 @@ impl World {
                     emulator::Ports::default(),
                 )
                 .await?;
-                self.local_account(&state, true).await
+                self.local_account(&state).await
             }
             Place::Cloud(cloud) => self.cloud_account(environment, cloud).await,
         }
@@ -55,13 +55,11 @@ impl World {
     pub(crate) async fn account_if_there(&self, environment: &EnvironmentName) -> Outcome<Option<Account>> {
         match &self.project.environment(environment)?.place {
             Place::Emulated => match emulator::find(&emulator::folder(&self.project)).await? {
-                slipway_local::Status::Running(state) => self.local_account(&state, false).await.map(Some),
+                slipway_local::Status::Running(state) => self.local_account(&state).await.map(Some),
                 slipway_local::Status::Stopped => Ok(None),
                 slipway_local::Status::Broken { dead, .. } => {
-                    let dead: Vec<String> = dead
-                        .iter()
-                        .map(|dead| format!("{} ({})", dead.what, dead.why))
-                        .collect();
+                    let dead: Vec<String> =
+                        dead.iter().map(|dead| format!("{} ({})", dead.what, dead.why)).collect();
                     Err(Failure::failed(format!(
                         "a part of the local environment is dead: {}",
                         dead.join(", ")
@@ -86,7 +84,7 @@ impl World {
         }
     }
 
-    async fn local_account(&self, state: &slipway_local::State, make: bool) -> Outcome<Account> {
+    async fn local_account(&self, state: &slipway_local::State) -> Outcome<Account> {
         let credentials = Credentials::Static {
             access_key_id: state.access_key_id.clone(),
             secret_access_key: state.secret_access_key.clone(),
@@ -96,16 +94,15 @@ impl World {
             region: state.region.clone(),
             credentials,
             assume_role: None,
-            endpoint: Some(state.emulator.url.clone()),
-            lambda_endpoint: Some(state.gateway.url.clone()),
+            // The gateway stands before all of the emulator: it answers Invoke, and keeps conditional writes atomic.
+            endpoint: Some(state.gateway.url.clone()),
+            lambda_endpoint: None,
         };
         let session = self.session(target).await?;
         let bucket = emulator::store_bucket(&self.project, &state.account);
         let state_bucket = format!("{}-{}-local-state", self.project.settings.name, state.account);
         let (store, own) = (session.store(&bucket, None), session.store(&state_bucket, None));
-        if make {
-            futures::try_join!(store.create_bucket(true), own.create_bucket(true)).map_err(explain)?;
-        }
+        self.make_buckets(state, &store, &own).await?;
         let mut variables = session.environment().await.map_err(explain)?;
         // A profile or a certificate bundle of the user's would lead Terraform away from the emulator.
         variables.extend(
@@ -122,18 +119,34 @@ impl World {
                 region: state.region.clone(),
                 account: state.account.clone(),
                 lock_table: None,
-                endpoint: Some(state.emulator.url.clone()),
+                endpoint: Some(state.gateway.url.clone()),
             },
             variables,
             emulated: true,
         })
     }
 
+    /// Makes the local environment's buckets, once for each start of the emulator.
+    async fn make_buckets(
+        &self,
+        state: &slipway_local::State,
+        store: &ObjectStore,
+        own: &ObjectStore,
+    ) -> Outcome<()> {
+        let mark = emulator::folder(&self.project).join("buckets");
+        let made_for = format!("{} {} {}", state.emulator.url, state.account, state.started_at);
+        if std::fs::read_to_string(&mark).is_ok_and(|known| known == made_for) {
+            return Ok(());
+        }
+        futures::try_join!(store.create_bucket(true), own.create_bucket(true)).map_err(explain)?;
+        // Only a saving of time: without the mark they are looked for again.
+        let _ = std::fs::write(&mark, made_for);
+        Ok(())
+    }
+
     async fn cloud_account(&self, environment: &EnvironmentName, cloud: &Cloud) -> Outcome<Account> {
-        let role = cloud.role.clone().map(|arn| AssumeRole {
-            arn,
-            session_name: format!("slipway-{environment}"),
-        });
+        let role =
+            cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
         let session = self.session(self.cloud_target(&cloud.region, role)).await?;
         let identity = session.identity().await.map_err(explain)?;
         if identity.account != cloud.account {
@@ -172,10 +185,7 @@ impl World {
             Failure::usage("pipelines/project.toml has no [store]: releases have no place")
                 .hint("add [store] with account, region and bucket, or use --env local, which brings its own")
         })?;
-        let role = settings.role.clone().map(|arn| AssumeRole {
-            arn,
-            session_name: "slipway-store".into(),
-        });
+        let role = settings.role.clone().map(|arn| AssumeRole { arn, session_name: "slipway-store".into() });
         let session = self.session(self.cloud_target(&settings.region, role)).await?;
         Ok((session, settings))
     }

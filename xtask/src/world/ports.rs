@@ -20,11 +20,7 @@ pub(super) struct Bucket(pub(super) ObjectStore);
 #[async_trait]
 impl Store for Bucket {
     async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Outcome<Put> {
-        let kind = if key.ends_with(".json") {
-            "application/json"
-        } else {
-            "application/octet-stream"
-        };
+        let kind = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
         self.0.put_new(key, bytes, kind).await.map_err(explain)
     }
 
@@ -35,18 +31,11 @@ impl Store for Bucket {
         digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Outcome<Put> {
-        self.0
-            .put_new_file(key, path, digest.bytes(), progress)
-            .await
-            .map_err(explain)
+        self.0.put_new_file(key, path, digest.bytes(), progress).await.map_err(explain)
     }
 
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Outcome<()> {
-        self.0
-            .put(key, bytes, "application/json")
-            .await
-            .map(drop)
-            .map_err(explain)
+        self.0.put(key, bytes, "application/json").await.map(drop).map_err(explain)
     }
 
     async fn get(&self, key: &str) -> Outcome<Option<Stored>> {
@@ -59,14 +48,7 @@ impl Store for Bucket {
     }
 
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Outcome<Vec<String>> {
-        Ok(self
-            .0
-            .list(prefix, limit)
-            .await
-            .map_err(explain)?
-            .into_iter()
-            .map(|listed| listed.key)
-            .collect())
+        Ok(self.0.list(prefix, limit).await.map_err(explain)?.into_iter().map(|listed| listed.key).collect())
     }
 
     fn place(&self) -> String {
@@ -80,10 +62,7 @@ pub(super) struct Lambda(pub(super) slipway_cloud::Functions);
 #[async_trait]
 impl Functions for Lambda {
     async fn published(&self, function: &str, version: &str) -> Outcome<Option<FunctionConfiguration>> {
-        self.0
-            .configuration(function, Some(version))
-            .await
-            .map_err(explain)
+        self.0.configuration(function, Some(version)).await.map_err(explain)
     }
 
     async fn invoke(
@@ -93,10 +72,7 @@ impl Functions for Lambda {
         event: &[u8],
         within: Duration,
     ) -> Outcome<Invocation> {
-        self.0
-            .invoke(function, version, event, within)
-            .await
-            .map_err(explain)
+        self.0.invoke(function, version, event, within).await.map_err(explain)
     }
 
     async fn alias(&self, function: &str, alias: &str) -> Outcome<Option<Alias>> {
@@ -105,10 +81,7 @@ impl Functions for Lambda {
 
     async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Outcome<Alias> {
         let revision = Some(revision).filter(|revision| !revision.is_empty());
-        self.0
-            .point(function, alias, version, revision)
-            .await
-            .map_err(explain)
+        self.0.point(function, alias, version, revision).await.map_err(explain)
     }
 }
 
@@ -131,14 +104,12 @@ pub(super) fn explain(error: CloudError) -> Failure {
             Kind::Failed,
             Some("check the network and the address; for the local environment: cargo xtask local status"),
         ),
-        CloudKind::TimedOut => (
-            Kind::Failed,
-            Some("run the same command again: it goes on from what is there"),
-        ),
-        CloudKind::Throttled => (
-            Kind::Failed,
-            Some("AWS asks for fewer calls: run the same command again in a minute"),
-        ),
+        CloudKind::TimedOut => {
+            (Kind::Failed, Some("run the same command again: it goes on from what is there"))
+        }
+        CloudKind::Throttled => {
+            (Kind::Failed, Some("AWS asks for fewer calls: run the same command again in a minute"))
+        }
         CloudKind::PreconditionFailed => (
             Kind::LockHeld,
             Some(
