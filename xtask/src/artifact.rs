@@ -60,11 +60,7 @@ impl Artifact {
 
 /// Returns the folder that keeps the bytes of a function built from an inputs digest.
 pub(crate) fn folder(project: &Project, function: &FunctionName, inputs: &Digest) -> PathBuf {
-    project
-        .work_folder()
-        .join("artifacts")
-        .join(function.as_str())
-        .join(&inputs.hex()[..16])
+    project.work_folder().join("artifacts").join(function.as_str()).join(&inputs.hex()[..16])
 }
 
 /// Builds a function, or takes what an earlier run built from the same inputs.
@@ -77,17 +73,14 @@ pub(crate) async fn build(
     let settings = workshop.project.function(function)?;
     let folder = folder(workshop.project, function, &source.inputs_digest);
     if !again && let Some(artifact) = kept(&folder) {
-        let step = workshop
-            .progress
-            .step("build", format!("{function}  built before from the same inputs"));
-        step.done(crate::output::bytes(artifact.size));
+        let step = workshop.progress.step("build", format!("{function}  built before from the same inputs"));
+        step.done(crate::words::bytes(artifact.size));
         return Ok(artifact);
     }
     std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
-    let step = workshop.progress.slow_step(
-        "build",
-        format!("{function}  {} {}", settings.runtime, settings.architecture),
-    );
+    let step = workshop
+        .progress
+        .slow_step("build", format!("{function}  {} {}", settings.runtime, settings.architecture));
     let built = match &settings.build {
         BuildSettings::Cargo { binary, package, .. } => {
             let package = package.clone().unwrap_or_else(|| function.to_string());
@@ -103,7 +96,7 @@ pub(crate) async fn build(
         }
     };
     let artifact = pack(&tree, function, &folder, tools, &step)?;
-    let size = crate::output::bytes(artifact.size);
+    let size = crate::words::bytes(artifact.size);
     step.done(size);
     Ok(artifact)
 }

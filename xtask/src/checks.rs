@@ -14,11 +14,11 @@ use crate::failure::{self, Failure, Kind, Outcome};
 use crate::graph::{self, Node};
 use crate::interrupt::Interrupt;
 use crate::name::{Digest, DigestBuilder, nearest};
-use crate::output;
 use crate::progress::Progress;
 use crate::settings::{CheckSettings, Project};
 use crate::source::Repository;
 use crate::tools::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::words;
 
 /// What one check came to.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -83,10 +83,8 @@ impl Checks<'_> {
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
-        let chosen: Vec<(&String, &CheckSettings)> = all
-            .iter()
-            .filter(|(name, _)| names.is_empty() || names.contains(name))
-            .collect();
+        let chosen: Vec<(&String, &CheckSettings)> =
+            all.iter().filter(|(name, _)| names.is_empty() || names.contains(name)).collect();
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
@@ -95,10 +93,7 @@ impl Checks<'_> {
         };
         if chosen.iter().all(|(name, settings)| known(name, settings)) {
             // Nothing is waited for, so nothing is told.
-            return Ok(chosen
-                .iter()
-                .map(|(name, settings)| remembered(name, settings))
-                .collect());
+            return Ok(chosen.iter().map(|(name, settings)| remembered(name, settings)).collect());
         }
         let names: Vec<&str> = chosen.iter().map(|(name, _)| name.as_str()).collect();
         let step = self.progress.slow_step("checks", names.join(" · "));
@@ -106,11 +101,7 @@ impl Checks<'_> {
         let nodes = chosen.iter().map(|(name, settings)| {
             let known = known(name, settings);
             let work = async move {
-                if known {
-                    Ok(remembered(name, settings))
-                } else {
-                    self.one(name, settings).await
-                }
+                if known { Ok(remembered(name, settings)) } else { self.one(name, settings).await }
             };
             Node::new((*name).clone(), BTreeSet::new(), work)
         });
@@ -176,20 +167,11 @@ impl Checks<'_> {
         };
         let program = Program::new(&words[0], self.project.root.join(&settings.folder)).args(&words[1..]);
         let data = self.project.work_folder().join("checks").join(name);
-        let program = program
-            .env("TF_DATA_DIR", data)
-            .env("TF_IN_AUTOMATION", "1")
-            .env("CHECKPOINT_DISABLE", "1");
-        let program = settings
-            .env
-            .iter()
-            .fold(program, |program, (name, value)| program.env(name, value));
+        let program =
+            program.env("TF_DATA_DIR", data).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
+        let program = settings.env.iter().fold(program, |program, (name, value)| program.env(name, value));
         kept.push_str(&format!("$ {line}\n"));
-        let conduct = Conduct {
-            output: Output::Pipes,
-            within: Some(within),
-            on_signal: OnSignal::Forward,
-        };
+        let conduct = Conduct { output: Output::Pipes, within: Some(within), on_signal: OnSignal::Forward };
         let ended = exec::run(&program, &conduct, self.interrupt, &mut |_| {}, &mut |_, line| {
             kept.push_str(line);
             kept.push('\n');
@@ -199,7 +181,7 @@ impl Checks<'_> {
             Ok(ended) if ended.interrupted => Err(crate::interrupt::interrupted()),
             Ok(ended) if ended.success() => Ok(Ok(())),
             Ok(ended) if ended.timed_out => Ok(Err((
-                format!("took longer than {}", output::seconds(settings.within)),
+                format!("took longer than {}", words::seconds(settings.within)),
                 Some(format!("raise `within` of [checks.{name}]")),
                 ended.tail,
             ))),
@@ -208,18 +190,14 @@ impl Checks<'_> {
                     "`{line}` {}",
                     ended
                         .code
-                        .map_or("was ended by a signal".to_owned(), |code| format!(
-                            "exited with {code}"
-                        ))
+                        .map_or("was ended by a signal".to_owned(), |code| format!("exited with {code}"))
                 ),
                 None,
                 ended.tail,
             ))),
-            Err(failure) if exec::is_missing(&failure) => Ok(Err((
-                failure.message().to_owned(),
-                failure.report().hint,
-                Vec::new(),
-            ))),
+            Err(failure) if exec::is_missing(&failure) => {
+                Ok(Err((failure.message().to_owned(), failure.report().hint, Vec::new())))
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -241,55 +219,33 @@ pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
     if failed.is_empty() {
         return None;
     }
-    let names = output::list(failed.iter().map(|report| report.name.as_str()));
+    let names = words::list(failed.iter().map(|report| report.name.as_str()));
     let mut body = String::new();
     for report in &failed {
-        body.push_str(&format!(
-            "{}: {}\n",
-            report.name,
-            report.why.as_deref().unwrap_or("failed")
-        ));
-        report
-            .tail
-            .iter()
-            .rev()
-            .take(12)
-            .rev()
-            .for_each(|line| body.push_str(&format!("  {line}\n")));
+        body.push_str(&format!("{}: {}\n", report.name, report.why.as_deref().unwrap_or("failed")));
+        report.tail.iter().rev().take(12).rev().for_each(|line| body.push_str(&format!("  {line}\n")));
         if let Some(hint) = &report.hint {
             body.push_str(&format!("  -> {hint}\n"));
         }
     }
-    let logs: BTreeMap<&str, &str> = failed
-        .iter()
-        .filter_map(|report| Some((report.name.as_str(), report.log.as_deref()?)))
-        .collect();
+    let logs: BTreeMap<&str, &str> =
+        failed.iter().filter_map(|report| Some((report.name.as_str(), report.log.as_deref()?))).collect();
     let failure = Failure::new(
         Kind::ChecksFailed,
-        format!("{} did not pass: {names}", output::plural(failed.len(), "check")),
+        format!("{} did not pass: {names}", words::plural(failed.len(), "check")),
     )
     .body(body.trim_end().to_owned())
     .unchanged("Nothing was published or deployed.")
     .hint("repair it and run the same command again; checks that passed are not run again on the same tree");
-    Some(
-        logs.into_iter()
-            .fold(failure, |failure, (name, log)| failure.detail(name, log)),
-    )
+    Some(logs.into_iter().fold(failure, |failure, (name, log)| failure.detail(name, log)))
 }
 
 fn mark(name: &str, settings: &CheckSettings, tree: &Digest) -> Digest {
     let mut digest = DigestBuilder::new("slipway.check/1");
     digest.part("name", name);
-    settings
-        .run
-        .lines()
-        .iter()
-        .for_each(|line| digest.part("run", line));
+    settings.run.lines().iter().for_each(|line| digest.part("run", line));
     digest.part("folder", settings.folder.to_string_lossy().as_bytes());
-    settings
-        .env
-        .iter()
-        .for_each(|(name, value)| digest.part(name, value));
+    settings.env.iter().for_each(|(name, value)| digest.part(name, value));
     digest.part("tree", tree.bytes());
     digest.finish()
 }
@@ -309,8 +265,5 @@ fn blank(name: &str, settings: &CheckSettings) -> CheckReport {
 }
 
 fn remembered(name: &str, settings: &CheckSettings) -> CheckReport {
-    CheckReport {
-        remembered: true,
-        ..blank(name, settings)
-    }
+    CheckReport { remembered: true, ..blank(name, settings) }
 }

@@ -1,5 +1,8 @@
 //! The command line: its types, and the way from arguments to an exit code.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -97,10 +100,8 @@ pub(crate) enum Command {
 }
 
 fn exit_codes() -> String {
-    let codes: Vec<String> = EXIT_CODES
-        .iter()
-        .map(|(_, code, meaning)| format!("{code} {meaning}"))
-        .collect();
+    let codes: Vec<String> =
+        EXIT_CODES.iter().map(|(_, code, meaning)| format!("{code} {meaning}")).collect();
     format!("Exit codes: 0 done, {}.", codes.join(", "))
 }
 
@@ -118,10 +119,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if arguments
-        .get(1)
-        .is_some_and(|argument| argument == GATEWAY_COMMAND)
-    {
+    if arguments.get(1).is_some_and(|argument| argument == GATEWAY_COMMAND) {
         return commands::local::gateway(arguments.get(2));
     }
     match Cli::try_parse_from(&arguments) {
@@ -141,24 +139,11 @@ fn run(cli: Cli, surroundings: Surroundings) -> u8 {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let console = Arc::new(Console::new(
-        verbosity,
-        surroundings.interactive,
-        surroundings.ci(),
-    ));
+    let console = Arc::new(Console::new(verbosity, surroundings.interactive, surroundings.ci()));
     let name = command.name();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(
-            command,
-            &global,
-            surroundings,
-            console.clone(),
-            verbosity,
-        )),
+        Ok(runtime) => runtime.block_on(dispatch(command, &global, surroundings, console.clone(), verbosity)),
         Err(error) => Err(Failure::failed("the runtime cannot be started").caused_by(error)),
     };
     match outcome {
@@ -198,7 +183,7 @@ async fn dispatch(
 ) -> Outcome<Answer> {
     if global.output == Format::Dotenv && !matches!(command, Command::Output(_)) {
         return Err(
-            Failure::usage("--output dotenv is for `cargo xtask output` alone").hint("use text or json"),
+            Failure::usage("--output dotenv is for `cargo xtask output` alone").hint("use text or json")
         );
     }
     // These work anywhere, without a project.
@@ -207,11 +192,7 @@ async fn dispatch(
         Command::Man(_) => return commands::completions::man(Cli::command()),
         _ => {}
     }
-    let options = Options {
-        verbosity,
-        yes: global.yes,
-        lock_timeout: global.lock_timeout,
-    };
+    let options = Options { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
     let name = command.name();
     let mut world = World::open(surroundings, console, options)?;
     if command.changes_something() {

@@ -27,7 +27,8 @@ use serde::Serialize;
 use crate::delivery::Delivered;
 use crate::failure::{Failure, Outcome};
 use crate::name::FunctionName;
-use crate::output::{document, seconds};
+use crate::output::document;
+use crate::words::seconds;
 use crate::world::World;
 
 /// What a command answers: one value, rendered twice.
@@ -44,11 +45,7 @@ impl Answer {
     pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Outcome<Self> {
         let data = serde_json::to_value(data)
             .map_err(|error| Failure::defect("an answer cannot be written as JSON").caused_by(error))?;
-        Ok(Self {
-            data,
-            text: text.into(),
-            failure: None,
-        })
+        Ok(Self { data, text: text.into(), failure: None })
     }
 
     /// Adds a reason not to exit with 0.
@@ -68,20 +65,15 @@ fn one_function(world: &World, named: Option<&FunctionName>) -> Outcome<Function
     let functions = world.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
     match functions.as_slice() {
         [one] => Ok(one.clone()),
-        several => Err(Failure::usage("several functions are possible").hint(format!(
-            "name one: {}",
-            crate::output::list(several.iter().map(FunctionName::as_str))
-        ))),
+        several => Err(Failure::usage("several functions are possible")
+            .hint(format!("name one: {}", crate::words::list(several.iter().map(FunctionName::as_str))))),
     }
 }
 
 /// Writes the last line of a delivery.
 fn delivered_text(delivered: &Delivered, begun: Instant) -> String {
-    let what = crate::output::list(
-        delivered
-            .functions
-            .iter()
-            .map(|(function, version)| format!("{function} {version}")),
+    let what = crate::words::list(
+        delivered.functions.iter().map(|(function, version)| format!("{function} {version}")),
     );
     let environment = &delivered.environment;
     let took = seconds(begun.elapsed());

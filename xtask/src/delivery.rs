@@ -225,9 +225,9 @@ fn approve(site: &Site, planned: &Planned, versions: &BTreeMap<FunctionName, Ver
     let what = if planned.changes.is_empty() {
         let names: Vec<String> =
             versions.iter().map(|(function, version)| format!("{function} {version}")).collect();
-        format!("Verify and roll out {} in {}?", crate::output::list(names), site.environment)
+        format!("Verify and roll out {} in {}?", crate::words::list(names), site.environment)
     } else {
-        format!("Apply {} to {}?", crate::output::plural(planned.changes.len(), "change"), site.environment)
+        format!("Apply {} to {}?", crate::words::plural(planned.changes.len(), "change"), site.environment)
     };
     match site.approver.approve(&what) {
         Ok(true) => Ok(()),

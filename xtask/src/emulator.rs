@@ -31,9 +31,7 @@ pub(crate) fn account(surroundings: &Surroundings) -> Outcome<String> {
     if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) {
         Ok(account.to_owned())
     } else {
-        Err(Failure::usage(format!(
-            "SLIPWAY_LOCAL_ACCOUNT: `{account}` is not 12 digits"
-        )))
+        Err(Failure::usage(format!("SLIPWAY_LOCAL_ACCOUNT: `{account}` is not 12 digits")))
     }
 }
 
@@ -53,10 +51,7 @@ pub(crate) async fn up(
     let account = account(surroundings)?;
     let emulator = match surroundings.get("SLIPWAY_LOCAL_EMULATOR") {
         Some(url) => Emulator::Attach { url: url.to_owned() },
-        None => Emulator::Start {
-            moto_server: tools.ensure(Tool::Moto).await?,
-            port: ports.emulator,
-        },
+        None => Emulator::Start { moto_server: tools.ensure(Tool::Moto).await?, port: ports.emulator },
     };
     let options = Options {
         folder: folder(project),
@@ -110,10 +105,9 @@ fn tell(progress: &Progress, step: &std::sync::Mutex<Option<crate::progress::Ste
             }
         }
         Event::Reused { .. } => {}
-        Event::Cleaned { what, pid, why } => progress.note(format!(
-            "local     {} (process {pid}) was cleaned up: {why}",
-            name_of(what)
-        )),
+        Event::Cleaned { what, pid, why } => {
+            progress.note(format!("local     {} (process {pid}) was cleaned up: {why}", name_of(what)))
+        }
     }
 }
 

@@ -57,10 +57,7 @@ pub(crate) const EXIT_CODES: [(Kind, u8, &str); 11] = [
 impl Kind {
     /// Returns the process exit code of this kind.
     pub(crate) fn exit_code(self) -> u8 {
-        EXIT_CODES
-            .iter()
-            .find(|(kind, ..)| *kind == self)
-            .map_or(70, |(_, code, _)| *code)
+        EXIT_CODES.iter().find(|(kind, ..)| *kind == self).map_or(70, |(_, code, _)| *code)
     }
 }
 
@@ -171,10 +168,7 @@ impl Failure {
                 .0
                 .details
                 .iter()
-                .map(|(name, value)| Detail {
-                    name: name.clone(),
-                    value: value.clone(),
-                })
+                .map(|(name, value)| Detail { name: name.clone(), value: value.clone() })
                 .collect(),
             body: self.0.body.clone(),
             causes,
@@ -198,10 +192,7 @@ impl fmt::Debug for Failure {
 
 impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -260,10 +251,7 @@ mod tests {
     #[test]
     fn the_closest_hint_wins_and_causes_are_listed_once() {
         let inner = Failure::failed("inner").caused_by(std::io::Error::other("disk full"));
-        let failure = Failure::refused("outer")
-            .hint("first")
-            .hint("second")
-            .caused_by(inner);
+        let failure = Failure::refused("outer").hint("first").hint("second").caused_by(inner);
         let report = failure.report();
         assert_eq!(report.hint.as_deref(), Some("first"));
         assert_eq!(report.causes, ["inner", "disk full"]);

@@ -24,11 +24,7 @@ impl<'a, T> Node<'a, T> {
         after: BTreeSet<String>,
         work: impl Future<Output = Outcome<T>> + 'a,
     ) -> Self {
-        Self {
-            name,
-            after,
-            work: Box::pin(work),
-        }
+        Self { name, after, work: Box::pin(work) }
     }
 }
 
@@ -47,15 +43,9 @@ pub(crate) async fn run<T>(
     loop {
         let (mut rest, settled) = (Vec::new(), results.len());
         for node in waiting {
-            let failed = node
-                .after
-                .iter()
-                .find(|name| results.get(*name).is_some_and(Result::is_err))
-                .cloned();
-            let ready = node
-                .after
-                .iter()
-                .all(|name| results.get(name).is_some_and(Result::is_ok));
+            let failed =
+                node.after.iter().find(|name| results.get(*name).is_some_and(Result::is_err)).cloned();
+            let ready = node.after.iter().all(|name| results.get(name).is_some_and(Result::is_ok));
             if let Some(failed) = failed {
                 let failure = Failure::failed(format!("`{}` was not started: `{failed}` failed", node.name))
                     .hint("run the same command again once that is repaired");
@@ -89,10 +79,7 @@ pub(crate) async fn run<T>(
             }
         }
     }
-    order
-        .into_iter()
-        .filter_map(|name| results.remove(&name).map(|result| (name, result)))
-        .collect()
+    order.into_iter().filter_map(|name| results.remove(&name).map(|result| (name, result))).collect()
 }
 
 #[cfg(test)]
@@ -103,11 +90,7 @@ mod tests {
     use super::*;
 
     fn node<'a>(name: &str, after: &[&str], work: impl Future<Output = Outcome<()>> + 'a) -> Node<'a, ()> {
-        Node::new(
-            name.to_owned(),
-            after.iter().map(|name| (*name).to_owned()).collect(),
-            work,
-        )
+        Node::new(name.to_owned(), after.iter().map(|name| (*name).to_owned()).collect(), work)
     }
 
     #[tokio::test]
@@ -120,11 +103,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
             now.set(now.get() - 1);
             done.borrow_mut().push(name);
-            if good {
-                Ok(())
-            } else {
-                Err(Failure::failed("broken"))
-            }
+            if good { Ok(()) } else { Err(Failure::failed("broken")) }
         };
         let nodes = vec![
             node("app", &["network"], work("app", true)),
@@ -134,28 +113,13 @@ mod tests {
             node("alone", &[], work("alone", true)),
         ];
         let results = run(nodes, 2, &Interrupt::never()).await;
-        let names: Vec<(&str, bool)> = results
-            .iter()
-            .map(|(name, result)| (name.as_str(), result.is_ok()))
-            .collect();
+        let names: Vec<(&str, bool)> =
+            results.iter().map(|(name, result)| (name.as_str(), result.is_ok())).collect();
         assert_eq!(
             names,
-            [
-                ("app", true),
-                ("network", true),
-                ("bad", false),
-                ("after-bad", false),
-                ("alone", true)
-            ]
+            [("app", true), ("network", true), ("bad", false), ("after-bad", false), ("alone", true)]
         );
-        assert!(
-            results[3]
-                .1
-                .as_ref()
-                .unwrap_err()
-                .message()
-                .contains("`bad` failed")
-        );
+        assert!(results[3].1.as_ref().unwrap_err().message().contains("`bad` failed"));
         let done = done.borrow();
         let at = |name| done.iter().position(|other| *other == name);
         assert!(at("network") < at("app") && at("after-bad").is_none());
@@ -164,13 +128,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_circle_is_a_defect_and_never_hangs() {
-        let nodes = vec![
-            node("a", &["b"], async { Ok(()) }),
-            node("b", &["a"], async { Ok(()) }),
-        ];
-        let results = tokio::time::timeout(Duration::from_secs(5), run(nodes, 2, &Interrupt::never()))
-            .await
-            .unwrap();
+        let nodes = vec![node("a", &["b"], async { Ok(()) }), node("b", &["a"], async { Ok(()) })];
+        let results =
+            tokio::time::timeout(Duration::from_secs(5), run(nodes, 2, &Interrupt::never())).await.unwrap();
         assert!(results.iter().all(|(_, result)| result.is_err()));
     }
 }

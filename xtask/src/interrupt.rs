@@ -23,11 +23,8 @@ impl Interrupt {
         let open = |kind| {
             signal(kind).map_err(|error| Failure::failed("signals cannot be listened for").caused_by(error))
         };
-        let (mut interrupt, mut terminate, mut hangup) = (
-            open(SignalKind::interrupt())?,
-            open(SignalKind::terminate())?,
-            open(SignalKind::hangup())?,
-        );
+        let (mut interrupt, mut terminate, mut hangup) =
+            (open(SignalKind::interrupt())?, open(SignalKind::terminate())?, open(SignalKind::hangup())?);
         tokio::spawn(async move {
             loop {
                 let waiting = *sender.borrow() == 1;
@@ -53,11 +50,7 @@ impl Interrupt {
 
     /// Fails when a signal has come: called before each piece of new work.
     pub(crate) fn check(&self) -> Outcome<()> {
-        if *self.count.borrow() == 0 {
-            Ok(())
-        } else {
-            Err(interrupted())
-        }
+        if *self.count.borrow() == 0 { Ok(()) } else { Err(interrupted()) }
     }
 
     /// Waits until at least `count` signals have come.

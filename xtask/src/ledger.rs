@@ -39,11 +39,7 @@ const TOP: u64 = 9_999_999_999;
 impl Ledger {
     /// Opens a stack's ledger in its environment's store.
     pub(crate) fn new(store: Arc<dyn Store>, environment: EnvironmentName, stack: StackName) -> Self {
-        Self {
-            store,
-            environment,
-            stack,
-        }
+        Self { store, environment, stack }
     }
 
     /// Reads the newest entries.
@@ -53,17 +49,10 @@ impl Ledger {
             return Ok(Head::default());
         };
         if keys.iter().any(|key| *key == self.key(newest, "ended")) {
-            return Ok(Head {
-                open: None,
-                last: self.read(newest, "ended").await?,
-            });
+            return Ok(Head { open: None, last: self.read(newest, "ended").await? });
         }
         let open = self.read::<Started>(newest, "started").await?;
-        let last = if newest > 1 {
-            self.read(newest - 1, "ended").await?
-        } else {
-            None
-        };
+        let last = if newest > 1 { self.read(newest - 1, "ended").await? } else { None };
         Ok(Head { open, last })
     }
 
@@ -83,11 +72,7 @@ impl Ledger {
 
     /// Reads one ended deployment.
     pub(crate) async fn deployment(&self, number: u64) -> Outcome<Option<Ended>> {
-        if number == 0 || number > TOP {
-            Ok(None)
-        } else {
-            self.read(number, "ended").await
-        }
+        if number == 0 || number > TOP { Ok(None) } else { self.read(number, "ended").await }
     }
 
     /// Begins a deployment: takes the stack's deploy lock. `started.deployment` must be the head's number plus one.
@@ -122,11 +107,7 @@ impl Ledger {
 
     /// Ends a deployment.
     pub(crate) async fn end(&self, ended: &Ended) -> Outcome<()> {
-        match self
-            .store
-            .put_new(&self.key(ended.deployment, "ended"), to_json(ended)?)
-            .await?
-        {
+        match self.store.put_new(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
             Put::Created | Put::Same => Ok(()),
             Put::Different => Err(Failure::new(
                 FailureKind::LockHeld,
@@ -135,10 +116,7 @@ impl Ledger {
                     ended.deployment, self.stack, self.environment
                 ),
             )
-            .hint(format!(
-                "look at what is served: cargo xtask status --env {}",
-                self.environment
-            ))),
+            .hint(format!("look at what is served: cargo xtask status --env {}", self.environment))),
         }
     }
 
@@ -156,12 +134,7 @@ impl Ledger {
     }
 
     fn sequence_of(&self, key: &str) -> Option<u64> {
-        let inverted: u64 = key
-            .strip_prefix(&self.prefix())?
-            .split('.')
-            .next()?
-            .parse()
-            .ok()?;
+        let inverted: u64 = key.strip_prefix(&self.prefix())?.split('.').next()?.parse().ok()?;
         TOP.checked_sub(inverted)
     }
 
@@ -181,25 +154,16 @@ impl Ledger {
 
 /// Makes the failure of a deployment that finds another one under way.
 pub(crate) fn held(stack: &StackName, environment: &EnvironmentName, other: &Started) -> Failure {
-    let run = other
-        .run_url
-        .as_deref()
-        .map(|url| format!(", {url}"))
-        .unwrap_or_default();
+    let run = other.run_url.as_deref().map(|url| format!(", {url}")).unwrap_or_default();
     Failure::new(
         FailureKind::LockHeld,
         format!("`{stack}` in {environment} is being deployed by somebody else"),
     )
     .detail("by", format!("{}{run}", other.by))
     .detail("since", other.at.to_string())
-    .detail(
-        "deployment",
-        format!("{} ({})", other.deployment, other.describe()),
-    )
+    .detail("deployment", format!("{} ({})", other.deployment, other.describe()))
     .unchanged("Nothing was changed.")
-    .hint(format!(
-        "wait for it; if that run is dead: cargo xtask recover --env {environment}"
-    ))
+    .hint(format!("wait for it; if that run is dead: cargo xtask recover --env {environment}"))
 }
 
 fn to_json(value: &impl serde::Serialize) -> Outcome<Vec<u8>> {

@@ -26,6 +26,10 @@ mod failure;
 mod graph;
 mod interrupt;
 mod ledger;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod module_edges;
 mod name;
 mod output;
 mod plan;
@@ -37,6 +41,7 @@ mod settings;
 mod source;
 mod tools;
 mod verification;
+mod words;
 mod world;
 
 /// Runs Slipway's command line on this process's arguments and returns its exit code.

@@ -26,9 +26,7 @@ fn is_name(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('-')
         && !text.contains("--")
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 macro_rules! names {
@@ -109,11 +107,8 @@ impl Version {
         let mut version = semver::Version::new(major, minor, patch);
         // A leading zero is allowed only in identifiers with a letter, so the hex stands behind an `x` there.
         let hex = &inputs.hex()[..8];
-        let word = if hex.bytes().all(|b| b.is_ascii_digit()) {
-            format!("x{}", &hex[..7])
-        } else {
-            hex.to_owned()
-        };
+        let word =
+            if hex.bytes().all(|b| b.is_ascii_digit()) { format!("x{}", &hex[..7]) } else { hex.to_owned() };
         version.pre = semver::Prerelease::new(&format!("dirty.{word}")).unwrap_or(semver::Prerelease::EMPTY);
         Self(version)
     }
@@ -128,11 +123,7 @@ impl FromStr for Version {
             allowed: "three numbers such as 1.4.2, with a pre-release such as 1.5.0-rc.1 allowed and no build metadata",
         };
         let version = semver::Version::parse(text).map_err(|_| error())?;
-        if version.build.is_empty() {
-            Ok(Self(version))
-        } else {
-            Err(error())
-        }
+        if version.build.is_empty() { Ok(Self(version)) } else { Err(error()) }
     }
 }
 
@@ -267,10 +258,8 @@ pub(crate) fn nearest<'a>(
     known: impl IntoIterator<Item = &'a str>,
     limit: usize,
 ) -> Vec<&'a str> {
-    let mut scored: Vec<(usize, &str)> = known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
-        .collect();
+    let mut scored: Vec<(usize, &str)> =
+        known.into_iter().map(|name| (strsim::damerau_levenshtein(wanted, name), name)).collect();
     scored.sort();
     scored.into_iter().take(limit).map(|(_, name)| name).collect()
 }
@@ -284,18 +273,7 @@ mod tests {
         for good in ["hello", "stream-ingest", "a1"] {
             assert_eq!(good.parse::<FunctionName>().unwrap().as_str(), good);
         }
-        for bad in [
-            "",
-            "Hello",
-            "-a",
-            "a-",
-            "a--b",
-            "1a",
-            "a_b",
-            "a/b",
-            "..",
-            &"a".repeat(41),
-        ] {
+        for bad in ["", "Hello", "-a", "a-", "a--b", "1a", "a_b", "a/b", "..", &"a".repeat(41)] {
             assert!(bad.parse::<FunctionName>().is_err(), "{bad} was taken");
         }
         let error = "Hello".parse::<StackName>().unwrap_err().to_string();
@@ -312,10 +290,7 @@ mod tests {
         assert_eq!(dirty.to_string(), format!("1.2.3-dirty.{}", &digest.hex()[..8]));
         assert!(dirty < Version::new(1, 2, 3));
         let digits: Digest = format!("sha256:0123456{}", "7".repeat(57)).parse().unwrap();
-        assert_eq!(
-            Version::new(1, 0, 0).dirty(&digits).to_string(),
-            "1.0.0-dirty.x0123456"
-        );
+        assert_eq!(Version::new(1, 0, 0).dirty(&digits).to_string(), "1.0.0-dirty.x0123456");
     }
 
     #[test]

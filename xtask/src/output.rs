@@ -12,4 +12,4 @@ pub(crate) use events::RunLog;
 pub(crate) use json::Document;
 pub(crate) use json::document;
 pub(crate) use table::Table;
-pub(crate) use text::{age, bytes, failure_text, list, plural, seconds};
+pub(crate) use text::failure_text;

@@ -48,11 +48,7 @@ impl Planned {
     /// Returns the drift that explains a planned change; what Terraform merely normalised is no news.
     pub(crate) fn relevant_drift(&self) -> Vec<Change> {
         let planned = |address: &String| self.changes.iter().any(|change| change.address == *address);
-        self.drift
-            .iter()
-            .filter(|drift| planned(&drift.address))
-            .cloned()
-            .collect()
+        self.drift.iter().filter(|drift| planned(&drift.address)).cloned().collect()
     }
 
     /// Returns `+7 ~0 -0`.

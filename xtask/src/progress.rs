@@ -24,27 +24,13 @@ pub(crate) struct Event {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum What {
     /// A step began; `total` in bytes or items where it is known.
-    Started {
-        step: u64,
-        label: String,
-        title: String,
-        total: Option<u64>,
-        unit: Unit,
-        slow: bool,
-    },
+    Started { step: u64, label: String, title: String, total: Option<u64>, unit: Unit, slow: bool },
     /// A step got on.
     Advanced { step: u64, done: u64 },
     /// A program that a step runs said something.
     Line { step: u64, text: String },
     /// A step ended.
-    Finished {
-        step: u64,
-        label: String,
-        title: String,
-        result: String,
-        good: bool,
-        took_ms: u64,
-    },
+    Finished { step: u64, label: String, title: String, result: String, good: bool, took_ms: u64 },
     /// A step was given up, by a signal or a failure elsewhere.
     Dropped { step: u64 },
     /// Something worth a line of its own.
@@ -52,13 +38,7 @@ pub(crate) enum What {
     /// A block for people: a table, a list of changes.
     Block { text: String },
     /// A call to something outside.
-    Call {
-        service: String,
-        operation: String,
-        subject: String,
-        took_ms: u64,
-        outcome: String,
-    },
+    Call { service: String, operation: String, subject: String, took_ms: u64, outcome: String },
 }
 
 /// What a step counts.
@@ -92,13 +72,7 @@ struct Hub {
 impl Progress {
     /// Makes a stream that feeds the given sinks.
     pub(crate) fn new(sinks: Vec<Arc<dyn Sink>>) -> Self {
-        Self {
-            hub: Arc::new(Hub {
-                sinks: Mutex::new(sinks),
-                next: AtomicU64::new(1),
-            }),
-            path: String::new(),
-        }
+        Self { hub: Arc::new(Hub { sinks: Mutex::new(sinks), next: AtomicU64::new(1) }), path: String::new() }
     }
 
     /// Makes a stream that nobody reads.
@@ -121,10 +95,7 @@ impl Progress {
         } else {
             format!("{}/{}", self.path, name.as_ref())
         };
-        Self {
-            hub: self.hub.clone(),
-            path,
-        }
+        Self { hub: self.hub.clone(), path }
     }
 
     /// Begins a step that is over within moments.
@@ -139,13 +110,7 @@ impl Progress {
 
     /// Begins a step with a known total.
     pub(crate) fn counted_step(&self, label: &str, title: impl Into<String>, total: u64, unit: Unit) -> Step {
-        self.begin(
-            label,
-            title.into(),
-            Some(total),
-            unit,
-            total > 8 << 20 || unit == Unit::Items,
-        )
+        self.begin(label, title.into(), Some(total), unit, total > 8 << 20 || unit == Unit::Items)
     }
 
     /// Says something worth a line of its own.
@@ -171,14 +136,7 @@ impl Progress {
 
     fn begin(&self, label: &str, title: String, total: Option<u64>, unit: Unit, slow: bool) -> Step {
         let id = self.hub.next.fetch_add(1, Ordering::Relaxed);
-        self.send(What::Started {
-            step: id,
-            label: label.into(),
-            title: title.clone(),
-            total,
-            unit,
-            slow,
-        });
+        self.send(What::Started { step: id, label: label.into(), title: title.clone(), total, unit, slow });
         Step {
             progress: self.clone(),
             id,
@@ -190,16 +148,8 @@ impl Progress {
     }
 
     fn send(&self, what: What) {
-        let event = Event {
-            path: self.path.clone(),
-            what,
-        };
-        let sinks = self
-            .hub
-            .sinks
-            .lock()
-            .map(|sinks| sinks.clone())
-            .unwrap_or_default();
+        let event = Event { path: self.path.clone(), what };
+        let sinks = self.hub.sinks.lock().map(|sinks| sinks.clone()).unwrap_or_default();
         sinks.iter().for_each(|sink| sink.event(&event));
     }
 }
@@ -222,10 +172,7 @@ impl Step {
 
     /// Passes on a line of the program that the step runs.
     pub(crate) fn line(&self, text: impl Into<String>) {
-        self.progress.send(What::Line {
-            step: self.id,
-            text: text.into(),
-        });
+        self.progress.send(What::Line { step: self.id, text: text.into() });
     }
 
     /// Ends the step well.
@@ -296,15 +243,7 @@ mod tests {
             "{}",
             events[0]
         );
-        assert!(
-            events[1].contains(r#""result":"1.9 MB","good":true"#),
-            "{}",
-            events[1]
-        );
-        assert!(
-            events[3].contains(r#""event":"dropped","step":2"#),
-            "{}",
-            events[3]
-        );
+        assert!(events[1].contains(r#""result":"1.9 MB","good":true"#), "{}", events[1]);
+        assert!(events[3].contains(r#""event":"dropped","step":2"#), "{}", events[3]);
     }
 }

@@ -6,6 +6,8 @@
 mod catalogue;
 mod manifest;
 mod publish;
+#[cfg(test)]
+mod tests;
 mod version;
 
 pub(crate) use catalogue::Catalogue;

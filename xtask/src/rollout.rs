@@ -62,19 +62,11 @@ pub(crate) async fn point(
             .hint("the stack must make the alias that its output `functions` names: see docs/terraform.md"));
     };
     if now.version == version && now.weights.is_empty() {
-        return Ok(Moved {
-            from: version.to_owned(),
-            to: version.to_owned(),
-        });
+        return Ok(Moved { from: version.to_owned(), to: version.to_owned() });
     }
     let from = now.version.clone();
     let moved = functions
-        .point(
-            function_name,
-            alias,
-            version,
-            now.revision_id.as_deref().unwrap_or_default(),
-        )
+        .point(function_name, alias, version, now.revision_id.as_deref().unwrap_or_default())
         .await?;
     if moved.version != version || !moved.weights.is_empty() {
         return Err(Failure::failed(format!(
@@ -83,8 +75,5 @@ pub(crate) async fn point(
         ))
         .hint("somebody else moves it at the same time: look with cargo xtask status"));
     }
-    Ok(Moved {
-        from,
-        to: moved.version,
-    })
+    Ok(Moved { from, to: moved.version })
 }

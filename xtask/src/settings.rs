@@ -13,6 +13,8 @@ mod function;
 mod project;
 mod stack;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use environment::{Cloud, EnvironmentSettings, Place};
 pub(crate) use file::parse_duration;
@@ -44,33 +46,20 @@ const PROJECT_FILE: &str = "pipelines/project.toml";
 impl Project {
     /// Finds the project around a folder and reads all its settings.
     pub(crate) fn load(from: &Path) -> Outcome<Self> {
-        let root = from
-            .ancestors()
-            .find(|folder| folder.join(PROJECT_FILE).is_file())
-            .ok_or_else(|| {
-                Failure::usage(format!(
-                    "no project here: neither {} nor a folder above it has {PROJECT_FILE}",
-                    from.display()
-                ))
-                .hint("run this inside the repository; docs/adopting.md tells how to add Slipway to one")
-            })?;
+        let root = from.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).ok_or_else(|| {
+            Failure::usage(format!(
+                "no project here: neither {} nor a folder above it has {PROJECT_FILE}",
+                from.display()
+            ))
+            .hint("run this inside the repository; docs/adopting.md tells how to add Slipway to one")
+        })?;
         let root = root.to_path_buf();
         let settings: ProjectSettings = file::load(&root, Path::new(PROJECT_FILE))?;
         let functions = folders(&root, "lambda-src", "function.toml", FunctionSettings::load)?;
         let stacks = folders(&root, "terraform/stacks", "stack.toml", StackSettings::load)?;
-        let environments = folders(
-            &root,
-            "terraform/environments",
-            "environment.toml",
-            EnvironmentSettings::load,
-        )?;
-        let project = Self {
-            root,
-            settings,
-            functions,
-            stacks,
-            environments,
-        };
+        let environments =
+            folders(&root, "terraform/environments", "environment.toml", EnvironmentSettings::load)?;
+        let project = Self { root, settings, functions, stacks, environments };
         project.check_references()?;
         Ok(project)
     }
@@ -122,12 +111,9 @@ impl Project {
         for (stack, settings) in &self.stacks {
             for function in &settings.functions {
                 if !self.functions.contains_key(function) {
-                    let known = nearest(
-                        function.as_str(),
-                        self.functions.keys().map(FunctionName::as_str),
-                        3,
-                    )
-                    .join(", ");
+                    let known =
+                        nearest(function.as_str(), self.functions.keys().map(FunctionName::as_str), 3)
+                            .join(", ");
                     return Err(Failure::usage(format!(
                         "terraform/stacks/{stack}/stack.toml: `functions` names `{function}`, which has no folder lambda-src/{function} with a function.toml"
                     ))
@@ -174,9 +160,8 @@ where
             continue;
         }
         let text = entry.file_name().to_string_lossy().into_owned();
-        let name = text
-            .parse::<N>()
-            .map_err(|error| Failure::usage(format!("{}: {error}", relative.display())))?;
+        let name =
+            text.parse::<N>().map_err(|error| Failure::usage(format!("{}: {error}", relative.display())))?;
         found.insert(name, load(root, &relative)?);
     }
     Ok(found)

@@ -5,6 +5,8 @@
 
 mod git;
 mod inputs;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub(crate) use git::{Change, Repository};
 pub(crate) use inputs::Inputs;

@@ -161,7 +161,7 @@ pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Fail
     let failed: Vec<&Verification> =
         verifications.iter().filter(|verification| !verification.passed()).collect();
     let names =
-        crate::output::list(failed.iter().map(|verification| {
+        crate::words::list(failed.iter().map(|verification| {
             format!("`{}` version {}", verification.function, verification.lambda_version)
         }));
     let mut body = String::new();
@@ -221,7 +221,7 @@ async fn try_smoke(
             Err(failure) => {
                 return Ok(differs(
                     &what,
-                    &format!("an answer within {}", crate::output::seconds(within)),
+                    &format!("an answer within {}", crate::words::seconds(within)),
                     &reason(&failure),
                     begun,
                 ));
@@ -233,8 +233,8 @@ async fn try_smoke(
     if finding.passed && invocation.took > within {
         finding = differs(
             &what,
-            &format!("an answer within {}", crate::output::seconds(within)),
-            &crate::output::seconds(invocation.took),
+            &format!("an answer within {}", crate::words::seconds(within)),
+            &crate::words::seconds(invocation.took),
             begun,
         );
     }
@@ -320,47 +320,4 @@ fn finding(
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn smoke(expect: Option<Value>, expect_error: Option<&str>) -> SmokeRecord {
-        SmokeRecord {
-            name: "greets".into(),
-            event: json!({}),
-            expect,
-            expect_error: expect_error.map(str::to_owned),
-            within_ms: 3_000,
-            safe: true,
-        }
-    }
-
-    fn verdict(smoke: &SmokeRecord, error: Option<&str>, answer: Value) -> bool {
-        judge("smoke", smoke, error, &answer, Instant::now()).passed
-    }
-
-    #[test]
-    fn an_answer_may_hold_more_than_is_expected_and_never_less() {
-        assert!(is_subset(
-            &json!({"a": 1, "b": {"c": [1, 2]}}),
-            &json!({"a": 1.0, "b": {"c": [1, 2], "d": 3}, "e": 4})
-        ));
-        for wrong in [json!({"a": 2}), json!({"b": {"c": [1]}}), json!({"x": null}), json!([1])] {
-            assert!(!is_subset(&wrong, &json!({"a": 1, "b": {"c": [1, 2]}})), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn errors_and_answers_are_told_apart() {
-        let greets = smoke(Some(json!({"greeting": "Hello Ada"})), None);
-        assert!(verdict(&greets, None, json!({"greeting": "Hello Ada", "x": 1})));
-        assert!(!verdict(&greets, Some("Unhandled"), json!({"greeting": "Hello Ada"})));
-        assert!(!verdict(&greets, None, json!({"greeting": "Hullo"})));
-        let refuses = smoke(None, Some("InvalidName"));
-        assert!(verdict(&refuses, Some("Unhandled"), json!({"errorType": "InvalidName"})));
-        assert!(!verdict(&refuses, Some("Unhandled"), json!({"errorType": "Other"})));
-        assert!(!verdict(&refuses, None, json!({"errorType": "InvalidName"})));
-        assert!(verdict(&smoke(None, None), None, json!(null)));
-    }
-}
+mod tests;

@@ -62,22 +62,11 @@ impl World {
         let interrupt = Interrupt::listen(surroundings.grace()?)?;
         let progress = Progress::new(vec![console.clone() as Arc<dyn Sink>]);
         let clock = ports::clock(surroundings.fixed_now()?);
-        let folder = surroundings.get("SLIPWAY_TOOLS").map_or_else(
-            || project.work_folder().join("tools"),
-            |folder| surroundings.folder.join(folder),
-        );
+        let folder = surroundings
+            .get("SLIPWAY_TOOLS")
+            .map_or_else(|| project.work_folder().join("tools"), |folder| surroundings.folder.join(folder));
         let tools = Tools::new(folder, interrupt.clone(), progress.clone());
-        Ok(Self {
-            project,
-            surroundings,
-            console,
-            progress,
-            interrupt,
-            clock,
-            tools,
-            options,
-            run: None,
-        })
+        Ok(Self { project, surroundings, console, progress, interrupt, clock, tools, options, run: None })
     }
 
     /// Begins to record this run in `target/slipway/runs/<id>/events.jsonl`.
@@ -148,10 +137,7 @@ impl World {
         let mut stacks: std::collections::BTreeMap<StackName, Vec<FunctionName>> =
             std::collections::BTreeMap::new();
         for function in functions {
-            stacks
-                .entry(self.project.stack_of(function)?.clone())
-                .or_default()
-                .push(function.clone());
+            stacks.entry(self.project.stack_of(function)?.clone()).or_default().push(function.clone());
         }
         Ok(stacks.into_iter().collect())
     }
@@ -170,19 +156,11 @@ impl World {
             .get(stack)
             .cloned()
             .ok_or_else(|| Failure::usage(format!("unknown stack `{stack}`")))?;
-        let work = self
-            .project
-            .work_folder()
-            .join("terraform")
-            .join(environment.as_str())
-            .join(stack.as_str());
+        let work =
+            self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
         Ok(Site {
             readonly_lock: (settings.protected || self.surroundings.ci())
-                && self
-                    .project
-                    .stack_folder(stack)
-                    .join(".terraform.lock.hcl")
-                    .is_file(),
+                && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
             settings,
             stack_settings,
             project: self.project.settings.name.clone(),
@@ -213,11 +191,7 @@ impl World {
 
     /// Returns who says yes.
     pub(crate) fn approver(&self) -> Arc<dyn Approver> {
-        ports::approver(
-            self.console.clone(),
-            self.options.yes,
-            self.surroundings.interactive,
-        )
+        ports::approver(self.console.clone(), self.options.yes, self.surroundings.interactive)
     }
 
     /// Tells where the files that decide a stack stand in git; nothing where there is no repository.

@@ -35,16 +35,9 @@ pub(super) async fn build(
         remap: remap(workshop, root, &target),
         profile: "release".into(),
     };
-    let epoch = workshop
-        .repository
-        .last_touched(&source.inputs.paths)?
-        .as_second()
-        .max(315_532_800);
+    let epoch = workshop.repository.last_touched(&source.inputs.paths)?.as_second().max(315_532_800);
     let environment = [("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())];
-    let reply = workshop
-        .rust
-        .build(&request, &environment, &target, folder, step)
-        .await?;
+    let reply = workshop.rust.build(&request, &environment, &target, folder, step).await?;
     let bytes = std::fs::read(&reply.binary).map_err(|error| failure::io("read", &reply.binary, error))?;
     elf::check(&reply.binary, &bytes, &settings.architecture, &settings.runtime).map_err(|error| {
         Failure::failed(format!("the binary `{binary}` would not start in Lambda"))
@@ -78,10 +71,7 @@ fn remap(workshop: &Workshop<'_>, root: &Path, target: &Path) -> Vec<Remap> {
     let mut remap = Vec::new();
     let mut add = |from: Option<PathBuf>, to: &str| {
         if let Some(from) = from.filter(|from| from.is_absolute()) {
-            remap.push(Remap {
-                from,
-                to: to.to_owned(),
-            });
+            remap.push(Remap { from, to: to.to_owned() });
         }
     };
     add(home("RUSTUP_HOME", ".rustup"), "/rustup");

@@ -160,15 +160,11 @@ pub(crate) fn check(
     if found != machine.code {
         return Err(wrong_machine(path, found, machine));
     }
-    let needs = Needs::read(header, bytes).map_err(|source| ElfError::Malformed {
-        path: path.to_owned(),
-        source,
-    })?;
+    let needs =
+        Needs::read(header, bytes).map_err(|source| ElfError::Malformed { path: path.to_owned(), source })?;
     if let Some(provides) = glibc_of(runtime) {
         if needs.unreadable {
-            return Err(ElfError::NoSections {
-                path: path.to_owned(),
-            });
+            return Err(ElfError::NoSections { path: path.to_owned() });
         }
         if let Some(newest) = needs.newest()
             && newest > provides
@@ -229,23 +225,15 @@ impl Machine {
         MACHINES
             .into_iter()
             .find(|machine| machine.name == architecture)
-            .ok_or_else(|| ElfError::UnknownArchitecture {
-                architecture: architecture.to_owned(),
-            })
+            .ok_or_else(|| ElfError::UnknownArchitecture { architecture: architecture.to_owned() })
     }
 }
 
 /// Finds the header of a 64-bit little-endian program or library.
 fn header<'data>(path: &Path, bytes: &'data [u8]) -> Result<&'data Header, ElfError> {
-    let unsuitable = |found| ElfError::Unsuitable {
-        path: path.to_owned(),
-        found,
-    };
+    let unsuitable = |found| ElfError::Unsuitable { path: path.to_owned(), found };
     if !bytes.starts_with(&elf::ELFMAG) {
-        return Err(ElfError::NotElf {
-            path: path.to_owned(),
-            found: describe(bytes),
-        });
+        return Err(ElfError::NotElf { path: path.to_owned(), found: describe(bytes) });
     }
     // The bytes EI_CLASS and EI_DATA, before anything is taken for 64-bit little-endian fields.
     match bytes.get(4..6) {
@@ -253,10 +241,8 @@ fn header<'data>(path: &Path, bytes: &'data [u8]) -> Result<&'data Header, ElfEr
         Some([_, 2]) => return Err(unsuitable("a big-endian ELF file")),
         _ => {}
     }
-    let header = Header::parse(bytes).map_err(|source| ElfError::Malformed {
-        path: path.to_owned(),
-        source,
-    })?;
+    let header =
+        Header::parse(bytes).map_err(|source| ElfError::Malformed { path: path.to_owned(), source })?;
     match header.e_type(ENDIAN) {
         elf::ET_EXEC | elf::ET_DYN => Ok(header),
         elf::ET_REL => Err(unsuitable("an object file that was not linked")),
@@ -331,11 +317,7 @@ impl Needs {
         let sections = header.sections(ENDIAN, bytes)?;
         let dynamic = libraries || interpreter.is_some();
         Ok(Self {
-            linkage: if dynamic {
-                Linkage::Dynamic
-            } else {
-                Linkage::Static
-            },
+            linkage: if dynamic { Linkage::Dynamic } else { Linkage::Static },
             interpreter,
             versions: glibc::needed_by(&sections, bytes)?,
             unreadable: libraries && sections.is_empty(),
@@ -348,10 +330,7 @@ impl Needs {
 
     /// Names some of what a limit leaves out, newest first.
     fn beyond(&self, limit: Glibc) -> Vec<String> {
-        let beyond = self
-            .versions
-            .iter()
-            .filter(|(Reverse(version), _)| *version > limit);
+        let beyond = self.versions.iter().filter(|(Reverse(version), _)| *version > limit);
         beyond.map(|(_, name)| name.clone()).take(NAMED_SYMBOLS).collect()
     }
 }

@@ -9,8 +9,9 @@ use super::Answer;
 use crate::artifact::{self, Workshop};
 use crate::failure::Outcome;
 use crate::name::{Digest, FunctionName};
-use crate::output::{Table, bytes};
+use crate::output::Table;
 use crate::source::Source;
+use crate::words::bytes;
 use crate::world::World;
 
 /// Arguments of `build`.

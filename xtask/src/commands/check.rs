@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::Answer;
 use crate::checks::{self, CheckReport, Checks};
 use crate::failure::Outcome;
-use crate::output::{Table, seconds};
+use crate::output::Table;
+use crate::words::seconds;
 use crate::world::World;
 
 /// Arguments of `check`.

@@ -191,7 +191,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         .map(|finding| finding.what.as_str())
         .collect();
     let failure = (!missing.is_empty()).then(|| {
-        Failure::failed(format!("missing: {}", crate::output::list(&missing))).hint("see what to do above")
+        Failure::failed(format!("missing: {}", crate::words::list(&missing))).hint("see what to do above")
     });
     Ok(Answer::new(&Report { findings }, text)?.but(failure))
 }

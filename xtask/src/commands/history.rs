@@ -7,7 +7,8 @@ use super::Answer;
 use crate::failure::Outcome;
 use crate::ledger::{Ended, Kind, Ledger};
 use crate::name::EnvironmentName;
-use crate::output::{Table, age};
+use crate::output::Table;
+use crate::words::age;
 use crate::world::World;
 
 /// Arguments of `history`.

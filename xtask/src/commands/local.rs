@@ -144,7 +144,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             let text = if stopped.is_empty() {
                 "Nothing was running.\n".to_owned()
             } else {
-                format!("Stopped {}. What they held is gone.\n", crate::output::list(&stopped))
+                format!("Stopped {}. What they held is gone.\n", crate::words::list(&stopped))
             };
             Answer::new(&Report { stopped, ..Report::default() }, text)
         }

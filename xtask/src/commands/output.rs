@@ -41,7 +41,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
     if let Some(stack) = &arguments.stack
         && !world.project.stacks.contains_key(stack)
     {
-        let known = crate::output::list(world.project.stacks.keys().map(StackName::as_str));
+        let known = crate::words::list(world.project.stacks.keys().map(StackName::as_str));
         return Err(Failure::usage(format!("unknown stack `{stack}`")).hint(format!("stacks here: {known}")));
     }
     let account = world.account_if_there(&arguments.env).await?.ok_or_else(|| {

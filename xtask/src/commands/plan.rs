@@ -10,8 +10,8 @@ use crate::delivery::{self, Order};
 use crate::failure::{Failure, Kind as FailureKind, Outcome};
 use crate::ledger::Kind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
-use crate::output;
 use crate::plan::{self, Change};
+use crate::words;
 use crate::world::World;
 
 /// Arguments of `plan`.
@@ -123,7 +123,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         let count = stacks.iter().map(|stack| stack.changes.len()).sum();
         Failure::new(
             FailureKind::ChangesPresent,
-            format!("{} present in {}", output::plural(count, "change"), arguments.env),
+            format!("{} present in {}", words::plural(count, "change"), arguments.env),
         )
         .unchanged("Nothing was changed: --exit-code asks to be told.")
     });

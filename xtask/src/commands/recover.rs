@@ -195,7 +195,7 @@ async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
                 .collect();
             Ok(format!(
                 "closed: it serves {}",
-                if serves.is_empty() { "nothing".into() } else { crate::output::list(serves) }
+                if serves.is_empty() { "nothing".into() } else { crate::words::list(serves) }
             ))
         }
         Remedy::Unlock(id) => {

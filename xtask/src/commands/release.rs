@@ -13,7 +13,6 @@ use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::ledger::Kind;
 use crate::name::{Digest, EnvironmentName, FunctionName, Version};
-use crate::output;
 use crate::progress::Unit;
 use crate::release::{
     self, ArtifactRecord, Built, Bump, Catalogue, Choice, Manifest, Published, Request, SmokeRecord,
@@ -21,6 +20,7 @@ use crate::release::{
 };
 use crate::settings::{BuildSettings, Place};
 use crate::source::{Repository, Source};
+use crate::words;
 use crate::world::{Account, World};
 
 /// Arguments of `release`.
@@ -78,7 +78,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let functions = world.functions(&arguments.functions)?;
     if let (Some(version), true) = (&arguments.version, functions.len() > 1) {
         return Err(Failure::usage(format!("--version {version} is for one function"))
-            .hint(format!("name it: {}", output::list(functions.iter().map(FunctionName::as_str)))));
+            .hint(format!("name it: {}", words::list(functions.iter().map(FunctionName::as_str)))));
     }
     let stacks = arguments.env.as_ref().map(|_| world.stacks_of(&functions)).transpose()?.unwrap_or_default();
     let repository = world.repository()?;

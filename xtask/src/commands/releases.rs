@@ -6,9 +6,10 @@ use serde::Serialize;
 use super::{Answer, one_function};
 use crate::failure::Outcome;
 use crate::name::{EnvironmentName, FunctionName};
-use crate::output::{Table, age, bytes};
+use crate::output::Table;
 use crate::release::Manifest;
 use crate::settings::Place;
+use crate::words::{age, bytes};
 use crate::world::World;
 
 /// Arguments of `releases`.

@@ -9,7 +9,7 @@ use super::Answer;
 use crate::delivery::{self, BackOrder, Delivered};
 use crate::failure::{Failure, Outcome};
 use crate::name::{EnvironmentName, FunctionName, Version};
-use crate::output;
+use crate::words;
 use crate::world::World;
 
 /// Arguments of `rollback`.
@@ -46,7 +46,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     world.project.environment(&arguments.env)?;
     if stacks.len() > 1 && (arguments.to.is_some() || arguments.to_deployment.is_some()) {
         return Err(Failure::usage("--to and --to-deployment are for one stack")
-            .hint(format!("name a function: {}", output::list(functions.iter().map(FunctionName::as_str)))));
+            .hint(format!("name a function: {}", words::list(functions.iter().map(FunctionName::as_str)))));
     }
     let account = world.account(&arguments.env).await?;
     let mut deliveries = Vec::new();
@@ -69,19 +69,18 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         {
             text.push_str(&format!(
                 "{} already serves in {}. Nothing was changed.\n",
-                output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))),
+                words::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))),
                 arguments.env
             ));
             continue;
         }
         let delivered = delivery::roll_back(&site, &last, &back).await?;
-        let what =
-            output::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
+        let what = words::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
         text.push_str(&format!(
             "{what} serves in {} again.  Deployment {} · {}\n",
             arguments.env,
             delivered.deployment.unwrap_or_default(),
-            output::seconds(begun.elapsed())
+            words::seconds(begun.elapsed())
         ));
         for (function, back) in back.iter().filter(|(_, back)| back.from.release != back.to.release) {
             text.push_str(&format!(

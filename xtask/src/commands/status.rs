@@ -9,7 +9,8 @@ use super::Answer;
 use crate::failure::Outcome;
 use crate::ledger::{self, Holder, Ledger, OutcomeWord, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
-use crate::output::{Table, age};
+use crate::output::Table;
+use crate::words::age;
 use crate::world::{Account, World};
 
 /// Arguments of `status`.

@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::Answer;
 use crate::failure::{Failure, Outcome};
 use crate::name::FunctionName;
-use crate::output;
 use crate::release;
 use crate::tools::exec::{self, Conduct, Program};
+use crate::words;
 use crate::world::World;
 
 /// Arguments of `tags`.
@@ -66,16 +66,16 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let mut text = match report.written.len() {
         0 => "No release tag was missing.\n".to_owned(),
-        count => format!("{} written: {}\n", output::plural(count, "tag"), output::list(&report.written)),
+        count => format!("{} written: {}\n", words::plural(count, "tag"), words::list(&report.written)),
     };
     if !report.left_out.is_empty() {
         text.push_str(&format!(
             "Left out, their commits are not in this clone: {}\n",
-            output::list(&report.left_out)
+            words::list(&report.left_out)
         ));
     }
     if !report.pushed.is_empty() {
-        text.push_str(&format!("{} on the remote.\n", output::plural(report.pushed.len(), "release tag")));
+        text.push_str(&format!("{} on the remote.\n", words::plural(report.pushed.len(), "release tag")));
     }
     Answer::new(&report, text)
 }
@@ -93,7 +93,7 @@ async fn push(world: &World, tags: &[String]) -> Outcome<()> {
             .env("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {basic}"));
     }
     let program = program.args(["push", "origin"]).args(tags.iter().map(|tag| format!("refs/tags/{tag}")));
-    let step = world.progress.slow_step("tags", format!("push {}", output::plural(tags.len(), "tag")));
+    let step = world.progress.slow_step("tags", format!("push {}", words::plural(tags.len(), "tag")));
     let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
     let ended =
         exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;

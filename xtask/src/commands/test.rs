@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::Answer;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::output::{Table, list, seconds};
+use crate::output::Table;
 use crate::settings::TestSettings;
 use crate::tools::exec::{self, Conduct, OnSignal, Output, Program};
 use crate::tools::find_program;
 use crate::tools::install::{ALL, Tool};
+use crate::words::{list, seconds};
 use crate::world::World;
 
 /// Arguments of `test`.

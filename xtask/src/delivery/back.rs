@@ -13,11 +13,11 @@ use super::{Delivered, Site, choice, settle};
 use crate::failure::{self, Failure, Kind as FailureKind, Outcome};
 use crate::ledger::{Ended, Hold, Kind, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName};
-use crate::output;
 use crate::plan::{self, Applied, Change, Configuration};
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification;
+use crate::words;
 
 /// Takes functions back.
 pub(crate) async fn roll_back(
@@ -128,7 +128,7 @@ async fn run(
         .collect();
     if !moved.is_empty() {
         site.progress
-            .note(format!("          traffic is on {}. Bringing Terraform to agree.", output::list(moved)));
+            .note(format!("          traffic is on {}. Bringing Terraform to agree.", words::list(moved)));
     }
     let configuration = applied_configuration(site, last, releases).await?;
     let planned = site.infrastructure.plan(&configuration).await?;
@@ -280,7 +280,7 @@ async fn refuse_others(
     let _ = std::fs::remove_file(&planned.file);
     Err(Failure::refused(format!(
         "bringing Terraform to agree would touch more than {}",
-        output::list(back.keys().map(FunctionName::as_str))
+        words::list(back.keys().map(FunctionName::as_str))
     ))
     .body(others.join("\n"))
     .hint(format!(
@@ -299,7 +299,7 @@ fn show(site: &Site, last: &Ended, back: &BTreeMap<FunctionName, Back>) {
             site.environment,
             back.from.release,
             last.deployment,
-            output::age(last.at, now),
+            words::age(last.at, now),
             last.by,
             " ".repeat((site.environment.as_str().len() + 5).saturating_sub(7)),
             back.to.release,

@@ -1,1 +1,237 @@
+//! A model test of delivery: random sequences of deployments, configuration changes, rollbacks, deleted versions, errors
+//! and deaths of the process, over ports in memory. What the ledger says is served is what the aliases say.
+//!
+//! A failing sequence prints its seed and every step; `SEEDS` narrowed to that seed runs it alone.
 
+mod judge;
+mod oracle;
+mod random;
+mod scene;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use oracle::Oracle;
+use random::Random;
+use scene::{Back, Scene, Step};
+
+use crate::delivery;
+use crate::failure::Kind as FailureKind;
+use crate::ledger::{Holder, Kind, OutcomeWord};
+use crate::memory::Fault;
+use crate::ports::Functions as _;
+
+/// How many steps a sequence has.
+const STEPS: usize = 14;
+
+fn run_sequences(seeds: Range<u64>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for seed in seeds {
+        runtime.block_on(run_sequence(seed));
+    }
+}
+
+async fn run_sequence(seed: u64) {
+    let mut random = Random::new(seed);
+    let mut scene = Scene::new(random.one_in(3));
+    let mut oracle = Oracle::default();
+    let mut told = Told(seed, Vec::new());
+    for _ in 0..STEPS {
+        let step = a_step(&mut random, &mut scene);
+        let fault = fault(&mut random);
+        told.1.push(format!("{step:?}"));
+        let did = scene.run(&step, fault).await;
+        told.1.push(format!("    -> {did:?}"));
+        oracle.after(&mut scene, &step, &did).await;
+        if random.one_in(2) {
+            told.1.push("settle".into());
+            let did = scene.settle().await;
+            oracle.after_settling(&mut scene, &did).await;
+        }
+    }
+    told.1.push("the end: everything well again".into());
+    oracle.everything_can_be_well_again(&mut scene).await;
+    told.1.clear();
+}
+
+/// What happened so far, printed if the sequence fails.
+struct Told(u64, Vec<String>);
+
+impl Drop for Told {
+    #[expect(clippy::print_stderr, reason = "what led to the failure of a test")]
+    fn drop(&mut self) {
+        if !self.1.is_empty() {
+            eprintln!("seed {}:\n{}", self.0, self.1.join("\n"));
+        }
+    }
+}
+
+fn a_step(random: &mut Random, scene: &mut Scene) -> Step {
+    let function = scene.functions[random.below(scene.functions.len())].clone();
+    match random.below(20) {
+        0..=5 => {
+            let mut targets = vec![function];
+            if random.one_in(3) || !scene.all_have_releases() {
+                targets = scene.functions.clone();
+            }
+            let targets = targets
+                .into_iter()
+                .map(|function| (function.clone(), scene.new_release(&function, random)))
+                .collect();
+            Step::Deploy {
+                targets,
+                lift_hold: random.one_in(8),
+                always_plan: random.one_in(4),
+                approved: !random.one_in(12),
+            }
+        }
+        6..=9 => match scene.some_release(&function, random) {
+            Some(release) => Step::Deploy {
+                targets: vec![(function, release)],
+                lift_hold: random.one_in(3),
+                always_plan: random.one_in(4),
+                approved: true,
+            },
+            None => Step::Wait(60),
+        },
+        10..=14 => Step::RollBack {
+            functions: if random.one_in(3) { Vec::new() } else { vec![function.clone()] },
+            back: match random.below(4) {
+                0 => scene
+                    .some_release(&function, random)
+                    .map_or(Back::Previous, |release| Back::To(release.version)),
+                1 => Back::ToDeployment(1 + random.below(8) as u64),
+                _ => Back::Previous,
+            },
+            lift_hold: random.one_in(4),
+            approved: !random.one_in(12),
+        },
+        15 | 16 => Step::Configure(if random.one_in(4) { 666 } else { 128 + random.below(4) as u32 }),
+        17 => Step::DeleteOldVersions(function),
+        18 => Step::Wait(100_000),
+        _ => Step::Wait(60),
+    }
+}
+
+fn fault(random: &mut Random) -> Option<(u64, Fault)> {
+    let kinds = [Fault::CrashAfter, Fault::CrashBefore, Fault::ErrorAfter, Fault::ErrorBefore];
+    random.one_in(3).then(|| (random.below(45) as u64, kinds[random.below(kinds.len())]))
+}
+
+#[test]
+fn what_the_ledger_says_is_what_the_aliases_say() {
+    // On two threads: this is the longest of all unit tests.
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_sequences(0..50));
+        run_sequences(50..100);
+    });
+}
+
+#[test]
+fn an_alias_that_was_moved_by_hand_is_moved_back_by_deploying_again() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut scene = Scene::new(true);
+        let functions = scene.functions.clone();
+        let name = Scene::function_name(&functions[0]);
+        let mut step = Step::Wait(0);
+        for _ in 0..2 {
+            let targets = functions
+                .iter()
+                .map(|function| (function.clone(), scene.release_of(function, None)))
+                .collect();
+            step = Step::Deploy { targets, lift_hold: false, always_plan: false, approved: true };
+            scene.run(&step, None).await.outcome.unwrap().unwrap();
+        }
+        let revision = scene.lambda.alias(&name, "live").await.unwrap().unwrap().revision_id.unwrap();
+        scene.lambda.point(&name, "live", "1", &revision).await.unwrap();
+        let did = scene.run(&step, None).await;
+        let moves: Vec<(&str, &str)> =
+            did.moves.iter().map(|moved| (moved.from.as_str(), moved.to.as_str())).collect();
+        assert_eq!(moves, [("1", "2")], "{did:?}");
+        assert_eq!(scene.settle().await.unwrap().unwrap().deployment, 3);
+    });
+}
+
+#[test]
+fn a_deployment_under_way_is_not_touched_and_a_dead_one_is_closed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut scene = Scene::new(false);
+        let mut site = scene.site(true);
+        // This very process: it lives.
+        site.holder = Holder::here();
+        let started = site.started(Kind::Deploy, None, &BTreeMap::new()).unwrap();
+        site.ledger.begin(&started).await.unwrap();
+        let mut other = scene.site(true);
+        other.holder = Holder { pid: 1, start_ticks: None, ..Holder::here() };
+        let failure = delivery::settle(&other).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::LockHeld);
+        let failure = other.ledger.begin(&other.started(Kind::Deploy, None, &BTreeMap::new()).unwrap()).await;
+        assert_eq!(failure.unwrap_err().kind(), FailureKind::LockHeld);
+        assert!(site.ledger.head().await.unwrap().open.is_some());
+        let ended = delivery::close_doubt(&other, &started, None).await.unwrap();
+        assert_eq!(ended.outcome, OutcomeWord::Interrupted);
+        // Whoever closes it second finds the other's word.
+        assert_eq!(delivery::close_doubt(&site, &started, None).await.unwrap(), ended);
+        assert_eq!(delivery::settle(&other).await.unwrap(), Some(ended));
+    });
+}
+
+/// Two deployments and a rollback, one of them cut off at every single call: run again, it comes to the same end.
+#[test]
+fn a_process_may_die_at_any_call_and_be_run_again() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (end, calls) = story(None).await;
+        for (step, calls) in calls.into_iter().enumerate() {
+            for call in 0..calls {
+                for fault in [Fault::CrashAfter, Fault::ErrorAfter] {
+                    let (other, _) = story(Some((step, call, fault))).await;
+                    assert_eq!(other, end, "{fault:?} at call {call} of step {step}");
+                }
+            }
+        }
+    });
+}
+
+/// Runs the story with a fault in one of its steps; returns what serves and what is held in the end, and the calls.
+async fn story(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
+    let mut scene = Scene::new(false);
+    let mut calls = Vec::new();
+    for number in 0..3 {
+        scene.run(&Step::Configure(128 + number), None).await;
+        let functions = scene.functions.clone();
+        let step = if number == 2 {
+            Step::RollBack { functions: Vec::new(), back: Back::Previous, lift_hold: false, approved: true }
+        } else {
+            let targets = functions
+                .iter()
+                .map(|function| (function.clone(), scene.release_of(function, None)))
+                .collect();
+            Step::Deploy { targets, lift_hold: false, always_plan: false, approved: true }
+        };
+        let fault = cut.filter(|(at, ..)| *at == calls.len()).map(|(_, call, fault)| (call, fault));
+        let did = scene.run(&step, fault).await;
+        calls.push(did.calls);
+        if !matches!(did.outcome, Some(Ok(_))) {
+            let last = scene.settle().await.unwrap();
+            // Where all was done and only the answer was lost, a second rollback would go further back.
+            if last.is_none_or(|last| last.outcome != OutcomeWord::RolledBack) {
+                scene.run(&step, None).await.outcome.unwrap().unwrap();
+            }
+        }
+    }
+    let last = scene.settle().await.unwrap().unwrap();
+    let mut end: Vec<String> = last
+        .serves
+        .iter()
+        .map(|(function, serving)| {
+            let (number, version) = scene.lambda.serving(&serving.function_name).unwrap();
+            assert_eq!(number, serving.lambda_version);
+            format!("{function} {} on {number} with {}", serving.release, version.memory)
+        })
+        .collect();
+    end.extend(last.holds.iter().map(|hold| format!("{} {} is held", hold.function, hold.release)));
+    (end, calls)
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Site;
 use crate::failure::{Failure, Kind as FailureKind, Outcome};
-use crate::ledger::{self, Ended, OutcomeWord, Serving, Started};
+use crate::ledger::{self, Ended, Hold, Kind, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName};
 
 /// Returns the newest ended deployment, after closing one that is in doubt; refuses while somebody else deploys.
@@ -26,10 +26,7 @@ pub(crate) async fn settle(site: &Site) -> Outcome<Option<Ended>> {
             return Err(ledger::held(&site.stack, &site.environment, &open));
         }
         step.get_or_insert_with(|| {
-            site.progress.slow_step(
-                "wait",
-                format!("for deployment {} by {}", open.deployment, open.by),
-            )
+            site.progress.slow_step("wait", format!("for deployment {} by {}", open.deployment, open.by))
         });
         site.interrupt.check()?;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -38,19 +35,11 @@ pub(crate) async fn settle(site: &Site) -> Outcome<Option<Ended>> {
 
 /// Closes a deployment that was cut off, and says so.
 pub(crate) async fn close_doubt(site: &Site, open: &Started, last: Option<&Ended>) -> Outcome<Ended> {
-    let mut ended = Ended::of(open, last, OutcomeWord::Interrupted, site.clock.now());
-    ended.serves = serves_now(site, open).await?;
+    let mut ended = as_it_is(site, open, last, OutcomeWord::Interrupted).await?;
     ended.why = Some("it was cut off and closed by a later command".into());
-    let served: Vec<String> = ended
-        .serves
-        .iter()
-        .map(|(function, serving)| format!("{function} {}", serving.release))
-        .collect();
-    let served = if served.is_empty() {
-        "nothing".to_owned()
-    } else {
-        crate::output::list(served)
-    };
+    let served: Vec<String> =
+        ended.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect();
+    let served = if served.is_empty() { "nothing".to_owned() } else { crate::words::list(served) };
     match site.ledger.end(&ended).await {
         Ok(()) => {}
         // Two commands may close the same one: the other's word stands.
@@ -80,35 +69,50 @@ pub(super) async fn ended_in_failure(
         FailureKind::Interrupted => OutcomeWord::Interrupted,
         _ => OutcomeWord::Failed,
     };
-    let mut ended = Ended::of(started, last, outcome, site.clock.now());
-    ended.serves = serves_now(site, started).await?;
+    let mut ended = as_it_is(site, started, last, outcome).await?;
     ended.why = Some(failure.message().to_owned());
     site.ledger.end(&ended).await
 }
 
+/// Makes the end of a deployment that did not come to its own: with what is served, and the holds that follow from it.
+pub(super) async fn as_it_is(
+    site: &Site,
+    started: &Started,
+    last: Option<&Ended>,
+    outcome: OutcomeWord,
+) -> Outcome<Ended> {
+    let mut ended = Ended::of(started, last, outcome, site.clock.now());
+    ended.serves = serves_now(site, started).await?;
+    for (function, serving) in &ended.serves {
+        let Some(left) = started.serves.get(function).filter(|before| before.release != serving.release)
+        else {
+            continue;
+        };
+        // What serves was let back, whoever is asked now; what a rollback left stays away, even if it came no further.
+        ended.holds.retain(|hold| hold.function != *function || hold.release != serving.release);
+        if started.kind == Kind::Rollback {
+            ended.holds.push(Hold {
+                function: function.clone(),
+                release: left.release.clone(),
+                deployment: started.deployment,
+            });
+        }
+    }
+    Ok(ended)
+}
+
 /// Finds out what is served, by comparing each alias with both sides of a deployment.
-pub(super) async fn serves_now(site: &Site, started: &Started) -> Outcome<BTreeMap<FunctionName, Serving>> {
+async fn serves_now(site: &Site, started: &Started) -> Outcome<BTreeMap<FunctionName, Serving>> {
     let mut serves = started.serves.clone();
     for (function, serving) in &mut serves {
-        let Some(alias) = site
-            .functions
-            .alias(&serving.function_name, &serving.alias)
-            .await?
+        let Some(alias) = site.functions.alias(&serving.function_name, &serving.alias).await? else {
+            continue;
+        };
+        let Some(choice) = started.will.get(function).filter(|_| alias.version != serving.lambda_version)
         else {
             continue;
         };
-        let Some(choice) = started
-            .will
-            .get(function)
-            .filter(|_| alias.version != serving.lambda_version)
-        else {
-            continue;
-        };
-        let Some(published) = site
-            .functions
-            .published(&serving.function_name, &alias.version)
-            .await?
-        else {
+        let Some(published) = site.functions.published(&serving.function_name, &alias.version).await? else {
             continue;
         };
         // Where neither side fits, somebody moved the alias by hand: the ledger keeps its word, status shows the difference.
@@ -120,11 +124,7 @@ pub(super) async fn serves_now(site: &Site, started: &Started) -> Outcome<BTreeM
                 commit: choice.commit.clone(),
                 code_sha256: choice.code_sha256.clone(),
                 lambda_version: alias.version.clone(),
-                newest_version: if moves_forward {
-                    alias.version
-                } else {
-                    serving.newest_version.clone()
-                },
+                newest_version: if moves_forward { alias.version } else { serving.newest_version.clone() },
                 config_digest: Digest::from_bytes(published.digest()),
                 verified: true,
                 since: started.deployment,

@@ -91,10 +91,7 @@ impl Site {
             .iter()
             .filter(|(function, _)| self.stack_settings.functions.contains(function))
             .map(|(function, manifest)| {
-                (
-                    function.clone(),
-                    ReleaseInput::new(manifest, &self.artifact_bucket),
-                )
+                (function.clone(), ReleaseInput::new(manifest, &self.artifact_bucket))
             })
             .collect();
         plan::prepare(Preparation {

@@ -34,10 +34,7 @@ impl Current {
             site.infrastructure.identity()
         )?;
         let state = state.map(|(mark, _)| mark);
-        Ok(Self {
-            plan_inputs: plan::fingerprint(configuration, &identity, state.as_ref())?,
-            state,
-        })
+        Ok(Self { plan_inputs: plan::fingerprint(configuration, &identity, state.as_ref())?, state })
     }
 
     /// Remembers that a plan on this was empty.
@@ -46,10 +43,7 @@ impl Current {
             return Ok(());
         };
         let path = site.work.join("found-empty.json");
-        let found = FoundEmpty {
-            plan_inputs,
-            at: site.clock.now(),
-        };
+        let found = FoundEmpty { plan_inputs, at: site.clock.now() };
         let bytes = serde_json::to_vec(&found)
             .map_err(|error| failure::Failure::defect("a note cannot be written as JSON").caused_by(error))?;
         std::fs::write(&path, bytes).map_err(|error| failure::io("write", &path, error))
@@ -98,8 +92,7 @@ pub(super) async fn as_the_ledger_says(site: &Site, last: &Ended) -> Outcome<boo
     let looks = last.serves.values().map(|serving| async move {
         let (alias, published) = futures::try_join!(
             site.functions.alias(&serving.function_name, &serving.alias),
-            site.functions
-                .published(&serving.function_name, &serving.lambda_version)
+            site.functions.published(&serving.function_name, &serving.lambda_version)
         )?;
         let alias_agrees =
             alias.is_some_and(|alias| alias.version == serving.lambda_version && alias.weights.is_empty());
@@ -108,8 +101,5 @@ pub(super) async fn as_the_ledger_says(site: &Site, last: &Ended) -> Outcome<boo
                 && published.is_some_and(|published| published.digest() == serving.config_digest.bytes()),
         )
     });
-    Ok(futures::future::try_join_all(looks)
-        .await?
-        .into_iter()
-        .all(|agrees| agrees))
+    Ok(futures::future::try_join_all(looks).await?.into_iter().all(|agrees| agrees))
 }

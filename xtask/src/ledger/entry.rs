@@ -53,11 +53,8 @@ pub(crate) struct Started {
 impl Started {
     /// Says what it set out to do, such as `rollback to hello 1.4.1`.
     pub(crate) fn describe(&self) -> String {
-        let what: Vec<String> = self
-            .will
-            .iter()
-            .map(|(function, choice)| format!("{function} {}", choice.release))
-            .collect();
+        let what: Vec<String> =
+            self.will.iter().map(|(function, choice)| format!("{function} {}", choice.release)).collect();
         let verb = match self.kind {
             Kind::Release => "release of",
             Kind::Deploy => "deploy of",
@@ -259,9 +256,7 @@ impl Ended {
 
     /// Tells whether a function's release is held.
     pub(crate) fn holds(&self, function: &FunctionName, release: &Version) -> Option<&Hold> {
-        self.holds
-            .iter()
-            .find(|hold| hold.function == *function && hold.release == *release)
+        self.holds.iter().find(|hold| hold.function == *function && hold.release == *release)
     }
 
     /// Tells whether a function came to serve a release in this deployment, verified.

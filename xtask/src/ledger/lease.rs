@@ -34,10 +34,7 @@ impl Lease {
 
     /// Renews the lease for a deployment.
     pub(crate) async fn renew(&self, deployment: u64) -> Outcome<()> {
-        let note = Note {
-            deployment,
-            renewed_at: jiff::Timestamp::now(),
-        };
+        let note = Note { deployment, renewed_at: jiff::Timestamp::now() };
         let bytes = serde_json::to_vec(&note).map_err(|error| {
             crate::failure::Failure::defect("a lease cannot be written as JSON").caused_by(error)
         })?;
@@ -89,11 +86,7 @@ pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
     let state = fields.next()?;
     // A zombie has ended: only its parent has not noticed.
-    if state == "Z" {
-        None
-    } else {
-        fields.nth(18)?.parse().ok()
-    }
+    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
 }
 
 #[cfg(test)]

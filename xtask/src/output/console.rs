@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::{BAD, BOLD, FAINT, GOOD, seconds};
+use super::text::{BAD, BOLD, FAINT, GOOD};
 use crate::progress::{Event, Sink, Unit, What};
+use crate::words::seconds;
 
 /// How much of the story is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,12 +44,7 @@ impl Console {
     pub(crate) fn new(verbosity: Verbosity, interactive: bool, ci: bool) -> Self {
         let bars = (interactive && !ci && verbosity == Verbosity::Normal)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
-        Self {
-            verbosity,
-            bars,
-            running: Mutex::new(HashMap::new()),
-            timed: ci,
-        }
+        Self { verbosity, bars, running: Mutex::new(HashMap::new()), timed: ci }
     }
 
     /// Prints data on stdout.
@@ -101,10 +97,8 @@ impl Console {
             } else {
                 String::new()
             };
-            let lines: Vec<String> = text
-                .lines()
-                .map(|line| format!("{time}{line}").trim_end().to_owned())
-                .collect();
+            let lines: Vec<String> =
+                text.lines().map(|line| format!("{time}{line}").trim_end().to_owned()).collect();
             self.tell(&lines.join("\n"));
         }
     }
@@ -127,11 +121,7 @@ impl Console {
     }
 
     fn ended(&self, step: u64) {
-        let removed = self
-            .running
-            .lock()
-            .ok()
-            .and_then(|mut running| running.remove(&step));
+        let removed = self.running.lock().ok().and_then(|mut running| running.remove(&step));
         if let Some(bar) = removed.and_then(|running| running.bar) {
             bar.finish_and_clear();
         }
@@ -141,14 +131,9 @@ impl Console {
 impl Sink for Console {
     fn event(&self, event: &Event) {
         match &event.what {
-            What::Started {
-                step,
-                label,
-                title,
-                total,
-                unit,
-                slow,
-            } => self.started(*step, label, title, *total, *unit, *slow),
+            What::Started { step, label, title, total, unit, slow } => {
+                self.started(*step, label, title, *total, *unit, *slow)
+            }
             What::Advanced { step, done } => {
                 if let Ok(running) = self.running.lock()
                     && let Some(bar) = running.get(step).and_then(|running| running.bar.as_ref())
@@ -166,26 +151,13 @@ impl Sink for Console {
                     bar.set_message(format!("{line}  {FAINT}{shown}{FAINT:#}"));
                 }
             }
-            What::Finished {
-                step,
-                label,
-                title,
-                result,
-                good,
-                took_ms,
-            } => {
+            What::Finished { step, label, title, result, good, took_ms } => {
                 self.ended(*step);
                 self.story(&finished_line(label, title, result, *good, *took_ms));
             }
             What::Dropped { step } => self.ended(*step),
             What::Note { text } | What::Block { text } => self.story(text),
-            What::Call {
-                service,
-                operation,
-                subject,
-                took_ms,
-                outcome,
-            } => {
+            What::Call { service, operation, subject, took_ms, outcome } => {
                 if self.verbosity == Verbosity::Verbose {
                     self.story(&format!(
                         "{FAINT}          > {service} {operation} {subject}: {outcome}, {took_ms} ms{FAINT:#}"
@@ -222,13 +194,7 @@ mod tests {
     #[test]
     fn finished_steps_line_up() {
         let strip = |text: String| anstream::adapter::strip_str(&text).to_string();
-        let one = strip(finished_line(
-            "build",
-            "hello  provided.al2023 x86_64",
-            "1.9 MB",
-            true,
-            48_100,
-        ));
+        let one = strip(finished_line("build", "hello  provided.al2023 x86_64", "1.9 MB", true, 48_100));
         let two = strip(finished_line("apply", "hello in local", "applied", true, 16_300));
         assert_eq!(one.find("48.1 s"), two.find("16.3 s"));
         assert!(one.starts_with("build     hello  provided.al2023"), "{one}");

@@ -38,10 +38,7 @@ impl RunLog {
         let path = folder.join("events.jsonl");
         let file = File::create(&path).map_err(|error| failure::io("create", &path, error))?;
         remove_oldest(&runs);
-        Ok(Self {
-            file: Mutex::new((file, 0)),
-            folder,
-        })
+        Ok(Self { file: Mutex::new((file, 0)), folder })
     }
 
     /// Returns the run's folder, where programs' output is kept too.
@@ -57,11 +54,7 @@ impl Sink for RunLog {
         }
         let Ok(mut guard) = self.file.lock() else { return };
         guard.1 += 1;
-        let line = Line {
-            n: guard.1,
-            at: jiff::Timestamp::now().to_string(),
-            event,
-        };
+        let line = Line { n: guard.1, at: jiff::Timestamp::now().to_string(), event };
         if let Ok(mut text) = serde_json::to_string(&line) {
             text.push('\n');
             // A record that cannot be written must not stop a release.

@@ -9,10 +9,7 @@ pub(crate) struct Table {
 impl Table {
     /// Begins a table with its column names.
     pub(crate) fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            header: header.into_iter().map(Into::into).collect(),
-            rows: Vec::new(),
-        }
+        Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -30,11 +27,7 @@ impl Table {
         let lines = || std::iter::once(&self.header).chain(&self.rows);
         let columns = lines().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            lines()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
+            lines().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut out = String::new();
@@ -59,9 +52,6 @@ mod tests {
         let mut table = Table::new(["function", "dev"]);
         table.row(["hello", "1.5.0"]);
         table.row(["stream-ingest", "–"]);
-        assert_eq!(
-            table.render(""),
-            "function        dev\nhello           1.5.0\nstream-ingest   –\n"
-        );
+        assert_eq!(table.render(""), "function        dev\nhello           1.5.0\nstream-ingest   –\n");
     }
 }

@@ -73,18 +73,8 @@ const SHOWN: usize = 12;
 /// Writes the changes for people, removals first; beyond a dozen the rest is counted.
 pub(crate) fn changes_text(changes: &[Change], all: bool) -> String {
     let mut sorted: Vec<&Change> = changes.iter().collect();
-    sorted.sort_by_key(|change| {
-        (
-            !change.action.removes(),
-            change.action.word(),
-            change.address.clone(),
-        )
-    });
-    let shown = if all {
-        sorted.len()
-    } else {
-        SHOWN.min(sorted.len())
-    };
+    sorted.sort_by_key(|change| (!change.action.removes(), change.action.word(), change.address.clone()));
+    let shown = if all { sorted.len() } else { SHOWN.min(sorted.len()) };
     let mut out = String::new();
     for change in &sorted[..shown] {
         let reason = change
@@ -92,17 +82,10 @@ pub(crate) fn changes_text(changes: &[Change], all: bool) -> String {
             .as_deref()
             .map(|reason| format!("   ({})", reason.replace('_', " ")))
             .unwrap_or_default();
-        out.push_str(&format!(
-            "          {:8} {}{reason}\n",
-            change.action.word(),
-            change.address
-        ));
+        out.push_str(&format!("          {:8} {}{reason}\n", change.action.word(), change.address));
     }
     if shown < sorted.len() {
-        out.push_str(&format!(
-            "          …{} more (--verbose shows all)\n",
-            sorted.len() - shown
-        ));
+        out.push_str(&format!("          …{} more (--verbose shows all)\n", sorted.len() - shown));
     }
     out
 }
@@ -114,11 +97,7 @@ mod tests {
     #[test]
     fn removals_come_first_and_the_rest_is_counted() {
         let mut changes: Vec<Change> = (0..14)
-            .map(|n| Change {
-                address: format!("aws_x.n{n:02}"),
-                action: Action::Create,
-                reason: None,
-            })
+            .map(|n| Change { address: format!("aws_x.n{n:02}"), action: Action::Create, reason: None })
             .collect();
         changes.push(Change {
             address: "aws_dynamodb_table.t".into(),

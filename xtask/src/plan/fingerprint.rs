@@ -52,11 +52,7 @@ pub(crate) async fn state_mark(
     let state: Value = serde_json::from_slice(&stored.bytes).map_err(|error| {
         Failure::failed(format!("the state {}/{stack}.tfstate is no JSON", store.place())).caused_by(error)
     })?;
-    let lineage = state
-        .get("lineage")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let lineage = state.get("lineage").and_then(Value::as_str).unwrap_or_default().to_owned();
     let serial = state.get("serial").and_then(Value::as_u64).unwrap_or_default();
     Ok(Some((StateMark { lineage, serial }, state)))
 }
@@ -66,8 +62,5 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -13,29 +13,17 @@ pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &
         // Brackets are part of an address (`x[0]`), so only `*` keeps its meaning.
         let escaped: String = pattern
             .chars()
-            .map(|c| {
-                if "?[]{}!\\".contains(c) {
-                    format!("\\{c}")
-                } else {
-                    c.to_string()
-                }
-            })
+            .map(|c| if "?[]{}!\\".contains(c) { format!("\\{c}") } else { c.to_string() })
             .collect();
-        let glob = GlobBuilder::new(&escaped)
-            .backslash_escape(true)
-            .build()
-            .map_err(|error| {
-                Failure::usage(format!(
-                    "terraform/stacks/{stack}/stack.toml: `protect` holds `{pattern}`, which cannot be read"
-                ))
-                .caused_by(error)
-            })?;
+        let glob = GlobBuilder::new(&escaped).backslash_escape(true).build().map_err(|error| {
+            Failure::usage(format!(
+                "terraform/stacks/{stack}/stack.toml: `protect` holds `{pattern}`, which cannot be read"
+            ))
+            .caused_by(error)
+        })?;
         let matcher = glob.compile_matcher();
-        let within_module = |address: &str| {
-            address
-                .match_indices('.')
-                .any(|(at, _)| matcher.is_match(&address[at + 1..]))
-        };
+        let within_module =
+            |address: &str| address.match_indices('.').any(|(at, _)| matcher.is_match(&address[at + 1..]));
         if let Some(change) = planned.changes.iter().find(|change| {
             change.action.removes() && (matcher.is_match(&change.address) || within_module(&change.address))
         }) {
@@ -68,27 +56,15 @@ pub(crate) fn refuse_unnamed(planned: &Planned, state: &Value, function_names: &
 /// Finds the addresses of the Lambda functions (and their aliases) with the given names in a state.
 fn addresses_of(state: &Value, function_names: &[String]) -> Vec<String> {
     let mut found = Vec::new();
-    for resource in state
-        .get("resources")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for resource in state.get("resources").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| resource.get(name).and_then(Value::as_str);
         let (Some(kind @ ("aws_lambda_function" | "aws_lambda_alias")), Some(name)) =
             (text("type"), text("name"))
         else {
             continue;
         };
-        let module = text("module")
-            .map(|module| format!("{module}."))
-            .unwrap_or_default();
-        for instance in resource
-            .get("instances")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        let module = text("module").map(|module| format!("{module}.")).unwrap_or_default();
+        for instance in resource.get("instances").and_then(Value::as_array).into_iter().flatten() {
             let named = instance
                 .pointer("/attributes/function_name")
                 .and_then(Value::as_str)
@@ -114,19 +90,9 @@ mod tests {
     fn planned(changes: &[(&str, Action)]) -> Planned {
         let changes = changes
             .iter()
-            .map(|(address, action)| Change {
-                address: (*address).into(),
-                action: *action,
-                reason: None,
-            })
+            .map(|(address, action)| Change { address: (*address).into(), action: *action, reason: None })
             .collect();
-        Planned {
-            changes,
-            drift: Vec::new(),
-            outputs_change: false,
-            file: "x".into(),
-            warnings: Vec::new(),
-        }
+        Planned { changes, drift: Vec::new(), outputs_change: false, file: "x".into(), warnings: Vec::new() }
     }
 
     #[test]
@@ -138,10 +104,7 @@ mod tests {
             ("aws_sqs_queue.q", Action::Delete),
             ("aws_s3_bucket.a[1]", Action::Delete),
         ] {
-            assert!(
-                refuse_protected(&stack, &protect, &planned(&[fine])).is_ok(),
-                "{fine:?}"
-            );
+            assert!(refuse_protected(&stack, &protect, &planned(&[fine])).is_ok(), "{fine:?}");
         }
         for wrong in [
             ("aws_dynamodb_table.t", Action::Replace),

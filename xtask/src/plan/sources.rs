@@ -25,12 +25,8 @@ pub(crate) struct StackSources {
 }
 
 /// Data sources whose answers follow from files, account and region alone.
-const STEADY_DATA: [&str; 4] = [
-    "aws_caller_identity",
-    "aws_region",
-    "aws_partition",
-    "aws_iam_policy_document",
-];
+const STEADY_DATA: [&str; 4] =
+    ["aws_caller_identity", "aws_region", "aws_partition", "aws_iam_policy_document"];
 
 impl StackSources {
     /// Reads a stack's files below a root folder (the project, or an unpacked copy of what was applied).
@@ -55,9 +51,8 @@ impl StackSources {
                 queue.extend(sources.read_module(root, &folder, folder == stack_folder)?);
             }
         }
-        let values = Path::new("terraform/environments")
-            .join(environment.as_str())
-            .join(format!("{stack}.tfvars"));
+        let values =
+            Path::new("terraform/environments").join(environment.as_str()).join(format!("{stack}.tfvars"));
         if root.join(&values).is_file() {
             sources.read_file(root, &values)?;
         }
@@ -67,9 +62,7 @@ impl StackSources {
     /// Returns the digest of all files.
     pub(crate) fn digest(&self) -> Digest {
         let mut digest = DigestBuilder::new("slipway.configuration/1");
-        self.files
-            .iter()
-            .for_each(|(path, content)| digest.part(path, content));
+        self.files.iter().for_each(|(path, content)| digest.part(path, content));
         digest.finish()
     }
 
@@ -106,9 +99,9 @@ impl StackSources {
             let label = || block.labels().first().map(|label| label.as_str().to_owned());
             match block.identifier() {
                 "variable" if is_root => self.variables.extend(label()),
-                "data" => self
-                    .volatile_data
-                    .extend(label().filter(|kind| !STEADY_DATA.contains(&kind.as_str()))),
+                "data" => {
+                    self.volatile_data.extend(label().filter(|kind| !STEADY_DATA.contains(&kind.as_str())))
+                }
                 "module" => {
                     let source = block
                         .body()
@@ -154,10 +147,8 @@ pub(crate) fn unpack_sources(zip: &Path, to: &Path) -> Outcome<()> {
 /// Lists a module's files, with sub-folders that are no modules of their own (templates, policies).
 fn files_of(root: &Path, folder: &Path) -> Outcome<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let walk = walkdir::WalkDir::new(root.join(folder))
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| {
+    let walk =
+        walkdir::WalkDir::new(root.join(folder)).sort_by_file_name().into_iter().filter_entry(|entry| {
             let name = entry.file_name().to_string_lossy();
             let hidden = name.starts_with('.') && name != ".terraform.lock.hcl";
             entry.depth() == 0
@@ -193,10 +184,8 @@ fn inside(path: &Path, source: &str) -> Outcome<PathBuf> {
             _ => true,
         };
         if !left {
-            return Err(
-                Failure::usage(format!("the module source \"{source}\" leaves the project"))
-                    .hint("move the module into terraform/modules, or use a versioned remote source"),
-            );
+            return Err(Failure::usage(format!("the module source \"{source}\" leaves the project"))
+                .hint("move the module into terraform/modules, or use a versioned remote source"));
         }
     }
     Ok(out)
@@ -222,10 +211,7 @@ mod tests {
             "terraform/modules/a/main.tf",
             "module \"b\" {\n  source = \"./b\"\n}\ndata \"aws_ami\" \"x\" {}\nvariable \"inner\" {}\n",
         );
-        write(
-            "terraform/modules/a/b/main.tf",
-            "module \"c\" {\n  source = \"registry/c/aws\"\n}\n",
-        );
+        write("terraform/modules/a/b/main.tf", "module \"c\" {\n  source = \"registry/c/aws\"\n}\n");
         write("terraform/modules/a/policy.json", "{}");
         write("terraform/modules/other/main.tf", "");
         write("terraform/environments/local/s.tfvars", "x = 1\n");
@@ -244,18 +230,10 @@ mod tests {
         );
         assert_eq!(sources.variables, BTreeSet::from(["releases".to_owned()]));
         assert_eq!(sources.volatile_data, BTreeSet::from(["aws_ami".to_owned()]));
-        assert_eq!(
-            sources.remote_modules,
-            BTreeSet::from(["registry/c/aws".to_owned()])
-        );
+        assert_eq!(sources.remote_modules, BTreeSet::from(["registry/c/aws".to_owned()]));
         let before = sources.digest();
         write("terraform/modules/a/policy.json", "{ }");
-        assert_ne!(
-            StackSources::read(root.path(), &stack, &environment)
-                .unwrap()
-                .digest(),
-            before
-        );
+        assert_ne!(StackSources::read(root.path(), &stack, &environment).unwrap().digest(), before);
     }
 
     #[test]

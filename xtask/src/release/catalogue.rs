@@ -61,21 +61,13 @@ impl Catalogue {
         let near = nearest(version, &versions, 5);
         Err(failure.hint(format!(
             "the nearest that exist: {}",
-            near.iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
+            near.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         )))
     }
 
     /// Reads the newest release's manifest: the highest version that is not of a dirty tree.
     pub(crate) async fn newest(&self, function: &FunctionName) -> Outcome<Option<Manifest>> {
-        match self
-            .versions(function)
-            .await?
-            .into_iter()
-            .find(|version| !version.is_dirty())
-        {
+        match self.versions(function).await?.into_iter().find(|version| !version.is_dirty()) {
             Some(version) => self.find(function, &version).await,
             None => Ok(None),
         }
@@ -121,14 +113,10 @@ mod tests {
 
     #[test]
     fn the_nearest_versions_are_near_in_number_not_in_spelling() {
-        let known: Vec<Version> = ["2.0.0", "1.10.0", "1.4.3", "1.4.1", "1.3.0"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
-        let near: Vec<String> = nearest(&"1.4.2".parse().unwrap(), &known, 3)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let known: Vec<Version> =
+            ["2.0.0", "1.10.0", "1.4.3", "1.4.1", "1.3.0"].iter().map(|text| text.parse().unwrap()).collect();
+        let near: Vec<String> =
+            nearest(&"1.4.2".parse().unwrap(), &known, 3).iter().map(ToString::to_string).collect();
         assert_eq!(near, ["1.4.3", "1.4.1", "1.3.0"]);
     }
 }

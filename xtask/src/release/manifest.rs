@@ -173,10 +173,7 @@ impl Manifest {
             return Err(edited("its content does not match its seal"));
         }
         if manifest.function != *function || manifest.version != *version {
-            return Err(edited(&format!(
-                "it is that of `{}` {}",
-                manifest.function, manifest.version
-            )));
+            return Err(edited(&format!("it is that of `{}` {}", manifest.function, manifest.version)));
         }
         let artifact = &manifest.artifact;
         if artifact.code_sha256 != artifact.sha256.base64() || artifact.key != artifact_key(&artifact.sha256)

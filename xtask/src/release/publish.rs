@@ -44,9 +44,7 @@ pub(crate) async fn publish(
     let store = catalogue.store();
     let digest = manifest.artifact.sha256;
     let key = artifact_key(&digest);
-    let put = store
-        .put_new_file(&key, zip, digest, &|sent| step.advance(sent))
-        .await?;
+    let put = store.put_new_file(&key, zip, digest, &|sent| step.advance(sent)).await?;
     if matches!(put, Put::Different) {
         return Err(Failure::failed("the store holds other bytes under the name of this artifact")
             .detail("object", format!("{}/{key}", store.place()))
@@ -56,13 +54,7 @@ pub(crate) async fn publish(
     }
     let mut manifest = manifest;
     for _ in 0..RACES {
-        match store
-            .put_new(
-                &Manifest::key(&manifest.function, &manifest.version),
-                manifest.bytes()?,
-            )
-            .await?
-        {
+        match store.put_new(&Manifest::key(&manifest.function, &manifest.version), manifest.bytes()?).await? {
             Put::Created => return Ok(Published::New(manifest)),
             Put::Same => return Ok(Published::Existing(manifest)),
             Put::Different => {}
@@ -97,14 +89,7 @@ fn taken(built: &Manifest, stored: &Manifest) -> Failure {
                 stored.built.by
             ),
         )
-        .detail(
-            "built",
-            format!(
-                "{}   now, from {}",
-                built.artifact.sha256,
-                short(&built.source.commit)
-            ),
-        )
+        .detail("built", format!("{}   now, from {}", built.artifact.sha256, short(&built.source.commit)))
         .unchanged("Nothing was published. A version never changes once it is cut.")
         .hint(
             "leave out --version to cut the next free one, or look at what exists: cargo xtask releases "

@@ -72,20 +72,9 @@ pub(crate) async fn choose(
     {
         return Ok(Choice::Reuse(Box::new(newest.clone())));
     }
-    let (next, why) = next(
-        repository,
-        function,
-        settings,
-        source,
-        newest.as_ref(),
-        request.bump,
-    )?;
+    let (next, why) = next(repository, function, settings, source, newest.as_ref(), request.bump)?;
     if !source.dirty {
-        return Ok(Choice::New {
-            version: next,
-            why,
-            asked: false,
-        });
+        return Ok(Choice::New { version: next, why, asked: false });
     }
     let version = next.dirty(&source.inputs_digest);
     match catalogue.find(function, &version).await? {
@@ -114,11 +103,7 @@ async fn asked_for(
             .unchanged("Nothing was built or published.")
             .hint(format!("commit first, or leave out --version: the bytes are then named {}", version.dirty(&source.inputs_digest))));
     }
-    Ok(Choice::New {
-        version: version.clone(),
-        why: "asked for".into(),
-        asked: true,
-    })
+    Ok(Choice::New { version: version.clone(), why: "asked for".into(), asked: true })
 }
 
 fn next(
@@ -139,10 +124,7 @@ fn next(
             let level = bump.unwrap_or(Bump::Patch);
             return Ok((
                 bumped(&manifest.version, level),
-                format!(
-                    "changed since {} (its commit is no longer in the history)",
-                    manifest.version
-                ),
+                format!("changed since {} (its commit is no longer in the history)", manifest.version),
             ));
         }
         None => newest_tag(repository, function)?,
@@ -151,18 +133,13 @@ fn next(
         return Ok((settings.first_version.clone(), "first release".into()));
     };
     let changes = repository.changes(Some(&commit), &source.inputs.paths)?;
-    let level = bump
-        .or_else(|| level_of(&changes, &version))
-        .unwrap_or(Bump::Patch);
+    let level = bump.or_else(|| level_of(&changes, &version)).unwrap_or(Bump::Patch);
     if newest.is_none() && changes.is_empty() && bump.is_none() && !source.dirty {
-        return Ok((
-            version.clone(),
-            format!("as tagged {}{version}", tag_prefix(function)),
-        ));
+        return Ok((version.clone(), format!("as tagged {}{version}", tag_prefix(function))));
     }
     let count = match changes.len() {
         0 => "changed inputs".to_owned(),
-        count => crate::output::plural(count, "change"),
+        count => crate::words::plural(count, "change"),
     };
     Ok((bumped(&version, level), format!("{count} since {version}")))
 }
@@ -170,15 +147,10 @@ fn next(
 /// Finds the highest release tag that HEAD descends from.
 fn newest_tag(repository: &Repository, function: &FunctionName) -> Outcome<Option<(Version, String)>> {
     let tags = repository.tags(&tag_prefix(function))?;
-    let mut versions: Vec<(Version, String)> = tags
-        .into_iter()
-        .filter_map(|(name, commit)| Some((name.parse().ok()?, commit)))
-        .collect();
+    let mut versions: Vec<(Version, String)> =
+        tags.into_iter().filter_map(|(name, commit)| Some((name.parse().ok()?, commit))).collect();
     versions.sort();
-    Ok(versions
-        .into_iter()
-        .rev()
-        .find(|(_, commit)| repository.reaches(commit)))
+    Ok(versions.into_iter().rev().find(|(_, commit)| repository.reaches(commit)))
 }
 
 fn refuse_shallow(repository: &Repository, function: &FunctionName, commit: &str) -> Outcome<()> {
@@ -197,11 +169,7 @@ fn refuse_shallow(repository: &Repository, function: &FunctionName, commit: &str
 fn level_of(changes: &[Change], version: &Version) -> Option<Bump> {
     changes
         .iter()
-        .filter_map(|change| {
-            Commit::parse(change.message.trim())
-                .ok()
-                .map(|commit| level(&commit, version))
-        })
+        .filter_map(|change| Commit::parse(change.message.trim()).ok().map(|commit| level(&commit, version)))
         .max()
 }
 
@@ -235,10 +203,7 @@ mod tests {
     fn level_for(messages: &[&str], version: &str) -> Option<Bump> {
         let changes: Vec<Change> = messages
             .iter()
-            .map(|message| Change {
-                commit: String::new(),
-                message: (*message).to_owned(),
-            })
+            .map(|message| Change { commit: String::new(), message: (*message).to_owned() })
             .collect();
         level_of(&changes, &version.parse().unwrap())
     }
@@ -246,21 +211,12 @@ mod tests {
     #[test]
     fn conventional_commits_decide_how_far() {
         assert_eq!(level_for(&["fix: a"], "1.0.0"), Some(Bump::Patch));
-        assert_eq!(
-            level_for(&["fix: a", "feat(hello): b\n"], "1.0.0"),
-            Some(Bump::Minor)
-        );
+        assert_eq!(level_for(&["fix: a", "feat(hello): b\n"], "1.0.0"), Some(Bump::Minor));
         assert_eq!(level_for(&["feat!: a"], "1.0.0"), Some(Bump::Major));
-        assert_eq!(
-            level_for(&["refactor: a\n\nBREAKING CHANGE: b"], "1.0.0"),
-            Some(Bump::Major)
-        );
+        assert_eq!(level_for(&["refactor: a\n\nBREAKING CHANGE: b"], "1.0.0"), Some(Bump::Major));
         assert_eq!(level_for(&["feat!: a"], "0.3.1"), Some(Bump::Minor));
         assert_eq!(level_for(&["update things"], "1.0.0"), None);
-        assert_eq!(
-            level_for(&["update things", "chore: tidy"], "1.0.0"),
-            Some(Bump::Patch)
-        );
+        assert_eq!(level_for(&["update things", "chore: tidy"], "1.0.0"), Some(Bump::Patch));
     }
 
     #[test]

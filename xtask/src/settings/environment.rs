@@ -60,10 +60,7 @@ struct Raw {
     #[serde(default)]
     signatures: Signatures,
     #[serde(default)]
-    #[allow(
-        dead_code,
-        reason = "accepted so that a file written for signed releases stays readable"
-    )]
+    #[allow(dead_code, reason = "accepted so that a file written for signed releases stays readable")]
     trusted_keys: Vec<String>,
     state: Option<State>,
 }
@@ -102,9 +99,7 @@ impl EnvironmentSettings {
             if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(wrong(&format!("`account = \"{account}\"` must be 12 digits")));
             }
-            let region = raw
-                .region
-                .ok_or_else(|| wrong("missing key `region`: such as \"eu-central-1\""))?;
+            let region = raw.region.ok_or_else(|| wrong("missing key `region`: such as \"eu-central-1\""))?;
             let state = raw.state.ok_or_else(|| {
                 wrong("missing table `[state]` with `bucket`: where state and ledger are kept")
             })?;

@@ -49,16 +49,9 @@ pub(super) fn explain(
         .map(|name| format!(" did you mean `{name}`?"))
         .unwrap_or_default();
     let gutter = " ".repeat(line_number.to_string().len());
-    let body = format!(
-        "{line_number} | {line}\n{gutter} | {}{}{suggestion}",
-        " ".repeat(column),
-        "^".repeat(width)
-    );
-    with_allowed(
-        Failure::usage(format!("{file}:{line_number}: {told}")).body(body),
-        wrong,
-        &allowed,
-    )
+    let body =
+        format!("{line_number} | {line}\n{gutter} | {}{}{suggestion}", " ".repeat(column), "^".repeat(width));
+    with_allowed(Failure::usage(format!("{file}:{line_number}: {told}")).body(body), wrong, &allowed)
 }
 
 fn with_allowed(failure: Failure, wrong: Option<&str>, allowed: &[&str]) -> Failure {
@@ -76,9 +69,9 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 
 /// Takes the names out of serde's "expected one of `a`, `b`" and "expected `a`".
 fn allowed_names(message: &str) -> Vec<&str> {
-    message.split_once(", expected ").map_or(Vec::new(), |(_, rest)| {
-        rest.split('`').skip(1).step_by(2).collect()
-    })
+    message
+        .split_once(", expected ")
+        .map_or(Vec::new(), |(_, rest)| rest.split('`').skip(1).step_by(2).collect())
 }
 
 fn did_you_mean<'a>(wrong: &str, allowed: &[&'a str]) -> Option<&'a str> {
@@ -159,14 +152,7 @@ mod tests {
     fn durations_have_units() {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
-        for bad in [
-            "3",
-            "s",
-            "3d",
-            "-1s",
-            "99999999999999999999s",
-            "18446744073709551615h",
-        ] {
+        for bad in ["3", "s", "3d", "-1s", "99999999999999999999s", "18446744073709551615h"] {
             assert!(parse_duration(bad).is_err(), "{bad} was taken");
         }
     }

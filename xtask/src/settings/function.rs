@@ -143,10 +143,8 @@ impl FunctionSettings {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         if raw.package == Package::Image {
-            return Err(
-                wrong("`package = \"image\"` is not supported by this version of Slipway".into())
-                    .hint("use package = \"zip\""),
-            );
+            return Err(wrong("`package = \"image\"` is not supported by this version of Slipway".into())
+                .hint("use package = \"zip\""));
         }
         if !raw.first_version.is_release() {
             return Err(wrong(format!(

@@ -22,10 +22,7 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Reads the surroundings of this process.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one door through which the environment is read"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one door through which the environment is read")]
     pub(crate) fn read() -> Outcome<Self> {
         let folder = std::env::current_dir()
             .map_err(|error| Failure::failed("the working folder cannot be read").caused_by(error))?;
@@ -45,10 +42,7 @@ impl Surroundings {
 
     /// Returns a variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.variables
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Returns every variable whose name begins with a prefix.
@@ -61,8 +55,7 @@ impl Surroundings {
 
     /// Tells whether this runs in continuous integration (`CI=true`).
     pub(crate) fn ci(&self) -> bool {
-        self.get("CI")
-            .is_some_and(|value| value != "false" && value != "0")
+        self.get("CI").is_some_and(|value| value != "false" && value != "0")
     }
 
     /// Returns who is at work: the CI run's actor or the user of this machine.
@@ -70,16 +63,10 @@ impl Surroundings {
         let user = self.user();
         let user = || user.as_str();
         if let Some(actor) = self.get("GITHUB_ACTOR") {
-            return format!(
-                "{actor} (GitHub run {})",
-                self.get("GITHUB_RUN_ID").unwrap_or("?")
-            );
+            return format!("{actor} (GitHub run {})", self.get("GITHUB_RUN_ID").unwrap_or("?"));
         }
         if let (Some(job), Some(number)) = (self.get("JOB_NAME"), self.get("BUILD_NUMBER")) {
-            return format!(
-                "{} (Jenkins {job} {number})",
-                self.get("BUILD_USER_ID").unwrap_or(user())
-            );
+            return format!("{} (Jenkins {job} {number})", self.get("BUILD_USER_ID").unwrap_or(user()));
         }
         format!("{}@{}", user(), self.host())
     }
@@ -92,11 +79,9 @@ impl Surroundings {
 
     /// Returns the address of the CI run, where there is one.
     pub(crate) fn run_url(&self) -> Option<String> {
-        if let (Some(server), Some(repository), Some(run)) = (
-            self.get("GITHUB_SERVER_URL"),
-            self.get("GITHUB_REPOSITORY"),
-            self.get("GITHUB_RUN_ID"),
-        ) {
+        if let (Some(server), Some(repository), Some(run)) =
+            (self.get("GITHUB_SERVER_URL"), self.get("GITHUB_REPOSITORY"), self.get("GITHUB_RUN_ID"))
+        {
             return Some(format!("{server}/{repository}/actions/runs/{run}"));
         }
         self.get("BUILD_URL").map(str::to_owned)
@@ -132,8 +117,6 @@ impl Surroundings {
 fn system_user() -> Option<String> {
     let id = rustix::process::getuid().as_raw().to_string();
     let known = std::fs::read_to_string("/etc/passwd").ok()?;
-    let line = known
-        .lines()
-        .find(|line| line.split(':').nth(2) == Some(id.as_str()))?;
+    let line = known.lines().find(|line| line.split(':').nth(2) == Some(id.as_str()))?;
     line.split(':').next().map(str::to_owned)
 }

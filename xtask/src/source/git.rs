@@ -69,15 +69,9 @@ impl Repository {
                 "git does not trust the repository at {}: it belongs to another user",
                 root.display()
             ))
-            .hint(format!(
-                "git config --global --add safe.directory {}",
-                root.display()
-            )),
-            _ => Failure::failed(format!(
-                "the git repository around {} cannot be opened",
-                root.display()
-            ))
-            .caused_by(error),
+            .hint(format!("git config --global --add safe.directory {}", root.display())),
+            _ => Failure::failed(format!("the git repository around {} cannot be opened", root.display()))
+                .caused_by(error),
         })?;
         let workdir = git.workdir().ok_or_else(|| {
             Failure::usage(format!(
@@ -86,10 +80,8 @@ impl Repository {
             ))
         })?;
         let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        let relative = canonical(root)
-            .strip_prefix(canonical(workdir))
-            .map(Path::to_path_buf)
-            .unwrap_or_default();
+        let relative =
+            canonical(root).strip_prefix(canonical(workdir)).map(Path::to_path_buf).unwrap_or_default();
         let prefix = if relative.as_os_str().is_empty() {
             String::new()
         } else {
@@ -107,18 +99,11 @@ impl Repository {
             }
             _ => Failure::failed("HEAD cannot be read").caused_by(error),
         })?;
-        let commit = head
-            .peel_to_commit()
-            .map_err(|error| Failure::failed("HEAD is no commit").caused_by(error))?;
-        let branch = head
-            .is_branch()
-            .then(|| head.shorthand().ok().map(str::to_owned))
-            .flatten();
-        let remote = self
-            .git
-            .find_remote("origin")
-            .ok()
-            .and_then(|remote| remote.url().ok().map(without_credentials));
+        let commit =
+            head.peel_to_commit().map_err(|error| Failure::failed("HEAD is no commit").caused_by(error))?;
+        let branch = head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten();
+        let remote =
+            self.git.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
         Ok(Checkout {
             commit: commit.id().to_string(),
             branch,
@@ -130,10 +115,7 @@ impl Repository {
     /// Lists the files below some project-relative folders or files, with their content; all of them for `[""]`.
     pub(crate) fn work_tree(&self, below: &[String]) -> Outcome<WorkTree> {
         let failed = |error| Failure::failed("the git index or work tree cannot be read").caused_by(error);
-        let places: Vec<String> = below
-            .iter()
-            .map(|path| format!("{}{path}", self.prefix))
-            .collect();
+        let places: Vec<String> = below.iter().map(|path| format!("{}{path}", self.prefix)).collect();
         let mut tree = WorkTree::default();
         let mut index = self.git.index().map_err(failed)?;
         index.read(false).map_err(failed)?;
@@ -142,10 +124,7 @@ impl Repository {
             if is_below(&path, &places) && entry.mode != 0o160_000 {
                 tree.files.insert(
                     self.in_project(&path),
-                    FileContent {
-                        blob: entry.id.to_string(),
-                        executable: entry.mode & 0o111 != 0,
-                    },
+                    FileContent { blob: entry.id.to_string(), executable: entry.mode & 0o111 != 0 },
                 );
             }
         }
@@ -219,10 +198,9 @@ impl Repository {
 
     /// Tells whether a commit is here and HEAD descends from it (or is it).
     pub(crate) fn reaches(&self, commit: &str) -> bool {
-        let (Ok(id), Ok(head)) = (
-            Oid::from_str(commit),
-            self.git.head().and_then(|head| head.peel_to_commit()),
-        ) else {
+        let (Ok(id), Ok(head)) =
+            (Oid::from_str(commit), self.git.head().and_then(|head| head.peel_to_commit()))
+        else {
             return false;
         };
         id == head.id()
@@ -239,12 +217,7 @@ impl Repository {
     pub(crate) fn tags(&self, prefix: &str) -> Outcome<BTreeMap<String, String>> {
         let failed = |error| Failure::failed("the git tags cannot be listed").caused_by(error);
         let mut found = BTreeMap::new();
-        for name in self
-            .git
-            .tag_names(Some(&format!("{prefix}*")))
-            .map_err(failed)?
-            .iter()
-        {
+        for name in self.git.tag_names(Some(&format!("{prefix}*"))).map_err(failed)?.iter() {
             let Ok(Some(name)) = name else { continue };
             let Ok(object) = self.git.revparse_single(&format!("refs/tags/{name}")) else {
                 continue;
@@ -276,15 +249,13 @@ impl Repository {
             if existing.id() == object.id() {
                 return Ok(false);
             }
-            return Err(
-                Failure::refused(format!("the tag {name} exists at another commit"))
-                    .detail("tag", existing.id().to_string())
-                    .detail("release", commit)
-                    .unchanged("The tag was left as it is; the catalogue decides, tags only mirror it.")
-                    .hint(format!(
-                        "delete the wrong tag with git tag --delete {name}, then run cargo xtask tags"
-                    )),
-            );
+            return Err(Failure::refused(format!("the tag {name} exists at another commit"))
+                .detail("tag", existing.id().to_string())
+                .detail("release", commit)
+                .unchanged("The tag was left as it is; the catalogue decides, tags only mirror it.")
+                .hint(format!(
+                    "delete the wrong tag with git tag --delete {name}, then run cargo xtask tags"
+                )));
         }
         let signature = self
             .git
@@ -303,9 +274,7 @@ impl Repository {
         let parent = commit.parents().next().map(|parent| parent.tree()).transpose()?;
         // Comparing the entries of each path is far cheaper than a diff of the whole trees.
         let entry = |tree: &git2::Tree<'_>, path: &str| {
-            tree.get_path(Path::new(path))
-                .ok()
-                .map(|entry| (entry.id(), entry.filemode()))
+            tree.get_path(Path::new(path)).ok().map(|entry| (entry.id(), entry.filemode()))
         };
         Ok(paths.iter().any(|path| {
             let path = format!("{}{path}", self.prefix);
@@ -328,20 +297,14 @@ impl Repository {
                 .map_err(|error| crate::failure::io("read the link", &full, error))?;
             let id =
                 Oid::hash_object(ObjectType::Blob, target.as_os_str().as_encoded_bytes()).map_err(failed)?;
-            return Ok(Some(FileContent {
-                blob: id.to_string(),
-                executable: false,
-            }));
+            return Ok(Some(FileContent { blob: id.to_string(), executable: false }));
         }
         if !metadata.is_file() {
             return Ok(None);
         }
         use std::os::unix::fs::PermissionsExt as _;
         let id = Oid::hash_file(ObjectType::Blob, &full).map_err(failed)?;
-        Ok(Some(FileContent {
-            blob: id.to_string(),
-            executable: metadata.permissions().mode() & 0o111 != 0,
-        }))
+        Ok(Some(FileContent { blob: id.to_string(), executable: metadata.permissions().mode() & 0o111 != 0 }))
     }
 
     fn full(&self, path: &str) -> PathBuf {
@@ -373,10 +336,7 @@ fn without_credentials(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            format!(
-                "{scheme}://{}{path}",
-                authority.rsplit('@').next().unwrap_or(authority)
-            )
+            format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or(authority))
         }
         None => url.to_owned(),
     }
@@ -392,14 +352,8 @@ mod tests {
             without_credentials("https://me:token@example.com/a/b.git"),
             "https://example.com/a/b.git"
         );
-        assert_eq!(
-            without_credentials("https://example.com/a@b"),
-            "https://example.com/a@b"
-        );
-        assert_eq!(
-            without_credentials("git@example.com:a/b.git"),
-            "git@example.com:a/b.git"
-        );
+        assert_eq!(without_credentials("https://example.com/a@b"), "https://example.com/a@b");
+        assert_eq!(without_credentials("git@example.com:a/b.git"), "git@example.com:a/b.git");
     }
 
     #[test]

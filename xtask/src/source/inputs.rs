@@ -70,10 +70,8 @@ impl Inputs {
         if !globs.is_empty() {
             let matcher = matcher(function, globs)?;
             let whole = repository.work_tree(&[String::new()])?;
-            tree.changed
-                .extend(whole.changed.into_iter().filter(|path| matcher.is_match(path)));
-            tree.files
-                .extend(whole.files.into_iter().filter(|(path, _)| matcher.is_match(path)));
+            tree.changed.extend(whole.changed.into_iter().filter(|path| matcher.is_match(path)));
+            tree.files.extend(whole.files.into_iter().filter(|(path, _)| matcher.is_match(path)));
             paths.extend(tree.files.keys().filter(|path| matcher.is_match(path)).cloned());
             paths.sort();
             paths.dedup();
@@ -90,10 +88,7 @@ impl Inputs {
     pub(crate) fn digest(&self) -> Digest {
         let mut digest = DigestBuilder::new("slipway.inputs/1");
         for (path, content) in &self.files {
-            digest.part(
-                path,
-                format!("{} {}", content.blob, if content.executable { "x" } else { "-" }),
-            );
+            digest.part(path, format!("{} {}", content.blob, if content.executable { "x" } else { "-" }));
         }
         for (name, text) in &self.parts {
             digest.part(name, text);
@@ -107,10 +102,7 @@ fn dirty_parts(repository: &Repository, parts: &BTreeMap<String, String>) -> Out
     if !parts.contains_key("Cargo.lock") {
         return Ok(false);
     }
-    Ok(!repository
-        .work_tree(&["Cargo.toml".into(), "Cargo.lock".into()])?
-        .changed
-        .is_empty())
+    Ok(!repository.work_tree(&["Cargo.toml".into(), "Cargo.lock".into()])?.changed.is_empty())
 }
 
 fn matcher(function: &FunctionName, globs: &[String]) -> Outcome<globset::GlobSet> {
@@ -122,12 +114,7 @@ fn matcher(function: &FunctionName, globs: &[String]) -> Outcome<globset::GlobSe
     };
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {
-        set.add(
-            globset::GlobBuilder::new(glob)
-                .literal_separator(true)
-                .build()
-                .map_err(wrong)?,
-        );
+        set.add(globset::GlobBuilder::new(glob).literal_separator(true).build().map_err(wrong)?);
     }
     set.build().map_err(wrong)
 }
@@ -157,15 +144,9 @@ impl Workspace {
         while let Some(folder) = queue.pop_front() {
             let manifest = read_toml(&self.root.join(&folder).join("Cargo.toml"))?;
             for (name, dependency) in dependencies(&manifest) {
-                let inherited = dependency
-                    .get("workspace")
-                    .and_then(Value::as_bool)
-                    .unwrap_or(false);
+                let inherited = dependency.get("workspace").and_then(Value::as_bool).unwrap_or(false);
                 let (base, path) = if inherited {
-                    (
-                        Path::new(""),
-                        self.inherited(name).and_then(|entry| entry.get("path")),
-                    )
+                    (Path::new(""), self.inherited(name).and_then(|entry| entry.get("path")))
                 } else {
                     (folder.as_path(), dependency.get("path"))
                 };
@@ -188,10 +169,9 @@ impl Workspace {
     /// Returns the parts of the workspace's own files that decide the bytes of a package.
     fn parts(&self, folders: &[PathBuf], package: &str) -> Outcome<BTreeMap<String, String>> {
         let mut parts = BTreeMap::new();
-        for (name, table) in [
-            ("profile", self.manifest.get("profile")),
-            ("patch", self.manifest.get("patch")),
-        ] {
+        for (name, table) in
+            [("profile", self.manifest.get("profile")), ("patch", self.manifest.get("patch"))]
+        {
             if let Some(table) = table {
                 parts.insert(format!("Cargo.toml [{name}]"), canonical(table));
             }
@@ -212,10 +192,7 @@ impl Workspace {
                 if dependency.get("workspace").is_some()
                     && let Some(entry) = self.inherited(name)
                 {
-                    parts.insert(
-                        format!("Cargo.toml workspace.dependencies.{name}"),
-                        canonical(entry),
-                    );
+                    parts.insert(format!("Cargo.toml workspace.dependencies.{name}"), canonical(entry));
                 }
             }
         }
@@ -238,11 +215,7 @@ impl Workspace {
             .filter_map(Value::as_table)
             .collect();
         let field = |table: &Table, name: &str| {
-            table
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
+            table.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let mut by_name: BTreeMap<String, Vec<&Table>> = BTreeMap::new();
         for table in packages {
@@ -290,19 +263,11 @@ impl Workspace {
 }
 
 fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &Value)> {
-    let own = DEPENDENCY_TABLES
-        .iter()
-        .filter_map(|table| manifest.get(*table)?.as_table());
-    let targets = manifest
-        .get("target")
-        .and_then(Value::as_table)
-        .into_iter()
-        .flat_map(|targets| targets.values());
-    let by_target = targets.flat_map(|target| {
-        DEPENDENCY_TABLES
-            .iter()
-            .filter_map(move |table| target.get(*table)?.as_table())
-    });
+    let own = DEPENDENCY_TABLES.iter().filter_map(|table| manifest.get(*table)?.as_table());
+    let targets =
+        manifest.get("target").and_then(Value::as_table).into_iter().flat_map(|targets| targets.values());
+    let by_target = targets
+        .flat_map(|target| DEPENDENCY_TABLES.iter().filter_map(move |table| target.get(*table)?.as_table()));
     own.chain(by_target).flatten()
 }
 
@@ -310,17 +275,11 @@ fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &Value)> {
 fn canonical(value: &Value) -> String {
     match value {
         Value::Table(table) => {
-            let sorted: BTreeMap<&String, String> = table
-                .iter()
-                .map(|(name, value)| (name, canonical(value)))
-                .collect();
+            let sorted: BTreeMap<&String, String> =
+                table.iter().map(|(name, value)| (name, canonical(value))).collect();
             format!(
                 "{{{}}}",
-                sorted
-                    .iter()
-                    .map(|(name, value)| format!("{name:?}={value}"))
-                    .collect::<Vec<_>>()
-                    .join(",")
+                sorted.iter().map(|(name, value)| format!("{name:?}={value}")).collect::<Vec<_>>().join(",")
             )
         }
         Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),

@@ -1,1 +1,14 @@
-//! Drives the real executable.
+//! Drives the real executable in sealed worlds: a project, a home and an account of its own for each test, one emulated
+//! AWS for all of them, the real git, Terraform and builder.
+//!
+//! In: the executable under test, Terraform on the PATH, Slipway's tool folder. Where one of them is missing the tests
+//! are left out and say so; with CI=true that is a failure. Nothing is left running: see `support::guard`.
+
+mod back;
+mod concurrency;
+mod kill;
+mod provider;
+mod reproducible;
+mod signals;
+mod story;
+mod support;

@@ -84,10 +84,7 @@ impl Caller {
         );
         let answer = self.form("AssumeRole", form).await?;
         let take = |missing| {
-            element(&answer, missing).ok_or(EmulatorError::Incomplete {
-                action: "AssumeRole",
-                missing,
-            })
+            element(&answer, missing).ok_or(EmulatorError::Incomplete { action: "AssumeRole", missing })
         };
         Ok(Credential {
             access_key_id: take("AccessKeyId")?,
@@ -99,13 +96,8 @@ impl Caller {
     /// Asks whose key ours is: the account's twelve digits.
     pub(crate) async fn account(&self) -> Result<String, EmulatorError> {
         let action = "GetCallerIdentity";
-        let answer = self
-            .form(action, format!("Action={action}&Version=2011-06-15"))
-            .await?;
-        element(&answer, "Account").ok_or(EmulatorError::Incomplete {
-            action,
-            missing: "Account",
-        })
+        let answer = self.form(action, format!("Action={action}&Version=2011-06-15")).await?;
+        element(&answer, "Account").ok_or(EmulatorError::Incomplete { action, missing: "Account" })
     }
 
     /// Reads an S3 object whole; `None` where bucket or key does not exist.
@@ -114,10 +106,7 @@ impl Caller {
         let request = Request::get(format!("/{bucket}/{key}"));
         match self.call("GetObject", "s3", request, Body::empty()).await {
             Ok(answer) => Ok(Some(answer.body)),
-            Err(EmulatorError::Refused {
-                status: StatusCode::NOT_FOUND,
-                ..
-            }) => Ok(None),
+            Err(EmulatorError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -131,15 +120,12 @@ impl Caller {
         let request = Request::post("/")
             .header("x-amz-target", format!("Logs_20140328.{action}"))
             .header(header::CONTENT_TYPE, "application/x-amz-json-1.1");
-        self.call(action, "logs", request, Body::from(input.to_string()))
-            .await
+        self.call(action, "logs", request, Body::from(input.to_string())).await
     }
 
     async fn form(&self, action: &'static str, form: String) -> Result<String, EmulatorError> {
-        let request = Request::post("/").header(
-            header::CONTENT_TYPE,
-            "application/x-www-form-urlencoded; charset=utf-8",
-        );
+        let request = Request::post("/")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8");
         let answer = self.call(action, "sts", request, Body::from(form)).await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
@@ -154,14 +140,8 @@ impl Caller {
         let request = request
             .header(header::AUTHORIZATION, self.authorization(service))
             .body(body)
-            .map_err(|_| EmulatorError::Incomplete {
-                action,
-                missing: "a valid address",
-            })?;
-        accepted(
-            action,
-            http::exchange(&self.authority, request, LONGEST, WITHIN).await,
-        )
+            .map_err(|_| EmulatorError::Incomplete { action, missing: "a valid address" })?;
+        accepted(action, http::exchange(&self.authority, request, LONGEST, WITHIN).await)
     }
 }
 
@@ -175,10 +155,7 @@ pub(crate) async fn without_docker(authority: &str) -> Result<(), EmulatorError>
         .uri(action)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(r#"{"lambda":{"use_docker":false}}"#))
-        .map_err(|_| EmulatorError::Incomplete {
-            action,
-            missing: "a valid address",
-        })?;
+        .map_err(|_| EmulatorError::Incomplete { action, missing: "a valid address" })?;
     accepted(action, http::exchange(authority, request, LONGEST, WITHIN).await).map(drop)
 }
 
@@ -188,11 +165,7 @@ fn accepted(action: &'static str, answer: Result<Answer, HttpError>) -> Result<A
         return Ok(answer);
     }
     let body = String::from_utf8_lossy(&answer.body).chars().take(400).collect();
-    Err(EmulatorError::Refused {
-        action,
-        status: answer.status,
-        body,
-    })
+    Err(EmulatorError::Refused { action, status: answer.status, body })
 }
 
 /// Takes the text of the first element of that name; the answers read here hold no markup within it.

@@ -75,22 +75,14 @@ pub async fn serve_function_url(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     let authority = http::authority(&target.gateway_url)?;
-    let failed = |source| Error::Listen {
-        address: listen,
-        source,
-    };
+    let failed = |source| Error::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     listening(listener.local_addr().map_err(failed)?);
-    let router = Router::new()
-        .fallback(answer)
-        .with_state(Arc::new((authority, target)));
-    axum::serve(
-        listener,
-        router.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .with_graceful_shutdown(shutdown)
-    .await
-    .map_err(Error::Broken)
+    let router = Router::new().fallback(answer).with_state(Arc::new((authority, target)));
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown)
+        .await
+        .map_err(Error::Broken)
 }
 
 async fn answer(
@@ -104,10 +96,7 @@ async fn answer(
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
     let event = event(&parts, &body, client);
-    let mut path = format!(
-        "/2015-03-31/functions/{}/invocations",
-        http::encode(&target.function)
-    );
+    let mut path = format!("/2015-03-31/functions/{}/invocations", http::encode(&target.function));
     if let Some(qualifier) = &target.qualifier {
         path.push_str(&format!("?Qualifier={}", http::encode(qualifier)));
     }
@@ -134,11 +123,7 @@ async fn answer(
 
 fn event(parts: &Parts, body: &Bytes, client: SocketAddr) -> Value {
     let now = jiff::Timestamp::now();
-    let host = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("localhost");
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let path = parts.uri.path();
     let mut event = json!({
         "version": "2.0",
@@ -200,11 +185,7 @@ fn joined(headers: &HeaderMap) -> Value {
     let mut all = Map::new();
     for (name, value) in headers {
         if name != header::COOKIE {
-            join(
-                &mut all,
-                name.as_str().to_owned(),
-                &String::from_utf8_lossy(value.as_bytes()),
-            );
+            join(&mut all, name.as_str().to_owned(), &String::from_utf8_lossy(value.as_bytes()));
         }
     }
     Value::Object(all)
@@ -220,23 +201,12 @@ fn join(map: &mut Map<String, Value>, name: String, value: &str) {
 
 /// Anything else is handed over in base64.
 fn is_text(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or("text/plain");
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("text/plain");
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind.starts_with("text/")
         || kind.ends_with("+json")
         || kind.ends_with("+xml")
-        || matches!(
-            kind.as_str(),
-            "application/json" | "application/xml" | "application/javascript"
-        )
+        || matches!(kind.as_str(), "application/json" | "application/xml" | "application/javascript")
 }
 
 /// Reads a function's answer: one with a `statusCode` says how to respond, any other is the body itself.
@@ -262,12 +232,7 @@ fn response(answer: &[u8]) -> Option<Response> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for (name, value) in value
-        .get("headers")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (name, value) in value.get("headers").and_then(Value::as_object).into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         // The length is ours to tell.
@@ -275,12 +240,7 @@ fn response(answer: &[u8]) -> Option<Response> {
             headers.insert(name, HeaderValue::from_str(&text).ok()?);
         }
     }
-    for cookie in value
-        .get("cookies")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for cookie in value.get("cookies").and_then(Value::as_array).into_iter().flatten() {
         headers.append(header::SET_COOKIE, HeaderValue::from_str(cookie.as_str()?).ok()?);
     }
     Some(response)
@@ -319,10 +279,7 @@ mod tests {
         assert_eq!(event["requestContext"]["http"]["method"], "PUT");
         assert_eq!(event["requestContext"]["http"]["protocol"], "HTTP/1.1");
         assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
-        assert_eq!(
-            (&event["body"], &event["isBase64Encoded"]),
-            (&json!("{}"), &json!(false))
-        );
+        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("{}"), &json!(false)));
     }
 
     #[test]
@@ -330,10 +287,7 @@ mod tests {
         let client = SocketAddr::from(([127, 0, 0, 1], 4000));
         let parts = parts(Request::post("/").header("Content-Type", "application/octet-stream"));
         let event = event(&parts, &Bytes::from_static(b"\x00\x01"), client);
-        assert_eq!(
-            (&event["body"], &event["isBase64Encoded"]),
-            (&json!("AAE="), &json!(true))
-        );
+        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("AAE="), &json!(true)));
     }
 
     #[tokio::test]
@@ -341,11 +295,7 @@ mod tests {
         let read = async |answer: Value| {
             let response = response(answer.to_string().as_bytes()).unwrap();
             let (parts, body) = response.into_parts();
-            (
-                parts.status.as_u16(),
-                parts.headers,
-                axum::body::to_bytes(body, 100).await.unwrap(),
-            )
+            (parts.status.as_u16(), parts.headers, axum::body::to_bytes(body, 100).await.unwrap())
         };
         let (status, headers, body) = read(json!({
             "statusCode": 201, "headers": { "X-Number": 7, "Content-Type": "image/png", "Content-Length": "99" },

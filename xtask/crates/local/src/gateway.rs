@@ -1,10 +1,13 @@
-//! A Lambda endpoint that runs what was published.
+//! The endpoint of the local environment: the emulator's, stricter where releases depend on it, and a Lambda that runs
+//! what was published.
 //!
-//! In: Lambda's HTTP API. An Invoke is answered by running the artifact from the store, checked against the function's
-//! CodeSha256, with the configuration that the emulator holds for the version; every other request goes to the
-//! emulator as it is. Out: what Lambda would answer. What can go wrong is answered as Lambda's errors; [`serve`]
-//! itself fails only when it cannot listen or write to its folders.
+//! In: the HTTP APIs of all services. An Invoke is answered by running the artifact from the store, checked against the
+//! function's CodeSha256, with the configuration that the emulator holds for the version. Conditions and digests of S3's
+//! writes, and what Lambda promises of aliases, hold here though the emulator does not keep them. Every other request
+//! goes to the emulator as it is. Out: what the cloud would answer. What can go wrong is answered as the service's
+//! errors; [`serve`] itself fails only when it cannot listen or write to its folders.
 
+mod aliases;
 mod code;
 mod forward;
 mod functions;
@@ -12,17 +15,22 @@ mod id;
 mod instance;
 mod invoke;
 mod launch;
+mod locks;
 mod log_stream;
+mod objects;
 mod output;
 mod pool;
 mod python;
 mod refusal;
 mod runtime_api;
+mod scope;
+mod spool;
+mod unreachable;
 
 use crate::http::{self, HttpError};
 use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -63,14 +71,8 @@ pub struct GatewayConfig {
 impl GatewayConfig {
     /// Reads a configuration file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        serde_json::from_slice(&bytes).map_err(|source| Error::Config {
-            path: path.to_owned(),
-            source,
-        })
+        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        serde_json::from_slice(&bytes).map_err(|source| Error::Config { path: path.to_owned(), source })
     }
 }
 
@@ -119,6 +121,11 @@ pub(crate) struct Gateway {
     pub(crate) interpreters: python::Interpreters,
     pub(crate) pool: pool::Pool,
     pub(crate) log_streams: log_stream::LogStreams,
+    /// Who writes which object or bucket.
+    pub(crate) objects: locks::Locks,
+    /// Who changes which function's aliases.
+    pub(crate) functions: locks::Locks,
+    pub(crate) revisions: aliases::Revisions,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -145,15 +152,9 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let authority = http::authority(&config.emulator_url)?;
     for folder in [&config.work_folder, &config.log_folder] {
-        std::fs::create_dir_all(folder).map_err(|source| Error::File {
-            path: folder.to_owned(),
-            source,
-        })?;
+        std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
     }
-    let failed = |source| Error::Listen {
-        address: config.listen,
-        source,
-    };
+    let failed = |source| Error::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stopping = CancellationToken::new();
@@ -164,35 +165,36 @@ pub async fn serve(
         interpreters: python::Interpreters::default(),
         pool: pool::Pool::new(),
         log_streams: log_stream::LogStreams::start(),
+        objects: locks::Locks::default(),
+        functions: locks::Locks::default(),
+        revisions: aliases::Revisions::new(),
         stopping: stopping.clone(),
         config,
     });
     let reaper = tokio::spawn(pool::reap(Arc::clone(&gateway)));
     let router = Router::new()
         .route(HEALTH_PATH, get(async || "ok"))
+        .route("/2015-03-31/functions/{name}/invocations", post(invoke::invoke).fallback(forward::forward))
+        .route("/2015-03-31/functions/{name}/invocations/", post(invoke::invoke).fallback(forward::forward))
+        .route("/2015-03-31/functions/{name}", delete(aliases::delete_version).fallback(forward::forward))
         .route(
-            "/2015-03-31/functions/{name}/invocations",
-            post(invoke::invoke).fallback(forward::forward),
+            "/2015-03-31/functions/{name}/aliases",
+            get(aliases::read).post(aliases::create).fallback(forward::forward),
         )
         .route(
-            "/2015-03-31/functions/{name}/invocations/",
-            post(invoke::invoke).fallback(forward::forward),
+            "/2015-03-31/functions/{name}/aliases/{alias}",
+            get(aliases::read).put(aliases::update).delete(aliases::delete).fallback(forward::forward),
         )
-        .fallback(forward::forward)
+        .fallback(objects::answer)
         .with_state(Arc::clone(&gateway));
     if let Some(path) = &gateway.config.ready_file {
-        write_ready(path, address).map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })?;
+        write_ready(path, address).map_err(|source| Error::File { path: path.to_owned(), source })?;
     }
     listening(address);
 
     let told = stopping.clone();
     let mut server = tokio::spawn(
-        axum::serve(listener, router)
-            .with_graceful_shutdown(told.cancelled_owned())
-            .into_future(),
+        axum::serve(listener, router).with_graceful_shutdown(told.cancelled_owned()).into_future(),
     );
     let served = tokio::select! {
         served = &mut server => served,
@@ -206,9 +208,7 @@ pub async fn serve(
     server.abort();
     reaper.abort();
     gateway.pool.close(LAST_ANSWERS).await;
-    served
-        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-        .map_err(Error::Broken)
+    served.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(Error::Broken)
 }
 
 fn write_ready(path: &Path, address: SocketAddr) -> std::io::Result<()> {

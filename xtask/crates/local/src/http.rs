@@ -78,25 +78,17 @@ pub(crate) async fn send(
     authority: &str,
     mut request: Request<Body>,
 ) -> Result<Response<Incoming>, HttpError> {
-    let connect = |source| HttpError::Connect {
-        authority: authority.to_owned(),
-        source,
-    };
-    let broken = |source| HttpError::Broken {
-        authority: authority.to_owned(),
-        source,
-    };
+    let connect = |source| HttpError::Connect { authority: authority.to_owned(), source };
+    let broken = |source| HttpError::Broken { authority: authority.to_owned(), source };
     let stream = TcpStream::connect(authority).await.map_err(connect)?;
     stream.set_nodelay(true).map_err(connect)?;
     if !request.headers().contains_key(header::HOST) {
-        let host = HeaderValue::from_str(authority).map_err(|_| HttpError::Address {
-            url: authority.to_owned(),
-        })?;
+        let host =
+            HeaderValue::from_str(authority).map_err(|_| HttpError::Address { url: authority.to_owned() })?;
         request.headers_mut().insert(header::HOST, host);
     }
-    let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream)).await.map_err(broken)?;
     tokio::spawn(connection);
     sender.send_request(request).await.map_err(broken)
 }
@@ -112,31 +104,18 @@ pub(crate) async fn exchange(
         let (parts, body) = send(authority, request).await?.into_parts();
         let body = Limited::new(body, limit).collect().await.map_err(|error| {
             match error.downcast::<hyper::Error>() {
-                Ok(source) => HttpError::Broken {
-                    authority: authority.to_owned(),
-                    source: *source,
-                },
+                Ok(source) => HttpError::Broken { authority: authority.to_owned(), source: *source },
                 Err(error) => {
                     debug_assert!(error.is::<LengthLimitError>());
-                    HttpError::Long {
-                        authority: authority.to_owned(),
-                        limit,
-                    }
+                    HttpError::Long { authority: authority.to_owned(), limit }
                 }
             }
         })?;
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: body.to_bytes(),
-        })
+        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
     };
     match tokio::time::timeout(within, whole).await {
         Ok(answer) => answer,
-        Err(_) => Err(HttpError::Slow {
-            authority: authority.to_owned(),
-            within,
-        }),
+        Err(_) => Err(HttpError::Slow { authority: authority.to_owned(), within }),
     }
 }
 
@@ -170,9 +149,7 @@ fn decode(value: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hexadecimal = bytes
-            .get(at + 1..at + 3)
-            .and_then(|digits| hex::decode(digits).ok());
+        let hexadecimal = bytes.get(at + 1..at + 3).and_then(|digits| hex::decode(digits).ok());
         match (bytes[at], hexadecimal) {
             (b'%', Some(byte)) => {
                 decoded.extend(byte);
@@ -199,13 +176,9 @@ mod tests {
     fn an_authority_needs_scheme_and_port() {
         assert_eq!(authority("http://127.0.0.1:5000/").unwrap(), "127.0.0.1:5000");
         assert_eq!(authority("http://localhost:1").unwrap(), "localhost:1");
-        for wrong in [
-            "https://127.0.0.1:1",
-            "127.0.0.1:1",
-            "http://127.0.0.1",
-            "http://a@b:1",
-            "http://a:1/x",
-        ] {
+        for wrong in
+            ["https://127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1", "http://a@b:1", "http://a:1/x"]
+        {
             assert!(authority(wrong).is_err(), "{wrong}");
         }
     }
@@ -214,13 +187,8 @@ mod tests {
     fn a_query_is_split_and_decoded() {
         assert_eq!(
             query_pairs("Qualifier=%24LATEST&a=b+c&&flag&x=%zz%4"),
-            [
-                ("Qualifier", "$LATEST"),
-                ("a", "b c"),
-                ("flag", ""),
-                ("x", "%zz%4")
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            [("Qualifier", "$LATEST"), ("a", "b c"), ("flag", ""), ("x", "%zz%4")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         assert_eq!(encode("$LATEST a/ü"), "%24LATEST%20a%2F%C3%BC");
     }

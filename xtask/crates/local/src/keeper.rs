@@ -139,10 +139,7 @@ pub async fn up(options: &Options, report: &(dyn Fn(Event) + Send + Sync)) -> Re
     };
     let mut state = match (former, fault) {
         (Some(state), None) => {
-            report(Event::Reused {
-                what: EMULATOR,
-                url: state.emulator.url.clone(),
-            });
+            report(Event::Reused { what: EMULATOR, url: state.emulator.url.clone() });
             state
         }
         (former, fault) => {
@@ -167,10 +164,7 @@ pub async fn up(options: &Options, report: &(dyn Fn(Event) + Send + Sync)) -> Re
     enter_account(&folder, options, &mut state).await?;
     let config = servers::gateway_config(&folder, options, &state);
     match health::gateway_unfit(&folder, &state, &config).await {
-        None => report(Event::Reused {
-            what: GATEWAY,
-            url: state.gateway.url.clone(),
-        }),
+        None => report(Event::Reused { what: GATEWAY, url: state.gateway.url.clone() }),
         Some(why) => {
             clean_gateway(&folder, &state, &why, report).await?;
             servers::gateway(&folder, options, &config, &mut state, report).await?;
@@ -221,10 +215,7 @@ pub async fn down(folder: &Path) -> Result<Vec<Stopped>, Error> {
 fn check(options: &Options) -> Result<(), Error> {
     let twelve = options.account.len() == 12 && options.account.bytes().all(|byte| byte.is_ascii_digit());
     if !twelve {
-        return Err(Error::Options(format!(
-            "`{}` is not an account's twelve digits",
-            options.account
-        )));
+        return Err(Error::Options(format!("`{}` is not an account's twelve digits", options.account)));
     }
     if options.region.is_empty() || options.store_bucket.is_empty() {
         return Err(Error::Options("region and store bucket must be named".to_owned()));
@@ -258,10 +249,7 @@ async fn enter_account(folder: &Path, options: &Options, state: &mut State) -> R
     caller.access_key_id.clone_from(&credential.access_key_id);
     let got = caller.account().await?;
     if got != options.account {
-        return Err(Error::Account {
-            asked: options.account.clone(),
-            got,
-        });
+        return Err(Error::Account { asked: options.account.clone(), got });
     }
     state.account.clone_from(&options.account);
     state.region.clone_from(&options.region);
@@ -300,11 +288,7 @@ async fn clean_gateway(
 ) -> Result<(), Error> {
     if let Some(identity) = recorded(&state.gateway) {
         end(GATEWAY, identity).await?;
-        report(Event::Cleaned {
-            what: GATEWAY,
-            pid: identity.pid,
-            why: why.to_owned(),
-        });
+        report(Event::Cleaned { what: GATEWAY, pid: identity.pid, why: why.to_owned() });
     }
     for stray in procfs::marked(MARKER, folder) {
         if state.emulator.pid.is_some() && procfs::group(stray.pid) == state.emulator.pid {
@@ -312,11 +296,7 @@ async fn clean_gateway(
         }
         if end("process", stray).await? != End::Gone {
             let why = "it was left behind".to_owned();
-            report(Event::Cleaned {
-                what: "process",
-                pid: stray.pid,
-                why,
-            });
+            report(Event::Cleaned { what: "process", pid: stray.pid, why });
         }
     }
     Ok(())
@@ -328,11 +308,7 @@ async fn end_all(folder: &Path, former: Option<&State>) -> Result<Vec<Stopped>, 
     if let Some(state) = former {
         for (what, server) in [(GATEWAY, &state.gateway), (EMULATOR, &state.emulator)] {
             if let Some(identity) = recorded(server) {
-                stopped.push(Stopped {
-                    what,
-                    pid: identity.pid,
-                    end: end(what, identity).await?,
-                });
+                stopped.push(Stopped { what, pid: identity.pid, end: end(what, identity).await? });
             }
         }
     }
@@ -344,28 +320,17 @@ async fn end_all(folder: &Path, former: Option<&State>) -> Result<Vec<Stopped>, 
         }
         for stray in strays {
             let end = end("process", stray).await?;
-            stopped.push(Stopped {
-                what: "process",
-                pid: stray.pid,
-                end,
-            });
+            stopped.push(Stopped { what: "process", pid: stray.pid, end });
         }
     }
     Ok(stopped)
 }
 
 fn recorded(server: &Server) -> Option<Identity> {
-    Some(Identity {
-        pid: server.pid?,
-        start_ticks: server.start_ticks?,
-    })
+    Some(Identity { pid: server.pid?, start_ticks: server.start_ticks? })
 }
 
 async fn end(what: &'static str, identity: Identity) -> Result<End, Error> {
     let grace = if what == EMULATOR { EMULATOR_GRACE } else { GRACE };
-    process::end(identity, grace).await.map_err(|source| Error::End {
-        what,
-        pid: identity.pid,
-        source,
-    })
+    process::end(identity, grace).await.map_err(|source| Error::End { what, pid: identity.pid, source })
 }

@@ -79,11 +79,9 @@ impl Launch {
         let output = tokio::time::timeout(within, command.output()).await??;
         match output.status.success() {
             true => Ok(output.stdout),
-            false => Err(io::Error::other(format!(
-                "{} ended with {}",
-                self.program.display(),
-                output.status
-            ))),
+            false => {
+                Err(io::Error::other(format!("{} ended with {}", self.program.display(), output.status)))
+            }
         }
     }
 
@@ -93,10 +91,7 @@ impl Launch {
     )]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .process_group(0);
+        command.args(&self.arguments).stdin(Stdio::null()).process_group(0);
         if let Some(folder) = &self.marker {
             command.env(MARKER, folder);
         }
@@ -105,10 +100,7 @@ impl Launch {
 }
 
 /// Tells where this machine's programs are looked for; functions run by an interpreter need it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the host's interpreters are found on the host's PATH"
-)]
+#[expect(clippy::disallowed_methods, reason = "the host's interpreters are found on the host's PATH")]
 pub(crate) fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }
@@ -156,10 +148,7 @@ pub(crate) async fn end(identity: Identity, grace: Duration) -> io::Result<End> 
     signal(Signal::KILL)?;
     match wait(identity, Duration::from_secs(5)).await {
         true => Ok(End::Killed),
-        false => Err(io::Error::other(format!(
-            "process {} survives SIGKILL",
-            identity.pid
-        ))),
+        false => Err(io::Error::other(format!("process {} survives SIGKILL", identity.pid))),
     }
 }
 

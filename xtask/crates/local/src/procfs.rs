@@ -17,10 +17,7 @@ pub(crate) struct Identity {
 impl Identity {
     /// Takes down who a living process is.
     pub(crate) fn of(pid: u32) -> Option<Self> {
-        stat(pid).map(|stat| Self {
-            pid,
-            start_ticks: stat.start_ticks,
-        })
+        stat(pid).map(|stat| Self { pid, start_ticks: stat.start_ticks })
     }
 
     /// Says whether that very process still lives; one that waits to be reaped does not.
@@ -94,11 +91,7 @@ fn stat(pid: u32) -> Option<Stat> {
     if matches!(*state, "Z" | "X" | "x") {
         return None;
     }
-    Some(Stat {
-        parent: parent.parse().ok()?,
-        group: group.parse().ok()?,
-        start_ticks: start.parse().ok()?,
-    })
+    Some(Stat { parent: parent.parse().ok()?, group: group.parse().ok()?, start_ticks: start.parse().ok()? })
 }
 
 fn ancestry() -> Vec<u32> {
@@ -114,11 +107,7 @@ fn ancestry() -> Vec<u32> {
 
 fn pids() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").ok();
-    entries
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Finds the inodes of the sockets that listen on a port (proc_net(5): address, state 0A, inode).
@@ -155,13 +144,7 @@ mod tests {
     fn a_process_is_known_by_number_and_start() {
         let us = Identity::of(std::process::id()).unwrap();
         assert!(us.alive());
-        assert!(
-            !Identity {
-                start_ticks: us.start_ticks + 1,
-                ..us
-            }
-            .alive()
-        );
+        assert!(!Identity { start_ticks: us.start_ticks + 1, ..us }.alive());
         assert!(ancestry().len() >= 2);
         assert!(peak_memory(us.pid).unwrap() > 0);
     }

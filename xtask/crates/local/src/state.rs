@@ -82,15 +82,10 @@ pub(crate) fn read(folder: &Path) -> Result<Option<State>, StateError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(StateError::File { path, source }),
     };
-    let state: State = serde_json::from_slice(&bytes).map_err(|source| StateError::Form {
-        path: path.clone(),
-        why: source.to_string(),
-    })?;
+    let state: State = serde_json::from_slice(&bytes)
+        .map_err(|source| StateError::Form { path: path.clone(), why: source.to_string() })?;
     if state.schema != SCHEMA {
-        let why = format!(
-            "it has the form `{}`, this program knows `{SCHEMA}`",
-            state.schema
-        );
+        let why = format!("it has the form `{}`, this program knows `{SCHEMA}`", state.schema);
         return Err(StateError::Form { path, why });
     }
     Ok(Some(state))
@@ -107,10 +102,7 @@ pub(crate) fn write(folder: &Path, state: &State) -> Result<(), StateError> {
         file.persist(&path)?;
         Ok(())
     };
-    written().map_err(|source| StateError::File {
-        path: path.clone(),
-        source,
-    })
+    written().map_err(|source| StateError::File { path: path.clone(), source })
 }
 
 /// Forgets a folder's state.
@@ -165,30 +157,16 @@ mod tests {
             access_key_id: String::new(),
             secret_access_key: String::new(),
             session_token: None,
-            emulator: Server {
-                pid: Some(7),
-                start_ticks: Some(9),
-                ..Server::default()
-            },
+            emulator: Server { pid: Some(7), start_ticks: Some(9), ..Server::default() },
             gateway: Server::default(),
             started_at: jiff::Timestamp::UNIX_EPOCH,
         };
         write(folder.path(), &state).unwrap();
         assert_eq!(read(folder.path()).unwrap(), Some(state.clone()));
-        let mode = std::fs::metadata(path(folder.path()))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(path(folder.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
-        write(
-            folder.path(),
-            &State {
-                schema: "slipway.local/9".to_owned(),
-                ..state
-            },
-        )
-        .unwrap();
+        write(folder.path(), &State { schema: "slipway.local/9".to_owned(), ..state }).unwrap();
         let error = read(folder.path()).unwrap_err().to_string();
         assert!(error.contains("slipway.local/9"), "{error}");
         remove(folder.path()).unwrap();

@@ -42,15 +42,9 @@ async fn http_goes_in_and_comes_out() {
     let url = format!("http://{}", told.await.unwrap());
 
     let plain = support::send("GET", &format!("{url}/plain?a=1&a=2"), &[], "").await;
-    assert_eq!(
-        (plain.status, plain.header("content-type")),
-        (200, Some("application/json"))
-    );
+    assert_eq!((plain.status, plain.header("content-type")), (200, Some("application/json")));
     assert_eq!(plain.json(), json!({ "path": "/plain", "query": { "a": "1,2" } }));
-    for (kind, body) in [
-        ("text/plain", &b"hello"[..]),
-        ("application/octet-stream", b"\x00\xff"),
-    ] {
+    for (kind, body) in [("text/plain", &b"hello"[..]), ("application/octet-stream", b"\x00\xff")] {
         let answer = support::send("PATCH", &url, &[("content-type", kind)], body.to_vec()).await;
         assert_eq!((answer.status, &answer.body[..]), (201, body));
         assert_eq!(answer.header("x-method"), Some("PATCH"));

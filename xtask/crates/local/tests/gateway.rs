@@ -20,10 +20,7 @@ async fn the_version_that_is_named_is_the_one_that_runs() {
     let updated = account.lambda("PUT", "/greeter/code", code).await;
     assert_eq!(updated.status, 200, "{}", updated.text());
     let alias = json!({ "Name": "live", "FunctionVersion": "1" });
-    assert_eq!(
-        account.lambda("POST", "/greeter/aliases", alias).await.status,
-        201
-    );
+    assert_eq!(account.lambda("POST", "/greeter/aliases", alias).await.status, 201);
     let arn = "arn:aws:lambda:eu-central-1:100000000001:function:greeter";
 
     for (named, version, label, invoked) in [
@@ -31,30 +28,16 @@ async fn the_version_that_is_named_is_the_one_that_runs() {
         ("greeter?Qualifier=1", "1", "one", format!("{arn}:1")),
         ("greeter:2", "2", "two", format!("{arn}:2")),
         ("greeter?Qualifier=live", "1", "one", format!("{arn}:live")),
-        (
-            "100000000001:function:greeter:live",
-            "1",
-            "one",
-            format!("{arn}:live"),
-        ),
+        ("100000000001:function:greeter:live", "1", "one", format!("{arn}:live")),
         (&format!("{arn}:live"), "1", "one", format!("{arn}:live")),
-        (
-            &format!("{arn}?Qualifier=%24LATEST"),
-            "$LATEST",
-            "two",
-            format!("{arn}:$LATEST"),
-        ),
+        (&format!("{arn}?Qualifier=%24LATEST"), "$LATEST", "two", format!("{arn}:$LATEST")),
     ] {
         let answer = account.invoke(named, json!({ "n": 1 })).await;
         assert_eq!(answer.status, 200, "{named}: {}", answer.text());
         assert_eq!(answer.header("x-amz-executed-version"), Some(version), "{named}");
         assert_eq!(answer.header("x-amz-function-error"), None);
         let body = answer.json();
-        assert_eq!(
-            (&body["label"], &body["event"]),
-            (&json!(label), &json!({ "n": 1 })),
-            "{named}"
-        );
+        assert_eq!((&body["label"], &body["event"]), (&json!(label), &json!({ "n": 1 })), "{named}");
         assert_eq!(body["arn"], json!(invoked), "{named}");
         assert_eq!(body["id"].as_str(), answer.header("x-amzn-requestid"));
         let left = body["left"].as_f64().unwrap();
@@ -62,24 +45,16 @@ async fn the_version_that_is_named_is_the_one_that_runs() {
     }
 
     // The alias moves, at once and for the next call.
-    let moved = account
-        .lambda("PUT", "/greeter/aliases/live", json!({ "FunctionVersion": "2" }))
-        .await;
+    let moved = account.lambda("PUT", "/greeter/aliases/live", json!({ "FunctionVersion": "2" })).await;
     assert!(moved.status < 300, "{}", moved.text());
-    assert_eq!(
-        account.invoke("greeter:live", json!({})).await.json()["label"],
-        "two"
-    );
+    assert_eq!(account.invoke("greeter:live", json!({})).await.json()["label"], "two");
     let weights =
         json!({ "FunctionVersion": "2", "RoutingConfig": { "AdditionalVersionWeights": { "1": 1.0 } } });
     let moved = account.lambda("PUT", "/greeter/aliases/live", weights).await;
     assert!(moved.status < 300, "{}", moved.text());
     let weighted = account.invoke("greeter:live", json!({})).await;
     assert_eq!(
-        (
-            weighted.header("x-amz-executed-version"),
-            &weighted.json()["label"]
-        ),
+        (weighted.header("x-amz-executed-version"), &weighted.json()["label"]),
         (Some("1"), &json!("one"))
     );
 }
@@ -93,9 +68,7 @@ async fn a_function_sees_lambdas_environment_and_its_own_variables() {
     account.function("env", &artifact("env"), variables).await;
     let context = BASE64_STANDARD.encode(r#"{"custom":{"a":"b"}}"#);
     let headers = [("x-amz-client-context", context.as_str())];
-    let answer = account
-        .invoke_with("env:1", &headers, r#"{"do":"environment"}"#)
-        .await;
+    let answer = account.invoke_with("env:1", &headers, r#"{"do":"environment"}"#).await;
     assert_eq!(answer.header("x-amz-log-result"), None);
     let body = answer.json();
     assert_eq!(body["context"], r#"{"custom":{"a":"b"}}"#);
@@ -110,7 +83,7 @@ async fn a_function_sees_lambdas_environment_and_its_own_variables() {
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/env"),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-        ("AWS_ENDPOINT_URL", &account.emulator),
+        ("AWS_ENDPOINT_URL", &account.gateway),
         ("AWS_ENDPOINT_URL_LAMBDA", &account.gateway),
         ("_HANDLER", "bootstrap"),
     ] {
@@ -122,14 +95,9 @@ async fn a_function_sees_lambdas_environment_and_its_own_variables() {
     let key = environment["AWS_ACCESS_KEY_ID"].as_str().unwrap();
     let authorization = account.authorization("sts");
     let own = authorization.replace(support::between(&authorization, "Credential=", "/"), key);
-    let headers = [
-        ("authorization", own.as_str()),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
+    let headers = [("authorization", own.as_str()), ("content-type", "application/x-www-form-urlencoded")];
     let form = "Action=GetCallerIdentity&Version=2011-06-15";
-    let identity = support::send("POST", &account.emulator, &headers, form)
-        .await
-        .text();
+    let identity = support::send("POST", &account.emulator, &headers, form).await.text();
     assert!(identity.contains("assumed-role/env/env"), "{identity}");
     assert!(identity.contains("100000000002"), "{identity}");
 }
@@ -145,58 +113,35 @@ async fn the_log_is_returned_written_and_sent_to_the_emulator() {
     let lines: Vec<&str> = tail.lines().collect();
     assert_eq!(
         lines[..3],
-        [
-            &format!("START RequestId: {id} Version: 1"),
-            "doing talk",
-            &format!("END RequestId: {id}")
-        ]
+        [&format!("START RequestId: {id} Version: 1"), "doing talk", &format!("END RequestId: {id}")]
     );
-    assert!(
-        lines[3].starts_with(&format!("REPORT RequestId: {id}\tDuration: ")),
-        "{tail}"
-    );
+    assert!(lines[3].starts_with(&format!("REPORT RequestId: {id}\tDuration: ")), "{tail}");
     assert!(
         lines[3].contains("Memory Size: 256 MB\tMax Memory Used: ") && lines[3].contains("Init Duration: ")
     );
     assert_eq!(lines.len(), 4);
-    assert!(
-        !account
-            .invoke("talker:1", json!({}))
-            .await
-            .tail()
-            .contains("Init Duration")
-    );
+    assert!(!account.invoke("talker:1", json!({})).await.tail().contains("Init Duration"));
 
     let tail = account.invoke("talker:1", json!({ "do": "shout" })).await.tail();
     assert_eq!(tail.len(), 4096);
     // Order is kept between stdout and stderr.
     let end = tail.find("\nEND").unwrap();
-    assert!(
-        tail[..end].ends_with("\nline 996\nline 997\nline 998\nline 999"),
-        "{tail}"
-    );
+    assert!(tail[..end].ends_with("\nline 996\nline 997\nline 998\nline 999"), "{tail}");
     let log = shared.log("talker");
     assert!(log.starts_with(&lines.join("\n")), "{log}");
     assert!((0..1000).all(|number| log.contains(&format!("line {number}\n"))));
 
     let input = json!({ "logGroupName": "/aws/lambda/talker", "filterPattern": "" }).to_string();
-    let headers = [
-        ("x-amz-target", "Logs_20140328.FilterLogEvents"),
-        ("content-type", "application/x-amz-json-1.1"),
-    ];
+    let headers =
+        [("x-amz-target", "Logs_20140328.FilterLogEvents"), ("content-type", "application/x-amz-json-1.1")];
     let until = Instant::now() + Duration::from_secs(10);
     loop {
-        let answer = account
-            .call("logs", "POST", &account.emulator, &headers, input.clone().into())
-            .await;
+        let answer = account.call("logs", "POST", &account.emulator, &headers, input.clone().into()).await;
         let text = answer.text();
         if answer.status == 200 && text.contains("line 999") {
             let first = &answer.json()["events"][0];
             assert_eq!(first["message"], lines[0]);
-            assert!(
-                first["logStreamName"].as_str().unwrap().contains("/[1]"),
-                "{first}"
-            );
+            assert!(first["logStreamName"].as_str().unwrap().contains("/[1]"), "{first}");
             break;
         }
         assert!(Instant::now() < until, "{text}");
@@ -219,9 +164,7 @@ async fn calls_at_once_run_side_by_side_and_one_after_another_on_the_same_instan
     assert_eq!(third["count"], 2);
 
     // Another configuration is another instance, even of the same code.
-    let changed = account
-        .lambda("PUT", "/sleeper/configuration", json!({ "MemorySize": 512 }))
-        .await;
+    let changed = account.lambda("PUT", "/sleeper/configuration", json!({ "MemorySize": 512 })).await;
     assert_eq!(changed.status, 200);
     assert_eq!(account.invoke("sleeper", json!({})).await.json()["count"], 1);
 }
@@ -241,42 +184,18 @@ async fn every_other_request_reaches_the_emulator_unchanged() {
     // Any service, any size, any method.
     let bytes = vec![7; 20 << 20];
     account.store("warm-up", b"").await;
-    let url = format!(
-        "{}/{}/some/object?x-id=PutObject",
-        account.gateway,
-        support::BUCKET
-    );
+    let url = format!("{}/{}/some/object?x-id=PutObject", account.gateway, support::BUCKET);
     let headers = [("x-amz-meta-colour", "blue")];
-    let put = account
-        .call("s3", "PUT", &url, &headers, bytes.clone().into())
-        .await;
+    let put = account.call("s3", "PUT", &url, &headers, bytes.clone().into()).await;
     assert_eq!(put.status, 200, "{}", put.text());
     let head = account.call("s3", "HEAD", &url, &[], Default::default()).await;
     assert_eq!(
         (head.header("x-amz-meta-colour"), head.header("content-length")),
         (Some("blue"), Some("20971520"))
     );
-    assert_eq!(
-        account
-            .call("s3", "GET", &url, &[], Default::default())
-            .await
-            .body,
-        bytes
-    );
-    assert_eq!(
-        account
-            .call("s3", "DELETE", &url, &[], Default::default())
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        account
-            .call("s3", "GET", &url, &[], Default::default())
-            .await
-            .status,
-        404
-    );
+    assert_eq!(account.call("s3", "GET", &url, &[], Default::default()).await.body, bytes);
+    assert_eq!(account.call("s3", "DELETE", &url, &[], Default::default()).await.status, 204);
+    assert_eq!(account.call("s3", "GET", &url, &[], Default::default()).await.status, 404);
 }
 
 #[tokio::test]
@@ -290,12 +209,7 @@ async fn python_functions_run_on_the_hosts_interpreter() {
     let answer = account.invoke("ingest:1", json!({ "name": "Adä" })).await;
     let body = answer.json();
     let expected = (&json!("Hello Adä"), &json!("1"));
-    assert_eq!(
-        (&body["greeting"], &body["version"]),
-        expected,
-        "{body} {}",
-        answer.tail()
-    );
+    assert_eq!((&body["greeting"], &body["version"]), expected, "{body} {}", answer.tail());
     assert!(body["left"].as_u64().unwrap() > 5000);
     assert!(answer.tail().contains("event {\"name\""), "{}", answer.tail());
     let failed = account.invoke("ingest:1", json!({ "bad": true })).await;
@@ -308,8 +222,5 @@ async fn python_functions_run_on_the_hosts_interpreter() {
 
     let missing = json!({ "Runtime": "python3.13", "Handler": "ingest.gone.handle" });
     account.function("missing", &code, missing).await;
-    assert_eq!(
-        account.invoke("missing", json!({})).await.json()["errorType"],
-        "ModuleNotFoundError"
-    );
+    assert_eq!(account.invoke("missing", json!({})).await.json()["errorType"], "ModuleNotFoundError");
 }

@@ -1,78 +1,16 @@
-//! The keeper with real servers: up, again, after every kind of death, and down.
+//! The keeper with real servers: up, again, beside others, and down.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
-use serde_json::json;
 use slipway_local::Status;
-use slipway_local::keeper::{self, Emulator, Error, Event};
+use slipway_local::keeper::{self, Emulator, Error};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use support::{Account, artifact, kill, moto_server, options, runs, up};
-
-/// A folder whose servers are stopped whatever becomes of the test.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let folder = self.path().to_owned();
-        let ended = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(keeper::down(&folder)).unwrap();
-            assert_eq!(marked(&folder), [0; 0], "processes were left behind");
-        });
-        assert!(ended.join().is_ok() || std::thread::panicking());
-    }
-}
-
-/// Finds the processes that bear a folder's mark.
-fn marked(folder: &Path) -> Vec<u32> {
-    let folder = folder.canonicalize().unwrap();
-    let marker = format!("SLIPWAY_LOCAL_SERVER_OF={}", folder.display()).into_bytes();
-    let pids = std::fs::read_dir("/proc").unwrap().flatten();
-    pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| {
-            std::fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == marker))
-        })
-        .filter(|pid| runs(*pid))
-        .collect()
-}
-
-fn kinds(events: &[Event]) -> Vec<String> {
-    let kind = |event: &Event| match event {
-        Event::Waiting { .. } => "waiting".to_owned(),
-        Event::Starting { what } => format!("starting {what}"),
-        Event::Started { what, .. } => format!("started {what}"),
-        Event::Reused { what, .. } => format!("reused {what}"),
-        Event::Cleaned { what, .. } => format!("cleaned {what}"),
-    };
-    events.iter().map(kind).collect()
-}
-
-const ANEW: [&str; 4] = [
-    "starting moto",
-    "started moto",
-    "starting gateway",
-    "started gateway",
-];
-const REUSED: [&str; 2] = ["reused moto", "reused gateway"];
+use support::folder::{ANEW, Folder, REUSED, kinds, marked};
+use support::{moto_server, options, up};
 
 #[tokio::test]
 async fn up_again_down_and_up() {
@@ -82,10 +20,7 @@ async fn up_again_down_and_up() {
     let options = options(folder.path(), &moto, "300000000001");
     let (first, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events), ANEW);
-    assert_eq!(
-        (first.account.as_str(), first.region.as_str()),
-        ("300000000001", support::REGION)
-    );
+    assert_eq!((first.account.as_str(), first.region.as_str()), ("300000000001", support::REGION));
     let mut pids = marked(folder.path());
     pids.sort_unstable();
     let mut expected = [first.emulator.pid.unwrap(), first.gateway.pid.unwrap()];
@@ -94,43 +29,20 @@ async fn up_again_down_and_up() {
 
     let begun = Instant::now();
     let (second, events) = up(&options).await.unwrap();
-    assert_eq!(
-        (kinds(&events), &second),
-        (REUSED.map(str::to_owned).to_vec(), &first)
-    );
+    assert_eq!((kinds(&events), &second), (REUSED.map(str::to_owned).to_vec(), &first));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert_eq!(
-        keeper::find(folder.path()).await.unwrap(),
-        Status::Running(first.clone())
-    );
+    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(first.clone()));
 
     // Another account is another credential, and nothing else.
-    let other = keeper::Options {
-        account: "300000000002".to_owned(),
-        ..options.clone()
-    };
+    let other = keeper::Options { account: "300000000002".to_owned(), ..options.clone() };
     let (entered, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), REUSED);
-    assert_eq!(
-        (entered.account.as_str(), &entered.emulator),
-        ("300000000002", &first.emulator)
-    );
+    assert_eq!((entered.account.as_str(), &entered.emulator), ("300000000002", &first.emulator));
     assert_ne!(entered.access_key_id, first.access_key_id);
     // Another store is another gateway.
-    let other = keeper::Options {
-        store_bucket: "other".to_owned(),
-        ..other
-    };
+    let other = keeper::Options { store_bucket: "other".to_owned(), ..other };
     let (_, events) = up(&other).await.unwrap();
-    assert_eq!(
-        kinds(&events),
-        [
-            "reused moto",
-            "cleaned gateway",
-            "starting gateway",
-            "started gateway"
-        ]
-    );
+    assert_eq!(kinds(&events), ["reused moto", "cleaned gateway", "starting gateway", "started gateway"]);
 
     let stopped = keeper::down(folder.path()).await.unwrap();
     let whats: Vec<_> = stopped.iter().map(|stopped| stopped.what).collect();
@@ -141,145 +53,6 @@ async fn up_again_down_and_up() {
     assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
     assert_eq!(keeper::down(folder.path()).await.unwrap(), []);
     assert_eq!(kinds(&up(&options).await.unwrap().1), ANEW);
-}
-
-#[tokio::test]
-async fn with_the_emulator_all_is_gone_and_that_is_said() {
-    let Some(moto) = moto_server() else { return };
-    let folder = Folder::new();
-    let options = options(folder.path(), &moto, "300000000003");
-    let (first, _) = up(&options).await.unwrap();
-    kill(first.emulator.pid.unwrap());
-    let Status::Broken { state, dead } = keeper::find(folder.path()).await.unwrap() else {
-        panic!("not broken")
-    };
-    assert_eq!(state, first);
-    assert_eq!(dead.iter().map(|dead| dead.what).collect::<Vec<_>>(), ["moto"]);
-    let (second, events) = up(&options).await.unwrap();
-    assert_eq!(kinds(&events)[..2], ["cleaned gateway", "cleaned moto"]);
-    let said = matches!(&events[1], Event::Cleaned { pid, why, .. }
-        if *pid == first.emulator.pid.unwrap() && why.contains("is gone; everything in it is gone"));
-    assert!(said, "{events:?}");
-    assert_eq!(kinds(&events)[2..], ANEW);
-    assert_ne!(second.emulator.pid, first.emulator.pid);
-    assert!(!runs(first.gateway.pid.unwrap()));
-}
-
-#[tokio::test]
-async fn a_dead_gateway_is_replaced_and_its_functions_are_ended() {
-    let Some(moto) = moto_server() else { return };
-    let folder = Folder::new();
-    let options = options(folder.path(), &moto, "300000000004");
-    let (first, _) = up(&options).await.unwrap();
-    let account = Account::enter(&first, "300000000004").await;
-    account.function("left", &artifact("left"), json!({})).await;
-    let pid = u32::try_from(
-        account.invoke("left", json!({})).await.json()["pid"]
-            .as_u64()
-            .unwrap(),
-    )
-    .unwrap();
-    assert!(marked(folder.path()).contains(&pid));
-    // One that sleeps does not notice that its gateway is gone.
-    let gateway = account.gateway.clone();
-    let busy = tokio::spawn(async move {
-        let authorization = account.authorization("lambda");
-        let url = format!("{gateway}/2015-03-31/functions/left/invocations");
-        let headers = [("authorization", authorization.as_str())];
-        support::send("POST", &url, &headers, r#"{"do":"sleep","seconds":60}"#).await
-    });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    kill(first.gateway.pid.unwrap());
-    assert!(busy.await.is_err());
-    assert!(runs(pid));
-    let Status::Broken { dead, .. } = keeper::find(folder.path()).await.unwrap() else {
-        panic!("not broken")
-    };
-    assert_eq!(dead.iter().map(|dead| dead.what).collect::<Vec<_>>(), ["gateway"]);
-
-    let (second, events) = up(&options).await.unwrap();
-    assert_eq!(
-        kinds(&events),
-        [
-            "reused moto",
-            "cleaned gateway",
-            "cleaned process",
-            "starting gateway",
-            "started gateway"
-        ]
-    );
-    assert!(!runs(pid));
-    assert_eq!(second.emulator, first.emulator);
-    let account = Account::enter(&second, "300000000004").await;
-    let answer = account.invoke("left", json!({})).await.json();
-    assert_eq!(answer["label"], "left");
-
-    // Asked to stop, the gateway takes its functions with it.
-    let pid = u32::try_from(answer["pid"].as_u64().unwrap()).unwrap();
-    assert!(runs(pid));
-    keeper::down(folder.path()).await.unwrap();
-    assert!(!runs(pid));
-}
-
-#[tokio::test]
-async fn a_start_that_was_cut_off_is_found_and_cleaned() {
-    let Some(moto) = moto_server() else { return };
-    let folder = Folder::new();
-    let options = options(folder.path(), &moto, "300000000005");
-    // Dropped while the emulator starts: what a SIGKILL of the keeper leaves as well.
-    let recorded = async {
-        while !folder.path().join("state.json").exists() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    let quiet = |_| ();
-    tokio::select! {
-        () = recorded => (),
-        _ = keeper::up(&options, &quiet) => panic!("it was ready before it was recorded"),
-    }
-    let left = marked(folder.path());
-    assert_eq!(left.len(), 1);
-    let Status::Broken { state, dead } = keeper::find(folder.path()).await.unwrap() else {
-        panic!("not broken")
-    };
-    assert_eq!((state.emulator.pid, dead.len()), (Some(left[0]), 2));
-    let (state, events) = up(&options).await.unwrap();
-    assert_eq!(kinds(&events)[0], "cleaned moto");
-    assert!(!runs(left[0]));
-    assert_eq!(marked(folder.path()).len(), 2);
-
-    // Killed before it could record anything: only the mark tells.
-    keeper::down(folder.path()).await.unwrap();
-    assert!(!runs(state.emulator.pid.unwrap()));
-    let stray = stray(folder.path());
-    let (_, events) = up(&options).await.unwrap();
-    assert!(events.contains(&Event::Cleaned {
-        what: "process",
-        pid: stray,
-        why: "it was left behind".to_owned()
-    }));
-    assert!(!runs(stray));
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a process that another keeper left behind"
-)]
-fn stray(folder: &Path) -> u32 {
-    let mut command = std::process::Command::new("sleep");
-    command
-        .arg("600")
-        .env("SLIPWAY_LOCAL_SERVER_OF", folder.canonicalize().unwrap())
-        .stdout(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let pid = child.id();
-    std::thread::spawn(move || child.wait());
-    // Its environment is its own as soon as it is `sleep`.
-    let until = Instant::now() + Duration::from_secs(5);
-    while !marked(folder).contains(&pid) {
-        assert!(Instant::now() < until);
-    }
-    pid
 }
 
 #[tokio::test]
@@ -302,10 +75,7 @@ async fn a_port_that_is_asked_for_is_had_or_its_holder_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let mut options = options(folder.path(), &moto, "300000000007");
-    options.emulator = Emulator::Start {
-        moto_server: moto.clone(),
-        port: Some(port),
-    };
+    options.emulator = Emulator::Start { moto_server: moto.clone(), port: Some(port) };
     let error = up(&options).await.unwrap_err();
     let holder = std::process::id().to_string();
     assert!(
@@ -314,26 +84,17 @@ async fn a_port_that_is_asked_for_is_had_or_its_holder_named() {
     assert!(error.to_string().contains(&port.to_string()), "{error}");
     assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
 
-    options.emulator = Emulator::Start {
-        moto_server: moto.clone(),
-        port: None,
-    };
+    options.emulator = Emulator::Start { moto_server: moto.clone(), port: None };
     options.gateway_port = Some(port);
     let error = up(&options).await.unwrap_err();
-    assert!(
-        matches!(error, Error::PortTaken { what: "gateway", .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::PortTaken { what: "gateway", .. }), "{error}");
     // The emulator is up and remains; the gateway comes where it was wanted once the port is free.
     drop(taken);
     let (state, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events)[0], "reused moto");
     assert!(state.gateway.url.ends_with(&format!(":{port}")));
     // The emulator does not move: that would lose everything.
-    options.emulator = Emulator::Start {
-        moto_server: moto,
-        port: Some(port),
-    };
+    options.emulator = Emulator::Start { moto_server: moto, port: Some(port) };
     assert!(matches!(up(&options).await, Err(Error::Elsewhere { .. })));
 }
 
@@ -343,25 +104,15 @@ async fn an_emulator_of_somebody_elses_is_neither_started_nor_stopped() {
     let (theirs, ours) = (Folder::new(), Folder::new());
     let (host, _) = up(&options(theirs.path(), &moto, "300000000008")).await.unwrap();
     let mut options = options(ours.path(), &moto, "300000000009");
-    options.emulator = Emulator::Attach {
-        url: host.emulator.url.clone(),
-    };
+    options.emulator = Emulator::Attach { url: host.emulator.url.clone() };
     let (state, events) = up(&options).await.unwrap();
-    assert_eq!(
-        kinds(&events),
-        ["reused moto", "starting gateway", "started gateway"]
-    );
-    assert_eq!(
-        (state.emulator.pid, state.account.as_str()),
-        (None, "300000000009")
-    );
+    assert_eq!(kinds(&events), ["reused moto", "starting gateway", "started gateway"]);
+    assert_eq!((state.emulator.pid, state.account.as_str()), (None, "300000000009"));
     assert_eq!(kinds(&up(&options).await.unwrap().1), REUSED);
     assert_eq!(keeper::down(ours.path()).await.unwrap().len(), 1);
     assert_eq!(keeper::find(theirs.path()).await.unwrap(), Status::Running(host));
 
-    options.emulator = Emulator::Attach {
-        url: "http://127.0.0.1:1".to_owned(),
-    };
+    options.emulator = Emulator::Attach { url: "http://127.0.0.1:1".to_owned() };
     assert!(matches!(up(&options).await, Err(Error::Attach { .. })));
 }
 
@@ -369,33 +120,18 @@ async fn an_emulator_of_somebody_elses_is_neither_started_nor_stopped() {
 async fn a_server_that_does_not_start_shows_its_last_words() {
     let folder = Folder::new();
     let program = folder.path().join("moto_server");
-    write_program(
-        &program,
-        "#!/bin/sh\necho some words\necho no module named moto >&2\nexit 3\n",
-    );
+    write_program(&program, "#!/bin/sh\necho some words\necho no module named moto >&2\nexit 3\n");
     let options = options(folder.path(), &program, "300000000010");
     let error = up(&options).await.unwrap_err().to_string();
-    assert!(
-        error.contains("moto did not come up: it ended with exit status: 3"),
-        "{error}"
-    );
-    assert!(
-        error.contains("moto.log") && error.ends_with("some words\nno module named moto"),
-        "{error}"
-    );
+    assert!(error.contains("moto did not come up: it ended with exit status: 3"), "{error}");
+    assert!(error.contains("moto.log") && error.ends_with("some words\nno module named moto"), "{error}");
     let absent = keeper::Options {
-        emulator: Emulator::Start {
-            moto_server: PathBuf::from("/nowhere/moto_server"),
-            port: None,
-        },
+        emulator: Emulator::Start { moto_server: PathBuf::from("/nowhere/moto_server"), port: None },
         ..options.clone()
     };
     let error = up(&absent).await.unwrap_err().to_string();
     assert!(error.contains("/nowhere/moto_server"), "{error}");
-    let wrong = keeper::Options {
-        account: "12".to_owned(),
-        ..options
-    };
+    let wrong = keeper::Options { account: "12".to_owned(), ..options };
     assert!(matches!(up(&wrong).await, Err(Error::Options(_))));
 }
 
@@ -413,9 +149,7 @@ async fn a_state_of_another_form_is_not_trusted() {
     assert!(matches!(keeper::find(folder.path()).await, Err(Error::State(_))));
     let told = Mutex::new(Vec::new());
     let options = options(folder.path(), &moto, "300000000011");
-    let state = keeper::up(&options, &|event| told.lock().unwrap().push(event))
-        .await
-        .unwrap();
+    let state = keeper::up(&options, &|event| told.lock().unwrap().push(event)).await.unwrap();
     assert_eq!(kinds(&told.into_inner().unwrap()), ANEW);
     assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(state));
 }

@@ -73,10 +73,8 @@ pub(super) fn needed_by(
     let mut used = BTreeSet::new();
     for (index, symbol) in symbols.iter().enumerate() {
         let version = table.version_index(ENDIAN, SymbolIndex(index)).index();
-        if let Some((at, (_, glibc, name))) = needed
-            .iter()
-            .enumerate()
-            .find(|(_, (index, ..))| *index == version)
+        if let Some((at, (_, glibc, name))) =
+            needed.iter().enumerate().find(|(_, (index, ..))| *index == version)
             && symbol.is_undefined(ENDIAN)
         {
             let symbol = String::from_utf8_lossy(symbol.name(ENDIAN, symbols.strings())?).into_owned();
@@ -113,11 +111,7 @@ impl Glibc {
 impl fmt::Display for Glibc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;
-        if self.patch > 0 {
-            write!(f, ".{}", self.patch)
-        } else {
-            Ok(())
-        }
+        if self.patch > 0 { write!(f, ".{}", self.patch) } else { Ok(()) }
     }
 }
 

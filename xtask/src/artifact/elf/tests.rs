@@ -12,37 +12,16 @@ const MACHINE_AT: usize = 18;
 const SECTIONS_AT: usize = 40;
 
 /// The compiler's own machine; everything compiled here is for it.
-const HERE: &str = if cfg!(target_arch = "aarch64") {
-    "arm64"
-} else {
-    "x86_64"
-};
-const ELSEWHERE: &str = if cfg!(target_arch = "aarch64") {
-    "x86_64"
-} else {
-    "arm64"
-};
+const HERE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+const ELSEWHERE: &str = if cfg!(target_arch = "aarch64") { "x86_64" } else { "arm64" };
 
 fn compile(source: &str, arguments: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
     let (from, to) = (folder.path().join("a.c"), folder.path().join("a.out"));
     std::fs::write(&from, source).expect("the source");
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test needs really compiled programs"
-    )]
-    let output = Command::new("cc")
-        .arg(&from)
-        .arg("-o")
-        .arg(&to)
-        .args(arguments)
-        .output()
-        .expect("cc");
-    assert!(
-        output.status.success(),
-        "cc: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    #[expect(clippy::disallowed_methods, reason = "the test needs really compiled programs")]
+    let output = Command::new("cc").arg(&from).arg("-o").arg(&to).args(arguments).output().expect("cc");
+    assert!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
     std::fs::read(to).expect("a program")
 }
 
@@ -70,13 +49,10 @@ fn patched(bytes: &[u8], at: usize, with: &[u8]) -> Vec<u8> {
 
 /// Replaces every occurrence of some bytes by others of the same length.
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let places: Vec<usize> = (0..bytes.len() - from.len())
-        .filter(|at| bytes[*at..].starts_with(from))
-        .collect();
+    let places: Vec<usize> =
+        (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
     assert!(!places.is_empty(), "nothing to replace");
-    places
-        .into_iter()
-        .fold(bytes.to_vec(), |bytes, at| patched(&bytes, at, to))
+    places.into_iter().fold(bytes.to_vec(), |bytes, at| patched(&bytes, at, to))
 }
 
 #[test]
@@ -84,25 +60,16 @@ fn tells_dynamic_static_and_libraries_apart() {
     let dynamic = facts(&compile(HELLO, &[]), "");
     assert_eq!((dynamic.architecture, dynamic.linkage), (HERE, Linkage::Dynamic));
     let loader = dynamic.interpreter.expect("a loader");
-    assert!(
-        loader.starts_with("/lib") && loader.contains("ld-linux"),
-        "{loader}"
-    );
+    assert!(loader.starts_with("/lib") && loader.contains("ld-linux"), "{loader}");
     assert!(dynamic.glibc >= Some(Glibc::new(2, 2, 5)), "{:?}", dynamic.glibc);
 
     for arguments in [&["-static"][..], &["-static-pie"]] {
         let stuck = facts(&compile(HELLO, arguments), "provided.al2");
-        assert_eq!(
-            (stuck.linkage, stuck.interpreter, stuck.glibc),
-            (Linkage::Static, None, None)
-        );
+        assert_eq!((stuck.linkage, stuck.interpreter, stuck.glibc), (Linkage::Static, None, None));
     }
 
     let library = facts(
-        &compile(
-            "#include <stdio.h>\nvoid greet(void) { puts(\"hi\"); }\n",
-            &["-shared", "-fPIC"],
-        ),
+        &compile("#include <stdio.h>\nvoid greet(void) { puts(\"hi\"); }\n", &["-shared", "-fPIC"]),
         "",
     );
     assert_eq!((library.linkage, library.interpreter), (Linkage::Dynamic, None));
@@ -116,35 +83,17 @@ fn refuses_a_newer_glibc_and_names_the_symbols() {
         + (long)pthread_getspecific + (long)dlopen + (long)dlsym != 7; }\n";
     let program = compile(moved, &["-O0"]);
     let needs = facts(&program, "").glibc.expect("a version");
-    assert!(
-        needs >= Glibc::new(2, 34, 0),
-        "this test needs cc with glibc 2.34 or newer, not {needs}"
-    );
+    assert!(needs >= Glibc::new(2, 34, 0), "this test needs cc with glibc 2.34 or newer, not {needs}");
 
     let error = refusal(&program, HERE, "provided.al2");
-    let ElfError::GlibcTooNew {
-        provides, symbols, ..
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let ElfError::GlibcTooNew { provides, symbols, .. } = &error else { panic!("{error}") };
     assert_eq!(*provides, Glibc::new(2, 26, 0));
     assert_eq!(symbols.len(), 5, "{symbols:?}");
-    assert!(
-        symbols.iter().all(|symbol| symbol.ends_with("(GLIBC_2.34)")),
-        "{symbols:?}"
-    );
+    assert!(symbols.iter().all(|symbol| symbol.ends_with("(GLIBC_2.34)")), "{symbols:?}");
     let message = error.to_string();
-    assert!(
-        message.contains(&format!("needs glibc {needs}, but provided.al2 has 2.26")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("needs glibc {needs}, but provided.al2 has 2.26")), "{message}");
 
-    assert_eq!(
-        facts(&program, "nodejs99.x").glibc,
-        Some(needs),
-        "an unknown runtime sets no limit"
-    );
+    assert_eq!(facts(&program, "nodejs99.x").glibc, Some(needs), "an unknown runtime sets no limit");
     if needs == Glibc::new(2, 34, 0) {
         assert_eq!(facts(&program, "provided.al2023").glibc, Some(needs));
     }
@@ -157,9 +106,7 @@ fn names_only_what_is_beyond_the_limit() {
         { printf(\"%f\", exp(n)); return a == 0; }\n";
     let library = compile(source, &["-shared", "-fPIC", "-lm"]);
     let error = refusal(&library, HERE, "python3.11");
-    let ElfError::GlibcTooNew { needs, symbols, .. } = &error else {
-        panic!("{error}")
-    };
+    let ElfError::GlibcTooNew { needs, symbols, .. } = &error else { panic!("{error}") };
     assert_eq!(
         (needs.to_string().as_str(), symbols.as_slice()),
         ("2.29", &["exp (GLIBC_2.29)".to_owned()][..])
@@ -171,10 +118,7 @@ fn names_only_what_is_beyond_the_limit() {
 fn passes_over_weak_versions_as_the_loader_does() {
     let source = "#include <math.h>\ndouble grow(double x) { return exp(x); }\n";
     let library = compile(source, &["-shared", "-fPIC", "-lm"]);
-    assert!(matches!(
-        refusal(&library, HERE, "provided.al2"),
-        ElfError::GlibcTooNew { .. }
-    ));
+    assert!(matches!(refusal(&library, HERE, "provided.al2"), ElfError::GlibcTooNew { .. }));
     // Elf64_Vernaux: vna_hash, the ELF hash of the name, then vna_flags, in which 2 is VER_FLG_WEAK.
     let hash = elf_hash(b"GLIBC_2.29").to_le_bytes();
     let strong = [hash.as_slice(), &[0, 0]].concat();
@@ -197,25 +141,16 @@ fn refuses_another_machine_and_says_how_to_mend_it() {
     let program = compile(HELLO, &[]);
     let message = refusal(&program, ELSEWHERE, "provided.al2023").to_string();
     assert!(message.contains(&format!("is built for {HERE}")), "{message}");
-    assert!(
-        message.contains(&format!("architecture is {ELSEWHERE}")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("architecture is {ELSEWHERE}")), "{message}");
     assert!(message.contains("unknown-linux-gnu"), "{message}");
-    assert!(
-        message.contains(&format!("say architecture = \"{HERE}\" in function.toml")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("say architecture = \"{HERE}\" in function.toml")), "{message}");
 
     let foreign = refusal(&patched(&program, MACHINE_AT, &243_u16.to_le_bytes()), HERE, "");
     assert!(foreign.to_string().contains("is built for RISC-V"), "{foreign}");
     assert!(!foreign.to_string().contains("function.toml"), "{foreign}");
 
     let error = check(&file(), &program, "amd64", "").expect_err("not Lambda's word");
-    assert_eq!(
-        error.to_string(),
-        "\"amd64\" is not an architecture of Lambda: x86_64 and arm64 are"
-    );
+    assert_eq!(error.to_string(), "\"amd64\" is not an architecture of Lambda: x86_64 and arm64 are");
 }
 
 #[test]
@@ -224,31 +159,16 @@ fn refuses_another_loader() {
     let error = refusal(&program, HERE, "provided.al2023");
     let message = error.to_string();
     assert!(matches!(error, ElfError::WrongInterpreter { .. }), "{message}");
-    assert!(
-        message.contains("started by /lib/ld-musl-x86_64.so.1"),
-        "{message}"
-    );
-    assert_eq!(
-        facts(&program, "").interpreter.as_deref(),
-        Some("/lib/ld-musl-x86_64.so.1")
-    );
+    assert!(message.contains("started by /lib/ld-musl-x86_64.so.1"), "{message}");
+    assert_eq!(facts(&program, "").interpreter.as_deref(), Some("/lib/ld-musl-x86_64.so.1"));
 }
 
 #[test]
 fn says_what_is_not_an_elf_file() {
     for (bytes, found) in [
-        (
-            &b"#!/usr/bin/env python3\nprint()\n"[..],
-            "a script for \"/usr/bin/env python3\"",
-        ),
-        (
-            b"\xcf\xfa\xed\xfe\x07\x00\x00\x01\x03\0\0\0\x02\0\0\0",
-            "macOS (Mach-O)",
-        ),
-        (
-            b"\xca\xfe\xba\xbe\0\0\0\x02\x01\0\0\x07\0\0\0\x03",
-            "macOS (Mach-O)",
-        ),
+        (&b"#!/usr/bin/env python3\nprint()\n"[..], "a script for \"/usr/bin/env python3\""),
+        (b"\xcf\xfa\xed\xfe\x07\x00\x00\x01\x03\0\0\0\x02\0\0\0", "macOS (Mach-O)"),
+        (b"\xca\xfe\xba\xbe\0\0\0\x02\x01\0\0\x07\0\0\0\x03", "macOS (Mach-O)"),
         (b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0", "a zip archive"),
         (b"!<arch>\n        ", "a static library"),
         (b"\0asm\x01\0\0\0\0\0\0\0\0\0\0\0", "WebAssembly"),

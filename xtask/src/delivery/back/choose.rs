@@ -9,7 +9,7 @@ use super::super::Site;
 use crate::failure::{Failure, Outcome};
 use crate::ledger::{Ended, Kind, OutcomeWord, Serving};
 use crate::name::{FunctionName, Version};
-use crate::output;
+use crate::words;
 
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
@@ -52,24 +52,18 @@ pub(crate) async fn choose_back(
             .hint(format!("cargo xtask history --env {environment}"))
     })?;
     let history = site.ledger.history(HISTORY).await?;
-    let named: BTreeSet<FunctionName> = if order.functions.is_empty() {
-        last.serves.keys().cloned().collect()
-    } else {
-        order.functions.iter().cloned().collect()
+    let unfinished = unfinished(last, order);
+    let named: BTreeSet<FunctionName> = match order.functions.as_slice() {
+        [] if !unfinished.is_empty() => unfinished.keys().map(|function| (*function).clone()).collect(),
+        [] => last.serves.keys().cloned().collect(),
+        named => named.iter().cloned().collect(),
     };
     if order.to.is_some() && named.len() > 1 {
         return Err(Failure::usage("--to names a version of one function").hint(format!(
             "name the function too: {}",
-            output::list(named.iter().map(FunctionName::as_str))
+            words::list(named.iter().map(FunctionName::as_str))
         )));
     }
-    let unfinished = (last.kind == Kind::Rollback
-        && matches!(
-            last.outcome,
-            OutcomeWord::Interrupted | OutcomeWord::TerraformPending | OutcomeWord::Failed
-        ))
-        && order.to.is_none()
-        && order.to_deployment.is_none();
     let mut chosen = BTreeMap::new();
     for function in named {
         let from = last
@@ -77,10 +71,12 @@ pub(crate) async fn choose_back(
             .get(&function)
             .ok_or_else(|| Failure::usage(format!("`{function}` is not deployed to {environment}")))?
             .clone();
-        let found = if unfinished && last.will.contains_key(&function) {
-            let wanted = last.will[&function].release.clone();
+        let wanted = unfinished.get(&function).copied();
+        let found = if let Some((release, lambda_version)) = wanted {
             find(&history, &function, |ended, serving| {
-                serving.release == wanted && ended.deployment < last.deployment
+                ended.deployment < last.deployment
+                    && serving.release == *release
+                    && serving.lambda_version == lambda_version
             })
         } else if let Some(number) = order.to_deployment {
             let ended = site
@@ -119,9 +115,28 @@ pub(crate) async fn choose_back(
             .unchanged("Nothing was changed.")
             .hint("go back to another one, or take this one again with --lift-hold"));
         }
-        chosen.insert(function, Back { from, to, deployment, resumed: unfinished });
+        chosen.insert(function, Back { from, to, deployment, resumed: wanted.is_some() });
     }
     Ok(chosen)
+}
+
+/// Returns where an unfinished rollback wanted each of its functions to go, unless something else is asked for.
+fn unfinished<'a>(last: &'a Ended, order: &BackOrder) -> BTreeMap<&'a FunctionName, (&'a Version, &'a str)> {
+    let is_unfinished = last.kind == Kind::Rollback
+        && matches!(
+            last.outcome,
+            OutcomeWord::Interrupted | OutcomeWord::TerraformPending | OutcomeWord::Failed
+        );
+    if !is_unfinished || order.to.is_some() || order.to_deployment.is_some() {
+        return BTreeMap::new();
+    }
+    // Functions that were not part of it keep their release, and have no Lambda version to go back to.
+    last.will
+        .iter()
+        .filter_map(|(function, choice)| {
+            Some((function, (&choice.release, choice.lambda_version.as_deref()?)))
+        })
+        .collect()
 }
 
 fn find(

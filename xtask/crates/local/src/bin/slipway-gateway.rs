@@ -4,8 +4,6 @@ use std::path::Path;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = std::env::args_os()
-        .nth(1)
-        .ok_or("the path of a gateway configuration is missing")?;
+    let config = std::env::args_os().nth(1).ok_or("the path of a gateway configuration is missing")?;
     Ok(slipway_local::gateway::run(Path::new(&config)).await?)
 }

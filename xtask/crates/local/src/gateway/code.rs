@@ -30,21 +30,14 @@ pub(crate) struct Code {
 
 impl Code {
     pub(crate) fn new(bucket: String, folder: PathBuf) -> Self {
-        Self {
-            bucket,
-            folder,
-            unpacking: Mutex::new(()),
-        }
+        Self { bucket, folder, unpacking: Mutex::new(()) }
     }
 
     /// Gives the folder that holds the function's unpacked artifact.
     pub(crate) async fn folder(&self, caller: &Caller, target: &Target) -> Result<PathBuf, Refusal> {
         let wanted = &target.configuration.code_sha256;
-        let digest = BASE64_STANDARD
-            .decode(wanted)
-            .ok()
-            .filter(|digest| digest.len() == 32)
-            .ok_or_else(|| {
+        let digest =
+            BASE64_STANDARD.decode(wanted).ok().filter(|digest| digest.len() == 32).ok_or_else(|| {
                 let name = &target.configuration.function_name;
                 Refusal::conflict(format!(
                     "`{wanted}`, the CodeSha256 of {name}, is not the SHA-256 of a zip"
@@ -67,10 +60,7 @@ impl Code {
             Ok(Err(error)) => Err(Refusal::new(
                 StatusCode::BAD_GATEWAY,
                 "InvalidZipFileException",
-                format!(
-                    "The artifact sha256:{digest} cannot be unpacked: {}",
-                    chain(&error)
-                ),
+                format!("The artifact sha256:{digest} cannot be unpacked: {}", chain(&error)),
             )),
             Err(error) => Err(Refusal::service(error.to_string())),
         }
@@ -78,10 +68,7 @@ impl Code {
 
     async fn fetch(&self, caller: &Caller, target: &Target, digest: &str) -> Result<Bytes, Refusal> {
         let bucket = &self.bucket;
-        let function = format!(
-            "{}:{}",
-            target.configuration.function_name, target.configuration.version
-        );
+        let function = format!("{}:{}", target.configuration.function_name, target.configuration.version);
         let named = format!("artifacts/sha256/{digest}.zip");
         let keys = [Some(&named), target.emulator_key.as_ref()];
         let mut refused = format!("the store has neither s3://{bucket}/{named} nor the key it was made with");
@@ -142,16 +129,8 @@ fn unpack(zip: &[u8], work: &Path, ready: &Path) -> Result<(), UnpackError> {
         }
         let path = temporary.path().join(&inner);
         let failed = |error| UnpackError::File(inner.clone(), error);
-        let folder = if entry.is_dir() {
-            path.as_path()
-        } else {
-            path.parent().unwrap_or(temporary.path())
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(folder)
-            .map_err(failed)?;
+        let folder = if entry.is_dir() { path.as_path() } else { path.parent().unwrap_or(temporary.path()) };
+        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
         if entry.is_dir() {
             continue;
         }
@@ -170,8 +149,7 @@ fn unpack(zip: &[u8], work: &Path, ready: &Path) -> Result<(), UnpackError> {
         let mut file = File::create_new(&path).map_err(failed)?;
         let written = io::copy(&mut (&mut entry).take(left + 1), &mut file).map_err(failed)?;
         left = left.checked_sub(written).ok_or(UnpackError::Large)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))
-            .map_err(failed)?;
+        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
     }
     let unpacked = temporary.keep();
     let placed = fs::rename(&unpacked, ready).map_err(|error| UnpackError::File(ready.to_owned(), error));
@@ -209,9 +187,7 @@ mod tests {
     fn archive(entries: &[(&str, &str, u32)]) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content, mode) in entries {
-            writer
-                .start_file(*name, SimpleFileOptions::default().unix_permissions(*mode))
-                .unwrap();
+            writer.start_file(*name, SimpleFileOptions::default().unix_permissions(*mode)).unwrap();
             writer.write_all(content.as_bytes()).unwrap();
         }
         writer.finish().unwrap().into_inner()
@@ -221,25 +197,11 @@ mod tests {
     fn an_artifact_is_unpacked_whole_with_its_modes() {
         let work = tempfile::tempdir().unwrap();
         let ready = work.path().join("abc");
-        unpack(
-            &archive(&[("bootstrap", "run", 0o755), ("a/b.txt", "b", 0o644)]),
-            work.path(),
-            &ready,
-        )
-        .unwrap();
+        unpack(&archive(&[("bootstrap", "run", 0o755), ("a/b.txt", "b", 0o644)]), work.path(), &ready)
+            .unwrap();
         assert_eq!(fs::read_to_string(ready.join("a/b.txt")).unwrap(), "b");
-        assert_eq!(
-            fs::metadata(ready.join("bootstrap"))
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777,
-            0o755
-        );
-        assert_eq!(
-            fs::metadata(ready.join("a/b.txt")).unwrap().permissions().mode() & 0o777,
-            0o644
-        );
+        assert_eq!(fs::metadata(ready.join("bootstrap")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::metadata(ready.join("a/b.txt")).unwrap().permissions().mode() & 0o777, 0o644);
         // Unpacked a second time, it is left as it is.
         unpack(&archive(&[("bootstrap", "run", 0o755)]), work.path(), &ready).unwrap();
         assert!(ready.join("a/b.txt").exists());
@@ -249,22 +211,14 @@ mod tests {
     #[test]
     fn nothing_is_written_outside() {
         let work = tempfile::tempdir().unwrap();
-        for entries in [
-            &[("../evil", "x", 0o644)][..],
-            &[("a", "x", 0o644), ("/../../evil", "x", 0o644)],
-        ] {
+        for entries in [&[("../evil", "x", 0o644)][..], &[("a", "x", 0o644), ("/../../evil", "x", 0o644)]] {
             let error = unpack(&archive(entries), work.path(), &work.path().join("abc")).unwrap_err();
             assert!(matches!(error, UnpackError::Outside(_)), "{error:?}");
         }
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-        writer
-            .add_symlink("lib/link", "../../evil", SimpleFileOptions::default())
-            .unwrap();
+        writer.add_symlink("lib/link", "../../evil", SimpleFileOptions::default()).unwrap();
         let zip = writer.finish().unwrap().into_inner();
-        assert!(matches!(
-            unpack(&zip, work.path(), &work.path().join("abc")),
-            Err(UnpackError::Outside(_))
-        ));
+        assert!(matches!(unpack(&zip, work.path(), &work.path().join("abc")), Err(UnpackError::Outside(_))));
         assert_eq!(fs::read_dir(work.path()).unwrap().count(), 0);
         assert!(stays_inside(Path::new("lib/link"), Path::new("../bootstrap")));
         assert!(!stays_inside(Path::new("link"), Path::new("/etc/passwd")));

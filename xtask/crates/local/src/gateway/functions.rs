@@ -40,16 +40,11 @@ impl FunctionName {
             [name] => (name, None),
             [name, qualifier] => (name, Some(qualifier)),
             _ => {
-                return Err(Refusal::parameter(format!(
-                    "`{given}` is not a function's name or ARN"
-                )));
+                return Err(Refusal::parameter(format!("`{given}` is not a function's name or ARN")));
             }
         };
         let fits = |text: &str, more: &str| {
-            !text.is_empty()
-                && text
-                    .chars()
-                    .all(|char| char.is_ascii_alphanumeric() || more.contains(char))
+            !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || more.contains(char))
         };
         if name.len() > 140 || !fits(name, "-_") {
             return Err(Refusal::parameter(format!("`{name}` is not a function's name")));
@@ -65,16 +60,10 @@ impl FunctionName {
         if let Some(qualifier) = qualifier
             && !fits(qualifier, "-_$")
         {
-            return Err(Refusal::parameter(format!(
-                "`{qualifier}` is neither a version nor an alias"
-            )));
+            return Err(Refusal::parameter(format!("`{qualifier}` is neither a version nor an alias")));
         }
         let owned = |text: &str| text.to_owned();
-        Ok(Self {
-            account: account.map(owned),
-            name: owned(name),
-            qualifier: qualifier.map(owned),
-        })
+        Ok(Self { account: account.map(owned), name: owned(name), qualifier: qualifier.map(owned) })
     }
 }
 
@@ -143,10 +132,7 @@ impl Configuration {
 
     /// Where its log goes in CloudWatch.
     pub(crate) fn log_group(&self) -> String {
-        let named = self
-            .logging_config
-            .as_ref()
-            .and_then(|config| config.log_group.clone());
+        let named = self.logging_config.as_ref().and_then(|config| config.log_group.clone());
         named.unwrap_or_else(|| format!("/aws/lambda/{}", self.function_name))
     }
 }
@@ -184,10 +170,8 @@ struct RoutingConfig {
 impl Alias {
     /// Chooses by a number from 0 to 1: the other versions have their weights, the alias's own the rest.
     fn choose(&self, mut chance: f64) -> &str {
-        let weights = self
-            .routing_config
-            .iter()
-            .filter_map(|routing| routing.additional_version_weights.as_ref());
+        let weights =
+            self.routing_config.iter().filter_map(|routing| routing.additional_version_weights.as_ref());
         for (version, weight) in weights.flatten() {
             if chance < *weight {
                 return version;
@@ -219,10 +203,7 @@ pub(crate) async fn resolve(
     // Without a qualifier, so that an error names the function as the caller did.
     let path = match wanted.qualifier {
         None => format!("/2015-03-31/functions/{name}"),
-        Some(_) => format!(
-            "/2015-03-31/functions/{name}?Qualifier={}",
-            http::encode(&version)
-        ),
+        Some(_) => format!("/2015-03-31/functions/{name}?Qualifier={}", http::encode(&version)),
     };
     let function: Function = ask(caller, authorization, path).await?;
     let mut configuration = function.configuration;
@@ -235,9 +216,7 @@ pub(crate) async fn resolve(
     let parts: Vec<&str> = configuration.function_arn.split(':').take(7).collect();
     let [_, _, _, region, account, _, _] = parts.as_slice() else {
         let arn = &configuration.function_arn;
-        return Err(Refusal::service(format!(
-            "The emulator gives `{arn}` as the function's ARN"
-        )));
+        return Err(Refusal::service(format!("The emulator gives `{arn}` as the function's ARN")));
     };
     if wanted.account.as_deref().is_some_and(|wanted| wanted != *account) {
         return Err(Refusal::not_found(format!(
@@ -258,13 +237,7 @@ pub(crate) async fn resolve(
         let (_, path) = location.split_once("://")?;
         path.split_once('/').map(|(_, key)| key.to_owned())
     });
-    Ok(Target {
-        configuration,
-        emulator_key,
-        invoked_arn,
-        region,
-        digest,
-    })
+    Ok(Target { configuration, emulator_key, invoked_arn, region, digest })
 }
 
 async fn ask<T: serde::de::DeserializeOwned>(
@@ -281,9 +254,7 @@ async fn ask<T: serde::de::DeserializeOwned>(
         return Err(Refusal::Emulator(Box::new(answer)));
     }
     serde_json::from_slice(&answer.body).map_err(|error| {
-        Refusal::service(format!(
-            "The emulator's answer to {path} is not understood: {error}"
-        ))
+        Refusal::service(format!("The emulator's answer to {path} is not understood: {error}"))
     })
 }
 
@@ -304,24 +275,14 @@ mod tests {
         assert_eq!(parse("my-fn", Some("live")), named(None, Some("live")));
         assert_eq!(parse("my-fn:live", None), named(None, Some("live")));
         assert_eq!(parse("my-fn:live", Some("live")), named(None, Some("live")));
-        assert_eq!(
-            parse("111111111111:function:my-fn", Some("7")),
-            named(account, Some("7"))
-        );
-        assert_eq!(
-            parse("function:my-fn:$LATEST", None),
-            named(None, Some("$LATEST"))
-        );
+        assert_eq!(parse("111111111111:function:my-fn", Some("7")), named(account, Some("7")));
+        assert_eq!(parse("function:my-fn:$LATEST", None), named(None, Some("$LATEST")));
         let arn = "arn:aws:lambda:eu-central-1:111111111111:function:my-fn";
         assert_eq!(parse(arn, None), named(account, None));
         assert_eq!(parse(&format!("{arn}:live"), None), named(account, Some("live")));
-        for (wrong, parameter) in [
-            ("a:b:c", None),
-            ("a/b", None),
-            ("", None),
-            ("a:1", Some("2")),
-            ("a", Some("x y")),
-        ] {
+        for (wrong, parameter) in
+            [("a:b:c", None), ("a/b", None), ("", None), ("a:1", Some("2")), ("a", Some("x y"))]
+        {
             assert!(FunctionName::parse(wrong, parameter).is_err(), "{wrong}");
         }
     }

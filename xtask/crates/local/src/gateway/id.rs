@@ -23,10 +23,7 @@ pub(crate) fn request_id() -> String {
 /// Draws an X-Ray trace header.
 pub(crate) fn trace_id() -> String {
     let seconds = jiff::Timestamp::now().as_second();
-    format!(
-        "Root=1-{seconds:08x}-{:024x};Sampled=0",
-        u128::from(random()) << 32 | u128::from(random() >> 32)
-    )
+    format!("Root=1-{seconds:08x}-{:024x};Sampled=0", u128::from(random()) << 32 | u128::from(random() >> 32))
 }
 
 /// The standard library seeds its hash maps at random; that is enough for ids, and for nothing secret.

@@ -48,21 +48,13 @@ impl Instance {
         output: impl FnOnce(io::PipeReader) -> io::Result<Arc<Output>>,
     ) -> Result<Self, (io::Error, Option<Arc<Output>>)> {
         let api = RuntimeApi::start().await.map_err(|error| (error, None))?;
-        launch
-            .variables
-            .push(("AWS_LAMBDA_RUNTIME_API".into(), api.address.to_string().into()));
+        launch.variables.push(("AWS_LAMBDA_RUNTIME_API".into(), api.address.to_string().into()));
         let (reader, writer) = io::pipe().map_err(|error| (error, None))?;
         let output = output(reader).map_err(|error| (error, None))?;
         match launch.instance(folder, writer) {
             Ok(child) => {
                 let pid = child.id().unwrap_or_default();
-                Ok(Self {
-                    child,
-                    pid,
-                    api,
-                    output,
-                    ready: false,
-                })
+                Ok(Self { child, pid, api, output, ready: false })
             }
             Err(error) => Err((error, Some(output))),
         }
@@ -96,12 +88,7 @@ impl Instance {
         let (id, limit) = (event.id.clone(), event.limit);
         let until = Instant::now() + limit;
         if self.api.events.try_send(event).is_err() {
-            return failure(
-                &id,
-                "Runtime.Unavailable",
-                "the instance does not take events",
-                true,
-            );
+            return failure(&id, "Runtime.Unavailable", "the instance does not take events", true);
         }
         loop {
             tokio::select! {
@@ -161,19 +148,11 @@ impl Drop for Instance {
 /// Describes an error that the platform finds, the way Lambda does.
 pub(crate) fn failure(id: &str, kind: &str, message: &str, fatal: bool) -> Outcome {
     let body = json!({ "errorType": kind, "errorMessage": format!("RequestId: {id} Error: {message}") });
-    Outcome::Failure {
-        body: body.to_string().into(),
-        fatal,
-    }
+    Outcome::Failure { body: body.to_string().into(), fatal }
 }
 
 fn stopped(id: &str) -> Outcome {
-    failure(
-        id,
-        "Runtime.Stopped",
-        "the local Lambda gateway was stopped",
-        true,
-    )
+    failure(id, "Runtime.Stopped", "the local Lambda gateway was stopped", true)
 }
 
 fn exit_text(status: ExitStatus) -> String {

@@ -10,6 +10,7 @@ use super::instance::Outcome;
 use super::output::Output;
 use super::refusal::Refusal;
 use super::runtime_api::Event;
+use super::scope::Scope;
 use super::{Gateway, Shared, launch};
 use crate::emulator::Caller;
 use crate::http;
@@ -44,28 +45,19 @@ struct Ended {
 
 /// Answers an Invoke.
 pub(super) async fn invoke(State(gateway): Shared, Path(name): Path<String>, request: Request) -> Response {
-    answer(gateway, &name, request)
-        .await
-        .unwrap_or_else(IntoResponse::into_response)
+    answer(gateway, &name, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn answer(gateway: Arc<Gateway>, name: &str, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let pairs = http::query_pairs(parts.uri.query().unwrap_or_default());
-    let parameter = pairs
-        .iter()
-        .find(|(name, _)| name == "Qualifier")
-        .map(|(_, value)| value.as_str());
+    let parameter = pairs.iter().find(|(name, _)| name == "Qualifier").map(|(_, value)| value.as_str());
     let wanted = FunctionName::parse(name, parameter)?;
     let kind = kind(&parts.headers)?;
     let id = request_id();
     let authorization = text(&parts.headers, "authorization").ok_or_else(|| {
         let message = "Missing Authentication Token";
-        Refusal::new(
-            StatusCode::FORBIDDEN,
-            "MissingAuthenticationTokenException",
-            message,
-        )
+        Refusal::new(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", message)
     })?;
     let caller = caller(&gateway, authorization)?;
     let payload = payload(body, kind).await?;
@@ -97,15 +89,9 @@ async fn answer(gateway: Arc<Gateway>, name: &str, request: Request) -> Result<R
     // A task of its own: it ends its call even when the client goes away.
     let call = tokio::spawn(async move { call(&gateway, caller, target, event).await });
     if kind == Kind::Event {
-        return built(
-            respond(StatusCode::ACCEPTED)
-                .header("x-amzn-trace-id", trace)
-                .body(Body::empty()),
-        );
+        return built(respond(StatusCode::ACCEPTED).header("x-amzn-trace-id", trace).body(Body::empty()));
     }
-    let ended = call
-        .await
-        .map_err(|error| Refusal::service(error.to_string()))??;
+    let ended = call.await.map_err(|error| Refusal::service(error.to_string()))??;
     let mut response = respond(StatusCode::OK)
         .header("x-amzn-trace-id", trace)
         .header(header::CONTENT_TYPE, "application/json");
@@ -115,18 +101,15 @@ async fn answer(gateway: Arc<Gateway>, name: &str, request: Request) -> Result<R
     built(match ended.outcome {
         Outcome::Answer(body) => response.body(Body::from(body)),
         // Lambda says `Handled` no more: https://docs.aws.amazon.com/lambda/latest/dg/invocation-retries.html
-        Outcome::Failure { body, .. } => response
-            .header("x-amz-function-error", "Unhandled")
-            .body(Body::from(body)),
+        Outcome::Failure { body, .. } => {
+            response.header("x-amz-function-error", "Unhandled").body(Body::from(body))
+        }
     })
 }
 
 /// Runs one event on an instance, a waiting or a new one.
 async fn call(gateway: &Gateway, caller: Caller, target: Target, event: Event) -> Result<Ended, Refusal> {
-    let key = format!(
-        "{}|{}|{}",
-        caller.access_key_id, target.configuration.function_arn, target.digest
-    );
+    let key = format!("{}|{}|{}", caller.access_key_id, target.configuration.function_arn, target.digest);
     let memory = target.configuration.memory_size.unwrap_or(128);
     let version = target.configuration.version.clone();
     let id = event.id.clone();
@@ -143,25 +126,22 @@ async fn call(gateway: &Gateway, caller: Caller, target: Target, event: Event) -
         if let Err(outcome) = instance.initialised(&event, &gateway.stopping).await {
             instance.output.drain();
             let took = begun.elapsed().as_secs_f64() * 1000.0;
-            instance.output.note(&format!(
-                "INIT_REPORT Init Duration: {took:.2} ms\tPhase: init\tStatus: error"
-            ));
+            instance
+                .output
+                .note(&format!("INIT_REPORT Init Duration: {took:.2} ms\tPhase: init\tStatus: error"));
             return Ok(ended(&instance.output, outcome));
         }
         init = Some(begun.elapsed());
     }
-    instance
-        .output
-        .note(&format!("START RequestId: {id} Version: {version}"));
+    instance.output.note(&format!("START RequestId: {id} Version: {version}"));
     let begun = Instant::now();
     let outcome = instance.invoke(event, &gateway.stopping).await;
     let took = begun.elapsed().as_secs_f64() * 1000.0;
     instance.output.drain();
     instance.output.note(&format!("END RequestId: {id}"));
     let peak = instance.peak_memory().unwrap_or_default();
-    let init = init.map_or(String::new(), |init| {
-        format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1000.0)
-    });
+    let init =
+        init.map_or(String::new(), |init| format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1000.0));
     instance.output.note(&format!(
         "REPORT RequestId: {id}\tDuration: {took:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {memory} MB\t\
          Max Memory Used: {peak} MB\t{init}",
@@ -180,10 +160,7 @@ async fn call(gateway: &Gateway, caller: Caller, target: Target, event: Event) -
 
 fn ended(output: &Output, outcome: Outcome) -> Ended {
     output.drain();
-    Ended {
-        outcome,
-        tail: output.finish(),
-    }
+    Ended { outcome, tail: output.finish() }
 }
 
 fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
@@ -199,18 +176,13 @@ fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
 
 /// Takes key and region from the caller's credential, as the emulator does.
 fn caller(gateway: &Gateway, authorization: &str) -> Result<Caller, Refusal> {
-    let scope = authorization.split_once("Credential=").map(|(_, rest)| rest);
-    let mut scope = scope
-        .and_then(|rest| rest.split([',', ' ']).next())
-        .unwrap_or_default()
-        .split('/');
-    match (scope.next(), scope.nth(1)) {
-        (Some(key), Some(region)) if !key.is_empty() => Ok(Caller {
+    match Scope::parse(authorization) {
+        Some(scope) => Ok(Caller {
             authority: gateway.authority.clone(),
-            access_key_id: key.to_owned(),
-            region: region.to_owned(),
+            access_key_id: scope.access_key_id,
+            region: scope.region,
         }),
-        _ => Err(Refusal::new(
+        None => Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "IncompleteSignatureException",
             "Authorization header requires 'Credential' parameter.",
@@ -219,11 +191,7 @@ fn caller(gateway: &Gateway, authorization: &str) -> Result<Caller, Refusal> {
 }
 
 async fn payload(body: Body, kind: Kind) -> Result<Bytes, Refusal> {
-    let limit = if kind == Kind::Event {
-        LONGEST_EVENT
-    } else {
-        LONGEST
-    };
+    let limit = if kind == Kind::Event { LONGEST_EVENT } else { LONGEST };
     let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
         Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -236,9 +204,7 @@ async fn payload(body: Body, kind: Kind) -> Result<Bytes, Refusal> {
     }
     match serde_json::from_slice::<serde::de::IgnoredAny>(&bytes) {
         Ok(_) => Ok(bytes),
-        Err(error) => Err(Refusal::content(format!(
-            "Could not parse request body into json: {error}"
-        ))),
+        Err(error) => Err(Refusal::content(format!("Could not parse request body into json: {error}"))),
     }
 }
 
@@ -267,16 +233,10 @@ mod tests {
     fn a_client_context_is_json_in_base64() {
         let with = |value: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(
-                "x-amz-client-context",
-                BASE64_STANDARD.encode(value).parse().unwrap(),
-            );
+            headers.insert("x-amz-client-context", BASE64_STANDARD.encode(value).parse().unwrap());
             client_context(&headers)
         };
-        assert_eq!(
-            with("{\n\"custom\": {}}").unwrap().as_deref(),
-            Some(r#"{"custom":{}}"#)
-        );
+        assert_eq!(with("{\n\"custom\": {}}").unwrap().as_deref(), Some(r#"{"custom":{}}"#));
         assert!(with("[1]").is_err());
         assert!(with("nothing").is_err());
         assert_eq!(client_context(&HeaderMap::new()).unwrap(), None);

@@ -32,71 +32,40 @@ pub(super) async fn start(
         )));
     }
     let place = gateway.pool.place().await.ok_or_else(|| {
-        Refusal::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "TooManyRequestsException",
-            "Rate Exceeded.",
-        )
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", "Rate Exceeded.")
     })?;
     let role = configuration.role.clone().unwrap_or_default();
-    let (folder, credential) = tokio::join!(
-        gateway.code.folder(caller, target),
-        caller.assume_role(&role, session(name))
-    );
+    let (folder, credential) =
+        tokio::join!(gateway.code.folder(caller, target), caller.assume_role(&role, session(name)));
     let (folder, credential) = (folder?, credential?);
-    let Program {
-        path,
-        arguments,
-        warning,
-    } = program(gateway, target, &folder).await?;
+    let Program { path, arguments, warning } = program(gateway, target, &folder).await?;
     // Logs belong to the function's account and region, whoever calls.
     let writer = Caller {
         access_key_id: credential.access_key_id.clone(),
         region: target.region.clone(),
         authority: caller.authority.clone(),
     };
-    let stream = gateway.log_streams.stream(
-        writer,
-        configuration.log_group(),
-        &configuration.version,
-        &request_id(),
-    );
+    let stream =
+        gateway.log_streams.stream(writer, configuration.log_group(), &configuration.version, &request_id());
     let variables = variables(gateway, target, &folder, &credential, stream.name());
     let marker = gateway.config.kept_in.clone();
-    let launch = Launch {
-        program: path.clone(),
-        arguments,
-        variables,
-        marker,
-    };
+    let launch = Launch { program: path.clone(), arguments, variables, marker };
     let log = output::log_file(&gateway.config.log_folder, name);
     match Instance::spawn(launch, &folder, |pipe| Output::follow(pipe, &log, stream)).await {
         Ok(instance) => {
             if let Some(warning) = warning {
                 instance.output.note(&warning);
             }
-            if configuration
-                .layers
-                .as_ref()
-                .is_some_and(|layers| !layers.is_empty())
-            {
-                instance
-                    .output
-                    .note("WARNING: the local Lambda gateway does not load layers");
+            if configuration.layers.as_ref().is_some_and(|layers| !layers.is_empty()) {
+                instance.output.note("WARNING: the local Lambda gateway does not load layers");
             }
             Ok(Ok((instance, place)))
         }
         Err((error, Some(output))) => {
             let message = format!("fork/exec {}: {}", path.display(), chain(&error));
-            Ok(Err((
-                output,
-                failure(id, "Runtime.InvalidEntrypoint", &message, true),
-            )))
+            Ok(Err((output, failure(id, "Runtime.InvalidEntrypoint", &message, true))))
         }
-        Err((error, None)) => Err(Refusal::service(format!(
-            "{name} cannot be started: {}",
-            chain(&error)
-        ))),
+        Err((error, None)) => Err(Refusal::service(format!("{name} cannot be started: {}", chain(&error)))),
     }
 }
 
@@ -112,11 +81,7 @@ async fn program(gateway: &Gateway, target: &Target, folder: &Path) -> Result<Pr
     let name = &target.configuration.function_name;
     let runtime = target.configuration.runtime.as_deref().unwrap_or_default();
     if runtime.starts_with("provided") {
-        return Ok(Program {
-            path: folder.join("bootstrap"),
-            arguments: Vec::new(),
-            warning: None,
-        });
+        return Ok(Program { path: folder.join("bootstrap"), arguments: Vec::new(), warning: None });
     }
     if !runtime.starts_with("python3.") {
         return Err(Refusal::parameter(format!(
@@ -129,16 +94,9 @@ async fn program(gateway: &Gateway, target: &Target, folder: &Path) -> Result<Pr
     let client = python::client(&gateway.config.work_folder)
         .map_err(|error| Refusal::service(format!("the Python runtime client cannot be written: {error}")))?;
     let warning = (interpreter.runtime != runtime).then(|| {
-        format!(
-            "WARNING: this machine has no {runtime}; {} runs this function",
-            interpreter.runtime
-        )
+        format!("WARNING: this machine has no {runtime}; {} runs this function", interpreter.runtime)
     });
-    Ok(Program {
-        path: interpreter.program,
-        arguments: vec!["-u".into(), client.into_os_string()],
-        warning,
-    })
+    Ok(Program { path: interpreter.program, arguments: vec!["-u".into(), client.into_os_string()], warning })
 }
 
 /// The environment of a function: Lambda's defaults, then the function's own, then what Lambda reserves.
@@ -162,17 +120,11 @@ fn variables(
         (text("LD_LIBRARY_PATH"), libraries),
         (text("LANG"), text("en_US.UTF-8")),
         (text("TZ"), text(":UTC")),
-        (
-            text("AWS_ENDPOINT_URL"),
-            gateway.config.emulator_url.clone().into(),
-        ),
         // A function that invokes another one finds it running here as well.
+        (text("AWS_ENDPOINT_URL"), gateway.url.clone().into()),
         (text("AWS_ENDPOINT_URL_LAMBDA"), gateway.url.clone().into()),
     ];
-    let own = configuration
-        .environment
-        .iter()
-        .flat_map(|environment| &environment.variables);
+    let own = configuration.environment.iter().flat_map(|environment| &environment.variables);
     variables.extend(own.map(|(name, value)| (name.into(), value.into())));
     let memory = configuration.memory_size.unwrap_or(128).to_string();
     let group = configuration.log_group();
@@ -188,17 +140,11 @@ fn variables(
         ("AWS_ACCESS_KEY_ID", &credential.access_key_id),
         ("AWS_SECRET_ACCESS_KEY", &credential.secret_access_key),
         ("AWS_SESSION_TOKEN", &credential.session_token),
-        (
-            "_HANDLER",
-            configuration.handler.as_deref().unwrap_or("bootstrap"),
-        ),
+        ("_HANDLER", configuration.handler.as_deref().unwrap_or("bootstrap")),
     ];
     variables.extend(reserved.map(|(name, value)| (name.into(), value.into())));
     variables.push((text("LAMBDA_TASK_ROOT"), folder.into()));
-    if let Some(runtime) = configuration
-        .runtime
-        .as_deref()
-        .filter(|runtime| !runtime.starts_with("provided"))
+    if let Some(runtime) = configuration.runtime.as_deref().filter(|runtime| !runtime.starts_with("provided"))
     {
         variables.push((text("AWS_EXECUTION_ENV"), format!("AWS_Lambda_{runtime}").into()));
     }

@@ -49,14 +49,8 @@ impl LogStreams {
     pub(crate) fn stream(&self, caller: Caller, group: String, version: &str, id: &str) -> LogStream {
         let day = Timestamp::now().strftime("%Y/%m/%d");
         let stream = format!("{day}/[{version}]{}", id.replace('-', ""));
-        let place = Arc::new(Place {
-            caller,
-            group,
-            stream,
-        });
-        LogStream {
-            target: Some((self.sender.clone(), place)),
-        }
+        let place = Arc::new(Place { caller, group, stream });
+        LogStream { target: Some((self.sender.clone(), place)) }
     }
 }
 
@@ -82,11 +76,7 @@ impl LogStream {
         if let Some((sender, place)) = &self.target
             && !text.is_empty()
         {
-            let _ = sender.try_send(Line {
-                place: Arc::clone(place),
-                at,
-                text,
-            });
+            let _ = sender.try_send(Line { place: Arc::clone(place), at, text });
         }
     }
 }
@@ -114,15 +104,9 @@ async fn copy(mut receiver: mpsc::Receiver<Line>) {
 
 /// Each call may fail because the thing exists already, or for good; neither is anything to stop at.
 async fn put(place: &Arc<Place>, events: &[Value], made: &mut HashSet<Arc<Place>>) {
-    let Place {
-        caller,
-        group,
-        stream,
-    } = &**place;
+    let Place { caller, group, stream } = &**place;
     if made.insert(Arc::clone(place)) {
-        let _ = caller
-            .logs("CreateLogGroup", &json!({ "logGroupName": group }))
-            .await;
+        let _ = caller.logs("CreateLogGroup", &json!({ "logGroupName": group })).await;
         let input = json!({ "logGroupName": group, "logStreamName": stream });
         let _ = caller.logs("CreateLogStream", &input).await;
     }

@@ -35,16 +35,8 @@ impl Output {
         let pipe = Receiver::from_owned_fd(OwnedFd::from(pipe))?;
         // A log that cannot be written must not keep the function from running.
         let file = File::options().create(true).append(true).open(log).ok();
-        let lines = Lines {
-            partial: Vec::new(),
-            tail: Vec::new(),
-            file,
-            stream,
-        };
-        let output = Arc::new(Self {
-            pipe,
-            lines: Mutex::new(lines),
-        });
+        let lines = Lines { partial: Vec::new(), tail: Vec::new(), file, stream };
+        let output = Arc::new(Self { pipe, lines: Mutex::new(lines) });
         let pumped = Arc::clone(&output);
         tokio::spawn(async move {
             // tokio's own read, because it takes note when there is nothing more.
@@ -120,8 +112,7 @@ impl Lines {
         self.tail.extend_from_slice(&whole);
         let surplus = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..surplus);
-        self.stream
-            .push(Timestamp::now(), String::from_utf8_lossy(line).into_owned());
+        self.stream.push(Timestamp::now(), String::from_utf8_lossy(line).into_owned());
     }
 }
 

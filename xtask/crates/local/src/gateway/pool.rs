@@ -33,19 +33,14 @@ struct Idle {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(MOST as usize)),
-            idle: Mutex::new(Vec::new()),
-        }
+        Self { places: Arc::new(Semaphore::new(MOST as usize)), idle: Mutex::new(Vec::new()) }
     }
 
     /// Takes the instance used last, so that the others can grow old.
     pub(crate) fn take(&self, key: &str) -> Option<(Instance, Place)> {
         let mut idle = self.lock();
         while let Some(index) = idle.iter().rposition(|idle| idle.key == key) {
-            let Idle {
-                mut instance, place, ..
-            } = idle.remove(index);
+            let Idle { mut instance, place, .. } = idle.remove(index);
             if instance.alive() {
                 return Some((instance, place));
             }
@@ -65,20 +60,12 @@ impl Pool {
         if let Some(Idle { place, .. }) = oldest {
             return Some(place);
         }
-        tokio::time::timeout(WAIT, Arc::clone(&self.places).acquire_owned())
-            .await
-            .ok()?
-            .ok()
+        tokio::time::timeout(WAIT, Arc::clone(&self.places).acquire_owned()).await.ok()?.ok()
     }
 
     /// Keeps an instance for the next call.
     pub(crate) fn give_back(&self, key: String, instance: Instance, place: Place) {
-        self.lock().push(Idle {
-            key,
-            since: Instant::now(),
-            instance,
-            place,
-        });
+        self.lock().push(Idle { key, since: Instant::now(), instance, place });
     }
 
     /// Ends all idle instances and waits a while for the busy ones, which were told to stop.

@@ -39,10 +39,7 @@ impl Interpreters {
         }
         let folders: Vec<PathBuf> = std::env::split_paths(&process::search_path()).collect();
         for name in [runtime, "python3"] {
-            for program in folders
-                .iter()
-                .map(|folder| folder.join(name))
-                .filter(|program| program.is_file())
+            for program in folders.iter().map(|folder| folder.join(name)).filter(|program| program.is_file())
             {
                 if let Some(interpreter) = ask(program).await {
                     found.insert(runtime.to_owned(), interpreter.clone());
@@ -56,19 +53,12 @@ impl Interpreters {
 
 async fn ask(program: PathBuf) -> Option<Interpreter> {
     let script = "import sys; print(sys.executable, 'python%d.%d' % sys.version_info[:2], sep='\\n')";
-    let launch = Launch {
-        program,
-        arguments: vec!["-c".into(), script.into()],
-        variables: Vec::new(),
-        marker: None,
-    };
+    let launch =
+        Launch { program, arguments: vec!["-c".into(), script.into()], variables: Vec::new(), marker: None };
     let output = String::from_utf8(launch.output(Duration::from_secs(10)).await.ok()?).ok()?;
     let (program, runtime) = output.trim().split_once('\n')?;
     let program = PathBuf::from(program);
-    program.is_file().then(|| Interpreter {
-        program,
-        runtime: runtime.to_owned(),
-    })
+    program.is_file().then(|| Interpreter { program, runtime: runtime.to_owned() })
 }
 
 /// Puts the runtime client where an interpreter can read it.

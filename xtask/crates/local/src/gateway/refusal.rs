@@ -2,6 +2,7 @@
 //!
 //! The types are those of <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors>.
 
+use super::unreachable;
 use crate::emulator::EmulatorError;
 use crate::http::{Answer, HttpError};
 use axum::body::Body;
@@ -13,22 +14,14 @@ use serde_json::json;
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// One that we decide on.
-    Ours {
-        status: StatusCode,
-        kind: &'static str,
-        message: String,
-    },
+    Ours { status: StatusCode, kind: &'static str, message: String },
     /// One that the emulator decided on, passed on.
     Emulator(Box<Answer>),
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self::Ours {
-            status,
-            kind,
-            message: message.into(),
-        }
+        Self::Ours { status, kind, message: message.into() }
     }
 
     pub(crate) fn parameter(message: impl Into<String>) -> Self {
@@ -55,18 +48,14 @@ impl Refusal {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "{} {}",
-            self.status,
-            String::from_utf8_lossy(&self.body)
-        )
+        write!(formatter, "{} {}", self.status, String::from_utf8_lossy(&self.body))
     }
 }
 
 impl From<HttpError> for Refusal {
     fn from(error: HttpError) -> Self {
-        Self::service(format!("The emulator cannot be asked: {}", chain(&error)))
+        let message = format!("The emulator (moto) cannot be reached: {}", chain(&error));
+        Self::new(StatusCode::BAD_GATEWAY, unreachable::CODE, message)
     }
 }
 
@@ -79,21 +68,11 @@ impl From<EmulatorError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
-            Self::Ours {
-                status,
-                kind,
-                message,
-            } => {
-                let owner = if status.is_server_error() {
-                    "Service"
-                } else {
-                    "User"
-                };
+            Self::Ours { status, kind, message } => {
+                let owner = if status.is_server_error() { "Service" } else { "User" };
                 let body = json!({ "Type": owner, "Message": message, "message": message });
-                let headers = [
-                    ("x-amzn-errortype", kind),
-                    (header::CONTENT_TYPE.as_str(), "application/json"),
-                ];
+                let headers =
+                    [("x-amzn-errortype", kind), (header::CONTENT_TYPE.as_str(), "application/json")];
                 (status, headers, body.to_string()).into_response()
             }
             Self::Emulator(answer) => {

@@ -74,12 +74,7 @@ impl RuntimeApi {
             .route(&format!("{base}/init/error"), post(init_error))
             .with_state(api);
         let server = tokio::spawn(axum::serve(listener, router).into_future()).abort_handle();
-        Ok(Self {
-            address,
-            events: event_sender,
-            words: word_receiver,
-            server,
-        })
+        Ok(Self { address, events: event_sender, words: word_receiver, server })
     }
 }
 
@@ -123,11 +118,7 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
         let _ = api.words.send(Word::Ready).await;
     }
     let Some(event) = api.events.lock().await.recv().await else {
-        return refusal(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Stopping",
-            "the instance is being stopped",
-        );
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "Stopping", "the instance is being stopped");
     };
     api.under_way.lock().unwrap_or_else(PoisonError::into_inner).id = Some(event.id.clone());
     let deadline =
@@ -142,11 +133,7 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
         response = response.header("Lambda-Runtime-Client-Context", context);
     }
     response.body(Body::from(event.payload)).unwrap_or_else(|_| {
-        refusal(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InvalidHeader",
-            "a header is malformed",
-        )
+        refusal(StatusCode::INTERNAL_SERVER_ERROR, "InvalidHeader", "a header is malformed")
     })
 }
 
@@ -159,13 +146,7 @@ async fn response(State(api): State<Arc<Api>>, Path(id): Path<String>, request: 
                     "Response payload size exceeded maximum allowed payload size ({LONGEST_ANSWER} bytes)."
                 );
                 let body = json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message });
-                let _ = api
-                    .words
-                    .send(Word::Error {
-                        id,
-                        body: body.to_string().into(),
-                    })
-                    .await;
+                let _ = api.words.send(Word::Error { id, body: body.to_string().into() }).await;
             }
             let message = "the response is too long";
             return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
@@ -193,28 +174,19 @@ async fn error(
 }
 
 async fn init_error(State(api): State<Arc<Api>>, headers: HeaderMap, request: Request) -> Response {
-    let _ = api
-        .words
-        .send(Word::InitError(error_body(&headers, request).await))
-        .await;
+    let _ = api.words.send(Word::InitError(error_body(&headers, request).await)).await;
     accepted()
 }
 
 /// Takes the error as the runtime describes it, or makes one of the header that names its type.
 async fn error_body(headers: &HeaderMap, request: Request) -> Bytes {
-    let body = axum::body::to_bytes(request.into_body(), LONGEST_ANSWER)
-        .await
-        .unwrap_or_default();
+    let body = axum::body::to_bytes(request.into_body(), LONGEST_ANSWER).await.unwrap_or_default();
     if !body.is_empty() {
         return body;
     }
-    let kind = headers
-        .get("lambda-runtime-function-error-type")
-        .and_then(|kind| kind.to_str().ok());
+    let kind = headers.get("lambda-runtime-function-error-type").and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or("Runtime.Unknown");
-    json!({ "errorType": kind, "errorMessage": "the runtime gave no message" })
-        .to_string()
-        .into()
+    json!({ "errorType": kind, "errorMessage": "the runtime gave no message" }).to_string().into()
 }
 
 fn accepted() -> Response {
@@ -223,19 +195,10 @@ fn accepted() -> Response {
 }
 
 fn unknown(id: &str) -> Response {
-    refusal(
-        StatusCode::BAD_REQUEST,
-        "InvalidRequestID",
-        &format!("no invocation {id} is under way"),
-    )
+    refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", &format!("no invocation {id} is under way"))
 }
 
 fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json")];
-    (
-        status,
-        headers,
-        json!({ "errorType": kind, "errorMessage": message }).to_string(),
-    )
-        .into_response()
+    (status, headers, json!({ "errorType": kind, "errorMessage": message }).to_string()).into_response()
 }

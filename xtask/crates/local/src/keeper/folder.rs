@@ -8,15 +8,8 @@ use std::time::Duration;
 
 /// Makes the folder where it is missing, for its owner alone, and gives its one true path.
 pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Error> {
-    let failed = |source| Error::Folder {
-        path: folder.to_owned(),
-        source,
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(failed)?;
+    let failed = |source| Error::Folder { path: folder.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     folder.canonicalize().map_err(failed)
 }
 
@@ -32,15 +25,8 @@ impl Lock {
         report: &(dyn Fn(Event) + Send + Sync),
     ) -> Result<Self, Error> {
         let path = folder.join("lock");
-        let failed = |source| Error::Folder {
-            path: path.clone(),
-            source,
-        };
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(failed)?;
+        let failed = |source| Error::Folder { path: path.clone(), source };
+        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
         let mut told = false;
         loop {
             match file.try_lock() {

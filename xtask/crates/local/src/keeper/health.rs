@@ -27,10 +27,7 @@ pub(super) async fn server_dead(server: &Server, path: &str) -> Option<String> {
     if server.url.is_empty() {
         return Some("its start is under way or was cut off".to_owned());
     }
-    let answer = match (
-        http::authority(&server.url),
-        Request::get(path).body(Body::empty()),
-    ) {
+    let answer = match (http::authority(&server.url), Request::get(path).body(Body::empty())) {
         (Ok(authority), Ok(request)) => http::exchange(&authority, request, 1 << 20, ANSWER_WITHIN).await,
         (Err(error), _) => Err(error),
         (_, Err(_)) => return Some(format!("{path} is no path")),
@@ -61,12 +58,9 @@ pub(super) async fn emulator_unfit(state: &State, options: &Options) -> Result<O
         return Ok(Some(dead));
     }
     match options.emulator {
-        Emulator::Start {
-            port: Some(asked), ..
-        } if !state.emulator.url.ends_with(&format!(":{asked}")) => Err(Error::Elsewhere {
-            running: state.emulator.url.clone(),
-            asked,
-        }),
+        Emulator::Start { port: Some(asked), .. } if !state.emulator.url.ends_with(&format!(":{asked}")) => {
+            Err(Error::Elsewhere { running: state.emulator.url.clone(), asked })
+        }
         _ => Ok(None),
     }
 }
@@ -81,12 +75,7 @@ pub(super) async fn gateway_unfit(folder: &Path, state: &State, wanted: &Gateway
     }
     let running = GatewayConfig::read(&super::servers::gateway_config_path(folder)).ok();
     let asked = wanted.listen.port();
-    let fits = running.is_some_and(|running| {
-        GatewayConfig {
-            listen: wanted.listen,
-            ..running
-        } == *wanted
-    });
+    let fits = running.is_some_and(|running| GatewayConfig { listen: wanted.listen, ..running } == *wanted);
     if !fits {
         return Some("it was configured otherwise".to_owned());
     }

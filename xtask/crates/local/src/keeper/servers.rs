@@ -46,11 +46,7 @@ pub(super) async fn emulator(
                     break;
                 }
             }
-            report(Event::Started {
-                what: EMULATOR,
-                url: state.emulator.url.clone(),
-                took: begun.elapsed(),
-            });
+            report(Event::Started { what: EMULATOR, url: state.emulator.url.clone(), took: begun.elapsed() });
             Ok(())
         }
     }
@@ -71,28 +67,18 @@ pub(super) async fn gateway(
     }
     forget(folder)?;
     let path = gateway_config_path(folder);
-    let failed = |source| Error::Folder {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| Error::Folder { path: path.clone(), source };
     std::fs::write(&path, serde_json::to_vec_pretty(config).unwrap_or_default()).map_err(failed)?;
     let Some((program, arguments)) = options.gateway_command.split_first() else {
         return Err(Error::Options("the gateway's command is empty".to_owned()));
     };
     let launch = Launch {
         program: PathBuf::from(program),
-        arguments: arguments
-            .iter()
-            .cloned()
-            .chain([path.clone().into_os_string()])
-            .collect(),
+        arguments: arguments.iter().cloned().chain([path.clone().into_os_string()]).collect(),
         variables: Vec::new(),
         marker: Some(folder.to_owned()),
     };
-    state.gateway = Server {
-        log: folder.join("gateway.log"),
-        ..Server::default()
-    };
+    state.gateway = Server { log: folder.join("gateway.log"), ..Server::default() };
     let mut child = start(GATEWAY, launch, &mut state.gateway)?;
     state::write(folder, state)?;
     let ready = ready_path(folder);
@@ -108,11 +94,7 @@ pub(super) async fn gateway(
     }
     state.gateway = server;
     state::write(folder, state)?;
-    report(Event::Started {
-        what: GATEWAY,
-        url: state.gateway.url.clone(),
-        took: begun.elapsed(),
-    });
+    report(Event::Started { what: GATEWAY, url: state.gateway.url.clone(), took: begun.elapsed() });
     Ok(())
 }
 
@@ -152,20 +134,11 @@ fn ready_path(folder: &Path) -> PathBuf {
 }
 
 async fn attach(url: &str, state: &mut State, report: &(dyn Fn(Event) + Send + Sync)) -> Result<(), Error> {
-    state.emulator = Server {
-        url: url.to_owned(),
-        ..Server::default()
-    };
+    state.emulator = Server { url: url.to_owned(), ..Server::default() };
     if let Some(why) = health::server_dead(&state.emulator, health::EMULATOR_PATH).await {
-        return Err(Error::Attach {
-            url: url.to_owned(),
-            why,
-        });
+        return Err(Error::Attach { url: url.to_owned(), why });
     }
-    report(Event::Reused {
-        what: EMULATOR,
-        url: url.to_owned(),
-    });
+    report(Event::Reused { what: EMULATOR, url: url.to_owned() });
     Ok(())
 }
 
@@ -184,26 +157,15 @@ async fn start_moto(
         None => bindable(EMULATOR, 0)?,
     };
     let authority = format!("127.0.0.1:{port}");
-    state.emulator = Server {
-        log: folder.join("moto.log"),
-        ..Server::default()
-    };
-    let mut child = start(
-        EMULATOR,
-        moto(moto_server, port, folder, &options.region),
-        &mut state.emulator,
-    )?;
+    state.emulator = Server { log: folder.join("moto.log"), ..Server::default() };
+    let mut child = start(EMULATOR, moto(moto_server, port, folder, &options.region), &mut state.emulator)?;
     state::write(folder, state)?;
     let pid = state.emulator.pid.unwrap_or_default();
     // Another program may have got the port and may answer on it: believe only our own child.
     while !procfs::listens(pid, port) {
         if let Err(error) = not_yet(EMULATOR, &mut child, &state.emulator, begun).await {
             return match (asked, procfs::listener(port)) {
-                (Some(_), holder @ Some(_)) => Err(Error::PortTaken {
-                    what: EMULATOR,
-                    port,
-                    holder,
-                }),
+                (Some(_), holder @ Some(_)) => Err(Error::PortTaken { what: EMULATOR, port, holder }),
                 (None, Some(_)) if !last => Ok(false),
                 _ => Err(error),
             };
@@ -217,9 +179,7 @@ async fn start_moto(
 
 fn moto(moto_server: &Path, port: u16, folder: &Path, region: &str) -> Launch {
     let mut arguments: Vec<OsString> = Vec::new();
-    let aws = !["cn-", "us-gov-", "us-iso", "eusc-"]
-        .iter()
-        .any(|prefix| region.starts_with(prefix));
+    let aws = !["cn-", "us-gov-", "us-iso", "eusc-"].iter().any(|prefix| region.starts_with(prefix));
     let program = match interpreter(moto_server).filter(|_| aws) {
         Some(interpreter) => {
             arguments.extend(["-c".into(), FAST_MOTO.into()]);
@@ -227,12 +187,7 @@ fn moto(moto_server: &Path, port: u16, folder: &Path, region: &str) -> Launch {
         }
         None => moto_server.to_owned(),
     };
-    arguments.extend([
-        "-H".into(),
-        "127.0.0.1".into(),
-        "-p".into(),
-        port.to_string().into(),
-    ]);
+    arguments.extend(["-H".into(), "127.0.0.1".into(), "-p".into(), port.to_string().into()]);
     Launch {
         program,
         arguments,
@@ -253,30 +208,17 @@ fn bindable(what: &'static str, port: u16) -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .and_then(|socket| socket.local_addr())
         .map(|address| address.port())
-        .map_err(|_| Error::PortTaken {
-            what,
-            port,
-            holder: procfs::listener(port),
-        })
+        .map_err(|_| Error::PortTaken { what, port, holder: procfs::listener(port) })
 }
 
 /// Starts a server's process and notes down who it is.
 fn start(what: &'static str, launch: Launch, server: &mut Server) -> Result<Child, Error> {
-    let log = File::create(&server.log).map_err(|source| Error::Folder {
-        path: server.log.clone(),
-        source,
-    })?;
+    let log =
+        File::create(&server.log).map_err(|source| Error::Folder { path: server.log.clone(), source })?;
     let program = launch.program.clone();
-    let child = launch.server(log).map_err(|source| Error::Spawn {
-        what,
-        program,
-        source,
-    })?;
+    let child = launch.server(log).map_err(|source| Error::Spawn { what, program, source })?;
     server.pid = child.id();
-    server.start_ticks = child
-        .id()
-        .and_then(Identity::of)
-        .map(|identity| identity.start_ticks);
+    server.start_ticks = child.id().and_then(Identity::of).map(|identity| identity.start_ticks);
     Ok(child)
 }
 
@@ -287,12 +229,7 @@ async fn not_yet(
     server: &Server,
     begun: Instant,
 ) -> Result<(), Error> {
-    let failed = |why| Error::Start {
-        what,
-        why,
-        log: server.log.clone(),
-        tail: last_lines(&server.log),
-    };
+    let failed = |why| Error::Start { what, why, log: server.log.clone(), tail: last_lines(&server.log) };
     if let Ok(Some(status)) = child.try_wait() {
         return Err(failed(format!("it ended with {status}")));
     }
@@ -304,10 +241,7 @@ async fn not_yet(
                 source,
             })?;
         }
-        return Err(failed(format!(
-            "it did not answer within {} s",
-            READY_WITHIN.as_secs()
-        )));
+        return Err(failed(format!("it did not answer within {} s", READY_WITHIN.as_secs())));
     }
     tokio::time::sleep(Duration::from_millis(10)).await;
     Ok(())
@@ -333,18 +267,12 @@ mod tests {
         let server = programs.join("moto_server");
         let line = |region: &str| {
             let launch = moto(&server, 5000, folder.path(), region);
-            (
-                launch.program,
-                launch.arguments.join(" ".as_ref()).into_string().unwrap(),
-            )
+            (launch.program, launch.arguments.join(" ".as_ref()).into_string().unwrap())
         };
         let plain = (server.clone(), "-H 127.0.0.1 -p 5000".to_owned());
         assert_eq!(line("eu-central-1"), plain);
         std::fs::write(folder.path().join("pyvenv.cfg"), "").unwrap();
-        let expected = (
-            programs.join("python"),
-            format!("-c {FAST_MOTO} -H 127.0.0.1 -p 5000"),
-        );
+        let expected = (programs.join("python"), format!("-c {FAST_MOTO} -H 127.0.0.1 -p 5000"));
         assert_eq!(line("eu-central-1"), expected);
         // Another partition needs its own policies.
         assert_eq!(line("cn-north-1"), plain);
@@ -355,10 +283,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let error = bindable(GATEWAY, port).unwrap_err().to_string();
-        assert!(
-            error.contains(&format!("port {port}, asked for gateway, is taken by")),
-            "{error}"
-        );
+        assert!(error.contains(&format!("port {port}, asked for gateway, is taken by")), "{error}");
         assert!(error.contains(&format!("({})", std::process::id())), "{error}");
         assert_ne!(bindable(EMULATOR, 0).unwrap(), 0);
     }

@@ -1,6 +1,8 @@
 //! What the tests share: the emulator they run against, an HTTP client, and a function to try.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod folder;
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request};
 use base64::Engine;
@@ -27,14 +29,8 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 pub fn moto_server() -> Option<PathBuf> {
     let found = std::env::var_os("SLIPWAY_MOTO_SERVER").map(PathBuf::from);
     if found.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "SLIPWAY_MOTO_SERVER is not set in CI"
-        );
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: SLIPWAY_MOTO_SERVER does not name moto_server"
-        );
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "SLIPWAY_MOTO_SERVER is not set in CI");
+        let _ = writeln!(std::io::stderr(), "skipped: SLIPWAY_MOTO_SERVER does not name moto_server");
     }
     found
 }
@@ -42,10 +38,7 @@ pub fn moto_server() -> Option<PathBuf> {
 pub fn options(folder: &Path, moto_server: &Path, account: &str) -> Options {
     Options {
         folder: folder.to_owned(),
-        emulator: Emulator::Start {
-            moto_server: moto_server.to_owned(),
-            port: None,
-        },
+        emulator: Emulator::Start { moto_server: moto_server.to_owned(), port: None },
         gateway_port: None,
         gateway_command: vec![env!("CARGO_BIN_EXE_slipway-gateway").into()],
         account: account.to_owned(),
@@ -76,9 +69,7 @@ pub async fn shared() -> Option<Arc<Shared>> {
         return Some(running);
     }
     let folder = tempfile::tempdir().unwrap();
-    let (state, _) = up(&options(folder.path(), &moto_server, "999999999999"))
-        .await
-        .unwrap();
+    let (state, _) = up(&options(folder.path(), &moto_server, "999999999999")).await.unwrap();
     let started = Arc::new(Shared { state, folder });
     *shared = Arc::downgrade(&started);
     Some(started)
@@ -94,10 +85,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let folder = self.folder.path().to_owned();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(keeper::down(&folder)).unwrap();
         })
         .join()
@@ -126,9 +114,7 @@ impl Answer {
 
     /// The log's end, as Invoke gives it.
     pub fn tail(&self) -> String {
-        let tail = BASE64_STANDARD
-            .decode(self.header("x-amz-log-result").unwrap())
-            .unwrap();
+        let tail = BASE64_STANDARD.decode(self.header("x-amz-log-result").unwrap()).unwrap();
         String::from_utf8(tail).unwrap()
     }
 }
@@ -137,29 +123,19 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: impl 
     let rest = url.strip_prefix("http://").unwrap();
     let at = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = (&rest[..at], &rest[at..]);
-    let mut request = Request::builder()
-        .method(method)
-        .uri(if path.is_empty() { "/" } else { path });
+    let mut request = Request::builder().method(method).uri(if path.is_empty() { "/" } else { path });
     request = request.header("host", authority);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let stream = tokio::net::TcpStream::connect(authority).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream))
-        .await
-        .unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let answer = sender
-        .send_request(request.body(body.into()).unwrap())
-        .await
-        .unwrap();
+    let answer = sender.send_request(request.body(body.into()).unwrap()).await.unwrap();
     let (parts, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body,
-    }
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
 /// One account of the emulator and a function's way through it.
@@ -174,19 +150,12 @@ impl Account {
     /// Enters an account of its own for each test.
     pub async fn enter(state: &State, id: &str) -> Self {
         let (emulator, gateway) = (state.emulator.url.clone(), state.gateway.url.clone());
-        let mut account = Self {
-            emulator,
-            gateway,
-            id: id.to_owned(),
-            key: "AKIA0000000000000000".to_owned(),
-        };
+        let mut account =
+            Self { emulator, gateway, id: id.to_owned(), key: "AKIA0000000000000000".to_owned() };
         let role = format!("arn:aws:iam::{id}:role/tester");
         let form = format!("Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=tester");
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = account
-            .call("sts", "POST", &account.emulator, &headers, form.into())
-            .await
-            .text();
+        let answer = account.call("sts", "POST", &account.emulator, &headers, form.into()).await.text();
         account.key = between(&answer, "<AccessKeyId>", "</AccessKeyId>").to_owned();
         account
     }
@@ -215,24 +184,12 @@ impl Account {
     /// Calls Lambda through the gateway.
     pub async fn lambda(&self, method: &str, path: &str, body: serde_json::Value) -> Answer {
         let url = format!("{}/2015-03-31/functions{path}", self.gateway);
-        let body = if body.is_null() {
-            Bytes::new()
-        } else {
-            body.to_string().into()
-        };
-        self.call(
-            "lambda",
-            method,
-            &url,
-            &[("content-type", "application/json")],
-            body,
-        )
-        .await
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        self.call("lambda", method, &url, &[("content-type", "application/json")], body).await
     }
 
     pub async fn invoke(&self, function: &str, event: serde_json::Value) -> Answer {
-        self.invoke_with(function, &[("x-amz-log-type", "Tail")], event.to_string())
-            .await
+        self.invoke_with(function, &[("x-amz-log-type", "Tail")], event.to_string()).await
     }
 
     pub async fn invoke_with(
@@ -243,9 +200,7 @@ impl Account {
     ) -> Answer {
         let (name, query) = function
             .split_once('?')
-            .map_or((function, String::new()), |(name, query)| {
-                (name, format!("?{query}"))
-            });
+            .map_or((function, String::new()), |(name, query)| (name, format!("?{query}")));
         let name = name.replace(':', "%3A");
         let url = format!("{}/2015-03-31/functions/{name}/invocations{query}", self.gateway);
         self.call("lambda", "POST", &url, headers, body.into()).await
@@ -258,15 +213,7 @@ impl Account {
             "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
         );
         self.call("s3", "PUT", &bucket, &[], location.into()).await;
-        let put = self
-            .call(
-                "s3",
-                "PUT",
-                &format!("{bucket}/{key}"),
-                &[],
-                bytes.to_vec().into(),
-            )
-            .await;
+        let put = self.call("s3", "PUT", &format!("{bucket}/{key}"), &[], bytes.to_vec().into()).await;
         assert_eq!(put.status, 200, "{}", put.text());
     }
 
@@ -279,9 +226,7 @@ impl Account {
             "Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"
         );
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let made = self
-            .call("iam", "POST", &self.emulator, &headers, form.into())
-            .await;
+        let made = self.call("iam", "POST", &self.emulator, &headers, form.into()).await;
         assert_eq!(made.status, 200, "{}", made.text());
         let mut input = serde_json::json!({
             "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": role,
@@ -303,9 +248,7 @@ pub fn artifact_key(zip: &[u8]) -> String {
 pub fn zip(entries: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in entries {
-        writer
-            .start_file(*name, SimpleFileOptions::default().unix_permissions(0o755))
-            .unwrap();
+        writer.start_file(*name, SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
         writer.write_all(content.as_bytes()).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -317,9 +260,7 @@ pub fn artifact(label: &str) -> Vec<u8> {
 }
 
 pub fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-    let (_, rest) = text
-        .split_once(start)
-        .unwrap_or_else(|| panic!("no {start} in {text}"));
+    let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start} in {text}"));
     rest.split_once(end).unwrap().0
 }
 

@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""Measures whole commands of a built `xtask` in a clone of this repository, and prints a Markdown table.
+
+In: a built tool, the tools it needs installed (SLIPWAY_TOOLS), and git, cargo and Terraform on PATH. Out: for each command
+median, range, aim and verdict, and the machine's cores and load. What is compared with something is measured in
+alternating pairs in one run, so that a load that comes and goes meets both sides.
+
+    benches/run.py                          # everything warm; the first run builds the function twice
+    benches/run.py --folder /tmp/b --keep   # the same, in a folder that the next run goes on with
+    benches/run.py --cold                   # builds of the tool itself, from nothing and after one touched file
+
+Exit: 0 measured (whatever the verdicts), 1 a command failed; its last words are printed.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ENVIRONMENT, STACK, FUNCTION = "local", "hello", "hello"
+EXTRA_FILES = 10_000
+# The bench measures Slipway, not how long a function's own tests take; a release remembers what passed anyhow.
+CHECKS_LEFT_OUT = re.compile(r"\[checks\.(?:format|clippy|test)\]\n(?:[^\n]+\n)+\n?")
+
+
+class Failed(Exception):
+    """A command that did not end as it should."""
+
+
+class Bench:
+    """A clone to work in, the tool, and what was measured."""
+
+    def __init__(self, folder, options):
+        self.folder, self.options, self.rows, self.spent, self.said = folder, options, [], [], ""
+        self.clone, self.tool = folder / "clone", folder / "xtask"
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GIT_")) and k != "CARGO_TARGET_DIR"}
+        self.env["SLIPWAY_TOOLS"] = str(options.tools)
+        self.env["CHECKPOINT_DISABLE"] = "1"
+
+    def run(self, *command, cwd=None, env=None):
+        """Runs a command to its good end; gives the seconds it took and the clock when it began."""
+        began, clock = time.time(), time.perf_counter()
+        ended = subprocess.run(
+            [str(part) for part in command], cwd=cwd or self.clone, env=self.env | (env or {}), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        took = time.perf_counter() - clock
+        if ended.returncode:
+            raise Failed(f"{' '.join(map(str, command))}: exit {ended.returncode}\n{ended.stdout[-3000:]}")
+        self.said = ended.stdout
+        return took, began
+
+    def xtask(self, *arguments, cwd=None):
+        return self.run(self.tool, *arguments, cwd=cwd)
+
+    def events(self):
+        """Reads the record of the newest run."""
+        runs = sorted((self.clone / "target/slipway/runs").iterdir())
+        return [json.loads(line) for line in (runs[-1] / "events.jsonl").read_text().splitlines()]
+
+    def commit(self, message, cwd=None):
+        self.run("git", "add", "-A", cwd=cwd)
+        self.run("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", message, cwd=cwd)
+
+    def row(self, name, seconds, aim=None, note=""):
+        """Notes one line of the table; `aim` is in the unit of `seconds`."""
+        self.rows.append((name, seconds, aim, "s", note))
+        print(f"  {name}: {statistics.median(seconds):.3f} s", file=sys.stderr)
+
+    def ratio(self, name, ours, theirs, aim, note=""):
+        ratios = [one / other for one, other in zip(ours, theirs)]
+        self.rows.append((name, ratios, aim, "", note))
+        print(f"  {name}: {statistics.median(ratios):.2f}", file=sys.stderr)
+
+    def prepare(self):
+        """Clones, and releases two versions whose bytes differ; goes on where an earlier run got to."""
+        shutil.copy2(self.options.tool, self.tool)  # a build elsewhere must not change it meanwhile
+        if not self.clone.exists():
+            self.run("git", "clone", "-q", ROOT, self.clone, cwd=self.folder)
+            project = self.clone / "pipelines/project.toml"
+            project.write_text(CHECKS_LEFT_OUT.sub("", project.read_text()))
+            self.commit("chore: leave the quick checks")
+        released = self.folder / "released"
+        versions = released.read_text().split() if released.exists() else []
+        while len(versions) < 2:
+            if versions:
+                self.change_function()
+            print("preparing: release, with a build of the function", file=sys.stderr)
+            self.xtask("release", "--env", ENVIRONMENT, "--yes")
+            versions.append(self.serving())
+            released.write_text(" ".join(versions))
+        self.xtask("release", "--env", ENVIRONMENT, "--yes", "--lift-hold")
+        if self.serving() != versions[1]:
+            raise Failed(f"{versions[1]} should serve, not {self.serving()}")
+        self.older, self.newer = versions
+
+    def change_function(self):
+        for path in (self.clone / "lambda-src" / FUNCTION / "src").rglob("*.rs"):
+            text = path.read_text()
+            if '"greeted"' in text:
+                path.write_text(text.replace('"greeted"', '"greeted again"'))
+                self.commit("feat: greet again")
+                return
+        raise Failed("no log line `greeted` to change in the function")
+
+    def serving(self):
+        """Reads from the newest run's var-file what Terraform was last given."""
+        values = json.loads((self.work / "slipway.tfvars.json").read_text())
+        return values["releases"][FUNCTION]["version"]
+
+    @property
+    def work(self):
+        return self.clone / "target/slipway/terraform" / ENVIRONMENT / STACK
+
+    def help(self):
+        self.row("`xtask --help`", [self.xtask("--help")[0] for _ in range(20)], 0.030)
+
+    def nothing_to_do(self):
+        command = ("release", "--env", ENVIRONMENT, "--yes")
+        self.xtask(*command)
+        times = [self.xtask(*command)[0] for _ in range(self.options.pairs * 3)]
+        self.row("`release`, nothing changed", times, 0.5)
+
+    def rollback_and_by_hand(self):
+        """Alternates: back by Slipway, forward by Terraform alone; then a deploy puts the ledger right."""
+        var_file = self.folder / "by-hand.tfvars.json"
+        shutil.copy2(self.work / "slipway.tfvars.json", var_file)
+        until_alias, until_agreed, by_hand, self.by_hand = [], [], [], []
+        for _ in range(self.options.pairs):
+            took, began = self.xtask("rollback", "--env", ENVIRONMENT, "--yes")
+            until_agreed.append(took)
+            moved = next(e for e in self.events() if e["event"] == "finished" and e.get("label") == "rollout")
+            moment = datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d*Z$", r"\1+00:00", moved["at"]))
+            until_alias.append(moment.timestamp() - began)
+            steps = self.steps()
+            by_hand.append(self.terraform_by_hand(var_file))
+            self.xtask("deploy", FUNCTION, "--env", ENVIRONMENT, "--version", self.newer, "--lift-hold", "--yes")
+        # The last rollback and hand-run stand for all.
+        named = [("by hand", verb, took * 1000) for verb, took in zip(("init", "plan", "apply"), self.by_hand[-1])]
+        self.spent = steps + named
+        self.row("`rollback`, until the alias has moved", until_alias, 1.0)
+        self.row("`rollback`, until Terraform agrees", until_agreed)
+        self.row("`terraform init`, `plan`, `apply` by hand", by_hand, note="the same change, the other way")
+        self.ratio("rollback : by hand", until_agreed, by_hand, 0.8)
+
+    def terraform_by_hand(self, var_file):
+        state = json.loads((self.clone / "target/slipway/local/state.json").read_text())
+        with tempfile.TemporaryDirectory(dir=self.folder) as data:
+            env = {
+                "AWS_ACCESS_KEY_ID": state["access_key_id"], "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
+                "AWS_SESSION_TOKEN": state["session_token"], "AWS_REGION": state["region"],
+                "AWS_ENDPOINT_URL": state["gateway"]["url"], "AWS_EC2_METADATA_DISABLED": "true",
+                "TF_DATA_DIR": data, "TF_IN_AUTOMATION": "1",
+            }
+            folder = self.clone / "terraform/stacks" / STACK
+            own = self.clone / "terraform/environments" / ENVIRONMENT / f"{STACK}.tfvars"
+            commands = (
+                ("init", "-input=false", "-reconfigure", f"-backend-config={self.work / 'backend.hcl'}"),
+                ("plan", "-input=false", f"-var-file={own}", f"-var-file={var_file}", f"-out={data}/plan"),
+                ("apply", "-input=false", f"{data}/plan"),
+            )
+            took = [self.run("terraform", command[0], "-no-color", *command[1:], cwd=folder, env=env)[0] for command in commands]
+            if "0 added, 1 changed, 0 destroyed" not in self.said:
+                raise Failed(f"by hand, another change was applied:\n{self.said[-3000:]}")
+            self.by_hand.append(took)
+            return sum(took)
+
+    def steps(self):
+        """Sums up where the newest run's time went, by step."""
+        done = [e for e in self.events() if e["event"] == "finished"]
+        return [(e["label"], e["title"], e["took_ms"]) for e in done]
+
+    def many_files(self):
+        """The same function and kept artifact in a repository of many files more."""
+        large = self.folder / "large"
+        shutil.rmtree(large, ignore_errors=True)
+        self.run("git", "clone", "-q", self.clone, large, cwd=self.folder)
+        shutil.copytree(self.clone / "target/slipway/artifacts", large / "target/slipway/artifacts")
+        for number in range(EXTRA_FILES):
+            path = large / f"extra/{number // 100:03}/{number:05}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{number}\n")
+        self.commit("docs: very much", cwd=large)
+        without, with_them = [], []
+        for _ in range(self.options.pairs * 2 + 1):
+            without.append(self.xtask("build", FUNCTION)[0])
+            with_them.append(self.xtask("build", FUNCTION, cwd=large)[0])
+        # The first of each fills caches.
+        self.row("`build`, artifact kept", without[1:])
+        self.row(f"`build`, artifact kept, {EXTRA_FILES} files more", with_them[1:])
+        cost = [one - other for one, other in zip(with_them[1:], without[1:])]
+        self.row(f"what {EXTRA_FILES} files cost, pair by pair", cost)
+
+    def cold(self):
+        """Builds of the tool: from nothing, and after a touched file; crates are downloaded before."""
+        source = self.folder / "source"
+        shutil.rmtree(source, ignore_errors=True)
+        self.run("git", "clone", "-q", ROOT, source, cwd=self.folder)
+        builder = source / "xtask/rust-builder/Cargo.toml"
+        for manifest in (source / "Cargo.toml", builder):
+            self.run("cargo", "fetch", "--locked", "--manifest-path", manifest, cwd=source)
+        with tempfile.TemporaryDirectory(dir=self.folder) as target:
+            env = {"CARGO_TARGET_DIR": target}
+            build = ("cargo", "build", "--locked", "--package", "xtask")
+            self.row("cold build of the tool", [self.run(*build, cwd=source, env=env)[0]], 240)
+            stage, touched = source / "xtask/src/rollout.rs", []
+            for _ in range(3):
+                stage.write_text(stage.read_text() + "\n// touched\n")
+                touched.append(self.run(*build, cwd=source, env=env)[0])
+            self.row("rebuild after one touched stage file", touched, 15)
+        with tempfile.TemporaryDirectory(dir=self.folder) as target:
+            build = ("cargo", "build", "--locked", "--manifest-path", builder)
+            self.row("cold build of rust-builder", [self.run(*build, cwd=source, env={"CARGO_TARGET_DIR": target})[0]])
+
+    def table(self):
+        lines = ["| Command | Median | Range | n | Aim | Verdict |", "|---|---|---|---|---|---|"]
+        for name, values, aim, unit, note in self.rows:
+            median = statistics.median(values)
+            shown = [text(value, unit) for value in (median, min(values), max(values))]
+            verdict = "" if aim is None else ("met" if median <= aim else "missed")
+            name = f"{name} ({note})" if note else name
+            wanted = "" if aim is None else text(aim, unit)
+            lines.append(f"| {name} | {shown[0]} | {shown[1]} – {shown[2]} | {len(values)} | {wanted} | {verdict} |")
+        return "\n".join(lines)
+
+
+def text(value, unit):
+    if unit and abs(value) < 0.1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.2f} {unit}".strip()
+
+
+def load():
+    return " ".join(f"{value:.1f}" for value in os.getloadavg())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tool", type=pathlib.Path, default=ROOT / "target/debug/xtask", help="the built xtask")
+    tools = os.environ.get("SLIPWAY_TOOLS", ROOT / "target/slipway/tools")
+    parser.add_argument("--tools", type=pathlib.Path, default=tools, help="the folder of installed tools")
+    parser.add_argument("--folder", type=pathlib.Path, help="work here; a prepared clone in it is used again")
+    parser.add_argument("--keep", action="store_true", help="leave the folder, and the local environment up")
+    parser.add_argument("--pairs", type=int, default=5, help="rollbacks and hand-runs (default 5)")
+    parser.add_argument("--cold", action="store_true", help="measure builds of the tool instead")
+    options = parser.parse_args()
+    folder = (options.folder or pathlib.Path(tempfile.mkdtemp(prefix="slipway-bench-"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    bench, before = Bench(folder, options), load()
+    try:
+        if options.cold:
+            bench.cold()
+        else:
+            bench.prepare()
+            before = load()
+            bench.help()
+            bench.nothing_to_do()
+            bench.many_files()
+            bench.rollback_and_by_hand()
+    except Failed as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    finally:
+        print(f"\n{os.cpu_count()} cores; load average {before} before, {load()} after (1, 5, 15 minutes)\n")
+        print(bench.table())
+        if bench.spent:
+            print("\nWhere the time of a rollback and of the hand-run goes:\n\n| Step | What | Took |\n|---|---|---|")
+            print("\n".join(f"| {label} | {title} | {text(ms / 1000, 's')} |" for label, title, ms in bench.spent))
+        if not options.keep:
+            if not options.cold and bench.clone.exists():
+                subprocess.run([bench.tool, "local", "down"], cwd=bench.clone, env=bench.env, check=False,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+//! Who waits for whom at the gateway, in front of an emulator that is slow between looking and writing.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use slipway_local::gateway::{self, GatewayConfig};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use support::send;
+
+/// How long the emulator takes from its look to its write.
+const GAP: Duration = Duration::from_millis(50);
+
+#[derive(Default)]
+struct Objects {
+    there: Mutex<HashSet<String>>,
+    looks: Mutex<Vec<String>>,
+}
+
+/// Writes unless the object is there, as carelessly as an emulator without locks does.
+async fn write(State(objects): State<Arc<Objects>>, request: Request) -> StatusCode {
+    let path = request.uri().path().to_owned();
+    let taken = objects.there.lock().unwrap().contains(&path);
+    objects.looks.lock().unwrap().push(path.clone());
+    tokio::time::sleep(GAP).await;
+    objects.there.lock().unwrap().insert(path);
+    if taken { StatusCode::PRECONDITION_FAILED } else { StatusCode::OK }
+}
+
+/// Starts such an emulator and a gateway before it; gives their state and the gateway's address.
+async fn start(folder: &tempfile::TempDir) -> (Arc<Objects>, String) {
+    let objects = Arc::new(Objects::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let emulator_url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(write).with_state(Arc::clone(&objects));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let config = GatewayConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        emulator_url,
+        store_bucket: support::BUCKET.to_owned(),
+        work_folder: folder.path().join("work"),
+        log_folder: folder.path().join("logs"),
+        ready_file: None,
+        kept_in: None,
+    };
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let listening = move |address| sender.send(address).unwrap();
+    tokio::spawn(gateway::serve(config, listening, std::future::pending()));
+    (objects, format!("http://{}", receiver.await.unwrap()))
+}
+
+async fn all(url: &str, method: &'static str, paths: impl IntoIterator<Item = String>) -> Vec<u16> {
+    let sent = paths.into_iter().map(|path| {
+        let url = format!("{url}{path}");
+        tokio::spawn(async move { send(method, &url, &[("if-none-match", "*")], "body").await.status })
+    });
+    let mut statuses = Vec::new();
+    for answer in sent.collect::<Vec<_>>() {
+        statuses.push(answer.await.unwrap());
+    }
+    statuses.sort_unstable();
+    statuses
+}
+
+#[tokio::test]
+async fn writes_of_one_object_take_turns_and_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, url) = start(&folder).await;
+    let one = all(&url, "PUT", vec!["/store/key".to_owned(); 4]).await;
+    assert_eq!(one, [200, 412, 412, 412]);
+
+    let begun = Instant::now();
+    let others = all(&url, "PUT", (0..8).map(|number| format!("/store/other/{number}"))).await;
+    assert_eq!(others, [200; 8]);
+    assert!(begun.elapsed() < 4 * GAP, "{:?}", begun.elapsed());
+    // Reads wait for nobody.
+    let begun = Instant::now();
+    all(&url, "GET", vec!["/store/key".to_owned(); 8]).await;
+    assert!(begun.elapsed() < 4 * GAP, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_give_its_turn_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (objects, url) = start(&folder).await;
+    let first = format!("{url}/store/key");
+    let gone = tokio::spawn(async move { send("PUT", &first, &[], "body").await });
+    while objects.looks.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    gone.abort();
+    assert!(gone.await.is_err());
+    assert_eq!(all(&url, "PUT", ["/store/key".to_owned()]).await, [412]);
+}

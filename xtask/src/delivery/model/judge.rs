@@ -1,0 +1,162 @@
+//! Judges what a command without a fault came to: what had to succeed did, what had to be refused was, and a rollback
+//! chose what an independent reading of the history says.
+
+use std::collections::BTreeSet;
+
+use super::scene::{Back, Did, Scene, Step};
+use crate::delivery::Delivered;
+use crate::failure::{Failure, Kind as FailureKind, Outcome};
+use crate::ledger::{Ended, Kind, OutcomeWord, Serving};
+use crate::name::{FunctionName, Version};
+use crate::release::Manifest;
+
+type Releases = BTreeSet<(FunctionName, Version)>;
+
+/// Judges a command; `held` are the releases that a rollback left.
+pub(super) fn command(
+    scene: &Scene,
+    held: &Releases,
+    step: &Step,
+    did: &Did,
+    outcome: &Outcome<Option<Delivered>>,
+) {
+    // The history as it was when the command began to choose.
+    let before: Vec<Ended> = scene.history().into_iter().filter(|ended| ended.by != did.by).collect();
+    let outcome = outcome.as_ref().map(Option::as_ref).map_err(Failure::kind);
+    match step {
+        Step::Deploy { targets, lift_hold, approved, .. } => {
+            let held = !lift_hold
+                && targets
+                    .iter()
+                    .any(|(function, manifest)| held.contains(&(function.clone(), manifest.version.clone())));
+            let incomplete = before.first().is_none_or(|last| last.serves.is_empty())
+                && targets.len() < scene.functions.len();
+            deployment(scene, targets, *approved, held || incomplete, did, outcome);
+        }
+        Step::RollBack { functions, back, lift_hold, approved } => {
+            rollback(scene, functions, back, did);
+            match outcome {
+                Ok(Some(_)) => {
+                    assert!(approved, "nobody approved");
+                    assert!(
+                        *lift_hold
+                            || did.chosen.iter().all(|(function, back)| !held
+                                .contains(&(function.clone(), back.to.release.clone())))
+                    );
+                }
+                Ok(None) => assert!(did.moves.is_empty()),
+                Err(FailureKind::Refused | FailureKind::Usage) => {}
+                // An old version that is gone goes through Terraform, with the configuration that is applied now.
+                Err(FailureKind::VerificationFailed) => {
+                    assert!(!did.moves.is_empty() || !did.chosen.is_empty())
+                }
+                Err(_) => panic!("{did:?}"),
+            }
+            let unfinished = before.first().map(unfinished).unwrap_or_default();
+            let wanted: Vec<&FunctionName> = match (functions.as_slice(), before.first()) {
+                ([], Some(last)) => {
+                    let all = last.serves.keys();
+                    all.filter(|name| unfinished.is_empty() || unfinished.contains(name)).collect()
+                }
+                (named, _) => named.iter().collect(),
+            };
+            if matches!(back, Back::Previous) {
+                let chosen: Vec<&FunctionName> = did.chosen.keys().collect();
+                let all = wanted.iter().all(|function| previous(&before, function).is_some());
+                assert_eq!(chosen, if all { wanted } else { Vec::new() }, "what goes back: {did:?}");
+            }
+        }
+        _ => {}
+    }
+
+    fn deployment(
+        scene: &Scene,
+        targets: &[(FunctionName, Manifest)],
+        approved: bool,
+        must_be_refused: bool,
+        did: &Did,
+        outcome: Result<Option<&Delivered>, FailureKind>,
+    ) {
+        let bad_code = scene.lambda.bad_code.lock().unwrap();
+        let all_well = scene.memory != scene.lambda.bad_memory
+            && targets.iter().all(|(_, manifest)| !bad_code.contains(&manifest.artifact.code_sha256));
+        match outcome {
+            Ok(Some(delivered)) => {
+                assert!(!must_be_refused && all_well, "a deployment went well that could not: {did:?}");
+                assert!(approved || delivered.unchanged, "nobody approved");
+                let last = &scene.history()[0];
+                for (function, manifest) in targets {
+                    assert_eq!(last.serves[function].release, manifest.version, "what was deployed");
+                    let serving = &last.serves[function];
+                    let (_, version) = scene.lambda.serving(&serving.function_name).unwrap();
+                    // A rollback brought back an old version with its configuration, and Terraform stands on a newer one.
+                    let rolled_back = serving.newest_version != serving.lambda_version;
+                    assert!(
+                        version.memory == scene.memory || rolled_back,
+                        "{function} serves with another configuration than was deployed"
+                    );
+                }
+            }
+            Ok(None) => panic!("a deployment came to nothing"),
+            Err(FailureKind::Refused | FailureKind::Usage) => {
+                assert!(must_be_refused || !approved, "refused without a reason: {did:?}");
+            }
+            Err(FailureKind::VerificationFailed) => assert!(!all_well, "well, and did not verify: {did:?}"),
+            Err(_) => panic!("{did:?}"),
+        }
+    }
+}
+
+/// A rollback chose what it should.
+fn rollback(scene: &Scene, functions: &[FunctionName], back: &Back, did: &Did) {
+    let before: Vec<Ended> = scene.history().into_iter().filter(|ended| ended.by != did.by).collect();
+    for (function, chosen) in &did.chosen {
+        assert!(functions.is_empty() || functions.contains(function));
+        let expected = match back {
+            Back::To(version) => newest(&before, function, |serving| serving.release == *version),
+            Back::ToDeployment(number) => {
+                let one: Vec<Ended> =
+                    before.iter().filter(|ended| ended.deployment == *number).cloned().collect();
+                newest(&one, function, |_| true)
+            }
+            Back::Previous => previous(&before, function),
+        };
+        let expected = expected.expect("something to go back to");
+        assert_eq!(
+            (&chosen.to.release, &chosen.to.lambda_version),
+            (&expected.release, &expected.lambda_version),
+            "what {function} goes back to: {did:?}"
+        );
+    }
+}
+
+/// What a function goes back to by itself: where an unfinished rollback wanted to go, else what served before the
+/// release that serves now came, without what is held.
+fn previous(before: &[Ended], function: &FunctionName) -> Option<Serving> {
+    let last = before.first()?;
+    let now = last.serves.get(function)?;
+    if unfinished(last).contains(&function) {
+        let version = last.will[function].lambda_version.as_ref().unwrap();
+        return newest(before, function, |serving| {
+            serving.release == last.will[function].release && serving.lambda_version == *version
+        });
+    }
+    let run = before
+        .iter()
+        .take_while(|ended| ended.serves.get(function).is_some_and(|serving| serving.release == now.release))
+        .count();
+    newest(&before[run..], function, |serving| {
+        serving.release != now.release && last.holds(function, &serving.release).is_none()
+    })
+}
+
+/// The functions that an unfinished rollback is about.
+fn unfinished(last: &Ended) -> Vec<&FunctionName> {
+    let unfinished = last.kind == Kind::Rollback && last.outcome != OutcomeWord::RolledBack;
+    let functions = last.will.iter().filter(|(_, choice)| unfinished && choice.lambda_version.is_some());
+    functions.map(|(function, _)| function).collect()
+}
+
+fn newest(entries: &[Ended], function: &FunctionName, fits: impl Fn(&Serving) -> bool) -> Option<Serving> {
+    entries.iter().filter_map(|ended| ended.serves.get(function)).find(|serving| fits(serving)).cloned()
+}

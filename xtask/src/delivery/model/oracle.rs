@@ -1,0 +1,184 @@
+//! The oracle: what must hold after each step, judged by what the world is, not by what delivery says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::judge;
+use super::scene::{Did, Scene, Step};
+use crate::failure::Outcome;
+use crate::ledger::{Ended, Hold};
+use crate::name::{FunctionName, Version};
+
+/// What the oracle remembers from step to step.
+#[derive(Default)]
+pub(super) struct Oracle {
+    /// Releases that a rollback left, and that nobody lifted since.
+    left: BTreeSet<(FunctionName, Version)>,
+    /// Releases of which only the ledger can tell whether they are held: nothing moved, and a fault struck.
+    unsure: BTreeSet<(FunctionName, Version)>,
+    /// Functions that the ledger said to be served once.
+    served: BTreeSet<FunctionName>,
+    /// The memory size of the configuration that was applied and verified last, where no fault makes that uncertain.
+    applied: Option<u32>,
+    /// The ledger's objects, which never change.
+    kept: BTreeMap<String, Vec<u8>>,
+    /// The newest ended entry.
+    last: Option<Ended>,
+}
+
+impl Oracle {
+    /// Judges a step.
+    pub(super) async fn after(&mut self, scene: &mut Scene, step: &Step, did: &Did) {
+        self.nothing_bad_was_pointed_to(scene, did);
+        assert!(!did.wrote_artifacts, "a deployment wrote to the artifact store");
+        self.remember_holds(step, did);
+        self.rollbacks_apply_what_was_applied(scene, step, did);
+        self.history_only_grew(scene);
+        let faulted = did.struck.is_some();
+        if let (false, Some(outcome)) = (faulted, &did.outcome) {
+            let head = scene.site(true).ledger.head().await.unwrap();
+            if !matches!(step, Step::Configure(_) | Step::Wait(_) | Step::DeleteOldVersions(_)) {
+                assert!(head.open.is_none(), "left open: {:?}", head.open);
+                judge::command(scene, &self.left, step, did, outcome);
+            }
+            if head.open.is_none() {
+                self.ledger_agrees(scene, head.last.as_ref());
+            }
+        }
+    }
+
+    /// Judges the closing of what was open.
+    pub(super) async fn after_settling(&mut self, scene: &mut Scene, did: &Outcome<Option<Ended>>) {
+        let last = did.as_ref().expect("nothing stands in the way of settling");
+        let head = scene.site(true).ledger.head().await.unwrap();
+        assert!(head.open.is_none(), "left open: {:?}", head.open);
+        assert_eq!(head.last.as_ref(), last.as_ref());
+        self.history_only_grew(scene);
+        self.ledger_agrees(scene, last.as_ref());
+    }
+
+    /// However a sequence went, releases that are well can be deployed in the end.
+    pub(super) async fn everything_can_be_well_again(&mut self, scene: &mut Scene) {
+        scene.run(&Step::Configure(128), None).await;
+        let functions = scene.functions.clone();
+        let targets: Vec<_> =
+            functions.iter().map(|function| (function.clone(), scene.release_of(function, None))).collect();
+        let step =
+            Step::Deploy { targets: targets.clone(), lift_hold: false, always_plan: false, approved: true };
+        let did = scene.run(&step, None).await;
+        self.after(scene, &step, &did).await;
+        let last = scene.settle().await.unwrap().unwrap();
+        for (function, manifest) in targets {
+            assert_eq!(last.serves[&function].release, manifest.version, "{:?}", did.outcome);
+        }
+    }
+
+    fn nothing_bad_was_pointed_to(&self, scene: &Scene, did: &Did) {
+        for moved in &did.moves {
+            let (number, version) = scene.lambda.serving(&moved.function).unwrap();
+            if number == moved.to {
+                assert!(scene.lambda.is_good(&version), "{moved:?} serves and is not well");
+            }
+        }
+    }
+
+    /// A rollback that moved an alias leaves a hold; whoever lifts one and serves the release ends it.
+    fn remember_holds(&mut self, step: &Step, did: &Did) {
+        let moved = |function: &FunctionName| {
+            let name = Scene::function_name(function);
+            did.moves.iter().any(|moved| moved.function == name)
+        };
+        let well = matches!(did.outcome, Some(Ok(Some(_))));
+        match step {
+            Step::RollBack { .. } => {
+                for (function, back) in &did.chosen {
+                    let (from, to) = (
+                        (function.clone(), back.from.release.clone()),
+                        (function.clone(), back.to.release.clone()),
+                    );
+                    if well || moved(function) {
+                        if from != to {
+                            self.left.insert(from);
+                        }
+                        self.left.remove(&to);
+                    } else if back.from.lambda_version == back.to.lambda_version {
+                        self.unsure.extend([from, to]);
+                    }
+                }
+            }
+            Step::Deploy { targets, lift_hold, .. } => {
+                for (function, manifest) in targets {
+                    let release = (function.clone(), manifest.version.clone());
+                    let was_held = self.left.contains(&release);
+                    if well || moved(function) {
+                        assert!(*lift_hold || !was_held, "{function} {} was held", manifest.version);
+                        self.left.remove(&release);
+                    } else if *lift_hold {
+                        self.unsure.insert(release);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A rollback brings Terraform to agree with what is applied, not with what lies in the tree by now.
+    fn rollbacks_apply_what_was_applied(&mut self, scene: &Scene, step: &Step, did: &Did) {
+        let well = matches!(did.outcome, Some(Ok(Some(_))));
+        match step {
+            Step::Deploy { .. } if well => self.applied = Some(scene.memory),
+            Step::Deploy { .. } if did.struck.is_some() => self.applied = None,
+            Step::RollBack { .. } if well && self.applied.is_some() => {
+                for function in &scene.functions {
+                    let latest = scene.lambda.latest(&Scene::function_name(function)).unwrap();
+                    assert_eq!(Some(latest.memory), self.applied, "the configuration of {function}");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn history_only_grew(&mut self, scene: &Scene) {
+        let ledger = scene.state.objects("ledger/");
+        for (key, bytes) in &self.kept {
+            assert_eq!(ledger.get(key), Some(bytes), "{key} was changed");
+        }
+        self.kept = ledger;
+        let count = |phase: &str| self.kept.keys().filter(|key| key.contains(phase)).count();
+        let (started, ended) = (count(".started."), count(".ended."));
+        assert!(started == ended || started == ended + 1, "{started} started, {ended} ended");
+    }
+
+    /// What the newest ended entry says is what the aliases and versions say.
+    fn ledger_agrees(&mut self, scene: &Scene, last: Option<&Ended>) {
+        let Some(last) = last else { return };
+        for (function, serving) in &last.serves {
+            let (number, version) = scene.lambda.serving(&serving.function_name).expect("an alias");
+            let manifest = scene.manifest(function, &serving.release);
+            assert_eq!(number, serving.lambda_version, "the alias of {function} and the ledger");
+            assert_eq!(version.code_sha256, serving.code_sha256, "the code of {function}");
+            assert_eq!(manifest.artifact.code_sha256, serving.code_sha256, "{function} {}", serving.release);
+            assert_eq!(manifest.digest().unwrap(), serving.digest, "{function} {}", serving.release);
+            assert!(serving.verified && scene.lambda.is_good(&version), "{function} serves and is not well");
+            let held = last.holds(function, &serving.release);
+            assert!(held.is_none(), "{function} {} serves and is held", serving.release);
+            self.served.insert(function.clone());
+        }
+        for function in &self.served {
+            assert!(last.serves.contains_key(function), "{function} vanished from the ledger");
+        }
+        let holds: BTreeSet<_> = last
+            .holds
+            .iter()
+            .map(|Hold { function, release, .. }| (function.clone(), release.clone()))
+            .collect();
+        for release in std::mem::take(&mut self.unsure) {
+            if holds.contains(&release) {
+                self.left.insert(release);
+            } else {
+                self.left.remove(&release);
+            }
+        }
+        assert_eq!(holds, self.left, "the ledger's holds and those that rollbacks left");
+        self.last = Some(last.clone());
+    }
+}

@@ -1,0 +1,397 @@
+//! The scene: one stack of two functions in an environment in memory, and the commands that are run on it, each by a
+//! process of its own that is dead afterwards.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::random::Random;
+use crate::delivery::{self, BackOrder, Delivered, Order, Site};
+use crate::failure::Outcome;
+use crate::interrupt::Interrupt;
+use crate::ledger::{Ended, Holder, Kind, Ledger};
+use crate::memory::{
+    Fault, Faults, MemoryApprover, MemoryClock, MemoryLambda, MemoryStore, MemoryTerraform, Move,
+};
+use crate::name::{Digest, FunctionName, Version};
+use crate::plan::Backend;
+use crate::progress::Progress;
+use crate::release::{Catalogue, Manifest, SmokeRecord, artifact_key, sample_manifest};
+use crate::settings::{EnvironmentSettings, Place, StackSettings};
+
+/// One command, or something that happens between commands.
+#[derive(Clone)]
+pub(super) enum Step {
+    Deploy {
+        targets: Vec<(FunctionName, Manifest)>,
+        lift_hold: bool,
+        always_plan: bool,
+        approved: bool,
+    },
+    RollBack {
+        functions: Vec<FunctionName>,
+        back: Back,
+        lift_hold: bool,
+        approved: bool,
+    },
+    /// The stack's configuration is changed; the next deployment applies it. 666 makes every function answer wrongly.
+    Configure(u32),
+    /// Somebody deletes Lambda versions that nobody needs.
+    DeleteOldVersions(FunctionName),
+    /// Seconds pass.
+    Wait(i64),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Back {
+    Previous,
+    To(Version),
+    ToDeployment(u64),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deploy { targets, lift_hold, always_plan, approved } => {
+                write!(f, "deploy")?;
+                for (function, manifest) in targets {
+                    write!(f, " {function} {} ({})", manifest.version, &manifest.artifact.code_sha256[..4])?;
+                }
+                write!(f, ", lift_hold {lift_hold}, always_plan {always_plan}, approved {approved}")
+            }
+            Self::RollBack { functions, back, lift_hold, approved } => {
+                let names: Vec<&str> = functions.iter().map(FunctionName::as_str).collect();
+                write!(f, "roll back {names:?} {back:?}, lift_hold {lift_hold}, approved {approved}")
+            }
+            Self::Configure(memory) => write!(f, "configure memory {memory}"),
+            Self::DeleteOldVersions(function) => write!(f, "delete old versions of {function}"),
+            Self::Wait(seconds) => write!(f, "wait {seconds} s"),
+        }
+    }
+}
+
+/// What a step came to.
+pub(super) struct Did {
+    /// Nothing where the process died.
+    pub(super) outcome: Option<Outcome<Option<Delivered>>>,
+    /// Who ran it.
+    pub(super) by: String,
+    /// The call at which a fault struck.
+    pub(super) struck: Option<String>,
+    /// How many calls to ports it made.
+    pub(super) calls: u64,
+    /// Alias moves.
+    pub(super) moves: Vec<Move>,
+    /// What a rollback chose, where it came to that.
+    pub(super) chosen: BTreeMap<FunctionName, delivery::back::Back>,
+    /// Whether the artifact store was written to.
+    pub(super) wrote_artifacts: bool,
+}
+
+impl fmt::Debug for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            None => write!(f, "died")?,
+            Some(Err(failure)) => write!(f, "{failure:?}")?,
+            Some(Ok(None)) => write!(f, "nothing to do")?,
+            Some(Ok(Some(delivered))) => {
+                write!(f, "deployment {:?}:", delivered.deployment)?;
+                for (function, version) in &delivered.functions {
+                    write!(f, " {function} {version}")?;
+                }
+            }
+        }
+        for Move { function, from, to } in &self.moves {
+            write!(f, ", {function} {from} -> {to}")?;
+        }
+        for (function, back) in &self.chosen {
+            let (from, to) = (&back.from, &back.to);
+            write!(
+                f,
+                ", chosen {function} {} (since {}) -> {} of {} as {}{}",
+                from.release,
+                from.since,
+                to.release,
+                back.deployment,
+                to.lambda_version,
+                if back.resumed { ", resumed" } else { "" }
+            )?;
+        }
+        match &self.struck {
+            Some(struck) => write!(f, ", {struck}"),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) struct Scene {
+    folder: tempfile::TempDir,
+    pub(super) faults: Arc<Faults>,
+    pub(super) artifacts: Arc<MemoryStore>,
+    pub(super) state: Arc<MemoryStore>,
+    pub(super) lambda: Arc<MemoryLambda>,
+    clock: Arc<MemoryClock>,
+    protected: bool,
+    processes: u32,
+    pub(super) memory: u32,
+    pub(super) functions: Vec<FunctionName>,
+    releases: BTreeMap<FunctionName, Vec<Manifest>>,
+}
+
+impl Scene {
+    pub(super) fn new(protected: bool) -> Self {
+        // Where there is a folder in memory: packing waits for the disk otherwise, which is most of a sequence.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        for path in ["terraform/stacks/s", "terraform/environments/dev"] {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        std::fs::write(folder.path().join("terraform/stacks/s/main.tf"), "variable \"releases\" {}\n")
+            .unwrap();
+        let faults = Arc::new(Faults::default());
+        let scene = Self {
+            artifacts: MemoryStore::new("artifacts", faults.clone()),
+            state: MemoryStore::new("state", faults.clone()),
+            lambda: MemoryLambda::new(faults.clone()),
+            clock: Arc::new(MemoryClock::new()),
+            functions: vec!["a".parse().unwrap(), "b".parse().unwrap()],
+            releases: BTreeMap::new(),
+            processes: 0,
+            memory: 128,
+            protected,
+            folder,
+            faults,
+        };
+        scene.write_values();
+        scene
+    }
+
+    fn write_values(&self) {
+        let path = self.folder.path().join("terraform/environments/dev/s.tfvars");
+        std::fs::write(path, format!("memory = {}\n", self.memory)).unwrap();
+    }
+
+    pub(super) fn catalogue(&self) -> Catalogue {
+        Catalogue::new(self.artifacts.clone())
+    }
+
+    pub(super) fn all_have_releases(&self) -> bool {
+        self.functions
+            .iter()
+            .all(|function| self.releases.get(function).is_some_and(|releases| !releases.is_empty()))
+    }
+
+    /// Cuts a release; once in a while its bytes are those of an earlier one, or answer wrongly.
+    pub(super) fn new_release(&mut self, function: &FunctionName, random: &mut Random) -> Manifest {
+        let same = self.some_release(function, random).filter(|_| random.one_in(5));
+        let manifest = self.release_of(function, same.map(|release| release.artifact.sha256));
+        if !random.one_in(4) || self.releases[function].len() == 1 {
+            return manifest;
+        }
+        let code = &manifest.artifact.code_sha256;
+        // Bytes that served well do not turn bad.
+        if self.releases[function].iter().filter(|release| release.artifact.code_sha256 == *code).count() == 1
+        {
+            self.lambda.bad_code.lock().unwrap().insert(code.clone());
+        }
+        manifest
+    }
+
+    /// Cuts a release of new bytes, or of the given ones.
+    pub(super) fn release_of(&mut self, function: &FunctionName, bytes: Option<Digest>) -> Manifest {
+        let releases = self.releases.entry(function.clone()).or_default();
+        let mut manifest = sample_manifest(function.as_str(), &format!("1.{}.0", releases.len()));
+        if let Some(sha256) = bytes {
+            manifest.artifact.sha256 = sha256;
+            manifest.artifact.code_sha256 = sha256.base64();
+            manifest.artifact.key = artifact_key(&sha256);
+        }
+        manifest.smoke = vec![SmokeRecord {
+            name: "is well".into(),
+            event: serde_json::json!({}),
+            expect: Some(serde_json::json!({"well": true})),
+            expect_error: None,
+            within_ms: 3_000,
+            safe: true,
+        }];
+        let manifest = manifest.sealed();
+        self.artifacts.set(&manifest.artifact.key, *b"zip");
+        self.artifacts.set(&Manifest::key(function, &manifest.version), manifest.bytes().unwrap());
+        releases.push(manifest.clone());
+        manifest
+    }
+
+    pub(super) fn some_release(&self, function: &FunctionName, random: &mut Random) -> Option<Manifest> {
+        let releases = self.releases.get(function).filter(|releases| !releases.is_empty())?;
+        // The newer ones more often.
+        let back = random.below(releases.len()).min(random.below(releases.len()));
+        Some(releases[releases.len() - 1 - back].clone())
+    }
+
+    pub(super) fn manifest(&self, function: &FunctionName, version: &Version) -> Manifest {
+        let mut releases = self.releases[function].iter();
+        releases.find(|release| release.version == *version).unwrap().clone()
+    }
+
+    /// Returns a function's name in Lambda.
+    pub(super) fn function_name(function: &FunctionName) -> String {
+        format!("shop-333333333333-dev-{function}")
+    }
+
+    /// Runs a step; afterwards its process is dead.
+    pub(super) async fn run(&mut self, step: &Step, fault: Option<(u64, Fault)>) -> Did {
+        self.faults.arm(fault);
+        let artifacts_before = self.artifacts.objects("");
+        let moves_before = self.lambda.moves.lock().unwrap().len();
+        let faults = self.faults.clone();
+        let mut chosen = BTreeMap::new();
+        let outcome = match step {
+            Step::Configure(memory) => {
+                self.memory = *memory;
+                self.write_values();
+                Some(Ok(None))
+            }
+            Step::DeleteOldVersions(function) => {
+                self.lambda.delete_old_versions(&Self::function_name(function));
+                Some(Ok(None))
+            }
+            Step::Wait(seconds) => {
+                self.clock.pass(*seconds);
+                Some(Ok(None))
+            }
+            Step::Deploy { targets, lift_hold, always_plan, approved } => {
+                let site = self.site(*approved);
+                let order = Order {
+                    kind: Kind::Deploy,
+                    targets: targets.iter().cloned().collect(),
+                    lift_hold: *lift_hold,
+                    always_plan: *always_plan,
+                };
+                let outcome = faults.survive(delivery::deliver(&site, &order)).await;
+                outcome.map(|outcome| outcome.map(Some))
+            }
+            Step::RollBack { functions, back, lift_hold, approved } => {
+                let site = self.site(*approved);
+                let order = BackOrder {
+                    functions: functions.clone(),
+                    to: match back {
+                        Back::To(version) => Some(version.clone()),
+                        _ => None,
+                    },
+                    to_deployment: match back {
+                        Back::ToDeployment(number) => Some(*number),
+                        _ => None,
+                    },
+                    lift_hold: *lift_hold,
+                };
+                faults.survive(roll_back(&site, &order, &mut chosen)).await
+            }
+        };
+        let (struck, calls) = (self.faults.struck(), self.faults.calls());
+        self.faults.arm(None);
+        Did {
+            outcome,
+            by: format!("process {}", self.processes),
+            struck,
+            calls,
+            moves: self.lambda.moves.lock().unwrap()[moves_before..].to_vec(),
+            chosen,
+            wrote_artifacts: self.artifacts.objects("") != artifacts_before,
+        }
+    }
+
+    /// Reads all ended deployments, newest first, as they lie in the store.
+    pub(super) fn history(&self) -> Vec<Ended> {
+        let entries = self.state.objects("ledger/");
+        entries
+            .iter()
+            .filter(|(key, _)| key.ends_with(".ended.json"))
+            .map(|(_, bytes)| serde_json::from_slice(bytes).unwrap())
+            .collect()
+    }
+
+    /// Closes what is open, as every command does first.
+    pub(super) async fn settle(&mut self) -> Outcome<Option<Ended>> {
+        self.faults.arm(None);
+        let site = self.site(true);
+        delivery::settle(&site).await
+    }
+
+    /// Makes the site as a new process sees it.
+    pub(super) fn site(&mut self, approved: bool) -> Site {
+        self.processes += 1;
+        let (environment, stack) = ("dev".parse().unwrap(), "s".parse().unwrap());
+        Site {
+            settings: EnvironmentSettings {
+                place: Place::Emulated,
+                protected: self.protected,
+                signatures_required: false,
+                promote_from: None,
+            },
+            stack_settings: StackSettings {
+                functions: self.functions.clone(),
+                after: Vec::new(),
+                protect: Vec::new(),
+                inputs: BTreeMap::new(),
+            },
+            project: "shop".into(),
+            root: self.folder.path().to_path_buf(),
+            work: self.folder.path().join("work"),
+            ledger: Ledger::new(self.state.clone(), environment, stack),
+            store: self.state.clone(),
+            catalogue: self.catalogue(),
+            artifact_bucket: "artifacts".into(),
+            functions: self.lambda.clone(),
+            infrastructure: MemoryTerraform::new(
+                self.faults.clone(),
+                self.state.clone(),
+                self.lambda.clone(),
+            ),
+            backend: Backend {
+                bucket: "state".into(),
+                region: "eu-central-1".into(),
+                account: "333333333333".into(),
+                lock_table: None,
+                endpoint: None,
+            },
+            variables: Vec::new(),
+            approver: Arc::new(MemoryApprover::new(approved)),
+            clock: self.clock.clone(),
+            progress: Progress::silent(),
+            interrupt: Interrupt::never(),
+            // No process has such a number, so that this one counts as dead for the next.
+            holder: Holder {
+                host: "here".into(),
+                boot: "1".into(),
+                pid: 3_000_000_000 + self.processes,
+                start_ticks: Some(1),
+            },
+            by: format!("process {}", self.processes),
+            run_url: None,
+            lock_timeout: Duration::ZERO,
+            commit: None,
+            verbose: false,
+            readonly_lock: false,
+            environment: "dev".parse().unwrap(),
+            stack: "s".parse().unwrap(),
+        }
+    }
+}
+
+/// Does what the command `rollback` does with one stack.
+async fn roll_back(
+    site: &Site,
+    order: &BackOrder,
+    chosen: &mut BTreeMap<FunctionName, delivery::back::Back>,
+) -> Outcome<Option<Delivered>> {
+    let last = delivery::settle(site).await?;
+    let back = delivery::choose_back(site, last.as_ref(), order).await?;
+    chosen.clone_from(&back);
+    let last = last.expect("a choice needs a deployment");
+    if !back.values().any(|back| back.resumed)
+        && back.values().all(|back| back.from.release == back.to.release)
+    {
+        return Ok(None);
+    }
+    delivery::roll_back(site, &last, &back).await.map(Some)
+}

@@ -1,0 +1,240 @@
+//! Projects with one mistake each, and what is said about it.
+
+use std::path::Path;
+
+use super::{Place, Project, Surroundings};
+use crate::failure::{ErrorReport, Kind};
+
+/// A project without mistakes.
+const FILES: [(&str, &str); 5] = [
+    ("pipelines/project.toml", "schema = 1\nname = \"shop\"\n"),
+    (
+        "lambda-src/hello/function.toml",
+        "runtime = \"provided.al2023\"\n\n[build]\nwith = \"cargo\"\n\n[[smoke]]\nname = \"greets\"\nexpect = { a = 1 }\nwithin = \"3s\"\n",
+    ),
+    ("terraform/stacks/web/stack.toml", "functions = [\"hello\"]\n"),
+    ("terraform/environments/local/environment.toml", "emulated = true\n"),
+    (
+        "terraform/environments/prod/environment.toml",
+        "account = \"333333333333\"\nregion = \"eu-central-1\"\nprotected = true\n\n[state]\nbucket = \"b\"\n",
+    ),
+];
+
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    FILES.iter().for_each(|(path, text)| write(folder.path(), path, text));
+    folder
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// Loads the project with one file as given.
+fn mistake(path: &str, text: &str) -> ErrorReport {
+    let folder = project();
+    write(folder.path(), path, text);
+    let failure = Project::load(folder.path()).expect_err(text);
+    assert_eq!(failure.kind(), Kind::Usage, "{failure}");
+    failure.report()
+}
+
+fn told(path: &str, text: &str) -> String {
+    let report = mistake(path, text);
+    let parts = [Some(report.message), report.body, report.hint.map(|hint| format!("hint: {hint}"))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_project_without_mistakes_is_read_from_any_of_its_folders() {
+    let folder = project();
+    let project = Project::load(&folder.path().join("lambda-src/hello")).unwrap();
+    assert_eq!(project.root, folder.path());
+    let hello = "hello".parse().unwrap();
+    let settings = project.function(&hello).unwrap();
+    assert_eq!((settings.handler.as_str(), settings.architecture.as_str()), ("bootstrap", "x86_64"));
+    assert_eq!(settings.first_version.to_string(), "0.1.0");
+    assert_eq!(settings.smoke[0].within.as_secs(), 3);
+    assert!(!settings.smoke[0].safe);
+    assert_eq!(project.stack_of(&hello).unwrap().as_str(), "web");
+    let prod = project.environment(&"prod".parse().unwrap()).unwrap();
+    assert!(prod.protected && !prod.signatures_required);
+    assert!(
+        matches!(&prod.place, Place::Cloud(cloud) if cloud.account == "333333333333" && cloud.state_bucket == "b")
+    );
+    let local = project.environment(&"local".parse().unwrap()).unwrap();
+    assert!(matches!(local.place, Place::Emulated) && !local.protected);
+}
+
+#[test]
+fn outside_a_project_the_file_that_makes_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = Project::load(folder.path()).unwrap_err().report();
+    assert!(
+        report.message.starts_with("no project here")
+            && report.message.ends_with("has pipelines/project.toml")
+    );
+}
+
+#[test]
+fn mistakes_in_the_projects_file() {
+    let path = "pipelines/project.toml";
+    insta::assert_snapshot!(told(path, "schema = 1\nnme = \"shop\"\n"), @r#"
+    pipelines/project.toml:2: unknown key `nme`
+    2 | nme = "shop"
+      | ^^^ did you mean `name`?
+    hint: allowed here: schema, name, terraform, store, tools, checks, tests
+    "#);
+    insta::assert_snapshot!(told(path, "schema = 2\nname = \"shop\"\n"), @r"
+    pipelines/project.toml:1: schema 2 is not known to this version of Slipway, which reads schema 1
+    1 | schema = 2
+      |          ^
+    ");
+    insta::assert_snapshot!(told(path, "schema = 1\nname = \"The Shop\"\n"), @r#"
+    pipelines/project.toml:2: `The Shop` is no project name: lower-case letters, digits and hyphens, at most 20 characters
+    2 | name = "The Shop"
+      |        ^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(told(path, "schema = 1\n"), @r"
+    pipelines/project.toml:1: missing key `name`
+    1 | schema = 1
+      | ^
+    ");
+    insta::assert_snapshot!(told(path, "schema = 1\nname = \"shop\"\n[checks.fmt]\nrun = \"cargo fmt\"\nwithin = \"10 minutes\"\n"), @r#"
+    pipelines/project.toml:5: `10 minutes` is no duration: write a number and ms, s, m or h, such as "3s"
+    5 | within = "10 minutes"
+      |          ^^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(told(path, "schema = 1\nname = \"shop\n"), @r#"
+    pipelines/project.toml:2: invalid basic string, expected `"`
+    2 | name = "shop
+      |             ^
+    "#);
+}
+
+#[test]
+fn mistakes_in_a_functions_file() {
+    let path = "lambda-src/hello/function.toml";
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\narchitecture = \"amd64\"\n[build]\nwith = \"cargo\"\n"), @r#"
+    lambda-src/hello/function.toml:2: unknown value `amd64`
+    2 | architecture = "amd64"
+      |                ^^^^^^^ did you mean `arm64`?
+    hint: allowed here: x86_64, arm64
+    "#);
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"make\"\n"), @r#"
+    lambda-src/hello/function.toml:3: unknown value `make`
+    3 | with = "make"
+      |        ^^^^^^
+    hint: allowed here: cargo
+    "#);
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\nbin = \"hello\"\n"), @r"
+    lambda-src/hello/function.toml:2: unknown key `bin`
+    2 | [build]
+      | ^^^^^^^
+    hint: allowed here: binary, package, inputs
+    ");
+    insta::assert_snapshot!(told(path, "runtime = \"python3.13\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: a Rust function needs `runtime = "provided.al2023"`, not `python3.13`"#);
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nfirst_version = \"1\"\n[build]\nwith = \"cargo\"\n"), @r#"
+    lambda-src/hello/function.toml:2: `1` is no semantic version: three numbers such as 1.4.2, with a pre-release such as 1.5.0-rc.1 allowed and no build metadata
+    2 | first_version = "1"
+      |                 ^^^
+    "#);
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nfirst_version = \"1.0.0-rc.1\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: `first_version = "1.0.0-rc.1"` must be a release such as 0.1.0"#);
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[smoke]]\nname = \"x\"\nexpect = 1\nexpect_error = \"E\"\n"), @"lambda-src/hello/function.toml: the smoke event `x` has both `expect` and `expect_error`; an answer is one or the other");
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\npackage = \"image\"\n[build]\nwith = \"cargo\"\n"), @r#"
+    lambda-src/hello/function.toml: `package = "image"` is not supported by this version of Slipway
+    hint: use package = "zip"
+    "#);
+    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nmemory = 128\n[build]\nwith = \"cargo\"\n"), @r"
+    lambda-src/hello/function.toml:2: unknown key `memory`
+    2 | memory = 128
+      | ^^^^^^
+    hint: allowed here: runtime, handler, architecture, package, first_version, build, smoke
+    ");
+}
+
+#[test]
+fn mistakes_in_a_stacks_file() {
+    let path = "terraform/stacks/web/stack.toml";
+    insta::assert_snapshot!(told(path, "function = [\"hello\"]\n"), @r#"
+    terraform/stacks/web/stack.toml:1: unknown key `function`
+    1 | function = ["hello"]
+      | ^^^^^^^^ did you mean `functions`?
+    hint: allowed here: functions, after, protect, inputs
+    "#);
+    insta::assert_snapshot!(told(path, "functions = [\"Hello\"]\n"), @r#"
+    terraform/stacks/web/stack.toml:1: `Hello` is no function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters
+    1 | functions = ["Hello"]
+      |             ^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(told(path, "functions = [\"helo\"]\n"), @r"
+    terraform/stacks/web/stack.toml: `functions` names `helo`, which has no folder lambda-src/helo with a function.toml
+    hint: functions here: hello
+    ");
+    insta::assert_snapshot!(told(path, "after = [\"network\"]\n"), @"terraform/stacks/web/stack.toml: `after` is not supported by this version of Slipway: stacks cannot depend on each other yet");
+    insta::assert_snapshot!(told("terraform/stacks/api/stack.toml", "functions = [\"hello\"]\n"), @"`hello` is named by two stacks, `api` and `web`; one stack runs a function");
+}
+
+#[test]
+fn mistakes_in_an_environments_file() {
+    let path = "terraform/environments/prod/environment.toml";
+    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\nprotect = true\n[state]\nbucket = \"b\"\n"), @r"
+    terraform/environments/prod/environment.toml:3: unknown key `protect`
+    3 | protect = true
+      | ^^^^^^^ did you mean `protected`?
+    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, state
+    ");
+    insta::assert_snapshot!(told(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
+    insta::assert_snapshot!(told(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"
+    terraform/environments/prod/environment.toml:1: invalid type: integer `333333333333`, expected a string
+    1 | account = 333333333333
+      |           ^^^^^^^^^^^^
+    ");
+    insta::assert_snapshot!(told(path, "region = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing key `account`: the 12 digits of the AWS account");
+    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing table `[state]` with `bucket`: where state and ledger are kept");
+    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\nsignatures = \"requried\"\n"), @r#"
+    terraform/environments/prod/environment.toml:3: unknown value `requried`
+    3 | signatures = "requried"
+      |              ^^^^^^^^^^ did you mean `required`?
+    hint: allowed here: required, optional
+    "#);
+    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper");
+}
+
+#[test]
+fn folders_are_names() {
+    insta::assert_snapshot!(told("terraform/environments/Prod_EU/environment.toml", "emulated = true\n"), @"terraform/environments/Prod_EU/environment.toml: `Prod_EU` is no environment name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");
+    insta::assert_snapshot!(told("lambda-src/hello_world/function.toml", ""), @"lambda-src/hello_world/function.toml: `hello_world` is no function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");
+}
+
+#[test]
+fn unknown_names_are_told_with_what_is_near() {
+    let folder = project();
+    let project = Project::load(folder.path()).unwrap();
+    let unknown = |report: ErrorReport| format!("{}\n{}", report.message, report.hint.unwrap_or_default());
+    let failure = project.function(&"helo".parse().unwrap()).unwrap_err();
+    assert_eq!(unknown(failure.report()), "unknown function `helo`\nfunctions here: hello");
+    let failure = project.environment(&"prd".parse().unwrap()).unwrap_err();
+    assert_eq!(unknown(failure.report()), "unknown environment `prd`\nenvironments here: prod, local");
+    let failure = project.stack_of(&"other".parse().unwrap()).unwrap_err();
+    assert!(
+        unknown(failure.report()).starts_with("no stack runs the function `other`\nadd it to `functions`")
+    );
+    std::fs::remove_dir_all(folder.path().join("terraform/environments")).unwrap();
+    let project = Project::load(folder.path()).unwrap();
+    let failure = project.environment(&"prod".parse().unwrap()).unwrap_err();
+    assert!(unknown(failure.report()).ends_with("add terraform/environments/<environment>/environment.toml"));
+}
+
+#[test]
+fn the_repositorys_own_settings_are_without_mistakes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let project = Project::load(&root).unwrap();
+    assert!(!project.functions.is_empty() && !project.stacks.is_empty() && !project.environments.is_empty());
+    for function in project.functions.keys() {
+        project.stack_of(function).unwrap();
+    }
+    Surroundings::read().unwrap();
+}

@@ -1,0 +1,273 @@
+//! Verification over functions in memory: what is found about versions that are not as they should be.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Verification, await_active, failure, is_subset, judge, verify};
+use crate::interrupt::Interrupt;
+use crate::memory::{Fault, Faults, MemoryLambda, Version};
+use crate::name::Digest;
+use crate::ports::{Functions, Invocation};
+use crate::release::{Manifest, SmokeRecord, sample_manifest};
+
+struct Bench {
+    faults: Arc<Faults>,
+    lambda: Arc<MemoryLambda>,
+    manifest: Manifest,
+}
+
+impl Bench {
+    /// Publishes version 1 of what a manifest says, changed by `change`.
+    fn new(change: impl FnOnce(&mut Version)) -> Self {
+        let faults = Arc::new(Faults::default());
+        let lambda = MemoryLambda::new(faults.clone());
+        let mut manifest = sample_manifest("hello", "1.2.3");
+        manifest.smoke = vec![smoke("is well", true), smoke("writes", false)];
+        let mut version = Version {
+            code_sha256: manifest.artifact.code_sha256.clone(),
+            memory: 128,
+            runtime: manifest.runtime.clone(),
+            handler: manifest.handler.clone(),
+            architecture: manifest.architecture.clone(),
+            state: "Active".into(),
+        };
+        change(&mut version);
+        lambda.publish("f", version);
+        Self { faults, lambda, manifest }
+    }
+
+    async fn verify(&self, version: &str, known: Option<Digest>, protected: bool) -> Verification {
+        let functions: Arc<dyn Functions> = self.lambda.clone();
+        verify(&functions, &self.manifest, "f", version, known, protected, &Interrupt::never()).await.unwrap()
+    }
+
+    /// Says what does not hold: `code: expected a, got b`.
+    async fn wrong(&self) -> Vec<String> {
+        let verification = self.verify("1", None, false).await;
+        assert_eq!(verification.passed(), wrong(&verification).is_empty());
+        wrong(&verification)
+    }
+
+    fn answers(&self, error: Option<&str>, payload: &Value, took: Duration) {
+        *self.lambda.answer.lock().unwrap() = Some(Invocation {
+            status: 200,
+            function_error: error.map(str::to_owned),
+            payload: payload.to_string().into_bytes(),
+            log_tail: vec!["a line of the log".into()],
+            executed_version: Some("1".into()),
+            took,
+        });
+    }
+}
+
+fn smoke(name: &str, safe: bool) -> SmokeRecord {
+    SmokeRecord {
+        name: name.into(),
+        event: json!({}),
+        expect: Some(json!({"well": true})),
+        expect_error: None,
+        within_ms: 1_000,
+        safe,
+    }
+}
+
+fn wrong(verification: &Verification) -> Vec<String> {
+    let findings = verification.findings.iter().filter(|finding| !finding.passed);
+    findings
+        .map(|finding| {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            format!("{}: expected {}, got {}", finding.what, text(&finding.expected), text(&finding.got))
+        })
+        .collect()
+}
+
+fn looked_at(verification: &Verification) -> Vec<&str> {
+    verification.findings.iter().map(|finding| finding.what.as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_is_as_released_passes_with_every_smoke_event_that_may_run() {
+    let bench = Bench::new(|_| {});
+    let all = bench.verify("1", None, false).await;
+    assert!(all.passed());
+    assert_eq!(looked_at(&all), ["active", "code", "configuration", "smoke \"is well\"", "smoke \"writes\""]);
+    let safe = bench.verify("1", None, true).await;
+    assert_eq!(looked_at(&safe), ["active", "code", "configuration", "smoke \"is well\""]);
+    assert!(
+        safe.summary().starts_with("code ok · configuration ok · smoke \"is well\" "),
+        "{}",
+        safe.summary()
+    );
+}
+
+#[tokio::test]
+async fn other_code_or_configuration_is_found_and_never_called() {
+    let bench = Bench::new(|version| version.code_sha256 = "other".into());
+    let verification = bench.verify("1", None, false).await;
+    assert_eq!(looked_at(&verification), ["active", "code", "configuration"]);
+    let expected = &bench.manifest.artifact.code_sha256;
+    assert_eq!(wrong(&verification), [format!("code: expected {expected}, got other")]);
+    for (change, got) in [
+        (
+            (|version| version.runtime = "python3.13".into()) as fn(&mut Version),
+            "python3.13 bootstrap x86_64",
+        ),
+        (|version| version.handler = "x".into(), "provided.al2023 x x86_64"),
+        (|version| version.architecture = "arm64".into(), "provided.al2023 bootstrap arm64"),
+    ] {
+        let expected = "configuration: expected provided.al2023 bootstrap x86_64, got";
+        assert_eq!(Bench::new(change).wrong().await, [format!("{expected} {got}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_the_ledger_knows_must_have_the_configuration_of_then() {
+    let bench = Bench::new(|_| {});
+    let digest = bench.verify("1", None, false).await.config_digest.unwrap();
+    assert!(bench.verify("1", Some(digest), false).await.passed());
+    let other = Digest::of("other");
+    let verification = bench.verify("1", Some(other), false).await;
+    assert_eq!(wrong(&verification), [format!("configuration: expected {other}, got {digest}")]);
+}
+
+#[tokio::test]
+async fn a_version_that_is_missing_or_failed_is_found() {
+    let bench = Bench::new(|_| {});
+    let missing = bench.verify("7", None, false).await;
+    assert_eq!(wrong(&missing), ["active: expected a published version, got version 7 does not exist"]);
+    assert_eq!(missing.config_digest, None);
+    let bench = Bench::new(|version| version.state = "Failed".into());
+    assert_eq!(bench.wrong().await, ["active: expected Active, got Failed the image is gone"]);
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_ready_is_waited_for_and_an_idle_one_is_woken() {
+    let bench = Bench::new(|version| version.state = "Inactive".into());
+    let functions: Arc<dyn Functions> = bench.lambda.clone();
+    let waiting = async {
+        while bench.lambda.state("f", 1) != "Pending" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        bench.lambda.set_state("f", 1, "Active");
+    };
+    let never = Interrupt::never();
+    let (found, ()) = tokio::join!(await_active(&functions, "f", "1", &never), waiting);
+    let (finding, configuration) = found.unwrap();
+    assert!(finding.passed && finding.took_ms >= 400, "{finding:?}");
+    assert_eq!(configuration.unwrap().state.as_deref(), Some("Active"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_wrong_slow_an_error_or_of_another_version_is_found() {
+    let bench = Bench::new(|_| {});
+    let (quick, slow) = (Duration::from_millis(3), Duration::from_millis(1_500));
+    bench.manifest.smoke.iter().for_each(|smoke| assert!(smoke.expect.is_some()));
+    bench.answers(None, &json!({"well": false}), quick);
+    let verification = bench.verify("1", None, true).await;
+    assert_eq!(wrong(&verification), ["smoke \"is well\": expected {\"well\":true}, got {\"well\":false}"]);
+    assert_eq!(verification.findings.last().unwrap().log, ["a line of the log"]);
+    bench.answers(None, &json!({"well": true}), slow);
+    let verification = bench.verify("1", None, true).await;
+    assert_eq!(wrong(&verification), ["smoke \"is well\": expected an answer within 1.0 s, got 1.5 s"]);
+    bench.answers(Some("Unhandled"), &json!({"errorType": "Broken"}), quick);
+    let verification = bench.verify("1", None, true).await;
+    assert_eq!(
+        wrong(&verification),
+        ["smoke \"is well\": expected an answer, got Unhandled error {\"errorType\":\"Broken\"}"]
+    );
+    bench.answers(None, &json!({"well": true}), quick);
+    if let Some(answer) = bench.lambda.answer.lock().unwrap().as_mut() {
+        answer.executed_version = Some("9".into());
+    }
+    let verification = bench.verify("1", None, true).await;
+    assert_eq!(wrong(&verification), ["smoke \"is well\": expected version 1, got version 9 answered"]);
+}
+
+#[tokio::test]
+async fn an_expected_error_must_come_and_be_that_one() {
+    let mut bench = Bench::new(|_| {});
+    bench.manifest.smoke = vec![SmokeRecord {
+        expect: None,
+        expect_error: Some("InvalidName".into()),
+        ..smoke("refuses", true)
+    }];
+    let quick = Duration::from_millis(3);
+    bench.answers(Some("Unhandled"), &json!({"errorType": "InvalidName"}), quick);
+    assert!(bench.wrong().await.is_empty());
+    bench.answers(Some("Unhandled"), &json!({"errorType": "Other"}), quick);
+    assert_eq!(
+        bench.wrong().await,
+        ["smoke \"refuses\": expected the error InvalidName, got {\"errorType\":\"Other\"}"]
+    );
+    bench.answers(None, &json!("hello"), quick);
+    assert_eq!(bench.wrong().await, ["smoke \"refuses\": expected the error InvalidName, got \"hello\""]);
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_is_a_finding_and_an_unreachable_service_an_error() {
+    let bench = Bench::new(|_| {});
+    // The calls are: the version's configuration, then the smoke event.
+    bench.faults.arm(Some((1, Fault::ErrorBefore)));
+    let verification = bench.verify("1", None, true).await;
+    let found = wrong(&verification);
+    assert!(
+        found[0].starts_with("smoke \"is well\": expected an answer within 1.0 s, got invoke f:1"),
+        "{found:?}"
+    );
+    bench.faults.arm(Some((0, Fault::ErrorBefore)));
+    let functions: Arc<dyn Functions> = bench.lambda.clone();
+    let result = verify(&functions, &bench.manifest, "f", "1", None, true, &Interrupt::never()).await;
+    assert!(result.is_err());
+}
+
+#[tokio::test]
+async fn the_failure_names_function_version_environment_and_what_was_found() {
+    let bench = Bench::new(|version| version.code_sha256 = "other".into());
+    let verification = bench.verify("1", None, true).await;
+    let report = failure("prod", &[verification]).report();
+    assert_eq!(report.exit_code, 5);
+    assert_eq!(report.message, "`hello` version 1 in prod did not verify");
+    let body = report.body.unwrap();
+    assert!(body.starts_with("hello code\n  expected  ") && body.ends_with("\n  got       other"), "{body}");
+}
+
+fn expecting(expect: Option<Value>, expect_error: Option<&str>) -> SmokeRecord {
+    SmokeRecord {
+        name: "greets".into(),
+        event: json!({}),
+        expect,
+        expect_error: expect_error.map(str::to_owned),
+        within_ms: 3_000,
+        safe: true,
+    }
+}
+
+fn verdict(smoke: &SmokeRecord, error: Option<&str>, answer: Value) -> bool {
+    judge("smoke", smoke, error, &answer, Instant::now()).passed
+}
+
+#[test]
+fn an_answer_may_hold_more_than_is_expected_and_never_less() {
+    assert!(is_subset(
+        &json!({"a": 1, "b": {"c": [1, 2]}}),
+        &json!({"a": 1.0, "b": {"c": [1, 2], "d": 3}, "e": 4})
+    ));
+    for wrong in [json!({"a": 2}), json!({"b": {"c": [1]}}), json!({"x": null}), json!([1])] {
+        assert!(!is_subset(&wrong, &json!({"a": 1, "b": {"c": [1, 2]}})), "{wrong}");
+    }
+}
+
+#[test]
+fn errors_and_answers_are_told_apart() {
+    let greets = expecting(Some(json!({"greeting": "Hello Ada"})), None);
+    assert!(verdict(&greets, None, json!({"greeting": "Hello Ada", "x": 1})));
+    assert!(!verdict(&greets, Some("Unhandled"), json!({"greeting": "Hello Ada"})));
+    assert!(!verdict(&greets, None, json!({"greeting": "Hullo"})));
+    let refuses = expecting(None, Some("InvalidName"));
+    assert!(verdict(&refuses, Some("Unhandled"), json!({"errorType": "InvalidName"})));
+    assert!(!verdict(&refuses, Some("Unhandled"), json!({"errorType": "Other"})));
+    assert!(!verdict(&refuses, None, json!({"errorType": "InvalidName"})));
+    assert!(verdict(&expecting(None, None), None, json!(null)));
+}

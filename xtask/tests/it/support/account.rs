@@ -1,0 +1,162 @@
+//! An account of the emulated AWS, reached past Slipway: what the tests set up in it and look up in it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::guard::Run;
+use super::http::{self, Answer};
+
+/// The region of the local environment.
+const REGION: &str = "eu-central-1";
+
+/// One account.
+#[derive(Clone)]
+pub struct Account {
+    pub id: String,
+    port: u16,
+}
+
+/// Every object of an account's buckets, by bucket and key.
+pub type Objects = BTreeMap<(String, String), Vec<u8>>;
+
+impl Account {
+    /// Enters an account that nobody else uses.
+    pub fn new(run: &Run) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(200_000_000_001);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(), port: run.port }
+    }
+
+    /// Returns the Lambda function's name of a project's function.
+    pub fn function_name(&self, function: &str) -> String {
+        format!("echo-{}-local-{function}", self.id)
+    }
+
+    /// Makes a function with one published version for each zip, and the alias `live` on the first.
+    pub fn publish(&self, function: &str, zips: &[&[u8]]) {
+        let name = self.function_name(function);
+        self.form("iam", &format!("Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"));
+        let role = format!("arn:aws:iam::{}:role/{name}", self.id);
+        for (index, zip) in zips.iter().enumerate() {
+            let code = BASE64_STANDARD.encode(zip);
+            if index == 0 {
+                let function = json!({
+                    "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": role,
+                    "Architectures": ["x86_64"], "Code": { "ZipFile": code }, "Publish": true, "Timeout": 10,
+                    "MemorySize": 128,
+                });
+                self.lambda("POST", "", &function);
+            } else {
+                self.lambda("PUT", &format!("/{name}/code"), &json!({ "ZipFile": code, "Publish": true }));
+            }
+        }
+        self.lambda("POST", &format!("/{name}/aliases"), &json!({ "Name": "live", "FunctionVersion": "1" }));
+    }
+
+    /// Returns the version that a function's alias points to.
+    pub fn alias(&self, function: &str) -> String {
+        let path = format!("/{}/aliases/live", self.function_name(function));
+        let alias = self.lambda("GET", &path, &Value::Null);
+        alias["FunctionVersion"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Points a function's alias to a version, as somebody's hand would.
+    pub fn point(&self, function: &str, version: &str) {
+        let path = format!("/{}/aliases/live", self.function_name(function));
+        self.lambda("PUT", &path, &json!({ "FunctionVersion": version }));
+    }
+
+    /// Lists the keys of a bucket; none where it does not exist.
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        let answer = self.s3("GET", &format!("/{bucket}?list-type=2"), &[]);
+        if answer.status == 404 {
+            return Vec::new();
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let text = answer.text();
+        assert!(!text.contains("<IsTruncated>true</IsTruncated>"), "a bucket with more than one page");
+        text.split("<Key>")
+            .skip(1)
+            .filter_map(|rest| rest.split("</Key>").next())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Reads one object.
+    pub fn object(&self, bucket: &str, key: &str) -> Vec<u8> {
+        let answer = self.s3("GET", &format!("/{bucket}/{key}"), &[]);
+        assert_eq!(answer.status, 200, "{bucket}/{key}: {}", answer.text());
+        answer.body
+    }
+
+    /// The buckets of a project in this account: artifacts and state.
+    pub fn buckets(&self) -> [String; 2] {
+        [format!("echo-{}-artifacts", self.id), format!("echo-{}-local-state", self.id)]
+    }
+
+    /// Reads everything that the account's buckets hold.
+    pub fn objects(&self) -> Objects {
+        self.buckets()
+            .into_iter()
+            .flat_map(|bucket| {
+                let keys = self.keys(&bucket);
+                keys.into_iter().map(move |key| (bucket.clone(), key))
+            })
+            .map(|(bucket, key)| {
+                let bytes = self.object(&bucket, &key);
+                ((bucket, key), bytes)
+            })
+            .collect()
+    }
+
+    /// Makes the account's buckets hold exactly these objects.
+    pub fn restore(&self, objects: &Objects) {
+        for bucket in self.buckets() {
+            for key in self.keys(&bucket) {
+                if !objects.contains_key(&(bucket.clone(), key.clone())) {
+                    self.s3("DELETE", &format!("/{bucket}/{key}"), &[]);
+                }
+            }
+        }
+        for ((bucket, key), bytes) in objects {
+            let put = self.s3("PUT", &format!("/{bucket}/{key}"), bytes);
+            assert_eq!(put.status, 200, "{bucket}/{key}: {}", put.text());
+        }
+    }
+
+    fn s3(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        self.call("s3", method, path, "application/octet-stream", body)
+    }
+
+    #[track_caller]
+    fn lambda(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let path = format!("/2015-03-31/functions{path}");
+        let answer = self.call("lambda", method, &path, "application/json", body.as_bytes());
+        assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.text());
+        answer.json()
+    }
+
+    #[track_caller]
+    fn form(&self, service: &str, body: &str) {
+        let answer = self.call(service, "POST", "/", "application/x-www-form-urlencoded", body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    fn call(&self, service: &str, method: &str, path: &str, content: &str, body: &[u8]) -> Answer {
+        // moto checks no signature; the scope says which service is meant, its own header whose account.
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20261122/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("X-Moto-Account-Id", self.id.as_str()),
+            ("Content-Type", content),
+        ];
+        http::send(self.port, method, path, &headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+}

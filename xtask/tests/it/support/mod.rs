@@ -1,0 +1,15 @@
+//! What the tests share: worlds, the project in them, the emulated AWS behind them.
+
+pub mod account;
+pub mod echo;
+pub mod guard;
+pub mod http;
+pub mod outcome;
+pub mod process;
+pub mod rounds;
+pub mod surroundings;
+pub mod world;
+
+pub use outcome::{Settled, redacted};
+pub use process::Running;
+pub use world::World;
