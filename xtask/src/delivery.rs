@@ -98,14 +98,19 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     show(site, &planned);
     let known =
         if planned.is_empty() { Some(site.infrastructure.outputs(&configuration).await?) } else { None };
+    let mut nothing_to_do = false;
     if let Some(applied) = &known {
-        let pending = execute::pending(site, applied, &releases, last.as_ref()).await?;
-        if pending.is_empty() && last.is_some() {
-            current.remember(site)?;
-            return Ok(Delivered::unchanged(site, versions, false));
-        }
+        nothing_to_do = execute::pending(site, applied, &releases, last.as_ref()).await?.is_empty();
     }
-    approve(site, &planned, &versions)?;
+    if nothing_to_do && last.as_ref().is_some_and(|last| last.outcome.is_settled()) {
+        current.remember(site)?;
+        return Ok(Delivered::unchanged(site, versions, false));
+    }
+    // Where the last deployment did not end well and all is as asked for by now, only the ledger has to say so: it then
+    // knows the applied configuration, which a rollback plans with.
+    if !nothing_to_do {
+        approve(site, &planned, &versions)?;
+    }
     let started = site.started(order.kind, last.as_ref(), &releases)?;
     site.ledger.begin(&started).await?;
     let lease = site.keep_lease(started.deployment);

@@ -173,7 +173,7 @@ impl World {
             functions: account.functions.clone(),
             infrastructure: Arc::new(self.terraform()),
             backend: account.backend.clone(),
-            variables: account.variables.clone(),
+            variables: self.terraform_variables(account),
             approver: self.approver(),
             clock: self.clock.clone(),
             progress: self.progress.clone(),
@@ -187,6 +187,16 @@ impl World {
             environment: environment.clone(),
             stack: stack.clone(),
         })
+    }
+
+    /// Returns what Terraform's process gets beside its own environment.
+    fn terraform_variables(&self, account: &Account) -> Vec<(String, String)> {
+        let mut variables = account.variables.clone();
+        if self.surroundings.get("GOGC").is_none() {
+            // Terraform and its provider live for seconds: collecting garbage less often saves a fifth of their CPU.
+            variables.push(("GOGC".to_owned(), "300".to_owned()));
+        }
+        variables
     }
 
     /// Returns who says yes.

@@ -184,6 +184,7 @@ fn a_process_may_die_at_any_call_and_be_run_again() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (end, calls) = story(None).await;
+        assert_eq!(end[0], "a 1.0.0 on 1 with 128");
         for (step, calls) in calls.into_iter().enumerate() {
             for call in 0..calls {
                 for fault in [Fault::CrashAfter, Fault::ErrorAfter] {
@@ -229,6 +230,9 @@ async fn story(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
         .map(|(function, serving)| {
             let (number, version) = scene.lambda.serving(&serving.function_name).unwrap();
             assert_eq!(number, serving.lambda_version);
+            // Terraform stands on the configuration that was applied, not on what lies in the tree by now.
+            let latest = scene.lambda.latest(&serving.function_name).unwrap();
+            assert!(latest.memory == 129, "Terraform stands on {}", latest.memory);
             format!("{function} {} on {number} with {}", serving.release, version.memory)
         })
         .collect();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Site;
 use crate::failure::{self, Outcome};
-use crate::ledger::{Ended, OutcomeWord, StateMark};
+use crate::ledger::{Ended, StateMark};
 use crate::name::{Digest, FunctionName};
 use crate::plan::{self, Configuration, FRESH_HOURS};
 use crate::release::Manifest;
@@ -60,7 +60,7 @@ pub(super) async fn may_skip(
     let (Some(last), Some(plan_inputs)) = (last, current.plan_inputs) else {
         return Ok(false);
     };
-    if site.settings.protected || !matches!(last.outcome, OutcomeWord::Verified | OutcomeWord::RolledBack) {
+    if site.settings.protected || !last.outcome.is_settled() {
         return Ok(false);
     }
     let fresh = |at: jiff::Timestamp| {

@@ -153,6 +153,11 @@ pub(crate) enum OutcomeWord {
 }
 
 impl OutcomeWord {
+    /// Tells whether nothing was left to do: what the ledger says is applied, verified and served.
+    pub(crate) fn is_settled(self) -> bool {
+        matches!(self, Self::Verified | Self::RolledBack)
+    }
+
     /// Says it in words.
     pub(crate) fn text(self) -> &'static str {
         match self {
