@@ -171,7 +171,12 @@ impl Checks<'_> {
             program.env("TF_DATA_DIR", data).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
         let program = settings.env.iter().fold(program, |program, (name, value)| program.env(name, value));
         kept.push_str(&format!("$ {line}\n"));
-        let conduct = Conduct { output: Output::Pipes, within: Some(within), on_signal: OnSignal::Forward };
+        let conduct = Conduct {
+            output: Output::Pipes,
+            within: Some(within),
+            on_signal: OnSignal::Forward,
+            stdin: None,
+        };
         let ended = exec::run(&program, &conduct, self.interrupt, &mut |_| {}, &mut |_, line| {
             kept.push_str(line);
             kept.push('\n');

@@ -80,12 +80,15 @@ impl Delivered {
 
 /// Delivers releases to a stack in an environment.
 pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
+    // Looked at before the folder is taken, so that who waits for another deployment is told of that one.
+    settle(site).await?;
+    let lock = site.lock_work().await?;
     let last = settle(site).await?;
     guard(site, order, last.as_ref())?;
     let releases = releases(site, order, last.as_ref()).await?;
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
-    let configuration = site.configure(&site.root, &releases)?;
+    let configuration = site.configure(&lock, &site.root, &releases)?;
     let current = skip::Current::read(site, &configuration).await?;
     if !order.always_plan && skip::may_skip(site, &current, last.as_ref(), &releases).await? {
         return Ok(Delivered::unchanged(site, versions, true));
@@ -141,9 +144,10 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
 
 /// Plans what an order would change, and touches nothing.
 pub(crate) async fn preview(site: &Site, order: &Order) -> Outcome<Planned> {
+    let lock = site.lock_work().await?;
     let last = site.ledger.head().await?.last;
     let releases = releases(site, order, last.as_ref()).await?;
-    let configuration = site.configure(&site.root, &releases)?;
+    let configuration = site.configure(&lock, &site.root, &releases)?;
     let planned = site.infrastructure.plan(&configuration).await?;
     // Nobody applies it: a saved plan holds secrets in the clear.
     let _ = std::fs::remove_file(&planned.file);

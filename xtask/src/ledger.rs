@@ -10,7 +10,7 @@ mod entry;
 mod lease;
 
 pub(crate) use entry::{Choice, Ended, Hold, Holder, Kind, OutcomeWord, SCHEMA, Serving, Started, StateMark};
-pub(crate) use lease::{Lease, RENEW_EVERY, is_alive, start_ticks};
+pub(crate) use lease::{Lease, RENEW_EVERY, is_alive};
 
 use crate::failure::{Failure, Kind as FailureKind, Outcome};
 use crate::name::{EnvironmentName, StackName};

@@ -34,6 +34,7 @@ mod name;
 mod output;
 mod plan;
 mod ports;
+mod process;
 mod progress;
 mod release;
 mod rollout;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     // The ground: what went wrong, what things are called, what is happening. They know nothing of releases.
     ("words", &[]),
+    ("process", &[]),
     ("name", &[]),
     ("failure", &[]),
     ("progress", &[]),
@@ -22,12 +23,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("source", &["failure", "name", "settings", "tools"]),
     ("artifact", &["failure", "name", "progress", "settings", "source", "tools", "words"]),
     ("release", &["failure", "name", "ports", "progress", "settings", "source", "words"]),
-    ("plan", &["failure", "ledger", "name", "ports", "release", "words"]),
+    ("plan", &["failure", "interrupt", "ledger", "name", "ports", "process", "progress", "release", "words"]),
     ("verification", &["failure", "interrupt", "name", "ports", "release", "words"]),
     ("rollout", &["failure", "ledger", "ports", "verification"]),
-    ("ledger", &["failure", "name", "ports"]),
+    ("ledger", &["failure", "name", "ports", "process"]),
     // Beside the way: the programs that are run, the checks, the emulated AWS.
-    ("tools", &["failure", "interrupt", "ledger", "name", "plan", "ports", "progress", "words"]),
+    ("tools", &["failure", "interrupt", "name", "plan", "ports", "progress", "words"]),
     (
         "checks",
         &["failure", "graph", "interrupt", "name", "progress", "settings", "source", "tools", "words"],

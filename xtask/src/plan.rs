@@ -7,12 +7,14 @@ mod changes;
 mod configuration;
 mod fingerprint;
 mod guard;
+mod lock;
 mod sources;
 
 pub(crate) use changes::{Action, Change, changes_text};
 pub(crate) use configuration::{Backend, Configuration, Preparation, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};
 pub(crate) use guard::{refuse_protected, refuse_unnamed};
+pub(crate) use lock::{Claim, WorkLock};
 pub(crate) use sources::{StackSources, unpack_sources};
 
 use std::collections::BTreeMap;

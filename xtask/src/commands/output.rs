@@ -56,7 +56,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
         .filter(|name| arguments.stack.as_ref().is_none_or(|wanted| wanted == *name))
     {
         let site = world.site(&account, &arguments.env, name)?;
-        let configuration = site.configure(&site.root, &BTreeMap::new())?;
+        let configuration = site.configure(&site.lock_work().await?, &site.root, &BTreeMap::new())?;
         let mut outputs = world.terraform().outputs(&configuration).await?.outputs;
         outputs
             .values_mut()

@@ -201,7 +201,11 @@ async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
         Remedy::Unlock(id) => {
             let configuration = world
                 .terraform()
-                .ready(&site.configure(&site.root, &std::collections::BTreeMap::new())?)
+                .ready(&site.configure(
+                    &site.lock_work().await?,
+                    &site.root,
+                    &std::collections::BTreeMap::new(),
+                )?)
                 .await?;
             exec::capture(&force_unlock(program, &configuration, &id), &world.interrupt).await?;
             Ok("unlocked".into())
@@ -209,7 +213,11 @@ async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
         Remedy::Push(path) => {
             let configuration = world
                 .terraform()
-                .ready(&site.configure(&site.root, &std::collections::BTreeMap::new())?)
+                .ready(&site.configure(
+                    &site.lock_work().await?,
+                    &site.root,
+                    &std::collections::BTreeMap::new(),
+                )?)
                 .await?;
             exec::capture(&state_push(program, &configuration, &path), &world.interrupt).await?;
             let kept = path.with_extension(format!("tfstate.pushed-{}", jiff::Timestamp::now().as_second()));

@@ -134,7 +134,8 @@ async fn group(world: &World, name: &str, settings: &TestSettings) -> Outcome<Ve
         world.console.tell(&format!("tests     {name}: {line}"));
         let program = Program::new(&words[0], world.project.root.join(&settings.folder)).args(&words[1..]);
         let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
+        let conduct =
+            Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None };
         let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| {
             world.console.tell(line)
         })

@@ -130,7 +130,9 @@ async fn run(
         site.progress
             .note(format!("          traffic is on {}. Bringing Terraform to agree.", words::list(moved)));
     }
-    let configuration = applied_configuration(site, last, releases).await?;
+    // Only now: traffic does not wait for whoever is at work in this folder.
+    let lock = site.lock_work().await?;
+    let configuration = applied_configuration(site, &lock, last, releases).await?;
     let planned = site.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned)?;
     refuse_others(site, &planned, back).await?;
@@ -234,11 +236,12 @@ async fn through_terraform(
 /// Takes the configuration that is applied from the environment's store.
 async fn applied_configuration(
     site: &Site,
+    lock: &plan::WorkLock,
     last: &Ended,
     releases: &BTreeMap<FunctionName, Manifest>,
 ) -> Outcome<Configuration> {
     let Some(digest) = last.configuration else {
-        return site.configure(&site.root, releases);
+        return site.configure(lock, &site.root, releases);
     };
     let key = configuration_key(&digest);
     let stored = site.store.get(&key).await?.ok_or_else(|| {
@@ -258,7 +261,7 @@ async fn applied_configuration(
     std::fs::write(&zip, &stored.bytes).map_err(|error| failure::io("write", &zip, error))?;
     let root = folder.join(&digest.hex()[..16]);
     plan::unpack_sources(&zip, &root)?;
-    site.configure(&root, releases)
+    site.configure(lock, &root, releases)
 }
 
 /// Refuses a plan that would touch more than the named functions.

@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, Ended, Holder, Kind, Ledger, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
-use crate::plan::{self, Backend, Configuration, Preparation, ReleaseInput};
+use crate::plan::{self, Backend, Claim, Configuration, Preparation, ReleaseInput, WorkLock};
 use crate::ports::{Approver, Clock, Functions, Infrastructure, Store};
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest};
@@ -81,9 +81,24 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Takes the stack's work folder on this machine for this run alone.
+    pub(crate) async fn lock_work(&self) -> Outcome<WorkLock> {
+        let place = format!("`{}` in {}", self.stack, self.environment);
+        let claim = Claim {
+            work: &self.work,
+            place,
+            by: &self.by,
+            timeout: self.lock_timeout,
+            progress: &self.progress,
+            interrupt: &self.interrupt,
+        };
+        WorkLock::take(claim).await
+    }
+
     /// Prepares the stack's files below a root for Terraform, with these releases.
     pub(crate) fn configure(
         &self,
+        lock: &WorkLock,
         root: &Path,
         releases: &BTreeMap<FunctionName, Manifest>,
     ) -> Outcome<Configuration> {
@@ -105,6 +120,7 @@ impl Site {
             variables: self.variables.clone(),
             readonly_lock: self.readonly_lock,
             lock_timeout: self.lock_timeout,
+            lock,
         })
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Holder, Started};
 use crate::failure::Outcome;
 use crate::ports::Store;
+use crate::process::start_ticks;
 
 /// How old a lease may be before its holder counts as dead, in seconds.
 const STALE_AFTER: i64 = 120;
@@ -77,27 +78,5 @@ impl Holder {
             pid,
             start_ticks: start_ticks(pid),
         }
-    }
-}
-
-/// Reads when a process was started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
-pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
-    let state = fields.next()?;
-    // A zombie has ended: only its parent has not noticed.
-    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_process_is_alive_and_an_impossible_one_is_not() {
-        let here = Holder::here();
-        assert!(here.start_ticks.is_some_and(|ticks| ticks > 0));
-        assert_eq!(start_ticks(here.pid), here.start_ticks);
-        assert_eq!(start_ticks(u32::MAX), None);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::lock::WorkLock;
 use super::sources::StackSources;
 use crate::failure::{self, Failure, Outcome};
 use crate::name::{EnvironmentName, FunctionName, StackName};
@@ -34,6 +35,8 @@ pub(crate) struct Configuration {
     pub(crate) lock_timeout: Duration,
     /// The files, read.
     pub(crate) sources: StackSources,
+    /// The work folder, held.
+    pub(crate) lock: WorkLock,
 }
 
 /// Where state is kept.
@@ -122,6 +125,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) readonly_lock: bool,
     /// How long to wait for the state's lock.
     pub(crate) lock_timeout: Duration,
+    /// The work folder, held.
+    pub(crate) lock: &'a WorkLock,
 }
 
 /// Reads a stack's files and writes the var-file and backend file for it.
@@ -137,6 +142,7 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
         variables,
         readonly_lock,
         lock_timeout,
+        lock,
     } = preparation;
     let sources = StackSources::read(root, stack, environment)?;
     std::fs::create_dir_all(&work).map_err(|error| failure::io("create", &work, error))?;
@@ -181,6 +187,7 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
         readonly_lock,
         lock_timeout,
         sources,
+        lock: lock.clone(),
     })
 }
 

@@ -111,7 +111,8 @@ impl RustBuilder {
                 .arg(sources.join("Cargo.toml"))
                 .env("CARGO_TARGET_DIR", self.target())
                 .without_env("CARGO_PROFILE_DEV_DEBUG");
-            let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
+            let conduct =
+                Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None };
             let ended =
                 exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
                     .await?;
@@ -164,7 +165,8 @@ impl RustBuilder {
         .iter()
         .fold(program, |program, name| program.without_env(name));
         let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let conduct = Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward };
+        let conduct =
+            Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None };
         let ended =
             exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
                 .await?;

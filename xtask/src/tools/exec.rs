@@ -65,11 +65,13 @@ pub(crate) struct Conduct {
     pub(crate) within: Option<Duration>,
     /// What a first signal does.
     pub(crate) on_signal: OnSignal,
+    /// A locked file that the program gets as its stdin, and so holds for as long as it lives; else it gets nothing.
+    pub(crate) stdin: Option<std::sync::Arc<std::fs::File>>,
 }
 
 impl Default for Conduct {
     fn default() -> Self {
-        Self { output: Output::Pipes, within: None, on_signal: OnSignal::Forward }
+        Self { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None }
     }
 }
 
@@ -159,12 +161,12 @@ impl Program {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one door through which programs are run")]
-    fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Outcome<Child> {
+    fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Outcome<Child> {
         let mut command = tokio::process::Command::new(&self.program);
         command
             .args(&self.arguments)
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr)
             .process_group(0);
@@ -209,16 +211,23 @@ pub(crate) async fn run(
         tail.push_back(line.to_owned());
         on_line(stream, line);
     };
+    let stdin = match &conduct.stdin {
+        Some(file) => file
+            .try_clone()
+            .map_err(|error| failure::io("pass on", Path::new("a locked file"), error))?
+            .into(),
+        None => Stdio::null(),
+    };
     let (mut child, mut lines) = match &conduct.output {
         Output::Pipes => {
-            let mut child = program.spawn(Stdio::piped(), Stdio::piped())?;
+            let mut child = program.spawn(stdin, Stdio::piped(), Stdio::piped())?;
             let lines = Lines::piped(&mut child);
             (child, lines)
         }
         Output::Files { out, err } => {
             let create =
                 |path: &Path| std::fs::File::create(path).map_err(|error| failure::io("create", path, error));
-            let child = program.spawn(create(out)?.into(), create(err)?.into())?;
+            let child = program.spawn(stdin, create(out)?.into(), create(err)?.into())?;
             (child, Lines::followed(out, err)?)
         }
     };

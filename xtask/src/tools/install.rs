@@ -218,6 +218,7 @@ impl Tools {
             output: Output::Pipes,
             within: Some(Duration::from_secs(900)),
             on_signal: OnSignal::Forward,
+            stdin: None,
         };
         let ended =
             exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))

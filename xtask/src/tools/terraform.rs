@@ -6,7 +6,6 @@
 
 mod commands;
 mod errors;
-mod running;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -85,7 +84,6 @@ impl Terraform {
     /// Returns a configuration whose data folder is prepared, for the rarer verbs.
     pub(crate) async fn ready(&self, configuration: &Configuration) -> Outcome<Configuration> {
         self.init(configuration).await?;
-        running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
         Ok(configuration.clone())
     }
 
@@ -152,24 +150,21 @@ impl Terraform {
         step: &Step,
         story: &mut Story,
     ) -> Outcome<Ended> {
-        running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
         let (out, err) =
             (configuration.work.join(format!("{verb}.out")), configuration.work.join(format!("{verb}.err")));
-        let conduct = Conduct { output: Output::Files { out, err }, within: None, on_signal };
-        let mut recorded = Ok(());
+        let stdin = Some(configuration.lock.file());
+        let conduct = Conduct { output: Output::Files { out, err }, within: None, on_signal, stdin };
         let ended = exec::run(
             &program.clone().hint(self.missing_hint()),
             &conduct,
             &self.interrupt,
-            &mut |pid| recorded = running::record(&configuration.work, pid, verb),
+            &mut |_| {},
             &mut |stream, line| match stream {
                 Stream::Out => story.line(line, step, &self.progress),
                 Stream::Err => step.line(line),
             },
         )
         .await?;
-        running::forget(&configuration.work);
-        recorded?;
         Ok(ended)
     }
 
@@ -238,7 +233,6 @@ impl crate::ports::Infrastructure for Terraform {
 
     async fn outputs(&self, configuration: &Configuration) -> Outcome<Applied> {
         self.init(configuration).await?;
-        running::wait_for_earlier(&configuration.work, &self.progress, &self.interrupt).await?;
         let program = commands::output(&self.program, configuration);
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
         let outputs = serde_json::from_str(&text)

@@ -70,7 +70,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::plan::StackSources;
+    use crate::plan::{StackSources, WorkLock};
 
     fn configuration(readonly_lock: bool) -> Configuration {
         Configuration {
@@ -83,6 +83,7 @@ mod tests {
             variables: vec![("AWS_REGION".into(), "eu-central-1".into())],
             readonly_lock,
             lock_timeout: Duration::from_secs(600),
+            lock: WorkLock::of_nothing(),
             sources: StackSources {
                 files: Default::default(),
                 variables: Default::default(),
