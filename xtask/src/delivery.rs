@@ -114,7 +114,8 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     if !nothing_to_do {
         approve(site, &planned, &versions)?;
     }
-    let started = site.started(order.kind, last.as_ref(), &releases)?;
+    let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), choice(manifest)?)));
+    let started = site.started(order.kind, last.as_ref(), will.collect::<Outcome<_>>()?);
     site.ledger.begin(&started).await?;
     let lease = site.keep_lease(started.deployment);
     let result =
@@ -261,7 +262,7 @@ async fn record_failure(site: &Site, started: &Started, last: Option<&Ended>, fa
 }
 
 /// Makes the ledger's note of a chosen release.
-pub(crate) fn choice(manifest: &Manifest) -> Outcome<Choice> {
+fn choice(manifest: &Manifest) -> Outcome<Choice> {
     Ok(Choice {
         release: manifest.version.clone(),
         digest: manifest.digest()?,

@@ -9,9 +9,9 @@ pub(crate) use choose::{Back, BackOrder, choose_back};
 
 use super::execute::{self, configuration_key};
 use super::skip::Current;
-use super::{Delivered, Site, choice, settle};
+use super::{Delivered, Site, settle};
 use crate::failure::{self, Failure, Kind as FailureKind, Outcome};
-use crate::ledger::{Ended, Hold, Kind, OutcomeWord, Serving, Started};
+use crate::ledger::{Choice, Ended, Hold, Kind, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName};
 use crate::plan::{self, Applied, Change, Configuration};
 use crate::release::Manifest;
@@ -25,13 +25,6 @@ pub(crate) async fn roll_back(
     last: &Ended,
     back: &BTreeMap<FunctionName, Back>,
 ) -> Outcome<Delivered> {
-    let mut releases: BTreeMap<FunctionName, Manifest> = BTreeMap::new();
-    for (function, serving) in &last.serves {
-        let release = back.get(function).map_or(&serving.release, |back| &back.to.release);
-        let manifest = site.catalogue.manifest(function, release).await?;
-        site.catalogue.check_artifact(&manifest).await?;
-        releases.insert(function.clone(), manifest);
-    }
     show(site, last, back);
     if !site
         .approver
@@ -40,16 +33,16 @@ pub(crate) async fn roll_back(
     {
         return Err(Failure::refused("not approved").unchanged("Nothing was changed."));
     }
-    let mut started = site.started(Kind::Rollback, Some(last), &releases)?;
-    for (function, back) in back {
-        let mut choice = choice(&releases[function])?;
-        choice.lambda_version = Some(back.to.lambda_version.clone());
-        started.will.insert(function.clone(), choice);
-    }
+    // From the ledger alone: moving traffic back needs neither a manifest nor the artifact's bytes.
+    let will = last.serves.iter().map(|(function, serving)| match back.get(function) {
+        Some(back) => (function.clone(), choice(&back.to, Some(back.to.lambda_version.clone()))),
+        None => (function.clone(), choice(serving, None)),
+    });
+    let started = site.started(Kind::Rollback, Some(last), will.collect());
     site.ledger.begin(&started).await?;
     let lease = site.keep_lease(started.deployment);
     let mut ended = Ended::of(&started, Some(last), OutcomeWord::RolledBack, site.clock.now());
-    let result = run(site, &started, last, back, &releases, &mut ended).await;
+    let result = run(site, &started, last, back, &mut ended).await;
     drop(lease);
     ended.at = site.clock.now();
     let changes = match result {
@@ -99,7 +92,6 @@ async fn run(
     started: &Started,
     last: &Ended,
     back: &BTreeMap<FunctionName, Back>,
-    releases: &BTreeMap<FunctionName, Manifest>,
     ended: &mut Ended,
 ) -> Outcome<Vec<Change>> {
     let mut gone = BTreeSet::new();
@@ -132,6 +124,7 @@ async fn run(
     }
     // Only now: traffic does not wait for whoever is at work in this folder.
     let lock = site.lock_work().await?;
+    let releases = &releases(site, last, back).await?;
     let configuration = applied_configuration(site, &lock, last, releases).await?;
     let planned = site.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned)?;
@@ -153,6 +146,33 @@ async fn run(
     let current = Current::read(site, &configuration).await?;
     (ended.plan_inputs, ended.state) = (current.plan_inputs, current.state);
     Ok(planned.changes)
+}
+
+/// Makes the ledger's note of what served before.
+fn choice(serving: &Serving, lambda_version: Option<String>) -> Choice {
+    Choice {
+        release: serving.release.clone(),
+        digest: serving.digest,
+        code_sha256: serving.code_sha256.clone(),
+        commit: serving.commit.clone(),
+        lambda_version,
+    }
+}
+
+/// Reads the releases that Terraform is to agree with: what comes back, and what stays.
+async fn releases(
+    site: &Site,
+    last: &Ended,
+    back: &BTreeMap<FunctionName, Back>,
+) -> Outcome<BTreeMap<FunctionName, Manifest>> {
+    let mut releases = BTreeMap::new();
+    for (function, serving) in &last.serves {
+        let release = back.get(function).map_or(&serving.release, |back| &back.to.release);
+        let manifest = site.catalogue.manifest(function, release).await?;
+        site.catalogue.check_artifact(&manifest).await?;
+        releases.insert(function.clone(), manifest);
+    }
+    Ok(releases)
 }
 
 /// Points a function's alias to the version that served before; tells whether that version still exists.

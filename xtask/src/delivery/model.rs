@@ -161,13 +161,13 @@ fn a_deployment_under_way_is_not_touched_and_a_dead_one_is_closed() {
         let mut site = scene.site(true);
         // This very process: it lives.
         site.holder = Holder::here();
-        let started = site.started(Kind::Deploy, None, &BTreeMap::new()).unwrap();
+        let started = site.started(Kind::Deploy, None, BTreeMap::new());
         site.ledger.begin(&started).await.unwrap();
         let mut other = scene.site(true);
         other.holder = Holder { pid: 1, start_ticks: None, ..Holder::here() };
         let failure = delivery::settle(&other).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::LockHeld);
-        let failure = other.ledger.begin(&other.started(Kind::Deploy, None, &BTreeMap::new()).unwrap()).await;
+        let failure = other.ledger.begin(&other.started(Kind::Deploy, None, BTreeMap::new())).await;
         assert_eq!(failure.unwrap_err().kind(), FailureKind::LockHeld);
         assert!(site.ledger.head().await.unwrap().open.is_some());
         let ended = delivery::close_doubt(&other, &started, None).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
-use crate::ledger::{self, Ended, Holder, Kind, Ledger, Started};
+use crate::ledger::{self, Choice, Ended, Holder, Kind, Ledger, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::{self, Backend, Claim, Configuration, Preparation, ReleaseInput, WorkLock};
 use crate::ports::{Approver, Clock, Functions, Infrastructure, Store};
@@ -129,13 +129,9 @@ impl Site {
         &self,
         kind: Kind,
         last: Option<&Ended>,
-        releases: &BTreeMap<FunctionName, Manifest>,
-    ) -> Outcome<Started> {
-        let will = releases
-            .iter()
-            .map(|(function, manifest)| Ok((function.clone(), super::choice(manifest)?)))
-            .collect::<Outcome<_>>()?;
-        Ok(Started {
+        will: BTreeMap<FunctionName, Choice>,
+    ) -> Started {
+        Started {
             schema: ledger::SCHEMA.into(),
             deployment: last.map_or(0, |last| last.deployment) + 1,
             stack: self.stack.clone(),
@@ -147,7 +143,7 @@ impl Site {
             run_url: self.run_url.clone(),
             holder: self.holder.clone(),
             at: self.clock.now(),
-        })
+        }
     }
 
     /// Renews the deploy lock's lease until the returned guard is dropped.
