@@ -11,14 +11,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
     let text = fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
     let mut directives = vec!["cargo::rerun-if-changed=Cargo.lock".to_owned()];
-    for (variable, package) in [
-        ("CARGO_LAMBDA_VERSION", "cargo-lambda-build"),
-        ("CARGO_ZIGBUILD_VERSION", "cargo-zigbuild"),
-    ] {
-        directives.push(format!(
-            "cargo::rustc-env={variable}={}",
-            locked_version(&text, package)?
-        ));
+    for (variable, package) in
+        [("CARGO_LAMBDA_VERSION", "cargo-lambda-build"), ("CARGO_ZIGBUILD_VERSION", "cargo-zigbuild")]
+    {
+        directives.push(format!("cargo::rustc-env={variable}={}", locked_version(&text, package)?));
     }
     std::io::Write::write_all(&mut std::io::stdout(), (directives.join("\n") + "\n").as_bytes())?;
     Ok(())
@@ -35,8 +31,6 @@ fn locked_version(lock: &str, package: &str) -> Result<String, String> {
         .collect();
     match versions[..] {
         [version] => Ok(version.to_owned()),
-        _ => Err(format!(
-            "Cargo.lock should hold {package} once, and holds the versions {versions:?}"
-        )),
+        _ => Err(format!("Cargo.lock should hold {package} once, and holds the versions {versions:?}")),
     }
 }

@@ -34,10 +34,7 @@ pub(crate) async fn handle(event: LambdaEvent<Request>) -> Result<Response, Inva
     let greeting = greet(request.name.as_deref())?;
     let function_version = context.env_config.version.clone();
     info!(function_version, "greeted");
-    Ok(Response {
-        greeting,
-        function_version,
-    })
+    Ok(Response { greeting, function_version })
 }
 
 fn greet(name: Option<&str>) -> Result<String, InvalidName> {
@@ -57,10 +54,7 @@ fn greet(name: Option<&str>) -> Result<String, InvalidName> {
 
 impl From<InvalidName> for Diagnostic {
     fn from(InvalidName(error_message): InvalidName) -> Self {
-        Self {
-            error_type: "InvalidName".to_owned(),
-            error_message,
-        }
+        Self { error_type: "InvalidName".to_owned(), error_message }
     }
 }
 
@@ -75,10 +69,7 @@ mod tests {
 
     async fn invoke(event: Value) -> Result<Value, Diagnostic> {
         let mut context = Context::default();
-        context.env_config = Arc::new(Config {
-            version: "7".to_owned(),
-            ..Config::default()
-        });
+        context.env_config = Arc::new(Config { version: "7".to_owned(), ..Config::default() });
         let request = serde_json::from_value(event).expect("an event");
         let response = handle(LambdaEvent::new(request, context)).await?;
         Ok(serde_json::to_value(response).expect("a response"))
@@ -86,13 +77,8 @@ mod tests {
 
     #[tokio::test]
     async fn greets_by_name_and_tells_its_version() {
-        let answer = invoke(json!({ "name": "Ada", "ignored": true }))
-            .await
-            .expect("a greeting");
-        assert_eq!(
-            answer,
-            json!({ "greeting": "Hello Ada", "function_version": "7" })
-        );
+        let answer = invoke(json!({ "name": "Ada", "ignored": true })).await.expect("a greeting");
+        assert_eq!(answer, json!({ "greeting": "Hello Ada", "function_version": "7" }));
     }
 
     #[tokio::test]
@@ -103,10 +89,7 @@ mod tests {
             (json!({ "name": " \t" }), "the event's `name` is blank"),
         ] {
             let error = invoke(event).await.expect_err(message);
-            assert_eq!(
-                (error.error_type.as_str(), error.error_message.as_str()),
-                ("InvalidName", message)
-            );
+            assert_eq!((error.error_type.as_str(), error.error_message.as_str()), ("InvalidName", message));
         }
     }
 
@@ -115,17 +98,11 @@ mod tests {
         let longest = "ö".repeat(LONGEST_NAME);
         assert_eq!(greet(Some(&longest)), Ok(format!("Hello {longest}")));
         let error = greet(Some(&format!("{longest}x"))).expect_err("too long");
-        assert!(
-            error.0.contains("257 characters; the longest greeted has 256"),
-            "{error:?}"
-        );
+        assert!(error.0.contains("257 characters; the longest greeted has 256"), "{error:?}");
     }
 
     #[test]
     fn leaves_out_blanks_around_the_name() {
-        assert_eq!(
-            greet(Some("  Ada Lovelace\n")),
-            Ok("Hello Ada Lovelace".to_owned())
-        );
+        assert_eq!(greet(Some("  Ada Lovelace\n")), Ok("Hello Ada Lovelace".to_owned()));
     }
 }

@@ -77,18 +77,14 @@ mod tests {
         let span = request_span(&context);
         let request = serde_json::from_value(json!({ "name": "Ada" })).expect("an event");
         let work = async {
-            handle(LambdaEvent::new(request, context))
-                .await
-                .expect("a greeting");
+            handle(LambdaEvent::new(request, context)).await.expect("a greeting");
             error!("afterwards");
         };
         work.instrument(span).await;
         drop(guard);
         let bytes = shared.0.lock().expect("one thread").clone();
         let text = String::from_utf8(bytes).expect("text");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     #[tokio::test]
@@ -100,21 +96,12 @@ mod tests {
             ("ERROR", &["afterwards"]),
         ] {
             let lines = logged(level).await;
-            let messages: Vec<_> = lines
-                .iter()
-                .map(|line| line["message"].as_str().expect("text"))
-                .collect();
+            let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().expect("text")).collect();
             assert_eq!(messages, expected, "at {level}");
             for line in &lines {
                 assert_eq!(line["span"]["requestId"], REQUEST, "{line}");
-                assert!(
-                    line["timestamp"].is_string() && line["level"].is_string(),
-                    "{line}"
-                );
-                assert!(
-                    !line.to_string().contains("Ada"),
-                    "people's names are not logged: {line}"
-                );
+                assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+                assert!(!line.to_string().contains("Ada"), "people's names are not logged: {line}");
             }
         }
     }

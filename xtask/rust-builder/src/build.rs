@@ -27,11 +27,7 @@ pub(crate) fn run(request: &Request) -> Result<Built, Failure> {
     let architecture = request.architecture;
     environment::check(architecture, environment::names().iter().map(String::as_str))?;
     let manifest_folder = request.manifest_path.parent().unwrap_or(Path::new("/"));
-    let cargo = toolchain::cargo(if manifest_folder.is_dir() {
-        manifest_folder
-    } else {
-        Path::new("/")
-    })?;
+    let cargo = toolchain::cargo(if manifest_folder.is_dir() { manifest_folder } else { Path::new("/") })?;
     let metadata = project::load(request)?;
 
     // rust-toolchain.toml and .cargo/config.toml are found from the working directory, not from the manifest.
@@ -47,49 +43,28 @@ pub(crate) fn run(request: &Request) -> Result<Built, Failure> {
         .map_err(|error| build_failure(request, format!("{}: {error}", binary.display())))?;
     compile(request, &metadata, &flags)?;
     if !binary.is_file() {
-        let reason = format!(
-            "cargo succeeded and left no binary under {}",
-            metadata.target_directory
-        );
+        let reason = format!("cargo succeeded and left no binary under {}", metadata.target_directory);
         return Err(build_failure(request, reason));
     }
-    Ok(Built {
-        binary,
-        tools,
-        rustflags: flags.effective,
-    })
+    Ok(Built { binary, tools, rustflags: flags.effective })
 }
 
 /// Lets cargo-lambda build. Does not return when cargo fails.
 fn compile(request: &Request, metadata: &CargoMetadata, flags: &Rustflags) -> Result<(), Failure> {
     let failed = |reason: String| build_failure(request, reason);
     let mut options = options(request, flags);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| failed(error.to_string()))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().build().map_err(|error| failed(error.to_string()))?;
     runtime
         .block_on(cargo_lambda_build::run(&mut options, metadata))
-        .map_err(|report| {
-            failed(
-                report
-                    .chain()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(": "),
-            )
-        })?;
+        .map_err(|report| failed(report.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")))?;
     // cargo-lambda tells its choice of a CPU only here.
     let cpu = format!("target-cpu={}", request.architecture.cpu());
-    let its_own = options
-        .cargo_opts
-        .common
-        .config
-        .iter()
-        .find(|value| value.starts_with("build.rustflags="));
+    let its_own = options.cargo_opts.common.config.iter().find(|value| value.starts_with("build.rustflags="));
     match its_own {
-        Some(value) if !value.contains(&cpu) => Err(failed(format!(
-            "cargo-lambda chose `{value}` where this builder expects {cpu}"
-        ))),
+        Some(value) if !value.contains(&cpu) => {
+            Err(failed(format!("cargo-lambda chose `{value}` where this builder expects {cpu}")))
+        }
         _ => Ok(()),
     }
 }
@@ -127,11 +102,7 @@ fn remove_stale(binary: &Path) -> io::Result<()> {
 }
 
 fn build_failure(request: &Request, reason: String) -> Failure {
-    Failure::Build {
-        package: request.package.clone(),
-        binary: request.binary.clone(),
-        reason,
-    }
+    Failure::Build { package: request.package.clone(), binary: request.binary.clone(), reason }
 }
 
 #[cfg(test)]
@@ -176,9 +147,6 @@ mod tests {
                 "greeter",
             ]
         );
-        assert_eq!(
-            options.cargo_opts.common.target,
-            ["aarch64-unknown-linux-gnu.2.34"]
-        );
+        assert_eq!(options.cargo_opts.common.target, ["aarch64-unknown-linux-gnu.2.34"]);
     }
 }

@@ -10,10 +10,8 @@ pub(crate) fn check<'a>(
     architecture: Architecture,
     set: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), Failure> {
-    let linker = format!(
-        "CARGO_TARGET_{}_LINKER",
-        architecture.triple().replace('-', "_").to_ascii_uppercase()
-    );
+    let linker =
+        format!("CARGO_TARGET_{}_LINKER", architecture.triple().replace('-', "_").to_ascii_uppercase());
     for name in set {
         let effect = match name {
             "RUSTFLAGS" | "CARGO_ENCODED_RUSTFLAGS" => "would replace the path remapping and the target CPU",
@@ -21,10 +19,7 @@ pub(crate) fn check<'a>(
             name if name == linker => "would replace zig as the linker, and glibc's version with it",
             _ => continue,
         };
-        return Err(Failure::Environment {
-            variable: name.to_owned(),
-            effect,
-        });
+        return Err(Failure::Environment { variable: name.to_owned(), effect });
     }
     Ok(())
 }
@@ -42,21 +37,13 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 /// Path of zig that the caller pinned, `None` where it did not.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the caller's contract names this variable"
-)]
+#[expect(clippy::disallowed_methods, reason = "the caller's contract names this variable")]
 pub(crate) fn pinned_zig() -> Option<std::path::PathBuf> {
-    std::env::var_os("CARGO_ZIGBUILD_ZIG_COMMAND")
-        .filter(|path| !path.is_empty())
-        .map(Into::into)
+    std::env::var_os("CARGO_ZIGBUILD_ZIG_COMMAND").filter(|path| !path.is_empty()).map(Into::into)
 }
 
 /// The cargo that called this program, else the one on the PATH: the rule of cargo-options.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "cargo tells its children which cargo it is"
-)]
+#[expect(clippy::disallowed_methods, reason = "cargo tells its children which cargo it is")]
 pub(crate) fn cargo() -> std::path::PathBuf {
     std::env::var_os("CARGO").map_or_else(|| "cargo".into(), Into::into)
 }
@@ -66,9 +53,7 @@ mod tests {
     use super::*;
 
     fn refused(architecture: Architecture, name: &str) -> Option<String> {
-        check(architecture, ["PATH", name])
-            .err()
-            .map(|failure| failure.to_string())
+        check(architecture, ["PATH", name]).err().map(|failure| failure.to_string())
     }
 
     #[test]
@@ -86,13 +71,7 @@ mod tests {
 
     #[test]
     fn what_does_not_concern_this_build_passes() {
-        assert_eq!(
-            refused(
-                Architecture::Arm64,
-                "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER"
-            ),
-            None
-        );
+        assert_eq!(refused(Architecture::Arm64, "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER"), None);
         assert_eq!(refused(Architecture::X86_64, "CARGO_TARGET_DIR"), None);
     }
 }

@@ -34,25 +34,13 @@ pub(crate) enum Failure {
     #[error("{}: {reason}", manifest.display())]
     Manifest { manifest: PathBuf, reason: String },
     #[error("{} has no package `{package}`; it has {}", manifest.display(), listed(packages))]
-    PackageUnknown {
-        package: String,
-        manifest: PathBuf,
-        packages: Vec<String>,
-    },
+    PackageUnknown { package: String, manifest: PathBuf, packages: Vec<String> },
     #[error("package `{package}` has no binary `{binary}`; it has {}", listed(binaries))]
-    BinaryUnknown {
-        package: String,
-        binary: String,
-        binaries: Vec<String>,
-    },
+    BinaryUnknown { package: String, binary: String, binaries: Vec<String> },
     #[error("{} is set in the environment, which {effect}", variable)]
     Environment { variable: String, effect: &'static str },
     #[error("building `{binary}` of package `{package}`: {reason}")]
-    Build {
-        package: String,
-        binary: String,
-        reason: String,
-    },
+    Build { package: String, binary: String, reason: String },
 }
 
 impl Failure {
@@ -92,9 +80,5 @@ impl Failure {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -22,20 +22,14 @@ pub(crate) fn errand(arguments: &[OsString]) -> Option<Errand> {
     let (program, rest) = arguments.split_first()?;
     let name = Path::new(program).file_stem()?.to_str()?.to_ascii_lowercase();
     if name == "ar" || name == "lib" {
-        return Some(Errand {
-            tool: name,
-            arguments: rest.to_vec(),
-        });
+        return Some(Errand { tool: name, arguments: rest.to_vec() });
     }
     let [word, tool, rest @ ..] = rest else {
         return None;
     };
     // The wrapper's `--` ends cargo-zigbuild's own options; zig must not see it.
     let rest = rest.strip_prefix(&[OsString::from("--")]).unwrap_or(rest);
-    (word == "zig").then(|| Errand {
-        tool: tool.to_string_lossy().into_owned(),
-        arguments: rest.to_vec(),
-    })
+    (word == "zig").then(|| Errand { tool: tool.to_string_lossy().into_owned(), arguments: rest.to_vec() })
 }
 
 /// Runs the errand to its end.
@@ -67,9 +61,7 @@ fn zig(errand: Errand) -> Result<Zig, String> {
         "lib" => Zig::Lib { args },
         "dlltool" => Zig::Dlltool { args },
         other => {
-            return Err(format!(
-                "`zig {other}` is none of cc, c++, ar, ranlib, lib, dlltool"
-            ));
+            return Err(format!("`zig {other}` is none of cc, c++, ar, ranlib, lib, dlltool"));
         }
     })
 }
@@ -81,14 +73,7 @@ mod tests {
     fn errand_of(words: &[&str]) -> Option<(String, Vec<String>)> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         errand(&words).map(|errand| {
-            (
-                errand.tool,
-                errand
-                    .arguments
-                    .into_iter()
-                    .map(|word| word.into_string().unwrap())
-                    .collect(),
-            )
+            (errand.tool, errand.arguments.into_iter().map(|word| word.into_string().unwrap()).collect())
         })
     }
 
@@ -109,21 +94,14 @@ mod tests {
 
     #[test]
     fn the_own_command_line_is_no_errand() {
-        assert_eq!(
-            errand_of(&["slipway-rust-builder", "build", "request.json", "reply.json"]),
-            None
-        );
+        assert_eq!(errand_of(&["slipway-rust-builder", "build", "request.json", "reply.json"]), None);
         assert_eq!(errand_of(&["slipway-rust-builder", "zig"]), None);
         assert_eq!(errand_of(&["slipway-rust-builder"]), None);
     }
 
     #[test]
     fn an_unknown_tool_is_named() {
-        let message = zig(Errand {
-            tool: "objcopy".into(),
-            arguments: Vec::new(),
-        })
-        .unwrap_err();
+        let message = zig(Errand { tool: "objcopy".into(), arguments: Vec::new() }).unwrap_err();
         assert!(message.contains("zig objcopy"), "{message}");
     }
 }

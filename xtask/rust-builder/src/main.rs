@@ -47,11 +47,7 @@ fn main() -> ExitCode {
     if let Some(errand) = handover::errand(&arguments) {
         return handover::serve(errand);
     }
-    let words: Vec<&str> = arguments
-        .iter()
-        .skip(1)
-        .map(|word| word.to_str().unwrap_or_default())
-        .collect();
+    let words: Vec<&str> = arguments.iter().skip(1).map(|word| word.to_str().unwrap_or_default()).collect();
     let outcome = match words[..] {
         ["version"] => version(),
         ["build", _, _] => answer(Path::new(&arguments[2]), Path::new(&arguments[3])),

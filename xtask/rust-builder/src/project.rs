@@ -17,22 +17,15 @@ pub(crate) fn load(request: &Request) -> Result<CargoMetadata, Failure> {
             reason: "there is no such file".to_owned(),
         });
     }
-    let metadata = load_metadata(manifest, None).map_err(|error| Failure::Manifest {
-        manifest: manifest.clone(),
-        reason: error.to_string(),
-    })?;
+    let metadata = load_metadata(manifest, None)
+        .map_err(|error| Failure::Manifest { manifest: manifest.clone(), reason: error.to_string() })?;
     let members: Vec<(String, Vec<String>)> = metadata
         .packages
         .iter()
         .map(|package| {
-            let binaries = package
-                .targets
-                .iter()
-                .filter(|target| target.kind.iter().any(|kind| kind == "bin"));
-            (
-                package.name.clone(),
-                binaries.map(|target| target.name.clone()).collect(),
-            )
+            let binaries =
+                package.targets.iter().filter(|target| target.kind.iter().any(|kind| kind == "bin"));
+            (package.name.clone(), binaries.map(|target| target.name.clone()).collect())
         })
         .collect();
     check(request, &members)?;
@@ -49,11 +42,7 @@ pub(crate) fn configuration(
         reason: error.to_string(),
     };
     let config = cargo_config2::Config::load_with_cwd(folder).map_err(broken)?;
-    let resolved = config
-        .rustflags(architecture.triple())
-        .map_err(broken)?
-        .unwrap_or_default()
-        .flags;
+    let resolved = config.rustflags(architecture.triple()).map_err(broken)?.unwrap_or_default().flags;
     let build = config.build.rustflags.clone().unwrap_or_default().flags;
     // The compiler itself: a wrapper (sccache) would be asked for a version it does not have.
     let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
@@ -62,12 +51,7 @@ pub(crate) fn configuration(
 
 /// Fails unless one of the workspace's members is the package and has the binary.
 fn check(request: &Request, members: &[(String, Vec<String>)]) -> Result<(), Failure> {
-    let Request {
-        package,
-        binary,
-        manifest_path,
-        ..
-    } = request;
+    let Request { package, binary, manifest_path, .. } = request;
     let Some((_, binaries)) = members.iter().find(|(name, _)| name == package) else {
         return Err(Failure::PackageUnknown {
             package: package.clone(),

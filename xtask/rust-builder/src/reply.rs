@@ -52,20 +52,16 @@ pub(crate) fn failed(failure: &Failure) -> Value {
 /// Removes an earlier run's reply, so that it can't be taken for this one's.
 pub(crate) fn clear(path: &Path) -> Result<(), ReplyError> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ReplyError {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(ReplyError { path: path.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }
 
 /// Writes the reply: whole, or not at all.
 pub(crate) fn write(path: &Path, document: &Value) -> Result<(), ReplyError> {
-    let wrap = |source| ReplyError {
-        path: path.to_owned(),
-        source,
-    };
+    let wrap = |source| ReplyError { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(wrap)?;
     writeln!(file, "{document:#}").map_err(wrap)?;
@@ -95,9 +91,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let message = write(Path::new("/nowhere/reply.json"), &json!({}))
-            .unwrap_err()
-            .to_string();
+        let message = write(Path::new("/nowhere/reply.json"), &json!({})).unwrap_err().to_string();
         assert!(message.starts_with("reply /nowhere/reply.json: "), "{message}");
     }
 
@@ -110,12 +104,7 @@ mod tests {
         assert_eq!(failure.kind(), Kind::TargetMissing);
         let error = &failed(&failure)["error"];
         assert_eq!(error["kind"], "target_missing");
-        assert!(
-            error["message"]
-                .as_str()
-                .unwrap()
-                .contains("aarch64-unknown-linux-gnu")
-        );
+        assert!(error["message"].as_str().unwrap().contains("aarch64-unknown-linux-gnu"));
         assert_eq!(error["hint"], "rustup target add aarch64-unknown-linux-gnu");
     }
 }

@@ -60,29 +60,18 @@ pub(crate) enum RequestError {
     #[error("request {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("request {}: {source}", path.display())]
-    Malformed {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Malformed { path: PathBuf, source: serde_json::Error },
     #[error("request {}: {reason}", path.display())]
     Unusable { path: PathBuf, reason: String },
 }
 
 /// Reads and checks a request file.
 pub(crate) fn read(path: &Path) -> Result<Request, RequestError> {
-    let text = fs::read(path).map_err(|source| RequestError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let request: Request = serde_json::from_slice(&text).map_err(|source| RequestError::Malformed {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = fs::read(path).map_err(|source| RequestError::Unreadable { path: path.to_owned(), source })?;
+    let request: Request = serde_json::from_slice(&text)
+        .map_err(|source| RequestError::Malformed { path: path.to_owned(), source })?;
     match request.defect() {
-        Some(reason) => Err(RequestError::Unusable {
-            path: path.to_owned(),
-            reason,
-        }),
+        Some(reason) => Err(RequestError::Unusable { path: path.to_owned(), reason }),
         None => Ok(request),
     }
 }
@@ -91,15 +80,9 @@ impl Request {
     /// Names the first value that can't be used, if there is one.
     fn defect(&self) -> Option<String> {
         if self.schema != SCHEMA {
-            return Some(format!(
-                "schema is {}, and this builder understands {SCHEMA}",
-                self.schema
-            ));
+            return Some(format!("schema is {}, and this builder understands {SCHEMA}", self.schema));
         }
-        for (key, path) in [
-            ("manifest_path", &self.manifest_path),
-            ("output_folder", &self.output_folder),
-        ] {
+        for (key, path) in [("manifest_path", &self.manifest_path), ("output_folder", &self.output_folder)] {
             if !path.is_absolute() {
                 return Some(format!("{key} `{}` is not absolute", path.display()));
             }
@@ -159,13 +142,7 @@ mod tests {
         let request = read_value(&sound()).unwrap();
         assert_eq!(request.package, "hello");
         assert_eq!(request.features, Vec::<String>::new());
-        assert_eq!(
-            request.remap,
-            [Remap {
-                from: "/w".into(),
-                to: "/src".into()
-            }]
-        );
+        assert_eq!(request.remap, [Remap { from: "/w".into(), to: "/src".into() }]);
         assert_eq!(request.glibc.to_string(), "2.34");
     }
 
@@ -192,33 +169,17 @@ mod tests {
     fn values_that_cannot_be_used_are_named() {
         for (key, value, said) in [
             ("schema", json!(2), "schema is 2"),
-            (
-                "manifest_path",
-                json!("Cargo.toml"),
-                "manifest_path `Cargo.toml` is not absolute",
-            ),
-            (
-                "output_folder",
-                json!("out"),
-                "output_folder `out` is not absolute",
-            ),
+            ("manifest_path", json!("Cargo.toml"), "manifest_path `Cargo.toml` is not absolute"),
+            ("output_folder", json!("out"), "output_folder `out` is not absolute"),
             ("package", json!(""), "package is empty"),
             ("binary", json!(""), "binary is empty"),
             ("architecture", json!("riscv64"), "unknown variant `riscv64`"),
             ("profile", json!("dev"), "unknown variant `dev`"),
             ("glibc", json!("new"), "glibc version `new`"),
-            (
-                "remap",
-                json!([{"from": "w", "to": "/src"}]),
-                "remap from `w` is not absolute",
-            ),
+            ("remap", json!([{"from": "w", "to": "/src"}]), "remap from `w` is not absolute"),
             ("remap", json!([{"from": "/w", "to": "/a=b"}]), "holds `=`"),
             ("remap", json!([{"from": "/w", "to": ""}]), "`to` is empty"),
-            (
-                "remap",
-                json!([{"from": "/w\n", "to": "/src"}]),
-                "control character",
-            ),
+            ("remap", json!([{"from": "/w\n", "to": "/src"}]), "control character"),
         ] {
             let message = read_value(&with(key, value)).unwrap_err();
             assert!(message.contains(said), "{key}: {message}");
@@ -228,9 +189,6 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let message = read(Path::new("/nowhere/request.json")).unwrap_err().to_string();
-        assert!(
-            message.starts_with("request /nowhere/request.json: "),
-            "{message}"
-        );
+        assert!(message.starts_with("request /nowhere/request.json: "), "{message}");
     }
 }

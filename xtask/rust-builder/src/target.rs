@@ -48,12 +48,7 @@ impl TryFrom<String> for Glibc {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.split_once('.')
-            .and_then(|(major, minor)| {
-                Some(Self {
-                    major: number(major)?,
-                    minor: number(minor)?,
-                })
-            })
+            .and_then(|(major, minor)| Some(Self { major: number(major)?, minor: number(minor)? }))
             .ok_or_else(|| format!("glibc version `{text}` is not two numbers such as 2.34"))
     }
 }
@@ -71,10 +66,7 @@ pub(crate) fn with_glibc(architecture: Architecture, glibc: Glibc) -> String {
 
 /// Reads digits only: `parse` alone would take a sign.
 fn number(digits: &str) -> Option<u16> {
-    digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| digits.parse().ok())?
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
@@ -88,14 +80,8 @@ mod tests {
     #[test]
     fn targets_carry_the_glibc_version() {
         let glibc = glibc("2.34").unwrap();
-        assert_eq!(
-            with_glibc(Architecture::X86_64, glibc),
-            "x86_64-unknown-linux-gnu.2.34"
-        );
-        assert_eq!(
-            with_glibc(Architecture::Arm64, glibc),
-            "aarch64-unknown-linux-gnu.2.34"
-        );
+        assert_eq!(with_glibc(Architecture::X86_64, glibc), "x86_64-unknown-linux-gnu.2.34");
+        assert_eq!(with_glibc(Architecture::Arm64, glibc), "aarch64-unknown-linux-gnu.2.34");
     }
 
     #[test]

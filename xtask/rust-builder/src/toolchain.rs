@@ -60,14 +60,7 @@ fn standard_library(sysroot: &Path, triple: &str) -> Result<(), Failure> {
         entries
             .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
     });
-    if found {
-        Ok(())
-    } else {
-        Err(Failure::TargetMissing {
-            triple: triple.to_owned(),
-            folder,
-        })
-    }
+    if found { Ok(()) } else { Err(Failure::TargetMissing { triple: triple.to_owned(), folder }) }
 }
 
 /// Looks for zig as cargo-zigbuild will, and asks for its version. A pinned path must be there: cargo-zigbuild
@@ -78,9 +71,8 @@ fn zig() -> Result<String, Failure> {
     {
         return Err(Failure::ZigNotThere { path });
     }
-    let (program, words) = cargo_lambda_build::Zig::find_zig().map_err(|error| Failure::ZigNotFound {
-        reason: format!("{error:#}"),
-    })?;
+    let (program, words) = cargo_lambda_build::Zig::find_zig()
+        .map_err(|error| Failure::ZigNotFound { reason: format!("{error:#}") })?;
     let words: Vec<&str> = words.iter().map(String::as_str).chain(["version"]).collect();
     output(&program, &words, None).map_err(|reason| Failure::ZigUnusable {
         command: format!("{} {}", program.display(), words.join(" ")),
@@ -89,17 +81,12 @@ fn zig() -> Result<String, Failure> {
 }
 
 fn compiler(program: &Path, word: &str, folder: &Path) -> Result<String, Failure> {
-    output(program, &[word], Some(folder)).map_err(|reason| Failure::CompilerMissing {
-        program: program.display().to_string(),
-        reason,
-    })
+    output(program, &[word], Some(folder))
+        .map_err(|reason| Failure::CompilerMissing { program: program.display().to_string(), reason })
 }
 
 /// Runs a program to its end and takes the first line of its stdout, or says why there is none.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the builder's one door for programs that are asked something"
-)]
+#[expect(clippy::disallowed_methods, reason = "the builder's one door for programs that are asked something")]
 fn output(program: impl AsRef<OsStr>, words: &[&str], folder: Option<&Path>) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(words);
@@ -110,19 +97,13 @@ fn output(program: impl AsRef<OsStr>, words: &[&str], folder: Option<&Path>) -> 
     let text = String::from_utf8_lossy(&output.stdout);
     match text.lines().next() {
         Some(line) if output.status.success() && !line.trim().is_empty() => Ok(line.trim().to_owned()),
-        _ => Err(format!(
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
+        _ => Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
 
 /// `cargo 1.95.0 (f2d3ce0bd 2026-03-21)` without the first word.
 fn without_name(line: &str) -> String {
-    line.split_once(' ')
-        .map_or(line, |(_, version)| version)
-        .to_owned()
+    line.split_once(' ').map_or(line, |(_, version)| version).to_owned()
 }
 
 #[cfg(test)]
@@ -131,10 +112,7 @@ mod tests {
 
     #[test]
     fn a_version_loses_the_programs_name() {
-        assert_eq!(
-            without_name("rustc 1.95.0 (59807616e 2026-04-14)"),
-            "1.95.0 (59807616e 2026-04-14)"
-        );
+        assert_eq!(without_name("rustc 1.95.0 (59807616e 2026-04-14)"), "1.95.0 (59807616e 2026-04-14)");
         assert_eq!(without_name("0.15.1"), "0.15.1");
     }
 
@@ -156,10 +134,7 @@ mod tests {
     fn a_program_that_fails_says_why() {
         assert_eq!(output("sh", &["-c", "echo 1.2; echo 3"], None).unwrap(), "1.2");
         let reason = output("sh", &["-c", "echo no toolchain >&2; exit 3"], None).unwrap_err();
-        assert!(
-            reason.contains("3") && reason.contains("no toolchain"),
-            "{reason}"
-        );
+        assert!(reason.contains("3") && reason.contains("no toolchain"), "{reason}");
         assert!(output("/nowhere/cargo", &[], None).is_err());
     }
 

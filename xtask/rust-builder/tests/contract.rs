@@ -43,9 +43,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let scene = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let scene = Self { folder: tempfile::tempdir().unwrap() };
         scene.write(
             "project/Cargo.toml",
             "[package]\nname = \"greeter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[features]\nloud = []\n",
@@ -54,10 +52,7 @@ impl Scene {
             "project/Cargo.lock",
             "version = 4\n\n[[package]]\nname = \"greeter\"\nversion = \"0.1.0\"\n",
         );
-        scene.write(
-            "project/src/main.rs",
-            "fn main() { println!(\"hello from {}\", file!()); }\n",
-        );
+        scene.write("project/src/main.rs", "fn main() { println!(\"hello from {}\", file!()); }\n");
         scene.script("zig", ZIG);
         scene
     }
@@ -124,10 +119,7 @@ fn refusal(scene: &Scene, command: &mut Command) -> Value {
 fn assert_says(error: &Value, kind: &str, words: &[&str]) {
     assert_eq!(error["kind"], kind, "{error}");
     for word in words {
-        assert!(
-            error["message"].as_str().unwrap().contains(word),
-            "{error} should name {word}"
-        );
+        assert!(error["message"].as_str().unwrap().contains(word), "{error} should name {word}");
     }
     assert!(!error["hint"].as_str().unwrap().is_empty());
 }
@@ -136,10 +128,7 @@ fn assert_says(error: &Value, kind: &str, words: &[&str]) {
 fn a_build_leaves_a_fresh_bootstrap_and_tells_what_made_it() {
     let scene = Scene::new();
     scene.write("out/bootstrap", "stale");
-    scene.write(
-        "project/.cargo/config.toml",
-        "[build]\nrustflags = [\"--cfg\", \"own\"]\n",
-    );
+    scene.write("project/.cargo/config.toml", "[build]\nrustflags = [\"--cfg\", \"own\"]\n");
     scene.write(
         "project/src/main.rs",
         "#[cfg(not(all(own, feature = \"loud\", target_feature = \"avx2\")))] compile_error!(\"flags are lost\");\n\
@@ -154,16 +143,10 @@ fn a_build_leaves_a_fresh_bootstrap_and_tells_what_made_it() {
     assert_eq!(reply["ok"], true);
     assert_eq!(reply["binary"], json!(scene.path("out/bootstrap")));
     let remap = format!("--remap-path-prefix={}=/src", scene.path("project").display());
-    assert_eq!(
-        reply["rustflags"],
-        json!(["--cfg", "own", "-C", "target-cpu=haswell", remap])
-    );
+    assert_eq!(reply["rustflags"], json!(["--cfg", "own", "-C", "target-cpu=haswell", remap]));
     assert_eq!(reply["tools"]["target"], "x86_64-unknown-linux-gnu.2.34");
     assert_eq!(reply["tools"]["zig"], "0.15.1");
-    assert!(
-        reply["tools"]["rustc"].as_str().unwrap().starts_with("1."),
-        "{reply}"
-    );
+    assert!(reply["tools"]["rustc"].as_str().unwrap().starts_with("1."), "{reply}");
     let run = Command::new(scene.path("out/bootstrap")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&run.stdout), "hello\n");
 }
@@ -171,10 +154,7 @@ fn a_build_leaves_a_fresh_bootstrap_and_tells_what_made_it() {
 #[test]
 fn a_target_table_of_the_project_hides_neither_cpu_nor_remapping() {
     let scene = Scene::new();
-    scene.write(
-        "project/.cargo/config.toml",
-        "[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"own\"]\n",
-    );
+    scene.write("project/.cargo/config.toml", "[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"own\"]\n");
     scene.write(
         "project/src/main.rs",
         "#[cfg(not(all(own, target_feature = \"avx2\")))] compile_error!(\"flags are lost\");\nfn main() {}\n",
@@ -193,16 +173,9 @@ fn when_cargo_fails_its_exit_code_comes_through_and_no_reply_is_left() {
     scene.write("out/bootstrap", "stale");
     let output = scene.command(&scene.request()).output().unwrap();
     assert_eq!(output.status.code(), Some(101));
-    assert!(
-        stderr(&output).contains("cannot find function `undeclared`"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("cannot find function `undeclared`"), "{}", stderr(&output));
     assert_eq!(scene.reply(), None);
-    assert!(
-        !scene.path("out/bootstrap").exists(),
-        "a stale binary could be taken for this build's"
-    );
+    assert!(!scene.path("out/bootstrap").exists(), "a stale binary could be taken for this build's");
 }
 
 #[test]
@@ -213,10 +186,7 @@ fn a_lock_file_that_does_not_fit_is_not_repaired() {
     let output = scene.command(&scene.request()).output().unwrap();
     assert_eq!(output.status.code(), Some(101));
     assert!(stderr(&output).contains("--locked"), "{}", stderr(&output));
-    assert_eq!(
-        fs::read_to_string(scene.path("project/Cargo.lock")).unwrap(),
-        lock
-    );
+    assert_eq!(fs::read_to_string(scene.path("project/Cargo.lock")).unwrap(), lock);
 }
 
 #[test]
@@ -224,9 +194,7 @@ fn a_pinned_zig_that_is_missing_is_never_replaced_by_another() {
     let scene = Scene::new();
     let error = refusal(
         &scene,
-        scene
-            .command(&scene.request())
-            .env("CARGO_ZIGBUILD_ZIG_COMMAND", scene.path("gone/zig")),
+        scene.command(&scene.request()).env("CARGO_ZIGBUILD_ZIG_COMMAND", scene.path("gone/zig")),
     );
     assert_says(&error, "zig_missing", &["gone/zig"]);
 }
@@ -235,11 +203,7 @@ fn a_pinned_zig_that_is_missing_is_never_replaced_by_another() {
 fn a_zig_that_does_not_run_is_missing() {
     let scene = Scene::new();
     scene.script("zig", "#!/bin/sh\necho broken >&2\nexit 1\n");
-    assert_says(
-        &refusal(&scene, &mut scene.command(&scene.request())),
-        "zig_missing",
-        &["broken"],
-    );
+    assert_says(&refusal(&scene, &mut scene.command(&scene.request())), "zig_missing", &["broken"]);
 }
 
 #[test]
@@ -273,11 +237,7 @@ fn a_missing_compiler_is_named() {
 fn manifest_package_and_binary_are_checked_before_anything_is_compiled() {
     let scene = Scene::new();
     for (key, value, words) in [
-        (
-            "manifest_path",
-            json!(scene.path("gone/Cargo.toml")),
-            ["gone/Cargo.toml", "no such file"],
-        ),
+        ("manifest_path", json!(scene.path("gone/Cargo.toml")), ["gone/Cargo.toml", "no such file"]),
         ("package", json!("greter"), ["`greter`", "it has greeter"]),
         ("binary", json!("greter"), ["`greter`", "it has greeter"]),
     ] {
@@ -291,10 +251,7 @@ fn manifest_package_and_binary_are_checked_before_anything_is_compiled() {
 #[test]
 fn variables_that_would_replace_the_flags_are_refused() {
     let scene = Scene::new();
-    let error = refusal(
-        &scene,
-        scene.command(&scene.request()).env("RUSTFLAGS", "-Cdebuginfo=2"),
-    );
+    let error = refusal(&scene, scene.command(&scene.request()).env("RUSTFLAGS", "-Cdebuginfo=2"));
     assert_says(&error, "build", &["RUSTFLAGS"]);
 }
 
@@ -311,16 +268,10 @@ fn a_request_that_cannot_be_read_leaves_no_reply() {
 
 #[test]
 fn versions_are_those_of_the_lock_file() {
-    let output = Command::new(env!("CARGO_BIN_EXE_slipway-rust-builder"))
-        .arg("version")
-        .output()
-        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_slipway-rust-builder")).arg("version").output().unwrap();
     let versions: Value = serde_json::from_slice(&output.stdout).unwrap();
     let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
-    for (key, package) in [
-        ("cargo_lambda", "cargo-lambda-build"),
-        ("cargo_zigbuild", "cargo-zigbuild"),
-    ] {
+    for (key, package) in [("cargo_lambda", "cargo-lambda-build"), ("cargo_zigbuild", "cargo-zigbuild")] {
         let entry = format!("name = \"{package}\"\nversion = {}\n", versions[key]);
         assert!(lock.contains(&entry), "{entry}");
     }

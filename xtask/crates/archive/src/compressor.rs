@@ -23,9 +23,7 @@ mod tests {
         lock.split("[[package]]")
             .filter(|section| section.lines().any(|line| line == name))
             .filter_map(|section| {
-                section
-                    .lines()
-                    .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
+                section.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
             })
             .collect()
     }

@@ -97,17 +97,11 @@ mod tests {
         std::fs::write(&path, "abc").expect("written");
         let (digest, length) = sha256_file(&path).expect("hashed");
         // FIPS 180-2, appendix B.1.
-        assert_eq!(
-            hex::encode(digest),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hex::encode(digest), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(length, 3);
 
         let missing = folder.path().join("missing");
         let error = sha256_file(&missing).expect_err("no such file");
-        assert!(
-            error.to_string().contains(&missing.display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&missing.display().to_string()), "{error}");
     }
 }

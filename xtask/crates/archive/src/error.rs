@@ -161,11 +161,7 @@ pub enum Error {
 impl Error {
     /// Makes the closure that turns an I/O error into one which names the action and the path.
     pub(crate) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
     /// Makes the closure that turns a zip error into one which names the action and the path.
@@ -174,16 +170,8 @@ impl Error {
         path: &'a Path,
     ) -> impl FnOnce(zip::result::ZipError) -> Self + 'a {
         move |source| match source {
-            zip::result::ZipError::Io(source) => Self::Io {
-                action,
-                path: path.to_owned(),
-                source,
-            },
-            source => Self::Zip {
-                action,
-                path: path.to_owned(),
-                source,
-            },
+            zip::result::ZipError::Io(source) => Self::Io { action, path: path.to_owned(), source },
+            source => Self::Zip { action, path: path.to_owned(), source },
         }
     }
 }

@@ -60,13 +60,7 @@ impl Listing {
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("slipway.listing/1\n")?;
-        for ListingEntry {
-            path,
-            mode,
-            size,
-            sha256,
-        } in &self.entries
-        {
+        for ListingEntry { path, mode, size, sha256 } in &self.entries {
             writeln!(f, "{mode:04o} {size} {} {path}", hex::encode(sha256))?;
         }
         Ok(())
@@ -90,10 +84,8 @@ mod tests {
             size,
             sha256: [byte; 32],
         };
-        let listing = Listing::new(vec![
-            entry("data/wörds", 0o644, 0, 0xab),
-            entry("bootstrap", 0o755, 1934, 0x01),
-        ]);
+        let listing =
+            Listing::new(vec![entry("data/wörds", 0o644, 0, 0xab), entry("bootstrap", 0o755, 1934, 0x01)]);
         let expected = format!(
             "slipway.listing/1\n0755 1934 {} bootstrap\n0644 0 {} data/wörds\n",
             "01".repeat(32),

@@ -33,10 +33,7 @@ pub(crate) fn check(name: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::Name {
-        name: name.to_owned(),
-        reason,
-    })
+    Err(Error::Name { name: name.to_owned(), reason })
 }
 
 /// Maps checked names to values, sorted bytewise, where no file lies below another file.
@@ -52,30 +49,19 @@ impl<T> Names<T> {
     pub(crate) fn insert(&mut self, name: &str, value: T) -> Result<(), Error> {
         check(name)?;
         if self.0.contains_key(name) {
-            return Err(Error::Duplicate {
-                name: name.to_owned(),
-            });
+            return Err(Error::Duplicate { name: name.to_owned() });
         }
         for (slash, _) in name.match_indices('/') {
             if self.0.contains_key(&name[..slash]) {
-                return Err(Error::FileIsFolder {
-                    file: name[..slash].to_owned(),
-                    below: name.to_owned(),
-                });
+                return Err(Error::FileIsFolder { file: name[..slash].to_owned(), below: name.to_owned() });
             }
         }
         let below = format!("{name}/");
-        let first = self
-            .0
-            .range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded))
-            .next();
+        let first = self.0.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
         if let Some((other, _)) = first
             && other.starts_with(&below)
         {
-            return Err(Error::FileIsFolder {
-                file: name.to_owned(),
-                below: other.clone(),
-            });
+            return Err(Error::FileIsFolder { file: name.to_owned(), below: other.clone() });
         }
         self.0.insert(name.to_owned(), value);
         Ok(())
@@ -97,16 +83,7 @@ mod tests {
 
     #[test]
     fn accepts_plain_relative_names() {
-        for name in [
-            "bootstrap",
-            "a/b.py",
-            "..a",
-            "a..",
-            ".hidden",
-            "größe/naïve.txt",
-            "a b",
-            "C:x",
-        ] {
+        for name in ["bootstrap", "a/b.py", "..a", "a..", ".hidden", "größe/naïve.txt", "a b", "C:x"] {
             assert!(check(name).is_ok(), "{name}");
         }
     }

@@ -22,9 +22,7 @@ use crate::{Error, Listing, ListingEntry};
 /// # Errors
 /// When the zip can't be read, is damaged, or holds an entry that is refused.
 pub fn read_zip(path: &Path) -> Result<Listing, Error> {
-    visit(path, |_, content| {
-        chunks(content, CHUNK, |_| Ok(())).map_err(Error::io("read", path))
-    })
+    visit(path, |_, content| chunks(content, CHUNK, |_| Ok(())).map_err(Error::io("read", path)))
 }
 
 /// Unpacks a zip into a folder, which must be empty or missing; its parent must exist.
@@ -75,14 +73,10 @@ pub fn unpack_zip(path: &Path, to: &Path) -> Result<(), Error> {
 fn vacant(folder: &Path) -> Result<PathBuf, Error> {
     match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(true) => fs::canonicalize(folder).map_err(Error::io("unpack into", folder)),
-        Ok(false) => Err(Error::Occupied {
-            path: folder.to_owned(),
-        }),
+        Ok(false) => Err(Error::Occupied { path: folder.to_owned() }),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound => Ok(folder.to_owned()),
-            io::ErrorKind::NotADirectory => Err(Error::Occupied {
-                path: folder.to_owned(),
-            }),
+            io::ErrorKind::NotADirectory => Err(Error::Occupied { path: folder.to_owned() }),
             _ => Err(Error::io("unpack into", folder)(error)),
         },
     }
@@ -107,50 +101,29 @@ fn visit(
         let mut entry = zip.by_index(index).map_err(Error::zip("read", archive))?;
         let size = entry.size();
         let executable = entry.unix_mode().is_some_and(|mode| mode & 0o100 != 0);
-        let found = Found {
-            path: name.to_owned(),
-            mode: mode(executable),
-        };
+        let found = Found { path: name.to_owned(), mode: mode(executable) };
         // One byte beyond the declared length is enough to notice that it does not hold.
         let from = (&mut entry).take(size.saturating_add(1));
-        let mut content = Hashing {
-            from,
-            hash: Sha256::new(),
-            failed: false,
-        };
+        let mut content = Hashing { from, hash: Sha256::new(), failed: false };
         let length = each(&found, &mut content).map_err(|error| match error {
-            Error::Io { source, .. } if content.failed => Error::DamagedEntry {
-                archive: archive.to_owned(),
-                name: name.to_owned(),
-                source,
-            },
+            Error::Io { source, .. } if content.failed => {
+                Error::DamagedEntry { archive: archive.to_owned(), name: name.to_owned(), source }
+            }
             other => other,
         })?;
         if length != size {
             let archive = archive.to_owned();
-            return Err(Error::WrongSize {
-                archive,
-                name: found.path,
-                expected: size,
-            });
+            return Err(Error::WrongSize { archive, name: found.path, expected: size });
         }
         let sha256 = content.hash.finalize().into();
-        listed.push(ListingEntry {
-            path: found.path,
-            mode: found.mode,
-            size,
-            sha256,
-        });
+        listed.push(ListingEntry { path: found.path, mode: found.mode, size, sha256 });
     }
     Ok(Listing::new(listed))
 }
 
 /// Maps the names of all files to their places in the zip.
 fn checked_names(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Result<Names<usize>, Error> {
-    let refused = |source| Error::RefusedEntry {
-        archive: archive.to_owned(),
-        source: Box::new(source),
-    };
+    let refused = |source| Error::RefusedEntry { archive: archive.to_owned(), source: Box::new(source) };
     if zip.has_duplicate_names() {
         let source = zip::result::ZipError::InvalidArchive("two entries have the same name".into());
         return Err(Error::zip("read", archive)(source));
@@ -160,16 +133,10 @@ fn checked_names(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Resul
         let entry = zip.by_index_raw(index).map_err(Error::zip("read", archive))?;
         let name = std::str::from_utf8(entry.name_raw()).map_err(|_| {
             let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-            refused(Error::Name {
-                name,
-                reason: "is not UTF-8",
-            })
+            refused(Error::Name { name, reason: "is not UTF-8" })
         })?;
         if entry.is_symlink() {
-            return Err(Error::LinkInZip {
-                archive: archive.to_owned(),
-                name: name.to_owned(),
-            });
+            return Err(Error::LinkInZip { archive: archive.to_owned(), name: name.to_owned() });
         }
         match name.strip_suffix('/') {
             Some(folder) => name::check(folder).map_err(refused)?,

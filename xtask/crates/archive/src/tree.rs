@@ -61,22 +61,14 @@ impl Tree {
         for found in WalkDir::new(&root).min_depth(1) {
             let found = found.map_err(|error| {
                 let path = error.path().unwrap_or(&root).to_owned();
-                Error::Io {
-                    action: "read the folder",
-                    path,
-                    source: error.into(),
-                }
+                Error::Io { action: "read the folder", path, source: error.into() }
             })?;
             let path = found.path();
             let kind = found.file_type();
             if kind.is_dir() {
                 continue;
             }
-            let source = if kind.is_symlink() {
-                follow(path, &root)?
-            } else {
-                path.to_owned()
-            };
+            let source = if kind.is_symlink() { follow(path, &root)? } else { path.to_owned() };
             let relative = path.strip_prefix(&root).unwrap_or(path);
             let name = relative.to_str().ok_or_else(|| Error::Name {
                 name: relative.to_string_lossy().into_owned(),
@@ -187,13 +179,7 @@ fn follow(link: &Path, root: &Path) -> Result<PathBuf, Error> {
 
 fn regular_file(path: &Path) -> Result<Metadata, Error> {
     let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
-    if metadata.is_file() {
-        Ok(metadata)
-    } else {
-        Err(Error::NotAFile {
-            path: path.to_owned(),
-        })
-    }
+    if metadata.is_file() { Ok(metadata) } else { Err(Error::NotAFile { path: path.to_owned() }) }
 }
 
 /// Looks at the owner's bit alone: the others depend on the umask of whoever checked the file out.
@@ -223,9 +209,7 @@ mod tests {
     }
 
     fn described(tree: &Tree) -> Vec<(&str, bool, u64)> {
-        tree.iter()
-            .map(|entry| (entry.name(), entry.executable(), entry.size().expect("a size")))
-            .collect()
+        tree.iter().map(|entry| (entry.name(), entry.executable(), entry.size().expect("a size"))).collect()
     }
 
     #[test]
@@ -244,12 +228,7 @@ mod tests {
         let tree = Tree::from_folder(folder.path()).expect("a tree");
         assert_eq!(
             described(&tree),
-            [
-                ("lib/also", true, 3),
-                ("lib/b.py", false, 1),
-                ("link-to-link", true, 3),
-                ("run", true, 3)
-            ]
+            [("lib/also", true, 3), ("lib/b.py", false, 1), ("link-to-link", true, 3), ("run", true, 3)]
         );
     }
 
@@ -292,21 +271,13 @@ mod tests {
         let with_socket = folder();
         let _listener = UnixListener::bind(with_socket.path().join("socket")).expect("a socket");
         let error = Tree::from_folder(with_socket.path()).expect_err("a socket");
-        assert!(
-            matches!(&error, Error::NotAFile { path } if path.ends_with("socket")),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::NotAFile { path } if path.ends_with("socket")), "{error}");
 
         let mut tree = Tree::new();
-        let error = tree
-            .add_file("x", false, with_socket.path())
-            .expect_err("a folder");
+        let error = tree.add_file("x", false, with_socket.path()).expect_err("a folder");
         assert!(matches!(error, Error::NotAFile { .. }), "{error}");
         let missing = with_socket.path().join("missing");
-        assert!(matches!(
-            tree.add_file("x", false, missing),
-            Err(Error::Io { .. })
-        ));
+        assert!(matches!(tree.add_file("x", false, missing), Err(Error::Io { .. })));
         assert!(tree.is_empty());
     }
 
@@ -314,18 +285,9 @@ mod tests {
     fn refuses_bad_and_taken_names() {
         let mut tree = Tree::default();
         tree.add_bytes("a/b", false, vec![]).expect("added");
-        assert!(matches!(
-            tree.add_bytes("/a", false, vec![]),
-            Err(Error::Name { .. })
-        ));
-        assert!(matches!(
-            tree.add_bytes("a/b", true, vec![]),
-            Err(Error::Duplicate { .. })
-        ));
-        assert!(matches!(
-            tree.add_bytes("a", true, vec![]),
-            Err(Error::FileIsFolder { .. })
-        ));
+        assert!(matches!(tree.add_bytes("/a", false, vec![]), Err(Error::Name { .. })));
+        assert!(matches!(tree.add_bytes("a/b", true, vec![]), Err(Error::Duplicate { .. })));
+        assert!(matches!(tree.add_bytes("a", true, vec![]), Err(Error::FileIsFolder { .. })));
 
         let folder = folder();
         fs::write(folder.path().join("back\\slash"), "").expect("a file");

@@ -83,12 +83,7 @@ fn write_within(
     let listing = pack(tree, part.as_file(), to, window, progress)?;
     let (sha256, size) = sha256_file(part.path())?;
     put_in_place(part, to, folder)?;
-    Ok(Written {
-        sha256,
-        size,
-        unpacked_size: listing.unpacked_size(),
-        listing,
-    })
+    Ok(Written { sha256, size, unpacked_size: listing.unpacked_size(), listing })
 }
 
 fn pack(
@@ -98,10 +93,7 @@ fn pack(
     window: u64,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Listing, Error> {
-    let progress = Progress {
-        report: progress,
-        done: Mutex::new(0),
-    };
+    let progress = Progress { report: progress, done: Mutex::new(0) };
     let mut zip = ZipWriter::new(UntilFailure::new(BufWriter::new(out)));
     let mut listed = Vec::with_capacity(tree.len());
     in_order(
@@ -176,23 +168,13 @@ fn pour(
             let portion = CHUNK.min(usize::try_from(size).unwrap_or(CHUNK).saturating_add(1));
             (path.as_path(), chunks(&mut file, portion, &mut each))
         }
-        Source::Bytes(bytes) => (
-            Path::new(entry.name()),
-            chunks(&mut bytes.as_slice(), CHUNK, &mut each),
-        ),
+        Source::Bytes(bytes) => (Path::new(entry.name()), chunks(&mut bytes.as_slice(), CHUNK, &mut each)),
     };
     let length = length.map_err(|source| {
-        if failed_writing {
-            Error::io("write", to)(source)
-        } else {
-            Error::io("read", path)(source)
-        }
+        if failed_writing { Error::io("write", to)(source) } else { Error::io("read", path)(source) }
     })?;
     if length != size {
-        return Err(Error::Changed {
-            path: path.to_owned(),
-            expected: size,
-        });
+        return Err(Error::Changed { path: path.to_owned(), expected: size });
     }
     Ok(ListingEntry {
         path: entry.name().to_owned(),
@@ -204,11 +186,8 @@ fn pour(
 
 /// Renames the finished file to its final name and makes the renaming itself survive a power cut.
 fn put_in_place(part: NamedTempFile, to: &Path, folder: &Path) -> Result<(), Error> {
-    part.persist(to)
-        .map_err(|error| Error::io("write", to)(error.error))?;
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("write", folder))
+    part.persist(to).map_err(|error| Error::io("write", to)(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
 }
 
 /// Adds up what several threads have done and reports it, one at a time.

@@ -17,21 +17,11 @@ fn a_full_disk_leaves_nothing_and_prints_nothing() {
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ && ulimit -f 64 && exec \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("this test"))
-        .args([
-            "--exact",
-            "child_writes_too_much",
-            "--ignored",
-            "--quiet",
-            "--nocapture",
-        ])
+        .args(["--exact", "child_writes_too_much", "--ignored", "--quiet", "--nocapture"])
         .env(CHILD_FOLDER, folder.path())
         .output()
         .expect("a child");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
@@ -40,29 +30,21 @@ fn a_full_disk_leaves_nothing_and_prints_nothing() {
 #[test]
 #[ignore = "needs the folder and the limit that the test above gives it"]
 fn child_writes_too_much() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test has no other way to hand its child a folder"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test has no other way to hand its child a folder")]
     let folder = std::env::var_os(CHILD_FOLDER).expect("a folder");
     let to = Path::new(&folder).join("large.zip");
     let noise = |length: usize| -> Vec<u8> {
         let numbers = (0..length as u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        numbers
-            .map(|number| (number >> 56) as u8 ^ (number >> 21) as u8)
-            .collect()
+        numbers.map(|number| (number >> 56) as u8 ^ (number >> 21) as u8).collect()
     };
     let mut long = Tree::new();
     long.add_bytes("fits", false, noise(1_000)).expect("added");
-    long.add_bytes("does-not-fit", false, noise(500_000))
-        .expect("added");
-    long.add_bytes("nor-does-this", false, noise(500_000))
-        .expect("added");
+    long.add_bytes("does-not-fit", false, noise(500_000)).expect("added");
+    long.add_bytes("nor-does-this", false, noise(500_000)).expect("added");
     // The entries fit, the central directory at the zip's end does not.
     let mut many = Tree::new();
     for number in 0..400 {
-        many.add_bytes(&format!("{number:08}"), false, Vec::new())
-            .expect("added");
+        many.add_bytes(&format!("{number:08}"), false, Vec::new()).expect("added");
     }
     for tree in [long, many] {
         let error = write_zip(&tree, &to, &|_| ()).expect_err("it can't fit");

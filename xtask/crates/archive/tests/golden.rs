@@ -9,17 +9,7 @@ use slipway_archive::{Tree, compressor, write_zip};
 
 /// Text, numbers and noise from a fixed generator (SplitMix64), so that the encoder meets matches and literals.
 fn sample(length: usize) -> Vec<u8> {
-    let words = [
-        "release",
-        "artifact",
-        "digest",
-        "alias",
-        "ledger",
-        "Lambda",
-        "ärger",
-        "\n",
-        "0123456789",
-    ];
+    let words = ["release", "artifact", "digest", "alias", "ledger", "Lambda", "ärger", "\n", "0123456789"];
     let mut state = 0x5113_u64;
     let mut bytes = Vec::with_capacity(length + 16);
     while bytes.len() < length {
@@ -41,12 +31,9 @@ fn sample(length: usize) -> Vec<u8> {
 #[test]
 fn the_bytes_of_a_zip_never_change() {
     let mut tree = Tree::new();
-    tree.add_bytes("bootstrap", true, sample(1_000_000))
-        .expect("added");
-    tree.add_bytes("lib/größe.py", false, sample(70_000))
-        .expect("added");
-    tree.add_bytes("lib/__init__.py", false, Vec::new())
-        .expect("added");
+    tree.add_bytes("bootstrap", true, sample(1_000_000)).expect("added");
+    tree.add_bytes("lib/größe.py", false, sample(70_000)).expect("added");
+    tree.add_bytes("lib/__init__.py", false, Vec::new()).expect("added");
     tree.add_bytes("zeros", false, vec![0; 300_000]).expect("added");
 
     let folder = tempfile::tempdir().expect("a folder");

@@ -12,10 +12,7 @@ const MIB: u64 = 1024 * 1024;
 /// Returns the most memory that this process has held so far, in bytes (`VmHWM` of proc(5)).
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("VmHWM");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
     kib * 1024
 }
@@ -56,16 +53,9 @@ fn memory_stays_within_the_window() {
     let grown = peak() - before;
 
     assert_eq!(written.unpacked_size, unpacked);
-    assert!(
-        written.size > unpacked,
-        "the noise was compressed, so the test shows nothing"
-    );
+    assert!(written.size > unpacked, "the noise was compressed, so the test shows nothing");
     // What each thread needs beside the pieces: encoder state, buffers, stacks, room that the allocator keeps.
     let beside = 24 * MIB;
     assert!(grown < WINDOW + beside, "grew by {} MiB", grown / MIB);
-    assert!(
-        grown > 12 * MIB,
-        "grew by {} MiB: the measurement does not work",
-        grown / MIB
-    );
+    assert!(grown > 12 * MIB, "grew by {} MiB: the measurement does not work", grown / MIB);
 }

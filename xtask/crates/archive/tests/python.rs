@@ -37,18 +37,10 @@ fn python_reads(archive: &Path) -> String {
         .stdout(Stdio::piped())
         .spawn()
         .expect("python3");
-    python
-        .stdin
-        .take()
-        .expect("a pipe")
-        .write_all(SCRIPT.as_bytes())
-        .expect("the script");
+    python.stdin.take().expect("a pipe").write_all(SCRIPT.as_bytes()).expect("the script");
     let output = python.wait_with_output().expect("python3");
     assert!(output.status.success(), "python3 refused the zip");
-    String::from_utf8(output.stdout)
-        .expect("text")
-        .trim_end()
-        .to_owned()
+    String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
 }
 
 #[test]
@@ -56,17 +48,11 @@ fn python_finds_what_the_listing_says() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.zip");
     let mut tree = Tree::new();
-    tree.add_bytes("bootstrap", true, vec![b'x'; 500_000])
-        .expect("added");
-    tree.add_bytes("größe/日本.txt", false, b"names in UTF-8".to_vec())
-        .expect("added");
+    tree.add_bytes("bootstrap", true, vec![b'x'; 500_000]).expect("added");
+    tree.add_bytes("größe/日本.txt", false, b"names in UTF-8".to_vec()).expect("added");
     tree.add_bytes("empty", false, Vec::new()).expect("added");
-    tree.add_file(
-        "itself.rs",
-        false,
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"),
-    )
-    .expect("added");
+    tree.add_file("itself.rs", false, Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))
+        .expect("added");
     let written = write_zip(&tree, &path, &|_| ()).expect("written");
 
     let digest = hex::encode(written.listing.content_digest());
@@ -81,8 +67,7 @@ fn more_entries_than_sixteen_bits_can_count() {
     let mut tree = Tree::new();
     for number in 0..COUNT {
         let name = format!("{:02}/{number}", number % 100);
-        tree.add_bytes(&name, false, number.to_string().into_bytes())
-            .expect("added");
+        tree.add_bytes(&name, false, number.to_string().into_bytes()).expect("added");
     }
     let written = write_zip(&tree, &path, &|_| ()).expect("written");
     assert_eq!(written.listing.entries().len(), COUNT);

@@ -11,11 +11,7 @@ use slipway_archive::{Tree, write_zip};
 const FILES: [(&str, &str, bool); 5] = [
     ("bootstrap", "#!/bin/sh\nexec true\n", true),
     ("a/z.txt", "z", false),
-    (
-        "a-b.txt",
-        "sorts before a/ in bytes, after it in other orders",
-        false,
-    ),
+    ("a-b.txt", "sorts before a/ in bytes, after it in other orders", false),
     ("Ärger/ö.txt", "umlauts", false),
     ("lib/tool.sh", "echo tool", true),
 ];
@@ -75,19 +71,13 @@ fn content_names_and_the_executable_bit_do_count() {
         (written.sha256, written.listing.content_digest())
     };
     let mut seen = Vec::new();
-    for (name, executable, content) in [
-        ("run", true, "1"),
-        ("run", false, "1"),
-        ("run", true, "2"),
-        ("ran", true, "1"),
-    ] {
+    for (name, executable, content) in
+        [("run", true, "1"), ("run", false, "1"), ("run", true, "2"), ("ran", true, "1")]
+    {
         let mut tree = Tree::new();
         tree.add_bytes(name, executable, content.into()).expect("added");
         let (zip, listing) = digest(&tree);
-        assert!(
-            !seen.contains(&zip) && !seen.contains(&listing),
-            "{name} {executable} {content}"
-        );
+        assert!(!seen.contains(&zip) && !seen.contains(&listing), "{name} {executable} {content}");
         seen.extend([zip, listing]);
     }
 }
@@ -95,52 +85,37 @@ fn content_names_and_the_executable_bit_do_count() {
 #[test]
 fn umask_and_time_zone_give_the_same_bytes() {
     let outer = tempfile::tempdir().expect("a folder");
-    let zips: Vec<Vec<u8>> = [
-        ("022", "UTC"),
-        ("077", "Pacific/Kiritimati"),
-        ("000", "America/New_York"),
-    ]
-    .iter()
-    .map(|(umask, zone)| {
-        let folder = outer.path().join(umask);
-        fs::create_dir(&folder).expect("a folder");
-        #[expect(clippy::disallowed_methods, reason = "a umask belongs to a whole process")]
-        let status = Command::new("sh")
-            .args(["-c", "umask \"$1\" && shift && exec \"$@\"", "sh", umask])
-            .arg(std::env::current_exe().expect("this test"))
-            .args(["--exact", "child_packs_its_folder", "--ignored", "--quiet"])
-            .env("TZ", zone)
-            .env(CHILD_FOLDER, &folder)
-            .stdout(std::process::Stdio::null())
-            .status()
-            .expect("a child");
-        assert!(status.success(), "the child under umask {umask} failed");
-        fs::read(folder.join("out.zip")).expect("a zip")
-    })
-    .collect();
+    let zips: Vec<Vec<u8>> = [("022", "UTC"), ("077", "Pacific/Kiritimati"), ("000", "America/New_York")]
+        .iter()
+        .map(|(umask, zone)| {
+            let folder = outer.path().join(umask);
+            fs::create_dir(&folder).expect("a folder");
+            #[expect(clippy::disallowed_methods, reason = "a umask belongs to a whole process")]
+            let status = Command::new("sh")
+                .args(["-c", "umask \"$1\" && shift && exec \"$@\"", "sh", umask])
+                .arg(std::env::current_exe().expect("this test"))
+                .args(["--exact", "child_packs_its_folder", "--ignored", "--quiet"])
+                .env("TZ", zone)
+                .env(CHILD_FOLDER, &folder)
+                .stdout(std::process::Stdio::null())
+                .status()
+                .expect("a child");
+            assert!(status.success(), "the child under umask {umask} failed");
+            fs::read(folder.join("out.zip")).expect("a zip")
+        })
+        .collect();
     assert!(zips[0] == zips[1] && zips[1] == zips[2], "the zips differ");
     let mode = |umask: &str| {
-        fs::metadata(outer.path().join(umask).join("out.zip"))
-            .expect("a zip")
-            .permissions()
-            .mode()
-            & 0o777
+        fs::metadata(outer.path().join(umask).join("out.zip")).expect("a zip").permissions().mode() & 0o777
     };
-    assert_eq!(
-        (mode("022"), mode("077")),
-        (0o644, 0o600),
-        "the zip itself obeys the umask"
-    );
+    assert_eq!((mode("022"), mode("077")), (0o644, 0o600), "the zip itself obeys the umask");
 }
 
 /// Runs only as the child of the test above.
 #[test]
 #[ignore = "needs the folder that the test above gives it"]
 fn child_packs_its_folder() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test has no other way to hand its child a folder"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test has no other way to hand its child a folder")]
     let folder = std::env::var_os(CHILD_FOLDER).expect("a folder");
     let folder = Path::new(&folder);
     let tree = folder.join("tree");

@@ -14,9 +14,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let endpoint = arguments.next();
     let bucket = arguments.next().unwrap_or_else(|| "first-call".into());
     let credentials = match arguments.next() {
-        Some(profile) => Credentials::Ambient {
-            profile: Some(profile).filter(|name| name != "-"),
-        },
+        Some(profile) => Credentials::Ambient { profile: Some(profile).filter(|name| name != "-") },
         None => Credentials::Static {
             access_key_id: "AKIAEXAMPLE".into(),
             secret_access_key: "secret".into(),
@@ -24,13 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     };
     let region = "eu-central-1".to_owned();
-    let target = Target {
-        region,
-        credentials,
-        assume_role: None,
-        endpoint,
-        lambda_endpoint: None,
-    };
+    let target = Target { region, credentials, assume_role: None, endpoint, lambda_endpoint: None };
     let session = Session::open(target, None).await?;
     let mut out = std::io::stdout();
     writeln!(out, "open       {:?}", begin.elapsed())?;
@@ -41,11 +33,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.list("ledger/", Some(2)).await?;
     store.get("a").await?;
     store.get("b").await?;
-    writeln!(
-        out,
-        "list, 2 get {:?}; all {:?}",
-        again.elapsed(),
-        begin.elapsed()
-    )?;
+    writeln!(out, "list, 2 get {:?}; all {:?}", again.elapsed(), begin.elapsed())?;
     Ok(())
 }

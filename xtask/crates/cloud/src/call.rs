@@ -65,9 +65,8 @@ impl Calls {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let started = Instant::now();
-        let result = answer
-            .await
-            .map_err(|error| CloudError::from_sdk(&self.origin(operation, subject), &error));
+        let result =
+            answer.await.map_err(|error| CloudError::from_sdk(&self.origin(operation, subject), &error));
         if let Some(observer) = &self.observer {
             observer(Call {
                 service: self.service,
@@ -76,10 +75,7 @@ impl Calls {
                 took: started.elapsed(),
                 outcome: match &result {
                     Ok(_) => Outcome::Done,
-                    Err(error) => Outcome::Failed {
-                        kind: error.kind,
-                        code: error.code.clone(),
-                    },
+                    Err(error) => Outcome::Failed { kind: error.kind, code: error.code.clone() },
                 },
             });
         }
@@ -88,12 +84,7 @@ impl Calls {
 
     /// Names an operation for an error that is found after its answer.
     pub(crate) fn origin<'a>(&'a self, operation: &'static str, subject: &'a str) -> Origin<'a> {
-        Origin {
-            service: self.service,
-            operation,
-            subject,
-            endpoint: &self.endpoint,
-        }
+        Origin { service: self.service, operation, subject, endpoint: &self.endpoint }
     }
 }
 

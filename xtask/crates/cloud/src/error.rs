@@ -94,12 +94,7 @@ impl From<Failure> for CloudError {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kind,
-            subject,
-            message,
-            ..
-        } = self;
+        let Self { kind, subject, message, .. } = self;
         match kind {
             // These messages name their subject.
             Kind::Unreachable | Kind::TimedOut | Kind::CredentialsMissing | Kind::File => {
@@ -141,16 +136,7 @@ impl CloudError {
         message: impl Into<String>,
     ) -> Self {
         let (subject, message) = (subject.into(), message.into());
-        Failure {
-            kind,
-            service,
-            operation,
-            subject,
-            code: None,
-            message,
-            request_id: None,
-        }
-        .into()
+        Failure { kind, service, operation, subject, code: None, message, request_id: None }.into()
     }
 
     pub(crate) fn at(origin: &Origin<'_>, kind: Kind, message: impl Into<String>) -> Self {
@@ -158,11 +144,7 @@ impl CloudError {
     }
 
     pub(crate) fn wrong_bytes(origin: &Origin<'_>, expected: [u8; 32], got: [u8; 32]) -> Self {
-        Self::at(
-            origin,
-            Kind::WrongBytes { expected, got },
-            "other bytes than expected",
-        )
+        Self::at(origin, Kind::WrongBytes { expected, got }, "other bytes than expected")
     }
 
     pub(crate) fn file(origin: &Origin<'_>, path: &Path, error: &std::io::Error) -> Self {
@@ -173,16 +155,8 @@ impl CloudError {
 
     /// The answer's body broke off.
     pub(crate) fn body(origin: &Origin<'_>, error: &(dyn Error + 'static)) -> Self {
-        let Origin {
-            service,
-            subject,
-            endpoint,
-            ..
-        } = origin;
-        let message = format!(
-            "{service} at {endpoint} broke off in `{subject}`: {}",
-            innermost(error)
-        );
+        let Origin { service, subject, endpoint, .. } = origin;
+        let message = format!("{service} at {endpoint} broke off in `{subject}`: {}", innermost(error));
         Self::at(origin, Kind::Unreachable, message)
     }
 
@@ -217,26 +191,12 @@ impl CloudError {
             }
             let (service, operation) = (origin.service, origin.operation);
             let subject = origin.subject.to_owned();
-            return Failure {
-                kind,
-                service,
-                operation,
-                subject,
-                code,
-                message,
-                request_id,
-            }
-            .into();
+            return Failure { kind, service, operation, subject, code, message, request_id }.into();
         }
         if let Some(credentials) = find::<CredentialsError>(error) {
             return Self::from_credentials(origin, credentials);
         }
-        let Origin {
-            service,
-            subject,
-            endpoint,
-            ..
-        } = origin;
+        let Origin { service, subject, endpoint, .. } = origin;
         let cause = innermost(error);
         let (kind, message) = match error {
             SdkError::TimeoutError(_) => (
@@ -247,17 +207,12 @@ impl CloudError {
                 Kind::Unreachable,
                 format!("{service} at {endpoint} can't be reached (`{subject}`): {cause}"),
             ),
-            SdkError::ResponseError(_) => (
-                Kind::Other,
-                format!("{service} at {endpoint} gave an answer that can't be read: {cause}"),
-            ),
+            SdkError::ResponseError(_) => {
+                (Kind::Other, format!("{service} at {endpoint} gave an answer that can't be read: {cause}"))
+            }
             _ => (Kind::Other, cause),
         };
-        Failure {
-            request_id,
-            ..(*Self::at(origin, kind, message).0)
-        }
-        .into()
+        Failure { request_id, ..(*Self::at(origin, kind, message).0) }.into()
     }
 }
 
@@ -335,16 +290,10 @@ mod tests {
         assert_eq!(kind_of(Some("NoSuchKey"), Some(404)), Kind::NotFound);
         assert_eq!(kind_of(Some("SlowDown"), Some(503)), Kind::Throttled);
         assert_eq!(kind_of(Some("ExpiredToken"), Some(400)), Kind::CredentialsMissing);
-        assert_eq!(
-            kind_of(Some("KMSAccessDeniedException"), Some(502)),
-            Kind::AccessDenied
-        );
+        assert_eq!(kind_of(Some("KMSAccessDeniedException"), Some(502)), Kind::AccessDenied);
         assert_eq!(kind_of(None, Some(412)), Kind::PreconditionFailed);
         assert_eq!(kind_of(None, Some(403)), Kind::AccessDenied);
-        assert_eq!(
-            kind_of(Some("InvalidParameterValueException"), Some(400)),
-            Kind::Other
-        );
+        assert_eq!(kind_of(Some("InvalidParameterValueException"), Some(400)), Kind::Other);
     }
 
     #[test]

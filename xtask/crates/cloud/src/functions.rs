@@ -74,17 +74,9 @@ impl Functions {
         qualifier: Option<&str>,
     ) -> Result<Option<FunctionConfiguration>, CloudError> {
         let subject = qualifier.map_or_else(|| function.to_owned(), |name| format!("{function}:{name}"));
-        let request = self
-            .shared
-            .lambda()
-            .get_function_configuration()
-            .function_name(function);
+        let request = self.shared.lambda().get_function_configuration().function_name(function);
         let request = request.set_qualifier(qualifier.map(str::to_owned));
-        match self
-            .calls
-            .run("GetFunctionConfiguration", &subject, request.send())
-            .await
-        {
+        match self.calls.run("GetFunctionConfiguration", &subject, request.send()).await {
             Ok(answer) => Ok(Some(answer.into())),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -114,12 +106,7 @@ impl Functions {
                 .retry_config(RetryConfig::disabled())
                 // The silence of a function that is thinking is no stalled connection.
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-            let request = self
-                .shared
-                .lambda()
-                .invoke()
-                .function_name(function)
-                .qualifier(qualifier);
+            let request = self.shared.lambda().invoke().function_name(function).qualifier(qualifier);
             let request = request.log_type(LogType::Tail).payload(Blob::new(payload));
             let subject = &subject;
             async move {
@@ -130,10 +117,7 @@ impl Functions {
             }
         })
         .await?;
-        let log = answer
-            .log_result()
-            .and_then(|log| BASE64.decode(log).ok())
-            .unwrap_or_default();
+        let log = answer.log_result().and_then(|log| BASE64.decode(log).ok()).unwrap_or_default();
         let log_tail = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect();
         Ok(Invocation {
             status: answer.status_code().try_into().unwrap_or_default(),
@@ -148,24 +132,14 @@ impl Functions {
     /// Reads an alias; `None` if the function or the alias does not exist.
     pub async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>, CloudError> {
         let subject = format!("{function}:{alias}");
-        let request = self
-            .shared
-            .lambda()
-            .get_alias()
-            .function_name(function)
-            .name(alias);
+        let request = self.shared.lambda().get_alias().function_name(function).name(alias);
         match self.calls.run("GetAlias", &subject, request.send()).await {
             Ok(answer) => {
-                let routing = answer
-                    .routing_config()
-                    .and_then(|routing| routing.additional_version_weights());
+                let routing =
+                    answer.routing_config().and_then(|routing| routing.additional_version_weights());
                 Ok(Some(Alias {
                     version: answer.function_version().unwrap_or_default().to_owned(),
-                    weights: routing
-                        .into_iter()
-                        .flatten()
-                        .map(|(k, v)| (k.clone(), *v))
-                        .collect(),
+                    weights: routing.into_iter().flatten().map(|(k, v)| (k.clone(), *v)).collect(),
                     revision_id: answer.revision_id().map(str::to_owned),
                 }))
             }
@@ -199,15 +173,9 @@ impl Functions {
                 return Err(CloudError::at(&origin, Kind::PreconditionFailed, message));
             }
         }
-        let no_weights = AliasRoutingConfiguration::builder()
-            .set_additional_version_weights(Some(HashMap::new()))
-            .build();
-        let request = self
-            .shared
-            .lambda()
-            .update_alias()
-            .function_name(function)
-            .name(alias);
+        let no_weights =
+            AliasRoutingConfiguration::builder().set_additional_version_weights(Some(HashMap::new())).build();
+        let request = self.shared.lambda().update_alias().function_name(function).name(alias);
         let request = request.function_version(version).routing_config(no_weights);
         let request = request.set_revision_id(revision_id.map(str::to_owned));
         let refused = match self.calls.run("UpdateAlias", &subject, request.send()).await {
@@ -223,15 +191,9 @@ impl Functions {
             return Ok(now);
         }
         Err(refused.unwrap_or_else(|| {
-            let weights = if now.weights.is_empty() {
-                ""
-            } else {
-                ", with weights"
-            };
-            let message = format!(
-                "it was pointed to version {version} and now says {}{weights}",
-                now.version
-            );
+            let weights = if now.weights.is_empty() { "" } else { ", with weights" };
+            let message =
+                format!("it was pointed to version {version} and now says {}{weights}", now.version);
             CloudError::at(&origin, Kind::PreconditionFailed, message)
         }))
     }
@@ -245,16 +207,9 @@ impl Functions {
         let mut marker = None;
         let mut exists = false;
         loop {
-            let request = self
-                .shared
-                .lambda()
-                .list_versions_by_function()
-                .function_name(function);
+            let request = self.shared.lambda().list_versions_by_function().function_name(function);
             let request = request.set_marker(marker);
-            let page = self
-                .calls
-                .run("ListVersionsByFunction", function, request.send())
-                .await?;
+            let page = self.calls.run("ListVersionsByFunction", function, request.send()).await?;
             marker = page.next_marker;
             let page = page.versions.unwrap_or_default();
             // Every function has a `$LATEST`; moto lists nothing of one that does not exist.
@@ -264,11 +219,7 @@ impl Functions {
             if marker.is_none() {
                 if !exists {
                     let origin = self.calls.origin("ListVersionsByFunction", function);
-                    return Err(CloudError::at(
-                        &origin,
-                        Kind::NotFound,
-                        "there is no such function",
-                    ));
+                    return Err(CloudError::at(&origin, Kind::NotFound, "there is no such function"));
                 }
                 found.sort_by_key(|version| version.version.parse::<u64>().unwrap_or(u64::MAX));
                 return Ok(found);
@@ -279,8 +230,6 @@ impl Functions {
 
 impl fmt::Debug for Functions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Functions")
-            .field("endpoint", &self.calls.endpoint)
-            .finish_non_exhaustive()
+        f.debug_struct("Functions").field("endpoint", &self.calls.endpoint).finish_non_exhaustive()
     }
 }

@@ -99,13 +99,7 @@ impl Session {
         for endpoint in [&target.endpoint, &target.lambda_endpoint].into_iter().flatten() {
             if !is_plain(endpoint) && !endpoint.starts_with("https://") {
                 let message = "an endpoint starts with http:// or https://";
-                return Err(CloudError::new(
-                    Kind::Other,
-                    "AWS",
-                    "open",
-                    endpoint.as_str(),
-                    message,
-                ));
+                return Err(CloudError::new(Kind::Other, "AWS", "open", endpoint.as_str(), message));
             }
         }
         let region = Region::new(target.region.clone());
@@ -138,17 +132,7 @@ impl Session {
                 .build();
         }
         let (s3, lambda, sts) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self {
-            shared: Arc::new(Shared {
-                target,
-                config,
-                provider,
-                observer,
-                s3,
-                lambda,
-                sts,
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { target, config, provider, observer, s3, lambda, sts }) })
     }
 
     /// Gives access to one bucket. With a key's ARN, id or alias, objects are encrypted with that KMS key.
@@ -167,25 +151,13 @@ impl Session {
     /// Missing or refused credentials; an endpoint that does not answer.
     pub async fn identity(&self) -> Result<Identity, CloudError> {
         let calls = self.shared.calls("STS");
-        let client = self
-            .shared
-            .sts
-            .get_or_init(|| aws_sdk_sts::Client::new(&self.shared.config));
-        let answer = calls
-            .run("GetCallerIdentity", "caller", client.get_caller_identity().send())
-            .await?;
+        let client = self.shared.sts.get_or_init(|| aws_sdk_sts::Client::new(&self.shared.config));
+        let answer = calls.run("GetCallerIdentity", "caller", client.get_caller_identity().send()).await?;
         match (answer.account(), answer.arn()) {
-            (Some(account), Some(arn)) => Ok(Identity {
-                account: account.into(),
-                arn: arn.into(),
-            }),
+            (Some(account), Some(arn)) => Ok(Identity { account: account.into(), arn: arn.into() }),
             _ => {
                 let origin = calls.origin("GetCallerIdentity", "caller");
-                Err(CloudError::at(
-                    &origin,
-                    Kind::Other,
-                    "the answer names no account",
-                ))
+                Err(CloudError::at(&origin, Kind::Other, "the answer names no account"))
             }
         }
     }
@@ -200,36 +172,19 @@ impl Session {
     /// Missing credentials; a role that may not be assumed.
     pub async fn environment(&self) -> Result<Vec<(String, String)>, CloudError> {
         let target = &self.shared.target;
-        let credentials = self
-            .shared
-            .provider
-            .provide_credentials()
-            .await
-            .map_err(|error| {
-                let calls = self.shared.calls("STS");
-                CloudError::from_credentials(&calls.origin("credentials", "caller"), &error)
-            })?;
+        let credentials = self.shared.provider.provide_credentials().await.map_err(|error| {
+            let calls = self.shared.calls("STS");
+            CloudError::from_credentials(&calls.origin("credentials", "caller"), &error)
+        })?;
         let mut variables = vec![
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
         ];
-        variables.extend(
-            credentials
-                .session_token()
-                .map(|token| ("AWS_SESSION_TOKEN", token)),
-        );
+        variables.extend(credentials.session_token().map(|token| ("AWS_SESSION_TOKEN", token)));
         variables.push(("AWS_REGION", &target.region));
         variables.extend(target.endpoint.as_deref().map(|url| ("AWS_ENDPOINT_URL", url)));
-        variables.extend(
-            target
-                .lambda_endpoint
-                .as_deref()
-                .map(|url| ("AWS_ENDPOINT_URL_LAMBDA", url)),
-        );
-        Ok(variables
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
+        variables.extend(target.lambda_endpoint.as_deref().map(|url| ("AWS_ENDPOINT_URL_LAMBDA", url)));
+        Ok(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 
@@ -270,9 +225,7 @@ impl Shared {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("target", &self.shared.target)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("target", &self.shared.target).finish_non_exhaustive()
     }
 }
 
@@ -280,29 +233,17 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ambient { profile } => f.debug_struct("Ambient").field("profile", profile).finish(),
-            Self::Static { access_key_id, .. } => f
-                .debug_struct("Static")
-                .field("access_key_id", access_key_id)
-                .finish_non_exhaustive(),
+            Self::Static { access_key_id, .. } => {
+                f.debug_struct("Static").field("access_key_id", access_key_id).finish_non_exhaustive()
+            }
         }
     }
 }
 
 fn calls(service: &'static str, target: &Target, observer: Option<&Observer>) -> Calls {
-    let own = if service == "Lambda" {
-        target.lambda_endpoint.as_ref()
-    } else {
-        None
-    };
-    let endpoint = own
-        .or(target.endpoint.as_ref())
-        .cloned()
-        .unwrap_or_else(|| target.region.clone());
-    Calls {
-        service,
-        endpoint,
-        observer: observer.cloned(),
-    }
+    let own = if service == "Lambda" { target.lambda_endpoint.as_ref() } else { None };
+    let endpoint = own.or(target.endpoint.as_ref()).cloned().unwrap_or_else(|| target.region.clone());
+    Calls { service, endpoint, observer: observer.cloned() }
 }
 
 /// Looking for ambient credentials may lead to SSO or STS, which speak TLS whatever the endpoint is.
@@ -335,9 +276,6 @@ mod tests {
             lambda_endpoint: None,
         };
         let text = format!("{target:?}");
-        assert!(
-            text.contains("AKIAEXAMPLE") && !text.contains("hush") && !text.contains("quiet"),
-            "{text}"
-        );
+        assert!(text.contains("AKIAEXAMPLE") && !text.contains("hush") && !text.contains("quiet"), "{text}");
     }
 }

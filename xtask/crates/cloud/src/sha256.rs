@@ -39,10 +39,7 @@ mod tests {
     #[test]
     fn a_header_is_read_back_and_a_composite_one_is_not_taken_for_a_digest() {
         let digest = of(b"hello");
-        assert_eq!(
-            hex::encode(digest),
-            "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-        );
+        assert_eq!(hex::encode(digest), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
         assert_eq!(from_base64(&base64(&digest)), Some(digest));
         let composite = composite(&[digest, of(b"world")]);
         assert!(composite.ends_with("=-2"), "{composite}");

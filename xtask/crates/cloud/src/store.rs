@@ -77,11 +77,7 @@ pub struct Uploads {
 
 impl Default for Uploads {
     fn default() -> Self {
-        Self {
-            threshold: 16 << 20,
-            part_size: 8 << 20,
-            parallel: 4,
-        }
+        Self { threshold: 16 << 20, part_size: 8 << 20, parallel: 4 }
     }
 }
 
@@ -101,13 +97,7 @@ const RACES: u32 = 5;
 impl ObjectStore {
     pub(crate) fn new(shared: Arc<Shared>, bucket: &str, kms_key: Option<String>) -> Self {
         let calls = shared.calls("S3");
-        Self {
-            shared,
-            calls,
-            bucket: bucket.to_owned(),
-            kms_key,
-            uploads: Uploads::default(),
-        }
+        Self { shared, calls, bucket: bucket.to_owned(), kms_key, uploads: Uploads::default() }
     }
 
     /// Changes how files are sent.
@@ -130,24 +120,13 @@ impl ObjectStore {
         let digest = sha256::of(&bytes);
         let bytes = bytes::Bytes::from(bytes);
         for race in 0..RACES {
-            let request = self
-                .put_request(key, &digest)
-                .content_type(content_type)
-                .if_none_match("*");
+            let request = self.put_request(key, &digest).content_type(content_type).if_none_match("*");
             let request = request.body(ByteStream::from(bytes.clone()));
-            match self
-                .calls
-                .run("PutObject", &self.subject(key), request.send())
-                .await
-            {
+            match self.calls.run("PutObject", &self.subject(key), request.send()).await {
                 Ok(_) => return Ok(Put::Created),
                 Err(error) if error.kind == Kind::PreconditionFailed => {
                     if let Some(there) = self.get(key).await? {
-                        return Ok(if there.sha256 == digest {
-                            Put::Same
-                        } else {
-                            Put::Different
-                        });
+                        return Ok(if there.sha256 == digest { Put::Same } else { Put::Different });
                     }
                 }
                 Err(error) if error.kind == Kind::Conflict => {}
@@ -160,14 +139,9 @@ impl ObjectStore {
 
     /// Writes an object, over whatever is there, and gives its etag.
     pub async fn put(&self, key: &str, bytes: Vec<u8>, content_type: &str) -> Result<String, CloudError> {
-        let request = self
-            .put_request(key, &sha256::of(&bytes))
-            .content_type(content_type);
+        let request = self.put_request(key, &sha256::of(&bytes)).content_type(content_type);
         let request = request.body(ByteStream::from(bytes));
-        let answer = self
-            .calls
-            .run("PutObject", &self.subject(key), request.send())
-            .await?;
+        let answer = self.calls.run("PutObject", &self.subject(key), request.send()).await?;
         Ok(answer.e_tag().unwrap_or_default().to_owned())
     }
 
@@ -212,9 +186,7 @@ impl ObjectStore {
     /// Deletes an object; one that is not there is no error. A versioned bucket keeps the old versions.
     pub async fn delete(&self, key: &str) -> Result<(), CloudError> {
         let request = self.shared.s3().delete_object().bucket(&self.bucket).key(key);
-        self.calls
-            .run("DeleteObject", &self.subject(key), request.send())
-            .await?;
+        self.calls.run("DeleteObject", &self.subject(key), request.send()).await?;
         Ok(())
     }
 
@@ -240,9 +212,7 @@ impl ObjectStore {
             let region = self.shared.region();
             if region != "us-east-1" {
                 let place = BucketLocationConstraint::from(region);
-                let place = CreateBucketConfiguration::builder()
-                    .location_constraint(place)
-                    .build();
+                let place = CreateBucketConfiguration::builder().location_constraint(place).build();
                 request = request.create_bucket_configuration(place);
             }
             match self.calls.run("CreateBucket", &self.bucket, request.send()).await {
@@ -252,14 +222,10 @@ impl ObjectStore {
             }
         }
         if versioned {
-            let on = VersioningConfiguration::builder()
-                .status(BucketVersioningStatus::Enabled)
-                .build();
+            let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
             let request = self.shared.s3().put_bucket_versioning().bucket(&self.bucket);
             let request = request.versioning_configuration(on);
-            self.calls
-                .run("PutBucketVersioning", &self.bucket, request.send())
-                .await?;
+            self.calls.run("PutBucketVersioning", &self.bucket, request.send()).await?;
         }
         Ok(created)
     }
@@ -281,30 +247,20 @@ impl ObjectStore {
     ) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
         let request = self.shared.s3().put_object().bucket(&self.bucket).key(key);
         let request = match &self.kms_key {
-            Some(kms_key) => request
-                .server_side_encryption(ServerSideEncryption::AwsKms)
-                .ssekms_key_id(kms_key),
+            Some(kms_key) => {
+                request.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(kms_key)
+            }
             None => request,
         };
-        request
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .checksum_sha256(sha256::base64(digest))
+        request.checksum_algorithm(ChecksumAlgorithm::Sha256).checksum_sha256(sha256::base64(digest))
     }
 
     async fn stored(&self, key: &str) -> Result<Option<compare::Stored>, CloudError> {
         let request = self.shared.s3().head_object().bucket(&self.bucket).key(key);
         let request = request.checksum_mode(ChecksumMode::Enabled);
-        match self
-            .calls
-            .run("HeadObject", &self.subject(key), request.send())
-            .await
-        {
+        match self.calls.run("HeadObject", &self.subject(key), request.send()).await {
             Ok(answer) => {
-                let size = answer
-                    .content_length()
-                    .unwrap_or_default()
-                    .try_into()
-                    .unwrap_or_default();
+                let size = answer.content_length().unwrap_or_default().try_into().unwrap_or_default();
                 let etag = answer.e_tag().unwrap_or_default();
                 Ok(Some(compare::Stored::new(size, etag, answer.checksum_sha256())))
             }
@@ -320,8 +276,6 @@ impl ObjectStore {
 
 impl std::fmt::Debug for ObjectStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ObjectStore")
-            .field("bucket", &self.bucket)
-            .finish_non_exhaustive()
+        f.debug_struct("ObjectStore").field("bucket", &self.bucket).finish_non_exhaustive()
     }
 }

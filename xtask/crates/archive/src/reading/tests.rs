@@ -34,11 +34,7 @@ fn refusal(bytes: &[u8]) -> Error {
     fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
 
     let unpacking = unpack_zip(&archive, &to).expect_err("unpacking");
-    assert_eq!(
-        names_below(folder.path()),
-        ["foreign.zip", "inner"],
-        "after {unpacking}"
-    );
+    assert_eq!(names_below(folder.path()), ["foreign.zip", "inner"], "after {unpacking}");
     let reading = read_zip(&archive).expect_err("reading");
     assert_eq!(reading.to_string(), unpacking.to_string());
     assert!(reading.to_string().contains("foreign.zip"), "{reading}");
@@ -52,12 +48,7 @@ fn names_below(folder: &Path) -> Vec<String> {
         .into_iter()
         .map(|entry| {
             let entry = entry.expect("an entry");
-            entry
-                .path()
-                .strip_prefix(folder)
-                .expect("below")
-                .display()
-                .to_string()
+            entry.path().strip_prefix(folder).expect("below").display().to_string()
         })
         .collect()
 }
@@ -88,8 +79,7 @@ fn refuses_names_that_leave_the_folder() {
         assert!(error.to_string().contains("cannot be stored"), "{error}");
     }
     let error = refusal(&foreign(|zip| {
-        zip.add_directory("../evil", SimpleFileOptions::default())
-            .expect("a folder entry");
+        zip.add_directory("../evil", SimpleFileOptions::default()).expect("a folder entry");
     }));
     assert!(error.to_string().contains("`..`"), "{error}");
 }
@@ -113,13 +103,9 @@ fn refuses_a_name_given_twice_or_also_as_a_folder() {
 #[test]
 fn refuses_symbolic_links() {
     let error = refusal(&foreign(|zip| {
-        zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default())
-            .expect("a link");
+        zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).expect("a link");
     }));
-    assert!(
-        matches!(&error, Error::LinkInZip { name, .. } if name == "link"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::LinkInZip { name, .. } if name == "link"), "{error}");
 }
 
 #[test]
@@ -130,23 +116,14 @@ fn refuses_contents_that_do_not_hold() {
         zip.write_all(b"the content").expect("text");
     });
     let error = refusal(&replaced(good, b"the content", b"The content"));
-    assert!(
-        matches!(&error, Error::DamagedEntry { name, .. } if name == "text"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::DamagedEntry { name, .. } if name == "text"), "{error}");
 
     let long = foreign(|zip| file(zip, "zeros", &"0".repeat(1_000)));
     let declaring = |length: u32| replaced(long.clone(), &1_000_u32.to_le_bytes(), &length.to_le_bytes());
     let error = refusal(&declaring(999));
-    assert!(
-        matches!(&error, Error::DamagedEntry { name, .. } if name == "zeros"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::DamagedEntry { name, .. } if name == "zeros"), "{error}");
     let error = refusal(&declaring(1_001));
-    assert!(
-        matches!(&error, Error::WrongSize { expected: 1_001, .. }),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::WrongSize { expected: 1_001, .. }), "{error}");
 
     let error = refusal(b"not a zip at all");
     assert!(matches!(error, Error::Zip { .. }), "{error}");
@@ -157,20 +134,13 @@ fn ignores_folder_entries_and_odd_modes() {
     let folder = tempfile::tempdir().expect("a folder");
     let archive = folder.path().join("foreign.zip");
     let bytes = foreign(|zip| {
-        zip.add_directory("bin", SimpleFileOptions::default())
-            .expect("a folder entry");
-        zip.start_file("bin/run", SimpleFileOptions::default().unix_permissions(0o700))
-            .expect("run");
-        zip.start_file("bin/read", SimpleFileOptions::default().unix_permissions(0o600))
-            .expect("read");
+        zip.add_directory("bin", SimpleFileOptions::default()).expect("a folder entry");
+        zip.start_file("bin/run", SimpleFileOptions::default().unix_permissions(0o700)).expect("run");
+        zip.start_file("bin/read", SimpleFileOptions::default().unix_permissions(0o600)).expect("read");
     });
     fs::write(&archive, bytes).expect("a zip");
     let listing = read_zip(&archive).expect("read");
-    let modes: Vec<_> = listing
-        .entries()
-        .iter()
-        .map(|entry| (entry.path.as_str(), entry.mode))
-        .collect();
+    let modes: Vec<_> = listing.entries().iter().map(|entry| (entry.path.as_str(), entry.mode)).collect();
     assert_eq!(modes, [("bin/read", 0o644), ("bin/run", 0o755)]);
 }
 
@@ -178,10 +148,8 @@ fn packed() -> (TempDir, PathBuf, crate::Listing) {
     let folder = tempfile::tempdir().expect("a folder");
     let archive = folder.path().join("a.zip");
     let mut tree = Tree::new();
-    tree.add_bytes("bootstrap", true, vec![0x7f; 100_000])
-        .expect("added");
-    tree.add_bytes("data/wörds.txt", false, b"words".to_vec())
-        .expect("added");
+    tree.add_bytes("bootstrap", true, vec![0x7f; 100_000]).expect("added");
+    tree.add_bytes("data/wörds.txt", false, b"words".to_vec()).expect("added");
     tree.add_bytes("data/empty", false, vec![]).expect("added");
     let written = write_zip(&tree, &archive, &|_| ()).expect("written");
     (folder, archive, written.listing)
@@ -194,10 +162,7 @@ fn goes_round_and_keeps_the_executable_bit() {
 
     let to = folder.path().join("out");
     unpack_zip(&archive, &to).expect("unpacked");
-    assert_eq!(
-        names_below(&to),
-        ["bootstrap", "data", "data/empty", "data/wörds.txt"]
-    );
+    assert_eq!(names_below(&to), ["bootstrap", "data", "data/empty", "data/wörds.txt"]);
     assert_eq!(fs::read(to.join("data/wörds.txt")).expect("a file"), b"words");
     let mode = |name: &str| fs::metadata(to.join(name)).expect(name).permissions().mode() & 0o7777;
     assert_eq!((mode("bootstrap"), mode("data/wörds.txt")), (0o755, 0o644));
@@ -217,17 +182,8 @@ fn unpacks_into_an_empty_folder_only() {
     assert!(empty.join("bootstrap").is_file());
 
     let error = unpack_zip(&archive, &empty).expect_err("occupied");
-    assert!(
-        matches!(&error, Error::Occupied { path } if *path == empty),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Occupied { path } if *path == empty), "{error}");
     let error = unpack_zip(&archive, &archive).expect_err("a file");
     assert!(matches!(error, Error::Occupied { .. }), "{error}");
-    assert_eq!(
-        names_below(folder.path())
-            .iter()
-            .filter(|name| name.contains(".part"))
-            .count(),
-        0
-    );
+    assert_eq!(names_below(folder.path()).iter().filter(|name| name.contains(".part")).count(), 0);
 }

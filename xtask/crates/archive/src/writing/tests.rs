@@ -26,12 +26,8 @@ fn varied_tree() -> Tree {
     let mut tree = Tree::new();
     for number in 0..60_u64 {
         let length = [0, 1, 100, 5_000, 70_000, 400_000][(number % 6) as usize];
-        tree.add_bytes(
-            &format!("part-{number}/file"),
-            number % 2 == 0,
-            content(number, length),
-        )
-        .expect("added");
+        tree.add_bytes(&format!("part-{number}/file"), number % 2 == 0, content(number, length))
+            .expect("added");
     }
     tree
 }
@@ -39,13 +35,7 @@ fn varied_tree() -> Tree {
 fn names_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .expect("a folder")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     names
@@ -64,10 +54,7 @@ fn the_window_does_not_show_in_the_bytes() {
     let whole = pack(WINDOW);
     // At 1, all but two kinds of files are longer than the window and are streamed.
     for window in [1, 2_000, 100_000, 1_000_000] {
-        assert!(
-            pack(window) == whole,
-            "the bytes differ with a window of {window}"
-        );
+        assert!(pack(window) == whole, "the bytes differ with a window of {window}");
     }
 }
 
@@ -75,13 +62,9 @@ fn the_window_does_not_show_in_the_bytes() {
 fn works_on_a_thread_of_a_pool_that_has_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let tree = varied_tree();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .expect("a pool");
-    let alone = pool
-        .install(|| write_zip(&tree, &folder.path().join("alone.zip"), &|_| ()))
-        .expect("written");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let alone =
+        pool.install(|| write_zip(&tree, &folder.path().join("alone.zip"), &|_| ())).expect("written");
     let shared = write_zip(&tree, &folder.path().join("shared.zip"), &|_| ()).expect("written");
     assert_eq!(alone, shared);
 }
@@ -91,8 +74,7 @@ fn compresses_no_further_ahead_than_the_window() {
     const WINDOW: u64 = 1_000_000;
     let mut tree = Tree::new();
     for number in 0..40 {
-        tree.add_bytes(&format!("{number:02}"), false, content(number, 200_000))
-            .expect("added");
+        tree.add_bytes(&format!("{number:02}"), false, content(number, 200_000)).expect("added");
     }
     let (worked, delivered, most) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     super::in_order(
@@ -100,16 +82,11 @@ fn compresses_no_further_ahead_than_the_window() {
         WINDOW,
         |_, size| {
             let worked = worked.fetch_add(size, Ordering::SeqCst) + size;
-            most.fetch_max(
-                worked.saturating_sub(delivered.load(Ordering::SeqCst)),
-                Ordering::SeqCst,
-            );
+            most.fetch_max(worked.saturating_sub(delivered.load(Ordering::SeqCst)), Ordering::SeqCst);
             Ok(size)
         },
         |piece| {
-            let super::Piece::Ready(size) = piece else {
-                panic!("no piece is longer than the window")
-            };
+            let super::Piece::Ready(size) = piece else { panic!("no piece is longer than the window") };
             // The slower the writer, the further the workers would run ahead.
             std::thread::sleep(std::time::Duration::from_millis(3));
             delivered.fetch_add(size, Ordering::SeqCst);
@@ -132,10 +109,7 @@ fn progress_grows_to_the_unpacked_size() {
     })
     .expect("written");
     let told = told.into_inner().expect("one at a time");
-    assert!(
-        told.windows(2).all(|pair| pair[0] < pair[1]),
-        "progress went back: {told:?}"
-    );
+    assert!(told.windows(2).all(|pair| pair[0] < pair[1]), "progress went back: {told:?}");
     assert_eq!(told.last(), Some(&written.unpacked_size));
     assert_eq!(written.unpacked_size, 10 * (1 + 100 + 5_000 + 70_000 + 400_000));
 }
@@ -144,9 +118,7 @@ fn progress_grows_to_the_unpacked_size() {
 #[should_panic(expected = "the listener failed")]
 fn a_panic_of_the_listener_is_passed_on() {
     let folder = tempfile::tempdir().expect("a folder");
-    let _ = write_zip(&varied_tree(), &folder.path().join("a.zip"), &|_| {
-        panic!("the listener failed")
-    });
+    let _ = write_zip(&varied_tree(), &folder.path().join("a.zip"), &|_| panic!("the listener failed"));
 }
 
 #[test]
@@ -161,10 +133,7 @@ fn a_failure_leaves_what_was_there() {
     tree.add_file("vanishes", false, &source).expect("added");
     fs::remove_file(&source).expect("removed");
     let error = write_zip(&tree, &to, &|_| ()).expect_err("a file is gone");
-    assert!(
-        matches!(&error, Error::Io { path, .. } if *path == source),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Io { path, .. } if *path == source), "{error}");
 
     assert_eq!(fs::read_to_string(&to).expect("a file"), "what was there");
     assert_eq!(names_in(folder.path()), ["a.zip"]);
@@ -179,19 +148,13 @@ fn a_file_that_grows_meanwhile_is_refused() {
     tree.add_file("growing", false, &source).expect("added");
     // Progress is reported between two reads of the file.
     let grow = |_| {
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .open(&source)
-            .expect("the source");
+        let mut file = fs::OpenOptions::new().append(true).open(&source).expect("the source");
         std::io::Write::write_all(&mut file, b"more").expect("appended");
     };
     for window in [WINDOW, 1] {
         let to = folder.path().join("a.zip");
         let error = write_within(&tree, &to, window, &grow).expect_err("it grew");
-        assert!(
-            matches!(&error, Error::Changed { path, .. } if *path == source),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::Changed { path, .. } if *path == source), "{error}");
         assert!(!to.exists());
     }
 }
@@ -202,8 +165,7 @@ fn replaces_what_was_there_and_reports_its_digest() {
     let to = folder.path().join("a.zip");
     fs::write(&to, "old").expect("a file");
     let mut tree = Tree::new();
-    tree.add_bytes("greeting", false, b"hello".to_vec())
-        .expect("added");
+    tree.add_bytes("greeting", false, b"hello".to_vec()).expect("added");
     let written = write_zip(&tree, &to, &|_| ()).expect("written");
     let bytes = fs::read(&to).expect("a zip");
     let digest: [u8; 32] =
@@ -212,10 +174,7 @@ fn replaces_what_was_there_and_reports_its_digest() {
 
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a zip");
     let mut text = String::new();
-    zip.by_name("greeting")
-        .expect("an entry")
-        .read_to_string(&mut text)
-        .expect("text");
+    zip.by_name("greeting").expect("an entry").read_to_string(&mut text).expect("text");
     assert_eq!(text, "hello");
 }
 

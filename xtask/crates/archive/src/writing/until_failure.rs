@@ -15,17 +15,11 @@ pub(super) struct UntilFailure<W> {
 
 impl<W> UntilFailure<W> {
     pub(super) const fn new(out: W) -> Self {
-        Self {
-            out,
-            position: 0,
-            failed: false,
-        }
+        Self { out, position: 0, failed: false }
     }
 
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        self.failed |= result
-            .as_ref()
-            .is_err_and(|error| error.kind() != ErrorKind::Interrupted);
+        self.failed |= result.as_ref().is_err_and(|error| error.kind() != ErrorKind::Interrupted);
         result
     }
 }

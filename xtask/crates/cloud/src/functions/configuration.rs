@@ -120,12 +120,7 @@ impl FunctionConfiguration {
             .image_config
             .as_ref()
             .map(|image| json!([image.entry_point, image.command, image.working_directory]));
-        let Logging {
-            group,
-            format,
-            application_level,
-            system_level,
-        } = &self.logging;
+        let Logging { group, format, application_level, system_level } = &self.logging;
         // Sorted by name, and without objects inside: serde_json's order of members depends on its features.
         let parts: BTreeMap<&str, Value> = BTreeMap::from([
             ("schema", json!("slipway.function-configuration/1")),
@@ -137,10 +132,7 @@ impl FunctionConfiguration {
             ("timeout_s", json!(self.timeout_s)),
             ("role", json!(self.role)),
             ("environment", json!(environment.into_iter().collect::<Vec<_>>())),
-            (
-                "environment_unreadable",
-                json!(self.environment_unreadable.is_some()),
-            ),
+            ("environment_unreadable", json!(self.environment_unreadable.is_some())),
             ("layers", json!(self.layers)),
             ("ephemeral_storage_mb", json!(self.ephemeral_storage_mb)),
             ("subnets", json!(self.subnets)),
@@ -197,9 +189,7 @@ macro_rules! from_answer {
                     code_sha256: answer.code_sha256.unwrap_or_default(),
                     runtime: word(answer.runtime.as_ref().map(types::Runtime::as_str)),
                     handler: word(answer.handler.as_deref()),
-                    package_type: answer
-                        .package_type
-                        .map_or("Zip".into(), |kind| kind.as_str().into()),
+                    package_type: answer.package_type.map_or("Zip".into(), |kind| kind.as_str().into()),
                     architecture: answer
                         .architectures
                         .and_then(|all| all.first().map(|one| one.as_str().to_owned()))
@@ -207,12 +197,8 @@ macro_rules! from_answer {
                     memory_mb: answer.memory_size.map_or(128, i32::unsigned_abs),
                     timeout_s: answer.timeout.map_or(3, i32::unsigned_abs),
                     role: answer.role.unwrap_or_default(),
-                    environment_unreadable: unreadable.map(|error| {
-                        error
-                            .message
-                            .clone()
-                            .unwrap_or_else(|| "no reason given".into())
-                    }),
+                    environment_unreadable: unreadable
+                        .map(|error| error.message.clone().unwrap_or_else(|| "no reason given".into())),
                     environment: environment
                         .and_then(|found| found.variables)
                         .map(|variables| variables.into_iter().collect())
@@ -224,20 +210,13 @@ macro_rules! from_answer {
                     subnets: sorted(vpc.as_ref().and_then(|vpc| vpc.subnet_ids.clone())),
                     security_groups: sorted(vpc.and_then(|vpc| vpc.security_group_ids)),
                     file_systems: sorted(Some(
-                        systems
-                            .map(|system| format!("{} {}", system.arn, system.local_mount_path))
-                            .collect(),
+                        systems.map(|system| format!("{} {}", system.arn, system.local_mount_path)).collect(),
                     )),
                     tracing: answer
                         .tracing_config
                         .and_then(|tracing| tracing.mode)
                         .map_or("PassThrough".into(), |mode| mode.as_str().into()),
-                    dead_letter: word(
-                        answer
-                            .dead_letter_config
-                            .and_then(|dead| dead.target_arn)
-                            .as_deref(),
-                    ),
+                    dead_letter: word(answer.dead_letter_config.and_then(|dead| dead.target_arn).as_deref()),
                     kms_key: word(answer.kms_key_arn.as_deref()),
                     image_config: answer
                         .image_config_response
@@ -251,9 +230,7 @@ macro_rules! from_answer {
                     logging: logging(answer.logging_config),
                     state: answer.state.map(|state| state.as_str().to_owned()),
                     state_reason: answer.state_reason,
-                    last_update_status: answer
-                        .last_update_status
-                        .map(|status| status.as_str().to_owned()),
+                    last_update_status: answer.last_update_status.map(|status| status.as_str().to_owned()),
                     last_update_reason: answer.last_update_status_reason,
                     last_modified: answer.last_modified,
                     revision_id: answer.revision_id,
@@ -310,10 +287,7 @@ mod tests {
             .runtime(types::Runtime::from("python3.13"))
             .role("arn:aws:iam::123456789012:role/hello")
             .environment(
-                types::EnvironmentResponse::builder()
-                    .variables("A", "1")
-                    .variables("B", "hush")
-                    .build(),
+                types::EnvironmentResponse::builder().variables("A", "1").variables("B", "hush").build(),
             )
             .build();
         change(&mut answer);
@@ -323,10 +297,7 @@ mod tests {
     #[test]
     fn the_digest_is_the_same_in_every_run() {
         let digest = hex::encode(read(|_| {}).digest());
-        assert_eq!(
-            digest,
-            "c6926c323f1c578f9184df6e6b9ff2fdc0637a295a6d6aa0970401a872455d30"
-        );
+        assert_eq!(digest, "c6926c323f1c578f9184df6e6b9ff2fdc0637a295a6d6aa0970401a872455d30");
     }
 
     #[test]
@@ -354,9 +325,7 @@ mod tests {
             |answer| answer.role = None,
             |answer| answer.environment = None,
             |answer| {
-                let changed = types::EnvironmentResponse::builder()
-                    .variables("A", "1")
-                    .variables("B", "x");
+                let changed = types::EnvironmentResponse::builder().variables("A", "1").variables("B", "x");
                 answer.environment = Some(changed.build());
             },
         ];

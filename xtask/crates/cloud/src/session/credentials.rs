@@ -23,25 +23,21 @@ pub(super) async fn base(
     http: &SharedHttpClient,
 ) -> SharedCredentialsProvider {
     match credentials {
-        Credentials::Static {
-            access_key_id,
-            secret_access_key,
-            session_token,
-        } => SharedCredentialsProvider::new(aws_credential_types::Credentials::new(
-            access_key_id,
-            secret_access_key,
-            session_token.clone(),
-            None,
-            "slipway",
-        )),
+        Credentials::Static { access_key_id, secret_access_key, session_token } => {
+            SharedCredentialsProvider::new(aws_credential_types::Credentials::new(
+                access_key_id,
+                secret_access_key,
+                session_token.clone(),
+                None,
+                "slipway",
+            ))
+        }
         Credentials::Ambient { profile } => {
             let config = ProviderConfig::without_region()
                 .with_region(Some(region.clone()))
                 .with_behavior_version(Some(BehaviorVersion::v2026_01_12()))
                 .with_http_client(http.clone());
-            let mut chain = DefaultCredentialsChain::builder()
-                .configure(config)
-                .region(region.clone());
+            let mut chain = DefaultCredentialsChain::builder().configure(config).region(region.clone());
             if let Some(profile) = profile {
                 chain = chain.profile_name(profile);
             }
@@ -60,11 +56,7 @@ pub(super) struct RoleProvider {
 impl RoleProvider {
     async fn assume(&self) -> Result<aws_credential_types::Credentials, CloudError> {
         let AssumeRole { arn, session_name } = &self.role;
-        let request = self
-            .client
-            .assume_role()
-            .role_arn(arn)
-            .role_session_name(session_name);
+        let request = self.client.assume_role().role_arn(arn).role_session_name(session_name);
         let answer = self.calls.run("AssumeRole", arn, request.send()).await?;
         let unreadable = || {
             let origin = self.calls.origin("AssumeRole", arn);
@@ -84,9 +76,7 @@ impl RoleProvider {
 
 impl std::fmt::Debug for RoleProvider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RoleProvider")
-            .field("role", &self.role)
-            .finish_non_exhaustive()
+        f.debug_struct("RoleProvider").field("role", &self.role).finish_non_exhaustive()
     }
 }
 

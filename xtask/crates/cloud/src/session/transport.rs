@@ -31,9 +31,7 @@ pub(super) fn http_client(plain: bool) -> SharedHttpClient {
         if let Some(components) = components {
             connector.set_sleep_impl(components.sleep_impl());
         }
-        connector
-            .tls_provider(tls::Provider::rustls(CryptoMode::Ring))
-            .build()
+        connector.tls_provider(tls::Provider::rustls(CryptoMode::Ring)).build()
     })
 }
 
@@ -58,9 +56,7 @@ pub(crate) fn upload_timeouts() -> TimeoutConfig {
 /// Says how often a call is tried. A dead emulator is to be noticed at once.
 pub(super) fn retries(endpoint: Option<&str>) -> RetryConfig {
     if is_loopback(endpoint) {
-        RetryConfig::standard()
-            .with_max_attempts(2)
-            .with_initial_backoff(Duration::from_millis(50))
+        RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(50))
     } else {
         RetryConfig::standard().with_max_attempts(3)
     }
@@ -75,9 +71,7 @@ pub(super) fn is_loopback(endpoint: Option<&str>) -> bool {
         return true;
     }
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let is_v4 = host
-        .parse::<std::net::Ipv4Addr>()
-        .is_ok_and(|address| address.is_loopback());
+    let is_v4 = host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     is_v4 || host == "localhost" || host.ends_with(".localhost")
 }
 
@@ -87,19 +81,11 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_loopback() {
-        for near in [
-            "http://127.0.0.1:5000",
-            "http://localhost:1/",
-            "https://[::1]:3",
-            "http://s3.localhost",
-        ] {
+        for near in ["http://127.0.0.1:5000", "http://localhost:1/", "https://[::1]:3", "http://s3.localhost"]
+        {
             assert!(is_loopback(Some(near)), "{near}");
         }
-        for far in [
-            "https://s3.amazonaws.com",
-            "http://127.example.com",
-            "http://10.0.0.1:5000",
-        ] {
+        for far in ["https://s3.amazonaws.com", "http://127.example.com", "http://10.0.0.1:5000"] {
             assert!(!is_loopback(Some(far)), "{far}");
         }
         assert!(!is_loopback(None));

@@ -24,10 +24,7 @@ pub(super) fn counted(bytes: Bytes, sent: &Arc<AtomicU64>) -> ByteStream {
     let sent = Arc::clone(sent);
     ByteStream::new(SdkBody::retryable(move || {
         sent.store(0, Ordering::Relaxed);
-        SdkBody::from_body_1_x(Counted {
-            rest: bytes.clone(),
-            sent: Arc::clone(&sent),
-        })
+        SdkBody::from_body_1_x(Counted { rest: bytes.clone(), sent: Arc::clone(&sent) })
     }))
 }
 

@@ -27,19 +27,8 @@ impl Stored {
             (None, Some(parts)) => Some(format!("{checksum}-{parts}")),
             (None, None) => None,
         });
-        let sha256 = if composite.is_none() {
-            checksum.and_then(sha256::from_base64)
-        } else {
-            None
-        };
-        Self {
-            head: Head {
-                size,
-                sha256,
-                etag: etag.to_owned(),
-            },
-            composite,
-        }
+        let sha256 = if composite.is_none() { checksum.and_then(sha256::from_base64) } else { None };
+        Self { head: Head { size, sha256, etag: etag.to_owned() }, composite }
     }
 }
 
@@ -97,17 +86,9 @@ mod tests {
         let one = Stored::new(1, "\"9dd4\"", Some(&plain));
         assert_eq!((one.head.sha256, one.composite), (Some(digest), None));
         let numbered = format!("{plain}-3");
-        for (etag, checksum) in [
-            ("\"9dd4-3\"", &numbered),
-            ("\"9dd4-3\"", &plain),
-            ("\"kms\"", &numbered),
-        ] {
+        for (etag, checksum) in [("\"9dd4-3\"", &numbered), ("\"9dd4-3\"", &plain), ("\"kms\"", &numbered)] {
             let parts = Stored::new(1, etag, Some(checksum));
-            assert_eq!(
-                (parts.head.sha256, parts.composite.as_ref()),
-                (None, Some(&numbered)),
-                "{etag}"
-            );
+            assert_eq!((parts.head.sha256, parts.composite.as_ref()), (None, Some(&numbered)), "{etag}");
         }
         let unknown = Stored::new(1, "\"9dd4-3\"", None);
         assert_eq!((unknown.head.sha256, unknown.composite), (None, None));

@@ -42,12 +42,7 @@ impl ObjectStore {
                         Some(promised) if promised != sha256 => {
                             Err(CloudError::wrong_bytes(&origin, promised, sha256))
                         }
-                        _ => Ok(Some(Object {
-                            bytes,
-                            etag,
-                            sha256,
-                            version_id,
-                        })),
+                        _ => Ok(Some(Object { bytes, etag, sha256, version_id })),
                     };
                 }
                 Err(_) if transfer < TRANSFERS => transfer += 1,

@@ -27,17 +27,9 @@ impl ObjectStore {
             if wanted == 0 {
                 return Ok(found);
             }
-            let request = self
-                .shared
-                .s3()
-                .list_objects_v2()
-                .bucket(&self.bucket)
-                .prefix(prefix);
+            let request = self.shared.s3().list_objects_v2().bucket(&self.bucket).prefix(prefix);
             let request = request.max_keys(wanted as i32).set_continuation_token(next);
-            let page = self
-                .calls
-                .run("ListObjectsV2", &self.subject(prefix), request.send())
-                .await?;
+            let page = self.calls.run("ListObjectsV2", &self.subject(prefix), request.send()).await?;
             found.extend(page.contents().iter().map(|object| Listed {
                 key: object.key().unwrap_or_default().to_owned(),
                 size: object.size().unwrap_or_default().try_into().unwrap_or_default(),
@@ -55,17 +47,9 @@ impl ObjectStore {
         let mut found = Vec::new();
         let mut next = None;
         loop {
-            let request = self
-                .shared
-                .s3()
-                .list_objects_v2()
-                .bucket(&self.bucket)
-                .prefix(prefix);
+            let request = self.shared.s3().list_objects_v2().bucket(&self.bucket).prefix(prefix);
             let request = request.delimiter("/").set_continuation_token(next);
-            let page = self
-                .calls
-                .run("ListObjectsV2", &self.subject(prefix), request.send())
-                .await?;
+            let page = self.calls.run("ListObjectsV2", &self.subject(prefix), request.send()).await?;
             let folders = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
             found
                 .extend(folders.filter_map(|folder| {

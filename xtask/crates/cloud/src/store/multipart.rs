@@ -55,16 +55,8 @@ impl ObjectStore {
             Some(found) => found,
             None => (self.begin(key).await?, BTreeMap::new()),
         };
-        let mut upload = Upload {
-            store: self.clone(),
-            key: key.to_owned(),
-            id,
-            open: true,
-        };
-        let result = match upload
-            .send_all(reader, first, &kept, size, digest, progress)
-            .await
-        {
+        let mut upload = Upload { store: self.clone(), key: key.to_owned(), id, open: true };
+        let result = match upload.send_all(reader, first, &kept, size, digest, progress).await {
             Ok(sent) => upload.complete(size, sent).await,
             Err(error) if error.code.as_deref() == Some("NoSuchUpload") => Ok(None),
             Err(error) => Err(error),
@@ -79,26 +71,18 @@ impl ObjectStore {
     }
 
     async fn begin(&self, key: &str) -> Result<String, CloudError> {
-        let request = self
-            .shared
-            .s3()
-            .create_multipart_upload()
-            .bucket(&self.bucket)
-            .key(key);
+        let request = self.shared.s3().create_multipart_upload().bucket(&self.bucket).key(key);
         let request = request.content_type("application/octet-stream");
         let request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
         let request = request.checksum_type(ChecksumType::Composite);
         let request = match &self.kms_key {
-            Some(kms_key) => request
-                .server_side_encryption(ServerSideEncryption::AwsKms)
-                .ssekms_key_id(kms_key),
+            Some(kms_key) => {
+                request.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(kms_key)
+            }
             None => request,
         };
         let subject = self.subject(key);
-        let answer = self
-            .calls
-            .run("CreateMultipartUpload", &subject, request.send())
-            .await?;
+        let answer = self.calls.run("CreateMultipartUpload", &subject, request.send()).await?;
         answer.upload_id().map(str::to_owned).ok_or_else(|| {
             let origin = self.calls.origin("CreateMultipartUpload", &subject);
             CloudError::at(&origin, Kind::Other, "the answer names no upload")
@@ -128,12 +112,9 @@ impl Upload {
         let done = AtomicU64::new(0);
         let under_way = Mutex::new(BTreeMap::<i32, Arc<AtomicU64>>::new());
         let so_far = || {
-            let parts = under_way.lock().map_or(0, |parts| {
-                parts
-                    .values()
-                    .map(|sent| sent.load(Ordering::Relaxed))
-                    .sum::<u64>()
-            });
+            let parts = under_way
+                .lock()
+                .map_or(0, |parts| parts.values().map(|sent| sent.load(Ordering::Relaxed)).sum::<u64>());
             done.load(Ordering::Relaxed) + parts
         };
         let send_all = async {
@@ -161,11 +142,7 @@ impl Upload {
                 let length = part.bytes.len() as u64;
                 if let Some(etag) = kept.get(&number).and_then(|kept| kept.if_it_is(&part)) {
                     done.fetch_add(length, Ordering::Relaxed);
-                    sent.push(Sent {
-                        number,
-                        sha256: part.sha256,
-                        etag,
-                    });
+                    sent.push(Sent { number, sha256: part.sha256, etag });
                     continue;
                 }
                 let counter = Arc::new(AtomicU64::new(0));
@@ -191,26 +168,14 @@ impl Upload {
     async fn send(&self, number: i32, part: Part, counter: &Arc<AtomicU64>) -> Result<Sent, CloudError> {
         let Self { store, key, id, .. } = self;
         let Part { bytes, sha256 } = part;
-        let request = store
-            .shared
-            .s3()
-            .upload_part()
-            .bucket(&store.bucket)
-            .key(key)
-            .upload_id(id);
+        let request = store.shared.s3().upload_part().bucket(&store.bucket).key(key).upload_id(id);
         let request = request.part_number(number).content_length(bytes.len() as i64);
         let request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
-        let request = request
-            .checksum_sha256(sha256::base64(&sha256))
-            .body(counted(bytes, counter));
+        let request = request.checksum_sha256(sha256::base64(&sha256)).body(counted(bytes, counter));
         let long = aws_sdk_s3::config::Config::builder().timeout_config(upload_timeouts());
         let send = request.customize().config_override(long).send();
         let answer = store.calls.run("UploadPart", &store.subject(key), send).await?;
-        Ok(Sent {
-            number,
-            sha256,
-            etag: answer.e_tag().unwrap_or_default().to_owned(),
-        })
+        Ok(Sent { number, sha256, etag: answer.e_tag().unwrap_or_default().to_owned() })
     }
 
     /// Makes the object of the parts, unless the key was taken meanwhile.
@@ -219,21 +184,10 @@ impl Upload {
         let checksum = sha256::composite(&sent.iter().map(|part| part.sha256).collect::<Vec<_>>());
         let parts = sent.into_iter().map(|part| {
             let sha256 = sha256::base64(&part.sha256);
-            CompletedPart::builder()
-                .part_number(part.number)
-                .e_tag(part.etag)
-                .checksum_sha256(sha256)
-                .build()
+            CompletedPart::builder().part_number(part.number).e_tag(part.etag).checksum_sha256(sha256).build()
         });
-        let parts = CompletedMultipartUpload::builder()
-            .set_parts(Some(parts.collect()))
-            .build();
-        let request = store
-            .shared
-            .s3()
-            .complete_multipart_upload()
-            .bucket(&store.bucket)
-            .key(key);
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
+        let request = store.shared.s3().complete_multipart_upload().bucket(&store.bucket).key(key);
         let request = request.upload_id(id).multipart_upload(parts).if_none_match("*");
         let request = request.checksum_sha256(&checksum).mpu_object_size(size as i64);
         let long = aws_sdk_s3::config::Config::builder().timeout_config(upload_timeouts());
@@ -264,18 +218,10 @@ impl Upload {
     async fn abort(&mut self) {
         self.open = false;
         let Self { store, key, id, .. } = self;
-        let request = store
-            .shared
-            .s3()
-            .abort_multipart_upload()
-            .bucket(&store.bucket)
-            .key(&*key);
+        let request = store.shared.s3().abort_multipart_upload().bucket(&store.bucket).key(&*key);
         // It may be gone already; if not, the lifecycle rule clears it away. The observer sees it.
         let send = request.upload_id(&*id).send();
-        let _best_effort = store
-            .calls
-            .run("AbortMultipartUpload", &store.subject(key), send)
-            .await;
+        let _best_effort = store.calls.run("AbortMultipartUpload", &store.subject(key), send).await;
     }
 }
 
@@ -284,12 +230,8 @@ impl Drop for Upload {
         if self.open
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let mut rest = Self {
-                store: self.store.clone(),
-                key: self.key.clone(),
-                id: self.id.clone(),
-                open: false,
-            };
+            let mut rest =
+                Self { store: self.store.clone(), key: self.key.clone(), id: self.id.clone(), open: false };
             runtime.spawn(async move { rest.abort().await });
         }
     }

@@ -34,16 +34,8 @@ impl ObjectStore {
         key: &str,
         first: &Part,
     ) -> Result<Option<(String, BTreeMap<i32, Kept>)>, CloudError> {
-        let request = self
-            .shared
-            .s3()
-            .list_multipart_uploads()
-            .bucket(&self.bucket)
-            .prefix(key);
-        let answer = self
-            .calls
-            .run("ListMultipartUploads", &self.subject(key), request.send())
-            .await;
+        let request = self.shared.s3().list_multipart_uploads().bucket(&self.bucket).prefix(key);
+        let answer = self.calls.run("ListMultipartUploads", &self.subject(key), request.send()).await;
         let page = match answer {
             Ok(page) => page,
             // Going on is a convenience: permission to upload may come without permission to look, and some
@@ -58,11 +50,7 @@ impl ObjectStore {
             .filter(|upload| upload.checksum_algorithm() == Some(&ChecksumAlgorithm::Sha256))
             .collect();
         ours.sort_by_key(|upload| std::cmp::Reverse(upload.initiated().map_or(0, |time| time.secs())));
-        for id in ours
-            .into_iter()
-            .take(CANDIDATES)
-            .filter_map(|upload| upload.upload_id())
-        {
+        for id in ours.into_iter().take(CANDIDATES).filter_map(|upload| upload.upload_id()) {
             let kept = self.parts(key, id).await?;
             if kept.get(&1).is_some_and(|part| part.if_it_is(first).is_some()) {
                 return Ok(Some((id.to_owned(), kept)));
@@ -77,13 +65,7 @@ impl ObjectStore {
         let mut kept = BTreeMap::new();
         let mut marker = None;
         loop {
-            let request = self
-                .shared
-                .s3()
-                .list_parts()
-                .bucket(&self.bucket)
-                .key(key)
-                .upload_id(id);
+            let request = self.shared.s3().list_parts().bucket(&self.bucket).key(key).upload_id(id);
             let request = request.set_part_number_marker(marker);
             let page = match self.calls.run("ListParts", &subject, request.send()).await {
                 Ok(page) => page,

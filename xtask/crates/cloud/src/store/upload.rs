@@ -48,9 +48,7 @@ impl ObjectStore {
         let subject = self.subject(key);
         let origin = self.calls.origin("PutObject", &subject);
         let metadata = tokio::fs::metadata(path).await;
-        let size = metadata
-            .map_err(|error| CloudError::file(&origin, path, &error))?
-            .len();
+        let size = metadata.map_err(|error| CloudError::file(&origin, path, &error))?.len();
         for race in 0..RACES {
             let put = if let Some(stored) = self.stored(key).await? {
                 self.compare(key, &stored, path, size, sha256).await?
@@ -80,24 +78,14 @@ impl ObjectStore {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Option<Put>, CloudError> {
         let mut reader = self.open(key, path, size.max(1)).await?;
-        let bytes = reader
-            .next_part()
-            .await?
-            .map_or_else(Bytes::new, |part| part.bytes);
+        let bytes = reader.next_part().await?.map_or_else(Bytes::new, |part| part.bytes);
         reader.finish(size, digest)?;
         let sent = Arc::new(AtomicU64::new(0));
-        let request = self
-            .put_request(key, &digest)
-            .content_type(CONTENT_TYPE)
-            .if_none_match("*");
+        let request = self.put_request(key, &digest).content_type(CONTENT_TYPE).if_none_match("*");
         let request = request.content_length(size as i64).body(counted(bytes, &sent));
         let long = aws_sdk_s3::config::Config::builder().timeout_config(upload_timeouts());
         let subject = self.subject(key);
-        let send = self.calls.run(
-            "PutObject",
-            &subject,
-            request.customize().config_override(long).send(),
-        );
+        let send = self.calls.run("PutObject", &subject, request.customize().config_override(long).send());
         match telling(progress, || sent.load(Ordering::Relaxed), send).await {
             Ok(_) => Ok(Some(Put::Created)),
             Err(error) if matches!(error.kind, Kind::PreconditionFailed | Kind::Conflict) => Ok(None),
@@ -150,19 +138,9 @@ impl PartReader {
             file.by_ref().take(part).read_to_end(&mut bytes)?;
             whole.update(&bytes);
             let sha256 = sha256::of(&bytes);
-            Ok((
-                file,
-                whole,
-                Part {
-                    bytes: Bytes::from(bytes),
-                    sha256,
-                },
-            ))
+            Ok((file, whole, Part { bytes: Bytes::from(bytes), sha256 }))
         });
-        let read = read
-            .await
-            .map_err(std::io::Error::other)
-            .and_then(|read: std::io::Result<_>| read);
+        let read = read.await.map_err(std::io::Error::other).and_then(|read: std::io::Result<_>| read);
         let (file, whole, part) = read.map_err(|error| self.failed(&error))?;
         self.state = Some((file, whole));
         self.read += part.bytes.len() as u64;
@@ -171,19 +149,12 @@ impl PartReader {
 
     /// Compares what was read with what was promised.
     pub(super) fn finish(&mut self, size: u64, expected: [u8; 32]) -> Result<(), CloudError> {
-        let got = self
-            .state
-            .take()
-            .map(|(_, whole)| whole.finalize().into())
-            .unwrap_or_default();
+        let got = self.state.take().map(|(_, whole)| whole.finalize().into()).unwrap_or_default();
         if got == expected && self.read == size {
             return Ok(());
         }
         let path = self.path.display().to_string();
-        let origin = Origin {
-            subject: &path,
-            ..self.origin()
-        };
+        let origin = Origin { subject: &path, ..self.origin() };
         Err(CloudError::wrong_bytes(&origin, expected, got))
     }
 
@@ -192,11 +163,6 @@ impl PartReader {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin {
-            service: "S3",
-            operation: "PutObject",
-            subject: &self.subject,
-            endpoint: &self.endpoint,
-        }
+        Origin { service: "S3", operation: "PutObject", subject: &self.subject, endpoint: &self.endpoint }
     }
 }

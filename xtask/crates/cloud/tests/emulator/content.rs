@@ -9,11 +9,7 @@ use slipway_cloud::{Call, ObjectStore, Put, Session, Uploads};
 use super::moto::{observer, target};
 
 pub const MIB: usize = 1 << 20;
-pub const PARTS: Uploads = Uploads {
-    threshold: 5 << 20,
-    part_size: 5 << 20,
-    parallel: 3,
-};
+pub const PARTS: Uploads = Uploads { threshold: 5 << 20, part_size: 5 << 20, parallel: 3 };
 
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     sha2::Sha256::digest(bytes).into()
@@ -29,9 +25,7 @@ pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed + 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         bytes.extend((state >> 16).to_le_bytes());
     }
     bytes.truncate(length);
@@ -51,8 +45,5 @@ pub async fn observed(endpoint: &str, name: &str) -> (ObjectStore, Arc<Mutex<Vec
 }
 
 pub async fn send(store: &ObjectStore, path: &Path, bytes: &[u8]) -> Put {
-    store
-        .put_new_file("artifact", path, sha256(bytes), &|_| {})
-        .await
-        .unwrap()
+    store.put_new_file("artifact", path, sha256(bytes), &|_| {}).await.unwrap()
 }

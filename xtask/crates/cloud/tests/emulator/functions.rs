@@ -26,10 +26,7 @@ fn lambda(moto: &Moto) -> aws_sdk_lambda::Client {
 /// Makes a function with two versions and an alias `live` on the first.
 async fn create(moto: &Moto, name: &str) -> aws_sdk_lambda::Client {
     let client = lambda(moto);
-    let create = client
-        .create_function()
-        .function_name(name)
-        .role(moto.create_role("lambda"));
+    let create = client.create_function().function_name(name).role(moto.create_role("lambda"));
     create
         .runtime(Runtime::from("python3.13"))
         .handler("app.handle")
@@ -41,22 +38,9 @@ async fn create(moto: &Moto, name: &str) -> aws_sdk_lambda::Client {
         .send()
         .await
         .unwrap();
-    client
-        .update_function_configuration()
-        .function_name(name)
-        .memory_size(512)
-        .send()
-        .await
-        .unwrap();
+    client.update_function_configuration().function_name(name).memory_size(512).send().await.unwrap();
     client.publish_version().function_name(name).send().await.unwrap();
-    client
-        .create_alias()
-        .function_name(name)
-        .name("live")
-        .function_version("1")
-        .send()
-        .await
-        .unwrap();
+    client.create_alias().function_name(name).name("live").function_version("1").send().await.unwrap();
     client
 }
 
@@ -65,21 +49,11 @@ async fn configurations_are_read_by_version_and_alias() {
     let Some(moto) = moto() else { return };
     create(moto, "configured").await;
     let functions = session(&moto.endpoint).await.functions();
-    let first = functions
-        .configuration("configured", Some("1"))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (first.version.as_str(), first.memory_mb, first.timeout_s),
-        ("1", 256, 7)
-    );
+    let first = functions.configuration("configured", Some("1")).await.unwrap().unwrap();
+    assert_eq!((first.version.as_str(), first.memory_mb, first.timeout_s), ("1", 256, 7));
     assert_eq!(first.runtime.as_deref(), Some("python3.13"));
     assert_eq!(first.handler.as_deref(), Some("app.handle"));
-    assert_eq!(
-        (first.package_type.as_str(), first.architecture.as_str()),
-        ("Zip", "x86_64")
-    );
+    assert_eq!((first.package_type.as_str(), first.architecture.as_str()), ("Zip", "x86_64"));
     assert_eq!(first.environment["STAGE"], "one");
     assert_eq!(first.state.as_deref(), Some("Active"));
     assert!(first.role.ends_with(":role/lambda"), "{}", first.role);
@@ -89,47 +63,22 @@ async fn configurations_are_read_by_version_and_alias() {
         base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(EMPTY_ZIP))
     };
     assert_eq!(first.code_sha256, expected);
-    let live = functions
-        .configuration("configured", Some("live"))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (live.digest(), &live.code_sha256),
-        (first.digest(), &first.code_sha256)
-    );
+    let live = functions.configuration("configured", Some("live")).await.unwrap().unwrap();
+    assert_eq!((live.digest(), &live.code_sha256), (first.digest(), &first.code_sha256));
 
     let versions = functions.versions("configured").await.unwrap();
     let numbers: Vec<_> = versions.iter().map(|version| version.version.as_str()).collect();
     assert_eq!(numbers, ["1", "2"]);
     assert_eq!(versions[0].digest(), first.digest(), "read one way or the other");
-    let latest = functions
-        .configuration("configured", None)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        latest.digest(),
-        versions[1].digest(),
-        "version and dates do not enter"
-    );
+    let latest = functions.configuration("configured", None).await.unwrap().unwrap();
+    assert_eq!(latest.digest(), versions[1].digest(), "version and dates do not enter");
     assert_ne!(latest.digest(), first.digest(), "memory does");
 
     assert_eq!(functions.configuration("absent", None).await.unwrap(), None);
-    assert_eq!(
-        functions.configuration("configured", Some("9")).await.unwrap(),
-        None
-    );
-    assert_eq!(
-        functions.versions("absent").await.unwrap_err().kind,
-        Kind::NotFound
-    );
+    assert_eq!(functions.configuration("configured", Some("9")).await.unwrap(), None);
+    assert_eq!(functions.versions("absent").await.unwrap_err().kind, Kind::NotFound);
     let elsewhere = session_in(&moto.endpoint, "222222222224", None).await.functions();
-    assert_eq!(
-        elsewhere.configuration("configured", None).await.unwrap(),
-        None,
-        "accounts are apart"
-    );
+    assert_eq!(elsewhere.configuration("configured", None).await.unwrap(), None, "accounts are apart");
 }
 
 #[tokio::test]
@@ -141,20 +90,11 @@ async fn an_alias_moves_only_from_the_revision_that_was_seen() {
     assert_eq!((seen.version.as_str(), seen.weights.len()), ("1", 0));
     let revision = seen.revision_id.clone().unwrap();
 
-    let error = functions
-        .point("moved", "live", "2", Some("stale"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind, error.subject.as_str()),
-        (Kind::PreconditionFailed, "moved:live")
-    );
+    let error = functions.point("moved", "live", "2", Some("stale")).await.unwrap_err();
+    assert_eq!((error.kind, error.subject.as_str()), (Kind::PreconditionFailed, "moved:live"));
     assert_eq!(functions.alias("moved", "live").await.unwrap().unwrap(), seen);
 
-    let moved = functions
-        .point("moved", "live", "2", Some(&revision))
-        .await
-        .unwrap();
+    let moved = functions.point("moved", "live", "2", Some(&revision)).await.unwrap();
     assert_eq!(moved.version, "2");
     let back = functions.point("moved", "live", "1", None).await.unwrap();
     assert_eq!(back.version, "1");
@@ -162,43 +102,15 @@ async fn an_alias_moves_only_from_the_revision_that_was_seen() {
     let weights = aws_sdk_lambda::types::AliasRoutingConfiguration::builder()
         .additional_version_weights("2", 0.1)
         .build();
-    client
-        .update_alias()
-        .function_name("moved")
-        .name("live")
-        .routing_config(weights)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        functions.alias("moved", "live").await.unwrap().unwrap().weights["2"],
-        0.1
-    );
+    client.update_alias().function_name("moved").name("live").routing_config(weights).send().await.unwrap();
+    assert_eq!(functions.alias("moved", "live").await.unwrap().unwrap().weights["2"], 0.1);
     let ended = functions.point("moved", "live", "2", None).await.unwrap();
-    assert_eq!(
-        (ended.version.as_str(), ended.weights.len()),
-        ("2", 0),
-        "weights end"
-    );
+    assert_eq!((ended.version.as_str(), ended.weights.len()), ("2", 0), "weights end");
 
     assert_eq!(functions.alias("moved", "absent").await.unwrap(), None);
     assert_eq!(functions.alias("absent", "live").await.unwrap(), None);
-    assert_eq!(
-        functions
-            .point("moved", "absent", "1", None)
-            .await
-            .unwrap_err()
-            .kind,
-        Kind::NotFound
-    );
-    assert_eq!(
-        functions
-            .point("moved", "absent", "1", Some("r"))
-            .await
-            .unwrap_err()
-            .kind,
-        Kind::NotFound
-    );
+    assert_eq!(functions.point("moved", "absent", "1", None).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(functions.point("moved", "absent", "1", Some("r")).await.unwrap_err().kind, Kind::NotFound);
 }
 
 #[tokio::test]
@@ -208,15 +120,9 @@ async fn a_move_is_judged_by_what_the_alias_says_afterwards() {
         let server = Scripted::start(move |_, request| match request.method.as_str() {
             "PUT" => Answer {
                 headers: vec![("x-amzn-ErrorType", "PreconditionFailedException".into())],
-                ..answer(
-                    412,
-                    r#"{"Type":"User","Message":"the RevisionId is not the latest"}"#,
-                )
+                ..answer(412, r#"{"Type":"User","Message":"the RevisionId is not the latest"}"#)
             },
-            _ => answer(
-                200,
-                &format!(r#"{{"FunctionVersion":"{reads}","RevisionId":"r"}}"#),
-            ),
+            _ => answer(200, &format!(r#"{{"FunctionVersion":"{reads}","RevisionId":"r"}}"#)),
         });
         let functions = session(&server.endpoint).await.functions();
         match functions.point("hello", "live", "2", Some("r")).await {
@@ -224,17 +130,10 @@ async fn a_move_is_judged_by_what_the_alias_says_afterwards() {
             Err(error) => {
                 assert!(!moved);
                 assert_eq!(error.kind, Kind::PreconditionFailed);
-                assert!(
-                    error.to_string().contains("the RevisionId is not the latest"),
-                    "{error}"
-                );
+                assert!(error.to_string().contains("the RevisionId is not the latest"), "{error}");
             }
         }
-        let update = server
-            .seen()
-            .into_iter()
-            .find(|request| request.method == "PUT")
-            .unwrap();
+        let update = server.seen().into_iter().find(|request| request.method == "PUT").unwrap();
         let body = String::from_utf8(update.body).unwrap();
         assert!(
             body.contains(r#""AdditionalVersionWeights":{}"#) && body.contains(r#""RevisionId":"r""#),
@@ -243,12 +142,8 @@ async fn a_move_is_judged_by_what_the_alias_says_afterwards() {
     }
     // An update that is accepted and not done.
     let server = Scripted::start(|_, _| answer(200, r#"{"FunctionVersion":"1","RevisionId":"r"}"#));
-    let error = session(&server.endpoint)
-        .await
-        .functions()
-        .point("hello", "live", "2", None)
-        .await
-        .unwrap_err();
+    let error =
+        session(&server.endpoint).await.functions().point("hello", "live", "2", None).await.unwrap_err();
     assert_eq!(error.kind, Kind::PreconditionFailed);
 }
 
@@ -262,57 +157,33 @@ async fn an_invocation_brings_answer_error_version_and_log() {
             ("X-Amz-Executed-Version", "42".to_owned()),
             ("X-Amz-Log-Result", "U1RBUlQKRU5ECg==".to_owned()),
         ];
-        Answer {
-            headers,
-            ..answer(200, r#"{"errorMessage":"no"}"#)
-        }
+        Answer { headers, ..answer(200, r#"{"errorMessage":"no"}"#) }
     });
     let functions = session(&server.endpoint).await.functions();
     let limit = Duration::from_secs(5);
-    let invocation = functions
-        .invoke("hello", "live", br#"{"name":"Ada"}"#, limit)
-        .await
-        .unwrap();
+    let invocation = functions.invoke("hello", "live", br#"{"name":"Ada"}"#, limit).await.unwrap();
     assert_eq!(invocation.status, 200);
     assert_eq!(invocation.function_error.as_deref(), Some("Unhandled"));
     assert_eq!(invocation.executed_version.as_deref(), Some("42"));
     assert_eq!(invocation.log_tail, ["START", "END"]);
     assert_eq!(invocation.payload, br#"{"errorMessage":"no"}"#);
     assert!(invocation.took < limit);
-    assert_eq!(
-        server.seen()[0].path,
-        "/2015-03-31/functions/hello/invocations?Qualifier=live"
-    );
+    assert_eq!(server.seen()[0].path, "/2015-03-31/functions/hello/invocations?Qualifier=live");
 }
 
 #[tokio::test]
 async fn an_invocation_is_repeated_only_where_it_was_turned_away() {
     let server = Scripted::start(|before, _| match before {
-        0 => answer(
-            429,
-            r#"{"Type":"User","Reason":"ReservedFunctionConcurrentInvocationLimitExceeded"}"#,
-        ),
+        0 => answer(429, r#"{"Type":"User","Reason":"ReservedFunctionConcurrentInvocationLimitExceeded"}"#),
         _ => answer(200, "1"),
     });
     let functions = session(&server.endpoint).await.functions();
-    assert_eq!(
-        functions
-            .invoke("hello", "1", b"{}", Duration::from_secs(5))
-            .await
-            .unwrap()
-            .payload,
-        b"1"
-    );
+    assert_eq!(functions.invoke("hello", "1", b"{}", Duration::from_secs(5)).await.unwrap().payload, b"1");
     assert_eq!(server.seen().len(), 2);
 
     let server = Scripted::start(|_, _| answer(502, r#"{"Message":"the function could not be started"}"#));
     let functions = session(&server.endpoint).await.functions();
-    assert!(
-        functions
-            .invoke("hello", "1", b"{}", Duration::from_secs(5))
-            .await
-            .is_err()
-    );
+    assert!(functions.invoke("hello", "1", b"{}", Duration::from_secs(5)).await.is_err());
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -324,19 +195,9 @@ async fn an_invocation_ends_with_its_time_limit() {
     });
     let functions = session(&server.endpoint).await.functions();
     let started = std::time::Instant::now();
-    let error = functions
-        .invoke("slow", "live", b"{}", Duration::from_millis(300))
-        .await
-        .unwrap_err();
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
-    assert_eq!(
-        (error.kind, error.subject.as_str()),
-        (Kind::TimedOut, "slow:live")
-    );
+    let error = functions.invoke("slow", "live", b"{}", Duration::from_millis(300)).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!((error.kind, error.subject.as_str()), (Kind::TimedOut, "slow:live"));
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -347,16 +208,10 @@ async fn invoking_what_does_not_exist_is_an_error() {
             ("x-amzn-ErrorType", "ResourceNotFoundException".into()),
             ("x-amzn-RequestId", "R-2".into()),
         ],
-        ..answer(
-            404,
-            r#"{"Type":"User","Message":"Function not found: absent:live"}"#,
-        )
+        ..answer(404, r#"{"Type":"User","Message":"Function not found: absent:live"}"#)
     });
     let functions = session(&server.endpoint).await.functions();
-    let error = functions
-        .invoke("absent", "live", b"{}", Duration::from_secs(10))
-        .await
-        .unwrap_err();
+    let error = functions.invoke("absent", "live", b"{}", Duration::from_secs(10)).await.unwrap_err();
     assert_eq!(error.kind, Kind::NotFound);
     assert_eq!(
         error.to_string(),

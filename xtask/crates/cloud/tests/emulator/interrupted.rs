@@ -15,11 +15,7 @@ use super::scripted::{Answer, Scripted, answer, refusal};
 /// any more, as after a kill.
 fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: [u8; 32]) {
     let (half_way, reached) = std::sync::mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sent = AtomicUsize::new(0);
     let stop: slipway_cloud::Observer = Arc::new(move |call: Call| {
         if call.operation == "UploadPart" && sent.fetch_add(1, Ordering::SeqCst) == 1 {
@@ -30,13 +26,8 @@ fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: [u8; 3
     let (target, path) = (target(endpoint), path.to_owned());
     runtime.spawn(async move {
         let session = Session::open(target, Some(stop)).await.unwrap();
-        let store = session
-            .store(name, None)
-            .with_uploads(Uploads { parallel: 1, ..PARTS });
-        store
-            .put_new_file("artifact", &path, digest, &|_| {})
-            .await
-            .unwrap();
+        let store = session.store(name, None).with_uploads(Uploads { parallel: 1, ..PARTS });
+        store.put_new_file("artifact", &path, digest, &|_| {}).await.unwrap();
     });
     reached.recv_timeout(Duration::from_secs(60)).unwrap();
     runtime.shutdown_background();
@@ -53,20 +44,13 @@ async fn a_killed_upload_is_gone_on_with() {
     kill_half_way(&server.endpoint, "killed", &path, sha256(&content));
 
     let (store, seen) = observed(&server.endpoint, "killed").await;
-    assert_eq!(
-        store.head("artifact").await.unwrap(),
-        None,
-        "half an upload is no object"
-    );
+    assert_eq!(store.head("artifact").await.unwrap(), None, "half an upload is no object");
     assert_eq!(send(&store, &path, &content).await, Put::Created);
     let operations = operations(&seen);
     let parts = operations.iter().filter(|name| **name == "UploadPart").count();
     assert_eq!(parts, 3, "two of five parts were there: {operations:?}");
     assert!(!operations.contains(&"CreateMultipartUpload"), "{operations:?}");
-    assert_eq!(
-        store.get("artifact").await.unwrap().unwrap().sha256,
-        sha256(&content)
-    );
+    assert_eq!(store.get("artifact").await.unwrap().unwrap().sha256, sha256(&content));
 }
 
 #[tokio::test]
@@ -80,10 +64,7 @@ async fn a_killed_upload_is_begun_anew_where_the_store_can_not_tell_its_parts() 
     let (store, seen) = observed(&moto.endpoint, "killed-anew").await;
     assert_eq!(send(&store, &path, &content).await, Put::Created);
     assert!(operations(&seen).contains(&"CreateMultipartUpload"));
-    assert_eq!(
-        store.get("artifact").await.unwrap().unwrap().sha256,
-        sha256(&content)
-    );
+    assert_eq!(store.get("artifact").await.unwrap().unwrap().sha256, sha256(&content));
 }
 
 #[tokio::test]
@@ -95,49 +76,27 @@ async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
          <UploadId>foreign</UploadId></Upload></ListMultipartUploadsResult>";
     let parts = listed_part(1, &checksum) + &listed_part(2, &checksum);
     let parts = format!("<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>");
-    let server = Scripted::start(
-        move |_, request| match (request.method.as_str(), request.path.as_str()) {
-            ("HEAD", _) => answer(404, ""),
-            ("GET", path) if path.contains("uploads") => answer(200, listed),
-            ("GET", path) if path.contains("uploadId=u") => answer(200, &parts),
-            ("PUT", _) => Answer {
-                headers: vec![("ETag", "\"sent\"".into())],
-                ..answer(200, "")
-            },
-            ("POST", _) => answer(200, "<CompleteMultipartUploadResult/>"),
-            _ => answer(500, ""),
-        },
-    );
-    let store = session(&server.endpoint)
-        .await
-        .store("bucket", None)
-        .with_uploads(PARTS);
+    let server = Scripted::start(move |_, request| match (request.method.as_str(), request.path.as_str()) {
+        ("HEAD", _) => answer(404, ""),
+        ("GET", path) if path.contains("uploads") => answer(200, listed),
+        ("GET", path) if path.contains("uploadId=u") => answer(200, &parts),
+        ("PUT", _) => Answer { headers: vec![("ETag", "\"sent\"".into())], ..answer(200, "") },
+        ("POST", _) => answer(200, "<CompleteMultipartUploadResult/>"),
+        _ => answer(500, ""),
+    });
+    let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(
-        send(&store, &file(&folder, "a.zip", &content), &content).await,
-        Put::Created
-    );
+    assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);
     let seen = server.seen();
     let mut sent: Vec<_> = seen.iter().filter(|request| request.method == "PUT").collect();
     sent.sort_by_key(|request| request.path.clone());
-    let paths: Vec<_> = sent
-        .iter()
-        .map(|request| request.path.contains("partNumber=1"))
-        .collect();
-    assert_eq!(
-        paths,
-        [false, false],
-        "the first part is kept, the second has other bytes"
-    );
+    let paths: Vec<_> = sent.iter().map(|request| request.path.contains("partNumber=1")).collect();
+    assert_eq!(paths, [false, false], "the first part is kept, the second has other bytes");
     let part = base64(&sha256(&content[5 * MIB..10 * MIB]));
     assert_eq!(sent[0].header("x-amz-checksum-sha256"), Some(part.as_str()));
     let complete = seen.iter().find(|request| request.method == "POST").unwrap();
     let body = String::from_utf8(complete.body.clone()).unwrap();
-    assert_eq!(
-        (body.matches("kept").count(), body.matches("sent").count()),
-        (1, 2),
-        "{body}"
-    );
+    assert_eq!((body.matches("kept").count(), body.matches("sent").count()), (1, 2), "{body}");
     assert_eq!(complete.header("x-amz-mp-object-size"), Some("11534336"));
     let composite = complete.header("x-amz-checksum-sha256").unwrap();
     assert!(composite.ends_with("-3"), "{composite}");
@@ -153,11 +112,7 @@ async fn a_dropped_upload_is_aborted() {
     let path = file(&folder, "a.zip", &content);
     let upload = tokio::spawn({
         let store = store.clone();
-        async move {
-            store
-                .put_new_file("artifact", &path, sha256(&content), &|_| {})
-                .await
-        }
+        async move { store.put_new_file("artifact", &path, sha256(&content), &|_| {}).await }
     });
     while !operations(&seen).contains(&"UploadPart") {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -166,16 +121,11 @@ async fn a_dropped_upload_is_aborted() {
     assert!(upload.await.unwrap_err().is_cancelled());
     let aborted = |seen: &Mutex<Vec<Call>>| {
         let seen = seen.lock().unwrap();
-        seen.iter()
-            .any(|call| call.operation == "AbortMultipartUpload" && call.outcome == Outcome::Done)
+        seen.iter().any(|call| call.operation == "AbortMultipartUpload" && call.outcome == Outcome::Done)
     };
     let started = std::time::Instant::now();
     while !aborted(&seen) {
-        assert!(
-            started.elapsed().as_secs() < 10,
-            "no abort was seen: {:?}",
-            operations(&seen)
-        );
+        assert!(started.elapsed().as_secs() < 10, "no abort was seen: {:?}", operations(&seen));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(store.head("artifact").await.unwrap(), None);
@@ -209,10 +159,7 @@ fn with_an_upload_that_vanishes(checksum: &str) -> Scripted {
                 gone.fetch_add(1, Ordering::SeqCst);
                 refusal(404, "NoSuchUpload")
             }
-            ("PUT", _) => Answer {
-                headers: vec![("ETag", "\"1\"".into())],
-                ..answer(200, "")
-            },
+            ("PUT", _) => Answer { headers: vec![("ETag", "\"1\"".into())], ..answer(200, "") },
             ("POST", path) if path.contains("uploads") => answer(200, begun),
             ("POST", path) if path.contains("uploadId=new") => {
                 answer(200, "<CompleteMultipartUploadResult/>")
@@ -226,24 +173,17 @@ fn with_an_upload_that_vanishes(checksum: &str) -> Scripted {
 async fn an_upload_that_vanished_is_begun_anew() {
     let content = bytes(6 * MIB, 10);
     let server = with_an_upload_that_vanishes(&base64(&sha256(&content[..5 * MIB])));
-    let store = session(&server.endpoint)
-        .await
-        .store("bucket", None)
-        .with_uploads(PARTS);
+    let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(
-        send(&store, &file(&folder, "a.zip", &content), &content).await,
-        Put::Created
-    );
+    assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);
     let seen = server.seen();
     let sent_to = |id: &str| {
         let puts = seen.iter().filter(|request| request.method == "PUT");
         puts.filter(|request| request.path.contains(id)).count()
     };
     assert_eq!((sent_to("uploadId=old"), sent_to("uploadId=new")), (1, 2));
-    let complete = seen
-        .iter()
-        .find(|request| request.method == "POST" && request.path.contains("uploadId=new"));
+    let complete =
+        seen.iter().find(|request| request.method == "POST" && request.path.contains("uploadId=new"));
     assert_eq!(complete.unwrap().header("if-none-match"), Some("*"));
 }
 
@@ -251,21 +191,10 @@ async fn an_upload_that_vanished_is_begun_anew() {
 async fn an_upload_of_other_bytes_is_left_alone() {
     let content = bytes(6 * MIB, 13);
     let server = with_an_upload_that_vanishes(&base64(&sha256(b"other")));
-    let store = session(&server.endpoint)
-        .await
-        .store("bucket", None)
-        .with_uploads(PARTS);
+    let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(
-        send(&store, &file(&folder, "a.zip", &content), &content).await,
-        Put::Created
-    );
-    let touched = server
-        .seen()
-        .into_iter()
-        .filter(|request| request.method != "GET");
-    let touched: Vec<_> = touched
-        .filter(|request| request.path.contains("uploadId=old"))
-        .collect();
+    assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);
+    let touched = server.seen().into_iter().filter(|request| request.method != "GET");
+    let touched: Vec<_> = touched.filter(|request| request.path.contains("uploadId=old")).collect();
     assert_eq!(touched.len(), 0, "neither written to nor aborted");
 }

@@ -3,10 +3,7 @@
 //! `SLIPWAY_MOTO_SERVER` names the executable. Without it the tests that need it are left out and say so;
 //! with `CI=true` they fail instead.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what fails here fails its test, in helpers as well"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails its test, in helpers as well")]
 
 mod content;
 mod files;

@@ -22,10 +22,7 @@ pub fn moto() -> Option<&'static Moto> {
     MOTO.get_or_init(|| match variable("SLIPWAY_MOTO_SERVER") {
         Some(executable) => Some(start(&executable)),
         None => {
-            assert!(
-                variable("CI").as_deref() != Some("true"),
-                "SLIPWAY_MOTO_SERVER is not set"
-            );
+            assert!(variable("CI").as_deref() != Some("true"), "SLIPWAY_MOTO_SERVER is not set");
             left_out();
             None
         }
@@ -58,15 +55,7 @@ pub async fn session_in(endpoint: &str, account: &str, observer: Option<Observer
         arn: format!("arn:aws:iam::{account}:role/deploy"),
         session_name: "slipway-test".into(),
     };
-    Session::open(
-        Target {
-            assume_role: Some(role),
-            ..target(endpoint)
-        },
-        observer,
-    )
-    .await
-    .unwrap()
+    Session::open(Target { assume_role: Some(role), ..target(endpoint) }, observer).await.unwrap()
 }
 
 /// Moto behind a server that puts two of its faults right: it looks whether a key is taken and writes it in two
@@ -75,9 +64,7 @@ pub async fn session_in(endpoint: &str, account: &str, observer: Option<Observer
 pub fn as_s3_would(moto: &'static Moto) -> Scripted {
     let conditional = Mutex::new(());
     Scripted::start(move |_, request| {
-        let one_by_one = request
-            .header("if-none-match")
-            .map(|_| conditional.lock().unwrap());
+        let one_by_one = request.header("if-none-match").map(|_| conditional.lock().unwrap());
         let mut answer = forward(moto.port, request);
         drop(one_by_one);
         if request.method == "GET" && request.path.contains("uploadId=") {
@@ -116,10 +103,7 @@ impl Moto {
         let headers = "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: AWS4-HMAC-SHA256 \
             Credential=AKIAEXAMPLE/20261122/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0\r\n";
         let answer = post(self.port, "/", headers, &body).unwrap();
-        assert!(
-            answer.contains("200 OK") || answer.contains("EntityAlreadyExists"),
-            "{answer}"
-        );
+        assert!(answer.contains("200 OK") || answer.contains("EntityAlreadyExists"), "{answer}");
         format!("arn:aws:iam::123456789012:role/{name}")
     }
 }
@@ -137,11 +121,7 @@ fn left_out() {
 
 #[expect(clippy::disallowed_methods, reason = "the tests' one door to another program")]
 fn start(executable: &str) -> Moto {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script =
         r#""$0" -H 127.0.0.1 -p "$1" >/dev/null 2>&1 </dev/null & moto=$!; cat >/dev/null; kill $moto"#;
     let shell = std::process::Command::new("sh")
@@ -158,11 +138,7 @@ fn start(executable: &str) -> Moto {
         assert!(started.elapsed() < Duration::from_secs(60), "moto did not start");
         std::thread::sleep(Duration::from_millis(100));
     }
-    Moto {
-        endpoint: format!("http://127.0.0.1:{port}"),
-        port,
-        _shell: shell,
-    }
+    Moto { endpoint: format!("http://127.0.0.1:{port}"), port, _shell: shell }
 }
 
 fn post(port: u16, path: &str, headers: &str, body: &str) -> std::io::Result<String> {

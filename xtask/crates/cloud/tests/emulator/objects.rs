@@ -23,34 +23,19 @@ async fn an_object_is_written_once_and_compared_afterwards() {
     let store = bucket(moto, "once").await;
     assert_eq!(store.get("a/b.json").await.unwrap(), None);
     assert_eq!(store.head("a/b.json").await.unwrap(), None);
-    assert_eq!(
-        store.put_new("a/b.json", b"one".to_vec(), JSON).await.unwrap(),
-        Put::Created
-    );
-    assert_eq!(
-        store.put_new("a/b.json", b"one".to_vec(), JSON).await.unwrap(),
-        Put::Same
-    );
-    assert_eq!(
-        store.put_new("a/b.json", b"two".to_vec(), JSON).await.unwrap(),
-        Put::Different
-    );
+    assert_eq!(store.put_new("a/b.json", b"one".to_vec(), JSON).await.unwrap(), Put::Created);
+    assert_eq!(store.put_new("a/b.json", b"one".to_vec(), JSON).await.unwrap(), Put::Same);
+    assert_eq!(store.put_new("a/b.json", b"two".to_vec(), JSON).await.unwrap(), Put::Different);
     let object = store.get("a/b.json").await.unwrap().unwrap();
     assert_eq!(object.bytes, b"one");
     assert_eq!(object.sha256, sha256(b"one"));
     assert!(object.version_id.is_some());
     let head = store.head("a/b.json").await.unwrap().unwrap();
-    assert_eq!(
-        (head.size, head.sha256, head.etag),
-        (3, Some(sha256(b"one")), object.etag)
-    );
+    assert_eq!((head.size, head.sha256, head.etag), (3, Some(sha256(b"one")), object.etag));
     store.delete("a/b.json").await.unwrap();
     store.delete("a/b.json").await.unwrap();
     assert_eq!(store.get("a/b.json").await.unwrap(), None);
-    assert_eq!(
-        store.put_new("a/b.json", b"two".to_vec(), JSON).await.unwrap(),
-        Put::Created
-    );
+    assert_eq!(store.put_new("a/b.json", b"two".to_vec(), JSON).await.unwrap(), Put::Created);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -71,19 +56,10 @@ async fn of_eight_writers_one_wins() {
         for writer in writers {
             results.push(writer.await.unwrap());
         }
-        let winners: Vec<_> = (0..8_u8)
-            .filter(|&n| results[usize::from(n)] == Put::Created)
-            .collect();
+        let winners: Vec<_> = (0..8_u8).filter(|&n| results[usize::from(n)] == Put::Created).collect();
         assert_eq!(winners.len(), 1, "{results:?}");
-        assert_eq!(
-            results.iter().filter(|put| **put == Put::Different).count(),
-            7,
-            "{results:?}"
-        );
-        assert_eq!(
-            store.get(&key).await.unwrap().unwrap().bytes,
-            vec![winners[0]; 100]
-        );
+        assert_eq!(results.iter().filter(|put| **put == Put::Different).count(), 7, "{results:?}");
+        assert_eq!(store.get(&key).await.unwrap().unwrap().bytes, vec![winners[0]; 100]);
     }
 }
 
@@ -92,22 +68,12 @@ async fn overwriting_needs_the_current_etag() {
     let Some(moto) = moto() else { return };
     let store = bucket(moto, "swap").await;
     let first = store.put("lease", b"1".to_vec(), JSON).await.unwrap();
-    let second = store
-        .put_if_match("lease", b"2".to_vec(), &first)
-        .await
-        .unwrap()
-        .unwrap();
+    let second = store.put_if_match("lease", b"2".to_vec(), &first).await.unwrap().unwrap();
     assert_ne!(first, second);
-    assert_eq!(
-        store.put_if_match("lease", b"3".to_vec(), &first).await.unwrap(),
-        None
-    );
+    assert_eq!(store.put_if_match("lease", b"3".to_vec(), &first).await.unwrap(), None);
     assert_eq!(store.get("lease").await.unwrap().unwrap().bytes, b"2");
     store.delete("lease").await.unwrap();
-    assert_eq!(
-        store.put_if_match("lease", b"3".to_vec(), &second).await.unwrap(),
-        None
-    );
+    assert_eq!(store.put_if_match("lease", b"3".to_vec(), &second).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -136,12 +102,9 @@ async fn listings_go_on_after_a_thousand_keys() {
 async fn folders_are_the_names_up_to_the_next_slash() {
     let Some(moto) = moto() else { return };
     let store = bucket(moto, "folders").await;
-    for key in [
-        "releases/hello/1.0.0.json",
-        "releases/hello/1.1.0.json",
-        "releases/api/0.1.0.json",
-        "releases/x",
-    ] {
+    for key in
+        ["releases/hello/1.0.0.json", "releases/hello/1.1.0.json", "releases/api/0.1.0.json", "releases/x"]
+    {
         store.put(key, b"{}".to_vec(), JSON).await.unwrap();
     }
     assert_eq!(store.list_folders("releases/").await.unwrap(), ["api", "hello"]);
@@ -154,26 +117,10 @@ async fn a_missing_bucket_is_an_error_and_not_a_missing_object() {
     let store = session(&moto.endpoint).await.store("nowhere", None);
     assert!(!store.bucket_exists().await.unwrap());
     let error = store.get("key").await.unwrap_err();
-    assert_eq!(
-        (error.kind, error.code.as_deref()),
-        (Kind::NotFound, Some("NoSuchBucket"))
-    );
-    assert!(
-        error.to_string().starts_with("`nowhere/key` was not found: "),
-        "{error}"
-    );
-    assert_eq!(
-        store.put_new("key", vec![1], JSON).await.unwrap_err().kind,
-        Kind::NotFound
-    );
-    assert_eq!(
-        store
-            .put_if_match("key", vec![1], "\"x\"")
-            .await
-            .unwrap_err()
-            .kind,
-        Kind::NotFound
-    );
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::NotFound, Some("NoSuchBucket")));
+    assert!(error.to_string().starts_with("`nowhere/key` was not found: "), "{error}");
+    assert_eq!(store.put_new("key", vec![1], JSON).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(store.put_if_match("key", vec![1], "\"x\"").await.unwrap_err().kind, Kind::NotFound);
     assert_eq!(store.list("", None).await.unwrap_err().kind, Kind::NotFound);
 
     let store = session(&moto.endpoint).await.store("somewhere", None);
@@ -189,19 +136,13 @@ async fn a_conflict_is_tried_again_with_the_same_guard() {
         _ => answer(200, ""),
     });
     let store = session(&server.endpoint).await.store("bucket", None);
-    assert_eq!(
-        store.put_new("key", b"one".to_vec(), JSON).await.unwrap(),
-        Put::Created
-    );
+    assert_eq!(store.put_new("key", b"one".to_vec(), JSON).await.unwrap(), Put::Created);
     let seen = server.seen();
     assert_eq!(seen.len(), 3);
     for request in seen {
         assert_eq!(request.path.split('?').next(), Some("/bucket/key"));
         assert_eq!(request.header("if-none-match"), Some("*"));
-        assert_eq!(
-            request.header("x-amz-checksum-sha256"),
-            Some(base64(b"one").as_str())
-        );
+        assert_eq!(request.header("x-amz-checksum-sha256"), Some(base64(b"one").as_str()));
     }
 }
 
@@ -209,10 +150,7 @@ async fn a_conflict_is_tried_again_with_the_same_guard() {
 async fn a_guarded_overwrite_is_not_repeated_after_a_lost_answer() {
     let server = Scripted::start(|_, _| refusal(500, "InternalError"));
     let store = session(&server.endpoint).await.store("bucket", None);
-    let error = store
-        .put_if_match("key", b"one".to_vec(), "\"1\"")
-        .await
-        .unwrap_err();
+    let error = store.put_if_match("key", b"one".to_vec(), "\"1\"").await.unwrap_err();
     assert_eq!(error.code.as_deref(), Some("InternalError"));
     assert_eq!(server.seen().len(), 1);
 }
@@ -222,28 +160,14 @@ async fn bytes_that_are_not_what_the_store_promised_are_refused() {
     let promised = base64(b"one");
     let server = Scripted::start(move |_, request| {
         assert_eq!(request.header("x-amz-checksum-mode"), Some("ENABLED"));
-        let headers = vec![
-            ("x-amz-checksum-sha256", promised.clone()),
-            ("ETag", "\"1\"".into()),
-        ];
-        Answer {
-            headers,
-            ..answer(200, "two")
-        }
+        let headers = vec![("x-amz-checksum-sha256", promised.clone()), ("ETag", "\"1\"".into())];
+        Answer { headers, ..answer(200, "two") }
     });
     let store = session(&server.endpoint).await.store("bucket", None);
     let error = store.get("key").await.unwrap_err();
-    assert_eq!(
-        error.kind,
-        Kind::WrongBytes {
-            expected: sha256(b"one"),
-            got: sha256(b"two")
-        }
-    );
+    assert_eq!(error.kind, Kind::WrongBytes { expected: sha256(b"one"), got: sha256(b"two") });
     assert!(
-        error
-            .to_string()
-            .starts_with("`bucket/key` has other bytes than expected: sha256:3fc4"),
+        error.to_string().starts_with("`bucket/key` has other bytes than expected: sha256:3fc4"),
         "{error}"
     );
 }
@@ -252,10 +176,7 @@ async fn bytes_that_are_not_what_the_store_promised_are_refused() {
 async fn a_transfer_that_breaks_off_is_begun_again() {
     let server = Scripted::start(|before, _| {
         let cut = (before == 0).then_some(2);
-        Answer {
-            cut,
-            ..answer(200, "three")
-        }
+        Answer { cut, ..answer(200, "three") }
     });
     let store = session(&server.endpoint).await.store("bucket", None);
     assert_eq!(store.get("key").await.unwrap().unwrap().bytes, b"three");
@@ -265,15 +186,10 @@ async fn a_transfer_that_breaks_off_is_begun_again() {
 #[tokio::test]
 async fn objects_of_a_store_with_a_key_are_encrypted_with_it() {
     let server = Scripted::start(|_, _| answer(200, ""));
-    let store = session(&server.endpoint)
-        .await
-        .store("bucket", Some("alias/release".into()));
+    let store = session(&server.endpoint).await.store("bucket", Some("alias/release".into()));
     store.put("key", b"one".to_vec(), JSON).await.unwrap();
     let seen = server.seen();
     assert_eq!(seen[0].header("x-amz-server-side-encryption"), Some("aws:kms"));
-    assert_eq!(
-        seen[0].header("x-amz-server-side-encryption-aws-kms-key-id"),
-        Some("alias/release")
-    );
+    assert_eq!(seen[0].header("x-amz-server-side-encryption-aws-kms-key-id"), Some("alias/release"));
     assert_eq!(seen[0].header("content-type"), Some(JSON));
 }

@@ -7,10 +7,7 @@ use std::sync::{Arc, Mutex};
 /// Sends a request on to another server on this machine and brings its answer.
 pub fn forward(port: u16, request: &Request) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let mut head = format!(
-        "{} {} HTTP/1.1\r\nConnection: close\r\n",
-        request.method, request.path
-    );
+    let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", request.method, request.path);
     for (name, value) in &request.headers {
         if !name.eq_ignore_ascii_case("connection") && !name.eq_ignore_ascii_case("expect") {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -31,16 +28,9 @@ pub fn forward(port: u16, request: &Request) -> Answer {
     };
     // HEAD tells the length of a body that does not come.
     let length = (request.method == "HEAD").then_some("Content-Length");
-    let headers = ["ETag", "x-amz-checksum-sha256", "x-amz-version-id"]
-        .into_iter()
-        .chain(length)
-        .filter_map(header);
-    Answer {
-        status,
-        headers: headers.collect(),
-        body: answer[end + 4..].to_vec(),
-        cut: None,
-    }
+    let headers =
+        ["ETag", "x-amz-checksum-sha256", "x-amz-version-id"].into_iter().chain(length).filter_map(header);
+    Answer { status, headers: headers.collect(), body: answer[end + 4..].to_vec(), cut: None }
 }
 
 /// A request as it came.
@@ -62,19 +52,12 @@ pub struct Answer {
 }
 
 pub fn answer(status: u16, body: &str) -> Answer {
-    Answer {
-        status,
-        body: body.as_bytes().to_vec(),
-        ..Answer::default()
-    }
+    Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
 }
 
 /// An error as S3 words it.
 pub fn refusal(status: u16, code: &str) -> Answer {
-    answer(
-        status,
-        &format!("<Error><Code>{code}</Code><Message>said {code}</Message></Error>"),
-    )
+    answer(status, &format!("<Error><Code>{code}</Code><Message>said {code}</Message></Error>"))
 }
 
 /// A server that ends with the test's process.
@@ -107,10 +90,7 @@ impl Scripted {
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(header, _)| header.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 }
@@ -124,12 +104,7 @@ fn serve(stream: TcpStream, script: &dyn Fn(usize, &Request) -> Answer, seen: &M
             seen.push(request.clone());
             seen.len() - 1
         };
-        let Answer {
-            status,
-            headers,
-            body,
-            cut,
-        } = script(before, &request);
+        let Answer { status, headers, body, cut } = script(before, &request);
         let told = headers.iter().any(|(name, _)| *name == "Content-Length");
         let mut head = format!("HTTP/1.1 {status} X\r\n");
         if !told {
@@ -139,17 +114,8 @@ fn serve(stream: TcpStream, script: &dyn Fn(usize, &Request) -> Answer, seen: &M
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        let body = if request.method == "HEAD" {
-            &[][..]
-        } else {
-            &body[..cut.unwrap_or(body.len())]
-        };
-        if stream
-            .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(body))
-            .is_err()
-            || cut.is_some()
-        {
+        let body = if request.method == "HEAD" { &[][..] } else { &body[..cut.unwrap_or(body.len())] };
+        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_err() || cut.is_some() {
             let _closed = stream.shutdown(std::net::Shutdown::Both);
             return;
         }
@@ -170,19 +136,11 @@ fn read(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> Option<Req
             None => break,
         }
     }
-    let mut request = Request {
-        method,
-        path,
-        headers,
-        body: Vec::new(),
-    };
+    let mut request = Request { method, path, headers, body: Vec::new() };
     if request.header("expect").is_some() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
-    let length = request
-        .header("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(0);
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     request.body.resize(length, 0);
     reader.read_exact(&mut request.body).ok()?;
     Some(request)

@@ -29,40 +29,20 @@ async fn the_environment_for_other_programs_holds_the_roles_credentials() {
     let Some(moto) = moto() else { return };
     let plain = session(&moto.endpoint).await.environment().await.unwrap();
     let names: Vec<_> = plain.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_REGION",
-            "AWS_ENDPOINT_URL"
-        ]
-    );
+    assert_eq!(names, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"]);
     assert_eq!(plain[0].1, "AKIAEXAMPLE");
 
     let other = session_in(&moto.endpoint, "222222222223", None).await;
     let variables = other.environment().await.unwrap();
     let value = |wanted: &str| {
-        variables
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.clone())
-            .unwrap()
+        variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone()).unwrap()
     };
     let given = slipway_cloud::Credentials::Static {
         access_key_id: value("AWS_ACCESS_KEY_ID"),
         secret_access_key: value("AWS_SECRET_ACCESS_KEY"),
         session_token: Some(value("AWS_SESSION_TOKEN")),
     };
-    let child = Session::open(
-        Target {
-            credentials: given,
-            ..target(&moto.endpoint)
-        },
-        None,
-    )
-    .await
-    .unwrap();
+    let child = Session::open(Target { credentials: given, ..target(&moto.endpoint) }, None).await.unwrap();
     assert_eq!(child.identity().await.unwrap().account, "222222222223");
 }
 
@@ -88,74 +68,35 @@ async fn a_refused_role_is_told_as_such_and_not_as_the_call_that_needed_it() {
 
 #[tokio::test]
 async fn a_dead_endpoint_is_noticed_at_once_and_named() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (observer, seen) = observer();
-    let session = Session::open(target(&format!("http://{free}")), Some(observer))
-        .await
-        .unwrap();
+    let session = Session::open(target(&format!("http://{free}")), Some(observer)).await.unwrap();
     let started = Instant::now();
     let error = session.store("bucket", None).get("key").await.unwrap_err();
-    assert!(
-        started.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     assert_eq!(error.kind, Kind::Unreachable);
     let text = error.to_string();
-    assert!(
-        text.starts_with(&format!("S3 at http://{free} can't be reached (`bucket/key`): ")),
-        "{text}"
-    );
+    assert!(text.starts_with(&format!("S3 at http://{free} can't be reached (`bucket/key`): ")), "{text}");
     assert!(text.contains("refused"), "{text}");
     let call = seen.lock().unwrap()[0].clone();
-    assert_eq!(
-        (call.operation, call.subject.as_str()),
-        ("GetObject", "bucket/key")
-    );
-    assert_eq!(
-        call.outcome,
-        Outcome::Failed {
-            kind: Kind::Unreachable,
-            code: None
-        }
-    );
+    assert_eq!((call.operation, call.subject.as_str()), ("GetObject", "bucket/key"));
+    assert_eq!(call.outcome, Outcome::Failed { kind: Kind::Unreachable, code: None });
 }
 
 #[tokio::test]
 async fn lambda_can_have_an_endpoint_of_its_own() {
     let server = Scripted::start(|_, _| answer(404, r#"{"Type":"User","Message":"no function"}"#));
     let other = Some(server.endpoint.clone());
-    let target = Target {
-        lambda_endpoint: other,
-        ..target("http://127.0.0.1:1")
-    };
+    let target = Target { lambda_endpoint: other, ..target("http://127.0.0.1:1") };
     let session = Session::open(target, None).await.unwrap();
-    assert_eq!(
-        session
-            .functions()
-            .configuration("hello", Some("live"))
-            .await
-            .unwrap(),
-        None
-    );
-    assert_eq!(
-        server.seen()[0].path,
-        "/2015-03-31/functions/hello/configuration?Qualifier=live"
-    );
+    assert_eq!(session.functions().configuration("hello", Some("live")).await.unwrap(), None);
+    assert_eq!(server.seen()[0].path, "/2015-03-31/functions/hello/configuration?Qualifier=live");
 }
 
 #[tokio::test]
 async fn an_endpoint_without_a_scheme_is_refused() {
     let error = Session::open(target("127.0.0.1:5000"), None).await.unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("`127.0.0.1:5000`: an endpoint starts with http"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("`127.0.0.1:5000`: an endpoint starts with http"), "{error}");
 }
 
 #[tokio::test]
@@ -167,14 +108,8 @@ async fn calls_can_be_made_from_tasks() {
         let written = store.put_if_match("key", vec![1], "\"1\"").await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let digest = store.get("key").await.unwrap().unwrap().sha256;
-        let fetched = store
-            .get_file("key", &folder.path().join("key"), digest, &|_| {})
-            .await
-            .unwrap();
-        let answer = functions
-            .invoke("hello", "live", b"{}", Duration::from_secs(5))
-            .await
-            .unwrap();
+        let fetched = store.get_file("key", &folder.path().join("key"), digest, &|_| {}).await.unwrap();
+        let answer = functions.invoke("hello", "live", b"{}", Duration::from_secs(5)).await.unwrap();
         functions.point("hello", "live", "2", None).await.unwrap_err();
         (written.is_some(), fetched, answer.payload)
     };
