@@ -133,8 +133,8 @@ impl Repository {
             .include_untracked(true)
             .recurse_untracked_dirs(true)
             .exclude_submodules(true)
-            .disable_pathspec_match(true)
-            .update_index(true);
+            // The index is only read: another git may hold its lock, and looking changes nothing of the user's.
+            .disable_pathspec_match(true);
         if places.iter().all(|place| !place.is_empty()) {
             places.iter().for_each(|place| {
                 options.pathspec(place);
