@@ -1,5 +1,6 @@
 //! `recover`: close what a dead run left open. Asks before it touches anything.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use crate::delivery::{self, Site};
 use crate::failure::{Failure, Outcome};
 use crate::ledger::{self, Holder, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::plan::Configuration;
 use crate::rollout::{self, Evidence};
 use crate::tools::exec;
 use crate::tools::terraform::{force_unlock, state_push};
@@ -182,6 +184,13 @@ fn question(remedy: &Remedy) -> &'static str {
     }
 }
 
+/// Prepares the stack's work folder for one of Terraform's rarer verbs, which need no release.
+async fn ready(world: &World, site: &Site) -> Outcome<Configuration> {
+    let lock = site.lock_work().await?;
+    let configuration = site.configure(&lock, &site.root, &BTreeMap::new())?;
+    world.terraform().ready(&configuration).await
+}
+
 async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
     let program = &world.project.settings.terraform;
     match remedy {
@@ -199,26 +208,12 @@ async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
             ))
         }
         Remedy::Unlock(id) => {
-            let configuration = world
-                .terraform()
-                .ready(&site.configure(
-                    &site.lock_work().await?,
-                    &site.root,
-                    &std::collections::BTreeMap::new(),
-                )?)
-                .await?;
+            let configuration = ready(world, site).await?;
             exec::capture(&force_unlock(program, &configuration, &id), &world.interrupt).await?;
             Ok("unlocked".into())
         }
         Remedy::Push(path) => {
-            let configuration = world
-                .terraform()
-                .ready(&site.configure(
-                    &site.lock_work().await?,
-                    &site.root,
-                    &std::collections::BTreeMap::new(),
-                )?)
-                .await?;
+            let configuration = ready(world, site).await?;
             exec::capture(&state_push(program, &configuration, &path), &world.interrupt).await?;
             let kept = path.with_extension(format!("tfstate.pushed-{}", jiff::Timestamp::now().as_second()));
             std::fs::rename(&path, &kept).map_err(|error| crate::failure::io("rename", &path, error))?;
