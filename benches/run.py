@@ -105,8 +105,9 @@ class Bench:
     def change_function(self):
         for path in (self.clone / "lambda-src" / FUNCTION / "src").rglob("*.rs"):
             text = path.read_text()
-            if '"greeted"' in text:
-                path.write_text(text.replace('"greeted"', '"greeted again"'))
+            # The call that logs it: its tests name it too, and they change no bytes.
+            if '"greeted");' in text:
+                path.write_text(text.replace('"greeted");', '"greeted again");'))
                 self.commit("feat: greet again")
                 return
         raise Failed("no log line `greeted` to change in the function")

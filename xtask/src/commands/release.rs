@@ -84,6 +84,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let repository = world.repository()?;
     repository.checkout()?;
     let account = open(world, &arguments, &functions).await?;
+    if !stacks.is_empty() {
+        // Missed only after the publishing, it would leave a release that was never tried.
+        world.terraform().version().await?;
+    }
     let catalogue = match &account {
         Some(account) => account.catalogue.clone(),
         None => world.catalogue(None).await?,

@@ -8,6 +8,7 @@ mod back;
 mod concurrency;
 mod kill;
 mod provider;
+mod refusals;
 mod reproducible;
 mod signals;
 mod story;

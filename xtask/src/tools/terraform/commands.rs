@@ -1,6 +1,7 @@
 //! Terraform's command lines, one function a verb.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::plan::Configuration;
 use crate::tools::exec::Program;
@@ -16,8 +17,12 @@ fn base(program: &str, configuration: &Configuration) -> Program {
     configuration.variables.iter().fold(command, |command, (name, value)| command.env(name, value))
 }
 
-fn lock_timeout(configuration: &Configuration) -> String {
-    format!("-lock-timeout={}s", configuration.lock_timeout.as_secs())
+/// How long whoever may apply waits for the state's lock at least. The deploy lock keeps out every other apply; what is
+/// left is somebody's plan, which would otherwise fail this one and then be refused itself.
+const PLAN_OF_ANOTHER: Duration = Duration::from_secs(120);
+
+fn lock_timeout(least: Duration, configuration: &Configuration) -> String {
+    format!("-lock-timeout={}s", configuration.lock_timeout.max(least).as_secs())
 }
 
 /// `terraform version -json`.
@@ -37,7 +42,7 @@ pub(super) fn init(program: &str, configuration: &Configuration) -> Program {
 pub(super) fn plan(program: &str, configuration: &Configuration, file: &Path) -> Program {
     base(program, configuration)
         .args(["plan", "-json", "-input=false", "-detailed-exitcode"])
-        .arg(lock_timeout(configuration))
+        .arg(lock_timeout(Duration::ZERO, configuration))
         .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
         .arg(format!("-out={}", file.display()))
 }
@@ -46,7 +51,7 @@ pub(super) fn plan(program: &str, configuration: &Configuration, file: &Path) ->
 pub(super) fn apply(program: &str, configuration: &Configuration, file: &Path) -> Program {
     base(program, configuration)
         .args(["apply", "-json", "-input=false"])
-        .arg(lock_timeout(configuration))
+        .arg(lock_timeout(PLAN_OF_ANOTHER, configuration))
         .arg(file)
 }
 
@@ -62,13 +67,14 @@ pub(crate) fn force_unlock(program: &str, configuration: &Configuration, id: &st
 
 /// `terraform state push`: saves a state that an apply could not save.
 pub(crate) fn state_push(program: &str, configuration: &Configuration, file: &Path) -> Program {
-    base(program, configuration).args(["state", "push"]).arg(lock_timeout(configuration)).arg(file)
+    base(program, configuration)
+        .args(["state", "push"])
+        .arg(lock_timeout(PLAN_OF_ANOTHER, configuration))
+        .arg(file)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::plan::{StackSources, WorkLock};
 

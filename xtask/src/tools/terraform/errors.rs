@@ -22,6 +22,17 @@ pub(super) fn explain(
         .join("\n");
     let environment = &configuration.environment;
     let place = format!("`{}` in {environment}", configuration.stack);
+    // Before the lock: a state that cannot be read is told as a lock that cannot be had.
+    if all.contains("which is newer than current")
+        || all.contains("Unsupported Terraform Core version")
+        || all.contains("Unsupported state file format")
+        || all.contains("unsupported state format")
+    {
+        return Failure::failed(format!("this Terraform does not fit {place}"))
+            .body(summary_of(&story.errors))
+            .unchanged("Nothing was changed.")
+            .hint("use the Terraform version that the state and the stack's required_version ask for");
+    }
     if all.contains("Error acquiring the state lock") {
         return lock_held(&all, &place, environment.as_str());
     }
@@ -54,15 +65,6 @@ pub(super) fn explain(
             .hint(format!(
                 "use credentials for the account in terraform/environments/{environment}/environment.toml"
             ));
-    }
-    if all.contains("which is newer than current")
-        || all.contains("Unsupported Terraform Core version")
-        || all.contains("unsupported state format")
-    {
-        return Failure::failed(format!("this Terraform does not fit {place}"))
-            .body(summary_of(&story.errors))
-            .unchanged("Nothing was changed.")
-            .hint("use the Terraform version that the state and the stack's required_version ask for");
     }
     if story.errors.is_empty() {
         return unsuccessful(program, ended);

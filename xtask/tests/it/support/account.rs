@@ -92,6 +92,12 @@ impl Account {
         answer.body
     }
 
+    /// Writes one object past Slipway.
+    pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        let put = self.s3("PUT", &format!("/{bucket}/{key}"), bytes);
+        assert_eq!(put.status, 200, "{bucket}/{key}: {}", put.text());
+    }
+
     /// The buckets of a project in this account: artifacts and state.
     pub fn buckets(&self) -> [String; 2] {
         [format!("echo-{}-artifacts", self.id), format!("echo-{}-local-state", self.id)]
@@ -122,8 +128,7 @@ impl Account {
             }
         }
         for ((bucket, key), bytes) in objects {
-            let put = self.s3("PUT", &format!("/{bucket}/{key}"), bytes);
-            assert_eq!(put.status, 200, "{bucket}/{key}: {}", put.text());
+            self.put(bucket, key, bytes);
         }
     }
 

@@ -6,6 +6,7 @@ pub mod guard;
 pub mod http;
 pub mod outcome;
 pub mod process;
+pub mod proxy;
 pub mod rounds;
 pub mod surroundings;
 pub mod world;

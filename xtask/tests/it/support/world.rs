@@ -106,6 +106,11 @@ impl Sealed {
         commit(&self.project, message)
     }
 
+    /// The port of the emulated AWS.
+    pub fn port(&self) -> u16 {
+        self.run.port
+    }
+
     /// Stops what the world started.
     pub fn down(&self) -> Finished {
         self.run(&["local", "down"])
@@ -158,6 +163,15 @@ impl World {
         let path = format!("lambda-src/{function}/src/main.rs");
         self.write(&path, &echo::second(echo::SOURCE));
         self.commit("feat: say two");
+    }
+
+    /// Makes the project's repository as shallow as a clone of depth 1.
+    pub fn cut_history(&self) {
+        let git = self.project.join(".git");
+        let head = git2::Repository::open(&self.project)
+            .and_then(|repository| Ok(repository.head()?.peel_to_commit()?.id()))
+            .expect("a commit");
+        fs::write(git.join("shallow"), format!("{head}\n")).expect("the end of history");
     }
 
     /// Forgets what was built.
