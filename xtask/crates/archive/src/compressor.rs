@@ -1,21 +1,30 @@
 //! Names what decides the compressed bytes.
 //!
 //! In: nothing. Out: one line for a release's record. It can only go wrong by telling an untruth, so a test
-//! compares it with Cargo.lock, and the golden hash in `tests/golden.rs` notices another back end.
+//! compares it with Cargo.lock, and the golden hashes in `tests/golden.rs` notice another back end.
 
-/// Compression level of every entry: zlib's usual compromise.
+/// Compression level of every entry and layer: zlib's usual compromise.
 pub(crate) const LEVEL: u8 = 6;
 
-/// Names the libraries, with their exact versions, and the level that decide a zip's bytes.
+/// Names the libraries, with their exact versions, the level, and the edition of our own rules (what is stored, what
+/// is streamed, which fields a zip has) that decide a zip's bytes.
 ///
 /// Two zips of the same tree are byte for byte equal where this line is equal.
 pub fn compressor() -> &'static str {
-    "zip 9.4.1, flate2 1.1.11, zlib-rs 0.6.8, level 6"
+    "libdeflater 1.26.1, libdeflate-sys 1.26.1, flate2 1.1.11, zlib-rs 0.6.8, level 6, zip rules 2"
+}
+
+/// Names the libraries, with their exact versions, the level, and the edition of our own rules that decide the bytes
+/// of an image layer.
+///
+/// Two layers of the same tree, prefix and time are byte for byte equal where this line is equal.
+pub fn layer_compressor() -> &'static str {
+    "tar 0.4.46, flate2 1.1.11, zlib-rs 0.6.8, level 6, layer rules 1"
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LEVEL, compressor};
+    use super::{LEVEL, compressor, layer_compressor};
 
     /// Reads a package's versions from the text of a Cargo.lock.
     fn locked_versions<'lock>(lock: &'lock str, package: &str) -> Vec<&'lock str> {
@@ -28,16 +37,20 @@ mod tests {
             .collect()
     }
 
+    fn locked(packages: &[&str]) -> String {
+        let lock = include_str!("../../../../Cargo.lock");
+        let named = packages.iter().map(|package| match locked_versions(lock, package).as_slice() {
+            [version] => format!("{package} {version}"),
+            other => panic!("expected exactly one version of {package} in Cargo.lock, found {other:?}"),
+        });
+        named.collect::<Vec<_>>().join(", ")
+    }
+
     #[test]
     fn names_the_versions_of_cargo_lock() {
-        let lock = include_str!("../../../../Cargo.lock");
-        let parts: Vec<String> = ["zip", "flate2", "zlib-rs"]
-            .iter()
-            .map(|package| match locked_versions(lock, package).as_slice() {
-                [version] => format!("{package} {version}"),
-                other => panic!("expected exactly one version of {package} in Cargo.lock, found {other:?}"),
-            })
-            .collect();
-        assert_eq!(compressor(), format!("{}, level {LEVEL}", parts.join(", ")));
+        let zip = locked(&["libdeflater", "libdeflate-sys", "flate2", "zlib-rs"]);
+        assert_eq!(compressor(), format!("{zip}, level {LEVEL}, zip rules 2"));
+        let layer = locked(&["tar", "flate2", "zlib-rs"]);
+        assert_eq!(layer_compressor(), format!("{layer}, level {LEVEL}, layer rules 1"));
     }
 }

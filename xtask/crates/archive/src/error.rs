@@ -1,9 +1,11 @@
-//! What can go wrong with a tree or a zip. Every message names the entry, the path or both.
+//! What can go wrong with a tree, a zip, a layer or an image. Every message names the entry, the path or both.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Says why a tree could not be gathered, packed, read or unpacked.
+use crate::image::ImageError;
+
+/// Says why a tree could not be gathered, packed, read or unpacked, or an image not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,6 +16,15 @@ pub enum Error {
         name: String,
         /// What is wrong with it, as the end of a sentence.
         reason: &'static str,
+    },
+
+    /// A time that no archive can say.
+    #[error(
+        "{epoch_seconds} seconds since 1970 is no time that a layer can hold: it has room from 0 to 8589934591"
+    )]
+    Time {
+        /// The time as it was given.
+        epoch_seconds: i64,
     },
 
     /// The same name for two files.
@@ -145,6 +156,10 @@ pub enum Error {
         /// What the zip library says.
         source: zip::result::ZipError,
     },
+
+    /// An image that was refused or could not be made.
+    #[error(transparent)]
+    Image(#[from] ImageError),
 
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", path.display())]

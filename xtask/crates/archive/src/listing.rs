@@ -30,7 +30,7 @@ pub struct ListingEntry {
 /// 0755 1934 9c1f…e2a4 bootstrap
 /// 0644 12 77ab…0c19 data/words.txt
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     entries: Vec<ListingEntry>,
 }

@@ -104,6 +104,17 @@ impl Tree {
         self.add(name, executable, Source::Bytes(bytes))
     }
 
+    /// Splits the files in two: those whose names fit, and the others.
+    pub fn partition(self, fits: impl Fn(&str) -> bool) -> (Self, Self) {
+        let (mut fitting, mut others) = (Self::new(), Self::new());
+        for (name, content) in self.files.iter() {
+            let tree = if fits(name) { &mut fitting } else { &mut others };
+            // Names that were free together are free apart.
+            let _ = tree.files.insert(name, content.clone());
+        }
+        (fitting, others)
+    }
+
     /// Iterates over the files, sorted bytewise by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
         self.files.iter().map(|(name, content)| Entry { name, content })
@@ -189,7 +200,9 @@ fn is_executable(metadata: &Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
 
@@ -264,6 +277,22 @@ mod tests {
         let error = Tree::from_folder(looping.path()).expect_err("a folder");
         assert!(matches!(error, Error::LinkToFolder { .. }), "{error}");
         assert!(error.to_string().contains("lib/up"), "{error}");
+    }
+
+    #[test]
+    fn refuses_links_that_go_round_and_names_that_are_not_utf8() {
+        let round = folder();
+        symlink("there", round.path().join("here")).expect("a link");
+        symlink("here", round.path().join("there")).expect("a link");
+        let error = Tree::from_folder(round.path()).expect_err("round and round");
+        assert!(matches!(error, Error::LinkBroken { .. }), "{error}");
+        assert!(error.to_string().contains("here"), "{error}");
+
+        let odd = folder();
+        fs::write(odd.path().join(OsStr::from_bytes(b"lib/caf\xe9")), "").expect("a file");
+        let error = Tree::from_folder(odd.path()).expect_err("Latin-1");
+        assert!(error.to_string().contains("lib/caf\u{fffd}"), "{error}");
+        assert!(error.to_string().contains("not UTF-8"), "{error}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! A zip that does not fit: the error names it, nothing is left, nothing is printed.
+//! A zip or a layer that does not fit: the error names it, nothing is left, nothing is printed.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use slipway_archive::{Error, Tree, write_zip};
+use slipway_archive::{Error, Tree, write_layer, write_zip};
 
 /// Tells the child below, whose files may not grow, where to work.
 const CHILD_FOLDER: &str = "SLIPWAY_ARCHIVE_TEST_FOLDER";
@@ -46,8 +46,38 @@ fn child_writes_too_much() {
     for number in 0..400 {
         many.add_bytes(&format!("{number:08}"), false, Vec::new()).expect("added");
     }
-    for tree in [long, many] {
-        let error = write_zip(&tree, &to, &|_| ()).expect_err("it can't fit");
+    for tree in [&long, &many] {
+        let error = write_zip(tree, &to, &|_| ()).expect_err("it can't fit");
         assert!(matches!(&error, Error::Io { path, .. } if *path == to), "{error}");
+    }
+    let error = write_layer(&long, "var/task", 0, &to, &|_| ()).expect_err("it can't fit");
+    assert!(matches!(&error, Error::Io { path, .. } if *path == to), "{error}");
+    // Whichever part of the layer is the first that does not fit, up to the last byte of its checksum.
+    let fits = |length: usize| {
+        let mut tree = Tree::new();
+        tree.add_bytes("file", false, noise(length)).expect("added");
+        match write_layer(&tree, "var/task", 0, &to, &|_| ()) {
+            Ok(layer) => {
+                assert_eq!(fs::metadata(&to).expect("a layer").len(), layer.size);
+                fs::remove_file(&to).expect("removed");
+                true
+            }
+            Err(error) => {
+                assert!(matches!(&error, Error::Io { path, .. } if *path == to), "{error}");
+                false
+            }
+        }
+    };
+    let (mut fit, mut too_long) = (20_000_usize, 50_000);
+    while too_long - fit > 1 {
+        let middle = fit.midpoint(too_long);
+        if fits(middle) { fit = middle } else { too_long = middle }
+    }
+    assert!(
+        fits(fit - 100) && (1..20).all(|more| !fits(fit + 50 * more)),
+        "from {fit} bytes on it should not fit"
+    );
+    for length in fit..fit + 40 {
+        fits(length);
     }
 }

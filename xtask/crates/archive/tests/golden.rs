@@ -1,11 +1,12 @@
-//! Fixes the exact bytes of a zip. A failure here means that releases would get other digests than before.
+//! Fixes the exact bytes of a zip, a layer and an image. A failure here means that releases would get other digests than before.
 //!
-//! If the compressor was changed on purpose, `compressor()` names the new one and the zip's hash is renewed. The
+//! If the compressor was changed on purpose, `compressor()` names the new one and the hash is renewed. The
 //! content digest must stay: it is the identity that survives a new compressor.
 
 use std::fs;
 
-use slipway_archive::{Tree, compressor, write_zip};
+use slipway_archive::image::{Architecture, ConfigEdit, compose};
+use slipway_archive::{Tree, compressor, layer_compressor, write_layer, write_zip};
 
 /// Text, numbers and noise from a fixed generator (SplitMix64), so that the encoder meets matches and literals.
 fn sample(length: usize) -> Vec<u8> {
@@ -28,14 +29,18 @@ fn sample(length: usize) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn the_bytes_of_a_zip_never_change() {
+fn sample_tree() -> Tree {
     let mut tree = Tree::new();
     tree.add_bytes("bootstrap", true, sample(1_000_000)).expect("added");
     tree.add_bytes("lib/größe.py", false, sample(70_000)).expect("added");
     tree.add_bytes("lib/__init__.py", false, Vec::new()).expect("added");
     tree.add_bytes("zeros", false, vec![0; 300_000]).expect("added");
+    tree
+}
 
+#[test]
+fn the_bytes_of_a_zip_never_change() {
+    let tree = sample_tree();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("golden.zip");
     let written = write_zip(&tree, &path, &|_| ()).expect("written");
@@ -47,9 +52,45 @@ fn the_bytes_of_a_zip_never_change() {
     );
     assert_eq!(
         hex::encode(written.sha256),
-        "b3b199cb109566ed50548f874dc4675c0df78c84bed6727cfdcba31a775a76fe",
+        "e9b2c135da2bbaf3033ac0add7a56fd865a80d9b7fbc47dbfbda074e41e59886",
         "another compressor than {}?",
         compressor()
     );
     assert_eq!(written.size, fs::metadata(&path).expect("a zip").len());
+}
+
+#[test]
+fn the_bytes_of_layers_and_images_never_change() {
+    const TIME: i64 = 1_700_000_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("layer.tar.gz");
+    let mut tree = sample_tree();
+    let long = format!("{}/{}", "d".repeat(150), "f".repeat(150));
+    tree.add_bytes(&long, false, b"a name that needs a pax record".to_vec()).expect("added");
+    let layer = write_layer(&tree, "var/task", TIME, &to, &|_| ()).expect("written");
+    assert_eq!(
+        hex::encode(layer.diff_id),
+        "59816b71a7cb21d03a2ec7646d82b693664de9d77b8a3d4d5ca1ff7a420d9a73",
+        "the unpacked layer must never change: layers of a base would be uploaded anew"
+    );
+    assert_eq!(
+        hex::encode(layer.digest),
+        "d28bb59231286d36096fba04accc71fb8d8bb0f254ad3122ce8c4ccbbf531a37",
+        "another compressor than {}?",
+        layer_compressor()
+    );
+
+    let edit = ConfigEdit {
+        entrypoint: Some(vec!["/var/task/bootstrap".into()]),
+        labels: [("org.opencontainers.image.version".to_owned(), "1.4.2".to_owned())].into(),
+        env: [("LANG".to_owned(), "C.UTF-8".to_owned())].into(),
+        ..ConfigEdit::new(Architecture::X86_64, TIME)
+    };
+    let image = compose(None, &[(&layer, "code")], &edit).expect("made");
+    assert_eq!(
+        hex::encode(image.digest),
+        "aaff0af1fed69d0b6239c9d13e02443dc0f939f55b930757e5cdc9af87db4adb",
+        "{}",
+        String::from_utf8_lossy(&image.manifest)
+    );
 }

@@ -1,7 +1,7 @@
 //! Works on entries ahead of need, on rayon's threads, and hands the results over in the entries' own order.
 //!
-//! In: entries in the order of the zip and a window in unpacked bytes. Out: each entry's piece, in that order.
-//! No more than the window is being compressed or waits to be written, so memory is bounded and the order of
+//! In: entries in the order of the zip and a window in bytes. Out: each entry's piece, in that order. No more than
+//! the window is held by what is being compressed or waits to be written, so memory is bounded and the order of
 //! arrival can't reach the zip. The first failure ends the work; what runs is waited for.
 
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rayon::{Scope, Yield};
 
+use crate::writing::LONGEST_HELD;
 use crate::{Entry, Error};
 
 /// The least a piece counts for, in bytes: a small file costs its name, its headers and a channel too.
@@ -20,7 +21,7 @@ const LEAST: u64 = 1024;
 pub(super) enum Piece<'tree, T> {
     /// What the worker made of it.
     Ready(T),
-    /// The entry itself with its length, since it alone is longer than the window.
+    /// The entry itself with its length, since it is too long to be held.
     TooLong(Entry<'tree>, u64),
 }
 
@@ -66,8 +67,9 @@ fn run<'scope, 'tree: 'scope, T: Send + 'scope>(
                     None => break,
                 },
             };
-            let cost = size.max(LEAST);
-            if size > window {
+            // While it is compressed, a piece is held twice: as it was, and as it will stand in the zip.
+            let cost = (2 * size).max(LEAST);
+            if size > LONGEST_HELD {
                 ahead.push_back(Ahead::TooLong(entry, size));
             } else if ahead.is_empty() || reserved + cost <= window {
                 reserved += cost;

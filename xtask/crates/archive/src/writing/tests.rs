@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{WINDOW, write_within, write_zip};
-use crate::{Error, Tree};
+use sha2::Digest as _;
+
+use super::{LONGEST_HELD, WINDOW, write_within, write_zip};
+use crate::{Error, Tree, read_zip};
 
 /// Bytes that deflate can shorten a little, different for each seed.
 fn content(seed: u64, length: usize) -> Vec<u8> {
@@ -52,7 +54,7 @@ fn the_window_does_not_show_in_the_bytes() {
         (written, fs::read(&to).expect("a zip"))
     };
     let whole = pack(WINDOW);
-    // At 1, all but two kinds of files are longer than the window and are streamed.
+    // At 1, one file is compressed at a time.
     for window in [1, 2_000, 100_000, 1_000_000] {
         assert!(pack(window) == whole, "the bytes differ with a window of {window}");
     }
@@ -86,7 +88,7 @@ fn compresses_no_further_ahead_than_the_window() {
             Ok(size)
         },
         |piece| {
-            let super::Piece::Ready(size) = piece else { panic!("no piece is longer than the window") };
+            let super::Piece::Ready(size) = piece else { panic!("no piece is too long") };
             // The slower the writer, the further the workers would run ahead.
             std::thread::sleep(std::time::Duration::from_millis(3));
             delivered.fetch_add(size, Ordering::SeqCst);
@@ -95,7 +97,8 @@ fn compresses_no_further_ahead_than_the_window() {
     )
     .expect("done");
     assert_eq!(delivered.into_inner(), 8_000_000);
-    let most = most.into_inner();
+    // Each is held twice: as it is, and as it will stand in the zip.
+    let most = 2 * most.into_inner();
     assert!(most <= WINDOW, "{most} bytes were ahead");
     assert!(most > WINDOW / 2, "the window was hardly used: {most} bytes");
 }
@@ -140,23 +143,79 @@ fn a_failure_leaves_what_was_there() {
 }
 
 #[test]
-fn a_file_that_grows_meanwhile_is_refused() {
+fn a_file_that_changes_meanwhile_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let source = folder.path().join("growing");
-    fs::write(&source, content(1, 200_000)).expect("a file");
-    let mut tree = Tree::new();
-    tree.add_file("growing", false, &source).expect("added");
-    // Progress is reported between two reads of the file.
-    let grow = |_| {
-        let mut file = fs::OpenOptions::new().append(true).open(&source).expect("the source");
-        std::io::Write::write_all(&mut file, b"more").expect("appended");
-    };
-    for window in [WINDOW, 1] {
-        let to = folder.path().join("a.zip");
-        let error = write_within(&tree, &to, window, &grow).expect_err("it grew");
-        assert!(matches!(&error, Error::Changed { path, .. } if *path == source), "{error}");
-        assert!(!to.exists());
+    let source = folder.path().join("changing");
+    let to = folder.path().join("a.zip");
+    // Held in memory the one, streamed the other; a multiple of the portions' size, and not.
+    for length in [200_000, 4 * 64 * 1024, LONGEST_HELD as usize + 1] {
+        for change in [0, 2, 70_000] {
+            fs::write(&source, content(1, length)).expect("a file");
+            let mut tree = Tree::new();
+            tree.add_file("changing", false, &source).expect("added");
+            // Progress is reported between two reads of the file.
+            let resize = |_| {
+                let file = fs::OpenOptions::new().write(true).open(&source).expect("the source");
+                file.set_len(length as u64 - 1 + change).expect("another length");
+            };
+            let error = write_zip(&tree, &to, &resize).expect_err("it changed");
+            assert!(matches!(&error, Error::Changed { path, .. } if *path == source), "{error}");
+            assert_eq!(names_in(folder.path()), ["changing"]);
+        }
     }
+}
+
+#[test]
+fn stores_what_deflate_would_not_make_shorter() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("a.zip");
+    let mut tree = Tree::new();
+    let noise: Vec<u8> = (0..40_000_u64).flat_map(|n| sha2::Sha256::digest(n.to_le_bytes())).collect();
+    for (name, bytes) in [
+        ("empty", Vec::new()),
+        ("letter", b"a".to_vec()),
+        ("noise", noise.clone()),
+        ("text", content(1, 9_000)),
+    ] {
+        tree.add_bytes(name, false, bytes).expect("added");
+    }
+    write_zip(&tree, &to, &|_| ()).expect("written");
+    let mut zip = zip::ZipArchive::new(fs::File::open(&to).expect("a zip")).expect("a zip");
+    let methods: Vec<_> = (0..zip.len())
+        .map(|index| {
+            let entry = zip.by_index(index).expect("an entry");
+            (
+                entry.name().expect("a name").into_owned(),
+                entry.compression(),
+                entry.compressed_size() <= entry.size(),
+            )
+        })
+        .collect();
+    let (stored, deflated) = (zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated);
+    let expected = [("empty", stored), ("letter", stored), ("noise", stored), ("text", deflated)];
+    assert_eq!(methods, expected.map(|(name, method)| (name.to_owned(), method, true)));
+    let mut unpacked = Vec::new();
+    zip.by_name("noise").expect("noise").read_to_end(&mut unpacked).expect("read");
+    assert!(unpacked == noise, "the noise came back changed");
+}
+
+#[test]
+fn streams_what_is_too_long_to_be_held() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("a.zip");
+    let mut tree = Tree::new();
+    tree.add_bytes("before", false, content(1, 1_000)).expect("added");
+    tree.add_bytes("long", true, content(2, LONGEST_HELD as usize + 1)).expect("added");
+    tree.add_bytes("then", false, content(3, 1_000)).expect("added");
+    let written = write_zip(&tree, &to, &|_| ()).expect("written");
+    assert!(written.size < LONGEST_HELD, "the long file was not deflated");
+    assert_eq!(read_zip(&to).expect("read"), written.listing);
+    assert_eq!(
+        hex::encode(written.sha256),
+        "7889cdb15e82ef1c8a2efbb23199dbac40ae38cbdd06a013a7f8e52c0211de08",
+        "another compressor than {}?",
+        crate::compressor()
+    );
 }
 
 #[test]

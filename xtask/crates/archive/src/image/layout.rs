@@ -1,0 +1,157 @@
+//! Writes an image as an OCI image layout, and finds blobs in one.
+//!
+//! In: an [`Image`], the files of its own layers, where the base's layers may lie, and a folder. Out: the folder with
+//! `oci-layout`, `blobs/sha256/…` and, last of all, `index.json`: a run that was cut off leaves no image behind, and
+//! the next goes on with the blobs that are there. What can go wrong: a file that is not the layer it is given for, a
+//! full disk, a folder that is another thing.
+//!
+//! Source: [image-spec, image-layout.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md).
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::digest::{CHUNK, chunks};
+use crate::image::base::read_document;
+use crate::image::index::OCI_INDEX;
+use crate::image::json::parse;
+use crate::image::{Descriptor, Image, ImageError, LayerDescriptor, digest_text};
+use crate::part::Part;
+use crate::{Error, sha256_file};
+
+const MARK: &str = "oci-layout";
+const VERSION: &str = "1.0.0";
+
+/// Describes a layout that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The base's layers that are not in the layout, since they are nowhere on this disk. They are in the base's
+    /// registry, from which a push mounts or copies them.
+    pub missing: Vec<LayerDescriptor>,
+}
+
+impl Layout {
+    /// Tells whether all layers are in the layout, so that it can be used without a registry.
+    pub const fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
+/// Writes an image into a folder as an OCI image layout with this one image, called `name` where one is given.
+///
+/// `own` are the files of the image's own layers, in their order. `base_blob` says where a layer of the base lies, if
+/// it is on this disk. Blobs are copied; those that are there already with their digest are left alone. An image on a
+/// base of Docker's family keeps that family's manifest, which some readers of layouts (skopeo 1.9) do not look for.
+///
+/// # Errors
+/// When a file does not have its layer's digest, and when a file can't be read or written. The folder's
+/// `index.json` is then as it was.
+pub fn write_layout(
+    image: &Image,
+    own: &[&Path],
+    base_blob: &dyn Fn(&LayerDescriptor) -> Option<PathBuf>,
+    name: Option<&str>,
+    folder: &Path,
+) -> Result<Layout, Error> {
+    let layers = image.layers.iter().filter(|layer| layer.own).count();
+    if layers != own.len() {
+        return Err(ImageError::Files { layers, files: own.len() }.into());
+    }
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&blobs).map_err(Error::io("create", &blobs))?;
+    let mut files = own.iter();
+    let mut missing = Vec::new();
+    for layer in &image.layers {
+        let from = if layer.own { files.next().map(|file| file.to_path_buf()) } else { base_blob(layer) };
+        let to = blob_path(folder, &layer.digest);
+        if has(&to, &layer.digest, layer.size) {
+            continue;
+        }
+        match from {
+            Some(from) => copy(&from, &layer.digest, &to)?,
+            None => missing.push(layer.clone()),
+        }
+    }
+    place(&blob_path(folder, &image.config_digest), &image.config)?;
+    place(&blob_path(folder, &image.digest), &image.manifest)?;
+    place(&folder.join(MARK), json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
+    place(&folder.join("index.json"), index(image, name)?.to_string().as_bytes())?;
+    Ok(Layout { missing })
+}
+
+/// Returns where a blob lies in a layout.
+pub fn blob_path(folder: &Path, digest: &[u8; 32]) -> PathBuf {
+    folder.join("blobs/sha256").join(hex::encode(digest))
+}
+
+/// Checks that a folder says that it is a layout, of a version that we know.
+pub(super) fn check_layout(folder: &Path) -> Result<(), Error> {
+    let refused = |reason| ImageError::NotALayout { folder: folder.to_owned(), reason };
+    let path = folder.join(MARK);
+    if !path.is_file() {
+        return Err(refused(format!("it has no file {MARK:?}")).into());
+    }
+    let mark = parse(&path.display().to_string(), &read_document(&path)?)?;
+    match mark.get("imageLayoutVersion").and_then(Value::as_str) {
+        Some(version) if version == VERSION => Ok(()),
+        other => Err(refused(format!("{MARK:?} names the version {other:?}")).into()),
+    }
+}
+
+fn index(image: &Image, name: Option<&str>) -> Result<Value, Error> {
+    let what = format!("the config {}", digest_text(&image.config_digest));
+    let config = parse(&what, &image.config)?;
+    let manifest = Descriptor {
+        media_type: image.media_type.to_owned(),
+        digest: image.digest,
+        size: image.manifest.len() as u64,
+    };
+    let mut manifest = manifest.to_json();
+    let member = |name| config.get(name).cloned().unwrap_or_default();
+    manifest["platform"] = json!({ "architecture": member("architecture"), "os": member("os") });
+    if let Some(name) = name {
+        manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": name });
+    }
+    Ok(json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest] }))
+}
+
+/// Tells whether a blob is there with its length and its digest.
+fn has(path: &Path, digest: &[u8; 32], size: u64) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.len() == size)
+        && sha256_file(path).is_ok_and(|(found, _)| found == *digest)
+}
+
+/// Copies a file whose digest is known, and refuses another.
+fn copy(from: &Path, digest: &[u8; 32], to: &Path) -> Result<(), Error> {
+    let mut source = File::open(from).map_err(Error::io("open", from))?;
+    let part = Part::beside(to)?;
+    let mut out = BufWriter::new(part.file());
+    let mut hash = Sha256::new();
+    let mut failed_writing = false;
+    chunks(&mut source, CHUNK, |chunk| {
+        hash.update(chunk);
+        out.write_all(chunk).inspect_err(|_| failed_writing = true)
+    })
+    .map_err(|error| match failed_writing {
+        true => Error::io("write", to)(error),
+        false => Error::io("read", from)(error),
+    })?;
+    out.flush().map_err(Error::io("write", to))?;
+    drop(out);
+    let found: [u8; 32] = hash.finalize().into();
+    if found != *digest {
+        let (expected, found) = (digest_text(digest), digest_text(&found));
+        return Err(ImageError::Digest { what: from.display().to_string(), expected, found }.into());
+    }
+    part.put_in_place()
+}
+
+/// Writes a whole file at once.
+fn place(to: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let part = Part::beside(to)?;
+    part.file().write_all(bytes).map_err(Error::io("write", to))?;
+    part.put_in_place()
+}

@@ -1,0 +1,82 @@
+//! Reads an entry's content once: for the hash, for the progress, and for whoever packs it.
+//!
+//! In: an entry and the length it had when it was listed. Out: its line of the listing, and its bytes, portion by
+//! portion, in the hands of the packer. What can go wrong: the file can't be read, or has another length by now;
+//! or the packer fails, which is told as a failure to write the archive.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use crate::digest::{CHUNK, chunks};
+use crate::listing::mode;
+use crate::tree::Source;
+use crate::{Entry, Error, ListingEntry};
+
+/// Pours a file's content into `into`, hashing it on the way, and checks that it kept its length.
+///
+/// `to` is the archive, which the error names where `into` fails.
+pub(crate) fn pour(
+    entry: Entry<'_>,
+    size: u64,
+    to: &Path,
+    progress: &Progress<'_>,
+    mut into: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<ListingEntry, Error> {
+    let mut hash = Sha256::new();
+    let mut failed_writing = false;
+    let mut poured = 0;
+    let mut each = |chunk: &[u8]| {
+        poured += chunk.len() as u64;
+        if poured > size {
+            return Ok(()); // it grew: the length tells, and nothing more than was asked for is held
+        }
+        hash.update(chunk);
+        into(chunk).inspect_err(|_| failed_writing = true)?;
+        progress.advance(chunk.len() as u64);
+        Ok(())
+    };
+    let (path, length) = match entry.source() {
+        Source::File(path) => {
+            let file = File::open(path).map_err(Error::io("open", path))?;
+            // One byte more than expected, so that the end of the file shows in a short read.
+            let portion = CHUNK.min(usize::try_from(size).unwrap_or(CHUNK).saturating_add(1));
+            let mut file = io::Read::take(file, size.saturating_add(1));
+            (path.as_path(), chunks(&mut file, portion, &mut each))
+        }
+        Source::Bytes(bytes) => (Path::new(entry.name()), chunks(&mut bytes.as_slice(), CHUNK, &mut each)),
+    };
+    let length = length.map_err(|source| {
+        if failed_writing { Error::io("write", to)(source) } else { Error::io("read", path)(source) }
+    })?;
+    if length != size {
+        return Err(Error::Changed { path: path.to_owned(), expected: size });
+    }
+    Ok(ListingEntry {
+        path: entry.name().to_owned(),
+        mode: mode(entry.executable()),
+        size: length,
+        sha256: hash.finalize().into(),
+    })
+}
+
+/// Adds up what several threads have done and reports it, one at a time.
+pub(crate) struct Progress<'a> {
+    report: &'a (dyn Fn(u64) + Sync),
+    done: Mutex<u64>,
+}
+
+impl<'a> Progress<'a> {
+    pub(crate) fn new(report: &'a (dyn Fn(u64) + Sync)) -> Self {
+        Self { report, done: Mutex::new(0) }
+    }
+
+    fn advance(&self, bytes: u64) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done += bytes;
+        (self.report)(*done);
+    }
+}
