@@ -19,11 +19,11 @@ pub type Observer = Arc<dyn Fn(Call) + Send + Sync>;
 /// One call of a service, retries included.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The service: `S3`, `Lambda` or `STS`.
+    /// The service: `S3`, `Lambda`, `STS`, `ECR`, `KMS` or `registry`.
     pub service: &'static str,
     /// The operation as the service's reference calls it, `PutObject`.
     pub operation: &'static str,
-    /// What it was about: `bucket/key`, `function:qualifier` or a role.
+    /// What it was about: `bucket/key`, `function:qualifier`, `host/repository@digest`, a key or a role.
     pub subject: String,
     /// The time from the call to its answer, without the body of a download.
     pub took: Duration,

@@ -24,11 +24,11 @@ pub struct CloudError(Box<Failure>);
 pub struct Failure {
     /// What sort of failure it is: decide by this.
     pub kind: Kind,
-    /// The service: `S3`, `Lambda`, `STS`.
+    /// The service: `S3`, `Lambda`, `STS`, `ECR`, `KMS`, `registry`.
     pub service: &'static str,
     /// The operation, `PutObject`.
     pub operation: &'static str,
-    /// `bucket/key`, `function:qualifier`, a role, or the path of a local file.
+    /// `bucket/key`, `function:qualifier`, `host/repository@digest`, a role, a key, or the path of a local file.
     pub subject: String,
     /// The service's own code, `NoSuchKey`.
     pub code: Option<String>,
@@ -223,9 +223,19 @@ fn kind_of(code: Option<&str>, status: Option<u16>) -> Kind {
         | "NoSuchUpload"
         | "NoSuchVersion"
         | "NotFound"
+        | "NotFoundException"
+        | "RepositoryNotFoundException"
+        | "ImageNotFoundException"
+        | "ScanNotFoundException"
         | "ResourceNotFoundException" => Kind::NotFound,
         "PreconditionFailed" | "PreconditionFailedException" => Kind::PreconditionFailed,
-        "ConditionalRequestConflict" | "OperationAborted" | "ResourceConflictException" => Kind::Conflict,
+        "ConditionalRequestConflict"
+        | "OperationAborted"
+        | "ResourceConflictException"
+        | "AlreadyExistsException"
+        | "RepositoryAlreadyExistsException"
+        | "DisabledException"
+        | "KMSInvalidStateException" => Kind::Conflict,
         "ExpiredToken"
         | "ExpiredTokenException"
         | "InvalidAccessKeyId"
@@ -273,7 +283,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-fn innermost(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

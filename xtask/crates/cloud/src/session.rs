@@ -14,8 +14,10 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use aws_sdk_s3::config::IdentityCache;
 
 use crate::call::{Calls, Observer};
+use crate::ecr::Ecr;
 use crate::error::{CloudError, Kind};
 use crate::functions::Functions;
+use crate::signing::KmsKey;
 use crate::store::ObjectStore;
 use credentials::RoleProvider;
 
@@ -86,6 +88,8 @@ pub(crate) struct Shared {
     s3: OnceLock<aws_sdk_s3::Client>,
     lambda: OnceLock<aws_sdk_lambda::Client>,
     sts: OnceLock<aws_sdk_sts::Client>,
+    ecr: OnceLock<aws_sdk_ecr::Client>,
+    kms: OnceLock<aws_sdk_kms::Client>,
 }
 
 impl Session {
@@ -131,8 +135,18 @@ impl Session {
                 .credentials_provider(provider.clone())
                 .build();
         }
-        let (s3, lambda, sts) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self { shared: Arc::new(Shared { target, config, provider, observer, s3, lambda, sts }) })
+        let shared = Shared {
+            target,
+            config,
+            provider,
+            observer,
+            s3: OnceLock::new(),
+            lambda: OnceLock::new(),
+            sts: OnceLock::new(),
+            ecr: OnceLock::new(),
+            kms: OnceLock::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Gives access to one bucket. With a key's ARN, id or alias, objects are encrypted with that KMS key.
@@ -143,6 +157,28 @@ impl Session {
     /// Gives access to the account's functions.
     pub fn functions(&self) -> Functions {
         Functions::new(Arc::clone(&self.shared))
+    }
+
+    /// Gives access to a registry of Amazon's, `<account>.dkr.ecr.<region>.amazonaws.com`; any other host is taken
+    /// for an emulator's.
+    ///
+    /// # Errors
+    /// A host in another region than the session's.
+    pub fn ecr(&self, host: &str) -> Result<Ecr, CloudError> {
+        Ecr::new(Arc::clone(&self.shared), host)
+    }
+
+    /// Gives access to a signing key by id, ARN or alias, without a call.
+    pub fn kms_key(&self, key: &str) -> KmsKey {
+        KmsKey::new(Arc::clone(&self.shared), key)
+    }
+
+    /// Makes a signing key (ECDSA over P-256) under an alias that must be new, `alias/shop-release`.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] if the alias exists; nothing is made then.
+    pub async fn create_kms_key(&self, alias: &str) -> Result<KmsKey, CloudError> {
+        KmsKey::create(Arc::clone(&self.shared), alias).await
     }
 
     /// Asks STS who the credentials belong to.
@@ -216,6 +252,14 @@ impl Shared {
             }
             aws_sdk_lambda::Client::from_conf(config.build())
         })
+    }
+
+    pub(crate) fn ecr(&self) -> &aws_sdk_ecr::Client {
+        self.ecr.get_or_init(|| aws_sdk_ecr::Client::new(&self.config))
+    }
+
+    pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {
+        self.kms.get_or_init(|| aws_sdk_kms::Client::new(&self.config))
     }
 
     pub(crate) fn calls(&self, service: &'static str) -> Calls {

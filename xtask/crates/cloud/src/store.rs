@@ -14,6 +14,9 @@ mod multipart;
 mod unfinished;
 mod upload;
 
+pub(crate) use body::telling;
+pub(crate) use download::new_file;
+
 use std::sync::Arc;
 use std::time::Duration;
 

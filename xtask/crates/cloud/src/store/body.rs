@@ -29,7 +29,7 @@ pub(super) fn counted(bytes: Bytes, sent: &Arc<AtomicU64>) -> ByteStream {
 }
 
 /// Waits for a future and tells the progress meanwhile, and once more at its end.
-pub(super) async fn telling<T>(
+pub(crate) async fn telling<T>(
     progress: &(dyn Fn(u64) + Send + Sync),
     done: impl Fn() -> u64,
     future: impl Future<Output = T>,

@@ -155,7 +155,7 @@ async fn receive(
 }
 
 /// The permissions are those of any new file: what was downloaded is no secret of this user's.
-fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub(crate) fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".download-");
     #[cfg(unix)]

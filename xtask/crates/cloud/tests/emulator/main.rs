@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test, in helpers as well")]
 
 mod content;
+mod ecr;
 mod files;
 mod functions;
 mod interrupted;
@@ -13,3 +14,4 @@ mod moto;
 mod objects;
 mod scripted;
 mod sessions;
+mod signing;

@@ -1,0 +1,324 @@
+//! Amazon's container registry: logins, repositories, scan findings.
+//!
+//! In: the registry's host and names of repositories. Out: credentials for [`crate::Registry`], repositories with
+//! their settings, findings by severity. What can go wrong names `host/repository`: no such repository, a region
+//! that is not the session's, a scan that fails or takes longer than is allowed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use aws_sdk_ecr::types::{ImageIdentifier, ImageScanningConfiguration, ImageTagMutability, ScanStatus};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use tokio::sync::Mutex;
+
+use crate::call::Calls;
+use crate::error::{CloudError, Kind};
+use crate::registry::{Digest, Login, RegistryCredentials};
+use crate::session::Shared;
+
+/// How long before its end a token is renewed.
+const EARLY: Duration = Duration::from_secs(10 * 60);
+/// How often a scan is asked for.
+const SCAN_POLL: Duration = Duration::from_secs(2);
+
+/// A repository and what its settings say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Its name, `shop/ingest`.
+    pub name: String,
+    /// Where images are pushed to, `<host>/<name>`.
+    pub uri: String,
+    /// Whether a tag, once there, can't be moved.
+    pub immutable: bool,
+    /// Whether an image is scanned when it is pushed.
+    pub scan_on_push: bool,
+}
+
+/// What a scan found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanFindings {
+    /// How many findings there are of each severity: `CRITICAL`, `HIGH`, `MEDIUM`, `LOW`, `INFORMATIONAL`.
+    pub counts: BTreeMap<String, u32>,
+    /// The findings, in the order of the registry.
+    pub findings: Vec<ScanFinding>,
+}
+
+/// One thing that a scan found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanFinding {
+    /// What it is called, `CVE-2024-0001`.
+    pub name: String,
+    /// How bad it is.
+    pub severity: String,
+    /// Where to read about it.
+    pub uri: Option<String>,
+    /// The package and version it was found in, where the scan says so.
+    pub package: Option<String>,
+}
+
+/// Access to the registry of one account and region.
+#[derive(Clone)]
+pub struct Ecr {
+    shared: Arc<Shared>,
+    calls: Calls,
+    host: String,
+    registry_id: Option<String>,
+}
+
+impl Ecr {
+    /// Takes account and region from the host; an emulator's host has neither.
+    pub(crate) fn new(shared: Arc<Shared>, host: &str) -> Result<Self, CloudError> {
+        let calls = shared.calls("ECR");
+        let registry_id = match parts_of(host) {
+            Some((_, region)) if region != shared.region() => {
+                let message = format!("this registry is in {region}, the session in {}", shared.region());
+                return Err(CloudError::new(Kind::Other, "ECR", "open", host, message));
+            }
+            parts => parts.map(|(account, _)| account.to_owned()),
+        };
+        Ok(Self { shared, calls, host: host.to_owned(), registry_id })
+    }
+
+    /// Gives credentials for [`crate::Registry`]: a token for each host, kept until shortly before it expires.
+    pub fn credentials(&self) -> Arc<dyn RegistryCredentials> {
+        Arc::new(EcrCredentials { ecr: self.clone(), kept: Mutex::default() })
+    }
+
+    /// Reads a repository's settings; `None` if there is none of this name.
+    pub async fn repository(&self, name: &str) -> Result<Option<Repository>, CloudError> {
+        let request = self.shared.ecr().describe_repositories().repository_names(name);
+        let request = request.set_registry_id(self.registry_id.clone());
+        match self.calls.run("DescribeRepositories", &self.subject(name), request.send()).await {
+            Ok(answer) => {
+                let found = answer.repositories().iter().find(|found| found.repository_name() == Some(name));
+                Ok(found.map(|found| self.read(name, found)))
+            }
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a repository; one that exists is given as it is, whatever its settings.
+    pub async fn create_repository(
+        &self,
+        name: &str,
+        immutable: bool,
+        scan_on_push: bool,
+    ) -> Result<Repository, CloudError> {
+        let tags = if immutable { ImageTagMutability::Immutable } else { ImageTagMutability::Mutable };
+        let scanning = ImageScanningConfiguration::builder().scan_on_push(scan_on_push).build();
+        let request = self.shared.ecr().create_repository().repository_name(name);
+        let request = request.set_registry_id(self.registry_id.clone());
+        let request = request.image_tag_mutability(tags).image_scanning_configuration(scanning);
+        let subject = self.subject(name);
+        let missing = || {
+            let origin = self.calls.origin("CreateRepository", &subject);
+            CloudError::at(&origin, Kind::Conflict, "the answer holds no repository")
+        };
+        match self.calls.run("CreateRepository", &subject, request.send()).await {
+            Ok(answer) => Ok(self.read(name, answer.repository().ok_or_else(missing)?)),
+            Err(error) if error.code.as_deref() == Some("RepositoryAlreadyExistsException") => {
+                self.repository(name).await?.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for the scan of an image, at most `time_limit`, and gives what it found.
+    ///
+    /// # Errors
+    /// [`Kind::TimedOut`] when the time is over; [`Kind::NotFound`] if there is no such image; a scan that failed
+    /// says why.
+    pub async fn scan_findings(
+        &self,
+        repository: &str,
+        digest: Digest,
+        time_limit: Duration,
+    ) -> Result<ScanFindings, CloudError> {
+        let subject = format!("{}@{digest}", self.subject(repository));
+        let origin = self.calls.origin("DescribeImageScanFindings", &subject);
+        let until = Instant::now() + time_limit;
+        loop {
+            let waits = match self.findings(repository, digest, &subject).await {
+                Ok(Ok(findings)) => return Ok(findings),
+                Ok(Err(waits)) => waits,
+                // A scan on push is not there in the first moments.
+                Err(error) if error.code.as_deref() == Some("ScanNotFoundException") => {
+                    "no scan has begun".to_owned()
+                }
+                Err(error) => return Err(error),
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let message = format!("no scan findings for `{subject}` within {time_limit:?}: {waits}");
+                return Err(CloudError::at(&origin, Kind::TimedOut, message));
+            }
+            tokio::time::sleep(SCAN_POLL.min(left)).await;
+        }
+    }
+
+    /// Reads all pages of a scan's findings, or says in which state it still is.
+    async fn findings(
+        &self,
+        repository: &str,
+        digest: Digest,
+        subject: &str,
+    ) -> Result<Result<ScanFindings, String>, CloudError> {
+        let mut found = ScanFindings::default();
+        let mut token = None;
+        loop {
+            let image = ImageIdentifier::builder().image_digest(digest.to_string()).build();
+            let request = self.shared.ecr().describe_image_scan_findings().repository_name(repository);
+            let request = request.set_registry_id(self.registry_id.clone()).image_id(image);
+            let request = request.set_next_token(token);
+            let answer = self.calls.run("DescribeImageScanFindings", subject, request.send()).await?;
+            if let Some(scan) = answer.image_scan_status() {
+                let status = scan.status().map_or("", ScanStatus::as_str);
+                match status {
+                    "COMPLETE" | "ACTIVE" => {}
+                    "IN_PROGRESS" | "PENDING" => return Ok(Err(format!("the scan is {status}"))),
+                    _ => {
+                        let origin = self.calls.origin("DescribeImageScanFindings", subject);
+                        let said = scan.description().unwrap_or("no reason is given");
+                        let message = format!("the scan ended as {status}: {said}");
+                        return Err(CloudError::at(&origin, Kind::Other, message));
+                    }
+                }
+            }
+            if let Some(page) = answer.image_scan_findings() {
+                for (severity, count) in page.finding_severity_counts().into_iter().flatten() {
+                    let count = u32::try_from(*count).unwrap_or_default();
+                    found.counts.insert(severity.as_str().to_owned(), count);
+                }
+                found.findings.extend(page.findings().iter().map(basic_finding));
+                found.findings.extend(page.enhanced_findings().iter().map(enhanced_finding));
+            }
+            token = answer.next_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(Ok(found));
+            }
+        }
+    }
+
+    fn read(&self, name: &str, repository: &aws_sdk_ecr::types::Repository) -> Repository {
+        let uri = repository.repository_uri().map_or_else(|| self.subject(name), str::to_owned);
+        let scanning = repository.image_scanning_configuration();
+        Repository {
+            name: name.to_owned(),
+            uri,
+            immutable: repository.image_tag_mutability() == Some(&ImageTagMutability::Immutable),
+            scan_on_push: scanning.is_some_and(ImageScanningConfiguration::scan_on_push),
+        }
+    }
+
+    fn subject(&self, repository: &str) -> String {
+        format!("{}/{repository}", self.host)
+    }
+}
+
+impl fmt::Debug for Ecr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ecr").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+struct EcrCredentials {
+    ecr: Ecr,
+    kept: Mutex<HashMap<String, (Login, SystemTime)>>,
+}
+
+#[async_trait]
+impl RegistryCredentials for EcrCredentials {
+    async fn login(&self, host: &str, refused: bool) -> Result<Login, CloudError> {
+        let Ecr { shared, calls, host: own, registry_id } = &self.ecr;
+        let origin = calls.origin("GetAuthorizationToken", host);
+        if host != own {
+            let message = format!("these credentials are for the registry {own}");
+            return Err(CloudError::at(&origin, Kind::Other, message));
+        }
+        let mut kept = self.kept.lock().await;
+        if let Some((login, until)) = kept.get(host)
+            && !refused
+            && SystemTime::now() < *until
+        {
+            return Ok(login.clone());
+        }
+        let request = shared.ecr().get_authorization_token();
+        // Deprecated since one token is good for all registries; emulators give one for each.
+        #[expect(deprecated, reason = "it does no harm, and an account's registry is what is meant")]
+        let request = request.set_registry_ids(registry_id.clone().map(|id| vec![id]));
+        let answer = calls.run("GetAuthorizationToken", host, request.send()).await?;
+        let unreadable = || CloudError::at(&origin, Kind::Other, "the answer holds no usable token");
+        let given = answer.authorization_data().first().ok_or_else(unreadable)?;
+        let token = given.authorization_token().and_then(|token| BASE64.decode(token).ok());
+        let token = token.and_then(|token| String::from_utf8(token).ok()).ok_or_else(unreadable)?;
+        let (username, password) = token.split_once(':').ok_or_else(unreadable)?;
+        let login = Login::Basic { username: username.to_owned(), password: password.to_owned() };
+        let expires = given.expires_at().and_then(|time| SystemTime::try_from(*time).ok());
+        let until = expires.and_then(|time| time.checked_sub(EARLY)).unwrap_or(SystemTime::UNIX_EPOCH);
+        kept.insert(host.to_owned(), (login.clone(), until));
+        Ok(login)
+    }
+}
+
+/// Reads account and region from `<account>.dkr.ecr[-fips].<region>.amazonaws.com[.cn]`.
+fn parts_of(host: &str) -> Option<(&str, &str)> {
+    let (account, rest) = host.split_once(".dkr.ecr")?;
+    let rest = rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.')?;
+    let (region, domain) = rest.split_once('.')?;
+    let whole = account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit());
+    (whole && domain.starts_with("amazonaws.com")).then_some((account, region))
+}
+
+fn basic_finding(finding: &aws_sdk_ecr::types::ImageScanFinding) -> ScanFinding {
+    let attribute = |key: &str| {
+        let mut found = finding.attributes().iter().filter(|attribute| attribute.key() == key);
+        found.next().and_then(|attribute| attribute.value())
+    };
+    let package = attribute("package_name").map(|name| match attribute("package_version") {
+        Some(version) => format!("{name} {version}"),
+        None => name.to_owned(),
+    });
+    ScanFinding {
+        name: finding.name().unwrap_or_default().to_owned(),
+        severity: finding.severity().map_or("UNDEFINED", |severity| severity.as_str()).to_owned(),
+        uri: finding.uri().map(str::to_owned),
+        package,
+    }
+}
+
+fn enhanced_finding(finding: &aws_sdk_ecr::types::EnhancedImageScanFinding) -> ScanFinding {
+    let details = finding.package_vulnerability_details();
+    let package = details.and_then(|details| details.vulnerable_packages().first());
+    let package = package.and_then(|package| Some((package.name()?, package.version().unwrap_or_default())));
+    ScanFinding {
+        name: details
+            .and_then(|details| details.vulnerability_id())
+            .or(finding.title())
+            .unwrap_or_default()
+            .to_owned(),
+        severity: finding.severity().unwrap_or("UNDEFINED").to_owned(),
+        uri: details.and_then(|details| details.source_url()).map(str::to_owned),
+        package: package.map(|(name, version)| format!("{name} {version}").trim_end().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts_of;
+
+    #[test]
+    fn account_and_region_are_in_the_host() {
+        let plain = "111111111111.dkr.ecr.eu-central-1.amazonaws.com";
+        assert_eq!(parts_of(plain), Some(("111111111111", "eu-central-1")));
+        let other = "111111111111.dkr.ecr-fips.cn-north-1.amazonaws.com.cn";
+        assert_eq!(parts_of(other), Some(("111111111111", "cn-north-1")));
+        for not in ["127.0.0.1:5000", "shop.dkr.ecr.eu-central-1.amazonaws.com", "x.dkr.ecr.example.com"] {
+            assert_eq!(parts_of(not), None, "{not}");
+        }
+    }
+}

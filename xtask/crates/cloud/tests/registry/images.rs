@@ -1,0 +1,188 @@
+//! Blobs, manifests and whole images, as they should go.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use slipway_cloud::{BlobProgress, Digest, Kind, Pushed, Put};
+
+use super::content::{OCI_MANIFEST, blob, image, registry};
+use super::fake::{Act, Fake, Nature, answer, refusal};
+
+const MIB: usize = 1 << 20;
+
+#[tokio::test]
+async fn an_image_is_pushed_once_and_its_tag_never_moves() {
+    let fake = Fake::start(Nature { immutable: true, ..Nature::default() }, |_, _| Act::Pass);
+    let registry = registry(&fake.host);
+    let folder = tempfile::tempdir().unwrap();
+    let (base, code) = (blob(&folder, 3 * MIB, 1), blob(&folder, MIB + 17, 2));
+    let first = image(&[&base, &code, &base]);
+    let told = Mutex::new(BTreeMap::new());
+    let progress = |progress: BlobProgress| {
+        assert!(progress.sent <= progress.size);
+        told.lock().unwrap().insert(progress.digest, progress.sent);
+    };
+    let pushed = registry.push_image("shop/hello", "1.0.0", &first, &progress).await.unwrap();
+    assert_eq!((pushed.put, pushed.digest), (Put::Created, Digest::of(&first.manifest)));
+    let uploaded: Vec<_> = pushed.blobs.iter().map(|(_, pushed)| *pushed).collect();
+    assert_eq!(uploaded, [Pushed::Uploaded; 3], "a layer that is named twice is sent once");
+    assert_eq!(told.lock().unwrap()[&base.digest], base.size);
+    assert_eq!(told.lock().unwrap().len(), 3);
+    for put in fake.seen("PUT") {
+        assert!(put.length.is_some() && put.header("transfer-encoding").is_none(), "{put:?}");
+    }
+    assert!(fake.seen("PATCH").is_empty());
+    let stored =
+        fake.content.lock().unwrap().blobs[&("shop/hello".to_owned(), base.digest.to_string())].clone();
+    assert!(stored == base.bytes);
+    let last = fake.seen("PUT").pop().unwrap();
+    assert!(last.path.contains("/manifests/1.0.0"), "the manifest goes last: {}", last.path);
+
+    let writes = fake.seen("PUT").len() + fake.seen("POST").len();
+    let again = registry.push_image("shop/hello", "1.0.0", &first, &|_| {}).await.unwrap();
+    assert_eq!((again.put, again.blobs.len()), (Put::Same, 0));
+    let other = image(&[&code]);
+    let taken = registry.push_image("shop/hello", "1.0.0", &other, &|_| {}).await.unwrap();
+    assert_eq!(taken.put, Put::Different);
+    assert_eq!(fake.seen("PUT").len() + fake.seen("POST").len(), writes, "nothing was sent");
+    let second = registry.push_image("shop/hello", "1.0.1", &other, &|_| {}).await.unwrap();
+    assert_eq!(second.put, Put::Created);
+    assert!(second.blobs.contains(&(code.digest, Pushed::Existing)), "{second:?}");
+
+    let read = registry.manifest("shop/hello", "1.0.0").await.unwrap().unwrap();
+    assert_eq!((read.bytes, read.media_type.as_str()), (first.manifest, OCI_MANIFEST));
+    let by_digest = registry.manifest("shop/hello", &second.digest.to_string()).await.unwrap().unwrap();
+    assert_eq!(by_digest.digest, second.digest);
+    assert_eq!(registry.manifest("shop/hello", "9.9.9").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_tag_that_somebody_else_was_faster_with_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = blob(&folder, 1000, 3);
+    for (theirs, expected) in [(image(&[&code]), Put::Same), (image(&[]), Put::Different)] {
+        // Theirs is looked for twice and pushed; ours then does not find it, and is refused.
+        let immutable = Nature { immutable: true, ..Nature::default() };
+        let fake = Fake::start(immutable, |request, before| match request.method.as_str() {
+            "GET" if before == 2 => Act::Answer(refusal(404, "MANIFEST_UNKNOWN", "not yet")),
+            _ => Act::Pass,
+        });
+        let registry = registry(&fake.host);
+        let ours = image(&[&code]);
+        let pushed = registry.push_image("shop", "1", &theirs, &|_| {}).await.unwrap();
+        fake.put_blob("shop", &code.bytes);
+        put_config(&fake, &ours);
+        let put = registry.push_manifest("shop", "1", &ours.manifest, OCI_MANIFEST).await.unwrap();
+        assert_eq!(put, expected);
+        let stays = registry.manifest("shop", "1").await.unwrap().unwrap();
+        assert_eq!(stays.digest, pushed.digest);
+        let refused = fake.seen("PUT").into_iter().filter(|put| put.path.ends_with("/manifests/1")).count();
+        assert_eq!(refused, 2, "it was tried, and refused");
+    }
+}
+
+fn put_config(fake: &Fake, image: &slipway_cloud::ImageToPush) {
+    for blob in &image.blobs {
+        if let slipway_cloud::BlobSource::Bytes(bytes) = &blob.from {
+            fake.put_blob("shop", bytes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_by_digest_has_to_be_that_digests() {
+    let fake = Fake::plain();
+    let registry = registry(&fake.host);
+    let image = image(&[]);
+    put_config(&fake, &image);
+    let digest = Digest::of(&image.manifest).to_string();
+    let put = |reference: String| {
+        let (registry, bytes) = (registry.clone(), image.manifest.clone());
+        async move { registry.push_manifest("shop", &reference, &bytes, OCI_MANIFEST).await }
+    };
+    assert_eq!(put(digest.clone()).await.unwrap(), Put::Created);
+    assert_eq!(put(digest.clone()).await.unwrap(), Put::Same);
+    let other = Digest::of(b"other").to_string();
+    let error = put(other.clone()).await.unwrap_err().to_string();
+    assert!(error.contains(&other) && error.contains(&digest), "{error}");
+    for (repository, reference) in [("shop", "../x"), ("Shop", "1"), ("shop/../../x", "1"), ("", "1")] {
+        let error = registry.manifest(repository, reference).await.unwrap_err().to_string();
+        assert!(error.contains("this "), "{repository} {reference}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_is_mounted_where_the_registry_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = blob(&folder, MIB, 4);
+    let push = async |fake: &Fake| {
+        fake.put_blob("base", &layer.bytes);
+        let registry = registry(&fake.host);
+        let done = std::sync::atomic::AtomicU64::new(0);
+        let progress = |sent| done.store(sent, std::sync::atomic::Ordering::Relaxed);
+        let pushed =
+            registry.push_blob("shop", layer.digest, layer.size, &layer.path, Some("base"), &progress);
+        let pushed = pushed.await.unwrap();
+        assert_eq!(done.into_inner(), layer.size);
+        assert!(fake.has("shop", layer.digest));
+        pushed
+    };
+    let allowed = Fake::start(Nature { mounts: true, ..Nature::default() }, |_, _| Act::Pass);
+    assert_eq!(push(&allowed).await, Pushed::Mounted);
+    assert!(allowed.seen("PUT").is_empty());
+    let asked = &allowed.seen("POST")[0];
+    assert_eq!(asked.query("mount"), Some(layer.digest.to_string()));
+    assert_eq!(asked.query("from").as_deref(), Some("base"));
+    assert_eq!(push(&allowed).await, Pushed::Existing);
+
+    let ignored = Fake::plain();
+    assert_eq!(push(&ignored).await, Pushed::Uploaded);
+    assert_eq!(ignored.seen("POST").len(), 1, "the upload goes on where the 202 said");
+
+    let refused = Fake::start(Nature::default(), |request, _| {
+        let mount = request.query("mount").is_some();
+        if mount { Act::Answer(refusal(403, "DENIED", "no")) } else { Act::Pass }
+    });
+    assert_eq!(push(&refused).await, Pushed::Uploaded);
+}
+
+#[tokio::test]
+async fn a_blob_is_fetched_from_where_the_registry_sends_us_and_the_login_stays_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = blob(&folder, MIB, 5);
+    let storage = Fake::plain();
+    storage.put_blob("elsewhere", &layer.bytes);
+    let location = format!("http://{}/v2/elsewhere/blobs/{}", storage.host, layer.digest);
+    let fake = Fake::start(Nature::default(), move |request, _| match request.header("authorization") {
+        None => Act::Answer(answer(401, "").with("WWW-Authenticate", "Basic realm=\"x\"")),
+        Some(_) => Act::Answer(answer(307, "").with("Location", &location)),
+    });
+    let login = slipway_cloud::Login::Basic { username: "AWS".into(), password: "secret".into() };
+    let registry = super::content::registry_with(&fake.host, std::sync::Arc::new(login));
+    let to = folder.path().join("fetched");
+    registry.fetch_blob("base", layer.digest, layer.size, &to, &|_| {}).await.unwrap();
+    assert!(std::fs::read(&to).unwrap() == layer.bytes);
+    assert_eq!(fake.seen("GET")[1].header("authorization"), Some("Basic QVdTOnNlY3JldA=="));
+    assert_eq!(storage.seen("GET")[0].header("authorization"), None);
+    assert!(registry.has_blob("base", layer.digest).await.unwrap());
+
+    let error = super::content::registry(&storage.host);
+    let missing = error.fetch_blob("base", layer.digest, layer.size, &to, &|_| {}).await.unwrap_err();
+    assert_eq!(missing.kind, Kind::NotFound);
+    assert!(missing.to_string().contains(&format!("{}/base@{}", storage.host, layer.digest)), "{missing}");
+}
+
+#[tokio::test]
+async fn calls_can_be_made_from_tasks() {
+    let fake = Fake::plain();
+    let registry = registry(&fake.host);
+    let folder = tempfile::tempdir().unwrap();
+    let layer = blob(&folder, MIB, 6);
+    let work = async move {
+        let image = image(&[&layer]);
+        let pushed = registry.push_image("shop", "1", &image, &|_| {}).await.unwrap();
+        registry.fetch_blob("shop", layer.digest, layer.size, &layer.path, &|_| {}).await.unwrap();
+        pushed.put
+    };
+    assert_eq!(tokio::spawn(work).await.unwrap(), Put::Created);
+}
