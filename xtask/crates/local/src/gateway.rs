@@ -12,9 +12,15 @@ mod code;
 mod forward;
 mod functions;
 mod id;
+mod image;
+mod image_functions;
+mod image_launch;
 mod instance;
 mod invoke;
+mod isolation;
+mod known_images;
 mod launch;
+mod layer;
 mod locks;
 mod log_stream;
 mod objects;
@@ -22,15 +28,19 @@ mod output;
 mod pool;
 mod python;
 mod refusal;
+mod root_file_system;
 mod runtime_api;
 mod scope;
 mod spool;
+mod tree;
 mod unreachable;
 
 use crate::http::{self, HttpError};
+use crate::registry::{self, Registry};
 use axum::Router;
-use axum::extract::State;
-use axum::routing::{delete, get, post};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{any, get, post, put};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -56,8 +66,10 @@ pub struct GatewayConfig {
     pub emulator_url: String,
     /// The bucket that holds `artifacts/sha256/<hex>.zip`.
     pub store_bucket: String,
-    /// Where artifacts are unpacked, each once.
+    /// Where artifacts and images are unpacked, each once.
     pub work_folder: PathBuf,
+    /// Where the registry keeps images, of all accounts, for one life of the emulator.
+    pub registry_folder: PathBuf,
     /// Where `<function>.log` is written.
     pub log_folder: PathBuf,
     /// A file that gets `host:port` as soon as the gateway listens.
@@ -118,6 +130,10 @@ pub(crate) struct Gateway {
     /// Where we listen: `http://host:port`.
     pub(crate) url: String,
     pub(crate) code: code::Code,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) known_images: known_images::KnownImages,
+    root_file_systems: root_file_system::RootFileSystems,
+    isolation: isolation::Isolation,
     pub(crate) interpreters: python::Interpreters,
     pub(crate) pool: pool::Pool,
     pub(crate) log_streams: log_stream::LogStreams,
@@ -154,6 +170,9 @@ pub async fn serve(
     for folder in [&config.work_folder, &config.log_folder] {
         std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
     }
+    let failed = |source| Error::File { path: config.registry_folder.clone(), source };
+    let registry = Registry::open(config.registry_folder.clone()).map_err(failed)?;
+    let known_images = known_images::KnownImages::open(registry.beside("functions")).map_err(failed)?;
     let failed = |source| Error::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -162,6 +181,10 @@ pub async fn serve(
         authority: authority.clone(),
         url: format!("http://{address}"),
         code: code::Code::new(config.store_bucket.clone(), config.work_folder.clone()),
+        registry: Arc::new(registry),
+        known_images,
+        root_file_systems: root_file_system::RootFileSystems::new(config.work_folder.join("images")),
+        isolation: isolation::Isolation::default(),
         interpreters: python::Interpreters::default(),
         pool: pool::Pool::new(),
         log_streams: log_stream::LogStreams::start(),
@@ -172,21 +195,7 @@ pub async fn serve(
         config,
     });
     let reaper = tokio::spawn(pool::reap(Arc::clone(&gateway)));
-    let router = Router::new()
-        .route(HEALTH_PATH, get(async || "ok"))
-        .route("/2015-03-31/functions/{name}/invocations", post(invoke::invoke).fallback(forward::forward))
-        .route("/2015-03-31/functions/{name}/invocations/", post(invoke::invoke).fallback(forward::forward))
-        .route("/2015-03-31/functions/{name}", delete(aliases::delete_version).fallback(forward::forward))
-        .route(
-            "/2015-03-31/functions/{name}/aliases",
-            get(aliases::read).post(aliases::create).fallback(forward::forward),
-        )
-        .route(
-            "/2015-03-31/functions/{name}/aliases/{alias}",
-            get(aliases::read).put(aliases::update).delete(aliases::delete).fallback(forward::forward),
-        )
-        .fallback(objects::answer)
-        .with_state(Arc::clone(&gateway));
+    let router = router(Arc::clone(&gateway));
     if let Some(path) = &gateway.config.ready_file {
         write_ready(path, address).map_err(|source| Error::File { path: path.to_owned(), source })?;
     }
@@ -209,6 +218,49 @@ pub async fn serve(
     reaper.abort();
     gateway.pool.close(LAST_ANSWERS).await;
     served.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(Error::Broken)
+}
+
+fn router(gateway: Arc<Gateway>) -> Router {
+    let functions = "/2015-03-31/functions";
+    let one = "/2015-03-31/functions/{name}";
+    let invocations = || post(invoke::invoke).fallback(forward::forward);
+    let all = || post(image_functions::create).get(image_functions::describe).fallback(forward::forward);
+    let versions =
+        || post(image_functions::describe).get(image_functions::describe).fallback(forward::forward);
+    Router::new()
+        .route(HEALTH_PATH, get(async || "ok"))
+        .route("/v2", any(images))
+        .route("/v2/", any(images))
+        .route("/v2/{*rest}", any(images))
+        .route(functions, all())
+        .route(&format!("{functions}/"), all())
+        .route(one, get(image_functions::describe).delete(aliases::delete_version).fallback(forward::forward))
+        .route(&format!("{one}/invocations"), invocations())
+        .route(&format!("{one}/invocations/"), invocations())
+        .route(&format!("{one}/code"), put(image_functions::update_code).fallback(forward::forward))
+        .route(
+            &format!("{one}/configuration"),
+            get(image_functions::describe)
+                .put(image_functions::update_configuration)
+                .fallback(forward::forward),
+        )
+        .route(&format!("{one}/versions"), versions())
+        .route(&format!("{one}/versions/"), versions())
+        .route(&format!("{one}/aliases"), get(aliases::read).post(aliases::create).fallback(forward::forward))
+        .route(
+            &format!("{one}/aliases/{{alias}}"),
+            get(aliases::read).put(aliases::update).delete(aliases::delete).fallback(forward::forward),
+        )
+        .fallback(objects::answer)
+        .with_state(gateway)
+}
+
+/// Tells the registry's requests from those for services whose paths begin the same (API Gateway, SES).
+async fn images(state: Shared, request: Request) -> Response {
+    match scope::Scope::of(request.headers(), request.uri()) {
+        Some(_) => objects::answer(state, request).await,
+        None => registry::answer(&state.0.registry, request).await,
+    }
 }
 
 fn write_ready(path: &Path, address: SocketAddr) -> std::io::Result<()> {

@@ -145,6 +145,9 @@ pub async fn up(options: &Options, report: &(dyn Fn(Event) + Send + Sync)) -> Re
         (former, fault) => {
             let fault = fault.unwrap_or_default();
             clean(&folder, former.as_ref(), &fault, report).await?;
+            if matches!(options.emulator, Emulator::Start { .. }) {
+                servers::forget_images(&folder)?;
+            }
             let started_at = jiff::Timestamp::now();
             let mut state = State {
                 schema: SCHEMA.to_owned(),

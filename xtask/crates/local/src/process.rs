@@ -80,7 +80,10 @@ impl Launch {
         match output.status.success() {
             true => Ok(output.stdout),
             false => {
-                Err(io::Error::other(format!("{} ended with {}", self.program.display(), output.status)))
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said.trim().lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+                let program = self.program.display();
+                Err(io::Error::other(format!("{program} ended with {}{said}", output.status)))
             }
         }
     }

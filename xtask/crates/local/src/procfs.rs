@@ -54,12 +54,15 @@ pub(crate) fn replaced(pid: u32) -> bool {
         .is_ok_and(|program| program.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"))
 }
 
-/// Tells how much memory a process had at its peak, in MiB, rounded up.
+/// Tells how much memory a process or one that it started had at its peak, in MiB, rounded up: the most that any had.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes.div_ceil(1024))
+    // proc_pid_task_children(5); a process that starts others from another thread is not looked through.
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| peak_memory(child.parse().ok()?));
+    children.chain([kibibytes.div_ceil(1024)]).max()
 }
 
 /// Says whether a process holds the listening socket of a loopback port.

@@ -35,6 +35,22 @@ pub struct State {
     pub started_at: jiff::Timestamp,
 }
 
+impl State {
+    /// Gives host and port of the registry, which speaks plain HTTP; images are pushed there.
+    pub fn registry(&self) -> &str {
+        self.gateway.url.trim_start_matches("http://")
+    }
+
+    /// Gives the host that stands in image URIs: `<account>.dkr.ecr.<region>.amazonaws.com`, as in the cloud.
+    ///
+    /// The registry's port may be another one tomorrow, and a URI that changes is a change in Terraform's plan. The
+    /// gateway finds an image by repository and digest, whatever the host.
+    pub fn image_host(&self) -> String {
+        let top = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("{}.dkr.ecr.{}.{top}", self.account, self.region)
+    }
+}
+
 /// One server of the local environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

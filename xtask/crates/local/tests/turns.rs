@@ -43,6 +43,7 @@ async fn start(folder: &tempfile::TempDir) -> (Arc<Objects>, String) {
         emulator_url,
         store_bucket: support::BUCKET.to_owned(),
         work_folder: folder.path().join("work"),
+        registry_folder: folder.path().join("registry"),
         log_folder: folder.path().join("logs"),
         ready_file: None,
         kept_in: None,

@@ -146,10 +146,10 @@ async fn change(gateway: Arc<Gateway>, function: &str, request: Request, operati
 }
 
 /// One call and what it needs to ask the emulator in its name.
-struct Call<'a> {
-    gateway: &'a Gateway,
-    headers: &'a HeaderMap,
-    path: &'a str,
+pub(super) struct Call<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) path: &'a str,
 }
 
 impl Call<'_> {
@@ -228,7 +228,7 @@ impl Call<'_> {
         )))
     }
 
-    async fn ask(&self, method: Method, target: &str, body: Bytes) -> Result<Answer, Refusal> {
+    pub(super) async fn ask(&self, method: Method, target: &str, body: Bytes) -> Result<Answer, Refusal> {
         let mut request = Request::builder().method(method).uri(target);
         for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
             if let Some(value) = self.headers.get(&name) {

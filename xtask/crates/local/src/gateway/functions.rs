@@ -108,6 +108,23 @@ pub(crate) struct Configuration {
     pub(crate) environment: Option<Environment>,
     #[serde(default)]
     pub(crate) logging_config: Option<LoggingConfig>,
+    #[serde(default)]
+    image_config_response: Option<ImageConfigResponse>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ImageConfigResponse {
+    image_config: ImageConfig,
+}
+
+/// What a function says instead of its image.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct ImageConfig {
+    pub(crate) entry_point: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
+    pub(crate) working_directory: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -128,6 +145,18 @@ impl Configuration {
     /// The time a call may take; Lambda's default is 3 s.
     pub(crate) fn limit(&self) -> Duration {
         Duration::from_secs(self.timeout.unwrap_or(3))
+    }
+
+    /// Says whether it is an image, and not a zip.
+    pub(crate) fn is_image(&self) -> bool {
+        self.package_type.as_deref() == Some("Image")
+    }
+
+    /// What it says instead of its image; nothing for a zip.
+    pub(crate) fn image_config(&self) -> &ImageConfig {
+        static NOTHING: ImageConfig =
+            ImageConfig { entry_point: None, command: None, working_directory: None };
+        self.image_config_response.as_ref().map_or(&NOTHING, |response| &response.image_config)
     }
 
     /// Where its log goes in CloudWatch.

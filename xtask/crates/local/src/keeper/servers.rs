@@ -105,6 +105,7 @@ pub(super) fn gateway_config(folder: &Path, options: &Options, state: &State) ->
         emulator_url: state.emulator.url.clone(),
         store_bucket: options.store_bucket.clone(),
         work_folder: folder.join("functions"),
+        registry_folder: registry_folder(folder),
         log_folder: folder.join("logs"),
         ready_file: Some(ready_path(folder)),
         kept_in: Some(folder.to_owned()),
@@ -114,6 +115,19 @@ pub(super) fn gateway_config(folder: &Path, options: &Options, state: &State) ->
 /// Tells where the gateway's configuration lies.
 pub(super) fn gateway_config_path(folder: &Path) -> PathBuf {
     folder.join("gateway.json")
+}
+
+/// Removes all images: what names them, releases and functions, is gone with the emulator, and tags never move.
+pub(super) fn forget_images(folder: &Path) -> Result<(), Error> {
+    let path = registry_folder(folder);
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Folder { path, source }),
+        _ => Ok(()),
+    }
+}
+
+fn registry_folder(folder: &Path) -> PathBuf {
+    folder.join("registry")
 }
 
 /// Removes what a gateway that is gone left on the disk.

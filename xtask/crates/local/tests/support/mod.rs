@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod folder;
+pub mod image;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request};
@@ -76,6 +77,11 @@ pub async fn shared() -> Option<Arc<Shared>> {
 }
 
 impl Shared {
+    /// The folder of the registry, which all accounts share.
+    pub fn registry(&self) -> PathBuf {
+        self.folder.path().join("registry")
+    }
+
     pub fn log(&self, function: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(format!("logs/{function}.log"))).unwrap_or_default()
     }

@@ -1,0 +1,28 @@
+root=$1 folder=$2 machine=$3 identity=$4 image=$PATH
+shift 4
+PATH=$machine
+# A mount of its own, so that it can be made read-only.
+mount -n --bind "$root" "$root"
+mount -n -t tmpfs -o mode=1777,size=512m tmp "$root/tmp"
+mount -n -t tmpfs -o mode=0755,size=64k dev "$root/dev"
+for device in null zero full random urandom; do
+    : >"$root/dev/$device"
+    mount -n --bind "/dev/$device" "$root/dev/$device"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+ln -s /proc/self/fd/0 "$root/dev/stdin"
+ln -s /proc/self/fd/1 "$root/dev/stdout"
+ln -s /proc/self/fd/2 "$root/dev/stderr"
+# Where parts of /proc are covered, as in many containers, a new one is refused and the old one does.
+mount -n -t proc proc "$root/proc" 2>/dev/null || mount -n --rbind /proc "$root/proc"
+# In a user namespace the flags that the file system has cannot be taken from it.
+mount -n -o remount,bind,ro "$root" 2>/dev/null || mount -n -o remount,bind,ro,nosuid,nodev "$root"
+unshare=$(command -v unshare)
+PATH=$image
+while [ "$1" != -- ]; do
+    export "$1"
+    shift
+done
+code=0
+"$unshare" --root="$root" --wd="$folder" $identity "$@" || code=$?
+exit "$code"

@@ -1,0 +1,214 @@
+use super::*;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use tar::{Builder, Header};
+
+/// Writes names as they are given, also those that a careful writer refuses.
+struct Tar(Builder<Vec<u8>>);
+
+impl Tar {
+    fn new() -> Self {
+        Self(Builder::new(Vec::new()))
+    }
+
+    fn entry(mut self, kind: EntryType, name: &str, mode: u32, link: &str, content: &str) -> Self {
+        let mut header = Header::new_gnu();
+        let fields = header.as_old_mut();
+        fields.name[..name.len()].copy_from_slice(name.as_bytes());
+        fields.linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(1_000_000_000);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        self.0.append(&header, content.as_bytes()).unwrap();
+        self
+    }
+
+    fn file(self, name: &str, content: &str) -> Self {
+        self.entry(EntryType::Regular, name, 0o644, "", content)
+    }
+
+    fn folder(self, name: &str) -> Self {
+        self.entry(EntryType::Directory, name, 0o755, "", "")
+    }
+
+    fn symlink(self, name: &str, link: &str) -> Self {
+        self.entry(EntryType::Symlink, name, 0o777, link, "")
+    }
+
+    fn hard_link(self, name: &str, link: &str) -> Self {
+        self.entry(EntryType::Link, name, 0o644, link, "")
+    }
+}
+
+/// A root with a folder beside it that nothing may reach.
+struct Scene(tempfile::TempDir);
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(scene.root()).unwrap();
+        fs::create_dir(scene.0.path().join("outside")).unwrap();
+        fs::write(scene.0.path().join("outside/precious"), "mine").unwrap();
+        scene
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().join("root")
+    }
+
+    fn lay(&self, layers: Vec<Tar>) -> Result<(), LayerError> {
+        let tree = Tree::open(&self.root()).unwrap();
+        let mut laid = Layers::new(&tree, 1000);
+        layers.into_iter().try_for_each(|layer| laid.lay(&layer.0.into_inner().unwrap()[..]))
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.root().join(name)).ok()
+    }
+
+    fn outside_is_untouched(&self) {
+        let names: Vec<_> = fs::read_dir(self.0.path().join("outside")).unwrap().flatten().collect();
+        assert_eq!(names.len(), 1);
+        assert_eq!(fs::read_to_string(self.0.path().join("outside/precious")).unwrap(), "mine");
+        assert_eq!(fs::read_dir(self.0.path()).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn later_layers_replace_hide_and_add() {
+    let scene = Scene::new();
+    let base = Tar::new()
+        .folder("etc/")
+        .file("./etc/name", "base")
+        .file("etc/gone", "x")
+        .folder("old/")
+        .file("old/a", "a")
+        .file("old/sub/b", "b")
+        .folder("dir/")
+        .file("dir/inner", "x")
+        .file("plain", "x");
+    let top = Tar::new()
+        .file("etc/name", "top")
+        .file("etc/.wh.gone", "")
+        .file("old/sub/new", "new")
+        .file("old/.wh..wh..opq", "")
+        .file("old/later", "later")
+        .file("dir", "now a file")
+        .folder("plain")
+        .file("plain/inner", "now a folder")
+        .file("nowhere/.wh.x", "")
+        .entry(EntryType::Char, "console", 0o600, "", "");
+    scene.lay(vec![base, top]).unwrap();
+    assert_eq!(scene.read("etc/name").as_deref(), Some("top"));
+    assert_eq!(scene.read("old/sub/new").as_deref(), Some("new"));
+    assert_eq!(scene.read("old/later").as_deref(), Some("later"));
+    assert_eq!(scene.read("dir").as_deref(), Some("now a file"));
+    assert_eq!(scene.read("plain/inner").as_deref(), Some("now a folder"));
+    for gone in ["etc/gone", "etc/.wh.gone", "old/a", "old/sub/b", "old/.wh..wh..opq", "nowhere", "console"] {
+        assert!(!scene.root().join(gone).exists(), "{gone}");
+    }
+}
+
+#[test]
+fn modes_times_and_links_are_kept() {
+    let scene = Scene::new();
+    let layer = Tar::new()
+        .entry(EntryType::Regular, "bin/run", 0o4755, "", "run")
+        .entry(EntryType::Directory, "closed", 0o500, "", "")
+        .file("closed/file", "x")
+        .hard_link("bin/same", "/bin/run")
+        .symlink("usr-bin", "/bin")
+        .symlink("out", "/../../outside");
+    scene.lay(vec![layer]).unwrap();
+    let run = fs::metadata(scene.root().join("bin/run")).unwrap();
+    // Without set-user-id.
+    assert_eq!((run.permissions().mode() & 0o7777, run.mtime()), (0o755, 1_000_000_000));
+    assert_eq!(fs::metadata(scene.root().join("bin/same")).unwrap().ino(), run.ino());
+    assert_eq!(fs::metadata(scene.root().join("closed")).unwrap().permissions().mode() & 0o777, 0o700);
+    for (name, link) in [("usr-bin", "/bin"), ("out", "/../../outside")] {
+        assert_eq!(fs::read_link(scene.root().join(name)).unwrap(), Path::new(link));
+    }
+    // A file that is written anew leaves its other name alone.
+    scene.lay(vec![Tar::new().file("bin/same", "other")]).unwrap();
+    assert_eq!(scene.read("bin/run").as_deref(), Some("run"));
+}
+
+#[test]
+fn a_link_is_followed_within_the_image_and_never_out_of_it() {
+    let scene = Scene::new();
+    let outside = scene.0.path().join("outside");
+    let outside = outside.to_str().unwrap();
+    let layer = Tar::new()
+        .symlink("lib", "usr/lib")
+        .file("lib/one", "1")
+        .symlink("abs", outside)
+        .file("abs/two", "2")
+        .symlink("up", "../../../../../..")
+        .file("up/three", "3")
+        .symlink("precious", "../outside/precious")
+        .file("precious", "4");
+    scene.lay(vec![layer]).unwrap();
+    assert_eq!(scene.read("usr/lib/one").as_deref(), Some("1"));
+    assert_eq!(scene.read(&format!("{}/two", &outside[1..])).as_deref(), Some("2"));
+    assert_eq!(scene.read("three").as_deref(), Some("3"));
+    assert_eq!(scene.read("precious").as_deref(), Some("4"));
+    scene.outside_is_untouched();
+
+    // Neither does a whiteout reach out, nor an opaque folder.
+    let layer = Tar::new()
+        .symlink("away", outside)
+        .file("away/.wh.precious", "")
+        .file("away/.wh..wh..opq", "")
+        .file(".wh.away", "");
+    scene.lay(vec![layer]).unwrap();
+    scene.outside_is_untouched();
+}
+
+#[test]
+fn what_leads_out_is_refused() {
+    for layer in [
+        Tar::new().file("../evil", "x"),
+        Tar::new().file("a/../../evil", "x"),
+        Tar::new().hard_link("mine", "../outside/precious"),
+        Tar::new().file("a/.wh...", ""),
+        Tar::new().file(".wh.", ""),
+    ] {
+        let scene = Scene::new();
+        let error = scene.lay(vec![layer]).unwrap_err();
+        assert!(matches!(error, LayerError::Outside(_)), "{error:?}");
+        scene.outside_is_untouched();
+    }
+    // Through a symlink a hard link ends at the link, or at what the image has there.
+    let scene = Scene::new();
+    let outside = scene.0.path().join("outside");
+    let away = Tar::new().symlink("away", outside.to_str().unwrap()).hard_link("mine", "away/precious");
+    let error = scene.lay(vec![away]).unwrap_err();
+    assert!(matches!(&error, LayerError::Entry(name, _) if name == "mine"), "{error:?}");
+    scene.outside_is_untouched();
+}
+
+#[test]
+fn circles_depths_and_lengths_come_to_an_end() {
+    let entry = |layer: Tar| match Scene::new().lay(vec![layer]).unwrap_err() {
+        LayerError::Entry(name, _) => name,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(entry(Tar::new().symlink("a", "b").symlink("b", "a").file("a/x", "")), "a/x");
+    assert_eq!(entry(Tar::new().file("plain", "").file("plain/x", "")), "plain/x");
+    // Each link leads 45 folders deeper than the one before, in a name that is short enough.
+    let way = "d/".repeat(45);
+    let mut deep = Tar::new().symlink("0", "/");
+    for number in 1..6 {
+        let before = format!("{}/{way}", number - 1);
+        deep = deep.folder(&before).symlink(&number.to_string(), &before);
+    }
+    assert_eq!(entry(deep), format!("4/{way}"));
+    let scene = Scene::new();
+    let big = "x".repeat(600);
+    let error = scene.lay(vec![Tar::new().file("a", &big), Tar::new().file("b", &big)]).unwrap_err();
+    assert!(matches!(error, LayerError::Large(1000)), "{error:?}");
+    let error = Layers::new(&Tree::open(&scene.root()).unwrap(), 10).lay(&[7; 700][..]).unwrap_err();
+    assert!(matches!(error, LayerError::Tar(_)), "{error:?}");
+}

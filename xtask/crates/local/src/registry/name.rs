@@ -1,0 +1,158 @@
+//! Names in a registry: repositories, tags, digests, and the image URIs that Lambda is given.
+//!
+//! In: text from a path or a request. Out: names that are safe to be parts of a path on the disk; `None` for all else.
+
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// A SHA-256 digest, `sha256:<hex>`; the only algorithm that Lambda and ECR know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Digest(String);
+
+impl Digest {
+    /// Reads `sha256:` and 64 lower-case hexadecimal digits.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("sha256:")?;
+        let digits = hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        (hex.len() == 64 && digits).then(|| Self(hex.to_owned()))
+    }
+
+    /// Computes the digest of bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// Takes the digest that was computed piece by piece.
+    pub(crate) fn finish(digest: Sha256) -> Self {
+        Self(hex::encode(digest.finalize()))
+    }
+
+    /// Gives the 64 digits.
+    pub(crate) fn hex(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "sha256:{}", self.0)
+    }
+}
+
+/// A repository's name, such as `shop/hello`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Repository(String);
+
+impl Repository {
+    /// Reads a name of at most 255 characters: components of lower-case letters and digits with single separators.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        (text.len() <= 255 && text.split('/').all(component)).then(|| Self(text.to_owned()))
+    }
+
+    /// Gives the name.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+fn component(text: &str) -> bool {
+    let alphanumeric = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
+    let ends = text.starts_with(alphanumeric) && text.ends_with(alphanumeric);
+    let mut separators = text.split(alphanumeric).filter(|separator| !separator.is_empty());
+    ends && separators
+        .all(|separator| matches!(separator, "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-'))
+}
+
+/// What a manifest is asked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// What it is called; 128 characters at most.
+    Tag(String),
+    /// What it is.
+    Digest(Digest),
+}
+
+impl Reference {
+    /// Reads a digest (whatever has a colon) or a tag.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.contains(':') {
+            return Digest::parse(text).map(Self::Digest);
+        }
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let starts = !text.is_empty() && !text.starts_with(['.', '-']);
+        (text.len() <= 128 && starts && text.bytes().all(fits)).then(|| Self::Tag(text.to_owned()))
+    }
+}
+
+/// An image as Lambda is told of it: `<host>/<repository>@sha256:<hex>` or `<host>/<repository>:<tag>`.
+///
+/// The host is not kept: there is one registry, and it may listen on another port than when the image was pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageUri {
+    /// Host and repository, as given.
+    pub(crate) place: String,
+    pub(crate) repository: String,
+    pub(crate) reference: Reference,
+}
+
+impl ImageUri {
+    /// Reads an image URI; a digest counts where both a tag and a digest are given.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (named, digest) = match text.split_once('@') {
+            Some((named, digest)) => (named, Some(Reference::Digest(Digest::parse(digest)?))),
+            None => (text, None),
+        };
+        let (host, path) = named.split_once('/')?;
+        let (path, tag) = match path.rsplit_once(':') {
+            Some((path, tag)) => (path, Some(Reference::parse(tag)?)),
+            None => (path, None),
+        };
+        let repository = Repository::parse(path)?;
+        let place = format!("{host}/{path}");
+        let latest = || Reference::Tag("latest".to_owned());
+        let reference = digest.or(tag).unwrap_or_else(latest);
+        (!host.is_empty()).then(|| Self { place, repository: repository.as_str().to_owned(), reference })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_lead_elsewhere() {
+        for right in ["a", "shop/hello", "a.b/c_d/e__f/g---h/1"] {
+            assert!(Repository::parse(right).is_some(), "{right}");
+        }
+        for wrong in
+            ["", "/", "a/", "/a", "..", "a/..", "a/../b", "A", "a..b", "a___b", "_tags", "a/_tags", ".a"]
+        {
+            assert!(Repository::parse(wrong).is_none(), "{wrong}");
+        }
+        for wrong in ["", "..", ".", "-a", "a/b", "a b", "sha256:00", &"a".repeat(129)] {
+            assert!(Reference::parse(wrong).is_none(), "{wrong}");
+        }
+        assert_eq!(Reference::parse("1.4.2"), Some(Reference::Tag("1.4.2".to_owned())));
+        assert!(Digest::parse(&format!("sha256:{}", "A".repeat(64))).is_none());
+        assert!(Digest::parse(&format!("sha512:{}", "a".repeat(64))).is_none());
+    }
+
+    #[test]
+    fn an_image_is_the_same_on_any_host() {
+        let hex = "b".repeat(64);
+        let digest = Reference::Digest(Digest::parse(&format!("sha256:{hex}")).unwrap());
+        for host in ["127.0.0.1:5000", "111111111111.dkr.ecr.eu-central-1.amazonaws.com", "localhost"] {
+            for tag in ["", ":1.0.0"] {
+                let uri = ImageUri::parse(&format!("{host}/shop/hello{tag}@sha256:{hex}")).unwrap();
+                assert_eq!((uri.repository.as_str(), &uri.reference), ("shop/hello", &digest));
+                assert_eq!(uri.place, format!("{host}/shop/hello"));
+            }
+            let tagged = ImageUri::parse(&format!("{host}/shop/hello:1.0.0")).unwrap();
+            assert_eq!(tagged.reference, Reference::Tag("1.0.0".to_owned()));
+        }
+        for wrong in ["hello", "host/", "host/a@sha256:1", "/a", "host/a:b:c", "host/../a"] {
+            assert_eq!(ImageUri::parse(wrong), None, "{wrong}");
+        }
+    }
+}
