@@ -1,31 +1,44 @@
 //! Artifacts: a function's bytes, built once, with their digests.
 //!
 //! In: a function's settings and source. Out: [`Artifact`], a zip on disk. Goes wrong: a tool or target is missing, the
-//! code does not compile, the binary does not fit the runtime. Built bytes are kept by inputs digest, so that a run which
-//! was cut off after building does not build again.
+//! code does not compile, a package has no wheel, a command fails, the preflight finds what Lambda would refuse. Built bytes
+//! are kept by inputs digest, so that a run which was cut off after building does not build again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 mod cargo;
+mod command;
+mod difference;
 mod elf;
+mod image;
+mod preflight;
+mod python;
+mod twice;
+
+pub(crate) use difference::Difference;
+pub(crate) use twice::{build_in, build_twice};
 
 use serde::{Deserialize, Serialize};
+use slipway_archive::Tree;
 
 use crate::failure::{self, Failure, Outcome};
+use crate::interrupt::Interrupt;
 use crate::name::{Digest, FunctionName};
+use crate::ports::{Bases, Image};
 use crate::progress::{Progress, Step};
-use crate::settings::{BuildSettings, Project, Surroundings};
+use crate::settings::{BuildSettings, FunctionSettings, Package, Project, Surroundings};
 use crate::source::{Repository, Source};
 use crate::tools::cargo::RustBuilder;
+use crate::tools::uv::Uv;
 
 /// A function's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Artifact {
-    /// The zip, relative to the folder that keeps it.
+    /// The zip, relative to the folder that keeps it; of an image, a zip of what its SBOM is made from.
     file: String,
-    /// SHA-256 of the zip.
+    /// SHA-256 of the zip; of an image, that of its manifest before a release names it.
     pub(crate) sha256: Digest,
     /// Bytes.
     pub(crate) size: u64,
@@ -35,6 +48,9 @@ pub(crate) struct Artifact {
     pub(crate) content_digest: Digest,
     /// Versions of all that made it.
     pub(crate) tools: BTreeMap<String, String>,
+    /// What an image is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<image::Parts>,
 }
 
 /// What building needs from outside.
@@ -47,6 +63,12 @@ pub(crate) struct Workshop<'a> {
     pub(crate) repository: &'a Repository,
     /// The Rust builder.
     pub(crate) rust: &'a RustBuilder,
+    /// Where base images come from.
+    pub(crate) bases: &'a dyn Bases,
+    /// The installer of Python packages.
+    pub(crate) uv: &'a Uv,
+    /// Signals.
+    pub(crate) interrupt: &'a Interrupt,
     /// Where events go.
     pub(crate) progress: &'a Progress,
 }
@@ -56,6 +78,34 @@ impl Artifact {
     pub(crate) fn path(&self, folder: &Path) -> PathBuf {
         folder.join(&self.file)
     }
+}
+
+/// Returns a built image with labels, which decide its digest; nothing where the artifact is a zip.
+pub(crate) fn image(
+    project: &Project,
+    function: &FunctionName,
+    artifact: &Artifact,
+    folder: &Path,
+    labels: &BTreeMap<String, String>,
+) -> Outcome<Option<Image>> {
+    let assemble = |parts| image::assemble(project, function, parts, folder, labels);
+    artifact.image.as_ref().map(assemble).transpose()
+}
+
+/// Lists the tools whose versions differ: name, before, after; `-` for what had no part in it.
+pub(crate) fn tools_that_differ(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<(String, String, String)> {
+    let version = |tools: &BTreeMap<String, String>, name: &str| {
+        tools.get(name).cloned().unwrap_or_else(|| "-".to_owned())
+    };
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(|name| (name.clone(), version(before, name), version(after, name)))
+        .collect()
 }
 
 /// Returns the folder that keeps the bytes of a function built from an inputs digest.
@@ -81,28 +131,80 @@ pub(crate) async fn build(
     let step = workshop
         .progress
         .slow_step("build", format!("{function}  {} {}", settings.runtime, settings.architecture));
-    let built = match &settings.build {
-        BuildSettings::Cargo { binary, package, .. } => {
-            let package = package.clone().unwrap_or_else(|| function.to_string());
-            let binary = binary.clone().unwrap_or_else(|| package.clone());
-            cargo::build(workshop, settings, source, &package, &binary, &folder, &step).await
-        }
+    let made = match make(workshop, function, settings, source, &folder, &step).await {
+        Ok(made) => preflight::check(function, settings, &made.tree).map(|()| made),
+        Err(failure) => Err(failure),
     };
-    let (tree, tools) = match built {
-        Ok(built) => built,
+    let packed = match made {
+        Ok(made) if settings.package == Package::Image => {
+            pack_image(workshop, function, settings, source, &folder, made, &step).await
+        }
+        Ok(made) => pack(&made.tree, function, &folder, made.tools, &step),
+        Err(failure) => Err(failure),
+    };
+    let artifact = match packed.and_then(|artifact| keep(artifact, &folder)) {
+        Ok(artifact) => artifact,
         Err(failure) => {
             step.failed("failed");
             return Err(failure);
         }
     };
-    let artifact = pack(&tree, function, &folder, tools, &step)?;
+    // Only a saving of space: what was installed is in the zip.
+    let _ = std::fs::remove_dir_all(folder.join(python::DEPENDENCIES));
     let size = crate::words::bytes(artifact.size);
     step.done(size);
     Ok(artifact)
 }
 
+/// A function's files, gathered.
+struct Made {
+    /// All files.
+    tree: Tree,
+    /// The names of those that are its dependencies'.
+    dependencies: BTreeSet<String>,
+    /// The versions of all that made them.
+    tools: BTreeMap<String, String>,
+}
+
+/// Gathers a function's files, and the versions of all that made them.
+async fn make(
+    workshop: &Workshop<'_>,
+    function: &FunctionName,
+    settings: &FunctionSettings,
+    source: &Source,
+    folder: &Path,
+    step: &Step,
+) -> Outcome<Made> {
+    let whole = |(tree, tools)| Made { tree, dependencies: BTreeSet::new(), tools };
+    match &settings.build {
+        BuildSettings::Cargo { binary, package, .. } => {
+            let package = package.clone().unwrap_or_else(|| function.to_string());
+            let binary = binary.clone().unwrap_or_else(|| package.clone());
+            cargo::build(workshop, settings, source, &package, &binary, folder, step).await.map(whole)
+        }
+        BuildSettings::Python { sources, lock, .. } => {
+            python::build(workshop, settings, source, sources, lock.as_deref(), folder, step).await
+        }
+        BuildSettings::Command { run, output, within, .. } => {
+            let job = command::Job { run: run.lines(), output, within: *within };
+            command::build(workshop, function, settings, source, &job, step).await.map(whole)
+        }
+    }
+}
+
+/// Returns what SOURCE_DATE_EPOCH says.
+fn epoch(workshop: &Workshop<'_>, source: &Source) -> Outcome<String> {
+    Ok(epoch_seconds(workshop, source)?.to_string())
+}
+
+/// Returns when the inputs were last touched, in seconds since 1970; not before 1980, where a zip's time begins.
+fn epoch_seconds(workshop: &Workshop<'_>, source: &Source) -> Outcome<i64> {
+    let touched = workshop.repository.last_touched(&source.inputs.paths)?;
+    Ok(touched.as_second().max(315_532_800))
+}
+
 fn pack(
-    tree: &slipway_archive::Tree,
+    tree: &Tree,
     function: &FunctionName,
     folder: &Path,
     mut tools: BTreeMap<String, String>,
@@ -119,7 +221,31 @@ fn pack(
         unpacked_size: written.unpacked_size,
         content_digest: Digest::from_bytes(written.listing.content_digest()),
         tools,
+        image: None,
     };
+    Ok(artifact)
+}
+
+/// Packs an image's layers, and beside them what its SBOM is made from.
+async fn pack_image(
+    workshop: &Workshop<'_>,
+    function: &FunctionName,
+    settings: &FunctionSettings,
+    source: &Source,
+    folder: &Path,
+    made: Made,
+    step: &Step,
+) -> Outcome<Artifact> {
+    let described = made.tree.clone().partition(|name| name.ends_with(".dist-info/METADATA")).0;
+    let notes = pack(&described, function, folder, BTreeMap::new(), step)?;
+    let (dependencies, code) = made.tree.partition(|name| made.dependencies.contains(name));
+    let layers = image::Layers { code, dependencies, epoch: epoch_seconds(workshop, source)? };
+    let artifact = image::pack(workshop, function, settings, layers, folder, made.tools, step).await?;
+    Ok(Artifact { file: notes.file, ..artifact })
+}
+
+/// Writes an artifact's record, last: with it the artifact is whole.
+fn keep(artifact: Artifact, folder: &Path) -> Outcome<Artifact> {
     let record = folder.join("artifact.json");
     let text = serde_json::to_vec_pretty(&artifact).map_err(|error| {
         Failure::defect("an artifact's record cannot be written as JSON").caused_by(error)
@@ -132,6 +258,9 @@ fn pack(
 fn kept(folder: &Path) -> Option<Artifact> {
     let artifact: Artifact =
         serde_json::from_slice(&std::fs::read(folder.join("artifact.json")).ok()?).ok()?;
+    if let Some(parts) = &artifact.image {
+        return (artifact.path(folder).is_file() && parts.whole(folder)).then_some(artifact);
+    }
     let (sha256, size) = slipway_archive::sha256_file(&artifact.path(folder)).ok()?;
     (sha256 == artifact.sha256.bytes() && size == artifact.size).then_some(artifact)
 }

@@ -75,10 +75,20 @@ pub(crate) enum Command {
     History(commands::history::Arguments),
     /// Show a function's releases, newest first.
     Releases(commands::releases::Arguments),
+    /// Check everything about a release: its bytes, its SBOM, its signature. Changes nothing.
+    VerifyRelease(commands::verify_release::Arguments),
+    /// Keys that sign releases.
+    Key(commands::key::Arguments),
     /// Print what an environment's stacks put out.
     Output(commands::output::Arguments),
     /// Build functions and print their digests; publish nothing.
     Build(commands::build::Arguments),
+    /// Say why two versions, or a version and the work tree, differ.
+    Explain(commands::explain::Arguments),
+    /// Build a release again from its commit, and say whether the bytes agree.
+    Rebuild(commands::rebuild::Arguments),
+    /// Pin a Python function's packages, with hashes, from what it asks for.
+    Lock(commands::lock::Arguments),
     /// Run the project's checks.
     Check(commands::check::Arguments),
     /// Write missing release tags from the catalogue, and push them.
@@ -206,8 +216,13 @@ async fn dispatch(
         Command::Status(arguments) => commands::status::run(&world, arguments).await,
         Command::History(arguments) => commands::history::run(&world, arguments).await,
         Command::Releases(arguments) => commands::releases::run(&world, arguments).await,
+        Command::VerifyRelease(arguments) => commands::verify_release::run(&world, arguments).await,
+        Command::Key(arguments) => commands::key::run(&world, arguments),
         Command::Output(arguments) => commands::output::run(&world, arguments, global.output).await,
         Command::Build(arguments) => commands::build::run(&world, arguments).await,
+        Command::Explain(arguments) => commands::explain::run(&world, arguments).await,
+        Command::Rebuild(arguments) => commands::rebuild::run(&world, arguments).await,
+        Command::Lock(arguments) => commands::lock::run(&world, arguments).await,
         Command::Check(arguments) => commands::check::run(&world, arguments).await,
         Command::Tags(arguments) => commands::tags::run(&world, arguments).await,
         Command::Local(arguments) => commands::local::run(&world, arguments).await,
@@ -230,8 +245,13 @@ impl Command {
             Self::Status(_) => "status",
             Self::History(_) => "history",
             Self::Releases(_) => "releases",
+            Self::VerifyRelease(_) => "verify-release",
+            Self::Key(_) => "key",
             Self::Output(_) => "output",
             Self::Build(_) => "build",
+            Self::Explain(_) => "explain",
+            Self::Rebuild(_) => "rebuild",
+            Self::Lock(_) => "lock",
             Self::Check(_) => "check",
             Self::Tags(_) => "tags",
             Self::Local(_) => "local",
@@ -253,6 +273,7 @@ impl Command {
                 | Self::Rollback(_)
                 | Self::Plan(_)
                 | Self::Build(_)
+                | Self::Lock(_)
                 | Self::Check(_)
                 | Self::Recover(_)
                 | Self::Tags(_)

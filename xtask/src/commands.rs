@@ -5,10 +5,14 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod key;
 pub(crate) mod local;
+pub(crate) mod lock;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod rebuild;
 pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod releases;
@@ -19,17 +23,23 @@ pub(crate) mod status;
 pub(crate) mod tags;
 pub(crate) mod test;
 pub(crate) mod tools;
+pub(crate) mod verify_release;
 
 use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::artifact::Workshop;
 use crate::delivery::Delivered;
 use crate::failure::{Failure, Outcome};
 use crate::name::FunctionName;
 use crate::output::document;
+use crate::progress::Progress;
+use crate::source::Repository;
+use crate::tools::cargo::RustBuilder;
+use crate::tools::uv::Uv;
 use crate::words::seconds;
-use crate::world::World;
+use crate::world::{AnyRegistry, World};
 
 /// What a command answers: one value, rendered twice.
 pub(crate) struct Answer {
@@ -60,6 +70,38 @@ impl Answer {
     }
 }
 
+/// What builds, and where bases come from.
+struct Builders {
+    rust: RustBuilder,
+    uv: Uv,
+    bases: AnyRegistry,
+}
+
+impl Builders {
+    fn new(world: &World) -> Self {
+        Self { rust: world.rust_builder(), uv: world.uv(), bases: world.bases() }
+    }
+}
+
+/// Puts together what a build needs.
+fn workshop<'a>(
+    world: &'a World,
+    repository: &'a Repository,
+    builders: &'a Builders,
+    progress: &'a Progress,
+) -> Workshop<'a> {
+    Workshop {
+        project: &world.project,
+        surroundings: &world.surroundings,
+        repository,
+        rust: &builders.rust,
+        uv: &builders.uv,
+        bases: &builders.bases,
+        interrupt: &world.interrupt,
+        progress,
+    }
+}
+
 /// Returns the one function that is meant: the named one, or the project's only one.
 fn one_function(world: &World, named: Option<&FunctionName>) -> Outcome<FunctionName> {
     let functions = world.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
@@ -71,7 +113,7 @@ fn one_function(world: &World, named: Option<&FunctionName>) -> Outcome<Function
 }
 
 /// Writes the last line of a delivery.
-fn delivered_text(delivered: &Delivered, begun: Instant) -> String {
+fn delivered_text(world: &World, delivered: &Delivered, begun: Instant) -> String {
     let what = crate::words::list(
         delivered.functions.iter().map(|(function, version)| format!("{function} {version}")),
     );
@@ -84,9 +126,16 @@ fn delivered_text(delivered: &Delivered, begun: Instant) -> String {
         (true, false, _) => {
             format!("{what} already serves in {environment} (planned: no changes).  {took}\n")
         }
-        (false, _, Some(number)) => format!(
-            "{what} serves in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback --env {environment}\n"
-        ),
+        (false, _, Some(number)) => {
+            // Without a name the newest deployment is undone, which may be another stack's by then.
+            let function = match delivered.functions.keys().collect::<Vec<_>>().as_slice() {
+                [one] if world.project.stacks.len() > 1 => format!("{one} "),
+                _ => String::new(),
+            };
+            format!(
+                "{what} serves in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback {function}--env {environment}\n"
+            )
+        }
         (false, _, None) => format!("{what} serves in {environment}.  {took}\n"),
     }
 }

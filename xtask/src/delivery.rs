@@ -86,6 +86,9 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     let last = settle(site).await?;
     guard(site, order, last.as_ref())?;
     let releases = releases(site, order, last.as_ref()).await?;
+    for manifest in releases.values() {
+        site.check_trust(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
+    }
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
     let configuration = site.configure(&lock, &site.root, &releases)?;
@@ -94,7 +97,7 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
         return Ok(Delivered::unchanged(site, versions, true));
     }
     for manifest in releases.values() {
-        site.catalogue.check_artifact(manifest).await?;
+        site.check_bytes(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
     }
     let planned = site.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned)?;
@@ -181,11 +184,6 @@ fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
         ))
         .unchanged("Nothing was changed.")
         .hint("commit them, or put them aside with git stash"));
-    }
-    if site.settings.signatures_required {
-        return Err(Failure::refused(format!("{environment} requires signatures, and this version of Slipway cannot verify any"))
-            .unchanged("Nothing was changed.")
-            .hint(format!("use a version that can, or set signatures = \"optional\" in terraform/environments/{environment}/environment.toml")));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod faults;
 mod lambda;
+mod signer;
 mod store;
 mod terraform;
 
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 pub(crate) use faults::{Fault, Faults};
 pub(crate) use lambda::{MemoryLambda, Move, Version};
+pub(crate) use signer::MemorySigner;
 pub(crate) use store::MemoryStore;
 pub(crate) use terraform::MemoryTerraform;
 

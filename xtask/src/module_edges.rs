@@ -21,9 +21,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ports", &["failure", "name", "plan"]),
     // The way through, in its order.
     ("source", &["failure", "name", "settings", "tools"]),
-    ("artifact", &["failure", "name", "progress", "settings", "source", "tools", "words"]),
+    (
+        "artifact",
+        &["failure", "interrupt", "name", "ports", "progress", "settings", "source", "tools", "words"],
+    ),
     ("release", &["failure", "name", "ports", "progress", "settings", "source", "words"]),
-    ("plan", &["failure", "interrupt", "ledger", "name", "ports", "process", "progress", "release", "words"]),
+    (
+        "plan",
+        &[
+            "failure",
+            "interrupt",
+            "ledger",
+            "name",
+            "ports",
+            "process",
+            "progress",
+            "release",
+            "settings",
+            "words",
+        ],
+    ),
     ("verification", &["failure", "interrupt", "name", "ports", "release", "words"]),
     ("rollout", &["failure", "ledger", "ports", "verification"]),
     ("ledger", &["failure", "name", "ports", "process"]),
@@ -109,7 +126,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// The modules that may name a leaf crate; all others go through the ports.
 const LEAVES: &[(&str, &[&str])] = &[
-    ("slipway_archive", &["artifact", "plan", "source"]),
+    ("slipway_archive", &["artifact", "plan", "release", "source"]),
     ("slipway_cloud", &["ports", "world"]),
     ("slipway_local", &["commands", "emulator", "world"]),
     ("aws_", &[]),

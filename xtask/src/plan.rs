@@ -11,7 +11,7 @@ mod lock;
 mod sources;
 
 pub(crate) use changes::{Action, Change, changes_text};
-pub(crate) use configuration::{Backend, Configuration, Preparation, ReleaseInput, prepare};
+pub(crate) use configuration::{Backend, CodePlaces, Configuration, Preparation, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};
 pub(crate) use guard::{refuse_protected, refuse_unnamed};
 pub(crate) use lock::{Claim, WorkLock};

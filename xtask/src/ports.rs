@@ -2,7 +2,7 @@
 //!
 //! Values are the leaf crates' own; `world.rs` implements each port over them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +17,17 @@ use crate::plan::{Applied, Configuration, Planned};
 pub(crate) struct Stored {
     /// The bytes.
     pub(crate) bytes: Vec<u8>,
+}
+
+/// What an object turned out to be when it was read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// It has the digest that was asked for.
+    Same,
+    /// It has another one.
+    Other(Digest),
+    /// There is no such object.
+    Missing,
 }
 
 /// Where immutable objects are kept.
@@ -36,12 +47,73 @@ pub(crate) trait Store: Send + Sync {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Outcome<()>;
     /// Reads an object; nothing where there is none.
     async fn get(&self, key: &str) -> Outcome<Option<Stored>>;
+    /// Reads an object again and compares its SHA-256; keeps the bytes in `to` where they are the right ones.
+    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Outcome<Held>;
     /// Returns an object's size in bytes; nothing where there is none.
     async fn size(&self, key: &str) -> Outcome<Option<u64>>;
     /// Lists keys with a prefix in bytewise order, at most `limit` of them.
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Outcome<Vec<String>>;
     /// Names the place, for messages.
     fn place(&self) -> String;
+}
+
+/// An image with its name: what is in it decides its digest.
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    /// SHA-256 of the manifest: what Lambda reports as the code's hash.
+    pub(crate) digest: Digest,
+    /// The manifest's bytes.
+    pub(crate) manifest: Vec<u8>,
+    /// The manifest's media type.
+    pub(crate) media_type: String,
+    /// Config and layers.
+    pub(crate) blobs: Vec<ImageBlob>,
+}
+
+/// A config or layer.
+#[derive(Debug, Clone)]
+pub(crate) struct ImageBlob {
+    /// SHA-256.
+    pub(crate) digest: Digest,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Where its bytes are.
+    pub(crate) place: BlobPlace,
+}
+
+/// Where a blob's bytes are.
+#[derive(Debug, Clone)]
+pub(crate) enum BlobPlace {
+    /// In a file.
+    File(PathBuf),
+    /// In memory.
+    Bytes(Vec<u8>),
+}
+
+/// Where releases' images are kept.
+#[async_trait]
+pub(crate) trait Images: Send + Sync {
+    /// Has an image in a repository under a tag that is never moved; `progress` is told the bytes sent.
+    async fn push(
+        &self,
+        repository: &str,
+        tag: &str,
+        image: &Image,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Outcome<Put>;
+    /// Tells whether a repository holds a manifest.
+    async fn has(&self, repository: &str, digest: &Digest) -> Outcome<bool>;
+    /// Names the place, for messages.
+    fn place(&self) -> String;
+}
+
+/// Where base images come from.
+#[async_trait]
+pub(crate) trait Bases: Send + Sync {
+    /// Reads a manifest or index of an image's repository.
+    async fn manifest(&self, reference: &str, digest: &Digest) -> Outcome<Vec<u8>>;
+    /// Has a blob of an image's repository in a file, whose digest is then right.
+    async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Outcome<()>;
 }
 
 /// The functions of an environment's account.
@@ -74,6 +146,17 @@ pub(crate) trait Infrastructure: Send + Sync {
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied>;
     /// Returns the outputs of what is applied.
     async fn outputs(&self, configuration: &Configuration) -> Outcome<Applied>;
+}
+
+/// What signs releases: a key in a file or in a key management service.
+#[async_trait]
+pub(crate) trait Signer: Send + Sync {
+    /// Returns the id of the public half: SHA-256 of its SPKI in DER, 64 hex characters.
+    fn key_id(&self) -> &str;
+    /// Returns the public half: SPKI in DER.
+    fn public_key(&self) -> Outcome<Vec<u8>>;
+    /// Signs a message with ECDSA on P-256 over its SHA-256; returns a DER signature.
+    async fn sign(&self, message: &[u8]) -> Outcome<Vec<u8>>;
 }
 
 /// Who says yes.

@@ -16,9 +16,9 @@ mod surroundings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use environment::{Cloud, EnvironmentSettings, Place};
+pub(crate) use environment::{Claims, Cloud, EnvironmentSettings, Place};
 pub(crate) use file::parse_duration;
-pub(crate) use function::{BuildSettings, FunctionSettings, Package, Smoke};
+pub(crate) use function::{Base, BuildSettings, FunctionSettings, ImageSettings, Package, Smoke, last_name};
 pub(crate) use project::{CheckSettings, ProjectSettings, StoreSettings, TestSettings};
 pub(crate) use stack::StackSettings;
 pub(crate) use surroundings::Surroundings;

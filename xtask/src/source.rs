@@ -5,11 +5,13 @@
 
 mod git;
 mod inputs;
+mod requirements;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use git::{Change, Repository};
+pub(crate) use git::{Change, FileContent, Repository};
 pub(crate) use inputs::Inputs;
+pub(crate) use requirements::{HEADER, Lock, lock, wanted};
 
 use crate::failure::Outcome;
 use crate::name::{Digest, FunctionName};

@@ -188,7 +188,8 @@ fn configured(
     known: Option<Digest>,
     digest: Digest,
 ) -> Finding {
-    let expected = format!("{} {} {}", manifest.runtime, manifest.handler, manifest.architecture);
+    let (runtime, handler) = manifest.managed().unwrap_or(("-", "-"));
+    let expected = format!("{runtime} {handler} {}", manifest.architecture);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let got = format!(
         "{} {} {}",

@@ -24,6 +24,15 @@ pub(crate) fn bytes(size: u64) -> String {
     }
 }
 
+/// Writes by how much a size changed: `+412 B`, `-1.9 MB`, `same size`.
+pub(crate) fn signed_bytes(before: u64, after: u64) -> String {
+    match after.cmp(&before) {
+        std::cmp::Ordering::Greater => format!("+{}", bytes(after - before)),
+        std::cmp::Ordering::Less => format!("-{}", bytes(before - after)),
+        std::cmp::Ordering::Equal => "same size".into(),
+    }
+}
+
 /// Writes how long ago something was: `just now`, `12 minutes ago`, `6 days ago`.
 pub(crate) fn age(then: jiff::Timestamp, now: jiff::Timestamp) -> String {
     let total = now.as_second().saturating_sub(then.as_second()).max(0);

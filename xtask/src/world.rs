@@ -2,11 +2,15 @@
 
 mod account;
 mod ports;
+mod registries;
+mod signing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use account::Account;
+pub(crate) use registries::AnyRegistry;
+pub(crate) use signing::write_pair;
 
 use crate::delivery::{Site, StackCommit};
 use crate::failure::{Failure, Outcome};
@@ -21,6 +25,7 @@ use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
 use crate::tools::terraform::Terraform;
+use crate::tools::uv::Uv;
 
 /// What every command may be told.
 #[derive(Debug, Clone)]
@@ -114,6 +119,12 @@ impl World {
         RustBuilder::new(self.tools.clone(), self.interrupt.clone(), self.progress.clone())
     }
 
+    /// Returns uv.
+    pub(crate) fn uv(&self) -> Uv {
+        let variables = self.surroundings.starting_with("UV_").map(|(name, _)| name);
+        Uv::new(self.tools.clone(), self.interrupt.clone(), variables)
+    }
+
     /// Returns the functions that are meant: the named ones, or all of the project.
     pub(crate) fn functions(&self, named: &[FunctionName]) -> Outcome<Vec<FunctionName>> {
         for function in named {
@@ -159,6 +170,7 @@ impl World {
         let work =
             self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
         Ok(Site {
+            trust: self.trust(environment)?,
             readonly_lock: (settings.protected || self.surroundings.ci())
                 && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
             settings,
@@ -169,7 +181,7 @@ impl World {
             ledger: Ledger::new(account.state.clone(), environment.clone(), stack.clone()),
             store: account.state.clone(),
             catalogue: account.catalogue.clone(),
-            artifact_bucket: account.artifact_bucket.clone(),
+            places: account.places.clone(),
             functions: account.functions.clone(),
             infrastructure: Arc::new(self.terraform()),
             backend: account.backend.clone(),

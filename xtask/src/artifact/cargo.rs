@@ -1,4 +1,7 @@
-//! A Rust function: one binary, named `bootstrap`, linked for the runtime's glibc and checked before it is packed.
+//! A Rust function: one binary, named `bootstrap`, linked for the runtime's glibc.
+//!
+//! In: settings, source and the builder. Out: a tree of one file. Goes wrong: the code does not compile, a tool or target is
+//! missing, the runtime cannot run Rust.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +9,7 @@ use std::path::{Path, PathBuf};
 use slipway_archive::Tree;
 
 use super::{Workshop, elf};
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::progress::Step;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
@@ -35,17 +38,14 @@ pub(super) async fn build(
         remap: remap(workshop, root, &target),
         profile: "release".into(),
     };
-    let epoch = workshop.repository.last_touched(&source.inputs.paths)?.as_second().max(315_532_800);
-    let environment = [("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())];
+    let mut environment = vec![("SOURCE_DATE_EPOCH".to_owned(), super::epoch(workshop, source)?)];
+    // Said again, because a proof of reproducibility builds with another one than this process has.
+    environment.extend(
+        workshop.surroundings.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())),
+    );
     let reply = workshop.rust.build(&request, &environment, &target, folder, step).await?;
-    let bytes = std::fs::read(&reply.binary).map_err(|error| failure::io("read", &reply.binary, error))?;
-    elf::check(&reply.binary, &bytes, &settings.architecture, &settings.runtime).map_err(|error| {
-        Failure::failed(format!("the binary `{binary}` would not start in Lambda"))
-            .caused_by(error)
-            .unchanged("Nothing was published.")
-    })?;
     let mut tree = Tree::new();
-    tree.add_bytes("bootstrap", true, bytes)
+    tree.add_file("bootstrap", true, &reply.binary)
         .map_err(|error| Failure::failed(format!("`{binary}` cannot be packed")).caused_by(error))?;
     Ok((tree, reply.tools))
 }

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::artifact::{self, Workshop};
-use crate::failure::Outcome;
+use crate::artifact::{self, Difference, Workshop};
+use crate::failure::{Failure, Outcome};
 use crate::name::{Digest, FunctionName};
 use crate::output::Table;
 use crate::source::Source;
-use crate::words::bytes;
+use crate::words::{bytes, list};
 use crate::world::World;
 
 /// Arguments of `build`.
@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Build even where the same inputs were built before.
     #[arg(long)]
     force: bool,
+    /// Build twice, in two folders with two CARGO_HOMEs, and compare the bytes.
+    #[arg(long, conflicts_with = "force")]
+    verify: bool,
 }
 
 /// What was built.
@@ -29,6 +32,22 @@ pub(crate) struct Arguments {
 pub(crate) struct Report {
     /// The artifacts.
     pub(crate) artifacts: Vec<BuiltArtifact>,
+    /// What building twice came to, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) verified: Vec<Verified>,
+}
+
+/// A function built twice.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Verified {
+    /// The function.
+    pub(crate) function: FunctionName,
+    /// Whether both are the same bytes.
+    pub(crate) same: bool,
+    /// SHA-256 of both.
+    pub(crate) sha256: [Digest; 2],
+    /// How their contents differ.
+    pub(crate) difference: Difference,
 }
 
 /// One artifact.
@@ -53,14 +72,11 @@ pub(crate) struct BuiltArtifact {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let repository = world.repository()?;
-    let rust = world.rust_builder();
-    let workshop = Workshop {
-        project: &world.project,
-        surroundings: &world.surroundings,
-        repository: &repository,
-        rust: &rust,
-        progress: &world.progress,
-    };
+    let builders = super::Builders::new(world);
+    let workshop = super::workshop(world, &repository, &builders, &world.progress);
+    if arguments.verify {
+        return verify(world, &workshop, &arguments.functions).await;
+    }
     let mut artifacts = Vec::new();
     for function in world.functions(&arguments.functions)? {
         let source = Source::look(&world.project, &repository, &function)?;
@@ -82,5 +98,33 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         let path = built.path.strip_prefix(&world.project.root).unwrap_or(&built.path).display().to_string();
         table.row([built.function.to_string(), built.sha256.to_string(), bytes(built.size), inputs, path]);
     }
-    Answer::new(&Report { artifacts }, table.render(""))
+    Answer::new(&Report { artifacts, verified: Vec::new() }, table.render(""))
+}
+
+/// Builds twice, whatever was built before, and says whether the bytes agree.
+async fn verify(world: &World, workshop: &Workshop<'_>, named: &[FunctionName]) -> Outcome<Answer> {
+    let (mut verified, mut text) = (Vec::new(), String::new());
+    for function in world.functions(named)? {
+        let twice = artifact::build_twice(workshop, &function).await?;
+        let same = twice.same();
+        text.push_str(&format!("{function:9} {}  ", twice.sha256[0]));
+        text.push_str(if same {
+            "the same bytes from two folders\n"
+        } else {
+            "and other bytes from another folder:\n"
+        });
+        if !same {
+            text.push_str(&format!("{:9} {}\n", "", twice.sha256[1]));
+            twice.difference.lines(20).iter().for_each(|line| text.push_str(&format!("{:9} {line}\n", "")));
+        }
+        verified.push(Verified { function, same, sha256: twice.sha256, difference: twice.difference });
+    }
+    let differing: Vec<&str> =
+        verified.iter().filter(|one| !one.same).map(|one| one.function.as_str()).collect();
+    let failure = (!differing.is_empty()).then(|| {
+        Failure::failed(format!("the bytes of {} depend on where they are built", list(differing))).hint(
+            "an absolute path, a time or an order got into the files above: docs/how-to/reproducible.md",
+        )
+    });
+    Ok(Answer::new(&Report { artifacts: Vec::new(), verified }, text)?.but(failure))
 }

@@ -45,5 +45,5 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         always_plan: arguments.plan,
     };
     let delivered = delivery::deliver(&site, &order).await?;
-    Answer::new(&delivered, delivered_text(&delivered, begun))
+    Answer::new(&delivered, delivered_text(world, &delivered, begun))
 }

@@ -1,23 +1,22 @@
 //! `release`: build, check, version and publish what changed; with `--env`, deploy it there.
 
+mod cutting;
+mod statements;
+
 use std::time::Instant;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::statements::Press;
 use super::{Answer, delivered_text};
-use crate::artifact::{self, Artifact, Workshop};
 use crate::checks::{self, Checks};
 use crate::delivery::{self, Delivered, Order};
 use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::ledger::Kind;
 use crate::name::{Digest, EnvironmentName, FunctionName, Version};
-use crate::progress::Unit;
-use crate::release::{
-    self, ArtifactRecord, Built, Bump, Catalogue, Choice, Manifest, Published, Request, SmokeRecord,
-    SourceRecord,
-};
+use crate::release::{self, Bump, Choice, Manifest, Request};
 use crate::settings::{BuildSettings, Place};
 use crate::source::{Repository, Source};
 use crate::words;
@@ -112,12 +111,12 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let builds_rust = chosen
         .iter()
         .any(|(function, _, choice)| matches!(choice, Choice::New { .. }) && is_rust(world, function));
+    let signer = statements::signer(world, &arguments, account.as_ref(), &chosen).await?;
     check(world, &repository, builds_rust).await?;
+    let press = Press { repository: &repository, catalogue: &catalogue, signer };
     let mut manifests = Vec::new();
     let mut releases = Vec::new();
-    for (function, source, choice) in chosen {
-        let (manifest, new) =
-            cut(world, &repository, &catalogue, &function, &source, choice, arguments.force).await?;
+    for (function, manifest, new) in cutting::cut_all(world, &press, &chosen, arguments.force).await? {
         if !account.as_ref().is_some_and(|account| account.emulated) && !manifest.source.dirty {
             mirror(world, &repository, &manifest);
         }
@@ -160,7 +159,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         };
         releases.iter().map(line).collect::<String>()
     } else {
-        deliveries.iter().map(|delivered| delivered_text(delivered, begun)).collect()
+        deliveries.iter().map(|delivered| delivered_text(world, delivered, begun)).collect()
     };
     Answer::new(&Report { releases, deliveries }, text)
 }
@@ -225,101 +224,6 @@ async fn check(world: &World, repository: &Repository, builds_rust: bool) -> Out
     let ready = async { if builds_rust { builder.ensure().await.map(drop) } else { Ok(()) } };
     let (reports, ()) = futures::try_join!(checks.run(&[], false), ready)?;
     checks::failure(&reports).map_or(Ok(()), Err)
-}
-
-/// Cuts a release, or takes the one that has these inputs already.
-async fn cut(
-    world: &World,
-    repository: &Repository,
-    catalogue: &Catalogue,
-    function: &FunctionName,
-    source: &Source,
-    choice: Choice,
-    again: bool,
-) -> Outcome<(Manifest, bool)> {
-    let (version, why, asked) = match choice {
-        Choice::Reuse(manifest) => return Ok((*manifest, false)),
-        Choice::New { version, why, asked } => (version, why, asked),
-    };
-    world.interrupt.check()?;
-    let progress = &world.progress.scope(function.as_str());
-    let place = source.branch.as_deref().unwrap_or("detached");
-    progress.note(format!("{function:9} {why}: {version}   ({place} {})", &source.commit[..7]));
-    let workshop = Workshop {
-        project: &world.project,
-        surroundings: &world.surroundings,
-        repository,
-        rust: &world.rust_builder(),
-        progress,
-    };
-    let artifact = artifact::build(&workshop, function, source, again).await?;
-    world.interrupt.check()?;
-    let zip = artifact.path(&artifact::folder(&world.project, function, &source.inputs_digest));
-    let manifest = manifest(world, function, &version, source, &artifact)?;
-    let step = progress.counted_step(
-        "publish",
-        format!("{function} {version}  {}", artifact.sha256.short()),
-        artifact.size,
-        Unit::Bytes,
-    );
-    match release::publish(catalogue, manifest, &zip, asked, &step).await {
-        Ok(published) => {
-            let new = matches!(published, Published::New(_));
-            let manifest = published.manifest().clone();
-            step.done_as(
-                format!("{function} {}  {}", manifest.version, artifact.sha256.short()),
-                if new { "new" } else { "there" },
-            );
-            Ok((manifest, new))
-        }
-        Err(failure) => {
-            step.failed("failed");
-            Err(failure)
-        }
-    }
-}
-
-fn manifest(
-    world: &World,
-    function: &FunctionName,
-    version: &Version,
-    source: &Source,
-    artifact: &Artifact,
-) -> Outcome<Manifest> {
-    let settings = world.project.function(function)?;
-    let unsealed = Manifest {
-        schema: "slipway.release/1".into(),
-        function: function.clone(),
-        version: version.clone(),
-        package: settings.package,
-        architecture: settings.architecture.clone(),
-        runtime: settings.runtime.clone(),
-        handler: settings.handler.clone(),
-        artifact: ArtifactRecord {
-            sha256: artifact.sha256,
-            code_sha256: artifact.sha256.base64(),
-            size: artifact.size,
-            unpacked_size: artifact.unpacked_size,
-            content_digest: artifact.content_digest,
-            key: release::artifact_key(&artifact.sha256),
-        },
-        source: SourceRecord {
-            repository: source.repository.clone(),
-            commit: source.commit.clone(),
-            dirty: source.dirty,
-            committed_at: source.committed_at,
-            inputs_digest: source.inputs_digest,
-        },
-        built: Built {
-            tools: artifact.tools.clone(),
-            by: world.surroundings.by(),
-            at: world.clock.now(),
-            run_url: world.surroundings.run_url(),
-        },
-        smoke: settings.smoke.iter().map(SmokeRecord::from).collect(),
-        seal: Digest::from_bytes([0; 32]),
-    };
-    Ok(unsealed.sealed())
 }
 
 /// Writes the tag that mirrors a release; the catalogue decides, so a tag that cannot be written is only told.

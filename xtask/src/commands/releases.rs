@@ -8,7 +8,6 @@ use crate::failure::Outcome;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
 use crate::release::Manifest;
-use crate::settings::Place;
 use crate::words::{age, bytes};
 use crate::world::World;
 
@@ -39,19 +38,7 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let function = one_function(world, arguments.function.as_ref())?;
-    // Without a word, and without a store in the cloud, the local one is meant.
-    let local = world
-        .project
-        .environments
-        .iter()
-        .find(|(_, settings)| matches!(settings.place, Place::Emulated))
-        .map(|(name, _)| name.clone());
-    let environment =
-        arguments.env.clone().or_else(|| local.filter(|_| world.project.settings.store.is_none()));
-    let catalogue = match &environment {
-        Some(environment) => world.account_if_there(environment).await?.map(|account| account.catalogue),
-        None => Some(world.catalogue(None).await?),
-    };
+    let catalogue = world.catalogue_if_there(arguments.env.as_ref()).await?;
     let (mut releases, mut total) = (Vec::new(), 0);
     if let Some(catalogue) = &catalogue {
         let versions = catalogue.versions(&function).await?;

@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::Answer;
 use crate::delivery::{self, BackOrder, Delivered};
 use crate::failure::{Failure, Outcome};
-use crate::name::{EnvironmentName, FunctionName, Version};
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::words;
-use crate::world::World;
+use crate::world::{Account, World};
 
 /// Arguments of `rollback`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The function; all that the environment's stack serves where none is named.
+    /// The function; where none is named, all that the stack serves whose deployment is the environment's newest.
     function: Option<FunctionName>,
     /// The environment.
     #[arg(long, short)]
@@ -49,6 +49,11 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             .hint(format!("name a function: {}", words::list(functions.iter().map(FunctionName::as_str)))));
     }
     let account = world.account(&arguments.env).await?;
+    let stacks = if arguments.function.is_none() && stacks.len() > 1 {
+        newest(world, &account, &arguments.env, stacks).await?
+    } else {
+        stacks
+    };
     let mut deliveries = Vec::new();
     let mut text = String::new();
     for (stack, of_stack) in stacks {
@@ -91,4 +96,30 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         deliveries.push(delivered);
     }
     Answer::new(&Report { deliveries }, text)
+}
+
+/// Keeps of several stacks the one that was deployed last: what was just done is what is to be undone.
+async fn newest(
+    world: &World,
+    account: &Account,
+    environment: &EnvironmentName,
+    stacks: Vec<(StackName, Vec<FunctionName>)>,
+) -> Outcome<Vec<(StackName, Vec<FunctionName>)>> {
+    let mut newest = None;
+    for (stack, functions) in stacks {
+        let head = world.site(account, environment, &stack)?.ledger.head().await?;
+        let at = head.open.map(|open| open.at).or(head.last.map(|last| last.at));
+        if let Some(at) = at
+            && newest.as_ref().is_none_or(|(then, _)| *then < at)
+        {
+            newest = Some((at, (stack, functions)));
+        }
+    }
+    let Some((_, chosen)) = newest else {
+        return Err(Failure::usage(format!(
+            "nothing was deployed to {environment} yet: there is nothing to go back from"
+        ))
+        .hint(format!("cargo xtask history --env {environment}")));
+    };
+    Ok(vec![chosen])
 }

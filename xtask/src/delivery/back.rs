@@ -169,7 +169,8 @@ async fn releases(
     for (function, serving) in &last.serves {
         let release = back.get(function).map_or(&serving.release, |back| &back.to.release);
         let manifest = site.catalogue.manifest(function, release).await?;
-        site.catalogue.check_artifact(&manifest).await?;
+        site.check_trust(&manifest).await?;
+        site.check_bytes(&manifest).await?;
         releases.insert(function.clone(), manifest);
     }
     Ok(releases)

@@ -9,10 +9,10 @@ use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, Choice, Ended, Holder, Kind, Ledger, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
-use crate::plan::{self, Backend, Claim, Configuration, Preparation, ReleaseInput, WorkLock};
+use crate::plan::{self, Backend, Claim, CodePlaces, Configuration, Preparation, ReleaseInput, WorkLock};
 use crate::ports::{Approver, Clock, Functions, Infrastructure, Store};
 use crate::progress::Progress;
-use crate::release::{Catalogue, Manifest};
+use crate::release::{self, Catalogue, Manifest, Trust};
 use crate::settings::{EnvironmentSettings, StackSettings};
 
 /// Where the stack's files stand in git.
@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) environment: EnvironmentName,
     /// Its settings.
     pub(crate) settings: EnvironmentSettings,
+    /// Whose signatures count there.
+    pub(crate) trust: Trust,
     /// The stack.
     pub(crate) stack: StackName,
     /// Its settings.
@@ -47,7 +49,7 @@ pub(crate) struct Site {
     /// The releases.
     pub(crate) catalogue: Catalogue,
     /// The bucket that Lambda takes code from.
-    pub(crate) artifact_bucket: String,
+    pub(crate) places: CodePlaces,
     /// The environment's functions.
     pub(crate) functions: Arc<dyn Functions>,
     /// Terraform.
@@ -95,6 +97,17 @@ impl Site {
         WorkLock::take(claim).await
     }
 
+    /// Refuses a release that this environment does not trust, whatever else is asked of it.
+    pub(crate) async fn check_trust(&self, manifest: &Manifest) -> Outcome<()> {
+        release::trusted(&self.catalogue, manifest, &self.trust, &self.environment).await
+    }
+
+    /// Checks that what a release consists of is in the store: to the last byte where signatures are required.
+    pub(crate) async fn check_bytes(&self, manifest: &Manifest) -> Outcome<()> {
+        self.catalogue.check_artifact(manifest).await?;
+        if self.trust.required { release::whole(&self.catalogue, manifest).await } else { Ok(()) }
+    }
+
     /// Prepares the stack's files below a root for Terraform, with these releases.
     pub(crate) fn configure(
         &self,
@@ -105,9 +118,7 @@ impl Site {
         let inputs: BTreeMap<FunctionName, ReleaseInput> = releases
             .iter()
             .filter(|(function, _)| self.stack_settings.functions.contains(function))
-            .map(|(function, manifest)| {
-                (function.clone(), ReleaseInput::new(manifest, &self.artifact_bucket))
-            })
+            .map(|(function, manifest)| (function.clone(), ReleaseInput::new(manifest, &self.places)))
             .collect();
         plan::prepare(Preparation {
             stack: &self.stack,

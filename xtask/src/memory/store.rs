@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::Faults;
 use crate::failure::{Outcome, io};
 use crate::name::Digest;
-use crate::ports::{Put, Store, Stored};
+use crate::ports::{Held, Put, Store, Stored};
 
 /// A bucket.
 pub(crate) struct MemoryStore {
@@ -92,6 +92,20 @@ impl Store for MemoryStore {
             .call(&format!("get {key}"), || {
                 let objects = self.objects.lock().unwrap();
                 Ok(objects.get(key).map(|bytes| Stored { bytes: bytes.clone() }))
+            })
+            .await
+    }
+
+    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Outcome<Held> {
+        self.faults
+            .call(&format!("holds {key}"), || {
+                let objects = self.objects.lock().unwrap();
+                let Some(bytes) = objects.get(key) else { return Ok(Held::Missing) };
+                if Digest::of(bytes) != digest {
+                    return Ok(Held::Other(Digest::of(bytes)));
+                }
+                to.map_or(Ok(()), |to| std::fs::write(to, bytes).map_err(|error| io("write", to, error)))?;
+                Ok(Held::Same)
             })
             .await
     }

@@ -11,6 +11,7 @@ use super::sources::StackSources;
 use crate::failure::{self, Failure, Outcome};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::release::Manifest;
+use crate::settings::Package;
 
 /// One stack in one environment, ready to be planned.
 #[derive(Debug, Clone)]
@@ -67,7 +68,19 @@ pub(crate) struct ReleaseInput {
 #[derive(Debug, Clone, Serialize)]
 struct Code {
     sha256: String,
-    s3: S3Code,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s3: Option<S3Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_uri: Option<String>,
+}
+
+/// Where an environment's Lambda finds code.
+#[derive(Debug, Clone)]
+pub(crate) struct CodePlaces {
+    /// The bucket of zips.
+    pub(crate) bucket: String,
+    /// The registry of images with the prefix of its repositories, as Lambda knows it.
+    pub(crate) registry: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -77,17 +90,19 @@ struct S3Code {
 }
 
 impl ReleaseInput {
-    /// Makes the element for a release whose bytes lie in a bucket.
-    pub(crate) fn new(manifest: &Manifest, bucket: &str) -> Self {
+    /// Makes the element for a release whose bytes lie in these places.
+    pub(crate) fn new(manifest: &Manifest, places: &CodePlaces) -> Self {
+        let key = &manifest.artifact.key;
+        let (s3, image_uri) = match manifest.package {
+            Package::Zip => (Some(S3Code { bucket: places.bucket.clone(), key: key.clone() }), None),
+            Package::Image => (None, places.registry.as_ref().map(|registry| format!("{registry}/{key}"))),
+        };
         Self {
             version: manifest.version.to_string(),
             architecture: manifest.architecture.clone(),
             runtime: manifest.runtime.clone(),
             handler: manifest.handler.clone(),
-            code: Code {
-                sha256: manifest.artifact.code_sha256.clone(),
-                s3: S3Code { bucket: bucket.to_owned(), key: manifest.artifact.key.clone() },
-            },
+            code: Code { sha256: manifest.artifact.code_sha256.clone(), s3, image_uri },
         }
     }
 }
@@ -251,7 +266,11 @@ mod tests {
     #[test]
     fn a_release_is_told_as_the_contract_has_it() {
         let manifest = crate::release::sample_manifest("hello", "1.2.3");
-        let mut input = serde_json::to_value(ReleaseInput::new(&manifest, "store")).unwrap();
+        let mut input = serde_json::to_value(ReleaseInput::new(
+            &manifest,
+            &CodePlaces { bucket: "store".into(), registry: None },
+        ))
+        .unwrap();
         input["code"]["sha256"] = "[base64]".into();
         input["code"]["s3"]["key"] = "[key]".into();
         insta::assert_json_snapshot!(input, @r#"

@@ -1,22 +1,39 @@
 //! The catalogue: the manifests in a store. It decides which versions exist.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::manifest::Manifest;
 use crate::failure::{Failure, Outcome};
 use crate::name::{FunctionName, Version};
-use crate::ports::Store;
+use crate::ports::{Held, Images, Store};
+use crate::settings::Package;
 
 /// The releases in a store.
 #[derive(Clone)]
 pub(crate) struct Catalogue {
     store: Arc<dyn Store>,
+    images: Option<Arc<dyn Images>>,
 }
 
 impl Catalogue {
     /// Reads releases from a store.
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, images: None }
+    }
+
+    /// Adds the place of images.
+    pub(crate) fn with_images(self, images: Option<Arc<dyn Images>>) -> Self {
+        Self { images, ..self }
+    }
+
+    /// Returns the place of images.
+    pub(crate) fn images(&self) -> Outcome<&dyn Images> {
+        self.images.as_deref().ok_or_else(|| {
+            Failure::usage("pipelines/project.toml names no place for images")
+                .unchanged("Nothing was published.")
+                .hint("add it under [store], as in repositories = \"111111111111.dkr.ecr.eu-central-1.amazonaws.com/shop\"")
+        })
     }
 
     /// Returns the store behind it.
@@ -73,6 +90,44 @@ impl Catalogue {
         }
     }
 
+    /// Tells whether a release's bytes are those of its manifest, all of them read; a zip is then in the file.
+    ///
+    /// An image's manifest names its blobs by digest, and its registry serves no others.
+    pub(crate) async fn held(&self, manifest: &Manifest, to: Option<&Path>) -> Outcome<Held> {
+        let artifact = &manifest.artifact;
+        match manifest.package {
+            Package::Zip => self.store.holds(&artifact.key, artifact.sha256, to).await,
+            Package::Image => {
+                let there = self.images()?.has(artifact.repository(), &artifact.sha256).await?;
+                Ok(if there { Held::Same } else { Held::Missing })
+            }
+        }
+    }
+
+    /// Names the place of a release's bytes.
+    pub(crate) fn object(&self, manifest: &Manifest) -> String {
+        let place = match (manifest.package, &self.images) {
+            (Package::Image, Some(images)) => images.place(),
+            _ => self.store.place(),
+        };
+        format!("{place}/{}", manifest.artifact.key)
+    }
+
+    /// Reads a release's zip into a file.
+    pub(crate) async fn fetch_zip(&self, manifest: &Manifest, to: &Path) -> Outcome<()> {
+        let what = format!("the bytes of `{}` {}", manifest.function, manifest.version);
+        match self.held(manifest, Some(to)).await? {
+            Held::Same => Ok(()),
+            Held::Missing => Err(Failure::failed(format!("{what} are not in the store"))
+                .detail("object", self.object(manifest))),
+            Held::Other(found) => Err(Failure::failed(format!("{what} are not those that were released"))
+                .detail("object", self.object(manifest))
+                .detail("released", manifest.artifact.sha256.to_string())
+                .detail("found", found.to_string())
+                .hint("restore the object's first version in the store, or cut a new release")),
+        }
+    }
+
     /// Checks that a release's bytes are in the store with the size that its manifest says.
     pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Outcome<()> {
         let artifact = &manifest.artifact;
@@ -81,10 +136,14 @@ impl Catalogue {
                 "the bytes of `{}` {} are not what its manifest says: {what}",
                 manifest.function, manifest.version
             ))
-            .detail("object", format!("{}/{}", self.store.place(), artifact.key))
+            .detail("object", self.object(manifest))
             .unchanged("Nothing was deployed.")
             .hint("restore the object's first version in the store, or cut a new release")
         };
+        if manifest.package == Package::Image {
+            let there = self.images()?.has(artifact.repository(), &artifact.sha256).await?;
+            return if there { Ok(()) } else { Err(told("the image is missing".into())) };
+        }
         match self.store.size(&artifact.key).await? {
             None => Err(told("the object is missing".into())),
             Some(size) if size != artifact.size => {

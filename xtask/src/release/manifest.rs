@@ -36,6 +36,9 @@ pub(crate) struct Manifest {
     pub(crate) source: SourceRecord,
     /// How they were made.
     pub(crate) built: Built,
+    /// SHA-256 of the SBOM; releases of earlier times have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sbom: Option<Digest>,
     /// What the release must answer before it serves.
     #[serde(default)]
     pub(crate) smoke: Vec<SmokeRecord>,
@@ -47,9 +50,9 @@ pub(crate) struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ArtifactRecord {
-    /// SHA-256 of the zip.
+    /// SHA-256 of the zip, or of the image's manifest.
     pub(crate) sha256: Digest,
-    /// The hash as Lambda reports it: base64 of the zip's SHA-256.
+    /// The hash as Lambda reports it: base64 for a zip, hex for an image.
     pub(crate) code_sha256: String,
     /// Bytes.
     pub(crate) size: u64,
@@ -57,8 +60,35 @@ pub(crate) struct ArtifactRecord {
     pub(crate) unpacked_size: u64,
     /// Digest of the canonical listing (path, mode, content), which survives a new compressor.
     pub(crate) content_digest: Digest,
-    /// The key in the store.
+    /// A zip's key in the store; an image's `<repository>@sha256:<hex>` below the place that the settings name.
     pub(crate) key: String,
+}
+
+impl ArtifactRecord {
+    /// Describes an image in a repository.
+    pub(crate) fn of_image(self, repository: &str, digest: Digest) -> Self {
+        Self { sha256: digest, code_sha256: digest.hex(), key: format!("{repository}@{digest}"), ..self }
+    }
+
+    /// Returns an image's repository.
+    pub(crate) fn repository(&self) -> &str {
+        self.key.split('@').next().unwrap_or_default()
+    }
+
+    /// Tells whether the digests agree with each other and with the kind of package.
+    fn agrees(&self, package: Package) -> bool {
+        match package {
+            Package::Zip => {
+                self.code_sha256 == self.sha256.base64() && self.key == artifact_key(&self.sha256)
+            }
+            Package::Image => {
+                self.code_sha256 == self.sha256.hex()
+                    && self.key.split_once('@').is_some_and(|(repository, digest)| {
+                        !repository.is_empty() && digest == self.sha256.to_string()
+                    })
+            }
+        }
+    }
 }
 
 /// A release's source.
@@ -147,6 +177,12 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// Returns runtime and handler as Lambda knows them: those of an image are the image's own
+    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>, PackageType).
+    pub(crate) fn managed(&self) -> Option<(&str, &str)> {
+        (self.package == Package::Zip).then_some((&self.runtime, &self.handler))
+    }
+
     /// Returns the digest by which ledgers and plans name this manifest.
     pub(crate) fn digest(&self) -> Outcome<Digest> {
         Ok(Digest::of(self.bytes()?))
@@ -172,12 +208,14 @@ impl Manifest {
         if manifest.seal != manifest.compute_seal() {
             return Err(edited("its content does not match its seal"));
         }
+        // The signature covers the stored bytes: what only looks the same is something else.
+        if manifest.bytes()? != bytes {
+            return Err(edited("its bytes are not those that were written"));
+        }
         if manifest.function != *function || manifest.version != *version {
             return Err(edited(&format!("it is that of `{}` {}", manifest.function, manifest.version)));
         }
-        let artifact = &manifest.artifact;
-        if artifact.code_sha256 != artifact.sha256.base64() || artifact.key != artifact_key(&artifact.sha256)
-        {
+        if !manifest.artifact.agrees(manifest.package) {
             return Err(edited("its digests do not agree with each other"));
         }
         Ok(manifest)
@@ -231,6 +269,7 @@ pub(crate) mod tests {
                 at: "2026-11-01T00:00:01Z".parse().unwrap(),
                 run_url: None,
             },
+            sbom: None,
             smoke: Vec::new(),
             seal: Digest::from_bytes([0; 32]),
         }
@@ -256,5 +295,13 @@ pub(crate) mod tests {
         }
         assert!(Manifest::read(&bytes, function, &"1.2.4".parse().unwrap()).is_err());
         assert!(Manifest::read(b"{}", function, version).is_err());
+        let compact = serde_json::to_vec(&manifest).unwrap();
+        let failure = Manifest::read(&compact, function, version).unwrap_err();
+        assert!(failure.message().contains("not those that were written"), "{failure}");
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(Manifest::read(&flipped, function, version).is_err(), "byte {at}");
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Bump, Catalogue, Choice, Manifest, Published, Request, artifact_key, choose, publish, sample_manifest,
+    Bump, Catalogue, Choice, Content, Manifest, Published, Request, Statements, artifact_key, choose,
+    publish, sample_manifest,
 };
 use crate::failure::{Failure, Kind, Outcome};
 use crate::memory::{Fault, Faults, MemoryStore};
@@ -44,7 +45,7 @@ impl Shelf {
     async fn publish(&self, version: &str, bytes: &str, asked: bool) -> Outcome<Published> {
         let (manifest, zip) = self.built(version, bytes);
         let step = Progress::silent().step("publish", "hello");
-        publish(&self.catalogue, manifest, &zip, asked, &step).await
+        publish(&self.catalogue, manifest, Content::Zip(&zip), Statements::default(), asked, &step).await
     }
 
     /// Publishes a release of what lies in a tree.
@@ -55,7 +56,15 @@ impl Shelf {
         manifest.source.inputs_digest = source.inputs_digest;
         manifest.source.dirty = source.dirty;
         let step = Progress::silent().step("publish", "hello");
-        let published = publish(&self.catalogue, manifest.sealed(), &zip, true, &step).await;
+        let published = publish(
+            &self.catalogue,
+            manifest.sealed(),
+            Content::Zip(&zip),
+            Statements::default(),
+            true,
+            &step,
+        )
+        .await;
         published.unwrap().manifest().clone()
     }
 
@@ -234,7 +243,10 @@ async fn the_same_release_again_is_no_new_one_though_times_differ() {
     again.built.by = "somebody else".into();
     again.built.at = "2026-11-20T00:00:00Z".parse().unwrap();
     let step = Progress::silent().step("publish", "hello");
-    let published = publish(&shelf.catalogue, again.sealed(), &zip, true, &step).await.unwrap();
+    let published =
+        publish(&shelf.catalogue, again.sealed(), Content::Zip(&zip), Statements::default(), true, &step)
+            .await
+            .unwrap();
     assert!(matches!(&published, Published::Existing(manifest) if manifest.built.by == "test"));
 }
 

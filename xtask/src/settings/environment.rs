@@ -17,9 +17,26 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) protected: bool,
     /// Whether a release's signature must verify.
     pub(crate) signatures_required: bool,
+    /// PEM files of the public keys whose signatures count, relative to the project.
+    pub(crate) trusted_keys: Vec<String>,
+    /// What a release's provenance must claim.
+    pub(crate) claims: Claims,
     /// The environment whose verified releases may come here.
     #[allow(dead_code, reason = "promotion reads it; it is accepted and checked already")]
     pub(crate) promote_from: Option<EnvironmentName>,
+}
+
+/// What the provenance of a release must say of itself, word for word; what is not named may be anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Claims {
+    /// The repository's address.
+    pub(crate) repository: Option<String>,
+    /// The ref that was built, such as `refs/heads/main`.
+    #[serde(rename = "ref")]
+    pub(crate) git_ref: Option<String>,
+    /// The workflow's file, or the job's name.
+    pub(crate) workflow: Option<String>,
 }
 
 /// Where an environment lives.
@@ -60,8 +77,9 @@ struct Raw {
     #[serde(default)]
     signatures: Signatures,
     #[serde(default)]
-    #[allow(dead_code, reason = "accepted so that a file written for signed releases stays readable")]
     trusted_keys: Vec<String>,
+    #[serde(default)]
+    provenance: Claims,
     state: Option<State>,
 }
 
@@ -111,10 +129,22 @@ impl EnvironmentSettings {
                 lock_table: state.lock_table,
             })
         };
+        let required = raw.signatures == Signatures::Required;
+        if required && raw.trusted_keys.is_empty() {
+            return Err(wrong("`signatures = \"required\"` without `trusted_keys`: no release could ever be deployed")
+                .hint("make a key with cargo xtask key new and name its .pub.pem: trusted_keys = [\"keys/release.pub.pem\"]"));
+        }
+        if raw.provenance != Claims::default() && !required {
+            return Err(wrong(
+                "`[provenance]` demands what only a signature can show: it needs `signatures = \"required\"`",
+            ));
+        }
         Ok(Self {
             place,
             protected: raw.protected,
-            signatures_required: raw.signatures == Signatures::Required,
+            signatures_required: required,
+            trusted_keys: raw.trusted_keys,
+            claims: raw.provenance,
             promote_from: raw.promote_from,
         })
     }

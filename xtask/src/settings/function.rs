@@ -1,9 +1,18 @@
 //! `lambda-src/<function>/function.toml`: what changes or tests a function's bytes.
+//!
+//! In: the file. Out: [`FunctionSettings`], whose parts fit each other. Goes wrong: a key or value that does not exist; a
+//! runtime, handler and way of building that cannot go together.
+
+mod build;
+mod image;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub(crate) use build::{BuildSettings, last_name};
+pub(crate) use image::{Base, ImageSettings};
 
 use super::file;
 use crate::failure::{Failure, Outcome};
@@ -36,33 +45,10 @@ pub(crate) struct FunctionSettings {
     pub(crate) first_version: Version,
     /// How the function is built.
     pub(crate) build: BuildSettings,
+    /// What its image stands on, where it is one.
+    pub(crate) image: Option<ImageSettings>,
     /// What is tried on every new version before it serves.
     pub(crate) smoke: Vec<Smoke>,
-}
-
-/// How a function is built.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "with", rename_all = "snake_case")]
-pub(crate) enum BuildSettings {
-    /// A Rust binary, through cargo-lambda.
-    Cargo {
-        /// The binary's name; the package's name where left out.
-        binary: Option<String>,
-        /// The Cargo package; the function's name where left out.
-        package: Option<String>,
-        /// Further files that change the bytes, as globs relative to the project.
-        #[serde(default)]
-        inputs: Vec<String>,
-    },
-}
-
-impl BuildSettings {
-    /// Returns the extra input globs.
-    pub(crate) fn inputs(&self) -> &[String] {
-        match self {
-            Self::Cargo { inputs, .. } => inputs,
-        }
-    }
 }
 
 /// One event that is tried on every new version before it serves.
@@ -98,8 +84,7 @@ fn three_seconds() -> Duration {
 #[serde(deny_unknown_fields)]
 struct Raw {
     runtime: String,
-    #[serde(default = "bootstrap")]
-    handler: String,
+    handler: Option<String>,
     #[serde(default = "Architecture::x86_64")]
     architecture: Architecture,
     #[serde(default = "zip")]
@@ -107,6 +92,7 @@ struct Raw {
     #[serde(default = "first_version")]
     first_version: Version,
     build: BuildSettings,
+    image: Option<ImageSettings>,
     #[serde(default)]
     smoke: Vec<Smoke>,
 }
@@ -125,10 +111,6 @@ impl Architecture {
     }
 }
 
-fn bootstrap() -> String {
-    "bootstrap".to_owned()
-}
-
 fn zip() -> Package {
     Package::Zip
 }
@@ -142,9 +124,16 @@ impl FunctionSettings {
     pub(super) fn load(root: &Path, relative: &Path) -> Outcome<Self> {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
-        if raw.package == Package::Image {
-            return Err(wrong("`package = \"image\"` is not supported by this version of Slipway".into())
-                .hint("use package = \"zip\""));
+        match (raw.package, &raw.image) {
+            (Package::Image, None) => {
+                return Err(wrong("`package = \"image\"` needs a table [image] with `base`".into()).hint(
+                    "name the base by digest, as in base = \"public.ecr.aws/lambda/provided:al2023@sha256:…\"",
+                ));
+            }
+            (Package::Zip, Some(_)) => {
+                return Err(wrong("[image] is for `package = \"image\"`, and this is a zip".into()));
+            }
+            _ => {}
         }
         if !raw.first_version.is_release() {
             return Err(wrong(format!(
@@ -160,16 +149,25 @@ impl FunctionSettings {
                 )));
             }
         }
-        if matches!(raw.build, BuildSettings::Cargo { .. }) && !raw.runtime.starts_with("provided.") {
-            return Err(wrong(format!(
-                "a Rust function needs `runtime = \"provided.al2023\"`, not `{}`",
-                raw.runtime
-            )));
+        raw.build.check(&raw.runtime).map_err(|(message, hint)| match hint {
+            Some(hint) => wrong(message).hint(hint),
+            None => wrong(message),
+        })?;
+        let handler = match raw.handler {
+            Some(handler) => handler,
+            None if raw.runtime.starts_with("provided.") => "bootstrap".to_owned(),
+            None => {
+                return Err(wrong(format!("missing key `handler`: what {} is to call", raw.runtime))
+                    .hint(build::handler_example(&raw.runtime)));
+            }
+        };
+        if let Some(message) = build::handler_mistake(&raw.runtime, &handler) {
+            return Err(wrong(message).hint(build::handler_example(&raw.runtime)));
         }
         Ok(Self {
             folder: relative.parent().unwrap_or(Path::new("")).to_path_buf(),
             runtime: raw.runtime,
-            handler: raw.handler,
+            handler,
             architecture: match raw.architecture {
                 Architecture::X86_64 => "x86_64".into(),
                 Architecture::Arm64 => "arm64".into(),
@@ -177,6 +175,7 @@ impl FunctionSettings {
             package: raw.package,
             first_version: raw.first_version,
             build: raw.build,
+            image: raw.image,
             smoke: raw.smoke,
         })
     }

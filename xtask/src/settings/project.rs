@@ -47,6 +47,13 @@ pub(crate) struct StoreSettings {
     pub(crate) bucket: String,
     /// A role to assume for writing to the store.
     pub(crate) role: Option<String>,
+    /// The registry of images with the prefix of its repositories, `host[/prefix]`; each function has one of its own.
+    pub(crate) repositories: Option<String>,
+    /// Whether a repository that is missing in Amazon's registry is made: with immutable tags, scanned on push.
+    #[serde(default)]
+    pub(crate) create_repositories: bool,
+    /// The key that signs releases: `alias/…` or an ARN in KMS, or a private key's PEM file, relative to the project.
+    pub(crate) signing_key: Option<String>,
     /// The key that encrypts the store's objects; the bucket's default where none is named.
     pub(crate) kms_key: Option<String>,
 }

@@ -45,6 +45,13 @@ impl Surroundings {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Returns the same surroundings with one variable set.
+    pub(crate) fn with(&self, name: &str, value: impl Into<String>) -> Self {
+        let mut other = self.clone();
+        other.variables.insert(name.to_owned(), value.into());
+        other
+    }
+
     /// Returns every variable whose name begins with a prefix.
     pub(crate) fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.variables
@@ -85,6 +92,34 @@ impl Surroundings {
             return Some(format!("{server}/{repository}/actions/runs/{run}"));
         }
         self.get("BUILD_URL").map(str::to_owned)
+    }
+
+    /// Returns who builds, as a URI: the CI service's workflow or job, or this user and machine.
+    pub(crate) fn builder(&self) -> String {
+        let server = self.get("GITHUB_SERVER_URL").unwrap_or("https://github.com");
+        if let Some(workflow) = self.get("GITHUB_WORKFLOW_REF") {
+            return format!("{server}/{workflow}");
+        }
+        if let Some(job) = self.get("JOB_URL") {
+            return job.to_owned();
+        }
+        format!("terminal://{}@{}", self.user(), self.host())
+    }
+
+    /// Returns the ref that CI builds, such as `refs/heads/main`, where it says so.
+    pub(crate) fn git_ref(&self) -> Option<String> {
+        let branch = || self.get("BRANCH_NAME").map(|branch| format!("refs/heads/{branch}"));
+        self.get("GITHUB_REF").map(str::to_owned).or_else(branch)
+    }
+
+    /// Returns the CI workflow: GitHub's file below the repository, or Jenkins's job.
+    pub(crate) fn workflow(&self) -> Option<String> {
+        // owner/repository/.github/workflows/release.yml@refs/heads/main
+        let file = self.get("GITHUB_WORKFLOW_REF").map(|workflow| {
+            let path = workflow.split('@').next().unwrap_or(workflow);
+            path.splitn(3, '/').nth(2).unwrap_or(path).to_owned()
+        });
+        file.or_else(|| self.get("JOB_NAME").map(str::to_owned))
     }
 
     /// Returns this machine's name.

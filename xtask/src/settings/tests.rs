@@ -127,7 +127,7 @@ fn mistakes_in_a_functions_file() {
     lambda-src/hello/function.toml:3: unknown value `make`
     3 | with = "make"
       |        ^^^^^^
-    hint: allowed here: cargo
+    hint: allowed here: cargo, python, command
     "#);
     insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\nbin = \"hello\"\n"), @r"
     lambda-src/hello/function.toml:2: unknown key `bin`
@@ -144,15 +144,72 @@ fn mistakes_in_a_functions_file() {
     insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nfirst_version = \"1.0.0-rc.1\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: `first_version = "1.0.0-rc.1"` must be a release such as 0.1.0"#);
     insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[smoke]]\nname = \"x\"\nexpect = 1\nexpect_error = \"E\"\n"), @"lambda-src/hello/function.toml: the smoke event `x` has both `expect` and `expect_error`; an answer is one or the other");
     insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\npackage = \"image\"\n[build]\nwith = \"cargo\"\n"), @r#"
-    lambda-src/hello/function.toml: `package = "image"` is not supported by this version of Slipway
-    hint: use package = "zip"
+    lambda-src/hello/function.toml: `package = "image"` needs a table [image] with `base`
+    hint: name the base by digest, as in base = "public.ecr.aws/lambda/provided:al2023@sha256:…"
     "#);
     insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nmemory = 128\n[build]\nwith = \"cargo\"\n"), @r"
     lambda-src/hello/function.toml:2: unknown key `memory`
     2 | memory = 128
       | ^^^^^^
-    hint: allowed here: runtime, handler, architecture, package, first_version, build, smoke
+    hint: allowed here: runtime, handler, architecture, package, first_version, build, image, smoke
     ");
+}
+
+#[test]
+fn mistakes_in_the_build_of_a_python_function_and_of_a_command() {
+    let path = "lambda-src/hello/function.toml";
+    let python = |runtime: &str, handler: &str, build: &str| {
+        told(path, &format!("runtime = \"{runtime}\"\n{handler}\n[build]\nwith = \"python\"\n{build}\n"))
+    };
+    let handler = "handler = \"app.main.handle\"";
+    insta::assert_snapshot!(python("python3.9", handler, "sources = [\"src/app\"]"), @r#"
+    lambda-src/hello/function.toml: with = "python" needs a Python runtime, not `python3.9`
+    hint: allowed here: python3.10, python3.11, python3.12, python3.13, python3.14
+    "#);
+    insta::assert_snapshot!(python("python3.13", "", "sources = [\"src/app\"]"), @r#"
+    lambda-src/hello/function.toml: missing key `handler`: what python3.13 is to call
+    hint: write module.function, as in handler = "ingest.app.handle"
+    "#);
+    insta::assert_snapshot!(python("python3.13", "handler = \"main\"", "sources = [\"src/app\"]"), @r#"
+    lambda-src/hello/function.toml: `handler = "main"` is no module and function of Python's
+    hint: write module.function, as in handler = "ingest.app.handle"
+    "#);
+    insta::assert_snapshot!(python("python3.13", handler, ""), @r#"
+    lambda-src/hello/function.toml:3: missing key `sources`
+    3 | [build]
+      | ^^^^^^^
+    "#);
+    insta::assert_snapshot!(python("python3.13", handler, "sources = []"), @r#"
+    lambda-src/hello/function.toml: `sources` is empty
+    hint: name the folder of your package, as in sources = ["src/ingest"]
+    "#);
+    insta::assert_snapshot!(python("python3.13", handler, "sources = [\"../other\"]"), @r#"
+    lambda-src/hello/function.toml: `sources` names "../other", which is no path below the function's folder
+    hint: write it relative to the folder of function.toml, without . and ..
+    "#);
+    insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\", \"lib/app\"]"), @r#"lambda-src/hello/function.toml: two of `sources` end with `app`, and so would lie at the same place of the artifact"#);
+    insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\"]\nlock = \"/tmp/lock\""), @r#"
+    lambda-src/hello/function.toml: `lock` names "/tmp/lock", which is no path below the function's folder
+    hint: write it relative to the folder of function.toml, without . and ..
+    "#);
+    let command = |build: &str| {
+        told(path, &format!("runtime = \"provided.al2023\"\n[build]\nwith = \"command\"\n{build}\n"))
+    };
+    insta::assert_snapshot!(command("run = \"make\""), @r#"
+    lambda-src/hello/function.toml:2: missing key `output`
+    2 | [build]
+      | ^^^^^^^
+    "#);
+    insta::assert_snapshot!(command("run = []\noutput = \"dist\""), @r#"lambda-src/hello/function.toml: `run` is empty"#);
+    insta::assert_snapshot!(command("run = \"make\"\noutput = \".\""), @r#"
+    lambda-src/hello/function.toml: `output` names ".", which is no path below the function's folder
+    hint: write it relative to the folder of function.toml, without . and ..
+    "#);
+    insta::assert_snapshot!(command("run = \"make\"\noutput = \"dist\"\nwithin = \"soon\""), @r#"
+    lambda-src/hello/function.toml:2: `soon` is no duration: write a number and ms, s, m or h, such as "3s"
+    2 | [build]
+      | ^^^^^^^
+    "#);
 }
 
 #[test]
@@ -184,7 +241,7 @@ fn mistakes_in_an_environments_file() {
     terraform/environments/prod/environment.toml:3: unknown key `protect`
     3 | protect = true
       | ^^^^^^^ did you mean `protected`?
-    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, state
+    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, provenance, state
     ");
     insta::assert_snapshot!(told(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
     insta::assert_snapshot!(told(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"
@@ -200,6 +257,11 @@ fn mistakes_in_an_environments_file() {
       |              ^^^^^^^^^^ did you mean `required`?
     hint: allowed here: required, optional
     "#);
+    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\nsignatures = \"required\"\n"), @r#"
+    terraform/environments/local/environment.toml: `signatures = "required"` without `trusted_keys`: no release could ever be deployed
+    hint: make a key with cargo xtask key new and name its .pub.pem: trusted_keys = ["keys/release.pub.pem"]
+    "#);
+    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` demands what only a signature can show: it needs `signatures = "required"`"#);
     insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper");
 }
 

@@ -3,6 +3,8 @@
 //! Content is named by git's own object ids, which the index already holds for every unchanged file; only what
 //! changed is read.
 
+mod replica;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -157,6 +159,31 @@ impl Repository {
             tree.changed.push(name);
         }
         Ok(tree)
+    }
+
+    /// Returns one file that git tracks below a project-relative folder, where there is any.
+    pub(crate) fn tracked_below(&self, folder: &str) -> Outcome<Option<String>> {
+        let failed = |error| Failure::failed("the git index cannot be read").caused_by(error);
+        let places = [format!("{}{folder}", self.prefix)];
+        let mut index = self.git.index().map_err(failed)?;
+        index.read(false).map_err(failed)?;
+        let paths = index.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned());
+        Ok(paths.into_iter().find(|path| is_below(path, &places)).map(|path| self.in_project(&path)))
+    }
+
+    /// Tells whether a file may lie where git would add it: inside the work tree, and not ignored.
+    pub(crate) fn would_add(&self, file: &Path) -> bool {
+        let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let Some(workdir) = self.git.workdir() else { return false };
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return false };
+        // Folders that do not exist yet stand as they are, below the nearest that does.
+        let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
+        let below = folder.strip_prefix(there).unwrap_or(Path::new(""));
+        let place = canonical(there).join(below).join(name);
+        match place.strip_prefix(canonical(workdir)) {
+            Ok(relative) => !self.git.is_path_ignored(relative).unwrap_or(false),
+            Err(_) => false,
+        }
     }
 
     /// Lists the commits after `base` (all, where none is given) that touched any of the paths, newest first.

@@ -11,6 +11,7 @@ use crate::memory::{Fault, Faults, MemoryLambda, Version};
 use crate::name::Digest;
 use crate::ports::{Functions, Invocation};
 use crate::release::{Manifest, SmokeRecord, sample_manifest};
+use crate::settings::Package;
 
 struct Bench {
     faults: Arc<Faults>,
@@ -120,6 +121,17 @@ async fn other_code_or_configuration_is_found_and_never_called() {
         let expected = "configuration: expected provided.al2023 bootstrap x86_64, got";
         assert_eq!(Bench::new(change).wrong().await, [format!("{expected} {got}")]);
     }
+}
+
+#[tokio::test]
+async fn of_an_image_lambda_knows_neither_runtime_nor_handler() {
+    let mut bench = Bench::new(|version| {
+        (version.runtime, version.handler) = ("-".into(), "-".into());
+    });
+    bench.manifest.package = Package::Image;
+    assert_eq!(bench.wrong().await, Vec::<String>::new());
+    bench.manifest.architecture = "arm64".into();
+    assert_eq!(bench.wrong().await, ["configuration: expected - - arm64, got - - x86_64"]);
 }
 
 #[tokio::test]

@@ -6,20 +6,21 @@ use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Sessio
 
 use super::World;
 use super::ports::{Bucket, Lambda, explain};
+use super::registries::{AnyRegistry, Repositories, docker_credentials, is_ecr};
 use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::name::EnvironmentName;
-use crate::plan::Backend;
-use crate::ports::{Functions, Store};
+use crate::plan::{Backend, CodePlaces};
+use crate::ports::{Functions, Images, Store};
 use crate::release::Catalogue;
-use crate::settings::{Cloud, Place, StoreSettings};
+use crate::settings::{Cloud, EnvironmentSettings, Place, StoreSettings};
 
 /// An environment's account, with the store that its releases come from.
 pub(crate) struct Account {
     /// The releases.
     pub(crate) catalogue: Catalogue,
-    /// The bucket that Lambda takes code from.
-    pub(crate) artifact_bucket: String,
+    /// Where Lambda takes code from.
+    pub(crate) places: CodePlaces,
     /// The environment's own store.
     pub(crate) state: Arc<dyn Store>,
     /// The environment's functions.
@@ -77,11 +78,43 @@ impl World {
             Some(environment) => Ok(self.account(environment).await?.catalogue),
             None => {
                 let (session, settings) = self.store_session().await?;
-                Ok(Catalogue::new(Arc::new(Bucket(
-                    session.store(&settings.bucket, settings.kms_key.clone()),
-                ))))
+                self.cloud_catalogue(&session, &settings)
             }
         }
+    }
+
+    /// Opens a catalogue for looking only. Without a word, and without a store in the cloud, the local one is meant.
+    pub(crate) async fn catalogue_if_there(
+        &self,
+        environment: Option<&EnvironmentName>,
+    ) -> Outcome<Option<Catalogue>> {
+        let local = || {
+            let emulated = |settings: &EnvironmentSettings| matches!(settings.place, Place::Emulated);
+            let mut environments = self.project.environments.iter();
+            environments.find(|(_, settings)| emulated(settings)).map(|(name, _)| name)
+        };
+        match environment.or_else(|| local().filter(|_| self.project.settings.store.is_none())) {
+            Some(environment) => {
+                Ok(self.account_if_there(environment).await?.map(|account| account.catalogue))
+            }
+            None => self.catalogue(None).await.map(Some),
+        }
+    }
+
+    /// The same, for a command that has nothing to say without releases.
+    pub(crate) async fn catalogue_of(&self, environment: Option<&EnvironmentName>) -> Outcome<Catalogue> {
+        let found = self.catalogue_if_there(environment).await.map_err(|failure| {
+            // Whoever releases to the local environment alone has no store in the cloud to look into.
+            if environment.is_none() && failure.report().message.starts_with("no credentials") {
+                failure.hint("sign in first, or name the environment whose store is meant, as in --env local")
+            } else {
+                failure
+            }
+        });
+        found?.ok_or_else(|| {
+            Failure::failed("the local environment does not run, and what it held is gone")
+                .hint("cargo xtask release --env local brings it up; --env names another environment")
+        })
     }
 
     async fn local_account(&self, state: &slipway_local::State) -> Outcome<Account> {
@@ -109,9 +142,21 @@ impl World {
             ["AWS_PROFILE", "AWS_CA_BUNDLE", "HTTP_PROXY", "http_proxy"]
                 .map(|name| (name.to_owned(), String::new())),
         );
+        let project = &self.project.settings.name;
+        let images = Repositories::new(
+            &format!("{}/{project}", state.registry()),
+            Arc::new(slipway_cloud::Anonymous),
+            None,
+            self.observer(),
+        )?;
         Ok(Account {
-            catalogue: Catalogue::new(Arc::new(Bucket(store))),
-            artifact_bucket: bucket,
+            catalogue: Catalogue::new(Arc::new(Bucket(store))).with_images(Some(Arc::new(images))),
+            places: CodePlaces {
+                bucket,
+                // As Amazon's registry of that account would be called: the gateway looks at repository and digest alone,
+                // because its port may be another one tomorrow.
+                registry: Some(format!("{}/{project}", state.image_host())),
+            },
             state: Arc::new(Bucket(own)),
             functions: Arc::new(Lambda(session.functions())),
             backend: Backend {
@@ -162,10 +207,8 @@ impl World {
         }
         let (store_session, settings) = self.store_session().await?;
         Ok(Account {
-            catalogue: Catalogue::new(Arc::new(Bucket(
-                store_session.store(&settings.bucket, settings.kms_key.clone()),
-            ))),
-            artifact_bucket: settings.bucket.clone(),
+            places: CodePlaces { bucket: settings.bucket.clone(), registry: settings.repositories.clone() },
+            catalogue: self.cloud_catalogue(&store_session, &settings)?,
             state: Arc::new(Bucket(session.store(&cloud.state_bucket, None))),
             functions: Arc::new(Lambda(session.functions())),
             backend: Backend {
@@ -180,7 +223,35 @@ impl World {
         })
     }
 
-    async fn store_session(&self) -> Outcome<(Session, StoreSettings)> {
+    fn cloud_catalogue(&self, session: &Session, settings: &StoreSettings) -> Outcome<Catalogue> {
+        let images =
+            settings.repositories.as_deref().map(|place| self.repositories(session, settings, place));
+        let store = session.store(&settings.bucket, settings.kms_key.clone());
+        Ok(Catalogue::new(Arc::new(Bucket(store))).with_images(images.transpose()?))
+    }
+
+    fn repositories(
+        &self,
+        session: &Session,
+        settings: &StoreSettings,
+        place: &str,
+    ) -> Outcome<Arc<dyn Images>> {
+        let host = place.split('/').next().unwrap_or(place);
+        let (credentials, ecr) = if is_ecr(host) {
+            let ecr = session.ecr(host).map_err(explain)?;
+            (ecr.credentials(), Some((ecr, settings.create_repositories)))
+        } else {
+            (docker_credentials(&self.surroundings, &self.interrupt)?, None)
+        };
+        Ok(Arc::new(Repositories::new(place, credentials, ecr, self.observer())?))
+    }
+
+    /// Returns where base images come from.
+    pub(crate) fn bases(&self) -> AnyRegistry {
+        AnyRegistry::new(self.surroundings.clone(), self.interrupt.clone(), self.observer())
+    }
+
+    pub(super) async fn store_session(&self) -> Outcome<(Session, StoreSettings)> {
         let settings = self.project.settings.store.clone().ok_or_else(|| {
             Failure::usage("pipelines/project.toml has no [store]: releases have no place")
                 .hint("add [store] with account, region and bucket, or use --env local, which brings its own")
@@ -201,9 +272,10 @@ impl World {
         }
     }
 
-    async fn session(&self, target: Target) -> Outcome<Session> {
+    /// Returns who writes every call into the run's record.
+    fn observer(&self) -> Observer {
         let progress = self.progress.clone();
-        let observer: Observer = Arc::new(move |call: Call| {
+        Arc::new(move |call: Call| {
             let outcome = match &call.outcome {
                 slipway_cloud::Outcome::Done => "ok".to_owned(),
                 slipway_cloud::Outcome::Failed { kind, code } => {
@@ -211,7 +283,10 @@ impl World {
                 }
             };
             progress.call(call.service, call.operation, &call.subject, call.took, &outcome);
-        });
-        Session::open(target, Some(observer)).await.map_err(explain)
+        })
+    }
+
+    async fn session(&self, target: Target) -> Outcome<Session> {
+        Session::open(target, Some(self.observer())).await.map_err(explain)
     }
 }

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::name::Digest;
 use crate::output::Console;
 use crate::ports::{
-    Alias, Approver, Clock, FunctionConfiguration, Functions, Invocation, Put, Store, Stored,
+    Alias, Approver, Clock, FunctionConfiguration, Functions, Held, Invocation, Put, Store, Stored,
 };
 
 /// A bucket as a store.
@@ -41,6 +41,20 @@ impl Store for Bucket {
     async fn get(&self, key: &str) -> Outcome<Option<Stored>> {
         let object = self.0.get(key).await.map_err(explain)?;
         Ok(object.map(|object| Stored { bytes: object.bytes }))
+    }
+
+    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Outcome<Held> {
+        let scratch = tempfile::tempdir()
+            .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
+        let own = scratch.path().join("object");
+        match self.0.get_file(key, to.unwrap_or(&own), digest.bytes(), &|_| {}).await {
+            Ok(true) => Ok(Held::Same),
+            Ok(false) => Ok(Held::Missing),
+            Err(error) => match error.kind {
+                CloudKind::WrongBytes { got, .. } => Ok(Held::Other(Digest::from_bytes(got))),
+                _ => Err(explain(error)),
+            },
+        }
     }
 
     async fn size(&self, key: &str) -> Outcome<Option<u64>> {

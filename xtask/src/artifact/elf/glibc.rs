@@ -29,15 +29,29 @@ pub(crate) fn provided_by(runtime: &str) -> Option<Glibc> {
     let (al2, al2023) = (Glibc::new(2, 26, 0), Glibc::new(2, 34, 0));
     match runtime {
         "provided.al2023" => return Some(al2023),
-        "provided.al2" => return Some(al2),
+        "provided.al2" | "java8.al2" => return Some(al2),
         _ => {}
     }
-    let minor: u32 = runtime.strip_prefix("python3.")?.parse().ok()?;
-    match minor {
-        12.. => Some(al2023),
-        8..=11 => Some(al2),
-        _ => None,
+    let number = |prefix: &str, suffix: &str| -> Option<u32> {
+        runtime.strip_prefix(prefix)?.strip_suffix(suffix)?.parse().ok()
+    };
+    if let Some(minor) = number("python3.", "") {
+        return match minor {
+            12.. => Some(al2023),
+            8..=11 => Some(al2),
+            _ => None,
+        };
     }
+    // The version that first stood on Amazon Linux 2023.
+    let (version, first_on_al2023) = [
+        (number("nodejs", ".x"), 20),
+        (number("java", ""), 21),
+        (number("dotnet", ""), 8),
+        (number("ruby3.", ""), 3),
+    ]
+    .into_iter()
+    .find_map(|(version, first)| Some((version?, first)))?;
+    Some(if version >= first_on_al2023 { al2023 } else { al2 })
 }
 
 /// Reads the glibc versions that the loader will insist on, newest first, each with a symbol that asks for it.
@@ -122,13 +136,17 @@ mod tests {
     #[test]
     fn knows_the_runtimes() {
         let version = |runtime| provided_by(runtime).map(|glibc| glibc.to_string());
-        for runtime in ["provided.al2023", "python3.12", "python3.13", "python3.14"] {
+        for runtime in
+            ["provided.al2023", "python3.12", "python3.14", "nodejs22.x", "java21", "ruby3.4", "dotnet8"]
+        {
             assert_eq!(version(runtime).as_deref(), Some("2.34"), "{runtime}");
         }
-        for runtime in ["provided.al2", "python3.9", "python3.11"] {
+        for runtime in
+            ["provided.al2", "python3.9", "python3.11", "nodejs18.x", "java17", "java8.al2", "ruby3.2"]
+        {
             assert_eq!(version(runtime).as_deref(), Some("2.26"), "{runtime}");
         }
-        for runtime in ["", "provided", "python3.7", "python4.1", "python3.x", "ruby3.4"] {
+        for runtime in ["", "provided", "python3.7", "python4.1", "python3.x", "nodejs", "go1.x"] {
             assert_eq!(version(runtime), None, "{runtime}");
         }
     }

@@ -15,10 +15,10 @@ use crate::memory::{
     Fault, Faults, MemoryApprover, MemoryClock, MemoryLambda, MemoryStore, MemoryTerraform, Move,
 };
 use crate::name::{Digest, FunctionName, Version};
-use crate::plan::Backend;
+use crate::plan::{Backend, CodePlaces};
 use crate::progress::Progress;
-use crate::release::{Catalogue, Manifest, SmokeRecord, artifact_key, sample_manifest};
-use crate::settings::{EnvironmentSettings, Place, StackSettings};
+use crate::release::{Catalogue, Manifest, SmokeRecord, Trust, artifact_key, sample_manifest};
+use crate::settings::{Claims, EnvironmentSettings, Place, StackSettings};
 
 /// One command, or something that happens between commands.
 #[derive(Clone)]
@@ -133,6 +133,7 @@ pub(super) struct Scene {
     pub(super) lambda: Arc<MemoryLambda>,
     clock: Arc<MemoryClock>,
     protected: bool,
+    pub(super) trust: Trust,
     processes: u32,
     pub(super) memory: u32,
     pub(super) functions: Vec<FunctionName>,
@@ -159,6 +160,7 @@ impl Scene {
             processes: 0,
             memory: 128,
             protected,
+            trust: Trust::default(),
             folder,
             faults,
         };
@@ -326,8 +328,11 @@ impl Scene {
                 place: Place::Emulated,
                 protected: self.protected,
                 signatures_required: false,
+                trusted_keys: Vec::new(),
+                claims: Claims::default(),
                 promote_from: None,
             },
+            trust: self.trust.clone(),
             stack_settings: StackSettings {
                 functions: self.functions.clone(),
                 after: Vec::new(),
@@ -340,7 +345,7 @@ impl Scene {
             ledger: Ledger::new(self.state.clone(), environment, stack),
             store: self.state.clone(),
             catalogue: self.catalogue(),
-            artifact_bucket: "artifacts".into(),
+            places: CodePlaces { bucket: "artifacts".into(), registry: None },
             functions: self.lambda.clone(),
             infrastructure: MemoryTerraform::new(
                 self.faults.clone(),

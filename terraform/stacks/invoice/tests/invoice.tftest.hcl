@@ -1,0 +1,58 @@
+# The stack's side of the contract with Slipway, without AWS.
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "222222222222" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-invoice" }
+  }
+}
+
+variables {
+  environment = {
+    name       = "dev"
+    project    = "slipway"
+    account_id = "222222222222"
+    region     = "eu-central-1"
+  }
+  releases = {
+    invoice = {
+      version      = "0.1.0"
+      architecture = "x86_64"
+      runtime      = "python3.11"
+      handler      = "invoice.app.handle"
+      code = {
+        sha256 = "aHf0ny7UlJ+airBtNfDsinU5CJXnAIYpvQYSyyB5Sws="
+        s3     = { bucket = "slipway-111111111111-artifacts", key = "artifacts/sha256/6877.zip" }
+      }
+    }
+  }
+}
+
+run "contract" {
+  assert {
+    condition     = keys(output.functions) == ["invoice"] && keys(output.functions.invoice) == ["alias", "code_sha256", "function_name", "version"]
+    error_message = "`functions` names each function of the stack with its name, alias, version and digest."
+  }
+
+  assert {
+    condition     = output.functions.invoice.function_name == "slipway-222222222222-dev-invoice" && output.functions.invoice.alias == "live"
+    error_message = "Names are <project>-<account id>-<environment>-<resource>."
+  }
+
+  assert {
+    condition     = output.invoice_log_group_name == "/aws/lambda/slipway-222222222222-dev-invoice"
+    error_message = "The log group belongs to the function."
+  }
+}
+
+run "needs_a_release" {
+  command = plan
+
+  variables {
+    releases = {}
+  }
+
+  expect_failures = [var.releases]
+}

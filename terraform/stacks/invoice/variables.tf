@@ -1,0 +1,55 @@
+variable "environment" {
+  description = "Where the stack runs. Written by Slipway from environment.toml and project.toml."
+  type = object({
+    name       = string
+    project    = string
+    account_id = string
+    region     = string
+    # Attempts for one AWS call; null is the provider's 25. The provider reads it from no
+    # environment variable, and an emulator answers 500 for what it lacks, again and again.
+    max_retries = optional(number)
+  })
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.environment.account_id))
+    error_message = "The account id has twelve digits."
+  }
+}
+
+variable "releases" {
+  description = "What each function of the stack runs, by the function's name. Written by Slipway from the release manifests."
+  type = map(object({
+    version      = string
+    architecture = string
+    runtime      = string
+    handler      = string
+    code = object({
+      sha256    = string
+      s3        = optional(object({ bucket = string, key = string }))
+      image_uri = optional(string)
+    })
+  }))
+
+  validation {
+    condition     = contains(keys(var.releases), "invoice")
+    error_message = "The stack runs the function `invoice`: `releases` must name its release."
+  }
+}
+
+variable "memory_size" {
+  description = "Memory of the function, in MB."
+  type        = number
+  default     = 128
+}
+
+variable "timeout" {
+  description = "Longest run of one call, in seconds."
+  type        = number
+  default     = 3
+}
+
+variable "log_retention_days" {
+  description = "Days that the log group keeps its events."
+  type        = number
+  default     = 7
+}

@@ -1,0 +1,118 @@
+//! A function that a command of the project's builds: whatever fills a folder.
+//!
+//! In: the command lines and the folder that they fill. Out: a tree of what is there afterwards. Goes wrong: a program is
+//! missing, fails or takes too long; the folder stays empty; it holds files that git tracks, which emptying would delete.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use slipway_archive::Tree;
+
+use super::Workshop;
+use crate::failure::{self, Failure, Outcome};
+use crate::name::FunctionName;
+use crate::progress::Step;
+use crate::settings::FunctionSettings;
+use crate::source::Source;
+use crate::tools::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::words;
+
+/// What is to be run.
+pub(super) struct Job<'a> {
+    /// The command lines, in order.
+    pub(super) run: &'a [String],
+    /// The folder that they fill, relative to the function's.
+    pub(super) output: &'a str,
+    /// The time limit of all of them together.
+    pub(super) within: Duration,
+}
+
+/// Runs a function's commands and gathers what they made.
+pub(super) async fn build(
+    workshop: &Workshop<'_>,
+    function: &FunctionName,
+    settings: &FunctionSettings,
+    source: &Source,
+    job: &Job<'_>,
+    step: &Step,
+) -> Outcome<(Tree, BTreeMap<String, String>)> {
+    let folder = workshop.project.root.join(&settings.folder);
+    let output = folder.join(job.output);
+    let relative = settings.folder.join(job.output);
+    if let Some(file) = workshop.repository.tracked_below(&relative.to_string_lossy())? {
+        return Err(Failure::usage(format!(
+            "`output = \"{}\"` of `{function}` is emptied before each build, and git tracks {file}",
+            job.output
+        ))
+        .unchanged("Nothing was built or deleted.")
+        .hint("name a folder that holds nothing but what the command makes, and let git ignore it"));
+    }
+    match std::fs::remove_dir_all(&output) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failure::io("empty", &output, error));
+        }
+        _ => std::fs::create_dir_all(&output).map_err(|error| failure::io("create", &output, error))?,
+    }
+    let epoch = super::epoch(workshop, source)?;
+    let begun = Instant::now();
+    for line in job.run {
+        let program = program(function, settings, line, &folder)?.env("SOURCE_DATE_EPOCH", &epoch);
+        let conduct = Conduct {
+            output: Output::Pipes,
+            within: Some(job.within.saturating_sub(begun.elapsed())),
+            on_signal: OnSignal::Forward,
+            stdin: None,
+        };
+        let ended =
+            exec::run(&program, &conduct, workshop.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
+                .await
+                .map_err(|failure| failure.unchanged("Nothing was published."))?;
+        if ended.timed_out {
+            return Err(Failure::failed(format!(
+                "building `{function}` took longer than {}: `{line}` was ended",
+                words::seconds(job.within)
+            ))
+            .body(ended.tail.join("\n"))
+            .unchanged("Nothing was published.")
+            .hint("raise `within` in [build] of its function.toml"));
+        }
+        if !ended.success() {
+            return Err(exec::unsuccessful(&program, &ended).unchanged("Nothing was published."));
+        }
+    }
+    let packed = |error: slipway_archive::Error| {
+        Failure::failed(format!("what `{function}`'s command made cannot be packed"))
+            .caused_by(error)
+            .unchanged("Nothing was published.")
+    };
+    let tree = Tree::from_folder(&output).map_err(packed)?;
+    if tree.is_empty() {
+        return Err(Failure::failed(format!(
+            "the command of `{function}` left no file in {}",
+            relative.display()
+        ))
+        .detail("command", job.run.join(" && "))
+        .unchanged("Nothing was published.")
+        .hint("`output` in [build] is the folder that the command fills"));
+    }
+    Ok((tree, BTreeMap::new()))
+}
+
+/// Builds one command line.
+fn program(
+    function: &FunctionName,
+    settings: &FunctionSettings,
+    line: &str,
+    folder: &std::path::Path,
+) -> Outcome<Program> {
+    let words = shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
+        Failure::usage(format!(
+            "lambda-src/{function}/function.toml: `run` has a command line that cannot be split: {line}"
+        ))
+    })?;
+    Ok(Program::new(&words[0], folder)
+        .args(&words[1..])
+        .env("SLIPWAY_FUNCTION", function.as_str())
+        .env("SLIPWAY_ARCHITECTURE", &settings.architecture)
+        .env("SLIPWAY_RUNTIME", &settings.runtime))
+}

@@ -1,0 +1,109 @@
+//! Whether the handler that the settings name is in the artifact.
+//!
+//! In: settings and tree. Out: findings. Known are the forms of `provided.*`, Python and Node.js; another runtime's handler
+//! is left to Lambda.
+
+use slipway_archive::{Entry, Tree};
+
+use super::Finding;
+use crate::failure::{self, Outcome};
+use crate::settings::FunctionSettings;
+
+const PROVIDED: &str = "https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html";
+const PYTHON: &str = "https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html";
+const NODE: &str = "https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html";
+
+/// Looks for the handler.
+pub(super) fn look(settings: &FunctionSettings, tree: &Tree) -> Outcome<Option<Finding>> {
+    let runtime = settings.runtime.as_str();
+    let (what, rule) = if runtime.starts_with("provided.") {
+        (bootstrap(tree)?, PROVIDED)
+    } else if runtime.starts_with("python") {
+        (python(&settings.handler, tree)?, PYTHON)
+    } else if runtime.starts_with("nodejs") {
+        (node(&settings.handler, tree)?, NODE)
+    } else {
+        (None, "")
+    };
+    let place = if runtime.starts_with("provided.") {
+        "bootstrap".to_owned()
+    } else {
+        format!("handler {}", settings.handler)
+    };
+    Ok(what.map(|what| Finding { place, what, rule }))
+}
+
+fn bootstrap(tree: &Tree) -> Outcome<Option<String>> {
+    let Some(entry) = find(tree, "bootstrap") else {
+        return Ok(Some("is missing: the runtime starts a file of that name at the artifact's top".into()));
+    };
+    let bytes = bytes_of(entry)?;
+    Ok(if bytes.is_empty() {
+        Some("is empty (0 bytes)".into())
+    } else if !entry.executable() {
+        Some("is not executable (chmod +x)".into())
+    } else if !bytes.starts_with(b"\x7fELF") && !bytes.starts_with(b"#!") {
+        Some("is neither a program for Linux (ELF) nor a script that begins with #!".into())
+    } else {
+        None
+    })
+}
+
+fn python(handler: &str, tree: &Tree) -> Outcome<Option<String>> {
+    let Some((module, name)) = handler.rsplit_once('.') else {
+        return Ok(Some("is not written as module.function".into()));
+    };
+    let path = module.replace('.', "/");
+    let compiled = format!("{path}.");
+    if tree.iter().any(|entry| entry.name().starts_with(&compiled) && entry.name().ends_with(".so")) {
+        return Ok(None);
+    }
+    let places = [format!("{path}/__init__.py"), format!("{path}.py")];
+    let Some(entry) = places.iter().find_map(|place| find(tree, place)) else {
+        return Ok(Some(format!(
+            "its module is not in the artifact: neither {} nor {}",
+            places[1], places[0]
+        )));
+    };
+    let bytes = bytes_of(entry)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(if bytes.is_empty() {
+        Some(format!("{} is empty (0 bytes)", entry.name()))
+    } else if !mentions(&text, name) && !text.contains("import *") {
+        Some(format!("{} has no `{name}`", entry.name()))
+    } else {
+        None
+    })
+}
+
+fn node(handler: &str, tree: &Tree) -> Outcome<Option<String>> {
+    // The export begins after the first dot behind the last slash.
+    let file = handler.rfind('/').map_or(0, |slash| slash + 1);
+    let Some(dot) = handler[file..].find('.').map(|dot| file + dot) else {
+        return Ok(Some("is not written as file.export".into()));
+    };
+    let places = ["js", "mjs", "cjs"].map(|extension| format!("{}.{extension}", &handler[..dot]));
+    let Some(entry) = places.iter().find_map(|place| find(tree, place)) else {
+        return Ok(Some(format!("its file is not in the artifact: {}", places.join(", "))));
+    };
+    Ok(bytes_of(entry)?.is_empty().then(|| format!("{} is empty (0 bytes)", entry.name())))
+}
+
+fn find<'tree>(tree: &'tree Tree, name: &str) -> Option<Entry<'tree>> {
+    tree.iter().find(|entry| entry.name() == name)
+}
+
+fn bytes_of(entry: Entry<'_>) -> Outcome<Vec<u8>> {
+    // What is built lies on the disk: only tests could add bytes of their own.
+    let Some(path) = entry.path() else { return Ok(Vec::new()) };
+    std::fs::read(path).map_err(|error| failure::io("read", path, error))
+}
+
+/// Tells whether a text has a name as a whole word.
+fn mentions(text: &str, name: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        !text[..at].chars().next_back().is_some_and(part)
+            && !text[at + name.len()..].chars().next().is_some_and(part)
+    })
+}

@@ -1,0 +1,193 @@
+//! Cutting releases: build, name and publish each function that changed, several of them at once.
+//!
+//! In: functions with their source and the version that each is to have. Out: their manifests. Where one fails, the others
+//! are published all the same, and the failure says which; nothing is deployed then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::statements::{Press, bill};
+use crate::artifact::{self, Artifact};
+use crate::failure::{Failure, Outcome};
+use crate::graph::{self, Node};
+use crate::name::{Digest, FunctionName, Version};
+use crate::progress::Unit;
+use crate::release::{
+    self, ArtifactRecord, Built, Choice, Content, InputsRecord, Manifest, Published, SmokeRecord,
+    SourceRecord, Statements,
+};
+use crate::source::Source;
+use crate::words;
+use crate::world::World;
+
+/// How many functions are built and published at the same time: what bounds memory and connections. Cargo builds one at a
+/// time anyhow, in the target folder that all share.
+const AT_ONCE: usize = 4;
+
+/// A function's release, and whether it was cut now.
+pub(super) type Cut = (FunctionName, Manifest, bool);
+
+/// Cuts a release of each function, or takes the one that has these inputs already.
+pub(super) async fn cut_all(
+    world: &World,
+    press: &Press<'_>,
+    chosen: &[(FunctionName, Source, Choice)],
+    again: bool,
+) -> Outcome<Vec<Cut>> {
+    let nodes = chosen
+        .iter()
+        .map(|one| {
+            let work = cut(world, press, one, again);
+            Node::new(one.0.to_string(), BTreeSet::new(), work)
+        })
+        .collect();
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for (function, outcome) in graph::run(nodes, AT_ONCE, &world.interrupt).await {
+        match outcome {
+            Ok(cut) => done.push(cut),
+            Err(failure) => failed.push((function, failure)),
+        }
+    }
+    match failed.len() {
+        0 => Ok(done),
+        // The one failure with all that it has to say.
+        1 if chosen.len() == 1 => Err(failed.remove(0).1),
+        _ => Err(some_failed(&done, failed)),
+    }
+}
+
+/// Tells of several functions which were published and which were not, and why.
+fn some_failed(done: &[Cut], failed: Vec<(String, Failure)>) -> Failure {
+    let names = words::list(failed.iter().map(|(function, _)| function.as_str()));
+    let kind = failed.first().map_or(crate::failure::Kind::Defect, |(_, failure)| failure.kind());
+    let mut body = Vec::new();
+    for (function, failure) in &failed {
+        let report = failure.report();
+        body.push(format!("{function}: {}", report.message));
+        body.extend(report.details.iter().map(|detail| format!("  {}  {}", detail.name, detail.value)));
+        body.extend(report.causes.iter().map(|cause| format!("  because {cause}")));
+        body.extend(report.body.iter().flat_map(|text| text.lines()).map(|line| format!("  {line}")));
+        body.extend(report.hint.iter().map(|hint| format!("  -> {hint}")));
+    }
+    let published: Vec<String> =
+        done.iter().map(|(function, manifest, _)| format!("{function} {}", manifest.version)).collect();
+    let failure = Failure::new(kind, format!("{names} could not be released")).body(body.join("\n"));
+    let unchanged = if published.is_empty() {
+        "Nothing was deployed.".to_owned()
+    } else {
+        format!("{} stand in the store; nothing was deployed.", words::list(published))
+    };
+    failure
+        .unchanged(unchanged)
+        .hint("repair it and run the same command again: what is published is not built again")
+}
+
+/// Cuts a release, or takes the one that has these inputs already.
+async fn cut(
+    world: &World,
+    press: &Press<'_>,
+    (function, source, choice): &(FunctionName, Source, Choice),
+    again: bool,
+) -> Outcome<(FunctionName, Manifest, bool)> {
+    let (version, why, asked) = match choice {
+        Choice::Reuse(manifest) => return Ok((function.clone(), (**manifest).clone(), false)),
+        Choice::New { version, why, asked } => (version, why, *asked),
+    };
+    world.interrupt.check()?;
+    let began = world.clock.now();
+    let progress = &world.progress.scope(function.as_str());
+    let place = source.branch.as_deref().unwrap_or("detached");
+    progress.note(format!("{function:9} {why}: {version}   ({place} {})", &source.commit[..7]));
+    let builders = super::super::Builders::new(world);
+    let workshop = super::super::workshop(world, press.repository, &builders, progress);
+    let artifact = artifact::build(&workshop, function, source, again).await?;
+    world.interrupt.check()?;
+    let folder = artifact::folder(&world.project, function, &source.inputs_digest);
+    let zip = artifact.path(&folder);
+    let mut manifest = manifest(world, function, version, source, &artifact)?;
+    let image = artifact::image(&world.project, function, &artifact, &folder, &labels(version, source))?;
+    if let Some(image) = &image {
+        manifest.artifact = manifest.artifact.of_image(function.as_str(), image.digest);
+        manifest = manifest.sealed();
+    }
+    let sha256 = manifest.artifact.sha256;
+    let statements = Statements {
+        sbom: bill(world, function, &sha256, &zip).await?,
+        attestor: press.attestor(world, source, began),
+    };
+    let step = progress.counted_step(
+        "publish",
+        format!("{function} {version}  {}", sha256.short()),
+        artifact.size,
+        Unit::Bytes,
+    );
+    InputsRecord::of(&source.inputs).keep(press.catalogue, &source.inputs_digest).await?;
+    let content = image.as_ref().map_or(Content::Zip(&zip), Content::Image);
+    match release::publish(press.catalogue, manifest, content, statements, asked, &step).await {
+        Ok(published) => {
+            let new = matches!(published, Published::New(_));
+            let manifest = published.manifest().clone();
+            step.done_as(
+                format!("{function} {}  {}", manifest.version, sha256.short()),
+                if new { "new" } else { "there" },
+            );
+            Ok((function.clone(), manifest, new))
+        }
+        Err(failure) => {
+            step.failed("failed");
+            Err(failure)
+        }
+    }
+}
+
+/// Returns the labels of a release's image: <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md>.
+pub(crate) fn labels(version: &Version, source: &Source) -> BTreeMap<String, String> {
+    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
+    [label("version", &version.to_string()), label("revision", &source.commit)]
+        .into_iter()
+        .chain(source.repository.as_deref().map(|address| label("source", address)))
+        .collect()
+}
+
+fn manifest(
+    world: &World,
+    function: &FunctionName,
+    version: &Version,
+    source: &Source,
+    artifact: &Artifact,
+) -> Outcome<Manifest> {
+    let settings = world.project.function(function)?;
+    let unsealed = Manifest {
+        schema: "slipway.release/1".into(),
+        function: function.clone(),
+        version: version.clone(),
+        package: settings.package,
+        architecture: settings.architecture.clone(),
+        runtime: settings.runtime.clone(),
+        handler: settings.handler.clone(),
+        artifact: ArtifactRecord {
+            sha256: artifact.sha256,
+            code_sha256: artifact.sha256.base64(),
+            size: artifact.size,
+            unpacked_size: artifact.unpacked_size,
+            content_digest: artifact.content_digest,
+            key: release::artifact_key(&artifact.sha256),
+        },
+        source: SourceRecord {
+            repository: source.repository.clone(),
+            commit: source.commit.clone(),
+            dirty: source.dirty,
+            committed_at: source.committed_at,
+            inputs_digest: source.inputs_digest,
+        },
+        built: Built {
+            tools: artifact.tools.clone(),
+            by: world.surroundings.by(),
+            at: world.clock.now(),
+            run_url: world.surroundings.run_url(),
+        },
+        sbom: None,
+        smoke: settings.smoke.iter().map(SmokeRecord::from).collect(),
+        seal: Digest::from_bytes([0; 32]),
+    };
+    Ok(unsealed.sealed())
+}

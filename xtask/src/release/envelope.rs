@@ -1,0 +1,168 @@
+//! DSSE envelopes: a payload, its type, and signatures over both.
+//!
+//! In: a payload and a [`Signer`]; or the bytes of a stored envelope and the keys that are trusted. Out: the bytes to
+//! store; or the payload with what each signature is worth. Goes wrong: bytes that are no envelope, or not the ones that
+//! were written. Rules: <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md>.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::key::PublicKey;
+use crate::failure::{Failure, Outcome};
+use crate::ports::Signer;
+
+/// The type of a payload that is an in-toto statement.
+pub(crate) const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// An envelope, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Envelope {
+    payload: String,
+    #[serde(rename = "payloadType")]
+    payload_type: String,
+    signatures: Vec<SignatureRecord>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureRecord {
+    keyid: String,
+    sig: String,
+}
+
+impl Envelope {
+    /// Signs a payload that is an in-toto statement.
+    pub(crate) async fn seal(payload: &[u8], signer: &dyn Signer) -> Outcome<Self> {
+        let signature = signer.sign(&pre_authentication(PAYLOAD_TYPE, payload)).await?;
+        Ok(Self {
+            payload: BASE64_STANDARD.encode(payload),
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            signatures: vec![SignatureRecord {
+                keyid: signer.key_id().to_owned(),
+                sig: BASE64_STANDARD.encode(signature),
+            }],
+        })
+    }
+
+    /// Reads an envelope and says what is wrong with bytes that are none, or that were edited in any way.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let envelope: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("it is no DSSE envelope: {error}"))?;
+        // Nothing that the signature does not cover may differ either: spaces, order, escapes.
+        if envelope.bytes().ok().as_deref() != Some(bytes) {
+            return Err("its bytes are not those that were written".into());
+        }
+        if envelope.payload_type != PAYLOAD_TYPE {
+            return Err(format!("its payload is of the type {}, not {PAYLOAD_TYPE}", envelope.payload_type));
+        }
+        envelope.payload()?;
+        Ok(envelope)
+    }
+
+    /// Returns the envelope's bytes as they are stored.
+    pub(crate) fn bytes(&self) -> Outcome<Vec<u8>> {
+        serde_json::to_vec(self)
+            .map_err(|error| Failure::defect("an envelope cannot be written as JSON").caused_by(error))
+    }
+
+    /// Returns the signed bytes.
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, String> {
+        BASE64_STANDARD.decode(&self.payload).map_err(|error| format!("its payload is no base64: {error}"))
+    }
+
+    /// Lists the ids of the keys that the signatures name.
+    pub(crate) fn key_ids(&self) -> Vec<&str> {
+        self.signatures.iter().map(|signature| signature.keyid.as_str()).collect()
+    }
+
+    /// Returns the first of the keys whose signature this is; `None` where none of them signed, or none rightly.
+    pub(crate) fn signed_by<'a>(&self, keys: &'a [PublicKey]) -> Option<&'a PublicKey> {
+        let message = pre_authentication(&self.payload_type, &self.payload().ok()?);
+        self.signatures.iter().find_map(|signature| {
+            let der = BASE64_STANDARD.decode(&signature.sig).ok()?;
+            keys.iter().find(|key| key.id() == signature.keyid && key.verifies(&message, &der))
+        })
+    }
+}
+
+/// Returns the bytes that are signed: PAE(type, payload), so that neither can be read as the other.
+fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemorySigner;
+    use crate::release::key::PrivateKey;
+
+    #[test]
+    fn the_pre_authentication_encoding_is_the_protocols() {
+        // The vector of https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md#test-vectors
+        let bytes = pre_authentication("http://example.com/HelloWorld", b"hello world");
+        assert_eq!(bytes, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+        assert_eq!(pre_authentication("", b""), b"DSSEv1 0  0 ");
+        // Lengths are those of bytes, not of characters.
+        assert_eq!(pre_authentication("\u{e9}", b"x"), "DSSEv1 2 \u{e9} 1 x".as_bytes());
+    }
+
+    #[test]
+    fn the_protocols_own_signature_comes_out() {
+        // The same page's example: the key is given by its scalar, the signature is deterministic, there as r and s.
+        let scalar = hex::decode("d73ec437fd6346e3619c5ebfdfff0f6916804955ad32ac9ac492b0ede1f6ffb7").unwrap();
+        let key = p256::ecdsa::SigningKey::from_slice(&scalar).unwrap();
+        let key = PrivateKey::of(key);
+        let message = pre_authentication("http://example.com/HelloWorld", b"hello world");
+        let theirs = BASE64_STANDARD
+            .decode(
+                "A3JqsQGtVsJ2O2xqrI5IcnXip5GToJ3F+FnZ+O88SjtR6rDAajabZKciJTfUiHqJPcIAriEGAHTVeCUjW2JIZA==",
+            )
+            .unwrap();
+        let theirs = p256::ecdsa::Signature::from_slice(&theirs).unwrap().to_der().as_bytes().to_vec();
+        assert_eq!(key.sign(&message), theirs);
+        assert!(key.public().unwrap().verifies(&message, &theirs));
+    }
+
+    #[tokio::test]
+    async fn only_the_key_that_signed_is_found_and_only_over_what_it_signed() {
+        let (signer, public) = MemorySigner::new();
+        let other = PrivateKey::generate().unwrap().public().unwrap();
+        let envelope = Envelope::seal(b"{\"a\":1}", &*signer).await.unwrap();
+        let bytes = envelope.bytes().unwrap();
+        assert_eq!(Envelope::read(&bytes).unwrap(), envelope);
+        assert_eq!(envelope.payload().unwrap(), b"{\"a\":1}");
+        assert_eq!(envelope.key_ids(), [public.id()]);
+        assert_eq!(envelope.signed_by(&[other.clone(), public.clone()]), Some(&public));
+        assert_eq!(envelope.signed_by(&[other]), None);
+        for at in 0..bytes.len() {
+            for bit in [1, 4, 32, 128] {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= bit;
+                let accepted = Envelope::read(&flipped)
+                    .is_ok_and(|envelope| envelope.signed_by(std::slice::from_ref(&public)).is_some());
+                assert!(!accepted, "byte {at}, bit {bit}: {}", String::from_utf8_lossy(&flipped));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_signature_does_not_cover_cannot_change_either() {
+        let (signer, _) = MemorySigner::new();
+        let bytes = Envelope::seal(b"{}", &*signer).await.unwrap().bytes().unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        for (from, to) in [
+            ("{\"payload\"", "{ \"payload\""),
+            ("\"sig\"", "\"s\\u0069g\""),
+            ("]}", "],\"more\":1}"),
+            ("vnd.in-toto", "vnd.other"),
+        ] {
+            let edited = text.replacen(from, to, 1);
+            assert_ne!(edited, text);
+            assert!(Envelope::read(edited.as_bytes()).is_err(), "{edited}");
+        }
+    }
+}

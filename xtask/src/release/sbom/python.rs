@@ -1,0 +1,216 @@
+//! The parts of a Python function: the distributions that lie in its tree, with the hashes of its lock.
+//!
+//! In: a folder with `*.dist-info/METADATA` of each, and the lock's text. Out: [`Parts`]. Goes wrong: a distribution that
+//! does not say its name and version. Rule: <https://packaging.python.org/en/latest/specifications/core-metadata/>.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Part, Parts};
+use crate::failure::{self, Failure, Outcome};
+
+/// Makes the parts of a Python function from the distributions that are installed in a folder.
+pub(crate) fn python(installed: &Path, lock: Option<&str>) -> Outcome<Parts> {
+    let hashes = locked(lock.unwrap_or_default());
+    let mut distributions = Vec::new();
+    let entries = installed.read_dir().map_err(|error| failure::io("read", installed, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| failure::io("read", installed, error))?;
+        let folder = entry.path();
+        if folder.extension().is_none_or(|extension| extension != "dist-info") {
+            continue;
+        }
+        let file = folder.join("METADATA");
+        // Text by its specification; a stray byte in somebody's name is no reason to fail.
+        let text = std::fs::read(&file).map_err(|error| failure::io("read", &file, error))?;
+        distributions.push(Distribution::read(&String::from_utf8_lossy(&text), &file)?);
+    }
+    let ids: BTreeMap<String, String> =
+        distributions.iter().map(|found| (normalised(&found.name), found.id())).collect();
+    let mut parts = Parts::default();
+    for found in &distributions {
+        let known = hashes.get(&(normalised(&found.name), found.version.clone()));
+        let (sha256, possible_sha256) = match known.map(Vec::as_slice) {
+            Some([one]) => (Some(one.clone()), Vec::new()),
+            // The lock pins every wheel of every platform; which of them was unpacked is not written anywhere.
+            Some(several) => (None, several.to_vec()),
+            None => (None, Vec::new()),
+        };
+        parts.parts.push(Part {
+            id: found.id(),
+            name: normalised(&found.name),
+            version: found.version.clone(),
+            registry: Some("pypi"),
+            sha256,
+            possible_sha256,
+            licence: found.licence.clone(),
+            shipped: true,
+            // What is not installed is not needed here: an extra, or another platform's.
+            needs: found.requires.iter().filter_map(|name| ids.get(name).cloned()).collect(),
+            ..Part::default()
+        });
+    }
+    parts.parts.sort_by(|a, b| a.id.cmp(&b.id));
+    let needed: Vec<&String> = parts.parts.iter().flat_map(|part| &part.needs).collect();
+    parts.direct =
+        parts.parts.iter().map(|part| &part.id).filter(|id| !needed.contains(id)).cloned().collect();
+    Ok(parts)
+}
+
+/// Unpacks an artifact, so that the distributions in it can be listed.
+pub(crate) fn unpack(zip: &Path, to: &Path) -> Outcome<()> {
+    slipway_archive::unpack_zip(zip, to)
+        .map_err(|error| Failure::failed("the artifact cannot be unpacked").caused_by(error))
+}
+
+struct Distribution {
+    name: String,
+    version: String,
+    licence: Option<String>,
+    requires: Vec<String>,
+}
+
+impl Distribution {
+    fn read(text: &str, file: &Path) -> Outcome<Self> {
+        let headers = headers(text);
+        let all = |wanted: &str| {
+            let wanted = wanted.to_owned();
+            headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(&wanted)).map(|(_, value)| value)
+        };
+        let one = |name: &str| all(name).next().filter(|value| !value.is_empty()).cloned();
+        let required = |name: &str| {
+            one(name).ok_or_else(|| Failure::failed(format!("{} has no {name}", file.display())))
+        };
+        let classified = || {
+            let mut names: Vec<&str> = all("Classifier")
+                .filter(|value| value.starts_with("License ::"))
+                .filter_map(|value| value.rsplit(" :: ").next())
+                .filter(|name| *name != "OSI Approved")
+                .collect();
+            names.sort_unstable();
+            Some(names.join(", ")).filter(|names| !names.is_empty())
+        };
+        let mut requires: Vec<String> = all("Requires-Dist")
+            .filter(|value| !value.contains("extra =="))
+            .map(|value| {
+                let end = value.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c));
+                normalised(&value[..end.unwrap_or(value.len())])
+            })
+            .collect();
+        requires.sort();
+        requires.dedup();
+        Ok(Self {
+            name: required("Name")?,
+            version: required("Version")?,
+            // A licence's whole text sometimes stands where its name should: then the classifier is the better name.
+            licence: one("License-Expression")
+                .or_else(|| {
+                    one("License")
+                        .filter(|text| !text.contains('\n') && text.len() < 100 && text != "UNKNOWN")
+                })
+                .or_else(classified),
+            requires,
+        })
+    }
+
+    fn id(&self) -> String {
+        format!("pypi:{}@{}", normalised(&self.name), self.version)
+    }
+}
+
+/// Reads the headers before the first empty line; a line that begins with a space goes on with the one before.
+fn headers(text: &str) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for line in text.lines().take_while(|line| !line.is_empty()) {
+        if let (true, Some((_, value))) = (line.starts_with([' ', '\t']), headers.last_mut()) {
+            value.push('\n');
+            value.push_str(line.trim());
+        } else if let Some((name, value)) = line.split_once(':') {
+            headers.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+    headers
+}
+
+/// Reads `name==version … --hash=sha256:…` from a lock: hashes by normalised name and version.
+fn locked(lock: &str) -> BTreeMap<(String, String), Vec<String>> {
+    let mut found = BTreeMap::new();
+    for line in lock.replace("\\\n", " ").replace("\\\r\n", " ").lines() {
+        let line = line.trim();
+        if line.starts_with('#') {
+            continue;
+        }
+        let mut words = line.split_whitespace();
+        let Some((name, version)) = words.next().and_then(|word| word.split_once("==")) else { continue };
+        let name = name.split('[').next().unwrap_or(name);
+        let hashes: Vec<String> =
+            words.filter_map(|word| word.strip_prefix("--hash=sha256:")).map(str::to_owned).collect();
+        found.insert((normalised(name), version.trim_end_matches(';').to_owned()), hashes);
+    }
+    found
+}
+
+/// Writes a name as indexes compare it: <https://packaging.python.org/en/latest/specifications/name-normalization/>.
+fn normalised(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        match c {
+            '-' | '_' | '.' if out.ends_with('-') => {}
+            '-' | '_' | '.' => out.push('-'),
+            c => out.push(c.to_ascii_lowercase()),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn install(folder: &Path, name: &str, metadata: &str) {
+        let folder = folder.join(format!("{name}.dist-info"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("METADATA"), metadata).unwrap();
+    }
+
+    #[test]
+    fn what_is_installed_is_listed_with_the_locks_hashes() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("pydantic_core")).unwrap();
+        install(
+            folder.path(),
+            "pydantic_core-2.41.5",
+            "Metadata-Version: 2.4\nName: pydantic_core\nVersion: 2.41.5\nClassifier: License :: OSI Approved :: MIT License\nLicense-Expression: MIT\nRequires-Dist: typing-extensions>=4.14.1\n\nLicense: of the text\n",
+        );
+        install(
+            folder.path(),
+            "typing_extensions-4.15.0",
+            "Name: typing_extensions\nVersion: 4.15.0\nLicense: PSF-2.0\nRequires-Dist: absent; extra == 'x'\n",
+        );
+        install(
+            folder.path(),
+            "six-1.17.0",
+            "Name: six\nVersion: 1.17.0\nLicense: first line\n  second line\nClassifier: License :: OSI Approved :: MIT License\n",
+        );
+        let lock = "# comment\npydantic-core==2.41.5 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via pydantic\nTyping.Extensions==4.15.0 ; python_version >= '3.9' \\\n    --hash=sha256:cc\n";
+        let parts = python(folder.path(), Some(lock)).unwrap();
+        let ids: Vec<&str> = parts.parts.iter().map(|part| part.id.as_str()).collect();
+        assert_eq!(ids, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0", "pypi:typing-extensions@4.15.0"]);
+        let [core, six, typing] = parts.parts.as_slice() else { panic!("{parts:?}") };
+        assert_eq!(core.licence.as_deref(), Some("MIT"));
+        assert_eq!((&core.sha256, &core.possible_sha256), (&None, &vec!["aa".to_owned(), "bb".to_owned()]));
+        assert_eq!(core.needs, ["pypi:typing-extensions@4.15.0"]);
+        assert_eq!(six.licence.as_deref(), Some("MIT License"));
+        assert_eq!((typing.licence.as_deref(), typing.sha256.as_deref()), (Some("PSF-2.0"), Some("cc")));
+        assert!(typing.needs.is_empty());
+        assert_eq!(parts.direct, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0"]);
+    }
+
+    #[test]
+    fn a_distribution_without_a_name_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        install(folder.path(), "x-1", "Version: 1\n");
+        let failure = python(folder.path(), None).unwrap_err();
+        assert!(failure.message().contains("x-1.dist-info/METADATA has no Name"), "{failure}");
+    }
+}
