@@ -20,7 +20,7 @@ variables {
     invoice = {
       version      = "0.1.0"
       architecture = "x86_64"
-      runtime      = "python3.11"
+      runtime      = "python3.13"
       handler      = "invoice.app.handle"
       code = {
         sha256 = "aHf0ny7UlJ+airBtNfDsinU5CJXnAIYpvQYSyyB5Sws="
