@@ -16,8 +16,8 @@ mod preflight;
 mod python;
 mod twice;
 
-pub(crate) use difference::Difference;
-pub(crate) use twice::{build_in, build_twice};
+pub(crate) use difference::{Content, Difference};
+pub(crate) use twice::{build_in, build_twice, content};
 
 use serde::{Deserialize, Serialize};
 use slipway_archive::Tree;

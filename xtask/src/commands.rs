@@ -25,16 +25,20 @@ pub(crate) mod test;
 pub(crate) mod tools;
 pub(crate) mod verify_release;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::artifact::Workshop;
+use crate::artifact::{Content, Workshop};
 use crate::delivery::Delivered;
 use crate::failure::{Failure, Outcome};
 use crate::name::FunctionName;
 use crate::output::document;
 use crate::progress::Progress;
+use crate::release::{Catalogue, Manifest};
+use crate::settings::Package;
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::uv::Uv;
@@ -100,6 +104,26 @@ fn workshop<'a>(
         interrupt: &world.interrupt,
         progress,
     }
+}
+
+/// Returns the labels of a release's image: <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md>.
+fn labels(manifest: &Manifest) -> BTreeMap<String, String> {
+    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
+    let source = &manifest.source;
+    [label("version", &manifest.version.to_string()), label("revision", &source.commit)]
+        .into_iter()
+        .chain(source.repository.as_deref().map(|address| label("source", address)))
+        .collect()
+}
+
+/// Returns what is compared of a release: a zip is downloaded into the folder.
+async fn released_content(catalogue: &Catalogue, manifest: &Manifest, folder: &Path) -> Outcome<Content> {
+    if manifest.package == Package::Image {
+        return catalogue.image(manifest).await.map(Content::Image);
+    }
+    let zip = folder.join(format!("{}.zip", manifest.version));
+    catalogue.fetch_zip(manifest, &zip).await?;
+    Ok(Content::Zip(zip))
 }
 
 /// Returns the one function that is meant: the named one, or the project's only one.

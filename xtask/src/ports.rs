@@ -101,8 +101,10 @@ pub(crate) trait Images: Send + Sync {
         image: &Image,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Outcome<Put>;
-    /// Tells whether a repository holds a manifest.
-    async fn has(&self, repository: &str, digest: &Digest) -> Outcome<bool>;
+    /// Reads a manifest of a repository; nothing where there is none.
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Outcome<Option<Vec<u8>>>;
+    /// Attaches a document to an image, once for each kind and content.
+    async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Outcome<()>;
     /// Names the place, for messages.
     fn place(&self) -> String;
 }

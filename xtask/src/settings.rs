@@ -19,7 +19,7 @@ mod tests;
 pub(crate) use environment::{Claims, Cloud, EnvironmentSettings, Place};
 pub(crate) use file::parse_duration;
 pub(crate) use function::{Base, BuildSettings, FunctionSettings, ImageSettings, Package, Smoke, last_name};
-pub(crate) use project::{CheckSettings, ProjectSettings, StoreSettings, TestSettings};
+pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
 pub(crate) use stack::StackSettings;
 pub(crate) use surroundings::Surroundings;
 

@@ -1,7 +1,7 @@
 //! What two artifacts hold differently: files added, removed and changed, with their sizes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,6 +9,14 @@ use slipway_archive::{Listing, ListingEntry};
 
 use crate::failure::{Failure, Outcome};
 use crate::words::{bytes, signed_bytes};
+
+/// What an artifact holds, as far as it is compared.
+pub(crate) enum Content {
+    /// The files of a zip.
+    Zip(PathBuf),
+    /// The layers that an image's manifest names.
+    Image(Vec<u8>),
+}
 
 /// What the second of two artifacts holds that the first does not, and the other way round.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -42,9 +50,26 @@ pub(crate) struct Changed {
 }
 
 impl Difference {
-    /// Compares two zips.
-    pub(crate) fn of_zips(first: &Path, second: &Path) -> Outcome<Self> {
-        Ok(Self::of(&read(first)?, &read(second)?))
+    /// Compares two artifacts: zips by their files, images by their layers.
+    pub(crate) fn between(first: &Content, second: &Content) -> Outcome<Self> {
+        match (first, second) {
+            (Content::Zip(first), Content::Zip(second)) => Ok(Self::of(&read(first)?, &read(second)?)),
+            (Content::Image(first), Content::Image(second)) => Self::of_layers(first, second),
+            _ => Err(Failure::usage("a zip and an image have nothing to compare")
+                .hint("a function's package cannot change: an image is another function to Lambda")),
+        }
+    }
+
+    /// Compares the config and the layers of two manifests by their digests.
+    fn of_layers(first: &[u8], second: &[u8]) -> Outcome<Self> {
+        let (first, second) = (blobs(first)?, blobs(second)?);
+        let only = |here: &BTreeMap<String, u64>, there: &BTreeMap<String, u64>| {
+            here.iter()
+                .filter(|(name, _)| !there.contains_key(*name))
+                .map(|(name, size)| File { path: name.clone(), size: *size })
+                .collect()
+        };
+        Ok(Self { added: only(&second, &first), removed: only(&first, &second), changed: Vec::new() })
     }
 
     /// Compares two listings.
@@ -95,6 +120,20 @@ impl Difference {
     }
 }
 
+/// Lists what a manifest names: `config sha256:…` and `layer sha256:…`, with their sizes.
+fn blobs(manifest: &[u8]) -> Outcome<BTreeMap<String, u64>> {
+    let document: serde_json::Value = serde_json::from_slice(manifest)
+        .map_err(|error| Failure::failed("an image's manifest is no JSON").caused_by(error))?;
+    let layers = document["layers"].as_array().into_iter().flatten().map(|layer| ("layer", layer));
+    Ok(std::iter::once(("config", &document["config"]))
+        .chain(layers)
+        .map(|(kind, blob)| {
+            let digest = blob["digest"].as_str().unwrap_or_default();
+            (format!("{kind} {digest}"), blob["size"].as_u64().unwrap_or_default())
+        })
+        .collect())
+}
+
 fn rest(count: usize, limit: usize, sign: &str) -> Option<String> {
     (count > limit).then(|| format!("{sign} …{} more", count - limit))
 }
@@ -117,6 +156,23 @@ mod tests {
         let zip = folder.path().join("a.zip");
         slipway_archive::write_zip(&tree, &zip, &|_| ()).unwrap();
         read(&zip).unwrap()
+    }
+
+    #[test]
+    fn images_differ_by_layer() {
+        let manifest = |layers: &[(&str, u64)]| {
+            let layers: Vec<_> = layers
+                .iter()
+                .map(|(digest, size)| serde_json::json!({ "digest": digest, "size": size }))
+                .collect();
+            let config = serde_json::json!({ "digest": "sha256:c", "size": 9 });
+            Content::Image(serde_json::json!({ "config": config, "layers": layers }).to_string().into_bytes())
+        };
+        let (first, second) =
+            (manifest(&[("sha256:a", 5), ("sha256:b", 6)]), manifest(&[("sha256:a", 5), ("sha256:d", 7)]));
+        let difference = Difference::between(&first, &second).unwrap();
+        assert_eq!(difference.lines(9), ["+ layer sha256:d  7 B", "- layer sha256:b  6 B"]);
+        assert!(Difference::between(&first, &Content::Zip("a.zip".into())).is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@
 
 mod base;
 
+pub(super) use base::cache as bases;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

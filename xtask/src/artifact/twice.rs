@@ -3,8 +3,10 @@
 //! In: the work tree as it is, with what is not committed. Out: both artifacts and how they differ. Goes wrong: whatever
 //! a build does. Each build begins with nothing compiled, in a copy of the repository far from this one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::difference::Content;
 use super::{Artifact, Difference, Workshop, build, folder};
 use crate::failure::{self, Outcome};
 use crate::name::{Digest, FunctionName};
@@ -32,7 +34,7 @@ pub(crate) async fn build_twice(workshop: &Workshop<'_>, function: &FunctionName
     let home = cargo_home(workshop.surroundings);
     // Names of different length, so that a path in the bytes moves everything behind it.
     let places = [place("slipway-first-")?, place("slipway-in-another-folder-")?];
-    let mut built: Vec<(Artifact, PathBuf)> = Vec::new();
+    let mut built = Vec::new();
     for (index, place) in places.iter().enumerate() {
         let surroundings = match (index, &home) {
             (1, Some(home)) => {
@@ -46,29 +48,76 @@ pub(crate) async fn build_twice(workshop: &Workshop<'_>, function: &FunctionName
         workshop.repository.carry_changes(&root)?;
         built.push(build_in(workshop, &root, &surroundings, function).await?);
     }
-    let [(first, first_path), (second, second_path)] = &built[..] else {
+    let contents = built
+        .iter()
+        .map(|elsewhere: &Elsewhere| elsewhere.content(function, &BTreeMap::new()))
+        .collect::<Outcome<Vec<_>>>()?;
+    let [(first, first_content), (second, second_content)] = &contents[..] else {
         return Err(failure::Failure::defect("two builds gave another number of artifacts"));
     };
-    Ok(Twice {
-        sha256: [first.sha256, second.sha256],
-        difference: Difference::of_zips(first_path, second_path)?,
+    Ok(Twice { sha256: [*first, *second], difference: Difference::between(first_content, second_content)? })
+}
+
+/// A function built in another folder.
+pub(crate) struct Elsewhere {
+    /// What was built.
+    pub(crate) artifact: Artifact,
+    project: Project,
+    folder: PathBuf,
+}
+
+impl Elsewhere {
+    /// Returns the digest and what is compared; `labels` are an image's.
+    pub(crate) fn content(
+        &self,
+        function: &FunctionName,
+        labels: &BTreeMap<String, String>,
+    ) -> Outcome<(Digest, Content)> {
+        content(&self.project, function, &self.artifact, &self.folder, labels)
+    }
+}
+
+/// Returns an artifact's digest and what is compared of it.
+pub(crate) fn content(
+    project: &Project,
+    function: &FunctionName,
+    artifact: &Artifact,
+    folder: &Path,
+    labels: &BTreeMap<String, String>,
+) -> Outcome<(Digest, Content)> {
+    Ok(match super::image(project, function, artifact, folder, labels)? {
+        Some(image) => (image.digest, Content::Image(image.manifest)),
+        None => (artifact.sha256, Content::Zip(artifact.path(folder))),
     })
 }
 
-/// Builds a function of the project in another folder and returns the artifact with its path.
+/// Builds a function of the project in another folder.
 pub(crate) async fn build_in(
     workshop: &Workshop<'_>,
     root: &Path,
     surroundings: &Surroundings,
     function: &FunctionName,
-) -> Outcome<(Artifact, PathBuf)> {
+) -> Outcome<Elsewhere> {
     let project = Project::load(root)?;
     let repository = Repository::open(&project.root)?;
     let source = Source::look(&project, &repository, function)?;
+    lend_bases(workshop.project, &project)?;
     let there = Workshop { project: &project, surroundings, repository: &repository, ..*workshop };
     let artifact = build(&there, function, &source, true).await?;
-    let path = artifact.path(&folder(&project, function, &source.inputs_digest));
-    Ok((artifact, path))
+    let folder = folder(&project, function, &source.inputs_digest);
+    Ok(Elsewhere { artifact, folder, project })
+}
+
+/// Lets another project use the bases that were fetched for this one: they are the same bytes wherever they lie.
+fn lend_bases(from: &Project, to: &Project) -> Outcome<()> {
+    let (from, to) = (super::image::bases(from), super::image::bases(to));
+    if !from.is_dir() {
+        return Ok(());
+    }
+    let parent = to.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)
+        .and_then(|()| std::os::unix::fs::symlink(&from, &to))
+        .map_err(|error| failure::io("link", &to, error))
 }
 
 fn place(prefix: &str) -> Outcome<tempfile::TempDir> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::artifact::{self, Difference};
+use crate::artifact::{self, Content, Difference};
 use crate::failure::{self, Outcome};
 use crate::name::{Digest, EnvironmentName, FunctionName, Version};
 use crate::release::{Catalogue, InputsRecord};
@@ -59,7 +59,7 @@ struct Side {
     sha256: Digest,
     inputs: Option<InputsRecord>,
     tools: BTreeMap<String, String>,
-    zip: std::path::PathBuf,
+    content: Content,
 }
 
 /// Runs the command.
@@ -80,7 +80,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         sha256: [first.sha256, second.sha256],
         inputs: first.inputs.as_ref().zip(second.inputs.as_ref()).map(|(a, b)| inputs_that_differ(a, b)),
         tools: artifact::tools_that_differ(&first.tools, &second.tools),
-        content: Difference::of_zips(&first.zip, &second.zip)?,
+        content: Difference::between(&first.content, &second.content)?,
         from: first.name,
         to: second.name,
         function,
@@ -96,14 +96,13 @@ async fn released(
     place: &Path,
 ) -> Outcome<Side> {
     let manifest = catalogue.manifest(function, version).await?;
-    let zip = place.join(format!("{version}.zip"));
-    catalogue.fetch_zip(&manifest, &zip).await?;
+    let content = super::released_content(catalogue, &manifest, place).await?;
     Ok(Side {
         name: version.to_string(),
         sha256: manifest.artifact.sha256,
         inputs: InputsRecord::find(catalogue, &manifest.source.inputs_digest).await?,
         tools: manifest.built.tools,
-        zip,
+        content,
     })
 }
 
@@ -113,10 +112,14 @@ async fn work_tree(world: &World, function: &FunctionName) -> Outcome<Side> {
     let builders = super::Builders::new(world);
     let workshop = super::workshop(world, &repository, &builders, &world.progress);
     let artifact = artifact::build(&workshop, function, &source, false).await?;
+    let folder = artifact::folder(&world.project, function, &source.inputs_digest);
+    // An image of the work tree has no version yet, and so no labels: its config differs by those.
+    let (sha256, content) =
+        artifact::content(&world.project, function, &artifact, &folder, &BTreeMap::new())?;
     Ok(Side {
         name: "work tree".into(),
-        sha256: artifact.sha256,
-        zip: artifact.path(&artifact::folder(&world.project, function, &source.inputs_digest)),
+        sha256,
+        content,
         tools: artifact.tools,
         inputs: Some(InputsRecord::of(&source.inputs)),
     })

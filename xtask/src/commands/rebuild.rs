@@ -61,17 +61,17 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let root = repository.replicate(&manifest.source.commit, &place.path().join("source"))?;
     let builders = super::Builders::new(world);
     let workshop = super::workshop(world, &repository, &builders, &world.progress);
-    let (artifact, path) = artifact::build_in(&workshop, &root, &world.surroundings, &function).await?;
-    let stored = place.path().join("released.zip");
-    catalogue.fetch_zip(&manifest, &stored).await?;
-    let same = artifact.sha256 == manifest.artifact.sha256;
+    let elsewhere = artifact::build_in(&workshop, &root, &world.surroundings, &function).await?;
+    let (rebuilt, content) = elsewhere.content(&function, &super::labels(&manifest))?;
+    let released = super::released_content(&catalogue, &manifest, place.path()).await?;
+    let same = rebuilt == manifest.artifact.sha256;
     let report = Report {
         commit: manifest.source.commit.clone(),
         same,
         released: manifest.artifact.sha256,
-        rebuilt: artifact.sha256,
-        tools: artifact::tools_that_differ(&manifest.built.tools, &artifact.tools),
-        difference: Difference::of_zips(&stored, &path)?,
+        rebuilt,
+        tools: artifact::tools_that_differ(&manifest.built.tools, &elsewhere.artifact.tools),
+        difference: Difference::between(&released, &content)?,
         function,
         version,
     };

@@ -98,7 +98,7 @@ impl Catalogue {
         match manifest.package {
             Package::Zip => self.store.holds(&artifact.key, artifact.sha256, to).await,
             Package::Image => {
-                let there = self.images()?.has(artifact.repository(), &artifact.sha256).await?;
+                let there = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
                 Ok(if there { Held::Same } else { Held::Missing })
             }
         }
@@ -111,6 +111,18 @@ impl Catalogue {
             _ => self.store.place(),
         };
         format!("{place}/{}", manifest.artifact.key)
+    }
+
+    /// Reads the manifest of a release's image.
+    pub(crate) async fn image(&self, manifest: &Manifest) -> Outcome<Vec<u8>> {
+        let artifact = &manifest.artifact;
+        self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.ok_or_else(|| {
+            Failure::failed(format!(
+                "the image of `{}` {} is not in the registry",
+                manifest.function, manifest.version
+            ))
+            .detail("image", self.object(manifest))
+        })
     }
 
     /// Reads a release's zip into a file.
@@ -141,7 +153,7 @@ impl Catalogue {
             .hint("restore the object's first version in the store, or cut a new release")
         };
         if manifest.package == Package::Image {
-            let there = self.images()?.has(artifact.repository(), &artifact.sha256).await?;
+            let there = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
             return if there { Ok(()) } else { Err(told("the image is missing".into())) };
         }
         match self.store.size(&artifact.key).await? {

@@ -51,6 +51,11 @@ pub(crate) struct Statements<'a> {
     pub(crate) attestor: Option<Attestor<'a>>,
 }
 
+/// The kinds of documents that are attached to an image: <https://www.iana.org/assignments/media-types/application/vnd.cyclonedx+json>.
+const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
+/// <https://github.com/secure-systems-lab/dsse/blob/master/envelope.md>
+const DSSE: &str = "application/vnd.dsse.envelope.v1+json";
+
 /// How often the next number is tried when others take it first.
 const RACES: usize = 20;
 
@@ -78,15 +83,21 @@ pub(crate) async fn publish(
     let store = catalogue.store();
     let digest = manifest.artifact.sha256;
     let asked = asked || matches!(content, Content::Image(_));
-    put_content(catalogue, &manifest, content, step).await?;
+    put_content(catalogue, &manifest, &content, step).await?;
     let mut manifest = manifest;
     if let Some(sbom) = statements.sbom {
+        if let Content::Image(image) = &content {
+            catalogue.images()?.attach(manifest.artifact.repository(), image, CYCLONEDX, &sbom).await?;
+        }
         manifest.sbom = Some(keep_sbom(catalogue, &digest, sbom).await?);
         manifest = manifest.sealed();
     }
     for _ in 0..RACES {
         if let Some(attestor) = &statements.attestor {
-            attest(catalogue, &manifest, attestor).await?;
+            let envelope = attest(catalogue, &manifest, attestor).await?;
+            if let Content::Image(image) = &content {
+                catalogue.images()?.attach(manifest.artifact.repository(), image, DSSE, &envelope).await?;
+            }
         }
         match store.put_new(&Manifest::key(&manifest.function, &manifest.version), manifest.bytes()?).await? {
             Put::Created => return Ok(Published::New(manifest)),
@@ -113,7 +124,7 @@ pub(crate) async fn publish(
 async fn put_content(
     catalogue: &Catalogue,
     manifest: &Manifest,
-    content: Content<'_>,
+    content: &Content<'_>,
     step: &Step,
 ) -> Outcome<()> {
     let Manifest { artifact, function, version, .. } = manifest;
@@ -160,8 +171,8 @@ async fn keep_sbom(catalogue: &Catalogue, artifact: &Digest, bytes: Vec<u8>) -> 
     }
 }
 
-/// Signs what is stated about a release and stores it under the manifest's digest.
-async fn attest(catalogue: &Catalogue, manifest: &Manifest, attestor: &Attestor<'_>) -> Outcome<()> {
+/// Signs what is stated about a release, stores it under the manifest's digest and returns what is stored.
+async fn attest(catalogue: &Catalogue, manifest: &Manifest, attestor: &Attestor<'_>) -> Outcome<Vec<u8>> {
     let payload = Statement::of(manifest, &attestor.circumstances)?.bytes()?;
     let envelope = Envelope::seal(&payload, attestor.signer).await?;
     let public = PublicKey::read_der(&attestor.signer.public_key()?, "the signing key")?;
@@ -175,15 +186,15 @@ async fn attest(catalogue: &Catalogue, manifest: &Manifest, attestor: &Attestor<
         .hint("check that it is an ECDSA key on P-256 that signs with SHA-256"));
     }
     let key = attestation_key(&manifest.digest()?);
-    let store = catalogue.store();
-    if !matches!(store.put_new(&key, envelope.bytes()?).await?, Put::Different) {
-        return Ok(());
+    let (store, bytes) = (catalogue.store(), envelope.bytes()?);
+    if !matches!(store.put_new(&key, bytes.clone()).await?, Put::Different) {
+        return Ok(bytes);
     }
     // Signatures may differ each time: what counts is that the same key stated the same.
-    let stored = store.get(&key).await?.and_then(|stored| Envelope::read(&stored.bytes).ok());
-    let same = stored
-        .is_some_and(|stored| stored.payload().is_ok_and(|stated| stated == payload) && of_key(&stored));
-    if same { Ok(()) } else { Err(edited(catalogue, &key, "attestation")) }
+    let stored = store.get(&key).await?.map(|stored| stored.bytes).unwrap_or_default();
+    let same = Envelope::read(&stored)
+        .is_ok_and(|envelope| envelope.payload().is_ok_and(|stated| stated == payload) && of_key(&envelope));
+    if same { Ok(stored) } else { Err(edited(catalogue, &key, "attestation")) }
 }
 
 fn edited(catalogue: &Catalogue, key: &str, what: &str) -> Failure {

@@ -52,10 +52,38 @@ pub(crate) struct StoreSettings {
     /// Whether a repository that is missing in Amazon's registry is made: with immutable tags, scanned on push.
     #[serde(default)]
     pub(crate) create_repositories: bool,
+    /// The least severity of what Amazon's scan of an image finds that refuses the release; not awaited where left out.
+    pub(crate) refuse_findings: Option<Severity>,
     /// The key that signs releases: `alias/…` or an ARN in KMS, or a private key's PEM file, relative to the project.
     pub(crate) signing_key: Option<String>,
     /// The key that encrypts the store's objects; the bucket's default where none is named.
     pub(crate) kms_key: Option<String>,
+}
+
+/// How bad a scan's finding is, as Amazon's registry has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Severity {
+    /// `informational`
+    Informational,
+    /// `low`
+    Low,
+    /// `medium`
+    Medium,
+    /// `high`
+    High,
+    /// `critical`
+    Critical,
+}
+
+impl Severity {
+    /// Reads the word of a scan; nothing for one that says none, `UNDEFINED` or `UNTRIAGED`.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Self::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(
+            &word.to_ascii_lowercase(),
+        ))
+        .ok()
+    }
 }
 
 /// One check: a command that passes by exiting with 0.

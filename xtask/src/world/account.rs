@@ -6,7 +6,7 @@ use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Sessio
 
 use super::World;
 use super::ports::{Bucket, Lambda, explain};
-use super::registries::{AnyRegistry, Repositories, docker_credentials, is_ecr};
+use super::registries::{Amazon, AnyRegistry, Repositories, docker_credentials, is_ecr};
 use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::name::EnvironmentName;
@@ -237,13 +237,14 @@ impl World {
         place: &str,
     ) -> Outcome<Arc<dyn Images>> {
         let host = place.split('/').next().unwrap_or(place);
-        let (credentials, ecr) = if is_ecr(host) {
+        let (credentials, amazon) = if is_ecr(host) {
             let ecr = session.ecr(host).map_err(explain)?;
-            (ecr.credentials(), Some((ecr, settings.create_repositories)))
+            let (create, refuse) = (settings.create_repositories, settings.refuse_findings);
+            (ecr.credentials(), Some(Amazon { ecr, create, refuse }))
         } else {
             (docker_credentials(&self.surroundings, &self.interrupt)?, None)
         };
-        Ok(Arc::new(Repositories::new(place, credentials, ecr, self.observer())?))
+        Ok(Arc::new(Repositories::new(place, credentials, amazon, self.observer())?))
     }
 
     /// Returns where base images come from.

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use slipway_cloud::{
-    Anonymous, BlobSource, BlobToPush, CredentialHelper, DockerCredentials, Ecr, HelperOutput,
-    ImageReference, ImageToPush, Observer, Registry, RegistryCredentials, RegistryOptions,
+    Anonymous, Attachment, BlobSource, BlobToPush, CredentialHelper, DockerCredentials, Ecr, HelperOutput,
+    ImageReference, ImageToPush, Observer, Registry, RegistryCredentials, RegistryOptions, ScanFinding,
+    ScanFindings,
 };
 
 use super::ports::explain;
@@ -19,16 +20,29 @@ use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::name::Digest;
 use crate::ports::{Bases, BlobPlace, Image, Images, Put};
-use crate::settings::Surroundings;
+use crate::settings::{Severity, Surroundings};
 use crate::tools::exec::{self, Conduct, Program, Stream};
+
+/// How long a scan may take.
+const SCAN: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
 /// Repositories below a prefix, one a function.
 pub(super) struct Repositories {
     registry: Registry,
     /// `shop`, or nothing: what stands before a function's name.
     prefix: String,
-    /// Amazon's registry, where it is one, and whether missing repositories are made.
-    ecr: Option<(Ecr, bool)>,
+    /// What Amazon's registry can do besides, where it is one.
+    amazon: Option<Amazon>,
+}
+
+/// Amazon's registry.
+pub(super) struct Amazon {
+    /// Its own interface.
+    pub(super) ecr: Ecr,
+    /// Whether missing repositories are made.
+    pub(super) create: bool,
+    /// The least severity of a scan's findings that is refused.
+    pub(super) refuse: Option<Severity>,
 }
 
 impl Repositories {
@@ -36,12 +50,12 @@ impl Repositories {
     pub(super) fn new(
         place: &str,
         credentials: Arc<dyn RegistryCredentials>,
-        ecr: Option<(Ecr, bool)>,
+        amazon: Option<Amazon>,
         observer: Observer,
     ) -> Outcome<Self> {
         let (host, prefix) = place.split_once('/').unwrap_or((place, ""));
         let registry = Registry::new(host, credentials, options(host, observer)).map_err(explain)?;
-        Ok(Self { registry, prefix: prefix.trim_end_matches('/').to_owned(), ecr })
+        Ok(Self { registry, prefix: prefix.trim_end_matches('/').to_owned(), amazon })
     }
 
     fn full(&self, repository: &str) -> String {
@@ -50,7 +64,7 @@ impl Repositories {
 
     /// Looks for the repository in Amazon's registry, which makes none by itself.
     async fn ensure(&self, name: &str) -> Outcome<()> {
-        let Some((ecr, create)) = &self.ecr else { return Ok(()) };
+        let Some(Amazon { ecr, create, .. }) = &self.amazon else { return Ok(()) };
         match ecr.repository(name).await.map_err(explain)? {
             Some(repository) if !repository.immutable => Err(Failure::refused(format!(
                 "the tags of the repository {} can be moved",
@@ -65,6 +79,43 @@ impl Repositories {
                 .hint("let terraform/bootstrap make it, or set create_repositories = true under [store] in pipelines/project.toml")),
         }
     }
+}
+
+impl Repositories {
+    /// Waits for the registry's scan and refuses what it found, where the settings say so.
+    async fn scan(&self, name: &str, digest: &Digest) -> Outcome<()> {
+        let Some(Amazon { ecr, refuse: Some(least), .. }) = &self.amazon else { return Ok(()) };
+        let found = ecr.scan_findings(name, theirs(digest)?, SCAN).await.map_err(explain)?;
+        let refused = severe(&found, *least);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = refused
+            .iter()
+            .take(20)
+            .map(|finding| {
+                let package = finding.package.as_deref().unwrap_or("?");
+                let uri = finding.uri.as_deref().unwrap_or_default();
+                format!("{:9} {}  {package}  {uri}", finding.severity, finding.name)
+            })
+            .collect();
+        Err(Failure::refused(format!(
+            "the scan of {name}@{digest} has {} of that severity or worse",
+            crate::words::plural(refused.len(), "finding")
+        ))
+        .body(lines.join("\n"))
+        .unchanged("The image lies in the registry; it was not released.")
+        .hint("build on a newer base, or change refuse_findings under [store] in pipelines/project.toml"))
+    }
+}
+
+/// Returns the findings of at least a severity.
+fn severe(found: &ScanFindings, least: Severity) -> Vec<&ScanFinding> {
+    found
+        .findings
+        .iter()
+        .filter(|finding| Severity::of(&finding.severity).is_some_and(|severity| severity >= least))
+        .collect()
 }
 
 #[async_trait]
@@ -97,12 +148,31 @@ impl Images for Repositories {
             progress(sent.values().sum());
         };
         let done = self.registry.push_image(&name, tag, &pushed, &told).await.map_err(explain)?;
+        if !matches!(done.put, Put::Different) {
+            self.scan(&name, &image.digest).await?;
+        }
         Ok(done.put)
     }
 
-    async fn has(&self, repository: &str, digest: &Digest) -> Outcome<bool> {
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Outcome<Option<Vec<u8>>> {
         let found = self.registry.manifest(&self.full(repository), &digest.to_string()).await;
-        Ok(found.map_err(explain)?.is_some())
+        Ok(found.map_err(explain)?.map(|manifest| manifest.bytes))
+    }
+
+    async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Outcome<()> {
+        let subject = slipway_cloud::Descriptor {
+            media_type: image.media_type.clone(),
+            digest: theirs(&image.digest)?,
+            size: image.manifest.len() as u64,
+        };
+        let attachment = Attachment {
+            artifact_type: kind,
+            media_type: kind,
+            bytes: document,
+            annotations: &BTreeMap::new(),
+        };
+        let attached = self.registry.attach(&self.full(repository), &subject, attachment).await;
+        attached.map(drop).map_err(explain)
     }
 
     fn place(&self) -> String {
@@ -136,14 +206,9 @@ impl AnyRegistry {
 impl Bases for AnyRegistry {
     async fn manifest(&self, reference: &str, digest: &Digest) -> Outcome<Vec<u8>> {
         let (registry, repository) = self.open(reference)?;
-        let unreachable = |failure: Failure| {
-            Failure::failed(format!("the base image {reference} cannot be fetched"))
-                .caused_by(failure)
-                .unchanged("Nothing was built.")
-                .hint("check the network and the name; a base that was fetched once on this machine needs no network")
-        };
         let found = registry.manifest(&repository, &digest.to_string()).await;
-        found.map_err(explain).map_err(unreachable)?.map(|manifest| manifest.bytes).ok_or_else(|| {
+        let found = found.map_err(|error| not_fetched(&format!("the base image {reference}"), error))?;
+        found.map(|manifest| manifest.bytes).ok_or_else(|| {
             Failure::failed(format!("the base image {reference} does not exist"))
                 .unchanged("Nothing was built.")
                 .hint("check repository and digest, and that these credentials may read it")
@@ -152,13 +217,28 @@ impl Bases for AnyRegistry {
 
     async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Outcome<()> {
         let (registry, repository) = self.open(reference)?;
-        registry.fetch_blob(&repository, theirs(digest)?, size, to, &|_| ()).await.map_err(|error| {
-            Failure::failed(format!("a layer of the base image {reference} cannot be fetched"))
-                .caused_by(explain(error))
-                .unchanged("Nothing was built.")
-                .hint("run the same command again: it goes on from what is there")
-        })
+        let fetched = registry.fetch_blob(&repository, theirs(digest)?, size, to, &|_| ()).await;
+        fetched.map_err(|error| not_fetched(&format!("a layer of the base image {reference}"), error))
     }
+}
+
+/// Says that a base or a part of it did not come, and what helps.
+fn not_fetched(what: &str, error: CloudError) -> Failure {
+    let hint = match error.kind {
+        Kind::WrongBytes { .. } => {
+            "the registry does not answer what it was asked for; nothing of that is used. Take the same digest from another registry"
+        }
+        Kind::AccessDenied | Kind::CredentialsMissing => {
+            "sign in to that registry (docker login), or check that these credentials may read the image"
+        }
+        _ => {
+            "check the network and the name, and run the same command again; a base that was fetched once into this project's target folder needs no network"
+        }
+    };
+    Failure::failed(format!("{what} cannot be fetched"))
+        .caused_by(explain(error))
+        .unchanged("Nothing was built.")
+        .hint(hint)
 }
 
 /// Reads docker's credential file; nobody is anonymous where there is none.
@@ -227,4 +307,42 @@ fn theirs(digest: &Digest) -> Outcome<slipway_cloud::Digest> {
         .to_string()
         .parse()
         .map_err(|error| Failure::defect("a digest cannot be read back").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_refused_from_a_severity_on() {
+        let finding = |name: &str, severity: &str| ScanFinding {
+            name: name.to_owned(),
+            severity: severity.to_owned(),
+            uri: None,
+            package: None,
+        };
+        let found = ScanFindings {
+            findings: vec![
+                finding("a", "LOW"),
+                finding("b", "HIGH"),
+                finding("c", "CRITICAL"),
+                finding("d", "UNDEFINED"),
+            ],
+            ..ScanFindings::default()
+        };
+        let names = |least| {
+            severe(&found, least).iter().map(|finding| finding.name.as_str()).collect::<Vec<_>>().join("")
+        };
+        assert_eq!(names(Severity::Low), "abc");
+        assert_eq!(names(Severity::High), "bc");
+        assert_eq!(names(Severity::Critical), "c");
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_alone() {
+        let plain = |host: &str| options(host, Arc::new(|_| ())).plain_http;
+        assert!(plain("127.0.0.1:5000") && plain("localhost:5000") && plain("localhost"));
+        assert!(!plain("public.ecr.aws") && !plain("127.0.0.1.example.com"));
+        assert!(is_ecr("111111111111.dkr.ecr.eu-central-1.amazonaws.com") && !is_ecr("public.ecr.aws"));
+    }
 }

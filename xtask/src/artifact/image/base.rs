@@ -23,11 +23,16 @@ pub(super) struct Stand {
     pub(super) base: BaseImage,
 }
 
+/// Held while a base is fetched, so that of several functions on one base the others find it there.
+static FETCHING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+const OTHER: &str = "name another base, or write what it is for as `architecture` in function.toml";
+
 /// How many indexes may lie in one another.
 const DEEPEST: u8 = 4;
 
 /// Returns the folder that keeps bases: `blobs/sha256/<hex>` in it.
-pub(super) fn cache(project: &Project) -> PathBuf {
+pub(in crate::artifact) fn cache(project: &Project) -> PathBuf {
     project.work_folder().join("bases")
 }
 
@@ -42,6 +47,7 @@ impl Stand {
             Failure::failed("the base image cannot be used")
                 .caused_by(error)
                 .unchanged("Nothing was published.")
+                .hint(OTHER)
         })?;
         Ok(Self { manifest: *manifest, base })
     }
@@ -54,6 +60,7 @@ pub(super) async fn fetch(
     architecture: Architecture,
     step: &Step,
 ) -> Outcome<Option<Stand>> {
+    let _one_at_a_time = FETCHING.lock().await;
     let folder = cache(workshop.project);
     let place = folder.join("blobs/sha256");
     std::fs::create_dir_all(&place).map_err(|error| failure::io("create", &place, error))?;
@@ -84,6 +91,7 @@ pub(super) async fn fetch(
             Failure::failed(format!("the base image {base} cannot be used"))
                 .caused_by(error)
                 .unchanged("Nothing was published.")
+                .hint(OTHER)
         })?;
         digest = Digest::from_bytes(chosen.digest);
     }
@@ -119,7 +127,8 @@ impl From<'_> {
         if found != *digest {
             return Err(self.wrong(digest, &found));
         }
-        write(&path, &bytes)?;
+        put(self.folder, &path, |part| std::fs::write(part, &bytes))
+            .map_err(|error| failure::io("write", &path, error))?;
         Ok(bytes)
     }
 
@@ -140,9 +149,7 @@ impl From<'_> {
                 if found != digest.bytes() {
                     return Err(self.wrong(digest, &Digest::from_bytes(found)));
                 }
-                let part = path.with_extension("part");
-                std::fs::copy(&from, &part)
-                    .and_then(|_| std::fs::rename(&part, &path))
+                put(self.folder, &path, |part| std::fs::copy(&from, part).map(drop))
                     .map_err(|error| failure::io("copy", &from, error))
             }
         }
@@ -172,11 +179,15 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
     std::fs::read(path).map_err(|error| failure::io("read", path, error))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    let part = path.with_extension("part");
-    std::fs::write(&part, bytes)
-        .and_then(|()| std::fs::rename(&part, path))
-        .map_err(|error| failure::io("write", path, error))
+/// Has a file in its place whole or not at all, also where another process has the same in mind.
+fn put(
+    folder: &Path,
+    path: &Path,
+    fill: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let part = tempfile::NamedTempFile::new_in(folder)?;
+    fill(part.path())?;
+    part.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn is_index(bytes: &[u8]) -> bool {

@@ -3,8 +3,9 @@
 //! In: functions with their source and the version that each is to have. Out: their manifests. Where one fails, the others
 //! are published all the same, and the failure says which; nothing is deployed then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::super::labels;
 use super::statements::{Press, bill};
 use crate::artifact::{self, Artifact};
 use crate::failure::{Failure, Outcome};
@@ -104,7 +105,7 @@ async fn cut(
     let folder = artifact::folder(&world.project, function, &source.inputs_digest);
     let zip = artifact.path(&folder);
     let mut manifest = manifest(world, function, version, source, &artifact)?;
-    let image = artifact::image(&world.project, function, &artifact, &folder, &labels(version, source))?;
+    let image = artifact::image(&world.project, function, &artifact, &folder, &labels(&manifest))?;
     if let Some(image) = &image {
         manifest.artifact = manifest.artifact.of_image(function.as_str(), image.digest);
         manifest = manifest.sealed();
@@ -137,15 +138,6 @@ async fn cut(
             Err(failure)
         }
     }
-}
-
-/// Returns the labels of a release's image: <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md>.
-pub(crate) fn labels(version: &Version, source: &Source) -> BTreeMap<String, String> {
-    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
-    [label("version", &version.to_string()), label("revision", &source.commit)]
-        .into_iter()
-        .chain(source.repository.as_deref().map(|address| label("source", address)))
-        .collect()
 }
 
 fn manifest(
