@@ -169,6 +169,12 @@ pub(super) fn assemble(
         ..ConfigEdit::new(architecture, parts.epoch)
     };
     let composed = compose(stand.as_ref().map(|stand| &stand.base), &own, &edit).map_err(failed)?;
+    if !has_entrypoint(&composed.config) {
+        return Err(Failure::refused(format!("the image of `{function}` has no entrypoint: nothing in it would call the handler"))
+            .detail("base", &parts.base)
+            .unchanged("Nothing was published.")
+            .hint("take a base with a runtime client, such as Lambda's own for the runtime, or write `entrypoint` under [image] in function.toml"));
+    }
     let findings = check_image(&composed, architecture);
     if !findings.is_empty() {
         let lines: Vec<String> = findings
@@ -219,6 +225,12 @@ fn prefix(settings: &FunctionSettings) -> &'static str {
 /// A compiled function is its own runtime client; what else there is, the base's entrypoint starts.
 fn entrypoint(settings: &FunctionSettings) -> Option<Vec<String>> {
     is_custom(settings).then(|| vec!["/var/runtime/bootstrap".to_owned()])
+}
+
+/// Tells whether a config says what is started; the command alone is the handler's name, and no program.
+fn has_entrypoint(config: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(config)
+        .is_ok_and(|config| config["config"]["Entrypoint"].as_array().is_some_and(|words| !words.is_empty()))
 }
 
 fn is_custom(settings: &FunctionSettings) -> bool {

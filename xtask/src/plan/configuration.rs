@@ -40,6 +40,9 @@ pub(crate) struct Configuration {
     pub(crate) lock: WorkLock,
 }
 
+/// How often the provider and the backend try a call to an emulator.
+const EMULATOR_ATTEMPTS: u32 = 3;
+
 /// Where state is kept.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Backend {
@@ -166,8 +169,9 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
         project: project.to_owned(),
         account_id: backend.account.clone(),
         region: backend.region.clone(),
-        // What the emulator does not know it answers with 500, which the provider would retry for minutes.
-        max_retries: backend.endpoint.is_some().then_some(1),
+        // What the emulator does not know it answers with 500, which the provider would retry for minutes; a connection
+        // that is lost must not fail a plan all the same.
+        max_retries: backend.endpoint.is_some().then_some(EMULATOR_ATTEMPTS),
     };
     let mut values: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
     let json =
@@ -221,7 +225,7 @@ fn backend_text(stack: &StackName, backend: &Backend) -> String {
             .map(|service| format!("  {service} = {endpoint:?}\n"))
             .collect();
         text.push_str(&format!(
-            "use_path_style = true\nmax_retries = 1\nendpoints = {{\n{}}}\n",
+            "use_path_style = true\nmax_retries = {EMULATOR_ATTEMPTS}\nendpoints = {{\n{}}}\n",
             services.concat()
         ));
     }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use slipway_cloud::{
-    Anonymous, Attachment, BlobSource, BlobToPush, CredentialHelper, DockerCredentials, Ecr, HelperOutput,
-    ImageReference, ImageToPush, Observer, Registry, RegistryCredentials, RegistryOptions, ScanFinding,
-    ScanFindings,
+    Anonymous, Attachment, BlobSource, BlobToPush, CloudError, CredentialHelper, DockerCredentials, Ecr,
+    HelperOutput, ImageReference, ImageToPush, Kind, Observer, Registry, RegistryCredentials,
+    RegistryOptions, ScanFinding, ScanFindings,
 };
 
 use super::ports::explain;

@@ -7,6 +7,7 @@
 mod back;
 mod concurrency;
 mod kill;
+mod kinds;
 mod provider;
 mod python;
 mod refusals;

@@ -15,8 +15,10 @@ use super::support::world::{Sealed, repository_in};
 
 const PROJECT: &str = "schema = 1\nname = \"shop\"\n";
 const FOLDER: &str = "lambda-src/invoice";
+/// The function of these tests: like the repository's own, with a package that has native code.
+const FUNCTION: &str = "xtask/tests/it/python/invoice";
 
-/// A sealed project with the repository's own function `invoice` and nothing of Rust's.
+/// A sealed project with one Python function and nothing of Rust's.
 struct Shop {
     sealed: Sealed,
     network: Vec<(String, String)>,
@@ -44,7 +46,7 @@ impl Shop {
         let sealed = Sealed::new(run);
         sealed.write("pipelines/project.toml", PROJECT);
         sealed.write(".gitignore", "/target/\n**/.terraform/\ndist/\n");
-        copy(&repository().join(FOLDER), &sealed.project.join(FOLDER));
+        copy(&repository().join(FUNCTION), &sealed.project.join(FOLDER));
         repository_in(&sealed.project);
         Self { sealed, network: network() }
     }
@@ -101,7 +103,7 @@ fn both_architectures_and_the_same_bytes_from_two_folders() {
         for shop in [&one, &two] {
             let other = if architecture == "arm64" { "x86_64" } else { "arm64" };
             let settings =
-                fs::read_to_string(repository().join(FOLDER).join("function.toml")).expect("settings");
+                fs::read_to_string(repository().join(FUNCTION).join("function.toml")).expect("settings");
             shop.own("function.toml", &settings.replace(other, architecture));
         }
         let (first, second) = (one.built(), two.built());

@@ -26,7 +26,8 @@ pub(super) struct Stand {
 /// Held while a base is fetched, so that of several functions on one base the others find it there.
 static FETCHING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-const OTHER: &str = "name another base, or write what it is for as `architecture` in function.toml";
+const OTHER: &str =
+    "name another base in function.toml, or give the function the `architecture` that this one is for";
 
 /// How many indexes may lie in one another.
 const DEEPEST: u8 = 4;
@@ -180,11 +181,7 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
 }
 
 /// Has a file in its place whole or not at all, also where another process has the same in mind.
-fn put(
-    folder: &Path,
-    path: &Path,
-    fill: impl FnOnce(&Path) -> std::io::Result<()>,
-) -> std::io::Result<()> {
+fn put(folder: &Path, path: &Path, fill: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
     let part = tempfile::NamedTempFile::new_in(folder)?;
     fill(part.path())?;
     part.persist(path).map(drop).map_err(|error| error.error)

@@ -1,12 +1,14 @@
 //! What the tests share: worlds, the project in them, the emulated AWS behind them.
 
 pub mod account;
+pub mod base;
 pub mod echo;
 pub mod guard;
 pub mod http;
 pub mod outcome;
 pub mod process;
 pub mod proxy;
+pub mod registry;
 pub mod rounds;
 pub mod surroundings;
 pub mod world;

@@ -136,7 +136,12 @@ async fn program(gateway: &Gateway, target: &Target, folder: &Path) -> Result<Pr
     let warning = (interpreter.runtime != runtime).then(|| {
         format!("WARNING: this machine has no {runtime}; {} runs this function", interpreter.runtime)
     });
-    Ok(Program { path: interpreter.program, arguments: vec!["-u".into(), client.into_os_string()], warning })
+    // Without `site` the packages of this machine are not seen: what the function imports is in its artifact.
+    Ok(Program {
+        path: interpreter.program,
+        arguments: vec!["-u".into(), "-S".into(), client.into_os_string()],
+        warning,
+    })
 }
 
 /// The environment of a zip's function: Lambda's defaults, then the function's own, then what Lambda reserves.
