@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures appending a layer to a base that the registry has, and pushing: ours against buildah, in alternating rounds.
 
-In: docker-registry, buildah (as root: without it, it runs in a user namespace and measures that) and the example
-`append_layer`, which is built; the files of base and layer, which are taken from folders of this machine. Out: a
-Markdown table with CPU seconds, wall time and peak memory, medians and range, and the ratio of each round.
+In: docker-registry, buildah and the example `append_layer`, which is built; root, as buildah would work in a user
+namespace otherwise; the files of base and layer, which are taken from folders of this machine. Out: a Markdown table
+with CPU seconds, wall time and peak memory, medians and range, and the ratio of each round.
 
     benches/append.py                              # base of 200 MB of files, layer of 30 MB, 5 rounds, vfs
     benches/append.py --storage-driver overlay     # where it can be mounted: cheaper for buildah

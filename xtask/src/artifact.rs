@@ -92,6 +92,19 @@ pub(crate) fn image(
     artifact.image.as_ref().map(assemble).transpose()
 }
 
+/// Returns a built artifact as it is looked at: the zip, or an OCI image layout that is written for it.
+pub(crate) fn product(
+    project: &Project,
+    function: &FunctionName,
+    artifact: &Artifact,
+    folder: &Path,
+) -> Outcome<PathBuf> {
+    match &artifact.image {
+        Some(parts) => image::write(project, function, parts, folder),
+        None => Ok(artifact.path(folder)),
+    }
+}
+
 /// Lists the tools whose versions differ: name, before, after; `-` for what had no part in it.
 pub(crate) fn tools_that_differ(
     before: &BTreeMap<String, String>,

@@ -103,6 +103,13 @@ pub(crate) trait Images: Send + Sync {
     ) -> Outcome<Put>;
     /// Reads a manifest of a repository; nothing where there is none.
     async fn manifest(&self, repository: &str, digest: &Digest) -> Outcome<Option<Vec<u8>>>;
+    /// Reads every blob that a manifest of a repository names; tells what is wrong with the first that is not its digest's.
+    async fn check_blobs(
+        &self,
+        repository: &str,
+        manifest: &[u8],
+        scratch: &Path,
+    ) -> Outcome<std::result::Result<u64, String>>;
     /// Attaches a document to an image, once for each kind and content.
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Outcome<()>;
     /// Names the place, for messages.

@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use slipway_archive::image::{Architecture, ConfigEdit, blob_path, check_image, compose};
+use slipway_archive::image::{
+    Architecture, ConfigEdit, LayerDescriptor, blob_path, check_image, compose, write_layout,
+};
 use slipway_archive::{Layer, Listing, Tree, write_layer};
 
 use self::base::Stand;
@@ -138,7 +140,7 @@ pub(super) async fn pack(
     })
 }
 
-/// Gives a release's image its labels, and with them its digest; checks what Lambda would refuse.
+/// Gives a release's image its labels, and with them its digest.
 pub(super) fn assemble(
     project: &Project,
     function: &FunctionName,
@@ -146,6 +148,63 @@ pub(super) fn assemble(
     folder: &Path,
     labels: &BTreeMap<String, String>,
 ) -> Outcome<Image> {
+    let composed = composed(project, function, parts, labels)?;
+    let files: BTreeMap<[u8; 32], PathBuf> =
+        parts.layers.iter().map(|part| (part.digest.bytes(), part.file(folder))).collect();
+    let mut blobs: Vec<ImageBlob> = composed
+        .layers
+        .iter()
+        .map(|layer| ImageBlob {
+            digest: Digest::from_bytes(layer.digest),
+            size: layer.size,
+            place: BlobPlace::File(
+                files
+                    .get(&layer.digest)
+                    .cloned()
+                    .unwrap_or_else(|| blob_path(&base::cache(project), &layer.digest)),
+            ),
+        })
+        .collect();
+    blobs.push(ImageBlob {
+        digest: Digest::from_bytes(composed.config_digest),
+        size: composed.config.len() as u64,
+        place: BlobPlace::Bytes(composed.config),
+    });
+    Ok(Image {
+        digest: Digest::from_bytes(composed.digest),
+        manifest: composed.manifest,
+        media_type: composed.media_type.to_owned(),
+        blobs,
+    })
+}
+
+/// Writes a built image, as yet without labels, as an OCI image layout and returns its folder.
+///
+/// Layout: <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>.
+pub(super) fn write(
+    project: &Project,
+    function: &FunctionName,
+    parts: &Parts,
+    folder: &Path,
+) -> Outcome<PathBuf> {
+    let composed = composed(project, function, parts, &BTreeMap::new())?;
+    let own: Vec<PathBuf> = parts.layers.iter().map(|part| part.file(folder)).collect();
+    let own: Vec<&Path> = own.iter().map(PathBuf::as_path).collect();
+    let base = |layer: &LayerDescriptor| Some(blob_path(&base::cache(project), &layer.digest));
+    let layout = folder.join(format!("{function}.oci"));
+    write_layout(&composed, &own, &base, None, &layout).map_err(|error| {
+        Failure::failed(format!("the image of `{function}` cannot be written as a layout")).caused_by(error)
+    })?;
+    Ok(layout)
+}
+
+/// Puts layers, base and labels together, and checks what Lambda would refuse.
+fn composed(
+    project: &Project,
+    function: &FunctionName,
+    parts: &Parts,
+    labels: &BTreeMap<String, String>,
+) -> Outcome<slipway_archive::image::Image> {
     let failed = |error: slipway_archive::Error| {
         Failure::failed(format!("the image of `{function}` cannot be put together")).caused_by(error)
     };
@@ -187,33 +246,7 @@ pub(super) fn assemble(
             .body(lines.join("\n"))
             .unchanged("Nothing was published."));
     }
-    let files: BTreeMap<[u8; 32], PathBuf> =
-        parts.layers.iter().map(|part| (part.digest.bytes(), part.file(folder))).collect();
-    let mut blobs: Vec<ImageBlob> = composed
-        .layers
-        .iter()
-        .map(|layer| ImageBlob {
-            digest: Digest::from_bytes(layer.digest),
-            size: layer.size,
-            place: BlobPlace::File(
-                files
-                    .get(&layer.digest)
-                    .cloned()
-                    .unwrap_or_else(|| blob_path(&base::cache(project), &layer.digest)),
-            ),
-        })
-        .collect();
-    blobs.push(ImageBlob {
-        digest: Digest::from_bytes(composed.config_digest),
-        size: composed.config.len() as u64,
-        place: BlobPlace::Bytes(composed.config),
-    });
-    Ok(Image {
-        digest: Digest::from_bytes(composed.digest),
-        manifest: composed.manifest,
-        media_type: composed.media_type.to_owned(),
-        blobs,
-    })
+    Ok(composed)
 }
 
 /// Where the function's files lie: where Lambda's own base images look for them

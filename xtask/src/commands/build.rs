@@ -55,9 +55,9 @@ pub(crate) struct Verified {
 pub(crate) struct BuiltArtifact {
     /// The function.
     pub(crate) function: FunctionName,
-    /// The zip.
+    /// The zip, or the folder of an image's OCI layout.
     pub(crate) path: PathBuf,
-    /// SHA-256 of the zip.
+    /// SHA-256 of the zip, or of the image's manifest as long as no release labels it.
     pub(crate) sha256: Digest,
     /// Digest of the canonical listing.
     pub(crate) content_digest: Digest,
@@ -81,7 +81,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     for function in world.functions(&arguments.functions)? {
         let source = Source::look(&world.project, &repository, &function)?;
         let built = artifact::build(&workshop, &function, &source, arguments.force).await?;
-        let path = built.path(&artifact::folder(&world.project, &function, &source.inputs_digest));
+        let folder = artifact::folder(&world.project, &function, &source.inputs_digest);
+        let path = artifact::product(&world.project, &function, &built, &folder)?;
         artifacts.push(BuiltArtifact {
             function,
             path,

@@ -159,6 +159,42 @@ impl Images for Repositories {
         Ok(found.map_err(explain)?.map(|manifest| manifest.bytes))
     }
 
+    async fn check_blobs(
+        &self,
+        repository: &str,
+        manifest: &[u8],
+        scratch: &Path,
+    ) -> Outcome<Result<u64, String>> {
+        let document: serde_json::Value = match serde_json::from_slice(manifest) {
+            Ok(document) => document,
+            Err(error) => return Ok(Err(format!("the image's manifest is no JSON: {error}"))),
+        };
+        let layers = document["layers"].as_array().into_iter().flatten();
+        let (name, file, mut read) = (self.full(repository), scratch.join("blob"), 0);
+        for blob in std::iter::once(&document["config"]).chain(layers) {
+            let digest = blob["digest"].as_str().unwrap_or_default();
+            let size = blob["size"].as_u64().unwrap_or_default();
+            let Ok(wanted) = digest.parse::<slipway_cloud::Digest>() else {
+                return Ok(Err(format!(
+                    "the image's manifest names the blob `{digest}`, which is no digest"
+                )));
+            };
+            match self.registry.fetch_blob(&name, wanted, size, &file, &|_| ()).await {
+                Ok(_) => read += size,
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        slipway_cloud::Kind::WrongBytes { .. } | slipway_cloud::Kind::NotFound
+                    ) =>
+                {
+                    return Ok(Err(error.to_string()));
+                }
+                Err(error) => return Err(explain(error)),
+            }
+        }
+        Ok(Ok(read))
+    }
+
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Outcome<()> {
         let subject = slipway_cloud::Descriptor {
             media_type: image.media_type.clone(),

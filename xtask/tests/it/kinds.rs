@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::python::{copy, network, python_here};
 use super::support::base::{self, MARK};
@@ -260,6 +261,15 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
     assert_eq!(shop.account.alias("prices-image"), "1");
     assert_eq!(shop.answer("prices-image", &order)["says"], "one");
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(0);
+    // One byte of one layer of the registry's: the code that the second release brought.
+    let layer = shop.project.join("target/slipway/local/registry/blobs/sha256").join(newest_layer(&shop));
+    let whole = fs::read(&layer).expect("a layer");
+    let mut bytes = whole.clone();
+    *bytes.last_mut().expect("a byte") ^= 1;
+    fs::write(&layer, bytes).expect("the layer");
+    shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(6).says("WRONG");
+    fs::write(&layer, whole).expect("the layer");
+    shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(0);
 }
 
 /// Writes a Python function without dependencies on a base; its own build is a moment.
@@ -343,7 +353,21 @@ fn a_base_on_disk_is_kept_and_held_against_its_digest() {
     let bases = base::bases(run);
     copy(&bases.python.layout, &shop.project.join("bases/python"));
     lean(&shop, &bases.runtime, &format!("oci:bases/python@{}", bases.python.digest));
-    shop.run(&["build"]).exits(0);
+    let built = shop.run(&["build", "--output", "json"]).exits(0).json();
+    let built = &built["data"]["artifacts"][0];
+    let layout = Path::new(built["path"].as_str().expect("the layout's folder"));
+    let index: Value =
+        serde_json::from_slice(&fs::read(layout.join("index.json")).expect("an index")).expect("JSON");
+    assert_eq!(index["manifests"][0]["digest"], built["sha256"]);
+    let manifest = blob_in(layout, &built["sha256"]);
+    let layers = manifest["layers"].as_array().expect("layers");
+    // The base's and our own: all of them are in the layout.
+    assert!(layers.len() >= 2, "{manifest}");
+    for layer in layers {
+        let digest = layer["digest"].as_str().expect("a digest").trim_start_matches("sha256:");
+        let bytes = fs::read(layout.join("blobs/sha256").join(digest)).expect("a layer");
+        assert_eq!(hex::encode(Sha256::digest(bytes)), digest);
+    }
     // Another byte in the layer: what was kept is used while it is there, and then nothing.
     let blobs = shop.project.join("bases/python/blobs/sha256");
     let largest = fs::read_dir(&blobs)
@@ -359,4 +383,21 @@ fn a_base_on_disk_is_kept_and_held_against_its_digest() {
     fs::remove_dir_all(shop.project.join("target/slipway/bases")).expect("the kept base");
     shop.run(&["build", "--force"]).exits(1).says("has other bytes than its digest says");
     assert!(!Path::new(&shop.project.join("target/slipway/local")).exists(), "a build needs no environment");
+}
+
+/// Reads a JSON blob of a layout.
+fn blob_in(layout: &Path, digest: &Value) -> Value {
+    let hex = digest.as_str().expect("a digest").trim_start_matches("sha256:");
+    let bytes = fs::read(layout.join("blobs/sha256").join(hex)).expect("a blob");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+/// Returns the hex digest of the topmost layer of the Python image's second release.
+fn newest_layer(shop: &Shop) -> String {
+    let told = shop.run(&["releases", "prices-image", "--env", "local", "--output", "json"]).exits(0).json();
+    let image = told["data"]["releases"][0]["artifact"]["sha256"].as_str().expect("a digest").to_owned();
+    let blobs = shop.project.join("target/slipway/local/registry");
+    let manifest = blob_in(&blobs, &image.into());
+    let layer = manifest["layers"].as_array().expect("layers").last().expect("a layer")["digest"].clone();
+    layer.as_str().expect("a digest").trim_start_matches("sha256:").to_owned()
 }

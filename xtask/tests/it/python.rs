@@ -350,3 +350,40 @@ pub(super) fn copy(from: &Path, to: &Path) {
         if from.is_dir() { copy(&from, &to) } else { fs::copy(&from, &to).map(drop).expect("a copy") }
     }
 }
+
+#[test]
+fn one_functions_failure_leaves_the_others_published() {
+    let Some(run) = guard::run() else { return };
+    let shop = Shop::new(run);
+    shop.write("terraform/environments/local/environment.toml", "emulated = true\n");
+    shop.write("terraform/stacks/shop/stack.toml", "functions = [\"broken\", \"invoice\"]\n");
+    shop.write("terraform/stacks/shop/main.tf", "variable \"releases\" {\n  type = any\n}\n");
+    let settings = |source: &str| {
+        format!(
+            "runtime = \"python3.13\"\nhandler = \"app.handle\"\n[build]\nwith = \"python\"\nsources = [\"{source}\"]\n"
+        )
+    };
+    shop.write("lambda-src/broken/app.py", "def handle(event, context):\n    return event\n");
+    shop.write("lambda-src/broken/function.toml", &settings("src"));
+    shop.commit("feat: two functions");
+    shop.run(&["release", "--env", "local", "--yes"])
+        .exits(2)
+        .says("broken could not be released")
+        .says("there is no file that git knows of")
+        .says("invoice 0.1.0 stand in the store; nothing was deployed.");
+    let versions = |function: &str| {
+        let told = shop.run(&["releases", function, "--env", "local", "--output", "json"]).exits(0).json();
+        told["data"]["total"].clone()
+    };
+    assert_eq!((versions("invoice"), versions("broken")), (1.into(), 0.into()));
+    shop.write("lambda-src/broken/function.toml", &settings("app.py"));
+    shop.commit("fix: the source");
+    let again = shop.run(&["release", "--env", "local", "--yes"]);
+    let built: Vec<Value> = again
+        .events()
+        .into_iter()
+        .filter(|event| event["label"] == "build" && event["event"] == "started")
+        .collect();
+    assert_eq!(built.len(), 1, "only the repaired one is built: {again}");
+    assert_eq!((versions("invoice"), versions("broken")), (1.into(), 1.into()));
+}

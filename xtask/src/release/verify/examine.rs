@@ -14,6 +14,7 @@ use crate::release::envelope::Envelope;
 use crate::release::manifest::Manifest;
 use crate::release::provenance::Statement;
 use crate::release::sbom;
+use crate::settings::Package;
 
 /// One check of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -109,7 +110,11 @@ async fn artifact(
         examined.note("content", Err("not looked at: the artifact is not the release's".into()));
         return Ok(());
     }
-    if manifest.package == crate::settings::Package::Image {
+    if manifest.package == Package::Image {
+        let image = catalogue.image(manifest).await?;
+        let checked = catalogue.images()?.check_blobs(record.repository(), &image, scratch).await?;
+        let told = |bytes| format!("config and layers, {}", crate::words::bytes(bytes));
+        examined.note("content", checked.map(told));
         return Ok(());
     }
     let listing = slipway_archive::read_zip(&file);
