@@ -261,6 +261,13 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
     assert_eq!(shop.account.alias("prices-image"), "1");
     assert_eq!(shop.answer("prices-image", &order)["says"], "one");
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(0);
+    let image = shop.project.join("target/slipway/local/registry/repositories/echo/prices-image/_referrers");
+    let attached: Vec<usize> = fs::read_dir(image)
+        .expect("the image's referrers")
+        .flatten()
+        .map(|subject| fs::read_dir(subject.path()).expect("a subject").count())
+        .collect();
+    assert_eq!(attached, [2, 2], "SBOM and attestation of each of two releases");
     // One byte of one layer of the registry's: the code that the second release brought.
     let layer = shop.project.join("target/slipway/local/registry/blobs/sha256").join(newest_layer(&shop));
     let whole = fs::read(&layer).expect("a layer");
