@@ -14,7 +14,7 @@ use super::support::guard::{self, Run};
 use super::support::process::Finished;
 use super::support::registry::{Lie, Registry, free_port, liar};
 use super::support::surroundings::repository;
-use super::support::world::{Sealed, repository_in};
+use super::support::world::{Ending, Sealed, repository_in};
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const FUNCTIONS: [&str; 4] = ["echo", "echo-image", "prices", "prices-image"];
@@ -23,31 +23,22 @@ const ENVIRONMENT: &str = "terraform/environments/local/environment.toml";
 
 /// A sealed project whose gateway ends with it.
 struct Shop {
-    sealed: Sealed,
+    sealed: Ending,
     variables: Vec<(String, String)>,
 }
 
 impl std::ops::Deref for Shop {
-    type Target = Sealed;
+    type Target = Ending;
 
-    fn deref(&self) -> &Sealed {
+    fn deref(&self) -> &Ending {
         &self.sealed
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        let ended = self.sealed.down();
-        if !std::thread::panicking() {
-            ended.exits(0);
-        }
     }
 }
 
 impl Shop {
     /// Makes a project with one stack, which runs these functions with the repository's own module, or with nothing.
     fn new(run: &'static Run, functions: &[&str], main: &str) -> Self {
-        let sealed = Sealed::new(run);
+        let sealed = Ending(Sealed::new(run));
         let named = functions.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         sealed.write("pipelines/project.toml", "schema = 1\nname = \"echo\"\n");
         sealed.write(".gitignore", "/target/\n**/.terraform/\n*.key\n");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::support::guard::{self, Run};
 use super::support::process::Finished;
 use super::support::surroundings::repository;
-use super::support::world::{Sealed, repository_in};
+use super::support::world::{Ending, Sealed, repository_in};
 
 const PROJECT: &str = "schema = 1\nname = \"shop\"\n";
 const FOLDER: &str = "lambda-src/invoice";
@@ -20,30 +20,21 @@ const FUNCTION: &str = "xtask/tests/it/python/invoice";
 
 /// A sealed project with one Python function and nothing of Rust's.
 struct Shop {
-    sealed: Sealed,
+    sealed: Ending,
     network: Vec<(String, String)>,
 }
 
 impl std::ops::Deref for Shop {
-    type Target = Sealed;
+    type Target = Ending;
 
-    fn deref(&self) -> &Sealed {
+    fn deref(&self) -> &Ending {
         &self.sealed
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        let ended = self.sealed.down();
-        if !std::thread::panicking() {
-            ended.exits(0);
-        }
     }
 }
 
 impl Shop {
     fn new(run: &'static Run) -> Self {
-        let sealed = Sealed::new(run);
+        let sealed = Ending(Sealed::new(run));
         sealed.write("pipelines/project.toml", PROJECT);
         sealed.write(".gitignore", "/target/\n**/.terraform/\ndist/\n");
         copy(&repository().join(FUNCTION), &sealed.project.join(FOLDER));

@@ -24,6 +24,27 @@ pub struct Sealed {
     number: AtomicU64,
 }
 
+/// A sealed world whose gateway ends with it.
+pub struct Ending(pub Sealed);
+
+impl std::ops::Deref for Ending {
+    type Target = Sealed;
+
+    fn deref(&self) -> &Sealed {
+        &self.0
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let ended = self.0.down();
+        // While a test panics, its own words are what counts.
+        if !std::thread::panicking() {
+            ended.exits(0);
+        }
+    }
+}
+
 /// A sealed world with the echo project, whose gateway ends with it.
 pub struct World {
     sealed: Sealed,
