@@ -1,0 +1,120 @@
+variable "name" {
+  description = "Full name of the API, <project>-<account id>-<environment>-<api>; its log group takes it too."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_-]{1,88}$", var.name))
+    error_message = "The name takes 1 to 88 letters, digits, hyphens and underscores: what the name of a permission leaves."
+  }
+}
+
+variable "function" {
+  description = "The function and the alias that serves: the output `function` of lambda-function, or an object of one's own."
+  type = object({
+    function_name = string
+    alias         = string
+  })
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_-]{1,64}$", var.function.function_name))
+    error_message = "The function is named by its full name, not its ARN: 1 to 64 letters, digits, hyphens and underscores."
+  }
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_-]+$", var.function.alias)) && !can(regex("^[0-9]+$", var.function.alias))
+    error_message = "The API calls an alias, such as `live`: neither $LATEST nor the number of a version."
+  }
+}
+
+variable "invoke_arn" {
+  description = "ARN by which API Gateway invokes the alias: the output `invoke_arn` of lambda-function."
+  type        = string
+
+  validation {
+    condition     = endswith(var.invoke_arn, ":${var.function.function_name}:${var.function.alias}/invocations")
+    error_message = "The invoke_arn must end in :<function>:<alias>/invocations: it calls the alias that `function` names."
+  }
+}
+
+variable "routes" {
+  description = "What the API answers: `$default` for everything, or \"<METHOD> /<path>\" for each route. Each wants a signed request."
+  type        = set(string)
+  default     = ["$default"]
+
+  validation {
+    condition     = length(var.routes) > 0
+    error_message = "An API has at least one route."
+  }
+
+  validation {
+    condition     = alltrue([for route in var.routes : can(regex("^(\\$default|(ANY|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) /\\S*)$", route))])
+    error_message = "A route is $default or a method and a path, such as \"GET /objects/{key}\"."
+  }
+}
+
+variable "timeout_milliseconds" {
+  description = "How long the API waits for the function; longer than the function's own time limit only wastes the wait."
+  type        = number
+  default     = 30000
+
+  validation {
+    condition     = var.timeout_milliseconds >= 50 && var.timeout_milliseconds <= 30000
+    error_message = "An HTTP API waits for 50 to 30000 milliseconds."
+  }
+}
+
+variable "throttling_rate" {
+  description = "Requests a second that each route lets through in the long run; more are answered 429."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.throttling_rate > 0
+    error_message = "The rate is above 0: with 0 the API answers 429 to everything."
+  }
+}
+
+variable "throttling_burst" {
+  description = "Requests that each route lets through at once."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.throttling_burst >= 1 && floor(var.throttling_burst) == var.throttling_burst
+    error_message = "The burst is a whole number of requests, 1 or more."
+  }
+}
+
+variable "detailed_metrics" {
+  description = "Keep CloudWatch metrics for each route as well as for the API; each is paid for."
+  type        = bool
+  default     = false
+}
+
+variable "log_retention_days" {
+  description = "Days that the access logs are kept; one of the numbers that CloudWatch Logs allows. Who called what is asked long after."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "CloudWatch Logs keeps events for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts the access logs; null leaves it to CloudWatch Logs' own key. A given key must itself let logs.<region>.amazonaws.com use it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>: a log group takes no alias."
+  }
+}
+
+variable "tags" {
+  description = "Tags of the API, its stage and its log group, besides the provider's default tags."
+  type        = map(string)
+  default     = {}
+}

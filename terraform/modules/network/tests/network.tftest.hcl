@@ -1,0 +1,263 @@
+# The real provider's schema, no AWS: what is computed takes the values given here, or is made up.
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "222222222222" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-central-1" }
+  }
+}
+
+variables {
+  name = "shop-222222222222-dev-network"
+}
+
+run "three_zones" {
+  assert {
+    condition = (aws_vpc.this.cidr_block == "10.0.0.0/16"
+      && aws_vpc.this.enable_dns_support && aws_vpc.this.enable_dns_hostnames
+    && aws_vpc.this.tags == tomap({ Name = "shop-222222222222-dev-network" }))
+    error_message = "The network takes the range and the name given, and answers names."
+  }
+
+  assert {
+    condition = { for letter, subnet in aws_subnet.private : letter => [subnet.availability_zone, subnet.cidr_block] } == {
+      a = ["eu-central-1a", "10.0.16.0/20"]
+      b = ["eu-central-1b", "10.0.32.0/20"]
+      c = ["eu-central-1c", "10.0.48.0/20"]
+    }
+    error_message = "Each zone has a private subnet of a sixteenth of the range."
+  }
+
+  assert {
+    condition = { for letter, subnet in aws_subnet.public : letter => [subnet.availability_zone, subnet.cidr_block] } == {
+      a = ["eu-central-1a", "10.0.0.0/24"]
+      b = ["eu-central-1b", "10.0.1.0/24"]
+      c = ["eu-central-1c", "10.0.2.0/24"]
+    }
+    error_message = "Each zone has a public subnet, clear of the private ones."
+  }
+
+  assert {
+    condition     = !anytrue([for subnet in concat(values(aws_subnet.public), values(aws_subnet.private)) : subnet.map_public_ip_on_launch])
+    error_message = "No subnet gives public addresses by itself."
+  }
+
+  assert {
+    condition     = aws_default_security_group.this.vpc_id == aws_vpc.this.id && aws_default_security_group.this.tags["Name"] == "shop-222222222222-dev-network-default-denies-all"
+    error_message = "The default security group is taken over."
+  }
+
+  assert {
+    condition = (output.private_subnet_ids == [for letter in ["a", "b", "c"] : aws_subnet.private[letter].id]
+      && output.public_subnet_ids == [for letter in ["a", "b", "c"] : aws_subnet.public[letter].id]
+    && output.availability_zones == ["eu-central-1a", "eu-central-1b", "eu-central-1c"])
+    error_message = "The outputs follow the order of the zones."
+  }
+}
+
+run "routes" {
+  assert {
+    condition = (aws_route.public_internet.gateway_id == aws_internet_gateway.this.id
+      && aws_route.public_internet.destination_cidr_block == "0.0.0.0/0"
+    && alltrue([for letter, link in aws_route_table_association.public : link.route_table_id == aws_route_table.public.id && link.subnet_id == aws_subnet.public[letter].id]))
+    error_message = "Public subnets go out through the internet gateway."
+  }
+
+  assert {
+    condition     = length(aws_route_table_association.private) == 3 && alltrue([for letter, link in aws_route_table_association.private : link.route_table_id == aws_route_table.private[letter].id && link.subnet_id == aws_subnet.private[letter].id])
+    error_message = "Each private subnet has a table of its own."
+  }
+}
+
+run "one_nat_gateway" {
+  assert {
+    condition     = keys(aws_nat_gateway.this) == ["a"] && keys(aws_eip.nat) == ["a"] && aws_nat_gateway.this["a"].subnet_id == aws_subnet.public["a"].id && aws_nat_gateway.this["a"].allocation_id == aws_eip.nat["a"].id
+    error_message = "One gateway, in the public subnet of the first zone."
+  }
+
+  assert {
+    condition = (keys(aws_route.private_nat) == ["a", "b", "c"]
+      && alltrue([for letter, route in aws_route.private_nat : route.nat_gateway_id == aws_nat_gateway.this["a"].id && route.route_table_id == aws_route_table.private[letter].id && route.destination_cidr_block == "0.0.0.0/0"])
+    && output.nat_public_ips == [aws_eip.nat["a"].public_ip])
+    error_message = "All zones go out through it."
+  }
+}
+
+run "one_nat_gateway_per_zone" {
+  variables {
+    nat_gateways = "one_per_zone"
+  }
+
+  assert {
+    condition = (keys(aws_nat_gateway.this) == ["a", "b", "c"]
+      && alltrue([for letter, gateway in aws_nat_gateway.this : gateway.subnet_id == aws_subnet.public[letter].id])
+      && alltrue([for letter, route in aws_route.private_nat : route.nat_gateway_id == aws_nat_gateway.this[letter].id])
+      && length(distinct([for gateway in aws_nat_gateway.this : gateway.id])) == 3
+    && length(output.nat_public_ips) == 3)
+    error_message = "Each zone goes out through a gateway of its own."
+  }
+}
+
+run "no_nat_gateway" {
+  variables {
+    nat_gateways = "none"
+  }
+
+  assert {
+    condition     = length(aws_nat_gateway.this) + length(aws_eip.nat) + length(aws_route.private_nat) == 0 && length(output.nat_public_ips) == 0
+    error_message = "Nothing that is paid for, and no way out."
+  }
+
+  assert {
+    condition     = length(aws_vpc_endpoint.s3.route_table_ids) == 3
+    error_message = "S3 stays within reach."
+  }
+}
+
+run "s3_endpoint" {
+  variables {
+    s3_account_ids = ["111111111111"]
+  }
+
+  assert {
+    condition = (aws_vpc_endpoint.s3.vpc_endpoint_type == "Gateway"
+      && aws_vpc_endpoint.s3.service_name == "com.amazonaws.eu-central-1.s3"
+    && toset(aws_vpc_endpoint.s3.route_table_ids) == toset([for table in aws_route_table.private : table.id]))
+    error_message = "Every private subnet reaches S3 without NAT."
+  }
+
+  assert {
+    condition = jsonencode(jsondecode(aws_vpc_endpoint.s3.policy).Statement) == jsonencode([{
+      Sid       = "BucketsOfTheseAccounts"
+      Effect    = "Allow"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:ResourceAccount" = ["111111111111", "222222222222"] } }
+    }])
+    error_message = "Only the buckets of this account and of the accounts named can be reached."
+  }
+}
+
+run "as_asked" {
+  variables {
+    cidr  = "10.32.16.0/20"
+    zones = ["f", "b", "d"]
+    tags  = { Owner = "platform" }
+  }
+
+  assert {
+    condition = ([for letter in var.zones : [aws_subnet.public[letter].cidr_block, aws_subnet.private[letter].cidr_block, aws_subnet.private[letter].availability_zone]] == [
+      ["10.32.16.0/28", "10.32.17.0/24", "eu-central-1f"],
+      ["10.32.16.16/28", "10.32.18.0/24", "eu-central-1b"],
+      ["10.32.16.32/28", "10.32.19.0/24", "eu-central-1d"],
+    ])
+    error_message = "The smallest range still holds six subnets, in the order of the zones."
+  }
+
+  assert {
+    condition     = keys(aws_nat_gateway.this) == ["f"] && output.private_subnet_ids[0] == aws_subnet.private["f"].id
+    error_message = "The first zone named holds the gateway."
+  }
+
+  assert {
+    condition = alltrue([for tags in concat(
+      [aws_vpc.this.tags, aws_default_security_group.this.tags, aws_internet_gateway.this.tags, aws_route_table.public.tags, aws_vpc_endpoint.s3.tags],
+      [for thing in concat(values(aws_subnet.public), values(aws_subnet.private)) : thing.tags],
+      [for thing in aws_route_table.private : thing.tags],
+      [for thing in aws_eip.nat : thing.tags],
+      [for thing in aws_nat_gateway.this : thing.tags],
+    ) : tags["Owner"] == "platform" && startswith(tags["Name"], var.name)])
+    error_message = "Everything carries the tags given and a name after the network's."
+  }
+}
+
+run "default_group_denies_all" {
+  command = plan
+
+  assert {
+    condition     = length(aws_default_security_group.this.ingress) == 0 && length(aws_default_security_group.this.egress) == 0
+    error_message = "The default security group has no rules: it denies all."
+  }
+}
+
+run "refuses_a_name_with_a_slash" {
+  command = plan
+
+  variables {
+    name = "shop/network"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_too_small_a_range" {
+  command = plan
+
+  variables {
+    cidr = "10.0.0.0/21"
+  }
+
+  expect_failures = [var.cidr]
+}
+
+run "refuses_a_range_that_begins_elsewhere" {
+  command = plan
+
+  variables {
+    cidr = "10.0.1.0/16"
+  }
+
+  expect_failures = [var.cidr]
+}
+
+run "refuses_two_zones" {
+  command = plan
+
+  variables {
+    zones = ["a", "b"]
+  }
+
+  expect_failures = [var.zones]
+}
+
+run "refuses_a_zone_twice" {
+  command = plan
+
+  variables {
+    zones = ["a", "b", "b"]
+  }
+
+  expect_failures = [var.zones]
+}
+
+run "refuses_the_full_name_of_a_zone" {
+  command = plan
+
+  variables {
+    zones = ["a", "b", "eu-central-1c"]
+  }
+
+  expect_failures = [var.zones]
+}
+
+run "refuses_two_nat_gateways" {
+  command = plan
+
+  variables {
+    nat_gateways = "two"
+  }
+
+  expect_failures = [var.nat_gateways]
+}
+
+run "refuses_a_short_account_id" {
+  command = plan
+
+  variables {
+    s3_account_ids = ["111"]
+  }
+
+  expect_failures = [var.s3_account_ids]
+}
