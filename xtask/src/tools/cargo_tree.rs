@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn depths_are_edges_and_repeated_crates_are_one() {
         let lines = [
-            "0hello v0.1.0 (/work/hello)\tApache-2.0\t",
+            "0hello v0.1.0 (/src/hello)\tApache-2.0\t",
             "1a v1.0.0\tMIT\t",
             "2m v2.0.0 (proc-macro)\tMIT OR Apache-2.0\t",
             "1a v0.9.0\t\t",
