@@ -10,6 +10,7 @@ mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -23,6 +24,10 @@ use crate::plan::{Applied, Configuration, Planned};
 use crate::progress::{Progress, Step, Unit};
 
 pub(crate) use commands::{force_unlock, state_push};
+
+/// How often a run is begun that finds a lock whose holder is gone, and the pause between.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(300);
 
 /// Terraform, as the project names it.
 #[derive(Clone)]
@@ -168,6 +173,35 @@ impl Terraform {
         Ok(ended)
     }
 
+    /// Runs a verb that takes the state's lock; again where the lock that kept it out was gone a moment later.
+    ///
+    /// Terraform waits (`-lock-timeout`) only for a lock whose holder it can read. One that is given back between the
+    /// attempt and the look at it fails the run at once, with nothing known about the holder and nothing done.
+    async fn run_locked(
+        &self,
+        configuration: &Configuration,
+        program: &Program,
+        verb: &str,
+        on_signal: OnSignal,
+        step: &Step,
+    ) -> Outcome<(Ended, Story)> {
+        let mut attempts = 1;
+        loop {
+            let mut story = Story::default();
+            let ended = self.run(configuration, program, verb, on_signal, step, &mut story).await?;
+            if ended.success()
+                || ended.interrupted
+                || attempts == LOCK_ATTEMPTS
+                || !errors::lock_was_gone(&ended, &story)
+            {
+                return Ok((ended, story));
+            }
+            attempts += 1;
+            tokio::time::sleep(LOCK_PAUSE).await;
+            self.interrupt.check()?;
+        }
+    }
+
     fn missing(&self) -> Failure {
         Failure::failed(format!("the program `{}` was not found", self.program)).hint(self.missing_hint())
     }
@@ -191,8 +225,8 @@ impl crate::ports::Infrastructure for Terraform {
             .slow_step("plan", format!("{} in {}", configuration.stack, configuration.environment));
         let file = configuration.work.join("plan.tfplan");
         let program = commands::plan(&self.program, configuration, &file);
-        let mut story = Story::default();
-        let ended = self.run(configuration, &program, "plan", OnSignal::Forward, &step, &mut story).await?;
+        let (ended, story) =
+            self.run_locked(configuration, &program, "plan", OnSignal::Forward, &step).await?;
         match ended.code {
             Some(0 | 2) if !ended.interrupted => {}
             _ => {
@@ -219,8 +253,8 @@ impl crate::ports::Infrastructure for Terraform {
         let total = planned.changes.len() as u64;
         let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
         let program = commands::apply(&self.program, configuration, &planned.file);
-        let mut story = Story::default();
-        let ended = self.run(configuration, &program, "apply", OnSignal::Finish, &step, &mut story).await?;
+        let (ended, story) =
+            self.run_locked(configuration, &program, "apply", OnSignal::Finish, &step).await?;
         // A saved plan holds secrets in the clear, and is stale from now on.
         let _ = std::fs::remove_file(&planned.file);
         if !ended.success() {

@@ -6,6 +6,27 @@ use crate::interrupt;
 use crate::plan::Configuration;
 use crate::tools::exec::{Ended, Program, unsuccessful};
 
+const LOCK_FAILED: &str = "Error acquiring the state lock";
+
+/// Tells whether a run met a lock and found nobody behind it when it looked: the lock had been given back.
+pub(super) fn lock_was_gone(ended: &Ended, story: &Story) -> bool {
+    nobody_behind_the_lock(&all_text(ended, story))
+}
+
+fn nobody_behind_the_lock(text: &str) -> bool {
+    text.contains(LOCK_FAILED) && text.contains(".tflock") && text.contains("NoSuchKey")
+}
+
+fn all_text(ended: &Ended, story: &Story) -> String {
+    story
+        .errors
+        .iter()
+        .map(|error| format!("{}\n{}", error.summary, error.detail))
+        .chain(ended.tail.iter().cloned())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 /// Makes the failure of a run of Terraform that did not end well.
 pub(super) fn explain(
     program: &Program,
@@ -13,13 +34,7 @@ pub(super) fn explain(
     story: &Story,
     configuration: &Configuration,
 ) -> Failure {
-    let all = story
-        .errors
-        .iter()
-        .map(|error| format!("{}\n{}", error.summary, error.detail))
-        .chain(ended.tail.iter().cloned())
-        .collect::<Vec<_>>()
-        .join("\n");
+    let all = all_text(ended, story);
     let environment = &configuration.environment;
     let place = format!("`{}` in {environment}", configuration.stack);
     // Before the lock: a state that cannot be read is told as a lock that cannot be had.
@@ -33,7 +48,7 @@ pub(super) fn explain(
             .unchanged("Nothing was changed.")
             .hint("use the Terraform version that the state and the stack's required_version ask for");
     }
-    if all.contains("Error acquiring the state lock") {
+    if all.contains(LOCK_FAILED) {
         return lock_held(&all, &place, environment.as_str());
     }
     if all.contains("Saved plan is stale") {
@@ -115,11 +130,7 @@ struct LockInfo {
 
 impl LockInfo {
     fn read(text: &str) -> Self {
-        let field = |name: &str| {
-            text.lines()
-                .find_map(|line| line.trim().trim_start_matches(['│', ' ']).strip_prefix(name))
-                .map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
-        };
+        let field = |name: &str| Self::field(text, name).unwrap_or("unknown").to_owned();
         Self {
             id: field("ID:"),
             operation: field("Operation:"),
@@ -127,11 +138,28 @@ impl LockInfo {
             created: field("Created:"),
         }
     }
+
+    fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+        text.lines()
+            .find_map(|line| line.trim().trim_start_matches(['│', ' ']).strip_prefix(name))
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_was_given_back_meanwhile_is_known() {
+        // What Terraform 1.11 says where the lock's object is gone when it looks who holds it.
+        let gone = "Error acquiring the state lock\nError message: operation error S3: PutObject, https response error StatusCode: 412, api error PreconditionFailed: At least one of the pre-conditions you specified did not hold\nunable to retrieve file from S3 bucket 'b' with key 'hello.tfstate.tflock': operation error S3: GetObject, https response error StatusCode: 404, NoSuchKey: ";
+        assert!(nobody_behind_the_lock(gone));
+        let held = gone.replace("NoSuchKey", "AccessDenied");
+        assert!(!nobody_behind_the_lock(&held));
+        assert!(!nobody_behind_the_lock("Error acquiring the state lock\nLock Info:\n  ID:        5e1c-4\n"));
+    }
 
     #[test]
     fn a_lock_is_told_as_data() {
