@@ -108,7 +108,7 @@ impl Checks<'_> {
         let results = graph::run(nodes.collect(), AT_ONCE, self.interrupt).await;
         let mut reports = Vec::new();
         for (_, result) in results {
-            reports.push(result?);
+            reports.push(result.outcome()?);
         }
         for (report, (name, settings)) in reports.iter().zip(&chosen) {
             if report.passed {

@@ -143,6 +143,16 @@ fn delivered_text(world: &World, delivered: &Delivered, begun: Instant) -> Strin
     );
     let environment = &delivered.environment;
     let took = seconds(begun.elapsed());
+    if delivered.functions.is_empty() {
+        let stack = &delivered.stack;
+        return match delivered.deployment {
+            Some(number) => format!("{stack} is applied in {environment}.  Deployment {number} · {took}\n"),
+            None if delivered.plan_skipped => format!(
+                "{stack} already stands in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
+            ),
+            None => format!("{stack} already stands in {environment} (planned: no changes).  {took}\n"),
+        };
+    }
     match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
         (true, true, _) => format!(
             "{what} already serves in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"

@@ -5,10 +5,12 @@
 //! refuse, locks are held, Terraform fails, a version does not verify; the ledger says in each case what is served.
 
 pub(crate) mod back;
+mod events;
 mod execute;
 mod settle;
 mod site;
 mod skip;
+mod stacks;
 
 #[cfg(test)]
 mod model;
@@ -21,11 +23,12 @@ use serde::Serialize;
 pub(crate) use back::{BackOrder, choose_back, roll_back};
 pub(crate) use settle::{close_doubt, settle};
 pub(crate) use site::{Site, StackCommit};
+pub(crate) use stacks::{Part, deliver_all};
 
 use crate::failure::{Failure, Outcome};
 use crate::ledger::{Choice, Ended, Kind, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
-use crate::plan::{self, Change, Planned};
+use crate::plan::{self, Change, Inputs, Planned};
 use crate::release::Manifest;
 use crate::verification::Verification;
 
@@ -91,7 +94,9 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     }
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
-    let configuration = site.configure(&lock, &site.root, &releases)?;
+    let inputs = site.inputs(&site.root).await?;
+    tell_changed(site, last.as_ref(), &inputs);
+    let configuration = site.configure(&lock, &site.root, &releases, inputs)?;
     let current = skip::Current::read(site, &configuration).await?;
     if !order.always_plan && skip::may_skip(site, &current, last.as_ref(), &releases).await? {
         return Ok(Delivered::unchanged(site, versions, true));
@@ -106,7 +111,8 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
         if planned.is_empty() { Some(site.infrastructure.outputs(&configuration).await?) } else { None };
     let mut nothing_to_do = false;
     if let Some(applied) = &known {
-        nothing_to_do = execute::pending(site, applied, &releases, last.as_ref()).await?.is_empty();
+        nothing_to_do = execute::pending(site, applied, &releases, last.as_ref()).await?.is_empty()
+            && events::as_wanted(site, applied).await?;
     }
     if nothing_to_do && last.as_ref().is_some_and(|last| last.outcome.is_settled()) {
         current.remember(site)?;
@@ -146,12 +152,25 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
     }
 }
 
+/// Says which values from other stacks are not those of the last deployment.
+fn tell_changed(site: &Site, last: Option<&Ended>, inputs: &Inputs) {
+    let Some(last) = last else { return };
+    let digests = plan::input_digests(inputs);
+    let changed = inputs.iter().filter(|(variable, _)| digests.get(*variable) != last.inputs.get(*variable));
+    let changed: Vec<String> = changed.map(|(_, input)| format!("`{}`", input.from)).collect();
+    if !changed.is_empty() {
+        let text = format!("{} takes {}, which changed", site.stack, crate::words::list(changed));
+        site.progress.note(format!("inputs    {text}"));
+    }
+}
+
 /// Plans what an order would change, and touches nothing.
 pub(crate) async fn preview(site: &Site, order: &Order) -> Outcome<Planned> {
     let lock = site.lock_work().await?;
     let last = site.ledger.head().await?.last;
     let releases = releases(site, order, last.as_ref()).await?;
-    let configuration = site.configure(&lock, &site.root, &releases)?;
+    let inputs = site.inputs(&site.root).await?;
+    let configuration = site.configure(&lock, &site.root, &releases, inputs)?;
     let planned = site.infrastructure.plan(&configuration).await?;
     // Nobody applies it: a saved plan holds secrets in the clear.
     let _ = std::fs::remove_file(&planned.file);
@@ -235,7 +254,8 @@ fn approve(site: &Site, planned: &Planned, versions: &BTreeMap<FunctionName, Ver
             versions.iter().map(|(function, version)| format!("{function} {version}")).collect();
         format!("Verify and roll out {} in {}?", crate::words::list(names), site.environment)
     } else {
-        format!("Apply {} to {}?", crate::words::plural(planned.changes.len(), "change"), site.environment)
+        let changes = crate::words::plural(planned.changes.len(), "change");
+        format!("Apply {changes} to {} in {}?", site.stack, site.environment)
     };
     match site.approver.approve(&what) {
         Ok(true) => Ok(()),

@@ -28,30 +28,58 @@ impl<'a, T> Node<'a, T> {
     }
 }
 
+/// What became of one piece of work.
+#[derive(Debug)]
+pub(crate) enum End<T> {
+    /// It was done.
+    Done(T),
+    /// It failed, or was interrupted before it began.
+    Failed(Failure),
+    /// It was not started, because this one, by name, was not done.
+    NotStarted(String),
+}
+
+impl<T> End<T> {
+    fn of(outcome: Outcome<T>) -> Self {
+        outcome.map_or_else(Self::Failed, Self::Done)
+    }
+
+    /// Makes an outcome of it, for graphs without edges.
+    pub(crate) fn outcome(self) -> Outcome<T> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Failed(failure) => Err(failure),
+            Self::NotStarted(after) => Err(Failure::failed(format!("not started: `{after}` was not done"))),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
 /// Runs all nodes, at most `limit` at once; results come in the order of the nodes.
 ///
-/// What depends on a failed node is not started and fails with that node's name; what is independent goes on.
+/// What depends on a node that was not done is not started; what is independent goes on.
 pub(crate) async fn run<T>(
     nodes: Vec<Node<'_, T>>,
     limit: usize,
     interrupt: &Interrupt,
-) -> Vec<(String, Outcome<T>)> {
+) -> Vec<(String, End<T>)> {
     let order: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
     let mut waiting: Vec<Node<'_, T>> = nodes;
-    let mut results: BTreeMap<String, Outcome<T>> = BTreeMap::new();
+    let mut results: BTreeMap<String, End<T>> = BTreeMap::new();
     let mut running = FuturesUnordered::new();
     loop {
         let (mut rest, settled) = (Vec::new(), results.len());
         for node in waiting {
-            let failed =
-                node.after.iter().find(|name| results.get(*name).is_some_and(Result::is_err)).cloned();
-            let ready = node.after.iter().all(|name| results.get(name).is_some_and(Result::is_ok));
+            let end_of = |name: &String| results.get(name);
+            let failed = node.after.iter().find(|name| end_of(name).is_some_and(|end| !end.is_done()));
+            let ready = node.after.iter().all(|name| end_of(name).is_some_and(End::is_done));
             if let Some(failed) = failed {
-                let failure = Failure::failed(format!("`{}` was not started: `{failed}` failed", node.name))
-                    .hint("run the same command again once that is repaired");
-                results.insert(node.name, Err(failure));
+                results.insert(node.name, End::NotStarted(failed.clone()));
             } else if let Err(failure) = interrupt.check() {
-                results.insert(node.name, Err(failure));
+                results.insert(node.name, End::Failed(failure));
             } else if ready && running.len() < limit {
                 let name = node.name;
                 running.push(async move { (name, node.work.await) });
@@ -66,7 +94,7 @@ pub(crate) async fn run<T>(
         }
         match running.next().await {
             Some((name, result)) => {
-                results.insert(name, result);
+                results.insert(name, End::of(result));
             }
             None if waiting.is_empty() => break,
             None => {
@@ -74,7 +102,7 @@ pub(crate) async fn run<T>(
                 for node in waiting.drain(..) {
                     let failure =
                         Failure::defect(format!("`{}` waits for something that never runs", node.name));
-                    results.insert(node.name, Err(failure));
+                    results.insert(node.name, End::Failed(failure));
                 }
             }
         }
@@ -114,12 +142,12 @@ mod tests {
         ];
         let results = run(nodes, 2, &Interrupt::never()).await;
         let names: Vec<(&str, bool)> =
-            results.iter().map(|(name, result)| (name.as_str(), result.is_ok())).collect();
+            results.iter().map(|(name, end)| (name.as_str(), end.is_done())).collect();
         assert_eq!(
             names,
             [("app", true), ("network", true), ("bad", false), ("after-bad", false), ("alone", true)]
         );
-        assert!(results[3].1.as_ref().unwrap_err().message().contains("`bad` failed"));
+        assert!(matches!(&results[3].1, End::NotStarted(after) if after == "bad"));
         let done = done.borrow();
         let at = |name| done.iter().position(|other| *other == name);
         assert!(at("network") < at("app") && at("after-bad").is_none());
@@ -131,6 +159,6 @@ mod tests {
         let nodes = vec![node("a", &["b"], async { Ok(()) }), node("b", &["a"], async { Ok(()) })];
         let results =
             tokio::time::timeout(Duration::from_secs(5), run(nodes, 2, &Interrupt::never())).await.unwrap();
-        assert!(results.iter().all(|(_, result)| result.is_err()));
+        assert!(results.iter().all(|(_, end)| matches!(end, End::Failed(_))));
     }
 }

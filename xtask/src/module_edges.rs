@@ -56,6 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "delivery",
         &[
             "failure",
+            "graph",
             "interrupt",
             "ledger",
             "name",

@@ -7,6 +7,7 @@ mod changes;
 mod configuration;
 mod fingerprint;
 mod guard;
+mod inputs;
 mod lock;
 mod sources;
 
@@ -14,6 +15,7 @@ pub(crate) use changes::{Action, Change, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, Preparation, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};
 pub(crate) use guard::{refuse_protected, refuse_unnamed};
+pub(crate) use inputs::{Inputs, input_digests, read_inputs};
 pub(crate) use lock::{Claim, WorkLock};
 pub(crate) use sources::{StackSources, unpack_sources};
 
@@ -95,6 +97,18 @@ pub(crate) struct FunctionOutput {
     pub(crate) version: String,
     /// The hash of that version's code.
     pub(crate) code_sha256: String,
+    /// What calls the function with records, once it is verified.
+    #[serde(default)]
+    pub(crate) event_sources: Vec<EventSource>,
+}
+
+/// An event source mapping of a function's alias. The stack makes it; a rollout lets it deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct EventSource {
+    /// The mapping's id.
+    pub(crate) uuid: String,
+    /// Whether it is to deliver.
+    pub(crate) enabled: bool,
 }
 
 impl Applied {

@@ -142,6 +142,10 @@ pub(crate) trait Functions: Send + Sync {
     async fn alias(&self, function: &str, alias: &str) -> Outcome<Option<Alias>>;
     /// Moves an alias, only if it is still as it was read.
     async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Outcome<Alias>;
+    /// Tells whether an event source delivers; nothing where it does not exist.
+    async fn event_source(&self, uuid: &str) -> Outcome<Option<bool>>;
+    /// Lets an event source deliver, or stops it.
+    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Outcome<()>;
 }
 
 /// What plans and applies a stack.

@@ -13,6 +13,7 @@ mod function;
 mod project;
 mod stack;
 mod surroundings;
+mod system;
 #[cfg(test)]
 mod tests;
 
@@ -20,8 +21,9 @@ pub(crate) use environment::{Claims, Cloud, EnvironmentSettings, Place};
 pub(crate) use file::parse_duration;
 pub(crate) use function::{Base, BuildSettings, FunctionSettings, ImageSettings, Package, Smoke, last_name};
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
-pub(crate) use stack::StackSettings;
+pub(crate) use stack::{StackOutput, StackSettings};
 pub(crate) use surroundings::Surroundings;
+pub(crate) use system::{downstream, in_order};
 
 use crate::failure::{Failure, Outcome};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
@@ -104,29 +106,6 @@ impl Project {
     /// Returns the folder of a stack's root module.
     pub(crate) fn stack_folder(&self, stack: &StackName) -> PathBuf {
         self.root.join("terraform/stacks").join(stack.as_str())
-    }
-
-    fn check_references(&self) -> Outcome<()> {
-        let mut owner: BTreeMap<&FunctionName, &StackName> = BTreeMap::new();
-        for (stack, settings) in &self.stacks {
-            for function in &settings.functions {
-                if !self.functions.contains_key(function) {
-                    let known =
-                        nearest(function.as_str(), self.functions.keys().map(FunctionName::as_str), 3)
-                            .join(", ");
-                    return Err(Failure::usage(format!(
-                        "terraform/stacks/{stack}/stack.toml: `functions` names `{function}`, which has no folder lambda-src/{function} with a function.toml"
-                    ))
-                    .hint(format!("functions here: {known}")));
-                }
-                if let Some(first) = owner.insert(function, stack) {
-                    return Err(Failure::usage(format!(
-                        "`{function}` is named by two stacks, `{first}` and `{stack}`; one stack runs a function"
-                    )));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

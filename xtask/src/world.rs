@@ -5,6 +5,7 @@ mod ports;
 mod registries;
 mod signing;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
 pub(crate) use signing::write_pair;
 
-use crate::delivery::{Site, StackCommit};
+use crate::delivery::{Order, Part, Site, StackCommit};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::ledger::{Holder, Ledger};
@@ -20,7 +21,7 @@ use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
-use crate::settings::{Project, Surroundings};
+use crate::settings::{self, Project, Surroundings};
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
@@ -125,6 +126,32 @@ impl World {
         Uv::new(self.tools.clone(), self.interrupt.clone(), variables)
     }
 
+    /// Returns the functions that are meant in an environment: the named ones, or all that its stacks run there.
+    pub(crate) fn functions_in(
+        &self,
+        environment: &EnvironmentName,
+        named: &[FunctionName],
+    ) -> Outcome<Vec<FunctionName>> {
+        let stacks = self.project.stacks_in(environment)?;
+        let runs =
+            |function: &FunctionName| stacks.values().any(|settings| settings.functions.contains(function));
+        if named.is_empty() && !stacks.is_empty() {
+            let known = self.project.functions.keys();
+            return Ok(known
+                .filter(|function| runs(function) || self.project.stack_of(function).is_err())
+                .cloned()
+                .collect());
+        }
+        let functions = self.functions(named)?;
+        if let Some(other) = functions.iter().find(|function| !runs(function)) {
+            let stack = self.project.stack_of(other)?;
+            return Err(Failure::usage(format!("{environment} does not run `{other}`")).hint(format!(
+                "see [stacks.{stack}] in terraform/environments/{environment}/environment.toml"
+            )));
+        }
+        Ok(functions)
+    }
+
     /// Returns the functions that are meant: the named ones, or all of the project.
     pub(crate) fn functions(&self, named: &[FunctionName]) -> Outcome<Vec<FunctionName>> {
         for function in named {
@@ -145,12 +172,31 @@ impl World {
         &self,
         functions: &[FunctionName],
     ) -> Outcome<Vec<(StackName, Vec<FunctionName>)>> {
-        let mut stacks: std::collections::BTreeMap<StackName, Vec<FunctionName>> =
-            std::collections::BTreeMap::new();
+        let mut stacks: BTreeMap<StackName, Vec<FunctionName>> = BTreeMap::new();
         for function in functions {
             stacks.entry(self.project.stack_of(function)?.clone()).or_default().push(function.clone());
         }
         Ok(stacks.into_iter().collect())
+    }
+
+    /// Puts together deliveries to some stacks of an environment, with the stacks that follow from them, in their order.
+    pub(crate) fn parts(
+        &self,
+        account: &Account,
+        environment: &EnvironmentName,
+        mut orders: BTreeMap<StackName, Order>,
+    ) -> Outcome<Vec<Part>> {
+        let stacks = self.project.stacks_in(environment)?;
+        let asked: BTreeSet<StackName> = orders.keys().cloned().collect();
+        let follow = settings::downstream(&stacks, &asked);
+        let mut parts = Vec::new();
+        for stack in settings::in_order(&stacks) {
+            if asked.contains(&stack) || follow.contains(&stack) {
+                let site = self.site(account, environment, &stack)?;
+                parts.push(Part { site, order: orders.remove(&stack) });
+            }
+        }
+        Ok(parts)
     }
 
     /// Puts together everything that delivering to a stack in an environment needs.
@@ -161,12 +207,7 @@ impl World {
         stack: &StackName,
     ) -> Outcome<Site> {
         let settings = self.project.environment(environment)?.clone();
-        let stack_settings = self
-            .project
-            .stacks
-            .get(stack)
-            .cloned()
-            .ok_or_else(|| Failure::usage(format!("unknown stack `{stack}`")))?;
+        let stack_settings = self.project.stack_in(environment, stack)?;
         let work =
             self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
         Ok(Site {

@@ -9,7 +9,7 @@ use super::Answer;
 use crate::cli::Format;
 use crate::failure::{Failure, Outcome};
 use crate::name::{EnvironmentName, StackName};
-use crate::plan::Output;
+use crate::plan::{Inputs, Output};
 use crate::ports::Infrastructure as _;
 use crate::world::World;
 
@@ -38,11 +38,8 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> Outcome<Answer> {
     world.project.environment(&arguments.env)?;
-    if let Some(stack) = &arguments.stack
-        && !world.project.stacks.contains_key(stack)
-    {
-        let known = crate::words::list(world.project.stacks.keys().map(StackName::as_str));
-        return Err(Failure::usage(format!("unknown stack `{stack}`")).hint(format!("stacks here: {known}")));
+    if let Some(stack) = &arguments.stack {
+        world.project.stack_in(&arguments.env, stack)?;
     }
     let account = world.account_if_there(&arguments.env).await?.ok_or_else(|| {
         Failure::failed(format!("{} does not run, so it has no outputs", arguments.env))
@@ -51,12 +48,13 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
     let mut stacks = BTreeMap::new();
     for name in world
         .project
-        .stacks
+        .stacks_in(&arguments.env)?
         .keys()
         .filter(|name| arguments.stack.as_ref().is_none_or(|wanted| wanted == *name))
     {
         let site = world.site(&account, &arguments.env, name)?;
-        let configuration = site.configure(&site.lock_work().await?, &site.root, &BTreeMap::new())?;
+        let configuration =
+            site.configure(&site.lock_work().await?, &site.root, &BTreeMap::new(), Inputs::new())?;
         let mut outputs = world.terraform().outputs(&configuration).await?.outputs;
         outputs
             .values_mut()

@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, one_function};
-use crate::delivery::{self, Order};
+use crate::delivery::{self, Order, Site};
 use crate::failure::{Failure, Kind as FailureKind, Outcome};
 use crate::ledger::Kind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change};
+use crate::settings;
 use crate::words;
 use crate::world::World;
 
@@ -39,6 +40,8 @@ pub(crate) struct Report {
     pub(crate) changes_present: bool,
     /// By stack.
     pub(crate) stacks: Vec<StackPlan>,
+    /// Stacks that cannot be planned yet, with the stack whose outputs they wait for.
+    pub(crate) waiting: BTreeMap<StackName, StackName>,
 }
 
 /// What one stack's plan would change.
@@ -65,11 +68,18 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let account = world.account(&arguments.env).await?;
     let mut stacks = Vec::new();
-    for (name, settings) in &world.project.stacks {
+    let mut waiting = BTreeMap::new();
+    let here = world.project.stacks_in(&arguments.env)?;
+    for name in &settings::in_order(&here) {
+        let settings = &here[name];
         if !asked.is_empty() && !settings.functions.iter().any(|function| asked.contains_key(function)) {
             continue;
         }
         let site = world.site(&account, &arguments.env, name)?;
+        if let Some(upstream) = missing(&site).await? {
+            waiting.insert(name.clone(), upstream);
+            continue;
+        }
         let served = site.ledger.head().await?.last.map(|last| last.serves).unwrap_or_default();
         let mut targets = BTreeMap::new();
         for function in &settings.functions {
@@ -99,6 +109,12 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let changes_present = stacks.iter().any(|stack| !stack.changes.is_empty() || stack.outputs_change);
     let mut text = String::new();
+    for (stack, upstream) in &waiting {
+        text.push_str(&format!(
+            "{stack} in {}  waits for `{upstream}`, which is not applied there\n",
+            arguments.env
+        ));
+    }
     for stack in &stacks {
         let outputs = if stack.outputs_change && stack.changes.is_empty() { " (outputs only)" } else { "" };
         text.push_str(&format!(
@@ -127,5 +143,16 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         )
         .unchanged("Nothing was changed: --exit-code asks to be told.")
     });
-    Ok(Answer::new(&Report { environment: arguments.env, changes_present, stacks }, text)?.but(present))
+    Ok(Answer::new(&Report { environment: arguments.env, changes_present, stacks, waiting }, text)?
+        .but(present))
+}
+
+/// Returns a stack whose outputs a stack takes in and that is not applied yet.
+async fn missing(site: &Site) -> Outcome<Option<StackName>> {
+    for from in site.stack_settings.inputs.values() {
+        if plan::state_mark(site.store.as_ref(), &from.stack).await?.is_none() {
+            return Ok(Some(from.stack.clone()));
+        }
+    }
+    Ok(None)
 }

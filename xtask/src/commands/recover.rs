@@ -11,7 +11,7 @@ use crate::delivery::{self, Site};
 use crate::failure::{Failure, Outcome};
 use crate::ledger::{self, Holder, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName};
-use crate::plan::Configuration;
+use crate::plan::{Configuration, Inputs};
 use crate::rollout::{self, Evidence};
 use crate::tools::exec;
 use crate::tools::terraform::{force_unlock, state_push};
@@ -73,7 +73,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let mut findings = Vec::new();
     let mut refused = None;
     if let Some(account) = world.account_if_there(&arguments.env).await? {
-        for stack in world.project.stacks.keys() {
+        for stack in world.project.stacks_in(&arguments.env)?.keys() {
             let site = world.site(&account, &arguments.env, stack)?;
             for (found, remedy) in look(&site).await? {
                 let done = if matches!(remedy, Remedy::None) {
@@ -187,7 +187,7 @@ fn question(remedy: &Remedy) -> &'static str {
 /// Prepares the stack's work folder for one of Terraform's rarer verbs, which need no release.
 async fn ready(world: &World, site: &Site) -> Outcome<Configuration> {
     let lock = site.lock_work().await?;
-    let configuration = site.configure(&lock, &site.root, &BTreeMap::new())?;
+    let configuration = site.configure(&lock, &site.root, &BTreeMap::new(), Inputs::new())?;
     world.terraform().ready(&configuration).await
 }
 

@@ -3,6 +3,7 @@
 mod cutting;
 mod statements;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ use crate::delivery::{self, Delivered, Order};
 use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::ledger::Kind;
-use crate::name::{Digest, EnvironmentName, FunctionName, Version};
+use crate::name::{Digest, EnvironmentName, FunctionName, StackName, Version};
 use crate::release::{self, Bump, Choice, Manifest, Request};
 use crate::settings::{BuildSettings, Place};
 use crate::source::{Repository, Source};
@@ -74,12 +75,15 @@ pub(crate) struct Released {
 /// Runs the command.
 pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let begun = Instant::now();
-    let functions = world.functions(&arguments.functions)?;
+    let functions = match &arguments.env {
+        Some(environment) => world.functions_in(environment, &arguments.functions)?,
+        None => world.functions(&arguments.functions)?,
+    };
     if let (Some(version), true) = (&arguments.version, functions.len() > 1) {
         return Err(Failure::usage(format!("--version {version} is for one function"))
             .hint(format!("name it: {}", words::list(functions.iter().map(FunctionName::as_str)))));
     }
-    let stacks = arguments.env.as_ref().map(|_| world.stacks_of(&functions)).transpose()?.unwrap_or_default();
+    let stacks = stacks(world, &arguments, &functions)?;
     let repository = world.repository()?;
     repository.checkout()?;
     let account = open(world, &arguments, &functions).await?;
@@ -129,22 +133,26 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         });
         manifests.push(manifest);
     }
-    let mut deliveries = Vec::new();
+    let (mut deliveries, mut failure) = (Vec::new(), None);
     if let (Some(environment), Some(account)) = (&arguments.env, &account) {
-        for (stack, functions) in stacks {
-            let site = world.site(account, environment, &stack)?;
-            let targets = manifests
+        let order = |functions: Vec<FunctionName>| Order {
+            kind: Kind::Release,
+            targets: manifests
                 .iter()
                 .filter(|manifest| functions.contains(&manifest.function))
                 .map(|manifest| (manifest.function.clone(), manifest.clone()))
-                .collect();
-            let order = Order {
-                kind: Kind::Release,
-                targets,
-                lift_hold: arguments.lift_hold,
-                always_plan: arguments.plan,
-            };
-            deliveries.push(delivery::deliver(&site, &order).await?);
+                .collect(),
+            lift_hold: arguments.lift_hold,
+            always_plan: arguments.plan,
+        };
+        let orders = stacks.into_iter().map(|(stack, functions)| (stack, order(functions))).collect();
+        let parts = world.parts(account, environment, orders)?;
+        let together = delivery::deliver_all(&parts, &world.interrupt).await;
+        (deliveries, failure) = (together.delivered, together.failure);
+        if deliveries.is_empty()
+            && let Some(failure) = failure
+        {
+            return Err(failure);
         }
     }
     let text = if deliveries.is_empty() {
@@ -161,7 +169,24 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     } else {
         deliveries.iter().map(|delivered| delivered_text(world, delivered, begun)).collect()
     };
-    Answer::new(&Report { releases, deliveries }, text)
+    Ok(Answer::new(&Report { releases, deliveries }, text)?.but(failure))
+}
+
+/// Returns the stacks to deliver to, with the functions that are meant there: all of the environment where no function is
+/// named, those without functions included.
+fn stacks(
+    world: &World,
+    arguments: &Arguments,
+    functions: &[FunctionName],
+) -> Outcome<BTreeMap<StackName, Vec<FunctionName>>> {
+    let Some(environment) = &arguments.env else { return Ok(BTreeMap::new()) };
+    let mut stacks: BTreeMap<_, _> = world.stacks_of(functions)?.into_iter().collect();
+    if arguments.functions.is_empty() {
+        for stack in world.project.stacks_in(environment)?.into_keys() {
+            stacks.entry(stack).or_default();
+        }
+    }
+    Ok(stacks)
 }
 
 /// Opens the environment's account; where the local one must be started anyway, the Rust builder is made meanwhile.

@@ -8,7 +8,7 @@ use super::schema_of;
 fn the_reference_holds_every_documents_schema() {
     let schemas = [
         ("release", schema_of::<super::release::Report>()),
-        ("deploy", schema_of::<crate::delivery::Delivered>()),
+        ("deploy", schema_of::<super::deploy::Report>()),
         ("rollback", schema_of::<super::rollback::Report>()),
         ("plan", schema_of::<super::plan::Report>()),
         ("status", schema_of::<super::status::Report>()),

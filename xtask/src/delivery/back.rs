@@ -144,6 +144,7 @@ async fn run(
         }
     }
     let current = Current::read(site, &configuration).await?;
+    ended.inputs = plan::input_digests(&configuration.inputs);
     (ended.plan_inputs, ended.state) = (current.plan_inputs, current.state);
     Ok(planned.changes)
 }
@@ -262,7 +263,8 @@ async fn applied_configuration(
     releases: &BTreeMap<FunctionName, Manifest>,
 ) -> Outcome<Configuration> {
     let Some(digest) = last.configuration else {
-        return site.configure(lock, &site.root, releases);
+        let inputs = site.inputs(&site.root).await?;
+        return site.configure(lock, &site.root, releases, inputs);
     };
     let key = configuration_key(&digest);
     let stored = site.store.get(&key).await?.ok_or_else(|| {
@@ -282,7 +284,8 @@ async fn applied_configuration(
     std::fs::write(&zip, &stored.bytes).map_err(|error| failure::io("write", &zip, error))?;
     let root = folder.join(&digest.hex()[..16]);
     plan::unpack_sources(&zip, &root)?;
-    site.configure(lock, &root, releases)
+    let inputs = site.inputs(&root).await?;
+    site.configure(lock, &root, releases, inputs)
 }
 
 /// Refuses a plan that would touch more than the named functions.

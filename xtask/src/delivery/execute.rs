@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Site;
 use super::skip::Current;
+use super::{Site, events};
 use crate::failure::{Failure, Outcome};
 use crate::ledger::{Ended, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName};
-use crate::plan::{Applied, Configuration, FunctionOutput, Planned};
+use crate::plan::{Applied, Configuration, FunctionOutput, Planned, input_digests};
 use crate::ports::Put;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
@@ -62,12 +62,16 @@ pub(super) async fn execute(
         roll_out(site, function, output, verification).await?;
         serves.insert(function.clone(), serving(site, started, &releases[function], output, verification)?);
     }
+    for output in outputs.values() {
+        events::switch(site, output).await?;
+    }
     let current = Current::read(site, configuration).await?;
     let mut ended = Ended::of(started, last, OutcomeWord::Verified, site.clock.now());
     ended.serves = serves;
     ended.commit = site.commit.as_ref().map(|commit| commit.commit.clone());
     ended.dirty = site.commit.as_ref().is_some_and(|commit| commit.dirty);
     ended.configuration = Some(kept);
+    ended.inputs = input_digests(&configuration.inputs);
     ended.plan_inputs = current.plan_inputs;
     ended.state = current.state;
     Ok(Done { ended, verifications })

@@ -9,7 +9,9 @@ use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, Choice, Ended, Holder, Kind, Ledger, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
-use crate::plan::{self, Backend, Claim, CodePlaces, Configuration, Preparation, ReleaseInput, WorkLock};
+use crate::plan::{
+    self, Backend, Claim, CodePlaces, Configuration, Inputs, Preparation, ReleaseInput, WorkLock,
+};
 use crate::ports::{Approver, Clock, Functions, Infrastructure, Store};
 use crate::progress::Progress;
 use crate::release::{self, Catalogue, Manifest, Trust};
@@ -108,14 +110,25 @@ impl Site {
         if self.trust.required { release::whole(&self.catalogue, manifest).await } else { Ok(()) }
     }
 
-    /// Prepares the stack's files below a root for Terraform, with these releases.
+    /// Reads the values that the stack takes from other stacks, as its files below a root say.
+    pub(crate) async fn inputs(&self, root: &Path) -> Outcome<Inputs> {
+        let wanted = if root == self.root {
+            self.stack_settings.inputs.clone()
+        } else {
+            StackSettings::of_copy(root, &self.stack)?.inputs
+        };
+        plan::read_inputs(self.store.as_ref(), &self.stack, &self.environment, &wanted).await
+    }
+
+    /// Prepares the stack's files below a root for Terraform, with these releases and values from other stacks.
     pub(crate) fn configure(
         &self,
         lock: &WorkLock,
         root: &Path,
         releases: &BTreeMap<FunctionName, Manifest>,
+        inputs: Inputs,
     ) -> Outcome<Configuration> {
-        let inputs: BTreeMap<FunctionName, ReleaseInput> = releases
+        let releases: BTreeMap<FunctionName, ReleaseInput> = releases
             .iter()
             .filter(|(function, _)| self.stack_settings.functions.contains(function))
             .map(|(function, manifest)| (function.clone(), ReleaseInput::new(manifest, &self.places)))
@@ -127,7 +140,8 @@ impl Site {
             root,
             work: self.work.clone(),
             backend: &self.backend,
-            releases: &inputs,
+            releases: &releases,
+            inputs,
             variables: self.variables.clone(),
             readonly_lock: self.readonly_lock,
             lock_timeout: self.lock_timeout,

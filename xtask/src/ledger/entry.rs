@@ -212,6 +212,9 @@ pub(crate) struct Ended {
     pub(crate) dirty: bool,
     /// The digest under which the applied configuration is kept (`configurations/sha256/<hex>.zip`).
     pub(crate) configuration: Option<Digest>,
+    /// Digests of the values that it took from other stacks, by variable; none of sensitive ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) inputs: BTreeMap<String, Digest>,
     /// The digest of everything that the plan depended on.
     pub(crate) plan_inputs: Option<Digest>,
     /// The state after it.
@@ -250,6 +253,7 @@ impl Ended {
             commit: before.and_then(|before| before.commit.clone()),
             dirty: before.is_some_and(|before| before.dirty),
             configuration: before.and_then(|before| before.configuration),
+            inputs: before.map(|before| before.inputs.clone()).unwrap_or_default(),
             plan_inputs: None,
             state: None,
             by: started.by.clone(),

@@ -60,6 +60,8 @@ pub(crate) struct MemoryLambda {
     pub(crate) answer: Mutex<Option<Invocation>>,
     /// How aliases were moved through the API, oldest first.
     pub(crate) moves: Mutex<Vec<Move>>,
+    /// Event sources by id: whether they deliver.
+    pub(crate) event_sources: Mutex<BTreeMap<String, bool>>,
 }
 
 impl MemoryLambda {
@@ -72,6 +74,7 @@ impl MemoryLambda {
             bad_memory: 666,
             answer: Mutex::default(),
             moves: Mutex::default(),
+            event_sources: Mutex::default(),
         })
     }
 
@@ -218,6 +221,20 @@ impl Functions for MemoryLambda {
                     to: version.to_owned(),
                 });
                 Ok(told((number, current + 1)))
+            })
+            .await
+    }
+
+    async fn event_source(&self, uuid: &str) -> Outcome<Option<bool>> {
+        let look = || Ok(self.event_sources.lock().unwrap().get(uuid).copied());
+        self.faults.call(&format!("event source {uuid}"), look).await
+    }
+
+    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Outcome<()> {
+        self.faults
+            .call(&format!("switch event source {uuid}"), || {
+                self.event_sources.lock().unwrap().insert(uuid.to_owned(), enabled);
+                Ok(())
             })
             .await
     }

@@ -1,15 +1,16 @@
 //! What Terraform is given: the root module's folder, the var-files that Slipway writes, the backend, the environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::inputs::Inputs;
 use super::lock::WorkLock;
 use super::sources::StackSources;
 use crate::failure::{self, Failure, Outcome};
-use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 use crate::release::Manifest;
 use crate::settings::Package;
 
@@ -36,6 +37,8 @@ pub(crate) struct Configuration {
     pub(crate) lock_timeout: Duration,
     /// The files, read.
     pub(crate) sources: StackSources,
+    /// Values from other stacks.
+    pub(crate) inputs: Inputs,
     /// The work folder, held.
     pub(crate) lock: WorkLock,
 }
@@ -137,6 +140,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) backend: &'a Backend,
     /// Releases by function.
     pub(crate) releases: &'a BTreeMap<FunctionName, ReleaseInput>,
+    /// Values from other stacks.
+    pub(crate) inputs: Inputs,
     /// What Terraform's process gets beside its own environment.
     pub(crate) variables: Vec<(String, String)>,
     /// Whether `init` may not change the lock file.
@@ -157,6 +162,7 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
         work,
         backend,
         releases,
+        inputs,
         variables,
         readonly_lock,
         lock_timeout,
@@ -188,11 +194,25 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
     if sources.variables.contains("environment") {
         values.insert("environment", serde_json::to_value(environment_input).map_err(json)?);
     }
+    for (variable, input) in &inputs {
+        if !sources.variables.contains(variable) {
+            return Err(Failure::usage(format!(
+                "terraform/stacks/{stack}/stack.toml: [inputs] fills `{variable}`, which the stack does not declare"
+            ))
+            .unchanged("Nothing was changed.")
+            .hint(format!("add variable \"{variable}\" to terraform/stacks/{stack}/variables.tf")));
+        }
+        values.insert(variable, input.value.clone());
+    }
     let var_file = work.join("slipway.tfvars.json");
     write_private(&var_file, &serde_json::to_vec_pretty(&values).map_err(json)?)?;
     let backend_file = work.join("backend.hcl");
     write_private(&backend_file, backend_text(stack, backend).as_bytes())?;
-    let tfvars = root.join(format!("terraform/environments/{environment}/{stack}.tfvars"));
+    let values_file = format!("terraform/environments/{environment}/{stack}.tfvars");
+    let tfvars = root.join(&values_file);
+    if let Some(text) = sources.files.get(&values_file) {
+        check_values(&values_file, text, stack, &sources.variables)?;
+    }
     let var_files = tfvars.is_file().then_some(tfvars).into_iter().chain([var_file]).collect();
     let folder = root.join("terraform/stacks").join(stack.as_str());
     Ok(Configuration {
@@ -206,8 +226,25 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
         readonly_lock,
         lock_timeout,
         sources,
+        inputs,
         lock: lock.clone(),
     })
+}
+
+/// Refuses a value for a variable that the stack does not declare: Terraform itself only warns.
+fn check_values(file: &str, text: &[u8], stack: &StackName, declared: &BTreeSet<String>) -> Outcome<()> {
+    let body: hcl::Body = hcl::parse(&String::from_utf8_lossy(text)).map_err(|error| {
+        Failure::usage(format!("{file} cannot be read")).caused_by(error).unchanged("Nothing was changed.")
+    })?;
+    match body.attributes().map(|attribute| attribute.key()).find(|key| !declared.contains(*key)) {
+        None => Ok(()),
+        Some(key) => {
+            let near = nearest(key, declared.iter().map(String::as_str), 5).join(", ");
+            Err(Failure::usage(format!("{file}: the stack `{stack}` declares no variable `{key}`"))
+                .unchanged("Nothing was changed.")
+                .hint(format!("variables there: {near}")))
+        }
+    }
 }
 
 /// Writes the S3 backend's settings: <https://developer.hashicorp.com/terraform/language/backend/s3>.

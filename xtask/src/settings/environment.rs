@@ -1,12 +1,13 @@
 //! `terraform/environments/<environment>/environment.toml`: where an environment lives and what it demands.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::file;
 use crate::failure::{Failure, Outcome};
-use crate::name::EnvironmentName;
+use crate::name::{EnvironmentName, FunctionName, StackName};
 
 /// An environment's settings.
 #[derive(Debug, Clone)]
@@ -24,6 +25,23 @@ pub(crate) struct EnvironmentSettings {
     /// The environment whose verified releases may come here.
     #[allow(dead_code, reason = "promotion reads it; it is accepted and checked already")]
     pub(crate) promote_from: Option<EnvironmentName>,
+    /// What it makes of single stacks; the others run whole.
+    pub(crate) stacks: BTreeMap<StackName, StackChoice>,
+}
+
+/// What an environment makes of one stack.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StackChoice {
+    /// Whether it runs there at all.
+    #[serde(default = "yes")]
+    pub(crate) enabled: bool,
+    /// Those of the stack's functions that it runs there; all where left out.
+    pub(crate) functions: Option<Vec<FunctionName>>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What the provenance of a release must say of itself, word for word; what is not named may be anything.
@@ -81,6 +99,8 @@ struct Raw {
     #[serde(default)]
     provenance: Claims,
     state: Option<State>,
+    #[serde(default)]
+    stacks: BTreeMap<StackName, StackChoice>,
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -146,6 +166,7 @@ impl EnvironmentSettings {
             trusted_keys: raw.trusted_keys,
             claims: raw.provenance,
             promote_from: raw.promote_from,
+            stacks: raw.stacks,
         })
     }
 }

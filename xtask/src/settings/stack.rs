@@ -1,49 +1,88 @@
 //! `terraform/stacks/<stack>/stack.toml`: what a stack runs and needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::file;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::name::{FunctionName, StackName};
 
 /// A stack's settings.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct StackSettings {
     /// The functions that the stack runs.
-    #[serde(default)]
     pub(crate) functions: Vec<FunctionName>,
     /// Stacks that must be applied before this one.
-    #[serde(default)]
     pub(crate) after: Vec<StackName>,
     /// Addresses, with `*`, that no plan may delete or replace.
-    #[serde(default)]
     pub(crate) protect: Vec<String>,
-    /// Values taken from other stacks' outputs: variable = "<stack>.<output>".
-    #[serde(default)]
-    pub(crate) inputs: BTreeMap<String, String>,
+    /// Values taken from other stacks' outputs, by the variable that they fill.
+    pub(crate) inputs: BTreeMap<String, StackOutput>,
 }
+
+/// One output of one stack, written `<stack>.<output>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StackOutput {
+    /// The stack.
+    pub(crate) stack: StackName,
+    /// The output's name.
+    pub(crate) output: String,
+}
+
+impl std::fmt::Display for StackOutput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.stack, self.output)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    functions: Vec<FunctionName>,
+    #[serde(default)]
+    after: Vec<StackName>,
+    #[serde(default)]
+    protect: Vec<String>,
+    #[serde(default)]
+    inputs: BTreeMap<String, String>,
+}
+
+/// Variables that Slipway fills itself.
+const OWN_VARIABLES: [&str; 2] = ["environment", "releases"];
 
 impl StackSettings {
     /// Reads a stack's settings.
     pub(super) fn load(root: &Path, relative: &Path) -> Outcome<Self> {
-        let settings: Self = file::load(root, relative)?;
-        if let Some(unsupported) = [
-            (!settings.inputs.is_empty()).then_some("inputs"),
-            (!settings.after.is_empty()).then_some("after"),
-        ]
-        .into_iter()
-        .flatten()
-        .next()
-        {
-            return Err(crate::failure::Failure::usage(format!(
-                "{}: `{unsupported}` is not supported by this version of Slipway: stacks cannot depend on each other yet",
-                relative.display()
-            )));
+        let raw: Raw = file::load(root, relative)?;
+        let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
+        let mut inputs = BTreeMap::new();
+        for (variable, from) in raw.inputs {
+            if OWN_VARIABLES.contains(&variable.as_str()) {
+                return Err(wrong(format!("[inputs] names `{variable}`, which Slipway fills itself")));
+            }
+            let (stack, output) =
+                from.split_once('.').filter(|(_, output)| !output.is_empty()).ok_or_else(|| {
+                    wrong(format!("`{variable} = \"{from}\"` under [inputs] must be \"<stack>.<output>\""))
+                        .hint("such as subnet_ids = \"network.private_subnet_ids\"")
+                })?;
+            let stack =
+                stack.parse().map_err(|error| wrong(format!("`{variable}` under [inputs]: {error}")))?;
+            inputs.insert(variable, StackOutput { stack, output: output.to_owned() });
         }
-        Ok(settings)
+        Ok(Self { functions: raw.functions, after: raw.after, protect: raw.protect, inputs })
+    }
+
+    /// Reads the settings in a copy of a stack's files; a copy from before they had any has none.
+    pub(crate) fn of_copy(root: &Path, stack: &StackName) -> Outcome<Self> {
+        let relative = Path::new("terraform/stacks").join(stack.as_str()).join("stack.toml");
+        if root.join(&relative).is_file() { Self::load(root, &relative) } else { Ok(Self::default()) }
+    }
+
+    /// Returns the stacks that must be applied before this one.
+    pub(crate) fn upstream(&self) -> BTreeSet<StackName> {
+        self.after.iter().chain(self.inputs.values().map(|from| &from.stack)).cloned().collect()
     }
 }

@@ -230,7 +230,23 @@ fn mistakes_in_a_stacks_file() {
     terraform/stacks/web/stack.toml: `functions` names `helo`, which has no folder lambda-src/helo with a function.toml
     hint: functions here: hello
     ");
-    insta::assert_snapshot!(told(path, "after = [\"network\"]\n"), @"terraform/stacks/web/stack.toml: `after` is not supported by this version of Slipway: stacks cannot depend on each other yet");
+    insta::assert_snapshot!(told(path, "after = [\"network\"]\n"), @r"
+    terraform/stacks/web/stack.toml: there is no stack `network`
+    hint: stacks here: web
+    ");
+    insta::assert_snapshot!(told(path, "[inputs]\nids = \"network\"\n"), @r#"
+    terraform/stacks/web/stack.toml: `ids = "network"` under [inputs] must be "<stack>.<output>"
+    hint: such as subnet_ids = "network.private_subnet_ids"
+    "#);
+    insta::assert_snapshot!(told(path, "[inputs]\nids = \"wbe.ids\"\n"), @r"
+    terraform/stacks/web/stack.toml: there is no stack `wbe`
+    hint: stacks here: web
+    ");
+    insta::assert_snapshot!(told(path, "[inputs]\nreleases = \"web.ids\"\n"), @"terraform/stacks/web/stack.toml: [inputs] names `releases`, which Slipway fills itself");
+    insta::assert_snapshot!(told(path, "after = [\"web\"]\n"), @r"
+    stacks wait for each other: `web` -> `web`
+    hint: take one of them out of `after` or [inputs] in its stack.toml
+    ");
     insta::assert_snapshot!(told("terraform/stacks/api/stack.toml", "functions = [\"hello\"]\n"), @"`hello` is named by two stacks, `api` and `web`; one stack runs a function");
 }
 
@@ -241,7 +257,7 @@ fn mistakes_in_an_environments_file() {
     terraform/environments/prod/environment.toml:3: unknown key `protect`
     3 | protect = true
       | ^^^^^^^ did you mean `protected`?
-    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, provenance, state
+    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, provenance, state, stacks
     ");
     insta::assert_snapshot!(told(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
     insta::assert_snapshot!(told(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"
@@ -262,7 +278,41 @@ fn mistakes_in_an_environments_file() {
     hint: make a key with cargo xtask key new and name its .pub.pem: trusted_keys = ["keys/release.pub.pem"]
     "#);
     insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` demands what only a signature can show: it needs `signatures = "required"`"#);
+    let local = "terraform/environments/local/environment.toml";
+    insta::assert_snapshot!(told(local, "emulated = true\n[stacks.wbe]\nenabled = false\n"), @r"
+    terraform/environments/local/environment.toml: there is no stack `wbe`
+    hint: stacks here: web
+    ");
+    insta::assert_snapshot!(told(local, "emulated = true\n[stacks.web]\nfunctions = [\"helo\"]\n"), @r"
+    terraform/environments/local/environment.toml: the stack `web` does not run `helo`
+    hint: it runs hello
+    ");
     insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper");
+}
+
+#[test]
+fn an_environment_runs_the_stacks_and_functions_that_it_chooses() {
+    let folder = project();
+    write(folder.path(), "terraform/stacks/base/stack.toml", "");
+    write(folder.path(), "terraform/stacks/web/stack.toml", "functions = [\"hello\"]\nafter = [\"base\"]\n");
+    let local = "terraform/environments/local/environment.toml";
+    write(folder.path(), local, "emulated = true\n[stacks.web]\nfunctions = []\n");
+    let project = Project::load(folder.path()).unwrap();
+    let (local_name, prod) = ("local".parse().unwrap(), "prod".parse().unwrap());
+    let web = "web".parse().unwrap();
+    assert!(project.stack_in(&local_name, &web).unwrap().functions.is_empty());
+    assert_eq!(project.stack_in(&prod, &web).unwrap().functions.len(), 1);
+    write(folder.path(), local, "emulated = true\n[stacks.web]\nenabled = false\n");
+    let project = Project::load(folder.path()).unwrap();
+    assert!(
+        project.stack_in(&local_name, &web).unwrap_err().message().contains("does not run the stack `web`")
+    );
+    write(folder.path(), local, "emulated = true\n[stacks.base]\nenabled = false\n");
+    let failure = Project::load(folder.path()).unwrap_err();
+    assert!(
+        failure.message().ends_with("`web` needs the stack `base`, which is not enabled there"),
+        "{failure}"
+    );
 }
 
 #[test]

@@ -25,6 +25,9 @@ use crate::progress::{Progress, Step, Unit};
 
 pub(crate) use commands::{force_unlock, state_push};
 
+/// One init at a time: a folder that several share for providers (`TF_PLUGIN_CACHE_DIR`) does not bear two.
+static INIT_TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// How often a run is begun that finds a lock whose holder is gone, and the pause between.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(300);
@@ -101,6 +104,7 @@ impl Terraform {
         {
             return Ok(());
         }
+        let _turn = INIT_TURN.lock().await;
         // Removed first: an init that is cut off must not count as done.
         let _ = std::fs::remove_file(&mark);
         let step =

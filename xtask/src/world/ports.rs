@@ -97,6 +97,14 @@ impl Functions for Lambda {
         let revision = Some(revision).filter(|revision| !revision.is_empty());
         self.0.point(function, alias, version, revision).await.map_err(explain)
     }
+
+    async fn event_source(&self, uuid: &str) -> Outcome<Option<bool>> {
+        self.0.event_source(uuid).await.map_err(explain)
+    }
+
+    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Outcome<()> {
+        self.0.switch_event_source(uuid, enabled).await.map_err(explain)
+    }
 }
 
 /// Tells a cloud error as ours.

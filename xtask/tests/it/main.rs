@@ -14,5 +14,6 @@ mod refusals;
 mod reproducible;
 mod signals;
 mod signing;
+mod stacks;
 mod story;
 mod support;

@@ -6,6 +6,7 @@
 //! ([`Kind::PreconditionFailed`]).
 
 mod configuration;
+mod event_sources;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

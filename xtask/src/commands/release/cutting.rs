@@ -42,8 +42,8 @@ pub(super) async fn cut_all(
         })
         .collect();
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for (function, outcome) in graph::run(nodes, AT_ONCE, &world.interrupt).await {
-        match outcome {
+    for (function, end) in graph::run(nodes, AT_ONCE, &world.interrupt).await {
+        match end.outcome() {
             Ok(cut) => done.push(cut),
             Err(failure) => failed.push((function, failure)),
         }

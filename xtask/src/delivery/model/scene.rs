@@ -147,8 +147,11 @@ impl Scene {
         for path in ["terraform/stacks/s", "terraform/environments/dev"] {
             std::fs::create_dir_all(folder.path().join(path)).unwrap();
         }
-        std::fs::write(folder.path().join("terraform/stacks/s/main.tf"), "variable \"releases\" {}\n")
-            .unwrap();
+        std::fs::write(
+            folder.path().join("terraform/stacks/s/main.tf"),
+            "variable \"releases\" {}\nvariable \"memory\" {}\n",
+        )
+        .unwrap();
         let faults = Arc::new(Faults::default());
         let scene = Self {
             artifacts: MemoryStore::new("artifacts", faults.clone()),
@@ -331,14 +334,10 @@ impl Scene {
                 trusted_keys: Vec::new(),
                 claims: Claims::default(),
                 promote_from: None,
+                stacks: BTreeMap::new(),
             },
             trust: self.trust.clone(),
-            stack_settings: StackSettings {
-                functions: self.functions.clone(),
-                after: Vec::new(),
-                protect: Vec::new(),
-                inputs: BTreeMap::new(),
-            },
+            stack_settings: StackSettings { functions: self.functions.clone(), ..StackSettings::default() },
             project: "shop".into(),
             root: self.folder.path().to_path_buf(),
             work: self.folder.path().join("work"),

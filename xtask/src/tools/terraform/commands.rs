@@ -89,6 +89,7 @@ mod tests {
             variables: vec![("AWS_REGION".into(), "eu-central-1".into())],
             readonly_lock,
             lock_timeout: Duration::from_secs(600),
+            inputs: Default::default(),
             lock: WorkLock::of_nothing(),
             sources: StackSources {
                 files: Default::default(),

@@ -1,0 +1,133 @@
+//! Values that a stack takes from other stacks' outputs, read from those stacks' states.
+//!
+//! In: which output fills which variable. Out: the values, and digests by which a change is noticed later. Goes wrong: the
+//! other stack is not applied, or puts out nothing of that name.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::fingerprint::state_mark;
+use crate::failure::{Failure, Outcome};
+use crate::name::{Digest, EnvironmentName, StackName};
+use crate::ports::Store;
+use crate::settings::StackOutput;
+
+/// One value from another stack.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    /// Where it comes from.
+    pub(crate) from: StackOutput,
+    /// The value.
+    pub(crate) value: Value,
+    /// Whether Terraform keeps it from being shown.
+    pub(crate) sensitive: bool,
+}
+
+/// Values from other stacks, by the variable that they fill.
+pub(crate) type Inputs = BTreeMap<String, Input>;
+
+/// Reads the values that a stack takes in.
+pub(crate) async fn read_inputs(
+    store: &dyn Store,
+    stack: &StackName,
+    environment: &EnvironmentName,
+    wanted: &BTreeMap<String, StackOutput>,
+) -> Outcome<Inputs> {
+    let mut states: BTreeMap<&StackName, Value> = BTreeMap::new();
+    let mut inputs = Inputs::new();
+    for (variable, from) in wanted {
+        if !states.contains_key(&from.stack) {
+            let state = state_mark(store, &from.stack).await?.map(|(_, state)| state);
+            states.insert(&from.stack, state.ok_or_else(|| not_applied(stack, environment, from))?);
+        }
+        let state = &states[&from.stack];
+        let output = state.get("outputs").and_then(|outputs| outputs.get(&from.output));
+        let output = output.ok_or_else(|| no_output(stack, environment, variable, from, state))?;
+        inputs.insert(
+            variable.clone(),
+            Input {
+                from: from.clone(),
+                value: output.get("value").cloned().unwrap_or_default(),
+                sensitive: output.get("sensitive").and_then(Value::as_bool).unwrap_or_default(),
+            },
+        );
+    }
+    Ok(inputs)
+}
+
+/// Returns a digest of each value by which a later run notices a change; of sensitive ones nothing is kept.
+pub(crate) fn input_digests(inputs: &Inputs) -> BTreeMap<String, Digest> {
+    inputs
+        .iter()
+        .filter(|(_, input)| !input.sensitive)
+        .map(|(variable, input)| (variable.clone(), Digest::of(input.value.to_string().as_bytes())))
+        .collect()
+}
+
+fn not_applied(stack: &StackName, environment: &EnvironmentName, from: &StackOutput) -> Failure {
+    Failure::failed(format!("`{stack}` takes `{from}`, and `{}` is not applied in {environment}", from.stack))
+        .unchanged(format!("Nothing was changed in `{stack}`."))
+        .hint(format!("cargo xtask deploy --stack {} --env {environment}", from.stack))
+}
+
+fn no_output(
+    stack: &StackName,
+    environment: &EnvironmentName,
+    variable: &str,
+    from: &StackOutput,
+    state: &Value,
+) -> Failure {
+    let names = state.get("outputs").and_then(Value::as_object);
+    let names = crate::words::list(names.into_iter().flat_map(|outputs| outputs.keys().map(String::as_str)));
+    let names = if names.is_empty() { "nothing".to_owned() } else { names };
+    Failure::usage(format!(
+        "terraform/stacks/{stack}/stack.toml: `{variable} = \"{from}\"` asks for what `{}` does not put out in {environment}",
+        from.stack
+    ))
+    .detail("puts out", names)
+    .unchanged(format!("Nothing was changed in `{stack}`."))
+    .hint(format!(
+        "where the output is new: cargo xtask deploy --stack {} --env {environment}",
+        from.stack
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Kind;
+    use crate::memory::MemoryStore;
+
+    async fn read(outputs: &str, from: &str) -> Outcome<Inputs> {
+        let store = MemoryStore::new("state", Default::default());
+        if !outputs.is_empty() {
+            let state = format!("{{\"lineage\":\"l\",\"serial\":1,\"outputs\":{outputs}}}");
+            store.set("network.tfstate", state);
+        }
+        let (network, output) = from.split_once('.').unwrap();
+        let from = StackOutput { stack: network.parse().unwrap(), output: output.to_owned() };
+        let wanted = BTreeMap::from([("subnets".to_owned(), from)]);
+        read_inputs(store.as_ref(), &"app".parse().unwrap(), &"dev".parse().unwrap(), &wanted).await
+    }
+
+    #[tokio::test]
+    async fn a_value_comes_as_it_is_and_a_change_is_noticed() {
+        let first =
+            read(r#"{"ids":{"value":["a","b"],"type":["list","string"]}}"#, "network.ids").await.unwrap();
+        assert_eq!(first["subnets"].value, serde_json::json!(["a", "b"]));
+        let other = read(r#"{"ids":{"value":["a"]}}"#, "network.ids").await.unwrap();
+        assert_ne!(input_digests(&first), input_digests(&other));
+        let secret = read(r#"{"ids":{"value":"x","sensitive":true}}"#, "network.ids").await.unwrap();
+        assert!(secret["subnets"].sensitive && input_digests(&secret).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named() {
+        let failure = read("", "network.ids").await.unwrap_err();
+        assert_eq!(failure.message(), "`app` takes `network.ids`, and `network` is not applied in dev");
+        let failure = read(r#"{"vpc":{"value":1}}"#, "network.ids").await.unwrap_err();
+        assert_eq!(failure.kind(), Kind::Usage);
+        assert_eq!(failure.report().details[0].value, "vpc");
+    }
+}
