@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Deploy(commands::deploy::Arguments),
     /// Take an environment back to what served before: traffic first, then Terraform. Never builds.
     Rollback(commands::rollback::Arguments),
+    /// Remove what stacks made in an environment; never the bootstrap.
+    Destroy(commands::destroy::Arguments),
     /// Show what deploying would change, and change nothing.
     Plan(commands::plan::Arguments),
     /// Show what runs where, and whether it is what the ledger says.
@@ -210,6 +212,7 @@ async fn dispatch(
     }
     match command {
         Command::Release(arguments) => commands::release::run(&world, arguments).await,
+        Command::Destroy(arguments) => commands::destroy::run(&world, arguments).await,
         Command::Deploy(arguments) => commands::deploy::run(&world, arguments).await,
         Command::Rollback(arguments) => commands::rollback::run(&world, arguments).await,
         Command::Plan(arguments) => commands::plan::run(&world, arguments).await,
@@ -239,6 +242,7 @@ impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Release(_) => "release",
+            Self::Destroy(_) => "destroy",
             Self::Deploy(_) => "deploy",
             Self::Rollback(_) => "rollback",
             Self::Plan(_) => "plan",
@@ -269,6 +273,7 @@ impl Command {
         matches!(
             self,
             Self::Release(_)
+                | Self::Destroy(_)
                 | Self::Deploy(_)
                 | Self::Rollback(_)
                 | Self::Plan(_)

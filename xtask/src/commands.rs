@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod deploy;
+pub(crate) mod destroy;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod history;

@@ -5,6 +5,7 @@
 //! refuse, locks are held, Terraform fails, a version does not verify; the ledger says in each case what is served.
 
 pub(crate) mod back;
+mod destroy;
 mod events;
 mod execute;
 mod settle;
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use back::{BackOrder, choose_back, roll_back};
+pub(crate) use destroy::{Destroyed, destroy_all, holds_resources};
 pub(crate) use settle::{close_doubt, settle};
 pub(crate) use site::{Site, StackCommit};
 pub(crate) use stacks::{Part, deliver_all};

@@ -62,4 +62,9 @@ impl Approver for MemoryApprover {
         self.asked.lock().unwrap().push(question.to_owned());
         Ok(self.answer)
     }
+
+    fn typed(&self, name: &str) -> Outcome<bool> {
+        self.asked.lock().unwrap().push(name.to_owned());
+        Ok(self.answer)
+    }
 }

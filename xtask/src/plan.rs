@@ -14,7 +14,7 @@ mod sources;
 pub(crate) use changes::{Action, Change, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, Preparation, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};
-pub(crate) use guard::{refuse_protected, refuse_unnamed};
+pub(crate) use guard::{protected, refuse_protected, refuse_unnamed};
 pub(crate) use inputs::{Inputs, input_digests, read_inputs};
 pub(crate) use lock::{Claim, WorkLock};
 pub(crate) use sources::{StackSources, unpack_sources};

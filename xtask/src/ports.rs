@@ -155,6 +155,8 @@ pub(crate) trait Infrastructure: Send + Sync {
     async fn identity(&self) -> Outcome<Vec<(String, String)>>;
     /// Plans a configuration.
     async fn plan(&self, configuration: &Configuration) -> Outcome<Planned>;
+    /// Plans the removal of all that a configuration's state holds.
+    async fn plan_destroy(&self, configuration: &Configuration) -> Outcome<Planned>;
     /// Applies exactly what was planned and returns the outputs.
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied>;
     /// Returns the outputs of what is applied.
@@ -176,6 +178,8 @@ pub(crate) trait Signer: Send + Sync {
 pub(crate) trait Approver: Send + Sync {
     /// Asks; `Ok(false)` is a no, an error means that nobody could be asked.
     fn approve(&self, question: &str) -> Outcome<bool>;
+    /// Has the name of something protected typed; `Ok(false)` where something else was.
+    fn typed(&self, name: &str) -> Outcome<bool>;
 }
 
 /// What time it is.

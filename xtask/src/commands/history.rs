@@ -52,6 +52,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             Kind::Release => "release",
             Kind::Deploy => "deploy",
             Kind::Rollback => "rollback",
+            Kind::Destroy => "destroy",
         };
         let serves: Vec<String> = ended
             .serves

@@ -8,6 +8,7 @@ use super::schema_of;
 fn the_reference_holds_every_documents_schema() {
     let schemas = [
         ("release", schema_of::<super::release::Report>()),
+        ("destroy", schema_of::<super::destroy::Report>()),
         ("deploy", schema_of::<super::deploy::Report>()),
         ("rollback", schema_of::<super::rollback::Report>()),
         ("plan", schema_of::<super::plan::Report>()),

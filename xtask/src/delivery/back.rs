@@ -256,7 +256,7 @@ async fn through_terraform(
 }
 
 /// Takes the configuration that is applied from the environment's store.
-async fn applied_configuration(
+pub(super) async fn applied_configuration(
     site: &Site,
     lock: &plan::WorkLock,
     last: &Ended,

@@ -239,3 +239,44 @@ async fn story(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
     end.extend(last.holds.iter().map(|hold| format!("{} {} is held", hold.function, hold.release)));
     (end, calls)
 }
+
+#[tokio::test]
+async fn a_destruction_may_be_cut_off_at_any_call_and_be_run_again() {
+    for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter] {
+        for call in 0.. {
+            let mut scene = Scene::new(false);
+            deploy_all(&mut scene).await;
+            scene.faults.arm(Some((call, fault)));
+            destroy(&mut scene).await;
+            let struck = scene.faults.struck().is_some();
+            // What the ledger says is served stands, wherever it was cut off.
+            let last = scene.settle().await.unwrap().unwrap();
+            for serving in last.serves.values() {
+                assert!(scene.lambda.serving(&serving.function_name).is_some(), "{fault:?} at call {call}");
+            }
+            destroy(&mut scene).await;
+            let last = scene.settle().await.unwrap().unwrap();
+            assert!(last.serves.is_empty(), "{fault:?} at call {call}: {:?}", last.serves);
+            assert_eq!((last.kind, last.outcome), (Kind::Destroy, OutcomeWord::Destroyed));
+            deploy_all(&mut scene).await;
+            if !struck {
+                break;
+            }
+        }
+    }
+}
+
+async fn deploy_all(scene: &mut Scene) {
+    let functions = scene.functions.clone();
+    let targets =
+        functions.iter().map(|function| (function.clone(), scene.release_of(function, None))).collect();
+    let step = Step::Deploy { targets, lift_hold: false, always_plan: false, approved: true };
+    scene.run(&step, None).await.outcome.unwrap().unwrap();
+}
+
+async fn destroy(scene: &mut Scene) {
+    let (site, faults) = (scene.site(true), scene.faults.clone());
+    let interrupt = crate::interrupt::Interrupt::never();
+    let sites = [site];
+    faults.survive(delivery::destroy_all(&sites, &Default::default(), &interrupt)).await;
+}

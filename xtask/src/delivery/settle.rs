@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Site;
+use super::{Site, holds_resources};
 use crate::failure::{Failure, Kind as FailureKind, Outcome};
 use crate::ledger::{self, Ended, Hold, Kind, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName};
@@ -83,6 +83,12 @@ pub(super) async fn as_it_is(
 ) -> Outcome<Ended> {
     let mut ended = Ended::of(started, last, outcome, site.clock.now());
     ended.serves = serves_now(site, started).await?;
+    if started.kind == Kind::Destroy {
+        ended.serves = still_there(site, ended.serves).await?;
+        if !holds_resources(site).await? {
+            ended.was_destroyed();
+        }
+    }
     for (function, serving) in &ended.serves {
         let Some(left) = started.serves.get(function).filter(|before| before.release != serving.release)
         else {
@@ -99,6 +105,19 @@ pub(super) async fn as_it_is(
         }
     }
     Ok(ended)
+}
+
+/// Keeps what a destruction that was cut off left standing.
+async fn still_there(
+    site: &Site,
+    mut serves: BTreeMap<FunctionName, Serving>,
+) -> Outcome<BTreeMap<FunctionName, Serving>> {
+    for (function, serving) in serves.clone() {
+        if site.functions.alias(&serving.function_name, &serving.alias).await?.is_none() {
+            serves.remove(&function);
+        }
+    }
+    Ok(serves)
 }
 
 /// Finds out what is served, by comparing each alias with both sides of a deployment.

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Deploy,
     /// Back to what served before.
     Rollback,
+    /// All that the stack made is removed.
+    Destroy,
 }
 
 /// The beginning of a deployment, and the stack's deploy lock.
@@ -53,12 +55,16 @@ pub(crate) struct Started {
 impl Started {
     /// Says what it set out to do, such as `rollback to hello 1.4.1`.
     pub(crate) fn describe(&self) -> String {
+        if self.kind == Kind::Destroy {
+            return "destruction".to_owned();
+        }
         let what: Vec<String> =
             self.will.iter().map(|(function, choice)| format!("{function} {}", choice.release)).collect();
         let verb = match self.kind {
             Kind::Release => "release of",
             Kind::Deploy => "deploy of",
             Kind::Rollback => "rollback to",
+            Kind::Destroy => "destruction of",
         };
         format!("{verb} {}", what.join(", "))
     }
@@ -150,6 +156,8 @@ pub(crate) enum OutcomeWord {
     RolledBack,
     /// The alias was moved back; Terraform does not agree yet.
     TerraformPending,
+    /// All that the stack had made was removed.
+    Destroyed,
 }
 
 impl OutcomeWord {
@@ -167,6 +175,7 @@ impl OutcomeWord {
             Self::Interrupted => "interrupted",
             Self::RolledBack => "rolled back",
             Self::TerraformPending => "terraform pending",
+            Self::Destroyed => "destroyed",
         }
     }
 }
@@ -261,6 +270,14 @@ impl Ended {
             started_at: started.at,
             at,
         }
+    }
+
+    /// Makes it the end of a destruction: nothing is applied and nothing served any more.
+    pub(crate) fn was_destroyed(&mut self) {
+        self.outcome = OutcomeWord::Destroyed;
+        self.serves.clear();
+        self.inputs.clear();
+        self.configuration = None;
     }
 
     /// Tells whether a function's release is held.

@@ -78,6 +78,11 @@ impl MemoryLambda {
         })
     }
 
+    /// Removes a function with its versions and its alias.
+    pub(crate) fn delete(&self, name: &str) {
+        self.functions.lock().unwrap().remove(name);
+    }
+
     /// Changes a function's code and configuration, and publishes that as a version.
     pub(crate) fn publish(&self, name: &str, version: Version) -> u64 {
         let mut functions = self.functions.lock().unwrap();

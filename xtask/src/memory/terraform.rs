@@ -36,6 +36,9 @@ struct State {
 struct Plan {
     serial: u64,
     wanted: BTreeMap<String, Wanted>,
+    /// Functions that go, by their name in Lambda.
+    #[serde(default)]
+    gone: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -166,10 +169,33 @@ impl Infrastructure for MemoryTerraform {
                 }
                 let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
                 let file = configuration.work.join("plan.tfplan");
-                let plan = Plan { serial: state.serial, wanted };
+                let plan = Plan { serial: state.serial, wanted, gone: Vec::new() };
                 std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
                     .map_err(|error| io("write", &file, error))?;
                 Ok(Planned { changes, drift: Vec::new(), outputs_change, file, warnings: Vec::new() })
+            })
+            .await
+    }
+
+    async fn plan_destroy(&self, configuration: &Configuration) -> Outcome<Planned> {
+        self.faults
+            .call("plan the end", || {
+                let state = self.state(configuration);
+                let name = |resource: &Value| {
+                    resource["instances"][0]["attributes"]["function_name"].as_str().map(str::to_owned)
+                };
+                let gone: Vec<String> = state.resources.iter().filter_map(name).collect();
+                let changes = gone.iter().map(|name| Change {
+                    address: format!("module.{name}.aws_lambda_function.this"),
+                    action: Action::Delete,
+                    reason: None,
+                });
+                let changes = changes.collect();
+                let file = configuration.work.join("plan.tfplan");
+                let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone };
+                std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
+                    .map_err(|error| io("write", &file, error))?;
+                Ok(Planned { changes, drift: Vec::new(), outputs_change: true, file, warnings: Vec::new() })
             })
             .await
     }
@@ -180,6 +206,14 @@ impl Infrastructure for MemoryTerraform {
         std::fs::remove_file(&planned.file).map_err(|error| io("remove", &planned.file, error))?;
         if plan.serial != self.state(configuration).serial {
             return Err(Failure::new(Kind::PlanStale, "saved plan is stale"));
+        }
+        for name in &plan.gone {
+            self.faults
+                .call(&format!("delete {name}"), || {
+                    self.lambda.delete(name);
+                    Ok(())
+                })
+                .await?;
         }
         for (name, wanted) in &plan.wanted {
             let function_name = function_name(configuration, name);

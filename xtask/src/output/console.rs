@@ -83,6 +83,18 @@ impl Console {
         })
     }
 
+    /// Asks for some words on the terminal.
+    pub(crate) fn typed(&self, question: &str) -> String {
+        self.paused(|| {
+            let mut err = anstream::stderr().lock();
+            let _ = write!(err, "{BOLD}{question}{BOLD:#}");
+            let _ = err.flush();
+            let mut answer = String::new();
+            let _ = std::io::stdin().lock().read_line(&mut answer);
+            answer.trim().to_owned()
+        })
+    }
+
     fn paused<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.bars {
             Some(bars) => bars.suspend(work),

@@ -9,6 +9,27 @@ use crate::name::StackName;
 
 /// Refuses a plan that deletes, replaces or forgets a protected address; `*` stands for anything.
 pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<()> {
+    let Some((address, pattern)) = removed(stack, protect, planned)?.into_iter().next() else {
+        return Ok(());
+    };
+    Err(Failure::refused(format!("the plan would remove {address}, which `{stack}` protects"))
+        .detail("protected by", format!("protect = [\"{pattern}\"] in terraform/stacks/{stack}/stack.toml"))
+        .unchanged("Nothing was applied.")
+        .hint("if it is meant to go, take the pattern out of `protect` in a commit of its own"))
+}
+
+/// Returns the protected addresses that a plan would remove.
+pub(crate) fn protected(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<Vec<String>> {
+    let mut addresses: Vec<String> =
+        removed(stack, protect, planned)?.into_iter().map(|(address, _)| address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// Finds protected addresses that a plan would remove, with the pattern that protects each.
+fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<Vec<(String, String)>> {
+    let mut found = Vec::new();
     for pattern in protect {
         // Brackets are part of an address (`x[0]`), so only `*` keeps its meaning.
         let escaped: String = pattern
@@ -24,22 +45,12 @@ pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &
         let matcher = glob.compile_matcher();
         let within_module =
             |address: &str| address.match_indices('.').any(|(at, _)| matcher.is_match(&address[at + 1..]));
-        if let Some(change) = planned.changes.iter().find(|change| {
+        let gone = planned.changes.iter().filter(|change| {
             change.action.removes() && (matcher.is_match(&change.address) || within_module(&change.address))
-        }) {
-            return Err(Failure::refused(format!(
-                "the plan would remove {}, which `{stack}` protects",
-                change.address
-            ))
-            .detail(
-                "protected by",
-                format!("protect = [\"{pattern}\"] in terraform/stacks/{stack}/stack.toml"),
-            )
-            .unchanged("Nothing was applied.")
-            .hint("if it is meant to go, take the pattern out of `protect` in a commit of its own"));
-        }
+        });
+        found.extend(gone.map(|change| (change.address.clone(), pattern.clone())));
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Returns the addresses in a plan that do not belong to the named Lambda functions, judged by the state.

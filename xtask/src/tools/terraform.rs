@@ -177,6 +177,40 @@ impl Terraform {
         Ok(ended)
     }
 
+    /// Runs a planning command line and reads what it found.
+    async fn planned(
+        &self,
+        configuration: &Configuration,
+        program: Program,
+        file: PathBuf,
+    ) -> Outcome<Planned> {
+        self.init(configuration).await?;
+        let step = self
+            .progress
+            .slow_step("plan", format!("{} in {}", configuration.stack, configuration.environment));
+        let (ended, story) =
+            self.run_locked(configuration, &program, "plan", OnSignal::Forward, &step).await?;
+        match ended.code {
+            Some(0 | 2) if !ended.interrupted => {}
+            _ => {
+                step.failed("failed");
+                return Err(
+                    explain(&program, &ended, &story, configuration).unchanged("Nothing was changed.")
+                );
+            }
+        }
+        protect(&file)?;
+        let planned = Planned {
+            changes: story.changes,
+            drift: story.drift,
+            outputs_change: ended.code == Some(2) && story.outputs_change,
+            file,
+            warnings: story.warnings,
+        };
+        step.done(planned.summary());
+        Ok(planned)
+    }
+
     /// Runs a verb that takes the state's lock; again where the lock that kept it out was gone a moment later.
     ///
     /// Terraform waits (`-lock-timeout`) only for a lock whose holder it can read. One that is given back between the
@@ -223,33 +257,13 @@ impl crate::ports::Infrastructure for Terraform {
     }
 
     async fn plan(&self, configuration: &Configuration) -> Outcome<Planned> {
-        self.init(configuration).await?;
-        let step = self
-            .progress
-            .slow_step("plan", format!("{} in {}", configuration.stack, configuration.environment));
         let file = configuration.work.join("plan.tfplan");
-        let program = commands::plan(&self.program, configuration, &file);
-        let (ended, story) =
-            self.run_locked(configuration, &program, "plan", OnSignal::Forward, &step).await?;
-        match ended.code {
-            Some(0 | 2) if !ended.interrupted => {}
-            _ => {
-                step.failed("failed");
-                return Err(
-                    explain(&program, &ended, &story, configuration).unchanged("Nothing was changed.")
-                );
-            }
-        }
-        protect(&file)?;
-        let planned = Planned {
-            changes: story.changes,
-            drift: story.drift,
-            outputs_change: ended.code == Some(2) && story.outputs_change,
-            file,
-            warnings: story.warnings,
-        };
-        step.done(planned.summary());
-        Ok(planned)
+        self.planned(configuration, commands::plan(&self.program, configuration, &file), file).await
+    }
+
+    async fn plan_destroy(&self, configuration: &Configuration) -> Outcome<Planned> {
+        let file = configuration.work.join("plan.tfplan");
+        self.planned(configuration, commands::plan_destroy(&self.program, configuration, &file), file).await
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied> {

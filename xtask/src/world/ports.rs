@@ -183,6 +183,10 @@ impl Approver for Yes {
     fn approve(&self, _question: &str) -> Outcome<bool> {
         Ok(true)
     }
+
+    fn typed(&self, name: &str) -> Outcome<bool> {
+        Err(untyped(name))
+    }
 }
 
 struct Person(Arc<Console>);
@@ -190,6 +194,10 @@ struct Person(Arc<Console>);
 impl Approver for Person {
     fn approve(&self, question: &str) -> Outcome<bool> {
         Ok(self.0.ask(question))
+    }
+
+    fn typed(&self, name: &str) -> Outcome<bool> {
+        Ok(self.0.typed(&format!("{name} is protected. Type its name to go on: ")) == name)
     }
 }
 
@@ -200,6 +208,15 @@ impl Approver for Nobody {
         Err(Failure::refused(format!("nobody is here to answer: {question}"))
             .hint("say yes ahead of time with --yes"))
     }
+
+    fn typed(&self, name: &str) -> Outcome<bool> {
+        Err(untyped(name))
+    }
+}
+
+fn untyped(name: &str) -> Failure {
+    Failure::refused(format!("`{name}` is protected and nobody typed its name"))
+        .hint(format!("type it ahead of time: --confirm '{name}'"))
 }
 
 /// Returns who says yes: `--yes`, the person at the terminal, or nobody.

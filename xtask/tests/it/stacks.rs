@@ -160,3 +160,40 @@ fn mistakes_in_what_stacks_need_are_named() {
     world.run(&RELEASE).exits(0).says("app is applied in local.");
     world.run(&["deploy", "--stack", "ap", "--env", "local"]).exits(2).says("unknown stack `ap`");
 }
+
+#[test]
+fn stacks_are_destroyed_in_reverse_and_come_up_again() {
+    let Some(world) = system() else { return };
+    world.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
+    world.run(&RELEASE).exits(0);
+    world
+        .run(&["destroy", "--env", "local", "--stack", "base", "--yes"])
+        .exits(6)
+        .says("`app` stands in local and needs `base`")
+        .says("Nothing was destroyed.");
+    world.run(&["destroy", "--env", "local"]).exits(6).says("nobody is here to answer");
+    assert_eq!(output(&world, "app", "joined"), "a,b");
+
+    world.write("terraform/environments/local/environment.toml", "emulated = true\nprotected = true\n");
+    world
+        .run(&["destroy", "--env", "local", "--yes"])
+        .exits(6)
+        .says("`local` is protected and nobody typed its name")
+        .says("--confirm 'local'");
+    let gone = world
+        .run(&["destroy", "--env", "local", "--yes", "--confirm", "local"])
+        .exits(0)
+        .says("app in local is destroyed: 1 resource removed.")
+        .says("base in local is destroyed: 1 resource removed.");
+    let events = gone.events();
+    let at = |title: &str| {
+        events.iter().position(|event| event["label"] == "apply" && event["title"].as_str() == Some(title))
+    };
+    assert!(at("app in local").is_some() && at("app in local") < at("base in local"), "{gone}");
+    world.run(&["history", "--env", "local"]).exits(0).says("destroyed");
+
+    world.write("terraform/environments/local/environment.toml", "emulated = true\n");
+    world.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
+    world.run(&RELEASE).exits(0).says("app is applied in local.");
+    assert_eq!(output(&world, "app", "joined"), "a,b");
+}

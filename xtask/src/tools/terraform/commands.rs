@@ -47,6 +47,11 @@ pub(super) fn plan(program: &str, configuration: &Configuration, file: &Path) ->
         .arg(format!("-out={}", file.display()))
 }
 
+/// The same, of the removal of everything.
+pub(super) fn plan_destroy(program: &str, configuration: &Configuration, file: &Path) -> Program {
+    plan(program, configuration, file).args(["-destroy"])
+}
+
 /// `terraform apply` of exactly a saved plan.
 pub(super) fn apply(program: &str, configuration: &Configuration, file: &Path) -> Program {
     base(program, configuration)
