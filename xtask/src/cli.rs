@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Rollback(commands::rollback::Arguments),
     /// Remove what stacks made in an environment; never the bootstrap.
     Destroy(commands::destroy::Arguments),
+    /// Remove Terraform's local files, which the next run makes again.
+    Clean(commands::clean::Arguments),
     /// Show what deploying would change, and change nothing.
     Plan(commands::plan::Arguments),
     /// Show what runs where, and whether it is what the ledger says.
@@ -77,6 +79,10 @@ pub(crate) enum Command {
     History(commands::history::Arguments),
     /// Show a function's releases, newest first.
     Releases(commands::releases::Arguments),
+    /// Look again at what serves, over the addresses that users reach; --full runs the functions' own suites.
+    Verify(commands::verify::Arguments),
+    /// Send a request to a function's address, signed where it asks for that.
+    Call(commands::call::Arguments),
     /// Check everything about a release: its bytes, its SBOM, its signature. Changes nothing.
     VerifyRelease(commands::verify_release::Arguments),
     /// Keys that sign releases.
@@ -212,6 +218,9 @@ async fn dispatch(
     }
     match command {
         Command::Release(arguments) => commands::release::run(&world, arguments).await,
+        Command::Verify(arguments) => commands::verify::run(&world, arguments).await,
+        Command::Call(arguments) => commands::call::run(&world, arguments).await,
+        Command::Clean(arguments) => commands::clean::run(&world, arguments).await,
         Command::Destroy(arguments) => commands::destroy::run(&world, arguments).await,
         Command::Deploy(arguments) => commands::deploy::run(&world, arguments).await,
         Command::Rollback(arguments) => commands::rollback::run(&world, arguments).await,
@@ -242,6 +251,9 @@ impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Release(_) => "release",
+            Self::Verify(_) => "verify",
+            Self::Call(_) => "call",
+            Self::Clean(_) => "clean",
             Self::Destroy(_) => "destroy",
             Self::Deploy(_) => "deploy",
             Self::Rollback(_) => "rollback",

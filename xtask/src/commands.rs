@@ -1,7 +1,9 @@
 //! The verbs, one a file: choose, call, return a value that is printed as text or JSON. No command calls another.
 
 pub(crate) mod build;
+pub(crate) mod call;
 pub(crate) mod check;
+pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod destroy;
@@ -24,6 +26,7 @@ pub(crate) mod status;
 pub(crate) mod tags;
 pub(crate) mod test;
 pub(crate) mod tools;
+pub(crate) mod verify;
 pub(crate) mod verify_release;
 
 use std::collections::BTreeMap;

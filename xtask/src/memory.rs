@@ -6,6 +6,7 @@
 
 mod faults;
 mod lambda;
+mod services;
 mod signer;
 mod store;
 mod terraform;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 pub(crate) use faults::{Fault, Faults};
 pub(crate) use lambda::{MemoryLambda, Move, Version};
+pub(crate) use services::MemoryServices;
 pub(crate) use signer::MemorySigner;
 pub(crate) use store::MemoryStore;
 pub(crate) use terraform::MemoryTerraform;

@@ -41,7 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "words",
         ],
     ),
-    ("verification", &["failure", "interrupt", "name", "ports", "release", "words"]),
+    ("verification", &["failure", "interrupt", "name", "plan", "ports", "release", "settings", "words"]),
     ("rollout", &["failure", "ledger", "ports", "verification"]),
     ("ledger", &["failure", "name", "ports", "process"]),
     // Beside the way: the programs that are run, the checks, the emulated AWS.

@@ -15,7 +15,7 @@ pub(crate) use changes::{Action, Change, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, Preparation, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};
 pub(crate) use guard::{protected, refuse_protected, refuse_unnamed};
-pub(crate) use inputs::{Inputs, input_digests, read_inputs};
+pub(crate) use inputs::{Inputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{Claim, WorkLock};
 pub(crate) use sources::{StackSources, unpack_sources};
 
@@ -97,6 +97,12 @@ pub(crate) struct FunctionOutput {
     pub(crate) version: String,
     /// The hash of that version's code.
     pub(crate) code_sha256: String,
+    /// The address that users reach the function at.
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+    /// The service that requests to that address are signed for: `lambda` or `execute-api`; nothing where anybody may.
+    #[serde(default)]
+    pub(crate) url_signed_for: Option<String>,
     /// What calls the function with records, once it is verified.
     #[serde(default)]
     pub(crate) event_sources: Vec<EventSource>,

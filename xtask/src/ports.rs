@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-pub(crate) use slipway_cloud::{Alias, FunctionConfiguration, Invocation, Put};
+pub(crate) use slipway_cloud::{Alias, FunctionConfiguration, HttpAnswer, HttpRequest, Invocation, Put};
 
 use crate::failure::Outcome;
 use crate::name::Digest;
@@ -146,6 +146,20 @@ pub(crate) trait Functions: Send + Sync {
     async fn event_source(&self, uuid: &str) -> Outcome<Option<bool>>;
     /// Lets an event source deliver, or stops it.
     async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Outcome<()>;
+}
+
+/// What an environment's account answers beside Lambda's own API.
+#[async_trait]
+pub(crate) trait Services: Send + Sync {
+    /// Reads a secret's text; nothing where the secret, or its value, does not exist.
+    async fn secret(&self, id: &str) -> Outcome<Option<String>>;
+    /// Sends a request, signed for a service where one is named.
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        sign_for: Option<&str>,
+        within: Duration,
+    ) -> Outcome<HttpAnswer>;
 }
 
 /// What plans and applies a stack.

@@ -21,7 +21,9 @@ pub(crate) use catalogue::Catalogue;
 pub(crate) use key::{PrivateKey, PublicKey};
 #[cfg(test)]
 pub(crate) use manifest::tests::sample as sample_manifest;
-pub(crate) use manifest::{ArtifactRecord, Built, Manifest, SmokeRecord, SourceRecord, artifact_key};
+pub(crate) use manifest::{
+    ArtifactRecord, Built, Manifest, RequestRecord, SmokeRecord, SourceRecord, artifact_key,
+};
 pub(crate) use provenance::Circumstances;
 pub(crate) use publish::{Attestor, Content, Published, Statements, publish};
 pub(crate) use record::InputsRecord;

@@ -19,7 +19,10 @@ mod tests;
 
 pub(crate) use environment::{Claims, Cloud, EnvironmentSettings, Place};
 pub(crate) use file::parse_duration;
-pub(crate) use function::{Base, BuildSettings, FunctionSettings, ImageSettings, Package, Smoke, last_name};
+pub(crate) use function::{
+    Base, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, Package, Smoke, last_name,
+    placeholders,
+};
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
 pub(crate) use stack::{StackOutput, StackSettings};
 pub(crate) use surroundings::Surroundings;

@@ -3,18 +3,26 @@
 //! In: a published Lambda version, the release that it should be. Out: findings, each with what was expected and got.
 //! Goes wrong: only reaching AWS; a version that is not as it should be is a finding, not an error.
 
+mod request;
+mod smoke;
+mod values;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+
+use self::smoke::Trial;
+pub(crate) use self::values::Values;
 
 use crate::failure::{Failure, Kind, Outcome};
 use crate::interrupt::Interrupt;
 use crate::name::{Digest, FunctionName};
-use crate::ports::{FunctionConfiguration, Functions};
-use crate::release::{Manifest, SmokeRecord};
+use crate::plan::Output;
+use crate::ports::{FunctionConfiguration, Functions, Services};
+use crate::release::Manifest;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -77,16 +85,52 @@ impl Verification {
 /// How long a version may take until it answers.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(180);
 
+/// A version that is looked at, and what it should be.
+pub(crate) struct Subject<'a> {
+    /// The release that it should be.
+    pub(crate) manifest: &'a Manifest,
+    /// The function's name in Lambda.
+    pub(crate) function_name: &'a str,
+    /// The published version's number.
+    pub(crate) version: &'a str,
+    /// The digest of the configuration that it was verified with before.
+    pub(crate) known_configuration: Option<Digest>,
+    /// Whether only what is safe may be tried.
+    pub(crate) protected: bool,
+    /// What the stack puts out.
+    pub(crate) outputs: &'a BTreeMap<String, Output>,
+    /// Where requests go.
+    pub(crate) door: Door<'a>,
+}
+
+/// Where requests go.
+#[derive(Clone, Copy)]
+pub(crate) enum Door<'a> {
+    /// To the version itself, as events: it serves nobody yet.
+    Version,
+    /// To the address that users reach.
+    Url {
+        /// The address.
+        address: &'a str,
+        /// The service that requests are signed for.
+        signed_for: Option<&'a str>,
+    },
+}
+
+/// What verification reaches an account through.
+pub(crate) struct Reach<'a> {
+    /// Its functions.
+    pub(crate) functions: &'a Arc<dyn Functions>,
+    /// What else it answers.
+    pub(crate) services: &'a Arc<dyn Services>,
+    /// Signals.
+    pub(crate) interrupt: &'a Interrupt,
+}
+
 /// Looks at a published version and tries its smoke events; in protected environments only those that are safe.
-pub(crate) async fn verify(
-    functions: &Arc<dyn Functions>,
-    manifest: &Manifest,
-    function_name: &str,
-    version: &str,
-    known_configuration: Option<Digest>,
-    protected: bool,
-    interrupt: &Interrupt,
-) -> Outcome<Verification> {
+pub(crate) async fn verify(reach: &Reach<'_>, subject: &Subject<'_>) -> Outcome<Verification> {
+    let Reach { functions, interrupt, .. } = *reach;
+    let Subject { manifest, function_name, version, known_configuration, protected, .. } = *subject;
     let mut verification = Verification {
         function: manifest.function.clone(),
         function_name: function_name.to_owned(),
@@ -107,9 +151,10 @@ pub(crate) async fn verify(
     if !good || !verification.passed() {
         return Ok(verification);
     }
+    let mut trial = Trial::new(reach, subject);
     for smoke in manifest.smoke.iter().filter(|smoke| smoke.safe || !protected) {
         interrupt.check()?;
-        verification.findings.push(try_smoke(functions, function_name, version, smoke).await?);
+        verification.findings.push(trial.run(smoke).await?);
     }
     Ok(verification)
 }
@@ -202,92 +247,6 @@ fn configured(
             same("configuration", &known.to_string(), &digest.to_string())
         }
         _ => same("configuration", &expected, &got),
-    }
-}
-
-async fn try_smoke(
-    functions: &Arc<dyn Functions>,
-    function_name: &str,
-    version: &str,
-    smoke: &SmokeRecord,
-) -> Outcome<Finding> {
-    let begun = Instant::now();
-    let what = format!("smoke \"{}\"", smoke.name);
-    let event = serde_json::to_vec(&smoke.event)
-        .map_err(|error| Failure::defect("a smoke event cannot be written as JSON").caused_by(error))?;
-    let within = Duration::from_millis(smoke.within_ms);
-    let invocation =
-        match functions.invoke(function_name, version, &event, within + Duration::from_secs(1)).await {
-            Ok(invocation) => invocation,
-            Err(failure) => {
-                return Ok(differs(
-                    &what,
-                    &format!("an answer within {}", crate::words::seconds(within)),
-                    &reason(&failure),
-                    begun,
-                ));
-            }
-        };
-    let answer: Value = serde_json::from_slice(&invocation.payload)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&invocation.payload).into_owned()));
-    let mut finding = judge(&what, smoke, invocation.function_error.as_deref(), &answer, begun);
-    if finding.passed && invocation.took > within {
-        finding = differs(
-            &what,
-            &format!("an answer within {}", crate::words::seconds(within)),
-            &crate::words::seconds(invocation.took),
-            begun,
-        );
-    }
-    if !finding.passed {
-        finding.log = invocation.log_tail;
-    }
-    if let Some(executed) = invocation.executed_version.filter(|executed| executed != version) {
-        finding =
-            differs(&what, &format!("version {version}"), &format!("version {executed} answered"), begun);
-    }
-    Ok(finding)
-}
-
-fn judge(what: &str, smoke: &SmokeRecord, error: Option<&str>, answer: &Value, begun: Instant) -> Finding {
-    let shown = cut(&answer.to_string());
-    match (&smoke.expect, &smoke.expect_error, error) {
-        (_, Some(wanted), Some(_)) if answer.get("errorType").and_then(Value::as_str) == Some(wanted) => {
-            fine(what, begun)
-        }
-        (_, Some(wanted), _) => differs(what, &format!("the error {wanted}"), &shown, begun),
-        (_, None, Some(error)) => differs(what, "an answer", &format!("{error} error {shown}"), begun),
-        (Some(expected), None, None) if !is_subset(expected, answer) => {
-            differs(what, &cut(&expected.to_string()), &shown, begun)
-        }
-        _ => fine(what, begun),
-    }
-}
-
-/// Tells whether every member of `expected` is in `got`; lists must agree element by element.
-fn is_subset(expected: &Value, got: &Value) -> bool {
-    match (expected, got) {
-        (Value::Object(expected), Value::Object(got)) => {
-            expected.iter().all(|(name, value)| got.get(name).is_some_and(|other| is_subset(value, other)))
-        }
-        (Value::Array(expected), Value::Array(got)) => {
-            expected.len() == got.len() && expected.iter().zip(got).all(|(a, b)| is_subset(a, b))
-        }
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
-        (a, b) => a == b,
-    }
-}
-
-fn reason(failure: &Failure) -> String {
-    let report = failure.report();
-    std::iter::once(report.message).chain(report.causes).collect::<Vec<_>>().join(": ")
-}
-
-fn cut(text: &str) -> String {
-    if text.chars().count() > 400 {
-        format!("{}…", text.chars().take(400).collect::<String>())
-    } else {
-        text.to_owned()
     }
 }
 

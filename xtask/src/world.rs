@@ -224,6 +224,7 @@ impl World {
             catalogue: account.catalogue.clone(),
             places: account.places.clone(),
             functions: account.functions.clone(),
+            services: account.services.clone(),
             infrastructure: Arc::new(self.terraform()),
             backend: account.backend.clone(),
             variables: self.terraform_variables(account),

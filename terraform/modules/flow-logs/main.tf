@@ -95,10 +95,11 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  name               = var.name
-  description        = "What the flow logs of ${var.name} may do"
-  assume_role_policy = jsonencode(local.trust_policy)
-  tags               = var.tags
+  name                 = var.name
+  description          = "What the flow logs of ${var.name} may do"
+  assume_role_policy   = jsonencode(local.trust_policy)
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "write" {

@@ -18,6 +18,11 @@ output "role_arn" {
   value       = aws_iam_role.this.arn
 }
 
+output "permissions_boundary_arn" {
+  description = "ARN of the policy that bounds the role; null without one."
+  value       = aws_iam_role.this.permissions_boundary
+}
+
 output "kms_key_arn" {
   description = "ARN of the key that encrypts the records."
   value       = local.kms_key_arn

@@ -73,6 +73,17 @@ variable "kms_key_arn" {
   }
 }
 
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds the role made here, whatever else is attached to it; null sets no bounds."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:policy/", var.permissions_boundary_arn))
+    error_message = "A boundary is named by its policy's ARN, arn:…:iam::<account id>:policy/<name>."
+  }
+}
+
 variable "tags" {
   description = "Tags of flow log, log group, role and key, besides the provider's default tags. The flow log's `Name` is the module's own."
   type        = map(string)

@@ -61,12 +61,12 @@ variable "user_arns" {
 }
 
 variable "rotation_period_days" {
-  description = "Days after which KMS makes new key material; what was encrypted before stays readable."
+  description = "Days after which KMS makes new key material; what was encrypted before stays readable. Null leaves KMS's own period, 365 days."
   type        = number
-  default     = 365
+  default     = null
 
   validation {
-    condition     = var.rotation_period_days >= 90 && var.rotation_period_days <= 2560
+    condition     = var.rotation_period_days == null ? true : var.rotation_period_days >= 90 && var.rotation_period_days <= 2560
     error_message = "The rotation period is 90 to 2560 days: KMS's limit."
   }
 }

@@ -1,7 +1,11 @@
 data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 locals {
   package_type = var.release.code.image_uri == null ? "Zip" : "Image"
+  make_role    = var.role_arn == null
+  role_arn     = local.make_role ? one(aws_iam_role.this[*].arn) : var.role_arn
 
   # Written out rather than read from aws_iam_policy_document: the statements are then known at the
   # plan, and the tests can hold them against what they must be.
@@ -19,7 +23,7 @@ locals {
 
   log_policy = {
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         # The runtime asks for its group before it writes. The group stands already, so this is
         # needed only where somebody deleted it; it is bound to that one group all the same.
@@ -34,7 +38,16 @@ locals {
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = "${aws_cloudwatch_log_group.this.arn}:*"
       },
-    ]
+      ],
+      # Here and not in a policy of its own: a queue of the same plan has no ARN yet, so that nothing
+      # that is counted may depend on whether there is one.
+      var.dead_letter_target_arn == null ? [] : [{
+        Sid      = "KeepFailedCalls"
+        Effect   = "Allow"
+        Action   = split(":", var.dead_letter_target_arn)[2] == "sns" ? "sns:Publish" : "sqs:SendMessage"
+        Resource = var.dead_letter_target_arn
+      }],
+    )
   }
 
   extra_policy = {
@@ -52,35 +65,56 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_158: CloudWatch Logs encrypts every group; what must stay secret does not belong in a log
+  #checkov:skip=CKV_AWS_338: how long its logs are kept the caller decides; a year of them costs more than the function
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
   tags              = var.tags
 }
 
 resource "aws_iam_role" "this" {
-  name               = var.name
-  description        = "What the Lambda function ${var.name} may do"
-  assume_role_policy = jsonencode(local.trust_policy)
-  tags               = var.tags
+  count = local.make_role ? 1 : 0
+
+  name                 = var.name
+  description          = "What the Lambda function ${var.name} may do"
+  assume_role_policy   = jsonencode(local.trust_policy)
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "logs" {
+  count = local.make_role ? 1 : 0
+
   name   = "logs"
-  role   = aws_iam_role.this.name
+  role   = aws_iam_role.this[0].name
   policy = jsonencode(local.log_policy)
 }
 
+resource "aws_iam_role_policy" "connections" {
+  count = local.make_role && local.connected ? 1 : 0
+
+  name   = "connections"
+  role   = aws_iam_role.this[0].name
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.connection_statements })
+}
+
 resource "aws_iam_role_policy" "extra" {
-  count = length(var.policy_statements) == 0 ? 0 : 1
+  count = local.make_role && length(var.policy_statements) > 0 ? 1 : 0
 
   name   = "extra"
-  role   = aws_iam_role.this.name
+  role   = aws_iam_role.this[0].name
   policy = jsonencode(local.extra_policy)
 }
 
 resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_115: a reserve is taken from what all functions of the account share: the caller's choice
+  #checkov:skip=CKV_AWS_116: only asynchronous calls have a dead letter; the caller names its target where there are any
+  #checkov:skip=CKV_AWS_117: a function that reaches AWS alone needs no network of its own; the caller joins one where it does
+  #checkov:skip=CKV_AWS_173: the caller's choice; without a key of one's own the variables are encrypted with Lambda's
+  #checkov:skip=CKV_AWS_272: a release is signed as a whole and checked before it is deployed; Signer would put other bytes in its place
+  #checkov:skip=CKV_AWS_50: traces cost by the call; the caller switches them on with tracing_mode
   function_name = var.name
-  role          = aws_iam_role.this.arn
+  role          = local.role_arn
   package_type  = local.package_type
   architectures = [var.release.architecture]
 
@@ -102,6 +136,32 @@ resource "aws_lambda_function" "this" {
   # Every change of code or configuration becomes an immutable version that serves nobody yet.
   publish = true
 
+  # Written out at their defaults too: left out, the provider would keep what was set before.
+  tracing_config {
+    mode = var.tracing_mode
+  }
+
+  ephemeral_storage {
+    size = var.ephemeral_storage_mb
+  }
+
+  dynamic "dead_letter_config" {
+    for_each = var.dead_letter_target_arn == null ? [] : [var.dead_letter_target_arn]
+
+    content {
+      target_arn = dead_letter_config.value
+    }
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.vpc == null ? [] : [var.vpc]
+
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
+  }
+
   dynamic "environment" {
     for_each = length(var.environment_variables) == 0 ? [] : [var.environment_variables]
 
@@ -122,6 +182,7 @@ resource "aws_lambda_function" "this" {
   depends_on = [
     aws_cloudwatch_log_group.this,
     aws_iam_role_policy.logs,
+    aws_iam_role_policy.connections,
     aws_iam_role_policy.extra,
   ]
 }

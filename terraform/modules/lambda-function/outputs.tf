@@ -1,10 +1,16 @@
 output "function" {
-  description = "What Slipway reads: the function, its alias, and the newest published version with its code's digest as Lambda reports it."
+  description = "What Slipway reads: the function, its alias, and the newest published version with its code's digest as Lambda reports it; where the function has event sources, these too, by key, each with its id and whether a rollout is to open it."
   value = {
-    function_name = aws_lambda_function.this.function_name
-    alias         = aws_lambda_alias.live.name
-    version       = aws_lambda_function.this.version
-    code_sha256   = aws_lambda_function.this.code_sha256
+    for key, value in {
+      function_name = aws_lambda_function.this.function_name
+      alias         = aws_lambda_alias.live.name
+      version       = aws_lambda_function.this.version
+      code_sha256   = aws_lambda_function.this.code_sha256
+      event_sources = [for source in sort(keys(var.event_sources)) : {
+        uuid    = aws_lambda_event_source_mapping.this[source].uuid
+        enabled = var.event_sources[source].enabled
+      }]
+    } : key => value if key != "event_sources" || length(var.event_sources) > 0
   }
 }
 
@@ -20,12 +26,12 @@ output "invoke_arn" {
 
 output "role_arn" {
   description = "ARN of the role that the function runs as."
-  value       = aws_iam_role.this.arn
+  value       = local.role_arn
 }
 
 output "role_name" {
   description = "Name of the role that the function runs as."
-  value       = aws_iam_role.this.name
+  value       = local.make_role ? one(aws_iam_role.this[*].name) : reverse(split("/", local.role_arn))[0]
 }
 
 output "log_group_name" {

@@ -77,6 +77,28 @@ variable "log_retention_days" {
   default     = 7
 }
 
+variable "role_arn" {
+  description = "Role that the function runs as, made elsewhere with all that it may do; null makes one for this function alone. Known at the plan."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.role_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", var.role_arn))
+    error_message = "A role from outside is named by its ARN."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds what the role made here may ever do, whatever else is attached to it; null sets no bounds."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || var.role_arn == null
+    error_message = "A role from outside has its own boundary: permissions_boundary_arn is for the role made here."
+  }
+}
+
 variable "policy_statements" {
   description = "What the function may do besides writing its logs: statements of a policy of its own on the role."
   type = list(object({
@@ -91,6 +113,103 @@ variable "policy_statements" {
   validation {
     condition     = alltrue([for statement in var.policy_statements : !contains(statement.actions, "*")])
     error_message = "A statement names the actions it allows: \"*\" is every action of every service."
+  }
+
+  validation {
+    condition     = var.role_arn == null || length(var.policy_statements) == 0
+    error_message = "A role from outside is left as it is: what the function may do belongs where that role is made."
+  }
+}
+
+variable "event_sources" {
+  description = "Streams and queues that feed the alias, by a name of one's choice. Each mapping is made disabled; Slipway enables it, where `enabled` asks for that, once the first version is verified."
+  type = map(object({
+    event_source_arn                   = string
+    starting_position                  = optional(string, "TRIM_HORIZON")
+    batch_size                         = optional(number)
+    maximum_batching_window_in_seconds = optional(number)
+    parallelization_factor             = optional(number)
+    bisect_batch_on_function_error     = optional(bool)
+    maximum_retry_attempts             = optional(number)
+    maximum_record_age_in_seconds      = optional(number)
+    report_batch_item_failures         = optional(bool, true)
+    filter_patterns                    = optional(list(string))
+    on_failure_destination_arn         = optional(string)
+    enabled                            = optional(bool, true)
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for source in var.event_sources : can(regex("^arn:[a-z-]+:(kinesis|dynamodb|sqs):", source.event_source_arn))])
+    error_message = "An event source is the ARN of a Kinesis stream or its consumer, of a table's stream or of an SQS queue."
+  }
+
+  validation {
+    condition     = alltrue([for source in var.event_sources : contains(["TRIM_HORIZON", "LATEST"], source.starting_position)])
+    error_message = "A stream is read from TRIM_HORIZON, its oldest record, or LATEST."
+  }
+
+  validation {
+    condition = alltrue([for source in var.event_sources :
+    source.on_failure_destination_arn == null || can(regex("^arn:[a-z-]+:(s3|sns|sqs):", source.on_failure_destination_arn))])
+    error_message = "What failed for good goes to an SQS queue, an SNS topic or a bucket, by ARN."
+  }
+
+  validation {
+    condition     = alltrue([for source in var.event_sources : source.filter_patterns == null || try(length(source.filter_patterns) > 0, false)])
+    error_message = "A filter has at least one pattern; leave filter_patterns out to pass everything."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for source in var.event_sources : [for pattern in coalesce(source.filter_patterns, []) : can(keys(jsondecode(pattern)))]]))
+    error_message = "A filter pattern is a JSON object: jsonencode({ data = { kind = [\"order\"] } })."
+  }
+}
+
+variable "dead_letter_target_arn" {
+  description = "SQS queue or SNS topic that takes asynchronous calls which failed for good; null drops them. Calls by a stream or a queue have their own `on_failure_destination_arn`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.dead_letter_target_arn == null || can(regex("^arn:[a-z-]+:(sns|sqs):", var.dead_letter_target_arn))
+    error_message = "A dead letter goes to an SQS queue or an SNS topic, by ARN."
+  }
+}
+
+variable "vpc" {
+  description = "Subnets and security groups by which the function joins a VPC; null leaves it outside. AWS is then reached only through the VPC: a NAT gateway or endpoints."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.vpc == null || try(length(var.vpc.subnet_ids) > 0 && length(var.vpc.security_group_ids) > 0, false)
+    error_message = "A VPC is joined through at least one subnet and one security group."
+  }
+}
+
+variable "tracing_mode" {
+  description = "\"Active\" samples calls for X-Ray; \"PassThrough\" traces only what a caller already traces."
+  type        = string
+  default     = "PassThrough"
+
+  validation {
+    condition     = contains(["Active", "PassThrough"], var.tracing_mode)
+    error_message = "The tracing mode is Active or PassThrough."
+  }
+}
+
+variable "ephemeral_storage_mb" {
+  description = "Size of the function's /tmp, in MB."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = var.ephemeral_storage_mb >= 512 && var.ephemeral_storage_mb <= 10240
+    error_message = "The storage is 512 to 10240 MB."
   }
 }
 

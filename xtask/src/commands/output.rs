@@ -1,17 +1,20 @@
 //! `output`: what an environment's stacks put out, as text, JSON or dotenv lines. Sensitive values are never printed.
 
+mod github;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::github::{Repository, Variable};
 use super::Answer;
 use crate::cli::Format;
 use crate::failure::{Failure, Outcome};
 use crate::name::{EnvironmentName, StackName};
 use crate::plan::{Inputs, Output};
 use crate::ports::Infrastructure as _;
-use crate::world::World;
+use crate::world::{Account, World};
 
 /// Arguments of `output`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,9 @@ pub(crate) struct Arguments {
     /// The stack; all where left out.
     #[arg(long)]
     stack: Option<StackName>,
+    /// Set the variables of the repository's environment on GitHub, as each stack.toml's [github] says.
+    #[arg(long, conflicts_with = "name")]
+    github: bool,
     /// One output, printed alone.
     name: Option<String>,
 }
@@ -33,6 +39,9 @@ pub(crate) struct Report {
     pub(crate) environment: EnvironmentName,
     /// By stack and name.
     pub(crate) stacks: BTreeMap<StackName, BTreeMap<String, Output>>,
+    /// What was set on GitHub.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) github: Vec<Variable>,
 }
 
 /// Runs the command.
@@ -62,6 +71,13 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
             .for_each(|output| output.value = serde_json::Value::Null);
         stacks.insert(name.clone(), outputs);
     }
+    if arguments.github {
+        let variables = set_on_github(world, &account, &arguments.env, &stacks).await?;
+        let text: String =
+            variables.iter().map(|one| format!("{} = {}  {}\n", one.name, one.value, one.done)).collect();
+        let report = Report { environment: arguments.env, stacks, github: variables };
+        return Answer::new(&report, text);
+    }
     if let Some(wanted) = &arguments.name {
         stacks.values_mut().for_each(|outputs| outputs.retain(|name, _| name == wanted));
         if stacks.values().all(BTreeMap::is_empty) {
@@ -73,7 +89,49 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
         Format::Dotenv => dotenv(&stacks),
         _ => plain(&stacks, arguments.name.is_some()),
     };
-    Answer::new(&Report { environment: arguments.env, stacks }, text)
+    Answer::new(&Report { environment: arguments.env, stacks, github: Vec::new() }, text)
+}
+
+/// Sets the variables that stacks name, from what they put out.
+async fn set_on_github(
+    world: &World,
+    account: &Account,
+    environment: &EnvironmentName,
+    stacks: &BTreeMap<StackName, BTreeMap<String, Output>>,
+) -> Outcome<Vec<Variable>> {
+    let mut wanted = BTreeMap::new();
+    for (stack, outputs) in stacks {
+        for (variable, name) in &world.project.stacks[stack].github {
+            let output = outputs.get(name).ok_or_else(|| {
+                Failure::usage(format!(
+                    "terraform/stacks/{stack}/stack.toml: [github] names `{name}`, which is not put out in {environment}"
+                ))
+                .unchanged("Nothing was set.")
+            })?;
+            if output.sensitive {
+                return Err(Failure::refused(format!(
+                    "`{name}` of {stack} is sensitive: a variable shows it to everybody"
+                ))
+                .unchanged("Nothing was set.")
+                .hint("make it a secret of the environment on GitHub by hand"));
+            }
+            let value = match &output.value {
+                serde_json::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            if wanted.insert(variable.clone(), value).is_some() {
+                return Err(Failure::usage(format!("two stacks set `{variable}` on GitHub")));
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Err(Failure::usage("no stack says what is set on GitHub")
+            .hint("add [github] to a stack.toml, as in API_BASE_URL = \"api_url\""));
+    }
+    let remote = world.repository()?.checkout()?.repository;
+    Repository::find(&world.surroundings, remote.as_deref())?
+        .set(&account.services, environment, &wanted)
+        .await
 }
 
 fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> String {

@@ -8,6 +8,9 @@ use super::schema_of;
 fn the_reference_holds_every_documents_schema() {
     let schemas = [
         ("release", schema_of::<super::release::Report>()),
+        ("call", schema_of::<super::call::Report>()),
+        ("verify", schema_of::<super::verify::Report>()),
+        ("clean", schema_of::<super::clean::Report>()),
         ("destroy", schema_of::<super::destroy::Report>()),
         ("deploy", schema_of::<super::deploy::Report>()),
         ("rollback", schema_of::<super::rollback::Report>()),

@@ -237,7 +237,8 @@ async fn through_terraform(
     ended: &mut Ended,
 ) -> Outcome<()> {
     let outputs = execute::outputs_of(site, applied, releases)?;
-    let verified = execute::verify(site, &releases[function], &outputs[function], None).await?;
+    let verified =
+        execute::verify(site, &releases[function], &outputs[function], &applied.outputs, None).await?;
     if !verified.passed() {
         return Err(verification::failure(site.environment.as_str(), std::slice::from_ref(&verified)));
     }

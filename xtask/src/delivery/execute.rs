@@ -7,11 +7,11 @@ use super::{Site, events};
 use crate::failure::{Failure, Outcome};
 use crate::ledger::{Ended, OutcomeWord, Serving, Started};
 use crate::name::{Digest, FunctionName};
-use crate::plan::{Applied, Configuration, FunctionOutput, Planned, input_digests};
+use crate::plan::{Applied, Configuration, FunctionOutput, Output, Planned, input_digests};
 use crate::ports::Put;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
-use crate::verification::{self, Verification};
+use crate::verification::{self, Door, Reach, Subject, Verification};
 
 /// What executing came to.
 pub(super) struct Done {
@@ -41,7 +41,8 @@ pub(super) async fn execute(
     let pending = pending(site, &applied, releases, last).await?;
     let mut verifications = Vec::new();
     for function in &pending {
-        verifications.push(verify(site, &releases[function], &outputs[function], last).await?);
+        verifications
+            .push(verify(site, &releases[function], &outputs[function], &applied.outputs, last).await?);
     }
     if !verifications.iter().all(Verification::passed) {
         let first: Vec<&FunctionName> =
@@ -120,6 +121,7 @@ pub(super) async fn verify(
     site: &Site,
     manifest: &Manifest,
     output: &FunctionOutput,
+    outputs: &BTreeMap<String, Output>,
     last: Option<&Ended>,
 ) -> Outcome<Verification> {
     let function = &manifest.function;
@@ -129,16 +131,17 @@ pub(super) async fn verify(
         .and_then(|last| last.verified(function))
         .filter(|serving| serving.lambda_version == output.version)
         .map(|serving| serving.config_digest);
-    let verification = verification::verify(
-        &site.functions,
+    let reach = Reach { functions: &site.functions, services: &site.services, interrupt: &site.interrupt };
+    let subject = Subject {
         manifest,
-        &output.function_name,
-        &output.version,
-        known,
-        site.settings.protected,
-        &site.interrupt,
-    )
-    .await?;
+        function_name: &output.function_name,
+        version: &output.version,
+        known_configuration: known,
+        protected: site.settings.protected,
+        outputs,
+        door: Door::Version,
+    };
+    let verification = verification::verify(&reach, &subject).await?;
     let title = format!("{function} version {}: {}", output.version, verification.summary());
     if verification.passed() {
         step.done_as(title, "verified");

@@ -12,7 +12,7 @@ use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::{
     self, Backend, Claim, CodePlaces, Configuration, Inputs, Preparation, ReleaseInput, WorkLock,
 };
-use crate::ports::{Approver, Clock, Functions, Infrastructure, Store};
+use crate::ports::{Approver, Clock, Functions, Infrastructure, Services, Store};
 use crate::progress::Progress;
 use crate::release::{self, Catalogue, Manifest, Trust};
 use crate::settings::{EnvironmentSettings, StackSettings};
@@ -54,6 +54,8 @@ pub(crate) struct Site {
     pub(crate) places: CodePlaces,
     /// The environment's functions.
     pub(crate) functions: Arc<dyn Functions>,
+    /// What else the environment's account answers.
+    pub(crate) services: Arc<dyn Services>,
     /// Terraform.
     pub(crate) infrastructure: Arc<dyn Infrastructure>,
     /// State.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::Applied;
 use super::fingerprint::state_mark;
 use crate::failure::{Failure, Outcome};
 use crate::name::{Digest, EnvironmentName, StackName};
@@ -54,6 +55,16 @@ pub(crate) async fn read_inputs(
         );
     }
     Ok(inputs)
+}
+
+/// Reads what a stack puts out from its state; nothing where it is not applied.
+pub(crate) async fn read_outputs(store: &dyn Store, stack: &StackName) -> Outcome<Option<Applied>> {
+    let Some((_, state)) = state_mark(store, stack).await? else { return Ok(None) };
+    let outputs = state.get("outputs").cloned().unwrap_or_else(|| Value::Object(Default::default()));
+    let outputs = serde_json::from_value(outputs).map_err(|error| {
+        Failure::failed(format!("the outputs in the state of `{stack}` cannot be read")).caused_by(error)
+    })?;
+    Ok(Some(Applied { outputs }))
 }
 
 /// Returns a digest of each value by which a later run notices a change; of sensitive ones nothing is kept.

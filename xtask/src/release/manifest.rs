@@ -131,16 +131,38 @@ pub(crate) struct SmokeRecord {
     pub(crate) name: String,
     /// The event.
     pub(crate) event: serde_json::Value,
+    /// The request that the event is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request: Option<RequestRecord>,
     /// A subset of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expect: Option<serde_json::Value>,
     /// The `errorType` of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expect_error: Option<String>,
+    /// Values kept for those that follow: JSON pointers into the answer, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) capture: BTreeMap<String, String>,
     /// Milliseconds within which the answer must come.
     pub(crate) within_ms: u64,
     /// Whether it may run in protected environments.
     pub(crate) safe: bool,
+}
+
+/// A request of a smoke event; `${…}` in it is filled in when it is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestRecord {
+    /// The method.
+    pub(crate) method: String,
+    /// The path, with its query.
+    pub(crate) path: String,
+    /// Headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<serde_json::Value>,
 }
 
 impl From<&Smoke> for SmokeRecord {
@@ -148,6 +170,13 @@ impl From<&Smoke> for SmokeRecord {
         Self {
             name: smoke.name.clone(),
             event: smoke.event.clone(),
+            request: smoke.request.as_ref().map(|request| RequestRecord {
+                method: request.method.clone(),
+                path: request.path.clone(),
+                headers: request.headers.clone(),
+                body: request.body.clone(),
+            }),
+            capture: smoke.capture.clone(),
             expect: smoke.expect.clone(),
             expect_error: smoke.expect_error.clone(),
             within_ms: u64::try_from(smoke.within.as_millis()).unwrap_or(u64::MAX),

@@ -5,14 +5,15 @@
 
 mod build;
 mod image;
+mod smoke;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
 pub(crate) use build::{BuildSettings, last_name};
 pub(crate) use image::{Base, ImageSettings};
+pub(crate) use smoke::{DeploymentTests, Smoke, placeholders};
 
 use super::file;
 use crate::failure::{Failure, Outcome};
@@ -49,35 +50,8 @@ pub(crate) struct FunctionSettings {
     pub(crate) image: Option<ImageSettings>,
     /// What is tried on every new version before it serves.
     pub(crate) smoke: Vec<Smoke>,
-}
-
-/// One event that is tried on every new version before it serves.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Smoke {
-    /// What it shows, in a few words.
-    pub(crate) name: String,
-    /// The event, as TOML for JSON.
-    #[serde(default = "empty")]
-    pub(crate) event: serde_json::Value,
-    /// A JSON subset that the answer must hold.
-    pub(crate) expect: Option<serde_json::Value>,
-    /// The `errorType` that the function must answer with.
-    pub(crate) expect_error: Option<String>,
-    /// How long the answer may take.
-    #[serde(deserialize_with = "file::duration", default = "three_seconds")]
-    pub(crate) within: Duration,
-    /// Whether it may run in protected environments.
-    #[serde(default)]
-    pub(crate) safe: bool,
-}
-
-fn empty() -> serde_json::Value {
-    serde_json::json!({})
-}
-
-fn three_seconds() -> Duration {
-    Duration::from_secs(3)
+    /// What a whole deployment is tested with, where there is a suite.
+    pub(crate) deployment_tests: Option<DeploymentTests>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +69,7 @@ struct Raw {
     image: Option<ImageSettings>,
     #[serde(default)]
     smoke: Vec<Smoke>,
+    deployment_tests: Option<DeploymentTests>,
 }
 
 #[derive(Deserialize)]
@@ -141,13 +116,8 @@ impl FunctionSettings {
                 raw.first_version
             )));
         }
-        for smoke in &raw.smoke {
-            if smoke.expect.is_some() && smoke.expect_error.is_some() {
-                return Err(wrong(format!(
-                    "the smoke event `{}` has both `expect` and `expect_error`; an answer is one or the other",
-                    smoke.name
-                )));
-            }
+        if let Some(message) = smoke::mistake(&raw.smoke) {
+            return Err(wrong(message));
         }
         raw.build.check(&raw.runtime).map_err(|(message, hint)| match hint {
             Some(hint) => wrong(message).hint(hint),
@@ -177,6 +147,7 @@ impl FunctionSettings {
             build: raw.build,
             image: raw.image,
             smoke: raw.smoke,
+            deployment_tests: raw.deployment_tests,
         })
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct StackSettings {
     pub(crate) protect: Vec<String>,
     /// Values taken from other stacks' outputs, by the variable that they fill.
     pub(crate) inputs: BTreeMap<String, StackOutput>,
+    /// Variables of the GitHub environment, by name: the output that each is set from.
+    pub(crate) github: BTreeMap<String, String>,
 }
 
 /// One output of one stack, written `<stack>.<output>`.
@@ -48,6 +50,8 @@ struct Raw {
     protect: Vec<String>,
     #[serde(default)]
     inputs: BTreeMap<String, String>,
+    #[serde(default)]
+    github: BTreeMap<String, String>,
 }
 
 /// Variables that Slipway fills itself.
@@ -59,7 +63,7 @@ impl StackSettings {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         let mut inputs = BTreeMap::new();
-        for (variable, from) in raw.inputs {
+        for (variable, from) in &raw.inputs {
             if OWN_VARIABLES.contains(&variable.as_str()) {
                 return Err(wrong(format!("[inputs] names `{variable}`, which Slipway fills itself")));
             }
@@ -70,9 +74,20 @@ impl StackSettings {
                 })?;
             let stack =
                 stack.parse().map_err(|error| wrong(format!("`{variable}` under [inputs]: {error}")))?;
-            inputs.insert(variable, StackOutput { stack, output: output.to_owned() });
+            inputs.insert(variable.clone(), StackOutput { stack, output: output.to_owned() });
         }
-        Ok(Self { functions: raw.functions, after: raw.after, protect: raw.protect, inputs })
+        // https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/use-variables
+        let fits = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+                && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+                && !name.starts_with("GITHUB_")
+        };
+        if let Some(name) = raw.github.keys().find(|name| !fits(name)) {
+            return Err(wrong(format!("`{name}` under [github] is no name of a variable there"))
+                .hint("upper-case letters, digits and underscores, not beginning with GITHUB_"));
+        }
+        let Raw { functions, after, protect, github, .. } = raw;
+        Ok(Self { functions, after, protect, inputs, github })
     }
 
     /// Reads the settings in a copy of a stack's files; a copy from before they had any has none.

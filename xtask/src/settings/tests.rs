@@ -151,8 +151,26 @@ fn mistakes_in_a_functions_file() {
     lambda-src/hello/function.toml:2: unknown key `memory`
     2 | memory = 128
       | ^^^^^^
-    hint: allowed here: runtime, handler, architecture, package, first_version, build, image, smoke
+    hint: allowed here: runtime, handler, architecture, package, first_version, build, image, smoke, deployment_tests
     ");
+}
+
+#[test]
+fn mistakes_in_smoke_requests() {
+    let path = "lambda-src/hello/function.toml";
+    let smoke = |text: &str| {
+        told(
+            path,
+            &format!(
+                "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[smoke]]\nname = \"x\"\n{text}\n"
+            ),
+        )
+    };
+    insta::assert_snapshot!(smoke("request = { path = \"things\" }"), @r#"lambda-src/hello/function.toml: the smoke event `x`: `path = "things"` must begin with /"#);
+    insta::assert_snapshot!(smoke("request = { path = \"/${id}\" }"), @"lambda-src/hello/function.toml: the smoke event `x` uses ${id}, which nothing before it captures");
+    insta::assert_snapshot!(smoke("request = { path = \"/\" }\nevent = { a = 1 }"), @"lambda-src/hello/function.toml: the smoke event `x` has both `event` and `request`");
+    insta::assert_snapshot!(smoke("request = { path = \"/\" }\ncapture = { id = \"id\" }"), @r#"lambda-src/hello/function.toml: the smoke event `x`: `id = "id"` must be a JSON pointer such as /body/id"#);
+    insta::assert_snapshot!(smoke("request = { path = \"/\" }\nexpect_error = \"E\""), @"lambda-src/hello/function.toml: the smoke event `x` is a request, which answers with a status: `expect = { status = … }`");
 }
 
 #[test]
@@ -219,7 +237,7 @@ fn mistakes_in_a_stacks_file() {
     terraform/stacks/web/stack.toml:1: unknown key `function`
     1 | function = ["hello"]
       | ^^^^^^^^ did you mean `functions`?
-    hint: allowed here: functions, after, protect, inputs
+    hint: allowed here: functions, after, protect, inputs, github
     "#);
     insta::assert_snapshot!(told(path, "functions = [\"Hello\"]\n"), @r#"
     terraform/stacks/web/stack.toml:1: `Hello` is no function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters

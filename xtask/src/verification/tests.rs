@@ -1,22 +1,29 @@
 //! Verification over functions in memory: what is found about versions that are not as they should be.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Verification, await_active, failure, is_subset, judge, verify};
+use super::smoke::{is_subset, judge};
+use super::{Door, Reach, Subject, Verification, await_active, failure, verify};
+use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
-use crate::memory::{Fault, Faults, MemoryLambda, Version};
+use crate::memory::{Fault, Faults, MemoryLambda, MemoryServices, Version};
 use crate::name::Digest;
-use crate::ports::{Functions, Invocation};
-use crate::release::{Manifest, SmokeRecord, sample_manifest};
+use crate::plan::Output;
+use crate::ports::{Functions, HttpAnswer, Invocation, Services};
+use crate::release::{Manifest, RequestRecord, SmokeRecord, sample_manifest};
 use crate::settings::Package;
 
 struct Bench {
     faults: Arc<Faults>,
     lambda: Arc<MemoryLambda>,
     manifest: Manifest,
+    services: MemoryServices,
+    outputs: BTreeMap<String, Output>,
+    door: Door<'static>,
 }
 
 impl Bench {
@@ -36,12 +43,40 @@ impl Bench {
         };
         change(&mut version);
         lambda.publish("f", version);
-        Self { faults, lambda, manifest }
+        Self {
+            faults,
+            lambda,
+            manifest,
+            services: MemoryServices::default(),
+            outputs: BTreeMap::new(),
+            door: Door::Version,
+        }
     }
 
     async fn verify(&self, version: &str, known: Option<Digest>, protected: bool) -> Verification {
+        self.try_to_verify(version, known, protected).await.unwrap()
+    }
+
+    async fn try_to_verify(
+        &self,
+        version: &str,
+        known: Option<Digest>,
+        protected: bool,
+    ) -> Outcome<Verification> {
         let functions: Arc<dyn Functions> = self.lambda.clone();
-        verify(&functions, &self.manifest, "f", version, known, protected, &Interrupt::never()).await.unwrap()
+        let services: Arc<dyn Services> = Arc::new(self.services.clone());
+        let interrupt = Interrupt::never();
+        let reach = Reach { functions: &functions, services: &services, interrupt: &interrupt };
+        let subject = Subject {
+            manifest: &self.manifest,
+            function_name: "f",
+            version,
+            known_configuration: known,
+            protected,
+            outputs: &self.outputs,
+            door: self.door,
+        };
+        verify(&reach, &subject).await
     }
 
     /// Says what does not hold: `code: expected a, got b`.
@@ -67,6 +102,8 @@ fn smoke(name: &str, safe: bool) -> SmokeRecord {
     SmokeRecord {
         name: name.into(),
         event: json!({}),
+        request: None,
+        capture: BTreeMap::new(),
         expect: Some(json!({"well": true})),
         expect_error: None,
         within_ms: 1_000,
@@ -229,9 +266,7 @@ async fn a_call_without_an_answer_is_a_finding_and_an_unreachable_service_an_err
         "{found:?}"
     );
     bench.faults.arm(Some((0, Fault::ErrorBefore)));
-    let functions: Arc<dyn Functions> = bench.lambda.clone();
-    let result = verify(&functions, &bench.manifest, "f", "1", None, true, &Interrupt::never()).await;
-    assert!(result.is_err());
+    assert!(bench.try_to_verify("1", None, true).await.is_err());
 }
 
 #[tokio::test]
@@ -249,6 +284,8 @@ fn expecting(expect: Option<Value>, expect_error: Option<&str>) -> SmokeRecord {
     SmokeRecord {
         name: "greets".into(),
         event: json!({}),
+        request: None,
+        capture: BTreeMap::new(),
         expect,
         expect_error: expect_error.map(str::to_owned),
         within_ms: 3_000,
@@ -282,4 +319,77 @@ fn errors_and_answers_are_told_apart() {
     assert!(!verdict(&refuses, Some("Unhandled"), json!({"errorType": "Other"})));
     assert!(!verdict(&refuses, None, json!({"errorType": "InvalidName"})));
     assert!(verdict(&expecting(None, None), None, json!(null)));
+}
+
+fn request(name: &str, path: &str, expect: Value) -> SmokeRecord {
+    let request = RequestRecord {
+        method: "POST".into(),
+        path: path.into(),
+        headers: BTreeMap::from([("X-Api-Key".into(), "${secret.keys_arn/0}".into())]),
+        body: Some(json!({ "project": "${output.project}", "n": 1 })),
+    };
+    SmokeRecord { request: Some(request), ..expecting(Some(expect), None).named(name) }
+}
+
+impl SmokeRecord {
+    fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+}
+
+fn answer(status: u16, body: &Value) -> HttpAnswer {
+    let body = body.to_string().into_bytes();
+    HttpAnswer { status, headers: Vec::new(), body, took: Duration::from_millis(5) }
+}
+
+/// Two requests over a URL: the second needs what the first answers.
+fn two_requests() -> Bench {
+    let mut bench = Bench::new(|_| {});
+    let mut first = request("creates", "/things", json!({ "status": 201 }));
+    first.capture = BTreeMap::from([("id".into(), "/body/id".into())]);
+    let second = request("reads", "/things/${id}?r=${random}", json!({ "body": { "id": "${id}" } }));
+    bench.manifest.smoke = vec![first, second];
+    let text = |value: &str| Output { value: value.into(), sensitive: false };
+    bench.outputs = BTreeMap::from([("keys_arn".into(), text("arn:keys")), ("project".into(), text("shop"))]);
+    bench.services.secrets.lock().unwrap().insert("arn:keys".into(), "[\"k1\"]".into());
+    bench.door = Door::Url { address: "https://u.example/", signed_for: Some("lambda") };
+    bench
+}
+
+#[tokio::test]
+async fn requests_follow_each_other_with_what_was_captured() {
+    let bench = two_requests();
+    *bench.services.answers.lock().unwrap() =
+        vec![answer(201, &json!({ "id": 7 })), answer(200, &json!({ "id": "7" }))];
+    assert_eq!(wrong(&bench.verify("1", None, false).await), Vec::<String>::new());
+    let sent = bench.services.sent.lock().unwrap();
+    let (first, signed_for) = &sent[0];
+    assert_eq!(first.url, "https://u.example/things");
+    assert_eq!(signed_for.as_deref(), Some("lambda"));
+    assert!(first.headers.contains(&("x-api-key".into(), "k1".into())), "{:?}", first.headers);
+    let body: Value = serde_json::from_slice(&first.body).unwrap();
+    assert_eq!(body, json!({ "project": "shop", "n": 1 }));
+    assert!(sent[1].0.url.starts_with("https://u.example/things/7?r="), "{}", sent[1].0.url);
+}
+
+#[tokio::test]
+async fn what_needs_a_value_that_never_came_is_not_tried() {
+    let bench = two_requests();
+    *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
+    let found = wrong(&bench.verify("1", None, false).await);
+    assert!(found[0].starts_with("smoke \"creates\": expected {\"status\":201}"), "{found:?}");
+    assert!(found[1].ends_with("got not tried: an earlier one gave no id"), "{found:?}");
+    assert_eq!(bench.services.sent.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_or_output_that_is_missing_is_named() {
+    let bench = two_requests();
+    bench.services.secrets.lock().unwrap().clear();
+    let failure = bench.try_to_verify("1", None, false).await.unwrap_err();
+    assert_eq!(failure.message(), "the secret arn:keys does not exist, or has no value yet");
+    let mut bench = two_requests();
+    bench.outputs.remove("project");
+    let failure = bench.try_to_verify("1", None, false).await.unwrap_err();
+    assert!(failure.message().contains("the stack does not put out `project`"), "{failure}");
 }

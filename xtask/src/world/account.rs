@@ -5,13 +5,13 @@ use std::sync::Arc;
 use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, Target};
 
 use super::World;
-use super::ports::{Bucket, Lambda, explain};
+use super::ports::{Bucket, Lambda, Open, explain};
 use super::registries::{Amazon, AnyRegistry, Repositories, docker_credentials, is_ecr};
 use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::name::EnvironmentName;
-use crate::plan::{Backend, CodePlaces};
-use crate::ports::{Functions, Images, Store};
+use crate::plan::{Backend, CodePlaces, FunctionOutput};
+use crate::ports::{Functions, Images, Services, Store};
 use crate::release::Catalogue;
 use crate::settings::{Cloud, EnvironmentSettings, Place, StoreSettings};
 
@@ -25,12 +25,27 @@ pub(crate) struct Account {
     pub(crate) state: Arc<dyn Store>,
     /// The environment's functions.
     pub(crate) functions: Arc<dyn Functions>,
+    /// What else the account answers.
+    pub(crate) services: Arc<dyn Services>,
+    /// The gateway, where the account is emulated: addresses of the cloud are reached through it.
+    pub(crate) gateway: Option<String>,
     /// Where Terraform keeps state.
     pub(crate) backend: Backend,
     /// What Terraform's process gets.
     pub(crate) variables: Vec<(String, String)>,
     /// Whether it is emulated: releases get no tags there.
     pub(crate) emulated: bool,
+}
+
+impl Account {
+    /// Returns the address that a function is reached at from this machine; nothing where it has none.
+    pub(crate) fn address(&self, output: &FunctionOutput) -> Option<String> {
+        let url = output.url.as_deref()?;
+        Some(match &self.gateway {
+            Some(gateway) => slipway_local::local_address(gateway, url),
+            None => url.to_owned(),
+        })
+    }
 }
 
 impl World {
@@ -159,6 +174,8 @@ impl World {
             },
             state: Arc::new(Bucket(own)),
             functions: Arc::new(Lambda(session.functions())),
+            services: Arc::new(Open(session)),
+            gateway: Some(state.gateway.url.clone()),
             backend: Backend {
                 bucket: state_bucket,
                 region: state.region.clone(),
@@ -219,6 +236,8 @@ impl World {
                 endpoint: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
             },
             variables: session.environment().await.map_err(explain)?,
+            services: Arc::new(Open(session)),
+            gateway: None,
             emulated: false,
         })
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use slipway_cloud::{CloudError, Kind as CloudKind, ObjectStore};
+use slipway_cloud::{CloudError, Kind as CloudKind, ObjectStore, Session};
 
 use crate::failure::{Failure, Kind, Outcome};
 use crate::name::Digest;
 use crate::output::Console;
 use crate::ports::{
-    Alias, Approver, Clock, FunctionConfiguration, Functions, Held, Invocation, Put, Store, Stored,
+    Alias, Approver, Clock, FunctionConfiguration, Functions, Held, HttpAnswer, HttpRequest, Invocation, Put,
+    Services, Store, Stored,
 };
 
 /// A bucket as a store.
@@ -217,6 +218,25 @@ impl Approver for Nobody {
 fn untyped(name: &str) -> Failure {
     Failure::refused(format!("`{name}` is protected and nobody typed its name"))
         .hint(format!("type it ahead of time: --confirm '{name}'"))
+}
+
+/// An account's session, beside what its functions and buckets are.
+pub(super) struct Open(pub(super) Session);
+
+#[async_trait]
+impl Services for Open {
+    async fn secret(&self, id: &str) -> Outcome<Option<String>> {
+        self.0.secret(id).await.map_err(explain)
+    }
+
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        sign_for: Option<&str>,
+        within: Duration,
+    ) -> Outcome<HttpAnswer> {
+        self.0.send(request, sign_for, within).await.map_err(explain)
+    }
 }
 
 /// Returns who says yes: `--yes`, the person at the terminal, or nobody.

@@ -17,3 +17,4 @@ mod signing;
 mod stacks;
 mod story;
 mod support;
+mod systems;

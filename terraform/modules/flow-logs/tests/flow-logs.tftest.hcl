@@ -111,6 +111,22 @@ run "least_privilege" {
     condition     = aws_iam_role_policy.write.role == aws_iam_role.this.name && aws_iam_role.this.name == "shop-222222222222-prod-flow-logs"
     error_message = "The policy belongs to the role, which takes the name given."
   }
+
+  assert {
+    condition     = aws_iam_role.this.permissions_boundary == null && output.permissions_boundary_arn == null
+    error_message = "The role has no boundary unless one is given."
+  }
+}
+
+run "bounded" {
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/shop-222222222222-prod-boundary"
+  }
+
+  assert {
+    condition     = aws_iam_role.this.permissions_boundary == "arn:aws:iam::222222222222:policy/shop-222222222222-prod-boundary" && output.permissions_boundary_arn == aws_iam_role.this.permissions_boundary
+    error_message = "The role is bounded by the policy given."
+  }
 }
 
 run "given_key" {
@@ -193,6 +209,16 @@ run "refuses_an_odd_retention" {
   }
 
   expect_failures = [var.retention_days]
+}
+
+run "refuses_a_boundary_by_name" {
+  command = plan
+
+  variables {
+    permissions_boundary_arn = "shop-222222222222-prod-boundary"
+  }
+
+  expect_failures = [var.permissions_boundary_arn]
 }
 
 run "refuses_logs_without_a_key" {

@@ -12,6 +12,8 @@ mock_provider "aws" {
     defaults = {
       arn    = "arn:aws:kms:eu-central-1:222222222222:key/4c1a2b3d-0000-4000-8000-000000000000"
       key_id = "4c1a2b3d-0000-4000-8000-000000000000"
+      # What KMS chooses where nothing is asked for; no number that could be asked for.
+      rotation_period_in_days = 2561
     }
   }
 }
@@ -23,8 +25,13 @@ variables {
 
 run "serves_nobody_by_default" {
   assert {
-    condition     = aws_kms_key.this.enable_key_rotation && aws_kms_key.this.rotation_period_in_days == 365 && aws_kms_key.this.deletion_window_in_days == 30
-    error_message = "The key rotates once a year, and a deleted one can be brought back for 30 days."
+    condition     = aws_kms_key.this.enable_key_rotation && aws_kms_key.this.deletion_window_in_days == 30
+    error_message = "The key rotates, and a deleted one can be brought back for 30 days."
+  }
+
+  assert {
+    condition     = aws_kms_key.this.rotation_period_in_days == 2561
+    error_message = "How often it rotates is left to KMS."
   }
 
   assert {
@@ -213,6 +220,16 @@ run "refuses_a_short_rotation" {
 
   variables {
     rotation_period_days = 30
+  }
+
+  expect_failures = [var.rotation_period_days]
+}
+
+run "refuses_a_long_rotation" {
+  command = plan
+
+  variables {
+    rotation_period_days = 2561
   }
 
   expect_failures = [var.rotation_period_days]

@@ -93,25 +93,25 @@ run "zip_release" {
 
 run "permissions_are_least" {
   assert {
-    condition     = length(jsondecode(aws_iam_role_policy.logs.policy).Statement) == 2
+    condition     = length(jsondecode(aws_iam_role_policy.logs[0].policy).Statement) == 2
     error_message = "Two statements, for the logs alone."
   }
 
   assert {
-    condition = (jsondecode(aws_iam_role_policy.logs.policy).Statement[0].Action == "logs:CreateLogGroup"
-    && jsondecode(aws_iam_role_policy.logs.policy).Statement[0].Resource == aws_cloudwatch_log_group.this.arn)
+    condition = (jsondecode(aws_iam_role_policy.logs[0].policy).Statement[0].Action == "logs:CreateLogGroup"
+    && jsondecode(aws_iam_role_policy.logs[0].policy).Statement[0].Resource == aws_cloudwatch_log_group.this.arn)
     error_message = "The group may be created, that one only."
   }
 
   assert {
-    condition = (jsondecode(aws_iam_role_policy.logs.policy).Statement[1].Action == ["logs:CreateLogStream", "logs:PutLogEvents"]
-    && jsondecode(aws_iam_role_policy.logs.policy).Statement[1].Resource == "${aws_cloudwatch_log_group.this.arn}:*")
+    condition = (jsondecode(aws_iam_role_policy.logs[0].policy).Statement[1].Action == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    && jsondecode(aws_iam_role_policy.logs[0].policy).Statement[1].Resource == "${aws_cloudwatch_log_group.this.arn}:*")
     error_message = "Events may be written to the streams of that one group."
   }
 
   assert {
-    condition = (jsondecode(aws_iam_role.this.assume_role_policy).Statement[0].Principal.Service == "lambda.amazonaws.com"
-    && jsondecode(aws_iam_role.this.assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "222222222222")
+    condition = (jsondecode(aws_iam_role.this[0].assume_role_policy).Statement[0].Principal.Service == "lambda.amazonaws.com"
+    && jsondecode(aws_iam_role.this[0].assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "222222222222")
     error_message = "Lambda assumes the role, on behalf of this account only."
   }
 
@@ -153,7 +153,7 @@ run "extra_permissions" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_iam_role_policy.logs.policy).Statement) == 2
+    condition     = length(jsondecode(aws_iam_role_policy.logs[0].policy).Statement) == 2
     error_message = "The policy for the logs stays as it is."
   }
 }

@@ -16,6 +16,7 @@ mod call;
 mod ecr;
 mod error;
 mod functions;
+mod http;
 mod registry;
 mod session;
 mod sha256;
@@ -26,6 +27,7 @@ pub use call::{Call, Observer, Outcome};
 pub use ecr::{Ecr, Repository, ScanFinding, ScanFindings};
 pub use error::{CloudError, Failure, Kind};
 pub use functions::{Alias, FunctionConfiguration, Functions, ImageConfiguration, Invocation, Logging};
+pub use http::{HttpAnswer, HttpRequest};
 pub use registry::{
     Anonymous, Attachment, BlobProgress, BlobSource, BlobToPush, CredentialHelper, Descriptor, Digest,
     DigestError, DockerCredentials, HelperOutput, ImageReference, ImageToPush, Login, Pushed, PushedImage,

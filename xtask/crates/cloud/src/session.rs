@@ -198,6 +198,18 @@ impl Session {
         }
     }
 
+    pub(crate) fn region(&self) -> &str {
+        self.shared.region()
+    }
+
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.shared.target.endpoint.as_deref()
+    }
+
+    pub(crate) fn provider(&self) -> &SharedCredentialsProvider {
+        &self.shared.provider
+    }
+
     /// Resolves the credentials into the variables that another program (Terraform) takes them from:
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and with endpoints
     /// of their own `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_LAMBDA`.

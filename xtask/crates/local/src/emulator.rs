@@ -21,6 +21,15 @@ pub(crate) struct Credential {
     pub(crate) session_token: String,
 }
 
+/// Whose a key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The account's twelve digits.
+    pub(crate) account: String,
+    pub(crate) arn: String,
+    pub(crate) user_id: String,
+}
+
 /// What went wrong in a call to the emulator.
 #[derive(Debug, thiserror::Error)]
 pub enum EmulatorError {
@@ -95,9 +104,56 @@ impl Caller {
 
     /// Asks whose key ours is: the account's twelve digits.
     pub(crate) async fn account(&self) -> Result<String, EmulatorError> {
+        self.identity().await.map(|identity| identity.account)
+    }
+
+    /// Asks whose key ours is.
+    pub(crate) async fn identity(&self) -> Result<Identity, EmulatorError> {
         let action = "GetCallerIdentity";
         let answer = self.form(action, format!("Action={action}&Version=2011-06-15")).await?;
-        element(&answer, "Account").ok_or(EmulatorError::Incomplete { action, missing: "Account" })
+        let take = |missing| element(&answer, missing).ok_or(EmulatorError::Incomplete { action, missing });
+        Ok(Identity { account: take("Account")?, arn: take("Arn")?, user_id: take("UserId")? })
+    }
+
+    /// Calls a service of the JSON protocols; the target is `<service's version>.<action>`.
+    pub(crate) async fn json(
+        &self,
+        service: &str,
+        target: &'static str,
+        input: &serde_json::Value,
+    ) -> Result<serde_json::Value, EmulatorError> {
+        let kind = if service == "sqs" { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
+        let request = Request::post("/").header("x-amz-target", target).header(header::CONTENT_TYPE, kind);
+        let answer = self.call(target, service, request, Body::from(input.to_string())).await?;
+        if answer.body.is_empty() {
+            return Ok(serde_json::Value::Null);
+        }
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| EmulatorError::Incomplete { action: target, missing: "a JSON document" })
+    }
+
+    /// Reads a path of a service that has paths.
+    pub(crate) async fn read(
+        &self,
+        service: &str,
+        action: &'static str,
+        path: &str,
+    ) -> Result<serde_json::Value, EmulatorError> {
+        let answer = self.call(action, service, Request::get(path), Body::empty()).await?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| EmulatorError::Incomplete { action, missing: "a JSON document" })
+    }
+
+    /// Publishes to a topic of SNS.
+    pub(crate) async fn publish(&self, topic_arn: &str, message: &str) -> Result<(), EmulatorError> {
+        let form = format!(
+            "Action=Publish&Version=2010-03-31&TopicArn={}&Message={}",
+            http::encode(topic_arn),
+            http::encode(message)
+        );
+        let request = Request::post("/")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8");
+        self.call("Publish", "sns", request, Body::from(form)).await.map(drop)
     }
 
     /// Reads an S3 object whole; `None` where bucket or key does not exist.
@@ -169,7 +225,7 @@ fn accepted(action: &'static str, answer: Result<Answer, HttpError>) -> Result<A
 }
 
 /// Takes the text of the first element of that name; the answers read here hold no markup within it.
-fn element(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     Some(text.trim().to_owned())

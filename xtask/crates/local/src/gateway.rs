@@ -1,16 +1,24 @@
 //! The endpoint of the local environment: the emulator's, stricter where releases depend on it, and a Lambda that runs
 //! what was published.
 //!
-//! In: the HTTP APIs of all services. An Invoke is answered by running the artifact from the store, checked against the
-//! function's CodeSha256, with the configuration that the emulator holds for the version. Conditions and digests of S3's
-//! writes, and what Lambda promises of aliases, hold here though the emulator does not keep them. Every other request
+//! In: the HTTP APIs of all services, and requests to function URLs and HTTP APIs. An Invoke is answered by running the
+//! artifact from the store, checked against the function's CodeSha256, with the configuration that the emulator holds for
+//! the version. Streams feed functions as event source mappings say. Conditions and digests of S3's writes, conditions of
+//! DynamoDB's, and what Lambda promises of aliases, hold here though the emulator does not keep them. Every other request
 //! goes to the emulator as it is. Out: what the cloud would answer. What can go wrong is answered as the service's
 //! errors; [`serve`] itself fails only when it cannot listen or write to its folders.
 
+mod accounts;
 mod aliases;
 mod code;
+mod cors;
+mod dead_letters;
+mod event_sources;
 mod forward;
+mod front;
+mod function_urls;
 mod functions;
+mod http_apis;
 mod id;
 mod image;
 mod image_functions;
@@ -18,6 +26,7 @@ mod image_launch;
 mod instance;
 mod invoke;
 mod isolation;
+mod kept;
 mod known_images;
 mod launch;
 mod layer;
@@ -31,7 +40,10 @@ mod refusal;
 mod root_file_system;
 mod runtime_api;
 mod scope;
+mod signature;
 mod spool;
+mod streams;
+mod tables;
 mod tree;
 mod unreachable;
 
@@ -39,6 +51,7 @@ use crate::http::{self, HttpError};
 use crate::registry::{self, Registry};
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::{any, get, post, put};
 use serde::{Deserialize, Serialize};
@@ -139,9 +152,16 @@ pub(crate) struct Gateway {
     pub(crate) log_streams: log_stream::LogStreams,
     /// Who writes which object or bucket.
     pub(crate) objects: locks::Locks,
+    /// Who writes to which table.
+    tables: locks::Locks,
     /// Who changes which function's aliases.
     pub(crate) functions: locks::Locks,
     pub(crate) revisions: aliases::Revisions,
+    pub(crate) accounts: accounts::Accounts,
+    pub(crate) function_urls: function_urls::FunctionUrls,
+    pub(crate) dead_letters: dead_letters::DeadLetters,
+    pub(crate) apis: http_apis::Apis,
+    pub(crate) event_sources: event_sources::EventSources,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -173,10 +193,15 @@ pub async fn serve(
     let failed = |source| Error::File { path: config.registry_folder.clone(), source };
     let registry = Registry::open(config.registry_folder.clone()).map_err(failed)?;
     let known_images = known_images::KnownImages::open(registry.beside("functions")).map_err(failed)?;
+    let stopping = CancellationToken::new();
+    let kept = registry.beside("lambda");
+    let function_urls = kept::Kept::open(kept.join("urls")).map_err(failed)?;
+    let dead_letters = kept::Kept::open(kept.join("dead-letters")).map_err(failed)?;
+    let apis = http_apis::Apis::open(kept.join("apis")).map_err(failed)?;
+    let event_sources = event_sources::EventSources::open(&kept, stopping.clone()).map_err(failed)?;
     let failed = |source| Error::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let stopping = CancellationToken::new();
     let gateway = Arc::new(Gateway {
         authority: authority.clone(),
         url: format!("http://{address}"),
@@ -189,8 +214,14 @@ pub async fn serve(
         pool: pool::Pool::new(),
         log_streams: log_stream::LogStreams::start(),
         objects: locks::Locks::default(),
+        tables: locks::Locks::default(),
         functions: locks::Locks::default(),
         revisions: aliases::Revisions::new(),
+        accounts: accounts::Accounts::new(authority.clone(), config.kept_in.as_ref()),
+        function_urls,
+        dead_letters,
+        apis,
+        event_sources,
         stopping: stopping.clone(),
         config,
     });
@@ -199,9 +230,11 @@ pub async fn serve(
     if let Some(path) = &gateway.config.ready_file {
         write_ready(path, address).map_err(|source| Error::File { path: path.to_owned(), source })?;
     }
+    event_sources::EventSources::resume(&gateway);
     listening(address);
 
     let told = stopping.clone();
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let mut server = tokio::spawn(
         axum::serve(listener, router).with_graceful_shutdown(told.cancelled_owned()).into_future(),
     );
@@ -223,6 +256,7 @@ pub async fn serve(
 fn router(gateway: Arc<Gateway>) -> Router {
     let functions = "/2015-03-31/functions";
     let one = "/2015-03-31/functions/{name}";
+    let mappings = "/2015-03-31/event-source-mappings";
     let invocations = || post(invoke::invoke).fallback(forward::forward);
     let all = || post(image_functions::create).get(image_functions::describe).fallback(forward::forward);
     let versions =
@@ -251,13 +285,21 @@ fn router(gateway: Arc<Gateway>) -> Router {
             &format!("{one}/aliases/{{alias}}"),
             get(aliases::read).put(aliases::update).delete(aliases::delete).fallback(forward::forward),
         )
-        .fallback(objects::answer)
+        .route("/2021-10-31/functions/{name}/url", any(function_urls::answer))
+        .route("/2021-10-31/functions/{name}/urls", get(function_urls::list))
+        .route(mappings, any(event_sources::api::all))
+        .route(&format!("{mappings}/"), any(event_sources::api::all))
+        .route(&format!("{mappings}/{{uuid}}"), any(event_sources::api::one))
+        .route("/2017-03-31/tags/{arn}", any(event_sources::api::tags))
+        .fallback(tables::answer)
+        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), front::answer))
         .with_state(gateway)
 }
 
 /// Tells the registry's requests from those for services whose paths begin the same (API Gateway, SES).
 async fn images(state: Shared, request: Request) -> Response {
     match scope::Scope::of(request.headers(), request.uri()) {
+        Some(scope) if scope.service == "apigateway" => http_apis::manage(state, request).await,
         Some(_) => objects::answer(state, request).await,
         None => registry::answer(&state.0.registry, request).await,
     }

@@ -131,6 +131,16 @@ pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The same where `+` is no space but itself, as in the addresses that a signature covers.
+pub(crate) fn query_pairs_literal(query: &str) -> Vec<(String, String)> {
+    query_pairs(&query.replace('+', "%2B"))
+}
+
+/// Decodes a part of a path, where `+` is itself.
+pub(crate) fn decode_path(path: &str) -> String {
+    decode(&path.replace('+', "%2B"))
+}
+
 /// Encodes a value for a query string or a form: everything but RFC 3986's unreserved characters.
 pub(crate) fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());

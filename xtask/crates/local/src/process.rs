@@ -103,9 +103,14 @@ impl Launch {
 }
 
 /// Tells where this machine's programs are looked for; functions run by an interpreter need it.
-#[expect(clippy::disallowed_methods, reason = "the host's interpreters are found on the host's PATH")]
 pub(crate) fn search_path() -> OsString {
-    std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+    variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+}
+
+/// Reads one of the host's variables, of those that say where the host keeps its interpreters.
+#[expect(clippy::disallowed_methods, reason = "the host's interpreters are found as the host says")]
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// How a process ended that was asked to.

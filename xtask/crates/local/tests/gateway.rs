@@ -202,7 +202,7 @@ async fn every_other_request_reaches_the_emulator_unchanged() {
 async fn python_functions_run_on_the_hosts_interpreter() {
     let Some(shared) = shared().await else { return };
     let account = Account::enter(&shared.state, "100000000009").await;
-    let app = "import json\ndef handle(event, context):\n    print('event', json.dumps(event))\n    if event.get('bad'):\n        raise ValueError('bad event')\n    return {'greeting': f\"Hello {event['name']}\", 'version': context.function_version, 'left': context.get_remaining_time_in_millis()}\n";
+    let app = "import json, sys\ndef handle(event, context):\n    print('event', json.dumps(event))\n    if event.get('bad'):\n        raise ValueError('bad event')\n    return {'greeting': f\"Hello {event['name']}\", 'version': context.function_version, 'left': context.get_remaining_time_in_millis(), 'python': list(sys.version_info[:2])}\n";
     let code = zip(&[("ingest/__init__.py", ""), ("ingest/app.py", app)]);
     let python = json!({ "Runtime": "python3.13", "Handler": "ingest.app.handle" });
     account.function("ingest", &code, python).await;
@@ -211,6 +211,9 @@ async fn python_functions_run_on_the_hosts_interpreter() {
     let expected = (&json!("Hello Adä"), &json!("1"));
     assert_eq!((&body["greeting"], &body["version"]), expected, "{body} {}", answer.tail());
     assert!(body["left"].as_u64().unwrap() > 5000);
+    // Another version runs only where it is said.
+    let warned = answer.tail().contains("WARNING: this machine has no python3.13");
+    assert_eq!(body["python"] != json!([3, 13]), warned, "{body} {}", answer.tail());
     assert!(answer.tail().contains("event {\"name\""), "{}", answer.tail());
     let failed = account.invoke("ingest:1", json!({ "bad": true })).await;
     assert_eq!(failed.header("x-amz-function-error"), Some("Unhandled"));

@@ -32,6 +32,7 @@ fn settings(runtime: &str, handler: &str, allow: &[&str]) -> FunctionSettings {
         first_version: "0.1.0".parse().unwrap(),
         build,
         smoke: Vec::new(),
+        deployment_tests: None,
     }
 }
 

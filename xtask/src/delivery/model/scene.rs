@@ -12,7 +12,8 @@ use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
 use crate::ledger::{Ended, Holder, Kind, Ledger};
 use crate::memory::{
-    Fault, Faults, MemoryApprover, MemoryClock, MemoryLambda, MemoryStore, MemoryTerraform, Move,
+    Fault, Faults, MemoryApprover, MemoryClock, MemoryLambda, MemoryServices, MemoryStore, MemoryTerraform,
+    Move,
 };
 use crate::name::{Digest, FunctionName, Version};
 use crate::plan::{Backend, CodePlaces};
@@ -214,6 +215,8 @@ impl Scene {
         manifest.smoke = vec![SmokeRecord {
             name: "is well".into(),
             event: serde_json::json!({}),
+            request: None,
+            capture: BTreeMap::new(),
             expect: Some(serde_json::json!({"well": true})),
             expect_error: None,
             within_ms: 3_000,
@@ -346,6 +349,7 @@ impl Scene {
             catalogue: self.catalogue(),
             places: CodePlaces { bucket: "artifacts".into(), registry: None },
             functions: self.lambda.clone(),
+            services: Arc::new(MemoryServices::default()),
             infrastructure: MemoryTerraform::new(
                 self.faults.clone(),
                 self.state.clone(),

@@ -132,6 +132,16 @@ impl Account {
         }
     }
 
+    /// Calls an operation of a service that speaks JSON with a target, such as `Kinesis_20131202.PutRecord`.
+    #[track_caller]
+    pub fn target(&self, service: &str, target: &str, version: &str, body: &Value) -> Value {
+        let content = format!("application/x-amz-json-{version}");
+        let headers = [("X-Amz-Target", target)];
+        let answer = self.call_with(service, "POST", "/", &content, &headers, body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        answer.json()
+    }
+
     fn s3(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         self.call("s3", method, path, "application/octet-stream", body)
     }
@@ -152,15 +162,28 @@ impl Account {
     }
 
     fn call(&self, service: &str, method: &str, path: &str, content: &str, body: &[u8]) -> Answer {
+        self.call_with(service, method, path, content, &[], body)
+    }
+
+    fn call_with(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        content: &str,
+        more: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         // moto checks no signature; the scope says which service is meant, its own header whose account.
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20261122/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
-        let headers = [
+        let mut headers = vec![
             ("Authorization", authorization.as_str()),
             ("X-Moto-Account-Id", self.id.as_str()),
             ("Content-Type", content),
         ];
+        headers.extend(more);
         http::send(self.port, method, path, &headers, body)
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// No command of these tests comes near it; it is there so that a hang is told and not waited for.
 const LONGEST: Duration = Duration::from_secs(300);
+/// The same for what builds and applies all of the repository's systems.
+const PATIENT: Duration = Duration::from_secs(2_400);
 
 /// Begins a command line with an empty environment.
 #[expect(clippy::disallowed_methods, reason = "the tests' one door to other programs")]
@@ -26,6 +28,7 @@ pub struct Running {
     out: PathBuf,
     err: PathBuf,
     runs: PathBuf,
+    longest: Duration,
 }
 
 /// A run that ended.
@@ -49,7 +52,13 @@ impl Running {
             .stderr(file(&err))
             .spawn()
             .unwrap_or_else(|error| panic!("{what}: {error}"));
-        Self { child, what, out, err, runs }
+        Self { child, what, out, err, runs, longest: LONGEST }
+    }
+
+    /// Lets it take the time of a run that builds and applies everything.
+    pub fn patiently(mut self) -> Self {
+        self.longest = PATIENT;
+        self
     }
 
     pub fn pid(&self) -> u32 {
@@ -112,9 +121,9 @@ impl Running {
     }
 
     fn not_for_ever(&mut self, begun: Instant) {
-        if begun.elapsed() > LONGEST {
+        if begun.elapsed() > self.longest {
             let _ = self.child.kill();
-            panic!("{} did not end within {} s\n{}", self.what, LONGEST.as_secs(), read(&self.err));
+            panic!("{} did not end within {} s\n{}", self.what, self.longest.as_secs(), read(&self.err));
         }
     }
 }

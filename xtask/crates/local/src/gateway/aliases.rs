@@ -6,13 +6,15 @@
 //! something come one after the other. See <https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>.
 
 use super::forward::{pass, to_the_end};
+use super::function_urls::{self, Owner};
 use super::functions::FunctionName;
 use super::id::request_id;
 use super::refusal::Refusal;
-use super::{Gateway, Shared};
+use super::{Gateway, Shared, dead_letters};
 use crate::http::{self, Answer};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -127,6 +129,7 @@ async fn change(gateway: Arc<Gateway>, function: &str, request: Request, operati
     let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
         return Refusal::content("The request's body broke off or is too long").into_response();
     };
+    let deleted = matches!(operation, Operation::Delete).then(|| parts.clone());
     let work = async move {
         let _held = gateway.functions.hold(&name).await;
         let call = Call { gateway: &gateway, headers: &parts.headers, path: parts.uri.path() };
@@ -138,11 +141,29 @@ async fn change(gateway: Arc<Gateway>, function: &str, request: Request, operati
         };
         match done {
             Ok(Some(answer)) => answer,
-            Ok(None) => pass(&gateway, Request::from_parts(parts, Body::empty())).await,
+            Ok(None) => {
+                let answer = pass(&gateway, Request::from_parts(parts, Body::empty())).await;
+                if let Some(parts) = deleted.filter(|_| answer.status().is_success()) {
+                    forget(&gateway, &parts, &name).await;
+                }
+                answer
+            }
             Err(refusal) => refusal.into_response(),
         }
     };
     to_the_end(work).await
+}
+
+/// Forgets what the gateway keeps of an alias, or of a function, that is gone.
+async fn forget(gateway: &Gateway, parts: &Parts, function: &str) {
+    let Ok(owner) = Owner::of(gateway, parts).await else {
+        return;
+    };
+    let alias = parts.uri.path().split_once("/aliases/").map(|(_, alias)| alias.trim_end_matches('/'));
+    function_urls::forget(gateway, &owner, function, alias);
+    if alias.is_none() {
+        dead_letters::forget(gateway, &owner.account, &owner.region, function);
+    }
 }
 
 /// One call and what it needs to ask the emulator in its name.

@@ -10,7 +10,7 @@ use super::aliases::Call;
 use super::forward::pass;
 use super::image::Image;
 use super::refusal::{Refusal, chain};
-use super::{Gateway, Shared, known_images::KnownImage};
+use super::{Gateway, Shared, dead_letters, known_images::KnownImage};
 use crate::registry::ImageUri;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -98,8 +98,10 @@ pub(super) async fn update_configuration(State(gateway): Shared, request: Reques
 /// What describes functions: GetFunction, GetFunctionConfiguration, ListFunctions, ListVersionsByFunction,
 /// PublishVersion.
 pub(super) async fn describe(State(gateway): Shared, request: Request) -> Response {
+    let reads = request.method() == Method::GET;
     let answer = pass(&gateway, request).await;
-    told(&gateway, answer).await
+    // Anything else publishes a version.
+    told(&gateway, answer, (!reads).then_some(&Value::Null)).await
 }
 
 /// Looks at what is asked for, and hands it on where nothing speaks against it.
@@ -113,15 +115,16 @@ async fn change(
         return Refusal::content("The request's body broke off or is too long").into_response();
     };
     // What is no JSON is the emulator's to refuse.
-    if let Ok(asked) = serde_json::from_slice::<Value>(&body) {
+    let asked = serde_json::from_slice::<Value>(&body).ok();
+    if let Some(asked) = &asked {
         let call = Call { gateway, headers: &parts.headers, path: parts.uri.path() };
-        if let Err(refusal) = check(&asked, &call).await {
+        if let Err(refusal) = check(asked, &call).await {
             return refusal.into_response();
         }
     }
     parts.headers.remove(header::EXPECT);
     let answer = pass(gateway, Request::from_parts(parts, Body::from(body))).await;
-    told(gateway, answer).await
+    told(gateway, answer, Some(&asked.unwrap_or_default())).await
 }
 
 /// Refuses an image that Lambda would refuse, and notes down what the others are.
@@ -147,8 +150,9 @@ async fn known(gateway: &Gateway, uri: &str, architecture: &str) -> Result<(), R
         .map_err(|error| Refusal::service(format!("what the image {uri} is cannot be noted down: {error}")))
 }
 
-/// Gives the emulator's answer as Lambda would have it; untouched where no image is in it.
-async fn told(gateway: &Gateway, answer: Response) -> Response {
+/// Gives the emulator's answer as Lambda would have it, after a change that asked for something or without one;
+/// untouched where neither an image nor a dead-letter target is in it.
+async fn told(gateway: &Gateway, answer: Response, change: Option<&Value>) -> Response {
     if !answer.status().is_success() {
         return answer;
     }
@@ -156,8 +160,16 @@ async fn told(gateway: &Gateway, answer: Response) -> Response {
     let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
         return Refusal::service("The emulator's answer broke off or is too long").into_response();
     };
-    let mended = serde_json::from_slice::<Value>(&body).ok().and_then(|mut told| {
-        mend(&mut told, &|hash| gateway.known_images.find(hash)).then(|| Bytes::from(told.to_string()))
+    let mut said = serde_json::from_slice::<Value>(&body).ok();
+    if let (Some(change), Some(said)) = (change, &said)
+        && let Err(refusal) = dead_letters::note(gateway, Some(change), said)
+    {
+        return refusal.into_response();
+    }
+    let mended = said.as_mut().and_then(|told| {
+        let image = mend(told, &|hash| gateway.known_images.find(hash));
+        let dead_letters = dead_letters::mend(gateway, told);
+        (image || dead_letters).then(|| Bytes::from(told.to_string()))
     });
     if mended.is_some() {
         parts.headers.remove(header::CONTENT_LENGTH);

@@ -43,6 +43,44 @@ struct Ended {
     tail: Vec<u8>,
 }
 
+/// What a function said to a call of the gateway's own.
+pub(super) struct Invoked {
+    pub(super) request_id: String,
+    /// The version that ran.
+    pub(super) version: String,
+    pub(super) body: Bytes,
+    /// Whether the body is the function's error.
+    pub(super) failed: bool,
+}
+
+/// Invokes a function in the gateway's own name; the payload may depend on the version that runs.
+pub(super) async fn run(
+    gateway: &Arc<Gateway>,
+    caller: Caller,
+    wanted: &FunctionName,
+    payload: impl FnOnce(&Target) -> Bytes,
+) -> Result<Invoked, Refusal> {
+    let target = functions::resolve(&caller, &caller.authorization("lambda"), wanted).await?;
+    let (request_id, version) = (request_id(), target.configuration.version.clone());
+    let event = Event {
+        id: request_id.clone(),
+        payload: payload(&target),
+        limit: target.configuration.limit(),
+        arn: target.invoked_arn.clone(),
+        trace: trace_id(),
+        client_context: None,
+    };
+    let gateway = Arc::clone(gateway);
+    // A task of its own: it ends its call even when the client goes away.
+    let call = tokio::spawn(async move { call(&gateway, caller, target, event).await });
+    let ended = call.await.map_err(|error| Refusal::service(error.to_string()))??;
+    let (body, failed) = match ended.outcome {
+        Outcome::Answer(body) => (body, false),
+        Outcome::Failure { body, .. } => (body, true),
+    };
+    Ok(Invoked { request_id, version, body, failed })
+}
+
 /// Answers an Invoke.
 pub(super) async fn invoke(State(gateway): Shared, Path(name): Path<String>, request: Request) -> Response {
     answer(gateway, &name, request).await.unwrap_or_else(IntoResponse::into_response)

@@ -33,6 +33,8 @@ pub(super) async fn start(
     let (code, credential) =
         tokio::join!(code(gateway, caller, target), caller.assume_role(&role, session(name)));
     let (code, credential) = (code?, credential?);
+    // Whoever is called with it, by URL or API, checks the signature.
+    gateway.accounts.learn(&credential);
     // Logs belong to the function's account and region, whoever calls.
     let writer = Caller {
         access_key_id: credential.access_key_id.clone(),

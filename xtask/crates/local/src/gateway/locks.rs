@@ -1,8 +1,8 @@
 //! Who may write what, one after the other.
 //!
-//! In: the name of an S3 object, a bucket or a function. Out: a guard that is held until the emulator has answered.
-//! A bucket is taken before its keys, so nobody waits in a circle; what is waited for is the emulator alone, never a
-//! client, because bodies are received before.
+//! In: the name of an S3 object, a bucket, a DynamoDB table, a region or a function. Out: a guard that is held until the
+//! emulator has answered. A bucket is taken before its keys, and a region before its tables, so nobody waits in a circle;
+//! what is waited for is the emulator alone, never a client, because bodies are received before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -1,9 +1,12 @@
 //! Python functions: the host's interpreter runs a small runtime client over the unpacked zip.
 //!
-//! The interpreter of the named version is taken where the host has it, else any `python3`; compiled wheels for
-//! another version then fail to import, as the function's log tells.
+//! The interpreter of the named version is taken where the host has it, on the PATH or where version managers keep
+//! theirs, else any `python3`; compiled wheels for another version then fail to import, as the function's log tells.
 
-use crate::process::{self, Launch};
+mod places;
+
+use crate::process::Launch;
+use places::Places;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +15,10 @@ use tokio::sync::Mutex;
 
 /// Speaks the Runtime API and calls the handler.
 const CLIENT: &str = include_str!("python_runtime.py");
+
+/// Says where the interpreter behind a shim is, and its version; other ABIs than the usual one show as `3.13t`.
+const ASK: &str =
+    "import sys; print(sys.executable, 'python%d.%d' % sys.version_info[:2] + sys.abiflags, sep='\\n')";
 
 /// A Python on this machine.
 #[derive(Debug, Clone)]
@@ -37,24 +44,32 @@ impl Interpreters {
         if let Some(interpreter) = found.get(runtime) {
             return Some(interpreter.clone());
         }
-        let folders: Vec<PathBuf> = std::env::split_paths(&process::search_path()).collect();
-        for name in [runtime, "python3"] {
-            for program in folders.iter().map(|folder| folder.join(name)).filter(|program| program.is_file())
-            {
-                if let Some(interpreter) = ask(program).await {
-                    found.insert(runtime.to_owned(), interpreter.clone());
-                    return Some(interpreter);
-                }
-            }
-        }
-        None
+        let interpreter = look(&Places::of_this_machine(), runtime).await?;
+        found.insert(runtime.to_owned(), interpreter.clone());
+        Some(interpreter)
     }
 }
 
+/// Asks one program after the other: first those of the version, then any.
+async fn look(places: &Places, runtime: &str) -> Option<Interpreter> {
+    let version = runtime.strip_prefix("python")?;
+    for program in places.of_version(version) {
+        // What is named so may be another version, or one that loads other wheels.
+        if let Some(interpreter) = ask(program).await.filter(|interpreter| interpreter.runtime == runtime) {
+            return Some(interpreter);
+        }
+    }
+    for program in places.of_any_version() {
+        if let Some(interpreter) = ask(program).await {
+            return Some(interpreter);
+        }
+    }
+    None
+}
+
 async fn ask(program: PathBuf) -> Option<Interpreter> {
-    let script = "import sys; print(sys.executable, 'python%d.%d' % sys.version_info[:2], sep='\\n')";
     let launch =
-        Launch { program, arguments: vec!["-c".into(), script.into()], variables: Vec::new(), marker: None };
+        Launch { program, arguments: vec!["-c".into(), ASK.into()], variables: Vec::new(), marker: None };
     let output = String::from_utf8(launch.output(Duration::from_secs(10)).await.ok()?).ok()?;
     let (program, runtime) = output.trim().split_once('\n')?;
     let program = PathBuf::from(program);
@@ -72,4 +87,92 @@ pub(crate) fn client(work_folder: &Path) -> io::Result<PathBuf> {
     file.write_all(CLIENT.as_bytes())?;
     file.persist(&path)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A folder of stand-ins that lead to this machine's real interpreter, and nothing else.
+    struct Machine {
+        root: tempfile::TempDir,
+        real: Interpreter,
+        places: Places,
+    }
+
+    impl Machine {
+        async fn new() -> Self {
+            let real = match Places::of_this_machine().of_any_version().into_iter().next() {
+                Some(program) => ask(program).await.unwrap(),
+                None => panic!("the tests need a python3"),
+            };
+            let root = tempfile::tempdir().unwrap();
+            let at = |name: &str| root.path().join(name);
+            let places = Places {
+                path: vec![at("pyenv/shims"), at("bin")],
+                versions: vec![at("pyenv/versions"), at("uv/python")],
+                system: vec![at("system")],
+                optional: at("optional"),
+            };
+            Self { root, real, places }
+        }
+
+        fn place(&self, name: &str) -> PathBuf {
+            let path = self.root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            path
+        }
+
+        /// Puts the real interpreter behind a name.
+        fn link(&self, name: &str) -> PathBuf {
+            let path = self.place(name);
+            symlink(&self.real.program, &path).unwrap();
+            path
+        }
+
+        /// Puts a program there that does as pyenv's shim where no version is chosen.
+        fn refusing(&self, name: &str) {
+            let path = self.place(name);
+            let script = "#!/bin/sh\necho \"pyenv: python: command not found\" >&2\nexit 127\n";
+            fs::write(&path, script).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+
+        async fn find(&self, runtime: &str) -> Option<(PathBuf, String)> {
+            look(&self.places, runtime).await.map(|found| (found.program, found.runtime))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shim_that_refuses_is_passed_over_for_the_version_that_its_manager_has() {
+        let machine = Machine::new().await;
+        let runtime = machine.real.runtime.clone();
+        let version = runtime.strip_prefix("python").unwrap();
+        machine.refusing(&format!("pyenv/shims/{runtime}"));
+        assert_eq!(machine.find(&runtime).await, None);
+        let system = machine.link(&format!("system/{runtime}"));
+        assert_eq!(machine.find(&runtime).await, Some((system, runtime.clone())));
+        let uv = machine.link(&format!("uv/python/cpython-{version}.4-linux-x86_64-gnu/bin/{runtime}"));
+        assert_eq!(machine.find(&runtime).await, Some((uv, runtime.clone())));
+        let older = machine.link(&format!("pyenv/versions/{version}.9/bin/{runtime}"));
+        assert_eq!(machine.find(&runtime).await, Some((older, runtime.clone())));
+        let newer = machine.link(&format!("pyenv/versions/{version}.10/bin/{runtime}"));
+        assert_eq!(machine.find(&runtime).await, Some((newer, runtime.clone())));
+        let first = machine.link(&format!("bin/{runtime}"));
+        assert_eq!(machine.find(&runtime).await, Some((first, runtime)));
+    }
+
+    #[tokio::test]
+    async fn another_version_runs_only_where_the_named_one_is_nowhere() {
+        let machine = Machine::new().await;
+        let runtime = machine.real.runtime.clone();
+        // The name says 3.99, the program is another.
+        machine.link("bin/python3.99");
+        machine.link("pyenv/versions/3.99.0/bin/python3.99");
+        assert_eq!(machine.find("python3.99").await, None);
+        let any = machine.link("system/python3");
+        assert_eq!(machine.find("python3.99").await, Some((any, runtime)));
+    }
 }

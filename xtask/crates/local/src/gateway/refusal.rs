@@ -40,6 +40,18 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
     }
 
+    /// Gives what it says, for a log or another service's answer.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Ours { message, .. } => message.clone(),
+            Self::Emulator(answer) => {
+                let said = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
+                let message = said["Message"].as_str().or(said["message"].as_str()).map(str::to_owned);
+                message.unwrap_or_else(|| format!("{answer:?}"))
+            }
+        }
+    }
+
     /// Ours to answer for; SDKs try again on it.
     pub(crate) fn service(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ServiceException", message)

@@ -117,7 +117,8 @@ pub(super) fn gateway_config_path(folder: &Path) -> PathBuf {
     folder.join("gateway.json")
 }
 
-/// Removes all images: what names them, releases and functions, is gone with the emulator, and tags never move.
+/// Removes all images, and what the gateway kept beside them: what names them, releases and functions, is gone with the
+/// emulator, and tags never move.
 pub(super) fn forget_images(folder: &Path) -> Result<(), Error> {
     let path = registry_folder(folder);
     match std::fs::remove_dir_all(&path) {

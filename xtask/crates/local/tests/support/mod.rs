@@ -3,6 +3,7 @@
 
 pub mod folder;
 pub mod image;
+pub mod signed;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request};
@@ -127,10 +128,18 @@ impl Answer {
 
 pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
     let rest = url.strip_prefix("http://").unwrap();
+    let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
+    let mut all = vec![("host", authority)];
+    all.extend(headers);
+    send_to(method, url, &all, body).await
+}
+
+/// The same with a `host` among the headers.
+pub async fn send_to(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    let rest = url.strip_prefix("http://").unwrap();
     let at = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = (&rest[..at], &rest[at..]);
     let mut request = Request::builder().method(method).uri(if path.is_empty() { "/" } else { path });
-    request = request.header("host", authority);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -145,6 +154,7 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: impl 
 }
 
 /// One account of the emulator and a function's way through it.
+#[derive(Clone)]
 pub struct Account {
     pub emulator: String,
     pub gateway: String,
@@ -185,6 +195,29 @@ impl Account {
         let mut headers = headers.to_vec();
         headers.push(("authorization", &authorization));
         send(method, url, &headers, body).await
+    }
+
+    /// Calls a service of the JSON protocols through the gateway; the target is `<service's version>.<action>`.
+    pub async fn json(&self, service: &str, target: &str, input: serde_json::Value) -> serde_json::Value {
+        let kind = if service == "sqs" { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
+        let headers = [("x-amz-target", target), ("content-type", kind)];
+        let answer = self.call(service, "POST", &self.gateway, &headers, input.to_string().into()).await;
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    /// Calls a path of Lambda or API Gateway through the gateway.
+    pub async fn rest(&self, service: &str, method: &str, path: &str, body: serde_json::Value) -> Answer {
+        let url = format!("{}{path}", self.gateway);
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        self.call(service, method, &url, &[("content-type", "application/json")], body).await
+    }
+
+    /// Points an alias `live` of a function to a version.
+    pub async fn live(&self, function: &str, version: &str) {
+        let alias = serde_json::json!({ "Name": "live", "FunctionVersion": version });
+        let made = self.lambda("POST", &format!("/{function}/aliases"), alias).await;
+        assert_eq!(made.status, 201, "{}", made.text());
     }
 
     /// Calls Lambda through the gateway.
@@ -244,6 +277,18 @@ impl Account {
         let made = self.lambda("POST", "", input).await;
         assert_eq!(made.status, 201, "{}", made.text());
         made
+    }
+}
+
+/// Waits until something is there; panics with what was seen last.
+pub async fn eventually<T>(seconds: u64, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(std::time::Instant::now() < until, "{seen}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
 

@@ -1,0 +1,6 @@
+//! A Lambda function that lists a bucket, as a container image; see the library `bucket_api` for what comes in and goes out.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    bucket_api::run().await
+}

@@ -1,0 +1,77 @@
+//! The API: one event in, one answer out, one line in the log.
+//!
+//! In: an event of an HTTP API or a function URL. Out: a [`Response`], also where the caller or AWS is at fault. What
+//! can go wrong: an event that is no request is a function error. Who may call was decided before: by the API, which
+//! wants a signed request.
+
+use std::time::Instant;
+
+use lambda_runtime::LambdaEvent;
+use lambda_runtime::tracing::{error, info, warn};
+use serde_json::{Value, json};
+
+use crate::aws;
+use crate::error::ApiError;
+use crate::event::{InvalidEvent, Request, Response};
+use crate::objects::Objects;
+use crate::query::ListQuery;
+use crate::route::{Place, Route};
+use crate::settings::Settings;
+
+/// Answers events.
+#[derive(Debug)]
+pub struct Api {
+    objects: Objects,
+}
+
+impl Api {
+    /// Makes the client; calls nobody yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { objects: Objects::new(aws::client(&settings.aws), settings.bucket) }
+    }
+
+    /// Answers one event.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Response, InvalidEvent> {
+        let began = Instant::now();
+        let (event, context) = event.into_parts();
+        let request = Request::parse(event)?;
+        let route = Place::at(&request.path).map_or("none", Place::template);
+        let (mut response, failure) = match self.answer(&request).await {
+            Ok(body) => (Response::json(200, &body), None),
+            Err(failure) => (failure.response(&context.request_id), Some(failure)),
+        };
+        response.set("x-request-id", context.request_id.as_str());
+
+        let method = known(&request.method);
+        let status = response.status();
+        let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
+        let code = failure.as_ref().map_or("", ApiError::code);
+        match failure.as_ref().and_then(ApiError::cause) {
+            Some(cause) => error!(method, route, status, duration_ms, code, cause, "answered"),
+            None if status >= 400 => warn!(method, route, status, duration_ms, code, "answered"),
+            None => info!(method, route, status, duration_ms, "answered"),
+        }
+        Ok(response)
+    }
+
+    async fn answer(&self, request: &Request) -> Result<Value, ApiError> {
+        match Route::find(request)? {
+            // Says that the instance started with all its settings; asks nobody.
+            Route::Health => {
+                ListQuery::none(&request.query)?;
+                Ok(json!({ "status": "ok" }))
+            }
+            Route::List => self.objects.list(&ListQuery::parse(&request.query)?).await,
+            Route::Describe { key } => {
+                ListQuery::none(&request.query)?;
+                self.objects.describe(&key).await
+            }
+        }
+    }
+}
+
+/// Names a method in logs, which never hold what a caller sent.
+fn known(method: &str) -> &'static str {
+    const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "OPTIONS", "PUT", "DELETE", "HEAD"];
+    METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
+}

@@ -1,0 +1,34 @@
+//! An HTTP API that lists the objects of a bucket, for functions that are nothing but its package: a Lambda function
+//! stays a zip or an image for ever, so there is one of each.
+//!
+//! A request goes through `event` (what Lambda calls HTTP), `route` and `query` (what may be asked), `objects` (what
+//! there is), and comes back through `error`. `api` alone knows this order.
+
+mod api;
+mod aws;
+mod cursor;
+mod error;
+mod event;
+pub mod logging;
+mod objects;
+mod query;
+mod route;
+mod settings;
+mod text;
+
+use lambda_runtime::tracing::error;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+pub use api::Api;
+pub use event::{InvalidEvent, Response};
+pub use settings::{Aws, Settings, SettingsError};
+
+/// Runs the function: reads its settings and answers events for as long as the instance lives.
+pub async fn run() -> Result<(), Error> {
+    logging::start();
+    let settings =
+        Settings::of_this_process().inspect_err(|why| error!("the function can't start: {why}"))?;
+    let api = Api::new(settings);
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| api.handle(event))).await
+}

@@ -1,0 +1,1 @@
+"""Takes events off a Kinesis stream: checks them, and writes them to a table and a bucket."""

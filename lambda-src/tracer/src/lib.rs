@@ -1,0 +1,25 @@
+//! An HTTP API that keeps traces and their spans in two DynamoDB tables.
+//!
+//! A request goes through `event` (what Lambda calls HTTP), `route`, `keys` (who may), `body` and `query` (what may be
+//! sent), `record` and `store` (what is kept), and comes back through `error` and `cors`. `api` alone knows this order.
+
+mod api;
+mod aws;
+mod body;
+mod cors;
+mod cursor;
+mod error;
+mod event;
+mod keys;
+pub mod logging;
+mod query;
+mod record;
+mod route;
+mod settings;
+mod store;
+mod time;
+
+pub use api::Api;
+pub use cors::Origins;
+pub use event::{InvalidEvent, LONGEST_BODY, Response};
+pub use settings::{Aws, Pace, Patience, Settings, SettingsError};

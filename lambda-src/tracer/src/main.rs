@@ -1,0 +1,15 @@
+//! A Lambda function that keeps traces; see the library `tracer` for what comes in and goes out.
+
+use lambda_runtime::tracing::error;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::Value;
+use tracer::{Api, Settings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracer::logging::start();
+    let settings =
+        Settings::of_this_process().inspect_err(|why| error!("the function can't start: {why}"))?;
+    let api = Api::new(settings);
+    run(service_fn(|event: LambdaEvent<Value>| api.handle(event))).await
+}

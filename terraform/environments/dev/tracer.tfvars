@@ -1,0 +1,13 @@
+memory_size        = 256
+timeout            = 10
+log_retention_days = 7
+
+# The keys are put into the secret by whoever owns them; none stands in a file.
+enable_pitr        = false
+cors_allow_origins = ["http://localhost:3000"]
+
+# Errors and throttled tables are nothing unusual while something is being built.
+enable_cost_alerts     = true
+enable_error_alerts    = false
+enable_dynamodb_alerts = false
+monthly_budget         = 10

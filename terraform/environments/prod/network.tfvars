@@ -1,0 +1,10 @@
+cidr = "10.40.0.0/16"
+
+# Where a zone fails, the other two go on.
+nat_gateways = "one_per_zone"
+
+flow_logs_retention_days = 365
+key_deletion_window_days = 30
+
+# The deploying role makes no role without it.
+permissions_boundary_arn = "arn:aws:iam::444444444444:policy/slipway-444444444444-prod-boundary"

@@ -1,0 +1,11 @@
+shard_count        = 3
+memory_size        = 1024
+timeout            = 60
+log_retention_days = 90
+
+# What is deleted by mistake can be brought back for as long as AWS allows.
+secret_recovery_window_days = 30
+key_deletion_window_days    = 30
+table_deletion_protection   = true
+noncurrent_version_days     = 90
+rejected_days               = 90

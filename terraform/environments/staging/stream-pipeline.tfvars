@@ -1,0 +1,7 @@
+shard_count        = 2
+memory_size        = 512
+timeout            = 60
+log_retention_days = 30
+
+secret_recovery_window_days = 14
+key_deletion_window_days    = 14

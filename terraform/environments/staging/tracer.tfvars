@@ -1,0 +1,13 @@
+memory_size        = 256
+timeout            = 10
+log_retention_days = 14
+
+# The keys are put into the secret by whoever owns them; none stands in a file.
+enable_pitr          = false
+secret_recovery_days = 14
+
+# Costs are watched everywhere; who tries a release here sees its errors.
+enable_cost_alerts     = true
+enable_error_alerts    = false
+enable_dynamodb_alerts = false
+monthly_budget         = 10

@@ -1,0 +1,107 @@
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  partition  = data.aws_partition.current.partition
+  region     = data.aws_region.current.id
+  account_id = data.aws_caller_identity.current.account_id
+
+  # Beginning of the ARN of what lives in this region, and of what has none; the service comes between.
+  iam = "arn:${local.partition}:iam::${local.account_id}"
+  arns = { for service in ["apigateway", "cloudformation", "cloudwatch", "dynamodb", "ec2", "events", "guardduty", "kinesis", "kms", "lambda", "logs", "secretsmanager", "sns", "sqs"] :
+  service => "arn:${local.partition}:${service}:${local.region}:${local.account_id}" }
+
+  # The beginning of every name, and of no other environment's: "dev-" is no beginning of "dev2-…".
+  prefixes      = { for environment in keys(var.environments) : environment => "${var.project}-${local.account_id}-${environment}-" }
+  state_buckets = { for environment, settings in var.environments : environment => settings.state_bucket == null ? "${local.prefixes[environment]}state" : settings.state_bucket }
+  boundary_arns = { for environment, prefix in local.prefixes : environment => "${local.iam}:policy/${prefix}boundary" }
+
+  # Each group of permissions makes one policy for each of the two roles, so that none outgrows IAM's
+  # 6,144 characters.
+  groups = {
+    state     = local.state_permissions
+    artifacts = local.artifact_permissions
+    identity  = local.identity_permissions
+    functions = local.function_permissions
+    data      = local.data_permissions
+    keys      = local.key_permissions
+    watching  = local.watching_permissions
+    network   = local.network_permissions
+  }
+
+  # A statement of a group holds what reads and what changes apart: the planning role gets the first,
+  # the applying one both.
+  policies = merge(flatten([for group, permissions in local.groups : [for environment, statements in permissions : {
+    for role in ["plan", "apply"] : "${environment}/${role}/${group}" => {
+      Version = "2012-10-17"
+      Statement = [for statement in statements : {
+        for key, value in {
+          Sid       = statement.sid
+          Effect    = try(statement.effect, "Allow")
+          Action    = sort(setunion(try(statement.read, []), role == "apply" ? try(statement.write, []) : []))
+          Resource  = statement.resources
+          Condition = try(statement.condition, null)
+        } : key => value if value != null
+      } if length(try(statement.read, [])) > 0 || (role == "apply" && length(try(statement.write, [])) > 0)]
+    }
+  }]])...)
+
+  # What a role has nothing to do with in a group makes no policy.
+  made_policies = { for key, policy in local.policies : key => jsonencode(policy) if length(policy.Statement) > 0 }
+
+  roles = merge([for environment in keys(var.environments) : { for role in ["plan", "apply"] : "${environment}/${role}" => {
+    environment = environment
+    role        = role
+  } }]...)
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.github_repository != null && var.make_github_provider ? 1 : 0
+
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+  tags           = var.tags
+}
+
+resource "aws_iam_role" "this" {
+  for_each = local.roles
+
+  name                 = "${local.prefixes[each.value.environment]}ci-${each.value.role}"
+  description          = each.value.role == "plan" ? "Plans and reads ${each.value.environment} of ${var.project}" : "Applies and rolls out ${each.value.environment} of ${var.project}"
+  assume_role_policy   = jsonencode(local.trust_policies[each.key])
+  max_session_duration = var.session_seconds
+  tags                 = var.tags
+}
+
+resource "aws_iam_policy" "this" {
+  for_each = local.made_policies
+
+  name        = "${local.prefixes[split("/", each.key)[0]]}ci-${split("/", each.key)[1]}-${split("/", each.key)[2]}"
+  description = "What the role that may ${split("/", each.key)[1]} has to do with ${split("/", each.key)[2]}"
+  policy      = each.value
+  tags        = var.tags
+
+  lifecycle {
+    precondition {
+      condition     = length(each.value) <= 6144
+      error_message = "The policy ${each.key} has ${length(each.value)} characters, and IAM takes 6144: name fewer or shorter registries."
+    }
+  }
+}
+
+resource "aws_iam_role_policy_attachment" "this" {
+  for_each = local.made_policies
+
+  role       = aws_iam_role.this["${split("/", each.key)[0]}/${split("/", each.key)[1]}"].name
+  policy_arn = aws_iam_policy.this[each.key].arn
+}
+
+resource "aws_iam_policy" "boundary" {
+  for_each = local.boundaries
+
+  name        = "${local.prefixes[each.key]}boundary"
+  description = "The most that a role which a deployment makes in ${each.key} may ever do"
+  policy      = jsonencode(each.value)
+  tags        = var.tags
+}

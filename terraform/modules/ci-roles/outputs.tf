@@ -1,0 +1,34 @@
+output "plan_role_arns" {
+  description = "ARN of the role that plans and reads, by environment."
+  value       = { for environment in keys(var.environments) : environment => aws_iam_role.this["${environment}/plan"].arn }
+}
+
+output "apply_role_arns" {
+  description = "ARN of the role that applies and rolls out, by environment: `role` in environment.toml."
+  value       = { for environment in keys(var.environments) : environment => aws_iam_role.this["${environment}/apply"].arn }
+}
+
+output "boundary_arns" {
+  description = "ARN of the boundary that every role made by a deployment must have, by environment: `permissions_boundary_arn` of lambda-function and monitoring."
+  value       = { for environment in keys(var.environments) : environment => aws_iam_policy.boundary[environment].arn }
+}
+
+output "github_provider_arn" {
+  description = "ARN of the account's OIDC provider of GitHub; null where GitHub is not trusted."
+  value       = var.github_repository == null ? null : local.github_provider_arn
+}
+
+output "policies" {
+  description = "Every policy as JSON, by <environment>/<plan or apply>/<group>."
+  value       = local.made_policies
+}
+
+output "trust_policies" {
+  description = "Who may assume each role, as JSON, by <environment>/<plan or apply>."
+  value       = { for key, policy in local.trust_policies : key => jsonencode(policy) }
+}
+
+output "boundaries" {
+  description = "Every boundary as JSON, by environment."
+  value       = { for environment, policy in local.boundaries : environment => jsonencode(policy) }
+}

@@ -1,0 +1,211 @@
+# What a deployment of this project's stacks does, service by service. `read` is what a plan and a
+# look at the environment need, `write` what an apply and a rollout need besides.
+locals {
+  state_permissions = { for environment, prefix in local.prefixes : environment => concat(
+    [
+      {
+        sid       = "ListStateAndLedger"
+        read      = ["s3:GetBucketLocation", "s3:ListBucket"]
+        resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}"]
+      },
+      {
+        # States, ledger, what was applied with which values, saved plans. Nothing of it is deleted.
+        sid       = "StateAndLedger"
+        read      = ["s3:GetObject"]
+        write     = ["s3:AbortMultipartUpload", "s3:PutObject"]
+        resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}/*"]
+      },
+      {
+        # A plan locks the state too.
+        sid       = "LockState"
+        read      = ["s3:DeleteObject", "s3:PutObject"]
+        resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}/*.tflock"]
+      },
+      {
+        sid       = "DeleteSavedPlans"
+        write     = ["s3:DeleteObject"]
+        resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}/plans/*"]
+      },
+      {
+        # The bucket's key by its alias, which is named after the bucket, and through S3 alone.
+        sid       = "EncryptState"
+        read      = ["kms:Decrypt", "kms:GenerateDataKey"]
+        resources = ["${local.arns.kms}:key/*"]
+        condition = {
+          "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.state_buckets[environment]}" }
+          StringEquals               = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" }
+        }
+      },
+    ],
+    [for table in var.environments[environment].lock_table[*] : {
+      sid       = "LockTable"
+      read      = ["dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem"]
+      resources = ["${local.arns.dynamodb}:table/${table}"]
+    }],
+    [{
+      # The bucket begins with the environment's name as well: what the other statements allow on the
+      # stacks' own buckets ends here.
+      sid       = "KeepStateBucket"
+      effect    = "Deny"
+      write     = ["s3:DeleteBucket*", "s3:DeleteObjectVersion", "s3:PutBucket*", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"]
+      resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}", "arn:${local.partition}:s3:::${local.state_buckets[environment]}/*"]
+    }],
+    [for table in var.environments[environment].lock_table[*] : {
+      sid       = "KeepLockTable"
+      effect    = "Deny"
+      write     = ["dynamodb:DeleteTable", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable"]
+      resources = ["${local.arns.dynamodb}:table/${table}"]
+    }],
+  ) }
+
+  artifact_permissions = { for environment in keys(var.environments) : environment => concat(
+    [
+      {
+        sid       = "ListArtifacts"
+        read      = ["s3:GetBucketLocation", "s3:ListBucket"]
+        resources = ["arn:${local.partition}:s3:::${var.artifact_store.bucket}"]
+      },
+      {
+        # Lambda fetches a zip with the permissions of whoever updates the function.
+        sid       = "ReadArtifacts"
+        read      = ["s3:GetObject", "s3:GetObjectVersion"]
+        resources = ["arn:${local.partition}:s3:::${var.artifact_store.bucket}/*"]
+      },
+    ],
+    [for arn in var.artifact_store.kms_key_arn[*] : {
+      sid       = "DecryptArtifacts"
+      read      = ["kms:Decrypt", "kms:DescribeKey"]
+      resources = [arn]
+      condition = { StringLike = { "kms:ViaService" = "s3.*.amazonaws.com" } }
+    }],
+    [for statement in [
+      {
+        sid       = "ReadImages"
+        read      = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer", "ecr:ListImages"]
+        write     = ["ecr:GetRepositoryPolicy"]
+        resources = var.artifact_store.repository_arns
+      },
+      {
+        # A token for a registry can't be narrowed to a repository.
+        sid       = "LogInToRegistry"
+        read      = ["ecr:GetAuthorizationToken"]
+        resources = ["*"]
+      },
+    ] : statement if length(var.artifact_store.repository_arns) > 0],
+  ) }
+
+  identity_permissions = { for environment, prefix in local.prefixes : environment => [
+    {
+      sid = "Roles"
+      read = [
+        "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies", "iam:ListRoleTags",
+      ]
+      write     = ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
+      resources = ["${local.iam}:role/${prefix}*"]
+    },
+    {
+      # A role that is made, and one whose permissions change, has this boundary.
+      sid       = "RolesWithinBoundary"
+      write     = ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+      resources = ["${local.iam}:role/${prefix}*"]
+      condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[environment] } }
+    },
+    {
+      sid       = "AttachOwnPolicies"
+      write     = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+      resources = ["${local.iam}:role/${prefix}*"]
+      condition = {
+        StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[environment] }
+        ArnLike      = { "iam:PolicyARN" = "${local.iam}:policy/${prefix}*" }
+      }
+    },
+    {
+      sid       = "Policies"
+      read      = ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyTags", "iam:ListPolicyVersions"]
+      write     = ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy"]
+      resources = ["${local.iam}:policy/${prefix}*"]
+    },
+    {
+      sid       = "PassToServices"
+      write     = ["iam:PassRole"]
+      resources = ["${local.iam}:role/${prefix}*"]
+      condition = { StringEquals = { "iam:PassedToService" = ["chatbot.amazonaws.com", "lambda.amazonaws.com", "vpc-flow-logs.amazonaws.com"] } }
+    },
+    {
+      # Roles that AWS itself writes, once for each account.
+      sid       = "ServiceLinkedRoles"
+      write     = ["iam:CreateServiceLinkedRole"]
+      resources = ["${local.iam}:role/aws-service-role/*"]
+      condition = { StringEquals = { "iam:AWSServiceName" = [
+        "guardduty.amazonaws.com", "management.chatbot.amazonaws.com", "natgateway.amazonaws.com", "ops.apigateway.amazonaws.com",
+      ] } }
+    },
+    {
+      # What the prefix covers and a deployment must not touch: its own roles, what they may do, and
+      # the boundary.
+      sid    = "KeepBoundaryAndCi"
+      effect = "Deny"
+      write = [
+        "iam:Attach*", "iam:Create*", "iam:Delete*", "iam:Detach*", "iam:PassRole", "iam:Put*", "iam:Set*", "iam:Tag*", "iam:Untag*", "iam:Update*",
+      ]
+      resources = ["${local.iam}:role/${prefix}ci-*", "${local.iam}:policy/${prefix}ci-*", local.boundary_arns[environment]]
+    },
+    {
+      sid       = "KeepRolesWithinBoundary"
+      effect    = "Deny"
+      write     = ["iam:DeleteRolePermissionsBoundary"]
+      resources = ["*"]
+    },
+  ] }
+
+  function_permissions = { for environment, prefix in local.prefixes : environment => [
+    {
+      sid = "Functions"
+      read = [
+        "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration",
+        "lambda:GetFunctionUrlConfig", "lambda:GetPolicy", "lambda:GetProvisionedConcurrencyConfig", "lambda:GetRuntimeManagementConfig",
+        "lambda:ListAliases", "lambda:ListFunctionUrlConfigs", "lambda:ListTags", "lambda:ListVersionsByFunction",
+      ]
+      write = [
+        "lambda:AddPermission", "lambda:CreateAlias", "lambda:CreateFunction", "lambda:CreateFunctionUrlConfig", "lambda:DeleteAlias",
+        "lambda:DeleteFunction", "lambda:DeleteFunctionConcurrency", "lambda:DeleteFunctionUrlConfig", "lambda:InvokeFunction", "lambda:InvokeFunctionUrl",
+        "lambda:PublishVersion", "lambda:PutFunctionConcurrency", "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
+        "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:UpdateFunctionUrlConfig",
+      ]
+      resources = ["${local.arns.lambda}:function:${prefix}*"]
+    },
+    {
+      # A mapping has an id for a name: whose function it feeds tells whose it is.
+      sid       = "EventSources"
+      write     = ["lambda:CreateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:UpdateEventSourceMapping"]
+      resources = ["*"]
+      condition = { ArnLike = { "lambda:FunctionArn" = "${local.arns.lambda}:function:${prefix}*" } }
+    },
+    {
+      sid       = "EventSourceTags"
+      read      = ["lambda:ListTags"]
+      write     = ["lambda:TagResource", "lambda:UntagResource"]
+      resources = ["${local.arns.lambda}:event-source-mapping:*"]
+    },
+    {
+      # Neither the account's limits nor a list of mappings can be narrowed.
+      sid       = "FunctionsOfTheAccount"
+      read      = ["lambda:GetAccountSettings", "lambda:GetEventSourceMapping", "lambda:ListEventSourceMappings"]
+      resources = ["*"]
+    },
+    {
+      # An HTTP API has an id for a name; its routes, stages and integrations lie under it.
+      sid       = "HttpApis"
+      read      = ["apigateway:GET"]
+      write     = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT", "apigateway:TagResource", "apigateway:UntagResource"]
+      resources = [for path in ["apis", "apis/*", "tags/*"] : "arn:${local.partition}:apigateway:${local.region}::/${path}"]
+    },
+    {
+      # Permissions of a function URL that the provider has no argument for.
+      sid       = "CloudFormation"
+      read      = ["cloudformation:DescribeStackEvents", "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks", "cloudformation:GetTemplate"]
+      write     = ["cloudformation:CreateStack", "cloudformation:DeleteStack", "cloudformation:TagResource", "cloudformation:UntagResource", "cloudformation:UpdateStack"]
+      resources = ["${local.arns.cloudformation}:stack/${prefix}*/*"]
+    },
+  ] }
+}

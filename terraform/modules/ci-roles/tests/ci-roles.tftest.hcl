@@ -1,0 +1,521 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "222222222222" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-central-1" }
+  }
+  mock_resource "aws_iam_openid_connect_provider" {
+    defaults = { arn = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::222222222222:policy/any" }
+  }
+}
+
+variables {
+  project = "shop"
+  environments = {
+    dev  = { github_environment = "dev" }
+    prod = { github_environment = "production", lock_table = "shop-222222222222-prod-locks" }
+  }
+  github_repository = "acme/shop"
+  artifact_store = {
+    bucket          = "shop-111111111111-artifacts"
+    kms_key_arn     = "arn:aws:kms:eu-central-1:111111111111:key/4c1a2b3d-0000-4000-8000-000000000000"
+    repository_arns = ["arn:aws:ecr:eu-central-1:111111111111:repository/shop/*"]
+  }
+}
+
+run "two_roles_an_environment" {
+  assert {
+    condition = { for key, role in aws_iam_role.this : key => role.name } == {
+      "dev/apply"  = "shop-222222222222-dev-ci-apply"
+      "dev/plan"   = "shop-222222222222-dev-ci-plan"
+      "prod/apply" = "shop-222222222222-prod-ci-apply"
+      "prod/plan"  = "shop-222222222222-prod-ci-plan"
+    }
+    error_message = "Each environment has a role that plans and one that applies."
+  }
+
+  assert {
+    condition     = alltrue([for policy in values(output.policies) : length(policy) <= 6144])
+    error_message = "IAM takes policies of 6,144 characters."
+  }
+
+  assert {
+    condition     = max([for role in keys(aws_iam_role.this) : length([for key in keys(aws_iam_role_policy_attachment.this) : key if startswith(key, "${role}/")])]...) <= 10
+    error_message = "IAM attaches ten policies to a role."
+  }
+
+  assert {
+    condition     = alltrue([for key, attachment in aws_iam_role_policy_attachment.this : attachment.role == "shop-222222222222-${split("/", key)[0]}-ci-${split("/", key)[1]}"])
+    error_message = "A policy goes to the role it was made for."
+  }
+
+  assert {
+    condition     = keys(output.plan_role_arns) == ["dev", "prod"] && keys(output.apply_role_arns) == ["dev", "prod"] && keys(output.boundary_arns) == ["dev", "prod"]
+    error_message = "Roles and boundaries go out by environment."
+  }
+}
+
+run "github_trust" {
+  assert {
+    condition = jsonencode(jsondecode(output.trust_policies["prod/plan"]).Statement) == jsonencode([{
+      Sid       = "GitHubActions"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com" }
+      Condition = {
+        StringEquals = { "token.actions.githubusercontent.com:aud" = ["sts.amazonaws.com"] }
+        StringLike   = { "token.actions.githubusercontent.com:sub" = ["repo:acme/shop:*"] }
+      }
+    }])
+    error_message = "Any job of this repository plans."
+  }
+
+  assert {
+    condition = jsonencode(jsondecode(output.trust_policies["prod/apply"]).Statement) == jsonencode([{
+      Sid       = "GitHubActions"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com" }
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = ["sts.amazonaws.com"]
+          "token.actions.githubusercontent.com:sub" = ["repo:acme/shop:environment:production"]
+        }
+      }
+    }])
+    error_message = "Only a job in the environment's own GitHub environment applies, word for word."
+  }
+
+  assert {
+    condition     = alltrue([for key, role in aws_iam_role.this : role.assume_role_policy == output.trust_policies[key]])
+    error_message = "What goes out is what the roles have."
+  }
+
+  assert {
+    condition     = aws_iam_openid_connect_provider.github[0].url == "https://token.actions.githubusercontent.com" && aws_iam_openid_connect_provider.github[0].client_id_list == toset(["sts.amazonaws.com"]) && output.github_provider_arn == aws_iam_openid_connect_provider.github[0].arn
+    error_message = "The provider is GitHub's, for tokens meant for AWS."
+  }
+}
+
+run "planning_changes_nothing" {
+  assert {
+    condition = alltrue(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : [for action in statement.Action :
+      can(regex("^[a-z0-9-]+:(BatchCheck|BatchGet|Describe|Filter|Get|GET|List|View)", action))
+    ] if !contains(["DecryptArtifacts", "EncryptState", "LockState", "LockTable"], statement.Sid)] if strcontains(key, "/plan/")]))
+    error_message = "Besides locking the state and decrypting what it reads a plan changes nothing."
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(output.policies["dev/plan/state"]).Statement : jsonencode([statement.Action, statement.Resource]) if statement.Sid == "LockState"]) == jsonencode([
+      ["s3:DeleteObject", "s3:PutObject"], ["arn:aws:s3:::shop-222222222222-dev-state/*.tflock"]
+    ])
+    error_message = "It writes the lock file and nothing else of the state."
+  }
+
+  assert {
+    condition     = !anytrue([for key, policy in output.policies : strcontains(policy, "secretsmanager:GetSecretValue") if strcontains(key, "/plan/")])
+    error_message = "Whoever opens a pull request reads no secret, unless asked for."
+  }
+
+  assert {
+    condition     = !anytrue([for key, policy in output.policies : strcontains(policy, "iam:PassRole") || strcontains(policy, "lambda:Invoke") if strcontains(key, "/plan/")])
+    error_message = "It passes no role and calls no function."
+  }
+}
+
+run "environments_apart" {
+  assert {
+    condition     = !anytrue([for key, policy in merge(output.policies, { for environment, boundary in output.boundaries : "${environment}/boundary" => boundary }) : strcontains(policy, startswith(key, "dev/") ? "-prod-" : "-dev-")])
+    error_message = "No policy of one environment names what is another's."
+  }
+
+  assert {
+    condition     = strcontains(output.policies["prod/apply/state"], "table/shop-222222222222-prod-locks") && !strcontains(output.policies["dev/apply/state"], ":table/")
+    error_message = "A lock table is reached where there is one."
+  }
+}
+
+run "applying_is_bounded" {
+  assert {
+    condition     = alltrue(flatten([for policy in values(output.policies) : [for statement in jsondecode(policy).Statement : [for action in statement.Action : !strcontains(action, "*") || action == "s3:GetBucket*"] if statement.Effect == "Allow"]]))
+    error_message = "Actions are named one by one."
+  }
+
+  assert {
+    condition = toset(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : statement.Sid
+      if statement.Effect == "Allow" && statement.Resource == ["*"] && !can(statement.Condition) && anytrue([for action in statement.Action : !can(regex("^[a-z0-9-]+:(Describe|Get|List)", action))])
+    ]])) == toset(["Chat", "LogsOfTheAccount", "Subscriptions"])
+    error_message = "What changes something is bound to names or tags, but for three services that ask for no resource."
+  }
+
+  assert {
+    condition = alltrue(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : [for resource in statement.Resource :
+      strcontains(resource, "shop-222222222222-dev-") || startswith(resource, "arn:aws:s3:::shop-111111111111-artifacts")
+    ] if statement.Effect == "Allow" && can(regex(":(iam|dynamodb|s3|kinesis|secretsmanager|sqs|sns|cloudformation|budgets|events):", statement.Resource[0])) && statement.Sid != "ServiceLinkedRoles"] if startswith(key, "dev/")]))
+    error_message = "Where a service knows names, the environment's prefix bounds them."
+  }
+}
+
+run "roles_within_the_boundary" {
+  assert {
+    condition = one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : jsonencode([statement.Action, statement.Resource, statement.Condition]) if contains(statement.Action, "iam:CreateRole")]) == jsonencode([
+      ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"],
+      ["arn:aws:iam::222222222222:role/shop-222222222222-dev-*"],
+      { StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::222222222222:policy/shop-222222222222-dev-boundary" } },
+    ])
+    error_message = "A role is made, and given permissions, under the prefix and with the boundary only."
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : jsonencode([statement.Resource, statement.Condition]) if contains(statement.Action, "iam:AttachRolePolicy")]) == jsonencode([
+      ["arn:aws:iam::222222222222:role/shop-222222222222-dev-*"],
+      {
+        ArnLike      = { "iam:PolicyARN" = "arn:aws:iam::222222222222:policy/shop-222222222222-dev-*" }
+        StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::222222222222:policy/shop-222222222222-dev-boundary" }
+      },
+    ])
+    error_message = "Only the environment's own policies are attached."
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : jsonencode([statement.Resource, statement.Condition]) if statement.Action == ["iam:PassRole"]]) == jsonencode([
+      ["arn:aws:iam::222222222222:role/shop-222222222222-dev-*"],
+      { StringEquals = { "iam:PassedToService" = ["chatbot.amazonaws.com", "lambda.amazonaws.com", "vpc-flow-logs.amazonaws.com"] } },
+    ])
+    error_message = "The environment's roles are passed, to the services that run them."
+  }
+
+  assert {
+    condition = (one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : jsonencode([statement.Effect, statement.Resource]) if statement.Sid == "KeepBoundaryAndCi"]) == jsonencode(["Deny", [
+      "arn:aws:iam::222222222222:role/shop-222222222222-dev-ci-*",
+      "arn:aws:iam::222222222222:policy/shop-222222222222-dev-ci-*",
+      "arn:aws:iam::222222222222:policy/shop-222222222222-dev-boundary",
+      ]])
+      && alltrue([for action in ["iam:Attach*", "iam:Create*", "iam:Delete*", "iam:Detach*", "iam:PassRole", "iam:Put*", "iam:Set*", "iam:Update*"] :
+    contains(one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : statement.Action if statement.Sid == "KeepBoundaryAndCi"]), action)]))
+    error_message = "A deployment changes neither the boundary nor what it may do itself."
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : "${statement.Effect} ${statement.Resource[0]}" if contains(statement.Action, "iam:DeleteRolePermissionsBoundary")]) == "Deny *"
+    error_message = "No boundary is taken off a role."
+  }
+
+  assert {
+    condition     = aws_iam_policy.boundary["dev"].name == "shop-222222222222-dev-boundary" && aws_iam_policy.boundary["dev"].policy == output.boundaries["dev"]
+    error_message = "The boundary is the policy that the conditions name."
+  }
+
+  assert {
+    condition = !anytrue(flatten([for statement in jsondecode(output.boundaries["dev"]).Statement : [for action in flatten([statement.Action]) :
+    can(regex("^(iam|sts|organizations):", action)) || can(regex(":(Put|Create|Delete)(Bucket|Table|Function|Key)", action))] if statement.Effect == "Allow"]))
+    error_message = "Within the boundary data is used; nothing is made, and nothing of IAM is touched."
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(output.boundaries["dev"]).Statement : jsonencode(statement.Resource) if statement.Effect == "Deny"]) == jsonencode(["arn:aws:s3:::shop-222222222222-dev-state", "arn:aws:s3:::shop-222222222222-dev-state/*"])
+    error_message = "No function reads the state."
+  }
+}
+
+run "state_and_keys_are_kept" {
+  assert {
+    condition     = toset([for statement in jsondecode(output.policies["prod/apply/state"]).Statement : statement.Sid if statement.Effect == "Deny"]) == toset(["KeepLockTable", "KeepStateBucket"])
+    error_message = "Neither the state bucket nor the lock table is changed, though they are named alike."
+  }
+
+  assert {
+    condition = (one([for statement in jsondecode(output.policies["prod/apply/data"]).Statement : statement.Resource if statement.Sid == "KeepStateAndLedger"]) == [
+      "arn:aws:s3:::shop-222222222222-prod-state/*.tfstate", "arn:aws:s3:::shop-222222222222-prod-state/configurations/*", "arn:aws:s3:::shop-222222222222-prod-state/ledger/*",
+      ]
+    && one([for statement in jsondecode(output.policies["prod/apply/data"]).Statement : statement.Effect if statement.Sid == "KeepStateAndLedger"]) == "Deny")
+    error_message = "States and ledger are written and never deleted."
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(output.policies["prod/apply/state"]).Statement : jsonencode(statement.Condition) if statement.Sid == "EncryptState"]) == jsonencode({
+      "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/shop-222222222222-prod-state" }
+      StringEquals               = { "kms:ViaService" = "s3.eu-central-1.amazonaws.com" }
+    })
+    error_message = "The state's key is known by its alias and used through S3."
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(output.policies["prod/apply/keys"]).Statement : jsonencode(statement.Condition) if statement.Sid == "Keys"]) == jsonencode({
+      "ForAllValues:StringNotEquals" = { "kms:ResourceAliases" = ["alias/shop-222222222222-prod-state", "alias/shop-111111111111-artifacts"] }
+      StringEquals                   = { "aws:ResourceTag/Environment" = "prod", "aws:ResourceTag/Project" = "shop" }
+    })
+    error_message = "Keys with the environment's tags are administered, but for the state's and the store's."
+  }
+
+  assert {
+    condition     = alltrue(flatten([for statement in jsondecode(output.policies["dev/apply/artifacts"]).Statement : [for action in statement.Action : can(regex(":(BatchCheck|BatchGet|Decrypt|Describe|Get|List)", action))]]))
+    error_message = "The artifact store is read only."
+  }
+}
+
+run "provider_of_the_account" {
+  variables {
+    make_github_provider = false
+    github_provider_arn  = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com"
+    environments         = { dev = { github_branches = ["main", "release/1"], state_bucket = "shop-state-of-dev", plan_reads_secrets = true } }
+    artifact_store       = { bucket = "shop-111111111111-artifacts" }
+    session_seconds      = 7200
+    tags                 = { Team = "shop" }
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0 && jsondecode(output.trust_policies["dev/apply"]).Statement[0].Principal.Federated == "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com"
+    error_message = "A given provider is used and none is made."
+  }
+
+  assert {
+    condition     = jsondecode(output.trust_policies["dev/apply"]).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:acme/shop:ref:refs/heads/main", "repo:acme/shop:ref:refs/heads/release/1"]
+    error_message = "Branches apply where they are named."
+  }
+
+  assert {
+    condition     = strcontains(output.policies["dev/apply/state"], "arn:aws:s3:::shop-state-of-dev/*") && strcontains(output.policies["dev/apply/state"], "alias/shop-state-of-dev")
+    error_message = "A state bucket of another name is reached by that name."
+  }
+
+  assert {
+    condition     = length([for statement in jsondecode(output.policies["dev/plan/data"]).Statement : statement if contains(statement.Action, "secretsmanager:GetSecretValue")]) == 1 && strcontains(output.policies["dev/plan/keys"], "kms:Decrypt")
+    error_message = "Where it is asked for a plan reads the secrets' values."
+  }
+
+  assert {
+    condition     = !strcontains(output.policies["dev/plan/artifacts"], "kms:") && !strcontains(output.policies["dev/plan/artifacts"], "ecr:")
+    error_message = "A store without a key of its own and without images brings no statement for them."
+  }
+
+  assert {
+    condition     = alltrue([for role in aws_iam_role.this : role.max_session_duration == 7200 && role.tags == tomap({ Team = "shop" })]) && alltrue([for policy in aws_iam_policy.this : policy.tags == tomap({ Team = "shop" })]) && aws_iam_policy.boundary["dev"].tags == tomap({ Team = "shop" })
+    error_message = "Session and tags reach the roles, tags the policies."
+  }
+}
+
+run "jenkins_alone" {
+  variables {
+    github_repository = null
+    environments = {
+      dev = { jenkins = {
+        plan_role_arns  = ["arn:aws:iam::111111111111:role/jenkins-agent"]
+        apply_role_arns = ["arn:aws:iam::111111111111:role/jenkins-release"]
+        external_id     = "shop-dev"
+        plan_subjects   = ["https://jenkins.example.com/job/shop/*"]
+        apply_subjects  = ["https://jenkins.example.com/job/shop/job/main/"]
+      } }
+    }
+    jenkins_issuer = {
+      provider_arn = "arn:aws:iam::222222222222:oidc-provider/jenkins.example.com/oidc"
+      issuer       = "jenkins.example.com/oidc"
+      audience     = "sts.amazonaws.com"
+    }
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0 && output.github_provider_arn == null
+    error_message = "Without a repository GitHub is not trusted."
+  }
+
+  assert {
+    condition = jsonencode(jsondecode(output.trust_policies["dev/apply"]).Statement) == jsonencode([
+      {
+        Sid       = "JenkinsRole"
+        Effect    = "Allow"
+        Action    = "sts:AssumeRole"
+        Principal = { AWS = ["arn:aws:iam::111111111111:role/jenkins-release"] }
+        Condition = { StringEquals = { "sts:ExternalId" = "shop-dev" } }
+      },
+      {
+        Sid       = "JenkinsJobs"
+        Effect    = "Allow"
+        Action    = "sts:AssumeRoleWithWebIdentity"
+        Principal = { Federated = "arn:aws:iam::222222222222:oidc-provider/jenkins.example.com/oidc" }
+        Condition = { StringEquals = {
+          "jenkins.example.com/oidc:aud" = ["sts.amazonaws.com"]
+          "jenkins.example.com/oidc:sub" = ["https://jenkins.example.com/job/shop/job/main/"]
+        } }
+      },
+    ])
+    error_message = "One role and one job apply."
+  }
+
+  assert {
+    condition = (jsonencode(jsondecode(output.trust_policies["dev/plan"]).Statement[0].Principal) == jsonencode({ AWS = ["arn:aws:iam::111111111111:role/jenkins-agent"] })
+      && jsonencode(jsondecode(output.trust_policies["dev/plan"]).Statement[1].Condition) == jsonencode({
+        StringEquals = { "jenkins.example.com/oidc:aud" = ["sts.amazonaws.com"] }
+        StringLike   = { "jenkins.example.com/oidc:sub" = ["https://jenkins.example.com/job/shop/*"] }
+    }))
+    error_message = "Every job of the project plans."
+  }
+}
+
+run "refuses_a_project_in_capitals" {
+  command = plan
+
+  variables {
+    project = "Shop"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "refuses_no_environment" {
+  command = plan
+
+  variables {
+    environments = {}
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_pattern_of_branches" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_branches = ["release/*"] } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_pattern_of_github_environments" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev*" } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_an_account_as_jenkins" {
+  command = plan
+
+  variables {
+    environments = { dev = { jenkins = { apply_role_arns = ["arn:aws:iam::111111111111:root"], external_id = "shop" } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_jenkins_role_without_external_id" {
+  command = plan
+
+  variables {
+    environments = { dev = { jenkins = { apply_role_arns = ["arn:aws:iam::111111111111:role/jenkins"] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_pattern_of_applying_jobs" {
+  command = plan
+
+  variables {
+    environments   = { dev = { jenkins = { apply_subjects = ["https://jenkins.example.com/job/*"] } } }
+    jenkins_issuer = { provider_arn = "arn:aws:iam::222222222222:oidc-provider/jenkins.example.com", issuer = "jenkins.example.com", audience = "sts.amazonaws.com" }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_subjects_without_an_issuer" {
+  command = plan
+
+  variables {
+    environments = { dev = { jenkins = { apply_subjects = ["https://jenkins.example.com/job/shop/"] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_github_environment_without_a_repository" {
+  command = plan
+
+  variables {
+    github_repository = null
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_an_environment_that_nobody_applies" {
+  command = plan
+
+  variables {
+    environments = { dev = {} }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_pattern_of_repositories" {
+  command = plan
+
+  variables {
+    github_repository = "acme/*"
+  }
+
+  expect_failures = [var.github_repository]
+}
+
+run "refuses_two_providers" {
+  command = plan
+
+  variables {
+    github_provider_arn = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com"
+  }
+
+  expect_failures = [var.github_provider_arn]
+}
+
+run "refuses_another_issuer_than_the_providers" {
+  command = plan
+
+  variables {
+    jenkins_issuer = { provider_arn = "arn:aws:iam::222222222222:oidc-provider/jenkins.example.com", issuer = "https://jenkins.example.com", audience = "sts.amazonaws.com" }
+  }
+
+  expect_failures = [var.jenkins_issuer]
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    artifact_store = { bucket = "shop-111111111111-artifacts", kms_key_arn = "alias/shop-111111111111-artifacts" }
+  }
+
+  expect_failures = [var.artifact_store]
+}
+
+run "refuses_a_registry_by_address" {
+  command = plan
+
+  variables {
+    artifact_store = { bucket = "shop-111111111111-artifacts", repository_arns = ["111111111111.dkr.ecr.eu-central-1.amazonaws.com/shop"] }
+  }
+
+  expect_failures = [var.artifact_store]
+}
+
+run "refuses_a_session_of_a_day" {
+  command = plan
+
+  variables {
+    session_seconds = 86400
+  }
+
+  expect_failures = [var.session_seconds]
+}

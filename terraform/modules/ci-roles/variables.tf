@@ -1,0 +1,158 @@
+variable "project" {
+  description = "Name of the project: the first part of every name, and the tag `Project` of all that its stacks make."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.project))
+    error_message = "The project takes 1 to 20 lower-case letters, digits and hyphens and begins with a letter: it is a part of names that AWS limits to 64."
+  }
+}
+
+variable "environments" {
+  description = "The environments of this account, by name: the state's bucket and lock table, whether the planning role may read the values of secrets (which it must where Terraform writes them), the GitHub environment whose jobs may apply (null: none) and the branches whose jobs outside of any environment may, and which Jenkins may plan and apply."
+  type = map(object({
+    state_bucket       = optional(string) # <project>-<account id>-<environment>-state
+    lock_table         = optional(string)
+    plan_reads_secrets = optional(bool, false)
+    github_environment = optional(string)
+    github_branches    = optional(list(string), [])
+    jenkins = optional(object({
+      plan_role_arns  = optional(list(string), [])
+      apply_role_arns = optional(list(string), [])
+      external_id     = optional(string)
+      plan_subjects   = optional(list(string), [])
+      apply_subjects  = optional(list(string), [])
+    }), {})
+  }))
+
+  validation {
+    condition     = length(var.environments) > 0 && alltrue([for name in keys(var.environments) : can(regex("^[a-z][a-z0-9-]{0,15}$", name))])
+    error_message = "At least one environment; its name takes 1 to 16 lower-case letters, digits and hyphens and begins with a letter."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for environment in var.environments : [for branch in environment.github_branches : can(regex("^[A-Za-z0-9._/-]+$", branch))]]))
+    error_message = "A branch that may apply is named, without a pattern: whoever may push a branch that matches could apply."
+  }
+
+  validation {
+    condition     = alltrue([for environment in var.environments : environment.github_environment == null || can(regex("^[A-Za-z0-9._-]+$", environment.github_environment))])
+    error_message = "The GitHub environment is named, without a pattern."
+  }
+
+  validation {
+    condition = alltrue(flatten([for environment in var.environments : [
+      for arn in concat(environment.jenkins.plan_role_arns, environment.jenkins.apply_role_arns) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))
+    ]]))
+    error_message = "Jenkins is the ARN of one role: neither an account nor a pattern."
+  }
+
+  validation {
+    condition = alltrue([for environment in var.environments :
+    environment.jenkins.external_id != null || length(environment.jenkins.plan_role_arns) + length(environment.jenkins.apply_role_arns) == 0])
+    error_message = "A Jenkins role names an external_id when it assumes the role: without one whoever else uses that Jenkins could have it do so."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for environment in var.environments : [for subject in environment.jenkins.apply_subjects : !strcontains(subject, "*")]]))
+    error_message = "A Jenkins job that may apply is named in full, without a pattern."
+  }
+
+  validation {
+    condition = var.jenkins_issuer != null || alltrue([for environment in var.environments :
+    length(environment.jenkins.plan_subjects) + length(environment.jenkins.apply_subjects) == 0])
+    error_message = "Subjects are those of an issuer's tokens: give jenkins_issuer."
+  }
+
+  validation {
+    condition     = var.github_repository != null || alltrue([for environment in var.environments : environment.github_environment == null && length(environment.github_branches) == 0])
+    error_message = "GitHub environments and branches are a repository's: give github_repository."
+  }
+
+  validation {
+    condition = alltrue([for environment in var.environments : anytrue([
+      environment.github_environment != null,
+      length(environment.github_branches) + length(environment.jenkins.apply_role_arns) + length(environment.jenkins.apply_subjects) > 0,
+    ])])
+    error_message = "Somebody must be able to apply: a GitHub environment or branch, or a Jenkins role or subject."
+  }
+}
+
+variable "github_repository" {
+  description = "The repository on GitHub, owner/name, any of whose jobs may plan; null trusts none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
+    error_message = "The repository is owner/name, without a pattern."
+  }
+}
+
+variable "make_github_provider" {
+  description = "Make the account's OIDC provider of GitHub. Off where it stands already: an account has one for all its projects."
+  type        = bool
+  default     = true
+}
+
+variable "github_provider_arn" {
+  description = "The account's OIDC provider of GitHub, with make_github_provider off."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository == null || (var.github_provider_arn == null) == var.make_github_provider
+    error_message = "The OIDC provider is either made here (make_github_provider) or given (github_provider_arn): exactly one of them."
+  }
+}
+
+variable "jenkins_issuer" {
+  description = "OIDC issuer of a Jenkins that signs tokens for its jobs: the ARN of the account's provider, the issuer's host and path as in that ARN, and the audience its tokens are for; null trusts none."
+  type = object({
+    provider_arn = string
+    issuer       = string
+    audience     = string
+  })
+  default = null
+
+  validation {
+    condition     = var.jenkins_issuer == null || try(endswith(var.jenkins_issuer.provider_arn, ":oidc-provider/${var.jenkins_issuer.issuer}"), false)
+    error_message = "The issuer is the end of its provider's ARN, without https://."
+  }
+}
+
+variable "artifact_store" {
+  description = "The project's artifact store, which deployments read: its bucket, the key that encrypts it, and the registries of its images."
+  type = object({
+    bucket          = string
+    kms_key_arn     = optional(string)
+    repository_arns = optional(list(string), [])
+  })
+
+  validation {
+    condition     = var.artifact_store.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.artifact_store.kms_key_arn))
+    error_message = "The store's key is named by its ARN, not by an alias: a policy that allows an alias allows nothing."
+  }
+
+  validation {
+    condition     = alltrue([for arn in var.artifact_store.repository_arns : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/.+$", arn))])
+    error_message = "A registry is the ARN of an ECR repository, or of several by a pattern such as …:repository/shop/*."
+  }
+}
+
+variable "session_seconds" {
+  description = "Longest session of a role, in seconds."
+  type        = number
+  default     = 3600
+
+  validation {
+    condition     = var.session_seconds >= 3600 && var.session_seconds <= 43200
+    error_message = "A session lasts 3600 to 43200 seconds: IAM's limit."
+  }
+}
+
+variable "tags" {
+  description = "Tags of roles, policies and provider, besides the provider's default tags."
+  type        = map(string)
+  default     = {}
+}

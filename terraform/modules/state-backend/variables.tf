@@ -1,0 +1,66 @@
+variable "bucket" {
+  description = "Name of the bucket, and of its key's alias: <project>-<account id>-<environment>-state."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "The name takes 3 to 63 lower-case letters, digits and hyphens: S3's limit (dots would break TLS)."
+  }
+}
+
+variable "lock_table" {
+  description = "Name of a DynamoDB table that locks the states beside the lock file, <project>-<account id>-<environment>-locks; null makes none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.lock_table == null || can(regex("^[a-zA-Z0-9_.-]{3,255}$", var.lock_table))
+    error_message = "The table's name takes 3 to 255 letters, digits, hyphens, underscores and dots: DynamoDB's limit."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts bucket and table; null makes one for them alone."
+  type        = string
+  default     = null
+}
+
+variable "noncurrent_version_days" {
+  description = "Days for which a replaced state can be brought back."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = var.noncurrent_version_days >= 1
+    error_message = "A replaced state stays for a day at least."
+  }
+}
+
+variable "plan_days" {
+  description = "Days after which saved plans are deleted."
+  type        = number
+  default     = 14
+
+  validation {
+    condition     = var.plan_days >= 1
+    error_message = "A saved plan stays for a day at least."
+  }
+}
+
+variable "require_https" {
+  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
+  type        = bool
+  default     = true
+}
+
+variable "manage_lifecycle" {
+  description = "Expire old versions and saved plans. Off on an emulator, where setting the rules takes a minute."
+  type        = bool
+  default     = true
+}
+
+variable "tags" {
+  description = "Tags of bucket, key and table, besides the provider's default tags."
+  type        = map(string)
+  default     = {}
+}

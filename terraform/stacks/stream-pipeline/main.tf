@@ -1,0 +1,174 @@
+locals {
+  name_prefix = "${var.environment.project}-${var.environment.account_id}-${var.environment.name}"
+  name        = "${local.name_prefix}-stream"
+
+  expiring_prefixes = var.rejected_days == null ? {} : { "rejected/" = var.rejected_days }
+  vpc               = var.subnet_ids == null ? null : { subnet_ids = var.subnet_ids, security_group_ids = var.security_group_ids }
+
+  # Reading the stream and writing to the queue the module allows by itself; what their keys ask for is here.
+  statements = [
+    {
+      sid       = "WriteEvents"
+      actions   = ["dynamodb:PutItem"]
+      resources = [module.table.arn]
+    },
+    {
+      # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html, but for
+      # CreateGrant: the table's maker gave the grant.
+      sid       = "UseTableKey"
+      actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+      resources = [module.table_key.arn]
+    },
+    {
+      sid       = "WriteRecords"
+      actions   = ["s3:PutObject"]
+      resources = ["${module.bucket.arn}/raw/*", "${module.bucket.arn}/rejected/*"]
+    },
+    {
+      sid       = "EncryptRecords"
+      actions   = ["kms:GenerateDataKey"]
+      resources = [module.bucket_key.arn]
+    },
+    {
+      sid       = "ReadSecret"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [module.secret.arn]
+    },
+    {
+      sid       = "DecryptSecret"
+      actions   = ["kms:Decrypt"]
+      resources = [module.secret_key.arn]
+    },
+    {
+      # Records are decrypted; of the queue, messages are encrypted, which takes both.
+      # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html#send-to-encrypted-queue
+      sid       = "UseStreamKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [module.stream_key.arn]
+    },
+  ]
+
+  event_sources = {
+    stream = {
+      event_source_arn                   = module.stream.arn
+      starting_position                  = "TRIM_HORIZON"
+      batch_size                         = var.batch_size
+      maximum_batching_window_in_seconds = var.batching_window_seconds
+      bisect_batch_on_function_error     = true
+      maximum_retry_attempts             = var.maximum_retry_attempts
+      maximum_record_age_in_seconds      = var.maximum_record_age_seconds
+      report_batch_item_failures         = true
+      on_failure_destination_arn         = aws_sqs_queue.failures.arn
+      enabled                            = var.event_source_enabled
+    }
+  }
+}
+
+# A key for each kind of storage: the right to read one is not the right to read all.
+module "bucket_key" {
+  source = "../../modules/kms-key"
+
+  name                 = "${local.name}-bucket"
+  description          = "Encrypts the records in the bucket ${local.name}-records"
+  services             = ["s3"]
+  deletion_window_days = var.key_deletion_window_days
+}
+
+module "table_key" {
+  source = "../../modules/kms-key"
+
+  name                 = "${local.name}-table"
+  description          = "Encrypts the table ${local.name}-events"
+  services             = ["dynamodb"]
+  deletion_window_days = var.key_deletion_window_days
+}
+
+module "stream_key" {
+  source = "../../modules/kms-key"
+
+  name        = "${local.name}-stream"
+  description = "Encrypts the stream ${local.name}-events and the queue of its batches that failed for good"
+  # The queue holds no record, but tells which ones failed: whoever may read the stream may know.
+  services             = ["kinesis", "sqs"]
+  deletion_window_days = var.key_deletion_window_days
+}
+
+module "secret_key" {
+  source = "../../modules/kms-key"
+
+  name                 = "${local.name}-secret"
+  description          = "Encrypts the secret ${local.name}-pseudonym-key"
+  services             = ["secretsmanager"]
+  deletion_window_days = var.key_deletion_window_days
+}
+
+module "bucket" {
+  source = "../../modules/s3-bucket"
+
+  name                    = "${local.name}-records"
+  kms_key_arn             = module.bucket_key.arn
+  require_https           = var.require_https
+  manage_lifecycle        = var.manage_lifecycle
+  noncurrent_version_days = var.noncurrent_version_days
+  expiring_prefixes       = local.expiring_prefixes
+  force_destroy           = var.force_destroy
+}
+
+module "table" {
+  source = "../../modules/dynamodb-table"
+
+  name                   = "${local.name}-events"
+  hash_key               = "id"
+  attributes             = { id = "S" }
+  kms_key_arn            = module.table_key.arn
+  point_in_time_recovery = true
+  deletion_protection    = var.table_deletion_protection
+}
+
+module "stream" {
+  source = "../../modules/kinesis-stream"
+
+  name            = "${local.name}-events"
+  shard_count     = var.shard_count
+  retention_hours = var.stream_retention_hours
+  kms_key_arn     = module.stream_key.arn
+}
+
+module "secret" {
+  source = "../../modules/secret"
+
+  name                 = "${local.name}-pseudonym-key"
+  description          = "Key by which stream-ingest replaces subjects by pseudonyms"
+  kms_key_arn          = module.secret_key.arn
+  recovery_window_days = var.secret_recovery_window_days
+  value                = var.pseudonym_key
+  value_version        = var.pseudonym_key_version
+}
+
+# What Lambda writes here of a batch is where it lies in the stream, for as long as the stream keeps it.
+resource "aws_sqs_queue" "failures" {
+  name                      = "${local.name}-failures"
+  kms_master_key_id         = module.stream_key.arn
+  message_retention_seconds = 14 * 24 * 60 * 60
+}
+
+module "stream_ingest" {
+  source = "../../modules/lambda-function"
+
+  name               = "${local.name_prefix}-stream-ingest"
+  release            = var.releases["stream-ingest"]
+  memory_size        = var.memory_size
+  timeout            = var.timeout
+  log_retention_days = var.log_retention_days
+  tracing_mode       = var.tracing_mode
+  vpc                = local.vpc
+
+  environment_variables = {
+    TABLE_NAME  = module.table.name
+    BUCKET_NAME = module.bucket.bucket
+    SECRET_ARN  = module.secret.arn
+  }
+
+  policy_statements = local.statements
+  event_sources     = local.event_sources
+}

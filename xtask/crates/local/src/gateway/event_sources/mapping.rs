@@ -1,0 +1,107 @@
+//! One event source mapping, as it is kept and as Lambda tells it.
+//!
+//! See <https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html>.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Which function is fed from which stream, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Mapping {
+    pub(super) uuid: String,
+    pub(super) account: String,
+    pub(super) region: String,
+    pub(super) event_source_arn: String,
+    /// With the qualifier that it was given.
+    pub(super) function_arn: String,
+    pub(super) enabled: bool,
+    /// When it was enabled for the first time, in seconds since 1970: where LATEST begins.
+    pub(super) enabled_at: Option<f64>,
+    /// In seconds since 1970.
+    pub(super) modified_at: f64,
+    pub(super) starting_position: String,
+    /// In seconds since 1970.
+    pub(super) starting_position_timestamp: Option<f64>,
+    pub(super) batch_size: usize,
+    /// In seconds.
+    pub(super) window: u64,
+    pub(super) parallelization_factor: u64,
+    pub(super) bisect: bool,
+    /// -1 for as many as it takes.
+    pub(super) maximum_retries: i64,
+    /// In seconds; -1 for any age.
+    pub(super) maximum_age: i64,
+    pub(super) response_types: Vec<String>,
+    /// The patterns, as they were given.
+    pub(super) filters: Vec<String>,
+    /// The ARN of a queue or topic.
+    pub(super) on_failure: Option<String>,
+    pub(super) kms_key_arn: Option<String>,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// Where in its life a mapping is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Creating,
+    Enabling,
+    Enabled,
+    Disabling,
+    Disabled,
+    Updating,
+    Deleting,
+}
+
+impl Mapping {
+    /// The mapping's own ARN.
+    pub(super) fn arn(&self) -> String {
+        let Self { account, region, uuid, .. } = self;
+        format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}")
+    }
+
+    /// Whether the function may name the records that it failed on.
+    pub(super) fn reports_failures(&self) -> bool {
+        self.response_types.iter().any(|kind| kind == "ReportBatchItemFailures")
+    }
+
+    /// Writes it as Lambda does.
+    pub(super) fn told(&self, phase: Phase, last_result: &str) -> Value {
+        let on_failure = match &self.on_failure {
+            Some(arn) => json!({ "Destination": arn }),
+            None => json!({}),
+        };
+        let mut told = json!({
+            "UUID": self.uuid,
+            "EventSourceMappingArn": self.arn(),
+            "EventSourceArn": self.event_source_arn,
+            "FunctionArn": self.function_arn,
+            "State": format!("{phase:?}"),
+            "StateTransitionReason": "User action",
+            "LastModified": self.modified_at,
+            "LastProcessingResult": last_result,
+            "StartingPosition": self.starting_position,
+            "BatchSize": self.batch_size,
+            "MaximumBatchingWindowInSeconds": self.window,
+            "ParallelizationFactor": self.parallelization_factor,
+            "BisectBatchOnFunctionError": self.bisect,
+            "MaximumRetryAttempts": self.maximum_retries,
+            "MaximumRecordAgeInSeconds": self.maximum_age,
+            "TumblingWindowInSeconds": 0,
+            "FunctionResponseTypes": self.response_types,
+            "DestinationConfig": { "OnFailure": on_failure },
+        });
+        if let Some(time) = self.starting_position_timestamp {
+            told["StartingPositionTimestamp"] = json!(time);
+        }
+        if !self.filters.is_empty() {
+            let filters: Vec<Value> =
+                self.filters.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
+            told["FilterCriteria"] = json!({ "Filters": filters });
+        }
+        if let Some(key) = &self.kms_key_arn {
+            told["KMSKeyArn"] = json!(key);
+        }
+        told
+    }
+}

@@ -1,0 +1,187 @@
+//! `verify`: look again at what serves in an environment, over the addresses that users reach; with --full, run each
+//! function's own suite against them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Answer;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::name::{EnvironmentName, FunctionName};
+use crate::plan::{self, Applied};
+use crate::settings::DeploymentTests;
+use crate::tools::exec::{self, Conduct, Program};
+use crate::tools::install::Tool;
+use crate::verification::{self, Door, Reach, Subject, Values, Verification};
+use crate::words;
+use crate::world::{Account, World};
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The functions; all that serve where none is named.
+    functions: Vec<FunctionName>,
+    /// The environment.
+    #[arg(long, short)]
+    env: EnvironmentName,
+    /// Run the functions' own suites against the deployment, too.
+    #[arg(long)]
+    full: bool,
+}
+
+/// What was found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// One for each function that serves.
+    pub(crate) verifications: Vec<Verification>,
+    /// One for each suite that was run.
+    pub(crate) suites: Vec<Suite>,
+}
+
+/// A function's suite.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Suite {
+    /// The function.
+    pub(crate) function: FunctionName,
+    /// Whether it passed.
+    pub(crate) passed: bool,
+    /// Milliseconds.
+    pub(crate) took_ms: u64,
+}
+
+/// Runs the command.
+pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+    let environment = &arguments.env;
+    let functions = world.functions_in(environment, &arguments.functions)?;
+    let account = world.account_if_there(environment).await?.ok_or_else(|| {
+        Failure::failed(format!("{environment} does not run, so there is nothing to verify"))
+            .hint(format!("cargo xtask release --env {environment}"))
+    })?;
+    let protected = world.project.environment(environment)?.protected;
+    let (mut verifications, mut suites) = (Vec::new(), Vec::new());
+    for (stack, here) in world.stacks_of(&functions)? {
+        let site = world.site(&account, environment, &stack)?;
+        let (Some(last), Some(applied)) =
+            (site.ledger.head().await?.last, plan::read_outputs(site.store.as_ref(), &stack).await?)
+        else {
+            continue;
+        };
+        let outputs = applied.functions()?;
+        for (function, serving) in last.serves.iter().filter(|(function, _)| here.contains(function)) {
+            let manifest = account.catalogue.manifest(function, &serving.release).await?;
+            let address = outputs.get(function).and_then(|output| account.address(output));
+            let signed_for = outputs.get(function).and_then(|output| output.url_signed_for.clone());
+            let door = match &address {
+                Some(address) => Door::Url { address, signed_for: signed_for.as_deref() },
+                None => Door::Version,
+            };
+            let step = world.progress.step("verify", format!("{function} {}", serving.release));
+            let reach = Reach {
+                functions: &account.functions,
+                services: &account.services,
+                interrupt: &world.interrupt,
+            };
+            let subject = Subject {
+                manifest: &manifest,
+                function_name: &serving.function_name,
+                version: &serving.lambda_version,
+                known_configuration: Some(serving.config_digest),
+                protected,
+                outputs: &applied.outputs,
+                door,
+            };
+            let verification = verification::verify(&reach, &subject).await?;
+            let title = format!("{function} {}: {}", serving.release, verification.summary());
+            if verification.passed() {
+                step.done_as(title, "verified");
+            } else {
+                step.failed("failed");
+            }
+            let good = verification.passed();
+            verifications.push(verification);
+            let tests = world.project.function(function)?.deployment_tests.as_ref();
+            if let Some(tests) = tests.filter(|_| arguments.full && good) {
+                suites.push(suite(world, &account, function, tests, &applied, address.as_deref()).await?);
+            }
+        }
+    }
+    let mut text = String::new();
+    for verification in verifications.iter().filter(|verification| verification.passed()) {
+        text.push_str(&format!("{} in {environment}: {}\n", verification.function, verification.summary()));
+    }
+    for suite in &suites {
+        let verdict = if suite.passed { "passed" } else { "FAILED" };
+        text.push_str(&format!("{} in {environment}: its suite {verdict}\n", suite.function));
+    }
+    if verifications.is_empty() {
+        text = format!("Nothing serves in {environment}.\n");
+    }
+    let failed: Vec<&str> =
+        suites.iter().filter(|suite| !suite.passed).map(|suite| suite.function.as_str()).collect();
+    let failure = if !verifications.iter().all(Verification::passed) {
+        Some(verification::failure(environment.as_str(), &verifications))
+    } else if !failed.is_empty() {
+        Some(Failure::new(
+            Kind::VerificationFailed,
+            format!("the suite of {} failed in {environment}", words::list(failed)),
+        ))
+    } else {
+        None
+    };
+    let report = Report { environment: environment.clone(), verifications, suites };
+    Ok(Answer::new(&report, text)?.but(failure))
+}
+
+/// Runs a function's suite against a deployment.
+async fn suite(
+    world: &World,
+    account: &Account,
+    function: &FunctionName,
+    tests: &DeploymentTests,
+    applied: &Applied,
+    address: Option<&str>,
+) -> Outcome<Suite> {
+    let mut values = Values::new(&applied.outputs, &account.services);
+    if let Some(address) = address {
+        values.set("url", &address.into());
+    }
+    let mut environment: BTreeMap<String, String> = account.variables.iter().cloned().collect();
+    for (name, value) in &tests.env {
+        environment.insert(name.clone(), values.fill(value).await?);
+    }
+    let step = world.progress.slow_step("suite", function.to_string());
+    let began = world.clock.now();
+    let mut passed = true;
+    for line in tests.run.lines() {
+        let mut line = shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
+            Failure::usage(format!("the deployment tests of `{function}` cannot be split: {line}"))
+        })?;
+        if line[0] == "uv" {
+            line[0] = world.tools.ensure(Tool::Uv).await?.display().to_string();
+        }
+        let program = Program::new(&line[0], &world.project.root).args(&line[1..]);
+        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let conduct = Conduct { within: Some(tests.within), ..Conduct::default() };
+        let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| {
+            world.console.tell(line);
+        })
+        .await?;
+        if ended.interrupted {
+            return Err(crate::interrupt::interrupted());
+        }
+        passed &= ended.success();
+        if !passed {
+            break;
+        }
+    }
+    if passed {
+        step.done("passed")
+    } else {
+        step.failed("failed")
+    }
+    let took = world.clock.now().as_millisecond() - began.as_millisecond();
+    Ok(Suite { function: function.clone(), passed, took_ms: u64::try_from(took).unwrap_or_default() })
+}

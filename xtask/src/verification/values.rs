@@ -1,0 +1,114 @@
+//! Values that requests take from outside: captured from earlier answers, outputs of the stack, secrets, something random.
+//!
+//! In: a text with `${…}`. Out: the text with values in their places. Goes wrong: an output or a secret that is not there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::failure::{Failure, Outcome};
+use crate::plan::Output;
+use crate::ports::Services;
+use crate::settings::placeholders;
+
+/// What may stand between `${` and `}`.
+pub(crate) struct Values<'a> {
+    outputs: &'a BTreeMap<String, Output>,
+    services: &'a Arc<dyn Services>,
+    known: BTreeMap<String, String>,
+}
+
+impl<'a> Values<'a> {
+    /// Begins with a stack's outputs; `random` is the same for all requests of one verification.
+    pub(crate) fn new(outputs: &'a BTreeMap<String, Output>, services: &'a Arc<dyn Services>) -> Self {
+        let random = format!("{:016x}", fastrand::u64(..));
+        Self { outputs, services, known: BTreeMap::from([("random".to_owned(), random)]) }
+    }
+
+    /// Keeps a value under a name.
+    pub(crate) fn set(&mut self, name: &str, value: &Value) {
+        self.known.insert(name.to_owned(), plain(value));
+    }
+
+    /// Puts values in their places.
+    pub(crate) async fn fill(&mut self, text: &str) -> Outcome<String> {
+        let mut filled = text.to_owned();
+        for name in placeholders(text) {
+            let value = self.value(&name).await?;
+            filled = filled.replace(&format!("${{{name}}}"), &value);
+        }
+        Ok(filled)
+    }
+
+    /// Does so in every text of a JSON value.
+    pub(crate) async fn fill_json(&mut self, value: &Value) -> Outcome<Value> {
+        Ok(match value {
+            Value::String(text) => Value::String(self.fill(text).await?),
+            Value::Array(items) => {
+                let mut filled = Vec::new();
+                for item in items {
+                    filled.push(Box::pin(self.fill_json(item)).await?);
+                }
+                Value::Array(filled)
+            }
+            Value::Object(members) => {
+                let mut filled = serde_json::Map::new();
+                for (name, member) in members {
+                    filled.insert(name.clone(), Box::pin(self.fill_json(member)).await?);
+                }
+                Value::Object(filled)
+            }
+            other => other.clone(),
+        })
+    }
+
+    async fn value(&mut self, name: &str) -> Outcome<String> {
+        if let Some(value) = self.known.get(name) {
+            return Ok(value.clone());
+        }
+        let value = if let Some(output) = name.strip_prefix("output.") {
+            plain(self.output(output)?)
+        } else if let Some(rest) = name.strip_prefix("secret.") {
+            self.secret(rest).await?
+        } else {
+            return Err(Failure::usage(format!("${{{name}}} has no value: nothing captured it")));
+        };
+        self.known.insert(name.to_owned(), value.clone());
+        Ok(value)
+    }
+
+    fn output(&self, name: &str) -> Outcome<&Value> {
+        let output = self.outputs.get(name).ok_or_else(|| {
+            Failure::usage(format!("${{output.{name}}} has no value: the stack does not put out `{name}`"))
+                .hint(format!("it puts out {}", crate::words::list(self.outputs.keys().map(String::as_str))))
+        })?;
+        Ok(&output.value)
+    }
+
+    /// Reads `<output>` or `<output>/<pointer>`: the secret whose ARN or name the output holds.
+    async fn secret(&self, place: &str) -> Outcome<String> {
+        let (output, pointer) = place.find('/').map_or((place, ""), |at| place.split_at(at));
+        let id = plain(self.output(output)?);
+        let missing = |what: &str| {
+            Failure::failed(format!("the secret {id} {what}"))
+                .hint("give it its value: aws secretsmanager put-secret-value --secret-id …")
+        };
+        let text =
+            self.services.secret(&id).await?.ok_or_else(|| missing("does not exist, or has no value yet"))?;
+        if pointer.is_empty() {
+            return Ok(text);
+        }
+        let document: Value = serde_json::from_str(&text).map_err(|_| missing("holds no JSON"))?;
+        let found =
+            document.pointer(pointer).ok_or_else(|| missing(&format!("holds nothing at {pointer}")))?;
+        Ok(plain(found))
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

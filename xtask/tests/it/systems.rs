@@ -1,0 +1,146 @@
+//! The repository's own systems, all of them, on an emulated account of their own: the real Terraform, the real provider,
+//! the published functions. Brought up by one command, planned again, used, and destroyed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::support::guard;
+use super::support::surroundings::repository;
+use super::support::world::{Ending, Sealed, repository_in};
+
+const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
+const STACKS: [&str; 6] = ["bucket-api", "hello", "invoice", "network", "stream-pipeline", "tracer"];
+/// The name of the project without its checks, which run elsewhere.
+const PROJECT: &str = "schema = 1\nname = \"slipway\"\n";
+
+/// Copies what a clone of this repository holds.
+fn whole_repository(to: &Path) {
+    let from = repository();
+    let git = git2::Repository::open(from).expect("this repository");
+    let mut statuses = git2::StatusOptions::new();
+    statuses.include_untracked(true).recurse_untracked_dirs(true).include_unmodified(true);
+    for entry in git.statuses(Some(&mut statuses)).expect("this repository's files").iter() {
+        let path = entry.path().expect("a name in UTF-8").to_owned();
+        let source = from.join(&path);
+        // A file that was removed and not committed, or a folder's own entry.
+        if !source.is_file() {
+            continue;
+        }
+        let target = to.join(&path);
+        std::fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(&source, &target).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+}
+
+fn state(world: &Sealed, stack: &str) -> Value {
+    let bucket = format!("slipway-{}-local-state", world.account.id);
+    let bytes = world.account.object(&bucket, &format!("{stack}.tfstate"));
+    serde_json::from_slice(&bytes).expect("a state in JSON")
+}
+
+/// Lists the resources of a state with their attributes: type, name, attributes.
+fn resources(state: &Value) -> Vec<(String, String, Value)> {
+    let text = |resource: &Value, name: &str| resource[name].as_str().unwrap_or_default().to_owned();
+    let managed = state["resources"].as_array().into_iter().flatten();
+    managed
+        .filter(|resource| resource["mode"] == "managed")
+        .flat_map(|resource| {
+            let instances = resource["instances"].as_array().cloned().unwrap_or_default();
+            let (kind, name) = (text(resource, "type"), text(resource, "name"));
+            instances
+                .into_iter()
+                .map(move |instance| (kind.clone(), name.clone(), instance["attributes"].clone()))
+        })
+        .collect()
+}
+
+/// Triggers, permissions and URLs reach the alias, and everything that can have tags has them.
+fn bound_and_tagged(stack: &str, state: &Value) {
+    for (kind, name, attributes) in resources(state) {
+        let text = |name: &str| attributes[name].as_str().unwrap_or_default().to_owned();
+        let target = match kind.as_str() {
+            "aws_lambda_event_source_mapping" => Some(text("function_name")),
+            "aws_lambda_function_url" | "aws_lambda_permission" => Some(format!(":{}", text("qualifier"))),
+            "aws_apigatewayv2_integration" => {
+                Some(text("integration_uri").trim_end_matches("/invocations").to_owned())
+            }
+            _ => None,
+        };
+        if let Some(target) = target {
+            assert!(target.ends_with(":live"), "{stack}: {kind}.{name} reaches {target}");
+        }
+        if let Some(tags) = attributes.get("tags_all").filter(|tags| tags.is_object()) {
+            let missing = ["Project", "Environment", "Stack", "ManagedBy"]
+                .into_iter()
+                .find(|tag| tags.get(tag).is_none_or(|value| value.as_str().is_none_or(str::is_empty)));
+            assert_eq!(missing, None, "{stack}: {kind}.{name} lacks a tag in {tags}");
+        }
+    }
+}
+
+/// Waits for something that a function does by itself.
+fn soon(what: &str, happened: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn every_system_comes_up_works_and_goes() {
+    let Some(run) = guard::run() else { return };
+    let world = Ending(Sealed::new(run));
+    whole_repository(&world.project);
+    world.write("pipelines/project.toml", PROJECT);
+    repository_in(&world.project);
+
+    let first = world.start(&RELEASE).patiently().wait().exits(0);
+    for stack in STACKS {
+        bound_and_tagged(stack, &state(&world, stack));
+    }
+    for serves in ["hello 0.1.0 serves", "tracer 0.1.0 serves", "stream-ingest 0.1.0 serves"] {
+        assert!(first.stdout.contains(serves), "no `{serves}` in {first}");
+    }
+
+    // Nothing is left to plan, in any of them.
+    world.start(&["plan", "--env", "local", "--exit-code"]).patiently().wait().exits(0);
+    let again = world.run(&RELEASE).exits(0);
+    assert!(!again.did("apply") && !again.did("build"), "{again}");
+
+    // What serves answers over its own address, signed where that is asked for.
+    world.start(&["verify", "--env", "local"]).patiently().wait().exits(0).says("tracer in local");
+    world.run(&["call", "/health", "--env", "local", "--function", "bucket-api-zip"]).exits(0);
+    world
+        .run(&["call", "/health", "--env", "local", "--function", "bucket-api-zip", "--unsigned"])
+        .exits(1)
+        .says("answered 403");
+
+    // A record on the stream reaches the function, which writes it to its table.
+    let outputs = world.run(&["output", "--env", "local", "--output", "json"]).exits(0).json();
+    let output = |name: &str| {
+        outputs["data"]["stacks"]["stream-pipeline"][name]["value"].as_str().unwrap_or_default().to_owned()
+    };
+    let record = json!({
+        "id": "it-1", "time": "2026-11-22T10:00:00Z", "source": "it", "payload": { "a": 1 },
+    });
+    let data = BASE64_STANDARD.encode(record.to_string());
+    let put = json!({ "StreamName": output("stream_name"), "Data": data, "PartitionKey": "it" });
+    world.account.target("kinesis", "Kinesis_20131202.PutRecord", "1.1", &put);
+    let scan = json!({ "TableName": output("table_name") });
+    soon("a record in the table", || {
+        let found = world.account.target("dynamodb", "DynamoDB_20120810.Scan", "1.0", &scan);
+        found["Items"].as_array().is_some_and(|items| items.len() == 1 && items[0]["id"]["S"] == "it-1")
+    });
+
+    let gone = world.start(&["destroy", "--env", "local", "--yes"]).patiently().wait().exits(0);
+    for stack in STACKS {
+        assert!(gone.stdout.contains(&format!("{stack} in local is destroyed")), "{stack} in {gone}");
+        assert_eq!(resources(&state(&world, stack)), [], "{stack} left something");
+    }
+    world.run(&["status", "--env", "local"]).exits(0);
+}
