@@ -6,3 +6,6 @@ log_retention_days = 30
 # Development comes and goes: its names are free again soon.
 secret_recovery_window_days = 7
 key_deletion_window_days    = 7
+
+# Roles are made under it alone: the role that applies may make no others.
+permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"

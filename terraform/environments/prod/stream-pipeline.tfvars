@@ -9,3 +9,6 @@ key_deletion_window_days    = 30
 table_deletion_protection   = true
 noncurrent_version_days     = 90
 rejected_days               = 90
+
+# Roles are made under it alone: the role that applies may make no others.
+permissions_boundary_arn = "arn:aws:iam::444444444444:policy/slipway-444444444444-prod-boundary"

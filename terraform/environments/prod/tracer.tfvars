@@ -16,3 +16,6 @@ enable_error_alerts    = true
 enable_dynamodb_alerts = true
 enable_dashboard       = true
 monthly_budget         = 50
+
+# Roles are made under it alone: the role that applies may make no others.
+permissions_boundary_arn = "arn:aws:iam::444444444444:policy/slipway-444444444444-prod-boundary"

@@ -5,3 +5,6 @@ log_retention_days = 30
 
 secret_recovery_window_days = 14
 key_deletion_window_days    = 14
+
+# Roles are made under it alone: the role that applies may make no others.
+permissions_boundary_arn = "arn:aws:iam::333333333333:policy/slipway-333333333333-staging-boundary"

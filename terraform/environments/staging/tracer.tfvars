@@ -11,3 +11,6 @@ enable_cost_alerts     = true
 enable_error_alerts    = false
 enable_dynamodb_alerts = false
 monthly_budget         = 10
+
+# Roles are made under it alone: the role that applies may make no others.
+permissions_boundary_arn = "arn:aws:iam::333333333333:policy/slipway-333333333333-staging-boundary"

@@ -5,9 +5,10 @@ locals {
 module "hello" {
   source = "../../modules/lambda-function"
 
-  name               = "${local.name_prefix}-hello"
-  release            = var.releases["hello"]
-  memory_size        = var.memory_size
-  timeout            = var.timeout
-  log_retention_days = var.log_retention_days
+  name                     = "${local.name_prefix}-hello"
+  release                  = var.releases["hello"]
+  permissions_boundary_arn = var.permissions_boundary_arn
+  memory_size              = var.memory_size
+  timeout                  = var.timeout
+  log_retention_days       = var.log_retention_days
 }

@@ -5,9 +5,10 @@ locals {
 module "invoice" {
   source = "../../modules/lambda-function"
 
-  name               = "${local.name_prefix}-invoice"
-  release            = var.releases["invoice"]
-  memory_size        = var.memory_size
-  timeout            = var.timeout
-  log_retention_days = var.log_retention_days
+  name                     = "${local.name_prefix}-invoice"
+  release                  = var.releases["invoice"]
+  permissions_boundary_arn = var.permissions_boundary_arn
+  memory_size              = var.memory_size
+  timeout                  = var.timeout
+  log_retention_days       = var.log_retention_days
 }

@@ -53,3 +53,9 @@ variable "log_retention_days" {
   type        = number
   default     = 7
 }
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds the roles that this stack makes; null makes them without one."
+  type        = string
+  default     = null
+}

@@ -155,13 +155,14 @@ resource "aws_sqs_queue" "failures" {
 module "stream_ingest" {
   source = "../../modules/lambda-function"
 
-  name               = "${local.name_prefix}-stream-ingest"
-  release            = var.releases["stream-ingest"]
-  memory_size        = var.memory_size
-  timeout            = var.timeout
-  log_retention_days = var.log_retention_days
-  tracing_mode       = var.tracing_mode
-  vpc                = local.vpc
+  name                     = "${local.name_prefix}-stream-ingest"
+  release                  = var.releases["stream-ingest"]
+  permissions_boundary_arn = var.permissions_boundary_arn
+  memory_size              = var.memory_size
+  timeout                  = var.timeout
+  log_retention_days       = var.log_retention_days
+  tracing_mode             = var.tracing_mode
+  vpc                      = local.vpc
 
   environment_variables = {
     TABLE_NAME  = module.table.name

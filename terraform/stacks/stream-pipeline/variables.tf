@@ -214,3 +214,9 @@ variable "manage_lifecycle" {
   type        = bool
   default     = true
 }
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds the roles that this stack makes; null makes them without one."
+  type        = string
+  default     = null
+}

@@ -54,6 +54,7 @@ module "tracer" {
 
   name                           = local.name
   release                        = var.releases["tracer"]
+  permissions_boundary_arn       = var.permissions_boundary_arn
   memory_size                    = var.memory_size
   timeout                        = var.timeout
   log_retention_days             = var.log_retention_days

@@ -103,7 +103,11 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             let good = verification.passed();
             verifications.push(verification);
             let tests = world.project.function(function)?.deployment_tests.as_ref();
-            if let Some(tests) = tests.filter(|_| arguments.full && good) {
+            // Of two functions behind one address only the one that serves has it.
+            let reachable = |tests: &&DeploymentTests| {
+                address.is_some() || !tests.env.values().any(|value| value.contains("${url}"))
+            };
+            if let Some(tests) = tests.filter(|_| arguments.full && good).filter(reachable) {
                 suites.push(suite(world, &account, function, tests, &applied, address.as_deref()).await?);
             }
         }
@@ -149,6 +153,8 @@ async fn suite(
         values.set("url", &address.into());
     }
     let mut environment: BTreeMap<String, String> = account.variables.iter().cloned().collect();
+    // Python's SDK knows the region by this name alone.
+    environment.insert("AWS_DEFAULT_REGION".into(), account.backend.region.clone());
     for (name, value) in &tests.env {
         environment.insert(name.clone(), values.fill(value).await?);
     }
@@ -163,7 +169,10 @@ async fn suite(
             line[0] = world.tools.ensure(Tool::Uv).await?.display().to_string();
         }
         let program = Program::new(&line[0], &world.project.root).args(&line[1..]);
-        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+        // What is set to nothing for Terraform would be a profile without a name for others.
+        let program = environment.iter().fold(program, |program, (name, value)| {
+            if value.is_empty() { program.without_env(name) } else { program.env(name, value) }
+        });
         let conduct = Conduct { within: Some(tests.within), ..Conduct::default() };
         let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| {
             world.console.tell(line);

@@ -58,6 +58,7 @@ pub fn authorization(access_key_id: &str, region: &str) -> String {
         authority: String::new(),
         access_key_id: access_key_id.to_owned(),
         region: region.to_owned(),
+        credential: None,
     };
     caller.authorization("lambda")
 }

@@ -27,6 +27,7 @@ mod instance;
 mod invoke;
 mod isolation;
 mod kept;
+mod known_functions;
 mod known_images;
 mod launch;
 mod layer;
@@ -88,6 +89,9 @@ pub struct GatewayConfig {
     /// A file that gets `host:port` as soon as the gateway listens.
     #[serde(default)]
     pub ready_file: Option<PathBuf>,
+    /// Whether the emulator is the keeper's own, so that nobody changes it but by way of this gateway.
+    #[serde(default)]
+    pub sole: bool,
     /// The keeper's folder: marks the functions' processes, so that the keeper finds those left behind.
     #[serde(default)]
     pub kept_in: Option<PathBuf>,
@@ -145,6 +149,7 @@ pub(crate) struct Gateway {
     pub(crate) code: code::Code,
     pub(crate) registry: Arc<Registry>,
     pub(crate) known_images: known_images::KnownImages,
+    known_functions: known_functions::KnownFunctions,
     root_file_systems: root_file_system::RootFileSystems,
     isolation: isolation::Isolation,
     pub(crate) interpreters: python::Interpreters,
@@ -208,6 +213,7 @@ pub async fn serve(
         code: code::Code::new(config.store_bucket.clone(), config.work_folder.clone()),
         registry: Arc::new(registry),
         known_images,
+        known_functions: known_functions::KnownFunctions::new(config.sole),
         root_file_systems: root_file_system::RootFileSystems::new(config.work_folder.join("images")),
         isolation: isolation::Isolation::default(),
         interpreters: python::Interpreters::default(),
@@ -292,6 +298,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route(&format!("{mappings}/{{uuid}}"), any(event_sources::api::one))
         .route("/2017-03-31/tags/{arn}", any(event_sources::api::tags))
         .fallback(tables::answer)
+        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), known_functions::watch))
         .layer(middleware::from_fn_with_state(Arc::clone(&gateway), front::answer))
         .with_state(gateway)
 }

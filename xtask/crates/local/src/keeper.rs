@@ -238,6 +238,7 @@ async fn enter_account(folder: &Path, options: &Options, state: &mut State) -> R
         authority: http::authority(&state.emulator.url).map_err(|error| Error::Options(error.to_string()))?,
         access_key_id: state.access_key_id.clone(),
         region: options.region.clone(),
+        credential: None,
     };
     let same = state.account == options.account && state.region == options.region;
     if same && !state.access_key_id.is_empty() && caller.account().await? == options.account {

@@ -16,6 +16,7 @@ pub mod keeper;
 mod process;
 mod procfs;
 mod registry;
+mod signing;
 mod state;
 
 pub use addresses::{EXECUTE_API_PATH, LAMBDA_URL_PATH, api_address, lambda_url_address, local_address};

@@ -33,6 +33,7 @@ impl Registry {
             registry_folder: folder.path().join("registry"),
             log_folder: folder.path().join("logs"),
             ready_file: None,
+            sole: false,
             kept_in: None,
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

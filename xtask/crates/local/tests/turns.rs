@@ -46,6 +46,7 @@ async fn start(folder: &tempfile::TempDir) -> (Arc<Objects>, String) {
         registry_folder: folder.path().join("registry"),
         log_folder: folder.path().join("logs"),
         ready_file: None,
+        sole: false,
         kept_in: None,
     };
     let (sender, receiver) = tokio::sync::oneshot::channel();

@@ -296,7 +296,8 @@ fn commit(folder: &Path, message: &str) -> String {
     repository.commit(Some("HEAD"), &ada, &ada, message, &tree, &parents).expect("a commit").to_string()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder, without what Terraform made in it.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder").flatten() {
         // What Terraform made in somebody's work tree is not the stack's.

@@ -112,11 +112,18 @@ pub(super) async fn delete_version(
 /// GetAlias and ListAliases.
 pub(super) async fn read(State(gateway): Shared, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let call = Call { gateway: &gateway, headers: &parts.headers, path: parts.uri.path() };
+    let request = Request::from_parts(parts.clone(), Body::empty());
     let read = async {
-        let answer = call.ask(parts.method, target, Bytes::new()).await?;
-        call.told(answer, StatusCode::OK)
+        let (answer, body) = pass(&gateway, request).await.into_parts();
+        let body = axum::body::to_bytes(body, LONGEST)
+            .await
+            .map_err(|_| Refusal::service("The emulator's answer broke off or is too long"))?;
+        let answer = Answer { status: answer.status, headers: answer.headers, body };
+        match answer.status.is_success() {
+            true => call.told(answer, StatusCode::OK),
+            false => Err(Refusal::Emulator(Box::new(answer))),
+        }
     };
     read.await.unwrap_or_else(IntoResponse::into_response)
 }
@@ -250,14 +257,23 @@ impl Call<'_> {
     }
 
     pub(super) async fn ask(&self, method: Method, target: &str, body: Bytes) -> Result<Answer, Refusal> {
+        let reads = method == Method::GET;
         let mut request = Request::builder().method(method).uri(target);
-        for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
-            if let Some(value) = self.headers.get(&name) {
+        // A change is the client's own request, and carries its signature; what is asked beside it is ours to sign.
+        for (name, value) in self.headers {
+            let needed = [header::AUTHORIZATION, header::CONTENT_TYPE, header::HOST].contains(name);
+            let of_the_body =
+                [header::CONTENT_LENGTH, header::EXPECT, header::TRANSFER_ENCODING].contains(name);
+            if needed || (!reads && !of_the_body && name != header::CONNECTION) {
                 request = request.header(name, value);
             }
         }
-        let request =
-            request.body(Body::from(body)).map_err(|error| Refusal::parameter(error.to_string()))?;
+        let request = request.body(()).map_err(|error| Refusal::parameter(error.to_string()))?;
+        let (mut parts, ()) = request.into_parts();
+        if reads {
+            self.gateway.accounts.resign(&mut parts, b"");
+        }
+        let request = Request::from_parts(parts, Body::from(body));
         let answer = http::exchange(&self.gateway.authority, request, LONGEST, WITHIN).await?;
         if answer.status.is_success() { Ok(answer) } else { Err(Refusal::Emulator(Box::new(answer))) }
     }

@@ -26,7 +26,10 @@ pub(super) async fn forward(State(gateway): Shared, request: Request) -> Respons
 }
 
 /// The same; the answer has begun when this is done, and the emulator has then carried out what was asked.
-pub(super) async fn pass(gateway: &Gateway, mut request: Request) -> Response {
+pub(super) async fn pass(gateway: &Gateway, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    gateway.accounts.resign_genuine(&mut parts);
+    let mut request = Request::from_parts(parts, body);
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let uri = match target.parse::<Uri>() {
         Ok(target) => target,

@@ -4,18 +4,17 @@
 //! can go wrong: the name is malformed, nothing of that name exists, or it is not in a state to be invoked.
 
 use super::id::chance;
+use super::known_functions::{Key, KnownFunctions};
 use super::refusal::Refusal;
 use crate::emulator::Caller;
-use crate::http::{self, Answer};
-use axum::body::Body;
-use axum::http::{Request, header};
+use crate::http;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const LONGEST: usize = 8 << 20;
-const WITHIN: Duration = Duration::from_secs(30);
 const LATEST: &str = "$LATEST";
 
 /// A function's name as Lambda takes it: `name`, `name:qualifier`, `account:function:name`, or an ARN.
@@ -181,15 +180,16 @@ struct Location {
     location: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Which versions an alias points to.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Alias {
+pub(super) struct Alias {
     function_version: String,
     #[serde(default)]
     routing_config: Option<RoutingConfig>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RoutingConfig {
     #[serde(default)]
@@ -211,30 +211,98 @@ impl Alias {
     }
 }
 
-/// Asks the emulator, as the caller, what is to be run.
-pub(crate) async fn resolve(
+/// One version of one function, as the emulator tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Version {
+    configuration: Configuration,
+    emulator_key: Option<String>,
+    region: String,
+    account: String,
+    digest: String,
+}
+
+/// Tells what is to be run: what is known, or what the emulator says to the caller.
+pub(super) async fn resolve(
+    known: &KnownFunctions,
     caller: &Caller,
-    authorization: &str,
     wanted: &FunctionName,
 ) -> Result<Target, Refusal> {
-    let name = &wanted.name;
     let version = match wanted.qualifier.as_deref() {
         None => LATEST.to_owned(),
-        Some(qualifier) if qualifier == LATEST || qualifier.bytes().all(|byte| byte.is_ascii_digit()) => {
-            qualifier.to_owned()
-        }
-        Some(alias) => {
-            let path = format!("/2015-03-31/functions/{name}/aliases/{alias}");
-            let alias: Alias = ask(caller, authorization, path).await?;
-            alias.choose(chance()).to_owned()
-        }
+        Some(qualifier) if qualifier == LATEST || is_number(qualifier) => qualifier.to_owned(),
+        Some(name) => alias(known, caller, &wanted.name, name).await?.choose(chance()).to_owned(),
     };
+    let version = match is_number(&version) {
+        true => published(known, caller, wanted, &version).await?,
+        false => Arc::new(version_now(caller, wanted, &version).await?),
+    };
+    let Version { configuration, emulator_key, region, account, digest } = &*version;
+    if wanted.account.as_deref().is_some_and(|wanted| wanted != account) {
+        return Err(Refusal::not_found(format!(
+            "Function not found: {} in account {}; the caller's credentials are of account {account}",
+            wanted.name,
+            wanted.account.as_deref().unwrap_or_default()
+        )));
+    }
+    let invoked_arn = match &wanted.qualifier {
+        Some(qualifier) => format!("{}:{qualifier}", configuration.function_arn),
+        None => configuration.function_arn.clone(),
+    };
+    Ok(Target {
+        configuration: configuration.clone(),
+        emulator_key: emulator_key.clone(),
+        invoked_arn,
+        region: region.clone(),
+        digest: digest.clone(),
+    })
+}
+
+fn is_number(qualifier: &str) -> bool {
+    qualifier.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+async fn alias(
+    known: &KnownFunctions,
+    caller: &Caller,
+    function: &str,
+    name: &str,
+) -> Result<Arc<Alias>, Refusal> {
+    let key = Key::new(caller, function, name);
+    if let Some(alias) = known.alias(&key) {
+        return Ok(alias);
+    }
+    let moment = known.now();
+    let path = format!("/2015-03-31/functions/{function}/aliases/{name}");
+    let alias = Arc::new(ask(caller, path).await?);
+    known.note_alias(moment, key, &alias);
+    Ok(alias)
+}
+
+async fn published(
+    known: &KnownFunctions,
+    caller: &Caller,
+    wanted: &FunctionName,
+    number: &str,
+) -> Result<Arc<Version>, Refusal> {
+    let key = Key::new(caller, &wanted.name, number);
+    if let Some(version) = known.version(&key) {
+        return Ok(version);
+    }
+    let moment = known.now();
+    let version = Arc::new(version_now(caller, wanted, number).await?);
+    known.note_version(moment, key, &version);
+    Ok(version)
+}
+
+/// Asks the emulator, as the caller, for a version that can be invoked.
+async fn version_now(caller: &Caller, wanted: &FunctionName, version: &str) -> Result<Version, Refusal> {
+    let name = &wanted.name;
     // Without a qualifier, so that an error names the function as the caller did.
     let path = match wanted.qualifier {
         None => format!("/2015-03-31/functions/{name}"),
-        Some(_) => format!("/2015-03-31/functions/{name}?Qualifier={}", http::encode(&version)),
+        Some(_) => format!("/2015-03-31/functions/{name}?Qualifier={}", http::encode(version)),
     };
-    let function: Function = ask(caller, authorization, path).await?;
+    let function: Function = ask(caller, path).await?;
     let mut configuration = function.configuration;
     if let Some(state) = configuration.state.as_deref().filter(|state| *state != "Active") {
         return Err(Refusal::conflict(format!(
@@ -247,38 +315,19 @@ pub(crate) async fn resolve(
         let arn = &configuration.function_arn;
         return Err(Refusal::service(format!("The emulator gives `{arn}` as the function's ARN")));
     };
-    if wanted.account.as_deref().is_some_and(|wanted| wanted != *account) {
-        return Err(Refusal::not_found(format!(
-            "Function not found: {name} in account {}; the caller's credentials are of account {account}",
-            wanted.account.as_deref().unwrap_or_default()
-        )));
-    }
-    let unqualified = parts.join(":");
-    let invoked_arn = match &wanted.qualifier {
-        Some(qualifier) => format!("{unqualified}:{qualifier}"),
-        None => unqualified.clone(),
-    };
-    let region = (*region).to_owned();
-    configuration.function_arn = unqualified;
-    configuration.version = version;
+    let (region, account) = ((*region).to_owned(), (*account).to_owned());
+    configuration.function_arn = parts.join(":");
+    configuration.version = version.to_owned();
     let digest = hex::encode(Sha256::digest(format!("{configuration:?}")));
     let emulator_key = function.code.and_then(|code| code.location).and_then(|location| {
         let (_, path) = location.split_once("://")?;
         path.split_once('/').map(|(_, key)| key.to_owned())
     });
-    Ok(Target { configuration, emulator_key, invoked_arn, region, digest })
+    Ok(Version { configuration, emulator_key, region, account, digest })
 }
 
-async fn ask<T: serde::de::DeserializeOwned>(
-    caller: &Caller,
-    authorization: &str,
-    path: String,
-) -> Result<T, Refusal> {
-    let request = Request::get(&path)
-        .header(header::AUTHORIZATION, authorization)
-        .body(Body::empty())
-        .map_err(|error| Refusal::parameter(error.to_string()))?;
-    let answer: Answer = http::exchange(&caller.authority, request, LONGEST, WITHIN).await?;
+async fn ask<T: serde::de::DeserializeOwned>(caller: &Caller, path: String) -> Result<T, Refusal> {
+    let answer = caller.ask("lambda", &path, LONGEST).await?;
     if !answer.status.is_success() {
         return Err(Refusal::Emulator(Box::new(answer)));
     }

@@ -60,7 +60,7 @@ pub(super) async fn run(
     wanted: &FunctionName,
     payload: impl FnOnce(&Target) -> Bytes,
 ) -> Result<Invoked, Refusal> {
-    let target = functions::resolve(&caller, &caller.authorization("lambda"), wanted).await?;
+    let target = functions::resolve(&gateway.known_functions, &caller, wanted).await?;
     let (request_id, version) = (request_id(), target.configuration.version.clone());
     let event = Event {
         id: request_id.clone(),
@@ -100,7 +100,7 @@ async fn answer(gateway: Arc<Gateway>, name: &str, request: Request) -> Result<R
     let caller = caller(&gateway, authorization)?;
     let payload = payload(body, kind).await?;
     let client_context = client_context(&parts.headers)?;
-    let target = functions::resolve(&caller, authorization, &wanted).await?;
+    let target = functions::resolve(&gateway.known_functions, &caller, &wanted).await?;
     let version = target.configuration.version.clone();
     let respond = |status: StatusCode| {
         Response::builder()
@@ -215,11 +215,7 @@ fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
 /// Takes key and region from the caller's credential, as the emulator does.
 fn caller(gateway: &Gateway, authorization: &str) -> Result<Caller, Refusal> {
     match Scope::parse(authorization) {
-        Some(scope) => Ok(Caller {
-            authority: gateway.authority.clone(),
-            access_key_id: scope.access_key_id,
-            region: scope.region,
-        }),
+        Some(scope) => Ok(gateway.accounts.caller(&scope.access_key_id, &scope.region)),
         None => Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "IncompleteSignatureException",

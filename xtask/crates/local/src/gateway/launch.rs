@@ -31,16 +31,12 @@ pub(super) async fn start(
     })?;
     let role = configuration.role.clone().unwrap_or_default();
     let (code, credential) =
-        tokio::join!(code(gateway, caller, target), caller.assume_role(&role, session(name)));
+        tokio::join!(code(gateway, caller, target), gateway.accounts.assume(caller, &role, session(name)));
     let (code, credential) = (code?, credential?);
     // Whoever is called with it, by URL or API, checks the signature.
     gateway.accounts.learn(&credential);
     // Logs belong to the function's account and region, whoever calls.
-    let writer = Caller {
-        access_key_id: credential.access_key_id.clone(),
-        region: target.region.clone(),
-        authority: caller.authority.clone(),
-    };
+    let writer = Caller::with(caller.authority.clone(), credential.clone(), target.region.clone());
     let stream =
         gateway.log_streams.stream(writer, configuration.log_group(), &configuration.version, &request_id());
     let Prepared { launch, folder, program, warning } =

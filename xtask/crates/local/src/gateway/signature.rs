@@ -77,6 +77,19 @@ pub(crate) fn signer(
     if right { Ok(signature.key) } else { Err(Unsigned::Wrong(signature.key)) }
 }
 
+/// Says whether a header's signature was made with the secret of its key; not where the secret is unknown.
+pub(crate) fn is_genuine(parts: &Parts, body: &Bytes, secret: impl Fn(&str) -> Option<String>) -> bool {
+    let Some(authorization) = text(&parts.headers, header::AUTHORIZATION.as_str()) else {
+        return false;
+    };
+    let Ok(signature) = Signature::in_header(authorization, &parts.headers) else {
+        return false;
+    };
+    let host = text(&parts.headers, header::HOST.as_str()).unwrap_or_default().to_owned();
+    let address = Address { host, path: parts.uri.path().to_owned() };
+    secret(&signature.key).is_some_and(|secret| signature.fits(&secret, parts, body, &address))
+}
+
 impl Signature {
     fn of(parts: &Parts) -> Result<Self, Unsigned> {
         match text(&parts.headers, header::AUTHORIZATION.as_str()) {

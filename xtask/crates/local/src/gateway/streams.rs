@@ -34,11 +34,15 @@ pub(super) async fn answer(state: Shared, request: Request) -> Response {
     let Some(tags) = add_tags(&body).filter(|_| answer.status().is_success()) else {
         return answer;
     };
+    let bytes = tags.clone();
     let mut tagging = Request::post("/").body(Body::from(tags)).unwrap_or_default();
     *tagging.headers_mut() = headers;
     tagging.headers_mut().insert(TARGET, HeaderValue::from_static(ADD_TAGS));
     tagging.headers_mut().remove(header::CONTENT_LENGTH);
-    let tagged = pass(&gateway, tagging).await;
+    let (mut parts, tags) = tagging.into_parts();
+    // The stream is made, so the client may do this as well; its signature is of another body.
+    gateway.accounts.resign(&mut parts, &bytes);
+    let tagged = pass(&gateway, Request::from_parts(parts, tags)).await;
     if tagged.status().is_success() { answer } else { tagged }
 }
 

@@ -108,6 +108,7 @@ pub(super) fn gateway_config(folder: &Path, options: &Options, state: &State) ->
         registry_folder: registry_folder(folder),
         log_folder: folder.join("logs"),
         ready_file: Some(ready_path(folder)),
+        sole: state.emulator.pid.is_some(),
         kept_in: Some(folder.to_owned()),
     }
 }

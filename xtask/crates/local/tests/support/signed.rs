@@ -2,7 +2,10 @@
 
 use super::{Account, Answer, REGION, between, send};
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningSettings, sign,
+};
 use aws_sigv4::sign::v4;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +22,17 @@ impl Signer {
         let take = |name: &str| between(&answer, &format!("<{name}>"), &format!("</{name}>")).to_owned();
         let token = Some(take("SessionToken"));
         Self(Credentials::new(take("AccessKeyId"), take("SecretAccessKey"), token, None, "test"))
+    }
+
+    /// Makes a user who may do what a policy says, and a key of the user's, while the emulator checks nothing yet.
+    pub async fn user(account: &Account, name: &str, policy: &serde_json::Value) -> Self {
+        let iam = async |form: String| iam(account, format!("{form}&UserName={name}")).await;
+        iam("Action=CreateUser".to_owned()).await;
+        let policy = encoded(policy);
+        iam(format!("Action=PutUserPolicy&PolicyName=own&PolicyDocument={policy}")).await;
+        let key = iam("Action=CreateAccessKey".to_owned()).await;
+        let take = |name: &str| between(&key, &format!("<{name}>"), &format!("</{name}>")).to_owned();
+        Self(Credentials::new(take("AccessKeyId"), take("SecretAccessKey"), None, None, "test"))
     }
 
     /// The same key with another secret.
@@ -67,12 +81,17 @@ impl Signer {
         body: &str,
     ) -> Answer {
         let identity = self.0.clone().into();
+        let mut settings = SigningSettings::default();
+        if service == "s3" {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+        }
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(REGION)
             .name(service)
             .time(SystemTime::now())
-            .settings(SigningSettings::default())
+            .settings(settings)
             .build()
             .unwrap();
         let content = SignableBody::Bytes(body.as_bytes());
@@ -83,4 +102,23 @@ impl Signer {
         all.extend(signature.iter().map(|header| (header.name(), header.value())));
         send(method, url, &all, body.to_owned()).await
     }
+}
+
+/// Lets a role do what a policy says, while the emulator checks nothing yet.
+pub async fn allow_role(account: &Account, role: &str, policy: &serde_json::Value) {
+    let policy = encoded(policy);
+    let form = format!("Action=PutRolePolicy&RoleName={role}&PolicyName=own&PolicyDocument={policy}");
+    iam(account, form).await;
+}
+
+async fn iam(account: &Account, form: String) -> String {
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let form = format!("{form}&Version=2010-05-08");
+    let answer = account.call("iam", "POST", &account.gateway, &headers, form.into()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+fn encoded(policy: &serde_json::Value) -> String {
+    policy.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
