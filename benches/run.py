@@ -94,10 +94,10 @@ class Bench:
             if versions:
                 self.change_function()
             print("preparing: release, with a build of the function", file=sys.stderr)
-            self.xtask("release", "--env", ENVIRONMENT, "--yes")
+            self.xtask("release", FUNCTION, "--env", ENVIRONMENT, "--yes")
             versions.append(self.serving())
             released.write_text(" ".join(versions))
-        self.xtask("release", "--env", ENVIRONMENT, "--yes", "--lift-hold")
+        self.xtask("release", FUNCTION, "--env", ENVIRONMENT, "--yes", "--lift-hold")
         if self.serving() != versions[1]:
             raise Failed(f"{versions[1]} should serve, not {self.serving()}")
         self.older, self.newer = versions
@@ -125,7 +125,7 @@ class Bench:
         self.row("`xtask --help`", [self.xtask("--help")[0] for _ in range(20)], 0.030)
 
     def nothing_to_do(self):
-        command = ("release", "--env", ENVIRONMENT, "--yes")
+        command = ("release", FUNCTION, "--env", ENVIRONMENT, "--yes")
         self.xtask(*command)
         times = [self.xtask(*command)[0] for _ in range(self.options.pairs * 3)]
         self.row("`release`, nothing changed", times, 0.5)
@@ -136,7 +136,7 @@ class Bench:
         shutil.copy2(self.work / "slipway.tfvars.json", var_file)
         until_alias, until_agreed, by_hand, self.by_hand = [], [], [], []
         for _ in range(self.options.pairs):
-            took, began = self.xtask("rollback", "--env", ENVIRONMENT, "--yes")
+            took, began = self.xtask("rollback", FUNCTION, "--env", ENVIRONMENT, "--yes")
             until_agreed.append(took)
             moved = next(e for e in self.events() if e["event"] == "finished" and e.get("label") == "rollout")
             moment = datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d*Z$", r"\1+00:00", moved["at"]))

@@ -1,13 +1,13 @@
 provider "aws" {
-  region              = var.environment.region
-  allowed_account_ids = [var.environment.account_id]
+  region              = var.account.region
+  allowed_account_ids = [var.account.id]
+  max_retries         = var.account.max_retries
 
   default_tags {
     tags = {
-      Project     = var.environment.project
-      Environment = var.environment.name
-      Stack       = "bootstrap"
-      ManagedBy   = "terraform"
+      Project   = var.account.project
+      Stack     = "bootstrap"
+      ManagedBy = "slipway"
     }
   }
 }

@@ -8,6 +8,6 @@ terraform {
     }
   }
 
-  # The bucket named here is the one that this configuration makes: README.md has the first run.
+  # `cargo xtask bootstrap` names the bucket: <project>-<account id>-bootstrap-tfstate, which no Terraform makes.
   backend "s3" {}
 }

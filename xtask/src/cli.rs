@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Destroy(commands::destroy::Arguments),
     /// Remove Terraform's local files, which the next run makes again.
     Clean(commands::clean::Arguments),
+    /// Prepare an account, once, as its administrator: state, artifact store, registries, signing key, roles.
+    Bootstrap(commands::bootstrap::Arguments),
     /// Show what deploying would change, and change nothing.
     Plan(commands::plan::Arguments),
     /// Show what runs where, and whether it is what the ledger says.
@@ -222,6 +224,7 @@ async fn dispatch(
         Command::Call(arguments) => commands::call::run(&world, arguments).await,
         Command::Clean(arguments) => commands::clean::run(&world, arguments).await,
         Command::Destroy(arguments) => commands::destroy::run(&world, arguments).await,
+        Command::Bootstrap(arguments) => commands::bootstrap::run(&world, arguments).await,
         Command::Deploy(arguments) => commands::deploy::run(&world, arguments).await,
         Command::Rollback(arguments) => commands::rollback::run(&world, arguments).await,
         Command::Plan(arguments) => commands::plan::run(&world, arguments).await,
@@ -255,6 +258,7 @@ impl Command {
             Self::Call(_) => "call",
             Self::Clean(_) => "clean",
             Self::Destroy(_) => "destroy",
+            Self::Bootstrap(_) => "bootstrap",
             Self::Deploy(_) => "deploy",
             Self::Rollback(_) => "rollback",
             Self::Plan(_) => "plan",
@@ -285,6 +289,7 @@ impl Command {
         matches!(
             self,
             Self::Release(_)
+                | Self::Bootstrap(_)
                 | Self::Destroy(_)
                 | Self::Deploy(_)
                 | Self::Rollback(_)

@@ -1,5 +1,6 @@
 //! The verbs, one a file: choose, call, return a value that is printed as text or JSON. No command calls another.
 
+pub(crate) mod bootstrap;
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod check;

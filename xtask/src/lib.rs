@@ -17,6 +17,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod artifact;
+mod bootstrap;
 mod checks;
 mod cli;
 mod commands;

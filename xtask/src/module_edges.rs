@@ -70,12 +70,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "words",
         ],
     ),
+    // Before anything is delivered: what an account is to have.
+    ("bootstrap", &["failure", "name", "plan", "ports", "settings"]),
     // What people see.
     ("output", &["failure", "progress", "words"]),
     // The composition root.
     (
         "world",
         &[
+            "bootstrap",
             "delivery",
             "emulator",
             "failure",
@@ -98,6 +101,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "commands",
         &[
             "artifact",
+            "bootstrap",
             "checks",
             "cli",
             "delivery",

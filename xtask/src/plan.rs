@@ -3,6 +3,7 @@
 //! In: a stack's files, an environment and the chosen releases. Out: a saved Terraform plan, what it would change, and
 //! what it is bound to. Goes wrong: files that cannot be read, locks, a plan that touches what is protected.
 
+mod account;
 mod changes;
 mod configuration;
 mod fingerprint;
@@ -11,6 +12,7 @@ mod inputs;
 mod lock;
 mod sources;
 
+pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, Preparation, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};

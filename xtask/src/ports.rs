@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-pub(crate) use slipway_cloud::{Alias, FunctionConfiguration, HttpAnswer, HttpRequest, Invocation, Put};
+pub(crate) use slipway_cloud::{
+    Alias, FunctionConfiguration, HttpAnswer, HttpRequest, Invocation, Put, Resource,
+};
 
 use crate::failure::Outcome;
 use crate::name::Digest;

@@ -1,6 +1,7 @@
 //! The composition root: settings, ports and tools put together; the only module that knows which implementation is used.
 
 mod account;
+mod bootstrap;
 mod ports;
 mod registries;
 mod signing;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use account::Account;
+pub(crate) use bootstrap::Ground;
 pub(crate) use registries::AnyRegistry;
 pub(crate) use signing::write_pair;
 
@@ -227,7 +229,7 @@ impl World {
             services: account.services.clone(),
             infrastructure: Arc::new(self.terraform()),
             backend: account.backend.clone(),
-            variables: self.terraform_variables(account),
+            variables: self.with_terraforms_own(account.variables.clone()),
             approver: self.approver(),
             clock: self.clock.clone(),
             progress: self.progress.clone(),
@@ -243,9 +245,8 @@ impl World {
         })
     }
 
-    /// Returns what Terraform's process gets beside its own environment.
-    fn terraform_variables(&self, account: &Account) -> Vec<(String, String)> {
-        let mut variables = account.variables.clone();
+    /// Adds to an account's variables what makes Terraform itself quicker.
+    fn with_terraforms_own(&self, mut variables: Vec<(String, String)>) -> Vec<(String, String)> {
         if self.surroundings.get("GOGC").is_none() {
             // Terraform and its provider live for seconds: collecting garbage less often saves a fifth of their CPU.
             variables.push(("GOGC".to_owned(), "300".to_owned()));

@@ -12,6 +12,7 @@ fn the_reference_holds_every_documents_schema() {
         ("verify", schema_of::<super::verify::Report>()),
         ("clean", schema_of::<super::clean::Report>()),
         ("destroy", schema_of::<super::destroy::Report>()),
+        ("bootstrap", schema_of::<super::bootstrap::Report>()),
         ("deploy", schema_of::<super::deploy::Report>()),
         ("rollback", schema_of::<super::rollback::Report>()),
         ("plan", schema_of::<super::plan::Report>()),

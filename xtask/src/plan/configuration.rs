@@ -43,8 +43,18 @@ pub(crate) struct Configuration {
     pub(crate) lock: WorkLock,
 }
 
+impl Configuration {
+    /// Reads the module's files again: `init` completes lock files.
+    pub(crate) fn read_again(&self) -> Outcome<StackSources> {
+        let terraform = self.folder.ancestors().skip(1).find(|folder| folder.ends_with("terraform"));
+        let root = terraform.and_then(Path::parent).unwrap_or(&self.folder);
+        let folder = self.folder.strip_prefix(root).unwrap_or(&self.folder);
+        StackSources::read_root(root, folder, None)
+    }
+}
+
 /// How often the provider and the backend try a call to an emulator.
-const EMULATOR_ATTEMPTS: u32 = 3;
+pub(super) const EMULATOR_ATTEMPTS: u32 = 3;
 
 /// Where state is kept.
 #[derive(Debug, Clone, Serialize)]
@@ -232,7 +242,12 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
 }
 
 /// Refuses a value for a variable that the stack does not declare: Terraform itself only warns.
-fn check_values(file: &str, text: &[u8], stack: &StackName, declared: &BTreeSet<String>) -> Outcome<()> {
+pub(super) fn check_values(
+    file: &str,
+    text: &[u8],
+    stack: &StackName,
+    declared: &BTreeSet<String>,
+) -> Outcome<()> {
     let body: hcl::Body = hcl::parse(&String::from_utf8_lossy(text)).map_err(|error| {
         Failure::usage(format!("{file} cannot be read")).caused_by(error).unchanged("Nothing was changed.")
     })?;
@@ -248,7 +263,7 @@ fn check_values(file: &str, text: &[u8], stack: &StackName, declared: &BTreeSet<
 }
 
 /// Writes the S3 backend's settings: <https://developer.hashicorp.com/terraform/language/backend/s3>.
-fn backend_text(stack: &StackName, backend: &Backend) -> String {
+pub(super) fn backend_text(stack: &StackName, backend: &Backend) -> String {
     let mut text = format!(
         "bucket = {:?}\nkey = \"{stack}.tfstate\"\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
         backend.bucket, backend.region, backend.account
@@ -270,7 +285,7 @@ fn backend_text(stack: &StackName, backend: &Backend) -> String {
 }
 
 /// Writes a file that only its owner can read.
-fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let write = || {

@@ -54,7 +54,7 @@ impl WorkLock {
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.map_err(|error| failure::io("open", &path, error))?;
         let note = work.join("lock.json");
-        let deadline = Instant::now() + timeout;
+        let begun = Instant::now();
         let mut step = None;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -69,7 +69,9 @@ impl WorkLock {
                 holder.start_ticks.is_some() && start_ticks(holder.pid) == holder.start_ticks
             });
             let waits_for = match living {
-                Some(holder) if Instant::now() >= deadline => return Err(held(&place, &holder)),
+                Some(holder) if begun.elapsed() >= timeout.max(grace(&holder)) => {
+                    return Err(held(&place, &holder));
+                }
                 Some(holder) => format!("for {} (process {})", holder.by, holder.pid),
                 None => "for the terraform of an earlier run, which was cut off".to_owned(),
             };
@@ -99,6 +101,12 @@ impl WorkLock {
     pub(crate) fn of_nothing() -> Self {
         Self(Arc::new(tempfile::tempfile().unwrap()))
     }
+}
+
+/// How long a lock is looked at before it counts as held. A program that is being started has it for the moment between
+/// fork and exec, though whoever took it has given it back; where this process is named, nothing else can be meant.
+fn grace(holder: &Note) -> Duration {
+    if holder.pid == std::process::id() { Duration::from_secs(2) } else { Duration::from_millis(300) }
 }
 
 fn held(place: &str, holder: &Note) -> Failure {

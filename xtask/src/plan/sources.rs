@@ -31,30 +31,34 @@ const STEADY_DATA: [&str; 4] =
 impl StackSources {
     /// Reads a stack's files below a root folder (the project, or an unpacked copy of what was applied).
     pub(crate) fn read(root: &Path, stack: &StackName, environment: &EnvironmentName) -> Outcome<Self> {
+        let folder = Path::new("terraform/stacks").join(stack.as_str());
+        if !root.join(&folder).is_dir() {
+            return Err(Failure::usage(format!("the stack `{stack}` has no folder {}", folder.display())));
+        }
+        let values =
+            Path::new("terraform/environments").join(environment.as_str()).join(format!("{stack}.tfvars"));
+        Self::read_root(root, &folder, Some(&values))
+    }
+
+    /// Reads the files of a root module, and those of its values where they exist; paths are relative to the root folder.
+    pub(crate) fn read_root(root: &Path, folder: &Path, values: Option<&Path>) -> Outcome<Self> {
         let mut sources = Self {
             files: BTreeMap::new(),
             variables: BTreeSet::new(),
             volatile_data: BTreeSet::new(),
             remote_modules: BTreeSet::new(),
         };
-        let stack_folder = Path::new("terraform/stacks").join(stack.as_str());
-        if !root.join(&stack_folder).is_dir() {
-            return Err(Failure::usage(format!(
-                "the stack `{stack}` has no folder {}",
-                stack_folder.display()
-            )));
-        }
-        let mut queue = vec![stack_folder.clone()];
+        let mut queue = vec![folder.to_path_buf()];
         let mut seen = BTreeSet::new();
-        while let Some(folder) = queue.pop() {
-            if seen.insert(folder.clone()) {
-                queue.extend(sources.read_module(root, &folder, folder == stack_folder)?);
+        while let Some(next) = queue.pop() {
+            if seen.insert(next.clone()) {
+                queue.extend(sources.read_module(root, &next, next == folder)?);
             }
         }
-        let values =
-            Path::new("terraform/environments").join(environment.as_str()).join(format!("{stack}.tfvars"));
-        if root.join(&values).is_file() {
-            sources.read_file(root, &values)?;
+        if let Some(values) = values
+            && root.join(values).is_file()
+        {
+            sources.read_file(root, values)?;
         }
         Ok(sources)
     }

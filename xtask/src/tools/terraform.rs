@@ -119,13 +119,8 @@ impl Terraform {
         }
         step.done("ready");
         // init may have completed the lock file, which is one of its inputs.
-        let sources = crate::plan::StackSources::read(
-            &root_of(configuration),
-            &configuration.stack,
-            &configuration.environment,
-        )?;
         let mut now = configuration.clone();
-        now.sources = sources;
+        now.sources = configuration.read_again()?;
         let inputs = self.init_inputs(&now).await?;
         std::fs::write(&mark, inputs).map_err(|error| failure::io("write", &mark, error))
     }
@@ -148,6 +143,18 @@ impl Terraform {
         }
         let digest: Digest = digest.finish();
         Ok(digest.hex())
+    }
+
+    /// Reads a saved plan's values: what each resource will be. They may be secret, and are not for showing.
+    pub(crate) async fn values(
+        &self,
+        configuration: &Configuration,
+        planned: &Planned,
+    ) -> Outcome<serde_json::Value> {
+        let program = commands::show(&self.program, configuration, &planned.file);
+        let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::failed("terraform show did not answer with JSON").caused_by(error))
     }
 
     async fn run(
@@ -291,11 +298,6 @@ impl crate::ports::Infrastructure for Terraform {
             .map_err(|error| Failure::failed("terraform output did not answer with JSON").caused_by(error))?;
         Ok(Applied { outputs })
     }
-}
-
-/// Returns the root that a configuration's paths are relative to.
-fn root_of(configuration: &Configuration) -> PathBuf {
-    configuration.folder.ancestors().nth(3).unwrap_or(&configuration.folder).to_path_buf()
 }
 
 fn protect(file: &Path) -> Outcome<()> {

@@ -281,7 +281,7 @@ impl World {
         Ok((session, settings))
     }
 
-    fn cloud_target(&self, region: &str, assume_role: Option<AssumeRole>) -> Target {
+    pub(super) fn cloud_target(&self, region: &str, assume_role: Option<AssumeRole>) -> Target {
         let endpoint = |name: &str| self.surroundings.get(name).map(str::to_owned);
         Target {
             region: region.to_owned(),
@@ -306,7 +306,7 @@ impl World {
         })
     }
 
-    async fn session(&self, target: Target) -> Outcome<Session> {
+    pub(super) async fn session(&self, target: Target) -> Outcome<Session> {
         Session::open(target, Some(self.observer())).await.map_err(explain)
     }
 }

@@ -142,7 +142,7 @@ pub(super) fn explain(error: CloudError) -> Failure {
         CloudKind::NotFound if error.code.as_deref() == Some("NoSuchBucket") => (
             Kind::Failed,
             Some(
-                "the bucket does not exist: terraform/bootstrap makes it; its name stands in pipelines/project.toml or environment.toml",
+                "the bucket does not exist: cargo xtask bootstrap makes it; its name stands in pipelines/project.toml or environment.toml",
             ),
         ),
         _ => (Kind::Failed, None),

@@ -5,6 +5,7 @@
 //! are left out and say so; with CI=true that is a failure. Nothing is left running: see `support::guard`.
 
 mod back;
+mod bootstrap;
 mod concurrency;
 mod kill;
 mod kinds;

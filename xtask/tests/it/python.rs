@@ -291,10 +291,9 @@ fn released_to_the_local_environment_and_answering() {
     for folder in ["terraform/modules/lambda-function", "terraform/stacks/invoice"] {
         copy(&repository().join(folder), &shop.project.join(folder));
     }
-    for file in ["environment.toml", "invoice.tfvars"] {
-        let path = format!("terraform/environments/local/{file}");
-        shop.write(&path, &fs::read_to_string(repository().join(&path)).expect("a file of the environment"));
-    }
+    shop.write("terraform/environments/local/environment.toml", "emulated = true\n");
+    let values = "terraform/environments/local/invoice.tfvars";
+    shop.write(values, &fs::read_to_string(repository().join(values)).expect("the stack's values"));
     shop.commit("build: add the stack");
     let release = ["release", "--env", "local", "--yes"];
     shop.run(&release).exits(0).says("2 smoke events").says("invoice 0.1.0 serves in local.");

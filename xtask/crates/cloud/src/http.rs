@@ -61,10 +61,21 @@ impl Session {
         sign_for: Option<&str>,
         within: Duration,
     ) -> Result<HttpAnswer, CloudError> {
+        self.send_to(self.region(), request, sign_for, within).await
+    }
+
+    /// The same, signed for a region that is not the session's.
+    pub(crate) async fn send_to(
+        &self,
+        region: &str,
+        request: &HttpRequest,
+        sign_for: Option<&str>,
+        within: Duration,
+    ) -> Result<HttpAnswer, CloudError> {
         let begun = Instant::now();
         let subject = format!("{} {}", request.method, request.url.split('?').next().unwrap_or_default());
         let origin = Origin { service: "HTTP", operation: "Send", subject: &subject, endpoint: &request.url };
-        let message = self.message(request, sign_for, &origin).await?;
+        let message = self.message(request, sign_for.map(|service| (service, region)), &origin).await?;
         let answer = tokio::time::timeout(within, async {
             let connector = connector(request.url.starts_with("http://"));
             let answer = connector.call(message).await.map_err(|error| {
@@ -132,7 +143,7 @@ impl Session {
     async fn message(
         &self,
         request: &HttpRequest,
-        sign_for: Option<&str>,
+        sign_for: Option<(&str, &str)>,
         origin: &Origin<'_>,
     ) -> Result<Outgoing, CloudError> {
         let unsendable = |why: String| CloudError::at(origin, Kind::Other, why);
@@ -140,14 +151,14 @@ impl Session {
         message.set_method(request.method.as_str()).map_err(|error| unsendable(error.to_string()))?;
         message.set_uri(request.url.as_str()).map_err(|error| unsendable(error.to_string()))?;
         let mut headers = request.headers.clone();
-        if let Some(service) = sign_for {
+        if let Some((service, region)) = sign_for {
             let host = url::Url::parse(&request.url).ok().and_then(|url| {
                 let host = url.host_str()?.to_owned();
                 Some(url.port().map_or(host.clone(), |port| format!("{host}:{port}")))
             });
             let host = host.ok_or_else(|| unsendable(format!("`{}` is no URL", request.url)))?;
             headers.push(("host".into(), host));
-            let signature = self.signature(request, &headers, service, origin).await?;
+            let signature = self.signature(request, &headers, service, region, origin).await?;
             headers.extend(signature);
         }
         let out = message.headers_mut();
@@ -166,6 +177,7 @@ impl Session {
         request: &HttpRequest,
         headers: &[(String, String)],
         service: &str,
+        region: &str,
         origin: &Origin<'_>,
     ) -> Result<Vec<(String, String)>, CloudError> {
         let credentials = self
@@ -177,7 +189,7 @@ impl Session {
         let unsigned = |why: String| CloudError::at(origin, Kind::Other, why);
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
-            .region(self.region())
+            .region(region)
             .name(service)
             .time(SystemTime::now())
             .settings(SigningSettings::default())

@@ -15,6 +15,7 @@
 mod call;
 mod ecr;
 mod error;
+mod existing;
 mod functions;
 mod http;
 mod registry;
@@ -26,6 +27,7 @@ mod store;
 pub use call::{Call, Observer, Outcome};
 pub use ecr::{Ecr, Repository, ScanFinding, ScanFindings};
 pub use error::{CloudError, Failure, Kind};
+pub use existing::{Found, Resource};
 pub use functions::{Alias, FunctionConfiguration, Functions, ImageConfiguration, Invocation, Logging};
 pub use http::{HttpAnswer, HttpRequest};
 pub use registry::{

@@ -7,6 +7,7 @@
 //! a permission, somebody else was faster (a value, not an error), bytes that are not the promised ones.
 
 mod body;
+mod bucket;
 mod compare;
 mod download;
 mod listing;

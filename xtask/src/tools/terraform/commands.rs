@@ -60,6 +60,11 @@ pub(super) fn apply(program: &str, configuration: &Configuration, file: &Path) -
         .arg(file)
 }
 
+/// `terraform show -json` of a saved plan.
+pub(super) fn show(program: &str, configuration: &Configuration, file: &Path) -> Program {
+    base(program, configuration).args(["show", "-json", "-no-color"]).arg(file)
+}
+
 /// `terraform output -json`.
 pub(super) fn output(program: &str, configuration: &Configuration) -> Program {
     base(program, configuration).args(["output", "-json"])
@@ -116,6 +121,7 @@ mod tests {
                 line(init("terraform", &strict)),
                 line(plan("terraform", &free, plan_file)),
                 line(apply("terraform", &free, plan_file)),
+                line(show("terraform", &free, plan_file)),
                 line(output("terraform", &free)),
                 line(force_unlock("terraform", &free, "5e1c")),
                 line(state_push("terraform", &free, Path::new("errored.tfstate"))),
@@ -126,6 +132,7 @@ mod tests {
         terraform init -input=false -no-color -reconfigure -backend-config=/w/backend.hcl -lockfile=readonly
         terraform plan -json -input=false -detailed-exitcode -lock-timeout=600s -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json -out=/w/plan.tfplan
         terraform apply -json -input=false -lock-timeout=600s /w/plan.tfplan
+        terraform show -json -no-color /w/plan.tfplan
         terraform output -json
         terraform force-unlock -force 5e1c
         terraform state push -lock-timeout=600s errored.tfstate

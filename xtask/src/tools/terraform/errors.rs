@@ -51,6 +51,12 @@ pub(super) fn explain(
     if all.contains(LOCK_FAILED) {
         return lock_held(&all, &place, environment.as_str());
     }
+    if all.contains("lifecycle.prevent_destroy set") {
+        return Failure::refused(format!("the plan of {place} would destroy what it must not (prevent_destroy)"))
+            .body(summary_of(&story.errors))
+            .unchanged("Nothing was changed.")
+            .hint("has something gone from the settings or files that asks for it? What is really to go is removed by hand");
+    }
     if all.contains("Saved plan is stale") {
         return Failure::new(
             Kind::PlanStale,

@@ -122,6 +122,11 @@ impl Sealed {
         echo::write_file(&self.project.join(path), text);
     }
 
+    /// Copies a folder of this repository into the project.
+    pub fn take(&self, folder: &str) {
+        copy(&repository().join(folder), &self.project.join(folder));
+    }
+
     /// Commits everything and returns the commit.
     pub fn commit(&self, message: &str) -> String {
         commit(&self.project, message)
@@ -157,11 +162,12 @@ impl World {
     pub fn with_provider(run: &'static Run) -> Self {
         let sealed = Sealed::new(run);
         echo::write(&sealed.project, "hello");
-        for folder in
-            ["terraform/modules/lambda-function", "terraform/stacks/hello", "terraform/environments/local"]
-        {
-            copy(&repository().join(folder), &sealed.project.join(folder));
+        for folder in ["terraform/modules/lambda-function", "terraform/stacks/hello"] {
+            sealed.take(folder);
         }
+        sealed.write("terraform/environments/local/environment.toml", "emulated = true\n");
+        let values = "terraform/environments/local/hello.tfvars";
+        sealed.write(values, &fs::read_to_string(repository().join(values)).expect("the stack's values"));
         sealed.commit("build: add the stack");
         Self { sealed }
     }

@@ -1,0 +1,2 @@
+github_repository = "slipway/slipway"
+ci                = { staging = { github_environment = "staging" } }

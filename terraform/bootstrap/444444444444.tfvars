@@ -1,0 +1,2 @@
+github_repository = "slipway/slipway"
+ci                = { prod = { github_environment = "prod" } }

@@ -1,0 +1,84 @@
+# Roles that functions run as and stacks take from outside, so that whoever applies these stacks needs
+# no right to make roles. What a role may do stands here once, and is the same in every environment.
+locals {
+  function_roles = merge([for environment, roles in var.function_roles : {
+    for role in roles : "${environment}/${role}" => {
+      environment = environment
+      prefix      = "${local.name_prefix}-${environment}"
+      name        = "${local.name_prefix}-${environment}-${role}"
+      role        = role
+    }
+  }]...)
+
+  arns = { for service in ["dynamodb", "logs", "secretsmanager"] :
+  service => "arn:${data.aws_partition.current.partition}:${service}:${var.account.region}:${var.account.id}" }
+
+  # By role: what it does beside writing its log. Tables with names of their own (`*_table_name` of the
+  # stack) are added here.
+  function_permissions = { for key, function in local.function_roles : key => {
+    tracer = [
+      {
+        Sid      = "WriteAndReadRecords"
+        Effect   = "Allow"
+        Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+        Resource = [for table in ["traces", "spans"] : "${local.arns.dynamodb}:table/${function.prefix}-${table}"]
+      },
+      {
+        Sid      = "ListRecords"
+        Effect   = "Allow"
+        Action   = ["dynamodb:Query"]
+        Resource = [for index in ["traces/index/by-project", "spans/index/by-trace"] : "${local.arns.dynamodb}:table/${function.prefix}-${index}"]
+      },
+      {
+        # Secrets Manager adds six characters to a secret's name.
+        Sid      = "ReadApiKeys"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = ["${local.arns.secretsmanager}:secret:${function.name}-api-keys-??????"]
+      },
+    ]
+  }[function.role] }
+}
+
+resource "aws_iam_role" "function" {
+  for_each = local.function_roles
+
+  name        = each.value.name
+  description = "Runs the function ${each.value.role} in ${each.value.environment}"
+  tags        = { Environment = each.value.environment }
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "function" {
+  for_each = local.function_roles
+
+  name = "function"
+  role = aws_iam_role.function[each.key].name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "CreateOwnLogGroup"
+          Effect   = "Allow"
+          Action   = ["logs:CreateLogGroup"]
+          Resource = ["${local.arns.logs}:log-group:/aws/lambda/${each.value.name}"]
+        },
+        {
+          Sid      = "WriteOwnLogs"
+          Effect   = "Allow"
+          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+          Resource = ["${local.arns.logs}:log-group:/aws/lambda/${each.value.name}:*"]
+        },
+      ],
+      local.function_permissions[each.key],
+    )
+  })
+}

@@ -1,0 +1,155 @@
+//! The configuration `terraform/bootstrap` of one account, ready to be planned.
+//!
+//! In: what Slipway knows of the account, what `terraform/bootstrap/<account id>.tfvars` says by hand, and what exists
+//! there and is to be adopted. Out: a [`Configuration`]. With something to adopt it is a copy in the work folder, beside
+//! whose files Terraform's `import` blocks stand: the project's own folder is left alone. Goes wrong: files that cannot be
+//! read, a value that no variable takes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::configuration::{
+    Backend, Configuration, EMULATOR_ATTEMPTS, backend_text, check_values, write_private,
+};
+use super::lock::WorkLock;
+use super::sources::StackSources;
+use crate::failure::{self, Failure, Outcome};
+use crate::name::{EnvironmentName, StackName};
+
+/// The root module's folder, relative to the project.
+const FOLDER: &str = "terraform/bootstrap";
+
+/// What [`prepare_account`] is told beside the files.
+pub(crate) struct AccountPreparation<'a> {
+    /// The project.
+    pub(crate) root: &'a Path,
+    /// Slipway's own folder for this account.
+    pub(crate) work: PathBuf,
+    /// What the account is called in messages: an environment of it.
+    pub(crate) label: &'a EnvironmentName,
+    /// State.
+    pub(crate) backend: &'a Backend,
+    /// Values of the module's variables, but for `account`'s `max_retries`.
+    pub(crate) values: BTreeMap<&'static str, Value>,
+    /// What exists and is to be adopted: address and import id.
+    pub(crate) adopted: &'a [(String, String)],
+    /// What Terraform's process gets beside its own environment.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Whether `init` may not change the lock file.
+    pub(crate) readonly_lock: bool,
+    /// How long to wait for the state's lock.
+    pub(crate) lock_timeout: Duration,
+    /// The work folder, held.
+    pub(crate) lock: &'a WorkLock,
+}
+
+/// Reads the module's files and writes the var-file, the backend file and, where something is adopted, the copy.
+pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Outcome<Configuration> {
+    let AccountPreparation {
+        root,
+        work,
+        label,
+        backend,
+        mut values,
+        adopted,
+        variables,
+        readonly_lock,
+        lock_timeout,
+        lock,
+    } = preparation;
+    let stack: StackName = "bootstrap".parse().map_err(|error: crate::name::NameError| {
+        Failure::defect("`bootstrap` is no name").caused_by(error)
+    })?;
+    if !root.join(FOLDER).is_dir() {
+        return Err(Failure::usage(format!("this project has no {FOLDER}")).hint(
+            "copy terraform/bootstrap and terraform/modules from Slipway's repository: docs/adopting.md",
+        ));
+    }
+    let mut sources = StackSources::read_root(root, Path::new(FOLDER), None)?;
+    if backend.endpoint.is_some()
+        && let Some(account) = values.get_mut("account")
+    {
+        account["max_retries"] = json!(EMULATOR_ATTEMPTS);
+    }
+    let var_file = work.join("slipway.tfvars.json");
+    let text = serde_json::to_vec_pretty(&values)
+        .map_err(|error| Failure::defect("the var-file cannot be written as JSON").caused_by(error))?;
+    write_private(&var_file, &text)?;
+    let backend_file = work.join("backend.hcl");
+    write_private(&backend_file, backend_text(&stack, backend).as_bytes())?;
+    let by_hand = format!("{FOLDER}/{}.tfvars", backend.account);
+    let by_hand_file = root.join(&by_hand);
+    if let Some(text) = sources.files.get(&by_hand) {
+        check_values(&by_hand, text, &stack, &sources.variables)?;
+    }
+    let folder = if adopted.is_empty() {
+        root.join(FOLDER)
+    } else {
+        sources.files.insert(format!("{FOLDER}/adopt.tf"), imports_text(adopted).into_bytes());
+        copy(&sources, &work.join("adopting"))?.join(FOLDER)
+    };
+    Ok(Configuration {
+        stack,
+        environment: label.clone(),
+        folder,
+        work,
+        var_files: by_hand_file.is_file().then_some(by_hand_file).into_iter().chain([var_file]).collect(),
+        backend: backend_file,
+        variables,
+        readonly_lock,
+        lock_timeout,
+        sources,
+        inputs: BTreeMap::new(),
+        lock: lock.clone(),
+    })
+}
+
+/// Writes the files into a folder that holds nothing else.
+fn copy(sources: &StackSources, to: &Path) -> Outcome<PathBuf> {
+    if to.exists() {
+        std::fs::remove_dir_all(to).map_err(|error| failure::io("remove", to, error))?;
+    }
+    for (path, content) in &sources.files {
+        let file = to.join(path);
+        let folder = file.parent().unwrap_or(to);
+        std::fs::create_dir_all(folder).map_err(|error| failure::io("create", folder, error))?;
+        std::fs::write(&file, content).map_err(|error| failure::io("write", &file, error))?;
+    }
+    Ok(to.to_path_buf())
+}
+
+/// Writes import blocks: <https://developer.hashicorp.com/terraform/language/block/import>.
+fn imports_text(adopted: &[(String, String)]) -> String {
+    let block = |(address, id): &(String, String)| {
+        let id = id.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "$${").replace("%{", "%%{");
+        format!("import {{\n  to = {address}\n  id = \"{id}\"\n}}\n")
+    };
+    adopted.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adopted_things_are_imported_by_their_addresses() {
+        let adopted = [
+            ("module.state[\"dev\"].aws_s3_bucket.this".to_owned(), "shop-state".to_owned()),
+            ("aws_x.y".to_owned(), "${a}\"".to_owned()),
+        ];
+        insta::assert_snapshot!(imports_text(&adopted), @r#"
+        import {
+          to = module.state["dev"].aws_s3_bucket.this
+          id = "shop-state"
+        }
+
+        import {
+          to = aws_x.y
+          id = "$${a}\""
+        }
+        "#);
+    }
+}
