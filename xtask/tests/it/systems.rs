@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::python::network;
 use super::support::guard;
 use super::support::surroundings::repository;
 use super::support::world::{Ending, Sealed, copy, repository_in};
@@ -105,7 +106,11 @@ fn every_system_comes_up_works_and_goes() {
         copy(&repository().join(built), &world.project.join(built));
     }
 
-    let first = world.start(&RELEASE).patiently().wait().exits(0);
+    // The Python functions' packages come from the machine's index.
+    let network = network();
+    let network: Vec<(&str, &str)> =
+        network.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let first = world.start_with(&RELEASE, &network).patiently().wait().exits(0);
     for stack in STACKS {
         bound_and_tagged(stack, &state(&world, stack));
     }

@@ -64,8 +64,8 @@ variables {
 
 run "contract" {
   assert {
-    condition     = keys(output.functions) == ["tracer"] && toset(keys(output.functions.tracer)) == toset(["alias", "code_sha256", "function_name", "version"])
-    error_message = "`functions` names each function of the stack with its name, alias, version and digest."
+    condition     = keys(output.functions) == ["tracer"] && toset(keys(output.functions.tracer)) == toset(["alias", "code_sha256", "function_name", "url", "version"]) && output.functions.tracer.url == output.api_url
+    error_message = "`functions` names each function of the stack with its name, alias, version and digest, and its address."
   }
 
   assert {
