@@ -65,7 +65,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let mut chosen: Vec<(&String, &TestSettings)> = all
         .iter()
-        .filter(|(name, _)| arguments.groups.is_empty() || arguments.groups.contains(name))
+        .filter(|(name, settings)| match arguments.groups.as_slice() {
+            [] => !settings.by_name,
+            named => named.contains(name),
+        })
         .collect();
     chosen.sort_by_key(|(name, settings)| (settings.order, (*name).clone()));
     let path = world.surroundings.get("PATH").unwrap_or_default();

@@ -126,6 +126,9 @@ pub(crate) struct TestSettings {
     /// Groups run in this order, then by name.
     #[serde(default)]
     pub(crate) order: u32,
+    /// Whether the group runs only where it is named.
+    #[serde(default)]
+    pub(crate) by_name: bool,
 }
 
 /// One command line or several.
