@@ -18,16 +18,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often another free port is tried when somebody else takes the one we found.
 const RACES: usize = 5;
 
-/// Starts moto without the five partitions besides `aws`: each would load its 1,500 managed policies for each
-/// account, which is two thirds of its start and of its memory. Where moto's inside differs it starts as always.
-const FAST_MOTO: &str = "import sys
-try:
-    import moto.iam.models
-    moto.iam.models.PARTITION_NAMES = ['aws']
-except (ImportError, AttributeError):
-    pass
-from moto.server import main
-sys.exit(main())";
+/// Starts moto with the changes that it tells about.
+const MOTO: &str = include_str!("start_moto.py");
 
 /// Starts or looks up the emulator and records it in `state`.
 pub(super) async fn emulator(
@@ -173,6 +165,8 @@ async fn start_moto(
         None => bindable(EMULATOR, 0)?,
     };
     let authority = format!("127.0.0.1:{port}");
+    let script = folder.join("start_moto.py");
+    std::fs::write(&script, MOTO).map_err(|source| Error::Folder { path: script.clone(), source })?;
     state.emulator = Server { log: folder.join("moto.log"), ..Server::default() };
     let mut child = start(EMULATOR, moto(moto_server, port, folder, &options.region), &mut state.emulator)?;
     state::write(folder, state)?;
@@ -198,7 +192,7 @@ fn moto(moto_server: &Path, port: u16, folder: &Path, region: &str) -> Launch {
     let aws = !["cn-", "us-gov-", "us-iso", "eusc-"].iter().any(|prefix| region.starts_with(prefix));
     let program = match interpreter(moto_server).filter(|_| aws) {
         Some(interpreter) => {
-            arguments.extend(["-c".into(), FAST_MOTO.into()]);
+            arguments.push(folder.join("start_moto.py").into_os_string());
             interpreter
         }
         None => moto_server.to_owned(),
@@ -288,7 +282,8 @@ mod tests {
         let plain = (server.clone(), "-H 127.0.0.1 -p 5000".to_owned());
         assert_eq!(line("eu-central-1"), plain);
         std::fs::write(folder.path().join("pyvenv.cfg"), "").unwrap();
-        let expected = (programs.join("python"), format!("-c {FAST_MOTO} -H 127.0.0.1 -p 5000"));
+        let script = folder.path().join("start_moto.py");
+        let expected = (programs.join("python"), format!("{} -H 127.0.0.1 -p 5000", script.display()));
         assert_eq!(line("eu-central-1"), expected);
         // Another partition needs its own policies.
         assert_eq!(line("cn-north-1"), plain);
