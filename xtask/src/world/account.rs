@@ -27,7 +27,7 @@ pub(crate) struct Account {
     pub(crate) functions: Arc<dyn Functions>,
     /// What else the account answers.
     pub(crate) services: Arc<dyn Services>,
-    /// The gateway, where the account is emulated: addresses of the cloud are reached through it.
+    /// The gateway, where an emulator stands for the account: addresses of the cloud are reached through it.
     pub(crate) gateway: Option<String>,
     /// Where Terraform keeps state.
     pub(crate) backend: Backend,
@@ -237,7 +237,8 @@ impl World {
             },
             variables: session.environment().await.map_err(explain)?,
             services: Arc::new(Open(session)),
-            gateway: None,
+            // Whoever sends the calls to an emulator finds there what answers the addresses: not at AWS.
+            gateway: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
         })
     }

@@ -7,6 +7,7 @@
 mod back;
 mod bootstrap;
 mod concurrency;
+mod environments;
 mod kill;
 mod kinds;
 mod provider;

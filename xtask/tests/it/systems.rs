@@ -1,7 +1,7 @@
 //! The repository's own systems, all of them, on an emulated account of their own: the real Terraform, the real provider,
 //! the published functions. Brought up by one command, planned again, used, and destroyed.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -9,33 +9,13 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::python::network;
+use super::support::clone::{STACKS, clone_into, kind, leave_built, resources};
 use super::support::guard;
-use super::support::surroundings::repository;
-use super::support::world::{Ending, Sealed, copy, repository_in};
+use super::support::world::{Ending, Sealed, repository_in};
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
-const STACKS: [&str; 6] = ["bucket-api", "hello", "invoice", "network", "stream-pipeline", "tracer"];
 /// The name of the project without its checks, which run elsewhere.
 const PROJECT: &str = "schema = 1\nname = \"slipway\"\n";
-
-/// Copies what a clone of this repository holds.
-fn whole_repository(to: &Path) {
-    let from = repository();
-    let git = git2::Repository::open(from).expect("this repository");
-    let mut statuses = git2::StatusOptions::new();
-    statuses.include_untracked(true).recurse_untracked_dirs(true).include_unmodified(true);
-    for entry in git.statuses(Some(&mut statuses)).expect("this repository's files").iter() {
-        let path = entry.path().expect("a name in UTF-8").to_owned();
-        let source = from.join(&path);
-        // A file that was removed and not committed, or a folder's own entry.
-        if !source.is_file() {
-            continue;
-        }
-        let target = to.join(&path);
-        std::fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
-        std::fs::copy(&source, &target).unwrap_or_else(|error| panic!("{path}: {error}"));
-    }
-}
 
 fn state(world: &Sealed, stack: &str) -> Value {
     let bucket = format!("slipway-{}-local-state", world.account.id);
@@ -43,27 +23,11 @@ fn state(world: &Sealed, stack: &str) -> Value {
     serde_json::from_slice(&bytes).expect("a state in JSON")
 }
 
-/// Lists the resources of a state with their attributes: type, name, attributes.
-fn resources(state: &Value) -> Vec<(String, String, Value)> {
-    let text = |resource: &Value, name: &str| resource[name].as_str().unwrap_or_default().to_owned();
-    let managed = state["resources"].as_array().into_iter().flatten();
-    managed
-        .filter(|resource| resource["mode"] == "managed")
-        .flat_map(|resource| {
-            let instances = resource["instances"].as_array().cloned().unwrap_or_default();
-            let (kind, name) = (text(resource, "type"), text(resource, "name"));
-            instances
-                .into_iter()
-                .map(move |instance| (kind.clone(), name.clone(), instance["attributes"].clone()))
-        })
-        .collect()
-}
-
 /// Triggers, permissions and URLs reach the alias, and everything that can have tags has them.
 fn bound_and_tagged(stack: &str, state: &Value) {
-    for (kind, name, attributes) in resources(state) {
+    for (address, attributes) in resources(state) {
         let text = |name: &str| attributes[name].as_str().unwrap_or_default().to_owned();
-        let target = match kind.as_str() {
+        let target = match kind(&address) {
             "aws_lambda_event_source_mapping" => Some(text("function_name")),
             "aws_lambda_function_url" | "aws_lambda_permission" => Some(format!(":{}", text("qualifier"))),
             "aws_apigatewayv2_integration" => {
@@ -72,13 +36,13 @@ fn bound_and_tagged(stack: &str, state: &Value) {
             _ => None,
         };
         if let Some(target) = target {
-            assert!(target.ends_with(":live"), "{stack}: {kind}.{name} reaches {target}");
+            assert!(target.ends_with(":live"), "{stack}: {address} reaches {target}");
         }
         if let Some(tags) = attributes.get("tags_all").filter(|tags| tags.is_object()) {
             let missing = ["Project", "Environment", "Stack", "ManagedBy"]
                 .into_iter()
                 .find(|tag| tags.get(tag).is_none_or(|value| value.as_str().is_none_or(str::is_empty)));
-            assert_eq!(missing, None, "{stack}: {kind}.{name} lacks a tag in {tags}");
+            assert_eq!(missing, None, "{stack}: {address} lacks a tag in {tags}");
         }
     }
 }
@@ -96,21 +60,16 @@ fn soon(what: &str, happened: impl Fn() -> bool) {
 fn every_system_comes_up_works_and_goes() {
     let Some(run) = guard::run() else { return };
     let world = Ending(Sealed::new(run));
-    whole_repository(&world.project);
+    clone_into(&world.project, run);
     world.write("pipelines/project.toml", PROJECT);
     repository_in(&world.project);
-
-    // What this machine built from the same inputs is not built again.
-    let built = Path::new("target/slipway/artifacts");
-    if repository().join(built).is_dir() {
-        copy(&repository().join(built), &world.project.join(built));
-    }
 
     // The Python functions' packages come from the machine's index.
     let network = network();
     let network: Vec<(&str, &str)> =
         network.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let first = world.start_with(&RELEASE, &network).patiently().wait().exits(0);
+    leave_built(&world.project, run);
     for stack in STACKS {
         bound_and_tagged(stack, &state(&world, stack));
     }
@@ -148,10 +107,18 @@ fn every_system_comes_up_works_and_goes() {
         found["Items"].as_array().is_some_and(|items| items.len() == 1 && items[0]["id"]["S"] == "it-1")
     });
 
+    let prefix = format!("slipway-{}-local-", world.account.id);
+    let before = world.account.named(&prefix);
+    assert!(before.len() > 40, "the lists show what is there: {before:#?}");
+    assert!(world.account.customer_keys().iter().any(|state| state == "Enabled"));
     let gone = world.start(&["destroy", "--env", "local", "--yes"]).patiently().wait().exits(0);
     for stack in STACKS {
         assert!(gone.stdout.contains(&format!("{stack} in local is destroyed")), "{stack} in {gone}");
-        assert_eq!(resources(&state(&world, stack)), [], "{stack} left something");
+        assert_eq!(resources(&state(&world, stack)), BTreeMap::new(), "{stack} left something");
     }
+    // The states may be wrong about it; the services are asked. What holds the states stays.
+    let left: Vec<String> = world.account.named(&prefix).into_iter().collect();
+    assert_eq!(left, [format!("/ {prefix}state")]);
+    assert!(world.account.customer_keys().iter().all(|state| state == "PendingDeletion"));
     world.run(&["status", "--env", "local"]).exits(0);
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::http;
 use super::process;
-use super::surroundings::{Surroundings, surroundings};
+use super::surroundings::{Surroundings, repository, surroundings};
 
 /// What the test run shares.
 pub struct Run {
@@ -23,9 +23,9 @@ pub struct Run {
     _guard: Child,
 }
 
-/// $0: moto, $1: port, $2: the worlds' folder.
+/// $0: moto's interpreter, $1: port, $2: the worlds' folder, $3: what the keeper starts moto with.
 const GUARD: &str = r#"
-MOTO_IAM_LOAD_MANAGED_POLICIES=true "$0" -H 127.0.0.1 -p "$1" >"$2/moto.log" 2>&1 </dev/null &
+MOTO_IAM_LOAD_MANAGED_POLICIES=true "$0" "$3" -H 127.0.0.1 -p "$1" >"$2/moto.log" 2>&1 </dev/null &
 moto=$!
 cat >/dev/null
 for process in /proc/[0-9]*; do
@@ -48,6 +48,14 @@ impl Run {
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+
+    /// Gives the end of what the emulator logged of its own faults.
+    pub fn faults(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.join("moto.log")).unwrap_or_default();
+        let lines: Vec<&str> =
+            log.lines().filter(|line| !line.contains("\" 200 -") && !line.contains("\" 404 -")).collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
 }
 
 fn start(machine: &'static Surroundings) -> Run {
@@ -63,9 +71,10 @@ fn start(machine: &'static Surroundings) -> Run {
     command
         .arg("-c")
         .arg(GUARD)
-        .arg(&machine.moto)
+        .arg(machine.moto.with_file_name("python"))
         .arg(port.to_string())
         .arg(&folder)
+        .arg(repository().join("xtask/crates/local/src/keeper/start_moto.py"))
         .env("PATH", &machine.path)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod base;
+pub mod clone;
+pub mod differences;
 pub mod echo;
 pub mod guard;
 pub mod http;
@@ -9,8 +11,10 @@ pub mod outcome;
 pub mod process;
 pub mod proxy;
 pub mod registry;
+pub mod remaining;
 pub mod rounds;
 pub mod surroundings;
+pub mod team;
 pub mod world;
 
 pub use outcome::{Settled, redacted};

@@ -2,6 +2,7 @@
 //! machine's environment.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,8 +39,11 @@ impl std::ops::Deref for Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let ended = self.0.down();
-        // While a test panics, its own words are what counts.
-        if !std::thread::panicking() {
+        // While a test panics, its own words are what counts, and what the emulator said.
+        if std::thread::panicking() {
+            let faults = self.0.run.faults();
+            let _ = writeln!(std::io::stderr(), "the emulator's log, without what went well:\n{faults}");
+        } else {
             ended.exits(0);
         }
     }

@@ -1,0 +1,93 @@
+//! This repository in a world, as a clone of it would be, and what lies in the states of its stacks.
+//!
+//! In: this repository's work tree; states as Terraform keeps them. Out: files, and resources by their addresses.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::guard::Run;
+use super::surroundings::repository;
+use super::world::copy;
+
+/// The repository's stacks.
+pub const STACKS: [&str; 6] = ["bucket-api", "hello", "invoice", "network", "stream-pipeline", "tracer"];
+
+/// Where artifacts are kept by the digests of their inputs.
+const BUILT: &str = "target/slipway/artifacts";
+/// How functions are built for release, and how for tests.
+const CAREFUL: &str = "lto = \"thin\"\ncodegen-units = 1\n";
+const QUICK: &str = "opt-level = 0\nlto = false\ncodegen-units = 16\n";
+
+/// Copies what a clone of this repository holds.
+fn whole_repository(to: &Path) {
+    let from = repository();
+    let git = git2::Repository::open(from).expect("this repository");
+    let mut statuses = git2::StatusOptions::new();
+    statuses.include_untracked(true).recurse_untracked_dirs(true).include_unmodified(true);
+    for entry in git.statuses(Some(&mut statuses)).expect("this repository's files").iter() {
+        let path = entry.path().expect("a name in UTF-8").to_owned();
+        let source = from.join(&path);
+        // A file that was removed and not committed, or a folder's own entry.
+        if !source.is_file() {
+            continue;
+        }
+        let target = to.join(&path);
+        std::fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(&source, &target).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+}
+
+/// Makes a folder this repository as a clone would be, to be committed there. What this machine, or another test of this
+/// run, built from the same inputs is not built again; what is built for the tests alone need not be fast or small.
+pub fn clone_into(to: &Path, run: &Run) {
+    whole_repository(to);
+    let at_hand = repository().join(BUILT);
+    let at_hand = if at_hand.join("tracer").is_dir() {
+        at_hand
+    } else {
+        let path = to.join("Cargo.toml");
+        let manifest = std::fs::read_to_string(&path).expect("the workspace's manifest");
+        assert!(manifest.contains(CAREFUL), "the release profile is another one: {manifest}");
+        std::fs::write(path, manifest.replacen(CAREFUL, QUICK, 1)).expect("the workspace's manifest");
+        run.folder.join("built")
+    };
+    if at_hand.is_dir() {
+        copy(&at_hand, &to.join(BUILT));
+    }
+}
+
+/// Leaves what a clone built to the other tests of this run.
+pub fn leave_built(from: &Path, run: &Run) {
+    let built = run.folder.join("built");
+    if !built.exists() {
+        copy(&from.join(BUILT), &built);
+    }
+}
+
+/// Finds what a state manages: attributes by address.
+pub fn resources(state: &Value) -> BTreeMap<String, Value> {
+    let text = |resource: &Value, name: &str| resource[name].as_str().unwrap_or_default().to_owned();
+    let managed = state["resources"].as_array().into_iter().flatten();
+    managed
+        .filter(|resource| resource["mode"] == "managed")
+        .flat_map(|resource| {
+            let module = text(resource, "module");
+            let module = if module.is_empty() { module } else { format!("{module}.") };
+            let address = format!("{module}{}.{}", text(resource, "type"), text(resource, "name"));
+            let instances = resource["instances"].as_array().cloned().unwrap_or_default();
+            instances.into_iter().map(move |instance| {
+                let key = instance.get("index_key").map(|key| format!("[{key}]")).unwrap_or_default();
+                (format!("{address}{key}"), instance["attributes"].clone())
+            })
+        })
+        .collect()
+}
+
+/// Takes a resource's type out of its address.
+pub fn kind(address: &str) -> &str {
+    let unkeyed = address.strip_suffix(']').and_then(|rest| Some(rest.rsplit_once('[')?.0));
+    let mut parts = unkeyed.unwrap_or(address).rsplit('.');
+    parts.nth(1).unwrap_or_default()
+}
