@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{self, Failure, Kind, Outcome};
 use crate::graph::{self, Node};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Stop};
 use crate::name::{Digest, DigestBuilder, nearest};
 use crate::progress::Progress;
 use crate::settings::{CheckSettings, Project};
@@ -55,6 +55,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) progress: &'a Progress,
     /// Signals.
     pub(crate) interrupt: &'a Interrupt,
+    /// What runs beside them and is ended once one of them has failed.
+    pub(crate) beside: Option<&'a Stop>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -137,6 +139,7 @@ impl Checks<'_> {
             match self.command(name, settings, line, left, &mut kept).await? {
                 Ok(()) => {}
                 Err((why, hint, tail)) => {
+                    self.beside.iter().for_each(|stop| stop.stop());
                     report.passed = false;
                     report.why = Some(why);
                     report.hint = settings.hint.clone().or(hint);

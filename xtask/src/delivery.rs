@@ -107,8 +107,12 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
         site.check_bytes(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
     }
     let planned = site.infrastructure.plan(&configuration).await?;
-    plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned)?;
     show(site, &planned);
+    if let Err(refused) = plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned) {
+        // A saved plan holds secrets in the clear.
+        let _ = std::fs::remove_file(&planned.file);
+        return Err(refused);
+    }
     let known =
         if planned.is_empty() { Some(site.infrastructure.outputs(&configuration).await?) } else { None };
     let mut nothing_to_do = false;
@@ -176,6 +180,9 @@ pub(crate) async fn preview(site: &Site, order: &Order) -> Outcome<Planned> {
     let planned = site.infrastructure.plan(&configuration).await?;
     // Nobody applies it: a saved plan holds secrets in the clear.
     let _ = std::fs::remove_file(&planned.file);
+    if let Err(refused) = plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned) {
+        site.progress.note(format!("          deploying it would be refused: {refused}"));
+    }
     Ok(planned)
 }
 

@@ -14,6 +14,18 @@ use crate::failure::{Failure, Kind, Outcome};
 #[derive(Clone)]
 pub(crate) struct Interrupt {
     count: watch::Receiver<u32>,
+    /// Whether what heeds it is to end although no signal came.
+    stopped: Option<watch::Receiver<bool>>,
+}
+
+/// Ends what heeds one [`Interrupt`], as a first signal would; the rest of the run goes on.
+pub(crate) struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// Ends it.
+    pub(crate) fn stop(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl Interrupt {
@@ -37,7 +49,7 @@ impl Interrupt {
                 sender.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { count })
+        Ok(Self { count, stopped: None })
     }
 
     /// Makes one that no signal reaches.
@@ -45,19 +57,40 @@ impl Interrupt {
     pub(crate) fn never() -> Self {
         let (sender, count) = watch::channel(0);
         std::mem::forget(sender);
-        Self { count }
+        Self { count, stopped: None }
+    }
+
+    /// Makes one for a part of the run, which is reached by the same signals and by a [`Stop`].
+    pub(crate) fn stoppable(&self) -> (Self, Stop) {
+        let (sender, stopped) = watch::channel(false);
+        (Self { count: self.count.clone(), stopped: Some(stopped) }, Stop(sender))
     }
 
     /// Fails when a signal has come: called before each piece of new work.
     pub(crate) fn check(&self) -> Outcome<()> {
-        if *self.count.borrow() == 0 { Ok(()) } else { Err(interrupted()) }
+        let stopped = self.stopped.as_ref().is_some_and(|stopped| *stopped.borrow());
+        if *self.count.borrow() == 0 && !stopped { Ok(()) } else { Err(interrupted()) }
     }
 
-    /// Waits until at least `count` signals have come.
+    /// Waits until at least `count` signals have come; a [`Stop`] counts as the first.
     pub(crate) async fn reached(&self, count: u32) {
         let mut receiver = self.count.clone();
-        if receiver.wait_for(|seen| *seen >= count).await.is_err() {
-            std::future::pending::<()>().await;
+        let signalled = async {
+            if receiver.wait_for(|seen| *seen >= count).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let stopped = async {
+            if let Some(mut stopped) = self.stopped.clone().filter(|_| count <= 1)
+                && stopped.wait_for(|stopped| *stopped).await.is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = signalled => {}
+            () = stopped => {}
         }
     }
 }
@@ -66,4 +99,37 @@ impl Interrupt {
 pub(crate) fn interrupted() -> Failure {
     Failure::new(Kind::Interrupted, "interrupted")
         .hint("run the same command again: it goes on from what is there")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_ends_its_own_part_alone_and_counts_as_one_signal() {
+        let whole = Interrupt::never();
+        let (part, stop) = whole.stoppable();
+        assert!(part.check().is_ok());
+        stop.stop();
+        part.reached(1).await;
+        assert_eq!(part.check().unwrap_err().kind(), Kind::Interrupted);
+        assert!(whole.check().is_ok());
+        let second = tokio::time::timeout(Duration::from_millis(20), part.reached(2)).await;
+        assert!(second.is_err(), "one stop is not two signals");
+        let others = tokio::time::timeout(Duration::from_millis(20), whole.reached(1)).await;
+        assert!(others.is_err(), "the rest of the run goes on");
+    }
+
+    #[tokio::test]
+    async fn a_part_without_its_stop_hears_signals_still() {
+        let (sender, count) = watch::channel(0);
+        let whole = Interrupt { count, stopped: None };
+        let (part, stop) = whole.stoppable();
+        drop(stop);
+        sender.send_replace(1);
+        part.reached(1).await;
+        assert!(part.check().is_err());
+    }
 }

@@ -40,6 +40,9 @@ pub(crate) struct Finding {
     /// The function's log lines, where a smoke event failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) log: Vec<String>,
+    /// What to do, where it is not the function that has to be repaired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
     /// Milliseconds.
     pub(crate) took_ms: u64,
 }
@@ -222,9 +225,14 @@ pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Fail
         body.push_str(&format!("  got       {}\n", finding.got.as_deref().unwrap_or("-")));
         finding.log.iter().for_each(|line| body.push_str(&format!("  log       {line}\n")));
     }
-    Failure::new(Kind::VerificationFailed, format!("{names} in {environment} did not verify"))
-        .body(body.trim_end().to_owned())
-        .hint("repair the function (or its smoke events) and release again; what serves now goes on serving")
+    let failure = Failure::new(Kind::VerificationFailed, format!("{names} in {environment} did not verify"))
+        .body(body.trim_end().to_owned());
+    let mut findings = failed.iter().flat_map(|verification| &verification.findings);
+    match findings.find_map(|finding| finding.hint.clone()) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+    .hint("repair the function (or its smoke events) and release again; what serves now goes on serving")
 }
 
 fn configured(
@@ -275,6 +283,7 @@ fn finding(
         expected,
         got,
         log: Vec::new(),
+        hint: None,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -4,6 +4,7 @@ mod account;
 mod bootstrap;
 mod ports;
 mod registries;
+mod role;
 mod signing;
 
 use std::collections::{BTreeMap, BTreeSet};

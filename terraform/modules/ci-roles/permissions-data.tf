@@ -46,9 +46,22 @@ locals {
       write = [
         "kinesis:AddTagsToStream", "kinesis:CreateStream", "kinesis:DecreaseStreamRetentionPeriod", "kinesis:DeleteStream", "kinesis:DisableEnhancedMonitoring",
         "kinesis:EnableEnhancedMonitoring", "kinesis:IncreaseStreamRetentionPeriod", "kinesis:RemoveTagsFromStream", "kinesis:StartStreamEncryption",
-        "kinesis:StopStreamEncryption", "kinesis:TagResource", "kinesis:UntagResource", "kinesis:UpdateShardCount", "kinesis:UpdateStreamMode",
+        "kinesis:StopStreamEncryption", "kinesis:TagResource", "kinesis:UntagResource",
       ]
       resources = ["${local.arns.kinesis}:stream/${prefix}*"]
+    },
+    {
+      # The provider looks at the account's limits when it plans a stream. For none of these AWS lists a resource.
+      sid       = "StreamsOfTheAccount"
+      read      = ["kinesis:DescribeLimits"]
+      write     = ["kinesis:UpdateShardCount", "kinesis:UpdateStreamMode"]
+      resources = ["*"]
+    },
+    {
+      # Kinesis asks for the key as well; what may be done with it says KMS.
+      sid       = "KeysOfStreams"
+      write     = ["kinesis:StartStreamEncryption", "kinesis:StopStreamEncryption"]
+      resources = ["${local.arns.kms}:key/*"]
     },
     {
       sid       = "Queues"
@@ -123,10 +136,20 @@ locals {
       resources = ["*"]
     },
     {
+      # The provider compares a table's key with the one that DynamoDB would take by itself.
+      sid       = "AwsKeys"
+      read      = ["kms:DescribeKey"]
+      resources = ["${local.arns.kms}:key/*"]
+      condition = { "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/aws/dynamodb" } }
+    },
+    {
       # To encrypt with a key what is made with it: variables of functions, secrets, tables, streams.
-      sid       = "UseKeysThroughServices"
-      read      = var.environments[environment].plan_reads_secrets ? ["kms:Decrypt"] : []
-      write     = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+      sid  = "UseKeysThroughServices"
+      read = var.environments[environment].plan_reads_secrets ? ["kms:Decrypt"] : []
+      write = [
+        "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom", "kms:ReEncryptTo",
+      ]
       resources = ["${local.arns.kms}:key/*"]
       condition = {
         StringEquals = local.own_tags[environment]

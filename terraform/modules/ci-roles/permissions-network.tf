@@ -21,7 +21,7 @@ locals {
     {
       sid       = "MakeTagged"
       write     = local.ec2_makes
-      resources = ["${local.arns.ec2}:*/*"]
+      resources = ["${local.arns.ec2}:*"]
       condition = { StringEquals = local.new_tags[environment] }
     },
     {
@@ -34,7 +34,7 @@ locals {
         "ec2:ModifyVpcAttribute", "ec2:ModifyVpcEndpoint", "ec2:ReleaseAddress", "ec2:ReplaceRoute", "ec2:ReplaceRouteTableAssociation",
         "ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress", "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
       ])
-      resources = ["${local.arns.ec2}:*/*"]
+      resources = ["${local.arns.ec2}:*"]
       condition = { StringEquals = local.own_tags[environment] }
     },
     {
@@ -48,7 +48,7 @@ locals {
       # Tags are given to what has none or the same.
       sid       = "Tag"
       write     = ["ec2:CreateTags"]
-      resources = ["${local.arns.ec2}:*/*"]
+      resources = ["${local.arns.ec2}:*"]
       condition = {
         StringEquals         = local.new_tags[environment]
         StringEqualsIfExists = local.own_tags[environment]
@@ -57,7 +57,7 @@ locals {
     {
       sid       = "RetagOwn"
       write     = ["ec2:CreateTags"]
-      resources = ["${local.arns.ec2}:*/*"]
+      resources = ["${local.arns.ec2}:*"]
       condition = { StringEquals = local.own_tags[environment], StringEqualsIfExists = local.new_tags[environment] }
     },
   ] }

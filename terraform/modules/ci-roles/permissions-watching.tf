@@ -65,22 +65,33 @@ locals {
       resources = ["${local.arns.events}:rule/${prefix}*"]
     },
     {
+      # Before there is one, there is no resource to ask for.
+      sid       = "FindDetector"
+      read      = ["guardduty:ListDetectors"]
+      write     = ["guardduty:CreateDetector"]
+      resources = ["*"]
+    },
+    {
       # A detector has an id for a name, and an account has one for each region.
       sid       = "GuardDuty"
-      read      = ["guardduty:GetDetector", "guardduty:ListDetectors", "guardduty:ListTagsForResource"]
-      write     = ["guardduty:CreateDetector", "guardduty:DeleteDetector", "guardduty:TagResource", "guardduty:UntagResource", "guardduty:UpdateDetector"]
+      read      = ["guardduty:GetDetector", "guardduty:ListTagsForResource"]
+      write     = ["guardduty:DeleteDetector", "guardduty:TagResource", "guardduty:UntagResource", "guardduty:UpdateDetector"]
       resources = ["${local.arns.guardduty}:detector/*"]
     },
     {
-      # Most of the service's actions ask for no resource.
-      sid  = "Chat"
-      read = ["chatbot:DescribeSlackChannelConfigurations", "chatbot:GetMicrosoftTeamsChannelConfiguration", "chatbot:ListMicrosoftTeamsChannelConfigurations", "chatbot:ListTagsForResource"]
-      write = [
-        "chatbot:CreateMicrosoftTeamsChannelConfiguration", "chatbot:CreateSlackChannelConfiguration", "chatbot:DeleteMicrosoftTeamsChannelConfiguration",
-        "chatbot:DeleteSlackChannelConfiguration", "chatbot:TagResource", "chatbot:UntagResource", "chatbot:UpdateMicrosoftTeamsChannelConfiguration",
-        "chatbot:UpdateSlackChannelConfiguration",
-      ]
+      # What looks and what makes asks for no resource.
+      sid       = "FindChat"
+      read      = ["chatbot:DescribeSlackChannelConfigurations", "chatbot:GetMicrosoftTeamsChannelConfiguration", "chatbot:ListMicrosoftTeamsChannelConfigurations", "chatbot:ListTagsForResource"]
+      write     = ["chatbot:CreateMicrosoftTeamsChannelConfiguration", "chatbot:CreateSlackChannelConfiguration"]
       resources = ["*"]
+    },
+    {
+      sid = "Chat"
+      write = [
+        "chatbot:DeleteMicrosoftTeamsChannelConfiguration", "chatbot:DeleteSlackChannelConfiguration", "chatbot:TagResource", "chatbot:UntagResource",
+        "chatbot:UpdateMicrosoftTeamsChannelConfiguration", "chatbot:UpdateSlackChannelConfiguration",
+      ]
+      resources = ["arn:${local.partition}:chatbot::${local.account_id}:chat-configuration/*/${prefix}*"]
     },
   ] }
 }

@@ -33,6 +33,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         logs: world.logs(),
         progress: &world.progress,
         interrupt: &world.interrupt,
+        beside: None,
     };
     let reports = checks.run(&arguments.checks, true).await?;
     let mut table = Table::new(["check", "verdict", "took", "command"]);

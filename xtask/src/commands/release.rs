@@ -14,7 +14,7 @@ use super::{Answer, delivered_text};
 use crate::checks::{self, Checks};
 use crate::delivery::{self, Delivered, Order};
 use crate::emulator;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{self, Failure, Outcome};
 use crate::ledger::Kind;
 use crate::name::{Digest, EnvironmentName, FunctionName, StackName, Version};
 use crate::release::{self, Bump, Choice, Manifest, Request};
@@ -236,19 +236,42 @@ fn is_rust(world: &World, function: &FunctionName) -> bool {
         .is_some_and(|settings| matches!(settings.build, BuildSettings::Cargo { .. }))
 }
 
-/// Runs the checks; what a build needs is made ready meanwhile.
+/// Runs the checks; what a build needs is made ready meanwhile. Where one of them fails the other is ended as Ctrl-C would
+/// end it, and waited for: nothing goes on in the background.
 async fn check(world: &World, repository: &Repository, builds_rust: bool) -> Outcome<()> {
+    let (checks_heed, stop_checks) = world.interrupt.stoppable();
+    let (builder_heeds, stop_builder) = world.interrupt.stoppable();
     let checks = Checks {
         project: &world.project,
         repository,
         logs: world.logs(),
         progress: &world.progress,
-        interrupt: &world.interrupt,
+        interrupt: &checks_heed,
+        beside: Some(&stop_builder),
     };
-    let builder = world.rust_builder();
-    let ready = async { if builds_rust { builder.ensure().await.map(drop) } else { Ok(()) } };
-    let (reports, ()) = futures::try_join!(checks.run(&[], false), ready)?;
-    checks::failure(&reports).map_or(Ok(()), Err)
+    let builder = world.rust_builder().heeding(builder_heeds);
+    let checking = async {
+        let reports = checks.run(&[], false).await;
+        let failure = match reports {
+            Ok(reports) => checks::failure(&reports),
+            Err(failure) => Some(failure),
+        };
+        failure.iter().for_each(|_| stop_builder.stop());
+        failure
+    };
+    let preparing = async {
+        let failure = if builds_rust { builder.ensure().await.err() } else { None };
+        failure.iter().for_each(|_| stop_checks.stop());
+        failure
+    };
+    let (checked, prepared) = futures::join!(checking, preparing);
+    // Whoever was ended for the other's sake says only that it was interrupted.
+    let mut failures: Vec<Failure> = checked.into_iter().chain(prepared).collect();
+    let own = failures.iter().position(|failure| failure.kind() != failure::Kind::Interrupted);
+    match (own, failures.is_empty()) {
+        (_, true) => Ok(()),
+        (own, false) => Err(failures.swap_remove(own.unwrap_or_default())),
+    }
 }
 
 /// Writes the tag that mirrors a release; the catalogue decides, so a tag that cannot be written is only told.

@@ -7,13 +7,15 @@ mod judge;
 mod oracle;
 mod random;
 mod scene;
+mod step;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use oracle::Oracle;
 use random::Random;
-use scene::{Back, Scene, Step};
+use scene::Scene;
+use step::{Back, Step};
 
 use crate::delivery;
 use crate::failure::Kind as FailureKind;

@@ -88,6 +88,13 @@ impl RustBuilder {
         Self { tools, interrupt, progress }
     }
 
+    /// Has it end with a part of the run.
+    pub(crate) fn heeding(mut self, interrupt: Interrupt) -> Self {
+        self.tools = self.tools.heeding(interrupt.clone());
+        self.interrupt = interrupt;
+        self
+    }
+
     /// Returns the builder's executable where it is built from its present sources.
     pub(crate) fn find(&self) -> Option<PathBuf> {
         let (executable, mark) = (self.executable(), self.mark());
@@ -117,7 +124,7 @@ impl RustBuilder {
                 exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
                     .await?;
             if !ended.success() {
-                step.failed("failed");
+                step.failed(if ended.interrupted { "stopped" } else { "failed" });
                 return Err(exec::unsuccessful(&program, &ended).hint("it is built from crates.io with a lock file of its own: check the network, then run the same command again"));
             }
             std::fs::write(self.mark(), stamp()?)

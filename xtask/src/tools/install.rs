@@ -90,6 +90,11 @@ impl Tools {
         Self { folder, interrupt, progress }
     }
 
+    /// Has installing end with a part of the run.
+    pub(crate) fn heeding(self, interrupt: Interrupt) -> Self {
+        Self { interrupt, ..self }
+    }
+
     /// Returns the folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

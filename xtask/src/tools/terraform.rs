@@ -284,7 +284,13 @@ impl crate::ports::Infrastructure for Terraform {
         let _ = std::fs::remove_file(&planned.file);
         if !ended.success() {
             step.failed("failed");
-            return Err(explain(&program, &ended, &story, configuration));
+            let failure = explain(&program, &ended, &story, configuration);
+            if failure.kind() != failure::Kind::Failed || failure.report().unchanged.is_some() {
+                return Err(failure);
+            }
+            return Err(failure
+                .unchanged("What was done before that is in the state.")
+                .hint("repair what it says and run the same command again: it does only what is missing"));
         }
         step.done("applied");
         Ok(Applied { outputs: story.outputs })

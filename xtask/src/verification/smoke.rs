@@ -1,7 +1,7 @@
 //! Smoke events: each is sent, timed and judged; a request may use what earlier answers held.
 //!
-//! In: the events of a release, and where they go. Out: a finding for each. Goes wrong: only what a request needs from
-//! outside (an output, a secret); an answer that is not as it should be is a finding.
+//! In: the events of a release, and where they go. Out: a finding for each. Goes wrong: only an output that a request needs
+//! and the stack does not put out; an answer that is not as it should be is a finding, and so is a secret without its value.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::request::{self, Request};
 use super::values::Values;
 use super::{Door, Finding, Reach, Subject, differs, fine};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::ports::HttpRequest;
 use crate::release::{RequestRecord, SmokeRecord};
 
@@ -43,7 +43,9 @@ impl<'a> Trial<'a> {
     pub(super) async fn run(&mut self, smoke: &SmokeRecord) -> Outcome<Finding> {
         let begun = Instant::now();
         let what = format!("smoke \"{}\"", smoke.name);
-        if let Some(name) = self.missing.iter().find(|name| uses(smoke, name)) {
+        if let Some(name) = self.missing.iter().find(|name| uses(smoke, name)).cloned() {
+            // What this one would have captured is missing as well.
+            self.missing.extend(smoke.capture.keys().cloned());
             return Ok(differs(
                 &what,
                 "an answer",
@@ -51,20 +53,20 @@ impl<'a> Trial<'a> {
                 begun,
             ));
         }
-        let mut expect = smoke.expect.clone();
-        if let Some(expected) = &expect
-            && smoke.request.is_some()
-        {
-            expect = Some(self.values.fill_json(expected).await?);
-        }
+        let (expect, request) = match self.filled(smoke).await {
+            Ok(filled) => filled,
+            Err(failure) if failure.kind() == Kind::VerificationFailed => {
+                self.missing.extend(smoke.capture.keys().cloned());
+                let finding = differs(&what, "what the request needs", failure.message(), begun);
+                return Ok(Finding { hint: failure.report().hint, ..finding });
+            }
+            Err(failure) => return Err(failure),
+        };
         let smoke = &SmokeRecord { expect, ..smoke.clone() };
         let within = Duration::from_millis(smoke.within_ms);
-        let answered = match &smoke.request {
+        let answered = match &request {
             None => self.invoke(&smoke.event, within).await,
-            Some(request) => {
-                let request = self.filled(request).await?;
-                self.request(&request, within).await
-            }
+            Some(request) => self.request(request, within).await,
         };
         let finding = match answered {
             Ok(answered) => self.told(&what, smoke, within, answered, begun),
@@ -158,7 +160,17 @@ impl<'a> Trial<'a> {
         })
     }
 
-    async fn filled(&mut self, record: &RequestRecord) -> Outcome<Request> {
+    /// Puts values in their places, in what is expected and in the request; an event of its own is sent as it is.
+    async fn filled(&mut self, smoke: &SmokeRecord) -> Outcome<(Option<Value>, Option<Request>)> {
+        let Some(request) = &smoke.request else { return Ok((smoke.expect.clone(), None)) };
+        let expect = match &smoke.expect {
+            Some(expected) => Some(self.values.fill_json(expected).await?),
+            None => None,
+        };
+        Ok((expect, Some(self.filled_request(request).await?)))
+    }
+
+    async fn filled_request(&mut self, record: &RequestRecord) -> Outcome<Request> {
         let mut headers = std::collections::BTreeMap::new();
         for (name, value) in &record.headers {
             headers.insert(name.to_ascii_lowercase(), self.values.fill(value).await?);

@@ -383,11 +383,43 @@ async fn what_needs_a_value_that_never_came_is_not_tried() {
 }
 
 #[tokio::test]
+async fn what_would_have_captured_a_value_and_was_not_tried_leaves_the_next_untried_too() {
+    let mut bench = two_requests();
+    bench.manifest.smoke[1].capture = BTreeMap::from([("part".into(), "/body/part".into())]);
+    bench.manifest.smoke.push(request("completes", "/parts/${part}", json!({ "status": 200 })));
+    *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
+    let found = wrong(&bench.verify("1", None, false).await);
+    assert!(found[2].ends_with("got not tried: an earlier one gave no part"), "{found:?}");
+    assert_eq!(bench.services.sent.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_secret_or_output_that_is_missing_is_named() {
-    let bench = two_requests();
-    bench.services.secrets.lock().unwrap().clear();
-    let failure = bench.try_to_verify("1", None, false).await.unwrap_err();
-    assert_eq!(failure.message(), "the secret arn:keys does not exist, or has no value yet");
+    for (text, what) in [
+        (None, "does not exist, or has no value yet"),
+        (Some("k1"), "holds no JSON"),
+        (Some("{\"key\": \"k1\"}"), "holds nothing at /0"),
+    ] {
+        let bench = two_requests();
+        bench.services.secrets.lock().unwrap().clear();
+        if let Some(text) = text {
+            bench.services.secrets.lock().unwrap().insert("arn:keys".into(), text.into());
+        }
+        let verification = bench.verify("1", None, false).await;
+        assert_eq!(
+            wrong(&verification),
+            [
+                format!("smoke \"creates\": expected what the request needs, got the secret arn:keys {what}"),
+                "smoke \"reads\": expected an answer, got not tried: an earlier one gave no id".to_owned(),
+            ]
+        );
+        assert_eq!(bench.services.sent.lock().unwrap().len(), 0, "nothing is sent without it");
+        let report = failure("dev", &[verification]).report();
+        assert_eq!(report.exit_code, 5);
+        let hint = report.hint.unwrap();
+        assert!(hint.contains("put-secret-value --secret-id arn:keys --secret-string"), "{hint}");
+        assert!(hint.contains("JSON with a value at /0"), "{hint}");
+    }
     let mut bench = two_requests();
     bench.outputs.remove("project");
     let failure = bench.try_to_verify("1", None, false).await.unwrap_err();

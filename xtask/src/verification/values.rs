@@ -1,13 +1,15 @@
 //! Values that requests take from outside: captured from earlier answers, outputs of the stack, secrets, something random.
 //!
-//! In: a text with `${…}`. Out: the text with values in their places. Goes wrong: an output or a secret that is not there.
+//! In: a text with `${…}`. Out: the text with values in their places. Goes wrong: an output that is not there (the stack is
+//! wrong), a secret that is not there or lacks what is asked of it (its owner has not put it there: what needs it does not
+//! verify).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::plan::Output;
 use crate::ports::Services;
 use crate::settings::placeholders;
@@ -90,9 +92,12 @@ impl<'a> Values<'a> {
     async fn secret(&self, place: &str) -> Outcome<String> {
         let (output, pointer) = place.find('/').map_or((place, ""), |at| place.split_at(at));
         let id = plain(self.output(output)?);
+        let holds =
+            if pointer.is_empty() { String::new() } else { format!(" (JSON with a value at {pointer})") };
         let missing = |what: &str| {
-            Failure::failed(format!("the secret {id} {what}"))
-                .hint("give it its value: aws secretsmanager put-secret-value --secret-id …")
+            Failure::new(Kind::VerificationFailed, format!("the secret {id} {what}")).hint(format!(
+                "put its value{holds} there and run the same command again: aws secretsmanager put-secret-value --secret-id {id} --secret-string file://<file>"
+            ))
         };
         let text =
             self.services.secret(&id).await?.ok_or_else(|| missing("does not exist, or has no value yet"))?;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, Target};
+use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Ownership, Session, Target};
 
-use super::World;
 use super::ports::{Bucket, Lambda, Open, explain};
 use super::registries::{Amazon, AnyRegistry, Repositories, docker_credentials, is_ecr};
+use super::{World, role};
 use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::name::EnvironmentName;
@@ -207,8 +207,15 @@ impl World {
     }
 
     async fn cloud_account(&self, environment: &EnvironmentName, cloud: &Cloud) -> Outcome<Account> {
-        let role =
+        let mut role =
             cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
+        if let Some(wanted) = &role {
+            let own = self.session(self.cloud_target(&cloud.region, None)).await?;
+            let identity = own.identity().await.map_err(explain)?;
+            if role::is_held(&identity.arn, &wanted.arn) {
+                role = None;
+            }
+        }
         let session = self.session(self.cloud_target(&cloud.region, role)).await?;
         let identity = session.identity().await.map_err(explain)?;
         if identity.account != cloud.account {
@@ -222,11 +229,26 @@ impl World {
                 "sign in to the account that terraform/environments/{environment}/environment.toml names"
             )));
         }
+        let state = session.store(&cloud.state_bucket, None);
+        match state.ownership(&cloud.account).await.map_err(explain)? {
+            // Where it is missing, whoever needs it says so, and how it is made.
+            Ownership::Own | Ownership::Missing => {}
+            Ownership::Another => {
+                return Err(self.foreign_bucket(environment, cloud, "is another account's"));
+            }
+            Ownership::Closed => {
+                return Err(self.foreign_bucket(
+                    environment,
+                    cloud,
+                    "is another account's, or closed to these credentials",
+                ));
+            }
+        }
         let (store_session, settings) = self.store_session().await?;
         Ok(Account {
             places: CodePlaces { bucket: settings.bucket.clone(), registry: settings.repositories.clone() },
             catalogue: self.cloud_catalogue(&store_session, &settings)?,
-            state: Arc::new(Bucket(session.store(&cloud.state_bucket, None))),
+            state: Arc::new(Bucket(state)),
             functions: Arc::new(Lambda(session.functions())),
             backend: Backend {
                 bucket: cloud.state_bucket.clone(),
@@ -241,6 +263,38 @@ impl World {
             gateway: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
         })
+    }
+
+    /// Makes the refusal of a state bucket that is not of its environment's account.
+    fn foreign_bucket(&self, environment: &EnvironmentName, cloud: &Cloud, what: &str) -> Failure {
+        let bucket = &cloud.state_bucket;
+        let file = format!("terraform/environments/{environment}/environment.toml");
+        Failure::refused(format!("the state bucket {bucket} of {environment} {what}"))
+            .detail("wanted", format!("a bucket of {}, the account of {environment}", cloud.account))
+            .detail("got", self.likely_owner(cloud))
+            .unchanged("Nothing was read or written there.")
+            .hint(format!(
+                "[state] of {file} must name a bucket of that account: cargo xtask bootstrap --env {environment} makes it"
+            ))
+    }
+
+    /// Says whose bucket it seems to be: S3 tells nobody, but another environment's settings or its own name may.
+    fn likely_owner(&self, cloud: &Cloud) -> String {
+        let bucket = &cloud.state_bucket;
+        let clouds = self.project.environments.iter().filter_map(|(name, other)| match &other.place {
+            Place::Cloud(other) => Some((name, other)),
+            Place::Emulated => None,
+        });
+        let named =
+            clouds.filter(|(_, other)| other.state_bucket == *bucket && other.account != cloud.account);
+        if let Some((name, other)) = named.into_iter().next() {
+            return format!("one of {}, as the environment {name} has it", other.account);
+        }
+        let account = |part: &&str| part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit());
+        match bucket.split(['-', '.']).find(account).filter(|account| *account != cloud.account) {
+            Some(account) => format!("one of {account}, as its name has it"),
+            None => "one of an account that S3 does not tell".into(),
+        }
     }
 
     fn cloud_catalogue(&self, session: &Session, settings: &StoreSettings) -> Outcome<Catalogue> {

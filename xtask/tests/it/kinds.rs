@@ -1,18 +1,17 @@
 //! All kinds of artifacts in one project, with the real AWS provider: a Rust zip, a Python zip with native wheels, a Rust
-//! image and a Python image, released, run, verified, changed and taken back; and base images that cannot be used.
+//! image and a Python image, released, run, verified, changed and taken back.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use super::bases::blob_in;
 use super::python::{copy, network, python_here};
 use super::support::base::{self, MARK};
 use super::support::echo;
 use super::support::guard::{self, Run};
 use super::support::process::Finished;
-use super::support::registry::{Lie, Registry, free_port, liar};
+use super::support::registry::Registry;
 use super::support::surroundings::repository;
 use super::support::world::{Ending, Sealed, repository_in};
 
@@ -22,7 +21,7 @@ const KEY: &str = "keys/release.key";
 const ENVIRONMENT: &str = "terraform/environments/local/environment.toml";
 
 /// A sealed project whose gateway ends with it.
-struct Shop {
+pub(super) struct Shop {
     sealed: Ending,
     variables: Vec<(String, String)>,
 }
@@ -37,7 +36,7 @@ impl std::ops::Deref for Shop {
 
 impl Shop {
     /// Makes a project with one stack, which runs these functions with the repository's own module, or with nothing.
-    fn new(run: &'static Run, functions: &[&str], main: &str) -> Self {
+    pub(super) fn new(run: &'static Run, functions: &[&str], main: &str) -> Self {
         let sealed = Ending(Sealed::new(run));
         let named = functions.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         sealed.write("pipelines/project.toml", "schema = 1\nname = \"echo\"\n");
@@ -66,7 +65,7 @@ impl Shop {
     }
 
     /// The blobs of the local registry, with their lengths.
-    fn blobs(&self) -> Vec<(String, u64)> {
+    pub(super) fn blobs(&self) -> Vec<(String, u64)> {
         let folder = self.project.join("target/slipway/local/registry/blobs/sha256");
         let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
         let blob = |entry: fs::DirEntry| {
@@ -268,126 +267,6 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(6).says("WRONG");
     fs::write(&layer, whole).expect("the layer");
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(0);
-}
-
-/// Writes a Python function without dependencies on a base; its own build is a moment.
-fn lean(shop: &Shop, runtime: &str, base: &str) {
-    lean_as(shop, "lean", runtime, base);
-}
-
-fn lean_as(shop: &Shop, name: &str, runtime: &str, base: &str) {
-    let settings = format!(
-        "runtime = \"{runtime}\"\nhandler = \"prices.app.handle\"\npackage = \"image\"\n\n[build]\nwith = \"python\"\n\
-         sources = [\"src/prices\"]\n\n[image]\nbase = \"{base}\"\n"
-    );
-    shop.write(&format!("lambda-src/{name}/function.toml"), &settings);
-    let code = "def handle(event, _context):\n    return event\n";
-    shop.write(&format!("lambda-src/{name}/src/prices/app.py"), code);
-}
-
-const NO_PROVIDER: &str = "terraform {\n  backend \"s3\" {}\n}\n";
-
-#[test]
-fn a_base_that_cannot_be_used_publishes_nothing() {
-    let Some(run) = guard::run() else { return };
-    let Some(registry) = Registry::start(run) else { return };
-    let shop = Shop::new(run, &["lean"], NO_PROVIDER);
-    let bases = base::bases(run);
-    let python = &bases.python;
-    let digest = &python.digest;
-    let lying = |lie| format!("127.0.0.1:{}/lambda/python@{digest}", liar(python, lie));
-    let unreachable = format!("127.0.0.1:{}/lambda/python@{digest}", free_port());
-    let missing = registry.name("lambda/python", &format!("sha256:{}", "0".repeat(64)));
-    let (index, foreign) =
-        (registry.foreign_index(), registry.name("lambda/provided", &bases.foreign.digest));
-    let bare = registry.libc();
-    let tag = registry.name("lambda/python", "").replace('@', "");
-    let (manifests, blobs) = (lying(Lie::Manifest), lying(Lie::Blob));
-    for (base, code, words) in [
-        (unreachable.as_str(), 1, [unreachable.as_str(), "cannot be fetched"]),
-        (&missing, 1, [&missing, "does not exist"]),
-        (&index, 1, [&index, "no image for linux/amd64; it has linux/arm64"]),
-        (&foreign, 1, [&foreign, "is for linux/arm64, and linux/amd64 is wanted"]),
-        (&manifests, 1, [&manifests, "does not answer what it was asked for"]),
-        (&blobs, 1, [&blobs, "does not answer what it was asked for"]),
-        (&bare, 6, [&bare, "has no entrypoint: nothing in it would call the handler"]),
-        (&tag, 2, [&tag, "has no digest: a tag can be moved"]),
-    ] {
-        lean(&shop, &bases.runtime, base);
-        let refused = shop.run(&RELEASE).exits(code);
-        for words in words {
-            assert!(refused.stderr.contains(words), "`{words}` in {refused}");
-        }
-        assert!(!refused.did("publish") && !refused.did("plan"), "{refused}");
-    }
-    let [artifacts, _] = shop.account.buckets();
-    assert_eq!(shop.account.keys(&artifacts), Vec::<String>::new(), "nothing was published");
-    assert_eq!(shop.blobs(), Vec::new());
-    // Nothing of the lies was kept: the honest registry's base is fetched and used.
-    lean(&shop, &bases.runtime, &registry.name("lambda/python", digest));
-    shop.run(&["build"]).exits(0);
-}
-
-#[test]
-fn functions_on_one_base_fetch_it_once() {
-    let Some(run) = guard::run() else { return };
-    let Some(registry) = Registry::start(run) else { return };
-    let functions = ["one", "three", "two"];
-    let shop = Shop::new(run, &functions, NO_PROVIDER);
-    let bases = base::bases(run);
-    for function in functions {
-        lean_as(&shop, function, &bases.runtime, &registry.name("lambda/python", &bases.python.digest));
-    }
-    // The stack runs nothing, so that this is where it ends; by then all are published.
-    let told = shop.run(&RELEASE).exits(2).says("declares no variable `releases`");
-    assert_eq!(told.stderr.matches(" new ").count(), 3, "{told}");
-    assert_eq!(told.calls("GetBlob", ""), 2, "config and layer: {told}");
-}
-
-#[test]
-fn a_base_on_disk_is_kept_and_held_against_its_digest() {
-    let Some(run) = guard::run() else { return };
-    let shop = Shop::new(run, &["lean"], NO_PROVIDER);
-    let bases = base::bases(run);
-    copy(&bases.python.layout, &shop.project.join("bases/python"));
-    lean(&shop, &bases.runtime, &format!("oci:bases/python@{}", bases.python.digest));
-    let built = shop.run(&["build", "--output", "json"]).exits(0).json();
-    let built = &built["data"]["artifacts"][0];
-    let layout = Path::new(built["path"].as_str().expect("the layout's folder"));
-    let index: Value =
-        serde_json::from_slice(&fs::read(layout.join("index.json")).expect("an index")).expect("JSON");
-    assert_eq!(index["manifests"][0]["digest"], built["sha256"]);
-    let manifest = blob_in(layout, &built["sha256"]);
-    let layers = manifest["layers"].as_array().expect("layers");
-    // The base's and our own: all of them are in the layout.
-    assert!(layers.len() >= 2, "{manifest}");
-    for layer in layers {
-        let digest = layer["digest"].as_str().expect("a digest").trim_start_matches("sha256:");
-        let bytes = fs::read(layout.join("blobs/sha256").join(digest)).expect("a layer");
-        assert_eq!(hex::encode(Sha256::digest(bytes)), digest);
-    }
-    // Another byte in the layer: what was kept is used while it is there, and then nothing.
-    let blobs = shop.project.join("bases/python/blobs/sha256");
-    let largest = fs::read_dir(&blobs)
-        .expect("the layout's blobs")
-        .flatten()
-        .max_by_key(|entry| entry.metadata().expect("a blob").len())
-        .expect("a blob")
-        .path();
-    let mut bytes = fs::read(&largest).expect("the layer");
-    *bytes.last_mut().expect("a byte") ^= 1;
-    fs::write(&largest, bytes).expect("the layer");
-    shop.run(&["build", "--force"]).exits(0);
-    fs::remove_dir_all(shop.project.join("target/slipway/bases")).expect("the kept base");
-    shop.run(&["build", "--force"]).exits(1).says("has other bytes than its digest says");
-    assert!(!Path::new(&shop.project.join("target/slipway/local")).exists(), "a build needs no environment");
-}
-
-/// Reads a JSON blob of a layout.
-fn blob_in(layout: &Path, digest: &Value) -> Value {
-    let hex = digest.as_str().expect("a digest").trim_start_matches("sha256:");
-    let bytes = fs::read(layout.join("blobs/sha256").join(hex)).expect("a blob");
-    serde_json::from_slice(&bytes).expect("JSON")
 }
 
 /// Returns the hex digest of the topmost layer of the Python image's second release.

@@ -5,15 +5,19 @@
 //! are left out and say so; with CI=true that is a failure. Nothing is left running: see `support::guard`.
 
 mod back;
+mod bases;
 mod bootstrap;
+mod cloud;
 mod concurrency;
 mod environments;
+mod half_applied;
 mod kill;
 mod kinds;
 mod provider;
 mod python;
 mod refusals;
 mod reproducible;
+mod secrets;
 mod signals;
 mod signing;
 mod stacks;

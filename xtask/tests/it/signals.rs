@@ -1,4 +1,5 @@
-//! Signals: the first stops new work and lets a running apply finish, the second is passed on to it once.
+//! What ends a run early: the first signal stops new work and lets a running apply finish, the second is passed on to it
+//! once; a check that failed ends what was being built beside it, and the other way round.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -71,6 +72,59 @@ fn a_build_is_stopped_and_nothing_is_published() {
     }));
     running.signal(Signal::INT);
     running.wait().exits(130).says("interrupted");
+    nothing_is_written(&world);
+}
+
+/// Processes of this machine in whose command line or environment the words stand.
+fn processes_with(words: &str) -> Vec<String> {
+    let holds = |process: &std::path::Path, file: &str| {
+        std::fs::read(process.join(file)).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(words))
+    };
+    let all = std::fs::read_dir("/proc").expect("the processes of this machine").flatten();
+    all.map(|process| process.path())
+        .filter(|process| holds(process, "cmdline") || holds(process, "environ"))
+        .map(|process| std::fs::read_to_string(process.join("comm")).unwrap_or_default())
+        .collect()
+}
+
+/// A project whose check waits at the gate and then fails, and a tool folder of its own without the Rust builder.
+fn beside(world: &World) -> String {
+    let gate = world.project.join("target/gate");
+    let check = format!("while [ -e {} ]; do sleep 0.1; done; exit 1", gate.display());
+    let project = format!("schema = 1\nname = \"echo\"\n\n[checks.slow]\nrun = \"sh -c '{check}'\"\n");
+    world.write("pipelines/project.toml", &project);
+    world.write("target/gate", "");
+    // Where the environment runs, checks and builder are all that is waited for.
+    world.run(&["local", "up"]).exits(0);
+    world.home.join("tools").display().to_string()
+}
+
+#[test]
+fn a_failed_check_ends_the_build_beside_it() {
+    let Some(world) = World::new() else { return };
+    let tools = beside(&world);
+    let mut running = world.start_with(&RELEASE, &[("SLIPWAY_TOOLS", &tools)]);
+    assert!(running.until(|event| {
+        event["event"] == "line" && event["text"].as_str().is_some_and(|text| text.contains("Compiling"))
+    }));
+    assert_ne!(processes_with(&format!("CARGO_TARGET_DIR={tools}")), Vec::<String>::new());
+    open(&world);
+    let failed = running.wait().exits(3).says("1 check did not pass: slow").says("stopped");
+    assert_eq!(processes_with(&format!("CARGO_TARGET_DIR={tools}")), Vec::<String>::new(), "{failed}");
+    let builder = std::path::Path::new(&tools).join("rust-builder");
+    assert!(builder.is_dir() && !builder.join("built-from").exists(), "half a builder counts as one");
+    nothing_is_written(&world);
+}
+
+#[test]
+fn a_build_that_failed_ends_the_checks_beside_it() {
+    let Some(world) = World::new() else { return };
+    let tools = beside(&world);
+    let gate = world.project.join("target/gate").display().to_string();
+    let nowhere = world.home.join("cargo").display().to_string();
+    let offline = [("SLIPWAY_TOOLS", &*tools), ("CARGO_HOME", &*nowhere), ("CARGO_NET_OFFLINE", "true")];
+    let failed = world.start_with(&RELEASE, &offline).wait().exits(1).says("check the network");
+    assert_eq!(processes_with(&gate), Vec::<String>::new(), "{failed}");
     nothing_is_written(&world);
 }
 

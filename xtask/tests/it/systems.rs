@@ -56,6 +56,39 @@ fn soon(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
+/// What no caller of it sends is an error of the function's own, by name, and the instance goes on: no crash, no time-out.
+fn malformed_events_are_told(world: &Sealed) {
+    let batch = r#"{"Records":[{"eventSource":"aws:sqs","body":"x"}]}"#;
+    let not_http = r#"{"version":"1.0","rawPath":"/health","requestContext":{"http":{"method":"GET"}}}"#;
+    let good_http = r#"{"version":"2.0","rawPath":"/api/health","requestContext":{"http":{"method":"GET"}}}"#;
+    let good_api = r#"{"version":"2.0","rawPath":"/health","requestContext":{"http":{"method":"GET"}}}"#;
+    let invoice = r#"{"lines":[{"description":"Ink","quantity":2,"unit_price":"0.50"}]}"#;
+    for (function, error, own, good) in [
+        ("hello", "InvalidName", r#"{"name":" "}"#, r#"{"name":"Ada"}"#),
+        ("invoice", "ValidationError", r#"{"lines":[{"quantity":"many"}]}"#, invoice),
+        ("stream-ingest", "MalformedEvent", batch, r#"{"Records":[]}"#),
+        ("tracer", "InvalidEvent", not_http, good_http),
+        ("bucket-api-zip", "InvalidEvent", not_http, good_api),
+    ] {
+        let invoke =
+            |event: &str| world.run(&["local", "invoke", function, "--event", event, "--output", "json"]);
+        for event in [own, "null", "[1]", r#""text""#, "7"] {
+            let told = invoke(event).exits(1);
+            let document = told.json();
+            let answer = &document["data"]["answer"];
+            assert_eq!(document["data"]["function_error"], "Unhandled", "{function} {event}: {told}");
+            let (kind, message) = (answer["errorType"].as_str(), answer["errorMessage"].as_str());
+            assert!(message.is_some_and(|message| !message.is_empty()), "{function} {event}: {told}");
+            assert!(!kind.unwrap_or("Runtime.").starts_with("Runtime."), "{function} {event}: {told}");
+            if event == own {
+                assert_eq!(kind, Some(error), "{function}: {told}");
+            }
+            assert!(!told.stdout.contains("panicked"), "{function} {event}: {told}");
+        }
+        invoke(good).exits(0);
+    }
+}
+
 #[test]
 fn every_system_comes_up_works_and_goes() {
     let Some(run) = guard::run() else { return };
@@ -89,6 +122,8 @@ fn every_system_comes_up_works_and_goes() {
         .run(&["call", "/health", "--env", "local", "--function", "bucket-api-zip", "--unsigned"])
         .exits(1)
         .says("answered 403");
+
+    malformed_events_are_told(&world);
 
     // A record on the stream reaches the function, which writes it to its table.
     let outputs = world.run(&["output", "--env", "local", "--output", "json"]).exits(0).json();

@@ -151,8 +151,8 @@ run "applying_is_bounded" {
   assert {
     condition = toset(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : statement.Sid
       if statement.Effect == "Allow" && statement.Resource == ["*"] && !can(statement.Condition) && anytrue([for action in statement.Action : !can(regex("^[a-z0-9-]+:(Describe|Get|List)", action))])
-    ]])) == toset(["Chat", "LogsOfTheAccount", "Subscriptions"])
-    error_message = "What changes something is bound to names or tags, but for three services that ask for no resource."
+    ]])) == toset(["FindChat", "FindDetector", "LogsOfTheAccount", "StreamsOfTheAccount", "Subscriptions"])
+    error_message = "What changes something is bound to names or tags, but for what AWS asks no resource for."
   }
 
   assert {

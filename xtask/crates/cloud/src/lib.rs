@@ -37,4 +37,4 @@ pub use registry::{
 };
 pub use session::{AssumeRole, Credentials, Identity, Session, Target};
 pub use signing::{KmsKey, PublicKey};
-pub use store::{Head, Listed, Object, ObjectStore, Put, Uploads};
+pub use store::{Head, Listed, Object, ObjectStore, Ownership, Put, Uploads};

@@ -241,6 +241,11 @@ impl Shared {
         &self.target.region
     }
 
+    /// Tells whether AWS is reached at an address of its own.
+    pub(crate) fn has_endpoint(&self) -> bool {
+        self.target.endpoint.is_some()
+    }
+
     pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
         self.s3.get_or_init(|| {
             use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation};

@@ -31,6 +31,7 @@ use crate::call::{Calls, unless_throttled};
 use crate::error::{CloudError, Kind};
 use crate::session::Shared;
 use crate::sha256;
+pub use bucket::Ownership;
 pub use listing::Listed;
 
 /// What became of a write that never overwrites.

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::scene::{Back, Did, Scene, Step};
+use super::scene::Scene;
+use super::step::{Back, Did, Step};
 use crate::delivery::Delivered;
 use crate::failure::{Failure, Kind as FailureKind, Outcome};
 use crate::ledger::{Ended, Kind, OutcomeWord, Serving};

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge;
-use super::scene::{Did, Scene, Step};
+use super::scene::Scene;
+use super::step::{Did, Step};
 use crate::failure::Outcome;
 use crate::ledger::{Ended, Hold};
 use crate::name::{FunctionName, Version};

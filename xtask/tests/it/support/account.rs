@@ -69,6 +69,16 @@ impl Account {
         self.lambda("PUT", &path, &json!({ "FunctionVersion": version }));
     }
 
+    /// Makes a bucket.
+    #[track_caller]
+    pub fn make_bucket(&self, bucket: &str) {
+        let place = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+        );
+        let made = self.s3("PUT", &format!("/{bucket}"), place.as_bytes());
+        assert_eq!(made.status, 200, "{bucket}: {}", made.text());
+    }
+
     /// Lists the keys of a bucket; none where it does not exist.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let answer = self.s3("GET", &format!("/{bucket}?list-type=2"), &[]);

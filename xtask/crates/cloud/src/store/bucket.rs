@@ -1,7 +1,7 @@
-//! A bucket that nothing but an SDK makes: the one that Terraform's first state needs.
+//! A bucket as a whole: whose it is, and the one that nothing but an SDK makes, which Terraform's first state needs.
 //!
-//! In: the bucket of an [`ObjectStore`]. Out: the bucket, versioned, encrypted, closed to the public. What can go wrong:
-//! the name belongs to another account, where nothing is touched.
+//! In: the bucket of an [`ObjectStore`]. Out: whose it is; the bucket, versioned, encrypted, closed to the public. What can
+//! go wrong: the name belongs to another account, where nothing is touched.
 
 use aws_sdk_s3::types::{
     PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
@@ -11,7 +11,55 @@ use aws_sdk_s3::types::{
 use super::ObjectStore;
 use crate::error::{CloudError, Kind};
 
+/// Whose a bucket is, as far as an account's credentials can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// The account's own.
+    Own,
+    /// Another account's, which lets these credentials in.
+    Another,
+    /// Nobody can tell: these credentials may not use it.
+    Closed,
+    /// It does not exist.
+    Missing,
+}
+
 impl ObjectStore {
+    /// Finds out whether the bucket is an account's, so that nothing is written where somebody else reads it.
+    ///
+    /// S3 judges by the [expected owner](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html);
+    /// at an address of its own, where an emulator may not, the account's list of buckets is asked as well, if it may be.
+    pub async fn ownership(&self, account: &str) -> Result<Ownership, CloudError> {
+        let request = self.shared.s3().head_bucket().bucket(&self.bucket).expected_bucket_owner(account);
+        match self.calls.run("HeadBucket", &self.bucket, request.send()).await {
+            Ok(_) if self.shared.has_endpoint() => match self.owned().await {
+                Ok(false) => Ok(Ownership::Another),
+                Ok(true) => Ok(Ownership::Own),
+                Err(error) if error.kind == Kind::AccessDenied => Ok(Ownership::Own),
+                Err(error) => Err(error),
+            },
+            Ok(_) => Ok(Ownership::Own),
+            Err(error) if error.kind == Kind::NotFound => Ok(Ownership::Missing),
+            Err(error) if error.kind == Kind::AccessDenied => self.closed_or_another().await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells a bucket that is another account's from one whose policy refuses to say anything of it as a whole.
+    async fn closed_or_another(&self) -> Result<Ownership, CloudError> {
+        let denied = |error: CloudError| if error.kind == Kind::AccessDenied { Ok(()) } else { Err(error) };
+        match self.bucket_exists().await {
+            Ok(true) => return Ok(Ownership::Another),
+            Ok(false) => return Ok(Ownership::Missing),
+            Err(error) => denied(error)?,
+        }
+        // Who may list below a prefix alone is refused the look at the whole, and can work there all the same.
+        match self.list("ledger/", Some(1)).await {
+            Ok(_) => Ok(Ownership::Own),
+            Err(error) => denied(error).map(|()| Ownership::Closed),
+        }
+    }
+
     /// Makes the bucket unless it exists, has it keep versions, encrypt with S3's own keys and refuse every public access;
     /// says whether it is new. What is set again is what was set before.
     ///

