@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{self, Failure, Kind, Outcome};
 use crate::graph::{self, Node};
 use crate::interrupt::{Interrupt, Stop};
-use crate::name::{Digest, DigestBuilder, nearest};
+use crate::name::{Digest, DigestBuilder, FunctionName, nearest};
 use crate::progress::Progress;
 use crate::settings::{CheckSettings, Project};
 use crate::source::Repository;
@@ -69,8 +69,8 @@ struct Memory {
 const AT_ONCE: usize = 2;
 
 impl Checks<'_> {
-    /// Runs the named checks, or all. `fresh` runs those too that passed on this very tree.
-    pub(crate) async fn run(&self, names: &[String], fresh: bool) -> Outcome<Vec<CheckReport>> {
+    /// Runs the named checks, or all. Those that passed on this very tree are run too.
+    pub(crate) async fn run(&self, names: &[String]) -> Outcome<Vec<CheckReport>> {
         let all = &self.project.settings.checks;
         for name in names {
             if !all.contains_key(name) {
@@ -79,14 +79,28 @@ impl Checks<'_> {
                     .hint(format!("checks in pipelines/project.toml: {near}")));
             }
         }
+        let chosen = all.iter().filter(|(name, _)| names.is_empty() || names.contains(name)).collect();
+        self.run_chosen(chosen, true).await
+    }
+
+    /// Runs what must pass before these functions are released; what passed on this very tree is not run again.
+    pub(crate) async fn run_for(&self, functions: &[FunctionName]) -> Outcome<Vec<CheckReport>> {
+        let chosen =
+            self.project.settings.checks.iter().filter(|(_, check)| concerns(check, functions)).collect();
+        self.run_chosen(chosen, false).await
+    }
+
+    async fn run_chosen(
+        &self,
+        chosen: Vec<(&String, &CheckSettings)>,
+        fresh: bool,
+    ) -> Outcome<Vec<CheckReport>> {
         let tree = self.tree()?;
         let memory_file = self.project.work_folder().join("checks.json");
         let mut memory: Memory = std::fs::read(&memory_file)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
-        let chosen: Vec<(&String, &CheckSettings)> =
-            all.iter().filter(|(name, _)| names.is_empty() || names.contains(name)).collect();
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
@@ -272,6 +286,28 @@ fn blank(name: &str, settings: &CheckSettings) -> CheckReport {
     }
 }
 
+/// Tells whether a check must pass before one of these functions is released.
+fn concerns(check: &CheckSettings, functions: &[FunctionName]) -> bool {
+    check.functions.is_empty() || check.functions.iter().any(|function| functions.contains(function))
+}
+
 fn remembered(name: &str, settings: &CheckSettings) -> CheckReport {
     CheckReport { remembered: true, ..blank(name, settings) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_runs_for_the_functions_that_it_names_or_for_all() {
+        let check = |text: &str| toml::from_str::<CheckSettings>(text).unwrap();
+        let hello: FunctionName = "hello".parse().unwrap();
+        let other: FunctionName = "other".parse().unwrap();
+        let for_hello = check("run = \"true\"\nfunctions = [\"hello\"]");
+        assert!(concerns(&for_hello, &[other.clone(), hello]));
+        assert!(!concerns(&for_hello, std::slice::from_ref(&other)));
+        assert!(!concerns(&for_hello, &[]));
+        assert!(concerns(&check("run = \"true\""), &[other]));
+    }
 }

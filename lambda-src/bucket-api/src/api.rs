@@ -6,13 +6,13 @@
 
 use std::time::Instant;
 
+use http_function::{ApiError, InvalidEvent, Response, known};
 use lambda_runtime::LambdaEvent;
 use lambda_runtime::tracing::{error, info, warn};
 use serde_json::{Value, json};
 
 use crate::aws;
-use crate::error::ApiError;
-use crate::event::{InvalidEvent, Request, Response};
+use crate::event::Request;
 use crate::objects::Objects;
 use crate::query::ListQuery;
 use crate::route::{Place, Route};
@@ -68,10 +68,4 @@ impl Api {
             }
         }
     }
-}
-
-/// Names a method in logs, which never hold what a caller sent.
-fn known(method: &str) -> &'static str {
-    const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "OPTIONS", "PUT", "DELETE", "HEAD"];
-    METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
 }

@@ -10,8 +10,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use crate::error::ApiError;
 use crate::text::check;
+use http_function::ApiError;
 
 /// Writes the cursor behind `key`.
 pub(crate) fn encode(prefix: &str, key: &str) -> String {

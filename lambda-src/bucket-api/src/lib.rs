@@ -2,14 +2,12 @@
 //! stays a zip or an image for ever, so there is one of each.
 //!
 //! A request goes through `event` (what Lambda calls HTTP), `route` and `query` (what may be asked), `objects` (what
-//! there is), and comes back through `error`. `api` alone knows this order.
+//! there is), and comes back through `http_function::ApiError`. `api` alone knows this order.
 
 mod api;
 mod aws;
 mod cursor;
-mod error;
 mod event;
-pub mod logging;
 mod objects;
 mod query;
 mod route;
@@ -21,12 +19,15 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
 pub use api::Api;
-pub use event::{InvalidEvent, Response};
+pub use http_function::{InvalidEvent, Response};
 pub use settings::{Aws, Settings, SettingsError};
+
+/// The root of the targets of this crate's lines in the log.
+pub const LOGGED_AS: &str = module_path!();
 
 /// Runs the function: reads its settings and answers events for as long as the instance lives.
 pub async fn run() -> Result<(), Error> {
-    logging::start();
+    http_function::logging::start(LOGGED_AS);
     let settings =
         Settings::of_this_process().inspect_err(|why| error!("the function can't start: {why}"))?;
     let api = Api::new(settings);

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::aws::{Meaning, Refusal};
 use crate::cursor;
-use crate::error::ApiError;
 use crate::query::ListQuery;
+use http_function::ApiError;
 
 /// How much of objects one answer gathers before it ends with a cursor, in bytes. Quoting may double it: still below
 /// Lambda's 6 MB for an answer, which a thousand keys of a thousand control characters would exceed.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::cursor;
-use crate::error::ApiError;
 use crate::text::check;
+use http_function::ApiError;
 
 /// How many objects a page has where nobody says.
 const USUAL: u16 = 100;

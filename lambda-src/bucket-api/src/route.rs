@@ -5,9 +5,9 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::error::ApiError;
 use crate::event::Request;
 use crate::text::check;
+use http_function::ApiError;
 
 /// Is one operation of the API.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,8 +80,8 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Place, Route};
-    use crate::error::ApiError;
     use crate::event::Request;
+    use http_function::ApiError;
 
     fn find(method: &str, path: &str, key: Option<&str>) -> Result<Route, ApiError> {
         Route::find(&Request {

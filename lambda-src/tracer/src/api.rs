@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use http_function::{ApiError, InvalidEvent, Response, known};
 use lambda_runtime::LambdaEvent;
 use lambda_runtime::tracing::{error, info, warn};
 use serde_json::{Value, json};
@@ -13,8 +14,7 @@ use serde_json::{Value, json};
 use crate::aws;
 use crate::body::{Completion, NewSpan, NewTrace, check_id};
 use crate::cors::Origins;
-use crate::error::ApiError;
-use crate::event::{InvalidEvent, Request, Response};
+use crate::event::Request;
 use crate::keys::ApiKeys;
 use crate::query::{ListQuery, Sizes};
 use crate::record::{Kind, Record, SPAN, TRACE};
@@ -134,10 +134,4 @@ fn listed(mut around: Value, kind: Kind, page: &Page) -> Response {
     around[kind.listing] = page.records.iter().map(Record::shown).collect();
     around["next_cursor"] = json!(page.next.as_ref().map(|next| next.encode(kind.listing)));
     Response::json(200, &around)
-}
-
-/// Names a method in logs, which never hold what a caller sent.
-fn known(method: &str) -> &'static str {
-    const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "OPTIONS", "PUT", "DELETE", "HEAD"];
-    METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
 }

@@ -8,9 +8,9 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::ApiError;
 use crate::event::LONGEST_BODY;
 use crate::time::Time;
+use http_function::ApiError;
 
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 256;

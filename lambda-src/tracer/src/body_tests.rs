@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Completion, NewSpan, NewTrace, check_id};
-use crate::error::ApiError;
+use http_function::ApiError;
 
 fn trace(body: &Value) -> Result<NewTrace, ApiError> {
     NewTrace::parse(body.to_string().as_bytes())

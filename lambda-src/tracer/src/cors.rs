@@ -5,7 +5,8 @@
 //! of the function, and a browser refuses an answer with two `Access-Control-Allow-Origin`. Unlike the URL's, the
 //! function's answers are the same behind an HTTP API and on a laptop.
 
-use crate::event::{Request, Response};
+use crate::event::Request;
+use http_function::Response;
 
 /// How long a browser may remember a preflight's answer, in seconds: Chromium's limit.
 const REMEMBERED: &str = "7200";
@@ -94,7 +95,8 @@ mod tests {
     use serde_json::json;
 
     use super::Origins;
-    use crate::event::{Request, Response};
+    use crate::event::Request;
+    use http_function::Response;
 
     fn asked(method: &str, origin: &str) -> Request {
         let event = json!({

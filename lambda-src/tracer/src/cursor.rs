@@ -9,8 +9,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use crate::body::check_id;
-use crate::error::ApiError;
 use crate::time::Time;
+use http_function::ApiError;
 
 /// Points behind a record of an index: its partition, its start and its id.
 #[derive(Debug, Clone, PartialEq, Eq)]

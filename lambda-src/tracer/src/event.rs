@@ -1,18 +1,15 @@
-//! HTTP as Lambda speaks it: payload format 2.0, of function URLs and of HTTP APIs.
+//! What tracer reads of a request beside its line: headers and body.
 //!
-//! In: an event. Out: a [`Request`]; and from a [`Response`] the object that Lambda turns into HTTP. What can go
-//! wrong: an event of another shape is a function error, `InvalidEvent`: it did not come from a URL or an API. The
-//! format: <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>.
+//! In: an event of a function URL or an HTTP API. Out: a [`Request`]. What can go wrong: an event of another shape is a
+//! function error, `InvalidEvent`; a body that is too long, or no base64 where it is marked as such, is refused.
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use lambda_runtime::Diagnostic;
-use serde::{Deserialize, Serialize};
+use http_function::{ApiError, InvalidEvent, RequestLine};
+use serde::Deserialize;
 use serde_json::Value;
-
-use crate::error::ApiError;
 
 /// The longest body that is read, in bytes. Two of them, of a record and of its completion, fit into one item of
 /// DynamoDB, [400 KB](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
@@ -30,62 +27,28 @@ pub(crate) struct Request {
     is_base64: bool,
 }
 
-/// Says why an event is no request.
-#[derive(Debug, thiserror::Error)]
-#[error("the event is no HTTP request of payload format 2.0: {0}")]
-pub struct InvalidEvent(String);
-
-/// Is what Lambda turns into an HTTP response.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Response {
-    status_code: u16,
-    headers: BTreeMap<&'static str, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
-    is_base64_encoded: bool,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event {
-    version: String,
-    raw_path: String,
-    raw_query_string: Option<String>,
+struct Content {
     headers: Option<BTreeMap<String, String>>,
-    request_context: Context,
     body: Option<String>,
     #[serde(default)]
     is_base64_encoded: bool,
 }
 
-#[derive(Deserialize)]
-struct Context {
-    http: Http,
-    stage: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Http {
-    method: String,
-}
-
 impl Request {
     /// Reads an event.
     pub(crate) fn parse(event: Value) -> Result<Self, InvalidEvent> {
-        let event: Event = serde_json::from_value(event).map_err(|error| InvalidEvent(error.to_string()))?;
-        if event.version != "2.0" {
-            return Err(InvalidEvent(format!("its version is `{}`", event.version)));
-        }
+        let (RequestLine { method, path, query }, content) = http_function::parse::<Content>(event)?;
         // Lower case by Lambda's promise; an emulator may not keep it.
-        let headers = event.headers.unwrap_or_default().into_iter();
+        let headers = content.headers.unwrap_or_default().into_iter();
         Ok(Self {
-            method: event.request_context.http.method.to_ascii_uppercase(),
-            path: without_stage(&event.raw_path, event.request_context.stage.as_deref()).to_owned(),
-            query: event.raw_query_string.unwrap_or_default(),
+            method,
+            path,
+            query,
             headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
-            body: event.body.unwrap_or_default(),
-            is_base64: event.is_base64_encoded,
+            body: content.body.unwrap_or_default(),
+            is_base64: content.is_base64_encoded,
         })
     }
 
@@ -110,52 +73,11 @@ impl Request {
     }
 }
 
-impl Response {
-    /// Answers with JSON.
-    pub(crate) fn json(status_code: u16, body: &Value) -> Self {
-        let mut response = Self { body: Some(body.to_string()), ..Self::empty(status_code) };
-        response.set("content-type", "application/json");
-        response
-    }
-
-    /// Answers without a body.
-    pub(crate) fn empty(status_code: u16) -> Self {
-        // Nothing here may be kept by a cache in between: every answer depends on a key.
-        let headers = BTreeMap::from([("cache-control", "no-store".to_owned())]);
-        Self { status_code, headers, body: None, is_base64_encoded: false }
-    }
-
-    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
-        self.headers.insert(name, value.into());
-    }
-
-    pub(crate) fn status(&self) -> u16 {
-        self.status_code
-    }
-
-    #[cfg(test)]
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
-    }
-}
-
-impl From<InvalidEvent> for Diagnostic {
-    fn from(error: InvalidEvent) -> Self {
-        Self { error_type: "InvalidEvent".to_owned(), error_message: error.to_string() }
-    }
-}
-
-/// An HTTP API puts the name of a stage before the path, unless it is `$default`.
-fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
-    let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
-    rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{LONGEST_BODY, Request, Response, without_stage};
+    use super::{LONGEST_BODY, Request};
 
     fn event(body: &str, is_base64: bool) -> Value {
         json!({
@@ -193,29 +115,5 @@ mod tests {
         assert_eq!(body(&encode(LONGEST_BODY + 3), true).expect_err("too long").status(), 413);
         assert_eq!(body(&encode(6 << 20), true).expect_err("too long").status(), 413);
         assert!(body(&encode(LONGEST_BODY - 3), true).is_ok());
-    }
-
-    #[test]
-    fn leaves_out_the_stage() {
-        for (path, stage, expected) in [
-            ("/api/health", Some("$default"), "/api/health"),
-            ("/prod/api/health", Some("prod"), "/api/health"),
-            ("/production/api", Some("prod"), "/production/api"),
-            ("/api/health", None, "/api/health"),
-        ] {
-            assert_eq!(without_stage(path, stage), expected);
-        }
-    }
-
-    #[test]
-    fn answers_in_the_format_that_lambda_reads() {
-        let answer = serde_json::to_value(Response::json(201, &json!({ "a": 1 }))).expect("JSON");
-        assert_eq!(
-            answer,
-            json!({
-                "statusCode": 201, "body": "{\"a\":1}", "isBase64Encoded": false,
-                "headers": { "cache-control": "no-store", "content-type": "application/json" },
-            })
-        );
     }
 }

@@ -16,8 +16,8 @@ use subtle::{Choice, ConstantTimeEq as _};
 use tokio::sync::Mutex;
 
 use crate::aws::{Meaning, Refusal};
-use crate::error::ApiError;
 use crate::settings::Pace;
+use http_function::ApiError;
 
 /// The shortest key that is a key, in characters.
 const SHORTEST_KEY: usize = 8;

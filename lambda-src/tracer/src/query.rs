@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::cursor::Cursor;
-use crate::error::ApiError;
 use crate::record::Kind;
 use crate::store::Wanted;
 use crate::time::{FIRST, LAST, Time};
+use http_function::ApiError;
 
 /// Says how many records a listing gives.
 #[derive(Debug, Clone, Copy)]
@@ -103,9 +103,9 @@ impl ListQuery {
 mod tests {
     use super::{ListQuery, Sizes};
     use crate::cursor::Cursor;
-    use crate::error::ApiError;
     use crate::record::TRACE;
     use crate::time::Time;
+    use http_function::ApiError;
 
     fn parse(query: &str) -> Result<ListQuery, ApiError> {
         ListQuery::parse(query, TRACE, "shop", Sizes { usual: 50, most: 200 }, true)

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::error::ApiError;
+use http_function::ApiError;
 
 /// Is one operation of the API.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ mod tests {
         {
             let error = Route::find("GET", path).map(|route| route.template());
             // `/api/traces/` is a trace without an id, refused when the id is checked.
-            let status = error.as_ref().map_or_else(crate::error::ApiError::status, |_| 200);
+            let status = error.as_ref().map_or_else(http_function::ApiError::status, |_| 200);
             assert_eq!(status, if path == "/api/traces/" { 200 } else { 404 }, "{path}");
         }
         for (method, path, allowed) in [

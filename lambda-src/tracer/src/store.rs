@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use crate::aws::{Meaning, Refusal};
 use crate::body::{Completion, NewSpan, NewTrace};
 use crate::cursor::Cursor;
-use crate::error::ApiError;
 use crate::record::{COMPLETION_DIGEST, CorruptRecord, DIGEST, Item, Kind, Record, SPAN, TRACE, string};
+use http_function::ApiError;
 
 /// How much of records one answer gathers before it ends with a cursor, in bytes. A page of DynamoDB, at most 1 MB, may
 /// come on top, and quoting may double it all: still below Lambda's 6 MB for an answer.

@@ -35,7 +35,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         interrupt: &world.interrupt,
         beside: None,
     };
-    let reports = checks.run(&arguments.checks, true).await?;
+    let reports = checks.run(&arguments.checks).await?;
     let mut table = Table::new(["check", "verdict", "took", "command"]);
     for report in &reports {
         let took = seconds(std::time::Duration::from_millis(report.took_ms));

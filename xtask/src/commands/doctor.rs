@@ -1,12 +1,15 @@
 //! `doctor`: every program and credential that is needed, its version, and what to do where it is missing.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
+use crate::emulator;
 use crate::failure::{Failure, Outcome};
 use crate::output::Table;
-use crate::settings::{BuildSettings, Place};
+use crate::settings::{BuildSettings, Package, Place};
 use crate::tools::exec::{self, Program};
 use crate::tools::install::ALL;
 use crate::world::World;
@@ -113,6 +116,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
     )
     .await;
     findings.push(Finding { what: "python3 venv".into(), ..venv });
+    findings.extend(pythons(world).await);
     findings.push(terraform(world).await);
     findings.push(
         program(world, "git", &["--version"], "pushing release tags", Verdict::Later, "install git").await,
@@ -228,6 +232,38 @@ async fn program(
         Err(failure) => (otherwise, failure.to_string(), Some(hint.to_owned())),
     };
     Finding { what: name.to_owned(), verdict, found, needed_for: needed_for.to_owned(), hint }
+}
+
+/// Tells of each Python that functions ask for whether the local environment has it, as its gateway looks.
+async fn pythons(world: &World) -> Vec<Finding> {
+    let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (function, settings) in &world.project.functions {
+        if settings.package == Package::Zip && settings.runtime.starts_with("python3.") {
+            asked.entry(&settings.runtime).or_default().push(function.as_str());
+        }
+    }
+    let folder = emulator::folder(&world.project);
+    let mut findings = Vec::new();
+    for (runtime, functions) in asked {
+        let version = runtime.trim_start_matches("python");
+        let looked = slipway_local::find_python(&folder, runtime).await;
+        let (verdict, found, hint) = match looked {
+            Some(looked) if looked.runtime == runtime => {
+                (Verdict::Good, looked.program.display().to_string(), None)
+            }
+            looked => {
+                let other = looked.map_or_else(|| "no python3".to_owned(), |looked| looked.runtime);
+                let hint = format!(
+                    "uv python install {version}, pyenv install {version} or the system's package; release --env local asks uv \
+                     for it, and refuses what has native parts where there is none"
+                );
+                (Verdict::Later, format!("not found; there is {other}"), Some(hint))
+            }
+        };
+        let needed_for = format!("{} in the local environment", crate::words::list(functions));
+        findings.push(Finding { what: runtime.to_owned(), verdict, found, needed_for, hint });
+    }
+    findings
 }
 
 async fn terraform(world: &World) -> Finding {

@@ -1,6 +1,7 @@
 //! `release`: build, check, version and publish what changed; with `--env`, deploy it there.
 
 mod cutting;
+mod pythons;
 mod statements;
 
 use std::collections::BTreeMap;
@@ -116,7 +117,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         .iter()
         .any(|(function, _, choice)| matches!(choice, Choice::New { .. }) && is_rust(world, function));
     let signer = statements::signer(world, &arguments, account.as_ref(), &chosen).await?;
-    check(world, &repository, builds_rust).await?;
+    check(world, &repository, &functions, builds_rust).await?;
     let press = Press { repository: &repository, catalogue: &catalogue, signer };
     let mut manifests = Vec::new();
     let mut releases = Vec::new();
@@ -132,6 +133,9 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             commit: manifest.source.commit.clone(),
         });
         manifests.push(manifest);
+    }
+    if account.as_ref().is_some_and(|account| account.emulated) {
+        pythons::ready(world, &catalogue, &manifests).await?;
     }
     let (mut deliveries, mut failure) = (Vec::new(), None);
     if let (Some(environment), Some(account)) = (&arguments.env, &account) {
@@ -238,7 +242,12 @@ fn is_rust(world: &World, function: &FunctionName) -> bool {
 
 /// Runs the checks; what a build needs is made ready meanwhile. Where one of them fails the other is ended as Ctrl-C would
 /// end it, and waited for: nothing goes on in the background.
-async fn check(world: &World, repository: &Repository, builds_rust: bool) -> Outcome<()> {
+async fn check(
+    world: &World,
+    repository: &Repository,
+    functions: &[FunctionName],
+    builds_rust: bool,
+) -> Outcome<()> {
     let (checks_heed, stop_checks) = world.interrupt.stoppable();
     let (builder_heeds, stop_builder) = world.interrupt.stoppable();
     let checks = Checks {
@@ -251,7 +260,7 @@ async fn check(world: &World, repository: &Repository, builds_rust: bool) -> Out
     };
     let builder = world.rust_builder().heeding(builder_heeds);
     let checking = async {
-        let reports = checks.run(&[], false).await;
+        let reports = checks.run_for(functions).await;
         let failure = match reports {
             Ok(reports) => checks::failure(&reports),
             Err(failure) => Some(failure),

@@ -50,6 +50,8 @@ pub(crate) struct Suite {
     pub(crate) passed: bool,
     /// Milliseconds.
     pub(crate) took_ms: u64,
+    /// Where it failed: the failing tests as pytest names them, or else the last that was said.
+    pub(crate) failures: Vec<String>,
 }
 
 /// Runs the command.
@@ -128,10 +130,14 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let failure = if !verifications.iter().all(Verification::passed) {
         Some(verification::failure(environment.as_str(), &verifications))
     } else if !failed.is_empty() {
-        Some(Failure::new(
+        let told: Vec<&str> = suites.iter().flat_map(|suite| &suite.failures).map(String::as_str).collect();
+        let failure = Failure::new(
             Kind::VerificationFailed,
             format!("the suite of {} failed in {environment}", words::list(failed)),
-        ))
+        );
+        let failure =
+            failure.unchanged("What serves was not changed: a suite looks at it, and rolls nothing back.");
+        Some(if told.is_empty() { failure } else { failure.body(told.join("\n")) })
     } else {
         None
     };
@@ -160,7 +166,7 @@ async fn suite(
     }
     let step = world.progress.slow_step("suite", function.to_string());
     let began = world.clock.now();
-    let mut passed = true;
+    let (mut passed, mut failures) = (true, Vec::new());
     for line in tests.run.lines() {
         let mut line = shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
             Failure::usage(format!("the deployment tests of `{function}` cannot be split: {line}"))
@@ -176,6 +182,9 @@ async fn suite(
         let conduct = Conduct { within: Some(tests.within), ..Conduct::default() };
         let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| {
             world.console.tell(line);
+            if is_failing_test(line) {
+                failures.push(line.to_owned());
+            }
         })
         .await?;
         if ended.interrupted {
@@ -183,6 +192,9 @@ async fn suite(
         }
         passed &= ended.success();
         if !passed {
+            if failures.is_empty() {
+                failures = ended.tail;
+            }
             break;
         }
     }
@@ -192,5 +204,18 @@ async fn suite(
         step.failed("failed")
     }
     let took = world.clock.now().as_millisecond() - began.as_millisecond();
-    Ok(Suite { function: function.clone(), passed, took_ms: u64::try_from(took).unwrap_or_default() })
+    if passed {
+        failures.clear();
+    }
+    Ok(Suite {
+        function: function.clone(),
+        passed,
+        took_ms: u64::try_from(took).unwrap_or_default(),
+        failures,
+    })
+}
+
+/// Tells whether a line of pytest's summary names a test that failed or could not be made ready.
+fn is_failing_test(line: &str) -> bool {
+    ["FAILED ", "ERROR "].iter().any(|word| line.strip_prefix(word).is_some_and(|rest| rest.contains("::")))
 }

@@ -140,6 +140,17 @@ impl Catalogue {
         }
     }
 
+    /// Lists the paths of the files in a release's zip.
+    pub(crate) async fn zip_paths(&self, manifest: &Manifest) -> Outcome<Vec<String>> {
+        let temporary = tempfile::tempdir()
+            .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
+        let zip = temporary.path().join("artifact.zip");
+        self.fetch_zip(manifest, &zip).await?;
+        let listing = slipway_archive::read_zip(&zip)
+            .map_err(|error| Failure::failed(format!("{} cannot be read", zip.display())).caused_by(error))?;
+        Ok(listing.entries().iter().map(|entry| entry.path.clone()).collect())
+    }
+
     /// Checks that a release's bytes are in the store with the size that its manifest says.
     pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Outcome<()> {
         let artifact = &manifest.artifact;

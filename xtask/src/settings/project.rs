@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::file::duration;
+use crate::name::FunctionName;
 
 /// The settings of the whole project.
 #[derive(Debug, Clone, Deserialize)]
@@ -92,6 +93,9 @@ impl Severity {
 pub(crate) struct CheckSettings {
     /// The command, split by a shell's quoting rules and run without a shell; or several, run in order.
     pub(crate) run: Commands,
+    /// The functions that it is for: it runs where one of them is released; for every release where none is named.
+    #[serde(default)]
+    pub(crate) functions: Vec<FunctionName>,
     /// The time limit of the whole check.
     #[serde(deserialize_with = "duration", default = "ten_minutes")]
     pub(crate) within: Duration,

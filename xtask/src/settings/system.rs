@@ -107,17 +107,22 @@ impl Project {
     }
 
     fn check_functions(&self) -> Outcome<()> {
+        for (check, settings) in &self.settings.checks {
+            if let Some(other) = settings.functions.iter().find(|name| !self.functions.contains_key(*name)) {
+                return Err(Failure::usage(format!(
+                    "pipelines/project.toml: the check `{check}` is for `{other}`, which has no folder lambda-src/{other} with a function.toml"
+                ))
+                .hint(format!("functions here: {}", self.near_function(other))));
+            }
+        }
         let mut owner: BTreeMap<&FunctionName, &StackName> = BTreeMap::new();
         for (stack, settings) in &self.stacks {
             for function in &settings.functions {
                 if !self.functions.contains_key(function) {
-                    let known =
-                        nearest(function.as_str(), self.functions.keys().map(FunctionName::as_str), 3)
-                            .join(", ");
                     return Err(Failure::usage(format!(
                         "terraform/stacks/{stack}/stack.toml: `functions` names `{function}`, which has no folder lambda-src/{function} with a function.toml"
                     ))
-                    .hint(format!("functions here: {known}")));
+                    .hint(format!("functions here: {}", self.near_function(function))));
                 }
                 if let Some(first) = owner.insert(function, stack) {
                     return Err(Failure::usage(format!(
@@ -127,6 +132,10 @@ impl Project {
             }
         }
         Ok(())
+    }
+
+    fn near_function(&self, function: &FunctionName) -> String {
+        nearest(function.as_str(), self.functions.keys().map(FunctionName::as_str), 3).join(", ")
     }
 
     fn near(&self, stack: &StackName) -> String {

@@ -107,6 +107,10 @@ fn mistakes_in_the_projects_file() {
     5 | within = "10 minutes"
       |          ^^^^^^^^^^^^
     "#);
+    insta::assert_snapshot!(told(path, "schema = 1\nname = \"shop\"\n[checks.fmt]\nrun = \"cargo fmt\"\nfunctions = [\"helo\"]\n"), @r"
+    pipelines/project.toml: the check `fmt` is for `helo`, which has no folder lambda-src/helo with a function.toml
+    hint: functions here: hello
+    ");
     insta::assert_snapshot!(told(path, "schema = 1\nname = \"shop\n"), @r#"
     pipelines/project.toml:2: invalid basic string, expected `"`
     2 | name = "shop

@@ -309,3 +309,16 @@ fn a_look_at_a_repository_of_many_files_takes_moments() {
     let took = begun.elapsed();
     assert!(took.as_secs_f64() < 5.0, "{took:?} for 2,000 files");
 }
+
+/// This repository's own functions over HTTP: a change of what they have in common is a change of each.
+#[test]
+fn a_crate_that_functions_share_is_an_input_of_each_of_them() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let project = crate::settings::Project::load(&root).unwrap();
+    let repository = Repository::open(&root).unwrap();
+    for function in ["tracer", "bucket-api-zip", "bucket-api-image"] {
+        let source = super::Source::look(&project, &repository, &function.parse().unwrap()).unwrap();
+        let shared = "lambda-src/http-function/src/event.rs";
+        assert!(source.inputs.files.contains_key(shared), "{function} without {shared}");
+    }
+}

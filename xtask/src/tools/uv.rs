@@ -6,10 +6,10 @@
 //! The user's indexes, certificates, credentials and cache hold: UV_INDEX*, UV_CACHE_DIR and the like, and uv.toml. Variables
 //! that would change which packages are chosen, or what is written, are taken from uv: the lock and the settings decide.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exec::{self, Conduct, Ended, OnSignal, Output, Program};
+use super::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
 use super::install::{Tool, Tools};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Interrupt};
@@ -34,8 +34,8 @@ pub(crate) struct Target {
     platform: String,
 }
 
-/// Variables that say where packages come from, how they are fetched and where they are kept.
-const KEPT: [&str; 24] = [
+/// Variables that say where packages and interpreters come from, how they are fetched and where they are kept.
+const KEPT: [&str; 28] = [
     "UV_CACHE_DIR",
     "UV_CONCURRENT_DOWNLOADS",
     "UV_CONCURRENT_INSTALLS",
@@ -58,6 +58,10 @@ const KEPT: [&str; 24] = [
     "UV_NO_CONFIG",
     "UV_NO_PROXY",
     "UV_OFFLINE",
+    "UV_PYTHON_DOWNLOADS",
+    "UV_PYTHON_DOWNLOADS_JSON_URL",
+    "UV_PYTHON_INSTALL_DIR",
+    "UV_PYTHON_INSTALL_MIRROR",
     "UV_REQUEST_TIMEOUT",
     "UV_SYSTEM_CERTS",
 ];
@@ -149,6 +153,32 @@ impl Uv {
         std::fs::read_to_string(&out).map_err(|error| crate::failure::io("read", &out, error))
     }
 
+    /// Finds the interpreter of a version such as `3.13` among those that uv knows, without fetching one.
+    pub(crate) async fn find_python(&self, version: &str, folder: &Path) -> Outcome<Option<PathBuf>> {
+        let uv = self.tools.ensure(Tool::Uv).await?;
+        let program = self.sealed(find_python(Program::new(&uv, folder), version));
+        let mut said = None;
+        let conduct = Conduct { within: Some(Duration::from_secs(60)), ..Conduct::default() };
+        let ended = exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |stream, line| {
+            if stream == Stream::Out {
+                said = Some(PathBuf::from(line.trim()));
+            }
+        })
+        .await?;
+        if ended.interrupted {
+            return Err(interrupt::interrupted());
+        }
+        Ok(said.filter(|path| ended.success() && path.is_file()))
+    }
+
+    /// Installs an interpreter where uv keeps its own; the failure says why it could not be had.
+    pub(crate) async fn install_python(&self, version: &str, folder: &Path, step: &Step) -> Outcome<()> {
+        let uv = self.tools.ensure(Tool::Uv).await?;
+        let program = self.sealed(install_python(Program::new(&uv, folder), version));
+        let ended = self.run(&program, step).await?;
+        if ended.success() { Ok(()) } else { Err(exec::unsuccessful(&program, &ended)) }
+    }
+
     fn sealed(&self, program: Program) -> Program {
         let program = ["VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"]
             .iter()
@@ -177,6 +207,15 @@ impl Uv {
 fn is_kept(name: &str) -> bool {
     KEPT.contains(&name)
         || (name.starts_with("UV_INDEX_") && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD")))
+}
+
+fn find_python(program: Program, version: &str) -> Program {
+    program.args(["python", "find", "--color", "never", "--no-python-downloads", "--no-project", version])
+}
+
+/// Without a link in the user's folder of programs: Slipway finds it where uv keeps it.
+fn install_python(program: Program, version: &str) -> Program {
+    program.args(["python", "install", "--color", "never", "--no-progress", "--no-bin", version])
 }
 
 fn install(program: Program, lock: &Path, target: &Target, to: &Path) -> Program {
@@ -253,6 +292,13 @@ mod tests {
             "uv pip install --color never --no-python-downloads --target o --python-platform aarch64-manylinux_2_28 \
              --python-version 3.13 --only-binary :all: --require-hashes --no-deps --link-mode copy -r l"
         );
+        let program = find_python(Program::new("uv", "."), "3.13");
+        assert_eq!(
+            program.argv().join(" "),
+            "uv python find --color never --no-python-downloads --no-project 3.13"
+        );
+        let program = install_python(Program::new("uv", "."), "3.13");
+        assert_eq!(program.argv().join(" "), "uv python install --color never --no-progress --no-bin 3.13");
         let program = compile(Program::new("uv", "."), Path::new("pyproject.toml"), "3.13", Path::new("o"));
         assert_eq!(
             program.argv().join(" "),

@@ -3,6 +3,8 @@
 //! Packages come from the machine's index or, where there is none, from uv's cache. Two functions with one name cannot be:
 //! the folder is the name.
 
+mod interpreter;
+
 use std::fs;
 use std::path::Path;
 

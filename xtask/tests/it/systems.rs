@@ -1,6 +1,8 @@
 //! The repository's own systems, all of them, on an emulated account of their own: the real Terraform, the real provider,
 //! the published functions. Brought up by one command, planned again, used, and destroyed.
 
+mod image;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -93,7 +95,7 @@ fn malformed_events_are_told(world: &Sealed) {
 fn every_system_comes_up_works_and_goes() {
     let Some(run) = guard::run() else { return };
     let world = Ending(Sealed::new(run));
-    clone_into(&world.project, run);
+    clone_into(&world.project);
     world.write("pipelines/project.toml", PROJECT);
     repository_in(&world.project);
 
@@ -102,7 +104,7 @@ fn every_system_comes_up_works_and_goes() {
     let network: Vec<(&str, &str)> =
         network.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let first = world.start_with(&RELEASE, &network).patiently().wait().exits(0);
-    leave_built(&world.project, run);
+    leave_built(&world.project);
     for stack in STACKS {
         bound_and_tagged(stack, &state(&world, stack));
     }

@@ -4,7 +4,8 @@ use std::io::{self, Read as _, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use bucket_api::{Api, Settings};
+use bucket_api::{Api, LOGGED_AS, Settings};
+use http_function::logging::json_lines;
 use lambda_runtime::tracing::subscriber::filter::LevelFilter;
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::{Context, LambdaEvent};
@@ -108,8 +109,8 @@ async fn the_log_tells_what_happened_and_no_keys() {
     let writer = shared.clone();
     // With one subscriber alone, a line that is first met by a thread of another test, which has none, counts as
     // unwanted for ever. With two it is asked of both.
-    let _second = bucket_api::logging::json_lines(LevelFilter::TRACE, io::sink).set_default();
-    let guard = bucket_api::logging::json_lines(LevelFilter::TRACE, move || writer.clone()).set_default();
+    let _second = json_lines(LOGGED_AS, LevelFilter::TRACE, io::sink).set_default();
+    let guard = json_lines(LOGGED_AS, LevelFilter::TRACE, move || writer.clone()).set_default();
     assert_eq!(world.get("/objects?prefix=private-key").await.status, 200);
     assert_eq!(world.get("/objects/private-key.txt").await.status, 200);
     assert_eq!(world.get("/objects/private-key.md").await.status, 404);

@@ -16,7 +16,9 @@ thread_local! {
 /// For the whole process: a subscriber of one thread races with the others, which ask for none.
 pub fn start() {
     static STARTED: Once = Once::new();
-    STARTED.call_once(|| tracer::logging::json_lines(LevelFilter::TRACE, || ThisThread).init());
+    STARTED.call_once(|| {
+        http_function::logging::json_lines(tracer::LOGGED_AS, LevelFilter::TRACE, || ThisThread).init()
+    });
 }
 
 /// Gives what this test logged.

@@ -48,6 +48,8 @@ mod tables;
 mod tree;
 mod unreachable;
 
+pub use python::{Interpreter, find_python, link_python, places_of_python};
+
 use crate::http::{self, HttpError};
 use crate::registry::{self, Registry};
 use axum::Router;

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 pub use crate::process::End;
 pub use error::Error;
+pub(crate) use servers::work_folder;
 
 /// How long a server may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);

@@ -4,7 +4,7 @@
 //! gateway. [`gateway`] answers Lambda's Invoke by running the published artifact, feeds functions from streams, answers
 //! their URLs and HTTP APIs, is a registry of images, and forwards everything else to moto. [`function_url`] puts an HTTP
 //! server in front of one function; [`lambda_url_address`] and [`api_address`] tell where the gateway answers an address
-//! of the cloud. Nothing here knows of releases: functions are what the emulator says they are.
+//! of the cloud; [`find_python`] which interpreter runs a Python function. Nothing here knows of releases: functions are what the emulator says they are.
 
 mod addresses;
 mod emulator;
@@ -20,4 +20,5 @@ mod signing;
 mod state;
 
 pub use addresses::{EXECUTE_API_PATH, LAMBDA_URL_PATH, api_address, lambda_url_address, local_address};
+pub use gateway::{Interpreter, find_python, link_python, places_of_python};
 pub use state::{Dead, Server, State, Status};

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::guard::Run;
 use super::surroundings::repository;
 use super::world::copy;
 
@@ -16,6 +15,8 @@ pub const STACKS: [&str; 6] = ["bucket-api", "hello", "invoice", "network", "str
 
 /// Where artifacts are kept by the digests of their inputs.
 const BUILT: &str = "target/slipway/artifacts";
+/// Where the tests keep them.
+const KEPT: &str = "target/slipway/tests-artifacts";
 /// How functions are built for release, and how for tests.
 const CAREFUL: &str = "lto = \"thin\"\ncodegen-units = 1\n";
 const QUICK: &str = "opt-level = 0\nlto = false\ncodegen-units = 16\n";
@@ -39,31 +40,23 @@ fn whole_repository(to: &Path) {
     }
 }
 
-/// Makes a folder this repository as a clone would be, to be committed there. What this machine, or another test of this
-/// run, built from the same inputs is not built again; what is built for the tests alone need not be fast or small.
-pub fn clone_into(to: &Path, run: &Run) {
+/// Makes a folder this repository as a clone would be, to be committed there. What is built for the tests alone need not be
+/// fast or small; what an earlier test built from the same inputs is not built again.
+pub fn clone_into(to: &Path) {
     whole_repository(to);
-    let at_hand = repository().join(BUILT);
-    let at_hand = if at_hand.join("tracer").is_dir() {
-        at_hand
-    } else {
-        let path = to.join("Cargo.toml");
-        let manifest = std::fs::read_to_string(&path).expect("the workspace's manifest");
-        assert!(manifest.contains(CAREFUL), "the release profile is another one: {manifest}");
-        std::fs::write(path, manifest.replacen(CAREFUL, QUICK, 1)).expect("the workspace's manifest");
-        run.folder.join("built")
-    };
-    if at_hand.is_dir() {
-        copy(&at_hand, &to.join(BUILT));
+    let path = to.join("Cargo.toml");
+    let manifest = std::fs::read_to_string(&path).expect("the workspace's manifest");
+    assert!(manifest.contains(CAREFUL), "the release profile is another one: {manifest}");
+    std::fs::write(path, manifest.replacen(CAREFUL, QUICK, 1)).expect("the workspace's manifest");
+    let kept = repository().join(KEPT);
+    if kept.is_dir() {
+        copy(&kept, &to.join(BUILT));
     }
 }
 
-/// Leaves what a clone built to the other tests of this run.
-pub fn leave_built(from: &Path, run: &Run) {
-    let built = run.folder.join("built");
-    if !built.exists() {
-        copy(&from.join(BUILT), &built);
-    }
+/// Leaves what a clone built to other tests and runs.
+pub fn leave_built(from: &Path) {
+    copy(&from.join(BUILT), &repository().join(KEPT));
 }
 
 /// Finds what a state manages: attributes by address.

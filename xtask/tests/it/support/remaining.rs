@@ -32,7 +32,7 @@ const FORMS: [(&str, &str, &str); 13] = [
     ("ec2", "DescribeInternetGateways", "2016-11-15"),
     ("ec2", "DescribeAddresses", "2016-11-15"),
     ("ec2", "DescribeFlowLogs", "2016-11-15"),
-    ("ec2", "DescribeVpcEndpoints", "2016-11-15"),
+    ("ec2", "DescribeVpcEndpoints&Filter.1.Name=vpc-endpoint-state&Filter.1.Value.1=available", "2016-11-15"),
 ];
 
 /// Lists by path: service, path.

@@ -96,7 +96,7 @@ impl Team {
         let world = Ending(Sealed::new(run));
         let staging = Place { name: "staging", account: Account::new(run) };
         let prod = Place { name: "prod", account: Account::new(run) };
-        clone_into(&world.project, run);
+        clone_into(&world.project);
         let ids = [&world.account.id, &staging.account.id, &prod.account.id];
         let written: Vec<(&str, &str)> = WRITTEN.into_iter().zip(ids.map(String::as_str)).collect();
         let ours =

@@ -126,7 +126,8 @@ async fn program(gateway: &Gateway, target: &Target, folder: &Path) -> Result<Pr
             "{name} has the runtime `{runtime}`; the local Lambda gateway runs provided.* and python3.*"
         )));
     }
-    let interpreter = gateway.interpreters.find(runtime).await.ok_or_else(|| {
+    let links = python::links(&gateway.config.work_folder);
+    let interpreter = gateway.interpreters.find(runtime, &links).await.ok_or_else(|| {
         Refusal::parameter(format!("{name} needs {runtime}, and this machine has no python3"))
     })?;
     let client = python::client(&gateway.config.work_folder)

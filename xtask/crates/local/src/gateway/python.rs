@@ -2,6 +2,7 @@
 //!
 //! The interpreter of the named version is taken where the host has it, on the PATH or where version managers keep
 //! theirs, else any `python3`; compiled wheels for another version then fail to import, as the function's log tells.
+//! [`find_python`] answers beforehand what would run, and [`link_python`] adds an interpreter that only others know of.
 
 mod places;
 
@@ -20,12 +21,44 @@ const CLIENT: &str = include_str!("python_runtime.py");
 const ASK: &str =
     "import sys; print(sys.executable, 'python%d.%d' % sys.version_info[:2] + sys.abiflags, sep='\\n')";
 
+/// Where, in the gateway's work folder, interpreters are linked that are in none of the usual places.
+const LINKS: &str = "pythons";
+
 /// A Python on this machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Interpreter {
-    pub(crate) program: PathBuf,
+pub struct Interpreter {
+    /// The program itself, behind any shim.
+    pub program: PathBuf,
     /// Its version as a runtime is named: `python3.13`.
-    pub(crate) runtime: String,
+    pub runtime: String,
+}
+
+/// Finds the interpreter that runs functions of a runtime in the local environment kept in `folder`: of that version, or
+/// else any.
+pub async fn find_python(folder: &Path, runtime: &str) -> Option<Interpreter> {
+    look(&Places::of_this_machine(links(&crate::keeper::work_folder(folder))), runtime).await
+}
+
+/// Lists where a runtime's interpreter is looked for, in order.
+pub fn places_of_python(folder: &Path) -> Vec<PathBuf> {
+    Places::of_this_machine(links(&crate::keeper::work_folder(folder))).all()
+}
+
+/// Has the local environment kept in `folder` find this program as the interpreter of a runtime.
+pub fn link_python(folder: &Path, runtime: &str, program: &Path) -> io::Result<()> {
+    let version = runtime.strip_prefix("python").unwrap_or(runtime);
+    let bin = links(&crate::keeper::work_folder(folder)).join(version).join("bin");
+    std::fs::create_dir_all(&bin)?;
+    let link = bin.join(runtime);
+    match std::fs::remove_file(&link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => std::os::unix::fs::symlink(program, link),
+    }
+}
+
+/// The folder of links within a gateway's work folder.
+pub(crate) fn links(work_folder: &Path) -> PathBuf {
+    work_folder.join(LINKS)
 }
 
 /// The interpreters found so far, by runtime.
@@ -39,13 +72,16 @@ impl Interpreters {
     ///
     /// A program of that name may be a version manager's shim that has no such version, and is slow besides: each is
     /// asked once for the interpreter behind it.
-    pub(crate) async fn find(&self, runtime: &str) -> Option<Interpreter> {
+    pub(crate) async fn find(&self, runtime: &str, links: &Path) -> Option<Interpreter> {
         let mut found = self.found.lock().await;
         if let Some(interpreter) = found.get(runtime) {
             return Some(interpreter.clone());
         }
-        let interpreter = look(&Places::of_this_machine(), runtime).await?;
-        found.insert(runtime.to_owned(), interpreter.clone());
+        let interpreter = look(&Places::of_this_machine(links.to_owned()), runtime).await?;
+        // Another version does only until the right one comes, which may be while the gateway runs.
+        if interpreter.runtime == runtime {
+            found.insert(runtime.to_owned(), interpreter.clone());
+        }
         Some(interpreter)
     }
 }
@@ -104,7 +140,7 @@ mod tests {
 
     impl Machine {
         async fn new() -> Self {
-            let real = match Places::of_this_machine().of_any_version().into_iter().next() {
+            let real = match Places::of_this_machine(PathBuf::new()).of_any_version().into_iter().next() {
                 Some(program) => ask(program).await.unwrap(),
                 None => panic!("the tests need a python3"),
             };
@@ -174,5 +210,25 @@ mod tests {
         assert_eq!(machine.find("python3.99").await, None);
         let any = machine.link("system/python3");
         assert_eq!(machine.find("python3.99").await, Some((any, runtime)));
+    }
+
+    #[tokio::test]
+    async fn a_linked_interpreter_is_found_and_one_that_is_another_version_is_not() {
+        let machine = Machine::new().await;
+        let runtime = machine.real.runtime.clone();
+        let folder = machine.root.path().join("local");
+        let links = links(&crate::keeper::work_folder(&folder));
+        let places = Places { versions: vec![links.clone()], ..Places::default() };
+        assert!(look(&places, &runtime).await.is_none());
+        // Twice, as two commands would.
+        for _ in 0..2 {
+            link_python(&folder, &runtime, &machine.real.program).unwrap();
+        }
+        let found = look(&places, &runtime).await.unwrap();
+        assert_eq!(found.runtime, runtime);
+        assert!(found.program.starts_with(&links), "{}", found.program.display());
+        link_python(&folder, "python3.99", &machine.real.program).unwrap();
+        assert!(look(&places, "python3.99").await.is_none());
+        assert!(places_of_python(&folder).contains(&links));
     }
 }

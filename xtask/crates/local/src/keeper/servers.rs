@@ -90,13 +90,18 @@ pub(super) async fn gateway(
     Ok(())
 }
 
+/// Returns the folder in which the gateway of this folder unpacks functions.
+pub(crate) fn work_folder(folder: &Path) -> PathBuf {
+    folder.join("functions")
+}
+
 /// Says how the gateway of this folder is to be configured.
 pub(super) fn gateway_config(folder: &Path, options: &Options, state: &State) -> GatewayConfig {
     GatewayConfig {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, options.gateway_port.unwrap_or(0))),
         emulator_url: state.emulator.url.clone(),
         store_bucket: options.store_bucket.clone(),
-        work_folder: folder.join("functions"),
+        work_folder: work_folder(folder),
         registry_folder: registry_folder(folder),
         log_folder: folder.join("logs"),
         ready_file: Some(ready_path(folder)),

@@ -22,10 +22,24 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Finds those of this machine.
-    pub(super) fn of_this_machine() -> Self {
+    /// Finds those of this machine, and a folder of links before what version managers have.
+    pub(super) fn of_this_machine(links: PathBuf) -> Self {
         let path: Vec<PathBuf> = std::env::split_paths(&process::search_path()).collect();
-        Self::of(path, process::variable)
+        let mut places = Self::of(path, process::variable);
+        places.versions.insert(0, links);
+        places
+    }
+
+    /// Lists all of these folders, in the order in which they are looked at.
+    pub(super) fn all(&self) -> Vec<PathBuf> {
+        let all = self.path.iter().chain(&self.versions).chain(&self.system).chain([&self.optional]);
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for folder in all {
+            if !folders.contains(folder) {
+                folders.push(folder.clone());
+            }
+        }
+        folders
     }
 
     fn of(path: Vec<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {

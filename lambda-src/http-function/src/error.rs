@@ -1,0 +1,151 @@
+//! What a caller is told when something is wrong.
+//!
+//! In: where it went wrong. Out: a status and `{"error": {"code", "message", "field"?, "request_id"?}}`. The cause of
+//! what is not the caller's fault goes to the log alone, with the request's id in both.
+
+use serde_json::{Map, Value, json};
+
+use crate::event::Response;
+
+/// Says in how many seconds a caller may try again.
+const AGAIN: &str = "2";
+
+/// Refuses a request, or gives up on it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+pub struct ApiError(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
+    status: u16,
+    code: &'static str,
+    message: String,
+    field: Option<String>,
+    header: Option<(&'static str, &'static str)>,
+    /// For the log: what AWS said. Never shown to a caller.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// 400: the request as a whole.
+    pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(400, code, message)
+    }
+
+    /// 400: one field of the body, or a part of the path or of the query.
+    pub fn field(code: &'static str, field: &str, message: impl Into<String>) -> Self {
+        let mut error = Self::new(400, code, message);
+        error.0.field = Some(field.to_owned());
+        error
+    }
+
+    /// 401: nobody who is known asked.
+    pub fn unauthorized(message: &str) -> Self {
+        Self::new(401, "unauthorized", message)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, "not_found", message)
+    }
+
+    /// 405: the path knows another method.
+    pub fn method(allowed: &'static str) -> Self {
+        let mut error = Self::new(405, "method_not_allowed", format!("this path knows {allowed} alone"));
+        error.0.header = Some(("allow", allowed));
+        error
+    }
+
+    /// 409: the id is taken by something else.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(409, "conflict", message)
+    }
+
+    /// 413: more was sent than is read.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(413, "too_large", message)
+    }
+
+    /// 502: AWS answered what it never should, such as that a table or a bucket does not exist.
+    pub fn bad_gateway(code: &'static str, message: &str, cause: String) -> Self {
+        let mut error = Self::new(502, code, message);
+        error.0.cause = Some(cause);
+        error
+    }
+
+    /// 503: it may work later.
+    pub fn unavailable(code: &'static str, message: &str, cause: String) -> Self {
+        let mut error = Self::new(503, code, message);
+        error.0.header = Some(("retry-after", AGAIN));
+        error.0.cause = Some(cause);
+        error
+    }
+
+    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self(Box::new(Told { status, code, message: message.into(), field: None, header: None, cause: None }))
+    }
+
+    /// Gives the status of the answer.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// Gives the word by which a program tells this refusal from others.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// Gives what the log is told of it, and nobody else.
+    pub fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// Makes the answer, with the request's id where the caller is not at fault.
+    pub fn response(&self, request_id: &str) -> Response {
+        let told = &*self.0;
+        let mut error = Map::new();
+        error.insert("code".to_owned(), json!(told.code));
+        error.insert("message".to_owned(), json!(told.message));
+        if let Some(field) = &told.field {
+            error.insert("field".to_owned(), json!(field));
+        }
+        if told.status >= 500 {
+            error.insert("request_id".to_owned(), json!(request_id));
+        }
+        let mut response = Response::json(told.status, &json!({ "error": Value::Object(error) }));
+        if let Some((name, value)) = told.header {
+            response.set(name, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::ApiError;
+
+    fn shown(error: &ApiError) -> (u16, Value) {
+        let answer = serde_json::to_value(error.response("request-1")).expect("JSON");
+        let body = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+        (error.status(), body)
+    }
+
+    #[test]
+    fn tells_the_caller_which_field_and_never_the_cause() {
+        let (status, body) = shown(&ApiError::field("invalid_field", "name", "is blank"));
+        assert_eq!(status, 400);
+        assert_eq!(
+            body,
+            json!({ "error": { "code": "invalid_field", "message": "is blank", "field": "name" } })
+        );
+        let error = ApiError::unavailable("storage_unavailable", "later", "table shop-traces".to_owned());
+        let (status, body) = shown(&error);
+        let expected =
+            json!({ "code": "storage_unavailable", "message": "later", "request_id": "request-1" });
+        assert_eq!((status, body), (503, json!({ "error": expected })));
+        assert_eq!(error.response("request-1").header("retry-after"), Some("2"));
+        assert_eq!(ApiError::method("POST").response("").header("allow"), Some("POST"));
+    }
+}
