@@ -130,33 +130,39 @@ impl Repository {
                 );
             }
         }
-        let mut options = StatusOptions::new();
-        options
-            .include_untracked(true)
-            .recurse_untracked_dirs(true)
-            .exclude_submodules(true)
-            // The index is only read: another git may hold its lock, and looking changes nothing of the user's.
-            .disable_pathspec_match(true);
-        if places.iter().all(|place| !place.is_empty()) {
-            places.iter().for_each(|place| {
+        // One by one: of several places libgit2 loses some where a name begins like another, as `api` and `api-image` do,
+        // since it goes through them in an order that is not that of a tree.
+        let looks = match places.iter().any(String::is_empty) {
+            true => vec![None],
+            false => places.iter().map(|place| Some(place.as_str())).collect(),
+        };
+        for place in looks {
+            let mut options = StatusOptions::new();
+            options
+                .include_untracked(true)
+                .recurse_untracked_dirs(true)
+                .exclude_submodules(true)
+                // The index is only read: another git may hold its lock, and looking changes nothing of the user's.
+                .disable_pathspec_match(true);
+            place.into_iter().for_each(|place| {
                 options.pathspec(place);
             });
-        }
-        for status in self.git.statuses(Some(&mut options)).map_err(failed)?.iter() {
-            let Ok(path) = status.path() else { continue };
-            if !is_below(path, &places) {
-                continue;
-            }
-            let name = self.in_project(path);
-            match self.read_file(path)? {
-                Some(content) => {
-                    tree.files.insert(name.clone(), content);
+            for status in self.git.statuses(Some(&mut options)).map_err(failed)?.iter() {
+                let Ok(path) = status.path() else { continue };
+                let name = self.in_project(path);
+                if !is_below(path, &places) || tree.changed.contains(&name) {
+                    continue;
                 }
-                None => {
-                    tree.files.remove(&name);
+                match self.read_file(path)? {
+                    Some(content) => {
+                        tree.files.insert(name.clone(), content);
+                    }
+                    None => {
+                        tree.files.remove(&name);
+                    }
                 }
+                tree.changed.push(name);
             }
-            tree.changed.push(name);
         }
         Ok(tree)
     }

@@ -87,6 +87,27 @@ fn every_kind_of_change_to_an_input_makes_it_dirty() {
 }
 
 #[test]
+fn folders_whose_names_begin_alike_are_looked_at_each() {
+    let tree = Tree::new();
+    let files = ["a/api/f", "a/api-image/f", "a/api.d/f", "a/http/f"];
+    files.iter().for_each(|path| tree.write(path, "one"));
+    tree.commit("x");
+    let look = || {
+        let repository = Repository::open(&tree.root()).unwrap();
+        repository
+            .work_tree(&["a/api", "a/api-image", "a/api.d", "a/http"].map(str::to_owned))
+            .unwrap()
+            .changed
+    };
+    assert!(look().is_empty());
+    for path in files {
+        tree.write(path, "two");
+        assert_eq!(look(), [path]);
+        tree.write(path, "one");
+    }
+}
+
+#[test]
 fn what_is_no_input_neither_dirties_nor_changes_the_digest() {
     let changes: [(&str, Edit); 9] = [
         ("README.md", |tree| tree.write("README.md", "# Other\n")),

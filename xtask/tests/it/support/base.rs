@@ -77,7 +77,7 @@ const LEFT_OUT: [&str; 10] = [
 ];
 
 /// Parts of the C library that wheels may expect (PEP 600, PEP 513) and that nothing here may have loaded.
-const OF_LIBC: [&str; 4] = ["libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1"];
+const OF_LIBC: [&str; 5] = ["libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1"];
 
 /// Returns the run's base images, made on first use.
 pub fn bases(run: &'static Run) -> &'static Bases {
