@@ -13,6 +13,7 @@ mod environments;
 mod half_applied;
 mod kill;
 mod kinds;
+mod modules;
 mod provider;
 mod python;
 mod refusals;
