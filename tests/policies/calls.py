@@ -28,6 +28,12 @@ class Call:
         if not scope:
             raise ValueError(f"{line['method']} {line['path']} carries no signature")
         self.service = SERVICES.get(scope[3], scope[3])
+        addressed = re.match(r"/_slipway/(execute-api|lambda-url)/([^/]+)(/.*)?$", self.path)
+        if addressed:
+            # A request to what was deployed, and none to a service.
+            self.service, self.operation = addressed[1], "Invoke"
+            self.params = {"id": addressed[2], "path": (addressed[3] or "/").lstrip("/")}
+            return
         headers = {name: value for name, value in line["headers"].items() if name not in ("transfer-encoding", "content-length")}
         query = f"?{line['query']}" if line["query"] else ""
         request = Request.from_primitives(line["method"], f"http://{headers.pop('host')}{line['path']}{query}", headers, base64.b64decode(line["body"]))

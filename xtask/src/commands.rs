@@ -158,12 +158,13 @@ fn delivered_text(world: &World, delivered: &Delivered, begun: Instant) -> Strin
             None => format!("{stack} already stands in {environment} (planned: no changes).  {took}\n"),
         };
     }
+    let serve = crate::words::serve(delivered.functions.len());
     match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
         (true, true, _) => format!(
-            "{what} already serves in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
+            "{what} already {serve} in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
         ),
         (true, false, _) => {
-            format!("{what} already serves in {environment} (planned: no changes).  {took}\n")
+            format!("{what} already {serve} in {environment} (planned: no changes).  {took}\n")
         }
         (false, _, Some(number)) => {
             // Without a name the newest deployment is undone, which may be another stack's by then.
@@ -172,10 +173,10 @@ fn delivered_text(world: &World, delivered: &Delivered, begun: Instant) -> Strin
                 _ => String::new(),
             };
             format!(
-                "{what} serves in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback {function}--env {environment}\n"
+                "{what} {serve} in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback {function}--env {environment}\n"
             )
         }
-        (false, _, None) => format!("{what} serves in {environment}.  {took}\n"),
+        (false, _, None) => format!("{what} {serve} in {environment}.  {took}\n"),
     }
 }
 

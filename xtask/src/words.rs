@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// Conjugates what one or several functions do.
+pub(crate) fn serve(functions: usize) -> &'static str {
+    if functions == 1 { "serves" } else { "serve" }
+}
+
 /// Writes a duration: `0.2 s`, `48.1 s`, `1 m 25 s`, `2 h 3 m`.
 pub(crate) fn seconds(duration: Duration) -> String {
     let total = duration.as_secs();

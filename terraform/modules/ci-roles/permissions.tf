@@ -201,6 +201,13 @@ locals {
       resources = [for path in ["apis", "apis/*", "tags/*"] : "arn:${local.partition}:apigateway:${local.region}::/${path}"]
     },
     {
+      # What was deployed is asked over its own address: `cargo xtask verify` and `call`.
+      sid       = "CallHttpApis"
+      read      = []
+      write     = ["execute-api:Invoke"]
+      resources = ["arn:${local.partition}:execute-api:${local.region}:${local.account_id}:*/*"]
+    },
+    {
       # Permissions of a function URL that the provider has no argument for.
       sid       = "CloudFormation"
       read      = ["cloudformation:DescribeStackEvents", "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks", "cloudformation:GetTemplate"]

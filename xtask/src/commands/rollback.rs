@@ -73,8 +73,9 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             && back.values().all(|back| back.from.release == back.to.release)
         {
             text.push_str(&format!(
-                "{} already serves in {}. Nothing was changed.\n",
+                "{} already {} in {}. Nothing was changed.\n",
                 words::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))),
+                words::serve(back.len()),
                 arguments.env
             ));
             continue;
@@ -82,7 +83,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         let delivered = delivery::roll_back(&site, &last, &back).await?;
         let what = words::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
         text.push_str(&format!(
-            "{what} serves in {} again.  Deployment {} · {}\n",
+            "{what} {} in {} again.  Deployment {} · {}\n",
+            words::serve(back.len()),
             arguments.env,
             delivered.deployment.unwrap_or_default(),
             words::seconds(begun.elapsed())

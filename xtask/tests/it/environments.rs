@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::support::clone::{STACKS, kind, leave_built, resources};
+use super::support::clone::{STACKS, kind, resources};
 use super::support::differences::{self, Side};
 use super::support::guard;
 use super::support::process::Running;
@@ -62,7 +62,6 @@ fn staging_and_prod_stand_apart_and_differ_by_their_values_alone() {
     staging.give_secret("tracer-api-keys", r#"["a-key-of-staging-0123456789"]"#);
     let released = team.run(&release).exits(0).says("tracer 0.1.0 serves in staging");
     assert!(!released.did("build") && !released.did("apply"), "{released}");
-    leave_built(&team.world.project);
     let serving = staging.serves();
     assert_eq!(serving.len(), 5, "{serving:?}");
     assert_eq!(team.status(staging), serving.keys().map(|function| as_wanted(function)).collect());

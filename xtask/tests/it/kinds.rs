@@ -212,7 +212,7 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
     }
 
     let (objects, blobs) = (shop.account.objects(), shop.blobs());
-    let again = shop.run(&RELEASE).exits(0).says("already serves");
+    let again = shop.run(&RELEASE).exits(0).says("already serve");
     for step in ["build", "publish", "plan", "apply", "verify", "rollout"] {
         assert!(!again.did(step), "{step} in {again}");
     }

@@ -299,7 +299,7 @@ fn released_to_the_local_environment_and_answering() {
     shop.commit("build: add the stack");
     let release = ["release", "--env", "local", "--yes"];
     shop.run(&release).exits(0).says("2 smoke events").says("invoice 0.1.0 serves in local.");
-    let again = shop.run(&release).exits(0).says("already serves");
+    let again = shop.run(&release).exits(0).says("already serve");
     assert!(!again.did("build") && !again.did("plan"), "{again}");
     let event = r#"{"lines":[{"description":"Ink","quantity":2,"unit_price":"0.50"}]}"#;
     let answer = shop.run(&["local", "invoke", "--event", event]).exits(0);

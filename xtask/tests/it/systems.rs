@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::python::network;
-use super::support::clone::{STACKS, clone_into, kind, leave_built, resources};
+use super::support::clone::{STACKS, clone_into, kind, resources};
 use super::support::guard;
 use super::support::world::{Ending, Sealed, repository_in};
 
@@ -95,7 +95,7 @@ fn malformed_events_are_told(world: &Sealed) {
 fn every_system_comes_up_works_and_goes() {
     let Some(run) = guard::run() else { return };
     let world = Ending(Sealed::new(run));
-    clone_into(&world.project);
+    clone_into(&world, run);
     world.write("pipelines/project.toml", PROJECT);
     repository_in(&world.project);
 
@@ -104,7 +104,6 @@ fn every_system_comes_up_works_and_goes() {
     let network: Vec<(&str, &str)> =
         network.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let first = world.start_with(&RELEASE, &network).patiently().wait().exits(0);
-    leave_built(&world.project);
     for stack in STACKS {
         bound_and_tagged(stack, &state(&world, stack));
     }

@@ -4,15 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::guard::Run;
 use super::surroundings::repository;
-use super::world::copy;
+use super::world::{Sealed, copy, repository_in};
+use crate::python::network;
 
 /// The repository's stacks.
 pub const STACKS: [&str; 6] = ["bucket-api", "hello", "invoice", "network", "stream-pipeline", "tracer"];
 
+/// The functions that run without a base image.
+const FUNCTIONS: [&str; 5] = ["bucket-api-zip", "hello", "invoice", "stream-ingest", "tracer"];
 /// Where artifacts are kept by the digests of their inputs.
 const BUILT: &str = "target/slipway/artifacts";
 /// Where the tests keep them.
@@ -40,23 +45,44 @@ fn whole_repository(to: &Path) {
     }
 }
 
-/// Makes a folder this repository as a clone would be, to be committed there. What is built for the tests alone need not be
-/// fast or small; what an earlier test built from the same inputs is not built again.
-pub fn clone_into(to: &Path) {
-    whole_repository(to);
-    let path = to.join("Cargo.toml");
-    let manifest = std::fs::read_to_string(&path).expect("the workspace's manifest");
-    assert!(manifest.contains(CAREFUL), "the release profile is another one: {manifest}");
-    std::fs::write(path, manifest.replacen(CAREFUL, QUICK, 1)).expect("the workspace's manifest");
-    let kept = repository().join(KEPT);
-    if kept.is_dir() {
-        copy(&kept, &to.join(BUILT));
-    }
+/// Makes a world's project this repository as a clone would be, to be committed there. The functions that it runs are
+/// built, once for all tests and kept for the next run: not as fast and small as a release has them.
+pub fn clone_into(world: &Sealed, run: &'static Run) {
+    static BUILT_ONCE: OnceLock<()> = OnceLock::new();
+    BUILT_ONCE.get_or_init(|| {
+        let builder = Sealed::new(run);
+        copy_quick(&builder.project);
+        repository_in(&builder.project);
+        let network = network();
+        let network: Vec<(&str, &str)> =
+            network.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let arguments = [["build"].as_slice(), &FUNCTIONS].concat();
+        builder.start_with(&arguments, &network).patiently().wait().exits(0);
+        leave_built(&builder.project);
+    });
+    copy_quick(&world.project);
 }
 
 /// Leaves what a clone built to other tests and runs.
 pub fn leave_built(from: &Path) {
     copy(&from.join(BUILT), &repository().join(KEPT));
+}
+
+fn copy_quick(to: &Path) {
+    whole_repository(to);
+    let path = to.join("Cargo.toml");
+    let manifest = std::fs::read_to_string(&path).expect("the workspace's manifest");
+    assert!(manifest.contains(CAREFUL), "the release profile is another one: {manifest}");
+    std::fs::write(path, manifest.replacen(CAREFUL, QUICK, 1)).expect("the workspace's manifest");
+    // The project without its checks, which run elsewhere.
+    let path = to.join("pipelines/project.toml");
+    let project = std::fs::read_to_string(&path).expect("the project's settings");
+    let (head, _) = project.split_once("[checks.").expect("the project's checks");
+    std::fs::write(path, head).expect("the project's settings");
+    let kept = repository().join(KEPT);
+    if kept.is_dir() {
+        copy(&kept, &to.join(BUILT));
+    }
 }
 
 /// Finds what a state manages: attributes by address.
