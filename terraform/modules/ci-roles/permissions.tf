@@ -205,7 +205,7 @@ locals {
       sid       = "CallHttpApis"
       read      = []
       write     = ["execute-api:Invoke"]
-      resources = ["arn:${local.partition}:execute-api:${local.region}:${local.account_id}:*/*"]
+      resources = ["arn:${local.partition}:execute-api:${local.region}:${local.account_id}:*"]
     },
     {
       # Permissions of a function URL that the provider has no argument for.
