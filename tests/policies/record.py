@@ -230,9 +230,9 @@ def step(world, listener, name, role, keys, out, *arguments):
     """Runs a command on its listener, as a role."""
     listener.step = f"{name}/{role}"
     began = time.monotonic()
-    # What does not verify (5) has been applied all the same. Addresses of AWS's own do not resolve here, and how soon a
-    # function answers is no question of permissions.
-    ends = (0, 5) if name in ("apply", "change", "verify") else (0,)
+    # tracer reads a secret as itself. The emulator refuses it that: its role names the secret, which is compared with `*`.
+    # What does not verify (5) has been applied all the same.
+    ends = (0, 5) if listener.stack == "tracer" else (0,)
     world.xtask(*arguments, "--env", ENVIRONMENT, env={**keys[role], "AWS_ENDPOINT_URL": listener.url}, ends=ends)
     print(f"  {listener.stack:16} {name:9} {time.monotonic() - began:6.1f} s", file=out, flush=True)
 

@@ -141,7 +141,7 @@ fn bucket_api_is_released_as_an_image_taken_back_and_routed_to_the_zip_and_back(
     shop.commit("feat: say two");
     shop.slowly(&["release", IMAGE, "--env", "local", "--yes"])
         .exits(0)
-        .says(&format!("{IMAGE} 0.2.0 serves in local."));
+        .says(&format!("{IMAGE} 0.2.0 and {ZIP} 0.1.0 serve in local."));
     leave_built(&shop.project);
     shop.answers(IMAGE, &two);
     assert_eq!((shop.live(IMAGE), shop.live(ZIP)), (json!("0.2.0"), json!("0.1.0")));
