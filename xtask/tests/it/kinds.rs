@@ -231,7 +231,7 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
     let size = shop.manifest("prices-image", "0.1.0")["artifact"]["size"].as_u64().expect("a size");
     shop.prices("prices-image", "two");
     shop.commit("feat: say two");
-    let second = shop.signed(&RELEASE).exits(0).says("prices-image 0.2.0 serves in local.");
+    let second = shop.signed(&RELEASE).exits(0).says("prices-image 0.2.0 serve in local.");
     let (before, after) = (shop.layers("prices-image", "0.1.0"), shop.layers("prices-image", "0.2.0"));
     let [python, dependencies, code] = &before[..] else { panic!("the layers of {before:?}") };
     assert_eq!((&after[0], &after[1], after.len()), (python, dependencies, 3));

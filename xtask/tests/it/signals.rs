@@ -1,9 +1,12 @@
 //! What ends a run early: the first signal stops new work and lets a running apply finish, the second is passed on to it
 //! once; a check that failed ends what was being built beside it, and the other way round.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::support::process::Finished;
 use super::support::{Running, Settled, World};
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
@@ -87,6 +90,20 @@ fn processes_with(words: &str) -> Vec<String> {
         .collect()
 }
 
+/// Waits until no process has this any more: what was told to end outlives the one that was waited for by a moment.
+#[track_caller]
+fn soon_none(holding: &str, after: &Finished) {
+    let begun = Instant::now();
+    loop {
+        let left = processes_with(holding);
+        if left.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{left:?} go on after {after}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A project whose check waits at the gate and then fails, and a tool folder of its own without the Rust builder.
 fn beside(world: &World) -> String {
     let gate = world.project.join("target/gate");
@@ -110,7 +127,7 @@ fn a_failed_check_ends_the_build_beside_it() {
     assert_ne!(processes_with(&format!("CARGO_TARGET_DIR={tools}")), Vec::<String>::new());
     open(&world);
     let failed = running.wait().exits(3).says("1 check did not pass: slow").says("stopped");
-    assert_eq!(processes_with(&format!("CARGO_TARGET_DIR={tools}")), Vec::<String>::new(), "{failed}");
+    soon_none(&format!("CARGO_TARGET_DIR={tools}"), &failed);
     let builder = std::path::Path::new(&tools).join("rust-builder");
     assert!(builder.is_dir() && !builder.join("built-from").exists(), "half a builder counts as one");
     nothing_is_written(&world);
@@ -124,7 +141,7 @@ fn a_build_that_failed_ends_the_checks_beside_it() {
     let nowhere = world.home.join("cargo").display().to_string();
     let offline = [("SLIPWAY_TOOLS", &*tools), ("CARGO_HOME", &*nowhere), ("CARGO_NET_OFFLINE", "true")];
     let failed = world.start_with(&RELEASE, &offline).wait().exits(1).says("check the network");
-    assert_eq!(processes_with(&gate), Vec::<String>::new(), "{failed}");
+    soon_none(&gate, &failed);
     nothing_is_written(&world);
 }
 
