@@ -1,5 +1,7 @@
 //! Verification over functions in memory: what is found about versions that are not as they should be.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -319,109 +321,4 @@ fn errors_and_answers_are_told_apart() {
     assert!(!verdict(&refuses, Some("Unhandled"), json!({"errorType": "Other"})));
     assert!(!verdict(&refuses, None, json!({"errorType": "InvalidName"})));
     assert!(verdict(&expecting(None, None), None, json!(null)));
-}
-
-fn request(name: &str, path: &str, expect: Value) -> SmokeRecord {
-    let request = RequestRecord {
-        method: "POST".into(),
-        path: path.into(),
-        headers: BTreeMap::from([("X-Api-Key".into(), "${secret.keys_arn/0}".into())]),
-        body: Some(json!({ "project": "${output.project}", "n": 1 })),
-    };
-    SmokeRecord { request: Some(request), ..expecting(Some(expect), None).named(name) }
-}
-
-impl SmokeRecord {
-    fn named(self, name: &str) -> Self {
-        Self { name: name.into(), ..self }
-    }
-}
-
-fn answer(status: u16, body: &Value) -> HttpAnswer {
-    let body = body.to_string().into_bytes();
-    HttpAnswer { status, headers: Vec::new(), body, took: Duration::from_millis(5) }
-}
-
-/// Two requests over a URL: the second needs what the first answers.
-fn two_requests() -> Bench {
-    let mut bench = Bench::new(|_| {});
-    let mut first = request("creates", "/things", json!({ "status": 201 }));
-    first.capture = BTreeMap::from([("id".into(), "/body/id".into())]);
-    let second = request("reads", "/things/${id}?r=${random}", json!({ "body": { "id": "${id}" } }));
-    bench.manifest.smoke = vec![first, second];
-    let text = |value: &str| Output { value: value.into(), sensitive: false };
-    bench.outputs = BTreeMap::from([("keys_arn".into(), text("arn:keys")), ("project".into(), text("shop"))]);
-    bench.services.secrets.lock().unwrap().insert("arn:keys".into(), "[\"k1\"]".into());
-    bench.door = Door::Url { address: "https://u.example/", signed_for: Some("lambda") };
-    bench
-}
-
-#[tokio::test]
-async fn requests_follow_each_other_with_what_was_captured() {
-    let bench = two_requests();
-    *bench.services.answers.lock().unwrap() =
-        vec![answer(201, &json!({ "id": 7 })), answer(200, &json!({ "id": "7" }))];
-    assert_eq!(wrong(&bench.verify("1", None, false).await), Vec::<String>::new());
-    let sent = bench.services.sent.lock().unwrap();
-    let (first, signed_for) = &sent[0];
-    assert_eq!(first.url, "https://u.example/things");
-    assert_eq!(signed_for.as_deref(), Some("lambda"));
-    assert!(first.headers.contains(&("x-api-key".into(), "k1".into())), "{:?}", first.headers);
-    let body: Value = serde_json::from_slice(&first.body).unwrap();
-    assert_eq!(body, json!({ "project": "shop", "n": 1 }));
-    assert!(sent[1].0.url.starts_with("https://u.example/things/7?r="), "{}", sent[1].0.url);
-}
-
-#[tokio::test]
-async fn what_needs_a_value_that_never_came_is_not_tried() {
-    let bench = two_requests();
-    *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
-    let found = wrong(&bench.verify("1", None, false).await);
-    assert!(found[0].starts_with("smoke \"creates\": expected {\"status\":201}"), "{found:?}");
-    assert!(found[1].ends_with("got not tried: an earlier one gave no id"), "{found:?}");
-    assert_eq!(bench.services.sent.lock().unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn what_would_have_captured_a_value_and_was_not_tried_leaves_the_next_untried_too() {
-    let mut bench = two_requests();
-    bench.manifest.smoke[1].capture = BTreeMap::from([("part".into(), "/body/part".into())]);
-    bench.manifest.smoke.push(request("completes", "/parts/${part}", json!({ "status": 200 })));
-    *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
-    let found = wrong(&bench.verify("1", None, false).await);
-    assert!(found[2].ends_with("got not tried: an earlier one gave no part"), "{found:?}");
-    assert_eq!(bench.services.sent.lock().unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn a_secret_or_output_that_is_missing_is_named() {
-    for (text, what) in [
-        (None, "does not exist, or has no value yet"),
-        (Some("k1"), "holds no JSON"),
-        (Some("{\"key\": \"k1\"}"), "holds nothing at /0"),
-    ] {
-        let bench = two_requests();
-        bench.services.secrets.lock().unwrap().clear();
-        if let Some(text) = text {
-            bench.services.secrets.lock().unwrap().insert("arn:keys".into(), text.into());
-        }
-        let verification = bench.verify("1", None, false).await;
-        assert_eq!(
-            wrong(&verification),
-            [
-                format!("smoke \"creates\": expected what the request needs, got the secret arn:keys {what}"),
-                "smoke \"reads\": expected an answer, got not tried: an earlier one gave no id".to_owned(),
-            ]
-        );
-        assert_eq!(bench.services.sent.lock().unwrap().len(), 0, "nothing is sent without it");
-        let report = failure("dev", &[verification]).report();
-        assert_eq!(report.exit_code, 5);
-        let hint = report.hint.unwrap();
-        assert!(hint.contains("put-secret-value --secret-id arn:keys --secret-string"), "{hint}");
-        assert!(hint.contains("JSON with a value at /0"), "{hint}");
-    }
-    let mut bench = two_requests();
-    bench.outputs.remove("project");
-    let failure = bench.try_to_verify("1", None, false).await.unwrap_err();
-    assert!(failure.message().contains("the stack does not put out `project`"), "{failure}");
 }
