@@ -14,17 +14,18 @@ mod elf;
 mod image;
 mod preflight;
 mod python;
-mod twice;
+mod reproducibility;
 
 pub(crate) use difference::{Content, Difference};
-pub(crate) use twice::{build_in, build_twice, content};
+pub(crate) use reproducibility::{build_in, build_twice, content};
 
 use serde::{Deserialize, Serialize};
 use slipway_archive::Tree;
 
-use crate::failure::{self, Failure, Outcome};
+use crate::digest::Digest;
+use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::name::{Digest, FunctionName};
+use crate::name::FunctionName;
 use crate::ports::{Bases, Image};
 use crate::progress::{Progress, Step};
 use crate::settings::{BuildSettings, FunctionSettings, Package, Project, Surroundings};
@@ -87,7 +88,7 @@ pub(crate) fn image(
     artifact: &Artifact,
     folder: &Path,
     labels: &BTreeMap<String, String>,
-) -> Outcome<Option<Image>> {
+) -> Result<Option<Image>> {
     let assemble = |parts| image::assemble(project, function, parts, folder, labels);
     artifact.image.as_ref().map(assemble).transpose()
 }
@@ -98,7 +99,7 @@ pub(crate) fn product(
     function: &FunctionName,
     artifact: &Artifact,
     folder: &Path,
-) -> Outcome<PathBuf> {
+) -> Result<PathBuf> {
     match &artifact.image {
         Some(parts) => image::write(project, function, parts, folder),
         None => Ok(artifact.path(folder)),
@@ -132,12 +133,12 @@ pub(crate) async fn build(
     function: &FunctionName,
     source: &Source,
     again: bool,
-) -> Outcome<Artifact> {
+) -> Result<Artifact> {
     let settings = workshop.project.function(function)?;
     let folder = folder(workshop.project, function, &source.inputs_digest);
     if !again && let Some(artifact) = kept(&folder) {
         let step = workshop.progress.step("build", format!("{function}  built before from the same inputs"));
-        step.done(crate::words::bytes(artifact.size));
+        step.done(crate::format::bytes(artifact.size));
         return Ok(artifact);
     }
     std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
@@ -164,7 +165,7 @@ pub(crate) async fn build(
     };
     // Only a saving of space: what was installed is in the zip.
     let _ = std::fs::remove_dir_all(folder.join(python::DEPENDENCIES));
-    let size = crate::words::bytes(artifact.size);
+    let size = crate::format::bytes(artifact.size);
     step.done(size);
     Ok(artifact)
 }
@@ -187,7 +188,7 @@ async fn make(
     source: &Source,
     folder: &Path,
     step: &Step,
-) -> Outcome<Made> {
+) -> Result<Made> {
     let whole = |(tree, tools)| Made { tree, dependencies: BTreeSet::new(), tools };
     match &settings.build {
         BuildSettings::Cargo { binary, package, .. } => {
@@ -206,12 +207,12 @@ async fn make(
 }
 
 /// Returns what SOURCE_DATE_EPOCH says.
-fn epoch(workshop: &Workshop<'_>, source: &Source) -> Outcome<String> {
+fn epoch(workshop: &Workshop<'_>, source: &Source) -> Result<String> {
     Ok(epoch_seconds(workshop, source)?.to_string())
 }
 
 /// Returns when the inputs were last touched, in seconds since 1970; not before 1980, where a zip's time begins.
-fn epoch_seconds(workshop: &Workshop<'_>, source: &Source) -> Outcome<i64> {
+fn epoch_seconds(workshop: &Workshop<'_>, source: &Source) -> Result<i64> {
     let touched = workshop.repository.last_touched(&source.inputs.paths)?;
     Ok(touched.as_second().max(315_532_800))
 }
@@ -222,7 +223,7 @@ fn pack(
     folder: &Path,
     mut tools: BTreeMap<String, String>,
     step: &Step,
-) -> Outcome<Artifact> {
+) -> Result<Artifact> {
     let file = format!("{function}.zip");
     let written = slipway_archive::write_zip(tree, &folder.join(&file), &|done| step.advance(done))
         .map_err(|error| Failure::failed(format!("`{function}` cannot be packed")).caused_by(error))?;
@@ -248,7 +249,7 @@ async fn pack_image(
     folder: &Path,
     made: Made,
     step: &Step,
-) -> Outcome<Artifact> {
+) -> Result<Artifact> {
     let described = made.tree.clone().partition(|name| name.ends_with(".dist-info/METADATA")).0;
     let notes = pack(&described, function, folder, BTreeMap::new(), step)?;
     let (dependencies, code) = made.tree.partition(|name| made.dependencies.contains(name));
@@ -258,7 +259,7 @@ async fn pack_image(
 }
 
 /// Writes an artifact's record, last: with it the artifact is whole.
-fn keep(artifact: Artifact, folder: &Path) -> Outcome<Artifact> {
+fn keep(artifact: Artifact, folder: &Path) -> Result<Artifact> {
     let record = folder.join("artifact.json");
     let text = serde_json::to_vec_pretty(&artifact).map_err(|error| {
         Failure::defect("an artifact's record cannot be written as JSON").caused_by(error)

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(crate) use adopt::{Candidate, candidates};
 pub(crate) use edit::{FileEdits, edits};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
 use crate::plan::Planned;
 use crate::settings::{Cloud, Package, Place, Project, StoreSettings};
@@ -51,7 +51,7 @@ pub(crate) struct ArtifactStore {
 
 impl Wanted {
     /// Finds out what the account of an environment is to have, or that of the store where none is named.
-    pub(crate) fn of(project: &Project, environment: Option<&EnvironmentName>) -> Outcome<Self> {
+    pub(crate) fn of(project: &Project, environment: Option<&EnvironmentName>) -> Result<Self> {
         let store = project.settings.store.clone();
         let clouds: BTreeMap<&EnvironmentName, &Cloud> = project
             .environments
@@ -148,7 +148,7 @@ fn artifact_store(
     project: &Project,
     store: &StoreSettings,
     clouds: &BTreeMap<&EnvironmentName, &Cloud>,
-) -> Outcome<ArtifactStore> {
+) -> Result<ArtifactStore> {
     let host = format!("{}.dkr.ecr.{}.amazonaws.com", store.account, store.region);
     let registry = store.repositories.clone().unwrap_or_else(|| format!("{host}/{}", project.settings.name));
     // Another registry's repositories are made where that registry is.
@@ -197,7 +197,7 @@ const KEPT: [&str; 3] = ["aws_s3_bucket", "aws_kms_key", "aws_dynamodb_table"];
 /// Refuses a plan that removes what keeps states, artifacts or signatures.
 ///
 /// Terraform's own `prevent_destroy` ends with the environment or setting that asked for the resource.
-pub(crate) fn refuse_removal(planned: &Planned) -> Outcome<()> {
+pub(crate) fn refuse_removal(planned: &Planned) -> Result<()> {
     let kept = |address: &str| {
         let mut parts = address.split('.').rev().skip(1);
         parts.next().is_some_and(|kind| KEPT.contains(&kind))
@@ -214,7 +214,7 @@ pub(crate) fn refuse_removal(planned: &Planned) -> Outcome<()> {
 }
 
 /// Writes the deployment roles' policies as a document's part: one heading and one block of JSON each.
-pub(crate) fn policies_text(policies: &Value) -> Outcome<String> {
+pub(crate) fn policies_text(policies: &Value) -> Result<String> {
     let mut text = String::new();
     for (heading, group) in
         [("May assume", "trust"), ("Permissions of", "permissions"), ("Boundary of", "boundaries")]

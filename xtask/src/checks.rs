@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{self, Failure, Kind, Outcome};
-use crate::graph::{self, Node};
+use crate::digest::{Digest, DigestBuilder};
+use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::failure::{self, Failure, FailureKind, Result};
+use crate::format;
+use crate::graph::{self, Task};
 use crate::interrupt::{Interrupt, Stop};
-use crate::name::{Digest, DigestBuilder, FunctionName, nearest};
+use crate::name::{FunctionName, nearest};
 use crate::progress::Progress;
 use crate::settings::{CheckSettings, Project};
 use crate::source::Repository;
-use crate::tools::exec::{self, Conduct, OnSignal, Output, Program};
-use crate::words;
 
 /// What one check came to.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -70,7 +71,7 @@ const AT_ONCE: usize = 2;
 
 impl Checks<'_> {
     /// Runs the named checks, or all. Those that passed on this very tree are run too.
-    pub(crate) async fn run(&self, names: &[String]) -> Outcome<Vec<CheckReport>> {
+    pub(crate) async fn run(&self, names: &[String]) -> Result<Vec<CheckReport>> {
         let all = &self.project.settings.checks;
         for name in names {
             if !all.contains_key(name) {
@@ -84,7 +85,7 @@ impl Checks<'_> {
     }
 
     /// Runs what must pass before these functions are released; what passed on this very tree is not run again.
-    pub(crate) async fn run_for(&self, functions: &[FunctionName]) -> Outcome<Vec<CheckReport>> {
+    pub(crate) async fn run_for(&self, functions: &[FunctionName]) -> Result<Vec<CheckReport>> {
         let chosen =
             self.project.settings.checks.iter().filter(|(_, check)| concerns(check, functions)).collect();
         self.run_chosen(chosen, false).await
@@ -94,7 +95,7 @@ impl Checks<'_> {
         &self,
         chosen: Vec<(&String, &CheckSettings)>,
         fresh: bool,
-    ) -> Outcome<Vec<CheckReport>> {
+    ) -> Result<Vec<CheckReport>> {
         let tree = self.tree()?;
         let memory_file = self.project.work_folder().join("checks.json");
         let mut memory: Memory = std::fs::read(&memory_file)
@@ -114,14 +115,14 @@ impl Checks<'_> {
         let names: Vec<&str> = chosen.iter().map(|(name, _)| name.as_str()).collect();
         let step = self.progress.slow_step("checks", names.join(" · "));
         std::fs::create_dir_all(&self.logs).map_err(|error| failure::io("create", &self.logs, error))?;
-        let nodes = chosen.iter().map(|(name, settings)| {
+        let tasks = chosen.iter().map(|(name, settings)| {
             let known = known(name, settings);
             let work = async move {
                 if known { Ok(remembered(name, settings)) } else { self.one(name, settings).await }
             };
-            Node::new((*name).clone(), BTreeSet::new(), work)
+            Task::new((*name).clone(), BTreeSet::new(), work)
         });
-        let results = graph::run(nodes.collect(), AT_ONCE, self.interrupt).await;
+        let results = graph::run(tasks.collect(), AT_ONCE, self.interrupt).await;
         let mut reports = Vec::new();
         for (_, result) in results {
             reports.push(result.outcome()?);
@@ -142,7 +143,7 @@ impl Checks<'_> {
         Ok(reports)
     }
 
-    async fn one(&self, name: &str, settings: &CheckSettings) -> Outcome<CheckReport> {
+    async fn one(&self, name: &str, settings: &CheckSettings) -> Result<CheckReport> {
         let begun = Instant::now();
         let log = self.logs.join(format!("check-{name}.log"));
         let mut report = blank(name, settings);
@@ -175,7 +176,7 @@ impl Checks<'_> {
         line: &str,
         within: Duration,
         kept: &mut String,
-    ) -> Outcome<Result<(), (String, Option<String>, Vec<String>)>> {
+    ) -> Result<Result<(), (String, Option<String>, Vec<String>)>> {
         let words = shlex::split(line).filter(|words| !words.is_empty());
         let Some(words) = words else {
             return Err(Failure::usage(format!(
@@ -203,7 +204,7 @@ impl Checks<'_> {
             Ok(ended) if ended.interrupted => Err(crate::interrupt::interrupted()),
             Ok(ended) if ended.success() => Ok(Ok(())),
             Ok(ended) if ended.timed_out => Ok(Err((
-                format!("took longer than {}", words::seconds(settings.within)),
+                format!("took longer than {}", format::seconds(settings.within)),
                 Some(format!("raise `within` of [checks.{name}]")),
                 ended.tail,
             ))),
@@ -225,7 +226,7 @@ impl Checks<'_> {
     }
 
     /// Hashes the whole work tree: what the checks look at.
-    fn tree(&self) -> Outcome<Digest> {
+    fn tree(&self) -> Result<Digest> {
         let tree = self.repository.work_tree(&[String::new()])?;
         let mut digest = DigestBuilder::new("slipway.tree/1");
         for (path, content) in &tree.files {
@@ -241,7 +242,7 @@ pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
     if failed.is_empty() {
         return None;
     }
-    let names = words::list(failed.iter().map(|report| report.name.as_str()));
+    let names = format::list(failed.iter().map(|report| report.name.as_str()));
     let mut body = String::new();
     for report in &failed {
         body.push_str(&format!("{}: {}\n", report.name, report.why.as_deref().unwrap_or("failed")));
@@ -253,8 +254,8 @@ pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
     let logs: BTreeMap<&str, &str> =
         failed.iter().filter_map(|report| Some((report.name.as_str(), report.log.as_deref()?))).collect();
     let failure = Failure::new(
-        Kind::ChecksFailed,
-        format!("{} did not pass: {names}", words::plural(failed.len(), "check")),
+        FailureKind::ChecksFailed,
+        format!("{} did not pass: {names}", format::plural(failed.len(), "check")),
     )
     .body(body.trim_end().to_owned())
     .unchanged("Nothing was published or deployed.")

@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::app::{AppContext, GlobalOptions};
 use crate::commands::{self, Answer};
 use crate::emulator::GATEWAY_COMMAND;
-use crate::failure::{EXIT_CODES, Failure, Kind, Outcome};
-use crate::output::{self, Console, Verbosity};
+use crate::failure::{EXIT_CODES, Failure, FailureKind, Result};
+use crate::output::{self, Console, OutputFormat, Verbosity};
 use crate::settings::{Surroundings, parse_duration};
-use crate::world::{Options, World};
 
 /// Releases AWS Lambda functions through Terraform: built once, deployed anywhere, taken back at once.
 #[derive(Debug, Parser)]
@@ -31,8 +31,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Print one JSON document on stdout instead of text.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
-    pub(crate) output: Format,
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
+    pub(crate) output: OutputFormat,
     /// Answer every question with yes.
     #[arg(long, short = 'y', global = true)]
     pub(crate) yes: bool,
@@ -45,17 +45,6 @@ pub(crate) struct Global {
     /// How long to wait for somebody else's locks, such as 10m.
     #[arg(long, global = true, value_parser = parse_duration, default_value = "0s", value_name = "TIME")]
     pub(crate) lock_timeout: Duration,
-}
-
-/// How data is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Text,
-    /// One JSON document.
-    Json,
-    /// NAME=value lines, for `output` alone.
-    Dotenv,
 }
 
 /// The verbs.
@@ -132,7 +121,7 @@ pub(crate) fn main() -> ExitCode {
         Err(failure) => {
             return ExitCode::from(show(
                 &Console::new(Verbosity::Normal, false, false),
-                Format::Text,
+                OutputFormat::Text,
                 "error",
                 &failure,
             ));
@@ -169,14 +158,14 @@ fn run(cli: Cli, surroundings: Surroundings) -> u8 {
     match outcome {
         Ok(answer) => {
             match global.output {
-                Format::Json => console.data(&answer.document(name)),
-                Format::Text | Format::Dotenv => console.data(&answer.text),
+                OutputFormat::Json => console.data(&answer.document(name)),
+                OutputFormat::Text | OutputFormat::Dotenv => console.data(&answer.text),
             }
             if let Some(failure) = &answer.failure {
-                if global.output == Format::Json {
+                if global.output == OutputFormat::Json {
                     failure.kind().exit_code()
                 } else {
-                    show(&console, Format::Text, name, failure)
+                    show(&console, OutputFormat::Text, name, failure)
                 }
             } else {
                 0
@@ -186,8 +175,8 @@ fn run(cli: Cli, surroundings: Surroundings) -> u8 {
     }
 }
 
-fn show(console: &Console, format: Format, name: &str, failure: &Failure) -> u8 {
-    if format == Format::Json {
+fn show(console: &Console, format: OutputFormat, name: &str, failure: &Failure) -> u8 {
+    if format == OutputFormat::Json {
         console.data(&output::document::<()>(name, None, Some(failure)));
     }
     console.tell(&output::failure_text(&failure.report()));
@@ -200,8 +189,8 @@ async fn dispatch(
     surroundings: Surroundings,
     console: Arc<Console>,
     verbosity: Verbosity,
-) -> Outcome<Answer> {
-    if global.output == Format::Dotenv && !matches!(command, Command::Output(_)) {
+) -> Result<Answer> {
+    if global.output == OutputFormat::Dotenv && !matches!(command, Command::Output(_)) {
         return Err(
             Failure::usage("--output dotenv is for `cargo xtask output` alone").hint("use text or json")
         );
@@ -212,40 +201,40 @@ async fn dispatch(
         Command::Man(_) => return commands::completions::man(Cli::command()),
         _ => {}
     }
-    let options = Options { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
+    let options = GlobalOptions { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
     let name = command.name();
-    let mut world = World::open(surroundings, console, options)?;
+    let mut app = AppContext::open(surroundings, console, options)?;
     if command.changes_something() {
-        world.record(name)?;
+        app.record(name)?;
     }
     match command {
-        Command::Release(arguments) => commands::release::run(&world, arguments).await,
-        Command::Verify(arguments) => commands::verify::run(&world, arguments).await,
-        Command::Call(arguments) => commands::call::run(&world, arguments).await,
-        Command::Clean(arguments) => commands::clean::run(&world, arguments).await,
-        Command::Destroy(arguments) => commands::destroy::run(&world, arguments).await,
-        Command::Bootstrap(arguments) => commands::bootstrap::run(&world, arguments).await,
-        Command::Deploy(arguments) => commands::deploy::run(&world, arguments).await,
-        Command::Rollback(arguments) => commands::rollback::run(&world, arguments).await,
-        Command::Plan(arguments) => commands::plan::run(&world, arguments).await,
-        Command::Status(arguments) => commands::status::run(&world, arguments).await,
-        Command::History(arguments) => commands::history::run(&world, arguments).await,
-        Command::Releases(arguments) => commands::releases::run(&world, arguments).await,
-        Command::VerifyRelease(arguments) => commands::verify_release::run(&world, arguments).await,
-        Command::Key(arguments) => commands::key::run(&world, arguments),
-        Command::Output(arguments) => commands::output::run(&world, arguments, global.output).await,
-        Command::Build(arguments) => commands::build::run(&world, arguments).await,
-        Command::Explain(arguments) => commands::explain::run(&world, arguments).await,
-        Command::Rebuild(arguments) => commands::rebuild::run(&world, arguments).await,
-        Command::Lock(arguments) => commands::lock::run(&world, arguments).await,
-        Command::Check(arguments) => commands::check::run(&world, arguments).await,
-        Command::Tags(arguments) => commands::tags::run(&world, arguments).await,
-        Command::Local(arguments) => commands::local::run(&world, arguments).await,
-        Command::Tools(arguments) => commands::tools::run(&world, arguments).await,
-        Command::Doctor(arguments) => commands::doctor::run(&world, arguments).await,
-        Command::Recover(arguments) => commands::recover::run(&world, arguments).await,
-        Command::Test(arguments) => commands::test::run(&world, arguments).await,
-        Command::Completions(_) | Command::Man(_) => Err(Failure::new(Kind::Defect, "handled above")),
+        Command::Release(arguments) => commands::release::run(&app, arguments).await,
+        Command::Verify(arguments) => commands::verify::run(&app, arguments).await,
+        Command::Call(arguments) => commands::call::run(&app, arguments).await,
+        Command::Clean(arguments) => commands::clean::run(&app, arguments).await,
+        Command::Destroy(arguments) => commands::destroy::run(&app, arguments).await,
+        Command::Bootstrap(arguments) => commands::bootstrap::run(&app, arguments).await,
+        Command::Deploy(arguments) => commands::deploy::run(&app, arguments).await,
+        Command::Rollback(arguments) => commands::rollback::run(&app, arguments).await,
+        Command::Plan(arguments) => commands::plan::run(&app, arguments).await,
+        Command::Status(arguments) => commands::status::run(&app, arguments).await,
+        Command::History(arguments) => commands::history::run(&app, arguments).await,
+        Command::Releases(arguments) => commands::releases::run(&app, arguments).await,
+        Command::VerifyRelease(arguments) => commands::verify_release::run(&app, arguments).await,
+        Command::Key(arguments) => commands::key::run(&app, arguments),
+        Command::Output(arguments) => commands::output::run(&app, arguments, global.output).await,
+        Command::Build(arguments) => commands::build::run(&app, arguments).await,
+        Command::Explain(arguments) => commands::explain::run(&app, arguments).await,
+        Command::Rebuild(arguments) => commands::rebuild::run(&app, arguments).await,
+        Command::Lock(arguments) => commands::lock::run(&app, arguments).await,
+        Command::Check(arguments) => commands::check::run(&app, arguments).await,
+        Command::Tags(arguments) => commands::tags::run(&app, arguments).await,
+        Command::Local(arguments) => commands::local::run(&app, arguments).await,
+        Command::Tools(arguments) => commands::tools::run(&app, arguments).await,
+        Command::Doctor(arguments) => commands::doctor::run(&app, arguments).await,
+        Command::Recover(arguments) => commands::recover::run(&app, arguments).await,
+        Command::Test(arguments) => commands::test::run(&app, arguments).await,
+        Command::Completions(_) | Command::Man(_) => Err(Failure::new(FailureKind::Defect, "handled above")),
     }
 }
 

@@ -36,9 +36,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::app::{AnyRegistry, AppContext};
 use crate::artifact::{Content, Workshop};
 use crate::delivery::Delivered;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
+use crate::format::seconds;
 use crate::name::FunctionName;
 use crate::output::document;
 use crate::progress::Progress;
@@ -47,8 +49,6 @@ use crate::settings::Package;
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::uv::Uv;
-use crate::words::seconds;
-use crate::world::{AnyRegistry, World};
 
 /// What a command answers: one value, rendered twice.
 pub(crate) struct Answer {
@@ -61,14 +61,14 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Makes an answer of a value and its text.
-    pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Outcome<Self> {
+    pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Result<Self> {
         let data = serde_json::to_value(data)
             .map_err(|error| Failure::defect("an answer cannot be written as JSON").caused_by(error))?;
         Ok(Self { data, text: text.into(), failure: None })
     }
 
     /// Adds a reason not to exit with 0.
-    pub(crate) fn but(mut self, failure: Option<Failure>) -> Self {
+    pub(crate) fn with_failure(mut self, failure: Option<Failure>) -> Self {
         self.failure = failure;
         self
     }
@@ -87,26 +87,26 @@ struct Builders {
 }
 
 impl Builders {
-    fn new(world: &World) -> Self {
-        Self { rust: world.rust_builder(), uv: world.uv(), bases: world.bases() }
+    fn new(app: &AppContext) -> Self {
+        Self { rust: app.rust_builder(), uv: app.uv(), bases: app.bases() }
     }
 }
 
 /// Puts together what a build needs.
 fn workshop<'a>(
-    world: &'a World,
+    app: &'a AppContext,
     repository: &'a Repository,
     builders: &'a Builders,
     progress: &'a Progress,
 ) -> Workshop<'a> {
     Workshop {
-        project: &world.project,
-        surroundings: &world.surroundings,
+        project: &app.project,
+        surroundings: &app.surroundings,
         repository,
         rust: &builders.rust,
         uv: &builders.uv,
         bases: &builders.bases,
-        interrupt: &world.interrupt,
+        interrupt: &app.interrupt,
         progress,
     }
 }
@@ -122,7 +122,7 @@ fn labels(manifest: &Manifest) -> BTreeMap<String, String> {
 }
 
 /// Returns what is compared of a release: a zip is downloaded into the folder.
-async fn released_content(catalogue: &Catalogue, manifest: &Manifest, folder: &Path) -> Outcome<Content> {
+async fn released_content(catalogue: &Catalogue, manifest: &Manifest, folder: &Path) -> Result<Content> {
     if manifest.package == Package::Image {
         return catalogue.image(manifest).await.map(Content::Image);
     }
@@ -132,18 +132,18 @@ async fn released_content(catalogue: &Catalogue, manifest: &Manifest, folder: &P
 }
 
 /// Returns the one function that is meant: the named one, or the project's only one.
-fn one_function(world: &World, named: Option<&FunctionName>) -> Outcome<FunctionName> {
-    let functions = world.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
+fn one_function(app: &AppContext, named: Option<&FunctionName>) -> Result<FunctionName> {
+    let functions = app.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
     match functions.as_slice() {
         [one] => Ok(one.clone()),
         several => Err(Failure::usage("several functions are possible")
-            .hint(format!("name one: {}", crate::words::list(several.iter().map(FunctionName::as_str))))),
+            .hint(format!("name one: {}", crate::format::list(several.iter().map(FunctionName::as_str))))),
     }
 }
 
 /// Writes the last line of a delivery.
-fn delivered_text(world: &World, delivered: &Delivered, begun: Instant) -> String {
-    let what = crate::words::list(
+fn delivered_text(app: &AppContext, delivered: &Delivered, begun: Instant) -> String {
+    let what = crate::format::list(
         delivered.functions.iter().map(|(function, version)| format!("{function} {version}")),
     );
     let environment = &delivered.environment;
@@ -158,7 +158,7 @@ fn delivered_text(world: &World, delivered: &Delivered, begun: Instant) -> Strin
             None => format!("{stack} already stands in {environment} (planned: no changes).  {took}\n"),
         };
     }
-    let serve = crate::words::serve(delivered.functions.len());
+    let serve = crate::format::serve(delivered.functions.len());
     match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
         (true, true, _) => format!(
             "{what} already {serve} in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
@@ -169,7 +169,7 @@ fn delivered_text(world: &World, delivered: &Delivered, begun: Instant) -> Strin
         (false, _, Some(number)) => {
             // Without a name the newest deployment is undone, which may be another stack's by then.
             let function = match delivered.functions.keys().collect::<Vec<_>>().as_slice() {
-                [one] if world.project.stacks.len() > 1 => format!("{one} "),
+                [one] if app.project.stacks.len() > 1 => format!("{one} "),
                 _ => String::new(),
             };
             format!(

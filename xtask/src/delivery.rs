@@ -1,15 +1,15 @@
 //! The way through, once a release is chosen: plan, approve, apply, verify, roll out, record.
 //!
-//! This is the only place that knows the order. `release`, `deploy` and `rollback` choose releases and call it. In: a
-//! [`Site`] (one stack in one environment, with its ports) and an [`Order`]. Out: [`Delivered`]. Goes wrong: guards
+//! This is the only place that knows the request. `release`, `deploy` and `rollback` choose releases and call it. In: a
+//! [`EnvironmentStack`] (one stack in one environment, with its ports) and an [`DeployRequest`]. Out: [`Delivered`]. Goes wrong: guards
 //! refuse, locks are held, Terraform fails, a version does not verify; the ledger says in each case what is served.
 
-pub(crate) mod back;
 mod destroy;
+mod environment_stack;
 mod events;
 mod execute;
+pub(crate) mod rollback;
 mod settle;
-mod site;
 mod skip;
 mod stacks;
 
@@ -21,14 +21,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(crate) use back::{BackOrder, choose_back, roll_back};
 pub(crate) use destroy::{Destroyed, destroy_all, holds_resources};
+pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
+pub(crate) use rollback::{RollbackRequest, choose_rollback, roll_back};
 pub(crate) use settle::{close_doubt, settle};
-pub(crate) use site::{Site, StackCommit};
-pub(crate) use stacks::{Part, deliver_all};
+pub(crate) use stacks::{StackDelivery, deliver_all};
 
-use crate::failure::{Failure, Outcome};
-use crate::ledger::{Choice, Ended, Kind, Started};
+use crate::failure::{Failure, Result};
+use crate::ledger::{Choice, DeploymentKind, Ended, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Inputs, Planned};
 use crate::release::Manifest;
@@ -36,11 +36,11 @@ use crate::verification::Verification;
 
 /// What is to be delivered.
 #[derive(Debug, Clone)]
-pub(crate) struct Order {
+pub(crate) struct DeployRequest {
     /// Why.
-    pub(crate) kind: Kind,
+    pub(crate) kind: DeploymentKind,
     /// Releases by function; functions not named keep theirs.
-    pub(crate) targets: BTreeMap<FunctionName, Manifest>,
+    pub(crate) releases: BTreeMap<FunctionName, Manifest>,
     /// Whether a held release may come back.
     pub(crate) lift_hold: bool,
     /// Whether to plan even where nothing can have changed.
@@ -69,10 +69,14 @@ pub(crate) struct Delivered {
 }
 
 impl Delivered {
-    fn unchanged(site: &Site, functions: BTreeMap<FunctionName, Version>, plan_skipped: bool) -> Self {
+    fn unchanged(
+        stack: &EnvironmentStack,
+        functions: BTreeMap<FunctionName, Version>,
+        plan_skipped: bool,
+    ) -> Self {
         Self {
-            environment: site.environment.clone(),
-            stack: site.stack.clone(),
+            environment: stack.environment.clone(),
+            stack: stack.name.clone(),
             deployment: None,
             unchanged: true,
             plan_skipped,
@@ -84,68 +88,68 @@ impl Delivered {
 }
 
 /// Delivers releases to a stack in an environment.
-pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
+pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -> Result<Delivered> {
     // Looked at before the folder is taken, so that who waits for another deployment is told of that one.
-    settle(site).await?;
-    let lock = site.lock_work().await?;
-    let last = settle(site).await?;
-    guard(site, order, last.as_ref())?;
-    let releases = releases(site, order, last.as_ref()).await?;
+    settle(stack).await?;
+    let lock = stack.lock_work().await?;
+    let last = settle(stack).await?;
+    guard(stack, request, last.as_ref())?;
+    let releases = releases(stack, request, last.as_ref()).await?;
     for manifest in releases.values() {
-        site.check_trust(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        stack.check_trust(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
     }
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
-    let inputs = site.inputs(&site.root).await?;
-    tell_changed(site, last.as_ref(), &inputs);
-    let configuration = site.configure(&lock, &site.root, &releases, inputs)?;
-    let current = skip::Current::read(site, &configuration).await?;
-    if !order.always_plan && skip::may_skip(site, &current, last.as_ref(), &releases).await? {
-        return Ok(Delivered::unchanged(site, versions, true));
+    let inputs = stack.inputs(&stack.root).await?;
+    tell_changed(stack, last.as_ref(), &inputs);
+    let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    let current = skip::Current::read(stack, &configuration).await?;
+    if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
+        return Ok(Delivered::unchanged(stack, versions, true));
     }
     for manifest in releases.values() {
-        site.check_bytes(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        stack.check_bytes(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
     }
-    let planned = site.infrastructure.plan(&configuration).await?;
-    show(site, &planned);
-    if let Err(refused) = plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned) {
+    let planned = stack.infrastructure.plan(&configuration).await?;
+    show(stack, &planned);
+    if let Err(refused) = plan::refuse_protected(&stack.name, &stack.settings.protect, &planned) {
         // A saved plan holds secrets in the clear.
         let _ = std::fs::remove_file(&planned.file);
         return Err(refused);
     }
     let known =
-        if planned.is_empty() { Some(site.infrastructure.outputs(&configuration).await?) } else { None };
+        if planned.is_empty() { Some(stack.infrastructure.outputs(&configuration).await?) } else { None };
     let mut nothing_to_do = false;
     if let Some(applied) = &known {
-        nothing_to_do = execute::pending(site, applied, &releases, last.as_ref()).await?.is_empty()
-            && events::as_wanted(site, applied).await?;
+        nothing_to_do = execute::pending(stack, applied, &releases, last.as_ref()).await?.is_empty()
+            && events::as_wanted(stack, applied).await?;
     }
     if nothing_to_do && last.as_ref().is_some_and(|last| last.outcome.is_settled()) {
-        current.remember(site)?;
-        return Ok(Delivered::unchanged(site, versions, false));
+        current.remember(stack)?;
+        return Ok(Delivered::unchanged(stack, versions, false));
     }
     // Where the last deployment did not end well and all is as asked for by now, only the ledger has to say so: it then
     // knows the applied configuration, which a rollback plans with.
     if !nothing_to_do {
-        approve(site, &planned, &versions)?;
+        approve(stack, &planned, &versions)?;
     }
     let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), choice(manifest)?)));
-    let started = site.started(order.kind, last.as_ref(), will.collect::<Outcome<_>>()?);
-    site.ledger.begin(&started).await?;
-    let lease = site.keep_lease(started.deployment);
+    let started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
+    stack.ledger.begin(&started).await?;
+    let lease = stack.keep_lease(started.deployment);
     let result =
-        execute::execute(site, &started, last.as_ref(), &configuration, &planned, known, &releases).await;
+        execute::execute(stack, &started, last.as_ref(), &configuration, &planned, known, &releases).await;
     drop(lease);
     match result {
         Ok(done) => {
             let mut ended = done.ended;
             ended.holds.retain(|hold| {
-                order.targets.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release)
+                request.releases.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release)
             });
-            site.ledger.end(&ended).await?;
+            stack.ledger.end(&ended).await?;
             Ok(Delivered {
-                environment: site.environment.clone(),
-                stack: site.stack.clone(),
+                environment: stack.environment.clone(),
+                stack: stack.name.clone(),
                 deployment: Some(started.deployment),
                 unchanged: false,
                 plan_skipped: false,
@@ -154,44 +158,45 @@ pub(crate) async fn deliver(site: &Site, order: &Order) -> Outcome<Delivered> {
                 verifications: done.verifications,
             })
         }
-        Err(failure) => Err(record_failure(site, &started, last.as_ref(), failure).await),
+        Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure).await),
     }
 }
 
 /// Says which values from other stacks are not those of the last deployment.
-fn tell_changed(site: &Site, last: Option<&Ended>, inputs: &Inputs) {
+fn tell_changed(stack: &EnvironmentStack, last: Option<&Ended>, inputs: &Inputs) {
     let Some(last) = last else { return };
     let digests = plan::input_digests(inputs);
     let changed = inputs.iter().filter(|(variable, _)| digests.get(*variable) != last.inputs.get(*variable));
     let changed: Vec<String> = changed.map(|(_, input)| format!("`{}`", input.from)).collect();
     if !changed.is_empty() {
-        let text = format!("{} takes {}, which changed", site.stack, crate::words::list(changed));
-        site.progress.note(format!("inputs    {text}"));
+        let text = format!("{} takes {}, which changed", stack.name, crate::format::list(changed));
+        stack.progress.note(format!("inputs    {text}"));
     }
 }
 
-/// Plans what an order would change, and touches nothing.
-pub(crate) async fn preview(site: &Site, order: &Order) -> Outcome<Planned> {
-    let lock = site.lock_work().await?;
-    let last = site.ledger.head().await?.last;
-    let releases = releases(site, order, last.as_ref()).await?;
-    let inputs = site.inputs(&site.root).await?;
-    let configuration = site.configure(&lock, &site.root, &releases, inputs)?;
-    let planned = site.infrastructure.plan(&configuration).await?;
+/// Plans what an request would change, and touches nothing.
+pub(crate) async fn preview(stack: &EnvironmentStack, request: &DeployRequest) -> Result<Planned> {
+    let lock = stack.lock_work().await?;
+    let last = stack.ledger.head().await?.last;
+    let releases = releases(stack, request, last.as_ref()).await?;
+    let inputs = stack.inputs(&stack.root).await?;
+    let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    let planned = stack.infrastructure.plan(&configuration).await?;
     // Nobody applies it: a saved plan holds secrets in the clear.
     let _ = std::fs::remove_file(&planned.file);
-    if let Err(refused) = plan::refuse_protected(&site.stack, &site.stack_settings.protect, &planned) {
-        site.progress.note(format!("          deploying it would be refused: {refused}"));
+    if let Err(refused) = plan::refuse_protected(&stack.name, &stack.settings.protect, &planned) {
+        stack.progress.note(format!("          deploying it would be refused: {refused}"));
     }
     Ok(planned)
 }
 
 /// Refuses what an environment does not allow, before anything is planned.
-fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
-    let environment = &site.environment;
-    for (function, manifest) in &order.targets {
+fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>) -> Result<()> {
+    let environment = &stack.environment;
+    for (function, manifest) in &request.releases {
         let version = &manifest.version;
-        if let Some(hold) = last.and_then(|last| last.holds(function, version)).filter(|_| !order.lift_hold) {
+        if let Some(hold) = last.and_then(|last| last.holds(function, version)).filter(|_| !request.lift_hold)
+        {
             return Err(Failure::refused(format!(
                 "`{function}` {version} is held in {environment}: rollback {} left it",
                 hold.deployment
@@ -199,16 +204,16 @@ fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
             .unchanged("Nothing was changed.")
             .hint("release a repaired version, or take this one again with --lift-hold"));
         }
-        if site.settings.protected && manifest.source.dirty {
+        if stack.environment_settings.protected && manifest.source.dirty {
             return Err(Failure::refused(format!("{environment} is protected and `{function}` {version} was built from a tree with changes that are not committed"))
                 .unchanged("Nothing was changed.")
                 .hint("commit, then release again"));
         }
     }
-    if site.settings.protected && site.commit.as_ref().is_some_and(|commit| commit.dirty) {
+    if stack.environment_settings.protected && stack.commit.as_ref().is_some_and(|commit| commit.dirty) {
         return Err(Failure::refused(format!(
             "{environment} is protected and the files of `{}` have changes that are not committed",
-            site.stack
+            stack.name
         ))
         .unchanged("Nothing was changed.")
         .hint("commit them, or put them aside with git stash"));
@@ -218,55 +223,59 @@ fn guard(site: &Site, order: &Order, last: Option<&Ended>) -> Outcome<()> {
 
 /// Returns the release of every function of the stack: the ordered ones, and what is served of the others.
 async fn releases(
-    site: &Site,
-    order: &Order,
+    stack: &EnvironmentStack,
+    request: &DeployRequest,
     last: Option<&Ended>,
-) -> Outcome<BTreeMap<FunctionName, Manifest>> {
-    let mut releases = order.targets.clone();
-    for function in &site.stack_settings.functions {
+) -> Result<BTreeMap<FunctionName, Manifest>> {
+    let mut releases = request.releases.clone();
+    for function in &stack.settings.functions {
         if releases.contains_key(function) {
             continue;
         }
         let Some(serving) = last.and_then(|last| last.serves.get(function)) else {
             return Err(Failure::usage(format!(
                 "the stack `{}` also runs `{function}`, which has no release in {} yet",
-                site.stack, site.environment
+                stack.name, stack.environment
             ))
             .unchanged("Nothing was changed.")
             .hint(format!(
                 "release it with it: name both functions, or none (cargo xtask release --env {})",
-                site.environment
+                stack.environment
             )));
         };
-        releases.insert(function.clone(), site.catalogue.manifest(function, &serving.release).await?);
+        releases.insert(function.clone(), stack.catalogue.manifest(function, &serving.release).await?);
     }
     Ok(releases)
 }
 
 /// Shows a plan to people.
-fn show(site: &Site, planned: &Planned) {
+fn show(stack: &EnvironmentStack, planned: &Planned) {
     let drift = planned.relevant_drift();
     // What AWS merely normalised after an apply reads as drift, too: it is shown where everything is asked for.
-    if site.verbose && !drift.is_empty() {
+    if stack.verbose && !drift.is_empty() {
         let text = plan::changes_text(&drift, true);
-        site.progress.block(format!("\n          changed outside Terraform:\n{text}"));
+        stack.progress.block(format!("\n          changed outside Terraform:\n{text}"));
     }
     if !planned.changes.is_empty() {
-        site.progress.block(format!("\n{}", plan::changes_text(&planned.changes, site.verbose)));
+        stack.progress.block(format!("\n{}", plan::changes_text(&planned.changes, stack.verbose)));
     }
-    planned.warnings.iter().for_each(|warning| site.progress.note(format!("          warning: {warning}")));
+    planned.warnings.iter().for_each(|warning| stack.progress.note(format!("          warning: {warning}")));
 }
 
-fn approve(site: &Site, planned: &Planned, versions: &BTreeMap<FunctionName, Version>) -> Outcome<()> {
+fn approve(
+    stack: &EnvironmentStack,
+    planned: &Planned,
+    versions: &BTreeMap<FunctionName, Version>,
+) -> Result<()> {
     let what = if planned.changes.is_empty() {
         let names: Vec<String> =
             versions.iter().map(|(function, version)| format!("{function} {version}")).collect();
-        format!("Verify and roll out {} in {}?", crate::words::list(names), site.environment)
+        format!("Verify and roll out {} in {}?", crate::format::list(names), stack.environment)
     } else {
-        let changes = crate::words::plural(planned.changes.len(), "change");
-        format!("Apply {changes} to {} in {}?", site.stack, site.environment)
+        let changes = crate::format::plural(planned.changes.len(), "change");
+        format!("Apply {changes} to {} in {}?", stack.name, stack.environment)
     };
-    match site.approver.approve(&what) {
+    match stack.approver.approve(&what) {
         Ok(true) => Ok(()),
         refused => {
             let _ = std::fs::remove_file(&planned.file);
@@ -280,8 +289,13 @@ fn approve(site: &Site, planned: &Planned, versions: &BTreeMap<FunctionName, Ver
 }
 
 /// Closes a deployment that failed, with what is served now, and returns the failure to be told.
-async fn record_failure(site: &Site, started: &Started, last: Option<&Ended>, failure: Failure) -> Failure {
-    match settle::ended_in_failure(site, started, last, &failure).await {
+async fn record_failure(
+    stack: &EnvironmentStack,
+    started: &Started,
+    last: Option<&Ended>,
+    failure: Failure,
+) -> Failure {
+    match settle::ended_in_failure(stack, started, last, &failure).await {
         Ok(()) => failure,
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
         Err(second) => failure.detail("and then", second.message().to_owned()),
@@ -289,7 +303,7 @@ async fn record_failure(site: &Site, started: &Started, last: Option<&Ended>, fa
 }
 
 /// Makes the ledger's note of a chosen release.
-fn choice(manifest: &Manifest) -> Outcome<Choice> {
+fn choice(manifest: &Manifest) -> Result<Choice> {
     Ok(Choice {
         release: manifest.version.clone(),
         digest: manifest.digest()?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use slipway_local::keeper::{self, Emulator, Event, Options};
 use slipway_local::{State, Status};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::progress::Progress;
 use crate::settings::{Project, Surroundings};
 use crate::tools::install::{Tool, Tools};
@@ -26,7 +26,7 @@ pub(crate) fn folder(project: &Project) -> PathBuf {
 }
 
 /// Returns the local environment's account.
-pub(crate) fn account(surroundings: &Surroundings) -> Outcome<String> {
+pub(crate) fn account(surroundings: &Surroundings) -> Result<String> {
     let account = surroundings.get("SLIPWAY_LOCAL_ACCOUNT").unwrap_or(ACCOUNT);
     if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) {
         Ok(account.to_owned())
@@ -47,7 +47,7 @@ pub(crate) async fn up(
     tools: &Tools,
     progress: &Progress,
     ports: Ports,
-) -> Outcome<State> {
+) -> Result<State> {
     let account = account(surroundings)?;
     let emulator = match surroundings.get("SLIPWAY_LOCAL_EMULATOR") {
         Some(url) => Emulator::Attach { url: url.to_owned() },
@@ -83,12 +83,12 @@ pub(crate) struct Ports {
 }
 
 /// Finds the local environment without starting it.
-pub(crate) async fn find(folder: &Path) -> Outcome<Status> {
+pub(crate) async fn find(folder: &Path) -> Result<Status> {
     keeper::find(folder).await.map_err(explain)
 }
 
 /// Stops the local environment and all that it left.
-pub(crate) async fn down(folder: &Path) -> Outcome<Vec<keeper::Stopped>> {
+pub(crate) async fn down(folder: &Path) -> Result<Vec<keeper::Stopped>> {
     keeper::down(folder).await.map_err(explain)
 }
 

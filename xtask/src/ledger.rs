@@ -9,10 +9,12 @@ use std::sync::Arc;
 mod entry;
 mod lease;
 
-pub(crate) use entry::{Choice, Ended, Hold, Holder, Kind, OutcomeWord, SCHEMA, Serving, Started, StateMark};
+pub(crate) use entry::{
+    Choice, DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, SCHEMA, Serving, Started,
+};
 pub(crate) use lease::{Lease, RENEW_EVERY, is_alive};
 
-use crate::failure::{Failure, Kind as FailureKind, Outcome};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::name::{EnvironmentName, StackName};
 use crate::ports::{Put, Store};
 
@@ -43,7 +45,7 @@ impl Ledger {
     }
 
     /// Reads the newest entries.
-    pub(crate) async fn head(&self) -> Outcome<Head> {
+    pub(crate) async fn head(&self) -> Result<Head> {
         let keys = self.store.list(&self.prefix(), Some(3)).await?;
         let Some(newest) = keys.first().and_then(|key| self.sequence_of(key)) else {
             return Ok(Head::default());
@@ -57,7 +59,7 @@ impl Ledger {
     }
 
     /// Reads up to `limit` ended deployments, newest first.
-    pub(crate) async fn history(&self, limit: usize) -> Outcome<Vec<Ended>> {
+    pub(crate) async fn history(&self, limit: usize) -> Result<Vec<Ended>> {
         let keys = self.store.list(&self.prefix(), None).await?;
         let sequences = keys
             .iter()
@@ -71,12 +73,12 @@ impl Ledger {
     }
 
     /// Reads one ended deployment.
-    pub(crate) async fn deployment(&self, number: u64) -> Outcome<Option<Ended>> {
+    pub(crate) async fn deployment(&self, number: u64) -> Result<Option<Ended>> {
         if number == 0 || number > TOP { Ok(None) } else { self.read(number, "ended").await }
     }
 
     /// Begins a deployment: takes the stack's deploy lock. `started.deployment` must be the head's number plus one.
-    pub(crate) async fn begin(&self, started: &Started) -> Outcome<()> {
+    pub(crate) async fn begin(&self, started: &Started) -> Result<()> {
         let key = self.key(started.deployment, "started");
         match self.store.put_new(&key, to_json(started)?).await? {
             Put::Created | Put::Same => Ok(()),
@@ -106,7 +108,7 @@ impl Ledger {
     }
 
     /// Ends a deployment.
-    pub(crate) async fn end(&self, ended: &Ended) -> Outcome<()> {
+    pub(crate) async fn end(&self, ended: &Ended) -> Result<()> {
         match self.store.put_new(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
             Put::Created | Put::Same => Ok(()),
             Put::Different => Err(Failure::new(
@@ -138,7 +140,7 @@ impl Ledger {
         TOP.checked_sub(inverted)
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&self, sequence: u64, phase: &str) -> Outcome<Option<T>> {
+    async fn read<T: serde::de::DeserializeOwned>(&self, sequence: u64, phase: &str) -> Result<Option<T>> {
         let key = self.key(sequence, phase);
         let Some(stored) = self.store.get(&key).await? else {
             return Ok(None);
@@ -166,7 +168,7 @@ pub(crate) fn held(stack: &StackName, environment: &EnvironmentName, other: &Sta
     .hint(format!("wait for it; if that run is dead: cargo xtask recover --env {environment}"))
 }
 
-fn to_json(value: &impl serde::Serialize) -> Outcome<Vec<u8>> {
+fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::defect("a ledger entry cannot be written as JSON").caused_by(error))
 }

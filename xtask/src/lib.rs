@@ -12,10 +12,11 @@
 //! - [`rollout`]: moves the alias `live`, with evidence.
 //! - [`ledger`]: who runs what, since when, by whom.
 //!
-//! `commands/` choose releases and call; [`world`] puts the ports together; `output` alone prints.
+//! `commands/` choose releases and call; [`app`] puts the ports together; `output` alone prints.
 
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod app;
 mod artifact;
 mod bootstrap;
 mod checks;
@@ -23,28 +24,24 @@ mod cli;
 mod commands;
 mod delivery;
 mod emulator;
-mod failure;
-mod graph;
-mod interrupt;
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod layers;
 mod ledger;
-#[cfg(test)]
-mod memory;
-#[cfg(test)]
-mod module_edges;
-mod name;
 mod output;
+mod pins;
 mod plan;
 mod ports;
-mod process;
-mod progress;
 mod release;
 mod rollout;
 mod settings;
 mod source;
 mod tools;
 mod verification;
-mod words;
-mod world;
+
+use slipway_runner::{exec, graph, interrupt, process, progress};
+use slipway_values::{digest, failure, format, name};
 
 /// Runs Slipway's command line on this process's arguments and returns its exit code.
 ///

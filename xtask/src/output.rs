@@ -1,4 +1,4 @@
-//! What a person or a program reads: the story on stderr, data on stdout, one value rendered as text or JSON.
+//! What a person or a program reads: progress on stderr, data on stdout; one value rendered as text or JSON.
 
 mod console;
 mod events;
@@ -13,3 +13,14 @@ pub(crate) use json::Document;
 pub(crate) use json::document;
 pub(crate) use table::Table;
 pub(crate) use text::failure_text;
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// NAME=value lines, for `output` alone.
+    Dotenv,
+}

@@ -8,18 +8,22 @@ mod changes;
 mod configuration;
 mod fingerprint;
 mod guard;
+mod infrastructure;
 mod inputs;
 mod lock;
 mod sources;
+mod state;
 
 pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, Preparation, ReleaseInput, prepare};
-pub(crate) use fingerprint::{FRESH_HOURS, fingerprint, state_mark};
-pub(crate) use guard::{protected, refuse_protected, refuse_unnamed};
+pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
+pub(crate) use guard::{protected, refuse_protected, unrelated_addresses};
+pub(crate) use infrastructure::Infrastructure;
 pub(crate) use inputs::{Inputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{Claim, WorkLock};
 pub(crate) use sources::{StackSources, unpack_sources};
+pub(crate) use state::{StateVersion, read_state};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +31,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::FunctionName;
 
 /// A saved plan and what it would do.
@@ -121,7 +125,7 @@ pub(crate) struct EventSource {
 
 impl Applied {
     /// Returns the output `functions`, as the contract with stacks has it.
-    pub(crate) fn functions(&self) -> Outcome<BTreeMap<FunctionName, FunctionOutput>> {
+    pub(crate) fn functions(&self) -> Result<BTreeMap<FunctionName, FunctionOutput>> {
         let Some(output) = self.outputs.get("functions") else {
             return Ok(BTreeMap::new());
         };

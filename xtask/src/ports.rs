@@ -10,9 +10,8 @@ pub(crate) use slipway_cloud::{
     Alias, FunctionConfiguration, HttpAnswer, HttpRequest, Invocation, Put, Resource,
 };
 
-use crate::failure::Outcome;
-use crate::name::Digest;
-use crate::plan::{Applied, Configuration, Planned};
+use crate::digest::Digest;
+use crate::failure::Result;
 
 /// A stored object's content.
 #[derive(Debug, Clone)]
@@ -36,7 +35,7 @@ pub(crate) enum Held {
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
     /// Writes an object that must not exist yet; compares what is there by SHA-256 where it does.
-    async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Outcome<Put>;
+    async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<Put>;
     /// Writes a file's content likewise; `progress` is told the bytes sent.
     async fn put_new_file(
         &self,
@@ -44,17 +43,17 @@ pub(crate) trait Store: Send + Sync {
         path: &Path,
         digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Outcome<Put>;
+    ) -> Result<Put>;
     /// Writes an object that changes: the deploy lock's lease.
-    async fn put(&self, key: &str, bytes: Vec<u8>) -> Outcome<()>;
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()>;
     /// Reads an object; nothing where there is none.
-    async fn get(&self, key: &str) -> Outcome<Option<Stored>>;
+    async fn get(&self, key: &str) -> Result<Option<Stored>>;
     /// Reads an object again and compares its SHA-256; keeps the bytes in `to` where they are the right ones.
-    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Outcome<Held>;
+    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<Held>;
     /// Returns an object's size in bytes; nothing where there is none.
-    async fn size(&self, key: &str) -> Outcome<Option<u64>>;
+    async fn size(&self, key: &str) -> Result<Option<u64>>;
     /// Lists keys with a prefix in bytewise order, at most `limit` of them.
-    async fn list(&self, prefix: &str, limit: Option<usize>) -> Outcome<Vec<String>>;
+    async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>>;
     /// Names the place, for messages.
     fn place(&self) -> String;
 }
@@ -102,18 +101,18 @@ pub(crate) trait Images: Send + Sync {
         tag: &str,
         image: &Image,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Outcome<Put>;
+    ) -> Result<Put>;
     /// Reads a manifest of a repository; nothing where there is none.
-    async fn manifest(&self, repository: &str, digest: &Digest) -> Outcome<Option<Vec<u8>>>;
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>>;
     /// Reads every blob that a manifest of a repository names; tells what is wrong with the first that is not its digest's.
     async fn check_blobs(
         &self,
         repository: &str,
         manifest: &[u8],
         scratch: &Path,
-    ) -> Outcome<std::result::Result<u64, String>>;
+    ) -> Result<std::result::Result<u64, String>>;
     /// Attaches a document to an image, once for each kind and content.
-    async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Outcome<()>;
+    async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Result<()>;
     /// Names the place, for messages.
     fn place(&self) -> String;
 }
@@ -122,16 +121,16 @@ pub(crate) trait Images: Send + Sync {
 #[async_trait]
 pub(crate) trait Bases: Send + Sync {
     /// Reads a manifest or index of an image's repository.
-    async fn manifest(&self, reference: &str, digest: &Digest) -> Outcome<Vec<u8>>;
+    async fn manifest(&self, reference: &str, digest: &Digest) -> Result<Vec<u8>>;
     /// Has a blob of an image's repository in a file, whose digest is then right.
-    async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Outcome<()>;
+    async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Result<()>;
 }
 
 /// The functions of an environment's account.
 #[async_trait]
 pub(crate) trait Functions: Send + Sync {
     /// Reads a published version's configuration; nothing where it does not exist.
-    async fn published(&self, function: &str, version: &str) -> Outcome<Option<FunctionConfiguration>>;
+    async fn published(&self, function: &str, version: &str) -> Result<Option<FunctionConfiguration>>;
     /// Calls a version with an event and waits for the answer.
     async fn invoke(
         &self,
@@ -139,44 +138,29 @@ pub(crate) trait Functions: Send + Sync {
         version: &str,
         event: &[u8],
         within: Duration,
-    ) -> Outcome<Invocation>;
+    ) -> Result<Invocation>;
     /// Reads an alias; nothing where it does not exist.
-    async fn alias(&self, function: &str, alias: &str) -> Outcome<Option<Alias>>;
+    async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>>;
     /// Moves an alias, only if it is still as it was read.
-    async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Outcome<Alias>;
+    async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias>;
     /// Tells whether an event source delivers; nothing where it does not exist.
-    async fn event_source(&self, uuid: &str) -> Outcome<Option<bool>>;
+    async fn event_source(&self, uuid: &str) -> Result<Option<bool>>;
     /// Lets an event source deliver, or stops it.
-    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Outcome<()>;
+    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()>;
 }
 
 /// What an environment's account answers beside Lambda's own API.
 #[async_trait]
 pub(crate) trait Services: Send + Sync {
     /// Reads a secret's text; nothing where the secret, or its value, does not exist.
-    async fn secret(&self, id: &str) -> Outcome<Option<String>>;
+    async fn secret(&self, id: &str) -> Result<Option<String>>;
     /// Sends a request, signed for a service where one is named.
     async fn send(
         &self,
         request: &HttpRequest,
         sign_for: Option<&str>,
         within: Duration,
-    ) -> Outcome<HttpAnswer>;
-}
-
-/// What plans and applies a stack.
-#[async_trait]
-pub(crate) trait Infrastructure: Send + Sync {
-    /// Returns what decides a plan beside its files: the program's version and the user's settings for it.
-    async fn identity(&self) -> Outcome<Vec<(String, String)>>;
-    /// Plans a configuration.
-    async fn plan(&self, configuration: &Configuration) -> Outcome<Planned>;
-    /// Plans the removal of all that a configuration's state holds.
-    async fn plan_destroy(&self, configuration: &Configuration) -> Outcome<Planned>;
-    /// Applies exactly what was planned and returns the outputs.
-    async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied>;
-    /// Returns the outputs of what is applied.
-    async fn outputs(&self, configuration: &Configuration) -> Outcome<Applied>;
+    ) -> Result<HttpAnswer>;
 }
 
 /// What signs releases: a key in a file or in a key management service.
@@ -185,17 +169,17 @@ pub(crate) trait Signer: Send + Sync {
     /// Returns the id of the public half: SHA-256 of its SPKI in DER, 64 hex characters.
     fn key_id(&self) -> &str;
     /// Returns the public half: SPKI in DER.
-    fn public_key(&self) -> Outcome<Vec<u8>>;
+    fn public_key(&self) -> Result<Vec<u8>>;
     /// Signs a message with ECDSA on P-256 over its SHA-256; returns a DER signature.
-    async fn sign(&self, message: &[u8]) -> Outcome<Vec<u8>>;
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
 }
 
 /// Who says yes.
 pub(crate) trait Approver: Send + Sync {
     /// Asks; `Ok(false)` is a no, an error means that nobody could be asked.
-    fn approve(&self, question: &str) -> Outcome<bool>;
+    fn approve(&self, question: &str) -> Result<bool>;
     /// Has the name of something protected typed; `Ok(false)` where something else was.
-    fn typed(&self, name: &str) -> Outcome<bool>;
+    fn typed(&self, name: &str) -> Result<bool>;
 }
 
 /// What time it is.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::ledger::Serving;
 use crate::ports::Functions;
 use crate::verification::Verification;
@@ -50,7 +50,7 @@ pub(crate) async fn point(
     alias: &str,
     version: &str,
     evidence: Evidence<'_>,
-) -> Outcome<Moved> {
+) -> Result<Moved> {
     if !evidence.speaks_for(function_name, version) {
         return Err(Failure::defect(format!(
             "the alias `{alias}` of {function_name} would move to version {version} without evidence"

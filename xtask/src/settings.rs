@@ -28,7 +28,7 @@ pub(crate) use stack::{StackOutput, StackSettings};
 pub(crate) use surroundings::Surroundings;
 pub(crate) use system::{downstream, in_order};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 
 /// Everything that the project's files say, by name.
@@ -50,7 +50,7 @@ const PROJECT_FILE: &str = "pipelines/project.toml";
 
 impl Project {
     /// Finds the project around a folder and reads all its settings.
-    pub(crate) fn load(from: &Path) -> Outcome<Self> {
+    pub(crate) fn load(from: &Path) -> Result<Self> {
         let root = from.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).ok_or_else(|| {
             Failure::usage(format!(
                 "no project here: neither {} nor a folder above it has {PROJECT_FILE}",
@@ -70,7 +70,7 @@ impl Project {
     }
 
     /// Returns a function's settings; an unknown name lists the nearest ones.
-    pub(crate) fn function(&self, name: &FunctionName) -> Outcome<&FunctionSettings> {
+    pub(crate) fn function(&self, name: &FunctionName) -> Result<&FunctionSettings> {
         self.functions.get(name).ok_or_else(|| {
             unknown(
                 "function",
@@ -82,7 +82,7 @@ impl Project {
     }
 
     /// Returns an environment's settings; an unknown name lists the nearest ones.
-    pub(crate) fn environment(&self, name: &EnvironmentName) -> Outcome<&EnvironmentSettings> {
+    pub(crate) fn environment(&self, name: &EnvironmentName) -> Result<&EnvironmentSettings> {
         self.environments.get(name).ok_or_else(|| {
             unknown(
                 "environment",
@@ -94,7 +94,7 @@ impl Project {
     }
 
     /// Returns the stack that runs a function.
-    pub(crate) fn stack_of(&self, function: &FunctionName) -> Outcome<&StackName> {
+    pub(crate) fn stack_of(&self, function: &FunctionName) -> Result<&StackName> {
         self.stacks.iter().find(|(_, stack)| stack.functions.contains(function)).map(|(name, _)| name).ok_or_else(|| {
             Failure::usage(format!("no stack runs the function `{function}`"))
                 .hint(format!("add it to `functions` in terraform/stacks/<stack>/stack.toml, as in functions = [\"{function}\"]"))
@@ -127,8 +127,8 @@ fn folders<N, S>(
     root: &Path,
     parent: &str,
     file_name: &str,
-    load: impl Fn(&Path, &Path) -> Outcome<S>,
-) -> Outcome<BTreeMap<N, S>>
+    load: impl Fn(&Path, &Path) -> Result<S>,
+) -> Result<BTreeMap<N, S>>
 where
     N: std::str::FromStr<Err = crate::name::NameError> + Ord,
 {

@@ -13,8 +13,9 @@ pub(crate) use git::{Change, FileContent, Repository};
 pub(crate) use inputs::Inputs;
 pub(crate) use requirements::{HEADER, Lock, lock, wanted};
 
-use crate::failure::Outcome;
-use crate::name::{Digest, FunctionName};
+use crate::digest::Digest;
+use crate::failure::Result;
+use crate::name::FunctionName;
 use crate::settings::Project;
 
 /// A function's source: where it stands in git, and the digest of everything that decides its bytes.
@@ -38,7 +39,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// Looks at a function's inputs as they lie in the work tree.
-    pub(crate) fn look(project: &Project, repository: &Repository, function: &FunctionName) -> Outcome<Self> {
+    pub(crate) fn look(project: &Project, repository: &Repository, function: &FunctionName) -> Result<Self> {
         let settings = project.function(function)?;
         let checkout = repository.checkout()?;
         let inputs = Inputs::collect(project, repository, function, settings)?;

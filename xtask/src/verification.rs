@@ -17,9 +17,10 @@ use serde::Serialize;
 use self::smoke::Trial;
 pub(crate) use self::values::Values;
 
-use crate::failure::{Failure, Kind, Outcome};
+use crate::digest::Digest;
+use crate::failure::{Failure, FailureKind, Result};
 use crate::interrupt::Interrupt;
-use crate::name::{Digest, FunctionName};
+use crate::name::FunctionName;
 use crate::plan::Output;
 use crate::ports::{FunctionConfiguration, Functions, Services};
 use crate::release::Manifest;
@@ -103,12 +104,12 @@ pub(crate) struct Subject<'a> {
     /// What the stack puts out.
     pub(crate) outputs: &'a BTreeMap<String, Output>,
     /// Where requests go.
-    pub(crate) door: Door<'a>,
+    pub(crate) door: Endpoint<'a>,
 }
 
 /// Where requests go.
 #[derive(Clone, Copy)]
-pub(crate) enum Door<'a> {
+pub(crate) enum Endpoint<'a> {
     /// To the version itself, as events: it serves nobody yet.
     Version,
     /// To the address that users reach.
@@ -121,7 +122,7 @@ pub(crate) enum Door<'a> {
 }
 
 /// What verification reaches an account through.
-pub(crate) struct Reach<'a> {
+pub(crate) struct Clients<'a> {
     /// Its functions.
     pub(crate) functions: &'a Arc<dyn Functions>,
     /// What else it answers.
@@ -131,8 +132,8 @@ pub(crate) struct Reach<'a> {
 }
 
 /// Looks at a published version and tries its smoke events; in protected environments only those that are safe.
-pub(crate) async fn verify(reach: &Reach<'_>, subject: &Subject<'_>) -> Outcome<Verification> {
-    let Reach { functions, interrupt, .. } = *reach;
+pub(crate) async fn verify(reach: &Clients<'_>, subject: &Subject<'_>) -> Result<Verification> {
+    let Clients { functions, interrupt, .. } = *reach;
     let Subject { manifest, function_name, version, known_configuration, protected, .. } = *subject;
     let mut verification = Verification {
         function: manifest.function.clone(),
@@ -168,7 +169,7 @@ pub(crate) async fn await_active(
     function_name: &str,
     version: &str,
     interrupt: &Interrupt,
-) -> Outcome<(Finding, Option<FunctionConfiguration>)> {
+) -> Result<(Finding, Option<FunctionConfiguration>)> {
     let begun = Instant::now();
     loop {
         let Some(configuration) = functions.published(function_name, version).await? else {
@@ -209,7 +210,7 @@ pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Fail
     let failed: Vec<&Verification> =
         verifications.iter().filter(|verification| !verification.passed()).collect();
     let names =
-        crate::words::list(failed.iter().map(|verification| {
+        crate::format::list(failed.iter().map(|verification| {
             format!("`{}` version {}", verification.function, verification.lambda_version)
         }));
     let mut body = String::new();
@@ -225,8 +226,9 @@ pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Fail
         body.push_str(&format!("  got       {}\n", finding.got.as_deref().unwrap_or("-")));
         finding.log.iter().for_each(|line| body.push_str(&format!("  log       {line}\n")));
     }
-    let failure = Failure::new(Kind::VerificationFailed, format!("{names} in {environment} did not verify"))
-        .body(body.trim_end().to_owned());
+    let failure =
+        Failure::new(FailureKind::VerificationFailed, format!("{names} in {environment} did not verify"))
+            .body(body.trim_end().to_owned());
     let mut findings = failed.iter().flat_map(|verification| &verification.findings);
     match findings.find_map(|finding| finding.hint.clone()) {
         Some(hint) => failure.hint(hint),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use slipway_archive::Tree;
 
 use super::{Workshop, elf};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::progress::Step;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
@@ -24,7 +24,7 @@ pub(super) async fn build(
     binary: &str,
     folder: &Path,
     step: &Step,
-) -> Outcome<(Tree, BTreeMap<String, String>)> {
+) -> Result<(Tree, BTreeMap<String, String>)> {
     let root = &workshop.project.root;
     let target = workshop.project.work_folder().join("cargo");
     let request = Request {
@@ -51,7 +51,7 @@ pub(super) async fn build(
 }
 
 /// Returns the glibc to link for: the runtime's.
-fn glibc_of(runtime: &str) -> Outcome<String> {
+fn glibc_of(runtime: &str) -> Result<String> {
     let glibc = elf::glibc_of(runtime).filter(|_| runtime.starts_with("provided."));
     glibc.map(|glibc| glibc.to_string()).ok_or_else(|| {
         Failure::usage(format!("a Rust function cannot run on the runtime `{runtime}`"))

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use slipway_archive::Tree;
 
 use super::Workshop;
-use crate::failure::{self, Failure, Outcome};
+use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::failure::{self, Failure, Result};
+use crate::format;
 use crate::name::FunctionName;
 use crate::progress::Step;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
-use crate::tools::exec::{self, Conduct, OnSignal, Output, Program};
-use crate::words;
 
 /// What is to be run.
 pub(super) struct Job<'a> {
@@ -23,7 +23,7 @@ pub(super) struct Job<'a> {
     pub(super) run: &'a [String],
     /// The folder that they fill, relative to the function's.
     pub(super) output: &'a str,
-    /// The time limit of all of them together.
+    /// The time limit of all of them results.
     pub(super) within: Duration,
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn build(
     source: &Source,
     job: &Job<'_>,
     step: &Step,
-) -> Outcome<(Tree, BTreeMap<String, String>)> {
+) -> Result<(Tree, BTreeMap<String, String>)> {
     let folder = workshop.project.root.join(&settings.folder);
     let output = folder.join(job.output);
     let relative = settings.folder.join(job.output);
@@ -70,7 +70,7 @@ pub(super) async fn build(
         if ended.timed_out {
             return Err(Failure::failed(format!(
                 "building `{function}` took longer than {}: `{line}` was ended",
-                words::seconds(job.within)
+                format::seconds(job.within)
             ))
             .body(ended.tail.join("\n"))
             .unchanged("Nothing was published.")
@@ -104,7 +104,7 @@ fn program(
     settings: &FunctionSettings,
     line: &str,
     folder: &std::path::Path,
-) -> Outcome<Program> {
+) -> Result<Program> {
     let words = shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
         Failure::usage(format!(
             "lambda-src/{function}/function.toml: `run` has a command line that cannot be split: {line}"

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slipway_archive::{Listing, ListingEntry};
 
-use crate::failure::{Failure, Outcome};
-use crate::words::{bytes, signed_bytes};
+use crate::failure::{Failure, Result};
+use crate::format::{bytes, signed_bytes};
 
 /// What an artifact holds, as far as it is compared.
 pub(crate) enum Content {
@@ -51,7 +51,7 @@ pub(crate) struct Changed {
 
 impl Difference {
     /// Compares two artifacts: zips by their files, images by their layers.
-    pub(crate) fn between(first: &Content, second: &Content) -> Outcome<Self> {
+    pub(crate) fn between(first: &Content, second: &Content) -> Result<Self> {
         match (first, second) {
             (Content::Zip(first), Content::Zip(second)) => Ok(Self::of(&read(first)?, &read(second)?)),
             (Content::Image(first), Content::Image(second)) => Self::of_layers(first, second),
@@ -61,7 +61,7 @@ impl Difference {
     }
 
     /// Compares the config and the layers of two manifests by their digests.
-    fn of_layers(first: &[u8], second: &[u8]) -> Outcome<Self> {
+    fn of_layers(first: &[u8], second: &[u8]) -> Result<Self> {
         let (first, second) = (blobs(first)?, blobs(second)?);
         let only = |here: &BTreeMap<String, u64>, there: &BTreeMap<String, u64>| {
             here.iter()
@@ -121,7 +121,7 @@ impl Difference {
 }
 
 /// Lists what a manifest names: `config sha256:…` and `layer sha256:…`, with their sizes.
-fn blobs(manifest: &[u8]) -> Outcome<BTreeMap<String, u64>> {
+fn blobs(manifest: &[u8]) -> Result<BTreeMap<String, u64>> {
     let document: serde_json::Value = serde_json::from_slice(manifest)
         .map_err(|error| Failure::failed("an image's manifest is no JSON").caused_by(error))?;
     let layers = document["layers"].as_array().into_iter().flatten().map(|layer| ("layer", layer));
@@ -138,7 +138,7 @@ fn rest(count: usize, limit: usize, sign: &str) -> Option<String> {
     (count > limit).then(|| format!("{sign} …{} more", count - limit))
 }
 
-fn read(zip: &Path) -> Outcome<Listing> {
+fn read(zip: &Path) -> Result<Listing> {
     slipway_archive::read_zip(zip)
         .map_err(|error| Failure::failed(format!("{} cannot be read", zip.display())).caused_by(error))
 }

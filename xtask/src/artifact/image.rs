@@ -22,8 +22,9 @@ use slipway_archive::{Layer, Listing, Tree, write_layer};
 
 use self::base::Stand;
 use super::{Artifact, Workshop};
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, FunctionName};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::name::FunctionName;
 use crate::ports::{BlobPlace, Image, ImageBlob};
 use crate::progress::Step;
 use crate::settings::{BuildSettings, FunctionSettings, Project};
@@ -99,7 +100,7 @@ pub(super) async fn pack(
     folder: &Path,
     mut tools: BTreeMap<String, String>,
     step: &Step,
-) -> Outcome<Artifact> {
+) -> Result<Artifact> {
     let image = image_settings(settings)?;
     let stand = base::fetch(workshop, &image.base, architecture(settings)?, step).await?;
     let mut layers = Vec::new();
@@ -147,7 +148,7 @@ pub(super) fn assemble(
     parts: &Parts,
     folder: &Path,
     labels: &BTreeMap<String, String>,
-) -> Outcome<Image> {
+) -> Result<Image> {
     let composed = composed(project, function, parts, labels)?;
     let files: BTreeMap<[u8; 32], PathBuf> =
         parts.layers.iter().map(|part| (part.digest.bytes(), part.file(folder))).collect();
@@ -186,7 +187,7 @@ pub(super) fn write(
     function: &FunctionName,
     parts: &Parts,
     folder: &Path,
-) -> Outcome<PathBuf> {
+) -> Result<PathBuf> {
     let composed = composed(project, function, parts, &BTreeMap::new())?;
     let own: Vec<PathBuf> = parts.layers.iter().map(|part| part.file(folder)).collect();
     let own: Vec<&Path> = own.iter().map(PathBuf::as_path).collect();
@@ -204,7 +205,7 @@ fn composed(
     function: &FunctionName,
     parts: &Parts,
     labels: &BTreeMap<String, String>,
-) -> Outcome<slipway_archive::image::Image> {
+) -> Result<slipway_archive::image::Image> {
     let failed = |error: slipway_archive::Error| {
         Failure::failed(format!("the image of `{function}` cannot be put together")).caused_by(error)
     };
@@ -270,11 +271,11 @@ fn is_custom(settings: &FunctionSettings) -> bool {
     matches!(settings.build, BuildSettings::Cargo { .. }) || settings.runtime.starts_with("provided.")
 }
 
-fn architecture(settings: &FunctionSettings) -> Outcome<Architecture> {
+fn architecture(settings: &FunctionSettings) -> Result<Architecture> {
     Architecture::from_lambda(&settings.architecture)
         .ok_or_else(|| Failure::defect(format!("unknown architecture {}", settings.architecture)))
 }
 
-fn image_settings(settings: &FunctionSettings) -> Outcome<&crate::settings::ImageSettings> {
+fn image_settings(settings: &FunctionSettings) -> Result<&crate::settings::ImageSettings> {
     settings.image.as_ref().ok_or_else(|| Failure::defect("an image function without [image]"))
 }

@@ -14,10 +14,10 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use slipway_archive::Tree;
 
 use super::elf;
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
+use crate::format;
 use crate::name::FunctionName;
 use crate::settings::{FunctionSettings, Package};
-use crate::words;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ const LARGEST: u64 = 262_144_000;
 const LISTED: usize = 50;
 
 /// Refuses a tree that Lambda would refuse, with all that was found.
-pub(super) fn check(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Outcome<()> {
+pub(super) fn check(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Result<()> {
     let findings = look(function, settings, tree)?;
     if findings.is_empty() {
         return Ok(());
@@ -54,7 +54,7 @@ pub(super) fn check(function: &FunctionName, settings: &FunctionSettings, tree: 
     }
     let failure = Failure::refused(format!(
         "the preflight of `{function}` found {}",
-        words::plural(findings.len(), "problem")
+        format::plural(findings.len(), "problem")
     ));
     Err(failure.body(body.trim_end().to_owned()).unchanged("Nothing was packed or published.").hint(
         "repair them; a file that is meant to be there is let pass by [build] allow = [\"path/in/artifact\"]",
@@ -62,7 +62,7 @@ pub(super) fn check(function: &FunctionName, settings: &FunctionSettings, tree: 
 }
 
 /// Looks at every file once.
-fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Outcome<Vec<Finding>> {
+fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Result<Vec<Finding>> {
     let allowed = allowed(function, settings)?;
     let mut findings = Vec::new();
     let mut files = Vec::with_capacity(tree.len());
@@ -88,7 +88,7 @@ fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Ou
         }
     }
     findings.extend(handler::look(settings, tree)?);
-    // An image may have 10 GB, its base included: that is looked at where the image is put together.
+    // An image may have 10 GB, its base included: that is looked at where the image is put results.
     if settings.package == Package::Zip {
         findings.extend(too_large(function, files));
     }
@@ -103,7 +103,7 @@ fn too_large(function: &FunctionName, mut files: Vec<(&str, u64)>) -> Option<Fin
     }
     files.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let largest: Vec<String> =
-        files.iter().take(5).map(|(name, size)| format!("{name} {}", words::bytes(*size))).collect();
+        files.iter().take(5).map(|(name, size)| format!("{name} {}", format::bytes(*size))).collect();
     Some(Finding {
         place: function.to_string(),
         what: format!(
@@ -114,7 +114,7 @@ fn too_large(function: &FunctionName, mut files: Vec<(&str, u64)>) -> Option<Fin
     })
 }
 
-fn allowed(function: &FunctionName, settings: &FunctionSettings) -> Outcome<GlobSet> {
+fn allowed(function: &FunctionName, settings: &FunctionSettings) -> Result<GlobSet> {
     let wrong = |error: globset::Error| {
         Failure::usage(format!(
             "lambda-src/{function}/function.toml: `allow` holds a glob that cannot be read"

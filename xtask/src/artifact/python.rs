@@ -12,7 +12,7 @@ use std::path::Path;
 use slipway_archive::{Error, Tree};
 
 use super::{Made, Workshop};
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
 use crate::progress::Step;
 use crate::settings::{FunctionSettings, last_name};
 use crate::source::{self, Source};
@@ -34,7 +34,7 @@ pub(super) async fn build(
     lock: Option<&str>,
     folder: &Path,
     step: &Step,
-) -> Outcome<Made> {
+) -> Result<Made> {
     let root = &workshop.project.root;
     let mut tree = Tree::new();
     // Name in the artifact -> the source's path.
@@ -72,11 +72,7 @@ pub(super) async fn build(
 }
 
 /// Lists one source's files: name in the artifact, project-relative path, executable.
-fn files_of(
-    settings: &FunctionSettings,
-    source: &Source,
-    path: &str,
-) -> Outcome<Vec<(String, String, bool)>> {
+fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<Vec<(String, String, bool)>> {
     let place = settings.folder.join(path);
     let top = last_name(path).unwrap_or(path);
     let mut found = Vec::new();
@@ -101,7 +97,7 @@ fn files_of(
 }
 
 /// Refuses a link that leads out of the function's folder: what lies there is no input, so it would change unseen.
-fn plain(root: &Path, folder: &Path, path: &str) -> Outcome<()> {
+fn plain(root: &Path, folder: &Path, path: &str) -> Result<()> {
     let full = root.join(path);
     let metadata = full.symlink_metadata().map_err(|error| failure::io("read", &full, error))?;
     if !metadata.is_symlink() {
@@ -122,7 +118,7 @@ fn plain(root: &Path, folder: &Path, path: &str) -> Outcome<()> {
 }
 
 /// Takes away what differs by machine.
-fn normalise(installed: &Path) -> Outcome<()> {
+fn normalise(installed: &Path) -> Result<()> {
     let remove = |path: &Path| {
         let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
         match removed {
@@ -166,7 +162,7 @@ struct Owners {
 }
 
 impl Owners {
-    fn read(installed: &Path) -> Outcome<Self> {
+    fn read(installed: &Path) -> Result<Self> {
         let mut owners = Self::default();
         let entries = installed.read_dir().map_err(|error| failure::io("read", installed, error))?;
         let mut folders: Vec<std::ffi::OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -196,7 +192,7 @@ impl Owners {
     }
 
     /// Refuses two distributions that bring one file with two contents: which one is left would be chance.
-    fn refuse_overlaps(&self) -> Outcome<()> {
+    fn refuse_overlaps(&self) -> Result<()> {
         for (file, brought) in &self.files {
             if let [first, rest @ ..] = brought.as_slice()
                 && let Some(other) = rest.iter().find(|other| other.1 != first.1)

@@ -12,7 +12,7 @@ use serde_json::Value;
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::Wanted;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::plan::Applied;
 
 const PROJECT_FILE: &str = "pipelines/project.toml";
@@ -69,8 +69,8 @@ impl FileEdits {
 pub(crate) fn edits(
     wanted: &Wanted,
     applied: &Applied,
-    read: impl Fn(&str) -> Outcome<String>,
-) -> Outcome<Vec<FileEdits>> {
+    read: impl Fn(&str) -> Result<String>,
+) -> Result<Vec<FileEdits>> {
     let mut files: BTreeMap<String, Vec<(&str, &str, String)>> = BTreeMap::new();
     let output =
         |name: &str| applied.outputs.get(name).map(|output| output.value.clone()).unwrap_or_default();
@@ -103,7 +103,7 @@ pub(crate) fn edits(
     Ok(out)
 }
 
-fn edited(file: &str, text: &str, keys: &[(&str, &str, String)]) -> Outcome<FileEdits> {
+fn edited(file: &str, text: &str, keys: &[(&str, &str, String)]) -> Result<FileEdits> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
         Failure::usage(format!("{file} cannot be read")).caused_by(error)
     })?;

@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
+use crate::app::{AdminAccount, AppContext};
 use crate::bootstrap::{self, FileEdits, Wanted};
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
+use crate::format;
 use crate::name::EnvironmentName;
+use crate::plan::Infrastructure as _;
 use crate::plan::{self, AccountPreparation, Applied, Change, Claim, Configuration, Planned, WorkLock};
-use crate::ports::Infrastructure as _;
 use crate::tools::terraform::Terraform;
-use crate::words;
-use crate::world::{Ground, World};
 
 /// Arguments of `bootstrap`.
 #[derive(Debug, clap::Args)]
@@ -70,21 +70,21 @@ pub(crate) struct Report {
 }
 
 /// An account at work: its work folder held, Terraform at hand.
-struct Site<'a> {
-    world: &'a World,
+struct EnvironmentStack<'a> {
+    app: &'a AppContext,
     wanted: &'a Wanted,
-    ground: &'a Ground,
+    ground: &'a AdminAccount,
     terraform: Terraform,
     lock: WorkLock,
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let wanted = Wanted::of(&world.project, arguments.env.as_ref())?;
-    let ground = world.ground(&wanted).await?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let wanted = Wanted::of(&app.project, arguments.env.as_ref())?;
+    let ground = app.ground(&wanted).await?;
     let mut report =
         Report { account: wanted.account.clone(), bucket: wanted.minimal_bucket(), ..Report::default() };
-    let site = Site::open(world, &wanted, &ground).await?;
+    let environment_stack = EnvironmentStack::open(app, &wanted, &ground).await?;
     if arguments.archive {
         let environment = arguments.env.as_ref().and_then(|name| wanted.environments.get(name));
         let cloud = environment.ok_or_else(|| Failure::defect("an environment without an account"))?;
@@ -97,7 +97,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         return Answer::new(&report, text);
     }
     if arguments.policies {
-        let applied = site.terraform.outputs(&site.configuration(&[])?).await?;
+        let applied = environment_stack.terraform.outputs(&environment_stack.configuration(&[])?).await?;
         let policies = value(&applied, "policies");
         if policies.is_null() {
             return Err(Failure::failed(format!("the account {} has no deployment roles", wanted.account))
@@ -108,23 +108,23 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         return Answer::new(&report, text);
     }
     let prepared = ground.prepare(&wanted).await?;
-    prepared.made.iter().for_each(|made| world.progress.note(format!("made the {made}")));
+    prepared.made.iter().for_each(|made| app.progress.note(format!("made the {made}")));
     if let Some(place) = &prepared.restored {
-        world.progress.note(format!("brought the account's state back from {place}"));
+        app.progress.note(format!("brought the account's state back from {place}"));
     }
     report.made = prepared.made;
     report.restored = prepared.restored;
-    let applied = site.apply(&mut report).await?;
+    let applied = environment_stack.apply(&mut report).await?;
     report.function_roles = value(&applied, "function_roles");
     report.boundaries = value(&applied, "boundaries");
     report.signing_public_key = value(&applied, "signing_public_key").as_str().map(str::to_owned);
     report.files = bootstrap::edits(&wanted, &applied, |file| {
-        let path = world.project.root.join(file);
+        let path = app.project.root.join(file);
         std::fs::read_to_string(&path).map_err(|error| failure::io("read", &path, error))
     })?;
     if arguments.write {
         for file in &mut report.files {
-            let path = world.project.root.join(&file.file);
+            let path = app.project.root.join(&file.file);
             std::fs::write(&path, &file.text).map_err(|error| failure::io("write", &path, error))?;
             file.written = true;
         }
@@ -133,40 +133,40 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     Answer::new(&report, text)
 }
 
-impl<'a> Site<'a> {
-    async fn open(world: &'a World, wanted: &'a Wanted, ground: &'a Ground) -> Outcome<Self> {
-        let by = world.surroundings.by();
+impl<'a> EnvironmentStack<'a> {
+    async fn open(app: &'a AppContext, wanted: &'a Wanted, ground: &'a AdminAccount) -> Result<Self> {
+        let by = app.surroundings.by();
         let claim = Claim {
-            work: &work(world, wanted),
+            work: &work(app, wanted),
             place: format!("the account {}", wanted.account),
             by: &by,
-            timeout: world.options.lock_timeout,
-            progress: &world.progress,
-            interrupt: &world.interrupt,
+            timeout: app.options.lock_timeout,
+            progress: &app.progress,
+            interrupt: &app.interrupt,
         };
         let lock = WorkLock::take(claim).await?;
-        Ok(Self { world, wanted, ground, terraform: world.terraform(), lock })
+        Ok(Self { app, wanted, ground, terraform: app.terraform(), lock })
     }
 
-    fn configuration(&self, adopted: &[(String, String)]) -> Outcome<Configuration> {
-        let root = &self.world.project.root;
+    fn configuration(&self, adopted: &[(String, String)]) -> Result<Configuration> {
+        let root = &self.app.project.root;
         plan::prepare_account(AccountPreparation {
             root,
-            work: work(self.world, self.wanted),
+            work: work(self.app, self.wanted),
             label: &self.wanted.label,
             backend: &self.ground.backend,
             values: self.wanted.values(),
             adopted,
             variables: self.ground.variables.clone(),
-            readonly_lock: self.world.surroundings.ci()
+            readonly_lock: self.app.surroundings.ci()
                 && root.join("terraform/bootstrap/.terraform.lock.hcl").is_file(),
-            lock_timeout: self.world.options.lock_timeout,
+            lock_timeout: self.app.options.lock_timeout,
             lock: &self.lock,
         })
     }
 
     /// Plans, adopts what exists, asks, applies.
-    async fn apply(&self, report: &mut Report) -> Outcome<Applied> {
+    async fn apply(&self, report: &mut Report) -> Result<Applied> {
         let mut configuration = self.configuration(&[])?;
         let mut planned = self.terraform.plan(&configuration).await?;
         if planned.changes.iter().any(|change| change.action.adds()) {
@@ -192,15 +192,15 @@ impl<'a> Site<'a> {
         Ok(applied)
     }
 
-    fn agree(&self, planned: &Planned) -> Outcome<()> {
-        self.world.progress.block(format!("\n{}", plan::changes_text(&planned.changes, true)));
+    fn agree(&self, planned: &Planned) -> Result<()> {
+        self.app.progress.block(format!("\n{}", plan::changes_text(&planned.changes, true)));
         planned
             .warnings
             .iter()
-            .for_each(|warning| self.world.progress.note(format!("          warning: {warning}")));
-        let changes = words::plural(planned.changes.len(), "change");
+            .for_each(|warning| self.app.progress.note(format!("          warning: {warning}")));
+        let changes = format::plural(planned.changes.len(), "change");
         let question = format!("Apply {changes} to the account {}?", self.wanted.account);
-        match self.world.approver().approve(&question) {
+        match self.app.approver().approve(&question) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Failure::refused("not approved").unchanged("Nothing was applied.")),
             Err(failure) => Err(failure.unchanged("Nothing was applied.")),
@@ -213,8 +213,8 @@ fn forget(planned: &Planned) {
     let _ = std::fs::remove_file(&planned.file);
 }
 
-fn work(world: &World, wanted: &Wanted) -> std::path::PathBuf {
-    world.project.work_folder().join("bootstrap").join(&wanted.account)
+fn work(app: &AppContext, wanted: &Wanted) -> std::path::PathBuf {
+    app.project.work_folder().join("bootstrap").join(&wanted.account)
 }
 
 fn value(applied: &Applied, name: &str) -> serde_json::Value {
@@ -230,7 +230,7 @@ fn text(wanted: &Wanted, report: &Report) -> String {
             0 => String::new(),
             count => format!(", of them {count} adopted"),
         };
-        let changes = words::plural(report.changes.len(), "change");
+        let changes = format::plural(report.changes.len(), "change");
         format!("The account {account} is prepared: {changes}{adopted}.\n")
     };
     for file in &report.files {

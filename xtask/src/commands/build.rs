@@ -6,13 +6,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
+use crate::app::AppContext;
 use crate::artifact::{self, Difference, Workshop};
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, FunctionName};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::format::{bytes, list};
+use crate::name::FunctionName;
 use crate::output::Table;
 use crate::source::Source;
-use crate::words::{bytes, list};
-use crate::world::World;
 
 /// Arguments of `build`.
 #[derive(Debug, clap::Args)]
@@ -70,19 +71,19 @@ pub(crate) struct BuiltArtifact {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let repository = world.repository()?;
-    let builders = super::Builders::new(world);
-    let workshop = super::workshop(world, &repository, &builders, &world.progress);
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let repository = app.repository()?;
+    let builders = super::Builders::new(app);
+    let workshop = super::workshop(app, &repository, &builders, &app.progress);
     if arguments.verify {
-        return verify(world, &workshop, &arguments.functions).await;
+        return verify(app, &workshop, &arguments.functions).await;
     }
     let mut artifacts = Vec::new();
-    for function in world.functions(&arguments.functions)? {
-        let source = Source::look(&world.project, &repository, &function)?;
+    for function in app.functions(&arguments.functions)? {
+        let source = Source::look(&app.project, &repository, &function)?;
         let built = artifact::build(&workshop, &function, &source, arguments.force).await?;
-        let folder = artifact::folder(&world.project, &function, &source.inputs_digest);
-        let path = artifact::product(&world.project, &function, &built, &folder)?;
+        let folder = artifact::folder(&app.project, &function, &source.inputs_digest);
+        let path = artifact::product(&app.project, &function, &built, &folder)?;
         artifacts.push(BuiltArtifact {
             function,
             path,
@@ -96,16 +97,16 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let mut table = Table::new(["function", "artifact", "size", "inputs", "file"]);
     for built in &artifacts {
         let inputs = format!("{}{}", built.inputs_digest.short(), if built.dirty { " (dirty)" } else { "" });
-        let path = built.path.strip_prefix(&world.project.root).unwrap_or(&built.path).display().to_string();
+        let path = built.path.strip_prefix(&app.project.root).unwrap_or(&built.path).display().to_string();
         table.row([built.function.to_string(), built.sha256.to_string(), bytes(built.size), inputs, path]);
     }
     Answer::new(&Report { artifacts, verified: Vec::new() }, table.render(""))
 }
 
 /// Builds twice, whatever was built before, and says whether the bytes agree.
-async fn verify(world: &World, workshop: &Workshop<'_>, named: &[FunctionName]) -> Outcome<Answer> {
+async fn verify(app: &AppContext, workshop: &Workshop<'_>, named: &[FunctionName]) -> Result<Answer> {
     let (mut verified, mut text) = (Vec::new(), String::new());
-    for function in world.functions(named)? {
+    for function in app.functions(named)? {
         let twice = artifact::build_twice(workshop, &function).await?;
         let same = twice.same();
         text.push_str(&format!("{function:9} {}  ", twice.sha256[0]));
@@ -127,5 +128,5 @@ async fn verify(world: &World, workshop: &Workshop<'_>, named: &[FunctionName]) 
             "an absolute path, a time or an order got into the files above: docs/how-to/reproducible.md",
         )
     });
-    Ok(Answer::new(&Report { artifacts: Vec::new(), verified }, text)?.but(failure))
+    Ok(Answer::new(&Report { artifacts: Vec::new(), verified }, text)?.with_failure(failure))
 }

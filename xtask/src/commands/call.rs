@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{self, Failure, Outcome};
+use crate::app::{Account, AppContext};
+use crate::failure::{self, Failure, Result};
+use crate::format;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::plan::{self, FunctionOutput};
 use crate::ports::HttpRequest;
-use crate::words;
-use crate::world::{Account, World};
 
 /// Arguments of `call`.
 #[derive(Debug, clap::Args)]
@@ -61,12 +61,12 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let environment = &arguments.env;
     if !arguments.path.starts_with('/') {
         return Err(Failure::usage(format!("the path `{}` must begin with /", arguments.path)));
     }
-    world.functions_in(environment, arguments.function.as_slice())?;
+    app.functions_in(environment, arguments.function.as_slice())?;
     let mut headers = Vec::new();
     for header in &arguments.header {
         let (name, value) = header
@@ -78,29 +78,29 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         None => Vec::new(),
         Some(data) => match data.strip_prefix('@') {
             Some(file) => {
-                let path = world.surroundings.folder.join(file);
+                let path = app.surroundings.folder.join(file);
                 std::fs::read(&path).map_err(|error| failure::io("read", &path, error))?
             }
             None => data.as_bytes().to_vec(),
         },
     };
-    let account = world.account_if_there(environment).await?.ok_or_else(|| {
+    let account = app.account_if_there(environment).await?.ok_or_else(|| {
         Failure::failed(format!("{environment} does not run, so nothing answers"))
             .hint(format!("cargo xtask release --env {environment}"))
     })?;
-    let (function, output) = chosen(world, &account, &arguments).await?;
+    let (function, output) = chosen(app, &account, &arguments).await?;
     let base = account.address(&output).unwrap_or_default();
     let url = format!("{}{}", base.trim_end_matches('/'), arguments.path);
     let signed_for = output.url_signed_for.clone().filter(|_| !arguments.unsigned);
     let request = HttpRequest { method: arguments.method.to_uppercase(), url: url.clone(), headers, body };
     let answer =
         account.services.send(&request, signed_for.as_deref(), Duration::from_secs(arguments.within)).await?;
-    world.progress.note(format!(
+    app.progress.note(format!(
         "{} {} -> {}  {}",
         request.method,
         arguments.path,
         answer.status,
-        words::seconds(answer.took)
+        format::seconds(answer.took)
     ));
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text.clone().into());
@@ -123,21 +123,21 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
     };
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    Ok(Answer::new(&report, format!("{text}{end}"))?.but(refused))
+    Ok(Answer::new(&report, format!("{text}{end}"))?.with_failure(refused))
 }
 
 /// Returns the one function that is meant, with what its stack says of it.
 async fn chosen(
-    world: &World,
+    app: &AppContext,
     account: &Account,
     arguments: &Arguments,
-) -> Outcome<(FunctionName, FunctionOutput)> {
+) -> Result<(FunctionName, FunctionOutput)> {
     let mut reachable = Vec::new();
-    for stack in world.project.stacks_in(&arguments.env)?.into_keys() {
+    for stack in app.project.stacks_in(&arguments.env)?.into_keys() {
         let Some(applied) = plan::read_outputs(account.state.as_ref(), &stack).await? else { continue };
         reachable.extend(applied.functions()?.into_iter().filter(|(_, output)| output.url.is_some()));
     }
-    let names = words::list(reachable.iter().map(|(function, _)| function.as_str()));
+    let names = format::list(reachable.iter().map(|(function, _)| function.as_str()));
     let wanted = arguments.function.as_ref();
     reachable.retain(|(function, _)| wanted.is_none_or(|wanted| wanted == function));
     match (reachable.len(), wanted) {

@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
+use crate::app::AppContext;
 use crate::checks::{self, CheckReport, Checks};
-use crate::failure::Outcome;
+use crate::failure::Result;
+use crate::format::seconds;
 use crate::output::Table;
-use crate::words::seconds;
-use crate::world::World;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -25,14 +25,14 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let repository = world.repository()?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let repository = app.repository()?;
     let checks = Checks {
-        project: &world.project,
+        project: &app.project,
         repository: &repository,
-        logs: world.logs(),
-        progress: &world.progress,
-        interrupt: &world.interrupt,
+        logs: app.logs(),
+        progress: &app.progress,
+        interrupt: &app.interrupt,
         beside: None,
     };
     let reports = checks.run(&arguments.checks).await?;
@@ -52,5 +52,5 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         table.render("")
     };
     let failure = checks::failure(&reports);
-    Ok(Answer::new(&Report { checks: reports }, text)?.but(failure))
+    Ok(Answer::new(&Report { checks: reports }, text)?.with_failure(failure))
 }

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{self, Failure, Outcome};
+use crate::app::AppContext;
+use crate::failure::{self, Failure, Result};
+use crate::format;
 use crate::name::EnvironmentName;
 use crate::plan::{Claim, WorkLock};
-use crate::words;
-use crate::world::World;
 
 /// Arguments of `clean`.
 #[derive(Debug, clap::Args)]
@@ -29,19 +29,19 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let root = &world.project.root;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let root = &app.project.root;
     if let Some(environment) = &arguments.env {
-        world.project.environment(environment)?;
+        app.project.environment(environment)?;
     }
-    let unsaved = unsaved_states(root, &world.project.work_folder().join("terraform"));
+    let unsaved = unsaved_states(root, &app.project.work_folder().join("terraform"));
     if let Some(state) = unsaved.first() {
         return Err(Failure::refused(format!("{} is a state that could not be saved", state.display()))
             .unchanged("Nothing was removed.")
             .hint("save it first: cargo xtask recover --env …"));
     }
     let mut removed = Vec::new();
-    for environment in folders(&world.project.work_folder().join("terraform")) {
+    for environment in folders(&app.project.work_folder().join("terraform")) {
         let name = environment.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if arguments.env.as_ref().is_some_and(|wanted| wanted.as_str() != name) {
             continue;
@@ -51,10 +51,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             let _lock = WorkLock::take(Claim {
                 work: &work,
                 place: format!("`{stack}` in {name}"),
-                by: &world.surroundings.by(),
+                by: &app.surroundings.by(),
                 timeout: Duration::ZERO,
-                progress: &world.progress,
-                interrupt: &world.interrupt,
+                progress: &app.progress,
+                interrupt: &app.interrupt,
             })
             .await
             .map_err(|failure| failure.unchanged("What is in use was left alone."))?;
@@ -81,7 +81,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let text = if removed.is_empty() {
         "There is nothing to remove.\n".to_owned()
     } else {
-        format!("Removed Terraform's files of {}.\n", words::plural(removed.len(), "folder"))
+        format!("Removed Terraform's files of {}.\n", format::plural(removed.len(), "folder"))
     };
     Answer::new(&Report { removed }, text)
 }
@@ -103,7 +103,7 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
     folders
 }
 
-fn remove(path: &Path) -> Outcome<()> {
+fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     removed.map_err(|error| failure::io("remove", path, error))
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ struct Text<'a> {
 }
 
 /// Prints completions for the executable's own name, `xtask`.
-pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Outcome<Answer> {
+pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Result<Answer> {
     let mut bytes = Vec::new();
     command.set_bin_name("xtask");
     clap_complete::generate(arguments.shell, &mut command, "xtask", &mut bytes);
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Outcome<
 }
 
 /// Prints the manual page, with every command below the first one.
-pub(crate) fn man(command: clap::Command) -> Outcome<Answer> {
+pub(crate) fn man(command: clap::Command) -> Result<Answer> {
     let mut bytes = Vec::new();
     let command = command.name("slipway");
     let failed = |error| Failure::failed("the manual page cannot be written").caused_by(error);
@@ -46,7 +46,7 @@ pub(crate) fn man(command: clap::Command) -> Outcome<Answer> {
     answer(&bytes)
 }
 
-fn answer(bytes: &[u8]) -> Outcome<Answer> {
+fn answer(bytes: &[u8]) -> Result<Answer> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     Answer::new(&Text { text: &text }, text.clone())
 }

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, delivered_text, one_function};
-use crate::delivery::{self, Delivered, Order};
-use crate::failure::{Failure, Outcome};
-use crate::ledger::Kind;
+use crate::app::AppContext;
+use crate::delivery::{self, Delivered, DeployRequest};
+use crate::failure::{Failure, Result};
+use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
-use crate::world::World;
 
 /// Arguments of `deploy`.
 #[derive(Debug, clap::Args)]
@@ -44,35 +44,39 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let begun = Instant::now();
     let environment = &arguments.env;
-    world.project.environment(environment)?;
+    app.project.environment(environment)?;
     let (stack, asked) = match (&arguments.stack, &arguments.version) {
         (None, Some(version)) => {
-            let function = one_function(world, arguments.function.as_ref())?;
-            (world.project.stack_of(&function)?.clone(), Some((function, version)))
+            let function = one_function(app, arguments.function.as_ref())?;
+            (app.project.stack_of(&function)?.clone(), Some((function, version)))
         }
         (stack, _) => (stack.clone().ok_or_else(|| Failure::usage("nothing to deploy is named"))?, None),
     };
-    world.project.stack_in(environment, &stack)?;
-    let account = world.account(environment).await?;
-    let mut targets = BTreeMap::new();
+    app.project.stack_in(environment, &stack)?;
+    let account = app.account(environment).await?;
+    let mut releases = BTreeMap::new();
     if let Some((function, version)) = asked {
         let manifest = account.catalogue.manifest(&function, version).await?;
-        targets.insert(function, manifest);
+        releases.insert(function, manifest);
     }
-    let order =
-        Order { kind: Kind::Deploy, targets, lift_hold: arguments.lift_hold, always_plan: arguments.plan };
-    let parts = world.parts(&account, environment, BTreeMap::from([(stack, order)]))?;
-    let together = delivery::deliver_all(&parts, &world.interrupt).await;
-    if together.delivered.is_empty()
-        && let Some(failure) = together.failure
+    let request = DeployRequest {
+        kind: DeploymentKind::Deploy,
+        releases,
+        lift_hold: arguments.lift_hold,
+        always_plan: arguments.plan,
+    };
+    let deliveries = app.stack_deliveries(&account, environment, BTreeMap::from([(stack, request)]))?;
+    let results = delivery::deliver_all(&deliveries, &app.interrupt).await;
+    if results.delivered.is_empty()
+        && let Some(failure) = results.failure
     {
         return Err(failure);
     }
     let text: String =
-        together.delivered.iter().map(|delivered| delivered_text(world, delivered, begun)).collect();
-    let report = Report { deliveries: together.delivered };
-    Ok(Answer::new(&report, text)?.but(together.failure))
+        results.delivered.iter().map(|delivered| delivered_text(app, delivered, begun)).collect();
+    let report = Report { deliveries: results.delivered };
+    Ok(Answer::new(&report, text)?.with_failure(results.failure))
 }

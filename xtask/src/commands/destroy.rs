@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::delivery::{self, Destroyed, Site};
-use crate::failure::{Failure, Outcome};
-use crate::graph::End;
+use crate::app::AppContext;
+use crate::delivery::{self, Destroyed, EnvironmentStack};
+use crate::failure::{Failure, Result};
+use crate::format;
+use crate::graph::TaskResult;
 use crate::name::{EnvironmentName, StackName};
 use crate::settings;
-use crate::words;
-use crate::world::World;
 
 /// Arguments of `destroy`.
 #[derive(Debug, clap::Args)]
@@ -38,26 +38,26 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let environment = &arguments.env;
-    let here = world.project.stacks_in(environment)?;
+    let here = app.project.stacks_in(environment)?;
     for stack in &arguments.stack {
-        world.project.stack_in(environment, stack)?;
+        app.project.stack_in(environment, stack)?;
     }
     let asked = |stack: &StackName| arguments.stack.is_empty() || arguments.stack.contains(stack);
-    let mut sites: Vec<Site> = Vec::new();
-    if let Some(account) = world.account_if_there(environment).await? {
+    let mut sites: Vec<EnvironmentStack> = Vec::new();
+    if let Some(account) = app.account_if_there(environment).await? {
         let order = settings::in_order(&here);
         for stack in order.iter().rev() {
-            let site = world.site(&account, environment, stack)?;
+            let environment_stack = app.environment_stack(&account, environment, stack)?;
             if asked(stack) {
-                sites.push(site);
+                sites.push(environment_stack);
                 continue;
             }
             let needed =
                 here[stack].upstream().into_iter().find(|upstream| arguments.stack.contains(upstream));
             if let Some(upstream) = needed
-                && delivery::holds_resources(&site).await?
+                && delivery::holds_resources(&environment_stack).await?
             {
                 return Err(Failure::refused(format!(
                     "`{stack}` stands in {environment} and needs `{upstream}`"
@@ -69,12 +69,12 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let confirmed: BTreeSet<String> = arguments.confirm.iter().cloned().collect();
     let (mut destroyed, mut failed, mut not_started) = (vec![], vec![], vec![]);
-    for (stack, end) in delivery::destroy_all(&sites, &confirmed, &world.interrupt).await {
+    for (stack, end) in delivery::destroy_all(&sites, &confirmed, &app.interrupt).await {
         match end {
-            End::Done(Some(done)) => destroyed.push(done),
-            End::Done(None) => {}
-            End::Failed(failure) => failed.push((stack, failure)),
-            End::NotStarted(_) => not_started.push(stack.to_string()),
+            TaskResult::Done(Some(done)) => destroyed.push(done),
+            TaskResult::Done(None) => {}
+            TaskResult::Failed(failure) => failed.push((stack, failure)),
+            TaskResult::NotStarted(_) => not_started.push(stack.to_string()),
         }
     }
     let mut text = String::new();
@@ -82,7 +82,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         text.push_str(&format!(
             "{} in {environment} is destroyed: {} removed.  Deployment {}\n",
             done.stack,
-            words::plural(done.changes.len(), "resource"),
+            format::plural(done.changes.len(), "resource"),
             done.deployment
         ));
     }
@@ -91,12 +91,16 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     }
     let failure = failed.into_iter().next().map(|(stack, failure)| {
         let failure = if sites.len() > 1 { failure.detail("stack", stack.to_string()) } else { failure };
-        if not_started.is_empty() { failure } else { failure.detail("kept for it", words::list(not_started)) }
+        if not_started.is_empty() {
+            failure
+        } else {
+            failure.detail("kept for it", format::list(not_started))
+        }
     });
     if destroyed.is_empty()
         && let Some(failure) = failure
     {
         return Err(failure);
     }
-    Ok(Answer::new(&Report { environment: environment.clone(), destroyed }, text)?.but(failure))
+    Ok(Answer::new(&Report { environment: environment.clone(), destroyed }, text)?.with_failure(failure))
 }

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
+use crate::app::AppContext;
 use crate::emulator;
-use crate::failure::{Failure, Outcome};
+use crate::exec::{self, Program};
+use crate::failure::{Failure, Result};
 use crate::output::Table;
 use crate::settings::{BuildSettings, Package, Place};
-use crate::tools::exec::{self, Program};
 use crate::tools::install::ALL;
-use crate::world::World;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -53,17 +53,14 @@ pub(crate) enum Verdict {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer> {
-    let mut findings = vec![repository(world)];
-    let rust = world
-        .project
-        .functions
-        .values()
-        .any(|settings| matches!(settings.build, BuildSettings::Cargo { .. }));
+pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Answer> {
+    let mut findings = vec![repository(app)];
+    let rust =
+        app.project.functions.values().any(|settings| matches!(settings.build, BuildSettings::Cargo { .. }));
     if rust {
         findings.push(
             program(
-                world,
+                app,
                 "cargo",
                 &["--version"],
                 "building Rust functions",
@@ -74,7 +71,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         );
         findings.push(
             program(
-                world,
+                app,
                 "rustc",
                 &["--version"],
                 "building Rust functions",
@@ -85,7 +82,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         );
         findings.push(
             program(
-                world,
+                app,
                 "cc",
                 &["--version"],
                 "building the Rust builder",
@@ -97,7 +94,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
     }
     findings.push(
         program(
-            world,
+            app,
             "python3",
             &["--version"],
             "installing zig, uv and moto",
@@ -107,7 +104,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         .await,
     );
     let venv = program(
-        world,
+        app,
         "python3",
         &["-c", "import venv, ensurepip; print('venv, ensurepip')"],
         "installing zig, uv and moto",
@@ -116,13 +113,13 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
     )
     .await;
     findings.push(Finding { what: "python3 venv".into(), ..venv });
-    findings.extend(pythons(world).await);
-    findings.push(terraform(world).await);
+    findings.extend(pythons(app).await);
+    findings.push(terraform(app).await);
     findings.push(
-        program(world, "git", &["--version"], "pushing release tags", Verdict::Later, "install git").await,
+        program(app, "git", &["--version"], "pushing release tags", Verdict::Later, "install git").await,
     );
     for tool in ALL {
-        let path = world.tools.find(tool);
+        let path = app.tools.find(tool);
         findings.push(Finding {
             what: tool.name().into(),
             verdict: if path.is_some() { Verdict::Good } else { Verdict::Later },
@@ -134,7 +131,7 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         });
     }
     if rust {
-        let built = world.rust_builder().find().is_some();
+        let built = app.rust_builder().find().is_some();
         findings.push(Finding {
             what: "Rust builder".into(),
             verdict: if built { Verdict::Good } else { Verdict::Later },
@@ -145,8 +142,8 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
             }),
         });
     }
-    if let Some(store) = &world.project.settings.store {
-        let reached = match world.catalogue(None).await {
+    if let Some(store) = &app.project.settings.store {
+        let reached = match app.catalogue(None).await {
             Ok(catalogue) => catalogue.store().list("releases/", Some(1)).await.map(drop),
             Err(failure) => Err(failure),
         };
@@ -157,11 +154,11 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         let what = format!("store in account {}", store.account);
         findings.push(Finding { what, verdict, found, needed_for: "releases for the cloud".into(), hint });
     }
-    for (name, settings) in &world.project.environments {
+    for (name, settings) in &app.project.environments {
         if matches!(settings.place, Place::Emulated) {
             continue;
         }
-        let (verdict, found, hint) = match world.account_if_there(name).await {
+        let (verdict, found, hint) = match app.account_if_there(name).await {
             Ok(_) => (Verdict::Good, "these credentials lead there".to_owned(), None),
             Err(failure) => (Verdict::Later, failure.to_string(), failure.report().hint),
         };
@@ -195,13 +192,13 @@ pub(crate) async fn run(world: &World, _arguments: Arguments) -> Outcome<Answer>
         .map(|finding| finding.what.as_str())
         .collect();
     let failure = (!missing.is_empty()).then(|| {
-        Failure::failed(format!("missing: {}", crate::words::list(&missing))).hint("see what to do above")
+        Failure::failed(format!("missing: {}", crate::format::list(&missing))).hint("see what to do above")
     });
-    Ok(Answer::new(&Report { findings }, text)?.but(failure))
+    Ok(Answer::new(&Report { findings }, text)?.with_failure(failure))
 }
 
-fn repository(world: &World) -> Finding {
-    let outcome = world
+fn repository(app: &AppContext) -> Finding {
+    let outcome = app
         .repository()
         .and_then(|repository| repository.checkout().map(|checkout| (checkout, repository.is_shallow())));
     let (verdict, found, hint) = match outcome {
@@ -219,15 +216,15 @@ fn repository(world: &World) -> Finding {
 }
 
 async fn program(
-    world: &World,
+    app: &AppContext,
     name: &str,
     arguments: &[&str],
     needed_for: &str,
     otherwise: Verdict,
     hint: &str,
 ) -> Finding {
-    let program = Program::new(name, &world.project.root).args(arguments);
-    let (verdict, found, hint) = match exec::capture(&program, &world.interrupt).await {
+    let program = Program::new(name, &app.project.root).args(arguments);
+    let (verdict, found, hint) = match exec::capture(&program, &app.interrupt).await {
         Ok(text) => (Verdict::Good, text.lines().next().unwrap_or_default().to_owned(), None),
         Err(failure) => (otherwise, failure.to_string(), Some(hint.to_owned())),
     };
@@ -235,14 +232,14 @@ async fn program(
 }
 
 /// Tells of each Python that functions ask for whether the local environment has it, as its gateway looks.
-async fn pythons(world: &World) -> Vec<Finding> {
+async fn pythons(app: &AppContext) -> Vec<Finding> {
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (function, settings) in &world.project.functions {
+    for (function, settings) in &app.project.functions {
         if settings.package == Package::Zip && settings.runtime.starts_with("python3.") {
             asked.entry(&settings.runtime).or_default().push(function.as_str());
         }
     }
-    let folder = emulator::folder(&world.project);
+    let folder = emulator::folder(&app.project);
     let mut findings = Vec::new();
     for (runtime, functions) in asked {
         let version = runtime.trim_start_matches("python");
@@ -260,14 +257,14 @@ async fn pythons(world: &World) -> Vec<Finding> {
                 (Verdict::Later, format!("not found; there is {other}"), Some(hint))
             }
         };
-        let needed_for = format!("{} in the local environment", crate::words::list(functions));
+        let needed_for = format!("{} in the local environment", crate::format::list(functions));
         findings.push(Finding { what: runtime.to_owned(), verdict, found, needed_for, hint });
     }
     findings
 }
 
-async fn terraform(world: &World) -> Finding {
-    let (verdict, found, hint) = match world.terraform().version().await {
+async fn terraform(app: &AppContext) -> Finding {
+    let (verdict, found, hint) = match app.terraform().version().await {
         Ok(version) => {
             let old = semver::Version::parse(&version)
                 .is_ok_and(|version| version < semver::Version::new(1, 10, 0));

@@ -7,12 +7,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
+use crate::app::AppContext;
 use crate::artifact::{self, Content, Difference};
-use crate::failure::{self, Outcome};
-use crate::name::{Digest, EnvironmentName, FunctionName, Version};
+use crate::digest::Digest;
+use crate::failure::{self, Result};
+use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::release::{Catalogue, InputsRecord};
 use crate::source::Source;
-use crate::world::World;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -63,17 +64,17 @@ struct Side {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let Arguments { function, from, to, env, .. } = arguments;
-    let catalogue = world.catalogue_of(env.as_ref()).await?;
+    let catalogue = app.catalogue_of(env.as_ref()).await?;
     let place = tempfile::Builder::new()
         .prefix("slipway-explain-")
         .tempdir()
-        .map_err(|error| failure::io("create", &world.project.work_folder(), error))?;
+        .map_err(|error| failure::io("create", &app.project.work_folder(), error))?;
     let first = released(&catalogue, &function, &from, place.path()).await?;
     let second = match &to {
         Some(version) => released(&catalogue, &function, version, place.path()).await?,
-        None => work_tree(world, &function).await?,
+        None => work_tree(app, &function).await?,
     };
     let report = Report {
         same: first.sha256 == second.sha256,
@@ -94,7 +95,7 @@ async fn released(
     function: &FunctionName,
     version: &Version,
     place: &Path,
-) -> Outcome<Side> {
+) -> Result<Side> {
     let manifest = catalogue.manifest(function, version).await?;
     let content = super::released_content(catalogue, &manifest, place).await?;
     Ok(Side {
@@ -106,16 +107,15 @@ async fn released(
     })
 }
 
-async fn work_tree(world: &World, function: &FunctionName) -> Outcome<Side> {
-    let repository = world.repository()?;
-    let source = Source::look(&world.project, &repository, function)?;
-    let builders = super::Builders::new(world);
-    let workshop = super::workshop(world, &repository, &builders, &world.progress);
+async fn work_tree(app: &AppContext, function: &FunctionName) -> Result<Side> {
+    let repository = app.repository()?;
+    let source = Source::look(&app.project, &repository, function)?;
+    let builders = super::Builders::new(app);
+    let workshop = super::workshop(app, &repository, &builders, &app.progress);
     let artifact = artifact::build(&workshop, function, &source, false).await?;
-    let folder = artifact::folder(&world.project, function, &source.inputs_digest);
+    let folder = artifact::folder(&app.project, function, &source.inputs_digest);
     // An image of the work tree has no version yet, and so no labels: its config differs by those.
-    let (sha256, content) =
-        artifact::content(&world.project, function, &artifact, &folder, &BTreeMap::new())?;
+    let (sha256, content) = artifact::content(&app.project, function, &artifact, &folder, &BTreeMap::new())?;
     Ok(Side {
         name: "work tree".into(),
         sha256,

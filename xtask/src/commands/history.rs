@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::Outcome;
-use crate::ledger::{Ended, Kind, Ledger};
+use crate::app::AppContext;
+use crate::failure::Result;
+use crate::format::age;
+use crate::ledger::{DeploymentKind, Ended, Ledger};
 use crate::name::EnvironmentName;
 use crate::output::Table;
-use crate::words::age;
-use crate::world::World;
 
 /// Arguments of `history`.
 #[derive(Debug, clap::Args)]
@@ -32,11 +32,11 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    world.project.environment(&arguments.env)?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    app.project.environment(&arguments.env)?;
     let mut deployments = Vec::new();
-    if let Some(account) = world.account_if_there(&arguments.env).await? {
-        for stack in world.project.stacks.keys() {
+    if let Some(account) = app.account_if_there(&arguments.env).await? {
+        for stack in app.project.stacks.keys() {
             deployments.extend(
                 Ledger::new(account.state.clone(), arguments.env.clone(), stack.clone())
                     .history(arguments.limit)
@@ -49,10 +49,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let mut table = Table::new(["deployment", "stack", "what", "outcome", "serves", "when", "by"]);
     for ended in &deployments {
         let kind = match ended.kind {
-            Kind::Release => "release",
-            Kind::Deploy => "deploy",
-            Kind::Rollback => "rollback",
-            Kind::Destroy => "destroy",
+            DeploymentKind::Release => "release",
+            DeploymentKind::Deploy => "deploy",
+            DeploymentKind::Rollback => "rollback",
+            DeploymentKind::Destroy => "destroy",
         };
         let serves: Vec<String> = ended
             .serves
@@ -66,7 +66,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             kind.into(),
             ended.outcome.text().into(),
             serves,
-            age(ended.at, world.clock.now()),
+            age(ended.at, app.clock.now()),
             ended.by.clone(),
         ]);
     }

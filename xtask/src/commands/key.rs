@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{Failure, Outcome};
+use crate::app::{AppContext, write_pair};
+use crate::failure::{Failure, Result};
 use crate::release::PrivateKey;
-use crate::world::{World, write_pair};
 
 /// Arguments of `key`.
 #[derive(Debug, clap::Args)]
@@ -38,16 +38,16 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let What::New { path } = arguments.what;
-    let path = world.surroundings.folder.join(path);
+    let path = app.surroundings.folder.join(path);
     if path.file_name().is_none() || path.is_dir() {
         return Err(Failure::usage(format!("{} is no file's name", path.display()))
             .unchanged("No key was made.")
             .hint("name the file, such as keys/release.key"));
     }
     // Without a repository there is nothing that a private key could be committed to.
-    if world.repository().is_ok_and(|repository| repository.would_add(&path)) {
+    if app.repository().is_ok_and(|repository| repository.would_add(&path)) {
         return Err(Failure::refused(format!(
             "git would add {}: a private key does not belong in a repository",
             path.display()
@@ -58,7 +58,7 @@ pub(crate) fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
     let key = PrivateKey::generate()?;
     let public = write_pair(&path, &key)?;
     let key_id = key.public()?.id().to_owned();
-    let (private_told, public_told) = (told(world, &path), told(world, &public));
+    let (private_told, public_told) = (told(app, &path), told(app, &public));
     let text = format!(
         "key id       {key_id}\nprivate key  {private_told}   keep it secret, and keep a copy of it\npublic key   {public_told}   commit it\n\n\
          who signs, in pipelines/project.toml:\n    [store]\n    signing_key = \"{private_told}\"\n\
@@ -69,6 +69,6 @@ pub(crate) fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
 }
 
 /// Writes a path as the settings name it: relative to the project where it lies there.
-fn told(world: &World, path: &Path) -> String {
-    path.strip_prefix(&world.project.root).unwrap_or(path).display().to_string()
+fn told(app: &AppContext, path: &Path) -> String {
+    path.strip_prefix(&app.project.root).unwrap_or(path).display().to_string()
 }

@@ -12,13 +12,13 @@ use serde::Serialize;
 use slipway_local::{Status, function_url, gateway};
 
 use super::{Answer, one_function};
+use crate::app::AppContext;
 use crate::emulator::{self, Ports};
-use crate::failure::{self, Failure, Kind, Outcome};
+use crate::failure::{self, Failure, FailureKind, Result};
 use crate::ledger::Ledger;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
 use crate::settings::Place;
-use crate::world::World;
 
 /// Arguments of `local`.
 #[derive(Debug, clap::Args)]
@@ -121,15 +121,15 @@ pub(crate) struct InvokeReport {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let folder = emulator::folder(&world.project);
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let folder = emulator::folder(&app.project);
     match arguments.verb {
         Verb::Up { port, gateway_port } => {
             let state = emulator::up(
-                &world.project,
-                &world.surroundings,
-                &world.tools,
-                &world.progress,
+                &app.project,
+                &app.surroundings,
+                &app.tools,
+                &app.progress,
                 Ports { emulator: port, gateway: gateway_port },
             )
             .await?;
@@ -144,23 +144,23 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             let text = if stopped.is_empty() {
                 "Nothing was running.\n".to_owned()
             } else {
-                format!("Stopped {}. What they held is gone.\n", crate::words::list(&stopped))
+                format!("Stopped {}. What they held is gone.\n", crate::format::list(&stopped))
             };
             Answer::new(&Report { stopped, ..Report::default() }, text)
         }
         Verb::Status => status(emulator::find(&folder).await?),
-        Verb::Logs { function, lines } => logs(world, &folder, function.as_ref(), lines),
+        Verb::Logs { function, lines } => logs(app, &folder, function.as_ref(), lines),
         Verb::Invoke { function, event, qualifier } => {
-            invoke(world, function.as_ref(), &event, &qualifier).await
+            invoke(app, function.as_ref(), &event, &qualifier).await
         }
-        Verb::Serve { function, port, qualifier } => serve(world, function.as_ref(), port, &qualifier).await,
+        Verb::Serve { function, port, qualifier } => serve(app, function.as_ref(), port, &qualifier).await,
     }
 }
 
 /// Runs the gateway's own process: the hidden subcommand.
 pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
     let Some(config) = config.map(PathBuf::from) else {
-        return ExitCode::from(Kind::Usage.exit_code());
+        return ExitCode::from(FailureKind::Usage.exit_code());
     };
     let served = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -178,7 +178,7 @@ pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
     }
 }
 
-fn status(status: Status) -> Outcome<Answer> {
+fn status(status: Status) -> Result<Answer> {
     let (state, dead) = match status {
         Status::Stopped => return Answer::new(&Report::default(), "The local environment does not run.\n"),
         Status::Running(state) => (state, Vec::new()),
@@ -210,7 +210,7 @@ fn status(status: Status) -> Outcome<Answer> {
         Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", ")))
             .hint("cargo xtask local up starts it anew; what a dead emulator held is gone")
     });
-    Ok(Answer::new(&report, text)?.but(failure))
+    Ok(Answer::new(&report, text)?.with_failure(failure))
 }
 
 #[derive(Serialize)]
@@ -219,11 +219,11 @@ struct Logs {
 }
 
 fn logs(
-    world: &World,
+    app: &AppContext,
     folder: &std::path::Path,
     function: Option<&FunctionName>,
     lines: usize,
-) -> Outcome<Answer> {
+) -> Result<Answer> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut pending = vec![folder.to_path_buf()];
     while let Some(folder) = pending.pop() {
@@ -243,10 +243,10 @@ fn logs(
         })
     };
     if let Some(function) = function {
-        world.project.function(function)?;
+        app.project.function(function)?;
         files.retain(|path| of_function(path, function));
     } else {
-        files.retain(|path| !world.project.functions.keys().any(|function| of_function(path, function)));
+        files.retain(|path| !app.project.functions.keys().any(|function| of_function(path, function)));
     }
     files.sort();
     let mut all = Vec::new();
@@ -266,9 +266,9 @@ struct Target {
     functions: Arc<dyn crate::ports::Functions>,
 }
 
-async fn target(world: &World, function: Option<&FunctionName>) -> Outcome<Target> {
-    let function = one_function(world, function)?;
-    let environment = world
+async fn target(app: &AppContext, function: Option<&FunctionName>) -> Result<Target> {
+    let function = one_function(app, function)?;
+    let environment = app
         .project
         .environments
         .iter()
@@ -282,25 +282,25 @@ async fn target(world: &World, function: Option<&FunctionName>) -> Outcome<Targe
         Failure::failed(format!("`{function}` is not deployed to {environment}"))
             .hint(format!("cargo xtask release {function} --env {environment}"))
     };
-    let account = world.account_if_there(&environment).await?.ok_or_else(absent)?;
-    let Status::Running(state) = emulator::find(&emulator::folder(&world.project)).await? else {
+    let account = app.account_if_there(&environment).await?.ok_or_else(absent)?;
+    let Status::Running(state) = emulator::find(&emulator::folder(&app.project)).await? else {
         return Err(absent());
     };
     let ledger =
-        Ledger::new(account.state.clone(), environment.clone(), world.project.stack_of(&function)?.clone());
+        Ledger::new(account.state.clone(), environment.clone(), app.project.stack_of(&function)?.clone());
     let serving =
         ledger.head().await?.last.and_then(|last| last.serves.get(&function).cloned()).ok_or_else(absent)?;
     Ok(Target { function_name: serving.function_name, state, functions: account.functions })
 }
 
 async fn invoke(
-    world: &World,
+    app: &AppContext,
     function: Option<&FunctionName>,
     event: &str,
     qualifier: &str,
-) -> Outcome<Answer> {
+) -> Result<Answer> {
     let event = match event.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(world.surroundings.folder.join(file))
+        Some(file) => std::fs::read_to_string(app.surroundings.folder.join(file))
             .map_err(|error| failure::io("read", std::path::Path::new(file), error))?,
         None => event.to_owned(),
     };
@@ -309,7 +309,7 @@ async fn invoke(
             .caused_by(error)
             .hint("--event '{\"name\": \"Ada\"}', or --event @event.json"));
     }
-    let target = target(world, function).await?;
+    let target = target(app, function).await?;
     let invocation = target
         .functions
         .invoke(&target.function_name, qualifier, event.as_bytes(), Duration::from_secs(900))
@@ -317,7 +317,7 @@ async fn invoke(
     let answer = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| {
         serde_json::Value::String(String::from_utf8_lossy(&invocation.payload).into_owned())
     });
-    invocation.log_tail.iter().for_each(|line| world.progress.note(format!("          | {line}")));
+    invocation.log_tail.iter().for_each(|line| app.progress.note(format!("          | {line}")));
     let failed = invocation
         .function_error
         .as_ref()
@@ -330,24 +330,24 @@ async fn invoke(
         log: invocation.log_tail,
         took_ms: u64::try_from(invocation.took.as_millis()).unwrap_or(u64::MAX),
     };
-    Ok(Answer::new(&report, text)?.but(failed))
+    Ok(Answer::new(&report, text)?.with_failure(failed))
 }
 
 async fn serve(
-    world: &World,
+    app: &AppContext,
     function: Option<&FunctionName>,
     port: u16,
     qualifier: &str,
-) -> Outcome<Answer> {
-    let target = target(world, function).await?;
+) -> Result<Answer> {
+    let target = target(app, function).await?;
     let invoke = function_url::InvokeTarget {
         gateway_url: target.state.gateway.url.clone(),
         function: target.function_name.clone(),
         qualifier: Some(qualifier.to_owned()),
         authorization: function_url::authorization(&target.state.access_key_id, &target.state.region),
     };
-    let progress = world.progress.clone();
-    let interrupt = world.interrupt.clone();
+    let progress = app.progress.clone();
+    let interrupt = app.interrupt.clone();
     let name = target.function_name.clone();
     let listening = move |address: SocketAddr| {
         progress.note(format!("serve     {name} at http://{address}/   (Ctrl-C ends it)"))

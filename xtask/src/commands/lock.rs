@@ -8,12 +8,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{self, Failure, Outcome};
+use crate::app::AppContext;
+use crate::failure::{self, Failure, Result};
+use crate::format;
 use crate::name::FunctionName;
 use crate::settings::BuildSettings;
 use crate::source::{self, HEADER, Lock};
-use crate::words;
-use crate::world::World;
 
 /// Arguments of `lock`.
 #[derive(Debug, clap::Args)]
@@ -54,14 +54,14 @@ pub(crate) struct Change {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let function = arguments.function;
-    let settings = world.project.function(&function)?;
+    let settings = app.project.function(&function)?;
     let BuildSettings::Python { lock: named, .. } = &settings.build else {
         return Err(Failure::usage(format!("`{function}` is no Python function"))
             .hint("a lock is for functions with [build] with = \"python\""));
     };
-    let folder = world.project.root.join(&settings.folder);
+    let folder = app.project.root.join(&settings.folder);
     let wanted = source::wanted(&folder, &settings.runtime)?.ok_or_else(|| {
         Failure::usage(format!("`{function}` asks for no package")).unchanged("No lock was written.").hint(
             format!(
@@ -76,8 +76,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     let old = if path.is_file() { source::lock(&folder, Some(name))? } else { None };
     let previous = old.as_ref().filter(|_| !arguments.upgrade).map(|lock| lock.text.as_str());
     let python = settings.runtime.trim_start_matches("python");
-    let step = world.progress.slow_step("lock", format!("{function}  {} for Python {python}", wanted.file));
-    let compiled = world.uv().compile(&folder.join(wanted.file), python, previous, &step).await;
+    let step = app.progress.slow_step("lock", format!("{function}  {} for Python {python}", wanted.file));
+    let compiled = app.uv().compile(&folder.join(wanted.file), python, previous, &step).await;
     let compiled = match compiled {
         Ok(compiled) => compiled,
         Err(failure) => {
@@ -113,7 +113,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             })
             .collect(),
     };
-    step.done(words::plural(report.packages, "package"));
+    step.done(format::plural(report.packages, "package"));
     Answer::new(&report, text_of(&report))
 }
 
@@ -124,7 +124,7 @@ fn text_of(report: &Report) -> String {
     let changed = report.changed.iter();
     changed.for_each(|(name, change)| text.push_str(&format!("~ {name} {} -> {}\n", change.from, change.to)));
     let lock = report.lock.display();
-    let packages = words::plural(report.packages, "package");
+    let packages = format::plural(report.packages, "package");
     text.push_str(&match (report.written, text.is_empty()) {
         (false, _) => format!("{lock} is up to date: {packages}.\n"),
         (true, true) => format!("{lock} pins the same {packages} as before.\n"),
@@ -153,7 +153,7 @@ fn without_comments_before(compiled: &str) -> &str {
 }
 
 /// Writes a file at once or not at all.
-fn replace(path: &Path, text: &str) -> Outcome<()> {
+fn replace(path: &Path, text: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().unwrap_or(Path::new("."));
     let failed = |error| failure::io("write", path, error);

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use self::github::{Repository, Variable};
 use super::Answer;
-use crate::cli::Format;
-use crate::failure::{Failure, Outcome};
+use crate::app::{Account, AppContext};
+use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, StackName};
+use crate::output::OutputFormat;
+use crate::plan::Infrastructure as _;
 use crate::plan::{Inputs, Output};
-use crate::ports::Infrastructure as _;
-use crate::world::{Account, World};
 
 /// Arguments of `output`.
 #[derive(Debug, clap::Args)]
@@ -45,26 +45,30 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> Outcome<Answer> {
-    world.project.environment(&arguments.env)?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments, format: OutputFormat) -> Result<Answer> {
+    app.project.environment(&arguments.env)?;
     if let Some(stack) = &arguments.stack {
-        world.project.stack_in(&arguments.env, stack)?;
+        app.project.stack_in(&arguments.env, stack)?;
     }
-    let account = world.account_if_there(&arguments.env).await?.ok_or_else(|| {
+    let account = app.account_if_there(&arguments.env).await?.ok_or_else(|| {
         Failure::failed(format!("{} does not run, so it has no outputs", arguments.env))
             .hint(format!("cargo xtask release --env {}", arguments.env))
     })?;
     let mut stacks = BTreeMap::new();
-    for name in world
+    for name in app
         .project
         .stacks_in(&arguments.env)?
         .keys()
         .filter(|name| arguments.stack.as_ref().is_none_or(|wanted| wanted == *name))
     {
-        let site = world.site(&account, &arguments.env, name)?;
-        let configuration =
-            site.configure(&site.lock_work().await?, &site.root, &BTreeMap::new(), Inputs::new())?;
-        let mut outputs = world.terraform().outputs(&configuration).await?.outputs;
+        let environment_stack = app.environment_stack(&account, &arguments.env, name)?;
+        let configuration = environment_stack.configure(
+            &environment_stack.lock_work().await?,
+            &environment_stack.root,
+            &BTreeMap::new(),
+            Inputs::new(),
+        )?;
+        let mut outputs = app.terraform().outputs(&configuration).await?.outputs;
         outputs
             .values_mut()
             .filter(|output| output.sensitive)
@@ -72,7 +76,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
         stacks.insert(name.clone(), outputs);
     }
     if arguments.github {
-        let variables = set_on_github(world, &account, &arguments.env, &stacks).await?;
+        let variables = set_on_github(app, &account, &arguments.env, &stacks).await?;
         let text: String =
             variables.iter().map(|one| format!("{} = {}  {}\n", one.name, one.value, one.done)).collect();
         let report = Report { environment: arguments.env, stacks, github: variables };
@@ -86,7 +90,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
         }
     }
     let text = match format {
-        Format::Dotenv => dotenv(&stacks),
+        OutputFormat::Dotenv => dotenv(&stacks),
         _ => plain(&stacks, arguments.name.is_some()),
     };
     Answer::new(&Report { environment: arguments.env, stacks, github: Vec::new() }, text)
@@ -94,14 +98,14 @@ pub(crate) async fn run(world: &World, arguments: Arguments, format: Format) -> 
 
 /// Sets the variables that stacks name, from what they put out.
 async fn set_on_github(
-    world: &World,
+    app: &AppContext,
     account: &Account,
     environment: &EnvironmentName,
     stacks: &BTreeMap<StackName, BTreeMap<String, Output>>,
-) -> Outcome<Vec<Variable>> {
+) -> Result<Vec<Variable>> {
     let mut wanted = BTreeMap::new();
     for (stack, outputs) in stacks {
-        for (variable, name) in &world.project.stacks[stack].github {
+        for (variable, name) in &app.project.stacks[stack].github {
             let output = outputs.get(name).ok_or_else(|| {
                 Failure::usage(format!(
                     "terraform/stacks/{stack}/stack.toml: [github] names `{name}`, which is not put out in {environment}"
@@ -128,10 +132,8 @@ async fn set_on_github(
         return Err(Failure::usage("no stack says what is set on GitHub")
             .hint("add [github] to a stack.toml, as in API_BASE_URL = \"api_url\""));
     }
-    let remote = world.repository()?.checkout()?.repository;
-    Repository::find(&world.surroundings, remote.as_deref())?
-        .set(&account.services, environment, &wanted)
-        .await
+    let remote = app.repository()?.checkout()?.repository;
+    Repository::find(&app.surroundings, remote.as_deref())?.set(&account.services, environment, &wanted).await
 }
 
 fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> String {

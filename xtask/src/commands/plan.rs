@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, one_function};
-use crate::delivery::{self, Order, Site};
-use crate::failure::{Failure, Kind as FailureKind, Outcome};
-use crate::ledger::Kind;
+use crate::app::AppContext;
+use crate::delivery::{self, DeployRequest, EnvironmentStack};
+use crate::failure::{Failure, FailureKind, Result};
+use crate::format;
+use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change};
 use crate::settings;
-use crate::words;
-use crate::world::World;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -60,28 +60,28 @@ pub(crate) struct StackPlan {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    world.project.environment(&arguments.env)?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    app.project.environment(&arguments.env)?;
     let mut asked = BTreeMap::new();
     if arguments.version.is_some() || arguments.function.is_some() {
-        asked.insert(one_function(world, arguments.function.as_ref())?, arguments.version.clone());
+        asked.insert(one_function(app, arguments.function.as_ref())?, arguments.version.clone());
     }
-    let account = world.account(&arguments.env).await?;
+    let account = app.account(&arguments.env).await?;
     let mut stacks = Vec::new();
     let mut waiting = BTreeMap::new();
-    let here = world.project.stacks_in(&arguments.env)?;
+    let here = app.project.stacks_in(&arguments.env)?;
     for name in &settings::in_order(&here) {
         let settings = &here[name];
         if !asked.is_empty() && !settings.functions.iter().any(|function| asked.contains_key(function)) {
             continue;
         }
-        let site = world.site(&account, &arguments.env, name)?;
-        if let Some(upstream) = missing(&site).await? {
+        let environment_stack = app.environment_stack(&account, &arguments.env, name)?;
+        if let Some(upstream) = missing(&environment_stack).await? {
             waiting.insert(name.clone(), upstream);
             continue;
         }
-        let served = site.ledger.head().await?.last.map(|last| last.serves).unwrap_or_default();
-        let mut targets = BTreeMap::new();
+        let served = environment_stack.ledger.head().await?.last.map(|last| last.serves).unwrap_or_default();
+        let mut releases = BTreeMap::new();
         for function in &settings.functions {
             let version = asked.get(function).cloned().flatten();
             let manifest = match version {
@@ -95,10 +95,11 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
                     .hint(format!("cargo xtask release {function} --env {}", arguments.env))
                 })?),
             };
-            targets.extend(manifest.map(|manifest| (function.clone(), manifest)));
+            releases.extend(manifest.map(|manifest| (function.clone(), manifest)));
         }
-        let order = Order { kind: Kind::Deploy, targets, lift_hold: true, always_plan: true };
-        let planned = delivery::preview(&site, &order).await?;
+        let request =
+            DeployRequest { kind: DeploymentKind::Deploy, releases, lift_hold: true, always_plan: true };
+        let planned = delivery::preview(&environment_stack, &request).await?;
         stacks.push(StackPlan {
             stack: name.clone(),
             summary: planned.summary(),
@@ -139,18 +140,18 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         let count = stacks.iter().map(|stack| stack.changes.len()).sum();
         Failure::new(
             FailureKind::ChangesPresent,
-            format!("{} present in {}", words::plural(count, "change"), arguments.env),
+            format!("{} present in {}", format::plural(count, "change"), arguments.env),
         )
         .unchanged("Nothing was changed: --exit-code asks to be told.")
     });
     Ok(Answer::new(&Report { environment: arguments.env, changes_present, stacks, waiting }, text)?
-        .but(present))
+        .with_failure(present))
 }
 
 /// Returns a stack whose outputs a stack takes in and that is not applied yet.
-async fn missing(site: &Site) -> Outcome<Option<StackName>> {
-    for from in site.stack_settings.inputs.values() {
-        if plan::state_mark(site.store.as_ref(), &from.stack).await?.is_none() {
+async fn missing(environment_stack: &EnvironmentStack) -> Result<Option<StackName>> {
+    for from in environment_stack.settings.inputs.values() {
+        if plan::read_state(environment_stack.store.as_ref(), &from.stack).await?.is_none() {
             return Ok(Some(from.stack.clone()));
         }
     }

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
+use crate::app::AppContext;
 use crate::artifact::{self, Difference};
-use crate::failure::{self, Failure, Outcome};
-use crate::name::{Digest, EnvironmentName, FunctionName, Version};
-use crate::world::World;
+use crate::digest::Digest;
+use crate::failure::{self, Failure, Result};
+use crate::name::{EnvironmentName, FunctionName, Version};
 
 /// Arguments of `rebuild`.
 #[derive(Debug, clap::Args)]
@@ -43,9 +44,9 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let Arguments { function, version, env } = arguments;
-    let catalogue = world.catalogue_of(env.as_ref()).await?;
+    let catalogue = app.catalogue_of(env.as_ref()).await?;
     let manifest = catalogue.manifest(&function, &version).await?;
     if manifest.source.dirty {
         return Err(Failure::refused(format!(
@@ -53,15 +54,15 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         ))
         .unchanged("Nothing was built."));
     }
-    let repository = world.repository()?;
+    let repository = app.repository()?;
     let place = tempfile::Builder::new()
         .prefix("slipway-rebuild-")
         .tempdir()
-        .map_err(|error| failure::io("create", &world.project.work_folder(), error))?;
+        .map_err(|error| failure::io("create", &app.project.work_folder(), error))?;
     let root = repository.replicate(&manifest.source.commit, &place.path().join("source"))?;
-    let builders = super::Builders::new(world);
-    let workshop = super::workshop(world, &repository, &builders, &world.progress);
-    let elsewhere = artifact::build_in(&workshop, &root, &world.surroundings, &function).await?;
+    let builders = super::Builders::new(app);
+    let workshop = super::workshop(app, &repository, &builders, &app.progress);
+    let elsewhere = artifact::build_in(&workshop, &root, &app.surroundings, &function).await?;
     let (rebuilt, content) = elsewhere.content(&function, &super::labels(&manifest))?;
     let released = super::released_content(&catalogue, &manifest, place.path()).await?;
     let same = rebuilt == manifest.artifact.sha256;
@@ -80,7 +81,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         Failure::failed(format!("`{}` {} built again gives other bytes", report.function, report.version))
             .unchanged("Nothing was published.")
     });
-    Ok(Answer::new(&report, text)?.but(failure))
+    Ok(Answer::new(&report, text)?.with_failure(failure))
 }
 
 fn text(report: &Report) -> String {

@@ -7,15 +7,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
-use crate::delivery::{self, Site};
-use crate::failure::{Failure, Outcome};
+use crate::app::AppContext;
+use crate::delivery::{self, EnvironmentStack};
+use crate::exec;
+use crate::failure::{Failure, Result};
 use crate::ledger::{self, Holder, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::{Configuration, Inputs};
 use crate::rollout::{self, Evidence};
-use crate::tools::exec;
 use crate::tools::terraform::{force_unlock, state_push};
-use crate::world::World;
 
 /// Arguments of `recover`.
 #[derive(Debug, clap::Args)]
@@ -68,20 +68,20 @@ struct LockFile {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    world.project.environment(&arguments.env)?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    app.project.environment(&arguments.env)?;
     let mut findings = Vec::new();
     let mut refused = None;
-    if let Some(account) = world.account_if_there(&arguments.env).await? {
-        for stack in world.project.stacks_in(&arguments.env)?.keys() {
-            let site = world.site(&account, &arguments.env, stack)?;
-            for (found, remedy) in look(&site).await? {
+    if let Some(account) = app.account_if_there(&arguments.env).await? {
+        for stack in app.project.stacks_in(&arguments.env)?.keys() {
+            let environment_stack = app.environment_stack(&account, &arguments.env, stack)?;
+            for (found, remedy) in look(&environment_stack).await? {
                 let done = if matches!(remedy, Remedy::None) {
                     "left alone".to_owned()
                 } else {
-                    world.progress.note(format!("recover   {found}"));
-                    match site.approver.approve(question(&remedy)) {
-                        Ok(true) => apply(world, &site, remedy).await?,
+                    app.progress.note(format!("recover   {found}"));
+                    match environment_stack.approver.approve(question(&remedy)) {
+                        Ok(true) => apply(app, &environment_stack, remedy).await?,
                         Ok(false) => "left as it is".to_owned(),
                         Err(failure) => {
                             refused.get_or_insert(failure.unchanged("Nothing was changed."));
@@ -100,12 +100,12 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     if findings.is_empty() {
         text = format!("Nothing is left open in {}.\n", arguments.env);
     }
-    Ok(Answer::new(&Report { environment: arguments.env, findings }, text)?.but(refused))
+    Ok(Answer::new(&Report { environment: arguments.env, findings }, text)?.with_failure(refused))
 }
 
-async fn look(site: &Site) -> Outcome<Vec<(String, Remedy)>> {
+async fn look(environment_stack: &EnvironmentStack) -> Result<Vec<(String, Remedy)>> {
     let mut found = Vec::new();
-    let head = site.ledger.head().await?;
+    let head = environment_stack.ledger.head().await?;
     if let Some(open) = head.open {
         let what = format!(
             "deployment {} ({}) by {} since {} has no end",
@@ -114,14 +114,14 @@ async fn look(site: &Site) -> Outcome<Vec<(String, Remedy)>> {
             open.by,
             open.at
         );
-        if ledger::is_alive(&open, &Holder::here(), &site.ledger.lease()).await? {
+        if ledger::is_alive(&open, &Holder::here(), &environment_stack.ledger.lease()).await? {
             found.push((format!("{what}, and its process still works"), Remedy::None));
         } else {
             found.push((format!("{what}, and its process is gone"), Remedy::Close(Box::new(open))));
         }
     }
-    let key = format!("{}.tfstate.tflock", site.stack);
-    if let Some(stored) = site.store.get(&key).await?
+    let key = format!("{}.tfstate.tflock", environment_stack.name);
+    if let Some(stored) = environment_stack.store.get(&key).await?
         && let Ok(lock) = serde_json::from_slice::<LockFile>(&stored.bytes)
     {
         found.push((
@@ -132,14 +132,14 @@ async fn look(site: &Site) -> Outcome<Vec<(String, Remedy)>> {
             Remedy::Unlock(lock.id),
         ));
     }
-    for path in unsaved_states(site) {
+    for path in unsaved_states(environment_stack) {
         found.push((
             format!("a state that could not be saved lies in {}", path.display()),
             Remedy::Push(path),
         ));
     }
     for (function, serving) in head.last.iter().flat_map(|last| &last.serves) {
-        if let Some(points_to) = moved(site, serving).await? {
+        if let Some(points_to) = moved(environment_stack, serving).await? {
             found.push((told(function, serving, &points_to), Remedy::Point(Box::new(serving.clone()))));
         }
     }
@@ -153,8 +153,8 @@ fn told(function: &FunctionName, serving: &Serving, points_to: &str) -> String {
     )
 }
 
-async fn moved(site: &Site, serving: &Serving) -> Outcome<Option<String>> {
-    let alias = site.functions.alias(&serving.function_name, &serving.alias).await?;
+async fn moved(environment_stack: &EnvironmentStack, serving: &Serving) -> Result<Option<String>> {
+    let alias = environment_stack.functions.alias(&serving.function_name, &serving.alias).await?;
     Ok(match alias {
         Some(alias) if alias.version == serving.lambda_version && alias.weights.is_empty() => None,
         Some(alias) => Some(alias.version),
@@ -163,11 +163,17 @@ async fn moved(site: &Site, serving: &Serving) -> Outcome<Option<String>> {
 }
 
 /// Finds `errored.tfstate` where Terraform ran: in the stack's folder, or in an unpacked configuration.
-fn unsaved_states(site: &Site) -> Vec<PathBuf> {
-    let stack = PathBuf::from("terraform/stacks").join(site.stack.as_str());
-    let unpacked =
-        site.work.join("configurations").read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-    std::iter::once(site.root.clone())
+fn unsaved_states(environment_stack: &EnvironmentStack) -> Vec<PathBuf> {
+    let stack = PathBuf::from("terraform/stacks").join(environment_stack.name.as_str());
+    let unpacked = environment_stack
+        .work
+        .join("configurations")
+        .read_dir()
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    std::iter::once(environment_stack.root.clone())
         .chain(unpacked)
         .map(|root| root.join(&stack).join("errored.tfstate"))
         .filter(|path| path.is_file())
@@ -185,18 +191,19 @@ fn question(remedy: &Remedy) -> &'static str {
 }
 
 /// Prepares the stack's work folder for one of Terraform's rarer verbs, which need no release.
-async fn ready(world: &World, site: &Site) -> Outcome<Configuration> {
-    let lock = site.lock_work().await?;
-    let configuration = site.configure(&lock, &site.root, &BTreeMap::new(), Inputs::new())?;
-    world.terraform().ready(&configuration).await
+async fn ready(app: &AppContext, environment_stack: &EnvironmentStack) -> Result<Configuration> {
+    let lock = environment_stack.lock_work().await?;
+    let configuration =
+        environment_stack.configure(&lock, &environment_stack.root, &BTreeMap::new(), Inputs::new())?;
+    app.terraform().ready(&configuration).await
 }
 
-async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
-    let program = &world.project.settings.terraform;
+async fn apply(app: &AppContext, environment_stack: &EnvironmentStack, remedy: Remedy) -> Result<String> {
+    let program = &app.project.settings.terraform;
     match remedy {
         Remedy::Close(open) => {
-            let last = site.ledger.head().await?.last;
-            let ended = delivery::close_doubt(site, &open, last.as_ref()).await?;
+            let last = environment_stack.ledger.head().await?.last;
+            let ended = delivery::close_doubt(environment_stack, &open, last.as_ref()).await?;
             let serves: Vec<String> = ended
                 .serves
                 .iter()
@@ -204,24 +211,24 @@ async fn apply(world: &World, site: &Site, remedy: Remedy) -> Outcome<String> {
                 .collect();
             Ok(format!(
                 "closed: it serves {}",
-                if serves.is_empty() { "nothing".into() } else { crate::words::list(serves) }
+                if serves.is_empty() { "nothing".into() } else { crate::format::list(serves) }
             ))
         }
         Remedy::Unlock(id) => {
-            let configuration = ready(world, site).await?;
-            exec::capture(&force_unlock(program, &configuration, &id), &world.interrupt).await?;
+            let configuration = ready(app, environment_stack).await?;
+            exec::capture(&force_unlock(program, &configuration, &id), &app.interrupt).await?;
             Ok("unlocked".into())
         }
         Remedy::Push(path) => {
-            let configuration = ready(world, site).await?;
-            exec::capture(&state_push(program, &configuration, &path), &world.interrupt).await?;
+            let configuration = ready(app, environment_stack).await?;
+            exec::capture(&state_push(program, &configuration, &path), &app.interrupt).await?;
             let kept = path.with_extension(format!("tfstate.pushed-{}", jiff::Timestamp::now().as_second()));
             std::fs::rename(&path, &kept).map_err(|error| crate::failure::io("rename", &path, error))?;
             Ok(format!("saved; the file is kept as {}", kept.display()))
         }
         Remedy::Point(serving) => {
             let moved = rollout::point(
-                &site.functions,
+                &environment_stack.functions,
                 &serving.function_name,
                 &serving.alias,
                 &serving.lambda_version,

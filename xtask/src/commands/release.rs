@@ -10,19 +10,20 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use self::statements::Press;
+use self::statements::ReleaseContext;
 use super::{Answer, delivered_text};
+use crate::app::{Account, AppContext};
 use crate::checks::{self, Checks};
-use crate::delivery::{self, Delivered, Order};
+use crate::delivery::{self, Delivered, DeployRequest};
+use crate::digest::Digest;
 use crate::emulator;
-use crate::failure::{self, Failure, Outcome};
-use crate::ledger::Kind;
-use crate::name::{Digest, EnvironmentName, FunctionName, StackName, Version};
+use crate::failure::{self, Failure, Result};
+use crate::format;
+use crate::ledger::DeploymentKind;
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::release::{self, Bump, Choice, Manifest, Request};
 use crate::settings::{BuildSettings, Place};
 use crate::source::{Repository, Source};
-use crate::words;
-use crate::world::{Account, World};
 
 /// Arguments of `release`.
 #[derive(Debug, clap::Args)]
@@ -74,56 +75,56 @@ pub(crate) struct Released {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let begun = Instant::now();
     let functions = match &arguments.env {
-        Some(environment) => world.functions_in(environment, &arguments.functions)?,
-        None => world.functions(&arguments.functions)?,
+        Some(environment) => app.functions_in(environment, &arguments.functions)?,
+        None => app.functions(&arguments.functions)?,
     };
     if let (Some(version), true) = (&arguments.version, functions.len() > 1) {
         return Err(Failure::usage(format!("--version {version} is for one function"))
-            .hint(format!("name it: {}", words::list(functions.iter().map(FunctionName::as_str)))));
+            .hint(format!("name it: {}", format::list(functions.iter().map(FunctionName::as_str)))));
     }
-    let stacks = stacks(world, &arguments, &functions)?;
-    let repository = world.repository()?;
+    let stacks = stacks(app, &arguments, &functions)?;
+    let repository = app.repository()?;
     repository.checkout()?;
-    let account = open(world, &arguments, &functions).await?;
+    let account = open(app, &arguments, &functions).await?;
     if !stacks.is_empty() {
         // Missed only after the publishing, it would leave a release that was never tried.
-        world.terraform().version().await?;
+        app.terraform().version().await?;
     }
     let catalogue = match &account {
         Some(account) => account.catalogue.clone(),
-        None => world.catalogue(None).await?,
+        None => app.catalogue(None).await?,
     };
     let request =
         Request { version: arguments.version.clone(), bump: arguments.bump, force: arguments.force };
     let mut chosen = Vec::new();
     for function in &functions {
-        let source = Source::look(&world.project, &repository, function)?;
+        let source = Source::look(&app.project, &repository, function)?;
         let choice = release::choose(
             &catalogue,
             &repository,
             function,
-            world.project.function(function)?,
+            app.project.function(function)?,
             &source,
             &request,
         )
         .await?;
         chosen.push((function.clone(), source, choice));
     }
-    refuse_dirty(world, &arguments, &chosen)?;
+    refuse_dirty(app, &arguments, &chosen)?;
     let builds_rust = chosen
         .iter()
-        .any(|(function, _, choice)| matches!(choice, Choice::New { .. }) && is_rust(world, function));
-    let signer = statements::signer(world, &arguments, account.as_ref(), &chosen).await?;
-    check(world, &repository, &functions, builds_rust).await?;
-    let press = Press { repository: &repository, catalogue: &catalogue, signer };
+        .any(|(function, _, choice)| matches!(choice, Choice::New { .. }) && is_rust(app, function));
+    let signer = statements::signer(app, &arguments, account.as_ref(), &chosen).await?;
+    check(app, &repository, &functions, builds_rust).await?;
+    let press = ReleaseContext { repository: &repository, catalogue: &catalogue, signer };
     let mut manifests = Vec::new();
     let mut releases = Vec::new();
-    for (function, manifest, new) in cutting::cut_all(world, &press, &chosen, arguments.force).await? {
+    for (function, manifest, new) in cutting::cut_all(app, &press, &chosen, arguments.force).await? {
         if !account.as_ref().is_some_and(|account| account.emulated) && !manifest.source.dirty {
-            mirror(world, &repository, &manifest);
+            mirror(app, &repository, &manifest);
         }
         releases.push(Released {
             function,
@@ -135,13 +136,13 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         manifests.push(manifest);
     }
     if account.as_ref().is_some_and(|account| account.emulated) {
-        pythons::ready(world, &catalogue, &manifests).await?;
+        pythons::ready(app, &catalogue, &manifests).await?;
     }
     let (mut deliveries, mut failure) = (Vec::new(), None);
     if let (Some(environment), Some(account)) = (&arguments.env, &account) {
-        let order = |functions: Vec<FunctionName>| Order {
-            kind: Kind::Release,
-            targets: manifests
+        let request = |functions: Vec<FunctionName>| DeployRequest {
+            kind: DeploymentKind::Release,
+            releases: manifests
                 .iter()
                 .filter(|manifest| functions.contains(&manifest.function))
                 .map(|manifest| (manifest.function.clone(), manifest.clone()))
@@ -149,10 +150,10 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             lift_hold: arguments.lift_hold,
             always_plan: arguments.plan,
         };
-        let orders = stacks.into_iter().map(|(stack, functions)| (stack, order(functions))).collect();
-        let parts = world.parts(account, environment, orders)?;
-        let together = delivery::deliver_all(&parts, &world.interrupt).await;
-        (deliveries, failure) = (together.delivered, together.failure);
+        let requests = stacks.into_iter().map(|(stack, functions)| (stack, request(functions))).collect();
+        let planned = app.stack_deliveries(account, environment, requests)?;
+        let results = delivery::deliver_all(&planned, &app.interrupt).await;
+        (deliveries, failure) = (results.delivered, results.failure);
         if deliveries.is_empty()
             && let Some(failure) = failure
         {
@@ -171,22 +172,22 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         };
         releases.iter().map(line).collect::<String>()
     } else {
-        deliveries.iter().map(|delivered| delivered_text(world, delivered, begun)).collect()
+        deliveries.iter().map(|delivered| delivered_text(app, delivered, begun)).collect()
     };
-    Ok(Answer::new(&Report { releases, deliveries }, text)?.but(failure))
+    Ok(Answer::new(&Report { releases, deliveries }, text)?.with_failure(failure))
 }
 
 /// Returns the stacks to deliver to, with the functions that are meant there: all of the environment where no function is
 /// named, those without functions included.
 fn stacks(
-    world: &World,
+    app: &AppContext,
     arguments: &Arguments,
     functions: &[FunctionName],
-) -> Outcome<BTreeMap<StackName, Vec<FunctionName>>> {
+) -> Result<BTreeMap<StackName, Vec<FunctionName>>> {
     let Some(environment) = &arguments.env else { return Ok(BTreeMap::new()) };
-    let mut stacks: BTreeMap<_, _> = world.stacks_of(functions)?.into_iter().collect();
+    let mut stacks: BTreeMap<_, _> = app.stacks_of(functions)?.into_iter().collect();
     if arguments.functions.is_empty() {
-        for stack in world.project.stacks_in(environment)?.into_keys() {
+        for stack in app.project.stacks_in(environment)?.into_keys() {
             stacks.entry(stack).or_default();
         }
     }
@@ -194,32 +195,36 @@ fn stacks(
 }
 
 /// Opens the environment's account; where the local one must be started anyway, the Rust builder is made meanwhile.
-async fn open(world: &World, arguments: &Arguments, functions: &[FunctionName]) -> Outcome<Option<Account>> {
+async fn open(
+    app: &AppContext,
+    arguments: &Arguments,
+    functions: &[FunctionName],
+) -> Result<Option<Account>> {
     let Some(environment) = &arguments.env else {
         return Ok(None);
     };
-    let emulated = matches!(world.project.environment(environment)?.place, Place::Emulated);
+    let emulated = matches!(app.project.environment(environment)?.place, Place::Emulated);
     let empty = emulated
         && !matches!(
-            emulator::find(&emulator::folder(&world.project)).await,
+            emulator::find(&emulator::folder(&app.project)).await,
             Ok(slipway_local::Status::Running(_))
         );
-    if empty && functions.iter().any(|function| is_rust(world, function)) {
-        let builder = world.rust_builder();
-        let (account, _) = futures::try_join!(world.account(environment), builder.ensure())?;
+    if empty && functions.iter().any(|function| is_rust(app, function)) {
+        let builder = app.rust_builder();
+        let (account, _) = futures::try_join!(app.account(environment), builder.ensure())?;
         return Ok(Some(account));
     }
-    world.account(environment).await.map(Some)
+    app.account(environment).await.map(Some)
 }
 
 /// Refuses what a protected environment would refuse in the end, before anything is built or published.
 fn refuse_dirty(
-    world: &World,
+    app: &AppContext,
     arguments: &Arguments,
     chosen: &[(FunctionName, Source, Choice)],
-) -> Outcome<()> {
+) -> Result<()> {
     let Some(environment) = &arguments.env else { return Ok(()) };
-    if !world.project.environment(environment)?.protected {
+    if !app.project.environment(environment)?.protected {
         return Ok(());
     }
     match chosen.iter().find(|(_, source, choice)| source.dirty && matches!(choice, Choice::New { .. })) {
@@ -232,9 +237,8 @@ fn refuse_dirty(
     }
 }
 
-fn is_rust(world: &World, function: &FunctionName) -> bool {
-    world
-        .project
+fn is_rust(app: &AppContext, function: &FunctionName) -> bool {
+    app.project
         .functions
         .get(function)
         .is_some_and(|settings| matches!(settings.build, BuildSettings::Cargo { .. }))
@@ -243,22 +247,22 @@ fn is_rust(world: &World, function: &FunctionName) -> bool {
 /// Runs the checks; what a build needs is made ready meanwhile. Where one of them fails the other is ended as Ctrl-C would
 /// end it, and waited for: nothing goes on in the background.
 async fn check(
-    world: &World,
+    app: &AppContext,
     repository: &Repository,
     functions: &[FunctionName],
     builds_rust: bool,
-) -> Outcome<()> {
-    let (checks_heed, stop_checks) = world.interrupt.stoppable();
-    let (builder_heeds, stop_builder) = world.interrupt.stoppable();
+) -> Result<()> {
+    let (checks_heed, stop_checks) = app.interrupt.stoppable();
+    let (builder_heeds, stop_builder) = app.interrupt.stoppable();
     let checks = Checks {
-        project: &world.project,
+        project: &app.project,
         repository,
-        logs: world.logs(),
-        progress: &world.progress,
+        logs: app.logs(),
+        progress: &app.progress,
         interrupt: &checks_heed,
         beside: Some(&stop_builder),
     };
-    let builder = world.rust_builder().heeding(builder_heeds);
+    let builder = app.rust_builder().with_interrupt(builder_heeds);
     let checking = async {
         let reports = checks.run_for(functions).await;
         let failure = match reports {
@@ -276,7 +280,7 @@ async fn check(
     let (checked, prepared) = futures::join!(checking, preparing);
     // Whoever was ended for the other's sake says only that it was interrupted.
     let mut failures: Vec<Failure> = checked.into_iter().chain(prepared).collect();
-    let own = failures.iter().position(|failure| failure.kind() != failure::Kind::Interrupted);
+    let own = failures.iter().position(|failure| failure.kind() != failure::FailureKind::Interrupted);
     match (own, failures.is_empty()) {
         (_, true) => Ok(()),
         (own, false) => Err(failures.swap_remove(own.unwrap_or_default())),
@@ -284,15 +288,14 @@ async fn check(
 }
 
 /// Writes the tag that mirrors a release; the catalogue decides, so a tag that cannot be written is only told.
-fn mirror(world: &World, repository: &Repository, manifest: &Manifest) {
+fn mirror(app: &AppContext, repository: &Repository, manifest: &Manifest) {
     let name = format!("{}{}", release::tag_prefix(&manifest.function), manifest.version);
     if let Err(failure) = repository.tag(
         &name,
         &manifest.source.commit,
         &format!("{} {}\n\nartifact {}", manifest.function, manifest.version, manifest.artifact.sha256),
     ) {
-        world
-            .progress
+        app.progress
             .note(format!("tag       {name} was not written: {failure} (repair with cargo xtask tags)"));
     }
 }

@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, one_function};
-use crate::failure::Outcome;
+use crate::app::AppContext;
+use crate::failure::Result;
+use crate::format::{age, bytes};
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
 use crate::release::Manifest;
-use crate::words::{age, bytes};
-use crate::world::World;
 
 /// Arguments of `releases`.
 #[derive(Debug, clap::Args)]
@@ -36,9 +36,9 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let function = one_function(world, arguments.function.as_ref())?;
-    let catalogue = world.catalogue_if_there(arguments.env.as_ref()).await?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let function = one_function(app, arguments.function.as_ref())?;
+    let catalogue = app.catalogue_if_there(arguments.env.as_ref()).await?;
     let (mut releases, mut total) = (Vec::new(), 0);
     if let Some(catalogue) = &catalogue {
         let versions = catalogue.versions(&function).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             manifest.artifact.sha256.short(),
             bytes(manifest.artifact.size),
             commit,
-            age(manifest.built.at, world.clock.now()),
+            age(manifest.built.at, app.clock.now()),
             manifest.built.by.clone(),
         ]);
     }

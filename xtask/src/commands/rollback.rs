@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::delivery::{self, BackOrder, Delivered};
-use crate::failure::{Failure, Outcome};
+use crate::app::{Account, AppContext};
+use crate::delivery::{self, Delivered, RollbackRequest};
+use crate::failure::{Failure, Result};
+use crate::format;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
-use crate::words;
-use crate::world::{Account, World};
 
 /// Arguments of `rollback`.
 #[derive(Debug, clap::Args)]
@@ -39,55 +39,56 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let begun = Instant::now();
-    let functions = world.functions(arguments.function.as_slice())?;
-    let stacks = world.stacks_of(&functions)?;
-    world.project.environment(&arguments.env)?;
+    let functions = app.functions(arguments.function.as_slice())?;
+    let stacks = app.stacks_of(&functions)?;
+    app.project.environment(&arguments.env)?;
     if stacks.len() > 1 && (arguments.to.is_some() || arguments.to_deployment.is_some()) {
         return Err(Failure::usage("--to and --to-deployment are for one stack")
-            .hint(format!("name a function: {}", words::list(functions.iter().map(FunctionName::as_str)))));
+            .hint(format!("name a function: {}", format::list(functions.iter().map(FunctionName::as_str)))));
     }
-    let account = world.account(&arguments.env).await?;
+    let account = app.account(&arguments.env).await?;
     let stacks = if arguments.function.is_none() && stacks.len() > 1 {
-        newest(world, &account, &arguments.env, stacks).await?
+        newest(app, &account, &arguments.env, stacks).await?
     } else {
         stacks
     };
     let mut deliveries = Vec::new();
     let mut text = String::new();
     for (stack, of_stack) in stacks {
-        let site = world.site(&account, &arguments.env, &stack)?;
-        let last = delivery::settle(&site).await?;
+        let environment_stack = app.environment_stack(&account, &arguments.env, &stack)?;
+        let last = delivery::settle(&environment_stack).await?;
         // Without a name, all that is served is meant: a function that was never deployed here has nothing to go back from.
         let named = if arguments.function.is_some() { of_stack } else { Vec::new() };
-        let order = BackOrder {
+        let request = RollbackRequest {
             functions: named,
             to: arguments.to.clone(),
             to_deployment: arguments.to_deployment,
             lift_hold: arguments.lift_hold,
         };
-        let back = delivery::choose_back(&site, last.as_ref(), &order).await?;
+        let back = delivery::choose_rollback(&environment_stack, last.as_ref(), &request).await?;
         let Some(last) = last else { continue };
         if !back.values().any(|back| back.resumed)
             && back.values().all(|back| back.from.release == back.to.release)
         {
             text.push_str(&format!(
                 "{} already {} in {}. Nothing was changed.\n",
-                words::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))),
-                words::serve(back.len()),
+                format::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release))),
+                format::serve(back.len()),
                 arguments.env
             ));
             continue;
         }
-        let delivered = delivery::roll_back(&site, &last, &back).await?;
-        let what = words::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
+        let delivered = delivery::roll_back(&environment_stack, &last, &back).await?;
+        let what =
+            format::list(back.iter().map(|(function, back)| format!("{function} {}", back.to.release)));
         text.push_str(&format!(
             "{what} {} in {} again.  Deployment {} · {}\n",
-            words::serve(back.len()),
+            format::serve(back.len()),
             arguments.env,
             delivered.deployment.unwrap_or_default(),
-            words::seconds(begun.elapsed())
+            format::seconds(begun.elapsed())
         ));
         for (function, back) in back.iter().filter(|(_, back)| back.from.release != back.to.release) {
             text.push_str(&format!(
@@ -102,14 +103,14 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
 
 /// Keeps of several stacks the one that was deployed last: what was just done is what is to be undone.
 async fn newest(
-    world: &World,
+    app: &AppContext,
     account: &Account,
     environment: &EnvironmentName,
     stacks: Vec<(StackName, Vec<FunctionName>)>,
-) -> Outcome<Vec<(StackName, Vec<FunctionName>)>> {
+) -> Result<Vec<(StackName, Vec<FunctionName>)>> {
     let mut newest = None;
     for (stack, functions) in stacks {
-        let head = world.site(account, environment, &stack)?.ledger.head().await?;
+        let head = app.environment_stack(account, environment, &stack)?.ledger.head().await?;
         let at = head.open.map(|open| open.at).or(head.last.map(|last| last.at));
         if let Some(at) = at
             && newest.as_ref().is_none_or(|(then, _)| *then < at)

@@ -38,7 +38,7 @@ fn the_reference_holds_every_documents_schema() {
     for (name, schema) in schemas {
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         let path = folder.join(format!("slipway.{name}.1.json"));
-        let update = cfg!(feature = "update-schemas");
+        let update = cfg!(feature = "update-docs");
         if update {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(&path, &text).unwrap();
@@ -47,7 +47,7 @@ fn the_reference_holds_every_documents_schema() {
         assert_eq!(
             kept,
             text,
-            "{} is not what the code says; run cargo test -p xtask --features update-schemas --lib schemas",
+            "{} is not what the code says; run cargo test -p xtask --features update-docs --lib schemas",
             path.display()
         );
     }

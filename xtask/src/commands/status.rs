@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::Outcome;
-use crate::ledger::{self, Holder, Ledger, OutcomeWord, Serving};
+use crate::app::{Account, AppContext};
+use crate::failure::Result;
+use crate::format::age;
+use crate::ledger::{self, DeploymentOutcome, Holder, Ledger, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::Table;
-use crate::words::age;
-use crate::world::{Account, World};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ pub(crate) struct FunctionStatus {
     /// The newest deployment's number.
     pub(crate) deployment: u64,
     /// How the newest deployment ended.
-    pub(crate) outcome: OutcomeWord,
+    pub(crate) outcome: DeploymentOutcome,
     /// Since when this release serves.
     #[schemars(with = "String")]
     pub(crate) since: jiff::Timestamp,
@@ -75,33 +75,30 @@ pub(crate) struct FunctionStatus {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     if let Some(environment) = &arguments.env {
-        world.project.environment(environment)?;
+        app.project.environment(environment)?;
     }
-    let wanted: Vec<&EnvironmentName> = world
+    let wanted: Vec<&EnvironmentName> = app
         .project
         .environments
         .keys()
         .filter(|name| arguments.env.as_ref().is_none_or(|wanted| wanted == *name))
         .collect();
-    let looks = wanted.iter().map(|environment| look(world, environment));
+    let looks = wanted.iter().map(|environment| look(app, environment));
     let environments: BTreeMap<EnvironmentName, EnvironmentStatus> =
         wanted.iter().map(|name| (*name).clone()).zip(futures::future::join_all(looks).await).collect();
-    let text = if arguments.env.is_some() {
-        in_detail(world, &environments)
-    } else {
-        overview(world, &environments)
-    };
+    let text =
+        if arguments.env.is_some() { in_detail(app, &environments) } else { overview(app, &environments) };
     Answer::new(&Report { environments }, text)
 }
 
 /// Looks at an environment; one that cannot be reached is told as such, and does not hide the others.
-async fn look(world: &World, environment: &EnvironmentName) -> EnvironmentStatus {
+async fn look(app: &AppContext, environment: &EnvironmentName) -> EnvironmentStatus {
     let mut status = EnvironmentStatus::default();
-    match world.account_if_there(environment).await {
+    match app.account_if_there(environment).await {
         Ok(None) => status.why = Some("not running".into()),
-        Ok(Some(account)) => match fill(world, environment, &account, &mut status).await {
+        Ok(Some(account)) => match fill(app, environment, &account, &mut status).await {
             Ok(()) => status.reached = true,
             Err(failure) => status.why = Some(failure.to_string()),
         },
@@ -111,12 +108,12 @@ async fn look(world: &World, environment: &EnvironmentName) -> EnvironmentStatus
 }
 
 async fn fill(
-    world: &World,
+    app: &AppContext,
     environment: &EnvironmentName,
     account: &Account,
     status: &mut EnvironmentStatus,
-) -> Outcome<()> {
-    for stack in world.project.stacks.keys() {
+) -> Result<()> {
+    for stack in app.project.stacks.keys() {
         let ledger = Ledger::new(account.state.clone(), environment.clone(), stack.clone());
         let head = ledger.head().await?;
         if let Some(open) = &head.open {
@@ -133,7 +130,7 @@ async fn fill(
             ));
         }
         let Some(last) = head.last else { continue };
-        if last.outcome == OutcomeWord::TerraformPending {
+        if last.outcome == DeploymentOutcome::TerraformPending {
             status.warnings.push(format!("{stack} in {environment}: traffic is back, Terraform does not agree yet: cargo xtask rollback --env {environment} carries on"));
         }
         for (function, serving) in &last.serves {
@@ -179,7 +176,7 @@ async fn fill(
 }
 
 /// Returns where the alias points, and whether it and the configuration behind it are as recorded.
-async fn compare(account: &Account, serving: &Serving) -> Outcome<(Option<String>, bool)> {
+async fn compare(account: &Account, serving: &Serving) -> Result<(Option<String>, bool)> {
     let (alias, published) = futures::try_join!(
         account.functions.alias(&serving.function_name, &serving.alias),
         account.functions.published(&serving.function_name, &serving.lambda_version)
@@ -193,11 +190,11 @@ async fn compare(account: &Account, serving: &Serving) -> Outcome<(Option<String
     Ok((alias.map(|alias| alias.version), agrees && plain))
 }
 
-fn overview(world: &World, environments: &BTreeMap<EnvironmentName, EnvironmentStatus>) -> String {
+fn overview(app: &AppContext, environments: &BTreeMap<EnvironmentName, EnvironmentStatus>) -> String {
     let mut table = Table::new(
         std::iter::once("function".to_owned()).chain(environments.keys().map(ToString::to_string)),
     );
-    for function in world.project.functions.keys() {
+    for function in app.project.functions.keys() {
         let cell = |status: &EnvironmentStatus| match (status.functions.get(function), &status.why) {
             (Some(found), _) => {
                 let held = if found.held.is_empty() {
@@ -230,7 +227,7 @@ fn overview(world: &World, environments: &BTreeMap<EnvironmentName, EnvironmentS
     text
 }
 
-fn in_detail(world: &World, environments: &BTreeMap<EnvironmentName, EnvironmentStatus>) -> String {
+fn in_detail(app: &AppContext, environments: &BTreeMap<EnvironmentName, EnvironmentStatus>) -> String {
     let mut text = String::new();
     for (environment, status) in environments {
         if let Some(why) = &status.why {
@@ -257,7 +254,7 @@ fn in_detail(world: &World, environments: &BTreeMap<EnvironmentName, Environment
                 found.alias_version.clone().unwrap_or_else(|| "–".into()),
                 found.newest_version.clone(),
                 found.commit.chars().take(7).collect(),
-                age(found.since, world.clock.now()),
+                age(found.since, app.clock.now()),
                 format!("{} {}", found.deployment, found.outcome.text()),
                 found.by.clone(),
                 if found.verified { "yes".into() } else { "no".into() },

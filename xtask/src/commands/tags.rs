@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{Failure, Outcome};
+use crate::app::AppContext;
+use crate::exec::{self, Conduct, Program};
+use crate::failure::{Failure, Result};
+use crate::format;
 use crate::name::FunctionName;
 use crate::release;
-use crate::tools::exec::{self, Conduct, Program};
-use crate::words;
-use crate::world::World;
 
 /// Arguments of `tags`.
 #[derive(Debug, clap::Args)]
@@ -35,12 +35,12 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let repository = world.repository()?;
-    let catalogue = world.catalogue(None).await?;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let repository = app.repository()?;
+    let catalogue = app.catalogue(None).await?;
     let mut report = Report { written: Vec::new(), left_out: Vec::new(), pushed: Vec::new() };
     let mut all = Vec::new();
-    for function in world.functions(&arguments.functions)? {
+    for function in app.functions(&arguments.functions)? {
         let prefix = release::tag_prefix(&function);
         let present = repository.tags(&prefix)?;
         for version in catalogue.versions(&function).await?.into_iter().filter(|version| !version.is_dirty())
@@ -61,29 +61,29 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         }
     }
     if arguments.push && !all.is_empty() {
-        push(world, &all).await?;
+        push(app, &all).await?;
         report.pushed = all;
     }
     let mut text = match report.written.len() {
         0 => "No release tag was missing.\n".to_owned(),
-        count => format!("{} written: {}\n", words::plural(count, "tag"), words::list(&report.written)),
+        count => format!("{} written: {}\n", format::plural(count, "tag"), format::list(&report.written)),
     };
     if !report.left_out.is_empty() {
         text.push_str(&format!(
             "Left out, their commits are not in this clone: {}\n",
-            words::list(&report.left_out)
+            format::list(&report.left_out)
         ));
     }
     if !report.pushed.is_empty() {
-        text.push_str(&format!("{} on the remote.\n", words::plural(report.pushed.len(), "release tag")));
+        text.push_str(&format!("{} on the remote.\n", format::plural(report.pushed.len(), "release tag")));
     }
     Answer::new(&report, text)
 }
 
 /// Pushes tags with git itself, which knows the user's credentials.
-async fn push(world: &World, tags: &[String]) -> Outcome<()> {
-    let mut program = Program::new("git", &world.project.root).env("GIT_TERMINAL_PROMPT", "0");
-    if let Some(token) = world.surroundings.get("GITHUB_TOKEN") {
+async fn push(app: &AppContext, tags: &[String]) -> Result<()> {
+    let mut program = Program::new("git", &app.project.root).env("GIT_TERMINAL_PROMPT", "0");
+    if let Some(token) = app.surroundings.get("GITHUB_TOKEN") {
         // Through the environment, never the command line: a process list is no place for a token.
         use base64::Engine as _;
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));
@@ -93,10 +93,10 @@ async fn push(world: &World, tags: &[String]) -> Outcome<()> {
             .env("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {basic}"));
     }
     let program = program.args(["push", "origin"]).args(tags.iter().map(|tag| format!("refs/tags/{tag}")));
-    let step = world.progress.slow_step("tags", format!("push {}", words::plural(tags.len(), "tag")));
+    let step = app.progress.slow_step("tags", format!("push {}", format::plural(tags.len(), "tag")));
     let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
     let ended =
-        exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
+        exec::run(&program, &conduct, &app.interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
     if !ended.success() {
         step.failed("failed");
         return Err(Failure::failed("the release tags were not pushed")

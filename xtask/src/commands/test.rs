@@ -8,14 +8,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::app::AppContext;
+use crate::exec::find_program;
+use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::failure::{Failure, FailureKind, Result};
+use crate::format::{list, seconds};
 use crate::output::Table;
 use crate::settings::TestSettings;
-use crate::tools::exec::{self, Conduct, OnSignal, Output, Program};
-use crate::tools::find_program;
 use crate::tools::install::{ALL, Tool};
-use crate::words::{list, seconds};
-use crate::world::World;
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -57,8 +57,8 @@ pub(crate) enum Verdict {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
-    let all = &world.project.settings.tests;
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+    let all = &app.project.settings.tests;
     if let Some(unknown) = arguments.groups.iter().find(|name| !all.contains_key(*name)) {
         return Err(Failure::usage(format!("unknown group of tests `{unknown}`"))
             .hint(format!("groups in pipelines/project.toml: {}", list(all.keys()))));
@@ -71,13 +71,13 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         })
         .collect();
     chosen.sort_by_key(|(name, settings)| (settings.order, (*name).clone()));
-    let path = world.surroundings.get("PATH").unwrap_or_default();
+    let path = app.surroundings.get("PATH").unwrap_or_default();
     let mut groups = Vec::new();
     for (name, settings) in chosen {
         let missing: Vec<String> =
             settings.needs.iter().filter(|program| find_program(program, path).is_none()).cloned().collect();
         let begun = Instant::now();
-        let verdict = if missing.is_empty() { group(world, name, settings).await? } else { Verdict::LeftOut };
+        let verdict = if missing.is_empty() { group(app, name, settings).await? } else { Verdict::LeftOut };
         groups.push(GroupReport {
             name: name.clone(),
             verdict,
@@ -108,11 +108,11 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     };
     let (failed, left_out) = (names(Verdict::Failed), names(Verdict::LeftOut));
     let failure = if !failed.is_empty() {
-        Some(Failure::new(Kind::ChecksFailed, format!("tests failed: {}", list(&failed))))
-    } else if !left_out.is_empty() && world.surroundings.ci() {
+        Some(Failure::new(FailureKind::ChecksFailed, format!("tests failed: {}", list(&failed))))
+    } else if !left_out.is_empty() && app.surroundings.ci() {
         Some(
             Failure::new(
-                Kind::ChecksFailed,
+                FailureKind::ChecksFailed,
                 format!("tests were left out, which CI=true does not allow: {}", list(&left_out)),
             )
             .hint("install what is missing: cargo xtask doctor"),
@@ -120,29 +120,28 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     } else {
         None
     };
-    Ok(Answer::new(&Report { groups }, table.render(""))?.but(failure))
+    Ok(Answer::new(&Report { groups }, table.render(""))?.with_failure(failure))
 }
 
-async fn group(world: &World, name: &str, settings: &TestSettings) -> Outcome<Verdict> {
-    prepare(world, settings).await?;
+async fn group(app: &AppContext, name: &str, settings: &TestSettings) -> Result<Verdict> {
+    prepare(app, settings).await?;
     let mut environment = settings.env.clone();
-    environment.insert("SLIPWAY_TOOLS".into(), world.tools.folder().display().to_string());
-    if let Some(moto) = world.tools.find(Tool::Moto) {
+    environment.insert("SLIPWAY_TOOLS".into(), app.tools.folder().display().to_string());
+    if let Some(moto) = app.tools.find(Tool::Moto) {
         environment.insert("SLIPWAY_MOTO_SERVER".into(), moto.display().to_string());
     }
     for line in settings.run.lines() {
         let words = shlex::split(line)
             .filter(|words| !words.is_empty())
             .ok_or_else(|| Failure::usage(format!("[tests.{name}]: cannot be split: {line}")))?;
-        world.console.tell(&format!("tests     {name}: {line}"));
-        let program = Program::new(&words[0], world.project.root.join(&settings.folder)).args(&words[1..]);
+        app.console.tell(&format!("tests     {name}: {line}"));
+        let program = Program::new(&words[0], app.project.root.join(&settings.folder)).args(&words[1..]);
         let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
         let conduct =
             Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None };
-        let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| {
-            world.console.tell(line)
-        })
-        .await?;
+        let ended =
+            exec::run(&program, &conduct, &app.interrupt, &mut |_| {}, &mut |_, line| app.console.tell(line))
+                .await?;
         if ended.interrupted {
             return Err(crate::interrupt::interrupted());
         }
@@ -153,17 +152,17 @@ async fn group(world: &World, name: &str, settings: &TestSettings) -> Outcome<Ve
     Ok(Verdict::Passed)
 }
 
-async fn prepare(world: &World, settings: &TestSettings) -> Outcome<()> {
+async fn prepare(app: &AppContext, settings: &TestSettings) -> Result<()> {
     for name in &settings.tools {
         if name == "rust-builder" {
-            world.rust_builder().ensure().await?;
+            app.rust_builder().ensure().await?;
             continue;
         }
         let tool = ALL.into_iter().find(|tool| tool.name() == name).ok_or_else(|| {
             Failure::usage(format!("pipelines/project.toml: `tools` names `{name}`"))
                 .hint("allowed here: uv, zig, moto, rust-builder")
         })?;
-        world.tools.ensure(tool).await?;
+        app.tools.ensure(tool).await?;
     }
     Ok(())
 }

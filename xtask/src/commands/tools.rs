@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::Outcome;
+use crate::app::AppContext;
+use crate::failure::Result;
 use crate::output::Table;
 use crate::tools::install::{ALL, Tool};
-use crate::world::World;
 
 /// Arguments of `tools`.
 #[derive(Debug, clap::Args)]
@@ -49,13 +49,13 @@ pub(crate) struct ToolReport {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     if let Verb::Install { tools, no_builder } = arguments.verb {
         for tool in ALL.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
-            world.tools.ensure(tool).await?;
+            app.tools.ensure(tool).await?;
         }
         if tools.is_empty() && !no_builder {
-            world.rust_builder().ensure().await?;
+            app.rust_builder().ensure().await?;
         }
     }
     let shown = |path: Option<std::path::PathBuf>| path.map(|path| path.display().to_string());
@@ -64,13 +64,13 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         .map(|tool| ToolReport {
             name: tool.name().into(),
             version: tool.version().into(),
-            path: shown(world.tools.find(tool)),
+            path: shown(app.tools.find(tool)),
         })
         .collect();
     tools.push(ToolReport {
         name: "rust-builder".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        path: shown(world.rust_builder().find()),
+        path: shown(app.rust_builder().find()),
     });
     let mut table = Table::new(["tool", "version", "where"]);
     for tool in &tools {

@@ -7,15 +7,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::app::{Account, AppContext};
+use crate::exec::{self, Conduct, Program};
+use crate::failure::{Failure, FailureKind, Result};
+use crate::format;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::plan::{self, Applied};
 use crate::settings::DeploymentTests;
-use crate::tools::exec::{self, Conduct, Program};
 use crate::tools::install::Tool;
-use crate::verification::{self, Door, Reach, Subject, Values, Verification};
-use crate::words;
-use crate::world::{Account, World};
+use crate::verification::{self, Clients, Endpoint, Subject, Values, Verification};
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
@@ -55,20 +55,21 @@ pub(crate) struct Suite {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let environment = &arguments.env;
-    let functions = world.functions_in(environment, &arguments.functions)?;
-    let account = world.account_if_there(environment).await?.ok_or_else(|| {
+    let functions = app.functions_in(environment, &arguments.functions)?;
+    let account = app.account_if_there(environment).await?.ok_or_else(|| {
         Failure::failed(format!("{environment} does not run, so there is nothing to verify"))
             .hint(format!("cargo xtask release --env {environment}"))
     })?;
-    let protected = world.project.environment(environment)?.protected;
+    let protected = app.project.environment(environment)?.protected;
     let (mut verifications, mut suites) = (Vec::new(), Vec::new());
-    for (stack, here) in world.stacks_of(&functions)? {
-        let site = world.site(&account, environment, &stack)?;
-        let (Some(last), Some(applied)) =
-            (site.ledger.head().await?.last, plan::read_outputs(site.store.as_ref(), &stack).await?)
-        else {
+    for (stack, here) in app.stacks_of(&functions)? {
+        let environment_stack = app.environment_stack(&account, environment, &stack)?;
+        let (Some(last), Some(applied)) = (
+            environment_stack.ledger.head().await?.last,
+            plan::read_outputs(environment_stack.store.as_ref(), &stack).await?,
+        ) else {
             continue;
         };
         let outputs = applied.functions()?;
@@ -77,14 +78,14 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             let address = outputs.get(function).and_then(|output| account.address(output));
             let signed_for = outputs.get(function).and_then(|output| output.url_signed_for.clone());
             let door = match &address {
-                Some(address) => Door::Url { address, signed_for: signed_for.as_deref() },
-                None => Door::Version,
+                Some(address) => Endpoint::Url { address, signed_for: signed_for.as_deref() },
+                None => Endpoint::Version,
             };
-            let step = world.progress.step("verify", format!("{function} {}", serving.release));
-            let reach = Reach {
+            let step = app.progress.step("verify", format!("{function} {}", serving.release));
+            let reach = Clients {
                 functions: &account.functions,
                 services: &account.services,
-                interrupt: &world.interrupt,
+                interrupt: &app.interrupt,
             };
             let subject = Subject {
                 manifest: &manifest,
@@ -104,13 +105,13 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             }
             let good = verification.passed();
             verifications.push(verification);
-            let tests = world.project.function(function)?.deployment_tests.as_ref();
+            let tests = app.project.function(function)?.deployment_tests.as_ref();
             // Of two functions behind one address only the one that serves has it.
             let reachable = |tests: &&DeploymentTests| {
                 address.is_some() || !tests.env.values().any(|value| value.contains("${url}"))
             };
             if let Some(tests) = tests.filter(|_| arguments.full && good).filter(reachable) {
-                suites.push(suite(world, &account, function, tests, &applied, address.as_deref()).await?);
+                suites.push(suite(app, &account, function, tests, &applied, address.as_deref()).await?);
             }
         }
     }
@@ -132,8 +133,8 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
     } else if !failed.is_empty() {
         let told: Vec<&str> = suites.iter().flat_map(|suite| &suite.failures).map(String::as_str).collect();
         let failure = Failure::new(
-            Kind::VerificationFailed,
-            format!("the suite of {} failed in {environment}", words::list(failed)),
+            FailureKind::VerificationFailed,
+            format!("the suite of {} failed in {environment}", format::list(failed)),
         );
         let failure =
             failure.unchanged("What serves was not changed: a suite looks at it, and rolls nothing back.");
@@ -142,18 +143,18 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
         None
     };
     let report = Report { environment: environment.clone(), verifications, suites };
-    Ok(Answer::new(&report, text)?.but(failure))
+    Ok(Answer::new(&report, text)?.with_failure(failure))
 }
 
 /// Runs a function's suite against a deployment.
 async fn suite(
-    world: &World,
+    app: &AppContext,
     account: &Account,
     function: &FunctionName,
     tests: &DeploymentTests,
     applied: &Applied,
     address: Option<&str>,
-) -> Outcome<Suite> {
+) -> Result<Suite> {
     let mut values = Values::new(&applied.outputs, &account.services);
     if let Some(address) = address {
         values.set("url", &address.into());
@@ -164,24 +165,24 @@ async fn suite(
     for (name, value) in &tests.env {
         environment.insert(name.clone(), values.fill(value).await?);
     }
-    let step = world.progress.slow_step("suite", function.to_string());
-    let began = world.clock.now();
+    let step = app.progress.slow_step("suite", function.to_string());
+    let began = app.clock.now();
     let (mut passed, mut failures) = (true, Vec::new());
     for line in tests.run.lines() {
         let mut line = shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
             Failure::usage(format!("the deployment tests of `{function}` cannot be split: {line}"))
         })?;
         if line[0] == "uv" {
-            line[0] = world.tools.ensure(Tool::Uv).await?.display().to_string();
+            line[0] = app.tools.ensure(Tool::Uv).await?.display().to_string();
         }
-        let program = Program::new(&line[0], &world.project.root).args(&line[1..]);
+        let program = Program::new(&line[0], &app.project.root).args(&line[1..]);
         // What is set to nothing for Terraform would be a profile without a name for others.
         let program = environment.iter().fold(program, |program, (name, value)| {
             if value.is_empty() { program.without_env(name) } else { program.env(name, value) }
         });
         let conduct = Conduct { within: Some(tests.within), ..Conduct::default() };
-        let ended = exec::run(&program, &conduct, &world.interrupt, &mut |_| {}, &mut |_, line| {
-            world.console.tell(line);
+        let ended = exec::run(&program, &conduct, &app.interrupt, &mut |_| {}, &mut |_, line| {
+            app.console.tell(line);
             if is_failing_test(line) {
                 failures.push(line.to_owned());
             }
@@ -203,7 +204,7 @@ async fn suite(
     } else {
         step.failed("failed")
     }
-    let took = world.clock.now().as_millisecond() - began.as_millisecond();
+    let took = app.clock.now().as_millisecond() - began.as_millisecond();
     if passed {
         failures.clear();
     }

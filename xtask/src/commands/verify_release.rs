@@ -1,12 +1,12 @@
 //! `verify-release`: check everything about a release, and say so line by line. Changes nothing.
 
 use super::Answer;
-use crate::failure::{Failure, Outcome};
+use crate::app::AppContext;
+use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::output::Table;
 use crate::release::{self, Trust};
 use crate::settings::Place;
-use crate::world::World;
 
 /// Arguments of `verify-release`.
 #[derive(Debug, clap::Args)]
@@ -22,21 +22,20 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let (function, version) = (&arguments.function, &arguments.version);
-    world.project.function(function)?;
+    app.project.function(function)?;
     let emulated = |environment: &EnvironmentName| {
-        world
-            .project
+        app.project
             .environments
             .get(environment)
             .is_some_and(|settings| matches!(settings.place, Place::Emulated))
     };
     // Without a word, and without a store in the cloud, the local one is meant.
-    let local = world.project.environments.keys().find(|environment| emulated(environment)).cloned();
-    let store = arguments.env.clone().or_else(|| local.filter(|_| world.project.settings.store.is_none()));
+    let local = app.project.environments.keys().find(|environment| emulated(environment)).cloned();
+    let store = arguments.env.clone().or_else(|| local.filter(|_| app.project.settings.store.is_none()));
     let catalogue = match &store {
-        Some(environment) => match world.account_if_there(environment).await? {
+        Some(environment) => match app.account_if_there(environment).await? {
             Some(account) => account.catalogue,
             None => {
                 return Err(Failure::failed(format!(
@@ -45,19 +44,19 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
                 .hint("cargo xtask local up starts it"));
             }
         },
-        None => world.catalogue(None).await?,
+        None => app.catalogue(None).await?,
     };
     let named: Vec<EnvironmentName> = match &store {
         Some(environment) => vec![environment.clone()],
         // The local environment has a store of its own.
         None => {
-            world.project.environments.keys().filter(|environment| !emulated(environment)).cloned().collect()
+            app.project.environments.keys().filter(|environment| !emulated(environment)).cloned().collect()
         }
     };
     let trusts: Vec<(EnvironmentName, Trust)> = named
         .into_iter()
-        .map(|environment| world.trust(&environment).map(|trust| (environment, trust)))
-        .collect::<Outcome<_>>()?;
+        .map(|environment| app.trust(&environment).map(|trust| (environment, trust)))
+        .collect::<Result<_>>()?;
     let scratch = tempfile::tempdir()
         .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
     let examined = release::examine(&catalogue, function, version, &trusts, scratch.path()).await?;
@@ -77,11 +76,11 @@ pub(crate) async fn run(world: &World, arguments: Arguments) -> Outcome<Answer> 
             .filter(|check| check.holds == Some(false))
             .map(|check| check.what.as_str())
             .collect();
-        Failure::refused(format!("`{function}` {version} does not hold: {}", crate::words::list(wrong)))
+        Failure::refused(format!("`{function}` {version} does not hold: {}", crate::format::list(wrong)))
             .unchanged("Nothing was changed.")
             .hint("restore the objects' first versions in the store, or cut a new release; deploy none of this one")
     });
     let verdict = if examined.holds { "holds" } else { "does not hold" };
     let text = format!("{}{function} {version} {verdict}.\n", table.render(""));
-    Ok(Answer::new(&examined, text)?.but(failure))
+    Ok(Answer::new(&examined, text)?.with_failure(failure))
 }

@@ -1,6 +1,6 @@
 //! Destroying a stack: planned from the configuration that is applied, guarded, and recorded in the ledger.
 //!
-//! In: a site, and the names that were typed ahead. Out: what was removed. Goes wrong: a protected environment or address
+//! In: a stack, and the names that were typed ahead. Out: what was removed. Goes wrong: a protected environment or address
 //! whose name nobody typed, locks, what Terraform or AWS refuse to delete; what is left is still in the state then, and the
 //! same command carries on.
 
@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::back::applied_configuration;
-use super::{Site, record_failure, settle, show};
-use crate::failure::{Failure, Outcome};
-use crate::graph::{self, Node};
+use super::rollback::applied_configuration;
+use super::{EnvironmentStack, record_failure, settle, show};
+use crate::failure::{Failure, Result};
+use crate::graph::{self, Task};
 use crate::interrupt::Interrupt;
-use crate::ledger::{Ended, Kind, OutcomeWord};
+use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change};
 use crate::release::Manifest;
@@ -35,90 +35,93 @@ pub(crate) struct Destroyed {
     pub(crate) changes: Vec<Change>,
 }
 
-/// Destroys stacks, each before those that it needs; results come in the order of the sites.
+/// Destroys stacks, each before those that it needs; results come in the order of the stacks.
 pub(crate) async fn destroy_all(
-    sites: &[Site],
+    stacks: &[EnvironmentStack],
     confirmed: &BTreeSet<String>,
     interrupt: &Interrupt,
-) -> Vec<(StackName, graph::End<Option<Destroyed>>)> {
-    let nodes = sites
+) -> Vec<(StackName, graph::TaskResult<Option<Destroyed>>)> {
+    let tasks = stacks
         .iter()
-        .map(|site| {
-            let needs_it = sites.iter().filter(|other| other.stack_settings.upstream().contains(&site.stack));
-            let after = needs_it.map(|other| other.stack.to_string()).collect();
-            Node::new(site.stack.to_string(), after, destroy(site, confirmed))
+        .map(|stack| {
+            let needs_it = stacks.iter().filter(|other| other.settings.upstream().contains(&stack.name));
+            let after = needs_it.map(|other| other.name.to_string()).collect();
+            Task::new(stack.name.to_string(), after, destroy(stack, confirmed))
         })
         .collect();
-    let ends = graph::run(nodes, AT_ONCE, interrupt).await;
-    sites.iter().map(|site| site.stack.clone()).zip(ends.into_iter().map(|(_, end)| end)).collect()
+    let ends = graph::run(tasks, AT_ONCE, interrupt).await;
+    stacks.iter().map(|stack| stack.name.clone()).zip(ends.into_iter().map(|(_, end)| end)).collect()
 }
 
 /// Destroys what a stack's state holds; nothing where it holds nothing.
-async fn destroy(site: &Site, confirmed: &BTreeSet<String>) -> Outcome<Option<Destroyed>> {
-    settle(site).await?;
-    let lock = site.lock_work().await?;
-    let last = settle(site).await?;
-    if !holds_resources(site).await? {
+async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Result<Option<Destroyed>> {
+    settle(stack).await?;
+    let lock = stack.lock_work().await?;
+    let last = settle(stack).await?;
+    if !holds_resources(stack).await? {
         return Ok(None);
     }
-    let releases = releases(site, last.as_ref()).await?;
+    let releases = releases(stack, last.as_ref()).await?;
     let configuration = match &last {
-        Some(last) => applied_configuration(site, &lock, last, &releases).await?,
-        None => site.configure(&lock, &site.root, &releases, site.inputs(&site.root).await?)?,
+        Some(last) => applied_configuration(stack, &lock, last, &releases).await?,
+        None => stack.configure(&lock, &stack.root, &releases, stack.inputs(&stack.root).await?)?,
     };
-    let planned = site.infrastructure.plan_destroy(&configuration).await?;
-    show(site, &planned);
-    let agreed = named(site, &planned, confirmed).and_then(|()| {
-        let what = crate::words::plural(planned.changes.len(), "resource");
-        site.approver.approve(&format!("Destroy {what} of {} in {}?", site.stack, site.environment))
+    let planned = stack.infrastructure.plan_destroy(&configuration).await?;
+    show(stack, &planned);
+    let agreed = named(stack, &planned, confirmed).and_then(|()| {
+        let what = crate::format::plural(planned.changes.len(), "resource");
+        stack.approver.approve(&format!("Destroy {what} of {} in {}?", stack.name, stack.environment))
     });
     match agreed {
         Ok(true) => {}
         refused => {
             let _ = std::fs::remove_file(&planned.file);
             let failure = refused.err().unwrap_or_else(|| Failure::refused("not approved"));
-            return Err(failure.unchanged(format!("Nothing of {} was destroyed.", site.stack)));
+            return Err(failure.unchanged(format!("Nothing of {} was destroyed.", stack.name)));
         }
     }
-    let started = site.started(Kind::Destroy, last.as_ref(), BTreeMap::new());
-    site.ledger.begin(&started).await?;
-    let lease = site.keep_lease(started.deployment);
-    let result = site.infrastructure.apply(&configuration, &planned).await;
+    let started = stack.started(DeploymentKind::Destroy, last.as_ref(), BTreeMap::new());
+    stack.ledger.begin(&started).await?;
+    let lease = stack.keep_lease(started.deployment);
+    let result = stack.infrastructure.apply(&configuration, &planned).await;
     drop(lease);
     if let Err(failure) = result {
-        return Err(record_failure(site, &started, last.as_ref(), failure).await);
+        return Err(record_failure(stack, &started, last.as_ref(), failure).await);
     }
-    let mut ended = Ended::of(&started, last.as_ref(), OutcomeWord::Destroyed, site.clock.now());
-    ended.was_destroyed();
-    ended.state = plan::state_mark(site.store.as_ref(), &site.stack).await?.map(|(mark, _)| mark);
-    site.ledger.end(&ended).await?;
+    let mut ended = Ended::of(&started, last.as_ref(), DeploymentOutcome::Destroyed, stack.clock.now());
+    ended.mark_destroyed();
+    ended.state = plan::read_state(stack.store.as_ref(), &stack.name).await?.map(|(mark, _)| mark);
+    stack.ledger.end(&ended).await?;
     Ok(Some(Destroyed {
-        environment: site.environment.clone(),
-        stack: site.stack.clone(),
+        environment: stack.environment.clone(),
+        stack: stack.name.clone(),
         deployment: started.deployment,
         changes: planned.changes,
     }))
 }
 
 /// Tells whether a stack's state holds anything.
-pub(crate) async fn holds_resources(site: &Site) -> Outcome<bool> {
-    let state = plan::state_mark(site.store.as_ref(), &site.stack).await?.map(|(_, state)| state);
+pub(crate) async fn holds_resources(stack: &EnvironmentStack) -> Result<bool> {
+    let state = plan::read_state(stack.store.as_ref(), &stack.name).await?.map(|(_, state)| state);
     let resources = state.as_ref().and_then(|state| state.get("resources")?.as_array());
     Ok(resources.is_some_and(|resources| !resources.is_empty()))
 }
 
 /// Returns a release for each function of the stack: the variables' validations want one, whatever is destroyed.
-async fn releases(site: &Site, last: Option<&Ended>) -> Outcome<BTreeMap<FunctionName, Manifest>> {
+async fn releases(
+    stack: &EnvironmentStack,
+    last: Option<&Ended>,
+) -> Result<BTreeMap<FunctionName, Manifest>> {
     let mut versions: BTreeMap<&FunctionName, &Version> = BTreeMap::new();
     if let Some(last) = last {
         versions.extend(last.will.iter().map(|(function, choice)| (function, &choice.release)));
         versions.extend(last.serves.iter().map(|(function, serving)| (function, &serving.release)));
     }
     let mut releases = BTreeMap::new();
-    for function in &site.stack_settings.functions {
+    for function in &stack.settings.functions {
         let manifest = match versions.get(function) {
-            Some(version) => Some(site.catalogue.manifest(function, version).await?),
-            None => site.catalogue.newest(function).await?,
+            Some(version) => Some(stack.catalogue.manifest(function, version).await?),
+            None => stack.catalogue.newest(function).await?,
         };
         releases.extend(manifest.map(|manifest| (function.clone(), manifest)));
     }
@@ -126,18 +129,18 @@ async fn releases(site: &Site, last: Option<&Ended>) -> Outcome<BTreeMap<Functio
 }
 
 /// Demands the names of what is protected: of the environment, and of each protected address that would go.
-fn named(site: &Site, planned: &plan::Planned, confirmed: &BTreeSet<String>) -> Outcome<()> {
-    let environment = site.settings.protected.then(|| site.environment.to_string());
-    let addresses = if matches!(site.settings.place, crate::settings::Place::Emulated) {
+fn named(stack: &EnvironmentStack, planned: &plan::Planned, confirmed: &BTreeSet<String>) -> Result<()> {
+    let environment = stack.environment_settings.protected.then(|| stack.environment.to_string());
+    let addresses = if matches!(stack.environment_settings.place, crate::settings::Place::Emulated) {
         Vec::new()
     } else {
-        plan::protected(&site.stack, &site.stack_settings.protect, planned)?
+        plan::protected(&stack.name, &stack.settings.protect, planned)?
     };
     for name in environment.into_iter().chain(addresses) {
         if confirmed.contains(&name) {
             continue;
         }
-        match site.approver.typed(&name) {
+        match stack.approver.typed(&name) {
             Ok(true) => {}
             Ok(false) => return Err(Failure::refused(format!("`{name}` is protected and was not typed"))),
             Err(failure) => return Err(failure),

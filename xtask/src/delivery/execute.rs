@@ -1,17 +1,18 @@
-//! Applying, verifying, rolling out: the part of a delivery that changes the world, under the deploy lock.
+//! Applying, verifying, rolling out: the delivery of a delivery that changes the world, under the deploy lock.
 
 use std::collections::BTreeMap;
 
 use super::skip::Current;
-use super::{Site, events};
-use crate::failure::{Failure, Outcome};
-use crate::ledger::{Ended, OutcomeWord, Serving, Started};
-use crate::name::{Digest, FunctionName};
+use super::{EnvironmentStack, events};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::ledger::{DeploymentOutcome, Ended, Serving, Started};
+use crate::name::FunctionName;
 use crate::plan::{Applied, Configuration, FunctionOutput, Output, Planned, input_digests};
 use crate::ports::Put;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
-use crate::verification::{self, Door, Reach, Subject, Verification};
+use crate::verification::{self, Clients, Endpoint, Subject, Verification};
 
 /// What executing came to.
 pub(super) struct Done {
@@ -23,31 +24,31 @@ pub(super) struct Done {
 
 /// Applies a plan, verifies what came up, and rolls it out.
 pub(super) async fn execute(
-    site: &Site,
+    stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     configuration: &Configuration,
     planned: &Planned,
     known: Option<Applied>,
     releases: &BTreeMap<FunctionName, Manifest>,
-) -> Outcome<Done> {
-    let kept = keep_configuration(site, configuration).await?;
+) -> Result<Done> {
+    let kept = keep_configuration(stack, configuration).await?;
     let applied = match known {
         Some(applied) => applied,
-        None => site.infrastructure.apply(configuration, planned).await?,
+        None => stack.infrastructure.apply(configuration, planned).await?,
     };
-    site.interrupt.check()?;
-    let outputs = outputs_of(site, &applied, releases)?;
-    let pending = pending(site, &applied, releases, last).await?;
+    stack.interrupt.check()?;
+    let outputs = outputs_of(stack, &applied, releases)?;
+    let pending = pending(stack, &applied, releases, last).await?;
     let mut verifications = Vec::new();
     for function in &pending {
         verifications
-            .push(verify(site, &releases[function], &outputs[function], &applied.outputs, last).await?);
+            .push(verify(stack, &releases[function], &outputs[function], &applied.outputs, last).await?);
     }
     if !verifications.iter().all(Verification::passed) {
         let first: Vec<&FunctionName> =
             pending.iter().filter(|function| !started.serves.contains_key(*function)).collect();
-        let failure = verification::failure(site.environment.as_str(), &verifications);
+        let failure = verification::failure(stack.environment.as_str(), &verifications);
         return Err(if first.is_empty() {
             failure.unchanged("No alias was moved: users are served as before.")
         } else {
@@ -56,21 +57,21 @@ pub(super) async fn execute(
             )
         });
     }
-    site.interrupt.check()?;
+    stack.interrupt.check()?;
     let mut serves = started.serves.clone();
     for (function, verification) in pending.iter().zip(&verifications) {
         let output = &outputs[function];
-        roll_out(site, function, output, verification).await?;
-        serves.insert(function.clone(), serving(site, started, &releases[function], output, verification)?);
+        roll_out(stack, function, output, verification).await?;
+        serves.insert(function.clone(), serving(stack, started, &releases[function], output, verification)?);
     }
     for output in outputs.values() {
-        events::switch(site, output).await?;
+        events::switch(stack, output).await?;
     }
-    let current = Current::read(site, configuration).await?;
-    let mut ended = Ended::of(started, last, OutcomeWord::Verified, site.clock.now());
+    let current = Current::read(stack, configuration).await?;
+    let mut ended = Ended::of(started, last, DeploymentOutcome::Verified, stack.clock.now());
     ended.serves = serves;
-    ended.commit = site.commit.as_ref().map(|commit| commit.commit.clone());
-    ended.dirty = site.commit.as_ref().is_some_and(|commit| commit.dirty);
+    ended.commit = stack.commit.as_ref().map(|commit| commit.commit.clone());
+    ended.dirty = stack.commit.as_ref().is_some_and(|commit| commit.dirty);
     ended.configuration = Some(kept);
     ended.inputs = input_digests(&configuration.inputs);
     ended.plan_inputs = current.plan_inputs;
@@ -80,15 +81,15 @@ pub(super) async fn execute(
 
 /// Lists the functions whose newest version is not verified, or is not what the alias points to.
 pub(super) async fn pending(
-    site: &Site,
+    stack: &EnvironmentStack,
     applied: &Applied,
     releases: &BTreeMap<FunctionName, Manifest>,
     last: Option<&Ended>,
-) -> Outcome<Vec<FunctionName>> {
-    let outputs = outputs_of(site, applied, releases)?;
+) -> Result<Vec<FunctionName>> {
+    let outputs = outputs_of(stack, applied, releases)?;
     let mut pending = Vec::new();
     for (function, output) in &outputs {
-        let alias = site.functions.alias(&output.function_name, &output.alias).await?;
+        let alias = stack.functions.alias(&output.function_name, &output.alias).await?;
         let points_to = alias.filter(|alias| alias.weights.is_empty()).map(|alias| alias.version);
         let settled = last.and_then(|last| last.verified(function)).is_some_and(|serving| {
             serving.release == releases[function].version
@@ -104,13 +105,13 @@ pub(super) async fn pending(
 
 /// Returns the stack's say on each function that it runs; a missing one is a mistake in the stack.
 pub(super) fn outputs_of(
-    site: &Site,
+    stack: &EnvironmentStack,
     applied: &Applied,
     releases: &BTreeMap<FunctionName, Manifest>,
-) -> Outcome<BTreeMap<FunctionName, FunctionOutput>> {
+) -> Result<BTreeMap<FunctionName, FunctionOutput>> {
     let mut outputs = applied.functions()?;
     if let Some(missing) = releases.keys().find(|function| !outputs.contains_key(function)) {
-        return Err(Failure::failed(format!("the stack `{}` runs `{missing}` and its output `functions` does not name it", site.stack))
+        return Err(Failure::failed(format!("the stack `{}` runs `{missing}` and its output `functions` does not name it", stack.name))
             .hint("outputs.tf must hold: output \"functions\" { value = { <function> = { function_name, alias, version, code_sha256 } } }"));
     }
     outputs.retain(|function, _| releases.contains_key(function));
@@ -118,28 +119,29 @@ pub(super) fn outputs_of(
 }
 
 pub(super) async fn verify(
-    site: &Site,
+    stack: &EnvironmentStack,
     manifest: &Manifest,
     output: &FunctionOutput,
     outputs: &BTreeMap<String, Output>,
     last: Option<&Ended>,
-) -> Outcome<Verification> {
+) -> Result<Verification> {
     let function = &manifest.function;
-    let step = site.progress.step("verify", format!("{function} version {}", output.version));
+    let step = stack.progress.step("verify", format!("{function} version {}", output.version));
     // A version that the ledger knows must still have the configuration that was verified then.
     let known = last
         .and_then(|last| last.verified(function))
         .filter(|serving| serving.lambda_version == output.version)
         .map(|serving| serving.config_digest);
-    let reach = Reach { functions: &site.functions, services: &site.services, interrupt: &site.interrupt };
+    let reach =
+        Clients { functions: &stack.functions, services: &stack.services, interrupt: &stack.interrupt };
     let subject = Subject {
         manifest,
         function_name: &output.function_name,
         version: &output.version,
         known_configuration: known,
-        protected: site.settings.protected,
+        protected: stack.environment_settings.protected,
         outputs,
-        door: Door::Version,
+        door: Endpoint::Version,
     };
     let verification = verification::verify(&reach, &subject).await?;
     let title = format!("{function} version {}: {}", output.version, verification.summary());
@@ -152,15 +154,15 @@ pub(super) async fn verify(
 }
 
 pub(super) async fn roll_out(
-    site: &Site,
+    stack: &EnvironmentStack,
     function: &FunctionName,
     output: &FunctionOutput,
     verification: &Verification,
-) -> Outcome<()> {
-    let step = site.progress.step("rollout", format!("{function} {} -> {}", output.alias, output.version));
+) -> Result<()> {
+    let step = stack.progress.step("rollout", format!("{function} {} -> {}", output.alias, output.version));
     let evidence = Evidence::Verified(verification);
     let moved =
-        rollout::point(&site.functions, &output.function_name, &output.alias, &output.version, evidence)
+        rollout::point(&stack.functions, &output.function_name, &output.alias, &output.version, evidence)
             .await;
     let moved = match moved {
         Ok(moved) => moved,
@@ -179,12 +181,12 @@ pub(super) async fn roll_out(
 }
 
 pub(super) fn serving(
-    site: &Site,
+    stack: &EnvironmentStack,
     started: &Started,
     manifest: &Manifest,
     output: &FunctionOutput,
     verification: &Verification,
-) -> Outcome<Serving> {
+) -> Result<Serving> {
     let before = started.serves.get(&manifest.function).filter(|serving| serving.release == manifest.version);
     Ok(Serving {
         release: manifest.version.clone(),
@@ -198,19 +200,19 @@ pub(super) fn serving(
         config_digest: verification.config_digest.unwrap_or_else(|| Digest::from_bytes([0; 32])),
         verified: true,
         since: before.map_or(started.deployment, |serving| serving.since),
-        since_at: before.map_or(site.clock.now(), |serving| serving.since_at),
+        since_at: before.map_or(stack.clock.now(), |serving| serving.since_at),
     })
 }
 
 /// Keeps the stack's files in the environment's store, under their digest.
-async fn keep_configuration(site: &Site, configuration: &Configuration) -> Outcome<Digest> {
-    let zip = site.work.join("configuration.zip");
+async fn keep_configuration(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Digest> {
+    let zip = stack.work.join("configuration.zip");
     let digest = configuration.sources.pack(&zip)?;
-    match site.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
+    match stack.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
         Put::Created | Put::Same => Ok(digest),
         Put::Different => Err(Failure::failed(format!(
             "{}/{} holds other bytes than its name says",
-            site.store.place(),
+            stack.store.place(),
             configuration_key(&digest)
         ))
         .unchanged("Nothing was applied.")

@@ -15,12 +15,12 @@ use std::ops::Range;
 use oracle::Oracle;
 use random::Random;
 use scene::Scene;
-use step::{Back, Step};
+use step::{RollbackTo, Step};
 
 use crate::delivery;
-use crate::failure::Kind as FailureKind;
-use crate::ledger::{Holder, Kind, OutcomeWord};
-use crate::memory::Fault;
+use crate::failure::FailureKind;
+use crate::fakes::Fault;
+use crate::ledger::{DeploymentKind, DeploymentOutcome, Holder};
 use crate::ports::Functions as _;
 
 /// How many steps a sequence has.
@@ -101,9 +101,9 @@ fn a_step(random: &mut Random, scene: &mut Scene) -> Step {
             back: match random.below(4) {
                 0 => scene
                     .some_release(&function, random)
-                    .map_or(Back::Previous, |release| Back::To(release.version)),
-                1 => Back::ToDeployment(1 + random.below(8) as u64),
-                _ => Back::Previous,
+                    .map_or(RollbackTo::Previous, |release| RollbackTo::To(release.version)),
+                1 => RollbackTo::ToDeployment(1 + random.below(8) as u64),
+                _ => RollbackTo::Previous,
             },
             lift_hold: random.one_in(4),
             approved: !random.one_in(12),
@@ -160,22 +160,22 @@ fn a_deployment_under_way_is_not_touched_and_a_dead_one_is_closed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut scene = Scene::new(false);
-        let mut site = scene.site(true);
+        let mut stack = scene.stack(true);
         // This very process: it lives.
-        site.holder = Holder::here();
-        let started = site.started(Kind::Deploy, None, BTreeMap::new());
-        site.ledger.begin(&started).await.unwrap();
-        let mut other = scene.site(true);
+        stack.holder = Holder::here();
+        let started = stack.started(DeploymentKind::Deploy, None, BTreeMap::new());
+        stack.ledger.begin(&started).await.unwrap();
+        let mut other = scene.stack(true);
         other.holder = Holder { pid: 1, start_ticks: None, ..Holder::here() };
         let failure = delivery::settle(&other).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::LockHeld);
-        let failure = other.ledger.begin(&other.started(Kind::Deploy, None, BTreeMap::new())).await;
+        let failure = other.ledger.begin(&other.started(DeploymentKind::Deploy, None, BTreeMap::new())).await;
         assert_eq!(failure.unwrap_err().kind(), FailureKind::LockHeld);
-        assert!(site.ledger.head().await.unwrap().open.is_some());
+        assert!(stack.ledger.head().await.unwrap().open.is_some());
         let ended = delivery::close_doubt(&other, &started, None).await.unwrap();
-        assert_eq!(ended.outcome, OutcomeWord::Interrupted);
+        assert_eq!(ended.outcome, DeploymentOutcome::Interrupted);
         // Whoever closes it second finds the other's word.
-        assert_eq!(delivery::close_doubt(&site, &started, None).await.unwrap(), ended);
+        assert_eq!(delivery::close_doubt(&stack, &started, None).await.unwrap(), ended);
         assert_eq!(delivery::settle(&other).await.unwrap(), Some(ended));
     });
 }
@@ -206,7 +206,12 @@ async fn story(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
         scene.run(&Step::Configure(128 + number), None).await;
         let functions = scene.functions.clone();
         let step = if number == 2 {
-            Step::RollBack { functions: Vec::new(), back: Back::Previous, lift_hold: false, approved: true }
+            Step::RollBack {
+                functions: Vec::new(),
+                back: RollbackTo::Previous,
+                lift_hold: false,
+                approved: true,
+            }
         } else {
             let targets = functions
                 .iter()
@@ -220,7 +225,7 @@ async fn story(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
         if !matches!(did.outcome, Some(Ok(_))) {
             let last = scene.settle().await.unwrap();
             // Where all was done and only the answer was lost, a second rollback would go further back.
-            if last.is_none_or(|last| last.outcome != OutcomeWord::RolledBack) {
+            if last.is_none_or(|last| last.outcome != DeploymentOutcome::RolledBack) {
                 scene.run(&step, None).await.outcome.unwrap().unwrap();
             }
         }
@@ -259,7 +264,7 @@ async fn a_destruction_may_be_cut_off_at_any_call_and_be_run_again() {
             destroy(&mut scene).await;
             let last = scene.settle().await.unwrap().unwrap();
             assert!(last.serves.is_empty(), "{fault:?} at call {call}: {:?}", last.serves);
-            assert_eq!((last.kind, last.outcome), (Kind::Destroy, OutcomeWord::Destroyed));
+            assert_eq!((last.kind, last.outcome), (DeploymentKind::Destroy, DeploymentOutcome::Destroyed));
             deploy_all(&mut scene).await;
             if !struck {
                 break;
@@ -277,8 +282,8 @@ async fn deploy_all(scene: &mut Scene) {
 }
 
 async fn destroy(scene: &mut Scene) {
-    let (site, faults) = (scene.site(true), scene.faults.clone());
+    let (stack, faults) = (scene.stack(true), scene.faults.clone());
     let interrupt = crate::interrupt::Interrupt::never();
-    let sites = [site];
+    let sites = [stack];
     faults.survive(delivery::destroy_all(&sites, &Default::default(), &interrupt)).await;
 }

@@ -5,88 +5,93 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Site, holds_resources};
-use crate::failure::{Failure, Kind as FailureKind, Outcome};
-use crate::ledger::{self, Ended, Hold, Kind, OutcomeWord, Serving, Started};
-use crate::name::{Digest, FunctionName};
+use super::{EnvironmentStack, holds_resources};
+use crate::digest::Digest;
+use crate::failure::{Failure, FailureKind, Result};
+use crate::ledger::{self, DeploymentKind, DeploymentOutcome, Ended, Hold, Serving, Started};
+use crate::name::FunctionName;
 
 /// Returns the newest ended deployment, after closing one that is in doubt; refuses while somebody else deploys.
-pub(crate) async fn settle(site: &Site) -> Outcome<Option<Ended>> {
-    let deadline = Instant::now() + site.lock_timeout;
+pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
+    let deadline = Instant::now() + stack.lock_timeout;
     let mut step = None;
     loop {
-        let head = site.ledger.head().await?;
+        let head = stack.ledger.head().await?;
         let Some(open) = head.open else {
             return Ok(head.last);
         };
-        if !ledger::is_alive(&open, &site.holder, &site.ledger.lease()).await? {
-            return close_doubt(site, &open, head.last.as_ref()).await.map(Some);
+        if !ledger::is_alive(&open, &stack.holder, &stack.ledger.lease()).await? {
+            return close_doubt(stack, &open, head.last.as_ref()).await.map(Some);
         }
         if Instant::now() >= deadline {
-            return Err(ledger::held(&site.stack, &site.environment, &open));
+            return Err(ledger::held(&stack.name, &stack.environment, &open));
         }
         step.get_or_insert_with(|| {
-            site.progress.slow_step("wait", format!("for deployment {} by {}", open.deployment, open.by))
+            stack.progress.slow_step("wait", format!("for deployment {} by {}", open.deployment, open.by))
         });
-        site.interrupt.check()?;
+        stack.interrupt.check()?;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
 /// Closes a deployment that was cut off, and says so.
-pub(crate) async fn close_doubt(site: &Site, open: &Started, last: Option<&Ended>) -> Outcome<Ended> {
-    let mut ended = as_it_is(site, open, last, OutcomeWord::Interrupted).await?;
+pub(crate) async fn close_doubt(
+    stack: &EnvironmentStack,
+    open: &Started,
+    last: Option<&Ended>,
+) -> Result<Ended> {
+    let mut ended = as_it_is(stack, open, last, DeploymentOutcome::Interrupted).await?;
     ended.why = Some("it was cut off and closed by a later command".into());
     let served: Vec<String> =
         ended.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect();
-    let served = if served.is_empty() { "nothing".to_owned() } else { crate::words::list(served) };
-    match site.ledger.end(&ended).await {
+    let served = if served.is_empty() { "nothing".to_owned() } else { crate::format::list(served) };
+    match stack.ledger.end(&ended).await {
         Ok(()) => {}
         // Two commands may close the same one: the other's word stands.
         Err(failure) if failure.kind() == FailureKind::LockHeld => {
-            return site.ledger.deployment(open.deployment).await?.ok_or(failure);
+            return stack.ledger.deployment(open.deployment).await?.ok_or(failure);
         }
         Err(failure) => return Err(failure),
     }
-    site.progress.note(format!(
+    stack.progress.note(format!(
         "ledger    deployment {} ({}) was cut off; it is closed: {} serves {served}",
         open.deployment,
         open.describe(),
-        site.environment
+        stack.environment
     ));
     Ok(ended)
 }
 
 /// Closes a deployment that failed, with what is served now.
 pub(super) async fn ended_in_failure(
-    site: &Site,
+    stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     failure: &Failure,
-) -> Outcome<()> {
+) -> Result<()> {
     let outcome = match failure.kind() {
-        FailureKind::VerificationFailed => OutcomeWord::VerificationFailed,
-        FailureKind::Interrupted => OutcomeWord::Interrupted,
-        _ => OutcomeWord::Failed,
+        FailureKind::VerificationFailed => DeploymentOutcome::VerificationFailed,
+        FailureKind::Interrupted => DeploymentOutcome::Interrupted,
+        _ => DeploymentOutcome::Failed,
     };
-    let mut ended = as_it_is(site, started, last, outcome).await?;
+    let mut ended = as_it_is(stack, started, last, outcome).await?;
     ended.why = Some(failure.message().to_owned());
-    site.ledger.end(&ended).await
+    stack.ledger.end(&ended).await
 }
 
 /// Makes the end of a deployment that did not come to its own: with what is served, and the holds that follow from it.
 pub(super) async fn as_it_is(
-    site: &Site,
+    stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
-    outcome: OutcomeWord,
-) -> Outcome<Ended> {
-    let mut ended = Ended::of(started, last, outcome, site.clock.now());
-    ended.serves = serves_now(site, started).await?;
-    if started.kind == Kind::Destroy {
-        ended.serves = still_there(site, ended.serves).await?;
-        if !holds_resources(site).await? {
-            ended.was_destroyed();
+    outcome: DeploymentOutcome,
+) -> Result<Ended> {
+    let mut ended = Ended::of(started, last, outcome, stack.clock.now());
+    ended.serves = serves_now(stack, started).await?;
+    if started.kind == DeploymentKind::Destroy {
+        ended.serves = still_there(stack, ended.serves).await?;
+        if !holds_resources(stack).await? {
+            ended.mark_destroyed();
         }
     }
     for (function, serving) in &ended.serves {
@@ -96,7 +101,7 @@ pub(super) async fn as_it_is(
         };
         // What serves was let back, whoever is asked now; what a rollback left stays away, even if it came no further.
         ended.holds.retain(|hold| hold.function != *function || hold.release != serving.release);
-        if started.kind == Kind::Rollback {
+        if started.kind == DeploymentKind::Rollback {
             ended.holds.push(Hold {
                 function: function.clone(),
                 release: left.release.clone(),
@@ -109,11 +114,11 @@ pub(super) async fn as_it_is(
 
 /// Keeps what a destruction that was cut off left standing.
 async fn still_there(
-    site: &Site,
+    stack: &EnvironmentStack,
     mut serves: BTreeMap<FunctionName, Serving>,
-) -> Outcome<BTreeMap<FunctionName, Serving>> {
+) -> Result<BTreeMap<FunctionName, Serving>> {
     for (function, serving) in serves.clone() {
-        if site.functions.alias(&serving.function_name, &serving.alias).await?.is_none() {
+        if stack.functions.alias(&serving.function_name, &serving.alias).await?.is_none() {
             serves.remove(&function);
         }
     }
@@ -121,17 +126,17 @@ async fn still_there(
 }
 
 /// Finds out what is served, by comparing each alias with both sides of a deployment.
-async fn serves_now(site: &Site, started: &Started) -> Outcome<BTreeMap<FunctionName, Serving>> {
+async fn serves_now(stack: &EnvironmentStack, started: &Started) -> Result<BTreeMap<FunctionName, Serving>> {
     let mut serves = started.serves.clone();
     for (function, serving) in &mut serves {
-        let Some(alias) = site.functions.alias(&serving.function_name, &serving.alias).await? else {
+        let Some(alias) = stack.functions.alias(&serving.function_name, &serving.alias).await? else {
             continue;
         };
         let Some(choice) = started.will.get(function).filter(|_| alias.version != serving.lambda_version)
         else {
             continue;
         };
-        let Some(published) = site.functions.published(&serving.function_name, &alias.version).await? else {
+        let Some(published) = stack.functions.published(&serving.function_name, &alias.version).await? else {
             continue;
         };
         // Where neither side fits, somebody moved the alias by hand: the ledger keeps its word, status shows the difference.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Site;
-use crate::failure::{self, Outcome};
-use crate::ledger::{Ended, StateMark};
-use crate::name::{Digest, FunctionName};
+use super::EnvironmentStack;
+use crate::digest::Digest;
+use crate::failure::{self, Result};
+use crate::ledger::Ended;
+use crate::name::FunctionName;
+use crate::plan::StateVersion;
 use crate::plan::{self, Configuration, FRESH_HOURS};
 use crate::release::Manifest;
 
@@ -16,7 +18,7 @@ pub(super) struct Current {
     /// The digest of it all; nothing where a plan may change by itself.
     pub(super) plan_inputs: Option<Digest>,
     /// Where the state stands.
-    pub(super) state: Option<StateMark>,
+    pub(super) state: Option<StateVersion>,
 }
 
 /// A plan that was found empty on this machine.
@@ -28,22 +30,22 @@ struct FoundEmpty {
 
 impl Current {
     /// Reads where everything stands.
-    pub(super) async fn read(site: &Site, configuration: &Configuration) -> Outcome<Self> {
+    pub(super) async fn read(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Self> {
         let (state, identity) = futures::try_join!(
-            plan::state_mark(site.store.as_ref(), &site.stack),
-            site.infrastructure.identity()
+            plan::read_state(stack.store.as_ref(), &stack.name),
+            stack.infrastructure.identity()
         )?;
         let state = state.map(|(mark, _)| mark);
         Ok(Self { plan_inputs: plan::fingerprint(configuration, &identity, state.as_ref())?, state })
     }
 
     /// Remembers that a plan on this was empty.
-    pub(super) fn remember(&self, site: &Site) -> Outcome<()> {
+    pub(super) fn remember(&self, stack: &EnvironmentStack) -> Result<()> {
         let Some(plan_inputs) = self.plan_inputs else {
             return Ok(());
         };
-        let path = site.work.join("found-empty.json");
-        let found = FoundEmpty { plan_inputs, at: site.clock.now() };
+        let path = stack.work.join("found-empty.json");
+        let found = FoundEmpty { plan_inputs, at: stack.clock.now() };
         let bytes = serde_json::to_vec(&found)
             .map_err(|error| failure::Failure::defect("a note cannot be written as JSON").caused_by(error))?;
         std::fs::write(&path, bytes).map_err(|error| failure::io("write", &path, error))
@@ -52,23 +54,23 @@ impl Current {
 
 /// Tells whether nothing can have changed since the last verified deployment of exactly these releases.
 pub(super) async fn may_skip(
-    site: &Site,
+    stack: &EnvironmentStack,
     current: &Current,
     last: Option<&Ended>,
     releases: &BTreeMap<FunctionName, Manifest>,
-) -> Outcome<bool> {
+) -> Result<bool> {
     let (Some(last), Some(plan_inputs)) = (last, current.plan_inputs) else {
         return Ok(false);
     };
-    if site.settings.protected || !last.outcome.is_settled() {
+    if stack.environment_settings.protected || !last.outcome.is_settled() {
         return Ok(false);
     }
     let fresh = |at: jiff::Timestamp| {
-        site.clock.now().as_second().saturating_sub(at.as_second()) < FRESH_HOURS * 3_600
+        stack.clock.now().as_second().saturating_sub(at.as_second()) < FRESH_HOURS * 3_600
     };
     let by_ledger = last.plan_inputs == Some(plan_inputs) && fresh(last.at);
     let by_memory = || {
-        let found: Option<FoundEmpty> = std::fs::read(site.work.join("found-empty.json"))
+        let found: Option<FoundEmpty> = std::fs::read(stack.work.join("found-empty.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         found.is_some_and(|found| found.plan_inputs == plan_inputs && fresh(found.at))
@@ -84,15 +86,15 @@ pub(super) async fn may_skip(
             return Ok(false);
         }
     }
-    as_the_ledger_says(site, last).await
+    as_the_ledger_says(stack, last).await
 }
 
 /// Tells whether every alias and every serving configuration is as the ledger says.
-pub(super) async fn as_the_ledger_says(site: &Site, last: &Ended) -> Outcome<bool> {
+pub(super) async fn as_the_ledger_says(stack: &EnvironmentStack, last: &Ended) -> Result<bool> {
     let looks = last.serves.values().map(|serving| async move {
         let (alias, published) = futures::try_join!(
-            site.functions.alias(&serving.function_name, &serving.alias),
-            site.functions.published(&serving.function_name, &serving.lambda_version)
+            stack.functions.alias(&serving.function_name, &serving.alias),
+            stack.functions.published(&serving.function_name, &serving.lambda_version)
         )?;
         let alias_agrees =
             alias.is_some_and(|alias| alias.version == serving.lambda_version && alias.weights.is_empty());

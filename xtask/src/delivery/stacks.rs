@@ -6,85 +6,89 @@
 
 use std::collections::BTreeSet;
 
-use super::{Delivered, Order, Site, deliver};
-use crate::failure::{Failure, Outcome};
-use crate::graph::{self, End, Node};
+use super::{Delivered, DeployRequest, EnvironmentStack, deliver};
+use crate::failure::{Failure, Result};
+use crate::format;
+use crate::graph::{self, Task, TaskResult};
 use crate::interrupt::Interrupt;
-use crate::ledger::Kind;
+use crate::ledger::DeploymentKind;
 use crate::name::StackName;
 use crate::plan;
-use crate::words;
 
 /// How many stacks are planned and applied at the same time: each takes half a gigabyte while the provider runs.
 const AT_ONCE: usize = 4;
 
 /// One stack of several.
-pub(crate) struct Part {
+pub(crate) struct StackDelivery {
     /// The stack.
-    pub(crate) site: Site,
+    pub(crate) stack: EnvironmentStack,
     /// What is delivered to it; nothing where it only follows what it takes from other stacks.
-    pub(crate) order: Option<Order>,
+    pub(crate) request: Option<DeployRequest>,
 }
 
-/// What delivering several stacks came to.
-pub(crate) struct Together {
-    /// What was delivered, in the order of the parts.
+/// Result of delivering to several stacks.
+pub(crate) struct DeliveryResults {
+    /// What was delivered, in the order of the deliveries.
     pub(crate) delivered: Vec<Delivered>,
     /// Why not all was.
     pub(crate) failure: Option<Failure>,
 }
 
 /// Delivers to several stacks.
-pub(crate) async fn deliver_all(parts: &[Part], interrupt: &Interrupt) -> Together {
-    let here: BTreeSet<&StackName> = parts.iter().map(|part| &part.site.stack).collect();
-    let nodes = parts
+pub(crate) async fn deliver_all(deliveries: &[StackDelivery], interrupt: &Interrupt) -> DeliveryResults {
+    let here: BTreeSet<&StackName> = deliveries.iter().map(|delivery| &delivery.stack.name).collect();
+    let tasks = deliveries
         .iter()
-        .map(|part| {
-            let after = part.site.stack_settings.upstream();
+        .map(|delivery| {
+            let after = delivery.stack.settings.upstream();
             let after = after.iter().filter(|name| here.contains(name)).map(ToString::to_string).collect();
-            Node::new(part.site.stack.to_string(), after, one(part))
+            Task::new(delivery.stack.name.to_string(), after, one(delivery))
         })
         .collect();
     let (mut delivered, mut failed, mut not_started) = (Vec::new(), Vec::new(), Vec::new());
-    for (stack, end) in graph::run(nodes, AT_ONCE, interrupt).await {
+    for (stack, end) in graph::run(tasks, AT_ONCE, interrupt).await {
         match end {
-            End::Done(done) => delivered.extend(done),
-            End::Failed(failure) => failed.push((stack, failure)),
-            End::NotStarted(after) => not_started.push(format!("{stack} (needs {after})")),
+            TaskResult::Done(done) => delivered.extend(done),
+            TaskResult::Failed(failure) => failed.push((stack, failure)),
+            TaskResult::NotStarted(after) => not_started.push(format!("{stack} (needs {after})")),
         }
     }
-    let failure = told(failed, not_started, parts.len(), &delivered);
-    Together { delivered, failure }
+    let failure = combined_failure(failed, not_started, deliveries.len(), &delivered);
+    DeliveryResults { delivered, failure }
 }
 
-async fn one(part: &Part) -> Outcome<Option<Delivered>> {
-    let site = &part.site;
-    if let Some(order) = &part.order {
-        return deliver(site, order).await.map(Some);
+async fn one(delivery: &StackDelivery) -> Result<Option<Delivered>> {
+    let stack = &delivery.stack;
+    if let Some(request) = &delivery.request {
+        return deliver(stack, request).await.map(Some);
     }
-    let Some(last) = site.ledger.head().await?.last else { return Ok(None) };
-    let inputs = site.inputs(&site.root).await?;
+    let Some(last) = stack.ledger.head().await?.last else { return Ok(None) };
+    let inputs = stack.inputs(&stack.root).await?;
     // Of a sensitive value nothing is kept, so that only a plan can tell.
     if plan::input_digests(&inputs) == last.inputs && inputs.values().all(|input| !input.sensitive) {
         return Ok(None);
     }
-    let order =
-        Order { kind: Kind::Deploy, targets: Default::default(), lift_hold: true, always_plan: false };
-    deliver(site, &order).await.map(Some)
+    let request = DeployRequest {
+        kind: DeploymentKind::Deploy,
+        releases: Default::default(),
+        lift_hold: true,
+        always_plan: false,
+    };
+    deliver(stack, &request).await.map(Some)
 }
 
-/// Tells of the first failure with all that it has to say, and what became of the other stacks.
-fn told(
+/// Returns the first failure in full, with a line about each of the other stacks; nothing where none failed.
+fn combined_failure(
     mut failed: Vec<(String, Failure)>,
     not_started: Vec<String>,
-    parts: usize,
+    stacks: usize,
     delivered: &[Delivered],
 ) -> Option<Failure> {
     if failed.is_empty() {
         return None;
     }
     let (stack, mut failure) = failed.remove(0);
-    if parts == 1 {
+    if stacks == 1 {
         return Some(failure);
     }
     failure = failure.detail("stack", stack);
@@ -92,11 +96,11 @@ fn told(
         failure = failure.detail("failed too", format!("{stack}: {}", other.message()));
     }
     if !not_started.is_empty() {
-        failure = failure.detail("not started", words::list(not_started));
+        failure = failure.detail("not started", format::list(not_started));
     }
     let stand: Vec<&str> = delivered.iter().map(|delivered| delivered.stack.as_str()).collect();
     if !stand.is_empty() {
-        failure = failure.detail("as asked for", words::list(stand));
+        failure = failure.detail("as asked for", format::list(stand));
     }
     Some(failure)
 }

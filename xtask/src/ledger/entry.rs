@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::name::{Digest, EnvironmentName, FunctionName, StackName, Version};
+use crate::digest::Digest;
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::plan::StateVersion;
 
 /// The name of this layout.
 pub(crate) const SCHEMA: &str = "slipway.ledger/1";
@@ -13,7 +15,8 @@ pub(crate) const SCHEMA: &str = "slipway.ledger/1";
 /// Why a deployment was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+#[schemars(rename = "Kind")]
+pub(crate) enum DeploymentKind {
     /// A release of the work tree.
     Release,
     /// A release that exists.
@@ -36,7 +39,7 @@ pub(crate) struct Started {
     /// The environment.
     pub(crate) environment: EnvironmentName,
     /// Why.
-    pub(crate) kind: Kind,
+    pub(crate) kind: DeploymentKind,
     /// What is served before it.
     pub(crate) serves: BTreeMap<FunctionName, Serving>,
     /// What will be served after it.
@@ -55,16 +58,16 @@ pub(crate) struct Started {
 impl Started {
     /// Says what it set out to do, such as `rollback to hello 1.4.1`.
     pub(crate) fn describe(&self) -> String {
-        if self.kind == Kind::Destroy {
+        if self.kind == DeploymentKind::Destroy {
             return "destruction".to_owned();
         }
         let what: Vec<String> =
             self.will.iter().map(|(function, choice)| format!("{function} {}", choice.release)).collect();
         let verb = match self.kind {
-            Kind::Release => "release of",
-            Kind::Deploy => "deploy of",
-            Kind::Rollback => "rollback to",
-            Kind::Destroy => "destruction of",
+            DeploymentKind::Release => "release of",
+            DeploymentKind::Deploy => "deploy of",
+            DeploymentKind::Rollback => "rollback to",
+            DeploymentKind::Destroy => "destruction of",
         };
         format!("{verb} {}", what.join(", "))
     }
@@ -143,7 +146,8 @@ pub(crate) struct Hold {
 /// How a deployment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum OutcomeWord {
+#[schemars(rename = "OutcomeWord")]
+pub(crate) enum DeploymentOutcome {
     /// Applied, verified, serving.
     Verified,
     /// Applied; the new version did not verify and serves nobody.
@@ -160,7 +164,7 @@ pub(crate) enum OutcomeWord {
     Destroyed,
 }
 
-impl OutcomeWord {
+impl DeploymentOutcome {
     /// Tells whether nothing was left to do: what the ledger says is applied, verified and served.
     pub(crate) fn is_settled(self) -> bool {
         matches!(self, Self::Verified | Self::RolledBack)
@@ -180,15 +184,6 @@ impl OutcomeWord {
     }
 }
 
-/// Where Terraform's state stood.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct StateMark {
-    /// The state's lineage.
-    pub(crate) lineage: String,
-    /// The state's serial.
-    pub(crate) serial: u64,
-}
-
 /// The end of a deployment: all that the stack serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Ended {
@@ -201,9 +196,9 @@ pub(crate) struct Ended {
     /// The environment.
     pub(crate) environment: EnvironmentName,
     /// Why it was made.
-    pub(crate) kind: Kind,
+    pub(crate) kind: DeploymentKind,
     /// How it ended.
-    pub(crate) outcome: OutcomeWord,
+    pub(crate) outcome: DeploymentOutcome,
     /// Why it did not end well, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
@@ -227,7 +222,7 @@ pub(crate) struct Ended {
     /// The digest of everything that the plan depended on.
     pub(crate) plan_inputs: Option<Digest>,
     /// The state after it.
-    pub(crate) state: Option<StateMark>,
+    pub(crate) state: Option<StateVersion>,
     /// Who.
     pub(crate) by: String,
     /// The CI run.
@@ -245,7 +240,7 @@ impl Ended {
     pub(crate) fn of(
         started: &Started,
         before: Option<&Ended>,
-        outcome: OutcomeWord,
+        outcome: DeploymentOutcome,
         at: jiff::Timestamp,
     ) -> Self {
         Self {
@@ -273,8 +268,8 @@ impl Ended {
     }
 
     /// Makes it the end of a destruction: nothing is applied and nothing served any more.
-    pub(crate) fn was_destroyed(&mut self) {
-        self.outcome = OutcomeWord::Destroyed;
+    pub(crate) fn mark_destroyed(&mut self) {
+        self.outcome = DeploymentOutcome::Destroyed;
         self.serves.clear();
         self.inputs.clear();
         self.configuration = None;

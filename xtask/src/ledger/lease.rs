@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Holder, Started};
-use crate::failure::Outcome;
+use crate::failure::Result;
 use crate::ports::Store;
 use crate::process::start_ticks;
 
@@ -34,7 +34,7 @@ impl Lease {
     }
 
     /// Renews the lease for a deployment.
-    pub(crate) async fn renew(&self, deployment: u64) -> Outcome<()> {
+    pub(crate) async fn renew(&self, deployment: u64) -> Result<()> {
         let note = Note { deployment, renewed_at: jiff::Timestamp::now() };
         let bytes = serde_json::to_vec(&note).map_err(|error| {
             crate::failure::Failure::defect("a lease cannot be written as JSON").caused_by(error)
@@ -43,7 +43,7 @@ impl Lease {
     }
 
     /// Returns how many seconds ago a deployment's lease was renewed; nothing where it never was.
-    async fn age(&self, deployment: u64) -> Outcome<Option<i64>> {
+    async fn age(&self, deployment: u64) -> Result<Option<i64>> {
         let Some(stored) = self.store.get(&self.key).await? else {
             return Ok(None);
         };
@@ -55,7 +55,7 @@ impl Lease {
 }
 
 /// Tells whether the process that began a deployment still works on it.
-pub(crate) async fn is_alive(started: &Started, here: &Holder, lease: &Lease) -> Outcome<bool> {
+pub(crate) async fn is_alive(started: &Started, here: &Holder, lease: &Lease) -> Result<bool> {
     if started.holder.host == here.host && started.holder.boot == here.boot {
         return Ok(started.holder.start_ticks.is_some()
             && start_ticks(started.holder.pid) == started.holder.start_ticks);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::{BAD, BOLD, FAINT, GOOD};
-use crate::progress::{Event, Sink, Unit, What};
-use crate::words::seconds;
+use crate::format::seconds;
+use crate::progress::{Event, EventKind, Sink, Unit};
 
 /// How much of the story is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,18 +142,18 @@ impl Console {
 
 impl Sink for Console {
     fn event(&self, event: &Event) {
-        match &event.what {
-            What::Started { step, label, title, total, unit, slow } => {
+        match &event.kind {
+            EventKind::Started { step, label, title, total, unit, slow } => {
                 self.started(*step, label, title, *total, *unit, *slow)
             }
-            What::Advanced { step, done } => {
+            EventKind::Advanced { step, done } => {
                 if let Ok(running) = self.running.lock()
                     && let Some(bar) = running.get(step).and_then(|running| running.bar.as_ref())
                 {
                     bar.set_position(*done);
                 }
             }
-            What::Line { step, text } => {
+            EventKind::Line { step, text } => {
                 if self.verbosity == Verbosity::Verbose {
                     self.story(&format!("{FAINT}          | {text}{FAINT:#}"));
                 } else if let Ok(running) = self.running.lock()
@@ -163,13 +163,13 @@ impl Sink for Console {
                     bar.set_message(format!("{line}  {FAINT}{shown}{FAINT:#}"));
                 }
             }
-            What::Finished { step, label, title, result, good, took_ms } => {
+            EventKind::Finished { step, label, title, result, good, took_ms } => {
                 self.ended(*step);
                 self.story(&finished_line(label, title, result, *good, *took_ms));
             }
-            What::Dropped { step } => self.ended(*step),
-            What::Note { text } | What::Block { text } => self.story(text),
-            What::Call { service, operation, subject, took_ms, outcome } => {
+            EventKind::Dropped { step } => self.ended(*step),
+            EventKind::Note { text } | EventKind::Block { text } => self.story(text),
+            EventKind::Call { service, operation, subject, took_ms, outcome } => {
                 if self.verbosity == Verbosity::Verbose {
                     self.story(&format!(
                         "{FAINT}          > {service} {operation} {subject}: {outcome}, {took_ms} ms{FAINT:#}"

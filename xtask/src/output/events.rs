@@ -7,8 +7,8 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 
-use crate::failure::{self, Outcome};
-use crate::progress::{Event, Sink, What};
+use crate::failure::{self, Result};
+use crate::progress::{Event, EventKind, Sink};
 
 /// The record of one run.
 pub(crate) struct RunLog {
@@ -29,7 +29,7 @@ const KEPT: usize = 50;
 
 impl RunLog {
     /// Begins a run's record in a new folder; the oldest ones go.
-    pub(crate) fn begin(work_folder: &Path, process: u32) -> Outcome<Self> {
+    pub(crate) fn begin(work_folder: &Path, process: u32) -> Result<Self> {
         let runs = work_folder.join("runs");
         let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f").to_string();
         let id = format!("{now}-{process}");
@@ -49,7 +49,7 @@ impl RunLog {
 
 impl Sink for RunLog {
     fn event(&self, event: &Event) {
-        if matches!(event.what, What::Advanced { .. }) {
+        if matches!(event.kind, EventKind::Advanced { .. }) {
             return;
         }
         let Ok(mut guard) = self.file.lock() else { return };

@@ -16,7 +16,7 @@ use super::configuration::{
 };
 use super::lock::WorkLock;
 use super::sources::StackSources;
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 
 /// The root module's folder, relative to the project.
@@ -47,7 +47,7 @@ pub(crate) struct AccountPreparation<'a> {
 }
 
 /// Reads the module's files and writes the var-file, the backend file and, where something is adopted, the copy.
-pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Outcome<Configuration> {
+pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Configuration> {
     let AccountPreparation {
         root,
         work,
@@ -108,7 +108,7 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Outcome<Co
 }
 
 /// Writes the files into a folder that holds nothing else.
-fn copy(sources: &StackSources, to: &Path) -> Outcome<PathBuf> {
+fn copy(sources: &StackSources, to: &Path) -> Result<PathBuf> {
     if to.exists() {
         std::fs::remove_dir_all(to).map_err(|error| failure::io("remove", to, error))?;
     }

@@ -19,7 +19,7 @@ pub(crate) enum Action {
     Import,
     /// It is given another address.
     Move,
-    /// It leaves the state and stays in the world.
+    /// It leaves the state and stays in the cloud.
     #[serde(alias = "remove")]
     Forget,
     /// It is read.

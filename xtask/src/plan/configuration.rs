@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::inputs::Inputs;
 use super::lock::WorkLock;
 use super::sources::StackSources;
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 use crate::release::Manifest;
 use crate::settings::Package;
@@ -45,7 +45,7 @@ pub(crate) struct Configuration {
 
 impl Configuration {
     /// Reads the module's files again: `init` completes lock files.
-    pub(crate) fn read_again(&self) -> Outcome<StackSources> {
+    pub(crate) fn read_again(&self) -> Result<StackSources> {
         let terraform = self.folder.ancestors().skip(1).find(|folder| folder.ends_with("terraform"));
         let root = terraform.and_then(Path::parent).unwrap_or(&self.folder);
         let folder = self.folder.strip_prefix(root).unwrap_or(&self.folder);
@@ -163,7 +163,7 @@ pub(crate) struct Preparation<'a> {
 }
 
 /// Reads a stack's files and writes the var-file and backend file for it.
-pub(crate) fn prepare(preparation: Preparation<'_>) -> Outcome<Configuration> {
+pub(crate) fn prepare(preparation: Preparation<'_>) -> Result<Configuration> {
     let Preparation {
         stack,
         environment,
@@ -247,7 +247,7 @@ pub(super) fn check_values(
     text: &[u8],
     stack: &StackName,
     declared: &BTreeSet<String>,
-) -> Outcome<()> {
+) -> Result<()> {
     let body: hcl::Body = hcl::parse(&String::from_utf8_lossy(text)).map_err(|error| {
         Failure::usage(format!("{file} cannot be read")).caused_by(error).unchanged("Nothing was changed.")
     })?;
@@ -285,7 +285,7 @@ pub(super) fn backend_text(stack: &StackName, backend: &Backend) -> String {
 }
 
 /// Writes a file that only its owner can read.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let write = || {

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::configuration::Configuration;
-use crate::failure::{Failure, Outcome};
-use crate::ledger::StateMark;
-use crate::name::{Digest, DigestBuilder};
-use crate::ports::Store;
+use super::state::StateVersion;
+use crate::digest::{Digest, DigestBuilder};
+use crate::failure::Result;
 
 /// How long a verified deployment stands for a plan, in hours: drift outside Terraform is found after that at the latest.
 pub(crate) const FRESH_HOURS: i64 = 24;
@@ -19,8 +16,8 @@ pub(crate) const FRESH_HOURS: i64 = 24;
 pub(crate) fn fingerprint(
     configuration: &Configuration,
     identity: &[(String, String)],
-    state: Option<&StateMark>,
-) -> Outcome<Option<Digest>> {
+    state: Option<&StateVersion>,
+) -> Result<Option<Digest>> {
     let sources = &configuration.sources;
     let Some(state) = state else { return Ok(None) };
     if !sources.volatile_data.is_empty() || !sources.remote_modules.is_empty() {
@@ -41,23 +38,7 @@ pub(crate) fn fingerprint(
     Ok(Some(digest.finish()))
 }
 
-/// Reads where a stack's state stands; nothing where there is no state yet.
-pub(crate) async fn state_mark(
-    store: &dyn Store,
-    stack: &crate::name::StackName,
-) -> Outcome<Option<(StateMark, Value)>> {
-    let Some(stored) = store.get(&format!("{stack}.tfstate")).await? else {
-        return Ok(None);
-    };
-    let state: Value = serde_json::from_slice(&stored.bytes).map_err(|error| {
-        Failure::failed(format!("the state {}/{stack}.tfstate is no JSON", store.place())).caused_by(error)
-    })?;
-    let lineage = state.get("lineage").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let serial = state.get("serial").and_then(Value::as_u64).unwrap_or_default();
-    Ok(Some((StateMark { lineage, serial }, state)))
-}
-
-fn read(path: &Path) -> Outcome<Vec<u8>> {
+fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| crate::failure::io("read", path, error))
 }
 

@@ -4,11 +4,11 @@ use globset::GlobBuilder;
 use serde_json::Value;
 
 use super::Planned;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::StackName;
 
 /// Refuses a plan that deletes, replaces or forgets a protected address; `*` stands for anything.
-pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<()> {
+pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &Planned) -> Result<()> {
     let Some((address, pattern)) = removed(stack, protect, planned)?.into_iter().next() else {
         return Ok(());
     };
@@ -19,7 +19,7 @@ pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &
 }
 
 /// Returns the protected addresses that a plan would remove.
-pub(crate) fn protected(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<Vec<String>> {
+pub(crate) fn protected(stack: &StackName, protect: &[String], planned: &Planned) -> Result<Vec<String>> {
     let mut addresses: Vec<String> =
         removed(stack, protect, planned)?.into_iter().map(|(address, _)| address).collect();
     addresses.sort_unstable();
@@ -28,7 +28,7 @@ pub(crate) fn protected(stack: &StackName, protect: &[String], planned: &Planned
 }
 
 /// Finds protected addresses that a plan would remove, with the pattern that protects each.
-fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<Vec<(String, String)>> {
+fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for pattern in protect {
         // Brackets are part of an address (`x[0]`), so only `*` keeps its meaning.
@@ -54,7 +54,11 @@ fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Outcome<
 }
 
 /// Returns the addresses in a plan that do not belong to the named Lambda functions, judged by the state.
-pub(crate) fn refuse_unnamed(planned: &Planned, state: &Value, function_names: &[String]) -> Vec<String> {
+pub(crate) fn unrelated_addresses(
+    planned: &Planned,
+    state: &Value,
+    function_names: &[String],
+) -> Vec<String> {
     let allowed = addresses_of(state, function_names);
     planned
         .changes
@@ -140,7 +144,7 @@ mod tests {
             ("aws_iam_role.r", Action::Update),
         ]);
         assert_eq!(
-            refuse_unnamed(&plan, &state, &["p-hello".into()]),
+            unrelated_addresses(&plan, &state, &["p-hello".into()]),
             ["aws_lambda_function.many[\"b\"]", "aws_iam_role.r"]
         );
     }

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Applied;
-use super::fingerprint::state_mark;
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, EnvironmentName, StackName};
+use super::state::read_state;
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::name::{EnvironmentName, StackName};
 use crate::ports::Store;
 use crate::settings::StackOutput;
 
@@ -34,12 +35,12 @@ pub(crate) async fn read_inputs(
     stack: &StackName,
     environment: &EnvironmentName,
     wanted: &BTreeMap<String, StackOutput>,
-) -> Outcome<Inputs> {
+) -> Result<Inputs> {
     let mut states: BTreeMap<&StackName, Value> = BTreeMap::new();
     let mut inputs = Inputs::new();
     for (variable, from) in wanted {
         if !states.contains_key(&from.stack) {
-            let state = state_mark(store, &from.stack).await?.map(|(_, state)| state);
+            let state = read_state(store, &from.stack).await?.map(|(_, state)| state);
             states.insert(&from.stack, state.ok_or_else(|| not_applied(stack, environment, from))?);
         }
         let state = &states[&from.stack];
@@ -58,8 +59,8 @@ pub(crate) async fn read_inputs(
 }
 
 /// Reads what a stack puts out from its state; nothing where it is not applied.
-pub(crate) async fn read_outputs(store: &dyn Store, stack: &StackName) -> Outcome<Option<Applied>> {
-    let Some((_, state)) = state_mark(store, stack).await? else { return Ok(None) };
+pub(crate) async fn read_outputs(store: &dyn Store, stack: &StackName) -> Result<Option<Applied>> {
+    let Some((_, state)) = read_state(store, stack).await? else { return Ok(None) };
     let outputs = state.get("outputs").cloned().unwrap_or_else(|| Value::Object(Default::default()));
     let outputs = serde_json::from_value(outputs).map_err(|error| {
         Failure::failed(format!("the outputs in the state of `{stack}` cannot be read")).caused_by(error)
@@ -90,7 +91,7 @@ fn no_output(
     state: &Value,
 ) -> Failure {
     let names = state.get("outputs").and_then(Value::as_object);
-    let names = crate::words::list(names.into_iter().flat_map(|outputs| outputs.keys().map(String::as_str)));
+    let names = crate::format::list(names.into_iter().flat_map(|outputs| outputs.keys().map(String::as_str)));
     let names = if names.is_empty() { "nothing".to_owned() } else { names };
     Failure::usage(format!(
         "terraform/stacks/{stack}/stack.toml: `{variable} = \"{from}\"` asks for what `{}` does not put out in {environment}",
@@ -107,11 +108,11 @@ fn no_output(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Kind;
-    use crate::memory::MemoryStore;
+    use crate::failure::FailureKind;
+    use crate::fakes::FakeStore;
 
-    async fn read(outputs: &str, from: &str) -> Outcome<Inputs> {
-        let store = MemoryStore::new("state", Default::default());
+    async fn read(outputs: &str, from: &str) -> Result<Inputs> {
+        let store = FakeStore::new("state", Default::default());
         if !outputs.is_empty() {
             let state = format!("{{\"lineage\":\"l\",\"serial\":1,\"outputs\":{outputs}}}");
             store.set("network.tfstate", state);
@@ -138,7 +139,7 @@ mod tests {
         let failure = read("", "network.ids").await.unwrap_err();
         assert_eq!(failure.message(), "`app` takes `network.ids`, and `network` is not applied in dev");
         let failure = read(r#"{"vpc":{"value":1}}"#, "network.ids").await.unwrap_err();
-        assert_eq!(failure.kind(), Kind::Usage);
+        assert_eq!(failure.kind(), FailureKind::Usage);
         assert_eq!(failure.report().details[0].value, "vpc");
     }
 }

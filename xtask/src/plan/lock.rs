@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{self, Failure, Kind, Outcome};
+use crate::failure::{self, Failure, FailureKind, Result};
 use crate::interrupt::Interrupt;
 use crate::process::start_ticks;
 use crate::progress::Progress;
@@ -47,7 +47,7 @@ pub(crate) struct Claim<'a> {
 
 impl WorkLock {
     /// Takes a work folder: at once, or after a dead run's Terraform has ended, or within the time-out.
-    pub(crate) async fn take(claim: Claim<'_>) -> Outcome<Self> {
+    pub(crate) async fn take(claim: Claim<'_>) -> Result<Self> {
         let Claim { work, place, by, timeout, progress, interrupt } = claim;
         std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
         let path = work.join("lock");
@@ -110,7 +110,7 @@ fn grace(holder: &Note) -> Duration {
 }
 
 fn held(place: &str, holder: &Note) -> Failure {
-    Failure::new(Kind::LockHeld, format!("another run is at work on {place} in this folder"))
+    Failure::new(FailureKind::LockHeld, format!("another run is at work on {place} in this folder"))
         .detail("by", &holder.by)
         .detail("since", holder.since.to_string())
         .detail("process", holder.pid.to_string())
@@ -139,7 +139,7 @@ mod tests {
         let (progress, interrupt) = (Progress::silent(), Interrupt::never());
         let first = WorkLock::take(claim(work.path(), &progress, &interrupt)).await.unwrap();
         let failure = WorkLock::take(claim(work.path(), &progress, &interrupt)).await.unwrap_err();
-        assert_eq!(failure.kind(), Kind::LockHeld);
+        assert_eq!(failure.kind(), FailureKind::LockHeld);
         assert_eq!(failure.report().details[0].value, "ada");
         drop(first);
         assert!(WorkLock::take(claim(work.path(), &progress, &interrupt)).await.is_ok());

@@ -8,8 +8,9 @@ use std::path::{Component, Path, PathBuf};
 
 use hcl::structure::Body;
 
-use crate::failure::{self, Failure, Outcome};
-use crate::name::{Digest, DigestBuilder, EnvironmentName, StackName};
+use crate::digest::{Digest, DigestBuilder};
+use crate::failure::{self, Failure, Result};
+use crate::name::{EnvironmentName, StackName};
 
 /// The files that decide a stack in an environment, by project-relative path.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ const STEADY_DATA: [&str; 4] =
 
 impl StackSources {
     /// Reads a stack's files below a root folder (the project, or an unpacked copy of what was applied).
-    pub(crate) fn read(root: &Path, stack: &StackName, environment: &EnvironmentName) -> Outcome<Self> {
+    pub(crate) fn read(root: &Path, stack: &StackName, environment: &EnvironmentName) -> Result<Self> {
         let folder = Path::new("terraform/stacks").join(stack.as_str());
         if !root.join(&folder).is_dir() {
             return Err(Failure::usage(format!("the stack `{stack}` has no folder {}", folder.display())));
@@ -41,7 +42,7 @@ impl StackSources {
     }
 
     /// Reads the files of a root module, and those of its values where they exist; paths are relative to the root folder.
-    pub(crate) fn read_root(root: &Path, folder: &Path, values: Option<&Path>) -> Outcome<Self> {
+    pub(crate) fn read_root(root: &Path, folder: &Path, values: Option<&Path>) -> Result<Self> {
         let mut sources = Self {
             files: BTreeMap::new(),
             variables: BTreeSet::new(),
@@ -71,7 +72,7 @@ impl StackSources {
     }
 
     /// Packs the files into a zip whose name is its digest; returns the digest.
-    pub(crate) fn pack(&self, to: &Path) -> Outcome<Digest> {
+    pub(crate) fn pack(&self, to: &Path) -> Result<Digest> {
         let failed = |error| Failure::failed("the stack's files cannot be packed").caused_by(error);
         let mut tree = slipway_archive::Tree::new();
         for (path, content) in &self.files {
@@ -81,7 +82,7 @@ impl StackSources {
         Ok(Digest::from_bytes(written.sha256))
     }
 
-    fn read_module(&mut self, root: &Path, folder: &Path, is_root: bool) -> Outcome<Vec<PathBuf>> {
+    fn read_module(&mut self, root: &Path, folder: &Path, is_root: bool) -> Result<Vec<PathBuf>> {
         let mut modules = Vec::new();
         for file in files_of(root, folder)? {
             let text = self.read_file(root, &file)?;
@@ -97,7 +98,7 @@ impl StackSources {
         Ok(modules)
     }
 
-    fn look_at(&mut self, body: &Body, folder: &Path, is_root: bool) -> Outcome<Vec<PathBuf>> {
+    fn look_at(&mut self, body: &Body, folder: &Path, is_root: bool) -> Result<Vec<PathBuf>> {
         let mut modules = Vec::new();
         for block in body.blocks() {
             let label = || block.labels().first().map(|label| label.as_str().to_owned());
@@ -125,7 +126,7 @@ impl StackSources {
         Ok(modules)
     }
 
-    fn read_file(&mut self, root: &Path, file: &Path) -> Outcome<String> {
+    fn read_file(&mut self, root: &Path, file: &Path) -> Result<String> {
         let content = std::fs::read(root.join(file)).map_err(|error| failure::io("read", file, error))?;
         let text = String::from_utf8_lossy(&content).into_owned();
         self.files.insert(file.to_string_lossy().into_owned(), content);
@@ -134,7 +135,7 @@ impl StackSources {
 }
 
 /// Unpacks a packed configuration into a folder, once.
-pub(crate) fn unpack_sources(zip: &Path, to: &Path) -> Outcome<()> {
+pub(crate) fn unpack_sources(zip: &Path, to: &Path) -> Result<()> {
     if to.is_dir() {
         return Ok(());
     }
@@ -149,7 +150,7 @@ pub(crate) fn unpack_sources(zip: &Path, to: &Path) -> Outcome<()> {
 }
 
 /// Lists a module's files, with sub-folders that are no modules of their own (templates, policies).
-fn files_of(root: &Path, folder: &Path) -> Outcome<Vec<PathBuf>> {
+fn files_of(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let walk =
         walkdir::WalkDir::new(root.join(folder)).sort_by_file_name().into_iter().filter_entry(|entry| {
@@ -176,7 +177,7 @@ fn files_of(root: &Path, folder: &Path) -> Outcome<Vec<PathBuf>> {
 }
 
 /// Resolves `..` in a module's source; it may not leave the project.
-fn inside(path: &Path, source: &str) -> Outcome<PathBuf> {
+fn inside(path: &Path, source: &str) -> Result<PathBuf> {
     let mut out = PathBuf::new();
     for part in path.components() {
         let left = match part {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::manifest::Manifest;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
 use crate::ports::{Held, Images, Store};
 use crate::settings::Package;
@@ -28,7 +28,7 @@ impl Catalogue {
     }
 
     /// Returns the place of images.
-    pub(crate) fn images(&self) -> Outcome<&dyn Images> {
+    pub(crate) fn images(&self) -> Result<&dyn Images> {
         self.images.as_deref().ok_or_else(|| {
             Failure::usage("pipelines/project.toml names no place for images")
                 .unchanged("Nothing was published.")
@@ -42,7 +42,7 @@ impl Catalogue {
     }
 
     /// Lists a function's versions, newest first.
-    pub(crate) async fn versions(&self, function: &FunctionName) -> Outcome<Vec<Version>> {
+    pub(crate) async fn versions(&self, function: &FunctionName) -> Result<Vec<Version>> {
         let prefix = format!("releases/{function}/");
         let keys = self.store.list(&prefix, None).await?;
         let mut versions: Vec<Version> = keys
@@ -54,7 +54,7 @@ impl Catalogue {
     }
 
     /// Reads a release's manifest, where it exists.
-    pub(crate) async fn find(&self, function: &FunctionName, version: &Version) -> Outcome<Option<Manifest>> {
+    pub(crate) async fn find(&self, function: &FunctionName, version: &Version) -> Result<Option<Manifest>> {
         let Some(stored) = self.store.get(&Manifest::key(function, version)).await? else {
             return Ok(None);
         };
@@ -62,7 +62,7 @@ impl Catalogue {
     }
 
     /// Reads a release's manifest; an unknown version lists the nearest ones that exist.
-    pub(crate) async fn manifest(&self, function: &FunctionName, version: &Version) -> Outcome<Manifest> {
+    pub(crate) async fn manifest(&self, function: &FunctionName, version: &Version) -> Result<Manifest> {
         if let Some(manifest) = self.find(function, version).await? {
             return Ok(manifest);
         }
@@ -83,7 +83,7 @@ impl Catalogue {
     }
 
     /// Reads the newest release's manifest: the highest version that is not of a dirty tree.
-    pub(crate) async fn newest(&self, function: &FunctionName) -> Outcome<Option<Manifest>> {
+    pub(crate) async fn newest(&self, function: &FunctionName) -> Result<Option<Manifest>> {
         match self.versions(function).await?.into_iter().find(|version| !version.is_dirty()) {
             Some(version) => self.find(function, &version).await,
             None => Ok(None),
@@ -93,7 +93,7 @@ impl Catalogue {
     /// Tells whether a release's bytes are those of its manifest, all of them read; a zip is then in the file.
     ///
     /// An image's manifest names its blobs by digest, and its registry serves no others.
-    pub(crate) async fn held(&self, manifest: &Manifest, to: Option<&Path>) -> Outcome<Held> {
+    pub(crate) async fn held(&self, manifest: &Manifest, to: Option<&Path>) -> Result<Held> {
         let artifact = &manifest.artifact;
         match manifest.package {
             Package::Zip => self.store.holds(&artifact.key, artifact.sha256, to).await,
@@ -114,7 +114,7 @@ impl Catalogue {
     }
 
     /// Reads the manifest of a release's image.
-    pub(crate) async fn image(&self, manifest: &Manifest) -> Outcome<Vec<u8>> {
+    pub(crate) async fn image(&self, manifest: &Manifest) -> Result<Vec<u8>> {
         let artifact = &manifest.artifact;
         self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.ok_or_else(|| {
             Failure::failed(format!(
@@ -126,7 +126,7 @@ impl Catalogue {
     }
 
     /// Reads a release's zip into a file.
-    pub(crate) async fn fetch_zip(&self, manifest: &Manifest, to: &Path) -> Outcome<()> {
+    pub(crate) async fn fetch_zip(&self, manifest: &Manifest, to: &Path) -> Result<()> {
         let what = format!("the bytes of `{}` {}", manifest.function, manifest.version);
         match self.held(manifest, Some(to)).await? {
             Held::Same => Ok(()),
@@ -141,7 +141,7 @@ impl Catalogue {
     }
 
     /// Lists the paths of the files in a release's zip.
-    pub(crate) async fn zip_paths(&self, manifest: &Manifest) -> Outcome<Vec<String>> {
+    pub(crate) async fn zip_paths(&self, manifest: &Manifest) -> Result<Vec<String>> {
         let temporary = tempfile::tempdir()
             .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
         let zip = temporary.path().join("artifact.zip");
@@ -152,7 +152,7 @@ impl Catalogue {
     }
 
     /// Checks that a release's bytes are in the store with the size that its manifest says.
-    pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Outcome<()> {
+    pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Result<()> {
         let artifact = &manifest.artifact;
         let told = |what: String| {
             Failure::failed(format!(

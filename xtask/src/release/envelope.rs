@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::key::PublicKey;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::ports::Signer;
 
 /// The type of a payload that is an in-toto statement.
@@ -34,7 +34,7 @@ struct SignatureRecord {
 
 impl Envelope {
     /// Signs a payload that is an in-toto statement.
-    pub(crate) async fn seal(payload: &[u8], signer: &dyn Signer) -> Outcome<Self> {
+    pub(crate) async fn seal(payload: &[u8], signer: &dyn Signer) -> Result<Self> {
         let signature = signer.sign(&pre_authentication(PAYLOAD_TYPE, payload)).await?;
         Ok(Self {
             payload: BASE64_STANDARD.encode(payload),
@@ -62,7 +62,7 @@ impl Envelope {
     }
 
     /// Returns the envelope's bytes as they are stored.
-    pub(crate) fn bytes(&self) -> Outcome<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|error| Failure::defect("an envelope cannot be written as JSON").caused_by(error))
     }
@@ -97,7 +97,7 @@ fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MemorySigner;
+    use crate::fakes::FakeSigner;
     use crate::release::key::PrivateKey;
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_key_that_signed_is_found_and_only_over_what_it_signed() {
-        let (signer, public) = MemorySigner::new();
+        let (signer, public) = FakeSigner::new();
         let other = PrivateKey::generate().unwrap().public().unwrap();
         let envelope = Envelope::seal(b"{\"a\":1}", &*signer).await.unwrap();
         let bytes = envelope.bytes().unwrap();
@@ -151,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_signature_does_not_cover_cannot_change_either() {
-        let (signer, _) = MemorySigner::new();
+        let (signer, _) = FakeSigner::new();
         let bytes = Envelope::seal(b"{}", &*signer).await.unwrap().bytes().unwrap();
         let text = String::from_utf8(bytes).unwrap();
         for (from, to) in [

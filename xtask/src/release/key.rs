@@ -10,22 +10,22 @@ use p256::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding,
 };
 
-use crate::failure::{Failure, Outcome};
-use crate::name::Digest;
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
 
 /// A private key that signs releases.
 pub(crate) struct PrivateKey(SigningKey);
 
 impl PrivateKey {
     /// Makes a new key from the system's randomness.
-    pub(crate) fn generate() -> Outcome<Self> {
+    pub(crate) fn generate() -> Result<Self> {
         SigningKey::try_generate()
             .map(Self)
             .map_err(|error| Failure::failed("the system gives no randomness for a key").caused_by(error))
     }
 
     /// Reads a PKCS#8 PEM; `place` names it in errors, which never quote it.
-    pub(crate) fn read(pem: &str, place: &str) -> Outcome<Self> {
+    pub(crate) fn read(pem: &str, place: &str) -> Result<Self> {
         SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|error| {
             let hint = if pem.contains("BEGIN EC PRIVATE KEY") {
                 "it is in the older form of OpenSSL: openssl pkcs8 -topk8 -nocrypt turns it into PKCS#8"
@@ -39,7 +39,7 @@ impl PrivateKey {
     }
 
     /// Returns the key as PKCS#8 PEM with lines of 64 columns.
-    pub(crate) fn pem(&self) -> Outcome<String> {
+    pub(crate) fn pem(&self) -> Result<String> {
         let pem = self.0.to_pkcs8_pem(LineEnding::LF);
         pem.map(|pem| pem.as_str().to_owned())
             .map_err(|error| Failure::defect("a private key cannot be written as PEM").caused_by(error))
@@ -51,7 +51,7 @@ impl PrivateKey {
     }
 
     /// Returns the public half.
-    pub(crate) fn public(&self) -> Outcome<PublicKey> {
+    pub(crate) fn public(&self) -> Result<PublicKey> {
         PublicKey::new(*self.0.verifying_key())
     }
 
@@ -71,7 +71,7 @@ pub(crate) struct PublicKey {
 
 impl PublicKey {
     /// Reads an SPKI PEM; `place` names it in errors.
-    pub(crate) fn read(pem: &str, place: &str) -> Outcome<Self> {
+    pub(crate) fn read(pem: &str, place: &str) -> Result<Self> {
         let key = VerifyingKey::from_public_key_pem(pem).map_err(|error| {
             let failure = Failure::usage(format!("{place} holds no public key on the curve P-256 in PEM"));
             let failure = failure.caused_by(error);
@@ -85,7 +85,7 @@ impl PublicKey {
     }
 
     /// Reads an SPKI in DER, as KMS returns it; `place` names it in errors.
-    pub(crate) fn read_der(der: &[u8], place: &str) -> Outcome<Self> {
+    pub(crate) fn read_der(der: &[u8], place: &str) -> Result<Self> {
         let key = VerifyingKey::from_public_key_der(der).map_err(|error| {
             Failure::usage(format!("{place} is no key on the curve P-256"))
                 .caused_by(error)
@@ -94,7 +94,7 @@ impl PublicKey {
         Self::new(key)
     }
 
-    fn new(key: VerifyingKey) -> Outcome<Self> {
+    fn new(key: VerifyingKey) -> Result<Self> {
         let der = key
             .to_public_key_der()
             .map_err(|error| Failure::defect("a public key cannot be written as DER").caused_by(error))?;
@@ -107,14 +107,14 @@ impl PublicKey {
     }
 
     /// Returns the key as SPKI in DER.
-    pub(crate) fn der(&self) -> Outcome<Vec<u8>> {
+    pub(crate) fn der(&self) -> Result<Vec<u8>> {
         let der = self.key.to_public_key_der();
         der.map(|der| der.as_bytes().to_vec())
             .map_err(|error| Failure::defect("a public key cannot be written as DER").caused_by(error))
     }
 
     /// Returns the key as SPKI PEM with lines of 64 columns.
-    pub(crate) fn pem(&self) -> Outcome<String> {
+    pub(crate) fn pem(&self) -> Result<String> {
         self.key
             .to_public_key_pem(LineEnding::LF)
             .map_err(|error| Failure::defect("a public key cannot be written as PEM").caused_by(error))
@@ -130,7 +130,7 @@ impl PublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Kind;
+    use crate::failure::FailureKind;
 
     #[test]
     fn keys_are_read_back_as_they_are_written() {
@@ -161,7 +161,7 @@ mod tests {
         let private = key.pem().unwrap();
         let failure = PublicKey::read(&private, "keys/release.key").unwrap_err();
         let report = failure.report();
-        assert_eq!(failure.kind(), Kind::Usage);
+        assert_eq!(failure.kind(), FailureKind::Usage);
         assert!(report.message.starts_with("keys/release.key holds no public key"), "{}", report.message);
         assert!(report.hint.unwrap().contains("a private key"));
         let secret = private.lines().nth(1).unwrap();

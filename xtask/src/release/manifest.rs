@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, FunctionName, Version};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::name::{FunctionName, Version};
 use crate::settings::{Package, Smoke};
 
 /// The name of this layout.
@@ -198,7 +199,7 @@ impl Manifest {
     }
 
     /// Returns the manifest's bytes as they are stored.
-    pub(crate) fn bytes(&self) -> Outcome<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| {
             Failure::defect("a release manifest cannot be written as JSON").caused_by(error)
         })?;
@@ -213,12 +214,12 @@ impl Manifest {
     }
 
     /// Returns the digest by which ledgers and plans name this manifest.
-    pub(crate) fn digest(&self) -> Outcome<Digest> {
+    pub(crate) fn digest(&self) -> Result<Digest> {
         Ok(Digest::of(self.bytes()?))
     }
 
     /// Reads a manifest and refuses one that was edited or lies under another name.
-    pub(crate) fn read(bytes: &[u8], function: &FunctionName, version: &Version) -> Outcome<Self> {
+    pub(crate) fn read(bytes: &[u8], function: &FunctionName, version: &Version) -> Result<Self> {
         let edited = |what: &str| {
             Failure::failed(format!("the manifest of `{function}` {version} was edited: {what}"))
                 .unchanged("It was not used; nothing was changed.")

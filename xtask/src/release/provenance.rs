@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, FunctionName, Version};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::name::{FunctionName, Version};
 use crate::settings::Claims;
 
 /// The type of statements.
@@ -124,7 +125,7 @@ struct RunMetadata {
 
 impl Statement {
     /// States how a release was made; subjects are its artifact, its manifest and its SBOM.
-    pub(crate) fn of(manifest: &Manifest, circumstances: &Circumstances) -> Outcome<Self> {
+    pub(crate) fn of(manifest: &Manifest, circumstances: &Circumstances) -> Result<Self> {
         let source = &manifest.source;
         let git_ref = circumstances.git_ref.clone();
         let uri = source.repository.as_ref().map(|repository| {
@@ -181,7 +182,7 @@ impl Statement {
     }
 
     /// Returns the bytes that are signed.
-    pub(crate) fn bytes(&self) -> Outcome<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|error| Failure::defect("a statement cannot be written as JSON").caused_by(error))
     }
@@ -203,7 +204,7 @@ impl Statement {
     }
 
     /// Says where the statement does not speak of a manifest: of its bytes, and of what it says itself.
-    pub(crate) fn differences(&self, manifest: &Manifest) -> Outcome<Vec<String>> {
+    pub(crate) fn differences(&self, manifest: &Manifest) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         let wanted = subjects(manifest)?;
         for (name, digest) in &wanted {
@@ -262,7 +263,7 @@ impl Statement {
 }
 
 /// Lists what a release's statement is about: name and SHA-256.
-fn subjects(manifest: &Manifest) -> Outcome<Vec<(String, Digest)>> {
+fn subjects(manifest: &Manifest) -> Result<Vec<(String, Digest)>> {
     let artifact = &manifest.artifact;
     let mut subjects = vec![
         (artifact.key.clone(), artifact.sha256),

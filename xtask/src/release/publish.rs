@@ -11,8 +11,9 @@ use super::provenance::{Circumstances, Statement};
 use super::sbom;
 use super::verify::attestation_key;
 use super::version::{Bump, bumped};
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, Version};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::name::Version;
 use crate::ports::{Image, Put, Signer};
 use crate::progress::Step;
 
@@ -79,7 +80,7 @@ pub(crate) async fn publish(
     statements: Statements<'_>,
     asked: bool,
     step: &Step,
-) -> Outcome<Published> {
+) -> Result<Published> {
     let store = catalogue.store();
     let digest = manifest.artifact.sha256;
     let asked = asked || matches!(content, Content::Image(_));
@@ -126,7 +127,7 @@ async fn put_content(
     manifest: &Manifest,
     content: &Content<'_>,
     step: &Step,
-) -> Outcome<()> {
+) -> Result<()> {
     let Manifest { artifact, function, version, .. } = manifest;
     let failure = match content {
         Content::Zip(zip) => {
@@ -156,7 +157,7 @@ async fn put_content(
 }
 
 /// Stores an SBOM and returns its digest.
-async fn keep_sbom(catalogue: &Catalogue, artifact: &Digest, bytes: Vec<u8>) -> Outcome<Digest> {
+async fn keep_sbom(catalogue: &Catalogue, artifact: &Digest, bytes: Vec<u8>) -> Result<Digest> {
     let (store, digest) = (catalogue.store(), Digest::of(&bytes));
     // The same bytes may come of other dependencies, or were described by another version of Slipway: then the document of
     // that time stays, and this one lies beside it.
@@ -172,7 +173,7 @@ async fn keep_sbom(catalogue: &Catalogue, artifact: &Digest, bytes: Vec<u8>) -> 
 }
 
 /// Signs what is stated about a release, stores it under the manifest's digest and returns what is stored.
-async fn attest(catalogue: &Catalogue, manifest: &Manifest, attestor: &Attestor<'_>) -> Outcome<Vec<u8>> {
+async fn attest(catalogue: &Catalogue, manifest: &Manifest, attestor: &Attestor<'_>) -> Result<Vec<u8>> {
     let payload = Statement::of(manifest, &attestor.circumstances)?.bytes()?;
     let envelope = Envelope::seal(&payload, attestor.signer).await?;
     let public = PublicKey::read_der(&attestor.signer.public_key()?, "the signing key")?;

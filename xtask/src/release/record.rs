@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::Catalogue;
-use crate::failure::{Failure, Outcome};
-use crate::name::Digest;
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
 use crate::ports::Put;
 use crate::source::Inputs;
 
@@ -39,7 +39,7 @@ impl InputsRecord {
     }
 
     /// Writes the record under its inputs digest; one that is there already says the same.
-    pub(crate) async fn keep(&self, catalogue: &Catalogue, digest: &Digest) -> Outcome<()> {
+    pub(crate) async fn keep(&self, catalogue: &Catalogue, digest: &Digest) -> Result<()> {
         let bytes = serde_json::to_vec_pretty(self).map_err(|error| {
             Failure::defect("the record of a release's inputs cannot be written as JSON").caused_by(error)
         })?;
@@ -55,7 +55,7 @@ impl InputsRecord {
     }
 
     /// Reads the record behind an inputs digest, where it was kept.
-    pub(crate) async fn find(catalogue: &Catalogue, digest: &Digest) -> Outcome<Option<Self>> {
+    pub(crate) async fn find(catalogue: &Catalogue, digest: &Digest) -> Result<Option<Self>> {
         let Some(stored) = catalogue.store().get(&key(digest)).await? else {
             return Ok(None);
         };

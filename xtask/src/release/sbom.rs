@@ -24,8 +24,9 @@ use cyclonedx_bom::prelude::{Purl, SpdxExpression, Uri as Address};
 pub(crate) use python::{python, unpack};
 pub(crate) use rust::{RustCrate, rust};
 
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, FunctionName};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::name::FunctionName;
 
 /// Something that an artifact is made of, or with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,7 +76,7 @@ pub(crate) fn other_key(artifact: &Digest, sbom: &Digest) -> String {
 }
 
 /// Writes a function's SBOM.
-pub(crate) fn document(function: &FunctionName, artifact: &Digest, parts: Parts) -> Outcome<Vec<u8>> {
+pub(crate) fn document(function: &FunctionName, artifact: &Digest, parts: Parts) -> Result<Vec<u8>> {
     let Parts { mut parts, mut direct } = parts;
     parts.sort_by(|a, b| a.id.cmp(&b.id));
     direct.sort();

@@ -7,15 +7,16 @@ use super::{
     Bump, Catalogue, Choice, Content, Manifest, Published, Request, Statements, artifact_key, choose,
     publish, sample_manifest,
 };
-use crate::failure::{Failure, Kind, Outcome};
-use crate::memory::{Fault, Faults, MemoryStore};
-use crate::name::{Digest, Version};
+use crate::digest::Digest;
+use crate::failure::{Failure, FailureKind, Result};
+use crate::fakes::{FakeStore, Fault, Faults};
+use crate::name::Version;
 use crate::progress::Progress;
 use crate::source::tests::{Tree, hello};
 
 struct Shelf {
     faults: Arc<Faults>,
-    store: Arc<MemoryStore>,
+    store: Arc<FakeStore>,
     catalogue: Catalogue,
     folder: tempfile::TempDir,
 }
@@ -23,7 +24,7 @@ struct Shelf {
 impl Shelf {
     fn new() -> Self {
         let faults = Arc::new(Faults::default());
-        let store = MemoryStore::new("artifacts", faults.clone());
+        let store = FakeStore::new("artifacts", faults.clone());
         let catalogue = Catalogue::new(store.clone());
         Self { faults, store, catalogue, folder: tempfile::tempdir().unwrap() }
     }
@@ -42,7 +43,7 @@ impl Shelf {
         (manifest.sealed(), zip)
     }
 
-    async fn publish(&self, version: &str, bytes: &str, asked: bool) -> Outcome<Published> {
+    async fn publish(&self, version: &str, bytes: &str, asked: bool) -> Result<Published> {
         let (manifest, zip) = self.built(version, bytes);
         let step = Progress::silent().step("publish", "hello");
         publish(&self.catalogue, manifest, Content::Zip(&zip), Statements::default(), asked, &step).await
@@ -68,7 +69,7 @@ impl Shelf {
         published.unwrap().manifest().clone()
     }
 
-    async fn choose(&self, tree: &Tree, request: Request) -> Outcome<Choice> {
+    async fn choose(&self, tree: &Tree, request: Request) -> Result<Choice> {
         let project = tree.project();
         let settings = project.function(&hello()).unwrap();
         choose(&self.catalogue, &tree.repository(), &hello(), settings, &tree.look(), &request).await
@@ -136,7 +137,7 @@ async fn a_version_that_is_asked_for_is_that_one_or_nothing() {
     assert_eq!(shelf.chosen(&tree, asked("3.0.0-rc.1")).await, "3.0.0-rc.1: asked for (asked)");
     tree.write("lambda-src/hello/src/main.rs", "fn main() { 1; }\n");
     let failure = shelf.choose(&tree, asked("1.1.0")).await.unwrap_err();
-    assert_eq!(failure.kind(), Kind::Refused);
+    assert_eq!(failure.kind(), FailureKind::Refused);
     assert!(failure.report().hint.unwrap().contains("1.1.0-dirty."), "{failure}");
 }
 
@@ -203,7 +204,7 @@ async fn a_history_that_lacks_the_newest_release_is_told_apart_from_a_shallow_on
     let request = Request::default();
     let failure =
         choose(&shelf.catalogue, &repository, &hello(), settings, &source, &request).await.unwrap_err();
-    assert_eq!(failure.kind(), Kind::Usage);
+    assert_eq!(failure.kind(), FailureKind::Usage);
     assert!(failure.message().starts_with("this is a shallow clone"), "{failure}");
     // With the version named nothing of the history is needed.
     let named = asked("2.0.0");
@@ -256,7 +257,7 @@ async fn other_bytes_never_take_a_version_that_exists() {
     shelf.publish("1.0.0", "one", true).await.unwrap();
     let before = shelf.store.objects("releases/");
     let failure = shelf.publish("1.0.0", "two", true).await.unwrap_err();
-    assert_eq!(failure.kind(), Kind::Refused);
+    assert_eq!(failure.kind(), FailureKind::Refused);
     let told = details(&failure);
     for digest in [Digest::of("one"), Digest::of("two")] {
         assert!(told.contains(&digest.to_string()), "{told}");
@@ -265,7 +266,7 @@ async fn other_bytes_never_take_a_version_that_exists() {
     // A dirty version is a name of its inputs: another number would say nothing true.
     shelf.publish("1.0.1-dirty.abcdef01", "three", false).await.unwrap();
     let failure = shelf.publish("1.0.1-dirty.abcdef01", "four", false).await.unwrap_err();
-    assert_eq!(failure.kind(), Kind::Refused);
+    assert_eq!(failure.kind(), FailureKind::Refused);
 }
 
 #[tokio::test]
@@ -317,7 +318,7 @@ async fn an_unknown_version_is_told_with_its_neighbours() {
         shelf.publish(version, version, true).await.unwrap();
     }
     let failure = shelf.catalogue.manifest(&hello(), &wanted).await.unwrap_err();
-    assert_eq!(failure.kind(), Kind::Usage);
+    assert_eq!(failure.kind(), FailureKind::Usage);
     assert_eq!(failure.report().hint.unwrap(), "the nearest that exist: 1.4.1, 1.5.0, 2.0.0, 0.9.0");
     let newest = shelf.catalogue.newest(&hello()).await.unwrap().unwrap();
     assert_eq!(newest.version.to_string(), "2.0.0");

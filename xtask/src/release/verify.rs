@@ -16,11 +16,12 @@ use super::key::PublicKey;
 use super::manifest::Manifest;
 use super::provenance::Statement;
 use super::sbom;
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, EnvironmentName};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::format;
+use crate::name::EnvironmentName;
 use crate::ports::Held;
 use crate::settings::Claims;
-use crate::words;
 
 /// Whom an environment trusts, and for what.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +67,7 @@ pub(crate) async fn trusted(
     manifest: &Manifest,
     trust: &Trust,
     environment: &EnvironmentName,
-) -> Outcome<()> {
+) -> Result<()> {
     let distrust = match worth(catalogue, manifest, trust).await? {
         Ok(Worth::Trusted(_)) => return Ok(()),
         Ok(Worth::Unsigned | Worth::Unverified) if !trust.required => return Ok(()),
@@ -86,7 +87,7 @@ pub(crate) async fn trusted(
             "look with cargo xtask verify-release {function} {version} --env {environment}; trusted keys stand in terraform/environments/{environment}/environment.toml"
         )
     };
-    let listed = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { words::list(ids) };
+    let listed = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { format::list(ids) };
     let trusted: Vec<String> = trust.keys.iter().map(|key| key.id().to_owned()).collect();
     Err(Failure::refused(format!("{environment} does not trust `{function}` {version}: {}", distrust.why))
         .detail("signed by", listed(&distrust.seen))
@@ -99,7 +100,7 @@ pub(super) async fn worth(
     catalogue: &Catalogue,
     manifest: &Manifest,
     trust: &Trust,
-) -> Outcome<Result<Worth, Distrust>> {
+) -> Result<Result<Worth, Distrust>> {
     let Some(stored) = catalogue.store().get(&attestation_key(&manifest.digest()?)).await? else {
         return Ok(Ok(Worth::Unsigned));
     };
@@ -141,7 +142,7 @@ pub(super) async fn worth(
 /// Reads a release's artifact and SBOM again, and refuses bytes that are not those of its manifest.
 ///
 /// Without this a signature says only what was published, not what is there.
-pub(crate) async fn whole(catalogue: &Catalogue, manifest: &Manifest) -> Outcome<()> {
+pub(crate) async fn whole(catalogue: &Catalogue, manifest: &Manifest) -> Result<()> {
     let artifact = &manifest.artifact;
     let store = catalogue.store();
     let refused = |what: &str, key: &str| {
@@ -179,7 +180,7 @@ pub(super) async fn stored_sbom(
     catalogue: &Catalogue,
     manifest: &Manifest,
     wanted: &Digest,
-) -> Outcome<Option<Vec<u8>>> {
+) -> Result<Option<Vec<u8>>> {
     let artifact = &manifest.artifact.sha256;
     let first = catalogue.store().get(&sbom::key(artifact)).await?.map(|stored| stored.bytes);
     if first.as_ref().is_some_and(|bytes| Digest::of(bytes) == *wanted) {

@@ -4,7 +4,7 @@ use git_conventional::Commit;
 
 use super::catalogue::Catalogue;
 use super::manifest::Manifest;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
 use crate::settings::FunctionSettings;
 use crate::source::{Change, Repository, Source};
@@ -60,7 +60,7 @@ pub(crate) async fn choose(
     settings: &FunctionSettings,
     source: &Source,
     request: &Request,
-) -> Outcome<Choice> {
+) -> Result<Choice> {
     let newest = catalogue.newest(function).await?;
     if let Some(version) = &request.version {
         return asked_for(catalogue, function, source, version).await;
@@ -92,7 +92,7 @@ async fn asked_for(
     function: &FunctionName,
     source: &Source,
     version: &Version,
-) -> Outcome<Choice> {
+) -> Result<Choice> {
     if let Some(existing) = catalogue.find(function, version).await?
         && existing.source.inputs_digest == source.inputs_digest
     {
@@ -113,7 +113,7 @@ fn next(
     source: &Source,
     newest: Option<&Manifest>,
     bump: Option<Bump>,
-) -> Outcome<(Version, String)> {
+) -> Result<(Version, String)> {
     let base = match newest {
         Some(manifest) if repository.reaches(&manifest.source.commit) => {
             Some((manifest.version.clone(), manifest.source.commit.clone()))
@@ -139,13 +139,13 @@ fn next(
     }
     let count = match changes.len() {
         0 => "changed inputs".to_owned(),
-        count => crate::words::plural(count, "change"),
+        count => crate::format::plural(count, "change"),
     };
     Ok((bumped(&version, level), format!("{count} since {version}")))
 }
 
 /// Finds the highest release tag that HEAD descends from.
-fn newest_tag(repository: &Repository, function: &FunctionName) -> Outcome<Option<(Version, String)>> {
+fn newest_tag(repository: &Repository, function: &FunctionName) -> Result<Option<(Version, String)>> {
     let tags = repository.tags(&tag_prefix(function))?;
     let mut versions: Vec<(Version, String)> =
         tags.into_iter().filter_map(|(name, commit)| Some((name.parse().ok()?, commit))).collect();
@@ -153,7 +153,7 @@ fn newest_tag(repository: &Repository, function: &FunctionName) -> Outcome<Optio
     Ok(versions.into_iter().rev().find(|(_, commit)| repository.reaches(commit)))
 }
 
-fn refuse_shallow(repository: &Repository, function: &FunctionName, commit: &str) -> Outcome<()> {
+fn refuse_shallow(repository: &Repository, function: &FunctionName, commit: &str) -> Result<()> {
     if !repository.is_shallow() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::file;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 
 /// An environment's settings.
@@ -120,7 +120,7 @@ struct State {
 
 impl EnvironmentSettings {
     /// Reads an environment's settings.
-    pub(super) fn load(root: &Path, relative: &Path) -> Outcome<Self> {
+    pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: &str| Failure::usage(format!("{}: {message}", relative.display()));
         let place = if raw.emulated {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
 use crate::name::nearest;
 
 /// Reads and parses `<root>/<relative>`; errors name the relative path.
-pub(super) fn load<T: DeserializeOwned>(root: &Path, relative: &Path) -> Outcome<T> {
+pub(super) fn load<T: DeserializeOwned>(root: &Path, relative: &Path) -> Result<T> {
     let path = root.join(relative);
     let text = std::fs::read_to_string(&path).map_err(|error| failure::io("read", relative, error))?;
     toml::from_str(&text).map_err(|error| explain(relative, &text, error.message(), error.span()))

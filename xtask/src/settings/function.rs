@@ -1,7 +1,7 @@
 //! `lambda-src/<function>/function.toml`: what changes or tests a function's bytes.
 //!
 //! In: the file. Out: [`FunctionSettings`], whose parts fit each other. Goes wrong: a key or value that does not exist; a
-//! runtime, handler and way of building that cannot go together.
+//! runtime, handler and way of building that cannot go results.
 
 mod build;
 mod image;
@@ -16,7 +16,7 @@ pub(crate) use image::{Base, ImageSettings};
 pub(crate) use smoke::{DeploymentTests, Smoke, placeholders};
 
 use super::file;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::Version;
 
 /// How a function is delivered to Lambda.
@@ -96,7 +96,7 @@ fn first_version() -> Version {
 
 impl FunctionSettings {
     /// Reads a function's settings.
-    pub(super) fn load(root: &Path, relative: &Path) -> Outcome<Self> {
+    pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         match (raw.package, &raw.image) {

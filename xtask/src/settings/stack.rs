@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::file;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, StackName};
 
 /// A stack's settings.
@@ -59,7 +59,7 @@ const OWN_VARIABLES: [&str; 2] = ["environment", "releases"];
 
 impl StackSettings {
     /// Reads a stack's settings.
-    pub(super) fn load(root: &Path, relative: &Path) -> Outcome<Self> {
+    pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         let mut inputs = BTreeMap::new();
@@ -91,7 +91,7 @@ impl StackSettings {
     }
 
     /// Reads the settings in a copy of a stack's files; a copy from before they had any has none.
-    pub(crate) fn of_copy(root: &Path, stack: &StackName) -> Outcome<Self> {
+    pub(crate) fn of_copy(root: &Path, stack: &StackName) -> Result<Self> {
         let relative = Path::new("terraform/stacks").join(stack.as_str()).join("stack.toml");
         if root.join(&relative).is_file() { Self::load(root, &relative) } else { Ok(Self::default()) }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file::parse_duration;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 
 /// The process's surroundings; tests make their own.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Reads the surroundings of this process.
     #[expect(clippy::disallowed_methods, reason = "the one door through which the environment is read")]
-    pub(crate) fn read() -> Outcome<Self> {
+    pub(crate) fn read() -> Result<Self> {
         let folder = std::env::current_dir()
             .map_err(|error| Failure::failed("the working folder cannot be read").caused_by(error))?;
         let executable = std::env::current_exe().map_err(|error| {
@@ -128,7 +128,7 @@ impl Surroundings {
     }
 
     /// Returns after how long a first signal is followed up by itself (`SLIPWAY_GRACE`).
-    pub(crate) fn grace(&self) -> Outcome<Option<Duration>> {
+    pub(crate) fn grace(&self) -> Result<Option<Duration>> {
         self.get("SLIPWAY_GRACE")
             .map(|text| {
                 parse_duration(text).map_err(|message| Failure::usage(format!("SLIPWAY_GRACE: {message}")))
@@ -137,7 +137,7 @@ impl Surroundings {
     }
 
     /// Returns the fixed time that stands for now (`SLIPWAY_NOW`, RFC 3339), for tests and rebuilds.
-    pub(crate) fn fixed_now(&self) -> Outcome<Option<jiff::Timestamp>> {
+    pub(crate) fn fixed_now(&self) -> Result<Option<jiff::Timestamp>> {
         self.get("SLIPWAY_NOW")
             .map(|text| {
                 text.parse().map_err(|error: jiff::Error| {

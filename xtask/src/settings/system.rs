@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::stack::StackSettings;
 use super::{Project, unknown};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 
 impl Project {
@@ -15,7 +15,7 @@ impl Project {
     pub(crate) fn stacks_in(
         &self,
         environment: &EnvironmentName,
-    ) -> Outcome<BTreeMap<StackName, StackSettings>> {
+    ) -> Result<BTreeMap<StackName, StackSettings>> {
         let choices = &self.environment(environment)?.stacks;
         let mut stacks = BTreeMap::new();
         for (name, settings) in &self.stacks {
@@ -34,11 +34,7 @@ impl Project {
     }
 
     /// Returns what an environment makes of one stack; one that it does not run is refused.
-    pub(crate) fn stack_in(
-        &self,
-        environment: &EnvironmentName,
-        stack: &StackName,
-    ) -> Outcome<StackSettings> {
+    pub(crate) fn stack_in(&self, environment: &EnvironmentName, stack: &StackName) -> Result<StackSettings> {
         self.check_stack(stack)?;
         self.stacks_in(environment)?.remove(stack).ok_or_else(|| {
             Failure::usage(format!("{environment} does not run the stack `{stack}`")).hint(format!(
@@ -48,7 +44,7 @@ impl Project {
     }
 
     /// Refuses a stack that does not exist, with the nearest ones.
-    pub(crate) fn check_stack(&self, stack: &StackName) -> Outcome<()> {
+    pub(crate) fn check_stack(&self, stack: &StackName) -> Result<()> {
         if self.stacks.contains_key(stack) {
             return Ok(());
         }
@@ -61,7 +57,7 @@ impl Project {
     }
 
     /// Refuses settings that name what does not exist, or that can never be applied.
-    pub(super) fn check_references(&self) -> Outcome<()> {
+    pub(super) fn check_references(&self) -> Result<()> {
         self.check_functions()?;
         for (stack, settings) in &self.stacks {
             for upstream in settings.upstream() {
@@ -106,7 +102,7 @@ impl Project {
         Ok(())
     }
 
-    fn check_functions(&self) -> Outcome<()> {
+    fn check_functions(&self) -> Result<()> {
         for (check, settings) in &self.settings.checks {
             if let Some(other) = settings.functions.iter().find(|name| !self.functions.contains_key(*name)) {
                 return Err(Failure::usage(format!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Place, Project, Surroundings};
-use crate::failure::{ErrorReport, Kind};
+use crate::failure::{ErrorReport, FailureKind};
 
 /// A project without mistakes.
 const FILES: [(&str, &str); 5] = [
@@ -37,7 +37,7 @@ fn mistake(path: &str, text: &str) -> ErrorReport {
     let folder = project();
     write(folder.path(), path, text);
     let failure = Project::load(folder.path()).expect_err(text);
-    assert_eq!(failure.kind(), Kind::Usage, "{failure}");
+    assert_eq!(failure.kind(), FailureKind::Usage, "{failure}");
     failure.report()
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Sort, StatusOptions};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 
 /// The repository around the project.
 pub(crate) struct Repository {
@@ -61,7 +61,7 @@ pub(crate) struct FileContent {
 
 impl Repository {
     /// Opens the repository around the project's folder.
-    pub(crate) fn open(root: &Path) -> Outcome<Self> {
+    pub(crate) fn open(root: &Path) -> Result<Self> {
         let git = git2::Repository::discover(root).map_err(|error| match error.code() {
             ErrorCode::NotFound => Failure::usage(format!("no git repository around {}", root.display()))
                 .hint(
@@ -93,7 +93,7 @@ impl Repository {
     }
 
     /// Tells where HEAD stands.
-    pub(crate) fn checkout(&self) -> Outcome<Checkout> {
+    pub(crate) fn checkout(&self) -> Result<Checkout> {
         let head = self.git.head().map_err(|error| match error.code() {
             ErrorCode::UnbornBranch | ErrorCode::NotFound => {
                 Failure::usage("this repository has no commit yet")
@@ -115,7 +115,7 @@ impl Repository {
     }
 
     /// Lists the files below some project-relative folders or files, with their content; all of them for `[""]`.
-    pub(crate) fn work_tree(&self, below: &[String]) -> Outcome<WorkTree> {
+    pub(crate) fn work_tree(&self, below: &[String]) -> Result<WorkTree> {
         let failed = |error| Failure::failed("the git index or work tree cannot be read").caused_by(error);
         let places: Vec<String> = below.iter().map(|path| format!("{}{path}", self.prefix)).collect();
         let mut tree = WorkTree::default();
@@ -168,7 +168,7 @@ impl Repository {
     }
 
     /// Returns one file that git tracks below a project-relative folder, where there is any.
-    pub(crate) fn tracked_below(&self, folder: &str) -> Outcome<Option<String>> {
+    pub(crate) fn tracked_below(&self, folder: &str) -> Result<Option<String>> {
         let failed = |error| Failure::failed("the git index cannot be read").caused_by(error);
         let places = [format!("{}{folder}", self.prefix)];
         let mut index = self.git.index().map_err(failed)?;
@@ -193,7 +193,7 @@ impl Repository {
     }
 
     /// Lists the commits after `base` (all, where none is given) that touched any of the paths, newest first.
-    pub(crate) fn changes(&self, base: Option<&str>, paths: &[String]) -> Outcome<Vec<Change>> {
+    pub(crate) fn changes(&self, base: Option<&str>, paths: &[String]) -> Result<Vec<Change>> {
         let failed = |error| Failure::failed("the git history cannot be walked").caused_by(error);
         let mut walk = self.git.revwalk().map_err(failed)?;
         walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
@@ -215,7 +215,7 @@ impl Repository {
     }
 
     /// Returns the time of the newest commit that touched any of the paths; HEAD's where history does not reach it.
-    pub(crate) fn last_touched(&self, paths: &[String]) -> Outcome<jiff::Timestamp> {
+    pub(crate) fn last_touched(&self, paths: &[String]) -> Result<jiff::Timestamp> {
         let failed = |error| Failure::failed("the git history cannot be walked").caused_by(error);
         let mut walk = self.git.revwalk().map_err(failed)?;
         walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
@@ -247,7 +247,7 @@ impl Repository {
     }
 
     /// Lists tags with the given prefix: name without prefix -> commit.
-    pub(crate) fn tags(&self, prefix: &str) -> Outcome<BTreeMap<String, String>> {
+    pub(crate) fn tags(&self, prefix: &str) -> Result<BTreeMap<String, String>> {
         let failed = |error| Failure::failed("the git tags cannot be listed").caused_by(error);
         let mut found = BTreeMap::new();
         for name in self.git.tag_names(Some(&format!("{prefix}*"))).map_err(failed)?.iter() {
@@ -266,7 +266,7 @@ impl Repository {
     }
 
     /// Writes an annotated tag; tells whether it is new. A tag of that name at another commit is left and refused.
-    pub(crate) fn tag(&self, name: &str, commit: &str, message: &str) -> Outcome<bool> {
+    pub(crate) fn tag(&self, name: &str, commit: &str, message: &str) -> Result<bool> {
         let failed = |error: git2::Error| {
             Failure::failed(format!("the tag {name} cannot be written")).caused_by(error)
         };
@@ -319,7 +319,7 @@ impl Repository {
         }))
     }
 
-    fn read_file(&self, path: &str) -> Outcome<Option<FileContent>> {
+    fn read_file(&self, path: &str) -> Result<Option<FileContent>> {
         let full = self.full(path);
         let failed = |error: git2::Error| Failure::failed(format!("{path} cannot be read")).caused_by(error);
         let Ok(metadata) = full.symlink_metadata() else {
@@ -358,7 +358,7 @@ fn is_below(path: &str, places: &[String]) -> bool {
     })
 }
 
-fn time_of(commit: &git2::Commit<'_>) -> Outcome<jiff::Timestamp> {
+fn time_of(commit: &git2::Commit<'_>) -> Result<jiff::Timestamp> {
     jiff::Timestamp::from_second(commit.time().seconds()).map_err(|error| {
         Failure::failed(format!("the time of commit {} is out of range", commit.id())).caused_by(error)
     })

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use self::workspace::Workspace;
 use super::git::{FileContent, Repository};
 use super::requirements;
-use crate::failure::{Failure, Outcome};
-use crate::name::{Digest, DigestBuilder, FunctionName};
+use crate::digest::{Digest, DigestBuilder};
+use crate::failure::{Failure, Result};
+use crate::name::FunctionName;
 use crate::settings::{BuildSettings, FunctionSettings, Project};
 
 /// What enters a function's digest, kept apart so that two of them can be compared.
@@ -39,11 +40,11 @@ pub(crate) fn recipe(build: &BuildSettings) -> String {
     match build {
         BuildSettings::Cargo { .. } => format!(
             "recipe 1; {compressor}; builder {}; zig {}",
-            pin(crate::tools::install::BUILDER_LOCK),
-            pin(crate::tools::install::ZIG_LOCK)
+            pin(crate::pins::RUST_BUILDER_LOCK),
+            pin(crate::pins::ZIG_LOCK)
         ),
         BuildSettings::Python { .. } => {
-            format!("recipe 1; {compressor}; uv {}", pin(crate::tools::install::UV_LOCK))
+            format!("recipe 1; {compressor}; uv {}", pin(crate::pins::UV_LOCK))
         }
         BuildSettings::Command { .. } => format!("recipe 1; {compressor}"),
     }
@@ -56,7 +57,7 @@ impl Inputs {
         repository: &Repository,
         function: &FunctionName,
         settings: &FunctionSettings,
-    ) -> Outcome<Self> {
+    ) -> Result<Self> {
         let mut paths = vec![text_of(&settings.folder)];
         let mut parts = BTreeMap::from([("recipe".to_owned(), recipe(&settings.build))]);
         // What is read in part: its change makes the tree dirty for this function only if that part changed, which
@@ -130,14 +131,14 @@ impl Inputs {
 }
 
 /// A change to `Cargo.toml` or `Cargo.lock` that reaches this function makes it dirty.
-fn dirty_parts(repository: &Repository, parts: &BTreeMap<String, String>) -> Outcome<bool> {
+fn dirty_parts(repository: &Repository, parts: &BTreeMap<String, String>) -> Result<bool> {
     if !parts.contains_key("Cargo.lock") {
         return Ok(false);
     }
     Ok(!repository.work_tree(&["Cargo.toml".into(), "Cargo.lock".into()])?.changed.is_empty())
 }
 
-fn matcher(function: &FunctionName, globs: &[String]) -> Outcome<globset::GlobSet> {
+fn matcher(function: &FunctionName, globs: &[String]) -> Result<globset::GlobSet> {
     let wrong = |error: globset::Error| {
         Failure::usage(format!(
             "lambda-src/{function}/function.toml: `inputs` holds a glob that cannot be read"

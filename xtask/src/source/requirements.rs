@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use crate::failure::{self, Failure, Outcome};
-use crate::name::{Digest, DigestBuilder, FunctionName};
+use crate::digest::{Digest, DigestBuilder};
+use crate::failure::{self, Failure, Result};
+use crate::name::FunctionName;
 
 /// Begins the line of a lock that says what it was made from.
 pub(crate) const HEADER: &str = "# slipway.lock/1 ";
@@ -40,7 +41,7 @@ pub(crate) struct Lock {
 pub(crate) const DEFAULT_LOCK: &str = "requirements.lock";
 
 /// Reads what a function's folder asks for; nothing where it asks for nothing.
-pub(crate) fn wanted(folder: &Path, runtime: &str) -> Outcome<Option<Wanted>> {
+pub(crate) fn wanted(folder: &Path, runtime: &str) -> Result<Option<Wanted>> {
     let project = folder.join("pyproject.toml");
     let project = if project.is_file() { asked_by_project(&project)? } else { None };
     let list = folder.join("requirements.in");
@@ -64,7 +65,7 @@ pub(crate) fn wanted(folder: &Path, runtime: &str) -> Outcome<Option<Wanted>> {
 }
 
 /// Reads a function's lock: the named one, which must exist, or the one with the usual name where there is one.
-pub(crate) fn lock(folder: &Path, named: Option<&str>) -> Outcome<Option<Lock>> {
+pub(crate) fn lock(folder: &Path, named: Option<&str>) -> Result<Option<Lock>> {
     let path = folder.join(named.unwrap_or(DEFAULT_LOCK));
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(Lock { path, text })),
@@ -92,7 +93,7 @@ impl Wanted {
 
 impl Lock {
     /// Refuses a lock that was made from something else than what is asked for now.
-    pub(crate) fn check(&self, function: &FunctionName, wanted: Option<&Wanted>) -> Outcome<()> {
+    pub(crate) fn check(&self, function: &FunctionName, wanted: Option<&Wanted>) -> Result<()> {
         let Some(wanted) = wanted else { return Ok(()) };
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let why = match self.made_from() {
@@ -130,7 +131,7 @@ impl Lock {
 }
 
 /// Takes out of `pyproject.toml` what decides a resolution; nothing where it names no dependency.
-fn asked_by_project(path: &Path) -> Outcome<Option<String>> {
+fn asked_by_project(path: &Path) -> Result<Option<String>> {
     let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
@@ -148,7 +149,7 @@ fn asked_by_project(path: &Path) -> Outcome<Option<String>> {
 }
 
 /// Takes the requirements out of a list and of the lists that it includes; nothing where there are none.
-fn asked_by_list(path: &Path) -> Outcome<Option<String>> {
+fn asked_by_list(path: &Path) -> Result<Option<String>> {
     let (mut text, mut seen, mut queue) = (String::new(), BTreeSet::new(), vec![path.to_path_buf()]);
     while let Some(path) = queue.pop() {
         if !seen.insert(path.clone()) {

@@ -7,17 +7,17 @@ use std::time::Instant;
 use self::tree::HELLO;
 pub(crate) use self::tree::{Tree, hello};
 use super::Repository;
-use crate::failure::Kind;
+use crate::failure::FailureKind;
 
 #[test]
 fn without_a_repository_or_a_commit_there_is_no_source() {
     let tree = Tree::without_repository("");
     let failure = tree.failure();
-    assert_eq!(failure.kind(), Kind::Usage);
+    assert_eq!(failure.kind(), FailureKind::Usage);
     assert!(failure.message().starts_with("no git repository around"), "{failure}");
     tree.git(&["init", "--quiet"]);
     let failure = tree.failure();
-    assert_eq!(failure.kind(), Kind::Usage);
+    assert_eq!(failure.kind(), FailureKind::Usage);
     assert_eq!(failure.message(), "this repository has no commit yet");
     assert!(failure.report().hint.is_some());
 }
@@ -274,7 +274,7 @@ fn tags_are_annotated_written_once_and_never_moved() {
     assert_eq!(tree.git(&["cat-file", "-t", "hello-v0.1.0"]), "tag");
     let second = tree.commit("feat: more");
     let failure = repository.tag("hello-v0.1.0", &second, "hello 0.1.0").unwrap_err();
-    assert_eq!(failure.kind(), Kind::Refused);
+    assert_eq!(failure.kind(), FailureKind::Refused);
     tree.git(&["tag", "hello-v0.2.0"]);
     tree.git(&["tag", "hello-two-v9.0.0"]);
     let tags = repository.tags("hello-v").unwrap();

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::exec::{self, Conduct, OnSignal, Output, Program};
 use super::install::{Tool, Tools};
-use crate::failure::{self, Failure, Outcome};
+use crate::digest::DigestBuilder;
+use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::name::DigestBuilder;
 use crate::progress::{Progress, Step};
 
 /// What is to be built, as the builder reads it.
@@ -89,8 +89,8 @@ impl RustBuilder {
     }
 
     /// Has it end with a part of the run.
-    pub(crate) fn heeding(mut self, interrupt: Interrupt) -> Self {
-        self.tools = self.tools.heeding(interrupt.clone());
+    pub(crate) fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.tools = self.tools.with_interrupt(interrupt.clone());
         self.interrupt = interrupt;
         self
     }
@@ -104,7 +104,7 @@ impl RustBuilder {
     }
 
     /// Returns the builder's executable, building it first where it is missing.
-    pub(crate) async fn ensure(&self) -> Outcome<PathBuf> {
+    pub(crate) async fn ensure(&self) -> Result<PathBuf> {
         if let Some(executable) = self.find() {
             return Ok(executable);
         }
@@ -143,7 +143,7 @@ impl RustBuilder {
         target: &Path,
         work: &Path,
         step: &Step,
-    ) -> Outcome<Reply> {
+    ) -> Result<Reply> {
         let builder = self.ensure().await?;
         let zig = self.tools.ensure(Tool::Zig).await?;
         std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
@@ -222,7 +222,7 @@ fn cargo_program(folder: &Path) -> Program {
 }
 
 /// Hashes the builder's sources.
-fn stamp() -> Outcome<String> {
+fn stamp() -> Result<String> {
     let mut digest = DigestBuilder::new("slipway.rust-builder/1");
     let folder = Path::new(SOURCES);
     for entry in walkdir::WalkDir::new(folder)

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::exec::{self, Conduct, Program, Stream};
-use crate::failure::{Failure, Outcome};
+use crate::exec::{self, Conduct, Program, Stream};
+use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 
 /// A crate that takes part in a build.
@@ -39,7 +39,7 @@ pub(crate) async fn read(
     package: &str,
     architecture: &str,
     interrupt: &Interrupt,
-) -> Outcome<CrateTree> {
+) -> Result<CrateTree> {
     let all = lines(&program(root, package, architecture, "normal,build"), interrupt).await?;
     let linked = lines(&program(root, package, architecture, "normal,no-proc-macro"), interrupt).await?;
     let mut tree = parse(&all)?;
@@ -65,7 +65,7 @@ fn program(root: &Path, package: &str, architecture: &str, edges: &str) -> Progr
         .fold(program, |program, name| program.without_env(name))
 }
 
-async fn lines(program: &Program, interrupt: &Interrupt) -> Outcome<Vec<String>> {
+async fn lines(program: &Program, interrupt: &Interrupt) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut keep = |stream: Stream, line: &str| {
         if stream == Stream::Out {
@@ -82,7 +82,7 @@ async fn lines(program: &Program, interrupt: &Interrupt) -> Outcome<Vec<String>>
 }
 
 /// Reads lines such as `2bytes v1.12.1\tMIT\t (*)`: depth, name, version, what cargo adds, licence, whether shown before.
-fn parse(lines: &[String]) -> Outcome<CrateTree> {
+fn parse(lines: &[String]) -> Result<CrateTree> {
     let unread = |line: &str| {
         Failure::failed("cargo tree says what Slipway does not understand").body(line.to_owned())
     };

@@ -8,20 +8,12 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::exec::{self, Conduct, OnSignal, Output, Program};
-use crate::failure::{self, Failure, Outcome};
+use crate::digest::Digest;
+use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::name::Digest;
+use crate::pins::{MOTO_LOCK, UV_LOCK, ZIG_LOCK};
 use crate::progress::{Progress, Step};
-
-/// The hashed requirements of moto.
-pub(crate) const MOTO_LOCK: &str = include_str!("../../tools/moto.txt");
-/// The hashed requirements of uv.
-pub(crate) const UV_LOCK: &str = include_str!("../../tools/uv.txt");
-/// The hashed requirements of zig.
-pub(crate) const ZIG_LOCK: &str = include_str!("../../tools/zig.txt");
-/// The lock file of the Rust builder.
-pub(crate) const BUILDER_LOCK: &str = include_str!("../../rust-builder/Cargo.lock");
 
 /// A tool that Slipway installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -91,7 +83,7 @@ impl Tools {
     }
 
     /// Has installing end with a part of the run.
-    pub(crate) fn heeding(self, interrupt: Interrupt) -> Self {
+    pub(crate) fn with_interrupt(self, interrupt: Interrupt) -> Self {
         Self { interrupt, ..self }
     }
 
@@ -110,7 +102,7 @@ impl Tools {
     }
 
     /// Returns a tool's executable, installing it first where it is missing.
-    pub(crate) async fn ensure(&self, tool: Tool) -> Outcome<PathBuf> {
+    pub(crate) async fn ensure(&self, tool: Tool) -> Result<PathBuf> {
         if let Some(path) = self.find(tool) {
             return Ok(path);
         }
@@ -133,7 +125,7 @@ impl Tools {
         })
     }
 
-    async fn install(&self, tool: Tool) -> Outcome<()> {
+    async fn install(&self, tool: Tool) -> Result<()> {
         let step = self.progress.slow_step("tools", format!("{} {}", tool.name(), tool.version()));
         let home = self.home(tool);
         if home.exists() {
@@ -155,7 +147,7 @@ impl Tools {
     }
 
     /// Installs uv itself with pip, which needs no virtual environment and no ensurepip for that.
-    async fn by_pip(&self, home: &Path, requirements: &Path, step: &Step) -> Outcome<()> {
+    async fn by_pip(&self, home: &Path, requirements: &Path, step: &Step) -> Result<()> {
         let program = Program::new("python3", &self.folder)
             .args([
                 "-m",
@@ -175,7 +167,7 @@ impl Tools {
     }
 
     /// Installs a tool with uv into a virtual environment of its own; with pip where uv does not reach PyPI.
-    async fn by_uv(&self, home: &Path, requirements: &Path, step: &Step) -> Outcome<()> {
+    async fn by_uv(&self, home: &Path, requirements: &Path, step: &Step) -> Result<()> {
         let uv = match self.find(Tool::Uv) {
             Some(uv) => uv,
             None => return Err(Failure::defect("uv is installed before every other tool")),
@@ -218,7 +210,7 @@ impl Tools {
         )
     }
 
-    async fn run(&self, program: &Program, step: &Step) -> Outcome<()> {
+    async fn run(&self, program: &Program, step: &Step) -> Result<()> {
         let conduct = Conduct {
             output: Output::Pipes,
             within: Some(Duration::from_secs(900)),
@@ -232,7 +224,7 @@ impl Tools {
     }
 
     /// Takes the tool folder for this process alone; given up when the file is dropped.
-    pub(crate) async fn lock(&self) -> Outcome<std::fs::File> {
+    pub(crate) async fn lock(&self) -> Result<std::fs::File> {
         std::fs::create_dir_all(&self.folder).map_err(|error| failure::io("create", &self.folder, error))?;
         let path = self.folder.join("lock");
         let file = std::fs::File::create(&path).map_err(|error| failure::io("create", &path, error))?;
@@ -281,7 +273,7 @@ impl Tools {
 }
 
 /// Checks the project's `[tools]` pins against what Slipway has hashes for.
-pub(crate) fn check_pins(pins: &std::collections::BTreeMap<String, String>) -> Outcome<()> {
+pub(crate) fn check_pins(pins: &std::collections::BTreeMap<String, String>) -> Result<()> {
     for (name, version) in pins {
         let Some(tool) = ALL.into_iter().find(|tool| tool.name() == name) else {
             return Err(Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`"))

@@ -16,10 +16,10 @@ use async_trait::async_trait;
 
 use self::errors::explain;
 use self::stream::Story;
-use super::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
-use crate::failure::{self, Failure, Outcome};
+use crate::digest::Digest;
+use crate::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
+use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::name::Digest;
 use crate::plan::{Applied, Configuration, Planned};
 use crate::progress::{Progress, Step, Unit};
 
@@ -66,8 +66,8 @@ impl Terraform {
     }
 
     /// Returns Terraform's version, such as `1.11.4`; remembered while the program file is the same.
-    pub(crate) async fn version(&self) -> Outcome<String> {
-        let program = super::find_program(&self.program, &self.path).ok_or_else(|| self.missing())?;
+    pub(crate) async fn version(&self) -> Result<String> {
+        let program = crate::exec::find_program(&self.program, &self.path).ok_or_else(|| self.missing())?;
         let identity = identity_of(&program)?;
         if let Ok(text) = std::fs::read_to_string(&self.cache)
             && let Some((known, version)) = text.split_once('\n')
@@ -90,13 +90,13 @@ impl Terraform {
     }
 
     /// Returns a configuration whose data folder is prepared, for the rarer verbs.
-    pub(crate) async fn ready(&self, configuration: &Configuration) -> Outcome<Configuration> {
+    pub(crate) async fn ready(&self, configuration: &Configuration) -> Result<Configuration> {
         self.init(configuration).await?;
         Ok(configuration.clone())
     }
 
     /// Prepares a configuration's data folder: modules, provider, backend. Skipped while its inputs are the same.
-    async fn init(&self, configuration: &Configuration) -> Outcome<()> {
+    async fn init(&self, configuration: &Configuration) -> Result<()> {
         let inputs = self.init_inputs(configuration).await?;
         let mark = configuration.work.join("init.done");
         if std::fs::read_to_string(&mark).is_ok_and(|done| done == inputs)
@@ -126,8 +126,8 @@ impl Terraform {
     }
 
     /// Hashes what init's result depends on.
-    async fn init_inputs(&self, configuration: &Configuration) -> Outcome<String> {
-        let mut digest = crate::name::DigestBuilder::new("slipway.init/1");
+    async fn init_inputs(&self, configuration: &Configuration) -> Result<String> {
+        let mut digest = crate::digest::DigestBuilder::new("slipway.init/1");
         for (path, content) in &configuration.sources.files {
             if path.ends_with(".tf") || path.ends_with(".hcl") || path.ends_with(".tf.json") {
                 digest.part(path, content);
@@ -150,7 +150,7 @@ impl Terraform {
         &self,
         configuration: &Configuration,
         planned: &Planned,
-    ) -> Outcome<serde_json::Value> {
+    ) -> Result<serde_json::Value> {
         let program = commands::show(&self.program, configuration, &planned.file);
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
         serde_json::from_str(&text)
@@ -165,7 +165,7 @@ impl Terraform {
         on_signal: OnSignal,
         step: &Step,
         story: &mut Story,
-    ) -> Outcome<Ended> {
+    ) -> Result<Ended> {
         let (out, err) =
             (configuration.work.join(format!("{verb}.out")), configuration.work.join(format!("{verb}.err")));
         let stdin = Some(configuration.lock.file());
@@ -190,7 +190,7 @@ impl Terraform {
         configuration: &Configuration,
         program: Program,
         file: PathBuf,
-    ) -> Outcome<Planned> {
+    ) -> Result<Planned> {
         self.init(configuration).await?;
         let step = self
             .progress
@@ -229,7 +229,7 @@ impl Terraform {
         verb: &str,
         on_signal: OnSignal,
         step: &Step,
-    ) -> Outcome<(Ended, Story)> {
+    ) -> Result<(Ended, Story)> {
         let mut attempts = 1;
         loop {
             let mut story = Story::default();
@@ -257,23 +257,23 @@ impl Terraform {
 }
 
 #[async_trait]
-impl crate::ports::Infrastructure for Terraform {
-    async fn identity(&self) -> Outcome<Vec<(String, String)>> {
+impl crate::plan::Infrastructure for Terraform {
+    async fn identity(&self) -> Result<Vec<(String, String)>> {
         let version = self.version().await?;
         Ok(std::iter::once(("terraform".to_owned(), version)).chain(self.settings.iter().cloned()).collect())
     }
 
-    async fn plan(&self, configuration: &Configuration) -> Outcome<Planned> {
+    async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         let file = configuration.work.join("plan.tfplan");
         self.planned(configuration, commands::plan(&self.program, configuration, &file), file).await
     }
 
-    async fn plan_destroy(&self, configuration: &Configuration) -> Outcome<Planned> {
+    async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
         let file = configuration.work.join("plan.tfplan");
         self.planned(configuration, commands::plan_destroy(&self.program, configuration, &file), file).await
     }
 
-    async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Outcome<Applied> {
+    async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {
         let title = format!("{} in {}", configuration.stack, configuration.environment);
         let total = planned.changes.len() as u64;
         let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
@@ -285,7 +285,7 @@ impl crate::ports::Infrastructure for Terraform {
         if !ended.success() {
             step.failed("failed");
             let failure = explain(&program, &ended, &story, configuration);
-            if failure.kind() != failure::Kind::Failed || failure.report().unchanged.is_some() {
+            if failure.kind() != failure::FailureKind::Failed || failure.report().unchanged.is_some() {
                 return Err(failure);
             }
             return Err(failure
@@ -296,7 +296,7 @@ impl crate::ports::Infrastructure for Terraform {
         Ok(Applied { outputs: story.outputs })
     }
 
-    async fn outputs(&self, configuration: &Configuration) -> Outcome<Applied> {
+    async fn outputs(&self, configuration: &Configuration) -> Result<Applied> {
         self.init(configuration).await?;
         let program = commands::output(&self.program, configuration);
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
@@ -306,13 +306,13 @@ impl crate::ports::Infrastructure for Terraform {
     }
 }
 
-fn protect(file: &Path) -> Outcome<()> {
+fn protect(file: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
         .map_err(|error| failure::io("protect", file, error))
 }
 
-fn identity_of(program: &Path) -> Outcome<String> {
+fn identity_of(program: &Path) -> Result<String> {
     let path = program.canonicalize().map_err(|error| failure::io("find", program, error))?;
     let metadata = path.metadata().map_err(|error| failure::io("read", &path, error))?;
     let modified = metadata

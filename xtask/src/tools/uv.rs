@@ -9,9 +9,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
 use super::install::{Tool, Tools};
-use crate::failure::{Failure, Outcome};
+use crate::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
+use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Interrupt};
 use crate::progress::Step;
 
@@ -75,7 +75,7 @@ impl Target {
     /// Runtimes up to Python 3.11 stand on Amazon Linux 2 with glibc 2.26, later ones on Amazon Linux 2023 with 2.34
     /// ([Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html)); the platform is the newest
     /// that wheels are commonly made for and the runtime can load.
-    pub(crate) fn new(runtime: &str, architecture: &str) -> Outcome<Self> {
+    pub(crate) fn new(runtime: &str, architecture: &str) -> Result<Self> {
         let python = runtime.strip_prefix("python").unwrap_or_default();
         let minor: u32 = python
             .strip_prefix("3.")
@@ -106,7 +106,7 @@ impl Uv {
     }
 
     /// Installs exactly what a lock pins into an empty folder, from wheels alone, each with a hash of the lock's.
-    pub(crate) async fn install(&self, lock: &Path, target: &Target, to: &Path, step: &Step) -> Outcome<()> {
+    pub(crate) async fn install(&self, lock: &Path, target: &Target, to: &Path, step: &Step) -> Result<()> {
         let uv = self.tools.ensure(Tool::Uv).await?;
         let folder = lock.parent().unwrap_or(Path::new("."));
         let program = self.sealed(install(Program::new(&uv, folder), lock, target, to));
@@ -133,7 +133,7 @@ impl Uv {
         python: &str,
         previous: Option<&str>,
         step: &Step,
-    ) -> Outcome<String> {
+    ) -> Result<String> {
         let uv = self.tools.ensure(Tool::Uv).await?;
         let folder = requirements.parent().unwrap_or(Path::new("."));
         let work = tempfile::tempdir()
@@ -154,7 +154,7 @@ impl Uv {
     }
 
     /// Finds the interpreter of a version such as `3.13` among those that uv knows, without fetching one.
-    pub(crate) async fn find_python(&self, version: &str, folder: &Path) -> Outcome<Option<PathBuf>> {
+    pub(crate) async fn find_python(&self, version: &str, folder: &Path) -> Result<Option<PathBuf>> {
         let uv = self.tools.ensure(Tool::Uv).await?;
         let program = self.sealed(find_python(Program::new(&uv, folder), version));
         let mut said = None;
@@ -172,7 +172,7 @@ impl Uv {
     }
 
     /// Installs an interpreter where uv keeps its own; the failure says why it could not be had.
-    pub(crate) async fn install_python(&self, version: &str, folder: &Path, step: &Step) -> Outcome<()> {
+    pub(crate) async fn install_python(&self, version: &str, folder: &Path, step: &Step) -> Result<()> {
         let uv = self.tools.ensure(Tool::Uv).await?;
         let program = self.sealed(install_python(Program::new(&uv, folder), version));
         let ended = self.run(&program, step).await?;
@@ -189,7 +189,7 @@ impl Uv {
             .hint("cargo xtask tools install")
     }
 
-    async fn run(&self, program: &Program, step: &Step) -> Outcome<Ended> {
+    async fn run(&self, program: &Program, step: &Step) -> Result<Ended> {
         let conduct = Conduct {
             output: Output::Pipes,
             within: Some(Duration::from_secs(900)),

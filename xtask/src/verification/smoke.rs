@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::request::{self, Request};
 use super::values::Values;
-use super::{Door, Finding, Reach, Subject, differs, fine};
-use crate::failure::{Failure, Kind, Outcome};
+use super::{Clients, Endpoint, Finding, Subject, differs, fine};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::ports::HttpRequest;
 use crate::release::{RequestRecord, SmokeRecord};
 
 /// The smoke events of one verification, in their order.
 pub(super) struct Trial<'a> {
-    reach: &'a Reach<'a>,
+    reach: &'a Clients<'a>,
     subject: &'a Subject<'a>,
     values: Values<'a>,
     /// Names that an event should have captured and did not.
@@ -34,13 +34,13 @@ struct Answered {
 
 impl<'a> Trial<'a> {
     /// Begins with nothing captured.
-    pub(super) fn new(reach: &'a Reach<'a>, subject: &'a Subject<'a>) -> Self {
+    pub(super) fn new(reach: &'a Clients<'a>, subject: &'a Subject<'a>) -> Self {
         let values = Values::new(subject.outputs, reach.services);
         Self { reach, subject, values, missing: Vec::new() }
     }
 
     /// Tries one event.
-    pub(super) async fn run(&mut self, smoke: &SmokeRecord) -> Outcome<Finding> {
+    pub(super) async fn run(&mut self, smoke: &SmokeRecord) -> Result<Finding> {
         let begun = Instant::now();
         let what = format!("smoke \"{}\"", smoke.name);
         if let Some(name) = self.missing.iter().find(|name| uses(smoke, name)).cloned() {
@@ -55,7 +55,7 @@ impl<'a> Trial<'a> {
         }
         let (expect, request) = match self.filled(smoke).await {
             Ok(filled) => filled,
-            Err(failure) if failure.kind() == Kind::VerificationFailed => {
+            Err(failure) if failure.kind() == FailureKind::VerificationFailed => {
                 self.missing.extend(smoke.capture.keys().cloned());
                 let finding = differs(&what, "what the request needs", failure.message(), begun);
                 return Ok(Finding { hint: failure.report().hint, ..finding });
@@ -71,7 +71,7 @@ impl<'a> Trial<'a> {
         let finding = match answered {
             Ok(answered) => self.told(&what, smoke, within, answered, begun),
             Err(failure) => {
-                let expected = format!("an answer within {}", crate::words::seconds(within));
+                let expected = format!("an answer within {}", crate::format::seconds(within));
                 self.missing.extend(smoke.capture.keys().cloned());
                 differs(&what, &expected, &reason(&failure), begun)
             }
@@ -89,8 +89,8 @@ impl<'a> Trial<'a> {
     ) -> Finding {
         let mut finding = judge(what, smoke, answered.error.as_deref(), &answered.answer, begun);
         if finding.passed && answered.took > within {
-            let expected = format!("an answer within {}", crate::words::seconds(within));
-            finding = differs(what, &expected, &crate::words::seconds(answered.took), begun);
+            let expected = format!("an answer within {}", crate::format::seconds(within));
+            finding = differs(what, &expected, &crate::format::seconds(answered.took), begun);
         }
         for (name, pointer) in &smoke.capture {
             match answered.answer.pointer(pointer) {
@@ -115,7 +115,7 @@ impl<'a> Trial<'a> {
         finding
     }
 
-    async fn invoke(&self, event: &Value, within: Duration) -> Outcome<Answered> {
+    async fn invoke(&self, event: &Value, within: Duration) -> Result<Answered> {
         let Subject { function_name, version, .. } = *self.subject;
         let event = serde_json::to_vec(event)
             .map_err(|error| Failure::defect("a smoke event cannot be written as JSON").caused_by(error))?;
@@ -132,16 +132,16 @@ impl<'a> Trial<'a> {
         })
     }
 
-    async fn request(&self, request: &Request, within: Duration) -> Outcome<Answered> {
+    async fn request(&self, request: &Request, within: Duration) -> Result<Answered> {
         let (address, signed_for) = match self.subject.door {
-            Door::Version => {
+            Endpoint::Version => {
                 let mut answered = self.invoke(&request.event(), within).await?;
                 if answered.error.is_none() {
                     answered.answer = request::of_function(&answered.answer);
                 }
                 return Ok(answered);
             }
-            Door::Url { address, signed_for } => (address, signed_for),
+            Endpoint::Url { address, signed_for } => (address, signed_for),
         };
         let message = HttpRequest {
             method: request.method.clone(),
@@ -161,7 +161,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Puts values in their places, in what is expected and in the request; an event of its own is sent as it is.
-    async fn filled(&mut self, smoke: &SmokeRecord) -> Outcome<(Option<Value>, Option<Request>)> {
+    async fn filled(&mut self, smoke: &SmokeRecord) -> Result<(Option<Value>, Option<Request>)> {
         let Some(request) = &smoke.request else { return Ok((smoke.expect.clone(), None)) };
         let expect = match &smoke.expect {
             Some(expected) => Some(self.values.fill_json(expected).await?),
@@ -170,7 +170,7 @@ impl<'a> Trial<'a> {
         Ok((expect, Some(self.filled_request(request).await?)))
     }
 
-    async fn filled_request(&mut self, record: &RequestRecord) -> Outcome<Request> {
+    async fn filled_request(&mut self, record: &RequestRecord) -> Result<Request> {
         let mut headers = std::collections::BTreeMap::new();
         for (name, value) in &record.headers {
             headers.insert(name.to_ascii_lowercase(), self.values.fill(value).await?);

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::smoke::{is_subset, judge};
-use super::{Door, Reach, Subject, Verification, await_active, failure, verify};
-use crate::failure::Outcome;
+use super::{Clients, Endpoint, Subject, Verification, await_active, failure, verify};
+use crate::digest::Digest;
+use crate::failure::Result;
+use crate::fakes::{FakeLambda, FakeServices, Fault, Faults, Version};
 use crate::interrupt::Interrupt;
-use crate::memory::{Fault, Faults, MemoryLambda, MemoryServices, Version};
-use crate::name::Digest;
 use crate::plan::Output;
 use crate::ports::{Functions, HttpAnswer, Invocation, Services};
 use crate::release::{Manifest, RequestRecord, SmokeRecord, sample_manifest};
@@ -21,18 +21,18 @@ use crate::settings::Package;
 
 struct Bench {
     faults: Arc<Faults>,
-    lambda: Arc<MemoryLambda>,
+    lambda: Arc<FakeLambda>,
     manifest: Manifest,
-    services: MemoryServices,
+    services: FakeServices,
     outputs: BTreeMap<String, Output>,
-    door: Door<'static>,
+    door: Endpoint<'static>,
 }
 
 impl Bench {
     /// Publishes version 1 of what a manifest says, changed by `change`.
     fn new(change: impl FnOnce(&mut Version)) -> Self {
         let faults = Arc::new(Faults::default());
-        let lambda = MemoryLambda::new(faults.clone());
+        let lambda = FakeLambda::new(faults.clone());
         let mut manifest = sample_manifest("hello", "1.2.3");
         manifest.smoke = vec![smoke("is well", true), smoke("writes", false)];
         let mut version = Version {
@@ -49,9 +49,9 @@ impl Bench {
             faults,
             lambda,
             manifest,
-            services: MemoryServices::default(),
+            services: FakeServices::default(),
             outputs: BTreeMap::new(),
-            door: Door::Version,
+            door: Endpoint::Version,
         }
     }
 
@@ -64,11 +64,11 @@ impl Bench {
         version: &str,
         known: Option<Digest>,
         protected: bool,
-    ) -> Outcome<Verification> {
+    ) -> Result<Verification> {
         let functions: Arc<dyn Functions> = self.lambda.clone();
         let services: Arc<dyn Services> = Arc::new(self.services.clone());
         let interrupt = Interrupt::never();
-        let reach = Reach { functions: &functions, services: &services, interrupt: &interrupt };
+        let reach = Clients { functions: &functions, services: &services, interrupt: &interrupt };
         let subject = Subject {
             manifest: &self.manifest,
             function_name: "f",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::failure::{Failure, Kind, Outcome};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::plan::Output;
 use crate::ports::Services;
 use crate::settings::placeholders;
@@ -34,7 +34,7 @@ impl<'a> Values<'a> {
     }
 
     /// Puts values in their places.
-    pub(crate) async fn fill(&mut self, text: &str) -> Outcome<String> {
+    pub(crate) async fn fill(&mut self, text: &str) -> Result<String> {
         let mut filled = text.to_owned();
         for name in placeholders(text) {
             let value = self.value(&name).await?;
@@ -44,7 +44,7 @@ impl<'a> Values<'a> {
     }
 
     /// Does so in every text of a JSON value.
-    pub(crate) async fn fill_json(&mut self, value: &Value) -> Outcome<Value> {
+    pub(crate) async fn fill_json(&mut self, value: &Value) -> Result<Value> {
         Ok(match value {
             Value::String(text) => Value::String(self.fill(text).await?),
             Value::Array(items) => {
@@ -65,7 +65,7 @@ impl<'a> Values<'a> {
         })
     }
 
-    async fn value(&mut self, name: &str) -> Outcome<String> {
+    async fn value(&mut self, name: &str) -> Result<String> {
         if let Some(value) = self.known.get(name) {
             return Ok(value.clone());
         }
@@ -80,22 +80,22 @@ impl<'a> Values<'a> {
         Ok(value)
     }
 
-    fn output(&self, name: &str) -> Outcome<&Value> {
+    fn output(&self, name: &str) -> Result<&Value> {
         let output = self.outputs.get(name).ok_or_else(|| {
             Failure::usage(format!("${{output.{name}}} has no value: the stack does not put out `{name}`"))
-                .hint(format!("it puts out {}", crate::words::list(self.outputs.keys().map(String::as_str))))
+                .hint(format!("it puts out {}", crate::format::list(self.outputs.keys().map(String::as_str))))
         })?;
         Ok(&output.value)
     }
 
     /// Reads `<output>` or `<output>/<pointer>`: the secret whose ARN or name the output holds.
-    async fn secret(&self, place: &str) -> Outcome<String> {
+    async fn secret(&self, place: &str) -> Result<String> {
         let (output, pointer) = place.find('/').map_or((place, ""), |at| place.split_at(at));
         let id = plain(self.output(output)?);
         let holds =
             if pointer.is_empty() { String::new() } else { format!(" (JSON with a value at {pointer})") };
         let missing = |what: &str| {
-            Failure::new(Kind::VerificationFailed, format!("the secret {id} {what}")).hint(format!(
+            Failure::new(FailureKind::VerificationFailed, format!("the secret {id} {what}")).hint(format!(
                 "put its value{holds} there and run the same command again: aws secretsmanager put-secret-value --secret-id {id} --secret-string file://<file>"
             ))
         };

@@ -317,13 +317,13 @@ fn the_document_holds_these_policies(accounts: &Accounts) {
     let path = repository().join("docs/how-to/first-account.md");
     let document = std::fs::read_to_string(&path).unwrap_or_default();
     let (head, kept) = document.split_once(BEGIN).unwrap_or((&document, ""));
-    if cfg!(feature = "update-schemas") {
+    if cfg!(feature = "update-docs") {
         std::fs::write(&path, format!("{head}{BEGIN}{policies}")).expect("the document");
         return;
     }
     assert!(
         kept == policies,
-        "{} does not hold the policies that terraform/modules/ci-roles makes; run cargo test -p xtask --features update-schemas --test it bootstrap",
+        "{} does not hold the policies that terraform/modules/ci-roles makes; run cargo test -p xtask --features update-docs --test it bootstrap",
         Path::new("docs/how-to/first-account.md").display()
     );
 }

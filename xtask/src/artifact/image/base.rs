@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use slipway_archive::image::{Architecture, Base as BaseImage, blob_path, digest_text, select_from_index};
 
 use super::super::Workshop;
-use crate::failure::{self, Failure, Outcome};
-use crate::name::Digest;
+use crate::digest::Digest;
+use crate::failure::{self, Failure, Result};
+use crate::format;
 use crate::ports::Bases;
 use crate::progress::Step;
 use crate::settings::{Base, Project};
-use crate::words;
 
 /// What an image stands on.
 pub(super) struct Stand {
@@ -39,7 +39,7 @@ pub(in crate::artifact) fn cache(project: &Project) -> PathBuf {
 
 impl Stand {
     /// Reads a base that was fetched before.
-    pub(super) fn read(project: &Project, manifest: &Digest, architecture: Architecture) -> Outcome<Self> {
+    pub(super) fn read(project: &Project, manifest: &Digest, architecture: Architecture) -> Result<Self> {
         let folder = cache(project);
         let bytes = kept(&folder, manifest)?;
         let config = config_of(&bytes)?;
@@ -60,7 +60,7 @@ pub(super) async fn fetch(
     base: &Base,
     architecture: Architecture,
     step: &Step,
-) -> Outcome<Option<Stand>> {
+) -> Result<Option<Stand>> {
     let _one_at_a_time = FETCHING.lock().await;
     let folder = cache(workshop.project);
     let place = folder.join("blobs/sha256");
@@ -115,7 +115,7 @@ struct From<'a> {
 }
 
 impl From<'_> {
-    async fn manifest(&self, digest: &Digest) -> Outcome<Vec<u8>> {
+    async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = blob_path(self.folder, &digest.bytes());
         if let Some(bytes) = intact(&path, digest) {
             return Ok(bytes);
@@ -133,13 +133,13 @@ impl From<'_> {
         Ok(bytes)
     }
 
-    async fn blob(&self, digest: &Digest, size: u64) -> Outcome<()> {
+    async fn blob(&self, digest: &Digest, size: u64) -> Result<()> {
         let path = blob_path(self.folder, &digest.bytes());
         // Written under its name only when its digest was right: its length says whether it is whole.
         if path.metadata().is_ok_and(|metadata| metadata.len() == size) {
             return Ok(());
         }
-        self.step.line(format!("base  {}  {}", digest.short(), words::bytes(size)));
+        self.step.line(format!("base  {}  {}", digest.short(), format::bytes(size)));
         match &self.source {
             Source::Registry(bases, reference) => bases.blob(reference, digest, size, &path).await,
             Source::Layout(layout) => {
@@ -168,7 +168,7 @@ fn intact(path: &Path, digest: &Digest) -> Option<Vec<u8>> {
     std::fs::read(path).ok().filter(|bytes| Digest::of(bytes) == *digest)
 }
 
-fn kept(folder: &Path, digest: &Digest) -> Outcome<Vec<u8>> {
+fn kept(folder: &Path, digest: &Digest) -> Result<Vec<u8>> {
     let path = blob_path(folder, &digest.bytes());
     intact(&path, digest).ok_or_else(|| {
         Failure::failed(format!("{} of the base image is not kept any more", digest_text(&digest.bytes())))
@@ -176,7 +176,7 @@ fn kept(folder: &Path, digest: &Digest) -> Outcome<Vec<u8>> {
     })
 }
 
-fn read(path: &Path) -> Outcome<Vec<u8>> {
+fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| failure::io("read", path, error))
 }
 
@@ -192,7 +192,7 @@ fn is_index(bytes: &[u8]) -> bool {
 }
 
 /// Returns the digest and size of the config that a manifest names.
-fn config_of(manifest: &[u8]) -> Outcome<(Digest, u64)> {
+fn config_of(manifest: &[u8]) -> Result<(Digest, u64)> {
     let unusable = || Failure::failed("the base image's manifest names no config");
     let document: serde_json::Value = serde_json::from_slice(manifest)
         .map_err(|error| Failure::failed("the base image's manifest is no JSON").caused_by(error))?;
@@ -201,6 +201,6 @@ fn config_of(manifest: &[u8]) -> Outcome<(Digest, u64)> {
     Ok((digest_of(digest)?, config["size"].as_u64().ok_or_else(unusable)?))
 }
 
-fn digest_of(text: &str) -> Outcome<Digest> {
+fn digest_of(text: &str) -> Result<Digest> {
     text.parse().map_err(|error| Failure::usage("the base image has no valid digest").caused_by(error))
 }

@@ -6,7 +6,7 @@
 use slipway_archive::{Entry, Tree};
 
 use super::Finding;
-use crate::failure::{self, Outcome};
+use crate::failure::{self, Result};
 use crate::settings::FunctionSettings;
 
 const PROVIDED: &str = "https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html";
@@ -14,7 +14,7 @@ const PYTHON: &str = "https://docs.aws.amazon.com/lambda/latest/dg/python-handle
 const NODE: &str = "https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html";
 
 /// Looks for the handler.
-pub(super) fn look(settings: &FunctionSettings, tree: &Tree) -> Outcome<Option<Finding>> {
+pub(super) fn look(settings: &FunctionSettings, tree: &Tree) -> Result<Option<Finding>> {
     let runtime = settings.runtime.as_str();
     let (what, rule) = if runtime.starts_with("provided.") {
         (bootstrap(tree)?, PROVIDED)
@@ -33,7 +33,7 @@ pub(super) fn look(settings: &FunctionSettings, tree: &Tree) -> Outcome<Option<F
     Ok(what.map(|what| Finding { place, what, rule }))
 }
 
-fn bootstrap(tree: &Tree) -> Outcome<Option<String>> {
+fn bootstrap(tree: &Tree) -> Result<Option<String>> {
     let Some(entry) = find(tree, "bootstrap") else {
         return Ok(Some("is missing: the runtime starts a file of that name at the artifact's top".into()));
     };
@@ -49,7 +49,7 @@ fn bootstrap(tree: &Tree) -> Outcome<Option<String>> {
     })
 }
 
-fn python(handler: &str, tree: &Tree) -> Outcome<Option<String>> {
+fn python(handler: &str, tree: &Tree) -> Result<Option<String>> {
     let Some((module, name)) = handler.rsplit_once('.') else {
         return Ok(Some("is not written as module.function".into()));
     };
@@ -76,7 +76,7 @@ fn python(handler: &str, tree: &Tree) -> Outcome<Option<String>> {
     })
 }
 
-fn node(handler: &str, tree: &Tree) -> Outcome<Option<String>> {
+fn node(handler: &str, tree: &Tree) -> Result<Option<String>> {
     // The export begins after the first dot behind the last slash.
     let file = handler.rfind('/').map_or(0, |slash| slash + 1);
     let Some(dot) = handler[file..].find('.').map(|dot| file + dot) else {
@@ -93,7 +93,7 @@ fn find<'tree>(tree: &'tree Tree, name: &str) -> Option<Entry<'tree>> {
     tree.iter().find(|entry| entry.name() == name)
 }
 
-fn bytes_of(entry: Entry<'_>) -> Outcome<Vec<u8>> {
+fn bytes_of(entry: Entry<'_>) -> Result<Vec<u8>> {
     // What is built lies on the disk: only tests could add bytes of their own.
     let Some(path) = entry.path() else { return Ok(Vec::new()) };
     std::fs::read(path).map_err(|error| failure::io("read", path, error))

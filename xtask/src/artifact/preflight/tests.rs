@@ -6,7 +6,7 @@ use std::path::Path;
 use slipway_archive::Tree;
 
 use super::*;
-use crate::failure::Kind;
+use crate::failure::FailureKind;
 use crate::settings::{BuildSettings, Package};
 
 /// Something of a private key's form, made here so that no scanner takes this file for one.
@@ -173,7 +173,7 @@ fn all_findings_are_shown_at_once_with_their_rules() {
     let failure = check(&"ingest".parse().unwrap(), &settings, &tree).unwrap_err();
     assert_eq!(
         (failure.kind(), failure.message()),
-        (Kind::Refused, "the preflight of `ingest` found 3 problems")
+        (FailureKind::Refused, "the preflight of `ingest` found 3 problems")
     );
     insta::assert_snapshot!(failure.report().body.unwrap(), @r#"
     app/.env: is a file of environment variables, which usually holds secrets

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
 use crate::ports::{HttpAnswer, HttpRequest, Services};
 use crate::settings::Surroundings;
@@ -40,7 +40,7 @@ pub(super) struct Repository {
 
 impl Repository {
     /// Finds repository and token: `GITHUB_REPOSITORY` or the remote's address; `GITHUB_TOKEN` or `GH_TOKEN`.
-    pub(super) fn find(surroundings: &Surroundings, remote: Option<&str>) -> Outcome<Self> {
+    pub(super) fn find(surroundings: &Surroundings, remote: Option<&str>) -> Result<Self> {
         let name = surroundings.get("GITHUB_REPOSITORY").map(str::to_owned);
         let name = name.or_else(|| remote.and_then(repository_of)).ok_or_else(|| {
             Failure::usage("the repository on GitHub is not known")
@@ -62,7 +62,7 @@ impl Repository {
         services: &Arc<dyn Services>,
         environment: &EnvironmentName,
         wanted: &BTreeMap<String, String>,
-    ) -> Outcome<Vec<Variable>> {
+    ) -> Result<Vec<Variable>> {
         let known = self.variables(services, environment).await?;
         let place = format!("repos/{}/environments/{environment}/variables", self.name);
         let mut done = Vec::new();
@@ -88,7 +88,7 @@ impl Repository {
         &self,
         services: &Arc<dyn Services>,
         environment: &EnvironmentName,
-    ) -> Outcome<BTreeMap<String, String>> {
+    ) -> Result<BTreeMap<String, String>> {
         let mut known = BTreeMap::new();
         for page in 1.. {
             let path = format!(
@@ -117,7 +117,7 @@ impl Repository {
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> Outcome<HttpAnswer> {
+    ) -> Result<HttpAnswer> {
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let request = HttpRequest {
             method: method.to_owned(),
@@ -160,15 +160,15 @@ fn repository_of(remote: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MemoryServices;
+    use crate::fakes::FakeServices;
 
     fn answer(status: u16, body: &Value) -> HttpAnswer {
         let body = body.to_string().into_bytes();
         HttpAnswer { status, headers: Vec::new(), body, took: Duration::ZERO }
     }
 
-    async fn set(answers: Vec<HttpAnswer>) -> (Outcome<Vec<Variable>>, Vec<(String, String)>) {
-        let memory = MemoryServices::default();
+    async fn set(answers: Vec<HttpAnswer>) -> (Result<Vec<Variable>>, Vec<(String, String)>) {
+        let memory = FakeServices::default();
         *memory.answers.lock().unwrap() = answers;
         let services: Arc<dyn Services> = Arc::new(memory.clone());
         let repository = Repository { api: "https://api".into(), name: "ada/shop".into(), token: "t".into() };

@@ -6,19 +6,20 @@
 use std::collections::BTreeSet;
 
 use super::super::labels;
-use super::statements::{Press, bill};
+use super::statements::{ReleaseContext, sbom};
+use crate::app::AppContext;
 use crate::artifact::{self, Artifact};
-use crate::failure::{Failure, Outcome};
-use crate::graph::{self, Node};
-use crate::name::{Digest, FunctionName, Version};
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::format;
+use crate::graph::{self, Task};
+use crate::name::{FunctionName, Version};
 use crate::progress::Unit;
 use crate::release::{
     self, ArtifactRecord, Built, Choice, Content, InputsRecord, Manifest, Published, SmokeRecord,
     SourceRecord, Statements,
 };
 use crate::source::Source;
-use crate::words;
-use crate::world::World;
 
 /// How many functions are built and published at the same time: what bounds memory and connections. Cargo builds one at a
 /// time anyhow, in the target folder that all share.
@@ -29,20 +30,20 @@ pub(super) type Cut = (FunctionName, Manifest, bool);
 
 /// Cuts a release of each function, or takes the one that has these inputs already.
 pub(super) async fn cut_all(
-    world: &World,
-    press: &Press<'_>,
+    app: &AppContext,
+    press: &ReleaseContext<'_>,
     chosen: &[(FunctionName, Source, Choice)],
     again: bool,
-) -> Outcome<Vec<Cut>> {
-    let nodes = chosen
+) -> Result<Vec<Cut>> {
+    let tasks = chosen
         .iter()
         .map(|one| {
-            let work = cut(world, press, one, again);
-            Node::new(one.0.to_string(), BTreeSet::new(), work)
+            let work = cut(app, press, one, again);
+            Task::new(one.0.to_string(), BTreeSet::new(), work)
         })
         .collect();
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for (function, end) in graph::run(nodes, AT_ONCE, &world.interrupt).await {
+    for (function, end) in graph::run(tasks, AT_ONCE, &app.interrupt).await {
         match end.outcome() {
             Ok(cut) => done.push(cut),
             Err(failure) => failed.push((function, failure)),
@@ -58,8 +59,8 @@ pub(super) async fn cut_all(
 
 /// Tells of several functions which were published and which were not, and why.
 fn some_failed(done: &[Cut], failed: Vec<(String, Failure)>) -> Failure {
-    let names = words::list(failed.iter().map(|(function, _)| function.as_str()));
-    let kind = failed.first().map_or(crate::failure::Kind::Defect, |(_, failure)| failure.kind());
+    let names = format::list(failed.iter().map(|(function, _)| function.as_str()));
+    let kind = failed.first().map_or(crate::failure::FailureKind::Defect, |(_, failure)| failure.kind());
     let mut body = Vec::new();
     for (function, failure) in &failed {
         let report = failure.report();
@@ -75,7 +76,7 @@ fn some_failed(done: &[Cut], failed: Vec<(String, Failure)>) -> Failure {
     let unchanged = if published.is_empty() {
         "Nothing was deployed.".to_owned()
     } else {
-        format!("{} stand in the store; nothing was deployed.", words::list(published))
+        format!("{} stand in the store; nothing was deployed.", format::list(published))
     };
     failure
         .unchanged(unchanged)
@@ -84,36 +85,36 @@ fn some_failed(done: &[Cut], failed: Vec<(String, Failure)>) -> Failure {
 
 /// Cuts a release, or takes the one that has these inputs already.
 async fn cut(
-    world: &World,
-    press: &Press<'_>,
+    app: &AppContext,
+    press: &ReleaseContext<'_>,
     (function, source, choice): &(FunctionName, Source, Choice),
     again: bool,
-) -> Outcome<(FunctionName, Manifest, bool)> {
+) -> Result<(FunctionName, Manifest, bool)> {
     let (version, why, asked) = match choice {
         Choice::Reuse(manifest) => return Ok((function.clone(), (**manifest).clone(), false)),
         Choice::New { version, why, asked } => (version, why, *asked),
     };
-    world.interrupt.check()?;
-    let began = world.clock.now();
-    let progress = &world.progress.scope(function.as_str());
+    app.interrupt.check()?;
+    let began = app.clock.now();
+    let progress = &app.progress.scope(function.as_str());
     let place = source.branch.as_deref().unwrap_or("detached");
     progress.note(format!("{function:9} {why}: {version}   ({place} {})", &source.commit[..7]));
-    let builders = super::super::Builders::new(world);
-    let workshop = super::super::workshop(world, press.repository, &builders, progress);
+    let builders = super::super::Builders::new(app);
+    let workshop = super::super::workshop(app, press.repository, &builders, progress);
     let artifact = artifact::build(&workshop, function, source, again).await?;
-    world.interrupt.check()?;
-    let folder = artifact::folder(&world.project, function, &source.inputs_digest);
+    app.interrupt.check()?;
+    let folder = artifact::folder(&app.project, function, &source.inputs_digest);
     let zip = artifact.path(&folder);
-    let mut manifest = manifest(world, function, version, source, &artifact)?;
-    let image = artifact::image(&world.project, function, &artifact, &folder, &labels(&manifest))?;
+    let mut manifest = manifest(app, function, version, source, &artifact)?;
+    let image = artifact::image(&app.project, function, &artifact, &folder, &labels(&manifest))?;
     if let Some(image) = &image {
         manifest.artifact = manifest.artifact.of_image(function.as_str(), image.digest);
         manifest = manifest.sealed();
     }
     let sha256 = manifest.artifact.sha256;
     let statements = Statements {
-        sbom: bill(world, function, &sha256, &zip).await?,
-        attestor: press.attestor(world, source, began),
+        sbom: sbom(app, function, &sha256, &zip).await?,
+        attestor: press.attestor(app, source, began),
     };
     let step = progress.counted_step(
         "publish",
@@ -141,13 +142,13 @@ async fn cut(
 }
 
 fn manifest(
-    world: &World,
+    app: &AppContext,
     function: &FunctionName,
     version: &Version,
     source: &Source,
     artifact: &Artifact,
-) -> Outcome<Manifest> {
-    let settings = world.project.function(function)?;
+) -> Result<Manifest> {
+    let settings = app.project.function(function)?;
     let unsealed = Manifest {
         schema: "slipway.release/1".into(),
         function: function.clone(),
@@ -173,9 +174,9 @@ fn manifest(
         },
         built: Built {
             tools: artifact.tools.clone(),
-            by: world.surroundings.by(),
-            at: world.clock.now(),
-            run_url: world.surroundings.run_url(),
+            by: app.surroundings.by(),
+            at: app.clock.now(),
+            run_url: app.surroundings.run_url(),
         },
         sbom: None,
         smoke: settings.smoke.iter().map(SmokeRecord::from).collect(),

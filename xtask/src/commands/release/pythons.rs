@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::AppContext;
 use crate::emulator;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
+use crate::format;
 use crate::name::FunctionName;
 use crate::release::{Catalogue, Manifest};
 use crate::settings::Package;
-use crate::words;
-use crate::world::World;
 
 /// What an interpreter of a runtime was looked for with, and what came of it.
 struct Looked {
@@ -23,7 +23,7 @@ struct Looked {
 }
 
 /// Sees to the interpreters of these releases, or refuses to go on.
-pub(super) async fn ready(world: &World, catalogue: &Catalogue, manifests: &[Manifest]) -> Outcome<()> {
+pub(super) async fn ready(app: &AppContext, catalogue: &Catalogue, manifests: &[Manifest]) -> Result<()> {
     let mut by_runtime: BTreeMap<&str, Vec<&Manifest>> = BTreeMap::new();
     for manifest in manifests.iter().filter(|manifest| manifest.package == Package::Zip) {
         if manifest.runtime.starts_with("python3.") {
@@ -31,7 +31,7 @@ pub(super) async fn ready(world: &World, catalogue: &Catalogue, manifests: &[Man
         }
     }
     for (runtime, manifests) in by_runtime {
-        if interpreter(world, runtime).await? {
+        if interpreter(app, runtime).await? {
             continue;
         }
         let mut native = Vec::new();
@@ -40,18 +40,15 @@ pub(super) async fn ready(world: &World, catalogue: &Catalogue, manifests: &[Man
                 native.push((&manifest.function, part));
             }
         }
-        let looked = if native.is_empty() {
-            Some(look(world, runtime).await)
-        } else {
-            install(world, runtime).await?
-        };
+        let looked =
+            if native.is_empty() { Some(look(app, runtime).await) } else { install(app, runtime).await? };
         let Some(looked) = looked else { continue };
         match (native.first(), &looked.instead) {
-            (Some((function, part)), _) => return Err(refusal(world, runtime, function, part, &looked)),
+            (Some((function, part)), _) => return Err(refusal(app, runtime, function, part, &looked)),
             (None, None) => return Err(nothing_runs(runtime, &manifests)),
             (None, Some(instead)) => {
-                let names = words::list(manifests.iter().map(|manifest| manifest.function.as_str()));
-                world.progress.note(format!(
+                let names = format::list(manifests.iter().map(|manifest| manifest.function.as_str()));
+                app.progress.note(format!(
                     "local     {names} asks for {runtime}, which this machine lacks; {instead} runs it"
                 ));
             }
@@ -61,14 +58,14 @@ pub(super) async fn ready(world: &World, catalogue: &Catalogue, manifests: &[Man
 }
 
 /// Tells whether an interpreter of the runtime is there: where the gateway looks, or else where uv does.
-async fn interpreter(world: &World, runtime: &str) -> Outcome<bool> {
-    let folder = emulator::folder(&world.project);
+async fn interpreter(app: &AppContext, runtime: &str) -> Result<bool> {
+    let folder = emulator::folder(&app.project);
     let found = slipway_local::find_python(&folder, runtime).await;
     if found.is_some_and(|found| found.runtime == runtime) {
         return Ok(true);
     }
     let version = runtime.trim_start_matches("python");
-    let Some(program) = world.uv().find_python(version, &world.project.root).await? else { return Ok(false) };
+    let Some(program) = app.uv().find_python(version, &app.project.root).await? else { return Ok(false) };
     slipway_local::link_python(&folder, runtime, &program)
         .map_err(|error| crate::failure::io("link a Python in", &folder, error))?;
     let found = slipway_local::find_python(&folder, runtime).await;
@@ -76,23 +73,23 @@ async fn interpreter(world: &World, runtime: &str) -> Outcome<bool> {
 }
 
 /// Names what would run instead.
-async fn look(world: &World, runtime: &str) -> Looked {
-    let found = slipway_local::find_python(&emulator::folder(&world.project), runtime).await;
+async fn look(app: &AppContext, runtime: &str) -> Looked {
+    let found = slipway_local::find_python(&emulator::folder(&app.project), runtime).await;
     Looked { instead: found.map(|found| found.runtime), uv: String::new() }
 }
 
 /// Has uv install the interpreter; returns what there is otherwise, or nothing where it is there now.
-async fn install(world: &World, runtime: &str) -> Outcome<Option<Looked>> {
+async fn install(app: &AppContext, runtime: &str) -> Result<Option<Looked>> {
     let version = runtime.trim_start_matches("python");
-    let step = world.progress.slow_step("python", format!("{runtime} for the local environment"));
-    let uv = match world.uv().install_python(version, &world.project.root, &step).await {
-        Ok(()) if interpreter(world, runtime).await? => {
+    let step = app.progress.slow_step("python", format!("{runtime} for the local environment"));
+    let uv = match app.uv().install_python(version, &app.project.root, &step).await {
+        Ok(()) if interpreter(app, runtime).await? => {
             step.done("installed");
             return Ok(None);
         }
         Ok(()) => "uv installed it, and it does not run".to_owned(),
         Err(failure) => {
-            world.interrupt.check()?;
+            app.interrupt.check()?;
             let report = failure.report();
             let lines = report.body.iter().flat_map(|body| body.lines()).map(str::trim);
             let told: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
@@ -100,13 +97,13 @@ async fn install(world: &World, runtime: &str) -> Outcome<Option<Looked>> {
         }
     };
     step.failed("not to be had");
-    Ok(Some(Looked { uv, ..look(world, runtime).await }))
+    Ok(Some(Looked { uv, ..look(app, runtime).await }))
 }
 
 /// Finds a part of the artifact that only one version of Python can load, by the name that tells its version.
 ///
 /// <https://peps.python.org/pep-3149/>; what is named `abi3` or tells nothing, any version may load.
-async fn native_part(catalogue: &Catalogue, manifest: &Manifest) -> Outcome<Option<String>> {
+async fn native_part(catalogue: &Catalogue, manifest: &Manifest) -> Result<Option<String>> {
     Ok(catalogue.zip_paths(manifest).await?.into_iter().find(|path| is_of_one_version(path)))
 }
 
@@ -115,9 +112,9 @@ fn is_of_one_version(path: &str) -> bool {
     name.ends_with(".so") && name.contains(".cpython-3")
 }
 
-fn refusal(world: &World, runtime: &str, function: &FunctionName, part: &str, looked: &Looked) -> Failure {
+fn refusal(app: &AppContext, runtime: &str, function: &FunctionName, part: &str, looked: &Looked) -> Failure {
     let version = runtime.trim_start_matches("python");
-    let places = slipway_local::places_of_python(&emulator::folder(&world.project));
+    let places = slipway_local::places_of_python(&emulator::folder(&app.project));
     let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     let instead = looked.instead.as_deref().unwrap_or("no python3 at all");
     Failure::refused(format!("`{function}` needs Python {version}, and this machine has none"))
@@ -134,7 +131,7 @@ fn refusal(world: &World, runtime: &str, function: &FunctionName, part: &str, lo
 }
 
 fn nothing_runs(runtime: &str, manifests: &[&Manifest]) -> Failure {
-    let names = words::list(manifests.iter().map(|manifest| manifest.function.as_str()));
+    let names = format::list(manifests.iter().map(|manifest| manifest.function.as_str()));
     Failure::refused(format!("{names} needs {runtime}, and this machine has no python3"))
         .unchanged("Releases that were cut stand in the store; nothing was planned or deployed.")
         .hint("install Python 3, best of that version")

@@ -7,19 +7,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Arguments;
-use crate::failure::{self, Failure, Outcome};
+use crate::app::{Account, AppContext};
+use crate::digest::Digest;
+use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::name::{Digest, EnvironmentName, FunctionName};
+use crate::name::{EnvironmentName, FunctionName};
 use crate::ports::Signer;
 use crate::release::sbom::{self, Parts, RustCrate};
 use crate::release::{Attestor, Catalogue, Choice};
 use crate::settings::BuildSettings;
 use crate::source::{Repository, Source};
 use crate::tools::cargo_tree;
-use crate::world::{Account, World};
 
 /// Where releases are made.
-pub(super) struct Press<'a> {
+pub(super) struct ReleaseContext<'a> {
     /// The repository.
     pub(super) repository: &'a Repository,
     /// Where they are published.
@@ -28,36 +29,36 @@ pub(super) struct Press<'a> {
     pub(super) signer: Option<Arc<dyn Signer>>,
 }
 
-impl Press<'_> {
+impl ReleaseContext<'_> {
     /// Returns who signs a release of a source whose build began at a time; nobody where no key is configured.
     pub(super) fn attestor(
         &self,
-        world: &World,
+        app: &AppContext,
         source: &Source,
         began: jiff::Timestamp,
     ) -> Option<Attestor<'_>> {
         let signer = self.signer.as_deref()?;
-        Some(Attestor { signer, circumstances: world.circumstances(source, began) })
+        Some(Attestor { signer, circumstances: app.circumstances(source, began) })
     }
 }
 
 /// Returns the key that signs; where there is none and new releases are cut, refuses or says what follows from it.
 pub(super) async fn signer(
-    world: &World,
+    app: &AppContext,
     arguments: &Arguments,
     account: Option<&Account>,
     chosen: &[(FunctionName, Source, Choice)],
-) -> Outcome<Option<Arc<dyn Signer>>> {
+) -> Result<Option<Arc<dyn Signer>>> {
     let cuts = chosen.iter().any(|(_, _, choice)| matches!(choice, Choice::New { .. }));
     if !cuts {
         return Ok(None);
     }
-    let signer = world.signer(account.is_some_and(|account| account.emulated)).await?;
+    let signer = app.signer(account.is_some_and(|account| account.emulated)).await?;
     if signer.is_some() {
         return Ok(signer);
     }
     let required = |environment: &EnvironmentName| {
-        world.project.environments.get(environment).is_some_and(|settings| settings.signatures_required)
+        app.project.environments.get(environment).is_some_and(|settings| settings.signatures_required)
     };
     if let Some(environment) = arguments.env.as_ref().filter(|environment| required(environment)) {
         return Err(Failure::refused(format!(
@@ -66,7 +67,7 @@ pub(super) async fn signer(
         .unchanged("Nothing was built, published or deployed.")
         .hint("name one with [store] signing_key in pipelines/project.toml, or a file with SLIPWAY_SIGNING_KEY; cargo xtask key new makes one"));
     }
-    let names: Vec<&str> = world
+    let names: Vec<&str> = app
         .project
         .environments
         .keys()
@@ -74,27 +75,27 @@ pub(super) async fn signer(
         .map(EnvironmentName::as_str)
         .collect();
     if !names.is_empty() {
-        world.progress.note(format!(
+        app.progress.note(format!(
             "unsigned  no signing key is configured: {} will refuse what is released now",
-            crate::words::list(names)
+            crate::format::list(names)
         ));
     }
     Ok(None)
 }
 
 /// Writes the SBOM of a function's artifact.
-pub(super) async fn bill(
-    world: &World,
+pub(super) async fn sbom(
+    app: &AppContext,
     function: &FunctionName,
     artifact: &Digest,
     zip: &Path,
-) -> Outcome<Option<Vec<u8>>> {
-    let settings = world.project.function(function)?;
-    let root = &world.project.root;
+) -> Result<Option<Vec<u8>>> {
+    let settings = app.project.function(function)?;
+    let root = &app.project.root;
     let parts = match &settings.build {
         BuildSettings::Cargo { package, .. } => {
             let package = package.clone().unwrap_or_else(|| function.to_string());
-            rust_parts(root, &package, &settings.architecture, &world.interrupt).await?
+            rust_parts(root, &package, &settings.architecture, &app.interrupt).await?
         }
         BuildSettings::Python { lock, .. } => {
             // What was installed is not kept: the artifact is what is described.
@@ -112,7 +113,7 @@ pub(super) async fn bill(
 }
 
 /// Lists what is compiled into a package of the workspace.
-async fn rust_parts(root: &Path, package: &str, architecture: &str, interrupt: &Interrupt) -> Outcome<Parts> {
+async fn rust_parts(root: &Path, package: &str, architecture: &str, interrupt: &Interrupt) -> Result<Parts> {
     let tree = cargo_tree::read(root, package, architecture, interrupt).await?;
     let crates: Vec<RustCrate> = tree
         .crates

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::scene::Scene;
-use super::step::{Back, Did, Step};
+use super::step::{Did, RollbackTo, Step};
 use crate::delivery::Delivered;
-use crate::failure::{Failure, Kind as FailureKind, Outcome};
-use crate::ledger::{Ended, Kind, OutcomeWord, Serving};
+use crate::failure::{Failure, FailureKind, Result};
+use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Serving};
 use crate::name::{FunctionName, Version};
 use crate::release::Manifest;
 
@@ -19,7 +19,7 @@ pub(super) fn command(
     held: &Releases,
     step: &Step,
     did: &Did,
-    outcome: &Outcome<Option<Delivered>>,
+    outcome: &Result<Option<Delivered>>,
 ) {
     // The history as it was when the command began to choose.
     let before: Vec<Ended> = scene.history().into_iter().filter(|ended| ended.by != did.by).collect();
@@ -61,7 +61,7 @@ pub(super) fn command(
                 }
                 (named, _) => named.iter().collect(),
             };
-            if matches!(back, Back::Previous) {
+            if matches!(back, RollbackTo::Previous) {
                 let chosen: Vec<&FunctionName> = did.chosen.keys().collect();
                 let all = wanted.iter().all(|function| previous(&before, function).is_some());
                 assert_eq!(chosen, if all { wanted } else { Vec::new() }, "what goes back: {did:?}");
@@ -109,18 +109,18 @@ pub(super) fn command(
 }
 
 /// A rollback chose what it should.
-fn rollback(scene: &Scene, functions: &[FunctionName], back: &Back, did: &Did) {
+fn rollback(scene: &Scene, functions: &[FunctionName], back: &RollbackTo, did: &Did) {
     let before: Vec<Ended> = scene.history().into_iter().filter(|ended| ended.by != did.by).collect();
     for (function, chosen) in &did.chosen {
         assert!(functions.is_empty() || functions.contains(function));
         let expected = match back {
-            Back::To(version) => newest(&before, function, |serving| serving.release == *version),
-            Back::ToDeployment(number) => {
+            RollbackTo::To(version) => newest(&before, function, |serving| serving.release == *version),
+            RollbackTo::ToDeployment(number) => {
                 let one: Vec<Ended> =
                     before.iter().filter(|ended| ended.deployment == *number).cloned().collect();
                 newest(&one, function, |_| true)
             }
-            Back::Previous => previous(&before, function),
+            RollbackTo::Previous => previous(&before, function),
         };
         let expected = expected.expect("something to go back to");
         assert_eq!(
@@ -153,7 +153,7 @@ fn previous(before: &[Ended], function: &FunctionName) -> Option<Serving> {
 
 /// The functions that an unfinished rollback is about.
 fn unfinished(last: &Ended) -> Vec<&FunctionName> {
-    let unfinished = last.kind == Kind::Rollback && last.outcome != OutcomeWord::RolledBack;
+    let unfinished = last.kind == DeploymentKind::Rollback && last.outcome != DeploymentOutcome::RolledBack;
     let functions = last.will.iter().filter(|(_, choice)| unfinished && choice.lambda_version.is_some());
     functions.map(|(function, _)| function).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::judge;
 use super::scene::Scene;
 use super::step::{Did, Step};
-use crate::failure::Outcome;
+use crate::failure::Result;
 use crate::ledger::{Ended, Hold};
 use crate::name::{FunctionName, Version};
 
@@ -36,7 +36,7 @@ impl Oracle {
         self.history_only_grew(scene);
         let faulted = did.struck.is_some();
         if let (false, Some(outcome)) = (faulted, &did.outcome) {
-            let head = scene.site(true).ledger.head().await.unwrap();
+            let head = scene.stack(true).ledger.head().await.unwrap();
             if !matches!(step, Step::Configure(_) | Step::Wait(_) | Step::DeleteOldVersions(_)) {
                 assert!(head.open.is_none(), "left open: {:?}", head.open);
                 judge::command(scene, &self.left, step, did, outcome);
@@ -48,9 +48,9 @@ impl Oracle {
     }
 
     /// Judges the closing of what was open.
-    pub(super) async fn after_settling(&mut self, scene: &mut Scene, did: &Outcome<Option<Ended>>) {
+    pub(super) async fn after_settling(&mut self, scene: &mut Scene, did: &Result<Option<Ended>>) {
         let last = did.as_ref().expect("nothing stands in the way of settling");
-        let head = scene.site(true).ledger.head().await.unwrap();
+        let head = scene.stack(true).ledger.head().await.unwrap();
         assert!(head.open.is_none(), "left open: {:?}", head.open);
         assert_eq!(head.last.as_ref(), last.as_ref());
         self.history_only_grew(scene);

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::random::Random;
-use super::step::{Back, Did, Step};
-use crate::delivery::{self, BackOrder, Delivered, Order, Site};
-use crate::failure::Outcome;
-use crate::interrupt::Interrupt;
-use crate::ledger::{Ended, Holder, Kind, Ledger};
-use crate::memory::{
-    Fault, Faults, MemoryApprover, MemoryClock, MemoryLambda, MemoryServices, MemoryStore, MemoryTerraform,
+use super::step::{Did, RollbackTo, Step};
+use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, RollbackRequest};
+use crate::digest::Digest;
+use crate::failure::Result;
+use crate::fakes::{
+    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, Fault, Faults,
 };
-use crate::name::{Digest, FunctionName, Version};
+use crate::interrupt::Interrupt;
+use crate::ledger::{DeploymentKind, Ended, Holder, Ledger};
+use crate::name::{FunctionName, Version};
 use crate::plan::{Backend, CodePlaces};
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, SmokeRecord, Trust, artifact_key, sample_manifest};
@@ -23,10 +24,10 @@ use crate::settings::{Claims, EnvironmentSettings, Place, StackSettings};
 pub(super) struct Scene {
     folder: tempfile::TempDir,
     pub(super) faults: Arc<Faults>,
-    pub(super) artifacts: Arc<MemoryStore>,
-    pub(super) state: Arc<MemoryStore>,
-    pub(super) lambda: Arc<MemoryLambda>,
-    clock: Arc<MemoryClock>,
+    pub(super) artifacts: Arc<FakeStore>,
+    pub(super) state: Arc<FakeStore>,
+    pub(super) lambda: Arc<FakeLambda>,
+    clock: Arc<FakeClock>,
     protected: bool,
     pub(super) trust: Trust,
     processes: u32,
@@ -49,10 +50,10 @@ impl Scene {
         .unwrap();
         let faults = Arc::new(Faults::default());
         let scene = Self {
-            artifacts: MemoryStore::new("artifacts", faults.clone()),
-            state: MemoryStore::new("state", faults.clone()),
-            lambda: MemoryLambda::new(faults.clone()),
-            clock: Arc::new(MemoryClock::new()),
+            artifacts: FakeStore::new("artifacts", faults.clone()),
+            state: FakeStore::new("state", faults.clone()),
+            lambda: FakeLambda::new(faults.clone()),
+            clock: Arc::new(FakeClock::new()),
             functions: vec!["a".parse().unwrap(), "b".parse().unwrap()],
             releases: BTreeMap::new(),
             processes: 0,
@@ -162,31 +163,31 @@ impl Scene {
                 Some(Ok(None))
             }
             Step::Deploy { targets, lift_hold, always_plan, approved } => {
-                let site = self.site(*approved);
-                let order = Order {
-                    kind: Kind::Deploy,
-                    targets: targets.iter().cloned().collect(),
+                let stack = self.stack(*approved);
+                let request = DeployRequest {
+                    kind: DeploymentKind::Deploy,
+                    releases: targets.iter().cloned().collect(),
                     lift_hold: *lift_hold,
                     always_plan: *always_plan,
                 };
-                let outcome = faults.survive(delivery::deliver(&site, &order)).await;
+                let outcome = faults.survive(delivery::deliver(&stack, &request)).await;
                 outcome.map(|outcome| outcome.map(Some))
             }
             Step::RollBack { functions, back, lift_hold, approved } => {
-                let site = self.site(*approved);
-                let order = BackOrder {
+                let stack = self.stack(*approved);
+                let request = RollbackRequest {
                     functions: functions.clone(),
                     to: match back {
-                        Back::To(version) => Some(version.clone()),
+                        RollbackTo::To(version) => Some(version.clone()),
                         _ => None,
                     },
                     to_deployment: match back {
-                        Back::ToDeployment(number) => Some(*number),
+                        RollbackTo::ToDeployment(number) => Some(*number),
                         _ => None,
                     },
                     lift_hold: *lift_hold,
                 };
-                faults.survive(roll_back(&site, &order, &mut chosen)).await
+                faults.survive(roll_back(&stack, &request, &mut chosen)).await
             }
         };
         let (struck, calls) = (self.faults.struck(), self.faults.calls());
@@ -213,18 +214,18 @@ impl Scene {
     }
 
     /// Closes what is open, as every command does first.
-    pub(super) async fn settle(&mut self) -> Outcome<Option<Ended>> {
+    pub(super) async fn settle(&mut self) -> Result<Option<Ended>> {
         self.faults.arm(None);
-        let site = self.site(true);
-        delivery::settle(&site).await
+        let stack = self.stack(true);
+        delivery::settle(&stack).await
     }
 
-    /// Makes the site as a new process sees it.
-    pub(super) fn site(&mut self, approved: bool) -> Site {
+    /// Makes the stack as a new process sees it.
+    pub(super) fn stack(&mut self, approved: bool) -> EnvironmentStack {
         self.processes += 1;
         let (environment, stack) = ("dev".parse().unwrap(), "s".parse().unwrap());
-        Site {
-            settings: EnvironmentSettings {
+        EnvironmentStack {
+            environment_settings: EnvironmentSettings {
                 place: Place::Emulated,
                 protected: self.protected,
                 signatures_required: false,
@@ -234,7 +235,7 @@ impl Scene {
                 stacks: BTreeMap::new(),
             },
             trust: self.trust.clone(),
-            stack_settings: StackSettings { functions: self.functions.clone(), ..StackSettings::default() },
+            settings: StackSettings { functions: self.functions.clone(), ..StackSettings::default() },
             project: "shop".into(),
             root: self.folder.path().to_path_buf(),
             work: self.folder.path().join("work"),
@@ -243,12 +244,8 @@ impl Scene {
             catalogue: self.catalogue(),
             places: CodePlaces { bucket: "artifacts".into(), registry: None },
             functions: self.lambda.clone(),
-            services: Arc::new(MemoryServices::default()),
-            infrastructure: MemoryTerraform::new(
-                self.faults.clone(),
-                self.state.clone(),
-                self.lambda.clone(),
-            ),
+            services: Arc::new(FakeServices::default()),
+            infrastructure: FakeTerraform::new(self.faults.clone(), self.state.clone(), self.lambda.clone()),
             backend: Backend {
                 bucket: "state".into(),
                 region: "eu-central-1".into(),
@@ -257,7 +254,7 @@ impl Scene {
                 endpoint: None,
             },
             variables: Vec::new(),
-            approver: Arc::new(MemoryApprover::new(approved)),
+            approver: Arc::new(FakeApprover::new(approved)),
             clock: self.clock.clone(),
             progress: Progress::silent(),
             interrupt: Interrupt::never(),
@@ -275,19 +272,19 @@ impl Scene {
             verbose: false,
             readonly_lock: false,
             environment: "dev".parse().unwrap(),
-            stack: "s".parse().unwrap(),
+            name: "s".parse().unwrap(),
         }
     }
 }
 
 /// Does what the command `rollback` does with one stack.
 async fn roll_back(
-    site: &Site,
-    order: &BackOrder,
-    chosen: &mut BTreeMap<FunctionName, delivery::back::Back>,
-) -> Outcome<Option<Delivered>> {
-    let last = delivery::settle(site).await?;
-    let back = delivery::choose_back(site, last.as_ref(), order).await?;
+    stack: &EnvironmentStack,
+    request: &RollbackRequest,
+    chosen: &mut BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
+) -> Result<Option<Delivered>> {
+    let last = delivery::settle(stack).await?;
+    let back = delivery::choose_rollback(stack, last.as_ref(), request).await?;
     chosen.clone_from(&back);
     let last = last.expect("a choice needs a deployment");
     if !back.values().any(|back| back.resumed)
@@ -295,5 +292,5 @@ async fn roll_back(
     {
         return Ok(None);
     }
-    delivery::roll_back(site, &last, &back).await.map(Some)
+    delivery::roll_back(stack, &last, &back).await.map(Some)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::delivery::{self, Delivered};
-use crate::failure::Outcome;
-use crate::memory::Move;
+use crate::failure::Result;
+use crate::fakes::Move;
 use crate::name::{FunctionName, Version};
 use crate::release::Manifest;
 
@@ -20,7 +20,7 @@ pub(super) enum Step {
     },
     RollBack {
         functions: Vec<FunctionName>,
-        back: Back,
+        back: RollbackTo,
         lift_hold: bool,
         approved: bool,
     },
@@ -33,7 +33,7 @@ pub(super) enum Step {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Back {
+pub(super) enum RollbackTo {
     Previous,
     To(Version),
     ToDeployment(u64),
@@ -63,7 +63,7 @@ impl fmt::Debug for Step {
 /// What a step came to.
 pub(super) struct Did {
     /// Nothing where the process died.
-    pub(super) outcome: Option<Outcome<Option<Delivered>>>,
+    pub(super) outcome: Option<Result<Option<Delivered>>>,
     /// Who ran it.
     pub(super) by: String,
     /// The call at which a fault struck.
@@ -73,7 +73,7 @@ pub(super) struct Did {
     /// Alias moves.
     pub(super) moves: Vec<Move>,
     /// What a rollback chose, where it came to that.
-    pub(super) chosen: BTreeMap<FunctionName, delivery::back::Back>,
+    pub(super) chosen: BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
     /// Whether the artifact store was written to.
     pub(super) wrote_artifacts: bool,
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Part, Parts};
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
 
 /// Makes the parts of a Python function from the distributions that are installed in a folder.
-pub(crate) fn python(installed: &Path, lock: Option<&str>) -> Outcome<Parts> {
+pub(crate) fn python(installed: &Path, lock: Option<&str>) -> Result<Parts> {
     let hashes = locked(lock.unwrap_or_default());
     let mut distributions = Vec::new();
     let entries = installed.read_dir().map_err(|error| failure::io("read", installed, error))?;
@@ -58,7 +58,7 @@ pub(crate) fn python(installed: &Path, lock: Option<&str>) -> Outcome<Parts> {
 }
 
 /// Unpacks an artifact, so that the distributions in it can be listed.
-pub(crate) fn unpack(zip: &Path, to: &Path) -> Outcome<()> {
+pub(crate) fn unpack(zip: &Path, to: &Path) -> Result<()> {
     slipway_archive::unpack_zip(zip, to)
         .map_err(|error| Failure::failed("the artifact cannot be unpacked").caused_by(error))
 }
@@ -71,7 +71,7 @@ struct Distribution {
 }
 
 impl Distribution {
-    fn read(text: &str, file: &Path) -> Outcome<Self> {
+    fn read(text: &str, file: &Path) -> Result<Self> {
         let headers = headers(text);
         let all = |wanted: &str| {
             let wanted = wanted.to_owned();

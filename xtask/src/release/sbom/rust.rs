@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::{Part, Parts};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 
 /// A crate that takes part in the build, as cargo resolves it.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +41,7 @@ const CRATES_IO: [&str; 2] =
     ["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
 
 /// Makes the parts of a Rust function; `root` is its own package, which is the function itself.
-pub(crate) fn rust(root: &(String, String), crates: &[RustCrate], lock: &str) -> Outcome<Parts> {
+pub(crate) fn rust(root: &(String, String), crates: &[RustCrate], lock: &str) -> Result<Parts> {
     let lock: LockFile = toml::from_str(lock)
         .map_err(|error| Failure::usage("Cargo.lock cannot be read as TOML").caused_by(error))?;
     let mut parts = Parts::default();

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Trust, Worth, attestation_key, stored_sbom, worth};
-use crate::failure::Outcome;
-use crate::name::{Digest, EnvironmentName, FunctionName, Version};
+use crate::digest::Digest;
+use crate::failure::Result;
+use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::ports::Held;
 use crate::release::catalogue::Catalogue;
 use crate::release::envelope::Envelope;
@@ -64,7 +65,7 @@ pub(crate) async fn examine(
     version: &Version,
     environments: &[(EnvironmentName, Trust)],
     scratch: &Path,
-) -> Outcome<Examined> {
+) -> Result<Examined> {
     let mut examined =
         Examined { function: function.clone(), version: version.clone(), holds: true, checks: Vec::new() };
     let stored = catalogue.store().get(&Manifest::key(function, version)).await?;
@@ -82,7 +83,7 @@ pub(crate) async fn examine(
     };
     examined.note("manifest", Ok(format!("{}, seal whole", Digest::of(&stored.bytes).short())));
     artifact(catalogue, &manifest, scratch, &mut examined).await?;
-    bill(catalogue, &manifest, &mut examined).await?;
+    sbom(catalogue, &manifest, &mut examined).await?;
     attestation(catalogue, &manifest, &mut examined).await?;
     trust(catalogue, &manifest, environments, &mut examined).await?;
     Ok(examined)
@@ -94,14 +95,14 @@ async fn artifact(
     manifest: &Manifest,
     scratch: &Path,
     examined: &mut Examined,
-) -> Outcome<()> {
+) -> Result<()> {
     let record = &manifest.artifact;
     let file = scratch.join("artifact.zip");
     let held = catalogue.held(manifest, Some(&file)).await?;
     examined.note(
         "artifact",
         match held {
-            Held::Same => Ok(format!("{}, {}", record.sha256.short(), crate::words::bytes(record.size))),
+            Held::Same => Ok(format!("{}, {}", record.sha256.short(), crate::format::bytes(record.size))),
             Held::Missing => Err(format!("{} is missing", record.key)),
             Held::Other(found) => Err(format!("{found} instead of {}", record.sha256)),
         },
@@ -113,7 +114,7 @@ async fn artifact(
     if manifest.package == Package::Image {
         let image = catalogue.image(manifest).await?;
         let checked = catalogue.images()?.check_blobs(record.repository(), &image, scratch).await?;
-        let told = |bytes| format!("config and layers, {}", crate::words::bytes(bytes));
+        let told = |bytes| format!("config and layers, {}", crate::format::bytes(bytes));
         examined.note("content", checked.map(told));
         return Ok(());
     }
@@ -136,7 +137,7 @@ async fn artifact(
                     Ok(format!(
                         "{}, {}",
                         found.short(),
-                        crate::words::plural(listing.entries().len(), "file")
+                        crate::format::plural(listing.entries().len(), "file")
                     ))
                 }
             }
@@ -146,7 +147,7 @@ async fn artifact(
 }
 
 /// Looks at the SBOM.
-async fn bill(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examined) -> Outcome<()> {
+async fn sbom(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examined) -> Result<()> {
     let Some(wanted) = manifest.sbom else {
         examined.absent("sbom", "the release has none");
         return Ok(());
@@ -158,7 +159,7 @@ async fn bill(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examine
             Err(format!("{} instead of {wanted}", Digest::of(&bytes)))
         }
         Some(bytes) => sbom::check(&bytes, &manifest.function, sha256).map(|parts| {
-            format!("{}, names the artifact and {}", wanted.short(), crate::words::plural(parts, "part"))
+            format!("{}, names the artifact and {}", wanted.short(), crate::format::plural(parts, "part"))
         }),
     };
     examined.note("sbom", result);
@@ -166,7 +167,7 @@ async fn bill(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examine
 }
 
 /// Looks at the attestation as far as that needs no trust: that it is one, and of what it speaks.
-async fn attestation(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examined) -> Outcome<()> {
+async fn attestation(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examined) -> Result<()> {
     let Some(stored) = catalogue.store().get(&attestation_key(&manifest.digest()?)).await? else {
         examined.absent("envelope", "the release is not signed");
         return Ok(());
@@ -182,7 +183,7 @@ async fn attestation(catalogue: &Catalogue, manifest: &Manifest, examined: &mut 
             return Ok(());
         }
     };
-    examined.note("envelope", Ok(format!("DSSE, signed by {}", crate::words::list(envelope.key_ids()))));
+    examined.note("envelope", Ok(format!("DSSE, signed by {}", crate::format::list(envelope.key_ids()))));
     let subjects = match Statement::read(&payload) {
         Err(why) => Err(why),
         Ok(statement) => match statement.differences(manifest)? {
@@ -204,7 +205,7 @@ async fn trust(
     manifest: &Manifest,
     environments: &[(EnvironmentName, Trust)],
     examined: &mut Examined,
-) -> Outcome<()> {
+) -> Result<()> {
     for (environment, trust) in environments {
         let what = format!("signature for {environment}");
         match worth(catalogue, manifest, trust).await? {
@@ -215,7 +216,7 @@ async fn trust(
             Ok(Worth::Unsigned) => examined.absent(what, "there is none, and none is required"),
             Ok(Worth::Unverified) => examined.absent(what, "not verified: the environment trusts no key"),
             Err(distrust) => {
-                let seen = crate::words::list(&distrust.seen);
+                let seen = crate::format::list(&distrust.seen);
                 let by = if seen.is_empty() { String::new() } else { format!(" (signed by {seen})") };
                 examined.note(what, Err(format!("{}{by}", distrust.why)));
             }

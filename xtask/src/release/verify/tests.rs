@@ -3,27 +3,27 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::failure::Kind;
-use crate::memory::{Faults, MemorySigner, MemoryStore};
+use crate::failure::FailureKind;
+use crate::fakes::{FakeSigner, FakeStore, Faults};
 use crate::progress::{Progress, Unit};
 use crate::release::provenance::tests::circumstances;
 use crate::release::sbom::Parts;
 use crate::release::{Attestor, Content, Statements, artifact_key, publish, sample_manifest};
 
 struct Shelf {
-    store: Arc<MemoryStore>,
+    store: Arc<FakeStore>,
     catalogue: Catalogue,
     folder: tempfile::TempDir,
 }
 
 impl Shelf {
     fn new() -> Self {
-        let store = MemoryStore::new("artifacts", Arc::new(Faults::default()));
+        let store = FakeStore::new("artifacts", Arc::new(Faults::default()));
         Self { catalogue: Catalogue::new(store.clone()), store, folder: tempfile::tempdir().unwrap() }
     }
 
     /// Publishes a release of a real zip with an SBOM, signed where there is a signer.
-    async fn publish(&self, version: &str, signer: Option<&MemorySigner>) -> Manifest {
+    async fn publish(&self, version: &str, signer: Option<&FakeSigner>) -> Manifest {
         let file = self.folder.path().join("hello.zip");
         let mut tree = slipway_archive::Tree::new();
         tree.add_bytes("bootstrap", true, version.as_bytes().to_vec()).unwrap();
@@ -54,7 +54,7 @@ impl Shelf {
     }
 
     /// Does what a deployment does before Terraform runs.
-    async fn deployable(&self, manifest: &Manifest, trust: &Trust) -> Outcome<()> {
+    async fn deployable(&self, manifest: &Manifest, trust: &Trust) -> Result<()> {
         let manifest = self.catalogue.manifest(&manifest.function, &manifest.version).await?;
         trusted(&self.catalogue, &manifest, trust, &"prod".parse().unwrap()).await?;
         self.catalogue.check_artifact(&manifest).await?;
@@ -78,7 +78,7 @@ fn lines(examined: &Examined) -> String {
 #[tokio::test]
 async fn a_signed_release_holds_line_by_line() {
     let shelf = Shelf::new();
-    let (signer, public) = MemorySigner::new();
+    let (signer, public) = FakeSigner::new();
     let manifest = shelf.publish("1.0.0", Some(&signer)).await;
     let trust = required(std::slice::from_ref(&public));
     shelf.deployable(&manifest, &trust).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_signed_release_holds_line_by_line() {
 #[tokio::test]
 async fn any_flipped_byte_of_any_object_is_refused() {
     let shelf = Shelf::new();
-    let (signer, public) = MemorySigner::new();
+    let (signer, public) = FakeSigner::new();
     let manifest = shelf.publish("1.0.0", Some(&signer)).await;
     let trust = required(&[public]);
     let objects = shelf.store.objects("");
@@ -127,12 +127,12 @@ async fn any_flipped_byte_of_any_object_is_refused() {
 #[tokio::test]
 async fn a_missing_signature_counts_where_it_is_required() {
     let shelf = Shelf::new();
-    let (_, public) = MemorySigner::new();
+    let (_, public) = FakeSigner::new();
     let manifest = shelf.publish("1.0.0", None).await;
     let trust = required(std::slice::from_ref(&public));
     let failure = shelf.deployable(&manifest, &trust).await.unwrap_err();
     let report = failure.report();
-    assert_eq!(failure.kind(), Kind::Refused);
+    assert_eq!(failure.kind(), FailureKind::Refused);
     assert_eq!(report.message, "prod does not trust `hello` 1.0.0: it has no signature");
     let details: Vec<String> =
         report.details.iter().map(|detail| format!("{}: {}", detail.name, detail.value)).collect();
@@ -146,8 +146,8 @@ async fn a_missing_signature_counts_where_it_is_required() {
 #[tokio::test]
 async fn another_key_and_a_wrong_signature_are_refused_even_where_none_is_required() {
     let shelf = Shelf::new();
-    let (signer, public) = MemorySigner::new();
-    let (_, other) = MemorySigner::new();
+    let (signer, public) = FakeSigner::new();
+    let (_, other) = FakeSigner::new();
     let manifest = shelf.publish("1.0.0", Some(&signer)).await;
     for trust in [required(std::slice::from_ref(&other)), optional(std::slice::from_ref(&other))] {
         let report = shelf.deployable(&manifest, &trust).await.unwrap_err().report();
@@ -170,7 +170,7 @@ async fn another_key_and_a_wrong_signature_are_refused_even_where_none_is_requir
 #[tokio::test]
 async fn without_trusted_keys_only_what_was_signed_is_looked_at() {
     let shelf = Shelf::new();
-    let (signer, _) = MemorySigner::new();
+    let (signer, _) = FakeSigner::new();
     let manifest = shelf.publish("1.0.0", Some(&signer)).await;
     shelf.deployable(&manifest, &optional(&[])).await.unwrap();
     shelf.store.set(&attestation_key(&manifest.digest().unwrap()), *b"{}");
@@ -181,7 +181,7 @@ async fn without_trusted_keys_only_what_was_signed_is_looked_at() {
 #[tokio::test]
 async fn provenance_must_claim_what_the_environment_demands() {
     let shelf = Shelf::new();
-    let (signer, public) = MemorySigner::new();
+    let (signer, public) = FakeSigner::new();
     let manifest = shelf.publish("1.0.0", Some(&signer)).await;
     let mut trust = required(&[public]);
     trust.claims.git_ref = circumstances().git_ref;
@@ -194,7 +194,7 @@ async fn provenance_must_claim_what_the_environment_demands() {
 #[tokio::test]
 async fn the_same_bytes_of_other_dependencies_get_an_sbom_of_their_own() {
     let shelf = Shelf::new();
-    let (signer, public) = MemorySigner::new();
+    let (signer, public) = FakeSigner::new();
     let manifest = shelf.publish("1.0.0", Some(&signer)).await;
     let first = sbom::key(&manifest.artifact.sha256);
     shelf.store.set(&first, *b"written by an earlier Slipway");

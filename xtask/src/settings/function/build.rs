@@ -48,7 +48,7 @@ pub(crate) enum BuildSettings {
         run: Commands,
         /// The folder that it fills, relative to the function's folder; emptied before.
         output: String,
-        /// The time limit of all commands together.
+        /// The time limit of all commands results.
         #[serde(deserialize_with = "file::duration", default = "ten_minutes")]
         within: Duration,
         /// Further files that change the bytes, as globs relative to the project.

@@ -57,7 +57,7 @@ pub(crate) struct SmokeRequest {
 pub(crate) struct DeploymentTests {
     /// The command, or several, split by a shell's quoting rules and run without a shell.
     pub(crate) run: Commands,
-    /// The time limit of all of them together.
+    /// The time limit of all of them results.
     #[serde(deserialize_with = "file::duration", default = "ten_minutes")]
     pub(crate) within: Duration,
     /// Environment variables; values as in requests, and `${url}`.

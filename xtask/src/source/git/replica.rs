@@ -10,11 +10,11 @@ use git2::Oid;
 use git2::build::CheckoutBuilder;
 
 use super::Repository;
-use crate::failure::{self, Failure, Outcome};
+use crate::failure::{self, Failure, Result};
 
 impl Repository {
     /// Checks a commit out into a folder and returns the project's folder in it.
-    pub(crate) fn replicate(&self, commit: &str, to: &Path) -> Outcome<PathBuf> {
+    pub(crate) fn replicate(&self, commit: &str, to: &Path) -> Result<PathBuf> {
         let failed = |error: git2::Error| {
             Failure::failed(format!("commit {} cannot be checked out", short(commit))).caused_by(error)
         };
@@ -49,7 +49,7 @@ impl Repository {
     }
 
     /// Makes a replica of HEAD equal to this work tree: changed and untracked files are copied, deleted ones removed.
-    pub(crate) fn carry_changes(&self, project: &Path) -> Outcome<()> {
+    pub(crate) fn carry_changes(&self, project: &Path) -> Result<()> {
         let tree = self.work_tree(&[String::new()])?;
         for path in &tree.changed {
             let (from, to) = (self.full(&format!("{}{path}", self.prefix)), project.join(path));
@@ -63,7 +63,7 @@ impl Repository {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
+fn copy(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(|error| failure::io("create", parent, error))?;
     let _ = std::fs::remove_file(to);
@@ -76,7 +76,7 @@ fn copy(from: &Path, to: &Path) -> Outcome<()> {
     copied.map_err(|error| failure::io("copy", from, error))
 }
 
-fn write(path: &Path, text: &str) -> Outcome<()> {
+fn write(path: &Path, text: &str) -> Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)
         .and_then(|()| std::fs::write(path, text))

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use toml::{Table, Value};
 
 use super::text_of;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Result};
 
 /// The Cargo workspace at the project's root, as far as it decides bytes.
 pub(super) struct Workspace {
@@ -23,7 +23,7 @@ const DEPENDENCY_TABLES: [&str; 2] = ["dependencies", "build-dependencies"];
 
 impl Workspace {
     /// Reads the workspace's manifest and lock file.
-    pub(super) fn read(root: &Path) -> Outcome<Self> {
+    pub(super) fn read(root: &Path) -> Result<Self> {
         Ok(Self {
             root: root.to_path_buf(),
             manifest: read_toml(&root.join("Cargo.toml"))?,
@@ -32,7 +32,7 @@ impl Workspace {
     }
 
     /// Refuses a function's folder without a crate that cargo would take for one: every cargo command would fail on it.
-    pub(super) fn check_members<'a>(&self, folders: impl Iterator<Item = &'a Path>) -> Outcome<()> {
+    pub(super) fn check_members<'a>(&self, folders: impl Iterator<Item = &'a Path>) -> Result<()> {
         let words = |name: &str| -> Vec<String> {
             let workspace = self.manifest.get("workspace");
             let list = workspace.and_then(|workspace| workspace.get(name)).and_then(Value::as_array);
@@ -63,7 +63,7 @@ impl Workspace {
     }
 
     /// Follows path dependencies from a crate's folder; returns the folders found, project-relative.
-    pub(super) fn crates_of(&self, folder: &Path) -> Outcome<Vec<String>> {
+    pub(super) fn crates_of(&self, folder: &Path) -> Result<Vec<String>> {
         let mut found = BTreeSet::new();
         let mut queue = VecDeque::from([folder.to_path_buf()]);
         while let Some(folder) = queue.pop_front() {
@@ -92,7 +92,7 @@ impl Workspace {
     }
 
     /// Returns the parts of the workspace's own files that decide the bytes of a package.
-    pub(super) fn parts(&self, folders: &[PathBuf], package: &str) -> Outcome<BTreeMap<String, String>> {
+    pub(super) fn parts(&self, folders: &[PathBuf], package: &str) -> Result<BTreeMap<String, String>> {
         let mut parts = BTreeMap::new();
         for (name, table) in
             [("profile", self.manifest.get("profile")), ("patch", self.manifest.get("patch"))]
@@ -130,7 +130,7 @@ impl Workspace {
     }
 
     /// Lists every package that a package reaches in `Cargo.lock`, with version, source and checksum.
-    fn locked(&self, package: &str) -> Outcome<String> {
+    fn locked(&self, package: &str) -> Result<String> {
         let packages: Vec<&Table> = self
             .lock
             .get("package")
@@ -212,7 +212,7 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-fn read_toml(path: &Path) -> Outcome<Table> {
+fn read_toml(path: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let failure = crate::failure::io("read", path, error);
         if path.ends_with("Cargo.lock") { failure.hint("commit Cargo.lock: without it a release cannot be built again (cargo generate-lockfile makes one)") } else { failure }

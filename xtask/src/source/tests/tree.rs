@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::digest::Digest;
 use crate::failure::Failure;
-use crate::name::{Digest, FunctionName};
+use crate::name::FunctionName;
 use crate::settings::Project;
 use crate::source::{Repository, Source};
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::exec::Program;
 use crate::plan::Configuration;
-use crate::tools::exec::Program;
 
 fn base(program: &str, configuration: &Configuration) -> Program {
     let command = Program::new(program, &configuration.folder)

@@ -1,10 +1,10 @@
 //! Terraform's errors, told as ours: locks, stale plans, states that could not be saved, wrong accounts and versions.
 
 use super::stream::{Diagnostic, Story};
-use crate::failure::{Failure, Kind};
+use crate::exec::{Ended, Program, unsuccessful};
+use crate::failure::{Failure, FailureKind};
 use crate::interrupt;
 use crate::plan::Configuration;
-use crate::tools::exec::{Ended, Program, unsuccessful};
 
 const LOCK_FAILED: &str = "Error acquiring the state lock";
 
@@ -59,7 +59,7 @@ pub(super) fn explain(
     }
     if all.contains("Saved plan is stale") {
         return Failure::new(
-            Kind::PlanStale,
+            FailureKind::PlanStale,
             format!("the plan of {place} is stale: its state changed after it was made"),
         )
         .unchanged("Nothing was applied.")
@@ -69,7 +69,7 @@ pub(super) fn explain(
         || all.contains("Failed to save state")
         || all.contains("Error saving state")
     {
-        return Failure::new(Kind::StateNotSaved, format!("the state of {place} could not be saved"))
+        return Failure::new(FailureKind::StateNotSaved, format!("the state of {place} could not be saved"))
             .detail("kept in", configuration.folder.join("errored.tfstate").display().to_string())
             .body(summary_of(&story.errors))
             .hint(format!("do not apply again before it is saved: cargo xtask recover --env {environment}"));
@@ -116,7 +116,7 @@ fn summary_of(errors: &[Diagnostic]) -> String {
 /// Shows Terraform's lock information as data.
 fn lock_held(text: &str, place: &str, environment: &str) -> Failure {
     let info = LockInfo::read(text);
-    Failure::new(Kind::LockHeld, format!("the state of {place} is locked"))
+    Failure::new(FailureKind::LockHeld, format!("the state of {place} is locked"))
         .detail("by", info.who)
         .detail("doing", info.operation)
         .detail("since", info.created)
@@ -171,7 +171,7 @@ mod tests {
     fn a_lock_is_told_as_data() {
         let text = "Error acquiring the state lock\nError message: operation error S3: PutObject\nLock Info:\n  ID:        5e1c-4\n  Path:      b/hello.tfstate\n  Operation: OperationTypeApply\n  Who:       ci@build-7\n  Version:   1.11.4\n  Created:   2026-11-01 14:02:11 UTC\n  Info:      \n";
         let report = lock_held(text, "`hello` in prod", "prod").report();
-        assert_eq!(report.kind, Kind::LockHeld);
+        assert_eq!(report.kind, FailureKind::LockHeld);
         let details: Vec<String> =
             report.details.iter().map(|detail| format!("{}={}", detail.name, detail.value)).collect();
         assert_eq!(

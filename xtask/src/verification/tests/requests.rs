@@ -33,7 +33,7 @@ fn two_requests() -> Bench {
     let text = |value: &str| Output { value: value.into(), sensitive: false };
     bench.outputs = BTreeMap::from([("keys_arn".into(), text("arn:keys")), ("project".into(), text("shop"))]);
     bench.services.secrets.lock().unwrap().insert("arn:keys".into(), "[\"k1\"]".into());
-    bench.door = Door::Url { address: "https://u.example/", signed_for: Some("lambda") };
+    bench.door = Endpoint::Url { address: "https://u.example/", signed_for: Some("lambda") };
     bench
 }
 

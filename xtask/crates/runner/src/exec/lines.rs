@@ -1,0 +1,97 @@
+//! The lines of a running program, from its pipes or from the files that it writes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::Child;
+
+use super::Stream;
+use slipway_values::failure::{self, Result};
+
+type Reader = tokio::io::Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>;
+
+/// The lines of a running program, from pipes or from the files it writes.
+pub(super) struct Lines {
+    readers: [Option<Reader>; 2],
+    followed: Vec<Followed>,
+}
+
+struct Followed {
+    stream: Stream,
+    file: std::fs::File,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    pub(super) fn piped(child: &mut Child) -> Self {
+        let lines = |reader: Option<Box<dyn AsyncRead + Send + Unpin>>| {
+            reader.map(|reader| BufReader::new(reader).lines())
+        };
+        let out = child.stdout.take().map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
+        let err = child.stderr.take().map(|reader| Box::new(reader) as Box<dyn AsyncRead + Send + Unpin>);
+        Self { readers: [lines(out), lines(err)], followed: Vec::new() }
+    }
+
+    pub(super) fn followed(out: &Path, err: &Path) -> Result<Self> {
+        let open = |stream, path: &Path| {
+            std::fs::File::open(path)
+                .map(|file| Followed { stream, file, rest: Vec::new() })
+                .map_err(|error| failure::io("read", path, error))
+        };
+        Ok(Self { readers: [None, None], followed: vec![open(Stream::Out, out)?, open(Stream::Err, err)?] })
+    }
+
+    /// Waits for the next line or the next look at the files; never ends once everything is read.
+    pub(super) async fn next(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
+        if !self.followed.is_empty() {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            self.followed.iter_mut().for_each(|followed| followed.read(on_line));
+            return;
+        }
+        let [out, err] = &mut self.readers;
+        let (stream, line) = tokio::select! {
+            line = next_line(out) => (Stream::Out, line),
+            line = next_line(err) => (Stream::Err, line),
+        };
+        match line {
+            Some(line) => on_line(stream, line.trim_end_matches('\r')),
+            None => self.readers[usize::from(stream == Stream::Err)] = None,
+        }
+    }
+
+    /// Reads what is left after the program's end; a grandchild that keeps a pipe open is waited for shortly only.
+    pub(super) async fn drain(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
+        for followed in &mut self.followed {
+            followed.read(on_line);
+            if !followed.rest.is_empty() {
+                on_line(followed.stream, &String::from_utf8_lossy(&followed.rest));
+            }
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(2), async {
+            while self.readers.iter().any(Option::is_some) {
+                self.next(on_line).await;
+            }
+        })
+        .await;
+    }
+}
+
+async fn next_line(reader: &mut Option<Reader>) -> Option<String> {
+    match reader {
+        Some(reader) => reader.next_line().await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+impl Followed {
+    fn read(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
+        use std::io::Read as _;
+        // An unreadable file shows nothing now; the program's end is told by its exit code all the same.
+        let _ = self.file.read_to_end(&mut self.rest);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            on_line(self.stream, String::from_utf8_lossy(&line).trim_end());
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What went wrong, in one shape: a kind, a message, details, what was left unchanged and a hint.
+//!
+//! Every stage returns [`Failure`]; the table in [`FailureKind`] is the only place that knows exit codes.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What every fallible step of Slipway returns.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// The documented reasons for not succeeding; each has one exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Kind")]
+pub enum FailureKind {
+    /// Something failed: a program, a service, a file.
+    Failed,
+    /// The command line or a settings file is not usable as written.
+    Usage,
+    /// A check did not pass.
+    ChecksFailed,
+    /// Changes are present, and `--exit-code` asked to be told so.
+    ChangesPresent,
+    /// What came up is not what was released, or did not answer as its smoke events expect.
+    VerificationFailed,
+    /// A guard refused: approval, protection, hold, policy.
+    Refused,
+    /// Somebody else is deploying, or holds the state's lock.
+    LockHeld,
+    /// What was planned no longer fits what is there.
+    PlanStale,
+    /// Terraform could not save its state.
+    StateNotSaved,
+    /// A defect of Slipway's own.
+    Defect,
+    /// A signal ended the run.
+    Interrupted,
+}
+
+/// Every kind with its exit code and meaning, as `--help` and the reference print it.
+pub const EXIT_CODES: [(FailureKind, u8, &str); 11] = [
+    (FailureKind::Failed, 1, "failed"),
+    (FailureKind::Usage, 2, "usage"),
+    (FailureKind::ChecksFailed, 3, "checks failed"),
+    (FailureKind::ChangesPresent, 4, "changes present (asked for)"),
+    (FailureKind::VerificationFailed, 5, "verification failed"),
+    (FailureKind::Refused, 6, "refused by a guard"),
+    (FailureKind::LockHeld, 7, "lock held"),
+    (FailureKind::PlanStale, 8, "plan stale"),
+    (FailureKind::StateNotSaved, 9, "state not saved"),
+    (FailureKind::Defect, 70, "a defect of Slipway"),
+    (FailureKind::Interrupted, 130, "interrupted"),
+];
+
+impl FailureKind {
+    /// Returns the process exit code of this kind.
+    pub fn exit_code(self) -> u8 {
+        EXIT_CODES.iter().find(|(kind, ..)| *kind == self).map_or(70, |(_, code, _)| *code)
+    }
+}
+
+/// One refusal or failure, ready to be shown as text or JSON.
+pub struct Failure(Box<Inner>);
+
+struct Inner {
+    kind: FailureKind,
+    message: String,
+    details: Vec<(String, String)>,
+    body: Option<String>,
+    unchanged: Option<String>,
+    hint: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    /// Makes a failure of a kind with its first sentence.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            details: Vec::new(),
+            body: None,
+            unchanged: None,
+            hint: None,
+            source: None,
+        }))
+    }
+
+    /// Makes a plain failure (exit code 1).
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Failed, message)
+    }
+
+    /// Makes a usage failure (exit code 2).
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Usage, message)
+    }
+
+    /// Makes a guard's refusal (exit code 6).
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Refused, message)
+    }
+
+    /// Makes a defect (exit code 70): something that the code holds to be impossible.
+    pub fn defect(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Defect, message)
+            .hint("this is a defect of Slipway: please report it with the run's events.jsonl")
+    }
+
+    /// Adds a named line below the message, such as `stored   sha256:9c1f…`.
+    pub fn detail(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.details.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a block of lines shown as they are (a quoted source line, a program's last words).
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.0.body = Some(body.into());
+        self
+    }
+
+    /// Says what was left unchanged, as a sentence.
+    pub fn unchanged(mut self, sentence: impl Into<String>) -> Self {
+        self.0.unchanged = Some(sentence.into());
+        self
+    }
+
+    /// Says what to do next, unless something closer to the cause has said it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Adds the cause.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Returns the kind, which decides the exit code.
+    pub fn kind(&self) -> FailureKind {
+        self.0.kind
+    }
+
+    /// Returns the first sentence.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns the value that is both printed for people and as JSON.
+    pub fn report(&self) -> ErrorReport {
+        let mut causes = Vec::new();
+        let mut next: Option<&dyn StdError> = self.0.source.as_deref().map(|s| s as &dyn StdError);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if causes.last() != Some(&text) && self.0.message != text {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        ErrorReport {
+            kind: self.0.kind,
+            exit_code: self.0.kind.exit_code(),
+            message: self.0.message.clone(),
+            details: self
+                .0
+                .details
+                .iter()
+                .map(|(name, value)| Detail { name: name.clone(), value: value.clone() })
+                .collect(),
+            body: self.0.body.clone(),
+            causes,
+            unchanged: self.0.unchanged.clone(),
+            hint: self.0.hint.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {} {:?}", self.0.kind, self.0.message, self.0.source)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// A failure as data: the `error` member of every JSON document that is not `ok`.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ErrorReport {
+    /// The kind, in snake case.
+    pub kind: FailureKind,
+    /// The process exit code.
+    pub exit_code: u8,
+    /// The first sentence.
+    pub message: String,
+    /// Named lines below it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Detail>,
+    /// Quoted lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Causes, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// What was left unchanged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// One named line of a failure.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Detail {
+    /// What the value is, in one word or two.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+/// Turns an I/O error into a failure that names what was attempted and on which path.
+pub fn io(doing: &str, path: &std::path::Path, error: std::io::Error) -> Failure {
+    Failure::failed(format!("cannot {doing} {}", path.display())).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_unique_and_as_documented() {
+        let mut codes: Vec<u8> = EXIT_CODES.iter().map(|(_, code, _)| *code).collect();
+        codes.dedup();
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 70, 130]);
+        assert_eq!(FailureKind::LockHeld.exit_code(), 7);
+    }
+
+    #[test]
+    fn the_closest_hint_wins_and_causes_are_listed_once() {
+        let inner = Failure::failed("inner").caused_by(std::io::Error::other("disk full"));
+        let failure = Failure::refused("outer").hint("first").hint("second").caused_by(inner);
+        let report = failure.report();
+        assert_eq!(report.hint.as_deref(), Some("first"));
+        assert_eq!(report.causes, ["inner", "disk full"]);
+    }
+}

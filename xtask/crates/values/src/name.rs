@@ -1,0 +1,186 @@
+//! The domain's names as types: what a function, a stack, an environment and a version may be.
+//!
+//! All parse from text with an error that says what is allowed; none can hold anything else.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// Why a text is no name, version or digest.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{text}` is no {what}: {allowed}")]
+pub struct NameError {
+    text: String,
+    what: &'static str,
+    allowed: &'static str,
+}
+
+const NAME_RULE: &str =
+    "lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters";
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 40
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && !text.contains("--")
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $type:ident, $what:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// Returns the name as text.
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+
+        impl FromStr for $type {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                if is_name(text) { Ok(Self(text.to_owned())) }
+                else { Err(NameError { text: text.to_owned(), what: $what, allowed: NAME_RULE }) }
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> { text.parse() }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> String { name.0 }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(&self.0) }
+        }
+    )*};
+}
+
+names! {
+    /// A function: the name of its folder below `lambda-src/`.
+    FunctionName, "function name";
+    /// A stack: the name of its folder below `terraform/stacks/`.
+    StackName, "stack name";
+    /// An environment: the name of its folder below `terraform/environments/`.
+    EnvironmentName, "environment name";
+}
+
+/// A semantic version without build metadata (a `+` is neither an image tag nor a safe key).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Version(semver::Version);
+
+impl Version {
+    /// Makes a release version from its three numbers.
+    pub fn new(major: u64, minor: u64, patch: u64) -> Self {
+        Self(semver::Version::new(major, minor, patch))
+    }
+
+    /// Returns the three numbers.
+    pub fn numbers(&self) -> (u64, u64, u64) {
+        (self.0.major, self.0.minor, self.0.patch)
+    }
+
+    /// Tells whether this is a plain release: no pre-release part.
+    pub fn is_release(&self) -> bool {
+        self.0.pre.is_empty()
+    }
+
+    /// Tells whether this names the bytes of a dirty tree (`1.2.3-dirty.0a1b2c3d`).
+    pub fn is_dirty(&self) -> bool {
+        self.0.pre.as_str().starts_with("dirty.")
+    }
+
+    /// Returns the version that names a dirty tree's bytes: `<self>-dirty.<8 hex of the inputs digest>`.
+    pub fn dirty(&self, inputs: &Digest) -> Self {
+        let (major, minor, patch) = self.numbers();
+        let mut version = semver::Version::new(major, minor, patch);
+        // A leading zero is allowed only in identifiers with a letter, so the hex stands behind an `x` there.
+        let hex = &inputs.hex()[..8];
+        let word =
+            if hex.bytes().all(|b| b.is_ascii_digit()) { format!("x{}", &hex[..7]) } else { hex.to_owned() };
+        version.pre = semver::Prerelease::new(&format!("dirty.{word}")).unwrap_or(semver::Prerelease::EMPTY);
+        Self(version)
+    }
+}
+
+impl FromStr for Version {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let error = || NameError {
+            text: text.to_owned(),
+            what: "semantic version",
+            allowed: "three numbers such as 1.4.2, with a pre-release such as 1.5.0-rc.1 allowed and no build metadata",
+        };
+        let version = semver::Version::parse(text).map_err(|_| error())?;
+        if version.build.is_empty() { Ok(Self(version)) } else { Err(error()) }
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> String {
+        version.0.to_string()
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.to_string())
+    }
+}
+
+/// Returns up to `limit` of the known names that are nearest to a mistyped one.
+pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>, limit: usize) -> Vec<&'a str> {
+    let mut scored: Vec<(usize, &str)> =
+        known.into_iter().map(|name| (strsim::damerau_levenshtein(wanted, name), name)).collect();
+    scored.sort();
+    scored.into_iter().take(limit).map(|(_, name)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_hold_only_what_every_service_takes() {
+        for good in ["hello", "stream-ingest", "a1"] {
+            assert_eq!(good.parse::<FunctionName>().unwrap().as_str(), good);
+        }
+        for bad in ["", "Hello", "-a", "a-", "a--b", "1a", "a_b", "a/b", "..", &"a".repeat(41)] {
+            assert!(bad.parse::<FunctionName>().is_err(), "{bad} was taken");
+        }
+        let error = "Hello".parse::<StackName>().unwrap_err().to_string();
+        assert!(error.contains("`Hello` is no stack name"), "{error}");
+    }
+
+    #[test]
+    fn versions_refuse_build_metadata_and_name_dirty_bytes() {
+        assert!("1.2.3+build".parse::<Version>().is_err());
+        assert!("1.2".parse::<Version>().is_err());
+        let digest = Digest::of("x");
+        let dirty = Version::new(1, 2, 3).dirty(&digest);
+        assert!(dirty.is_dirty() && !dirty.is_release());
+        assert_eq!(dirty.to_string(), format!("1.2.3-dirty.{}", &digest.hex()[..8]));
+        assert!(dirty < Version::new(1, 2, 3));
+        let digits: Digest = format!("sha256:0123456{}", "7".repeat(57)).parse().unwrap();
+        assert_eq!(Version::new(1, 0, 0).dirty(&digits).to_string(), "1.0.0-dirty.x0123456");
+    }
+}

@@ -1,0 +1,277 @@
+//! The composition root: settings, ports and tools put together; the only module that knows which implementation is used.
+
+mod account;
+mod bootstrap;
+mod ports;
+mod registries;
+mod role;
+mod signing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use account::Account;
+pub(crate) use bootstrap::AdminAccount;
+pub(crate) use registries::AnyRegistry;
+pub(crate) use signing::write_pair;
+
+use crate::delivery::{DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
+use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::ledger::{Holder, Ledger};
+use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::output::{Console, RunLog, Verbosity};
+use crate::ports::{Approver, Clock};
+use crate::progress::{Progress, Sink};
+use crate::settings::{self, Project, Surroundings};
+use crate::source::Repository;
+use crate::tools::cargo::RustBuilder;
+use crate::tools::install::Tools;
+use crate::tools::terraform::Terraform;
+use crate::tools::uv::Uv;
+
+/// What every command may be told.
+#[derive(Debug, Clone)]
+pub(crate) struct GlobalOptions {
+    /// How much of the story is told.
+    pub(crate) verbosity: Verbosity,
+    /// Whether every question is answered with yes.
+    pub(crate) yes: bool,
+    /// How long to wait for locks.
+    pub(crate) lock_timeout: Duration,
+}
+
+/// Everything that a command works with.
+pub(crate) struct AppContext {
+    /// The project's settings.
+    pub(crate) project: Project,
+    /// The process's surroundings.
+    pub(crate) surroundings: Surroundings,
+    /// The terminal.
+    pub(crate) console: Arc<Console>,
+    /// Where events go.
+    pub(crate) progress: Progress,
+    /// Signals.
+    pub(crate) interrupt: Interrupt,
+    /// What time it is.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The tool folder.
+    pub(crate) tools: Tools,
+    /// What the command was told.
+    pub(crate) options: GlobalOptions,
+    run: Option<Arc<RunLog>>,
+}
+
+impl AppContext {
+    /// Puts the context together around the working folder.
+    pub(crate) fn open(
+        surroundings: Surroundings,
+        console: Arc<Console>,
+        options: GlobalOptions,
+    ) -> Result<Self> {
+        let project = Project::load(&surroundings.folder)?;
+        crate::tools::install::check_pins(&project.settings.tools)?;
+        let interrupt = Interrupt::listen(surroundings.grace()?)?;
+        let progress = Progress::new(vec![console.clone() as Arc<dyn Sink>]);
+        let clock = ports::clock(surroundings.fixed_now()?);
+        let folder = surroundings
+            .get("SLIPWAY_TOOLS")
+            .map_or_else(|| project.work_folder().join("tools"), |folder| surroundings.folder.join(folder));
+        let tools = Tools::new(folder, interrupt.clone(), progress.clone());
+        Ok(Self { project, surroundings, console, progress, interrupt, clock, tools, options, run: None })
+    }
+
+    /// Begins to record this run in `target/slipway/runs/<id>/events.jsonl`.
+    pub(crate) fn record(&mut self, command: &str) -> Result<()> {
+        let run = Arc::new(RunLog::begin(&self.project.work_folder(), std::process::id())?);
+        self.progress.add(run.clone());
+        self.progress = self.progress.scope(command);
+        self.run = Some(run);
+        Ok(())
+    }
+
+    /// Returns the folder where this run's programs keep their output.
+    pub(crate) fn logs(&self) -> std::path::PathBuf {
+        self.run.as_ref().map_or_else(
+            || self.project.work_folder().join("runs/unrecorded"),
+            |run| run.folder().to_path_buf(),
+        )
+    }
+
+    /// Opens the git repository.
+    pub(crate) fn repository(&self) -> Result<Repository> {
+        Repository::open(&self.project.root)
+    }
+
+    /// Returns Terraform as the project names it.
+    pub(crate) fn terraform(&self) -> Terraform {
+        let settings = self
+            .surroundings
+            .starting_with("TF_")
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let path = self.surroundings.get("PATH").unwrap_or_default();
+        Terraform::new(
+            &self.project.settings.terraform,
+            path,
+            settings,
+            &self.project.work_folder(),
+            self.interrupt.clone(),
+            self.progress.clone(),
+        )
+    }
+
+    /// Returns the Rust builder.
+    pub(crate) fn rust_builder(&self) -> RustBuilder {
+        RustBuilder::new(self.tools.clone(), self.interrupt.clone(), self.progress.clone())
+    }
+
+    /// Returns uv.
+    pub(crate) fn uv(&self) -> Uv {
+        let variables = self.surroundings.starting_with("UV_").map(|(name, _)| name);
+        Uv::new(self.tools.clone(), self.interrupt.clone(), variables)
+    }
+
+    /// Returns the functions that are meant in an environment: the named ones, or all that its stacks run there.
+    pub(crate) fn functions_in(
+        &self,
+        environment: &EnvironmentName,
+        named: &[FunctionName],
+    ) -> Result<Vec<FunctionName>> {
+        let stacks = self.project.stacks_in(environment)?;
+        let runs =
+            |function: &FunctionName| stacks.values().any(|settings| settings.functions.contains(function));
+        if named.is_empty() && !stacks.is_empty() {
+            let known = self.project.functions.keys();
+            return Ok(known
+                .filter(|function| runs(function) || self.project.stack_of(function).is_err())
+                .cloned()
+                .collect());
+        }
+        let functions = self.functions(named)?;
+        if let Some(other) = functions.iter().find(|function| !runs(function)) {
+            let stack = self.project.stack_of(other)?;
+            return Err(Failure::usage(format!("{environment} does not run `{other}`")).hint(format!(
+                "see [stacks.{stack}] in terraform/environments/{environment}/environment.toml"
+            )));
+        }
+        Ok(functions)
+    }
+
+    /// Returns the functions that are meant: the named ones, or all of the project.
+    pub(crate) fn functions(&self, named: &[FunctionName]) -> Result<Vec<FunctionName>> {
+        for function in named {
+            self.project.function(function)?;
+        }
+        if !named.is_empty() {
+            return Ok(named.to_vec());
+        }
+        if self.project.functions.is_empty() {
+            return Err(Failure::usage("this project has no function yet")
+                .hint("add a folder lambda-src/<function> with a function.toml: see README.md"));
+        }
+        Ok(self.project.functions.keys().cloned().collect())
+    }
+
+    /// Returns the stacks that run some functions, each with those of them that it runs.
+    pub(crate) fn stacks_of(
+        &self,
+        functions: &[FunctionName],
+    ) -> Result<Vec<(StackName, Vec<FunctionName>)>> {
+        let mut stacks: BTreeMap<StackName, Vec<FunctionName>> = BTreeMap::new();
+        for function in functions {
+            stacks.entry(self.project.stack_of(function)?.clone()).or_default().push(function.clone());
+        }
+        Ok(stacks.into_iter().collect())
+    }
+
+    /// Puts together deliveries to some stacks of an environment, with the stacks that follow from them, in their order.
+    pub(crate) fn stack_deliveries(
+        &self,
+        account: &Account,
+        environment: &EnvironmentName,
+        mut requests: BTreeMap<StackName, DeployRequest>,
+    ) -> Result<Vec<StackDelivery>> {
+        let stacks = self.project.stacks_in(environment)?;
+        let asked: BTreeSet<StackName> = requests.keys().cloned().collect();
+        let follow = settings::downstream(&stacks, &asked);
+        let mut deliveries = Vec::new();
+        for stack in settings::in_order(&stacks) {
+            if asked.contains(&stack) || follow.contains(&stack) {
+                let request = requests.remove(&stack);
+                let stack = self.environment_stack(account, environment, &stack)?;
+                deliveries.push(StackDelivery { stack, request });
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// Puts together everything that delivering to a stack in an environment needs.
+    pub(crate) fn environment_stack(
+        &self,
+        account: &Account,
+        environment: &EnvironmentName,
+        stack: &StackName,
+    ) -> Result<EnvironmentStack> {
+        let environment_settings = self.project.environment(environment)?.clone();
+        let settings = self.project.stack_in(environment, stack)?;
+        let work =
+            self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
+        Ok(EnvironmentStack {
+            trust: self.trust(environment)?,
+            readonly_lock: (environment_settings.protected || self.surroundings.ci())
+                && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
+            environment_settings,
+            settings,
+            project: self.project.settings.name.clone(),
+            root: self.project.root.clone(),
+            work,
+            ledger: Ledger::new(account.state.clone(), environment.clone(), stack.clone()),
+            store: account.state.clone(),
+            catalogue: account.catalogue.clone(),
+            places: account.places.clone(),
+            functions: account.functions.clone(),
+            services: account.services.clone(),
+            infrastructure: Arc::new(self.terraform()),
+            backend: account.backend.clone(),
+            variables: self.with_terraforms_own(account.variables.clone()),
+            approver: self.approver(),
+            clock: self.clock.clone(),
+            progress: self.progress.clone(),
+            interrupt: self.interrupt.clone(),
+            holder: Holder::here(),
+            by: self.surroundings.by(),
+            run_url: self.surroundings.run_url(),
+            lock_timeout: self.options.lock_timeout,
+            commit: self.stack_commit(stack, environment),
+            verbose: self.options.verbosity == Verbosity::Verbose,
+            environment: environment.clone(),
+            name: stack.clone(),
+        })
+    }
+
+    /// Adds to an account's variables what makes Terraform itself quicker.
+    fn with_terraforms_own(&self, mut variables: Vec<(String, String)>) -> Vec<(String, String)> {
+        if self.surroundings.get("GOGC").is_none() {
+            // Terraform and its provider live for seconds: collecting garbage less often saves a fifth of their CPU.
+            variables.push(("GOGC".to_owned(), "300".to_owned()));
+        }
+        variables
+    }
+
+    /// Returns who says yes.
+    pub(crate) fn approver(&self) -> Arc<dyn Approver> {
+        ports::approver(self.console.clone(), self.options.yes, self.surroundings.interactive)
+    }
+
+    /// Tells where the files that decide a stack stand in git; nothing where there is no repository.
+    fn stack_commit(&self, stack: &StackName, environment: &EnvironmentName) -> Option<StackCommit> {
+        let repository = self.repository().ok()?;
+        let commit = repository.checkout().ok()?.commit;
+        let sources = crate::plan::StackSources::read(&self.project.root, stack, environment).ok()?;
+        let paths: Vec<String> = sources.files.keys().cloned().collect();
+        let dirty = !repository.work_tree(&paths).ok()?.changed.is_empty();
+        Some(StackCommit { commit, dirty })
+    }
+}

@@ -1,0 +1,249 @@
+//! The ports over the leaf crates: stores, functions, clock, approval; cloud errors told as ours.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use slipway_cloud::{CloudError, Kind as CloudKind, ObjectStore, Session};
+
+use crate::digest::Digest;
+use crate::failure::{Failure, FailureKind, Result};
+use crate::output::Console;
+use crate::ports::{
+    Alias, Approver, Clock, FunctionConfiguration, Functions, Held, HttpAnswer, HttpRequest, Invocation, Put,
+    Services, Store, Stored,
+};
+
+/// A bucket as a store.
+pub(super) struct Bucket(pub(super) ObjectStore);
+
+#[async_trait]
+impl Store for Bucket {
+    async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<Put> {
+        let kind = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
+        self.0.put_new(key, bytes, kind).await.map_err(explain)
+    }
+
+    async fn put_new_file(
+        &self,
+        key: &str,
+        path: &Path,
+        digest: Digest,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Put> {
+        self.0.put_new_file(key, path, digest.bytes(), progress).await.map_err(explain)
+    }
+
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+        self.0.put(key, bytes, "application/json").await.map(drop).map_err(explain)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Stored>> {
+        let object = self.0.get(key).await.map_err(explain)?;
+        Ok(object.map(|object| Stored { bytes: object.bytes }))
+    }
+
+    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<Held> {
+        let scratch = tempfile::tempdir()
+            .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
+        let own = scratch.path().join("object");
+        match self.0.get_file(key, to.unwrap_or(&own), digest.bytes(), &|_| {}).await {
+            Ok(true) => Ok(Held::Same),
+            Ok(false) => Ok(Held::Missing),
+            Err(error) => match error.kind {
+                CloudKind::WrongBytes { got, .. } => Ok(Held::Other(Digest::from_bytes(got))),
+                _ => Err(explain(error)),
+            },
+        }
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.0.head(key).await.map_err(explain)?.map(|head| head.size))
+    }
+
+    async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>> {
+        Ok(self.0.list(prefix, limit).await.map_err(explain)?.into_iter().map(|listed| listed.key).collect())
+    }
+
+    fn place(&self) -> String {
+        format!("s3://{}", self.0.bucket())
+    }
+}
+
+/// An account's functions.
+pub(super) struct Lambda(pub(super) slipway_cloud::Functions);
+
+#[async_trait]
+impl Functions for Lambda {
+    async fn published(&self, function: &str, version: &str) -> Result<Option<FunctionConfiguration>> {
+        self.0.configuration(function, Some(version)).await.map_err(explain)
+    }
+
+    async fn invoke(
+        &self,
+        function: &str,
+        version: &str,
+        event: &[u8],
+        within: Duration,
+    ) -> Result<Invocation> {
+        self.0.invoke(function, version, event, within).await.map_err(explain)
+    }
+
+    async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>> {
+        self.0.alias(function, alias).await.map_err(explain)
+    }
+
+    async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias> {
+        let revision = Some(revision).filter(|revision| !revision.is_empty());
+        self.0.point(function, alias, version, revision).await.map_err(explain)
+    }
+
+    async fn event_source(&self, uuid: &str) -> Result<Option<bool>> {
+        self.0.event_source(uuid).await.map_err(explain)
+    }
+
+    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()> {
+        self.0.switch_event_source(uuid, enabled).await.map_err(explain)
+    }
+}
+
+/// Tells a cloud error as ours.
+pub(super) fn explain(error: CloudError) -> Failure {
+    let (kind, hint) = match error.kind {
+        CloudKind::AccessDenied => (
+            FailureKind::Failed,
+            Some(
+                "these credentials may not do that: check the role's policy, and that they belong to the right account",
+            ),
+        ),
+        CloudKind::CredentialsMissing => (
+            FailureKind::Failed,
+            Some(
+                "sign in first (aws sso login, or AWS_PROFILE / AWS_ACCESS_KEY_ID); cargo xtask doctor tells what is found",
+            ),
+        ),
+        CloudKind::Unreachable => (
+            FailureKind::Failed,
+            Some("check the network and the address; for the local environment: cargo xtask local status"),
+        ),
+        CloudKind::TimedOut => {
+            (FailureKind::Failed, Some("run the same command again: it goes on from what is there"))
+        }
+        CloudKind::Throttled => {
+            (FailureKind::Failed, Some("AWS asks for fewer calls: run the same command again in a minute"))
+        }
+        CloudKind::PreconditionFailed => (
+            FailureKind::LockHeld,
+            Some(
+                "somebody else changed it at the same time: look with cargo xtask status, then run the same command again",
+            ),
+        ),
+        CloudKind::NotFound if error.code.as_deref() == Some("NoSuchBucket") => (
+            FailureKind::Failed,
+            Some(
+                "the bucket does not exist: cargo xtask bootstrap makes it; its name stands in pipelines/project.toml or environment.toml",
+            ),
+        ),
+        _ => (FailureKind::Failed, None),
+    };
+    let failure = Failure::new(kind, error.to_string());
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}
+
+struct FixedClock(jiff::Timestamp);
+
+impl Clock for FixedClock {
+    fn now(&self) -> jiff::Timestamp {
+        self.0
+    }
+}
+
+/// Returns the clock: the system's, or one that stands still.
+pub(super) fn clock(fixed: Option<jiff::Timestamp>) -> Arc<dyn Clock> {
+    match fixed {
+        Some(now) => Arc::new(FixedClock(now)),
+        None => Arc::new(SystemClock),
+    }
+}
+
+struct Yes;
+
+impl Approver for Yes {
+    fn approve(&self, _question: &str) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn typed(&self, name: &str) -> Result<bool> {
+        Err(untyped(name))
+    }
+}
+
+struct Person(Arc<Console>);
+
+impl Approver for Person {
+    fn approve(&self, question: &str) -> Result<bool> {
+        Ok(self.0.ask(question))
+    }
+
+    fn typed(&self, name: &str) -> Result<bool> {
+        Ok(self.0.typed(&format!("{name} is protected. Type its name to go on: ")) == name)
+    }
+}
+
+struct Nobody;
+
+impl Approver for Nobody {
+    fn approve(&self, question: &str) -> Result<bool> {
+        Err(Failure::refused(format!("nobody is here to answer: {question}"))
+            .hint("say yes ahead of time with --yes"))
+    }
+
+    fn typed(&self, name: &str) -> Result<bool> {
+        Err(untyped(name))
+    }
+}
+
+fn untyped(name: &str) -> Failure {
+    Failure::refused(format!("`{name}` is protected and nobody typed its name"))
+        .hint(format!("type it ahead of time: --confirm '{name}'"))
+}
+
+/// An account's session, beside what its functions and buckets are.
+pub(super) struct Open(pub(super) Session);
+
+#[async_trait]
+impl Services for Open {
+    async fn secret(&self, id: &str) -> Result<Option<String>> {
+        self.0.secret(id).await.map_err(explain)
+    }
+
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        sign_for: Option<&str>,
+        within: Duration,
+    ) -> Result<HttpAnswer> {
+        self.0.send(request, sign_for, within).await.map_err(explain)
+    }
+}
+
+/// Returns who says yes: `--yes`, the person at the terminal, or nobody.
+pub(super) fn approver(console: Arc<Console>, yes: bool, interactive: bool) -> Arc<dyn Approver> {
+    match (yes, interactive) {
+        (true, _) => Arc::new(Yes),
+        (false, true) => Arc::new(Person(console)),
+        (false, false) => Arc::new(Nobody),
+    }
+}

@@ -1,0 +1,352 @@
+//! Rollback: the alias first, so that traffic is back within a second; then Terraform is brought to agree, from the
+//! configuration that is applied; then the release that was left is held.
+
+mod choose;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use choose::{RollbackRequest, RollbackStep, choose_rollback};
+
+use super::execute::{self, configuration_key};
+use super::skip::Current;
+use super::{Delivered, EnvironmentStack, settle};
+use crate::digest::Digest;
+use crate::failure::{self, Failure, FailureKind, Result};
+use crate::format;
+use crate::ledger::{Choice, DeploymentKind, DeploymentOutcome, Ended, Hold, Serving, Started};
+use crate::name::FunctionName;
+use crate::plan::{self, Applied, Change, Configuration};
+use crate::release::Manifest;
+use crate::rollout::{self, Evidence};
+use crate::verification;
+
+/// Takes functions back.
+pub(crate) async fn roll_back(
+    stack: &EnvironmentStack,
+    last: &Ended,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
+) -> Result<Delivered> {
+    show(stack, last, steps);
+    if !stack
+        .approver
+        .approve("Move live traffic now?")
+        .map_err(|failure| failure.unchanged("Nothing was changed."))?
+    {
+        return Err(Failure::refused("not approved").unchanged("Nothing was changed."));
+    }
+    // From the ledger alone: moving traffic back needs neither a manifest nor the artifact's bytes.
+    let will = last.serves.iter().map(|(function, serving)| match steps.get(function) {
+        Some(step) => (function.clone(), choice(&step.to, Some(step.to.lambda_version.clone()))),
+        None => (function.clone(), choice(serving, None)),
+    });
+    let started = stack.started(DeploymentKind::Rollback, Some(last), will.collect());
+    stack.ledger.begin(&started).await?;
+    let lease = stack.keep_lease(started.deployment);
+    let mut ended = Ended::of(&started, Some(last), DeploymentOutcome::RolledBack, stack.clock.now());
+    let result = run(stack, &started, last, steps, &mut ended).await;
+    drop(lease);
+    ended.at = stack.clock.now();
+    let changes = match result {
+        Ok(changes) => changes,
+        Err(failure) => return Err(record_failure(stack, &started, last, failure).await),
+    };
+    stack.ledger.end(&ended).await?;
+    Ok(Delivered {
+        environment: stack.environment.clone(),
+        stack: stack.name.clone(),
+        deployment: Some(started.deployment),
+        unchanged: false,
+        plan_skipped: false,
+        changes,
+        functions: ended
+            .serves
+            .iter()
+            .map(|(function, serving)| (function.clone(), serving.release.clone()))
+            .collect(),
+        verifications: Vec::new(),
+    })
+}
+
+/// Closes a rollback that failed, with what is served now, and returns the failure to be told.
+async fn record_failure(
+    stack: &EnvironmentStack,
+    started: &Started,
+    last: &Ended,
+    failure: Failure,
+) -> Failure {
+    let record = async {
+        let mut ended =
+            settle::as_it_is(stack, started, Some(last), DeploymentOutcome::TerraformPending).await?;
+        let moved = ended.serves != started.serves;
+        if !moved {
+            ended.outcome = DeploymentOutcome::Failed;
+        }
+        ended.why = Some(failure.message().to_owned());
+        stack.ledger.end(&ended).await?;
+        Ok::<_, Failure>(moved)
+    };
+    match record.await {
+        Ok(true) => failure.unchanged("Traffic is back on the earlier release, and stays there. Terraform does not agree yet: the ledger says `terraform pending`."),
+        Ok(false) => failure,
+        // The ledger stays open: the next command compares the aliases with both sides and closes it.
+        Err(second) => failure.detail("and then", second.message().to_owned()),
+    }
+}
+
+/// Moves the aliases, then brings Terraform to agree. `ended` says at each moment what is served.
+async fn run(
+    stack: &EnvironmentStack,
+    started: &Started,
+    last: &Ended,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
+    ended: &mut Ended,
+) -> Result<Vec<Change>> {
+    let mut gone = BTreeSet::new();
+    for (function, step) in steps {
+        stack.interrupt.check()?;
+        if move_alias(stack, function, step).await? {
+            let mut serving = Serving { newest_version: step.from.newest_version.clone(), ..step.to.clone() };
+            (serving.since, serving.since_at) = (started.deployment, stack.clock.now());
+            ended.serves.insert(function.clone(), serving);
+            if step.from.release != step.to.release && ended.holds(function, &step.from.release).is_none() {
+                ended.holds.push(Hold {
+                    function: function.clone(),
+                    release: step.from.release.clone(),
+                    deployment: started.deployment,
+                });
+            }
+            ended.holds.retain(|hold| hold.function != *function || hold.release != step.to.release);
+        } else {
+            gone.insert(function.clone());
+        }
+    }
+    let moved: Vec<String> = steps
+        .iter()
+        .filter(|(function, _)| !gone.contains(*function))
+        .map(|(function, step)| format!("{function} {}", step.to.release))
+        .collect();
+    if !moved.is_empty() {
+        stack
+            .progress
+            .note(format!("          traffic is on {}. Bringing Terraform to agree.", format::list(moved)));
+    }
+    // Only now: traffic does not wait for whoever is at work in this folder.
+    let lock = stack.lock_work().await?;
+    let releases = &releases(stack, last, steps).await?;
+    let configuration = applied_configuration(stack, &lock, last, releases).await?;
+    let planned = stack.infrastructure.plan(&configuration).await?;
+    plan::refuse_protected(&stack.name, &stack.settings.protect, &planned)?;
+    refuse_others(stack, &planned, steps).await?;
+    let applied = if planned.is_empty() {
+        stack.infrastructure.outputs(&configuration).await?
+    } else {
+        stack.infrastructure.apply(&configuration, &planned).await?
+    };
+    for function in &gone {
+        through_terraform(stack, started, function, releases, &applied, ended).await?;
+    }
+    let outputs = execute::outputs_of(stack, &applied, releases)?;
+    for (function, serving) in &mut ended.serves {
+        if let Some(output) = outputs.get(function) {
+            serving.newest_version = output.version.clone();
+        }
+    }
+    let current = Current::read(stack, &configuration).await?;
+    ended.inputs = plan::input_digests(&configuration.inputs);
+    (ended.plan_inputs, ended.state) = (current.plan_inputs, current.state);
+    Ok(planned.changes)
+}
+
+/// Makes the ledger's note of what served before.
+fn choice(serving: &Serving, lambda_version: Option<String>) -> Choice {
+    Choice {
+        release: serving.release.clone(),
+        digest: serving.digest,
+        code_sha256: serving.code_sha256.clone(),
+        commit: serving.commit.clone(),
+        lambda_version,
+    }
+}
+
+/// Reads the releases that Terraform is to agree with: what comes back, and what stays.
+async fn releases(
+    stack: &EnvironmentStack,
+    last: &Ended,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
+) -> Result<BTreeMap<FunctionName, Manifest>> {
+    let mut releases = BTreeMap::new();
+    for (function, serving) in &last.serves {
+        let release = steps.get(function).map_or(&serving.release, |step| &step.to.release);
+        let manifest = stack.catalogue.manifest(function, release).await?;
+        stack.check_trust(&manifest).await?;
+        stack.check_bytes(&manifest).await?;
+        releases.insert(function.clone(), manifest);
+    }
+    Ok(releases)
+}
+
+/// Points a function's alias to the version that served before; tells whether that version still exists.
+async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &RollbackStep) -> Result<bool> {
+    let to = &step.to;
+    let line = stack.progress.step("rollout", format!("{function} {} -> {}", to.alias, to.lambda_version));
+    let (active, configuration) =
+        verification::await_active(&stack.functions, &to.function_name, &to.lambda_version, &stack.interrupt)
+            .await?;
+    let Some(configuration) = configuration else {
+        line.done("gone");
+        stack.progress.note(format!(
+            "          Lambda version {} of {function} no longer exists: {} goes through Terraform.",
+            to.lambda_version, to.release
+        ));
+        return Ok(false);
+    };
+    let digest = Digest::from_bytes(configuration.digest());
+    if !active.passed || configuration.code_sha256 != to.code_sha256 || digest != to.config_digest {
+        line.failed("refused");
+        return Err(Failure::new(
+            FailureKind::VerificationFailed,
+            format!("Lambda version {} of `{function}` is not what the ledger recorded", to.lambda_version),
+        )
+        .detail("recorded", format!("{} {}", to.code_sha256, to.config_digest.short()))
+        .detail(
+            "found",
+            format!(
+                "{} {} {}",
+                configuration.code_sha256,
+                digest.short(),
+                configuration.state.unwrap_or_default()
+            ),
+        )
+        .unchanged("No alias was moved.")
+        .hint(format!(
+            "deploy the release instead: cargo xtask deploy {function} --env {} --version {}",
+            stack.environment, to.release
+        )));
+    }
+    let moved = rollout::point(
+        &stack.functions,
+        &to.function_name,
+        &to.alias,
+        &to.lambda_version,
+        Evidence::Served(to),
+    )
+    .await?;
+    line.done_as(format!("{function} {} {} -> {}", to.alias, moved.from, moved.to), "serving");
+    Ok(true)
+}
+
+/// Verifies and rolls out a release whose old version number no longer exists.
+async fn through_terraform(
+    stack: &EnvironmentStack,
+    started: &Started,
+    function: &FunctionName,
+    releases: &BTreeMap<FunctionName, Manifest>,
+    applied: &Applied,
+    ended: &mut Ended,
+) -> Result<()> {
+    let outputs = execute::outputs_of(stack, applied, releases)?;
+    let verified =
+        execute::verify(stack, &releases[function], &outputs[function], &applied.outputs, None).await?;
+    if !verified.passed() {
+        return Err(verification::failure(stack.environment.as_str(), std::slice::from_ref(&verified)));
+    }
+    execute::roll_out(stack, function, &outputs[function], &verified).await?;
+    let left = started.serves.get(function).map(|serving| serving.release.clone());
+    ended.serves.insert(
+        function.clone(),
+        execute::serving(stack, started, &releases[function], &outputs[function], &verified)?,
+    );
+    ended.holds.extend(left.map(|release| Hold {
+        function: function.clone(),
+        release,
+        deployment: started.deployment,
+    }));
+    Ok(())
+}
+
+/// Takes the configuration that is applied from the environment's store.
+pub(super) async fn applied_configuration(
+    stack: &EnvironmentStack,
+    lock: &plan::WorkLock,
+    last: &Ended,
+    releases: &BTreeMap<FunctionName, Manifest>,
+) -> Result<Configuration> {
+    let Some(digest) = last.configuration else {
+        let inputs = stack.inputs(&stack.root).await?;
+        return stack.configure(lock, &stack.root, releases, inputs);
+    };
+    let key = configuration_key(&digest);
+    let stored = stack.store.get(&key).await?.ok_or_else(|| {
+        Failure::failed(format!(
+            "the configuration that is applied is missing: {}/{key}",
+            stack.store.place()
+        ))
+        .hint("restore that object; deploying anew writes it again")
+    })?;
+    if Digest::of(&stored.bytes) != digest {
+        return Err(Failure::failed(format!(
+            "{}/{key} holds other bytes than its name says",
+            stack.store.place()
+        ))
+        .hint("restore the object's first version"));
+    }
+    let folder = stack.work.join("configurations");
+    std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
+    let zip = folder.join(format!("{}.zip", &digest.hex()[..16]));
+    std::fs::write(&zip, &stored.bytes).map_err(|error| failure::io("write", &zip, error))?;
+    let root = folder.join(&digest.hex()[..16]);
+    plan::unpack_sources(&zip, &root)?;
+    let inputs = stack.inputs(&root).await?;
+    stack.configure(lock, &root, releases, inputs)
+}
+
+/// Refuses a plan that would touch more than the named functions.
+async fn refuse_others(
+    stack: &EnvironmentStack,
+    planned: &plan::Planned,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
+) -> Result<()> {
+    if planned.changes.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = steps.values().map(|step| step.to.function_name.clone()).collect();
+    let state = plan::read_state(stack.store.as_ref(), &stack.name)
+        .await?
+        .map(|(_, state)| state)
+        .unwrap_or_default();
+    let others = plan::unrelated_addresses(planned, &state, &names);
+    if others.is_empty() {
+        return Ok(());
+    }
+    let _ = std::fs::remove_file(&planned.file);
+    Err(Failure::refused(format!(
+        "bringing Terraform to agree would touch more than {}",
+        format::list(steps.keys().map(FunctionName::as_str))
+    ))
+    .body(others.join("\n"))
+    .hint(format!(
+        "something was changed outside Terraform: look with cargo xtask plan --env {}, then deploy",
+        stack.environment
+    )))
+}
+
+fn show(stack: &EnvironmentStack, last: &Ended, steps: &BTreeMap<FunctionName, RollbackStep>) {
+    let now = stack.clock.now();
+    let mut text = String::new();
+    for (function, step) in steps {
+        let resumed = if step.resumed { "carrying on with an unfinished rollback" } else { "verified" };
+        text.push_str(&format!(
+            "{} runs   {function} {}   deployment {}, {}, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
+            stack.environment,
+            step.from.release,
+            last.deployment,
+            format::age(last.at, now),
+            last.by,
+            " ".repeat((stack.environment.as_str().len() + 5).saturating_sub(7)),
+            step.to.release,
+            step.deployment,
+            step.to.lambda_version,
+        ));
+    }
+    stack.progress.block(text);
+}

@@ -1,0 +1,285 @@
+//! Lambda in memory: numbered versions that never change, aliases with revisions, and functions that answer well or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use slipway_cloud::Logging;
+
+use super::Faults;
+use crate::failure::{Failure, FailureKind, Result};
+use crate::ports::{Alias, FunctionConfiguration, Functions, Invocation};
+
+/// Code and configuration of a version, as far as a test tells them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// As Lambda reports it.
+    pub(crate) code_sha256: String,
+    /// Megabytes; stands for all configuration.
+    pub(crate) memory: u32,
+    /// Lambda's runtime identifier.
+    pub(crate) runtime: String,
+    /// Lambda's handler.
+    pub(crate) handler: String,
+    /// `x86_64` or `arm64`.
+    pub(crate) architecture: String,
+    /// `Active`, `Pending`, `Inactive`, `Failed`.
+    pub(crate) state: String,
+}
+
+/// One move of an alias through the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Move {
+    /// The function's name in Lambda.
+    pub(crate) function: String,
+    /// The version before.
+    pub(crate) from: String,
+    /// The version after.
+    pub(crate) to: String,
+}
+
+#[derive(Default)]
+struct Function {
+    latest: Option<Version>,
+    published: BTreeMap<u64, Version>,
+    newest: u64,
+    alias: Option<(u64, u64)>,
+}
+
+/// An account's functions; each has at most the one alias `live`.
+pub(crate) struct FakeLambda {
+    faults: Arc<Faults>,
+    functions: Mutex<BTreeMap<String, Function>>,
+    /// Code that answers wrongly.
+    pub(crate) bad_code: Mutex<BTreeSet<String>>,
+    /// The memory size with which every function answers wrongly.
+    pub(crate) bad_memory: u32,
+    /// What `invoke` answers instead of the ordinary.
+    pub(crate) answer: Mutex<Option<Invocation>>,
+    /// How aliases were moved through the API, oldest first.
+    pub(crate) moves: Mutex<Vec<Move>>,
+    /// Event sources by id: whether they deliver.
+    pub(crate) event_sources: Mutex<BTreeMap<String, bool>>,
+}
+
+impl FakeLambda {
+    /// Makes an account without functions.
+    pub(crate) fn new(faults: Arc<Faults>) -> Arc<Self> {
+        Arc::new(Self {
+            faults,
+            functions: Mutex::default(),
+            bad_code: Mutex::default(),
+            bad_memory: 666,
+            answer: Mutex::default(),
+            moves: Mutex::default(),
+            event_sources: Mutex::default(),
+        })
+    }
+
+    /// Removes a function with its versions and its alias.
+    pub(crate) fn delete(&self, name: &str) {
+        self.functions.lock().unwrap().remove(name);
+    }
+
+    /// Changes a function's code and configuration, and publishes that as a version.
+    pub(crate) fn publish(&self, name: &str, version: Version) -> u64 {
+        let mut functions = self.functions.lock().unwrap();
+        let function = functions.entry(name.to_owned()).or_default();
+        function.newest += 1;
+        function.published.insert(function.newest, version.clone());
+        function.latest = Some(version);
+        function.newest
+    }
+
+    /// Makes the alias, on the newest version.
+    pub(crate) fn make_alias(&self, name: &str) {
+        let mut functions = self.functions.lock().unwrap();
+        let function = functions.get_mut(name).expect("a function before its alias");
+        assert!(function.alias.is_none(), "the alias of {name} is there already");
+        function.alias = Some((function.newest, 1));
+    }
+
+    /// Changes a published version's state.
+    pub(crate) fn set_state(&self, name: &str, number: u64, state: &str) {
+        let mut functions = self.functions.lock().unwrap();
+        let version = functions.get_mut(name).and_then(|function| function.published.get_mut(&number));
+        version.expect("a published version").state = state.to_owned();
+    }
+
+    /// Returns a published version's state.
+    pub(crate) fn state(&self, name: &str, number: u64) -> String {
+        let functions = self.functions.lock().unwrap();
+        functions[name].published[&number].state.clone()
+    }
+
+    /// Deletes published versions that no alias points to, but for the newest; tells how many.
+    pub(crate) fn delete_old_versions(&self, name: &str) -> usize {
+        let mut functions = self.functions.lock().unwrap();
+        let Some(function) = functions.get_mut(name) else {
+            return 0;
+        };
+        let before = function.published.len();
+        let keep = [function.newest, function.alias.map_or(0, |(version, _)| version)];
+        function.published.retain(|number, _| keep.contains(number));
+        before - function.published.len()
+    }
+
+    /// Returns what `$LATEST` is.
+    pub(crate) fn latest(&self, name: &str) -> Option<Version> {
+        self.functions.lock().unwrap().get(name)?.latest.clone()
+    }
+
+    /// Returns the number of the newest version.
+    pub(crate) fn newest(&self, name: &str) -> Option<u64> {
+        self.functions.lock().unwrap().get(name).map(|function| function.newest)
+    }
+
+    /// Returns the version that the alias points to, with its number.
+    pub(crate) fn serving(&self, name: &str) -> Option<(String, Version)> {
+        let functions = self.functions.lock().unwrap();
+        let function = functions.get(name)?;
+        let (number, _) = function.alias?;
+        Some((number.to_string(), function.published.get(&number)?.clone()))
+    }
+
+    /// Tells whether a version answers as it should.
+    pub(crate) fn is_good(&self, version: &Version) -> bool {
+        version.memory != self.bad_memory && !self.bad_code.lock().unwrap().contains(&version.code_sha256)
+    }
+
+    fn version(&self, name: &str, number: &str) -> Option<Version> {
+        let functions = self.functions.lock().unwrap();
+        functions.get(name)?.published.get(&number.parse().ok()?).cloned()
+    }
+}
+
+#[async_trait]
+impl Functions for FakeLambda {
+    async fn published(&self, function: &str, version: &str) -> Result<Option<FunctionConfiguration>> {
+        self.faults
+            .call(&format!("published {function}:{version}"), || {
+                Ok(self.version(function, version).map(|found| configuration(function, version, &found)))
+            })
+            .await
+    }
+
+    async fn invoke(
+        &self,
+        function: &str,
+        version: &str,
+        _event: &[u8],
+        _within: Duration,
+    ) -> Result<Invocation> {
+        self.faults
+            .call(&format!("invoke {function}:{version}"), || {
+                let found = self
+                    .version(function, version)
+                    .ok_or_else(|| Failure::failed(format!("{function}:{version} does not exist")))?;
+                if found.state == "Inactive" {
+                    self.set_state(function, version.parse().unwrap_or_default(), "Pending");
+                }
+                let scripted = self.answer.lock().unwrap().clone();
+                Ok(scripted.unwrap_or_else(|| Invocation {
+                    status: 200,
+                    function_error: None,
+                    payload: json!({"well": self.is_good(&found)}).to_string().into_bytes(),
+                    log_tail: vec!["a line of the log".into()],
+                    executed_version: Some(version.to_owned()),
+                    took: Duration::from_millis(2),
+                }))
+            })
+            .await
+    }
+
+    async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>> {
+        self.faults
+            .call(&format!("alias {function}:{alias}"), || {
+                let functions = self.functions.lock().unwrap();
+                Ok(functions
+                    .get(function)
+                    .filter(|_| alias == "live")
+                    .and_then(|found| found.alias)
+                    .map(told))
+            })
+            .await
+    }
+
+    async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias> {
+        self.faults
+            .call(&format!("point {function}:{alias} -> {version}"), || {
+                let mut functions = self.functions.lock().unwrap();
+                let found = functions.get_mut(function).expect("a function");
+                let (from, current) = found.alias.expect("an alias");
+                let number: u64 = version.parse().expect("a version's number");
+                if revision != current.to_string() {
+                    return Err(Failure::new(FailureKind::LockHeld, "the alias was moved by somebody else"));
+                }
+                if !found.published.contains_key(&number) {
+                    return Err(Failure::failed(format!("{function}:{version} does not exist")));
+                }
+                found.alias = Some((number, current + 1));
+                self.moves.lock().unwrap().push(Move {
+                    function: function.to_owned(),
+                    from: from.to_string(),
+                    to: version.to_owned(),
+                });
+                Ok(told((number, current + 1)))
+            })
+            .await
+    }
+
+    async fn event_source(&self, uuid: &str) -> Result<Option<bool>> {
+        let look = || Ok(self.event_sources.lock().unwrap().get(uuid).copied());
+        self.faults.call(&format!("event source {uuid}"), look).await
+    }
+
+    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()> {
+        self.faults
+            .call(&format!("switch event source {uuid}"), || {
+                self.event_sources.lock().unwrap().insert(uuid.to_owned(), enabled);
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn told((version, revision): (u64, u64)) -> Alias {
+    Alias { version: version.to_string(), weights: BTreeMap::new(), revision_id: Some(revision.to_string()) }
+}
+
+fn configuration(function: &str, number: &str, version: &Version) -> FunctionConfiguration {
+    FunctionConfiguration {
+        function_name: function.to_owned(),
+        arn: format!("arn:aws:lambda:eu-central-1:333333333333:function:{function}:{number}"),
+        version: number.to_owned(),
+        code_sha256: version.code_sha256.clone(),
+        runtime: Some(version.runtime.clone()),
+        handler: Some(version.handler.clone()),
+        package_type: "Zip".into(),
+        architecture: version.architecture.clone(),
+        memory_mb: version.memory,
+        timeout_s: 3,
+        role: "arn:aws:iam::333333333333:role/a".into(),
+        environment: BTreeMap::new(),
+        environment_unreadable: None,
+        layers: Vec::new(),
+        ephemeral_storage_mb: 512,
+        subnets: Vec::new(),
+        security_groups: Vec::new(),
+        file_systems: Vec::new(),
+        tracing: "PassThrough".into(),
+        dead_letter: None,
+        kms_key: None,
+        image_config: None,
+        snap_start: None,
+        logging: Logging { group: None, format: "Text".into(), application_level: None, system_level: None },
+        state: Some(version.state.clone()),
+        state_reason: (version.state == "Failed").then(|| "the image is gone".into()),
+        last_update_status: None,
+        last_update_reason: None,
+        last_modified: None,
+        revision_id: None,
+    }
+}

@@ -1,0 +1,132 @@
+//! A store in memory: an object is written once and compared by its bytes; only leases may change.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::Faults;
+use crate::digest::Digest;
+use crate::failure::{Result, io};
+use crate::ports::{Held, Put, Store, Stored};
+
+/// A bucket.
+pub(crate) struct FakeStore {
+    place: &'static str,
+    faults: Arc<Faults>,
+    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl FakeStore {
+    /// Makes an empty bucket.
+    pub(crate) fn new(place: &'static str, faults: Arc<Faults>) -> Arc<Self> {
+        Arc::new(Self { place, faults, objects: Mutex::new(BTreeMap::new()) })
+    }
+
+    /// Returns all objects whose keys begin so.
+    pub(crate) fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+        let objects = self.objects.lock().unwrap();
+        objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+            .map(|(key, bytes)| (key.clone(), bytes.clone()))
+            .collect()
+    }
+
+    /// Writes an object behind everybody's back.
+    pub(crate) fn set(&self, key: &str, bytes: impl Into<Vec<u8>>) {
+        self.objects.lock().unwrap().insert(key.to_owned(), bytes.into());
+    }
+
+    /// Removes an object behind everybody's back.
+    pub(crate) fn remove(&self, key: &str) {
+        self.objects.lock().unwrap().remove(key);
+    }
+
+    fn write_new(&self, key: &str, bytes: Vec<u8>) -> Put {
+        let mut objects = self.objects.lock().unwrap();
+        match objects.get(key) {
+            Some(there) if *there == bytes => Put::Same,
+            Some(_) => Put::Different,
+            None => {
+                objects.insert(key.to_owned(), bytes);
+                Put::Created
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<Put> {
+        self.faults.call(&format!("put_new {key}"), || Ok(self.write_new(key, bytes))).await
+    }
+
+    async fn put_new_file(
+        &self,
+        key: &str,
+        path: &Path,
+        digest: Digest,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Put> {
+        self.faults
+            .call(&format!("put_new_file {key}"), || {
+                let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
+                assert_eq!(Digest::of(&bytes), digest, "the file is not what its digest says");
+                progress(bytes.len() as u64);
+                Ok(self.write_new(key, bytes))
+            })
+            .await
+    }
+
+    // Not counted as a call: the lease is renewed in the background, at no fixed place among the others.
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+        assert!(key.starts_with("leases/"), "{key} was overwritten");
+        self.set(key, bytes);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Stored>> {
+        self.faults
+            .call(&format!("get {key}"), || {
+                let objects = self.objects.lock().unwrap();
+                Ok(objects.get(key).map(|bytes| Stored { bytes: bytes.clone() }))
+            })
+            .await
+    }
+
+    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<Held> {
+        self.faults
+            .call(&format!("holds {key}"), || {
+                let objects = self.objects.lock().unwrap();
+                let Some(bytes) = objects.get(key) else { return Ok(Held::Missing) };
+                if Digest::of(bytes) != digest {
+                    return Ok(Held::Other(Digest::of(bytes)));
+                }
+                to.map_or(Ok(()), |to| std::fs::write(to, bytes).map_err(|error| io("write", to, error)))?;
+                Ok(Held::Same)
+            })
+            .await
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.faults
+            .call(&format!("size {key}"), || {
+                Ok(self.objects.lock().unwrap().get(key).map(|bytes| bytes.len() as u64))
+            })
+            .await
+    }
+
+    async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>> {
+        self.faults
+            .call(&format!("list {prefix}"), || {
+                Ok(self.objects(prefix).into_keys().take(limit.unwrap_or(usize::MAX)).collect())
+            })
+            .await
+    }
+
+    fn place(&self) -> String {
+        format!("memory://{}", self.place)
+    }
+}

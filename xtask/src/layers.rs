@@ -1,0 +1,450 @@
+//! The layers of the crate: each module with what it does and which modules it may use.
+//!
+//! The list runs from the ground up, and a module may only use modules that stand before it, so that the graph cannot
+//! have a circle. The tests read the real edges from the sources. docs/architecture.md holds the same list, written from
+//! here by `cargo test -p xtask --features update-docs --lib layers`. Tests, and modules for tests alone, do not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// One module of the crate.
+struct Layer {
+    name: &'static str,
+    /// What it does, as docs/architecture.md prints it.
+    does: &'static str,
+    /// The modules that it uses, each of which stands before it.
+    uses: &'static [&'static str],
+}
+
+const fn layer(name: &'static str, does: &'static str, uses: &'static [&'static str]) -> Layer {
+    Layer { name, does, uses }
+}
+
+/// All modules, from the ground up.
+const LAYERS: &[Layer] = &[
+    // Crates below this one: slipway-values, slipway-runner.
+    layer("format", "durations, sizes, ages, counts and lists as people read them", &[]),
+    layer("digest", "SHA-256 digests", &[]),
+    layer("name", "names of functions, stacks and environments; versions", &[]),
+    layer(
+        "failure",
+        "kind, message, details, what is unchanged, hint, cause; the one table of exit codes",
+        &[],
+    ),
+    layer("progress", "progress events; stages emit them, `output` renders them", &[]),
+    layer("process", "processes of this machine", &[]),
+    layer("interrupt", "counts signals, stops parts of a run", &[]),
+    layer("exec", "runs programs; the only place that starts one", &[]),
+    layer("graph", "runs an acyclic graph of tasks with a limit", &[]),
+    // What the stages are given.
+    layer("pins", "the pinned versions of the programs that Slipway installs", &[]),
+    layer(
+        "settings",
+        "flags, environment variables and files, read once into plain structs",
+        &["failure", "name"],
+    ),
+    layer(
+        "ports",
+        "traits for what lies outside: stores, registries, Lambda, signing keys, approval, time",
+        &["digest", "failure"],
+    ),
+    // The stages, in the order of a release.
+    layer(
+        "source",
+        "a function's folder at a commit (git through libgit2) and the digest of its inputs",
+        &["digest", "failure", "name", "pins", "settings"],
+    ),
+    layer(
+        "release",
+        "next version, manifest, catalogue, publishing; SBOM, provenance, keys, and their verification",
+        &["digest", "failure", "format", "name", "ports", "progress", "settings", "source"],
+    ),
+    layer(
+        "plan",
+        "a stack's files, var-files and backend; Terraform's plan and state as values; guards",
+        &[
+            "digest",
+            "failure",
+            "format",
+            "interrupt",
+            "name",
+            "ports",
+            "process",
+            "progress",
+            "release",
+            "settings",
+        ],
+    ),
+    layer(
+        "ledger",
+        "who runs what since when; the deploy lock and its lease",
+        &["digest", "failure", "name", "plan", "ports", "process"],
+    ),
+    layer(
+        "verification",
+        "checks a published Lambda version: code, configuration, smoke events",
+        &["digest", "failure", "format", "interrupt", "name", "plan", "ports", "release", "settings"],
+    ),
+    layer(
+        "rollout",
+        "moves the alias, given evidence that the version may serve",
+        &["failure", "ledger", "ports", "verification"],
+    ),
+    layer(
+        "tools",
+        "the programs that are run: the Rust builder, cargo, uv, Terraform; their installation",
+        &["digest", "exec", "failure", "interrupt", "pins", "plan", "progress"],
+    ),
+    layer(
+        "artifact",
+        "collects a function's files, checks them, packs them as zip or image; compares two builds",
+        &[
+            "digest",
+            "exec",
+            "failure",
+            "format",
+            "interrupt",
+            "name",
+            "ports",
+            "progress",
+            "settings",
+            "source",
+            "tools",
+        ],
+    ),
+    layer(
+        "delivery",
+        "plan, approval, apply, verification, rollout, ledger; rollback, recovery, destroy; several stacks",
+        &[
+            "digest",
+            "failure",
+            "format",
+            "graph",
+            "interrupt",
+            "ledger",
+            "name",
+            "plan",
+            "ports",
+            "progress",
+            "release",
+            "rollout",
+            "settings",
+            "verification",
+        ],
+    ),
+    // Beside the stages.
+    layer(
+        "checks",
+        "runs the checks of `pipelines/project.toml`",
+        &[
+            "digest",
+            "exec",
+            "failure",
+            "format",
+            "graph",
+            "interrupt",
+            "name",
+            "progress",
+            "settings",
+            "source",
+        ],
+    ),
+    layer(
+        "emulator",
+        "starts and finds the local environment",
+        &["failure", "progress", "settings", "tools"],
+    ),
+    layer(
+        "bootstrap",
+        "what an account needs, what of it exists and is adopted, what the project's files say of it",
+        &["failure", "name", "plan", "ports", "settings"],
+    ),
+    // What people meet.
+    layer("output", "console, tables, JSON documents, the run's record", &["failure", "format", "progress"]),
+    layer(
+        "app",
+        "the composition root: the only place that chooses implementations of ports",
+        &[
+            "bootstrap",
+            "delivery",
+            "digest",
+            "emulator",
+            "exec",
+            "failure",
+            "format",
+            "interrupt",
+            "ledger",
+            "name",
+            "output",
+            "plan",
+            "ports",
+            "progress",
+            "release",
+            "settings",
+            "source",
+            "tools",
+        ],
+    ),
+    layer(
+        "commands",
+        "one file a command: arguments, a call, what is printed",
+        &[
+            "app",
+            "artifact",
+            "bootstrap",
+            "checks",
+            "delivery",
+            "digest",
+            "emulator",
+            "exec",
+            "failure",
+            "format",
+            "graph",
+            "interrupt",
+            "ledger",
+            "name",
+            "output",
+            "plan",
+            "ports",
+            "progress",
+            "release",
+            "rollout",
+            "settings",
+            "source",
+            "tools",
+            "verification",
+        ],
+    ),
+    layer(
+        "cli",
+        "from arguments to an exit code",
+        &["app", "commands", "emulator", "failure", "output", "settings"],
+    ),
+];
+
+/// The modules that may name a leaf crate; all others go through the ports.
+const LEAVES: &[(&str, &[&str])] = &[
+    ("slipway_archive", &["artifact", "plan", "release", "source"]),
+    ("slipway_cloud", &["ports", "app"]),
+    ("slipway_local", &["commands", "emulator", "app"]),
+    ("aws_", &[]),
+];
+
+/// Modules that exist for tests alone.
+const TESTS: &[&str] = &["fakes", "language", "layers", "links"];
+
+/// A source file: the top-level module that it belongs to, its path and its text without comments and tests.
+struct Source {
+    module: String,
+    path: PathBuf,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            let relative = path.strip_prefix(&root).unwrap().to_path_buf();
+            let first = relative.components().next().unwrap().as_os_str().to_string_lossy();
+            let module = first.trim_end_matches(".rs").to_owned();
+            let stem = relative.file_stem().unwrap().to_string_lossy();
+            if TESTS.contains(&module.as_str())
+                || ["tests", "model", "schemas"].contains(&stem.as_ref())
+                || module == "main"
+            {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = without_tests(&std::fs::read_to_string(&path).unwrap());
+                sources.push(Source { module, path: relative, text });
+            }
+        }
+    }
+    sources
+}
+
+/// Leaves out comments, and everything from the module of tests on, which comes last.
+fn without_tests(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = |line: &&str| !line.trim_start().starts_with("//");
+    text.lines().filter(code).collect::<Vec<_>>().join("\n")
+}
+
+/// Finds what follows `crate::`: one name, or those of a group in braces.
+fn uses(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let before = text[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &text[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => found.extend(names_of_group(group)),
+            None => found.extend([name_at(rest)]),
+        }
+    }
+    found
+}
+
+fn names_of_group(group: &str) -> Vec<String> {
+    let (mut depth, mut names, mut start) = (0_u32, Vec::new(), 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                names.push(name_at(&group[start..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                names.push(name_at(&group[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn name_at(text: &str) -> String {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+/// Returns the edges of each module that are in the sources.
+fn real_edges() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
+    let mut edges: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
+    for Source { module, path, text } in sources() {
+        for name in uses(&text) {
+            if name != module && !TESTS.contains(&name.as_str()) {
+                edges.entry(module.clone()).or_default().entry(name).or_insert_with(|| path.clone());
+            }
+        }
+    }
+    edges
+}
+
+/// Returns each use of a module that does not stand before its user, or that stands in the list twice.
+fn uses_of_higher_layers(layers: &[Layer]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut below = BTreeSet::new();
+    for Layer { name, uses, .. } in layers {
+        let higher = uses.iter().filter(|used| !below.contains(*used));
+        wrong.extend(higher.map(|used| format!("`{name}` uses `{used}`, which does not stand before it")));
+        if !below.insert(*name) {
+            wrong.push(format!("`{name}` stands in the list twice"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn layers_use_only_layers_below_them() {
+    assert_eq!(uses_of_higher_layers(LAYERS), Vec::<String>::new());
+}
+
+#[test]
+fn layers_with_a_circle_are_found() {
+    let circle = [layer("a", "", &["b"]), layer("b", "", &["a"])];
+    assert_eq!(uses_of_higher_layers(&circle), ["`a` uses `b`, which does not stand before it"]);
+}
+
+#[test]
+fn edges_in_the_sources_are_those_of_the_list() {
+    let real = real_edges();
+    let mut wrong = Vec::new();
+    for (module, used) in &real {
+        let declared = LAYERS.iter().find(|layer| layer.name == module).map_or(&[][..], |layer| layer.uses);
+        for (name, path) in used {
+            if !declared.contains(&name.as_str()) {
+                wrong.push(format!("{}: `{module}` may not use `{name}`", path.display()));
+            }
+        }
+    }
+    for layer in LAYERS {
+        let used = real.get(layer.name);
+        let unused = layer.uses.iter().filter(|name| used.is_none_or(|used| !used.contains_key(**name)));
+        wrong.extend(unused.map(|name| format!("`{}` no longer uses `{name}`: remove it", layer.name)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn architecture_page_holds_the_list() {
+    let mut table = String::from("| Module | What it does | Uses |\n|---|---|---|\n");
+    for Layer { name, does, uses } in LAYERS {
+        let uses: Vec<String> = uses.iter().map(|name| format!("`{name}`")).collect();
+        let uses = if uses.is_empty() { "–".to_owned() } else { uses.join(", ") };
+        table.push_str(&format!("| `{name}` | {does} | {uses} |\n"));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- layers: begin, written by xtask/src/layers.rs -->\n", "<!-- layers: end -->");
+    let (before, rest) = page.split_once(begin).expect("the mark where the list begins");
+    let (kept, after) = rest.split_once(end).expect("the mark where the list ends");
+    if cfg!(feature = "update-docs") {
+        std::fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(kept, table, "run cargo test -p xtask --features update-docs --lib layers");
+    }
+}
+
+#[test]
+fn leaf_crates_are_named_by_few_modules() {
+    for Source { module, path, text } in sources() {
+        for (leaf, doors) in LEAVES {
+            let named = text.match_indices(leaf).any(|(at, _)| {
+                let before = text[..at].chars().next_back();
+                text[at..].split_once("::").is_some_and(|(name, _)| {
+                    name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                }) && before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '"')
+            });
+            assert!(
+                !named || doors.contains(&module.as_str()),
+                "{}: `{module}` may not name {leaf}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn commands_do_not_call_each_other_and_stages_do_not_print() {
+    let all = sources();
+    let verbs: Vec<String> = all
+        .iter()
+        .filter(|source| source.path.parent() == Some(Path::new("commands")))
+        .map(|source| source.path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(verbs.len() > 10, "{verbs:?}");
+    for Source { module, path, text } in &all {
+        if module == "commands" {
+            for verb in &verbs {
+                for way in
+                    [format!("super::{verb}::"), format!("commands::{verb}::"), format!("super::{{{verb}::")]
+                {
+                    assert!(!text.contains(&way), "{}: one command calls another: {way}", path.display());
+                }
+            }
+        }
+        if !["cli", "commands", "output", "app"].contains(&module.as_str()) {
+            assert!(!uses(text).contains("output"), "{}: `{module}` writes for people", path.display());
+        }
+    }
+}
+
+#[test]
+fn reader_finds_edges_in_groups_and_paths_but_not_in_comments() {
+    let text = without_tests(
+        "use crate::{a, b::{c, d}, e::f};\n// use crate::never;\nfn x() { crate::g::h(); mycrate::never(); }\n#[cfg(test)]\nmod tests {\n use crate::never;",
+    );
+    assert_eq!(uses(&text), ["a", "b", "e", "g"].map(str::to_owned).into());
+}

@@ -1,0 +1,10 @@
+//! The pinned versions of what Slipway builds and runs with. They are inputs of an artifact's digest, too.
+
+/// Requirements of moto, with hashes.
+pub(crate) const MOTO_LOCK: &str = include_str!("../tools/moto.txt");
+/// Requirements of uv, with hashes.
+pub(crate) const UV_LOCK: &str = include_str!("../tools/uv.txt");
+/// Requirements of zig, with hashes.
+pub(crate) const ZIG_LOCK: &str = include_str!("../tools/zig.txt");
+/// The Rust builder's lock file.
+pub(crate) const RUST_BUILDER_LOCK: &str = include_str!("../rust-builder/Cargo.lock");

@@ -1,0 +1,21 @@
+//! The port through which stacks are planned and applied: Terraform, or a fake in tests.
+
+use async_trait::async_trait;
+
+use super::{Applied, Configuration, Planned};
+use crate::failure::Result;
+
+/// Plans and applies a stack.
+#[async_trait]
+pub(crate) trait Infrastructure: Send + Sync {
+    /// Returns what a plan depends on besides its files: the program's version and the user's settings for it.
+    async fn identity(&self) -> Result<Vec<(String, String)>>;
+    /// Plans a configuration.
+    async fn plan(&self, configuration: &Configuration) -> Result<Planned>;
+    /// Plans the removal of everything in a configuration's state.
+    async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned>;
+    /// Applies exactly the saved plan and returns the outputs.
+    async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied>;
+    /// Returns the outputs of the applied configuration.
+    async fn outputs(&self, configuration: &Configuration) -> Result<Applied>;
+}
