@@ -13,6 +13,7 @@ mod terraform;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 pub(crate) use faults::{Fault, Faults};
 pub(crate) use lambda::{FakeLambda, Move, Version};
@@ -42,6 +43,14 @@ impl FakeClock {
 impl Clock for FakeClock {
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::from_second(self.0.fetch_add(1, Ordering::Relaxed)).expect("a time in this century")
+    }
+
+    fn real_time(&self) -> jiff::Timestamp {
+        self.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed).unsigned_abs())
     }
 }
 

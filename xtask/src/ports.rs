@@ -182,8 +182,12 @@ pub(crate) trait Approver: Send + Sync {
     fn typed(&self, name: &str) -> Result<bool>;
 }
 
-/// What time it is.
+/// The time.
 pub(crate) trait Clock: Send + Sync {
-    /// Returns the time.
+    /// Returns the time that records carry; `SLIPWAY_NOW` fixes it.
     fn now(&self) -> jiff::Timestamp;
+    /// Returns the real time, which nothing fixes and which never goes back while the process runs.
+    fn real_time(&self) -> jiff::Timestamp;
+    /// Returns the time since an arbitrary moment, for measuring how long something waits.
+    fn monotonic(&self) -> Duration;
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use slipway_cloud::{CloudError, Kind as CloudKind, ObjectStore, Session};
@@ -154,28 +154,31 @@ pub(super) fn explain(error: CloudError) -> Failure {
     }
 }
 
-struct SystemClock;
+/// The system's clock, read once; from then on the monotonic clock counts.
+struct SystemClock {
+    opened_at: jiff::Timestamp,
+    opened: Instant,
+    /// The time that records carry instead of the real one.
+    fixed: Option<jiff::Timestamp>,
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
+        self.fixed.unwrap_or_else(|| self.real_time())
+    }
+
+    fn real_time(&self) -> jiff::Timestamp {
+        self.opened_at + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.opened.elapsed()
     }
 }
 
-struct FixedClock(jiff::Timestamp);
-
-impl Clock for FixedClock {
-    fn now(&self) -> jiff::Timestamp {
-        self.0
-    }
-}
-
-/// Returns the clock: the system's, or one that stands still.
+/// Returns the system's clock; records carry the fixed time where one is given.
 pub(super) fn clock(fixed: Option<jiff::Timestamp>) -> Arc<dyn Clock> {
-    match fixed {
-        Some(now) => Arc::new(FixedClock(now)),
-        None => Arc::new(SystemClock),
-    }
+    Arc::new(SystemClock { opened_at: jiff::Timestamp::now(), opened: Instant::now(), fixed })
 }
 
 struct Yes;

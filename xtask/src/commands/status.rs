@@ -117,7 +117,7 @@ async fn fill(
         let ledger = Ledger::new(account.state.clone(), environment.clone(), stack.clone());
         let head = ledger.head().await?;
         if let Some(open) = &head.open {
-            let state = if ledger::is_alive(open, &Holder::here(), &ledger.lease()).await? {
+            let state = if ledger::is_alive(open, &Holder::here(), &ledger.lease(), app.clock.as_ref()).await? {
                 "is under way"
             } else {
                 "was cut off: the next command closes it, or cargo xtask recover"

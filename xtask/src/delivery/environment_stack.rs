@@ -169,18 +169,18 @@ impl EnvironmentStack {
             will,
             by: self.by.clone(),
             run_url: self.run_url.clone(),
-            holder: self.holder.clone(),
+            holder: Holder { since: Some(self.clock.real_time()), ..self.holder.clone() },
             at: self.clock.now(),
         }
     }
 
     /// Renews the deploy lock's lease until the returned guard is dropped.
     pub(crate) fn keep_lease(&self, deployment: u64) -> LeaseKeeper {
-        let lease = self.ledger.lease();
+        let (lease, clock) = (self.ledger.lease(), self.clock.clone());
         LeaseKeeper(tokio::spawn(async move {
             loop {
                 // A lease that cannot be renewed now is renewed at the next turn.
-                let _ = lease.renew(deployment).await;
+                let _ = lease.renew(deployment, clock.as_ref()).await;
                 tokio::time::sleep(Duration::from_secs(ledger::RENEW_EVERY)).await;
             }
         }))

@@ -3,7 +3,7 @@
 //! A deployment in doubt is closed by comparing the aliases with both of its sides: what was served, what would be.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{EnvironmentStack, holds_resources};
 use crate::digest::Digest;
@@ -13,17 +13,17 @@ use crate::name::FunctionName;
 
 /// Returns the newest ended deployment, after closing one that is in doubt; refuses while somebody else deploys.
 pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
-    let deadline = Instant::now() + stack.lock_timeout;
+    let deadline = stack.clock.monotonic() + stack.lock_timeout;
     let mut step = None;
     loop {
         let head = stack.ledger.head().await?;
         let Some(open) = head.open else {
             return Ok(head.last);
         };
-        if !ledger::is_alive(&open, &stack.holder, &stack.ledger.lease()).await? {
+        if !ledger::is_alive(&open, &stack.holder, &stack.ledger.lease(), stack.clock.as_ref()).await? {
             return close_doubt(stack, &open, head.last.as_ref()).await.map(Some);
         }
-        if Instant::now() >= deadline {
+        if stack.clock.monotonic() >= deadline {
             return Err(ledger::held(&stack.name, &stack.environment, &open));
         }
         step.get_or_insert_with(|| {

@@ -80,10 +80,17 @@ pub(crate) struct Holder {
     pub(crate) host: String,
     /// The machine's boot, so that a process id is never taken for that of an earlier boot.
     pub(crate) boot: String,
+    /// The namespace that the process number belongs to (`pid:[4026531836]`); unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pid_namespace: Option<String>,
     /// The process.
     pub(crate) pid: u32,
     /// The process's start, in clock ticks since boot.
     pub(crate) start_ticks: Option<u64>,
+    /// The real time at which the deployment began: `SLIPWAY_NOW` may fix the entry's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub(crate) since: Option<jiff::Timestamp>,
 }
 
 /// A release chosen for a function.

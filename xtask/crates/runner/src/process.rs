@@ -9,6 +9,14 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
 }
 
+/// Returns the process namespace of this process, such as `pid:[4026531836]`; `None` if /proc does not show it.
+///
+/// Numbers of processes are unique only within one namespace: <https://man7.org/linux/man-pages/man7/pid_namespaces.7.html>.
+pub fn pid_namespace() -> Option<String> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -262,8 +262,10 @@ impl Scene {
             holder: Holder {
                 host: "here".into(),
                 boot: "1".into(),
+                pid_namespace: Some("pid:[1]".into()),
                 pid: 3_000_000_000 + self.processes,
                 start_ticks: Some(1),
+                since: None,
             },
             by: format!("process {}", self.processes),
             run_url: None,
