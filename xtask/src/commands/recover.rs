@@ -114,7 +114,14 @@ async fn look(environment_stack: &EnvironmentStack) -> Result<Vec<(String, Remed
             open.by,
             open.at
         );
-        if ledger::is_alive(&open, &Holder::here(), &environment_stack.ledger.lease(), environment_stack.clock.as_ref()).await? {
+        if ledger::is_alive(
+            &open,
+            &Holder::here(),
+            &environment_stack.ledger.lease(),
+            environment_stack.clock.as_ref(),
+        )
+        .await?
+        {
             found.push((format!("{what}, and its process still works"), Remedy::None));
         } else {
             found.push((format!("{what}, and its process is gone"), Remedy::Close(Box::new(open))));

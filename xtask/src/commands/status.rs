@@ -117,11 +117,12 @@ async fn fill(
         let ledger = Ledger::new(account.state.clone(), environment.clone(), stack.clone());
         let head = ledger.head().await?;
         if let Some(open) = &head.open {
-            let state = if ledger::is_alive(open, &Holder::here(), &ledger.lease(), app.clock.as_ref()).await? {
-                "is under way"
-            } else {
-                "was cut off: the next command closes it, or cargo xtask recover"
-            };
+            let state =
+                if ledger::is_alive(open, &Holder::here(), &ledger.lease(), app.clock.as_ref()).await? {
+                    "is under way"
+                } else {
+                    "was cut off: the next command closes it, or cargo xtask recover"
+                };
             status.warnings.push(format!(
                 "deployment {} of {stack} ({}) by {} {state}",
                 open.deployment,

@@ -14,6 +14,7 @@ mod half_applied;
 mod kill;
 mod kinds;
 mod modules;
+mod namespaces;
 mod provider;
 mod python;
 mod refusals;

@@ -100,10 +100,17 @@ impl Sealed {
 
     /// Starts a command with further environment variables.
     pub fn start_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Running {
+        self.start_within(&[], arguments, more)
+    }
+
+    /// Starts a command through a program that runs it, such as `unshare`, given with its arguments.
+    pub fn start_within(&self, wrapper: &[&str], arguments: &[&str], more: &[(&str, &str)]) -> Running {
         let machine = self.run.machine;
-        let mut command = process::command(Path::new(env!("CARGO_BIN_EXE_xtask")));
+        let whole: Vec<&str> =
+            wrapper.iter().chain([&env!("CARGO_BIN_EXE_xtask")]).chain(arguments).copied().collect();
+        let mut command = process::command(Path::new(whole[0]));
         command
-            .args(arguments)
+            .args(&whole[1..])
             .current_dir(&self.project)
             .env("PATH", &machine.path)
             .env("HOME", &self.home)
