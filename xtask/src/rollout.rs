@@ -61,14 +61,14 @@ pub(crate) async fn point(
             .unchanged("Nothing was rolled out.")
             .hint("the stack must make the alias that its output `functions` names: see docs/terraform.md"));
     };
-    if now.version == version && now.weights.is_empty() {
+    if now.points_only_to(version) {
         return Ok(Moved { from: version.to_owned(), to: version.to_owned() });
     }
     let from = now.version.clone();
     let moved = functions
         .point(function_name, alias, version, now.revision_id.as_deref().unwrap_or_default())
         .await?;
-    if moved.version != version || !moved.weights.is_empty() {
+    if !moved.points_only_to(version) {
         return Err(Failure::failed(format!(
             "the alias `{alias}` of {function_name} was moved to {version} and points to {} now",
             moved.version

@@ -163,7 +163,7 @@ fn told(function: &FunctionName, serving: &Serving, points_to: &str) -> String {
 async fn moved(environment_stack: &EnvironmentStack, serving: &Serving) -> Result<Option<String>> {
     let alias = environment_stack.functions.alias(&serving.function_name, &serving.alias).await?;
     Ok(match alias {
-        Some(alias) if alias.version == serving.lambda_version && alias.weights.is_empty() => None,
+        Some(alias) if serving.matches(Some(&alias)) => None,
         Some(alias) => Some(alias.version),
         None => None,
     })

@@ -185,9 +185,7 @@ async fn compare(account: &Account, serving: &Serving) -> Result<(Option<String>
     let agrees = published.is_some_and(|published| {
         published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest.bytes()
     });
-    let plain = alias
-        .as_ref()
-        .is_some_and(|alias| alias.weights.is_empty() && alias.version == serving.lambda_version);
+    let plain = serving.matches(alias.as_ref());
     Ok((alias.map(|alias| alias.version), agrees && plain))
 }
 

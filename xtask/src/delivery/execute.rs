@@ -90,11 +90,10 @@ pub(super) async fn pending(
     let mut pending = Vec::new();
     for (function, output) in &outputs {
         let alias = stack.functions.alias(&output.function_name, &output.alias).await?;
-        let points_to = alias.filter(|alias| alias.weights.is_empty()).map(|alias| alias.version);
         let settled = last.and_then(|last| last.verified(function)).is_some_and(|serving| {
             serving.release == releases[function].version
                 && (output.version == serving.lambda_version || output.version == serving.newest_version)
-                && points_to.as_deref() == Some(serving.lambda_version.as_str())
+                && serving.matches(alias.as_ref())
         });
         if !settled {
             pending.push(function.clone());
@@ -197,7 +196,9 @@ pub(super) fn serving(
         alias: output.alias.clone(),
         lambda_version: output.version.clone(),
         newest_version: output.version.clone(),
-        config_digest: verification.config_digest.unwrap_or_else(|| Digest::from_bytes([0; 32])),
+        config_digest: verification.config_digest.ok_or_else(|| {
+            Failure::defect(format!("`{}` was verified without its configuration", manifest.function))
+        })?,
         verified: true,
         since: before.map_or(started.deployment, |serving| serving.since),
         since_at: before.map_or(stack.clock.now(), |serving| serving.since_at),

@@ -96,10 +96,8 @@ pub(super) async fn as_the_ledger_says(stack: &EnvironmentStack, last: &Ended) -
             stack.functions.alias(&serving.function_name, &serving.alias),
             stack.functions.published(&serving.function_name, &serving.lambda_version)
         )?;
-        let alias_agrees =
-            alias.is_some_and(|alias| alias.version == serving.lambda_version && alias.weights.is_empty());
         Ok::<_, failure::Failure>(
-            alias_agrees
+            serving.matches(alias.as_ref())
                 && published.is_some_and(|published| published.digest() == serving.config_digest.bytes()),
         )
     });

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::StateVersion;
+use crate::ports::Alias;
 
 /// The name of this layout.
 pub(crate) const SCHEMA: &str = "slipway.ledger/1";
@@ -137,6 +138,13 @@ pub(crate) struct Serving {
     /// The time since which it serves.
     #[schemars(with = "String")]
     pub(crate) since_at: jiff::Timestamp,
+}
+
+impl Serving {
+    /// Tells whether an alias sends all traffic to this Lambda version.
+    pub(crate) fn matches(&self, alias: Option<&Alias>) -> bool {
+        alias.is_some_and(|alias| alias.points_only_to(&self.lambda_version))
+    }
 }
 
 /// A release that must not come back by itself.

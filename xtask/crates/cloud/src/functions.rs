@@ -54,6 +54,13 @@ pub struct Alias {
     pub revision_id: Option<String>,
 }
 
+impl Alias {
+    /// Tells whether all traffic goes to this version.
+    pub fn points_only_to(&self, version: &str) -> bool {
+        self.version == version && self.weights.is_empty()
+    }
+}
+
 /// Access to the functions of one account and region.
 #[derive(Clone)]
 pub struct Functions {
