@@ -22,6 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::ledger::{Holder, Ledger};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
+use crate::plan::PlanContext;
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
 use crate::settings::{self, Project, Surroundings};
@@ -218,15 +219,23 @@ impl AppContext {
         let settings = self.project.stack_in(environment, stack)?;
         let work =
             self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
-        Ok(EnvironmentStack {
-            trust: self.trust(environment)?,
+        let plan = PlanContext {
+            stack: stack.clone(),
+            environment: environment.clone(),
+            project: self.project.settings.name.clone(),
+            work,
+            backend: account.backend.clone(),
+            variables: self.with_terraforms_own(account.variables.clone()),
             readonly_lock: (environment_settings.protected || self.surroundings.ci())
                 && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
+            lock_timeout: self.options.lock_timeout,
+        };
+        Ok(EnvironmentStack {
+            plan: Arc::new(plan),
+            trust: self.trust(environment)?,
             environment_settings,
             settings,
-            project: self.project.settings.name.clone(),
             root: self.project.root.clone(),
-            work,
             ledger: Ledger::new(account.state.clone(), environment.clone(), stack.clone()),
             store: account.state.clone(),
             catalogue: account.catalogue.clone(),
@@ -234,8 +243,6 @@ impl AppContext {
             functions: account.functions.clone(),
             services: account.services.clone(),
             infrastructure: Arc::new(self.terraform()),
-            backend: account.backend.clone(),
-            variables: self.with_terraforms_own(account.variables.clone()),
             approver: self.approver(),
             clock: self.clock.clone(),
             progress: self.progress.clone(),
@@ -243,11 +250,8 @@ impl AppContext {
             holder: Holder::here(),
             by: self.surroundings.by(),
             run_url: self.surroundings.run_url(),
-            lock_timeout: self.options.lock_timeout,
             commit: self.stack_commit(stack, environment),
             verbose: self.options.verbosity == Verbosity::Verbose,
-            environment: environment.clone(),
-            name: stack.clone(),
         })
     }
 

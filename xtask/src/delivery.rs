@@ -75,8 +75,8 @@ impl Delivered {
         plan_skipped: bool,
     ) -> Self {
         Self {
-            environment: stack.environment.clone(),
-            stack: stack.name.clone(),
+            environment: stack.environment().clone(),
+            stack: stack.name().clone(),
             deployment: None,
             unchanged: true,
             plan_skipped,
@@ -112,7 +112,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     }
     let planned = stack.infrastructure.plan(&configuration).await?;
     show(stack, &planned);
-    if let Err(refused) = plan::refuse_protected(&stack.name, &stack.settings.protect, &planned) {
+    if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
         // A saved plan holds secrets in the clear.
         let _ = std::fs::remove_file(&planned.file);
         return Err(refused);
@@ -148,8 +148,8 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
             });
             stack.ledger.end(&ended).await?;
             Ok(Delivered {
-                environment: stack.environment.clone(),
-                stack: stack.name.clone(),
+                environment: stack.environment().clone(),
+                stack: stack.name().clone(),
                 deployment: Some(started.deployment),
                 unchanged: false,
                 plan_skipped: false,
@@ -169,7 +169,7 @@ fn tell_changed(stack: &EnvironmentStack, last: Option<&Ended>, inputs: &Inputs)
     let changed = inputs.iter().filter(|(variable, _)| digests.get(*variable) != last.inputs.get(*variable));
     let changed: Vec<String> = changed.map(|(_, input)| format!("`{}`", input.from)).collect();
     if !changed.is_empty() {
-        let text = format!("{} takes {}, which changed", stack.name, crate::format::list(changed));
+        let text = format!("{} takes {}, which changed", stack.name(), crate::format::list(changed));
         stack.progress.note(format!("inputs    {text}"));
     }
 }
@@ -184,7 +184,7 @@ pub(crate) async fn preview(stack: &EnvironmentStack, request: &DeployRequest) -
     let planned = stack.infrastructure.plan(&configuration).await?;
     // Nobody applies it: a saved plan holds secrets in the clear.
     let _ = std::fs::remove_file(&planned.file);
-    if let Err(refused) = plan::refuse_protected(&stack.name, &stack.settings.protect, &planned) {
+    if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
         stack.progress.note(format!("          deploying it would be refused: {refused}"));
     }
     Ok(planned)
@@ -192,7 +192,7 @@ pub(crate) async fn preview(stack: &EnvironmentStack, request: &DeployRequest) -
 
 /// Refuses what an environment does not allow, before anything is planned.
 fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>) -> Result<()> {
-    let environment = &stack.environment;
+    let environment = stack.environment();
     for (function, manifest) in &request.releases {
         let version = &manifest.version;
         if let Some(hold) = last.and_then(|last| last.holds(function, version)).filter(|_| !request.lift_hold)
@@ -213,7 +213,7 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
     if stack.environment_settings.protected && stack.commit.as_ref().is_some_and(|commit| commit.dirty) {
         return Err(Failure::refused(format!(
             "{environment} is protected and the files of `{}` have changes that are not committed",
-            stack.name
+            stack.name()
         ))
         .unchanged("Nothing was changed.")
         .hint("commit them, or put them aside with git stash"));
@@ -235,12 +235,13 @@ async fn releases(
         let Some(serving) = last.and_then(|last| last.serves.get(function)) else {
             return Err(Failure::usage(format!(
                 "the stack `{}` also runs `{function}`, which has no release in {} yet",
-                stack.name, stack.environment
+                stack.name(),
+                stack.environment()
             ))
             .unchanged("Nothing was changed.")
             .hint(format!(
                 "release it with it: name both functions, or none (cargo xtask release --env {})",
-                stack.environment
+                stack.environment()
             )));
         };
         releases.insert(function.clone(), stack.catalogue.manifest(function, &serving.release).await?);
@@ -270,10 +271,10 @@ fn approve(
     let what = if planned.changes.is_empty() {
         let names: Vec<String> =
             versions.iter().map(|(function, version)| format!("{function} {version}")).collect();
-        format!("Verify and roll out {} in {}?", crate::format::list(names), stack.environment)
+        format!("Verify and roll out {} in {}?", crate::format::list(names), stack.environment())
     } else {
         let changes = crate::format::plural(planned.changes.len(), "change");
-        format!("Apply {changes} to {} in {}?", stack.name, stack.environment)
+        format!("Apply {changes} to {} in {}?", stack.name(), stack.environment())
     };
     match stack.approver.approve(&what) {
         Ok(true) => Ok(()),

@@ -16,7 +16,7 @@ mod state;
 
 pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_text};
-pub(crate) use configuration::{Backend, CodePlaces, Configuration, Preparation, ReleaseInput, prepare};
+pub(crate) use configuration::{Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
 pub(crate) use guard::{protected, refuse_protected, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;

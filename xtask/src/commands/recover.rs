@@ -127,7 +127,7 @@ async fn look(environment_stack: &EnvironmentStack) -> Result<Vec<(String, Remed
             found.push((format!("{what}, and its process is gone"), Remedy::Close(Box::new(open))));
         }
     }
-    let key = format!("{}.tfstate.tflock", environment_stack.name);
+    let key = format!("{}.tfstate.tflock", environment_stack.name());
     if let Some(stored) = environment_stack.store.get(&key).await?
         && let Ok(lock) = serde_json::from_slice::<LockFile>(&stored.bytes)
     {
@@ -171,8 +171,9 @@ async fn moved(environment_stack: &EnvironmentStack, serving: &Serving) -> Resul
 
 /// Finds `errored.tfstate` where Terraform ran: in the stack's folder, or in an unpacked configuration.
 fn unsaved_states(environment_stack: &EnvironmentStack) -> Vec<PathBuf> {
-    let stack = PathBuf::from("terraform/stacks").join(environment_stack.name.as_str());
+    let stack = PathBuf::from("terraform/stacks").join(environment_stack.name().as_str());
     let unpacked = environment_stack
+        .plan
         .work
         .join("configurations")
         .read_dir()

@@ -44,13 +44,13 @@ pub(crate) async fn destroy_all(
     let tasks = stacks
         .iter()
         .map(|stack| {
-            let needs_it = stacks.iter().filter(|other| other.settings.upstream().contains(&stack.name));
-            let after = needs_it.map(|other| other.name.to_string()).collect();
-            Task::new(stack.name.to_string(), after, destroy(stack, confirmed))
+            let needs_it = stacks.iter().filter(|other| other.settings.upstream().contains(stack.name()));
+            let after = needs_it.map(|other| other.name().to_string()).collect();
+            Task::new(stack.name().to_string(), after, destroy(stack, confirmed))
         })
         .collect();
     let ends = graph::run(tasks, AT_ONCE, interrupt).await;
-    stacks.iter().map(|stack| stack.name.clone()).zip(ends.into_iter().map(|(_, end)| end)).collect()
+    stacks.iter().map(|stack| stack.name().clone()).zip(ends.into_iter().map(|(_, end)| end)).collect()
 }
 
 /// Destroys what a stack's state holds; nothing where it holds nothing.
@@ -70,14 +70,14 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     show(stack, &planned);
     let agreed = named(stack, &planned, confirmed).and_then(|()| {
         let what = crate::format::plural(planned.changes.len(), "resource");
-        stack.approver.approve(&format!("Destroy {what} of {} in {}?", stack.name, stack.environment))
+        stack.approver.approve(&format!("Destroy {what} of {} in {}?", stack.name(), stack.environment()))
     });
     match agreed {
         Ok(true) => {}
         refused => {
             let _ = std::fs::remove_file(&planned.file);
             let failure = refused.err().unwrap_or_else(|| Failure::refused("not approved"));
-            return Err(failure.unchanged(format!("Nothing of {} was destroyed.", stack.name)));
+            return Err(failure.unchanged(format!("Nothing of {} was destroyed.", stack.name())));
         }
     }
     let started = stack.started(DeploymentKind::Destroy, last.as_ref(), BTreeMap::new());
@@ -90,11 +90,11 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     }
     let mut ended = Ended::of(&started, last.as_ref(), DeploymentOutcome::Destroyed, stack.clock.now());
     ended.mark_destroyed();
-    ended.state = plan::read_state(stack.store.as_ref(), &stack.name).await?.map(|(mark, _)| mark);
+    ended.state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(mark, _)| mark);
     stack.ledger.end(&ended).await?;
     Ok(Some(Destroyed {
-        environment: stack.environment.clone(),
-        stack: stack.name.clone(),
+        environment: stack.environment().clone(),
+        stack: stack.name().clone(),
         deployment: started.deployment,
         changes: planned.changes,
     }))
@@ -102,7 +102,7 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
 
 /// Tells whether a stack's state holds anything.
 pub(crate) async fn holds_resources(stack: &EnvironmentStack) -> Result<bool> {
-    let state = plan::read_state(stack.store.as_ref(), &stack.name).await?.map(|(_, state)| state);
+    let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(_, state)| state);
     let resources = state.as_ref().and_then(|state| state.get("resources")?.as_array());
     Ok(resources.is_some_and(|resources| !resources.is_empty()))
 }
@@ -130,11 +130,11 @@ async fn releases(
 
 /// Demands the names of what is protected: of the environment, and of each protected address that would go.
 fn named(stack: &EnvironmentStack, planned: &plan::Planned, confirmed: &BTreeSet<String>) -> Result<()> {
-    let environment = stack.environment_settings.protected.then(|| stack.environment.to_string());
+    let environment = stack.environment_settings.protected.then(|| stack.environment().to_string());
     let addresses = if matches!(stack.environment_settings.place, crate::settings::Place::Emulated) {
         Vec::new()
     } else {
-        plan::protected(&stack.name, &stack.settings.protect, planned)?
+        plan::protected(stack.name(), &stack.settings.protect, planned)?
     };
     for name in environment.into_iter().chain(addresses) {
         if confirmed.contains(&name) {

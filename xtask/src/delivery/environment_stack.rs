@@ -10,9 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::ledger::{self, Choice, DeploymentKind, Ended, Holder, Ledger, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::Infrastructure;
-use crate::plan::{
-    self, Backend, Claim, CodePlaces, Configuration, Inputs, Preparation, ReleaseInput, WorkLock,
-};
+use crate::plan::{self, Claim, CodePlaces, Configuration, Inputs, PlanContext, ReleaseInput, WorkLock};
 use crate::ports::{Approver, Clock, Functions, Services, Store};
 use crate::progress::Progress;
 use crate::release::{self, Catalogue, Manifest, Trust};
@@ -29,22 +27,16 @@ pub(crate) struct StackCommit {
 
 /// One stack in one environment.
 pub(crate) struct EnvironmentStack {
-    /// The environment.
-    pub(crate) environment: EnvironmentName,
+    /// Stack, environment, work folder and backend: what Terraform needs whichever releases it is given.
+    pub(crate) plan: Arc<PlanContext>,
     /// The environment's settings.
     pub(crate) environment_settings: EnvironmentSettings,
     /// Whose signatures count there.
     pub(crate) trust: Trust,
-    /// The stack.
-    pub(crate) name: StackName,
     /// The stack's settings.
     pub(crate) settings: StackSettings,
-    /// The project's name.
-    pub(crate) project: String,
     /// The project's folder.
     pub(crate) root: PathBuf,
-    /// Slipway's own folder for this stack and environment.
-    pub(crate) work: PathBuf,
     /// The stack's ledger.
     pub(crate) ledger: Ledger,
     /// The environment's own store: state, ledger, configurations.
@@ -59,10 +51,6 @@ pub(crate) struct EnvironmentStack {
     pub(crate) services: Arc<dyn Services>,
     /// Terraform.
     pub(crate) infrastructure: Arc<dyn Infrastructure>,
-    /// State.
-    pub(crate) backend: Backend,
-    /// What Terraform's process gets beside its own environment.
-    pub(crate) variables: Vec<(String, String)>,
     /// Who says yes.
     pub(crate) approver: Arc<dyn Approver>,
     /// What time it is.
@@ -77,25 +65,31 @@ pub(crate) struct EnvironmentStack {
     pub(crate) by: String,
     /// The CI run.
     pub(crate) run_url: Option<String>,
-    /// How long to wait for locks.
-    pub(crate) lock_timeout: Duration,
     /// Where the stack's files stand in git.
     pub(crate) commit: Option<StackCommit>,
     /// Whether everything is shown.
     pub(crate) verbose: bool,
-    /// Whether `init` may not change the lock file.
-    pub(crate) readonly_lock: bool,
 }
 
 impl EnvironmentStack {
+    /// Returns the stack's name.
+    pub(crate) fn name(&self) -> &StackName {
+        &self.plan.stack
+    }
+
+    /// Returns the environment's name.
+    pub(crate) fn environment(&self) -> &EnvironmentName {
+        &self.plan.environment
+    }
+
     /// Takes the stack's work folder on this machine for this run alone.
     pub(crate) async fn lock_work(&self) -> Result<WorkLock> {
-        let place = format!("`{}` in {}", self.name, self.environment);
+        let place = format!("`{}` in {}", self.name(), self.environment());
         let claim = Claim {
-            work: &self.work,
+            work: &self.plan.work,
             place,
             by: &self.by,
-            timeout: self.lock_timeout,
+            timeout: self.plan.lock_timeout,
             progress: &self.progress,
             interrupt: &self.interrupt,
         };
@@ -104,7 +98,7 @@ impl EnvironmentStack {
 
     /// Refuses a release that this environment does not trust, whatever else is asked of it.
     pub(crate) async fn check_trust(&self, manifest: &Manifest) -> Result<()> {
-        release::trusted(&self.catalogue, manifest, &self.trust, &self.environment).await
+        release::trusted(&self.catalogue, manifest, &self.trust, self.environment()).await
     }
 
     /// Checks that what a release consists of is in the store: to the last byte where signatures are required.
@@ -118,9 +112,9 @@ impl EnvironmentStack {
         let wanted = if root == self.root {
             self.settings.inputs.clone()
         } else {
-            StackSettings::of_copy(root, &self.name)?.inputs
+            StackSettings::of_copy(root, self.name())?.inputs
         };
-        plan::read_inputs(self.store.as_ref(), &self.name, &self.environment, &wanted).await
+        plan::read_inputs(self.store.as_ref(), self.name(), self.environment(), &wanted).await
     }
 
     /// Prepares the stack's files below a root for Terraform, with these releases and values from other stacks.
@@ -136,20 +130,7 @@ impl EnvironmentStack {
             .filter(|(function, _)| self.settings.functions.contains(function))
             .map(|(function, manifest)| (function.clone(), ReleaseInput::new(manifest, &self.places)))
             .collect();
-        plan::prepare(Preparation {
-            stack: &self.name,
-            environment: &self.environment,
-            project: &self.project,
-            root,
-            work: self.work.clone(),
-            backend: &self.backend,
-            releases: &releases,
-            inputs,
-            variables: self.variables.clone(),
-            readonly_lock: self.readonly_lock,
-            lock_timeout: self.lock_timeout,
-            lock,
-        })
+        plan::prepare(&self.plan, root, &releases, inputs, lock)
     }
 
     /// Makes the ledger's entry of a deployment that is about to begin.
@@ -162,8 +143,8 @@ impl EnvironmentStack {
         Started {
             schema: ledger::SCHEMA.into(),
             deployment: last.map_or(0, |last| last.deployment) + 1,
-            stack: self.name.clone(),
-            environment: self.environment.clone(),
+            stack: self.name().clone(),
+            environment: self.environment().clone(),
             kind,
             serves: last.map(|last| last.serves.clone()).unwrap_or_default(),
             will,

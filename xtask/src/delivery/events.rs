@@ -23,11 +23,12 @@ pub(super) async fn switch(stack: &EnvironmentStack, output: &FunctionOutput) ->
         let now = stack.functions.event_source(&source.uuid).await?.ok_or_else(|| {
             Failure::failed(format!(
                 "the stack `{}` names the event source {}, which does not exist",
-                stack.name, source.uuid
+                stack.name(),
+                source.uuid
             ))
             .hint(format!(
                 "somebody deleted it: cargo xtask plan --env {} shows what would be made again",
-                stack.environment
+                stack.environment()
             ))
         })?;
         if now == source.enabled {

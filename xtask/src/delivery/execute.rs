@@ -48,7 +48,7 @@ pub(super) async fn execute(
     if !verifications.iter().all(Verification::passed) {
         let first: Vec<&FunctionName> =
             pending.iter().filter(|function| !started.serves.contains_key(*function)).collect();
-        let failure = verification::failure(stack.environment.as_str(), &verifications);
+        let failure = verification::failure(stack.environment().as_str(), &verifications);
         return Err(if first.is_empty() {
             failure.unchanged("No alias was moved: users are served as before.")
         } else {
@@ -110,7 +110,7 @@ pub(super) fn outputs_of(
 ) -> Result<BTreeMap<FunctionName, FunctionOutput>> {
     let mut outputs = applied.functions()?;
     if let Some(missing) = releases.keys().find(|function| !outputs.contains_key(function)) {
-        return Err(Failure::failed(format!("the stack `{}` runs `{missing}` and its output `functions` does not name it", stack.name))
+        return Err(Failure::failed(format!("the stack `{}` runs `{missing}` and its output `functions` does not name it", stack.name()))
             .hint("outputs.tf must hold: output \"functions\" { value = { <function> = { function_name, alias, version, code_sha256 } } }"));
     }
     outputs.retain(|function, _| releases.contains_key(function));
@@ -207,7 +207,7 @@ pub(super) fn serving(
 
 /// Keeps the stack's files in the environment's store, under their digest.
 async fn keep_configuration(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Digest> {
-    let zip = stack.work.join("configuration.zip");
+    let zip = stack.plan.work.join("configuration.zip");
     let digest = configuration.sources.pack(&zip)?;
     match stack.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
         Put::Created | Put::Same => Ok(digest),

@@ -52,8 +52,8 @@ pub(crate) async fn roll_back(
     };
     stack.ledger.end(&ended).await?;
     Ok(Delivered {
-        environment: stack.environment.clone(),
-        stack: stack.name.clone(),
+        environment: stack.environment().clone(),
+        stack: stack.name().clone(),
         deployment: Some(started.deployment),
         unchanged: false,
         plan_skipped: false,
@@ -135,7 +135,7 @@ async fn run(
     let releases = &releases(stack, last, steps).await?;
     let configuration = applied_configuration(stack, &lock, last, releases).await?;
     let planned = stack.infrastructure.plan(&configuration).await?;
-    plan::refuse_protected(&stack.name, &stack.settings.protect, &planned)?;
+    plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
     refuse_others(stack, &planned, steps).await?;
     let applied = if planned.is_empty() {
         stack.infrastructure.outputs(&configuration).await?
@@ -220,7 +220,8 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
         .unchanged("No alias was moved.")
         .hint(format!(
             "deploy the release instead: cargo xtask deploy {function} --env {} --version {}",
-            stack.environment, to.release
+            stack.environment(),
+            to.release
         )));
     }
     let moved = rollout::point(
@@ -248,7 +249,7 @@ async fn through_terraform(
     let verified =
         execute::verify(stack, &releases[function], &outputs[function], &applied.outputs, None).await?;
     if !verified.passed() {
-        return Err(verification::failure(stack.environment.as_str(), std::slice::from_ref(&verified)));
+        return Err(verification::failure(stack.environment().as_str(), std::slice::from_ref(&verified)));
     }
     execute::roll_out(stack, function, &outputs[function], &verified).await?;
     let left = started.serves.get(function).map(|serving| serving.release.clone());
@@ -290,7 +291,7 @@ pub(super) async fn applied_configuration(
         ))
         .hint("restore the object's first version"));
     }
-    let folder = stack.work.join("configurations");
+    let folder = stack.plan.work.join("configurations");
     std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
     let zip = folder.join(format!("{}.zip", &digest.hex()[..16]));
     std::fs::write(&zip, &stored.bytes).map_err(|error| failure::io("write", &zip, error))?;
@@ -310,7 +311,7 @@ async fn refuse_others(
         return Ok(());
     }
     let names: Vec<String> = steps.values().map(|step| step.to.function_name.clone()).collect();
-    let state = plan::read_state(stack.store.as_ref(), &stack.name)
+    let state = plan::read_state(stack.store.as_ref(), stack.name())
         .await?
         .map(|(_, state)| state)
         .unwrap_or_default();
@@ -326,7 +327,7 @@ async fn refuse_others(
     .body(others.join("\n"))
     .hint(format!(
         "something was changed outside Terraform: look with cargo xtask plan --env {}, then deploy",
-        stack.environment
+        stack.environment()
     )))
 }
 
@@ -337,12 +338,12 @@ fn show(stack: &EnvironmentStack, last: &Ended, steps: &BTreeMap<FunctionName, R
         let resumed = if step.resumed { "carrying on with an unfinished rollback" } else { "verified" };
         text.push_str(&format!(
             "{} runs   {function} {}   deployment {}, {}, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
-            stack.environment,
+            stack.environment(),
             step.from.release,
             last.deployment,
             format::age(last.at, now),
             last.by,
-            " ".repeat((stack.environment.as_str().len() + 5).saturating_sub(7)),
+            " ".repeat((stack.environment().as_str().len() + 5).saturating_sub(7)),
             step.to.release,
             step.deployment,
             step.to.lambda_version,

@@ -13,7 +13,7 @@ use crate::name::FunctionName;
 
 /// Returns the newest ended deployment, after closing one that is in doubt; refuses while somebody else deploys.
 pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
-    let deadline = stack.clock.monotonic() + stack.lock_timeout;
+    let deadline = stack.clock.monotonic() + stack.plan.lock_timeout;
     let mut step = None;
     loop {
         let head = stack.ledger.head().await?;
@@ -24,7 +24,7 @@ pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
             return close_doubt(stack, &open, head.last.as_ref()).await.map(Some);
         }
         if stack.clock.monotonic() >= deadline {
-            return Err(ledger::held(&stack.name, &stack.environment, &open));
+            return Err(ledger::held(stack.name(), stack.environment(), &open));
         }
         step.get_or_insert_with(|| {
             stack.progress.slow_step("wait", format!("for deployment {} by {}", open.deployment, open.by))
@@ -57,7 +57,7 @@ pub(crate) async fn close_doubt(
         "ledger    deployment {} ({}) was cut off; it is closed: {} serves {served}",
         open.deployment,
         open.describe(),
-        stack.environment
+        stack.environment()
     ));
     Ok(ended)
 }

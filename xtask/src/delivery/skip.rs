@@ -32,7 +32,7 @@ impl Current {
     /// Reads where everything stands.
     pub(super) async fn read(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Self> {
         let (state, identity) = futures::try_join!(
-            plan::read_state(stack.store.as_ref(), &stack.name),
+            plan::read_state(stack.store.as_ref(), stack.name()),
             stack.infrastructure.identity()
         )?;
         let state = state.map(|(mark, _)| mark);
@@ -44,7 +44,7 @@ impl Current {
         let Some(plan_inputs) = self.plan_inputs else {
             return Ok(());
         };
-        let path = stack.work.join("found-empty.json");
+        let path = stack.plan.work.join("found-empty.json");
         let found = FoundEmpty { plan_inputs, at: stack.clock.now() };
         let bytes = serde_json::to_vec(&found)
             .map_err(|error| failure::Failure::defect("a note cannot be written as JSON").caused_by(error))?;
@@ -70,7 +70,7 @@ pub(super) async fn may_skip(
     };
     let by_ledger = last.plan_inputs == Some(plan_inputs) && fresh(last.at);
     let by_memory = || {
-        let found: Option<FoundEmpty> = std::fs::read(stack.work.join("found-empty.json"))
+        let found: Option<FoundEmpty> = std::fs::read(stack.plan.work.join("found-empty.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         found.is_some_and(|found| found.plan_inputs == plan_inputs && fresh(found.at))

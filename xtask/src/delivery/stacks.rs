@@ -36,13 +36,13 @@ pub(crate) struct DeliveryResults {
 
 /// Delivers to several stacks.
 pub(crate) async fn deliver_all(deliveries: &[StackDelivery], interrupt: &Interrupt) -> DeliveryResults {
-    let here: BTreeSet<&StackName> = deliveries.iter().map(|delivery| &delivery.stack.name).collect();
+    let here: BTreeSet<&StackName> = deliveries.iter().map(|delivery| delivery.stack.name()).collect();
     let tasks = deliveries
         .iter()
         .map(|delivery| {
             let after = delivery.stack.settings.upstream();
             let after = after.iter().filter(|name| here.contains(name)).map(ToString::to_string).collect();
-            Task::new(delivery.stack.name.to_string(), after, one(delivery))
+            Task::new(delivery.stack.name().to_string(), after, one(delivery))
         })
         .collect();
     let (mut delivered, mut failed, mut not_started) = (Vec::new(), Vec::new(), Vec::new());

@@ -80,7 +80,7 @@ impl FakeTerraform {
     }
 
     fn state(&self, configuration: &Configuration) -> State {
-        let key = format!("{}.tfstate", configuration.stack);
+        let key = format!("{}.tfstate", configuration.context.stack);
         self.store.objects(&key).get(&key).map_or_else(
             || State { lineage: "8d7f".into(), ..State::default() },
             |bytes| serde_json::from_slice(bytes).expect("a state"),
@@ -106,8 +106,10 @@ impl FakeTerraform {
                 })
             })
             .collect();
-        self.store
-            .set(&format!("{}.tfstate", configuration.stack), serde_json::to_vec(&state).expect("a state"));
+        self.store.set(
+            &format!("{}.tfstate", configuration.context.stack),
+            serde_json::to_vec(&state).expect("a state"),
+        );
         state.outputs
     }
 
@@ -168,7 +170,7 @@ impl Infrastructure for FakeTerraform {
                     }
                 }
                 let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
-                let file = configuration.work.join("plan.tfplan");
+                let file = configuration.context.work.join("plan.tfplan");
                 let plan = Plan { serial: state.serial, wanted, gone: Vec::new() };
                 std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
                     .map_err(|error| io("write", &file, error))?;
@@ -191,7 +193,7 @@ impl Infrastructure for FakeTerraform {
                     reason: None,
                 });
                 let changes = changes.collect();
-                let file = configuration.work.join("plan.tfplan");
+                let file = configuration.context.work.join("plan.tfplan");
                 let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone };
                 std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
                     .map_err(|error| io("write", &file, error))?;
@@ -282,5 +284,5 @@ fn wanted(configuration: &Configuration) -> Result<BTreeMap<String, Wanted>> {
 }
 
 fn function_name(configuration: &Configuration, name: &str) -> String {
-    format!("shop-333333333333-{}-{name}", configuration.environment)
+    format!("shop-333333333333-{}-{name}", configuration.context.environment)
 }

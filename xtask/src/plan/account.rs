@@ -1,18 +1,18 @@
 //! The configuration `terraform/bootstrap` of one account, ready to be planned.
 //!
-//! In: what Slipway knows of the account, what `terraform/bootstrap/<account id>.tfvars` says by hand, and what exists
-//! there and is to be adopted. Out: a [`Configuration`]. With something to adopt it is a copy in the work folder, beside
-//! whose files Terraform's `import` blocks stand: the project's own folder is left alone. Goes wrong: files that cannot be
-//! read, a value that no variable takes.
+//! In: values that Slipway knows, the hand-written `terraform/bootstrap/<account id>.tfvars`, and the existing resources
+//! to adopt. Out: a [`Configuration`]. If resources are adopted, it is a copy in the work folder with `import` blocks
+//! added; the project's own folder is not changed. Errors: unreadable files, a value for an undeclared variable.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::configuration::{
-    Backend, Configuration, EMULATOR_ATTEMPTS, backend_text, check_values, write_private,
+    Backend, Configuration, EMULATOR_ATTEMPTS, PlanContext, backend_text, check_values, write_private,
 };
 use super::lock::WorkLock;
 use super::sources::StackSources;
@@ -22,47 +22,47 @@ use crate::name::{EnvironmentName, StackName};
 /// The root module's folder, relative to the project.
 const FOLDER: &str = "terraform/bootstrap";
 
-/// What [`prepare_account`] is told beside the files.
+/// What [`prepare_account`] needs besides the files.
 pub(crate) struct AccountPreparation<'a> {
     /// The project.
     pub(crate) root: &'a Path,
     /// Slipway's own folder for this account.
     pub(crate) work: PathBuf,
-    /// What the account is called in messages: an environment of it.
+    /// An environment of the account, for messages.
     pub(crate) label: &'a EnvironmentName,
-    /// State.
+    /// Where the state is kept.
     pub(crate) backend: &'a Backend,
-    /// Values of the module's variables, but for `account`'s `max_retries`.
+    /// Values of the module's variables, without `max_retries` of `account`.
     pub(crate) values: BTreeMap<&'static str, Value>,
-    /// What exists and is to be adopted: address and import id.
+    /// Existing resources to adopt: address and import id.
     pub(crate) adopted: &'a [(String, String)],
-    /// What Terraform's process gets beside its own environment.
+    /// Environment variables that Terraform gets besides those of this process.
     pub(crate) variables: Vec<(String, String)>,
     /// Whether `init` may not change the lock file.
     pub(crate) readonly_lock: bool,
     /// How long to wait for the state's lock.
     pub(crate) lock_timeout: Duration,
-    /// The work folder, held.
+    /// The lock on the work folder.
     pub(crate) lock: &'a WorkLock,
 }
 
-/// Reads the module's files and writes the var-file, the backend file and, where something is adopted, the copy.
+/// Reads the module's files and writes the var-file, the backend file and, if something is adopted, the copy.
 pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Configuration> {
-    let AccountPreparation {
-        root,
-        work,
-        label,
-        backend,
-        mut values,
-        adopted,
-        variables,
-        readonly_lock,
-        lock_timeout,
-        lock,
-    } = preparation;
+    let AccountPreparation { root, mut values, adopted, lock, .. } = preparation;
     let stack: StackName = "bootstrap".parse().map_err(|error: crate::name::NameError| {
-        Failure::defect("`bootstrap` is no name").caused_by(error)
+        Failure::defect("`bootstrap` is not a valid stack name").caused_by(error)
     })?;
+    let context = Arc::new(PlanContext {
+        stack,
+        environment: preparation.label.clone(),
+        project: String::new(),
+        work: preparation.work,
+        backend: preparation.backend.clone(),
+        variables: preparation.variables,
+        readonly_lock: preparation.readonly_lock,
+        lock_timeout: preparation.lock_timeout,
+    });
+    let PlanContext { stack, work, backend, .. } = context.as_ref();
     if !root.join(FOLDER).is_dir() {
         return Err(Failure::usage(format!("this project has no {FOLDER}")).hint(
             "copy terraform/bootstrap and terraform/modules from Slipway's repository: docs/adopting.md",
@@ -79,11 +79,11 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
         .map_err(|error| Failure::defect("the var-file cannot be written as JSON").caused_by(error))?;
     write_private(&var_file, &text)?;
     let backend_file = work.join("backend.hcl");
-    write_private(&backend_file, backend_text(&stack, backend).as_bytes())?;
+    write_private(&backend_file, backend_text(stack, backend).as_bytes())?;
     let by_hand = format!("{FOLDER}/{}.tfvars", backend.account);
     let by_hand_file = root.join(&by_hand);
     if let Some(text) = sources.files.get(&by_hand) {
-        check_values(&by_hand, text, &stack, &sources.variables)?;
+        check_values(&by_hand, text, stack, &sources.variables)?;
     }
     let folder = if adopted.is_empty() {
         root.join(FOLDER)
@@ -91,16 +91,12 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
         sources.files.insert(format!("{FOLDER}/adopt.tf"), imports_text(adopted).into_bytes());
         copy(&sources, &work.join("adopting"))?.join(FOLDER)
     };
+    let var_files = by_hand_file.is_file().then_some(by_hand_file).into_iter().chain([var_file]).collect();
     Ok(Configuration {
-        stack,
-        environment: label.clone(),
+        context: context.clone(),
         folder,
-        work,
-        var_files: by_hand_file.is_file().then_some(by_hand_file).into_iter().chain([var_file]).collect(),
-        backend: backend_file,
-        variables,
-        readonly_lock,
-        lock_timeout,
+        var_files,
+        backend_file,
         sources,
         inputs: BTreeMap::new(),
         lock: lock.clone(),

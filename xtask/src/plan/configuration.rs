@@ -1,7 +1,8 @@
-//! What Terraform is given: the root module's folder, the var-files that Slipway writes, the backend, the environment.
+//! Terraform's inputs: the root module's folder, the var-files that Slipway writes, the backend, the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,32 +15,43 @@ use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 use crate::release::Manifest;
 use crate::settings::Package;
 
-/// One stack in one environment, ready to be planned.
-#[derive(Debug, Clone)]
-pub(crate) struct Configuration {
+/// What planning one stack in one environment needs, whichever releases it is to run.
+#[derive(Debug)]
+pub(crate) struct PlanContext {
     /// The stack.
     pub(crate) stack: StackName,
     /// The environment.
     pub(crate) environment: EnvironmentName,
-    /// The root module's folder.
-    pub(crate) folder: PathBuf,
+    /// The project's name.
+    pub(crate) project: String,
     /// Slipway's own folder for this stack and environment: data, plan, var-file, backend file.
     pub(crate) work: PathBuf,
-    /// Var-files in order of precedence, lowest first.
-    pub(crate) var_files: Vec<PathBuf>,
-    /// The backend's settings as a file.
-    pub(crate) backend: PathBuf,
-    /// What Terraform's process gets beside its own environment.
+    /// Where the state is kept.
+    pub(crate) backend: Backend,
+    /// Environment variables that Terraform gets besides those of this process.
     pub(crate) variables: Vec<(String, String)>,
     /// Whether `init` may not change the lock file.
     pub(crate) readonly_lock: bool,
     /// How long to wait for the state's lock.
     pub(crate) lock_timeout: Duration,
+}
+
+/// One stack in one environment with the releases it is to run, ready to be planned.
+#[derive(Debug, Clone)]
+pub(crate) struct Configuration {
+    /// What does not depend on the releases.
+    pub(crate) context: Arc<PlanContext>,
+    /// The root module's folder.
+    pub(crate) folder: PathBuf,
+    /// Var-files in order of precedence, lowest first.
+    pub(crate) var_files: Vec<PathBuf>,
+    /// The file with the backend's settings.
+    pub(crate) backend_file: PathBuf,
     /// The files, read.
     pub(crate) sources: StackSources,
     /// Values from other stacks.
     pub(crate) inputs: Inputs,
-    /// The work folder, held.
+    /// The lock on the work folder.
     pub(crate) lock: WorkLock,
 }
 
@@ -53,10 +65,10 @@ impl Configuration {
     }
 }
 
-/// How often the provider and the backend try a call to an emulator.
+/// How many times the provider and the backend try a call to an emulator.
 pub(super) const EMULATOR_ATTEMPTS: u32 = 3;
 
-/// Where state is kept.
+/// Where the state is kept.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Backend {
     /// The bucket.
@@ -65,9 +77,9 @@ pub(crate) struct Backend {
     pub(crate) region: String,
     /// The account that it must be in.
     pub(crate) account: String,
-    /// A DynamoDB table that locks beside the lock file.
+    /// A DynamoDB table that locks besides the lock file.
     pub(crate) lock_table: Option<String>,
-    /// An emulator's address.
+    /// The address of an emulator.
     pub(crate) endpoint: Option<String>,
 }
 
@@ -106,7 +118,7 @@ struct S3Code {
 }
 
 impl ReleaseInput {
-    /// Makes the element for a release whose bytes lie in these places.
+    /// Returns the element for a release whose artifact is in these places.
     pub(crate) fn new(manifest: &Manifest, places: &CodePlaces) -> Self {
         let key = &manifest.artifact.key;
         let (s3, image_uri) = match manifest.package {
@@ -123,7 +135,7 @@ impl ReleaseInput {
     }
 }
 
-/// What the variable `environment` tells a stack.
+/// The variable `environment` of a stack.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct EnvironmentInput {
     name: String,
@@ -134,65 +146,32 @@ pub(crate) struct EnvironmentInput {
     max_retries: Option<u32>,
 }
 
-/// What [`prepare`] is told beside the files.
-pub(crate) struct Preparation<'a> {
-    /// The stack.
-    pub(crate) stack: &'a StackName,
-    /// The environment.
-    pub(crate) environment: &'a EnvironmentName,
-    /// The project's name.
-    pub(crate) project: &'a str,
-    /// Where the files lie: the project, or an unpacked copy of what was applied.
-    pub(crate) root: &'a Path,
-    /// Slipway's own folder for this stack and environment.
-    pub(crate) work: PathBuf,
-    /// State.
-    pub(crate) backend: &'a Backend,
-    /// Releases by function.
-    pub(crate) releases: &'a BTreeMap<FunctionName, ReleaseInput>,
-    /// Values from other stacks.
-    pub(crate) inputs: Inputs,
-    /// What Terraform's process gets beside its own environment.
-    pub(crate) variables: Vec<(String, String)>,
-    /// Whether `init` may not change the lock file.
-    pub(crate) readonly_lock: bool,
-    /// How long to wait for the state's lock.
-    pub(crate) lock_timeout: Duration,
-    /// The work folder, held.
-    pub(crate) lock: &'a WorkLock,
-}
-
-/// Reads a stack's files and writes the var-file and backend file for it.
-pub(crate) fn prepare(preparation: Preparation<'_>) -> Result<Configuration> {
-    let Preparation {
-        stack,
-        environment,
-        project,
-        root,
-        work,
-        backend,
-        releases,
-        inputs,
-        variables,
-        readonly_lock,
-        lock_timeout,
-        lock,
-    } = preparation;
+/// Reads a stack's files below `root` and writes the var-file and the backend file for it.
+///
+/// `root` is the project, or an unpacked copy of the files that are applied.
+pub(crate) fn prepare(
+    context: &Arc<PlanContext>,
+    root: &Path,
+    releases: &BTreeMap<FunctionName, ReleaseInput>,
+    inputs: Inputs,
+    lock: &WorkLock,
+) -> Result<Configuration> {
+    let PlanContext { stack, environment, project, work, backend, .. } = context.as_ref();
     let sources = StackSources::read(root, stack, environment)?;
-    std::fs::create_dir_all(&work).map_err(|error| failure::io("create", &work, error))?;
+    std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
     let environment_input = EnvironmentInput {
         name: environment.to_string(),
-        project: project.to_owned(),
+        project: project.clone(),
         account_id: backend.account.clone(),
         region: backend.region.clone(),
-        // What the emulator does not know it answers with 500, which the provider would retry for minutes; a connection
-        // that is lost must not fail a plan all the same.
+        // The emulator answers a call that it does not implement with 500, which the provider would retry for minutes.
+        // A lost connection must not fail a plan.
         max_retries: backend.endpoint.is_some().then_some(EMULATOR_ATTEMPTS),
     };
     let mut values: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
     let json =
         |error: serde_json::Error| Failure::defect("the var-file cannot be written as JSON").caused_by(error);
-    // A variable that the stack does not declare would be warned about on every run.
+    // Terraform warns on every run about a value for a variable that the stack does not declare.
     if sources.variables.contains("releases") {
         values.insert("releases", serde_json::to_value(releases).map_err(json)?);
     } else if !releases.is_empty() {
@@ -226,22 +205,17 @@ pub(crate) fn prepare(preparation: Preparation<'_>) -> Result<Configuration> {
     let var_files = tfvars.is_file().then_some(tfvars).into_iter().chain([var_file]).collect();
     let folder = root.join("terraform/stacks").join(stack.as_str());
     Ok(Configuration {
-        stack: stack.clone(),
-        environment: environment.clone(),
+        context: context.clone(),
         folder,
-        work,
         var_files,
-        backend: backend_file,
-        variables,
-        readonly_lock,
-        lock_timeout,
+        backend_file,
         sources,
         inputs,
         lock: lock.clone(),
     })
 }
 
-/// Refuses a value for a variable that the stack does not declare: Terraform itself only warns.
+/// Refuses a value for a variable that the stack does not declare. Terraform only warns.
 pub(super) fn check_values(
     file: &str,
     text: &[u8],

@@ -25,7 +25,7 @@ pub(crate) fn fingerprint(
     }
     let mut digest = DigestBuilder::new("slipway.plan-inputs/1");
     digest.part("configuration", sources.digest().bytes());
-    for file in configuration.var_files.iter().chain([&configuration.backend]) {
+    for file in configuration.var_files.iter().chain([&configuration.backend_file]) {
         digest.part(&name_of(file), read(file)?);
     }
     for (name, value) in identity {

@@ -98,17 +98,19 @@ impl Terraform {
     /// Prepares a configuration's data folder: modules, provider, backend. Skipped while its inputs are the same.
     async fn init(&self, configuration: &Configuration) -> Result<()> {
         let inputs = self.init_inputs(configuration).await?;
-        let mark = configuration.work.join("init.done");
+        let mark = configuration.context.work.join("init.done");
         if std::fs::read_to_string(&mark).is_ok_and(|done| done == inputs)
-            && configuration.work.join("data").is_dir()
+            && configuration.context.work.join("data").is_dir()
         {
             return Ok(());
         }
         let _turn = INIT_TURN.lock().await;
         // Removed first: an init that is cut off must not count as done.
         let _ = std::fs::remove_file(&mark);
-        let step =
-            self.progress.step("init", format!("{} in {}", configuration.stack, configuration.environment));
+        let step = self.progress.step(
+            "init",
+            format!("{} in {}", configuration.context.stack, configuration.context.environment),
+        );
         let program = commands::init(&self.program, configuration);
         let ended = self
             .run(configuration, &program, "init", OnSignal::Forward, &step, &mut Story::default())
@@ -133,7 +135,7 @@ impl Terraform {
                 digest.part(path, content);
             }
         }
-        digest.part("backend", std::fs::read(&configuration.backend).unwrap_or_default());
+        digest.part("backend", std::fs::read(&configuration.backend_file).unwrap_or_default());
         digest.part("terraform", self.version().await?);
         for (name, value) in self.settings.iter() {
             digest.part(name, value);
@@ -166,8 +168,10 @@ impl Terraform {
         step: &Step,
         story: &mut Story,
     ) -> Result<Ended> {
-        let (out, err) =
-            (configuration.work.join(format!("{verb}.out")), configuration.work.join(format!("{verb}.err")));
+        let (out, err) = (
+            configuration.context.work.join(format!("{verb}.out")),
+            configuration.context.work.join(format!("{verb}.err")),
+        );
         let stdin = Some(configuration.lock.file());
         let conduct = Conduct { output: Output::Files { out, err }, within: None, on_signal, stdin };
         let ended = exec::run(
@@ -192,9 +196,10 @@ impl Terraform {
         file: PathBuf,
     ) -> Result<Planned> {
         self.init(configuration).await?;
-        let step = self
-            .progress
-            .slow_step("plan", format!("{} in {}", configuration.stack, configuration.environment));
+        let step = self.progress.slow_step(
+            "plan",
+            format!("{} in {}", configuration.context.stack, configuration.context.environment),
+        );
         let (ended, story) =
             self.run_locked(configuration, &program, "plan", OnSignal::Forward, &step).await?;
         match ended.code {
@@ -264,17 +269,17 @@ impl crate::plan::Infrastructure for Terraform {
     }
 
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
-        let file = configuration.work.join("plan.tfplan");
+        let file = configuration.context.work.join("plan.tfplan");
         self.planned(configuration, commands::plan(&self.program, configuration, &file), file).await
     }
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
-        let file = configuration.work.join("plan.tfplan");
+        let file = configuration.context.work.join("plan.tfplan");
         self.planned(configuration, commands::plan_destroy(&self.program, configuration, &file), file).await
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {
-        let title = format!("{} in {}", configuration.stack, configuration.environment);
+        let title = format!("{} in {}", configuration.context.stack, configuration.context.environment);
         let total = planned.changes.len() as u64;
         let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
         let program = commands::apply(&self.program, configuration, &planned.file);

@@ -15,8 +15,8 @@ use crate::fakes::{
 };
 use crate::interrupt::Interrupt;
 use crate::ledger::{DeploymentKind, Ended, Holder, Ledger};
-use crate::name::{FunctionName, Version};
-use crate::plan::{Backend, CodePlaces};
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::plan::{Backend, CodePlaces, PlanContext};
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, SmokeRecord, Trust, artifact_key, sample_manifest};
 use crate::settings::{Claims, EnvironmentSettings, Place, StackSettings};
@@ -223,8 +223,26 @@ impl Scene {
     /// Makes the stack as a new process sees it.
     pub(super) fn stack(&mut self, approved: bool) -> EnvironmentStack {
         self.processes += 1;
-        let (environment, stack) = ("dev".parse().unwrap(), "s".parse().unwrap());
+        let environment: EnvironmentName = "dev".parse().unwrap();
+        let stack: StackName = "s".parse().unwrap();
+        let plan = PlanContext {
+            stack: stack.clone(),
+            environment: environment.clone(),
+            project: "shop".into(),
+            work: self.folder.path().join("work"),
+            backend: Backend {
+                bucket: "state".into(),
+                region: "eu-central-1".into(),
+                account: "333333333333".into(),
+                lock_table: None,
+                endpoint: None,
+            },
+            variables: Vec::new(),
+            readonly_lock: false,
+            lock_timeout: Duration::ZERO,
+        };
         EnvironmentStack {
+            plan: Arc::new(plan),
             environment_settings: EnvironmentSettings {
                 place: Place::Emulated,
                 protected: self.protected,
@@ -236,9 +254,7 @@ impl Scene {
             },
             trust: self.trust.clone(),
             settings: StackSettings { functions: self.functions.clone(), ..StackSettings::default() },
-            project: "shop".into(),
             root: self.folder.path().to_path_buf(),
-            work: self.folder.path().join("work"),
             ledger: Ledger::new(self.state.clone(), environment, stack),
             store: self.state.clone(),
             catalogue: self.catalogue(),
@@ -246,14 +262,6 @@ impl Scene {
             functions: self.lambda.clone(),
             services: Arc::new(FakeServices::default()),
             infrastructure: FakeTerraform::new(self.faults.clone(), self.state.clone(), self.lambda.clone()),
-            backend: Backend {
-                bucket: "state".into(),
-                region: "eu-central-1".into(),
-                account: "333333333333".into(),
-                lock_table: None,
-                endpoint: None,
-            },
-            variables: Vec::new(),
             approver: Arc::new(FakeApprover::new(approved)),
             clock: self.clock.clone(),
             progress: Progress::silent(),
@@ -269,12 +277,8 @@ impl Scene {
             },
             by: format!("process {}", self.processes),
             run_url: None,
-            lock_timeout: Duration::ZERO,
             commit: None,
             verbose: false,
-            readonly_lock: false,
-            environment: "dev".parse().unwrap(),
-            name: "s".parse().unwrap(),
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn choose_rollback(
     last: Option<&Ended>,
     request: &RollbackRequest,
 ) -> Result<BTreeMap<FunctionName, RollbackStep>> {
-    let environment = &stack.environment;
+    let environment = stack.environment();
     let last = last.filter(|last| !last.serves.is_empty()).ok_or_else(|| {
         Failure::usage(format!("nothing was deployed to {environment} yet: there is nothing to go back from"))
             .hint(format!("cargo xtask history --env {environment}"))
@@ -157,7 +157,7 @@ fn find(
 
 fn unknown_deployment(stack: &EnvironmentStack, number: u64, history: &[Ended]) -> Failure {
     let known: Vec<String> = history.iter().take(8).map(|ended| ended.deployment.to_string()).collect();
-    Failure::usage(format!("{} has no deployment {number}", stack.environment))
+    Failure::usage(format!("{} has no deployment {number}", stack.environment()))
         .unchanged("Nothing was changed.")
         .hint(format!("the newest: {}", known.join(", ")))
 }
@@ -168,7 +168,7 @@ fn nothing_before(
     from: &Serving,
     request: &RollbackRequest,
 ) -> Failure {
-    let environment = &stack.environment;
+    let environment = stack.environment();
     let message = match request.to_deployment {
         Some(number) => format!("deployment {number} served no verified release of `{function}`"),
         None => format!(

@@ -8,13 +8,13 @@ use crate::plan::Configuration;
 
 fn base(program: &str, configuration: &Configuration) -> Program {
     let command = Program::new(program, &configuration.folder)
-        .env("TF_DATA_DIR", configuration.work.join("data"))
+        .env("TF_DATA_DIR", configuration.context.work.join("data"))
         .env("TF_IN_AUTOMATION", "1")
         .env("CHECKPOINT_DISABLE", "1")
         // These would change what the arguments say.
         .without_env("TF_CLI_ARGS")
         .without_env("TF_WORKSPACE");
-    configuration.variables.iter().fold(command, |command, (name, value)| command.env(name, value))
+    configuration.context.variables.iter().fold(command, |command, (name, value)| command.env(name, value))
 }
 
 /// How long whoever may apply waits for the state's lock at least. The deploy lock keeps out every other apply; what is
@@ -22,7 +22,7 @@ fn base(program: &str, configuration: &Configuration) -> Program {
 const PLAN_OF_ANOTHER: Duration = Duration::from_secs(120);
 
 fn lock_timeout(least: Duration, configuration: &Configuration) -> String {
-    format!("-lock-timeout={}s", configuration.lock_timeout.max(least).as_secs())
+    format!("-lock-timeout={}s", configuration.context.lock_timeout.max(least).as_secs())
 }
 
 /// `terraform version -json`.
@@ -34,8 +34,8 @@ pub(super) fn version(program: &str) -> Program {
 pub(super) fn init(program: &str, configuration: &Configuration) -> Program {
     let command = base(program, configuration)
         .args(["init", "-input=false", "-no-color", "-reconfigure"])
-        .arg(format!("-backend-config={}", configuration.backend.display()));
-    if configuration.readonly_lock { command.arg("-lockfile=readonly") } else { command }
+        .arg(format!("-backend-config={}", configuration.backend_file.display()));
+    if configuration.context.readonly_lock { command.arg("-lockfile=readonly") } else { command }
 }
 
 /// `terraform plan` to a file, as a stream of JSON.
@@ -86,19 +86,31 @@ pub(crate) fn state_push(program: &str, configuration: &Configuration, file: &Pa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{StackSources, WorkLock};
+    use std::sync::Arc;
+
+    use crate::plan::{Backend, PlanContext, StackSources, WorkLock};
 
     fn configuration(readonly_lock: bool) -> Configuration {
         Configuration {
-            stack: "hello".parse().unwrap(),
-            environment: "dev".parse().unwrap(),
+            context: Arc::new(PlanContext {
+                stack: "hello".parse().unwrap(),
+                environment: "dev".parse().unwrap(),
+                project: "shop".into(),
+                work: "/w".into(),
+                backend: Backend {
+                    bucket: "b".into(),
+                    region: "eu-central-1".into(),
+                    account: "333333333333".into(),
+                    lock_table: None,
+                    endpoint: None,
+                },
+                variables: vec![("AWS_REGION".into(), "eu-central-1".into())],
+                readonly_lock,
+                lock_timeout: Duration::from_secs(600),
+            }),
             folder: "/p/terraform/stacks/hello".into(),
-            work: "/w".into(),
             var_files: vec!["/p/hello.tfvars".into(), "/w/slipway.tfvars.json".into()],
-            backend: "/w/backend.hcl".into(),
-            variables: vec![("AWS_REGION".into(), "eu-central-1".into())],
-            readonly_lock,
-            lock_timeout: Duration::from_secs(600),
+            backend_file: "/w/backend.hcl".into(),
             inputs: Default::default(),
             lock: WorkLock::of_nothing(),
             sources: StackSources {

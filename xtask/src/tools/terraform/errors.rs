@@ -35,8 +35,8 @@ pub(super) fn explain(
     configuration: &Configuration,
 ) -> Failure {
     let all = all_text(ended, story);
-    let environment = &configuration.environment;
-    let place = format!("`{}` in {environment}", configuration.stack);
+    let environment = &configuration.context.environment;
+    let place = format!("`{}` in {environment}", configuration.context.stack);
     // Before the lock: a state that cannot be read is told as a lock that cannot be had.
     if all.contains("which is newer than current")
         || all.contains("Unsupported Terraform Core version")
