@@ -1,4 +1,4 @@
-//! The composition root: settings, ports and tools put together; the only module that knows which implementation is used.
+//! The composition root: the only module that chooses the implementations of ports.
 
 mod account;
 mod bootstrap;
@@ -32,12 +32,12 @@ use crate::tools::install::Tools;
 use crate::tools::terraform::Terraform;
 use crate::tools::uv::Uv;
 
-/// What every command may be told.
+/// Options that every command has.
 #[derive(Debug, Clone)]
 pub(crate) struct GlobalOptions {
-    /// How much of the story is told.
+    /// How much is printed.
     pub(crate) verbosity: Verbosity,
-    /// Whether every question is answered with yes.
+    /// Whether all questions are answered with yes (`--yes`).
     pub(crate) yes: bool,
     /// How long to wait for locks.
     pub(crate) lock_timeout: Duration,
@@ -47,25 +47,25 @@ pub(crate) struct GlobalOptions {
 pub(crate) struct AppContext {
     /// The project's settings.
     pub(crate) project: Project,
-    /// The process's surroundings.
+    /// Environment variables, working folder and terminal of this process.
     pub(crate) surroundings: Surroundings,
     /// The terminal.
     pub(crate) console: Arc<Console>,
-    /// Where events go.
+    /// Receives progress events.
     pub(crate) progress: Progress,
     /// Signals.
     pub(crate) interrupt: Interrupt,
-    /// What time it is.
+    /// The time.
     pub(crate) clock: Arc<dyn Clock>,
-    /// The tool folder.
+    /// The folder of installed tools.
     pub(crate) tools: Tools,
-    /// What the command was told.
+    /// The options of the command.
     pub(crate) options: GlobalOptions,
     run: Option<Arc<RunLog>>,
 }
 
 impl AppContext {
-    /// Puts the context together around the working folder.
+    /// Opens the project that contains the working folder.
     pub(crate) fn open(
         surroundings: Surroundings,
         console: Arc<Console>,
@@ -92,7 +92,7 @@ impl AppContext {
         Ok(())
     }
 
-    /// Returns the folder where this run's programs keep their output.
+    /// Returns the folder for the output of this run's programs.
     pub(crate) fn logs(&self) -> std::path::PathBuf {
         self.run.as_ref().map_or_else(
             || self.project.work_folder().join("runs/unrecorded"),
@@ -105,7 +105,7 @@ impl AppContext {
         Repository::open(&self.project.root)
     }
 
-    /// Returns Terraform as the project names it.
+    /// Returns the Terraform program that the project names.
     pub(crate) fn terraform(&self) -> Terraform {
         let settings = self
             .surroundings
@@ -208,7 +208,7 @@ impl AppContext {
         Ok(deliveries)
     }
 
-    /// Puts together everything that delivering to a stack in an environment needs.
+    /// Returns one stack in one environment, with everything that a delivery to it needs.
     pub(crate) fn environment_stack(
         &self,
         account: &Account,
@@ -225,7 +225,7 @@ impl AppContext {
             project: self.project.settings.name.clone(),
             work,
             backend: account.backend.clone(),
-            variables: self.with_terraforms_own(account.variables.clone()),
+            variables: self.with_terraform_tuning(account.variables.clone()),
             readonly_lock: (environment_settings.protected || self.surroundings.ci())
                 && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
             lock_timeout: self.options.lock_timeout,
@@ -255,21 +255,21 @@ impl AppContext {
         })
     }
 
-    /// Adds to an account's variables what makes Terraform itself quicker.
-    fn with_terraforms_own(&self, mut variables: Vec<(String, String)>) -> Vec<(String, String)> {
+    /// Adds variables that make Terraform faster.
+    fn with_terraform_tuning(&self, mut variables: Vec<(String, String)>) -> Vec<(String, String)> {
         if self.surroundings.get("GOGC").is_none() {
-            // Terraform and its provider live for seconds: collecting garbage less often saves a fifth of their CPU.
+            // Terraform and its provider run for seconds: less garbage collection saves a fifth of their CPU time.
             variables.push(("GOGC".to_owned(), "300".to_owned()));
         }
         variables
     }
 
-    /// Returns who says yes.
+    /// Returns the approver: `--yes`, the person at the terminal, or nobody.
     pub(crate) fn approver(&self) -> Arc<dyn Approver> {
         ports::approver(self.console.clone(), self.options.yes, self.surroundings.interactive)
     }
 
-    /// Tells where the files that decide a stack stand in git; nothing where there is no repository.
+    /// Returns the commit of a stack's files; `None` without a repository.
     fn stack_commit(&self, stack: &StackName, environment: &EnvironmentName) -> Option<StackCommit> {
         let repository = self.repository().ok()?;
         let commit = repository.checkout().ok()?.commit;

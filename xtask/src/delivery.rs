@@ -1,8 +1,9 @@
-//! The way through, once a release is chosen: plan, approve, apply, verify, roll out, record.
+//! Delivery: plan, approve, apply, verify, roll out, record.
 //!
-//! This is the only place that knows the request. `release`, `deploy` and `rollback` choose releases and call it. In: a
-//! [`EnvironmentStack`] (one stack in one environment, with its ports) and an [`DeployRequest`]. Out: [`Delivered`]. Goes wrong: guards
-//! refuse, locks are held, Terraform fails, a version does not verify; the ledger says in each case what is served.
+//! Only this module knows that order. `release`, `deploy` and `rollback` choose releases and call it. In: an
+//! [`EnvironmentStack`] (one stack in one environment, with its ports) and a [`DeployRequest`]. Out: [`Delivered`].
+//! Errors: a guard refuses, a lock is held, Terraform fails, a version does not verify. In each case the ledger records
+//! what is served.
 
 mod destroy;
 mod environment_stack;
@@ -21,50 +22,50 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(crate) use destroy::{Destroyed, destroy_all, holds_resources};
+pub(crate) use destroy::{Destroyed, destroy_all, has_resources};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use rollback::{RollbackRequest, choose_rollback, roll_back};
-pub(crate) use settle::{close_doubt, settle};
+pub(crate) use settle::{close_cut_off, settle};
 pub(crate) use stacks::{StackDelivery, deliver_all};
 
 use crate::failure::{Failure, Result};
-use crate::ledger::{Choice, DeploymentKind, Ended, Started};
+use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Inputs, Planned};
 use crate::release::Manifest;
 use crate::verification::Verification;
 
-/// What is to be delivered.
+/// A request to deploy releases to a stack.
 #[derive(Debug, Clone)]
 pub(crate) struct DeployRequest {
-    /// Why.
+    /// The command that made it.
     pub(crate) kind: DeploymentKind,
     /// Releases by function; functions not named keep theirs.
     pub(crate) releases: BTreeMap<FunctionName, Manifest>,
     /// Whether a held release may come back.
     pub(crate) lift_hold: bool,
-    /// Whether to plan even where nothing can have changed.
+    /// Whether to plan even if nothing can have changed.
     pub(crate) always_plan: bool,
 }
 
-/// What a delivery came to.
+/// Result of a delivery.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Delivered {
     /// The environment.
     pub(crate) environment: EnvironmentName,
     /// The stack.
     pub(crate) stack: StackName,
-    /// The deployment's number; nothing where nothing changed.
+    /// The deployment's number; `null` if nothing changed.
     pub(crate) deployment: Option<u64>,
-    /// Whether everything was as asked for already.
+    /// Whether everything was already as requested.
     pub(crate) unchanged: bool,
-    /// Whether no plan was needed to know that.
+    /// Whether that was known without a plan.
     pub(crate) plan_skipped: bool,
     /// What Terraform changed.
     pub(crate) changes: Vec<Change>,
-    /// What serves, by function.
+    /// Releases that serve, by function.
     pub(crate) functions: BTreeMap<FunctionName, Version>,
-    /// What was verified.
+    /// Verified Lambda versions.
     pub(crate) verifications: Vec<Verification>,
 }
 
@@ -89,7 +90,7 @@ impl Delivered {
 
 /// Delivers releases to a stack in an environment.
 pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -> Result<Delivered> {
-    // Looked at before the folder is taken, so that who waits for another deployment is told of that one.
+    // Checked before the work folder is locked, so that a run that must wait names the deployment it waits for.
     settle(stack).await?;
     let lock = stack.lock_work().await?;
     let last = settle(stack).await?;
@@ -101,7 +102,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
     let inputs = stack.inputs(&stack.root).await?;
-    tell_changed(stack, last.as_ref(), &inputs);
+    report_changed_inputs(stack, last.as_ref(), &inputs);
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     let current = skip::Current::read(stack, &configuration).await?;
     if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
@@ -113,7 +114,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let planned = stack.infrastructure.plan(&configuration).await?;
     show(stack, &planned);
     if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
-        // A saved plan holds secrets in the clear.
+        // A saved plan contains secrets in clear text.
         let _ = std::fs::remove_file(&planned.file);
         return Err(refused);
     }
@@ -122,18 +123,18 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let mut nothing_to_do = false;
     if let Some(applied) = &known {
         nothing_to_do = execute::pending(stack, applied, &releases, last.as_ref()).await?.is_empty()
-            && events::as_wanted(stack, applied).await?;
+            && events::are_as_declared(stack, applied).await?;
     }
     if nothing_to_do && last.as_ref().is_some_and(|last| last.outcome.is_settled()) {
         current.remember(stack)?;
         return Ok(Delivered::unchanged(stack, versions, false));
     }
-    // Where the last deployment did not end well and all is as asked for by now, only the ledger has to say so: it then
+    // If the last deployment failed and everything is as requested by now, only the ledger needs a new entry: it then
     // knows the applied configuration, which a rollback plans with.
     if !nothing_to_do {
         approve(stack, &planned, &versions)?;
     }
-    let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), choice(manifest)?)));
+    let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), planned_release(manifest)?)));
     let started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
     stack.ledger.begin(&started).await?;
     let lease = stack.keep_lease(started.deployment);
@@ -162,8 +163,8 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     }
 }
 
-/// Says which values from other stacks are not those of the last deployment.
-fn tell_changed(stack: &EnvironmentStack, last: Option<&Ended>, inputs: &Inputs) {
+/// Reports which values from other stacks differ from those of the last deployment.
+fn report_changed_inputs(stack: &EnvironmentStack, last: Option<&Ended>, inputs: &Inputs) {
     let Some(last) = last else { return };
     let digests = plan::input_digests(inputs);
     let changed = inputs.iter().filter(|(variable, _)| digests.get(*variable) != last.inputs.get(*variable));
@@ -174,7 +175,7 @@ fn tell_changed(stack: &EnvironmentStack, last: Option<&Ended>, inputs: &Inputs)
     }
 }
 
-/// Plans what an request would change, and touches nothing.
+/// Plans what a request would change, and changes nothing.
 pub(crate) async fn preview(stack: &EnvironmentStack, request: &DeployRequest) -> Result<Planned> {
     let lock = stack.lock_work().await?;
     let last = stack.ledger.head().await?.last;
@@ -182,7 +183,7 @@ pub(crate) async fn preview(stack: &EnvironmentStack, request: &DeployRequest) -
     let inputs = stack.inputs(&stack.root).await?;
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     let planned = stack.infrastructure.plan(&configuration).await?;
-    // Nobody applies it: a saved plan holds secrets in the clear.
+    // The plan is not applied, and a saved plan contains secrets in clear text.
     let _ = std::fs::remove_file(&planned.file);
     if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
         stack.progress.note(format!("          deploying it would be refused: {refused}"));
@@ -190,19 +191,20 @@ pub(crate) async fn preview(stack: &EnvironmentStack, request: &DeployRequest) -
     Ok(planned)
 }
 
-/// Refuses what an environment does not allow, before anything is planned.
+/// Refuses a request that the environment does not allow, before anything is planned.
 fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>) -> Result<()> {
     let environment = stack.environment();
     for (function, manifest) in &request.releases {
         let version = &manifest.version;
-        if let Some(hold) = last.and_then(|last| last.holds(function, version)).filter(|_| !request.lift_hold)
+        if let Some(hold) =
+            last.and_then(|last| last.hold_on(function, version)).filter(|_| !request.lift_hold)
         {
             return Err(Failure::refused(format!(
-                "`{function}` {version} is held in {environment}: rollback {} left it",
+                "`{function}` {version} is on hold in {environment} since rollback {}",
                 hold.deployment
             ))
             .unchanged("Nothing was changed.")
-            .hint("release a repaired version, or take this one again with --lift-hold"));
+            .hint("release a repaired version, or deploy this one again with --lift-hold"));
         }
         if stack.environment_settings.protected && manifest.source.dirty {
             return Err(Failure::refused(format!("{environment} is protected and `{function}` {version} was built from a tree with changes that are not committed"))
@@ -216,12 +218,12 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
             stack.name()
         ))
         .unchanged("Nothing was changed.")
-        .hint("commit them, or put them aside with git stash"));
+        .hint("commit them, or stash them with git stash"));
     }
     Ok(())
 }
 
-/// Returns the release of every function of the stack: the ordered ones, and what is served of the others.
+/// Returns a release for every function of the stack: the requested ones, and the serving ones of the others.
 async fn releases(
     stack: &EnvironmentStack,
     request: &DeployRequest,
@@ -249,10 +251,10 @@ async fn releases(
     Ok(releases)
 }
 
-/// Shows a plan to people.
+/// Shows a plan.
 fn show(stack: &EnvironmentStack, planned: &Planned) {
     let drift = planned.relevant_drift();
-    // What AWS merely normalised after an apply reads as drift, too: it is shown where everything is asked for.
+    // Values that AWS normalised after an apply look like drift, too: they are shown with --verbose only.
     if stack.verbose && !drift.is_empty() {
         let text = plan::changes_text(&drift, true);
         stack.progress.block(format!("\n          changed outside Terraform:\n{text}"));
@@ -289,23 +291,23 @@ fn approve(
     }
 }
 
-/// Closes a deployment that failed, with what is served now, and returns the failure to be told.
+/// Records a failed deployment with what is served now, and returns the failure to report.
 async fn record_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     failure: Failure,
 ) -> Failure {
-    match settle::ended_in_failure(stack, started, last, &failure).await {
+    match settle::end_in_failure(stack, started, last, &failure).await {
         Ok(()) => failure,
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure.detail("and then", second.message().to_owned()),
+        Err(second) => failure.detail("also failed", second.message().to_owned()),
     }
 }
 
-/// Makes the ledger's note of a chosen release.
-fn choice(manifest: &Manifest) -> Result<Choice> {
-    Ok(Choice {
+/// Returns the ledger's record of a chosen release.
+fn planned_release(manifest: &Manifest) -> Result<PlannedRelease> {
+    Ok(PlannedRelease {
         release: manifest.version.clone(),
         digest: manifest.digest()?,
         code_sha256: manifest.artifact.code_sha256.clone(),

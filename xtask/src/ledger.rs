@@ -1,8 +1,8 @@
-//! The ledger: who runs what, since when, by whom. Append-only, one stack in one environment.
+//! The ledger of one stack in one environment: what runs, since when, deployed by whom. Entries are only added.
 //!
-//! `ledger/<stack>/<inverted sequence>.<started|ended>.json` in the environment's own bucket. Writing `started` is the
-//! deploy lock: it is written only if it does not exist yet. What is served is known after one LIST and two GETs,
-//! however long the history is. Goes wrong: somebody else deploys, an earlier deployment is in doubt.
+//! Entries are `ledger/<stack>/<inverted sequence>.<started|ended>.json` in the environment's own bucket. Writing `started`
+//! takes the deploy lock: it is written only if it does not exist. What is served is known after one LIST and two GETs,
+//! however long the history is. Errors: another deployment is running, or an earlier one was cut off.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ mod entry;
 mod lease;
 
 pub(crate) use entry::{
-    Choice, DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, SCHEMA, Serving, Started,
+    DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, PlannedRelease, SCHEMA, Serving, Started,
 };
 pub(crate) use lease::{Lease, RENEW_EVERY, is_alive};
 
@@ -18,7 +18,7 @@ use crate::failure::{Failure, FailureKind, Result};
 use crate::name::{EnvironmentName, StackName};
 use crate::ports::{Put, Store};
 
-/// One stack's ledger.
+/// The ledger of one stack in one environment.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     store: Arc<dyn Store>,
@@ -26,16 +26,16 @@ pub(crate) struct Ledger {
     stack: StackName,
 }
 
-/// What the ledger's newest entries say.
+/// The newest entries of a ledger.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Head {
-    /// A deployment that began and has no end yet: under way, or in doubt.
+    /// A deployment without an end: it is running, or was cut off.
     pub(crate) open: Option<Started>,
     /// The newest deployment that ended.
     pub(crate) last: Option<Ended>,
 }
 
-/// Ten digits, counting down, so that a LIST begins with the newest.
+/// Keys count down from here, in ten digits, so that a LIST begins with the newest entry.
 const TOP: u64 = 9_999_999_999;
 
 impl Ledger {
@@ -77,7 +77,7 @@ impl Ledger {
         if number == 0 || number > TOP { Ok(None) } else { self.read(number, "ended").await }
     }
 
-    /// Begins a deployment: takes the stack's deploy lock. `started.deployment` must be the head's number plus one.
+    /// Begins a deployment by taking the stack's deploy lock. `started.deployment` must be the head's number plus one.
     pub(crate) async fn begin(&self, started: &Started) -> Result<()> {
         let key = self.key(started.deployment, "started");
         match self.store.put_new(&key, to_json(started)?).await? {
@@ -95,8 +95,8 @@ impl Ledger {
                     )
                     .detail("deployment", format!("{} by {}", ended.deployment, ended.by))
                     .unchanged("Nothing was changed.")
-                    .hint("run the same command again: it plans on what is there now"),
-                    (None, Some(other)) => held(&self.stack, &self.environment, &other),
+                    .hint("run the same command again: it plans again"),
+                    (None, Some(other)) => lock_held(&self.stack, &self.environment, &other),
                     (None, None) => Failure::failed(format!(
                         "the ledger of `{}` in {} changed while it was read",
                         self.stack, self.environment
@@ -114,15 +114,15 @@ impl Ledger {
             Put::Different => Err(Failure::new(
                 FailureKind::LockHeld,
                 format!(
-                    "deployment {} of `{}` in {} was closed by somebody else meanwhile",
+                    "deployment {} of `{}` in {} was closed by somebody else in the meantime",
                     ended.deployment, self.stack, self.environment
                 ),
             )
-            .hint(format!("look at what is served: cargo xtask status --env {}", self.environment))),
+            .hint(format!("see what is served: cargo xtask status --env {}", self.environment))),
         }
     }
 
-    /// Returns the key of the stack's lease.
+    /// Returns the lease of the stack's deploy lock.
     pub(crate) fn lease(&self) -> Lease {
         Lease::new(self.store.clone(), format!("leases/{}.json", self.stack))
     }
@@ -149,13 +149,13 @@ impl Ledger {
             Failure::failed(format!("the ledger entry {}/{key} cannot be read", self.store.place()))
                 .caused_by(error)
                 .unchanged("Nothing was changed.")
-                .hint("it was edited, or written by a newer Slipway: restore the object's first version, or use the version that wrote it")
+                .hint("it was edited, or written by a newer version of Slipway: restore the object's first version, or use the version that wrote it")
         })
     }
 }
 
-/// Makes the failure of a deployment that finds another one under way.
-pub(crate) fn held(stack: &StackName, environment: &EnvironmentName, other: &Started) -> Failure {
+/// Returns the failure of a deployment that finds another one running.
+pub(crate) fn lock_held(stack: &StackName, environment: &EnvironmentName, other: &Started) -> Failure {
     let run = other.run_url.as_deref().map(|url| format!(", {url}")).unwrap_or_default();
     Failure::new(
         FailureKind::LockHeld,
@@ -165,7 +165,7 @@ pub(crate) fn held(stack: &StackName, environment: &EnvironmentName, other: &Sta
     .detail("since", other.at.to_string())
     .detail("deployment", format!("{} ({})", other.deployment, other.describe()))
     .unchanged("Nothing was changed.")
-    .hint(format!("wait for it; if that run is dead: cargo xtask recover --env {environment}"))
+    .hint(format!("wait for it, for example with --lock-timeout 10m; if that run is dead: cargo xtask recover --env {environment}"))
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {

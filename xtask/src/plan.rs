@@ -1,7 +1,7 @@
-//! Plans: one stack in one environment with the releases it will run, decided before anything is touched.
+//! Plans: one stack in one environment with the releases it is to run, decided before anything changes.
 //!
 //! In: a stack's files, an environment and the chosen releases. Out: a saved Terraform plan, what it would change, and
-//! what it is bound to. Goes wrong: files that cannot be read, locks, a plan that touches what is protected.
+//! what it depends on. Errors: unreadable files, locks, a plan that removes a protected resource.
 
 mod account;
 mod changes;
@@ -18,10 +18,10 @@ pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
-pub(crate) use guard::{protected, refuse_protected, unrelated_addresses};
+pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;
 pub(crate) use inputs::{Inputs, input_digests, read_inputs, read_outputs};
-pub(crate) use lock::{Claim, WorkLock};
+pub(crate) use lock::{LockRequest, WorkLock};
 pub(crate) use sources::{StackSources, unpack_sources};
 pub(crate) use state::{StateVersion, read_state};
 
@@ -34,16 +34,16 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Result};
 use crate::name::FunctionName;
 
-/// A saved plan and what it would do.
+/// A saved plan and what it would change.
 #[derive(Debug, Clone)]
 pub(crate) struct Planned {
-    /// What it would change, in Terraform's order.
+    /// Changes, in Terraform's order.
     pub(crate) changes: Vec<Change>,
-    /// What was found changed outside Terraform.
+    /// Changes made outside Terraform.
     pub(crate) drift: Vec<Change>,
     /// Whether applying would change outputs.
     pub(crate) outputs_change: bool,
-    /// The saved plan; a secret, removed after use.
+    /// The saved plan. It contains secrets and is removed after use.
     pub(crate) file: PathBuf,
     /// Warnings, one line each.
     pub(crate) warnings: Vec<String>,
@@ -55,7 +55,7 @@ impl Planned {
         self.changes.is_empty() && !self.outputs_change
     }
 
-    /// Returns the drift that explains a planned change; what Terraform merely normalised is no news.
+    /// Returns the drift of resources with a planned change; the rest is values that AWS normalised.
     pub(crate) fn relevant_drift(&self) -> Vec<Change> {
         let planned = |address: &String| self.changes.iter().any(|change| change.address == *address);
         self.drift.iter().filter(|drift| planned(&drift.address)).cloned().collect()
@@ -74,7 +74,7 @@ impl Planned {
     }
 }
 
-/// What a stack put out.
+/// The outputs of an applied stack.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Applied {
     /// Outputs by name.
@@ -84,15 +84,15 @@ pub(crate) struct Applied {
 /// One output value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Output {
-    /// The value; nothing where it is sensitive.
+    /// The value; `null` if it is sensitive.
     #[serde(default)]
     pub(crate) value: serde_json::Value,
-    /// Whether Terraform keeps it from being shown.
+    /// Whether Terraform hides it.
     #[serde(default)]
     pub(crate) sensitive: bool,
 }
 
-/// What a stack says of one of its functions: one element of the output `functions`.
+/// One element of a stack's output `functions`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct FunctionOutput {
     /// The function's name in Lambda.
@@ -106,25 +106,25 @@ pub(crate) struct FunctionOutput {
     /// The address that users reach the function at.
     #[serde(default)]
     pub(crate) url: Option<String>,
-    /// The service that requests to that address are signed for: `lambda` or `execute-api`; nothing where anybody may.
+    /// The service that requests to that address are signed for: `lambda` or `execute-api`; `None` if anybody may call it.
     #[serde(default)]
     pub(crate) url_signed_for: Option<String>,
-    /// What calls the function with records, once it is verified.
+    /// The event sources that invoke the function once it is verified.
     #[serde(default)]
     pub(crate) event_sources: Vec<EventSource>,
 }
 
-/// An event source mapping of a function's alias. The stack makes it; a rollout lets it deliver.
+/// An event source mapping of a function's alias. The stack creates it disabled; a rollout enables it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct EventSource {
     /// The mapping's id.
     pub(crate) uuid: String,
-    /// Whether it is to deliver.
+    /// Whether it is to be enabled.
     pub(crate) enabled: bool,
 }
 
 impl Applied {
-    /// Returns the output `functions`, as the contract with stacks has it.
+    /// Returns the output `functions`: see docs/terraform.md.
     pub(crate) fn functions(&self) -> Result<BTreeMap<FunctionName, FunctionOutput>> {
         let Some(output) = self.outputs.get("functions") else {
             return Ok(BTreeMap::new());

@@ -1,6 +1,6 @@
-//! The ports: what the way through needs from outside, as traits with a second implementation or faults to inject.
+//! The ports: what the stages need from outside, as traits; the fakes of the tests are their second implementation.
 //!
-//! Values are the leaf crates' own; `world.rs` implements each port over them.
+//! The values are those of the crates below; `app` implements each port with them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,23 +20,23 @@ pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What an object turned out to be when it was read again.
+/// Result of comparing a stored object with a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// It has the digest that was asked for.
+    /// It has this digest.
     Same,
-    /// It has another one.
+    /// It has another digest.
     Other(Digest),
-    /// There is no such object.
+    /// It does not exist.
     Missing,
 }
 
-/// Where immutable objects are kept.
+/// A store of immutable objects.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
-    /// Writes an object that must not exist yet; compares what is there by SHA-256 where it does.
+    /// Writes an object that must not exist yet; if it exists, compares its SHA-256.
     async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<Put>;
-    /// Writes a file's content likewise; `progress` is told the bytes sent.
+    /// Does the same with a file's content; `progress` receives the bytes sent.
     async fn put_new_file(
         &self,
         key: &str,
@@ -44,21 +44,21 @@ pub(crate) trait Store: Send + Sync {
         digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put>;
-    /// Writes an object that changes: the deploy lock's lease.
+    /// Overwrites an object: the lease of a deploy lock.
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()>;
-    /// Reads an object; nothing where there is none.
+    /// Reads an object; `None` if it does not exist.
     async fn get(&self, key: &str) -> Result<Option<Stored>>;
-    /// Reads an object again and compares its SHA-256; keeps the bytes in `to` where they are the right ones.
+    /// Compares the SHA-256 of an object's bytes; writes them to `to` if they have this digest.
     async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<Held>;
-    /// Returns an object's size in bytes; nothing where there is none.
+    /// Returns an object's size in bytes; `None` if it does not exist.
     async fn size(&self, key: &str) -> Result<Option<u64>>;
     /// Lists keys with a prefix in bytewise order, at most `limit` of them.
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>>;
-    /// Names the place, for messages.
+    /// Returns the name of the store, for messages.
     fn place(&self) -> String;
 }
 
-/// An image with its name: what is in it decides its digest.
+/// An image, identified by the digest of its content.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     /// SHA-256 of the manifest: what Lambda reports as the code's hash.
@@ -82,7 +82,7 @@ pub(crate) struct ImageBlob {
     pub(crate) place: BlobPlace,
 }
 
-/// Where a blob's bytes are.
+/// The bytes of a blob.
 #[derive(Debug, Clone)]
 pub(crate) enum BlobPlace {
     /// In a file.
@@ -91,10 +91,10 @@ pub(crate) enum BlobPlace {
     Bytes(Vec<u8>),
 }
 
-/// Where releases' images are kept.
+/// The registry of released images.
 #[async_trait]
 pub(crate) trait Images: Send + Sync {
-    /// Has an image in a repository under a tag that is never moved; `progress` is told the bytes sent.
+    /// Pushes an image under a tag that is never moved, unless it is there; `progress` receives the bytes sent.
     async fn push(
         &self,
         repository: &str,
@@ -102,36 +102,36 @@ pub(crate) trait Images: Send + Sync {
         image: &Image,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put>;
-    /// Reads a manifest of a repository; nothing where there is none.
+    /// Reads a manifest; `None` if it does not exist.
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>>;
-    /// Reads every blob that a manifest of a repository names; tells what is wrong with the first that is not its digest's.
+    /// Reads every blob that a manifest names; returns what is wrong with the first one that differs from its digest.
     async fn check_blobs(
         &self,
         repository: &str,
         manifest: &[u8],
         scratch: &Path,
     ) -> Result<std::result::Result<u64, String>>;
-    /// Attaches a document to an image, once for each kind and content.
+    /// Attaches a document to an image, unless it is attached already.
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Result<()>;
-    /// Names the place, for messages.
+    /// Returns the name of the store, for messages.
     fn place(&self) -> String;
 }
 
-/// Where base images come from.
+/// The registries of base images.
 #[async_trait]
 pub(crate) trait Bases: Send + Sync {
-    /// Reads a manifest or index of an image's repository.
+    /// Reads a manifest or index.
     async fn manifest(&self, reference: &str, digest: &Digest) -> Result<Vec<u8>>;
-    /// Has a blob of an image's repository in a file, whose digest is then right.
+    /// Writes a blob to a file, after checking its digest.
     async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Result<()>;
 }
 
 /// The functions of an environment's account.
 #[async_trait]
 pub(crate) trait Functions: Send + Sync {
-    /// Reads a published version's configuration; nothing where it does not exist.
+    /// Reads a published version's configuration; `None` if it does not exist.
     async fn published(&self, function: &str, version: &str) -> Result<Option<FunctionConfiguration>>;
-    /// Calls a version with an event and waits for the answer.
+    /// Invokes a version with an event and waits for the result.
     async fn invoke(
         &self,
         function: &str,
@@ -139,22 +139,22 @@ pub(crate) trait Functions: Send + Sync {
         event: &[u8],
         within: Duration,
     ) -> Result<Invocation>;
-    /// Reads an alias; nothing where it does not exist.
+    /// Reads an alias; `None` if it does not exist.
     async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>>;
-    /// Moves an alias, only if it is still as it was read.
+    /// Moves an alias, only if its revision is unchanged.
     async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias>;
-    /// Tells whether an event source delivers; nothing where it does not exist.
+    /// Tells whether an event source is enabled; `None` if it does not exist.
     async fn event_source(&self, uuid: &str) -> Result<Option<bool>>;
-    /// Lets an event source deliver, or stops it.
+    /// Enables or disables an event source.
     async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()>;
 }
 
-/// What an environment's account answers beside Lambda's own API.
+/// Other services of an environment's account.
 #[async_trait]
 pub(crate) trait Services: Send + Sync {
-    /// Reads a secret's text; nothing where the secret, or its value, does not exist.
+    /// Reads a secret's text; `None` if the secret or its value does not exist.
     async fn secret(&self, id: &str) -> Result<Option<String>>;
-    /// Sends a request, signed for a service where one is named.
+    /// Sends a request, signed if a service is named.
     async fn send(
         &self,
         request: &HttpRequest,
@@ -163,7 +163,7 @@ pub(crate) trait Services: Send + Sync {
     ) -> Result<HttpAnswer>;
 }
 
-/// What signs releases: a key in a file or in a key management service.
+/// Signs releases, with a key in a file or in a key management service.
 #[async_trait]
 pub(crate) trait Signer: Send + Sync {
     /// Returns the id of the public half: SHA-256 of its SPKI in DER, 64 hex characters.
@@ -174,11 +174,11 @@ pub(crate) trait Signer: Send + Sync {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
 }
 
-/// Who says yes.
+/// Asks for approval.
 pub(crate) trait Approver: Send + Sync {
-    /// Asks; `Ok(false)` is a no, an error means that nobody could be asked.
+    /// Asks a question; `Ok(false)` is a no, an error means that nobody can be asked.
     fn approve(&self, question: &str) -> Result<bool>;
-    /// Has the name of something protected typed; `Ok(false)` where something else was.
+    /// Asks for the name of a protected resource to be typed; `Ok(false)` if something else was typed.
     fn typed(&self, name: &str) -> Result<bool>;
 }
 

@@ -1,6 +1,7 @@
-//! Rollout: moves the alias that users reach, and only with evidence that the version may serve.
+//! Rollout: moves the alias that users reach, given evidence that the version may serve.
 //!
-//! In: a function, a version, the evidence. Out: where the alias stood and stands. Goes wrong: somebody else moves it.
+//! In: a function, a version, the evidence. Out: where the alias pointed before and points now. Errors: somebody else moves
+//! the alias at the same time.
 
 use std::sync::Arc;
 
@@ -9,16 +10,16 @@ use crate::ledger::Serving;
 use crate::ports::Functions;
 use crate::verification::Verification;
 
-/// Why a version may serve.
+/// Evidence that a version may serve.
 pub(crate) enum Evidence<'a> {
     /// It was verified just now.
     Verified(&'a Verification),
-    /// The ledger says that it served before, verified.
+    /// According to the ledger it was verified and served before.
     Served(&'a Serving),
 }
 
 impl Evidence<'_> {
-    fn speaks_for(&self, function_name: &str, version: &str) -> bool {
+    fn covers(&self, function_name: &str, version: &str) -> bool {
         match self {
             Self::Verified(verification) => {
                 verification.passed()
@@ -34,7 +35,7 @@ impl Evidence<'_> {
     }
 }
 
-/// Where an alias stood and stands.
+/// A move of an alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Moved {
     /// The version before.
@@ -43,7 +44,7 @@ pub(crate) struct Moved {
     pub(crate) to: String,
 }
 
-/// Points an alias to a version, unless it is there already.
+/// Points an alias to a version, unless it already does.
 pub(crate) async fn point(
     functions: &Arc<dyn Functions>,
     function_name: &str,
@@ -51,7 +52,7 @@ pub(crate) async fn point(
     version: &str,
     evidence: Evidence<'_>,
 ) -> Result<Moved> {
-    if !evidence.speaks_for(function_name, version) {
+    if !evidence.covers(function_name, version) {
         return Err(Failure::defect(format!(
             "the alias `{alias}` of {function_name} would move to version {version} without evidence"
         )));
@@ -59,7 +60,9 @@ pub(crate) async fn point(
     let Some(now) = functions.alias(function_name, alias).await? else {
         return Err(Failure::failed(format!("{function_name} has no alias `{alias}`"))
             .unchanged("Nothing was rolled out.")
-            .hint("the stack must make the alias that its output `functions` names: see docs/terraform.md"));
+            .hint(
+                "the stack must create the alias that its output `functions` names: see docs/terraform.md",
+            ));
     };
     if now.points_only_to(version) {
         return Ok(Moved { from: version.to_owned(), to: version.to_owned() });
@@ -70,10 +73,10 @@ pub(crate) async fn point(
         .await?;
     if !moved.points_only_to(version) {
         return Err(Failure::failed(format!(
-            "the alias `{alias}` of {function_name} was moved to {version} and points to {} now",
+            "the alias `{alias}` of {function_name} was moved to {version}, but points to {} now",
             moved.version
         ))
-        .hint("somebody else moves it at the same time: look with cargo xtask status"));
+        .hint("somebody else moves it at the same time: see cargo xtask status"));
     }
     Ok(Moved { from, to: moved.version })
 }

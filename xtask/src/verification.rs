@@ -1,7 +1,7 @@
-//! Verification: what came up is what was released, and it answers as it should, before anybody is served by it.
+//! Verifies a published Lambda version before it serves: it is what was released, and it responds as expected.
 //!
-//! In: a published Lambda version, the release that it should be. Out: findings, each with what was expected and got.
-//! Goes wrong: only reaching AWS; a version that is not as it should be is a finding, not an error.
+//! In: a version and its release. Out: a [`Verification`] with one check for each thing looked at. Errors: only a service
+//! that cannot be reached; a version that differs from its release is a failed check, not an error.
 
 mod request;
 mod smoke;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use self::smoke::Trial;
+use self::smoke::SmokeRun;
 pub(crate) use self::values::Values;
 
 use crate::digest::Digest;
@@ -25,86 +25,89 @@ use crate::plan::Output;
 use crate::ports::{FunctionConfiguration, Functions, Services};
 use crate::release::Manifest;
 
-/// One thing that was looked at.
+/// One check of a version.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub(crate) struct Finding {
-    /// What: `active`, `code`, `configuration`, `smoke "greets"`.
-    pub(crate) what: String,
-    /// Whether it is as it should be.
+#[schemars(rename = "Finding")]
+pub(crate) struct Check {
+    /// The name: `active`, `code`, `configuration`, `smoke "greets"`.
+    #[serde(rename = "what")]
+    pub(crate) name: String,
+    /// Whether it passed.
     pub(crate) passed: bool,
-    /// What was expected, where it is not.
+    /// What was expected, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expected: Option<String>,
-    /// What was found, where it is not.
+    /// What was found, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) got: Option<String>,
-    /// The function's log lines, where a smoke event failed.
+    /// The function's log lines, if a smoke event failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) log: Vec<String>,
-    /// What to do, where it is not the function that has to be repaired.
+    /// What to do, if the function is not the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
     /// Milliseconds.
     pub(crate) took_ms: u64,
 }
 
-/// What was found about one version.
+/// The verification of one version.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Verification {
     /// The function.
     pub(crate) function: FunctionName,
     /// The function's name in Lambda.
     pub(crate) function_name: String,
-    /// The Lambda version that was looked at.
+    /// The Lambda version.
     pub(crate) lambda_version: String,
     /// The digest of its configuration.
     pub(crate) config_digest: Option<Digest>,
-    /// What was looked at.
-    pub(crate) findings: Vec<Finding>,
+    /// The checks.
+    #[serde(rename = "findings")]
+    pub(crate) checks: Vec<Check>,
 }
 
 impl Verification {
-    /// Tells whether everything is as it should be.
+    /// Tells whether all checks passed.
     pub(crate) fn passed(&self) -> bool {
-        self.findings.iter().all(|finding| finding.passed)
+        self.checks.iter().all(|check| check.passed)
     }
 
-    /// Says it on one line: `code ok · configuration ok · 2 smoke events 43 ms`.
+    /// Returns a summary on one line: `code ok · configuration ok · 2 smoke events 43 ms`.
     pub(crate) fn summary(&self) -> String {
-        let (smokes, others): (Vec<&Finding>, Vec<&Finding>) =
-            self.findings.iter().partition(|finding| finding.what.starts_with("smoke"));
-        let other = |finding: &&Finding| format!("{} ok", finding.what);
+        let (smokes, others): (Vec<&Check>, Vec<&Check>) =
+            self.checks.iter().partition(|check| check.name.starts_with("smoke"));
+        let other = |check: &&Check| format!("{} ok", check.name);
         let mut words: Vec<String> =
-            others.iter().filter(|finding| finding.what != "active").map(other).collect();
-        let took: u64 = smokes.iter().map(|finding| finding.took_ms).sum();
+            others.iter().filter(|check| check.name != "active").map(other).collect();
+        let took: u64 = smokes.iter().map(|check| check.took_ms).sum();
         match smokes.as_slice() {
             [] => {}
-            [one] => words.push(format!("{} {took} ms", one.what)),
+            [one] => words.push(format!("{} {took} ms", one.name)),
             several => words.push(format!("{} smoke events {took} ms", several.len())),
         }
         words.join(" · ")
     }
 }
 
-/// How long a version may take until it answers.
+/// How long a version may take to become active.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(180);
 
-/// A version that is looked at, and what it should be.
-pub(crate) struct Subject<'a> {
+/// A version and what it should be.
+pub(crate) struct VersionUnderTest<'a> {
     /// The release that it should be.
     pub(crate) manifest: &'a Manifest,
     /// The function's name in Lambda.
     pub(crate) function_name: &'a str,
     /// The published version's number.
     pub(crate) version: &'a str,
-    /// The digest of the configuration that it was verified with before.
+    /// The digest of the configuration with which it was verified before.
     pub(crate) known_configuration: Option<Digest>,
-    /// Whether only what is safe may be tried.
+    /// Whether only safe smoke events may run.
     pub(crate) protected: bool,
-    /// What the stack puts out.
+    /// The stack's outputs.
     pub(crate) outputs: &'a BTreeMap<String, Output>,
     /// Where requests go.
-    pub(crate) door: Endpoint<'a>,
+    pub(crate) endpoint: Endpoint<'a>,
 }
 
 /// Where requests go.
@@ -121,55 +124,55 @@ pub(crate) enum Endpoint<'a> {
     },
 }
 
-/// What verification reaches an account through.
+/// The clients that verification uses.
 pub(crate) struct Clients<'a> {
-    /// Its functions.
+    /// Functions of the account.
     pub(crate) functions: &'a Arc<dyn Functions>,
-    /// What else it answers.
+    /// Other services of the account.
     pub(crate) services: &'a Arc<dyn Services>,
     /// Signals.
     pub(crate) interrupt: &'a Interrupt,
 }
 
-/// Looks at a published version and tries its smoke events; in protected environments only those that are safe.
-pub(crate) async fn verify(reach: &Clients<'_>, subject: &Subject<'_>) -> Result<Verification> {
-    let Clients { functions, interrupt, .. } = *reach;
-    let Subject { manifest, function_name, version, known_configuration, protected, .. } = *subject;
+/// Checks a published version and runs its smoke events; in protected environments only the safe ones.
+pub(crate) async fn verify(clients: &Clients<'_>, tested: &VersionUnderTest<'_>) -> Result<Verification> {
+    let Clients { functions, interrupt, .. } = *clients;
+    let VersionUnderTest { manifest, function_name, version, known_configuration, protected, .. } = *tested;
     let mut verification = Verification {
         function: manifest.function.clone(),
         function_name: function_name.to_owned(),
         lambda_version: version.to_owned(),
         config_digest: None,
-        findings: Vec::new(),
+        checks: Vec::new(),
     };
     let (active, configuration) = await_active(functions, function_name, version, interrupt).await?;
     let good = active.passed;
-    verification.findings.push(active);
+    verification.checks.push(active);
     let Some(configuration) = configuration else {
         return Ok(verification);
     };
     let digest = Digest::from_bytes(configuration.digest());
     verification.config_digest = Some(digest);
-    verification.findings.push(same("code", &manifest.artifact.code_sha256, &configuration.code_sha256));
-    verification.findings.push(configured(manifest, &configuration, known_configuration, digest));
+    verification.checks.push(compare("code", &manifest.artifact.code_sha256, &configuration.code_sha256));
+    verification.checks.push(configuration_check(manifest, &configuration, known_configuration, digest));
     if !good || !verification.passed() {
         return Ok(verification);
     }
-    let mut trial = Trial::new(reach, subject);
+    let mut smoke_run = SmokeRun::new(clients, tested);
     for smoke in manifest.smoke.iter().filter(|smoke| smoke.safe || !protected) {
         interrupt.check()?;
-        verification.findings.push(trial.run(smoke).await?);
+        verification.checks.push(smoke_run.run(smoke).await?);
     }
     Ok(verification)
 }
 
-/// Waits until a published version is Active; returns its configuration where it exists.
+/// Waits until a published version is active; returns its configuration if it exists.
 pub(crate) async fn await_active(
     functions: &Arc<dyn Functions>,
     function_name: &str,
     version: &str,
     interrupt: &Interrupt,
-) -> Result<(Finding, Option<FunctionConfiguration>)> {
+) -> Result<(Check, Option<FunctionConfiguration>)> {
     let begun = Instant::now();
     loop {
         let Some(configuration) = functions.published(function_name, version).await? else {
@@ -180,7 +183,7 @@ pub(crate) async fn await_active(
         };
         let state = configuration.state.clone().unwrap_or_else(|| "Active".into());
         match state.as_str() {
-            "Active" => return Ok((fine("active", begun), Some(configuration))),
+            "Active" => return Ok((passed("active", begun), Some(configuration))),
             "Failed" => {
                 let reason = configuration.state_reason.clone().unwrap_or_default();
                 return Ok((
@@ -188,7 +191,7 @@ pub(crate) async fn await_active(
                     Some(configuration),
                 ));
             }
-            // A version that was idle for weeks wakes up only by being called.
+            // A version that was idle for weeks becomes active only when it is invoked.
             "Inactive" => {
                 drop(functions.invoke(function_name, version, b"{}", Duration::from_secs(10)).await)
             }
@@ -205,7 +208,7 @@ pub(crate) async fn await_active(
     }
 }
 
-/// Makes the failure of versions that are not as they should be.
+/// Returns the failure of the versions that did not pass.
 pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Failure {
     let failed: Vec<&Verification> =
         verifications.iter().filter(|verification| !verification.passed()).collect();
@@ -214,35 +217,31 @@ pub(crate) fn failure(environment: &str, verifications: &[Verification]) -> Fail
             format!("`{}` version {}", verification.function, verification.lambda_version)
         }));
     let mut body = String::new();
-    for (verification, finding) in failed.iter().flat_map(|verification| {
-        verification
-            .findings
-            .iter()
-            .filter(|finding| !finding.passed)
-            .map(move |finding| (verification, finding))
+    for (verification, check) in failed.iter().flat_map(|verification| {
+        verification.checks.iter().filter(|check| !check.passed).map(move |check| (verification, check))
     }) {
-        body.push_str(&format!("{} {}\n", verification.function, finding.what));
-        body.push_str(&format!("  expected  {}\n", finding.expected.as_deref().unwrap_or("-")));
-        body.push_str(&format!("  got       {}\n", finding.got.as_deref().unwrap_or("-")));
-        finding.log.iter().for_each(|line| body.push_str(&format!("  log       {line}\n")));
+        body.push_str(&format!("{} {}\n", verification.function, check.name));
+        body.push_str(&format!("  expected  {}\n", check.expected.as_deref().unwrap_or("-")));
+        body.push_str(&format!("  got       {}\n", check.got.as_deref().unwrap_or("-")));
+        check.log.iter().for_each(|line| body.push_str(&format!("  log       {line}\n")));
     }
     let failure =
         Failure::new(FailureKind::VerificationFailed, format!("{names} in {environment} did not verify"))
             .body(body.trim_end().to_owned());
-    let mut findings = failed.iter().flat_map(|verification| &verification.findings);
-    match findings.find_map(|finding| finding.hint.clone()) {
+    let mut checks = failed.iter().flat_map(|verification| &verification.checks);
+    match checks.find_map(|check| check.hint.clone()) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
-    .hint("repair the function (or its smoke events) and release again; what serves now goes on serving")
+    .hint("repair the function (or its smoke events) and release again; what serves now continues to serve")
 }
 
-fn configured(
+fn configuration_check(
     manifest: &Manifest,
     configuration: &FunctionConfiguration,
     known: Option<Digest>,
     digest: Digest,
-) -> Finding {
+) -> Check {
     let (runtime, handler) = manifest.managed().unwrap_or(("-", "-"));
     let expected = format!("{runtime} {handler} {}", manifest.architecture);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
@@ -254,33 +253,27 @@ fn configured(
     );
     match known {
         Some(known) if expected == got && known != digest => {
-            same("configuration", &known.to_string(), &digest.to_string())
+            compare("configuration", &known.to_string(), &digest.to_string())
         }
-        _ => same("configuration", &expected, &got),
+        _ => compare("configuration", &expected, &got),
     }
 }
 
-fn fine(what: &str, begun: Instant) -> Finding {
-    finding(what, true, None, None, begun)
+fn passed(name: &str, begun: Instant) -> Check {
+    check(name, true, None, None, begun)
 }
 
-fn differs(what: &str, expected: &str, got: &str, begun: Instant) -> Finding {
-    finding(what, false, Some(expected.to_owned()), Some(got.to_owned()), begun)
+fn differs(name: &str, expected: &str, got: &str, begun: Instant) -> Check {
+    check(name, false, Some(expected.to_owned()), Some(got.to_owned()), begun)
 }
 
-fn same(what: &str, expected: &str, got: &str) -> Finding {
-    if expected == got { fine(what, Instant::now()) } else { differs(what, expected, got, Instant::now()) }
+fn compare(name: &str, expected: &str, got: &str) -> Check {
+    if expected == got { passed(name, Instant::now()) } else { differs(name, expected, got, Instant::now()) }
 }
 
-fn finding(
-    what: &str,
-    passed: bool,
-    expected: Option<String>,
-    got: Option<String>,
-    begun: Instant,
-) -> Finding {
-    Finding {
-        what: what.to_owned(),
+fn check(name: &str, passed: bool, expected: Option<String>, got: Option<String>, begun: Instant) -> Check {
+    Check {
+        name: name.to_owned(),
         passed,
         expected,
         got,

@@ -1,4 +1,4 @@
-//! An environment's account, opened: its stores, functions and what Terraform needs to reach it.
+//! Opens an environment's account: its stores, its functions, and what Terraform needs to reach it.
 
 use std::sync::Arc;
 
@@ -19,26 +19,26 @@ use crate::settings::{Cloud, EnvironmentSettings, Place, StoreSettings};
 pub(crate) struct Account {
     /// The releases.
     pub(crate) catalogue: Catalogue,
-    /// Where Lambda takes code from.
+    /// Where Lambda reads code from.
     pub(crate) places: CodePlaces,
     /// The environment's own store.
     pub(crate) state: Arc<dyn Store>,
     /// The environment's functions.
     pub(crate) functions: Arc<dyn Functions>,
-    /// What else the account answers.
+    /// Other services of the account.
     pub(crate) services: Arc<dyn Services>,
-    /// The gateway, where an emulator stands for the account: addresses of the cloud are reached through it.
+    /// The gateway of an emulated account: addresses of the cloud are reached through it.
     pub(crate) gateway: Option<String>,
-    /// Where Terraform keeps state.
+    /// Where Terraform keeps its state.
     pub(crate) backend: Backend,
-    /// What Terraform's process gets.
+    /// Environment variables for Terraform.
     pub(crate) variables: Vec<(String, String)>,
-    /// Whether it is emulated: releases get no tags there.
+    /// Whether it is emulated. Its releases get no git tags.
     pub(crate) emulated: bool,
 }
 
 impl Account {
-    /// Returns the address that a function is reached at from this machine; nothing where it has none.
+    /// Returns a function's address as seen from this machine; `None` if it has none.
     pub(crate) fn address(&self, output: &FunctionOutput) -> Option<String> {
         let url = output.url.as_deref()?;
         Some(match &self.gateway {
@@ -49,7 +49,7 @@ impl Account {
 }
 
 impl AppContext {
-    /// Opens an environment's account; the local one is started where it does not run.
+    /// Opens an environment's account; starts the local environment if it is not running.
     pub(crate) async fn account(&self, environment: &EnvironmentName) -> Result<Account> {
         match &self.project.environment(environment)?.place {
             Place::Emulated => {
@@ -67,7 +67,7 @@ impl AppContext {
         }
     }
 
-    /// Opens an environment's account for looking only: nothing is started, and nothing is said where it does not run.
+    /// Opens an environment's account without starting anything; `None` if the local environment is not running.
     pub(crate) async fn account_if_there(&self, environment: &EnvironmentName) -> Result<Option<Account>> {
         match &self.project.environment(environment)?.place {
             Place::Emulated => match emulator::find(&emulator::folder(&self.project)).await? {
@@ -80,14 +80,14 @@ impl AppContext {
                         "a part of the local environment is dead: {}",
                         dead.join(", ")
                     ))
-                    .hint("cargo xtask local up starts it anew; what a dead emulator held is gone"))
+                    .hint("cargo xtask local up starts it again; the data of a dead emulator is lost"))
                 }
             },
             Place::Cloud(cloud) => self.cloud_account(environment, cloud).await.map(Some),
         }
     }
 
-    /// Opens the catalogue that an environment's releases come from; the project's own store where none is named.
+    /// Opens the catalogue of an environment's releases; without an environment, the catalogue of the project's store.
     pub(crate) async fn catalogue(&self, environment: Option<&EnvironmentName>) -> Result<Catalogue> {
         match environment {
             Some(environment) => Ok(self.account(environment).await?.catalogue),
@@ -98,7 +98,7 @@ impl AppContext {
         }
     }
 
-    /// Opens a catalogue for looking only. Without a word, and without a store in the cloud, the local one is meant.
+    /// Opens a catalogue without starting anything. Without an environment and a store, it is that of the local environment.
     pub(crate) async fn catalogue_if_there(
         &self,
         environment: Option<&EnvironmentName>,
@@ -116,19 +116,19 @@ impl AppContext {
         }
     }
 
-    /// The same, for a command that has nothing to say without releases.
+    /// Opens a catalogue as [`Self::catalogue_if_there`] does; fails if it does not exist.
     pub(crate) async fn catalogue_of(&self, environment: Option<&EnvironmentName>) -> Result<Catalogue> {
         let found = self.catalogue_if_there(environment).await.map_err(|failure| {
-            // Whoever releases to the local environment alone has no store in the cloud to look into.
+            // A project that releases to the local environment only has no credentials for a store.
             if environment.is_none() && failure.report().message.starts_with("no credentials") {
-                failure.hint("sign in first, or name the environment whose store is meant, as in --env local")
+                failure.hint("sign in first, or name the environment whose store to use, as in --env local")
             } else {
                 failure
             }
         });
         found?.ok_or_else(|| {
-            Failure::failed("the local environment does not run, and what it held is gone")
-                .hint("cargo xtask release --env local brings it up; --env names another environment")
+            Failure::failed("the local environment is not running, and its data is lost")
+                .hint("cargo xtask release --env local starts it; --env names another environment")
         })
     }
 
@@ -142,7 +142,7 @@ impl AppContext {
             region: state.region.clone(),
             credentials,
             assume_role: None,
-            // The gateway stands before all of the emulator: it answers Invoke, and keeps conditional writes atomic.
+            // All calls go through the gateway, which implements Invoke and keeps conditional writes atomic.
             endpoint: Some(state.gateway.url.clone()),
             lambda_endpoint: None,
         };
@@ -152,7 +152,7 @@ impl AppContext {
         let (store, own) = (session.store(&bucket, None), session.store(&state_bucket, None));
         self.make_buckets(state, &store, &own).await?;
         let mut variables = session.environment().await.map_err(explain)?;
-        // A profile or a certificate bundle of the user's would lead Terraform away from the emulator.
+        // The user's profile, certificate bundle or proxy would keep Terraform from reaching the emulator.
         variables.extend(
             ["AWS_PROFILE", "AWS_CA_BUNDLE", "HTTP_PROXY", "http_proxy"]
                 .map(|name| (name.to_owned(), String::new())),
@@ -168,8 +168,8 @@ impl AppContext {
             catalogue: Catalogue::new(Arc::new(Bucket(store))).with_images(Some(Arc::new(images))),
             places: CodePlaces {
                 bucket,
-                // As Amazon's registry of that account would be called: the gateway looks at repository and digest alone,
-                // because its port may be another one tomorrow.
+                // The name that ECR would have in that account: the gateway compares repository and digest only, because its
+                // port may change.
                 registry: Some(format!("{}/{project}", state.image_host())),
             },
             state: Arc::new(Bucket(own)),
@@ -188,7 +188,7 @@ impl AppContext {
         })
     }
 
-    /// Makes the local environment's buckets, once for each start of the emulator.
+    /// Creates the local environment's buckets, once for each start of the emulator.
     async fn make_buckets(
         &self,
         state: &slipway_local::State,
@@ -201,7 +201,7 @@ impl AppContext {
             return Ok(());
         }
         futures::try_join!(store.create_bucket(true), own.create_bucket(true)).map_err(explain)?;
-        // Only a saving of time: without the mark they are looked for again.
+        // The mark only saves time: without it the buckets are checked again.
         let _ = std::fs::write(&mark, made_for);
         Ok(())
     }
@@ -220,7 +220,7 @@ impl AppContext {
         let identity = session.identity().await.map_err(explain)?;
         if identity.account != cloud.account {
             return Err(Failure::refused(format!(
-                "these credentials do not lead into the account of {environment}"
+                "the credentials are for another account than that of {environment}"
             ))
             .detail("wanted", &cloud.account)
             .detail("got", format!("{} ({})", identity.account, identity.arn))
@@ -231,16 +231,16 @@ impl AppContext {
         }
         let state = session.store(&cloud.state_bucket, None);
         match state.ownership(&cloud.account).await.map_err(explain)? {
-            // Where it is missing, whoever needs it says so, and how it is made.
+            // If it is missing, the command that needs it reports that.
             Ownership::Own | Ownership::Missing => {}
             Ownership::Another => {
-                return Err(self.foreign_bucket(environment, cloud, "is another account's"));
+                return Err(self.foreign_bucket(environment, cloud, "belongs to another account"));
             }
             Ownership::Closed => {
                 return Err(self.foreign_bucket(
                     environment,
                     cloud,
-                    "is another account's, or closed to these credentials",
+                    "belongs to another account, or these credentials may not read it",
                 ));
             }
         }
@@ -259,13 +259,13 @@ impl AppContext {
             },
             variables: session.environment().await.map_err(explain)?,
             services: Arc::new(Open(session)),
-            // Whoever sends the calls to an emulator finds there what answers the addresses: not at AWS.
+            // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
         })
     }
 
-    /// Makes the refusal of a state bucket that is not of its environment's account.
+    /// Returns the refusal of a state bucket that belongs to another account.
     fn foreign_bucket(&self, environment: &EnvironmentName, cloud: &Cloud, what: &str) -> Failure {
         let bucket = &cloud.state_bucket;
         let file = format!("terraform/environments/{environment}/environment.toml");
@@ -278,7 +278,8 @@ impl AppContext {
             ))
     }
 
-    /// Says whose bucket it seems to be: S3 tells nobody, but another environment's settings or its own name may.
+    /// Returns the probable owner of the state bucket, by another environment's settings or by the bucket's name. S3 does
+    /// not reveal the owner.
     fn likely_owner(&self, cloud: &Cloud) -> String {
         let bucket = &cloud.state_bucket;
         let clouds = self.project.environments.iter().filter_map(|(name, other)| match &other.place {
@@ -288,12 +289,12 @@ impl AppContext {
         let named =
             clouds.filter(|(_, other)| other.state_bucket == *bucket && other.account != cloud.account);
         if let Some((name, other)) = named.into_iter().next() {
-            return format!("one of {}, as the environment {name} has it", other.account);
+            return format!("{}, according to the environment {name}", other.account);
         }
         let account = |part: &&str| part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit());
         match bucket.split(['-', '.']).find(account).filter(|account| *account != cloud.account) {
-            Some(account) => format!("one of {account}, as its name has it"),
-            None => "one of an account that S3 does not tell".into(),
+            Some(account) => format!("{account}, according to its name"),
+            None => "unknown".into(),
         }
     }
 
@@ -321,15 +322,15 @@ impl AppContext {
         Ok(Arc::new(Repositories::new(place, credentials, amazon, self.observer())?))
     }
 
-    /// Returns where base images come from.
+    /// Returns the registries of base images.
     pub(crate) fn bases(&self) -> AnyRegistry {
         AnyRegistry::new(self.surroundings.clone(), self.interrupt.clone(), self.observer())
     }
 
     pub(super) async fn store_session(&self) -> Result<(Session, StoreSettings)> {
         let settings = self.project.settings.store.clone().ok_or_else(|| {
-            Failure::usage("pipelines/project.toml has no [store]: releases have no place")
-                .hint("add [store] with account, region and bucket, or use --env local, which brings its own")
+            Failure::usage("pipelines/project.toml has no [store], so there is nowhere to publish releases")
+                .hint("add [store] with account, region and bucket, or use --env local, which has its own store")
         })?;
         let role = settings.role.clone().map(|arn| AssumeRole { arn, session_name: "slipway-store".into() });
         let session = self.session(self.cloud_target(&settings.region, role)).await?;
@@ -347,7 +348,7 @@ impl AppContext {
         }
     }
 
-    /// Returns who writes every call into the run's record.
+    /// Returns an observer that records every call in the run's events.
     fn observer(&self) -> Observer {
         let progress = self.progress.clone();
         Arc::new(move |call: Call| {

@@ -60,7 +60,7 @@ impl AppContext {
         }
         let bucket = wanted.minimal_bucket();
         let minimal = session.store(&bucket, None);
-        let variables = self.with_terraforms_own(session.environment().await.map_err(explain)?);
+        let variables = self.with_terraform_tuning(session.environment().await.map_err(explain)?);
         let backend = Backend {
             bucket,
             region: wanted.region.clone(),

@@ -13,7 +13,7 @@ use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::name::EnvironmentName;
 use crate::plan::Infrastructure as _;
-use crate::plan::{self, AccountPreparation, Applied, Change, Claim, Configuration, Planned, WorkLock};
+use crate::plan::{self, AccountPreparation, Applied, Change, Configuration, LockRequest, Planned, WorkLock};
 use crate::tools::terraform::Terraform;
 
 /// Arguments of `bootstrap`.
@@ -136,15 +136,15 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
 impl<'a> EnvironmentStack<'a> {
     async fn open(app: &'a AppContext, wanted: &'a Wanted, ground: &'a AdminAccount) -> Result<Self> {
         let by = app.surroundings.by();
-        let claim = Claim {
+        let request = LockRequest {
             work: &work(app, wanted),
-            place: format!("the account {}", wanted.account),
+            subject: format!("the account {}", wanted.account),
             by: &by,
             timeout: app.options.lock_timeout,
             progress: &app.progress,
             interrupt: &app.interrupt,
         };
-        let lock = WorkLock::take(claim).await?;
+        let lock = WorkLock::take(request).await?;
         Ok(Self { app, wanted, ground, terraform: app.terraform(), lock })
     }
 

@@ -11,7 +11,7 @@ use crate::app::AppContext;
 use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::name::EnvironmentName;
-use crate::plan::{Claim, WorkLock};
+use crate::plan::{LockRequest, WorkLock};
 
 /// Arguments of `clean`.
 #[derive(Debug, clap::Args)]
@@ -48,9 +48,9 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         }
         for work in folders(&environment) {
             let stack = work.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let _lock = WorkLock::take(Claim {
+            let _lock = WorkLock::take(LockRequest {
                 work: &work,
-                place: format!("`{stack}` in {name}"),
+                subject: format!("`{stack}` in {name}"),
                 by: &app.surroundings.by(),
                 timeout: Duration::ZERO,
                 progress: &app.progress,

@@ -57,7 +57,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             let needed =
                 here[stack].upstream().into_iter().find(|upstream| arguments.stack.contains(upstream));
             if let Some(upstream) = needed
-                && delivery::holds_resources(&environment_stack).await?
+                && delivery::has_resources(&environment_stack).await?
             {
                 return Err(Failure::refused(format!(
                     "`{stack}` stands in {environment} and needs `{upstream}`"

@@ -211,7 +211,7 @@ async fn apply(app: &AppContext, environment_stack: &EnvironmentStack, remedy: R
     match remedy {
         Remedy::Close(open) => {
             let last = environment_stack.ledger.head().await?.last;
-            let ended = delivery::close_doubt(environment_stack, &open, last.as_ref()).await?;
+            let ended = delivery::close_cut_off(environment_stack, &open, last.as_ref()).await?;
             let serves: Vec<String> = ended
                 .serves
                 .iter()

@@ -15,7 +15,7 @@ use crate::name::{EnvironmentName, FunctionName};
 use crate::plan::{self, Applied};
 use crate::settings::DeploymentTests;
 use crate::tools::install::Tool;
-use crate::verification::{self, Clients, Endpoint, Subject, Values, Verification};
+use crate::verification::{self, Clients, Endpoint, Values, Verification, VersionUnderTest};
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
@@ -77,26 +77,26 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             let manifest = account.catalogue.manifest(function, &serving.release).await?;
             let address = outputs.get(function).and_then(|output| account.address(output));
             let signed_for = outputs.get(function).and_then(|output| output.url_signed_for.clone());
-            let door = match &address {
+            let endpoint = match &address {
                 Some(address) => Endpoint::Url { address, signed_for: signed_for.as_deref() },
                 None => Endpoint::Version,
             };
             let step = app.progress.step("verify", format!("{function} {}", serving.release));
-            let reach = Clients {
+            let clients = Clients {
                 functions: &account.functions,
                 services: &account.services,
                 interrupt: &app.interrupt,
             };
-            let subject = Subject {
+            let tested = VersionUnderTest {
                 manifest: &manifest,
                 function_name: &serving.function_name,
                 version: &serving.lambda_version,
                 known_configuration: Some(serving.config_digest),
                 protected,
                 outputs: &applied.outputs,
-                door,
+                endpoint,
             };
-            let verification = verification::verify(&reach, &subject).await?;
+            let verification = verification::verify(&clients, &tested).await?;
             let title = format!("{function} {}: {}", serving.release, verification.summary());
             if verification.passed() {
                 step.done_as(title, "verified");

@@ -1,8 +1,8 @@
-//! Destroying a stack: planned from the configuration that is applied, guarded, and recorded in the ledger.
+//! Destroys a stack: planned from the applied configuration, guarded, and recorded in the ledger.
 //!
-//! In: a stack, and the names that were typed ahead. Out: what was removed. Goes wrong: a protected environment or address
-//! whose name nobody typed, locks, what Terraform or AWS refuse to delete; what is left is still in the state then, and the
-//! same command carries on.
+//! In: a stack and the names given with `--confirm`. Out: the removed resources. Errors: the name of a protected environment
+//! or address was not typed, a lock is held, Terraform or AWS refuses to delete something. The rest is then still in the
+//! state, and the same command continues with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,23 +19,23 @@ use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change};
 use crate::release::Manifest;
 
-/// How many stacks are destroyed at the same time.
+/// How many stacks are destroyed in parallel.
 const AT_ONCE: usize = 4;
 
-/// What destroying a stack came to.
+/// Result of destroying a stack.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Destroyed {
     /// The environment.
     pub(crate) environment: EnvironmentName,
     /// The stack.
     pub(crate) stack: StackName,
-    /// The number that the ledger gave it.
+    /// The deployment's number in the ledger.
     pub(crate) deployment: u64,
-    /// What was removed.
+    /// Removed resources.
     pub(crate) changes: Vec<Change>,
 }
 
-/// Destroys stacks, each before those that it needs; results come in the order of the stacks.
+/// Destroys stacks, each before those that it depends on; results are in the order of the stacks.
 pub(crate) async fn destroy_all(
     stacks: &[EnvironmentStack],
     confirmed: &BTreeSet<String>,
@@ -44,8 +44,8 @@ pub(crate) async fn destroy_all(
     let tasks = stacks
         .iter()
         .map(|stack| {
-            let needs_it = stacks.iter().filter(|other| other.settings.upstream().contains(stack.name()));
-            let after = needs_it.map(|other| other.name().to_string()).collect();
+            let dependents = stacks.iter().filter(|other| other.settings.upstream().contains(stack.name()));
+            let after = dependents.map(|other| other.name().to_string()).collect();
             Task::new(stack.name().to_string(), after, destroy(stack, confirmed))
         })
         .collect();
@@ -53,12 +53,12 @@ pub(crate) async fn destroy_all(
     stacks.iter().map(|stack| stack.name().clone()).zip(ends.into_iter().map(|(_, end)| end)).collect()
 }
 
-/// Destroys what a stack's state holds; nothing where it holds nothing.
+/// Destroys everything in a stack's state; returns `None` if the state is empty.
 async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Result<Option<Destroyed>> {
     settle(stack).await?;
     let lock = stack.lock_work().await?;
     let last = settle(stack).await?;
-    if !holds_resources(stack).await? {
+    if !has_resources(stack).await? {
         return Ok(None);
     }
     let releases = releases(stack, last.as_ref()).await?;
@@ -68,11 +68,11 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     };
     let planned = stack.infrastructure.plan_destroy(&configuration).await?;
     show(stack, &planned);
-    let agreed = named(stack, &planned, confirmed).and_then(|()| {
+    let approved = confirm_protected(stack, &planned, confirmed).and_then(|()| {
         let what = crate::format::plural(planned.changes.len(), "resource");
         stack.approver.approve(&format!("Destroy {what} of {} in {}?", stack.name(), stack.environment()))
     });
-    match agreed {
+    match approved {
         Ok(true) => {}
         refused => {
             let _ = std::fs::remove_file(&planned.file);
@@ -100,14 +100,14 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     }))
 }
 
-/// Tells whether a stack's state holds anything.
-pub(crate) async fn holds_resources(stack: &EnvironmentStack) -> Result<bool> {
+/// Tells whether a stack's state contains resources.
+pub(crate) async fn has_resources(stack: &EnvironmentStack) -> Result<bool> {
     let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(_, state)| state);
     let resources = state.as_ref().and_then(|state| state.get("resources")?.as_array());
     Ok(resources.is_some_and(|resources| !resources.is_empty()))
 }
 
-/// Returns a release for each function of the stack: the variables' validations want one, whatever is destroyed.
+/// Returns a release for each function of the stack: the validations of the stack's variables require one.
 async fn releases(
     stack: &EnvironmentStack,
     last: Option<&Ended>,
@@ -128,13 +128,17 @@ async fn releases(
     Ok(releases)
 }
 
-/// Demands the names of what is protected: of the environment, and of each protected address that would go.
-fn named(stack: &EnvironmentStack, planned: &plan::Planned, confirmed: &BTreeSet<String>) -> Result<()> {
+/// Requires that the names of a protected environment and of each protected address were typed.
+fn confirm_protected(
+    stack: &EnvironmentStack,
+    planned: &plan::Planned,
+    confirmed: &BTreeSet<String>,
+) -> Result<()> {
     let environment = stack.environment_settings.protected.then(|| stack.environment().to_string());
     let addresses = if matches!(stack.environment_settings.place, crate::settings::Place::Emulated) {
         Vec::new()
     } else {
-        plan::protected(stack.name(), &stack.settings.protect, planned)?
+        plan::removed_protected_addresses(stack.name(), &stack.settings.protect, planned)?
     };
     for name in environment.into_iter().chain(addresses) {
         if confirmed.contains(&name) {

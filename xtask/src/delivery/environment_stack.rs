@@ -1,4 +1,4 @@
-//! A stack: one stack in one environment, with everything that delivering to it needs.
+//! One stack in one environment, with everything that a delivery to it needs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,23 @@ use std::time::Duration;
 
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
-use crate::ledger::{self, Choice, DeploymentKind, Ended, Holder, Ledger, Started};
+use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::Infrastructure;
-use crate::plan::{self, Claim, CodePlaces, Configuration, Inputs, PlanContext, ReleaseInput, WorkLock};
+use crate::plan::{
+    self, CodePlaces, Configuration, Inputs, LockRequest, PlanContext, ReleaseInput, WorkLock,
+};
 use crate::ports::{Approver, Clock, Functions, Services, Store};
 use crate::progress::Progress;
 use crate::release::{self, Catalogue, Manifest, Trust};
 use crate::settings::{EnvironmentSettings, StackSettings};
 
-/// Where the stack's files stand in git.
+/// The commit of a stack's files.
 #[derive(Debug, Clone)]
 pub(crate) struct StackCommit {
     /// 40 hex characters.
     pub(crate) commit: String,
-    /// Whether they differ from it.
+    /// Whether the files differ from it.
     pub(crate) dirty: bool,
 }
 
@@ -31,7 +33,7 @@ pub(crate) struct EnvironmentStack {
     pub(crate) plan: Arc<PlanContext>,
     /// The environment's settings.
     pub(crate) environment_settings: EnvironmentSettings,
-    /// Whose signatures count there.
+    /// The signatures that it accepts.
     pub(crate) trust: Trust,
     /// The stack's settings.
     pub(crate) settings: StackSettings,
@@ -43,31 +45,31 @@ pub(crate) struct EnvironmentStack {
     pub(crate) store: Arc<dyn Store>,
     /// The releases.
     pub(crate) catalogue: Catalogue,
-    /// The bucket that Lambda takes code from.
+    /// Where Lambda reads code from.
     pub(crate) places: CodePlaces,
     /// The environment's functions.
     pub(crate) functions: Arc<dyn Functions>,
-    /// What else the environment's account answers.
+    /// Other services of the environment's account: secrets, signed requests.
     pub(crate) services: Arc<dyn Services>,
     /// Terraform.
     pub(crate) infrastructure: Arc<dyn Infrastructure>,
-    /// Who says yes.
+    /// Asks for approval.
     pub(crate) approver: Arc<dyn Approver>,
-    /// What time it is.
+    /// The time.
     pub(crate) clock: Arc<dyn Clock>,
-    /// Where events go.
+    /// Receives progress events.
     pub(crate) progress: Progress,
     /// Signals.
     pub(crate) interrupt: Interrupt,
     /// This process.
     pub(crate) holder: Holder,
-    /// Who is at work.
+    /// Who runs it.
     pub(crate) by: String,
     /// The CI run.
     pub(crate) run_url: Option<String>,
-    /// Where the stack's files stand in git.
+    /// The commit of the stack's files; `None` without a repository.
     pub(crate) commit: Option<StackCommit>,
-    /// Whether everything is shown.
+    /// Whether everything is shown (`--verbose`).
     pub(crate) verbose: bool,
 }
 
@@ -82,32 +84,32 @@ impl EnvironmentStack {
         &self.plan.environment
     }
 
-    /// Takes the stack's work folder on this machine for this run alone.
+    /// Locks the stack's work folder on this machine for this run.
     pub(crate) async fn lock_work(&self) -> Result<WorkLock> {
-        let place = format!("`{}` in {}", self.name(), self.environment());
-        let claim = Claim {
+        let subject = format!("`{}` in {}", self.name(), self.environment());
+        let request = LockRequest {
             work: &self.plan.work,
-            place,
+            subject,
             by: &self.by,
             timeout: self.plan.lock_timeout,
             progress: &self.progress,
             interrupt: &self.interrupt,
         };
-        WorkLock::take(claim).await
+        WorkLock::take(request).await
     }
 
-    /// Refuses a release that this environment does not trust, whatever else is asked of it.
+    /// Refuses a release whose signature this environment does not accept.
     pub(crate) async fn check_trust(&self, manifest: &Manifest) -> Result<()> {
         release::trusted(&self.catalogue, manifest, &self.trust, self.environment()).await
     }
 
-    /// Checks that what a release consists of is in the store: to the last byte where signatures are required.
+    /// Checks that the parts of a release are in the store; byte for byte if signatures are required.
     pub(crate) async fn check_bytes(&self, manifest: &Manifest) -> Result<()> {
         self.catalogue.check_artifact(manifest).await?;
         if self.trust.required { release::whole(&self.catalogue, manifest).await } else { Ok(()) }
     }
 
-    /// Reads the values that the stack takes from other stacks, as its files below a root say.
+    /// Reads the values that the stack takes from other stacks, as its files below `root` name them.
     pub(crate) async fn inputs(&self, root: &Path) -> Result<Inputs> {
         let wanted = if root == self.root {
             self.settings.inputs.clone()
@@ -117,7 +119,7 @@ impl EnvironmentStack {
         plan::read_inputs(self.store.as_ref(), self.name(), self.environment(), &wanted).await
     }
 
-    /// Prepares the stack's files below a root for Terraform, with these releases and values from other stacks.
+    /// Prepares the stack's files below `root` for Terraform, with these releases and values from other stacks.
     pub(crate) fn configure(
         &self,
         lock: &WorkLock,
@@ -133,12 +135,12 @@ impl EnvironmentStack {
         plan::prepare(&self.plan, root, &releases, inputs, lock)
     }
 
-    /// Makes the ledger's entry of a deployment that is about to begin.
+    /// Returns the ledger entry of a deployment that is about to begin.
     pub(crate) fn started(
         &self,
         kind: DeploymentKind,
         last: Option<&Ended>,
-        will: BTreeMap<FunctionName, Choice>,
+        will: BTreeMap<FunctionName, PlannedRelease>,
     ) -> Started {
         Started {
             schema: ledger::SCHEMA.into(),
@@ -160,7 +162,7 @@ impl EnvironmentStack {
         let (lease, clock) = (self.ledger.lease(), self.clock.clone());
         LeaseKeeper(tokio::spawn(async move {
             loop {
-                // A lease that cannot be renewed now is renewed at the next turn.
+                // A renewal that fails is repeated with the next one.
                 let _ = lease.renew(deployment, clock.as_ref()).await;
                 tokio::time::sleep(Duration::from_secs(ledger::RENEW_EVERY)).await;
             }
@@ -168,7 +170,7 @@ impl EnvironmentStack {
     }
 }
 
-/// Renews a lease while it lives.
+/// Renews a lease until it is dropped.
 pub(crate) struct LeaseKeeper(tokio::task::JoinHandle<()>);
 
 impl Drop for LeaseKeeper {

@@ -1,14 +1,14 @@
-//! Event sources: a stack makes them closed, and they are opened once what they call is verified and serves.
+//! Event sources: a stack creates them disabled; they are enabled when the version that they call serves.
 //!
-//! In: what the stack says of its functions' event sources. Out: each delivers, or not, as the stack wants it. Goes wrong:
-//! a mapping that the stack names does not exist.
+//! In: the event sources in the stack's output `functions`. Out: each is enabled or disabled as the output says. Errors: a
+//! mapping in the output does not exist.
 
 use super::EnvironmentStack;
 use crate::failure::{Failure, Result};
 use crate::plan::{Applied, FunctionOutput};
 
-/// Tells whether every event source delivers or rests as the stack wants it.
-pub(super) async fn as_wanted(stack: &EnvironmentStack, applied: &Applied) -> Result<bool> {
+/// Tells whether every event source is enabled or disabled as the stack says.
+pub(super) async fn are_as_declared(stack: &EnvironmentStack, applied: &Applied) -> Result<bool> {
     for source in applied.functions()?.values().flat_map(|output| &output.event_sources) {
         if stack.functions.event_source(&source.uuid).await? != Some(source.enabled) {
             return Ok(false);
@@ -17,7 +17,7 @@ pub(super) async fn as_wanted(stack: &EnvironmentStack, applied: &Applied) -> Re
     Ok(true)
 }
 
-/// Brings a function's event sources to what the stack wants.
+/// Enables or disables a function's event sources as the stack says.
 pub(super) async fn switch(stack: &EnvironmentStack, output: &FunctionOutput) -> Result<()> {
     for source in &output.event_sources {
         let now = stack.functions.event_source(&source.uuid).await?.ok_or_else(|| {
@@ -27,7 +27,7 @@ pub(super) async fn switch(stack: &EnvironmentStack, output: &FunctionOutput) ->
                 source.uuid
             ))
             .hint(format!(
-                "somebody deleted it: cargo xtask plan --env {} shows what would be made again",
+                "it was deleted outside Terraform: cargo xtask plan --env {} shows what would be created again",
                 stack.environment()
             ))
         })?;
@@ -37,7 +37,7 @@ pub(super) async fn switch(stack: &EnvironmentStack, output: &FunctionOutput) ->
         let title = format!("{} {}", output.function_name, source.uuid);
         let step = stack.progress.step("events", title);
         match stack.functions.switch_event_source(&source.uuid, source.enabled).await {
-            Ok(()) => step.done(if source.enabled { "delivering" } else { "stopped" }),
+            Ok(()) => step.done(if source.enabled { "enabled" } else { "disabled" }),
             Err(failure) => {
                 step.failed("failed");
                 return Err(failure);

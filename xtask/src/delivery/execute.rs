@@ -1,4 +1,4 @@
-//! Applying, verifying, rolling out: the delivery of a delivery that changes the world, under the deploy lock.
+//! Apply, verify, roll out: the part of a delivery that changes the environment, under the deploy lock.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use crate::plan::{Applied, Configuration, FunctionOutput, Output, Planned, input
 use crate::ports::Put;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
-use crate::verification::{self, Clients, Endpoint, Subject, Verification};
+use crate::verification::{self, Clients, Endpoint, Verification, VersionUnderTest};
 
-/// What executing came to.
-pub(super) struct Done {
-    /// The ledger's entry, not yet written.
+/// Result of executing a plan.
+pub(super) struct ExecutionResult {
+    /// The ledger entry, not yet written.
     pub(super) ended: Ended,
-    /// What was verified.
+    /// Verified Lambda versions.
     pub(super) verifications: Vec<Verification>,
 }
 
-/// Applies a plan, verifies what came up, and rolls it out.
+/// Applies a plan, verifies the new versions and rolls them out.
 pub(super) async fn execute(
     stack: &EnvironmentStack,
     started: &Started,
@@ -31,8 +31,8 @@ pub(super) async fn execute(
     planned: &Planned,
     known: Option<Applied>,
     releases: &BTreeMap<FunctionName, Manifest>,
-) -> Result<Done> {
-    let kept = keep_configuration(stack, configuration).await?;
+) -> Result<ExecutionResult> {
+    let stored = store_configuration(stack, configuration).await?;
     let applied = match known {
         Some(applied) => applied,
         None => stack.infrastructure.apply(configuration, planned).await?,
@@ -50,10 +50,10 @@ pub(super) async fn execute(
             pending.iter().filter(|function| !started.serves.contains_key(*function)).collect();
         let failure = verification::failure(stack.environment().as_str(), &verifications);
         return Err(if first.is_empty() {
-            failure.unchanged("No alias was moved: users are served as before.")
+            failure.unchanged("No alias was moved: users reach the same version as before.")
         } else {
             failure.unchanged(
-                "This was the first deployment: its alias stands on the version that did not verify.",
+                "This was the first deployment: its alias points to the version that did not verify.",
             )
         });
     }
@@ -72,14 +72,14 @@ pub(super) async fn execute(
     ended.serves = serves;
     ended.commit = stack.commit.as_ref().map(|commit| commit.commit.clone());
     ended.dirty = stack.commit.as_ref().is_some_and(|commit| commit.dirty);
-    ended.configuration = Some(kept);
+    ended.configuration = Some(stored);
     ended.inputs = input_digests(&configuration.inputs);
     ended.plan_inputs = current.plan_inputs;
     ended.state = current.state;
-    Ok(Done { ended, verifications })
+    Ok(ExecutionResult { ended, verifications })
 }
 
-/// Lists the functions whose newest version is not verified, or is not what the alias points to.
+/// Returns the functions whose newest version is not verified, or is not the one that the alias points to.
 pub(super) async fn pending(
     stack: &EnvironmentStack,
     applied: &Applied,
@@ -102,7 +102,7 @@ pub(super) async fn pending(
     Ok(pending)
 }
 
-/// Returns the stack's say on each function that it runs; a missing one is a mistake in the stack.
+/// Returns the output of each function that the stack runs; a missing one is a mistake in the stack.
 pub(super) fn outputs_of(
     stack: &EnvironmentStack,
     applied: &Applied,
@@ -110,8 +110,8 @@ pub(super) fn outputs_of(
 ) -> Result<BTreeMap<FunctionName, FunctionOutput>> {
     let mut outputs = applied.functions()?;
     if let Some(missing) = releases.keys().find(|function| !outputs.contains_key(function)) {
-        return Err(Failure::failed(format!("the stack `{}` runs `{missing}` and its output `functions` does not name it", stack.name()))
-            .hint("outputs.tf must hold: output \"functions\" { value = { <function> = { function_name, alias, version, code_sha256 } } }"));
+        return Err(Failure::failed(format!("the stack `{}` runs `{missing}`, but its output `functions` does not contain it", stack.name()))
+            .hint("outputs.tf must contain: output \"functions\" { value = { <function> = { function_name, alias, version, code_sha256 } } }"));
     }
     outputs.retain(|function, _| releases.contains_key(function));
     Ok(outputs)
@@ -126,23 +126,23 @@ pub(super) async fn verify(
 ) -> Result<Verification> {
     let function = &manifest.function;
     let step = stack.progress.step("verify", format!("{function} version {}", output.version));
-    // A version that the ledger knows must still have the configuration that was verified then.
+    // A version in the ledger must still have the configuration that was verified then.
     let known = last
         .and_then(|last| last.verified(function))
         .filter(|serving| serving.lambda_version == output.version)
         .map(|serving| serving.config_digest);
-    let reach =
+    let clients =
         Clients { functions: &stack.functions, services: &stack.services, interrupt: &stack.interrupt };
-    let subject = Subject {
+    let version = VersionUnderTest {
         manifest,
         function_name: &output.function_name,
         version: &output.version,
         known_configuration: known,
         protected: stack.environment_settings.protected,
         outputs,
-        door: Endpoint::Version,
+        endpoint: Endpoint::Version,
     };
-    let verification = verification::verify(&reach, &subject).await?;
+    let verification = verification::verify(&clients, &version).await?;
     let title = format!("{function} version {}: {}", output.version, verification.summary());
     if verification.passed() {
         step.done_as(title, "verified");
@@ -205,23 +205,23 @@ pub(super) fn serving(
     })
 }
 
-/// Keeps the stack's files in the environment's store, under their digest.
-async fn keep_configuration(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Digest> {
+/// Stores the stack's files in the environment's store, under their digest.
+async fn store_configuration(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Digest> {
     let zip = stack.plan.work.join("configuration.zip");
     let digest = configuration.sources.pack(&zip)?;
     match stack.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
         Put::Created | Put::Same => Ok(digest),
         Put::Different => Err(Failure::failed(format!(
-            "{}/{} holds other bytes than its name says",
+            "{}/{} does not contain the bytes that its name says",
             stack.store.place(),
             configuration_key(&digest)
         ))
         .unchanged("Nothing was applied.")
-        .hint("somebody replaced that object: delete it and run the same command again")),
+        .hint("the object was replaced: delete it and run the same command again")),
     }
 }
 
-/// Returns the key of a kept configuration.
+/// Returns the key of a stored configuration.
 pub(super) fn configuration_key(digest: &Digest) -> String {
     format!("configurations/sha256/{}.zip", digest.hex())
 }

@@ -121,7 +121,7 @@ fn fault(random: &mut Random) -> Option<(u64, Fault)> {
 }
 
 #[test]
-fn what_the_ledger_says_is_what_the_aliases_say() {
+fn ledger_and_aliases_agree_after_any_sequence_of_commands() {
     // On two threads: this is the longest of all unit tests.
     std::thread::scope(|scope| {
         scope.spawn(|| run_sequences(0..50));
@@ -130,7 +130,7 @@ fn what_the_ledger_says_is_what_the_aliases_say() {
 }
 
 #[test]
-fn an_alias_that_was_moved_by_hand_is_moved_back_by_deploying_again() {
+fn alias_moved_by_hand_is_moved_back_by_deploying_again() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut scene = Scene::new(true);
@@ -156,7 +156,7 @@ fn an_alias_that_was_moved_by_hand_is_moved_back_by_deploying_again() {
 }
 
 #[test]
-fn a_deployment_under_way_is_not_touched_and_a_dead_one_is_closed() {
+fn running_deployment_is_left_alone_and_dead_one_is_closed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut scene = Scene::new(false);
@@ -172,17 +172,17 @@ fn a_deployment_under_way_is_not_touched_and_a_dead_one_is_closed() {
         let failure = other.ledger.begin(&other.started(DeploymentKind::Deploy, None, BTreeMap::new())).await;
         assert_eq!(failure.unwrap_err().kind(), FailureKind::LockHeld);
         assert!(stack.ledger.head().await.unwrap().open.is_some());
-        let ended = delivery::close_doubt(&other, &started, None).await.unwrap();
+        let ended = delivery::close_cut_off(&other, &started, None).await.unwrap();
         assert_eq!(ended.outcome, DeploymentOutcome::Interrupted);
         // Whoever closes it second finds the other's word.
-        assert_eq!(delivery::close_doubt(&stack, &started, None).await.unwrap(), ended);
+        assert_eq!(delivery::close_cut_off(&stack, &started, None).await.unwrap(), ended);
         assert_eq!(delivery::settle(&other).await.unwrap(), Some(ended));
     });
 }
 
 /// Two deployments and a rollback, one of them cut off at every single call: run again, it comes to the same end.
 #[test]
-fn a_process_may_die_at_any_call_and_be_run_again() {
+fn process_that_died_at_any_call_can_be_run_again() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (end, calls) = story(None).await;
@@ -248,7 +248,7 @@ async fn story(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
 }
 
 #[tokio::test]
-async fn a_destruction_may_be_cut_off_at_any_call_and_be_run_again() {
+async fn destruction_cut_off_at_any_call_can_be_run_again() {
     for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter] {
         for call in 0.. {
             let mut scene = Scene::new(false);

@@ -1,5 +1,5 @@
-//! Rollback: the alias first, so that traffic is back within a second; then Terraform is brought to agree, from the
-//! configuration that is applied; then the release that was left is held.
+//! Rolls back: moves the aliases first, so that traffic is back within a second; then applies the recorded configuration,
+//! so that Terraform agrees; then puts the abandoned release on hold.
 
 mod choose;
 
@@ -13,14 +13,14 @@ use super::{Delivered, EnvironmentStack, settle};
 use crate::digest::Digest;
 use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format;
-use crate::ledger::{Choice, DeploymentKind, DeploymentOutcome, Ended, Hold, Serving, Started};
+use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, Serving, Started};
 use crate::name::FunctionName;
 use crate::plan::{self, Applied, Change, Configuration};
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification;
 
-/// Takes functions back.
+/// Takes functions back to earlier releases.
 pub(crate) async fn roll_back(
     stack: &EnvironmentStack,
     last: &Ended,
@@ -34,10 +34,10 @@ pub(crate) async fn roll_back(
     {
         return Err(Failure::refused("not approved").unchanged("Nothing was changed."));
     }
-    // From the ledger alone: moving traffic back needs neither a manifest nor the artifact's bytes.
+    // Only the ledger is needed to move traffic back, neither a manifest nor the artifact's bytes.
     let will = last.serves.iter().map(|(function, serving)| match steps.get(function) {
-        Some(step) => (function.clone(), choice(&step.to, Some(step.to.lambda_version.clone()))),
-        None => (function.clone(), choice(serving, None)),
+        Some(step) => (function.clone(), planned_release(&step.to, Some(step.to.lambda_version.clone()))),
+        None => (function.clone(), planned_release(serving, None)),
     });
     let started = stack.started(DeploymentKind::Rollback, Some(last), will.collect());
     stack.ledger.begin(&started).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn roll_back(
     })
 }
 
-/// Closes a rollback that failed, with what is served now, and returns the failure to be told.
+/// Records a failed rollback with what is served now, and returns the failure to report.
 async fn record_failure(
     stack: &EnvironmentStack,
     started: &Started,
@@ -76,7 +76,8 @@ async fn record_failure(
 ) -> Failure {
     let record = async {
         let mut ended =
-            settle::as_it_is(stack, started, Some(last), DeploymentOutcome::TerraformPending).await?;
+            settle::ended_as_observed(stack, started, Some(last), DeploymentOutcome::TerraformPending)
+                .await?;
         let moved = ended.serves != started.serves;
         if !moved {
             ended.outcome = DeploymentOutcome::Failed;
@@ -86,14 +87,14 @@ async fn record_failure(
         Ok::<_, Failure>(moved)
     };
     match record.await {
-        Ok(true) => failure.unchanged("Traffic is back on the earlier release, and stays there. Terraform does not agree yet: the ledger says `terraform pending`."),
+        Ok(true) => failure.unchanged("Traffic is back on the earlier release and stays there. Terraform does not agree yet: the ledger says `terraform pending`."),
         Ok(false) => failure,
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure.detail("and then", second.message().to_owned()),
+        Err(second) => failure.detail("also failed", second.message().to_owned()),
     }
 }
 
-/// Moves the aliases, then brings Terraform to agree. `ended` says at each moment what is served.
+/// Moves the aliases, then makes Terraform agree. `ended` always says what is served.
 async fn run(
     stack: &EnvironmentStack,
     started: &Started,
@@ -108,7 +109,7 @@ async fn run(
             let mut serving = Serving { newest_version: step.from.newest_version.clone(), ..step.to.clone() };
             (serving.since, serving.since_at) = (started.deployment, stack.clock.now());
             ended.serves.insert(function.clone(), serving);
-            if step.from.release != step.to.release && ended.holds(function, &step.from.release).is_none() {
+            if step.from.release != step.to.release && ended.hold_on(function, &step.from.release).is_none() {
                 ended.holds.push(Hold {
                     function: function.clone(),
                     release: step.from.release.clone(),
@@ -128,9 +129,9 @@ async fn run(
     if !moved.is_empty() {
         stack
             .progress
-            .note(format!("          traffic is on {}. Bringing Terraform to agree.", format::list(moved)));
+            .note(format!("          traffic is on {}. Updating Terraform to match.", format::list(moved)));
     }
-    // Only now: traffic does not wait for whoever is at work in this folder.
+    // Only now: traffic does not wait for another run in this work folder.
     let lock = stack.lock_work().await?;
     let releases = &releases(stack, last, steps).await?;
     let configuration = applied_configuration(stack, &lock, last, releases).await?;
@@ -157,9 +158,9 @@ async fn run(
     Ok(planned.changes)
 }
 
-/// Makes the ledger's note of what served before.
-fn choice(serving: &Serving, lambda_version: Option<String>) -> Choice {
-    Choice {
+/// Returns the ledger's record of a release that served before.
+fn planned_release(serving: &Serving, lambda_version: Option<String>) -> PlannedRelease {
+    PlannedRelease {
         release: serving.release.clone(),
         digest: serving.digest,
         code_sha256: serving.code_sha256.clone(),
@@ -168,7 +169,7 @@ fn choice(serving: &Serving, lambda_version: Option<String>) -> Choice {
     }
 }
 
-/// Reads the releases that Terraform is to agree with: what comes back, and what stays.
+/// Reads the releases that Terraform is to apply: those that come back, and those that stay.
 async fn releases(
     stack: &EnvironmentStack,
     last: &Ended,
@@ -185,7 +186,7 @@ async fn releases(
     Ok(releases)
 }
 
-/// Points a function's alias to the version that served before; tells whether that version still exists.
+/// Points a function's alias to the version that served before; returns false if that version no longer exists.
 async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &RollbackStep) -> Result<bool> {
     let to = &step.to;
     let line = stack.progress.step("rollout", format!("{function} {} -> {}", to.alias, to.lambda_version));
@@ -205,7 +206,10 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
         line.failed("refused");
         return Err(Failure::new(
             FailureKind::VerificationFailed,
-            format!("Lambda version {} of `{function}` is not what the ledger recorded", to.lambda_version),
+            format!(
+                "Lambda version {} of `{function}` is not the one that the ledger recorded",
+                to.lambda_version
+            ),
         )
         .detail("recorded", format!("{} {}", to.code_sha256, to.config_digest.short()))
         .detail(
@@ -236,7 +240,7 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
     Ok(true)
 }
 
-/// Verifies and rolls out a release whose old version number no longer exists.
+/// Verifies and rolls out a release whose Lambda version no longer exists.
 async fn through_terraform(
     stack: &EnvironmentStack,
     started: &Started,
@@ -265,7 +269,7 @@ async fn through_terraform(
     Ok(())
 }
 
-/// Takes the configuration that is applied from the environment's store.
+/// Reads the applied configuration from the environment's store.
 pub(super) async fn applied_configuration(
     stack: &EnvironmentStack,
     lock: &plan::WorkLock,
@@ -278,15 +282,12 @@ pub(super) async fn applied_configuration(
     };
     let key = configuration_key(&digest);
     let stored = stack.store.get(&key).await?.ok_or_else(|| {
-        Failure::failed(format!(
-            "the configuration that is applied is missing: {}/{key}",
-            stack.store.place()
-        ))
-        .hint("restore that object; deploying anew writes it again")
+        Failure::failed(format!("the applied configuration is missing: {}/{key}", stack.store.place()))
+            .hint("restore that object, or deploy again, which stores it anew")
     })?;
     if Digest::of(&stored.bytes) != digest {
         return Err(Failure::failed(format!(
-            "{}/{key} holds other bytes than its name says",
+            "{}/{key} does not contain the bytes that its name says",
             stack.store.place()
         ))
         .hint("restore the object's first version"));
@@ -301,7 +302,7 @@ pub(super) async fn applied_configuration(
     stack.configure(lock, &root, releases, inputs)
 }
 
-/// Refuses a plan that would touch more than the named functions.
+/// Refuses a plan that would change more than the named functions.
 async fn refuse_others(
     stack: &EnvironmentStack,
     planned: &plan::Planned,
@@ -321,12 +322,12 @@ async fn refuse_others(
     }
     let _ = std::fs::remove_file(&planned.file);
     Err(Failure::refused(format!(
-        "bringing Terraform to agree would touch more than {}",
+        "updating Terraform to match would change more than {}",
         format::list(steps.keys().map(FunctionName::as_str))
     ))
     .body(others.join("\n"))
     .hint(format!(
-        "something was changed outside Terraform: look with cargo xtask plan --env {}, then deploy",
+        "something was changed outside Terraform: see cargo xtask plan --env {}, then deploy",
         stack.environment()
     )))
 }
@@ -335,7 +336,7 @@ fn show(stack: &EnvironmentStack, last: &Ended, steps: &BTreeMap<FunctionName, R
     let now = stack.clock.now();
     let mut text = String::new();
     for (function, step) in steps {
-        let resumed = if step.resumed { "carrying on with an unfinished rollback" } else { "verified" };
+        let resumed = if step.resumed { "continues an unfinished rollback" } else { "verified" };
         text.push_str(&format!(
             "{} runs   {function} {}   deployment {}, {}, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
             stack.environment(),

@@ -1,17 +1,17 @@
-//! Settling: before anything new begins, a deployment without an end is told to be under way, or is closed.
+//! Settles the ledger before anything new begins: a deployment without an end is still running, or is closed.
 //!
-//! A deployment in doubt is closed by comparing the aliases with both of its sides: what was served, what would be.
+//! A deployment that was cut off is closed by comparing the aliases with what served before it and what it wanted to serve.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{EnvironmentStack, holds_resources};
+use super::{EnvironmentStack, has_resources};
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{self, DeploymentKind, DeploymentOutcome, Ended, Hold, Serving, Started};
 use crate::name::FunctionName;
 
-/// Returns the newest ended deployment, after closing one that is in doubt; refuses while somebody else deploys.
+/// Returns the newest ended deployment, after closing one that was cut off. Refuses (exit code 7) while another one runs.
 pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
     let deadline = stack.clock.monotonic() + stack.plan.lock_timeout;
     let mut step = None;
@@ -21,10 +21,10 @@ pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
             return Ok(head.last);
         };
         if !ledger::is_alive(&open, &stack.holder, &stack.ledger.lease(), stack.clock.as_ref()).await? {
-            return close_doubt(stack, &open, head.last.as_ref()).await.map(Some);
+            return close_cut_off(stack, &open, head.last.as_ref()).await.map(Some);
         }
         if stack.clock.monotonic() >= deadline {
-            return Err(ledger::held(stack.name(), stack.environment(), &open));
+            return Err(ledger::lock_held(stack.name(), stack.environment(), &open));
         }
         step.get_or_insert_with(|| {
             stack.progress.slow_step("wait", format!("for deployment {} by {}", open.deployment, open.by))
@@ -34,20 +34,20 @@ pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
     }
 }
 
-/// Closes a deployment that was cut off, and says so.
-pub(crate) async fn close_doubt(
+/// Closes a deployment that was cut off, and reports it.
+pub(crate) async fn close_cut_off(
     stack: &EnvironmentStack,
     open: &Started,
     last: Option<&Ended>,
 ) -> Result<Ended> {
-    let mut ended = as_it_is(stack, open, last, DeploymentOutcome::Interrupted).await?;
+    let mut ended = ended_as_observed(stack, open, last, DeploymentOutcome::Interrupted).await?;
     ended.why = Some("it was cut off and closed by a later command".into());
     let served: Vec<String> =
         ended.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect();
     let served = if served.is_empty() { "nothing".to_owned() } else { crate::format::list(served) };
     match stack.ledger.end(&ended).await {
         Ok(()) => {}
-        // Two commands may close the same one: the other's word stands.
+        // Two commands may close the same deployment: the first one's entry counts.
         Err(failure) if failure.kind() == FailureKind::LockHeld => {
             return stack.ledger.deployment(open.deployment).await?.ok_or(failure);
         }
@@ -63,7 +63,7 @@ pub(crate) async fn close_doubt(
 }
 
 /// Closes a deployment that failed, with what is served now.
-pub(super) async fn ended_in_failure(
+pub(super) async fn end_in_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
@@ -74,23 +74,23 @@ pub(super) async fn ended_in_failure(
         FailureKind::Interrupted => DeploymentOutcome::Interrupted,
         _ => DeploymentOutcome::Failed,
     };
-    let mut ended = as_it_is(stack, started, last, outcome).await?;
+    let mut ended = ended_as_observed(stack, started, last, outcome).await?;
     ended.why = Some(failure.message().to_owned());
     stack.ledger.end(&ended).await
 }
 
-/// Makes the end of a deployment that did not come to its own: with what is served, and the holds that follow from it.
-pub(super) async fn as_it_is(
+/// Returns the end of an unsuccessful deployment, with what is served now and the holds that follow from it.
+pub(super) async fn ended_as_observed(
     stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     outcome: DeploymentOutcome,
 ) -> Result<Ended> {
     let mut ended = Ended::of(started, last, outcome, stack.clock.now());
-    ended.serves = serves_now(stack, started).await?;
+    ended.serves = serving_now(stack, started).await?;
     if started.kind == DeploymentKind::Destroy {
-        ended.serves = still_there(stack, ended.serves).await?;
-        if !holds_resources(stack).await? {
+        ended.serves = still_existing(stack, ended.serves).await?;
+        if !has_resources(stack).await? {
             ended.mark_destroyed();
         }
     }
@@ -99,7 +99,7 @@ pub(super) async fn as_it_is(
         else {
             continue;
         };
-        // What serves was let back, whoever is asked now; what a rollback left stays away, even if it came no further.
+        // A release that serves is not on hold. The release that a rollback left stays on hold even if the rollback stopped.
         ended.holds.retain(|hold| hold.function != *function || hold.release != serving.release);
         if started.kind == DeploymentKind::Rollback {
             ended.holds.push(Hold {
@@ -112,8 +112,8 @@ pub(super) async fn as_it_is(
     Ok(ended)
 }
 
-/// Keeps what a destruction that was cut off left standing.
-async fn still_there(
+/// Returns what still exists after a destruction that was cut off.
+async fn still_existing(
     stack: &EnvironmentStack,
     mut serves: BTreeMap<FunctionName, Serving>,
 ) -> Result<BTreeMap<FunctionName, Serving>> {
@@ -125,8 +125,8 @@ async fn still_there(
     Ok(serves)
 }
 
-/// Finds out what is served, by comparing each alias with both sides of a deployment.
-async fn serves_now(stack: &EnvironmentStack, started: &Started) -> Result<BTreeMap<FunctionName, Serving>> {
+/// Returns what is served, by comparing each alias with both sides of a deployment.
+async fn serving_now(stack: &EnvironmentStack, started: &Started) -> Result<BTreeMap<FunctionName, Serving>> {
     let mut serves = started.serves.clone();
     for (function, serving) in &mut serves {
         let Some(alias) = stack.functions.alias(&serving.function_name, &serving.alias).await? else {
@@ -139,7 +139,7 @@ async fn serves_now(stack: &EnvironmentStack, started: &Started) -> Result<BTree
         let Some(published) = stack.functions.published(&serving.function_name, &alias.version).await? else {
             continue;
         };
-        // Where neither side fits, somebody moved the alias by hand: the ledger keeps its word, status shows the difference.
+        // If neither side fits, the alias was moved by hand: the ledger keeps its record, and status shows the difference.
         if published.code_sha256 == choice.code_sha256 {
             let moves_forward = choice.lambda_version.is_none();
             *serving = Serving {

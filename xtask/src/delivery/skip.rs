@@ -1,4 +1,4 @@
-//! Whether a plan would show nothing: only in unprotected environments, and only when all that it depends on is equal.
+//! Decides whether a plan can be skipped: in unprotected environments, if everything that it depends on is unchanged.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use crate::plan::StateVersion;
 use crate::plan::{self, Configuration, FRESH_HOURS};
 use crate::release::Manifest;
 
-/// Where everything that a plan depends on stands.
+/// The present state of everything that a plan depends on.
 pub(super) struct Current {
-    /// The digest of it all; nothing where a plan may change by itself.
+    /// The digest of it all; `None` if a plan may change by itself.
     pub(super) plan_inputs: Option<Digest>,
-    /// Where the state stands.
+    /// The state's version.
     pub(super) state: Option<StateVersion>,
 }
 
-/// A plan that was found empty on this machine.
+/// A plan on this machine that had no changes.
 #[derive(Serialize, Deserialize)]
 struct FoundEmpty {
     plan_inputs: Digest,
@@ -29,7 +29,7 @@ struct FoundEmpty {
 }
 
 impl Current {
-    /// Reads where everything stands.
+    /// Reads the present state.
     pub(super) async fn read(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Self> {
         let (state, identity) = futures::try_join!(
             plan::read_state(stack.store.as_ref(), stack.name()),
@@ -39,15 +39,16 @@ impl Current {
         Ok(Self { plan_inputs: plan::fingerprint(configuration, &identity, state.as_ref())?, state })
     }
 
-    /// Remembers that a plan on this was empty.
+    /// Records that a plan of this state had no changes.
     pub(super) fn remember(&self, stack: &EnvironmentStack) -> Result<()> {
         let Some(plan_inputs) = self.plan_inputs else {
             return Ok(());
         };
         let path = stack.plan.work.join("found-empty.json");
         let found = FoundEmpty { plan_inputs, at: stack.clock.now() };
-        let bytes = serde_json::to_vec(&found)
-            .map_err(|error| failure::Failure::defect("a note cannot be written as JSON").caused_by(error))?;
+        let bytes = serde_json::to_vec(&found).map_err(|error| {
+            failure::Failure::defect("found-empty.json cannot be written as JSON").caused_by(error)
+        })?;
         std::fs::write(&path, bytes).map_err(|error| failure::io("write", &path, error))
     }
 }
@@ -69,13 +70,13 @@ pub(super) async fn may_skip(
         stack.clock.now().as_second().saturating_sub(at.as_second()) < FRESH_HOURS * 3_600
     };
     let by_ledger = last.plan_inputs == Some(plan_inputs) && fresh(last.at);
-    let by_memory = || {
+    let by_local_record = || {
         let found: Option<FoundEmpty> = std::fs::read(stack.plan.work.join("found-empty.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         found.is_some_and(|found| found.plan_inputs == plan_inputs && fresh(found.at))
     };
-    if !by_ledger && !by_memory() {
+    if !by_ledger && !by_local_record() {
         return Ok(false);
     }
     for (function, manifest) in releases {
@@ -86,12 +87,12 @@ pub(super) async fn may_skip(
             return Ok(false);
         }
     }
-    as_the_ledger_says(stack, last).await
+    matches_ledger(stack, last).await
 }
 
-/// Tells whether every alias and every serving configuration is as the ledger says.
-pub(super) async fn as_the_ledger_says(stack: &EnvironmentStack, last: &Ended) -> Result<bool> {
-    let looks = last.serves.values().map(|serving| async move {
+/// Tells whether every alias and every serving configuration is as recorded in the ledger.
+pub(super) async fn matches_ledger(stack: &EnvironmentStack, last: &Ended) -> Result<bool> {
+    let comparisons = last.serves.values().map(|serving| async move {
         let (alias, published) = futures::try_join!(
             stack.functions.alias(&serving.function_name, &serving.alias),
             stack.functions.published(&serving.function_name, &serving.lambda_version)
@@ -101,5 +102,5 @@ pub(super) async fn as_the_ledger_says(stack: &EnvironmentStack, last: &Ended) -
                 && published.is_some_and(|published| published.digest() == serving.config_digest.bytes()),
         )
     });
-    Ok(futures::future::try_join_all(looks).await?.into_iter().all(|agrees| agrees))
+    Ok(futures::future::try_join_all(comparisons).await?.into_iter().all(|agrees| agrees))
 }

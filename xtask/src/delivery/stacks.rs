@@ -1,8 +1,8 @@
-//! Several stacks of one environment: in the order of their needs, independent ones at the same time.
+//! Delivers to several stacks of one environment: dependencies first, independent stacks in parallel.
 //!
-//! In: what is to be delivered where, and which stacks only follow. Out: what each delivery came to. A stack that follows
-//! is planned only where a value that it takes from another stack changed. Goes wrong: what depends on a stack that failed
-//! is not started; what is independent goes on, and the same command run again carries on from there.
+//! In: the request for each stack; a stack without one is planned only if a value that it takes from another stack changed.
+//! Out: the result of each delivery. Errors: a stack that depends on a failed one is not started; independent stacks
+//! continue, and running the same command again continues from there.
 
 use std::collections::BTreeSet;
 
@@ -15,22 +15,22 @@ use crate::ledger::DeploymentKind;
 use crate::name::StackName;
 use crate::plan;
 
-/// How many stacks are planned and applied at the same time: each takes half a gigabyte while the provider runs.
+/// How many stacks are planned and applied in parallel: each needs half a gigabyte while the provider runs.
 const AT_ONCE: usize = 4;
 
-/// One stack of several.
+/// A delivery to one stack of several.
 pub(crate) struct StackDelivery {
     /// The stack.
     pub(crate) stack: EnvironmentStack,
-    /// What is delivered to it; nothing where it only follows what it takes from other stacks.
+    /// What to deploy; `None` if the stack is only updated when its values from other stacks changed.
     pub(crate) request: Option<DeployRequest>,
 }
 
 /// Result of delivering to several stacks.
 pub(crate) struct DeliveryResults {
-    /// What was delivered, in the order of the deliveries.
+    /// The successful deliveries, in order.
     pub(crate) delivered: Vec<Delivered>,
-    /// Why not all was.
+    /// The failure, if not all were successful.
     pub(crate) failure: Option<Failure>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn deliver_all(deliveries: &[StackDelivery], interrupt: &Interr
         .map(|delivery| {
             let after = delivery.stack.settings.upstream();
             let after = after.iter().filter(|name| here.contains(name)).map(ToString::to_string).collect();
-            Task::new(delivery.stack.name().to_string(), after, one(delivery))
+            Task::new(delivery.stack.name().to_string(), after, deliver_one(delivery))
         })
         .collect();
     let (mut delivered, mut failed, mut not_started) = (Vec::new(), Vec::new(), Vec::new());
@@ -57,14 +57,14 @@ pub(crate) async fn deliver_all(deliveries: &[StackDelivery], interrupt: &Interr
     DeliveryResults { delivered, failure }
 }
 
-async fn one(delivery: &StackDelivery) -> Result<Option<Delivered>> {
+async fn deliver_one(delivery: &StackDelivery) -> Result<Option<Delivered>> {
     let stack = &delivery.stack;
     if let Some(request) = &delivery.request {
         return deliver(stack, request).await.map(Some);
     }
     let Some(last) = stack.ledger.head().await?.last else { return Ok(None) };
     let inputs = stack.inputs(&stack.root).await?;
-    // Of a sensitive value nothing is kept, so that only a plan can tell.
+    // Nothing is recorded about sensitive values, so only a plan can tell.
     if plan::input_digests(&inputs) == last.inputs && inputs.values().all(|input| !input.sensitive) {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ async fn one(delivery: &StackDelivery) -> Result<Option<Delivered>> {
     deliver(stack, &request).await.map(Some)
 }
 
-/// Returns the first failure in full, with a line about each of the other stacks; nothing where none failed.
+/// Returns the first failure in full, with a line about each of the other stacks; `None` if none failed.
 fn combined_failure(
     mut failed: Vec<(String, Failure)>,
     not_started: Vec<String>,
@@ -93,14 +93,14 @@ fn combined_failure(
     }
     failure = failure.detail("stack", stack);
     for (stack, other) in &failed {
-        failure = failure.detail("failed too", format!("{stack}: {}", other.message()));
+        failure = failure.detail("also failed", format!("{stack}: {}", other.message()));
     }
     if !not_started.is_empty() {
         failure = failure.detail("not started", format::list(not_started));
     }
-    let stand: Vec<&str> = delivered.iter().map(|delivered| delivered.stack.as_str()).collect();
-    if !stand.is_empty() {
-        failure = failure.detail("as asked for", format::list(stand));
+    let successful: Vec<&str> = delivered.iter().map(|delivered| delivered.stack.as_str()).collect();
+    if !successful.is_empty() {
+        failure = failure.detail("delivered", format::list(successful));
     }
     Some(failure)
 }

@@ -1,4 +1,4 @@
-//! The ledger's two kinds of entry, `slipway.ledger/1`: what a deployment set out to do, and what it came to.
+//! The two entries of a deployment, `slipway.ledger/1`: what it wants to do, and how it ended.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use crate::ports::Alias;
 /// The name of this layout.
 pub(crate) const SCHEMA: &str = "slipway.ledger/1";
 
-/// Why a deployment was made.
+/// The kind of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Kind")]
 pub(crate) enum DeploymentKind {
-    /// A release of the work tree.
+    /// `release`: a release of the work tree.
     Release,
-    /// A release that exists.
+    /// `deploy`: an existing release.
     Deploy,
-    /// Back to what served before.
+    /// `rollback`: an earlier release.
     Rollback,
-    /// All that the stack made is removed.
+    /// `destroy`: everything that the stack made is removed.
     Destroy,
 }
 
-/// The beginning of a deployment, and the stack's deploy lock.
+/// The beginning of a deployment, which is also the stack's deploy lock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Started {
     /// `slipway.ledger/1`.
@@ -39,25 +39,25 @@ pub(crate) struct Started {
     pub(crate) stack: StackName,
     /// The environment.
     pub(crate) environment: EnvironmentName,
-    /// Why.
+    /// The kind of the deployment.
     pub(crate) kind: DeploymentKind,
-    /// What is served before it.
+    /// What was served before it.
     pub(crate) serves: BTreeMap<FunctionName, Serving>,
-    /// What will be served after it.
-    pub(crate) will: BTreeMap<FunctionName, Choice>,
-    /// Who.
+    /// What it wants to serve.
+    pub(crate) will: BTreeMap<FunctionName, PlannedRelease>,
+    /// Who ran it.
     pub(crate) by: String,
     /// The CI run.
     pub(crate) run_url: Option<String>,
-    /// The process that does it.
+    /// The process that runs it.
     pub(crate) holder: Holder,
-    /// When.
+    /// When it began.
     #[schemars(with = "String")]
     pub(crate) at: jiff::Timestamp,
 }
 
 impl Started {
-    /// Says what it set out to do, such as `rollback to hello 1.4.1`.
+    /// Describes what it wants to do, such as `rollback to hello 1.4.1`.
     pub(crate) fn describe(&self) -> String {
         if self.kind == DeploymentKind::Destroy {
             return "destruction".to_owned();
@@ -79,12 +79,12 @@ impl Started {
 pub(crate) struct Holder {
     /// The machine.
     pub(crate) host: String,
-    /// The machine's boot, so that a process id is never taken for that of an earlier boot.
+    /// The machine's boot: process numbers of an earlier boot mean nothing.
     pub(crate) boot: String,
     /// The namespace that the process number belongs to (`pid:[4026531836]`); unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pid_namespace: Option<String>,
-    /// The process.
+    /// The process number.
     pub(crate) pid: u32,
     /// The process's start, in clock ticks since boot.
     pub(crate) start_ticks: Option<u64>,
@@ -94,9 +94,10 @@ pub(crate) struct Holder {
     pub(crate) since: Option<jiff::Timestamp>,
 }
 
-/// A release chosen for a function.
+/// A release that a deployment wants to serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Choice {
+#[schemars(rename = "Choice")]
+pub(crate) struct PlannedRelease {
     /// The version.
     pub(crate) release: Version,
     /// The manifest's digest.
@@ -127,11 +128,11 @@ pub(crate) struct Serving {
     pub(crate) alias: String,
     /// The Lambda version that the alias points to.
     pub(crate) lambda_version: String,
-    /// The newest Lambda version, where Terraform stands.
+    /// The newest Lambda version, which Terraform knows.
     pub(crate) newest_version: String,
     /// The digest of the serving version's configuration.
     pub(crate) config_digest: Digest,
-    /// Whether it was verified (or had served before).
+    /// Whether it was verified.
     pub(crate) verified: bool,
     /// The deployment since which this release serves.
     pub(crate) since: u64,
@@ -147,7 +148,7 @@ impl Serving {
     }
 }
 
-/// A release that must not come back by itself.
+/// A release that is not deployed again without `--lift-hold`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Hold {
     /// The function.
@@ -169,23 +170,23 @@ pub(crate) enum DeploymentOutcome {
     VerificationFailed,
     /// Terraform or something else failed.
     Failed,
-    /// Cut off; closed by a later command.
+    /// Cut off, and closed by a later command.
     Interrupted,
     /// The alias was moved back and Terraform agrees.
     RolledBack,
     /// The alias was moved back; Terraform does not agree yet.
     TerraformPending,
-    /// All that the stack had made was removed.
+    /// Everything that the stack had made was removed.
     Destroyed,
 }
 
 impl DeploymentOutcome {
-    /// Tells whether nothing was left to do: what the ledger says is applied, verified and served.
+    /// Tells whether nothing is left to do: what the ledger records is applied, verified and served.
     pub(crate) fn is_settled(self) -> bool {
         matches!(self, Self::Verified | Self::RolledBack)
     }
 
-    /// Says it in words.
+    /// Returns the outcome in words.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Verified => "verified",
@@ -199,7 +200,7 @@ impl DeploymentOutcome {
     }
 }
 
-/// The end of a deployment: all that the stack serves.
+/// The end of a deployment, with everything that the stack serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Ended {
     /// `slipway.ledger/1`.
@@ -210,18 +211,18 @@ pub(crate) struct Ended {
     pub(crate) stack: StackName,
     /// The environment.
     pub(crate) environment: EnvironmentName,
-    /// Why it was made.
+    /// The kind of the deployment.
     pub(crate) kind: DeploymentKind,
     /// How it ended.
     pub(crate) outcome: DeploymentOutcome,
-    /// Why it did not end well, in a sentence.
+    /// Why it was not successful, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
     /// What is served.
     pub(crate) serves: BTreeMap<FunctionName, Serving>,
-    /// What it set out to serve.
-    pub(crate) will: BTreeMap<FunctionName, Choice>,
-    /// Releases that must not come back by themselves.
+    /// What it wanted to serve.
+    pub(crate) will: BTreeMap<FunctionName, PlannedRelease>,
+    /// Releases that are not deployed again without `--lift-hold`.
     #[serde(default)]
     pub(crate) holds: Vec<Hold>,
     /// The commit of the stack's files.
@@ -229,16 +230,16 @@ pub(crate) struct Ended {
     /// Whether the stack's files differed from that commit.
     #[serde(default)]
     pub(crate) dirty: bool,
-    /// The digest under which the applied configuration is kept (`configurations/sha256/<hex>.zip`).
+    /// The digest under which the applied configuration is stored (`configurations/sha256/<hex>.zip`).
     pub(crate) configuration: Option<Digest>,
-    /// Digests of the values that it took from other stacks, by variable; none of sensitive ones.
+    /// Digests of the values from other stacks, by variable; without sensitive ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) inputs: BTreeMap<String, Digest>,
     /// The digest of everything that the plan depended on.
     pub(crate) plan_inputs: Option<Digest>,
-    /// The state after it.
+    /// The state's version after it.
     pub(crate) state: Option<StateVersion>,
-    /// Who.
+    /// Who ran it.
     pub(crate) by: String,
     /// The CI run.
     pub(crate) run_url: Option<String>,
@@ -251,7 +252,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Begins the end of a started deployment: nothing changed so far.
+    /// Returns the end of a deployment that changed nothing so far.
     pub(crate) fn of(
         started: &Started,
         before: Option<&Ended>,
@@ -282,7 +283,7 @@ impl Ended {
         }
     }
 
-    /// Makes it the end of a destruction: nothing is applied and nothing served any more.
+    /// Marks the stack as destroyed: nothing is applied and nothing served any more.
     pub(crate) fn mark_destroyed(&mut self) {
         self.outcome = DeploymentOutcome::Destroyed;
         self.serves.clear();
@@ -290,12 +291,12 @@ impl Ended {
         self.configuration = None;
     }
 
-    /// Tells whether a function's release is held.
-    pub(crate) fn holds(&self, function: &FunctionName, release: &Version) -> Option<&Hold> {
+    /// Returns the hold on a function's release.
+    pub(crate) fn hold_on(&self, function: &FunctionName, release: &Version) -> Option<&Hold> {
         self.holds.iter().find(|hold| hold.function == *function && hold.release == *release)
     }
 
-    /// Tells whether a function came to serve a release in this deployment, verified.
+    /// Returns what a function serves, if that is verified.
     pub(crate) fn verified(&self, function: &FunctionName) -> Option<&Serving> {
         self.serves.get(function).filter(|serving| serving.verified)
     }

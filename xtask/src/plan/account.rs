@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adopted_things_are_imported_by_their_addresses() {
+    fn adopted_resources_become_import_blocks() {
         let adopted = [
             ("module.state[\"dev\"].aws_s3_bucket.this".to_owned(), "shop-state".to_owned()),
             ("aws_x.y".to_owned(), "${a}\"".to_owned()),

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
-    /// It is made.
+    /// It is created.
     Create,
     /// It is changed in place.
     Update,
-    /// It is removed.
+    /// It is deleted.
     Delete,
-    /// It is removed and made anew, in either order.
+    /// It is deleted and created again, in either order.
     Replace,
-    /// It is taken into the state.
+    /// It is imported into the state.
     Import,
-    /// It is given another address.
+    /// Its address changes.
     Move,
-    /// It leaves the state and stays in the cloud.
+    /// It is removed from the state and stays in the cloud.
     #[serde(alias = "remove")]
     Forget,
     /// It is read.
@@ -30,12 +30,12 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Tells whether something new comes.
+    /// Tells whether a resource is created.
     pub(crate) fn adds(self) -> bool {
         matches!(self, Self::Create | Self::Replace | Self::Import)
     }
 
-    /// Tells whether something goes.
+    /// Tells whether a resource is deleted.
     pub(crate) fn removes(self) -> bool {
         matches!(self, Self::Delete | Self::Replace | Self::Forget)
     }
@@ -55,22 +55,22 @@ impl Action {
     }
 }
 
-/// One resource's change.
+/// A change of one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Change {
-    /// The whole address.
+    /// The full address.
     pub(crate) address: String,
-    /// What happens to it.
+    /// What happens to the resource.
     pub(crate) action: Action,
-    /// Why, as Terraform words it (`tainted`, `cannot_update`).
+    /// The reason that Terraform gives (`tainted`, `cannot_update`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
-/// How many changes are shown unless all are asked for.
+/// How many changes are shown without --verbose.
 const SHOWN: usize = 12;
 
-/// Writes the changes for people, removals first; beyond a dozen the rest is counted.
+/// Returns the changes as lines, removals first; beyond a dozen the rest is counted.
 pub(crate) fn changes_text(changes: &[Change], all: bool) -> String {
     let mut sorted: Vec<&Change> = changes.iter().collect();
     sorted.sort_by_key(|change| (!change.action.removes(), change.action.word(), change.address.clone()));
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn removals_come_first_and_the_rest_is_counted() {
+    fn changes_list_removals_first_and_count_the_rest() {
         let mut changes: Vec<Change> = (0..14)
             .map(|n| Change { address: format!("aws_x.n{n:02}"), action: Action::Create, reason: None })
             .collect();

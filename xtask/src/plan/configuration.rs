@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backend_names_the_account_it_must_be_in() {
+    fn backend_names_its_account() {
         let backend = Backend {
             bucket: "b".into(),
             region: "eu-central-1".into(),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_told_as_the_contract_has_it() {
+    fn release_input_has_the_documented_shape() {
         let manifest = crate::release::sample_manifest("hello", "1.2.3");
         let mut input = serde_json::to_value(ReleaseInput::new(
             &manifest,

@@ -1,4 +1,4 @@
-//! The digest of everything that a plan's result depends on: while it is equal, planning again would change nothing.
+//! The digest of everything that a plan depends on: while it is unchanged, planning again would show the same.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use super::state::StateVersion;
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::Result;
 
-/// How long a verified deployment stands for a plan, in hours: drift outside Terraform is found after that at the latest.
+/// How long a verified deployment replaces a plan, in hours: changes outside Terraform are found after that at the latest.
 pub(crate) const FRESH_HOURS: i64 = 24;
 
-/// Hashes a plan's inputs: files, var-files, backend, Terraform's own settings and version, state.
+/// Returns the digest of a plan's inputs: files, var-files, backend, Terraform's settings and version, state.
 ///
-/// Nothing is returned where a plan may change by itself: a data source that reads the world, a module from elsewhere.
+/// `None` if a plan may change by itself: a data source that reads the cloud, or a module from a registry.
 pub(crate) fn fingerprint(
     configuration: &Configuration,
     identity: &[(String, String)],

@@ -1,4 +1,4 @@
-//! Guards on a plan: what it may not touch.
+//! Guards on a plan: what it may not remove.
 
 use globset::GlobBuilder;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::Planned;
 use crate::failure::{Failure, Result};
 use crate::name::StackName;
 
-/// Refuses a plan that deletes, replaces or forgets a protected address; `*` stands for anything.
+/// Refuses a plan that deletes, replaces or forgets a protected address; `*` in a pattern matches anything.
 pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &Planned) -> Result<()> {
     let Some((address, pattern)) = removed(stack, protect, planned)?.into_iter().next() else {
         return Ok(());
@@ -15,11 +15,15 @@ pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &
     Err(Failure::refused(format!("the plan would remove {address}, which `{stack}` protects"))
         .detail("protected by", format!("protect = [\"{pattern}\"] in terraform/stacks/{stack}/stack.toml"))
         .unchanged("Nothing was applied.")
-        .hint("if it is meant to go, take the pattern out of `protect` in a commit of its own"))
+        .hint("to remove it, delete the pattern from `protect` in a commit of its own"))
 }
 
 /// Returns the protected addresses that a plan would remove.
-pub(crate) fn protected(stack: &StackName, protect: &[String], planned: &Planned) -> Result<Vec<String>> {
+pub(crate) fn removed_protected_addresses(
+    stack: &StackName,
+    protect: &[String],
+    planned: &Planned,
+) -> Result<Vec<String>> {
     let mut addresses: Vec<String> =
         removed(stack, protect, planned)?.into_iter().map(|(address, _)| address).collect();
     addresses.sort_unstable();
@@ -27,7 +31,7 @@ pub(crate) fn protected(stack: &StackName, protect: &[String], planned: &Planned
     Ok(addresses)
 }
 
-/// Finds protected addresses that a plan would remove, with the pattern that protects each.
+/// Returns the protected addresses that a plan would remove, each with the pattern that protects it.
 fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for pattern in protect {
@@ -38,7 +42,7 @@ fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Result<V
             .collect();
         let glob = GlobBuilder::new(&escaped).backslash_escape(true).build().map_err(|error| {
             Failure::usage(format!(
-                "terraform/stacks/{stack}/stack.toml: `protect` holds `{pattern}`, which cannot be read"
+                "terraform/stacks/{stack}/stack.toml: `{pattern}` in `protect` is not a valid pattern"
             ))
             .caused_by(error)
         })?;
@@ -53,7 +57,7 @@ fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Result<V
     Ok(found)
 }
 
-/// Returns the addresses in a plan that do not belong to the named Lambda functions, judged by the state.
+/// Returns the addresses in a plan that do not belong to the named Lambda functions, according to the state.
 pub(crate) fn unrelated_addresses(
     planned: &Planned,
     state: &Value,
@@ -68,7 +72,7 @@ pub(crate) fn unrelated_addresses(
         .collect()
 }
 
-/// Finds the addresses of the Lambda functions (and their aliases) with the given names in a state.
+/// Returns the addresses in a state of the Lambda functions with these names, and of their aliases.
 fn addresses_of(state: &Value, function_names: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for resource in state.get("resources").and_then(Value::as_array).into_iter().flatten() {
@@ -111,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn protected_addresses_may_change_and_never_go() {
+    fn protected_addresses_may_change_but_not_be_removed() {
         let stack: StackName = "tracer".parse().unwrap();
         let protect = vec!["aws_dynamodb_table.*".to_owned(), "aws_s3_bucket.a[0]".to_owned()];
         for fine in [
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_functions_own_resources_count_as_named() {
+    fn unrelated_addresses_are_all_but_the_named_functions_and_aliases() {
         let state = serde_json::json!({"resources": [
             {"module": "module.hello", "type": "aws_lambda_function", "name": "this", "instances": [{"attributes": {"function_name": "p-hello"}}]},
             {"type": "aws_lambda_function", "name": "many", "instances": [{"index_key": "b", "attributes": {"function_name": "p-b"}}]},

@@ -1,7 +1,7 @@
 //! Values that a stack takes from other stacks' outputs, read from those stacks' states.
 //!
-//! In: which output fills which variable. Out: the values, and digests by which a change is noticed later. Goes wrong: the
-//! other stack is not applied, or puts out nothing of that name.
+//! In: which output fills which variable. Out: the values, and digests that show a later change. Errors: the other stack is
+//! not applied, or has no output of that name.
 
 use std::collections::BTreeMap;
 
@@ -18,18 +18,18 @@ use crate::settings::StackOutput;
 /// One value from another stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Input {
-    /// Where it comes from.
+    /// The stack and output that it comes from.
     pub(crate) from: StackOutput,
     /// The value.
     pub(crate) value: Value,
-    /// Whether Terraform keeps it from being shown.
+    /// Whether Terraform hides it.
     pub(crate) sensitive: bool,
 }
 
 /// Values from other stacks, by the variable that they fill.
 pub(crate) type Inputs = BTreeMap<String, Input>;
 
-/// Reads the values that a stack takes in.
+/// Reads the values that a stack takes from other stacks.
 pub(crate) async fn read_inputs(
     store: &dyn Store,
     stack: &StackName,
@@ -58,7 +58,7 @@ pub(crate) async fn read_inputs(
     Ok(inputs)
 }
 
-/// Reads what a stack puts out from its state; nothing where it is not applied.
+/// Reads a stack's outputs from its state; `None` if it is not applied.
 pub(crate) async fn read_outputs(store: &dyn Store, stack: &StackName) -> Result<Option<Applied>> {
     let Some((_, state)) = read_state(store, stack).await? else { return Ok(None) };
     let outputs = state.get("outputs").cloned().unwrap_or_else(|| Value::Object(Default::default()));
@@ -68,7 +68,7 @@ pub(crate) async fn read_outputs(store: &dyn Store, stack: &StackName) -> Result
     Ok(Some(Applied { outputs }))
 }
 
-/// Returns a digest of each value by which a later run notices a change; of sensitive ones nothing is kept.
+/// Returns a digest of each value, so that a later run notices a change; sensitive values are left out.
 pub(crate) fn input_digests(inputs: &Inputs) -> BTreeMap<String, Digest> {
     inputs
         .iter()
@@ -78,7 +78,7 @@ pub(crate) fn input_digests(inputs: &Inputs) -> BTreeMap<String, Digest> {
 }
 
 fn not_applied(stack: &StackName, environment: &EnvironmentName, from: &StackOutput) -> Failure {
-    Failure::failed(format!("`{stack}` takes `{from}`, and `{}` is not applied in {environment}", from.stack))
+    Failure::failed(format!("`{stack}` takes `{from}`, but `{}` is not applied in {environment}", from.stack))
         .unchanged(format!("Nothing was changed in `{stack}`."))
         .hint(format!("cargo xtask deploy --stack {} --env {environment}", from.stack))
 }
@@ -94,13 +94,13 @@ fn no_output(
     let names = crate::format::list(names.into_iter().flat_map(|outputs| outputs.keys().map(String::as_str)));
     let names = if names.is_empty() { "nothing".to_owned() } else { names };
     Failure::usage(format!(
-        "terraform/stacks/{stack}/stack.toml: `{variable} = \"{from}\"` asks for what `{}` does not put out in {environment}",
+        "terraform/stacks/{stack}/stack.toml: `{variable} = \"{from}\"` names an output that `{}` does not have in {environment}",
         from.stack
     ))
     .detail("puts out", names)
     .unchanged(format!("Nothing was changed in `{stack}`."))
     .hint(format!(
-        "where the output is new: cargo xtask deploy --stack {} --env {environment}",
+        "if the output is new: cargo xtask deploy --stack {} --env {environment}",
         from.stack
     ))
 }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_comes_as_it_is_and_a_change_is_noticed() {
+    async fn input_keeps_its_value_and_a_change_changes_its_digest() {
         let first =
             read(r#"{"ids":{"value":["a","b"],"type":["list","string"]}}"#, "network.ids").await.unwrap();
         assert_eq!(first["subnets"].value, serde_json::json!(["a", "b"]));
@@ -135,9 +135,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_is_named() {
+    async fn input_from_a_missing_stack_or_output_is_named() {
         let failure = read("", "network.ids").await.unwrap_err();
-        assert_eq!(failure.message(), "`app` takes `network.ids`, and `network` is not applied in dev");
+        assert_eq!(failure.message(), "`app` takes `network.ids`, but `network` is not applied in dev");
         let failure = read(r#"{"vpc":{"value":1}}"#, "network.ids").await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::Usage);
         assert_eq!(failure.report().details[0].value, "vpc");

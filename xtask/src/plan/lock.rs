@@ -1,7 +1,7 @@
 //! The lock on a stack's work folder: one process at a time prepares, plans and applies there.
 //!
-//! The locked file is also what Terraform gets as its stdin, so a Terraform whose Slipway was killed goes on holding the
-//! lock until it has saved its state and ended; the next run waits for it. Goes wrong: another run is at work here.
+//! The locked file is also the standard input of Terraform. If Slipway is killed, its Terraform keeps the lock until it has
+//! saved its state and ended, and the next run waits for it. Errors: another run holds the lock.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,44 +16,44 @@ use crate::interrupt::Interrupt;
 use crate::process::start_ticks;
 use crate::progress::Progress;
 
-/// A work folder held by this process; given up when the last clone is dropped.
+/// A work folder locked by this process; released when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkLock(Arc<File>);
 
-/// Who holds a work folder.
+/// Who holds the lock.
 #[derive(Serialize, Deserialize)]
-struct Note {
+struct LockHolder {
     pid: u32,
     start_ticks: Option<u64>,
     by: String,
     since: jiff::Timestamp,
 }
 
-/// What [`WorkLock::take`] is told.
-pub(crate) struct Claim<'a> {
+/// What [`WorkLock::take`] needs.
+pub(crate) struct LockRequest<'a> {
     /// The work folder.
     pub(crate) work: &'a Path,
     /// What it is for, such as `` `hello` in local ``.
-    pub(crate) place: String,
-    /// Who asks.
+    pub(crate) subject: String,
+    /// Who takes it.
     pub(crate) by: &'a str,
-    /// How long to wait for a run that is at work.
+    /// How long to wait for another run.
     pub(crate) timeout: Duration,
-    /// Where waiting is told.
+    /// Receives an event while it waits.
     pub(crate) progress: &'a Progress,
-    /// Signals end the waiting.
+    /// Signals; one ends the waiting.
     pub(crate) interrupt: &'a Interrupt,
 }
 
 impl WorkLock {
-    /// Takes a work folder: at once, or after a dead run's Terraform has ended, or within the time-out.
-    pub(crate) async fn take(claim: Claim<'_>) -> Result<Self> {
-        let Claim { work, place, by, timeout, progress, interrupt } = claim;
+    /// Locks a work folder: at once, or within the time-out, or after the Terraform of a dead run has ended.
+    pub(crate) async fn take(request: LockRequest<'_>) -> Result<Self> {
+        let LockRequest { work, subject, by, timeout, progress, interrupt } = request;
         std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
         let path = work.join("lock");
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.map_err(|error| failure::io("open", &path, error))?;
-        let note = work.join("lock.json");
+        let holder_file = work.join("lock.json");
         let begun = Instant::now();
         let mut step = None;
         loop {
@@ -62,18 +62,18 @@ impl WorkLock {
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(failure::io("lock", &path, error.into())),
             }
-            let holder: Option<Note> =
-                std::fs::read(&note).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            // A holder that is gone left its Terraform at work: that one is waited for, however long it takes.
-            let living = holder.filter(|holder| {
+            let holder: Option<LockHolder> =
+                std::fs::read(&holder_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            // The Terraform of a holder that is gone is still running: it is waited for without a limit.
+            let running = holder.filter(|holder| {
                 holder.start_ticks.is_some() && start_ticks(holder.pid) == holder.start_ticks
             });
-            let waits_for = match living {
-                Some(holder) if begun.elapsed() >= timeout.max(grace(&holder)) => {
-                    return Err(held(&place, &holder));
+            let waits_for = match running {
+                Some(holder) if begun.elapsed() >= timeout.max(shortest_wait(&holder)) => {
+                    return Err(held(&subject, &holder));
                 }
                 Some(holder) => format!("for {} (process {})", holder.by, holder.pid),
-                None => "for the terraform of an earlier run, which was cut off".to_owned(),
+                None => "for the terraform of an earlier run that was cut off".to_owned(),
             };
             step.get_or_insert_with(|| progress.slow_step("wait", waits_for));
             interrupt.check()?;
@@ -83,11 +83,15 @@ impl WorkLock {
             step.done("ended");
         }
         let pid = std::process::id();
-        let own =
-            Note { pid, start_ticks: start_ticks(pid), by: by.to_owned(), since: jiff::Timestamp::now() };
+        let own = LockHolder {
+            pid,
+            start_ticks: start_ticks(pid),
+            by: by.to_owned(),
+            since: jiff::Timestamp::now(),
+        };
         let bytes = serde_json::to_vec(&own)
-            .map_err(|error| Failure::defect("a note cannot be written as JSON").caused_by(error))?;
-        std::fs::write(&note, bytes).map_err(|error| failure::io("write", &note, error))?;
+            .map_err(|error| Failure::defect("lock.json cannot be written as JSON").caused_by(error))?;
+        std::fs::write(&holder_file, bytes).map_err(|error| failure::io("write", &holder_file, error))?;
         Ok(Self(Arc::new(file)))
     }
 
@@ -96,21 +100,21 @@ impl WorkLock {
         self.0.clone()
     }
 
-    /// Makes a lock on nothing, for tests of command lines.
+    /// Returns a lock on a temporary file, for tests of command lines.
     #[cfg(test)]
-    pub(crate) fn of_nothing() -> Self {
+    pub(crate) fn of_temporary_file() -> Self {
         Self(Arc::new(tempfile::tempfile().unwrap()))
     }
 }
 
-/// How long a lock is looked at before it counts as held. A program that is being started has it for the moment between
-/// fork and exec, though whoever took it has given it back; where this process is named, nothing else can be meant.
-fn grace(holder: &Note) -> Duration {
+/// Returns how long a lock is tried before it counts as held. A program that is being started inherits it between fork and
+/// exec, even if the holder has released it; if this process is the holder, that is the only possible reason.
+fn shortest_wait(holder: &LockHolder) -> Duration {
     if holder.pid == std::process::id() { Duration::from_secs(2) } else { Duration::from_millis(300) }
 }
 
-fn held(place: &str, holder: &Note) -> Failure {
-    Failure::new(FailureKind::LockHeld, format!("another run is at work on {place} in this folder"))
+fn held(subject: &str, holder: &LockHolder) -> Failure {
+    Failure::new(FailureKind::LockHeld, format!("another run is working on {subject} in this folder"))
         .detail("by", &holder.by)
         .detail("since", holder.since.to_string())
         .detail("process", holder.pid.to_string())
@@ -122,10 +126,10 @@ fn held(place: &str, holder: &Note) -> Failure {
 mod tests {
     use super::*;
 
-    fn claim<'a>(work: &'a Path, progress: &'a Progress, interrupt: &'a Interrupt) -> Claim<'a> {
-        Claim {
+    fn request<'a>(work: &'a Path, progress: &'a Progress, interrupt: &'a Interrupt) -> LockRequest<'a> {
+        LockRequest {
             work,
-            place: "`hello` in local".into(),
+            subject: "`hello` in local".into(),
             by: "ada",
             timeout: Duration::ZERO,
             progress,
@@ -134,31 +138,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_run_is_told_who_is_at_work() {
+    async fn second_run_is_refused_with_the_holder_named() {
         let work = tempfile::tempdir().unwrap();
         let (progress, interrupt) = (Progress::silent(), Interrupt::never());
-        let first = WorkLock::take(claim(work.path(), &progress, &interrupt)).await.unwrap();
-        let failure = WorkLock::take(claim(work.path(), &progress, &interrupt)).await.unwrap_err();
+        let first = WorkLock::take(request(work.path(), &progress, &interrupt)).await.unwrap();
+        let failure = WorkLock::take(request(work.path(), &progress, &interrupt)).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::LockHeld);
         assert_eq!(failure.report().details[0].value, "ada");
         drop(first);
-        assert!(WorkLock::take(claim(work.path(), &progress, &interrupt)).await.is_ok());
+        assert!(WorkLock::take(request(work.path(), &progress, &interrupt)).await.is_ok());
     }
 
     #[tokio::test]
-    async fn what_a_dead_run_left_at_work_is_waited_for() {
+    async fn terraform_of_a_dead_run_is_waited_for() {
         let work = tempfile::tempdir().unwrap();
         let (progress, interrupt) = (Progress::silent(), Interrupt::never());
-        let orphan = WorkLock::take(claim(work.path(), &progress, &interrupt)).await.unwrap();
+        let orphan = WorkLock::take(request(work.path(), &progress, &interrupt)).await.unwrap();
         // The lock is held, and by the note its holder is a process that cannot be.
-        let dead = Note {
+        let dead = LockHolder {
             pid: u32::MAX,
             start_ticks: Some(1),
             by: "ada".into(),
             since: jiff::Timestamp::UNIX_EPOCH,
         };
         std::fs::write(work.path().join("lock.json"), serde_json::to_vec(&dead).unwrap()).unwrap();
-        let waiting = WorkLock::take(claim(work.path(), &progress, &interrupt));
+        let waiting = WorkLock::take(request(work.path(), &progress, &interrupt));
         tokio::pin!(waiting);
         assert!(tokio::time::timeout(Duration::from_millis(300), &mut waiting).await.is_err());
         drop(orphan);

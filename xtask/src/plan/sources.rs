@@ -1,7 +1,7 @@
 //! A stack's own files: its root module, every local module it resolves, and the environment's values for it.
 //!
-//! They are read once, hashed, and kept beside the ledger as a deterministic zip, so that a rollback plans with the very
-//! files that are applied: from any clone, however shallow, and even where the tree was dirty.
+//! They are read once, hashed, and stored beside the ledger as a deterministic zip, so that a rollback plans with exactly the
+//! applied files: from any clone, however shallow, and even if the tree was dirty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -12,25 +12,25 @@ use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 
-/// The files that decide a stack in an environment, by project-relative path.
+/// The files of a stack in an environment.
 #[derive(Debug, Clone)]
 pub(crate) struct StackSources {
-    /// Path -> content.
+    /// Content by path relative to the project.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Variables that the root module declares.
     pub(crate) variables: BTreeSet<String>,
-    /// Types of data sources that can change without a change of the files.
+    /// Types of data sources whose results can change while the files stay the same.
     pub(crate) volatile_data: BTreeSet<String>,
-    /// Whether a module comes from elsewhere than this repository.
+    /// Sources of modules that are not in this repository.
     pub(crate) remote_modules: BTreeSet<String>,
 }
 
-/// Data sources whose answers follow from files, account and region alone.
-const STEADY_DATA: [&str; 4] =
+/// Data sources whose results depend only on files, account and region.
+const STABLE_DATA_SOURCES: [&str; 4] =
     ["aws_caller_identity", "aws_region", "aws_partition", "aws_iam_policy_document"];
 
 impl StackSources {
-    /// Reads a stack's files below a root folder (the project, or an unpacked copy of what was applied).
+    /// Reads a stack's files below a root folder: the project, or an unpacked copy of the applied files.
     pub(crate) fn read(root: &Path, stack: &StackName, environment: &EnvironmentName) -> Result<Self> {
         let folder = Path::new("terraform/stacks").join(stack.as_str());
         if !root.join(&folder).is_dir() {
@@ -41,7 +41,7 @@ impl StackSources {
         Self::read_root(root, &folder, Some(&values))
     }
 
-    /// Reads the files of a root module, and those of its values where they exist; paths are relative to the root folder.
+    /// Reads the files of a root module, and the file of its values if it exists; paths are relative to the root folder.
     pub(crate) fn read_root(root: &Path, folder: &Path, values: Option<&Path>) -> Result<Self> {
         let mut sources = Self {
             files: BTreeMap::new(),
@@ -90,7 +90,7 @@ impl StackSources {
                 let body: Body = hcl::parse(&text).map_err(|error| {
                     Failure::failed(format!("{} cannot be read", file.display()))
                         .caused_by(error)
-                        .hint("terraform validate tells more; nothing was changed")
+                        .hint("terraform validate shows the mistake; nothing was changed")
                 })?;
                 modules.extend(self.look_at(&body, folder, is_root)?);
             }
@@ -104,9 +104,9 @@ impl StackSources {
             let label = || block.labels().first().map(|label| label.as_str().to_owned());
             match block.identifier() {
                 "variable" if is_root => self.variables.extend(label()),
-                "data" => {
-                    self.volatile_data.extend(label().filter(|kind| !STEADY_DATA.contains(&kind.as_str())))
-                }
+                "data" => self
+                    .volatile_data
+                    .extend(label().filter(|kind| !STABLE_DATA_SOURCES.contains(&kind.as_str()))),
                 "module" => {
                     let source = block
                         .body()
@@ -149,7 +149,7 @@ pub(crate) fn unpack_sources(zip: &Path, to: &Path) -> Result<()> {
     std::fs::rename(&part, to).map_err(failed)
 }
 
-/// Lists a module's files, with sub-folders that are no modules of their own (templates, policies).
+/// Returns a module's files, with those of sub-folders that are not modules themselves (templates, policies).
 fn files_of(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let walk =
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stacks_files_are_found_through_its_modules() {
+    fn sources_include_the_files_of_local_modules() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_may_not_leave_the_project() {
+    fn module_source_outside_the_project_is_refused() {
         assert!(inside(Path::new("terraform/stacks/s/../../../../x"), "x").is_err());
         assert_eq!(
             inside(Path::new("terraform/stacks/s/../../modules/a"), "x").unwrap(),

@@ -1,8 +1,7 @@
-//! The one door through which Terraform is run: command lines built apart from running, its JSON stream turned into
-//! events, its errors into ours.
+//! Runs Terraform: builds command lines, turns its JSON stream into events and its errors into failures.
 //!
-//! Its output goes to files that are followed, so that a Terraform whose Slipway was killed comes to its own end, saves
-//! its state and gives up its lock; the next run on that stack waits for it.
+//! Its output goes to files that are followed: if Slipway is killed, Terraform still finishes, saves its state and releases
+//! its lock. The next run on that stack waits for it.
 
 mod commands;
 mod errors;
@@ -15,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::errors::explain;
-use self::stream::Story;
+use self::stream::TerraformReport;
 use crate::digest::Digest;
 use crate::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
 use crate::failure::{self, Failure, Result};
@@ -25,10 +24,10 @@ use crate::progress::{Progress, Step, Unit};
 
 pub(crate) use commands::{force_unlock, state_push};
 
-/// One init at a time: a folder that several share for providers (`TF_PLUGIN_CACHE_DIR`) does not bear two.
-static INIT_TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Held during init: Terraform does not support two in one `TF_PLUGIN_CACHE_DIR` at the same time.
+static INIT_LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// How often a run is begun that finds a lock whose holder is gone, and the pause between.
+/// How many times a run is started that finds a lock without a holder, and the pause between.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(300);
 
@@ -38,15 +37,15 @@ pub(crate) struct Terraform {
     program: String,
     interrupt: Interrupt,
     progress: Progress,
-    /// `TF_*` variables of the user's, which decide what Terraform does.
+    /// The user's `TF_*` variables.
     settings: Arc<Vec<(String, String)>>,
-    /// Where the version of a Terraform program is remembered by path, size and time.
+    /// The file that caches the version by the program's path, size and modification time.
     cache: PathBuf,
     path: String,
 }
 
 impl Terraform {
-    /// Takes Terraform from the PATH (or the path that the project names).
+    /// Uses Terraform from the PATH, or the path that the project names.
     pub(crate) fn new(
         program: &str,
         path: &str,
@@ -65,7 +64,7 @@ impl Terraform {
         }
     }
 
-    /// Returns Terraform's version, such as `1.11.4`; remembered while the program file is the same.
+    /// Returns Terraform's version, such as `1.11.4`; cached while the program file is unchanged.
     pub(crate) async fn version(&self) -> Result<String> {
         let program = crate::exec::find_program(&self.program, &self.path).ok_or_else(|| self.missing())?;
         let identity = identity_of(&program)?;
@@ -78,24 +77,24 @@ impl Terraform {
         let command = commands::version(&self.program).hint(self.missing_hint());
         let text = exec::capture(&command, &self.interrupt).await?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-            Failure::failed(format!("`{}` did not answer with JSON", command.quoted())).caused_by(error)
+            Failure::failed(format!("`{}` did not print JSON", command.quoted())).caused_by(error)
         })?;
         let version =
             value.get("terraform_version").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         let parent = self.cache.parent().unwrap_or(Path::new("."));
-        // The memory only saves time: failing to keep it is no failure.
+        // The cache only saves time: a failure to write it is ignored.
         let _ = std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(&self.cache, format!("{identity}\n{version}")));
         Ok(version)
     }
 
-    /// Returns a configuration whose data folder is prepared, for the rarer verbs.
+    /// Returns a configuration with an initialised data folder, for verbs without their own function.
     pub(crate) async fn ready(&self, configuration: &Configuration) -> Result<Configuration> {
         self.init(configuration).await?;
         Ok(configuration.clone())
     }
 
-    /// Prepares a configuration's data folder: modules, provider, backend. Skipped while its inputs are the same.
+    /// Initialises a configuration's data folder: modules, provider, backend. Skipped while its inputs are unchanged.
     async fn init(&self, configuration: &Configuration) -> Result<()> {
         let inputs = self.init_inputs(configuration).await?;
         let mark = configuration.context.work.join("init.done");
@@ -104,7 +103,7 @@ impl Terraform {
         {
             return Ok(());
         }
-        let _turn = INIT_TURN.lock().await;
+        let _turn = INIT_LOCK.lock().await;
         // Removed first: an init that is cut off must not count as done.
         let _ = std::fs::remove_file(&mark);
         let step = self.progress.step(
@@ -113,11 +112,11 @@ impl Terraform {
         );
         let program = commands::init(&self.program, configuration);
         let ended = self
-            .run(configuration, &program, "init", OnSignal::Forward, &step, &mut Story::default())
+            .run(configuration, &program, "init", OnSignal::Forward, &step, &mut TerraformReport::default())
             .await?;
         if !ended.success() {
             step.failed("failed");
-            return Err(explain(&program, &ended, &Story::default(), configuration));
+            return Err(explain(&program, &ended, &TerraformReport::default(), configuration));
         }
         step.done("ready");
         // init may have completed the lock file, which is one of its inputs.
@@ -127,7 +126,7 @@ impl Terraform {
         std::fs::write(&mark, inputs).map_err(|error| failure::io("write", &mark, error))
     }
 
-    /// Hashes what init's result depends on.
+    /// Returns the digest of everything that init depends on.
     async fn init_inputs(&self, configuration: &Configuration) -> Result<String> {
         let mut digest = crate::digest::DigestBuilder::new("slipway.init/1");
         for (path, content) in &configuration.sources.files {
@@ -147,7 +146,7 @@ impl Terraform {
         Ok(digest.hex())
     }
 
-    /// Reads a saved plan's values: what each resource will be. They may be secret, and are not for showing.
+    /// Reads a saved plan with its values. They may be secret: do not print them.
     pub(crate) async fn values(
         &self,
         configuration: &Configuration,
@@ -156,7 +155,7 @@ impl Terraform {
         let program = commands::show(&self.program, configuration, &planned.file);
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
         serde_json::from_str(&text)
-            .map_err(|error| Failure::failed("terraform show did not answer with JSON").caused_by(error))
+            .map_err(|error| Failure::failed("terraform show did not print JSON").caused_by(error))
     }
 
     async fn run(
@@ -166,7 +165,7 @@ impl Terraform {
         verb: &str,
         on_signal: OnSignal,
         step: &Step,
-        story: &mut Story,
+        report: &mut TerraformReport,
     ) -> Result<Ended> {
         let (out, err) = (
             configuration.context.work.join(format!("{verb}.out")),
@@ -180,7 +179,7 @@ impl Terraform {
             &self.interrupt,
             &mut |_| {},
             &mut |stream, line| match stream {
-                Stream::Out => story.line(line, step, &self.progress),
+                Stream::Out => report.line(line, step, &self.progress),
                 Stream::Err => step.line(line),
             },
         )
@@ -188,7 +187,7 @@ impl Terraform {
         Ok(ended)
     }
 
-    /// Runs a planning command line and reads what it found.
+    /// Runs a planning command line and reads its result.
     async fn planned(
         &self,
         configuration: &Configuration,
@@ -200,33 +199,33 @@ impl Terraform {
             "plan",
             format!("{} in {}", configuration.context.stack, configuration.context.environment),
         );
-        let (ended, story) =
+        let (ended, report) =
             self.run_locked(configuration, &program, "plan", OnSignal::Forward, &step).await?;
         match ended.code {
             Some(0 | 2) if !ended.interrupted => {}
             _ => {
                 step.failed("failed");
                 return Err(
-                    explain(&program, &ended, &story, configuration).unchanged("Nothing was changed.")
+                    explain(&program, &ended, &report, configuration).unchanged("Nothing was changed.")
                 );
             }
         }
         protect(&file)?;
         let planned = Planned {
-            changes: story.changes,
-            drift: story.drift,
-            outputs_change: ended.code == Some(2) && story.outputs_change,
+            changes: report.changes,
+            drift: report.drift,
+            outputs_change: ended.code == Some(2) && report.outputs_change,
             file,
-            warnings: story.warnings,
+            warnings: report.warnings,
         };
         step.done(planned.summary());
         Ok(planned)
     }
 
-    /// Runs a verb that takes the state's lock; again where the lock that kept it out was gone a moment later.
+    /// Runs a verb that takes the state's lock; runs it again if the lock was released in that moment.
     ///
-    /// Terraform waits (`-lock-timeout`) only for a lock whose holder it can read. One that is given back between the
-    /// attempt and the look at it fails the run at once, with nothing known about the holder and nothing done.
+    /// Terraform waits (`-lock-timeout`) only for a lock whose holder it can read. If the lock is released between the
+    /// attempt and reading its holder, Terraform fails at once without having changed anything.
     async fn run_locked(
         &self,
         configuration: &Configuration,
@@ -234,17 +233,17 @@ impl Terraform {
         verb: &str,
         on_signal: OnSignal,
         step: &Step,
-    ) -> Result<(Ended, Story)> {
+    ) -> Result<(Ended, TerraformReport)> {
         let mut attempts = 1;
         loop {
-            let mut story = Story::default();
-            let ended = self.run(configuration, program, verb, on_signal, step, &mut story).await?;
+            let mut report = TerraformReport::default();
+            let ended = self.run(configuration, program, verb, on_signal, step, &mut report).await?;
             if ended.success()
                 || ended.interrupted
                 || attempts == LOCK_ATTEMPTS
-                || !errors::lock_was_gone(&ended, &story)
+                || !errors::lock_was_gone(&ended, &report)
             {
-                return Ok((ended, story));
+                return Ok((ended, report));
             }
             attempts += 1;
             tokio::time::sleep(LOCK_PAUSE).await;
@@ -283,22 +282,22 @@ impl crate::plan::Infrastructure for Terraform {
         let total = planned.changes.len() as u64;
         let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
         let program = commands::apply(&self.program, configuration, &planned.file);
-        let (ended, story) =
+        let (ended, report) =
             self.run_locked(configuration, &program, "apply", OnSignal::Finish, &step).await?;
-        // A saved plan holds secrets in the clear, and is stale from now on.
+        // A saved plan contains secrets in clear text, and is stale from now on.
         let _ = std::fs::remove_file(&planned.file);
         if !ended.success() {
             step.failed("failed");
-            let failure = explain(&program, &ended, &story, configuration);
+            let failure = explain(&program, &ended, &report, configuration);
             if failure.kind() != failure::FailureKind::Failed || failure.report().unchanged.is_some() {
                 return Err(failure);
             }
             return Err(failure
                 .unchanged("What was done before that is in the state.")
-                .hint("repair what it says and run the same command again: it does only what is missing"));
+                .hint("repair the cause and run the same command again: it continues with what is missing"));
         }
         step.done("applied");
-        Ok(Applied { outputs: story.outputs })
+        Ok(Applied { outputs: report.outputs })
     }
 
     async fn outputs(&self, configuration: &Configuration) -> Result<Applied> {
@@ -306,7 +305,7 @@ impl crate::plan::Infrastructure for Terraform {
         let program = commands::output(&self.program, configuration);
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
         let outputs = serde_json::from_str(&text)
-            .map_err(|error| Failure::failed("terraform output did not answer with JSON").caused_by(error))?;
+            .map_err(|error| Failure::failed("terraform output did not print JSON").caused_by(error))?;
         Ok(Applied { outputs })
     }
 }

@@ -1,6 +1,6 @@
-//! Requests to a function: as events of payload format 2.0 to one version, or over the URL that users reach.
+//! Requests to a function: as events of payload format 2.0 to one version, or over its URL.
 //!
-//! In: a request with all its values. Out: `{status, headers, body}`, the body as JSON where it is JSON. The format:
+//! In: a request with all its values. Out: `{status, headers, body}`, the body parsed if it is JSON. The format:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>.
 
 use std::collections::BTreeMap;
@@ -15,14 +15,14 @@ use crate::ports::HttpAnswer;
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) method: String,
-    /// With its query.
+    /// Path and query.
     pub(super) path: String,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Option<String>,
 }
 
 impl Request {
-    /// Makes the event that a function's URL or an HTTP API would.
+    /// Returns the event that a function URL or an HTTP API would send.
     pub(super) fn event(&self) -> Value {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
         let mut parameters: Map<String, Value> = Map::new();
@@ -71,8 +71,8 @@ impl Request {
     }
 }
 
-/// Reads a function's answer as its URL would: an answer without a status is the body of a 200.
-pub(super) fn of_function(answer: &Value) -> Value {
+/// Reads a function's result as its URL would: a result without a status is the body of a 200.
+pub(super) fn response_of_function(answer: &Value) -> Value {
     let Some(status) = answer.get("statusCode").and_then(Value::as_u64) else {
         return json!({ "status": 200, "headers": {}, "body": answer });
     };
@@ -81,16 +81,16 @@ pub(super) fn of_function(answer: &Value) -> Value {
     let bytes = if encoded { BASE64.decode(text).unwrap_or_default() } else { text.as_bytes().to_vec() };
     let headers = answer.get("headers").and_then(Value::as_object).into_iter().flatten();
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
-    told(status, headers, &bytes)
+    response_value(status, headers, &bytes)
 }
 
-/// Reads an answer that came over HTTP.
-pub(super) fn of_url(answer: &HttpAnswer) -> Value {
+/// Reads a response that came over HTTP.
+pub(super) fn response_of_url(answer: &HttpAnswer) -> Value {
     let headers = answer.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    told(u64::from(answer.status), headers, &answer.body)
+    response_value(u64::from(answer.status), headers, &answer.body)
 }
 
-fn told(status: u64, headers: Map<String, Value>, body: &[u8]) -> Value {
+fn response_value(status: u64, headers: Map<String, Value>, body: &[u8]) -> Value {
     let body = serde_json::from_slice(body)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
     json!({ "status": status, "headers": headers, "body": body })
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_becomes_the_event_of_a_url() {
+    fn request_becomes_the_event_of_a_function_url() {
         let request = Request {
             method: "POST".into(),
             path: "/api/traces?limit=2&tag=a&tag=b%20c".into(),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_answering_read_the_same() {
+    fn response_of_function_equals_response_of_url() {
         let encoded = BASE64.encode("{\"id\":7}");
         let answer = json!({ "statusCode": 201, "headers": { "X-Id": "7" }, "body": encoded, "isBase64Encoded": true });
         let over_http = HttpAnswer {
@@ -127,9 +127,9 @@ mod tests {
             body: b"{\"id\":7}".to_vec(),
             took: Default::default(),
         };
-        assert_eq!(of_function(&answer), of_url(&over_http));
+        assert_eq!(response_of_function(&answer), response_of_url(&over_http));
         assert_eq!(
-            of_function(&json!({ "a": 1 })),
+            response_of_function(&json!({ "a": 1 })),
             json!({ "status": 200, "headers": {}, "body": { "a": 1 } })
         );
     }

@@ -1,7 +1,7 @@
-//! Smoke events: each is sent, timed and judged; a request may use what earlier answers held.
+//! Runs smoke events: each is sent, timed and compared with its expectation; a request may use values of earlier responses.
 //!
-//! In: the events of a release, and where they go. Out: a finding for each. Goes wrong: only an output that a request needs
-//! and the stack does not put out; an answer that is not as it should be is a finding, and so is a secret without its value.
+//! In: the smoke events of a release and their endpoint. Out: a check for each. Errors: only a request that needs an output
+//! that the stack does not have. An unexpected response is a failed check, and so is a secret without a value.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +9,22 @@ use serde_json::Value;
 
 use super::request::{self, Request};
 use super::values::Values;
-use super::{Clients, Endpoint, Finding, Subject, differs, fine};
+use super::{Check, Clients, Endpoint, VersionUnderTest, differs, passed};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ports::HttpRequest;
 use crate::release::{RequestRecord, SmokeRecord};
 
 /// The smoke events of one verification, in their order.
-pub(super) struct Trial<'a> {
-    reach: &'a Clients<'a>,
-    subject: &'a Subject<'a>,
+pub(super) struct SmokeRun<'a> {
+    clients: &'a Clients<'a>,
+    tested: &'a VersionUnderTest<'a>,
     values: Values<'a>,
-    /// Names that an event should have captured and did not.
+    /// Names that an event should have captured but did not.
     missing: Vec<String>,
 }
 
-/// What an event came to.
-struct Answered {
+/// The result of an event.
+struct SmokeResult {
     answer: Value,
     error: Option<String>,
     log: Vec<String>,
@@ -32,24 +32,24 @@ struct Answered {
     took: Duration,
 }
 
-impl<'a> Trial<'a> {
-    /// Begins with nothing captured.
-    pub(super) fn new(reach: &'a Clients<'a>, subject: &'a Subject<'a>) -> Self {
-        let values = Values::new(subject.outputs, reach.services);
-        Self { reach, subject, values, missing: Vec::new() }
+impl<'a> SmokeRun<'a> {
+    /// Begins without captured values.
+    pub(super) fn new(clients: &'a Clients<'a>, tested: &'a VersionUnderTest<'a>) -> Self {
+        let values = Values::new(tested.outputs, clients.services);
+        Self { clients, tested, values, missing: Vec::new() }
     }
 
-    /// Tries one event.
-    pub(super) async fn run(&mut self, smoke: &SmokeRecord) -> Result<Finding> {
+    /// Runs one event.
+    pub(super) async fn run(&mut self, smoke: &SmokeRecord) -> Result<Check> {
         let begun = Instant::now();
         let what = format!("smoke \"{}\"", smoke.name);
         if let Some(name) = self.missing.iter().find(|name| uses(smoke, name)).cloned() {
-            // What this one would have captured is missing as well.
+            // The values that this one would have captured are missing, too.
             self.missing.extend(smoke.capture.keys().cloned());
             return Ok(differs(
                 &what,
-                "an answer",
-                &format!("not tried: an earlier one gave no {name}"),
+                "a response",
+                &format!("not run: an earlier event captured no {name}"),
                 begun,
             ));
         }
@@ -57,73 +57,73 @@ impl<'a> Trial<'a> {
             Ok(filled) => filled,
             Err(failure) if failure.kind() == FailureKind::VerificationFailed => {
                 self.missing.extend(smoke.capture.keys().cloned());
-                let finding = differs(&what, "what the request needs", failure.message(), begun);
-                return Ok(Finding { hint: failure.report().hint, ..finding });
+                let check = differs(&what, "the values that the request needs", failure.message(), begun);
+                return Ok(Check { hint: failure.report().hint, ..check });
             }
             Err(failure) => return Err(failure),
         };
         let smoke = &SmokeRecord { expect, ..smoke.clone() };
         let within = Duration::from_millis(smoke.within_ms);
-        let answered = match &request {
+        let result = match &request {
             None => self.invoke(&smoke.event, within).await,
             Some(request) => self.request(request, within).await,
         };
-        let finding = match answered {
-            Ok(answered) => self.told(&what, smoke, within, answered, begun),
+        let check = match result {
+            Ok(result) => self.check_of(&what, smoke, within, result, begun),
             Err(failure) => {
-                let expected = format!("an answer within {}", crate::format::seconds(within));
+                let expected = format!("a response within {}", crate::format::seconds(within));
                 self.missing.extend(smoke.capture.keys().cloned());
                 differs(&what, &expected, &reason(&failure), begun)
             }
         };
-        Ok(finding)
+        Ok(check)
     }
 
-    fn told(
+    fn check_of(
         &mut self,
         what: &str,
         smoke: &SmokeRecord,
         within: Duration,
-        answered: Answered,
+        result: SmokeResult,
         begun: Instant,
-    ) -> Finding {
-        let mut finding = judge(what, smoke, answered.error.as_deref(), &answered.answer, begun);
-        if finding.passed && answered.took > within {
-            let expected = format!("an answer within {}", crate::format::seconds(within));
-            finding = differs(what, &expected, &crate::format::seconds(answered.took), begun);
+    ) -> Check {
+        let mut check = compare_response(what, smoke, result.error.as_deref(), &result.answer, begun);
+        if check.passed && result.took > within {
+            let expected = format!("a response within {}", crate::format::seconds(within));
+            check = differs(what, &expected, &crate::format::seconds(result.took), begun);
         }
         for (name, pointer) in &smoke.capture {
-            match answered.answer.pointer(pointer) {
+            match result.answer.pointer(pointer) {
                 Some(value) => self.values.set(name, value),
                 None => {
                     self.missing.push(name.clone());
-                    if finding.passed {
-                        let got = format!("nothing there in {}", cut(&answered.answer.to_string()));
-                        finding = differs(what, &format!("a value at {pointer}"), &got, begun);
+                    if check.passed {
+                        let got = format!("no such value in {}", cut(&result.answer.to_string()));
+                        check = differs(what, &format!("a value at {pointer}"), &got, begun);
                     }
                 }
             }
         }
-        if !finding.passed {
-            finding.log = answered.log;
+        if !check.passed {
+            check.log = result.log;
         }
-        let version = self.subject.version;
-        if let Some(executed) = answered.executed.filter(|executed| executed != version) {
-            let got = format!("version {executed} answered");
-            finding = differs(what, &format!("version {version}"), &got, begun);
+        let version = self.tested.version;
+        if let Some(executed) = result.executed.filter(|executed| executed != version) {
+            let got = format!("version {executed} responded");
+            check = differs(what, &format!("version {version}"), &got, begun);
         }
-        finding
+        check
     }
 
-    async fn invoke(&self, event: &Value, within: Duration) -> Result<Answered> {
-        let Subject { function_name, version, .. } = *self.subject;
+    async fn invoke(&self, event: &Value, within: Duration) -> Result<SmokeResult> {
+        let VersionUnderTest { function_name, version, .. } = *self.tested;
         let event = serde_json::to_vec(event)
             .map_err(|error| Failure::defect("a smoke event cannot be written as JSON").caused_by(error))?;
         let patience = within + Duration::from_secs(1);
-        let invocation = self.reach.functions.invoke(function_name, version, &event, patience).await?;
+        let invocation = self.clients.functions.invoke(function_name, version, &event, patience).await?;
         let answer: Value = serde_json::from_slice(&invocation.payload)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&invocation.payload).into_owned()));
-        Ok(Answered {
+        Ok(SmokeResult {
             answer,
             error: invocation.function_error,
             log: invocation.log_tail,
@@ -132,14 +132,14 @@ impl<'a> Trial<'a> {
         })
     }
 
-    async fn request(&self, request: &Request, within: Duration) -> Result<Answered> {
-        let (address, signed_for) = match self.subject.door {
+    async fn request(&self, request: &Request, within: Duration) -> Result<SmokeResult> {
+        let (address, signed_for) = match self.tested.endpoint {
             Endpoint::Version => {
-                let mut answered = self.invoke(&request.event(), within).await?;
-                if answered.error.is_none() {
-                    answered.answer = request::of_function(&answered.answer);
+                let mut result = self.invoke(&request.event(), within).await?;
+                if result.error.is_none() {
+                    result.answer = request::response_of_function(&result.answer);
                 }
-                return Ok(answered);
+                return Ok(result);
             }
             Endpoint::Url { address, signed_for } => (address, signed_for),
         };
@@ -150,9 +150,9 @@ impl<'a> Trial<'a> {
             body: request.body.clone().unwrap_or_default().into_bytes(),
         };
         let patience = within + Duration::from_secs(1);
-        let answer = self.reach.services.send(&message, signed_for, patience).await?;
-        Ok(Answered {
-            answer: request::of_url(&answer),
+        let answer = self.clients.services.send(&message, signed_for, patience).await?;
+        Ok(SmokeResult {
+            answer: request::response_of_url(&answer),
             error: None,
             log: Vec::new(),
             executed: None,
@@ -160,7 +160,7 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// Puts values in their places, in what is expected and in the request; an event of its own is sent as it is.
+    /// Fills placeholders in the expectation and in the request; a plain event is sent unchanged.
     async fn filled(&mut self, smoke: &SmokeRecord) -> Result<(Option<Value>, Option<Request>)> {
         let Some(request) = &smoke.request else { return Ok((smoke.expect.clone(), None)) };
         let expect = match &smoke.expect {
@@ -188,30 +188,30 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Tells whether a request has this name in it.
+/// Tells whether a request uses this value.
 fn uses(smoke: &SmokeRecord, name: &str) -> bool {
     let text = serde_json::to_string(&smoke.request).unwrap_or_default();
     text.contains(&format!("${{{name}}}"))
 }
 
-pub(super) fn judge(
+pub(super) fn compare_response(
     what: &str,
     smoke: &SmokeRecord,
     error: Option<&str>,
     answer: &Value,
     begun: Instant,
-) -> Finding {
+) -> Check {
     let shown = cut(&answer.to_string());
     match (&smoke.expect, &smoke.expect_error, error) {
         (_, Some(wanted), Some(_)) if answer.get("errorType").and_then(Value::as_str) == Some(wanted) => {
-            fine(what, begun)
+            passed(what, begun)
         }
         (_, Some(wanted), _) => differs(what, &format!("the error {wanted}"), &shown, begun),
-        (_, None, Some(error)) => differs(what, "an answer", &format!("{error} error {shown}"), begun),
+        (_, None, Some(error)) => differs(what, "a response", &format!("{error} error {shown}"), begun),
         (Some(expected), None, None) if !is_subset(expected, answer) => {
             differs(what, &cut(&expected.to_string()), &shown, begun)
         }
-        _ => fine(what, begun),
+        _ => passed(what, begun),
     }
 }
 

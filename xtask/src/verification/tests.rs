@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::smoke::{is_subset, judge};
-use super::{Clients, Endpoint, Subject, Verification, await_active, failure, verify};
+use super::smoke::{compare_response, is_subset};
+use super::{Clients, Endpoint, Verification, VersionUnderTest, await_active, failure, verify};
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::fakes::{FakeLambda, FakeServices, Fault, Faults, Version};
@@ -25,7 +25,7 @@ struct Bench {
     manifest: Manifest,
     services: FakeServices,
     outputs: BTreeMap<String, Output>,
-    door: Endpoint<'static>,
+    endpoint: Endpoint<'static>,
 }
 
 impl Bench {
@@ -51,7 +51,7 @@ impl Bench {
             manifest,
             services: FakeServices::default(),
             outputs: BTreeMap::new(),
-            door: Endpoint::Version,
+            endpoint: Endpoint::Version,
         }
     }
 
@@ -68,17 +68,17 @@ impl Bench {
         let functions: Arc<dyn Functions> = self.lambda.clone();
         let services: Arc<dyn Services> = Arc::new(self.services.clone());
         let interrupt = Interrupt::never();
-        let reach = Clients { functions: &functions, services: &services, interrupt: &interrupt };
-        let subject = Subject {
+        let clients = Clients { functions: &functions, services: &services, interrupt: &interrupt };
+        let tested = VersionUnderTest {
             manifest: &self.manifest,
             function_name: "f",
             version,
             known_configuration: known,
             protected,
             outputs: &self.outputs,
-            door: self.door,
+            endpoint: self.endpoint,
         };
-        verify(&reach, &subject).await
+        verify(&clients, &tested).await
     }
 
     /// Says what does not hold: `code: expected a, got b`.
@@ -114,21 +114,21 @@ fn smoke(name: &str, safe: bool) -> SmokeRecord {
 }
 
 fn wrong(verification: &Verification) -> Vec<String> {
-    let findings = verification.findings.iter().filter(|finding| !finding.passed);
-    findings
-        .map(|finding| {
+    let checks = verification.checks.iter().filter(|check| !check.passed);
+    checks
+        .map(|check| {
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
-            format!("{}: expected {}, got {}", finding.what, text(&finding.expected), text(&finding.got))
+            format!("{}: expected {}, got {}", check.name, text(&check.expected), text(&check.got))
         })
         .collect()
 }
 
 fn looked_at(verification: &Verification) -> Vec<&str> {
-    verification.findings.iter().map(|finding| finding.what.as_str()).collect()
+    verification.checks.iter().map(|check| check.name.as_str()).collect()
 }
 
 #[tokio::test]
-async fn what_is_as_released_passes_with_every_smoke_event_that_may_run() {
+async fn version_as_released_passes_with_all_permitted_smoke_events() {
     let bench = Bench::new(|_| {});
     let all = bench.verify("1", None, false).await;
     assert!(all.passed());
@@ -143,7 +143,7 @@ async fn what_is_as_released_passes_with_every_smoke_event_that_may_run() {
 }
 
 #[tokio::test]
-async fn other_code_or_configuration_is_found_and_never_called() {
+async fn version_with_other_code_or_configuration_fails_and_is_not_invoked() {
     let bench = Bench::new(|version| version.code_sha256 = "other".into());
     let verification = bench.verify("1", None, false).await;
     assert_eq!(looked_at(&verification), ["active", "code", "configuration"]);
@@ -163,7 +163,7 @@ async fn other_code_or_configuration_is_found_and_never_called() {
 }
 
 #[tokio::test]
-async fn of_an_image_lambda_knows_neither_runtime_nor_handler() {
+async fn image_function_has_no_runtime_and_handler_to_compare() {
     let mut bench = Bench::new(|version| {
         (version.runtime, version.handler) = ("-".into(), "-".into());
     });
@@ -174,7 +174,7 @@ async fn of_an_image_lambda_knows_neither_runtime_nor_handler() {
 }
 
 #[tokio::test]
-async fn a_version_that_the_ledger_knows_must_have_the_configuration_of_then() {
+async fn version_in_the_ledger_must_have_the_recorded_configuration() {
     let bench = Bench::new(|_| {});
     let digest = bench.verify("1", None, false).await.config_digest.unwrap();
     assert!(bench.verify("1", Some(digest), false).await.passed());
@@ -184,7 +184,7 @@ async fn a_version_that_the_ledger_knows_must_have_the_configuration_of_then() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_missing_or_failed_is_found() {
+async fn missing_or_failed_version_fails() {
     let bench = Bench::new(|_| {});
     let missing = bench.verify("7", None, false).await;
     assert_eq!(wrong(&missing), ["active: expected a published version, got version 7 does not exist"]);
@@ -194,7 +194,7 @@ async fn a_version_that_is_missing_or_failed_is_found() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_ready_is_waited_for_and_an_idle_one_is_woken() {
+async fn pending_version_is_waited_for_and_inactive_one_is_invoked() {
     let bench = Bench::new(|version| version.state = "Inactive".into());
     let functions: Arc<dyn Functions> = bench.lambda.clone();
     let waiting = async {
@@ -205,39 +205,39 @@ async fn a_version_that_is_not_ready_is_waited_for_and_an_idle_one_is_woken() {
     };
     let never = Interrupt::never();
     let (found, ()) = tokio::join!(await_active(&functions, "f", "1", &never), waiting);
-    let (finding, configuration) = found.unwrap();
-    assert!(finding.passed && finding.took_ms >= 400, "{finding:?}");
+    let (check, configuration) = found.unwrap();
+    assert!(check.passed && check.took_ms >= 400, "{check:?}");
     assert_eq!(configuration.unwrap().state.as_deref(), Some("Active"));
 }
 
 #[tokio::test]
-async fn an_answer_that_is_wrong_slow_an_error_or_of_another_version_is_found() {
+async fn wrong_slow_or_failed_response_or_one_of_another_version_fails() {
     let bench = Bench::new(|_| {});
     let (quick, slow) = (Duration::from_millis(3), Duration::from_millis(1_500));
     bench.manifest.smoke.iter().for_each(|smoke| assert!(smoke.expect.is_some()));
     bench.answers(None, &json!({"well": false}), quick);
     let verification = bench.verify("1", None, true).await;
     assert_eq!(wrong(&verification), ["smoke \"is well\": expected {\"well\":true}, got {\"well\":false}"]);
-    assert_eq!(verification.findings.last().unwrap().log, ["a line of the log"]);
+    assert_eq!(verification.checks.last().unwrap().log, ["a line of the log"]);
     bench.answers(None, &json!({"well": true}), slow);
     let verification = bench.verify("1", None, true).await;
-    assert_eq!(wrong(&verification), ["smoke \"is well\": expected an answer within 1.0 s, got 1.5 s"]);
+    assert_eq!(wrong(&verification), ["smoke \"is well\": expected a response within 1.0 s, got 1.5 s"]);
     bench.answers(Some("Unhandled"), &json!({"errorType": "Broken"}), quick);
     let verification = bench.verify("1", None, true).await;
     assert_eq!(
         wrong(&verification),
-        ["smoke \"is well\": expected an answer, got Unhandled error {\"errorType\":\"Broken\"}"]
+        ["smoke \"is well\": expected a response, got Unhandled error {\"errorType\":\"Broken\"}"]
     );
     bench.answers(None, &json!({"well": true}), quick);
     if let Some(answer) = bench.lambda.answer.lock().unwrap().as_mut() {
         answer.executed_version = Some("9".into());
     }
     let verification = bench.verify("1", None, true).await;
-    assert_eq!(wrong(&verification), ["smoke \"is well\": expected version 1, got version 9 answered"]);
+    assert_eq!(wrong(&verification), ["smoke \"is well\": expected version 1, got version 9 responded"]);
 }
 
 #[tokio::test]
-async fn an_expected_error_must_come_and_be_that_one() {
+async fn expected_error_must_occur_with_its_type() {
     let mut bench = Bench::new(|_| {});
     bench.manifest.smoke = vec![SmokeRecord {
         expect: None,
@@ -257,14 +257,14 @@ async fn an_expected_error_must_come_and_be_that_one() {
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_is_a_finding_and_an_unreachable_service_an_error() {
+async fn missing_response_is_a_failed_check_and_unreachable_service_an_error() {
     let bench = Bench::new(|_| {});
     // The calls are: the version's configuration, then the smoke event.
     bench.faults.arm(Some((1, Fault::ErrorBefore)));
     let verification = bench.verify("1", None, true).await;
     let found = wrong(&verification);
     assert!(
-        found[0].starts_with("smoke \"is well\": expected an answer within 1.0 s, got invoke f:1"),
+        found[0].starts_with("smoke \"is well\": expected a response within 1.0 s, got invoke f:1"),
         "{found:?}"
     );
     bench.faults.arm(Some((0, Fault::ErrorBefore)));
@@ -272,7 +272,7 @@ async fn a_call_without_an_answer_is_a_finding_and_an_unreachable_service_an_err
 }
 
 #[tokio::test]
-async fn the_failure_names_function_version_environment_and_what_was_found() {
+async fn failure_names_function_version_environment_and_checks() {
     let bench = Bench::new(|version| version.code_sha256 = "other".into());
     let verification = bench.verify("1", None, true).await;
     let report = failure("prod", &[verification]).report();
@@ -296,11 +296,11 @@ fn expecting(expect: Option<Value>, expect_error: Option<&str>) -> SmokeRecord {
 }
 
 fn verdict(smoke: &SmokeRecord, error: Option<&str>, answer: Value) -> bool {
-    judge("smoke", smoke, error, &answer, Instant::now()).passed
+    compare_response("smoke", smoke, error, &answer, Instant::now()).passed
 }
 
 #[test]
-fn an_answer_may_hold_more_than_is_expected_and_never_less() {
+fn response_may_contain_more_than_expected_but_not_less() {
     assert!(is_subset(
         &json!({"a": 1, "b": {"c": [1, 2]}}),
         &json!({"a": 1.0, "b": {"c": [1, 2], "d": 3}, "e": 4})
@@ -311,7 +311,7 @@ fn an_answer_may_hold_more_than_is_expected_and_never_less() {
 }
 
 #[test]
-fn errors_and_answers_are_told_apart() {
+fn expected_errors_and_responses_are_distinguished() {
     let greets = expecting(Some(json!({"greeting": "Hello Ada"})), None);
     assert!(verdict(&greets, None, json!({"greeting": "Hello Ada", "x": 1})));
     assert!(!verdict(&greets, Some("Unhandled"), json!({"greeting": "Hello Ada"})));

@@ -1,8 +1,7 @@
-//! Values that requests take from outside: captured from earlier answers, outputs of the stack, secrets, something random.
+//! Fills placeholders in requests: values captured from earlier responses, outputs of the stack, secrets, a random value.
 //!
-//! In: a text with `${…}`. Out: the text with values in their places. Goes wrong: an output that is not there (the stack is
-//! wrong), a secret that is not there or lacks what is asked of it (its owner has not put it there: what needs it does not
-//! verify).
+//! In: a text with `${…}`. Out: the text with the values. Errors: an output that the stack does not have, a secret that
+//! does not exist or lacks the named value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use crate::plan::Output;
 use crate::ports::Services;
 use crate::settings::placeholders;
 
-/// What may stand between `${` and `}`.
+/// The values that may stand between `${` and `}`.
 pub(crate) struct Values<'a> {
     outputs: &'a BTreeMap<String, Output>,
     services: &'a Arc<dyn Services>,
@@ -22,18 +21,18 @@ pub(crate) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Begins with a stack's outputs; `random` is the same for all requests of one verification.
+    /// Begins with a stack's outputs. `random` is the same for all requests of one verification.
     pub(crate) fn new(outputs: &'a BTreeMap<String, Output>, services: &'a Arc<dyn Services>) -> Self {
         let random = format!("{:016x}", fastrand::u64(..));
         Self { outputs, services, known: BTreeMap::from([("random".to_owned(), random)]) }
     }
 
-    /// Keeps a value under a name.
+    /// Sets a value.
     pub(crate) fn set(&mut self, name: &str, value: &Value) {
         self.known.insert(name.to_owned(), plain(value));
     }
 
-    /// Puts values in their places.
+    /// Returns the text with its placeholders filled.
     pub(crate) async fn fill(&mut self, text: &str) -> Result<String> {
         let mut filled = text.to_owned();
         for name in placeholders(text) {
@@ -43,7 +42,7 @@ impl<'a> Values<'a> {
         Ok(filled)
     }
 
-    /// Does so in every text of a JSON value.
+    /// Returns a JSON value with the placeholders in all its texts filled.
     pub(crate) async fn fill_json(&mut self, value: &Value) -> Result<Value> {
         Ok(match value {
             Value::String(text) => Value::String(self.fill(text).await?),
@@ -74,7 +73,9 @@ impl<'a> Values<'a> {
         } else if let Some(rest) = name.strip_prefix("secret.") {
             self.secret(rest).await?
         } else {
-            return Err(Failure::usage(format!("${{{name}}} has no value: nothing captured it")));
+            return Err(Failure::usage(format!(
+                "${{{name}}} has no value: no earlier response was captured under that name"
+            )));
         };
         self.known.insert(name.to_owned(), value.clone());
         Ok(value)
@@ -82,13 +83,14 @@ impl<'a> Values<'a> {
 
     fn output(&self, name: &str) -> Result<&Value> {
         let output = self.outputs.get(name).ok_or_else(|| {
-            Failure::usage(format!("${{output.{name}}} has no value: the stack does not put out `{name}`"))
-                .hint(format!("it puts out {}", crate::format::list(self.outputs.keys().map(String::as_str))))
+            Failure::usage(format!("${{output.{name}}} has no value: the stack has no output `{name}`")).hint(
+                format!("its outputs: {}", crate::format::list(self.outputs.keys().map(String::as_str))),
+            )
         })?;
         Ok(&output.value)
     }
 
-    /// Reads `<output>` or `<output>/<pointer>`: the secret whose ARN or name the output holds.
+    /// Reads `<output>` or `<output>/<pointer>`: the secret whose ARN or name is the value of the output.
     async fn secret(&self, place: &str) -> Result<String> {
         let (output, pointer) = place.find('/').map_or((place, ""), |at| place.split_at(at));
         let id = plain(self.output(output)?);
@@ -96,7 +98,7 @@ impl<'a> Values<'a> {
             if pointer.is_empty() { String::new() } else { format!(" (JSON with a value at {pointer})") };
         let missing = |what: &str| {
             Failure::new(FailureKind::VerificationFailed, format!("the secret {id} {what}")).hint(format!(
-                "put its value{holds} there and run the same command again: aws secretsmanager put-secret-value --secret-id {id} --secret-string file://<file>"
+                "put its value{holds} there, then run the same command again: aws secretsmanager put-secret-value --secret-id {id} --secret-string file://<file>"
             ))
         };
         let text =
@@ -106,7 +108,7 @@ impl<'a> Values<'a> {
         }
         let document: Value = serde_json::from_str(&text).map_err(|_| missing("holds no JSON"))?;
         let found =
-            document.pointer(pointer).ok_or_else(|| missing(&format!("holds nothing at {pointer}")))?;
+            document.pointer(pointer).ok_or_else(|| missing(&format!("has no value at {pointer}")))?;
         Ok(plain(found))
     }
 }

@@ -213,7 +213,7 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
     accounts.world.write(&format!("terraform/bootstrap/{id}.tfvars"), "emulated = true\n");
     let kept = accounts.run(account, &["bootstrap", "--store", "--yes"]);
     kept.exits(6)
-        .says("would destroy what it must not")
+        .says("would destroy a resource with prevent_destroy")
         .says("aws_s3_bucket.this")
         .says("Nothing was changed.");
 }
@@ -246,7 +246,7 @@ fn what_leads_elsewhere_is_refused_before_anything_is_touched() {
     let accounts = Accounts::new(run);
     let account = &accounts.world.account;
     let refused = accounts.run(&accounts.other, &["bootstrap", "--env", "dev", "--yes"]).exits(6);
-    refused.says("these credentials do not lead into the account of dev").says(&accounts.other.id);
+    refused.says("the credentials are for another account than that of dev").says(&accounts.other.id);
     assert_eq!(holdings(&accounts.other)["buckets"], json!([]));
 
     // Somebody else was faster with the name.

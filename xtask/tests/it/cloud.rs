@@ -162,9 +162,9 @@ fn a_state_bucket_of_another_account_is_refused() {
     let told = |finished: Finished, got: &str| {
         finished
             .exits(6)
-            .says(&format!("the state bucket {bucket} of dev is another account's"))
+            .says(&format!("the state bucket {bucket} of dev belongs to another account"))
             .says(&format!("a bucket of {own}, the account of dev"))
-            .says(&format!("one of {}, {got}", other.id))
+            .says(&format!("{}, {got}", other.id))
             .says("Nothing was read or written there.")
             .says("cargo xtask bootstrap --env dev");
     };
@@ -173,10 +173,10 @@ fn a_state_bucket_of_another_account_is_refused() {
         &["plan", "--env", "dev"],
         &["destroy", "--env", "dev", "--yes"],
     ] {
-        told(shop.run(command), "as the environment live has it");
+        told(shop.run(command), "according to the environment live");
     }
     std::fs::remove_file(shop.world.project.join(live)).expect("the other environment");
-    told(shop.run(&["plan", "--env", "dev"]), "as its name has it");
+    told(shop.run(&["plan", "--env", "dev"]), "according to its name");
     assert_eq!(other.keys(&bucket), Vec::<String>::new(), "somebody else's bucket was written to");
     assert!(shop.holds("dev").is_empty());
 

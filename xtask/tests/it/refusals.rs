@@ -74,7 +74,7 @@ fn a_state_of_a_newer_terraform_is_left_alone() {
     world
         .run(&RELEASE)
         .exits(1)
-        .says("this Terraform does not fit `echo` in local")
+        .says("this version of Terraform cannot be used for `echo` in local")
         .says("99.0.0")
         .says("Nothing was changed.");
     assert_eq!(state(&world), newer);

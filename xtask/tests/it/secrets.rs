@@ -52,7 +52,7 @@ fn a_release_waits_for_its_secret_and_then_goes_on() {
             .says(&format!("the secret {SECRET} {what}"))
             .says("(JSON with a value at /key)")
             .says(&format!("aws secretsmanager put-secret-value --secret-id {SECRET} --secret-string"))
-            .says("No alias was moved: users are served as before.")
+            .says("No alias was moved: users reach the same version as before.")
     };
     let first = missing("does not exist, or has no value yet");
     assert!(first.did("apply") && !first.did("rollout"), "{first}");
@@ -60,7 +60,7 @@ fn a_release_waits_for_its_secret_and_then_goes_on() {
     for (value, what) in [
         (None, "does not exist, or has no value yet"),
         (Some("plain"), "holds no JSON"),
-        (Some("{\"other\": \"hush-1\"}"), "holds nothing at /key"),
+        (Some("{\"other\": \"hush-1\"}"), "has no value at /key"),
     ] {
         value.into_iter().for_each(put);
         let again = missing(what);
@@ -98,7 +98,7 @@ fn a_first_release_says_what_is_to_be_put_where() {
         .run(&RELEASE)
         .exits(5)
         .says(&format!("the secret {SECRET} does not exist, or has no value yet"))
-        .says("This was the first deployment: its alias stands on the version that did not verify.")
+        .says("This was the first deployment: its alias points to the version that did not verify.")
         .says(&format!("aws secretsmanager put-secret-value --secret-id {SECRET} --secret-string"));
     let status = world.run(&["status", "--env", "local", "--output", "json"]).exits(0).json();
     let serves = &status["data"]["environments"]["local"]["functions"]["echo"]["verified"];

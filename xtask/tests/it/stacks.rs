@@ -149,7 +149,7 @@ fn mistakes_in_what_stacks_need_are_named() {
     world.write("terraform/stacks/base/stack.toml", "");
 
     world.write(app, "[inputs]\nsubnet_ids = \"base.subnets\"\n");
-    world.run(&RELEASE).exits(2).says("asks for what `base` does not put out in local").says("ids");
+    world.run(&RELEASE).exits(2).says("names an output that `base` does not have in local").says("ids");
     world.write(app, "[inputs]\nsubnets = \"base.ids\"\n");
     world.run(&RELEASE).exits(2).says("[inputs] fills `subnets`, which the stack does not declare");
     world.write(app, "[inputs]\nsubnet_ids = \"base.ids\"\n");

@@ -171,7 +171,7 @@ fn the_next_release_is_a_minor_one_and_goes_back() {
     // What is held comes back only when asked for by name.
     let deploy = ["deploy", "echo", "--env", "local", "--version", "0.2.0", "--yes"];
     let before = Settled::of(&world);
-    world.run(&deploy).exits(6).says("`echo` 0.2.0 is held in local: rollback 3 left it").says("--lift-hold");
+    world.run(&deploy).exits(6).says("`echo` 0.2.0 is on hold in local since rollback 3").says("--lift-hold");
     world.run(&RELEASE).exits(6).says("is held");
     assert_eq!(Settled::of(&world), before);
     let lifted: Vec<&str> = deploy.iter().copied().chain(["--lift-hold"]).collect();

@@ -147,7 +147,7 @@ fn previous(before: &[Ended], function: &FunctionName) -> Option<Serving> {
         .take_while(|ended| ended.serves.get(function).is_some_and(|serving| serving.release == now.release))
         .count();
     newest(&before[run..], function, |serving| {
-        serving.release != now.release && last.holds(function, &serving.release).is_none()
+        serving.release != now.release && last.hold_on(function, &serving.release).is_none()
     })
 }
 

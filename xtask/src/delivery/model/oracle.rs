@@ -160,7 +160,7 @@ impl Oracle {
             assert_eq!(manifest.artifact.code_sha256, serving.code_sha256, "{function} {}", serving.release);
             assert_eq!(manifest.digest().unwrap(), serving.digest, "{function} {}", serving.release);
             assert!(serving.verified && scene.lambda.is_good(&version), "{function} serves and is not well");
-            let held = last.holds(function, &serving.release);
+            let held = last.hold_on(function, &serving.release);
             assert!(held.is_none(), "{function} {} serves and is held", serving.release);
             self.served.insert(function.clone());
         }

@@ -1,7 +1,7 @@
-//! What a rollback goes back to: chosen from the ledger, never from arithmetic on version numbers.
+//! Chooses what a rollback goes back to: from the ledger, never by counting version numbers down.
 //!
-//! In: the ledger's history and what was asked for. Out: for each function, the serving that comes back. Goes wrong:
-//! nothing served before, the version or deployment is unknown, or it is held.
+//! In: the ledger's history and the request. Out: a [`RollbackStep`] for each function. Errors: nothing served before, the
+//! version or deployment is unknown, or the release is on hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,20 +11,20 @@ use crate::format;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Serving};
 use crate::name::{FunctionName, Version};
 
-/// What was asked for.
+/// A request to roll back.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RollbackRequest {
-    /// The functions; all that the stack serves where none is named.
+    /// The functions; if empty, all that the stack serves.
     pub(crate) functions: Vec<FunctionName>,
-    /// To this release.
+    /// The release to go back to.
     pub(crate) to: Option<Version>,
-    /// To what this deployment served.
+    /// The deployment whose releases to go back to.
     pub(crate) to_deployment: Option<u64>,
     /// Whether a held release may come back.
     pub(crate) lift_hold: bool,
 }
 
-/// What will be served again.
+/// The way of one function back to an earlier release.
 #[derive(Debug, Clone)]
 pub(crate) struct RollbackStep {
     /// What is served now.
@@ -33,14 +33,14 @@ pub(crate) struct RollbackStep {
     pub(crate) to: Serving,
     /// The deployment that served it.
     pub(crate) deployment: u64,
-    /// Whether an earlier, unfinished rollback is carried on.
+    /// Whether it continues an unfinished rollback.
     pub(crate) resumed: bool,
 }
 
-/// How far back the ledger is read.
+/// How many deployments of the ledger are read.
 const HISTORY: usize = 500;
 
-/// Chooses what to go back to; "previous" is the newest verified deployment older than the one left, without held ones.
+/// Chooses what to go back to. "Previous" is the newest verified release before the present one that is not on hold.
 pub(crate) async fn choose_rollback(
     stack: &EnvironmentStack,
     last: Option<&Ended>,
@@ -48,7 +48,7 @@ pub(crate) async fn choose_rollback(
 ) -> Result<BTreeMap<FunctionName, RollbackStep>> {
     let environment = stack.environment();
     let last = last.filter(|last| !last.serves.is_empty()).ok_or_else(|| {
-        Failure::usage(format!("nothing was deployed to {environment} yet: there is nothing to go back from"))
+        Failure::usage(format!("nothing was deployed to {environment} yet, so there is nothing to roll back"))
             .hint(format!("cargo xtask history --env {environment}"))
     })?;
     let history = stack.ledger.history(HISTORY).await?;
@@ -88,10 +88,10 @@ pub(crate) async fn choose_rollback(
         } else if let Some(version) = &request.to {
             let found = find(&history, &function, |_, serving| serving.release == *version);
             if found.is_none() {
-                // An unknown version is told with its neighbours; one that exists never served here.
+                // An unknown version fails here with its neighbours named; one that exists never served here.
                 stack.catalogue.manifest(&function, version).await?;
                 return Err(Failure::refused(format!(
-                    "`{function}` {version} never served in {environment}, so there is nothing to go back to"
+                    "`{function}` {version} never served in {environment}, so a rollback cannot go back to it"
                 ))
                 .unchanged("Nothing was changed.")
                 .hint(format!(
@@ -103,24 +103,24 @@ pub(crate) async fn choose_rollback(
             find(&history, &function, |ended, serving| {
                 ended.deployment < from.since
                     && serving.release != from.release
-                    && last.holds(&function, &serving.release).is_none()
+                    && last.hold_on(&function, &serving.release).is_none()
             })
         };
         let (to, deployment) = found.ok_or_else(|| nothing_before(stack, &function, &from, request))?;
-        if let Some(hold) = last.holds(&function, &to.release).filter(|_| !request.lift_hold) {
+        if let Some(hold) = last.hold_on(&function, &to.release).filter(|_| !request.lift_hold) {
             return Err(Failure::refused(format!(
-                "`{function}` {} is held in {environment}: rollback {} left it",
+                "`{function}` {} is on hold in {environment} since rollback {}",
                 to.release, hold.deployment
             ))
             .unchanged("Nothing was changed.")
-            .hint("go back to another one, or take this one again with --lift-hold"));
+            .hint("go back to another release, or to this one with --lift-hold"));
         }
         chosen.insert(function, RollbackStep { from, to, deployment, resumed: wanted.is_some() });
     }
     Ok(chosen)
 }
 
-/// Returns where an unfinished rollback wanted each of its functions to go, unless something else is asked for.
+/// Returns the target of each function of an unfinished rollback, unless the request names a target.
 fn unfinished<'a>(
     last: &'a Ended,
     request: &RollbackRequest,
@@ -133,7 +133,7 @@ fn unfinished<'a>(
     if !is_unfinished || request.to.is_some() || request.to_deployment.is_some() {
         return BTreeMap::new();
     }
-    // Functions that were not delivery of it keep their release, and have no Lambda version to go back to.
+    // Functions that were not part of it keep their release, and have no Lambda version to go back to.
     last.will
         .iter()
         .filter_map(|(function, choice)| {
@@ -172,9 +172,9 @@ fn nothing_before(
     let message = match request.to_deployment {
         Some(number) => format!("deployment {number} served no verified release of `{function}`"),
         None => format!(
-            "`{function}` {} is the only verified release that {environment} ever served (held ones aside)",
+            "`{function}` {} is the only verified release that {environment} ever served (apart from those on hold)",
             from.release
         ),
     };
-    Failure::refused(message).unchanged("Nothing was changed.").hint(format!("see what served: cargo xtask history --env {environment}; --to takes a version, --lift-hold a held one"))
+    Failure::refused(message).unchanged("Nothing was changed.").hint(format!("see what served: cargo xtask history --env {environment}; --to takes a version, --lift-hold allows one on hold"))
 }

@@ -11,14 +11,14 @@ fn base(program: &str, configuration: &Configuration) -> Program {
         .env("TF_DATA_DIR", configuration.context.work.join("data"))
         .env("TF_IN_AUTOMATION", "1")
         .env("CHECKPOINT_DISABLE", "1")
-        // These would change what the arguments say.
+        // These would change the arguments.
         .without_env("TF_CLI_ARGS")
         .without_env("TF_WORKSPACE");
     configuration.context.variables.iter().fold(command, |command, (name, value)| command.env(name, value))
 }
 
-/// How long whoever may apply waits for the state's lock at least. The deploy lock keeps out every other apply; what is
-/// left is somebody's plan, which would otherwise fail this one and then be refused itself.
+/// The least time that an apply waits for the state's lock. The deploy lock excludes every other apply, so only a plan can
+/// hold it, and only briefly.
 const PLAN_OF_ANOTHER: Duration = Duration::from_secs(120);
 
 fn lock_timeout(least: Duration, configuration: &Configuration) -> String {
@@ -47,7 +47,7 @@ pub(super) fn plan(program: &str, configuration: &Configuration, file: &Path) ->
         .arg(format!("-out={}", file.display()))
 }
 
-/// The same, of the removal of everything.
+/// `terraform plan -destroy` to a file, as a stream of JSON.
 pub(super) fn plan_destroy(program: &str, configuration: &Configuration, file: &Path) -> Program {
     plan(program, configuration, file).args(["-destroy"])
 }
@@ -70,7 +70,7 @@ pub(super) fn output(program: &str, configuration: &Configuration) -> Program {
     base(program, configuration).args(["output", "-json"])
 }
 
-/// `terraform force-unlock`: gives up a lock whose holder is dead.
+/// `terraform force-unlock`: releases a lock whose holder is dead.
 pub(crate) fn force_unlock(program: &str, configuration: &Configuration, id: &str) -> Program {
     base(program, configuration).args(["force-unlock", "-force", id])
 }
@@ -112,7 +112,7 @@ mod tests {
             var_files: vec!["/p/hello.tfvars".into(), "/w/slipway.tfvars.json".into()],
             backend_file: "/w/backend.hcl".into(),
             inputs: Default::default(),
-            lock: WorkLock::of_nothing(),
+            lock: WorkLock::of_temporary_file(),
             sources: StackSources {
                 files: Default::default(),
                 variables: Default::default(),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn command_lines_are_what_terraform_takes() {
+    fn command_lines_are_as_terraform_expects() {
         let plan_file = Path::new("/w/plan.tfplan");
         let line = |program: Program| program.argv().join(" ");
         let (free, strict) = (configuration(false), configuration(true));

@@ -1,6 +1,8 @@
-//! Terraform's errors, told as ours: locks, stale plans, states that could not be saved, wrong accounts and versions.
+//! Turns Terraform's errors into failures: locks, stale plans, unsaved states, wrong accounts and versions.
+//!
+//! Terraform has no error codes, so its texts are compared, as of versions 1.10 to 1.15.
 
-use super::stream::{Diagnostic, Story};
+use super::stream::{Diagnostic, TerraformReport};
 use crate::exec::{Ended, Program, unsuccessful};
 use crate::failure::{Failure, FailureKind};
 use crate::interrupt;
@@ -8,17 +10,17 @@ use crate::plan::Configuration;
 
 const LOCK_FAILED: &str = "Error acquiring the state lock";
 
-/// Tells whether a run met a lock and found nobody behind it when it looked: the lock had been given back.
-pub(super) fn lock_was_gone(ended: &Ended, story: &Story) -> bool {
-    nobody_behind_the_lock(&all_text(ended, story))
+/// Tells whether a run met a lock that was released before its holder could be read.
+pub(super) fn lock_was_gone(ended: &Ended, report: &TerraformReport) -> bool {
+    is_lock_without_holder(&all_text(ended, report))
 }
 
-fn nobody_behind_the_lock(text: &str) -> bool {
+fn is_lock_without_holder(text: &str) -> bool {
     text.contains(LOCK_FAILED) && text.contains(".tflock") && text.contains("NoSuchKey")
 }
 
-fn all_text(ended: &Ended, story: &Story) -> String {
-    story
+fn all_text(ended: &Ended, report: &TerraformReport) -> String {
+    report
         .errors
         .iter()
         .map(|error| format!("{}\n{}", error.summary, error.detail))
@@ -27,35 +29,35 @@ fn all_text(ended: &Ended, story: &Story) -> String {
         .join("\n")
 }
 
-/// Makes the failure of a run of Terraform that did not end well.
+/// Returns the failure of an unsuccessful run of Terraform.
 pub(super) fn explain(
     program: &Program,
     ended: &Ended,
-    story: &Story,
+    report: &TerraformReport,
     configuration: &Configuration,
 ) -> Failure {
-    let all = all_text(ended, story);
+    let all = all_text(ended, report);
     let environment = &configuration.context.environment;
     let place = format!("`{}` in {environment}", configuration.context.stack);
-    // Before the lock: a state that cannot be read is told as a lock that cannot be had.
+    // Checked before the lock: Terraform reports a state that it cannot read as a lock that it cannot take.
     if all.contains("which is newer than current")
         || all.contains("Unsupported Terraform Core version")
         || all.contains("Unsupported state file format")
         || all.contains("unsupported state format")
     {
-        return Failure::failed(format!("this Terraform does not fit {place}"))
-            .body(summary_of(&story.errors))
+        return Failure::failed(format!("this version of Terraform cannot be used for {place}"))
+            .body(summary_of(&report.errors))
             .unchanged("Nothing was changed.")
-            .hint("use the Terraform version that the state and the stack's required_version ask for");
+            .hint("use the Terraform version that the state and the stack's required_version require");
     }
     if all.contains(LOCK_FAILED) {
         return lock_held(&all, &place, environment.as_str());
     }
     if all.contains("lifecycle.prevent_destroy set") {
-        return Failure::refused(format!("the plan of {place} would destroy what it must not (prevent_destroy)"))
-            .body(summary_of(&story.errors))
+        return Failure::refused(format!("the plan of {place} would destroy a resource with prevent_destroy"))
+            .body(summary_of(&report.errors))
             .unchanged("Nothing was changed.")
-            .hint("has something gone from the settings or files that asks for it? What is really to go is removed by hand");
+            .hint("if you removed it from the settings or files by mistake, restore it; to delete it, remove prevent_destroy first");
     }
     if all.contains("Saved plan is stale") {
         return Failure::new(
@@ -63,15 +65,15 @@ pub(super) fn explain(
             format!("the plan of {place} is stale: its state changed after it was made"),
         )
         .unchanged("Nothing was applied.")
-        .hint("run the same command again: it plans on what is there now");
+        .hint("run the same command again: it plans again");
     }
     if all.contains("Failed to persist state")
         || all.contains("Failed to save state")
         || all.contains("Error saving state")
     {
         return Failure::new(FailureKind::StateNotSaved, format!("the state of {place} could not be saved"))
-            .detail("kept in", configuration.folder.join("errored.tfstate").display().to_string())
-            .body(summary_of(&story.errors))
+            .detail("stored in", configuration.folder.join("errored.tfstate").display().to_string())
+            .body(summary_of(&report.errors))
             .hint(format!("do not apply again before it is saved: cargo xtask recover --env {environment}"));
     }
     if ended.interrupted {
@@ -80,17 +82,17 @@ pub(super) fn explain(
     if let Some(detail) = all.lines().find(|line| {
         line.contains("AWS account ID not allowed") || line.contains("AWS Account ID not allowed")
     }) {
-        return Failure::refused(format!("these credentials do not lead into the account of {environment}"))
+        return Failure::refused(format!("the credentials are not for the account of {environment}"))
             .detail("terraform", detail.trim())
             .unchanged("Nothing was changed.")
             .hint(format!(
-                "use credentials for the account in terraform/environments/{environment}/environment.toml"
+                "use credentials for the account that terraform/environments/{environment}/environment.toml names"
             ));
     }
-    if story.errors.is_empty() {
+    if report.errors.is_empty() {
         return unsuccessful(program, ended);
     }
-    Failure::failed(format!("terraform failed on {place}")).body(summary_of(&story.errors))
+    Failure::failed(format!("terraform failed on {place}")).body(summary_of(&report.errors))
 }
 
 fn summary_of(errors: &[Diagnostic]) -> String {
@@ -113,7 +115,7 @@ fn summary_of(errors: &[Diagnostic]) -> String {
     out.join("\n")
 }
 
-/// Shows Terraform's lock information as data.
+/// Returns the failure of a locked state, with the lock's information.
 fn lock_held(text: &str, place: &str, environment: &str) -> Failure {
     let info = LockInfo::read(text);
     Failure::new(FailureKind::LockHeld, format!("the state of {place} is locked"))
@@ -158,17 +160,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_that_was_given_back_meanwhile_is_known() {
-        // What Terraform 1.11 says where the lock's object is gone when it looks who holds it.
+    fn lock_released_in_between_is_recognised() {
+        // Terraform 1.11, if the lock's object is gone when it reads the holder.
         let gone = "Error acquiring the state lock\nError message: operation error S3: PutObject, https response error StatusCode: 412, api error PreconditionFailed: At least one of the pre-conditions you specified did not hold\nunable to retrieve file from S3 bucket 'b' with key 'hello.tfstate.tflock': operation error S3: GetObject, https response error StatusCode: 404, NoSuchKey: ";
-        assert!(nobody_behind_the_lock(gone));
+        assert!(is_lock_without_holder(gone));
         let held = gone.replace("NoSuchKey", "AccessDenied");
-        assert!(!nobody_behind_the_lock(&held));
-        assert!(!nobody_behind_the_lock("Error acquiring the state lock\nLock Info:\n  ID:        5e1c-4\n"));
+        assert!(!is_lock_without_holder(&held));
+        assert!(!is_lock_without_holder("Error acquiring the state lock\nLock Info:\n  ID:        5e1c-4\n"));
     }
 
     #[test]
-    fn a_lock_is_told_as_data() {
+    fn lock_held_names_holder_operation_and_time() {
         let text = "Error acquiring the state lock\nError message: operation error S3: PutObject\nLock Info:\n  ID:        5e1c-4\n  Path:      b/hello.tfstate\n  Operation: OperationTypeApply\n  Who:       ci@build-7\n  Version:   1.11.4\n  Created:   2026-11-01 14:02:11 UTC\n  Info:      \n";
         let report = lock_held(text, "`hello` in prod", "prod").report();
         assert_eq!(report.kind, FailureKind::LockHeld);

@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::plan::{Action, Change, Output};
 use crate::progress::{Progress, Step};
 
-/// What a run of Terraform told.
+/// What a run of Terraform reported.
 #[derive(Debug, Default)]
-pub(super) struct Story {
+pub(super) struct TerraformReport {
     /// Planned changes.
     pub(super) changes: Vec<Change>,
-    /// Changes found outside Terraform.
+    /// Changes made outside Terraform.
     pub(super) drift: Vec<Change>,
     /// Whether outputs change.
     pub(super) outputs_change: bool,
@@ -22,26 +22,26 @@ pub(super) struct Story {
     pub(super) errors: Vec<Diagnostic>,
     /// Warnings, one line each.
     pub(super) warnings: Vec<String>,
-    /// Resources that were done.
+    /// How many resources are done.
     done: u64,
 }
 
-/// An error as Terraform tells it.
+/// An error that Terraform reported.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Diagnostic {
     /// The first line.
     pub(super) summary: String,
     /// The rest.
     pub(super) detail: String,
-    /// The resource concerned.
+    /// The address of the resource.
     pub(super) address: Option<String>,
 }
 
-impl Story {
-    /// Takes one line of the stream.
+impl TerraformReport {
+    /// Reads one line of the stream.
     pub(super) fn line(&mut self, line: &str, step: &Step, progress: &Progress) {
         let Ok(message) = serde_json::from_str::<Value>(line) else {
-            // Terraform prints plain text where it fails before it knows of -json.
+            // Terraform prints plain text if it fails before it reads -json.
             step.line(line);
             return;
         };
@@ -123,7 +123,7 @@ fn change(message: &Value) -> Option<Change> {
     })
 }
 
-/// Returns a progress message without identifiers of what was made: they may be secret.
+/// Returns a progress message without resource ids, which may be secret.
 fn shown(message: &Value) -> String {
     text(message, "/@message").split(" [id=").next().unwrap_or_default().to_owned()
 }
@@ -136,17 +136,17 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 mod tests {
     use super::*;
 
-    fn story(lines: &[&str]) -> Story {
+    fn report(lines: &[&str]) -> TerraformReport {
         let progress = Progress::silent();
         let step = progress.step("plan", "x");
-        let mut story = Story::default();
-        lines.iter().for_each(|line| story.line(line, &step, &progress));
-        story
+        let mut report = TerraformReport::default();
+        lines.iter().for_each(|line| report.line(line, &step, &progress));
+        report
     }
 
     #[test]
-    fn a_plans_stream_becomes_changes() {
-        let story = story(&[
+    fn stream_of_a_plan_becomes_changes() {
+        let report = report(&[
             r#"{"@level":"info","type":"planned_change","change":{"resource":{"addr":"module.hello.aws_iam_role.this"},"action":"create"}}"#,
             r#"{"type":"planned_change","change":{"resource":{"addr":"aws_x.y"},"action":"replace","reason":"cannot_update"}}"#,
             r#"{"type":"planned_change","change":{"resource":{"addr":"data.aws_x.y"},"action":"read"}}"#,
@@ -156,7 +156,7 @@ mod tests {
             "not json",
         ]);
         let seen: Vec<(&str, Action)> =
-            story.changes.iter().map(|change| (change.address.as_str(), change.action)).collect();
+            report.changes.iter().map(|change| (change.address.as_str(), change.action)).collect();
         assert_eq!(
             seen,
             [
@@ -165,17 +165,17 @@ mod tests {
                 ("aws_x.z", Action::Forget)
             ]
         );
-        assert!(story.outputs_change);
-        assert_eq!(story.errors[0].detail, "very");
+        assert!(report.outputs_change);
+        assert_eq!(report.errors[0].detail, "very");
     }
 
     #[test]
-    fn an_applys_outputs_are_read_and_secret_ones_have_no_value() {
-        let story = story(&[
+    fn stream_of_an_apply_becomes_outputs_without_secret_values() {
+        let report = report(&[
             r#"{"type":"outputs","outputs":{"a":{"sensitive":false,"type":"string","value":"x"},"b":{"sensitive":true,"type":"string"}}}"#,
         ]);
-        assert_eq!(story.outputs["a"].value, "x");
-        assert!(story.outputs["b"].sensitive && story.outputs["b"].value.is_null());
-        assert!(!story.outputs_change);
+        assert_eq!(report.outputs["a"].value, "x");
+        assert!(report.outputs["b"].sensitive && report.outputs["b"].value.is_null());
+        assert!(!report.outputs_change);
     }
 }

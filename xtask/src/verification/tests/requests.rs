@@ -33,12 +33,12 @@ fn two_requests() -> Bench {
     let text = |value: &str| Output { value: value.into(), sensitive: false };
     bench.outputs = BTreeMap::from([("keys_arn".into(), text("arn:keys")), ("project".into(), text("shop"))]);
     bench.services.secrets.lock().unwrap().insert("arn:keys".into(), "[\"k1\"]".into());
-    bench.door = Endpoint::Url { address: "https://u.example/", signed_for: Some("lambda") };
+    bench.endpoint = Endpoint::Url { address: "https://u.example/", signed_for: Some("lambda") };
     bench
 }
 
 #[tokio::test]
-async fn requests_follow_each_other_with_what_was_captured() {
+async fn request_uses_values_captured_from_earlier_responses() {
     let bench = two_requests();
     *bench.services.answers.lock().unwrap() =
         vec![answer(201, &json!({ "id": 7 })), answer(200, &json!({ "id": "7" }))];
@@ -54,32 +54,32 @@ async fn requests_follow_each_other_with_what_was_captured() {
 }
 
 #[tokio::test]
-async fn what_needs_a_value_that_never_came_is_not_tried() {
+async fn request_without_its_captured_value_is_not_sent() {
     let bench = two_requests();
     *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
     let found = wrong(&bench.verify("1", None, false).await);
     assert!(found[0].starts_with("smoke \"creates\": expected {\"status\":201}"), "{found:?}");
-    assert!(found[1].ends_with("got not tried: an earlier one gave no id"), "{found:?}");
+    assert!(found[1].ends_with("got not run: an earlier event captured no id"), "{found:?}");
     assert_eq!(bench.services.sent.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn what_would_have_captured_a_value_and_was_not_tried_leaves_the_next_untried_too() {
+async fn request_after_an_unsent_capture_is_not_sent_either() {
     let mut bench = two_requests();
     bench.manifest.smoke[1].capture = BTreeMap::from([("part".into(), "/body/part".into())]);
     bench.manifest.smoke.push(request("completes", "/parts/${part}", json!({ "status": 200 })));
     *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
     let found = wrong(&bench.verify("1", None, false).await);
-    assert!(found[2].ends_with("got not tried: an earlier one gave no part"), "{found:?}");
+    assert!(found[2].ends_with("got not run: an earlier event captured no part"), "{found:?}");
     assert_eq!(bench.services.sent.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_secret_or_output_that_is_missing_is_named() {
+async fn missing_secret_or_output_is_named() {
     for (text, what) in [
         (None, "does not exist, or has no value yet"),
         (Some("k1"), "holds no JSON"),
-        (Some("{\"key\": \"k1\"}"), "holds nothing at /0"),
+        (Some("{\"key\": \"k1\"}"), "has no value at /0"),
     ] {
         let bench = two_requests();
         bench.services.secrets.lock().unwrap().clear();
@@ -90,8 +90,11 @@ async fn a_secret_or_output_that_is_missing_is_named() {
         assert_eq!(
             wrong(&verification),
             [
-                format!("smoke \"creates\": expected what the request needs, got the secret arn:keys {what}"),
-                "smoke \"reads\": expected an answer, got not tried: an earlier one gave no id".to_owned(),
+                format!(
+                    "smoke \"creates\": expected the values that the request needs, got the secret arn:keys {what}"
+                ),
+                "smoke \"reads\": expected a response, got not run: an earlier event captured no id"
+                    .to_owned(),
             ]
         );
         assert_eq!(bench.services.sent.lock().unwrap().len(), 0, "nothing is sent without it");
@@ -104,5 +107,5 @@ async fn a_secret_or_output_that_is_missing_is_named() {
     let mut bench = two_requests();
     bench.outputs.remove("project");
     let failure = bench.try_to_verify("1", None, false).await.unwrap_err();
-    assert!(failure.message().contains("the stack does not put out `project`"), "{failure}");
+    assert!(failure.message().contains("the stack has no output `project`"), "{failure}");
 }
