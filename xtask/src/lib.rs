@@ -27,8 +27,12 @@ mod emulator;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod language;
+#[cfg(test)]
 mod layers;
 mod ledger;
+#[cfg(test)]
+mod links;
 mod output;
 mod pins;
 mod plan;
