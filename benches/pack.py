@@ -107,7 +107,7 @@ def measure(options, packer, folder):
 
 
 def table(ours, theirs, names, aims, memory_is_comparable):
-    lines = [f"| | {names[0]} | {names[1]} | Ratio, median | Range | Aim | Verdict |", "|---|---|---|---|---|---|---|"]
+    lines = [f"| | {names[0]} | {names[1]} | Ratio, median | Range | Goal | Verdict |", "|---|---|---|---|---|---|---|"]
     for title, member in (("CPU seconds", "cpu"), ("wall seconds", "wall"), ("size", "size")):
         one, other = ([getattr(run, member) for run in runs] for runs in (ours, theirs))
         ratios = [a / b for a, b in zip(one, other)]

@@ -222,7 +222,7 @@ class Bench:
             self.row("cold build of rust-builder", [self.run(*build, cwd=source, env={"CARGO_TARGET_DIR": target})[0]])
 
     def table(self):
-        lines = ["| Command | Median | Range | n | Aim | Verdict |", "|---|---|---|---|---|---|"]
+        lines = ["| Command | Median | Range | n | Goal | Verdict |", "|---|---|---|---|---|---|"]
         for name, values, aim, unit, note in self.rows:
             median = statistics.median(values)
             shown = [text(value, unit) for value in (median, min(values), max(values))]

@@ -173,7 +173,7 @@ class Bench:
             self.rows.append(("tracer, what is uploaded, MB", [sizes[-1]], None, ""))
 
     def table(self):
-        lines = ["| What | Median | Range | n | Aim | Verdict |", "|---|---|---|---|---|---|"]
+        lines = ["| What | Median | Range | n | Goal | Verdict |", "|---|---|---|---|---|---|"]
         for name, values, aim, unit in self.rows:
             median = statistics.median(values)
             show = lambda value: f"{value * 1000:.1f} ms" if unit and value < 0.1 else f"{value:.2f} {unit}".strip()
