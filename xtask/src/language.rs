@@ -1,4 +1,4 @@
-//! Keeps the words that docs/style.md retires out of the sources and the pages.
+//! Checks that the sources and the pages use no word that docs/style.md retires.
 //!
 //! A word matches as a whole, in any case, also across the lines of a comment or paragraph and within a name: `_`
 //! counts as a space.
@@ -10,10 +10,11 @@ use crate::links::{TextFile, text_files};
 /// The page that lists the words, and the only one that may use them.
 const STYLE: &str = "docs/style.md";
 
-/// What is read. Besides these, the READMEs below `PAGES`.
-const READ: &[&str] = &["xtask/src", "xtask/crates", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+/// Files and folders that are checked, in addition to `PAGES`.
+const CHECKED: &[&str] =
+    &["xtask/src", "xtask/crates", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 
-/// Folders whose Markdown alone is read.
+/// Folders of which only the Markdown is checked.
 const PAGES: &[&str] = &["terraform", "lambda-src", "tests"];
 
 /// Returns the list of a style guide: the lines of the first fenced block after the heading.
@@ -87,8 +88,8 @@ fn found(file: &TextFile, words: &[String]) -> Vec<String> {
     found.into_iter().map(|(line, word)| format!("{}:{line}: \"{word}\"", file.path.display())).collect()
 }
 
-/// Tells whether a file is prose or code: a crate's tests and the generated schemas are neither.
-fn is_read(path: &Path) -> bool {
+/// Returns whether a file is checked. The tests of a crate and the generated schemas are not.
+fn is_checked(path: &Path) -> bool {
     let in_crate_source = || path.components().nth(3).is_some_and(|part| part.as_os_str() == "src");
     let is = |extension: &str| path.extension().is_some_and(|found| found == extension);
     path != Path::new(STYLE)
@@ -104,9 +105,9 @@ fn sources_and_pages_use_no_retired_word() {
     let style = text_files(&[STYLE]);
     let words = retired_words(&style[0].text);
     assert!(words.len() > 20, "{STYLE} retires only {words:?}");
-    let mut files = text_files(READ);
+    let mut files = text_files(CHECKED);
     files.extend(text_files(PAGES));
-    files.retain(|file| is_read(&file.path));
+    files.retain(|file| is_checked(&file.path));
     let found: Vec<String> = files.iter().flat_map(|file| found(file, &words)).collect();
     assert!(
         found.is_empty(),
@@ -135,7 +136,7 @@ fn phrase_is_found_as_whole_words_across_lines_and_in_names() {
 }
 
 #[test]
-fn denial_of_a_kind_is_found_and_of_existence_is_not() {
+fn is_no_phrase_matches_unless_there_precedes_it() {
     let lines = |text: &str| Flat::of(text).lines_with("is no tove");
     assert_eq!(lines("`x` is no tove\nwhere there is no tove\nThere\nis no tove"), [1]);
     assert_eq!(lines("x_is_no_tove"), [1]);

@@ -58,7 +58,8 @@ pub(crate) fn text_files(below: &[&str]) -> Vec<TextFile> {
             .into_iter()
             .filter_entry(|entry| !GENERATED.iter().any(|name| entry.file_name() == *name));
         for entry in walk {
-            let entry = entry.unwrap();
+            // Other tests may remove a file of their own meanwhile.
+            let Ok(entry) = entry else { continue };
             let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
             files.push(TextFile { path: entry.path().strip_prefix(&root).unwrap().to_path_buf(), text });
         }
