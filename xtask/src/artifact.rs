@@ -230,10 +230,10 @@ fn pack(
     tools.insert("compressor".into(), slipway_archive::compressor().to_owned());
     let artifact = Artifact {
         file,
-        sha256: Digest::from_bytes(written.sha256),
+        sha256: written.sha256,
         size: written.size,
         unpacked_size: written.unpacked_size,
-        content_digest: Digest::from_bytes(written.listing.content_digest()),
+        content_digest: written.listing.content_digest(),
         tools,
         image: None,
     };
@@ -276,5 +276,5 @@ fn kept(folder: &Path) -> Option<Artifact> {
         return (artifact.path(folder).is_file() && parts.whole(folder)).then_some(artifact);
     }
     let (sha256, size) = slipway_archive::sha256_file(&artifact.path(folder)).ok()?;
-    (sha256 == artifact.sha256.bytes() && size == artifact.size).then_some(artifact)
+    (sha256 == artifact.sha256 && size == artifact.size).then_some(artifact)
 }

@@ -151,7 +151,7 @@ pub(crate) async fn verify(clients: &Clients<'_>, tested: &VersionUnderTest<'_>)
     let Some(configuration) = configuration else {
         return Ok(verification);
     };
-    let digest = Digest::from_bytes(configuration.digest());
+    let digest = configuration.digest();
     verification.config_digest = Some(digest);
     verification.checks.push(compare("code", &manifest.artifact.code_sha256, &configuration.code_sha256));
     verification.checks.push(configuration_check(manifest, &configuration, known_configuration, digest));

@@ -32,7 +32,7 @@ impl Store for Bucket {
         digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put> {
-        self.0.put_new_file(key, path, digest.bytes(), progress).await.map_err(explain)
+        self.0.put_new_file(key, path, digest, progress).await.map_err(explain)
     }
 
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
@@ -48,11 +48,11 @@ impl Store for Bucket {
         let scratch = tempfile::tempdir()
             .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
         let own = scratch.path().join("object");
-        match self.0.get_file(key, to.unwrap_or(&own), digest.bytes(), &|_| {}).await {
+        match self.0.get_file(key, to.unwrap_or(&own), digest, &|_| {}).await {
             Ok(true) => Ok(Held::Same),
             Ok(false) => Ok(Held::Missing),
             Err(error) => match error.kind {
-                CloudKind::WrongBytes { got, .. } => Ok(Held::Other(Digest::from_bytes(got))),
+                CloudKind::WrongBytes { got, .. } => Ok(Held::Other(got)),
                 _ => Err(explain(error)),
             },
         }

@@ -85,7 +85,7 @@ impl Repositories {
     /// Waits for the registry's scan and refuses what it found, where the settings say so.
     async fn scan(&self, name: &str, digest: &Digest) -> Result<()> {
         let Some(Amazon { ecr, refuse: Some(least), .. }) = &self.amazon else { return Ok(()) };
-        let found = ecr.scan_findings(name, theirs(digest)?, SCAN).await.map_err(explain)?;
+        let found = ecr.scan_findings(name, *digest, SCAN).await.map_err(explain)?;
         let refused = severe(&found, *least);
         if refused.is_empty() {
             return Ok(());
@@ -134,10 +134,10 @@ impl Images for Repositories {
                 BlobPlace::File(path) => BlobSource::File(path.clone()),
                 BlobPlace::Bytes(bytes) => BlobSource::Bytes(bytes.clone().into()),
             };
-            Ok(BlobToPush { digest: theirs(&blob.digest)?, size: blob.size, from, mount_from: None })
+            BlobToPush { digest: blob.digest, size: blob.size, from, mount_from: None }
         });
         let pushed = ImageToPush {
-            blobs: blobs.collect::<Result<_>>()?,
+            blobs: blobs.collect(),
             manifest: image.manifest.clone(),
             media_type: image.media_type.clone(),
         };
@@ -174,7 +174,7 @@ impl Images for Repositories {
         for blob in std::iter::once(&document["config"]).chain(layers) {
             let digest = blob["digest"].as_str().unwrap_or_default();
             let size = blob["size"].as_u64().unwrap_or_default();
-            let Ok(wanted) = digest.parse::<slipway_cloud::Digest>() else {
+            let Ok(wanted) = digest.parse::<Digest>() else {
                 return Ok(Err(format!(
                     "the image's manifest names the blob `{digest}`, which is no digest"
                 )));
@@ -198,7 +198,7 @@ impl Images for Repositories {
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Result<()> {
         let subject = slipway_cloud::Descriptor {
             media_type: image.media_type.clone(),
-            digest: theirs(&image.digest)?,
+            digest: image.digest,
             size: image.manifest.len() as u64,
         };
         let attachment = Attachment {
@@ -253,7 +253,7 @@ impl Bases for AnyRegistry {
 
     async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Result<()> {
         let (registry, repository) = self.open(reference)?;
-        let fetched = registry.fetch_blob(&repository, theirs(digest)?, size, to, &|_| ()).await;
+        let fetched = registry.fetch_blob(&repository, *digest, size, to, &|_| ()).await;
         fetched.map_err(|error| not_fetched(&format!("a layer of the base image {reference}"), error))
     }
 }
@@ -336,13 +336,6 @@ fn options(host: &str, observer: Observer) -> RegistryOptions {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let loopback = matches!(name, "127.0.0.1" | "localhost" | "[::1]");
     RegistryOptions { plain_http: loopback, observer: Some(observer), ..RegistryOptions::default() }
-}
-
-fn theirs(digest: &Digest) -> Result<slipway_cloud::Digest> {
-    digest
-        .to_string()
-        .parse()
-        .map_err(|error| Failure::defect("a digest cannot be read back").caused_by(error))
 }
 
 #[cfg(test)]

@@ -62,8 +62,8 @@ impl Part {
 
     fn layer(&self) -> Layer {
         Layer {
-            digest: self.digest.bytes(),
-            diff_id: self.diff_id.bytes(),
+            digest: self.digest,
+            diff_id: self.diff_id,
             size: self.size,
             unpacked_size: self.unpacked_size,
             listing: Listing::default(),
@@ -76,7 +76,7 @@ impl Parts {
     pub(super) fn whole(&self, folder: &Path) -> bool {
         self.layers.iter().all(|part| {
             slipway_archive::sha256_file(&part.file(folder))
-                .is_ok_and(|(sha256, size)| sha256 == part.digest.bytes() && size == part.size)
+                .is_ok_and(|(sha256, size)| sha256 == part.digest && size == part.size)
         })
     }
 }
@@ -112,11 +112,11 @@ pub(super) async fn pack(
         let file = folder.join(format!("{what}.tar.gz"));
         let layer = write_layer(&tree, prefix(settings), epoch, &file, &|done| step.advance(done))
             .map_err(|error| Failure::failed(format!("`{function}` cannot be packed")).caused_by(error))?;
-        content.extend(layer.content_digest());
+        content.extend(layer.content_digest().bytes());
         layers.push(Part {
             what: what.to_owned(),
-            digest: Digest::from_bytes(layer.digest),
-            diff_id: Digest::from_bytes(layer.diff_id),
+            digest: layer.digest,
+            diff_id: layer.diff_id,
             size: layer.size,
             unpacked_size: layer.unpacked_size,
         });
@@ -150,29 +150,29 @@ pub(super) fn assemble(
     labels: &BTreeMap<String, String>,
 ) -> Result<Image> {
     let composed = composed(project, function, parts, labels)?;
-    let files: BTreeMap<[u8; 32], PathBuf> =
-        parts.layers.iter().map(|part| (part.digest.bytes(), part.file(folder))).collect();
+    let files: BTreeMap<Digest, PathBuf> =
+        parts.layers.iter().map(|part| (part.digest, part.file(folder))).collect();
     let mut blobs: Vec<ImageBlob> = composed
         .layers
         .iter()
         .map(|layer| ImageBlob {
-            digest: Digest::from_bytes(layer.digest),
+            digest: layer.digest,
             size: layer.size,
             place: BlobPlace::File(
                 files
                     .get(&layer.digest)
                     .cloned()
-                    .unwrap_or_else(|| blob_path(&base::cache(project), &layer.digest)),
+                    .unwrap_or_else(|| blob_path(&base::cache(project), layer.digest)),
             ),
         })
         .collect();
     blobs.push(ImageBlob {
-        digest: Digest::from_bytes(composed.config_digest),
+        digest: composed.config_digest,
         size: composed.config.len() as u64,
         place: BlobPlace::Bytes(composed.config),
     });
     Ok(Image {
-        digest: Digest::from_bytes(composed.digest),
+        digest: composed.digest,
         manifest: composed.manifest,
         media_type: composed.media_type.to_owned(),
         blobs,
@@ -191,7 +191,7 @@ pub(super) fn write(
     let composed = composed(project, function, parts, &BTreeMap::new())?;
     let own: Vec<PathBuf> = parts.layers.iter().map(|part| part.file(folder)).collect();
     let own: Vec<&Path> = own.iter().map(PathBuf::as_path).collect();
-    let base = |layer: &LayerDescriptor| Some(blob_path(&base::cache(project), &layer.digest));
+    let base = |layer: &LayerDescriptor| Some(blob_path(&base::cache(project), layer.digest));
     let layout = folder.join(format!("{function}.oci"));
     write_layout(&composed, &own, &base, None, &layout).map_err(|error| {
         Failure::failed(format!("the image of `{function}` cannot be written as a layout")).caused_by(error)

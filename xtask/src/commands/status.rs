@@ -183,7 +183,7 @@ async fn compare(account: &Account, serving: &Serving) -> Result<(Option<String>
         account.functions.published(&serving.function_name, &serving.lambda_version)
     )?;
     let agrees = published.is_some_and(|published| {
-        published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest.bytes()
+        published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest
     });
     let plain = serving.matches(alias.as_ref());
     Ok((alias.map(|alias| alias.version), agrees && plain))

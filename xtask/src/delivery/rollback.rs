@@ -201,7 +201,7 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
         ));
         return Ok(false);
     };
-    let digest = Digest::from_bytes(configuration.digest());
+    let digest = configuration.digest();
     if !active.passed || configuration.code_sha256 != to.code_sha256 || digest != to.config_digest {
         line.failed("refused");
         return Err(Failure::new(

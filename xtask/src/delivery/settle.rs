@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{EnvironmentStack, has_resources};
-use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{self, DeploymentKind, DeploymentOutcome, Ended, Hold, Serving, Started};
 use crate::name::FunctionName;
@@ -149,7 +148,7 @@ async fn serving_now(stack: &EnvironmentStack, started: &Started) -> Result<BTre
                 code_sha256: choice.code_sha256.clone(),
                 lambda_version: alias.version.clone(),
                 newest_version: if moves_forward { alias.version } else { serving.newest_version.clone() },
-                config_digest: Digest::from_bytes(published.digest()),
+                config_digest: published.digest(),
                 verified: true,
                 since: started.deployment,
                 since_at: started.at,

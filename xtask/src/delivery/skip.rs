@@ -99,7 +99,7 @@ pub(super) async fn matches_ledger(stack: &EnvironmentStack, last: &Ended) -> Re
         )?;
         Ok::<_, failure::Failure>(
             serving.matches(alias.as_ref())
-                && published.is_some_and(|published| published.digest() == serving.config_digest.bytes()),
+                && published.is_some_and(|published| published.digest() == serving.config_digest),
         )
     });
     Ok(futures::future::try_join_all(comparisons).await?.into_iter().all(|agrees| agrees))

@@ -79,7 +79,7 @@ impl StackSources {
             tree.add_bytes(path, false, content.clone()).map_err(failed)?;
         }
         let written = slipway_archive::write_zip(&tree, to, &|_| {}).map_err(failed)?;
-        Ok(Digest::from_bytes(written.sha256))
+        Ok(written.sha256)
     }
 
     fn read_module(&mut self, root: &Path, folder: &Path, is_root: bool) -> Result<Vec<PathBuf>> {

@@ -43,8 +43,33 @@ pub(crate) struct Manifest {
     /// What the release must answer before it serves.
     #[serde(default)]
     pub(crate) smoke: Vec<SmokeRecord>,
-    /// SHA-256 of this manifest without this member: an edited manifest is found out.
-    pub(crate) seal: Digest,
+    /// SHA-256 of this manifest as compact JSON with 64 zeros as its seal: it shows whether the manifest was edited.
+    #[serde(with = "seal")]
+    #[schemars(with = "Digest")]
+    pub(crate) seal: Option<Digest>,
+}
+
+/// Reads and writes a seal. A manifest without one, which is what the seal is computed of, says 64 zeros.
+mod seal {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use crate::digest::Digest;
+
+    const NONE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+    pub(super) fn serialize<S: Serializer>(seal: &Option<Digest>, to: S) -> Result<S::Ok, S::Error> {
+        match seal {
+            Some(digest) => digest.serialize(to),
+            None => NONE.serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Digest>, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            NONE => Ok(None),
+            text => text.parse().map(Some).map_err(D::Error::custom),
+        }
+    }
 }
 
 /// A release's bytes.
@@ -194,7 +219,7 @@ impl Manifest {
 
     /// Returns the manifest with its seal set.
     pub(crate) fn sealed(mut self) -> Self {
-        self.seal = self.compute_seal();
+        self.seal = Some(self.compute_seal());
         self
     }
 
@@ -235,7 +260,7 @@ impl Manifest {
             ))
             .hint("use the version of Slipway that the project pins"));
         }
-        if manifest.seal != manifest.compute_seal() {
+        if manifest.seal != Some(manifest.compute_seal()) {
             return Err(edited("its content does not match its seal"));
         }
         // The signature covers the stored bytes: what only looks the same is something else.
@@ -252,8 +277,7 @@ impl Manifest {
     }
 
     fn compute_seal(&self) -> Digest {
-        let mut unsealed = self.clone();
-        unsealed.seal = Digest::from_bytes([0; 32]);
+        let unsealed = Self { seal: None, ..self.clone() };
         // A manifest is plain data: writing it cannot fail, and a failure would only break the seal's comparison.
         Digest::of(serde_json::to_vec(&unsealed).unwrap_or_default())
     }
@@ -301,9 +325,20 @@ pub(crate) mod tests {
             },
             sbom: None,
             smoke: Vec::new(),
-            seal: Digest::from_bytes([0; 32]),
+            seal: None,
         }
         .sealed()
+    }
+
+    #[test]
+    fn seal_is_the_digest_of_the_manifest_with_64_zeros_in_its_place() {
+        let manifest = sample("hello", "1.2.3");
+        let mut document = serde_json::to_value(&manifest).unwrap();
+        document["seal"] = format!("sha256:{}", "0".repeat(64)).into();
+        assert_eq!(manifest.seal, Some(Digest::of(document.to_string())));
+        let unsealed = serde_json::to_vec_pretty(&document).unwrap();
+        let failure = Manifest::read(&unsealed, &manifest.function, &manifest.version).unwrap_err();
+        assert!(failure.message().contains("does not match its seal"), "{failure}");
     }
 
     #[test]

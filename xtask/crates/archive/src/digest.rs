@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 
 use crate::Error;
 
@@ -18,7 +19,7 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 ///
 /// # Errors
 /// When the file can't be opened or read.
-pub fn sha256_file(path: &Path) -> Result<([u8; 32], u64), Error> {
+pub fn sha256_file(path: &Path) -> Result<(Digest, u64), Error> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut hash = Sha256::new();
     let length = chunks(&mut file, CHUNK, |chunk| {
@@ -26,7 +27,7 @@ pub fn sha256_file(path: &Path) -> Result<([u8; 32], u64), Error> {
         Ok(())
     })
     .map_err(Error::io("read", path))?;
-    Ok((hash.finalize().into(), length))
+    Ok((hash.into(), length))
 }
 
 /// Hands a stream's bytes to `each` in portions of `size` (the last may be shorter); returns their number.
@@ -97,7 +98,7 @@ mod tests {
         std::fs::write(&path, "abc").expect("written");
         let (digest, length) = sha256_file(&path).expect("hashed");
         // FIPS 180-2, appendix B.1.
-        assert_eq!(hex::encode(digest), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digest.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(length, 3);
 
         let missing = folder.path().join("missing");

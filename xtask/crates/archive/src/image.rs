@@ -12,6 +12,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
+use slipway_values::digest::Digest;
 
 pub use base::Base;
 pub use compose::{ConfigEdit, compose};
@@ -98,14 +99,14 @@ pub struct Descriptor {
     /// What it is.
     pub media_type: String,
     /// Its SHA-256.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
 }
 
 impl Descriptor {
     fn to_json(&self) -> Value {
-        json!({ "mediaType": self.media_type, "digest": digest_text(&self.digest), "size": self.size })
+        json!({ "mediaType": self.media_type, "digest": self.digest, "size": self.size })
     }
 }
 
@@ -115,7 +116,7 @@ pub struct LayerDescriptor {
     /// What it is.
     pub media_type: String,
     /// The SHA-256 of the compressed layer.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// The length of the compressed layer, in bytes.
     pub size: u64,
     /// Whether it was put on top of the base, rather than taken from it.
@@ -137,29 +138,15 @@ pub struct Image {
     /// The manifest's bytes.
     pub manifest: Vec<u8>,
     /// The SHA-256 of the manifest: the image's name in a registry, and Lambda's `CodeSha256`.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// The config's bytes.
     pub config: Vec<u8>,
     /// The SHA-256 of the config.
-    pub config_digest: [u8; 32],
+    pub config_digest: Digest,
     /// The layers, from the lowest on.
     pub layers: Vec<LayerDescriptor>,
     /// The manifest's media type.
     pub media_type: &'static str,
-}
-
-/// Writes a digest as images do: `sha256:` and lower-case hex.
-pub fn digest_text(digest: &[u8; 32]) -> String {
-    format!("sha256:{}", hex::encode(digest))
-}
-
-/// Reads a digest as images write it; anything but SHA-256 is none.
-pub fn digest_from_text(text: &str) -> Option<[u8; 32]> {
-    let hex_digits = text.strip_prefix("sha256:")?;
-    if hex_digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return None;
-    }
-    hex::decode(hex_digits).ok()?.try_into().ok()
 }
 
 impl fmt::Display for Architecture {

@@ -13,7 +13,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 use tar::{EntryType, Header};
 
 use crate::compressor::LEVEL;
@@ -34,9 +35,9 @@ const OCTAL: u64 = 1 << 33;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
     /// The SHA-256 of the layer as it stands on the disk and in a registry: compressed.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// The SHA-256 of the layer unpacked, as a tar: what an image's config calls `diff_id`.
-    pub diff_id: [u8; 32],
+    pub diff_id: Digest,
     /// The length of the compressed layer, in bytes.
     pub size: u64,
     /// The length of the layer unpacked, as a tar, in bytes.
@@ -47,7 +48,7 @@ pub struct Layer {
 
 impl Layer {
     /// Computes the identity of the files in the layer, which survives a new compressor.
-    pub fn content_digest(&self) -> [u8; 32] {
+    pub fn content_digest(&self) -> Digest {
         self.listing.content_digest()
     }
 }
@@ -159,7 +160,7 @@ fn write_header<W: Write>(tar: &mut tar::Builder<W>, mut header: Header, name: &
     if header.set_path(name).is_err() {
         tar.append_pax_extensions([("path", name.as_bytes())])?;
         // Readers take the name from the record; those that know no records get one that can't clash by its length.
-        let digest = hex::encode(Sha256::digest(name));
+        let digest = Digest::of(name).hex();
         header.set_path(if name.ends_with('/') { format!("{digest}/") } else { digest })?;
     }
     header.set_cksum();
@@ -178,8 +179,8 @@ impl<W> Hashing<W> {
         Self { out, hash: Sha256::new(), length: 0 }
     }
 
-    fn finish(self) -> (W, [u8; 32], u64) {
-        (self.out, self.hash.finalize().into(), self.length)
+    fn finish(self) -> (W, Digest, u64) {
+        (self.out, self.hash.into(), self.length)
     }
 }
 

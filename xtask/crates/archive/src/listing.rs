@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use slipway_values::digest::Digest;
 
 /// Describes one file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct ListingEntry {
     /// The length of the unpacked content, in bytes.
     pub size: u64,
     /// The SHA-256 of the unpacked content.
-    pub sha256: [u8; 32],
+    pub sha256: Digest,
 }
 
 /// Lists the files of an archive, sorted bytewise by path.
@@ -47,8 +47,8 @@ impl Listing {
     }
 
     /// Computes the SHA-256 of the text form: the identity of the content, which survives a new compressor.
-    pub fn content_digest(&self) -> [u8; 32] {
-        Sha256::digest(self.to_string()).into()
+    pub fn content_digest(&self) -> Digest {
+        Digest::of(self.to_string())
     }
 
     /// Adds up the unpacked sizes, in bytes.
@@ -61,7 +61,7 @@ impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("slipway.listing/1\n")?;
         for ListingEntry { path, mode, size, sha256 } in &self.entries {
-            writeln!(f, "{mode:04o} {size} {} {path}", hex::encode(sha256))?;
+            writeln!(f, "{mode:04o} {size} {} {path}", sha256.hex())?;
         }
         Ok(())
     }
@@ -74,22 +74,22 @@ pub(crate) const fn mode(executable: bool) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Listing, ListingEntry};
+    use super::{Digest, Listing, ListingEntry};
 
     #[test]
     fn text_form_is_sorted_and_exact() {
-        let entry = |path: &str, mode, size, byte| ListingEntry {
+        let entry = |path: &str, mode, size, content: &str| ListingEntry {
             path: path.to_owned(),
             mode,
             size,
-            sha256: [byte; 32],
+            sha256: Digest::of(content),
         };
         let listing =
-            Listing::new(vec![entry("data/wörds", 0o644, 0, 0xab), entry("bootstrap", 0o755, 1934, 0x01)]);
+            Listing::new(vec![entry("data/wörds", 0o644, 0, ""), entry("bootstrap", 0o755, 1934, "code")]);
         let expected = format!(
             "slipway.listing/1\n0755 1934 {} bootstrap\n0644 0 {} data/wörds\n",
-            "01".repeat(32),
-            "ab".repeat(32)
+            Digest::of("code").hex(),
+            Digest::of("").hex()
         );
         assert_eq!(listing.to_string(), expected);
         assert_eq!(listing.unpacked_size(), 1934);

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::digest::{CHUNK, chunks};
 use crate::listing::mode;
@@ -59,7 +59,7 @@ pub(crate) fn pour(
         path: entry.name().to_owned(),
         mode: mode(entry.executable()),
         size: length,
-        sha256: hash.finalize().into(),
+        sha256: hash.into(),
     })
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use crate::digest::{CHUNK, chunks};
@@ -115,7 +115,7 @@ fn visit(
             let archive = archive.to_owned();
             return Err(Error::WrongSize { archive, name: found.path, expected: size });
         }
-        let sha256 = content.hash.finalize().into();
+        let sha256 = content.hash.into();
         listed.push(ListingEntry { path: found.path, mode: found.mode, size, sha256 });
     }
     Ok(Listing::new(listed))

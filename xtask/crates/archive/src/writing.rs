@@ -15,6 +15,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use libdeflater::{CompressionLvl, Compressor, Crc};
+use slipway_values::digest::Digest;
 
 use crate::compressor::LEVEL;
 use crate::listing::mode;
@@ -40,7 +41,7 @@ pub(crate) const LONGEST_HELD: u64 = WINDOW / 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The SHA-256 of the zip file.
-    pub sha256: [u8; 32],
+    pub sha256: Digest,
     /// The length of the zip file, in bytes.
     pub size: u64,
     /// The sum of the unpacked lengths, in bytes.

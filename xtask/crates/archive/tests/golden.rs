@@ -46,12 +46,12 @@ fn the_bytes_of_a_zip_never_change() {
     let written = write_zip(&tree, &path, &|_| ()).expect("written");
 
     assert_eq!(
-        hex::encode(written.listing.content_digest()),
+        written.listing.content_digest().hex(),
         "bd61ed453d0a61d019b80358d3a0a7b29321b09675d9056a6b303d2dea2a9da3",
         "the canonical listing must never change"
     );
     assert_eq!(
-        hex::encode(written.sha256),
+        written.sha256.hex(),
         "e9b2c135da2bbaf3033ac0add7a56fd865a80d9b7fbc47dbfbda074e41e59886",
         "another compressor than {}?",
         compressor()
@@ -69,12 +69,12 @@ fn the_bytes_of_layers_and_images_never_change() {
     tree.add_bytes(&long, false, b"a name that needs a pax record".to_vec()).expect("added");
     let layer = write_layer(&tree, "var/task", TIME, &to, &|_| ()).expect("written");
     assert_eq!(
-        hex::encode(layer.diff_id),
+        layer.diff_id.hex(),
         "59816b71a7cb21d03a2ec7646d82b693664de9d77b8a3d4d5ca1ff7a420d9a73",
         "the unpacked layer must never change: layers of a base would be uploaded anew"
     );
     assert_eq!(
-        hex::encode(layer.digest),
+        layer.digest.hex(),
         "d28bb59231286d36096fba04accc71fb8d8bb0f254ad3122ce8c4ccbbf531a37",
         "another compressor than {}?",
         layer_compressor()
@@ -88,7 +88,7 @@ fn the_bytes_of_layers_and_images_never_change() {
     };
     let image = compose(None, &[(&layer, "code")], &edit).expect("made");
     assert_eq!(
-        hex::encode(image.digest),
+        image.digest.hex(),
         "aaff0af1fed69d0b6239c9d13e02443dc0f939f55b930757e5cdc9af87db4adb",
         "{}",
         String::from_utf8_lossy(&image.manifest)

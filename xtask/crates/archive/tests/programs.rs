@@ -9,8 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use slipway_archive::image::{
-    Architecture, Base, ConfigEdit, Image, LayerDescriptor, MediaTypes, blob_path, compose, digest_text,
-    write_layout,
+    Architecture, Base, ConfigEdit, Image, LayerDescriptor, MediaTypes, blob_path, compose, write_layout,
 };
 use slipway_archive::{Tree, write_layer, write_zip};
 
@@ -78,7 +77,7 @@ fn images(folder: &Path) -> (Image, PathBuf) {
     };
     let image = compose(Some(&base), &[(&upper, "slipway: code")], &edit).expect("made");
     let to = folder.join("image");
-    let lookup = |layer: &LayerDescriptor| Some(blob_path(&base_at, &layer.digest));
+    let lookup = |layer: &LayerDescriptor| Some(blob_path(&base_at, layer.digest));
     write_layout(&image, &[&above], &lookup, Some("1.4.2"), &to).expect("written");
     (image, to)
 }
@@ -124,11 +123,11 @@ fn skopeo_reads_an_image_and_copies_it_unchanged() {
     let (image, at) = images(folder.path());
     let named = format!("oci:{}:1.4.2", text(&at));
     let found: Value = serde_json::from_str(&run("skopeo", &["inspect", &named])).expect("JSON");
-    assert_eq!(found["Digest"], digest_text(&image.digest));
+    assert_eq!(found["Digest"], image.digest.to_string());
     assert_eq!(found["Architecture"], "amd64");
     assert_eq!(found["Created"], "2023-11-14T22:13:20Z");
     assert_eq!(found["Labels"]["org.opencontainers.image.version"], "1.4.2");
-    let layers: Vec<Value> = image.layers.iter().map(|layer| digest_text(&layer.digest).into()).collect();
+    let layers: Vec<Value> = image.layers.iter().map(|layer| layer.digest.to_string().into()).collect();
     assert_eq!(found["Layers"], Value::Array(layers));
 
     // Its copy checks every digest, and the diff_ids against the unpacked layers.
@@ -159,7 +158,7 @@ fn an_image_on_a_base_of_docker_stays_docker_and_skopeo_copies_it() {
     // skopeo looks for OCI manifests alone in an OCI layout, so it gets the image in its own form of folder.
     let written = folder.path().join("written");
     let copied = docker.join("written");
-    let lookup = |layer: &LayerDescriptor| Some(blob_path(&at, &layer.digest));
+    let lookup = |layer: &LayerDescriptor| Some(blob_path(&at, layer.digest));
     assert!(write_layout(&on_it, &[], &lookup, Some("x"), &written).expect("written").is_complete());
     fs::rename(written.join("blobs/sha256"), &copied).expect("moved");
     fs::write(copied.join("manifest.json"), &on_it.manifest).expect("a manifest");

@@ -56,7 +56,7 @@ fn python_finds_what_the_listing_says() {
         .expect("added");
     let written = write_zip(&tree, &path, &|_| ()).expect("written");
 
-    let digest = hex::encode(written.listing.content_digest());
+    let digest = written.listing.content_digest().hex();
     assert_eq!(python_reads(&path), format!("4 {digest}"));
 }
 
@@ -73,7 +73,7 @@ fn more_entries_than_sixteen_bits_can_count() {
     let written = write_zip(&tree, &path, &|_| ()).expect("written");
     assert_eq!(written.listing.entries().len(), COUNT);
     assert_eq!(read_zip(&path).expect("read"), written.listing);
-    let digest = hex::encode(written.listing.content_digest());
+    let digest = written.listing.content_digest().hex();
     assert_eq!(python_reads(&path), format!("{COUNT} {digest}"));
 }
 

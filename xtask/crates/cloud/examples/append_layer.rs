@@ -45,14 +45,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layers
         .iter()
         .map(|layer| BlobToPush {
-            digest: layer.digest.into(),
+            digest: layer.digest,
             size: layer.size,
             from: BlobSource::File(if layer.own { file.clone() } else { cache.path(layer.digest) }),
             mount_from: None,
         })
         .collect();
     blobs.push(BlobToPush {
-        digest: image.config_digest.into(),
+        digest: image.config_digest,
         size: image.config.len() as u64,
         from: BlobSource::Bytes(image.config.into()),
         mount_from: None,
@@ -79,7 +79,7 @@ struct Cache<'a> {
 impl Cache<'_> {
     async fn base(&self, digest: Digest, layers: bool) -> Result<Base, Box<dyn Error>> {
         std::fs::create_dir_all(self.folder.join("blobs/sha256"))?;
-        let path = self.path(digest.bytes());
+        let path = self.path(digest);
         if !path.exists() {
             let there = self.registry.manifest(self.repository, &digest.to_string()).await?;
             std::fs::write(&path, there.ok_or_else(|| format!("no base {digest}"))?.bytes)?;
@@ -88,24 +88,24 @@ impl Cache<'_> {
         let document: serde_json::Value = serde_json::from_slice(&manifest)?;
         let config: Digest = document["config"]["digest"].as_str().unwrap_or_default().parse()?;
         self.keep(config, document["config"]["size"].as_u64().unwrap_or_default()).await?;
-        let base = Base::read(&manifest, &std::fs::read(self.path(config.bytes()))?, Architecture::X86_64)?;
+        let base = Base::read(&manifest, &std::fs::read(self.path(config))?, Architecture::X86_64)?;
         if layers {
             for layer in base.layers() {
-                self.keep(layer.digest.into(), layer.size).await?;
+                self.keep(layer.digest, layer.size).await?;
             }
         }
         Ok(base)
     }
 
     async fn keep(&self, digest: Digest, size: u64) -> Result<(), Box<dyn Error>> {
-        let path = self.path(digest.bytes());
+        let path = self.path(digest);
         if !path.exists() {
             self.registry.fetch_blob(self.repository, digest, size, &path, &|_| ()).await?;
         }
         Ok(())
     }
 
-    fn path(&self, digest: [u8; 32]) -> PathBuf {
-        blob_path(self.folder, &digest)
+    fn path(&self, digest: Digest) -> PathBuf {
+        blob_path(self.folder, digest)
     }
 }

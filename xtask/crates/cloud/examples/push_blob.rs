@@ -30,7 +30,7 @@ fn digest_of(path: &std::path::Path) -> std::io::Result<Digest> {
     let mut piece = vec![0; 256 << 10];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(Digest::from(<[u8; 32]>::from(hasher.finalize()))),
+            0 => return Ok(hasher.into()),
             read => hasher.update(&piece[..read]),
         }
     }

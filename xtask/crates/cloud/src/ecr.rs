@@ -13,11 +13,13 @@ use async_trait::async_trait;
 use aws_sdk_ecr::types::{ImageIdentifier, ImageScanningConfiguration, ImageTagMutability, ScanStatus};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use slipway_values::digest::Digest;
+use slipway_values::partition::EcrHost;
 use tokio::sync::Mutex;
 
 use crate::call::Calls;
 use crate::error::{CloudError, Kind};
-use crate::registry::{Digest, Login, RegistryCredentials};
+use crate::registry::{Login, RegistryCredentials};
 use crate::session::Shared;
 
 /// How long before its end a token is renewed.
@@ -73,12 +75,12 @@ impl Ecr {
     /// Takes account and region from the host; an emulator's host has neither.
     pub(crate) fn new(shared: Arc<Shared>, host: &str) -> Result<Self, CloudError> {
         let calls = shared.calls("ECR");
-        let registry_id = match parts_of(host) {
-            Some((_, region)) if region != shared.region() => {
+        let registry_id = match EcrHost::parse(host) {
+            Some(EcrHost { region, .. }) if region != shared.region() => {
                 let message = format!("this registry is in {region}, the session in {}", shared.region());
                 return Err(CloudError::new(Kind::Other, "ECR", "open", host, message));
             }
-            parts => parts.map(|(account, _)| account.to_owned()),
+            found => found.map(|found| found.account),
         };
         Ok(Self { shared, calls, host: host.to_owned(), registry_id })
     }
@@ -265,15 +267,6 @@ impl RegistryCredentials for EcrCredentials {
     }
 }
 
-/// Reads account and region from `<account>.dkr.ecr[-fips].<region>.amazonaws.com[.cn]`.
-fn parts_of(host: &str) -> Option<(&str, &str)> {
-    let (account, rest) = host.split_once(".dkr.ecr")?;
-    let rest = rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.')?;
-    let (region, domain) = rest.split_once('.')?;
-    let whole = account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit());
-    (whole && domain.starts_with("amazonaws.com")).then_some((account, region))
-}
-
 fn basic_finding(finding: &aws_sdk_ecr::types::ImageScanFinding) -> ScanFinding {
     let attribute = |key: &str| {
         let mut found = finding.attributes().iter().filter(|attribute| attribute.key() == key);
@@ -304,21 +297,5 @@ fn enhanced_finding(finding: &aws_sdk_ecr::types::EnhancedImageScanFinding) -> S
         severity: finding.severity().unwrap_or("UNDEFINED").to_owned(),
         uri: details.and_then(|details| details.source_url()).map(str::to_owned),
         package: package.map(|(name, version)| format!("{name} {version}").trim_end().to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parts_of;
-
-    #[test]
-    fn account_and_region_are_in_the_host() {
-        let plain = "111111111111.dkr.ecr.eu-central-1.amazonaws.com";
-        assert_eq!(parts_of(plain), Some(("111111111111", "eu-central-1")));
-        let other = "111111111111.dkr.ecr-fips.cn-north-1.amazonaws.com.cn";
-        assert_eq!(parts_of(other), Some(("111111111111", "cn-north-1")));
-        for not in ["127.0.0.1:5000", "shop.dkr.ecr.eu-central-1.amazonaws.com", "x.dkr.ecr.example.com"] {
-            assert_eq!(parts_of(not), None, "{not}");
-        }
     }
 }

@@ -13,6 +13,7 @@ use aws_sdk_s3::operation::RequestId as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use slipway_values::digest::Digest;
 
 /// A call that failed. Its fields are those of [`Failure`].
 #[derive(Clone, Debug, thiserror::Error)]
@@ -60,9 +61,9 @@ pub enum Kind {
     /// What was read is not what its SHA-256 promised.
     WrongBytes {
         /// The digest that was promised.
-        expected: [u8; 32],
+        expected: Digest,
         /// The digest of what was read.
-        got: [u8; 32],
+        got: Digest,
     },
     /// A local file could not be read or written.
     File,
@@ -101,12 +102,7 @@ impl fmt::Display for Failure {
                 return f.write_str(message);
             }
             Kind::WrongBytes { expected, got } => {
-                return write!(
-                    f,
-                    "`{subject}` has other bytes than expected: sha256:{} instead of sha256:{}",
-                    hex::encode(got),
-                    hex::encode(expected)
-                );
+                return write!(f, "`{subject}` has other bytes than expected: {got} instead of {expected}");
             }
             Kind::NotFound => write!(f, "`{subject}` was not found: {message}")?,
             Kind::PreconditionFailed => write!(f, "`{subject}` was changed by somebody else: {message}")?,
@@ -143,7 +139,7 @@ impl CloudError {
         Self::new(kind, origin.service, origin.operation, origin.subject, message)
     }
 
-    pub(crate) fn wrong_bytes(origin: &Origin<'_>, expected: [u8; 32], got: [u8; 32]) -> Self {
+    pub(crate) fn wrong_bytes(origin: &Origin<'_>, expected: Digest, got: Digest) -> Self {
         Self::at(origin, Kind::WrongBytes { expected, got }, "other bytes than expected")
     }
 

@@ -12,6 +12,8 @@
 //! `NO_PROXY`), nothing is taken from environment variables or profiles: what a call depends on is in the
 //! target.
 
+pub use slipway_values::digest::{Digest, DigestError};
+
 mod call;
 mod ecr;
 mod error;
@@ -31,9 +33,9 @@ pub use existing::{Found, Resource};
 pub use functions::{Alias, FunctionConfiguration, Functions, ImageConfiguration, Invocation, Logging};
 pub use http::{HttpAnswer, HttpRequest};
 pub use registry::{
-    Anonymous, Attachment, BlobProgress, BlobSource, BlobToPush, CredentialHelper, Descriptor, Digest,
-    DigestError, DockerCredentials, HelperOutput, ImageReference, ImageToPush, Login, Pushed, PushedImage,
-    ReferenceError, Referrer, Registry, RegistryCredentials, RegistryOptions, StoredManifest,
+    Anonymous, Attachment, BlobProgress, BlobSource, BlobToPush, CredentialHelper, Descriptor,
+    DockerCredentials, HelperOutput, ImageReference, ImageToPush, Login, Pushed, PushedImage, ReferenceError,
+    Referrer, Registry, RegistryCredentials, RegistryOptions, StoredManifest,
 };
 pub use session::{AssumeRole, Credentials, Identity, Session, Target};
 pub use signing::{KmsKey, PublicKey};

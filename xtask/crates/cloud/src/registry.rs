@@ -15,7 +15,6 @@ mod body;
 mod challenge;
 mod client;
 mod credentials;
-mod digest;
 mod docker;
 mod image;
 mod manifests;
@@ -33,7 +32,6 @@ use client::Client;
 
 pub use blobs::Pushed;
 pub use credentials::{Anonymous, Login, RegistryCredentials};
-pub use digest::{Digest, DigestError};
 pub use docker::{CredentialHelper, DockerCredentials, HelperOutput};
 pub use image::{BlobProgress, BlobSource, BlobToPush, ImageToPush, PushedImage};
 pub use manifests::StoredManifest;

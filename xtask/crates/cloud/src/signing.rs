@@ -11,11 +11,11 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use slipway_values::digest::Digest;
 
 use crate::call::Calls;
 use crate::error::{CloudError, Kind};
 use crate::session::Shared;
-use crate::sha256;
 
 /// Up to this size in bytes KMS hashes messages itself.
 ///
@@ -101,7 +101,7 @@ impl KmsKey {
     pub async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CloudError> {
         let (kind, bytes) = match message.len() {
             0..=RAW => (MessageType::Raw, message.to_vec()),
-            _ => (MessageType::Digest, sha256::of(message).to_vec()),
+            _ => (MessageType::Digest, Digest::of(message).bytes().to_vec()),
         };
         let request = self.shared.kms().sign().key_id(&self.name);
         let request = request.signing_algorithm(SigningAlgorithmSpec::EcdsaSha256);

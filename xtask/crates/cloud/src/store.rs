@@ -26,11 +26,11 @@ use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, ChecksumAlgorithm, ChecksumMode,
     CreateBucketConfiguration, ServerSideEncryption, VersioningConfiguration,
 };
+use slipway_values::digest::Digest;
 
 use crate::call::{Calls, unless_throttled};
 use crate::error::{CloudError, Kind};
 use crate::session::Shared;
-use crate::sha256;
 pub use bucket::Ownership;
 pub use listing::Listed;
 
@@ -53,7 +53,7 @@ pub struct Object {
     /// The store's tag of this content, for [`ObjectStore::put_if_match`].
     pub etag: String,
     /// The digest of `bytes`.
-    pub sha256: [u8; 32],
+    pub sha256: Digest,
     /// The version, where the bucket keeps versions.
     pub version_id: Option<String>,
 }
@@ -64,7 +64,7 @@ pub struct Head {
     /// The size in bytes.
     pub size: u64,
     /// The digest of the whole object, where the store keeps one.
-    pub sha256: Option<[u8; 32]>,
+    pub sha256: Option<Digest>,
     /// The store's tag of this content.
     pub etag: String,
 }
@@ -122,10 +122,10 @@ impl ObjectStore {
     /// # Errors
     /// [`Kind::Conflict`] where others kept writing and deleting the key.
     pub async fn put_new(&self, key: &str, bytes: Vec<u8>, content_type: &str) -> Result<Put, CloudError> {
-        let digest = sha256::of(&bytes);
+        let digest = Digest::of(&bytes);
         let bytes = bytes::Bytes::from(bytes);
         for race in 0..RACES {
-            let request = self.put_request(key, &digest).content_type(content_type).if_none_match("*");
+            let request = self.put_request(key, digest).content_type(content_type).if_none_match("*");
             let request = request.body(ByteStream::from(bytes.clone()));
             match self.calls.run("PutObject", &self.subject(key), request.send()).await {
                 Ok(_) => return Ok(Put::Created),
@@ -144,7 +144,7 @@ impl ObjectStore {
 
     /// Writes an object, over whatever is there, and gives its etag.
     pub async fn put(&self, key: &str, bytes: Vec<u8>, content_type: &str) -> Result<String, CloudError> {
-        let request = self.put_request(key, &sha256::of(&bytes)).content_type(content_type);
+        let request = self.put_request(key, Digest::of(&bytes)).content_type(content_type);
         let request = request.body(ByteStream::from(bytes));
         let answer = self.calls.run("PutObject", &self.subject(key), request.send()).await?;
         Ok(answer.e_tag().unwrap_or_default().to_owned())
@@ -161,10 +161,10 @@ impl ObjectStore {
         bytes: Vec<u8>,
         etag: &str,
     ) -> Result<Option<String>, CloudError> {
-        let digest = sha256::of(&bytes);
+        let digest = Digest::of(&bytes);
         let bytes = bytes::Bytes::from(bytes);
         let result = unless_throttled(|| {
-            let request = self.put_request(key, &digest).if_match(etag);
+            let request = self.put_request(key, digest).if_match(etag);
             let request = request.body(ByteStream::from(bytes.clone()));
             let once = aws_sdk_s3::config::retry::RetryConfig::disabled();
             let once = aws_sdk_s3::config::Config::builder().retry_config(once);
@@ -248,7 +248,7 @@ impl ObjectStore {
     fn put_request(
         &self,
         key: &str,
-        digest: &[u8; 32],
+        digest: Digest,
     ) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
         let request = self.shared.s3().put_object().bucket(&self.bucket).key(key);
         let request = match &self.kms_key {
@@ -257,7 +257,7 @@ impl ObjectStore {
             }
             None => request,
         };
-        request.checksum_algorithm(ChecksumAlgorithm::Sha256).checksum_sha256(sha256::base64(digest))
+        request.checksum_algorithm(ChecksumAlgorithm::Sha256).checksum_sha256(digest.base64())
     }
 
     async fn stored(&self, key: &str) -> Result<Option<compare::Stored>, CloudError> {

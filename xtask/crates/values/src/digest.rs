@@ -1,8 +1,13 @@
-//! SHA-256 digests: the identity of artifacts, manifests, layers and inputs.
+//! SHA-256 digests: the identity of artifacts, manifests, layers, blobs, stored objects and inputs.
+//!
+//! A [`Digest`] comes from hashing, or from a text that names one; there is none that stands for "no digest". Where one
+//! may be missing, the type is `Option<Digest>`.
 
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -27,9 +32,9 @@ impl Digest {
         Self(Sha256::digest(bytes.as_ref()).into())
     }
 
-    /// Takes the 32 bytes of a SHA-256 computed elsewhere.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    /// Reads standard base64, which is how S3 and Lambda write a SHA-256; `None` for any other text.
+    pub fn from_base64(text: &str) -> Option<Self> {
+        BASE64.decode(text).ok()?.try_into().ok().map(Self)
     }
 
     /// Returns the 32 bytes.
@@ -42,16 +47,22 @@ impl Digest {
         hex::encode(self.0)
     }
 
-    /// Returns standard base64, which is how Lambda reports a zip's `CodeSha256`.
+    /// Returns standard base64, which is how Lambda reports a zip's `CodeSha256`, and how S3's headers carry checksums.
     pub fn base64(&self) -> String {
-        use base64::Engine as _;
-        base64::engine::general_purpose::STANDARD.encode(self.0)
+        BASE64.encode(self.0)
     }
 
     /// Returns `sha256:9c1f…e2a4`: enough to tell two apart on a screen.
     pub fn short(&self) -> String {
         let hex = self.hex();
         format!("sha256:{}…{}", &hex[..4], &hex[60..])
+    }
+}
+
+/// Ends a hash that was fed piece by piece.
+impl From<Sha256> for Digest {
+    fn from(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
     }
 }
 
@@ -116,7 +127,7 @@ impl DigestBuilder {
 
     /// Ends the digest.
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        self.0.into()
     }
 }
 
@@ -140,6 +151,23 @@ mod tests {
         let digest = Digest::of("hello");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert_eq!(digest.base64(), "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
-        assert!("md5:00".parse::<Digest>().is_err());
+        assert_eq!(Digest::from_base64(&digest.base64()), Some(digest));
+        assert_eq!(Digest::from_base64("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=-2"), None);
+        assert_eq!(Digest::from(Sha256::new().chain_update("hel").chain_update("lo")), digest);
+    }
+
+    #[test]
+    fn digest_text_is_the_algorithm_and_64_lower_case_digits() {
+        let hex = Digest::of("hello").hex();
+        for wrong in [
+            hex.clone(),
+            "md5:00".to_owned(),
+            format!("sha512:{hex}"),
+            format!("sha256:{}", &hex[1..]),
+            format!("sha256:{}", hex.to_uppercase()),
+        ] {
+            let error = wrong.parse::<Digest>().unwrap_err();
+            assert!(error.to_string().contains(&wrong), "{error}");
+        }
     }
 }

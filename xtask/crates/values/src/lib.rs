@@ -6,3 +6,4 @@ pub mod digest;
 pub mod failure;
 pub mod format;
 pub mod name;
+pub mod partition;

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use slipway_archive::image::{Architecture, Base as BaseImage, blob_path, digest_text, select_from_index};
+use slipway_archive::image::{Architecture, Base as BaseImage, blob_path, select_from_index};
 
 use super::super::Workshop;
 use crate::digest::Digest;
@@ -84,7 +84,7 @@ pub(super) async fn fetch(
             let stand = Stand::read(workshop.project, &digest, architecture)
                 .map_err(|failure| failure.detail("base", base.to_string()))?;
             for layer in stand.base.layers() {
-                from.blob(&Digest::from_bytes(layer.digest), layer.size).await?;
+                from.blob(&layer.digest, layer.size).await?;
             }
             return Ok(Some(stand));
         }
@@ -94,7 +94,7 @@ pub(super) async fn fetch(
                 .unchanged("Nothing was published.")
                 .hint(OTHER)
         })?;
-        digest = Digest::from_bytes(chosen.digest);
+        digest = chosen.digest;
     }
     Err(Failure::failed(format!(
         "the base image {base} cannot be used: more than {DEEPEST} indexes lie in one another"
@@ -116,13 +116,13 @@ struct From<'a> {
 
 impl From<'_> {
     async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let path = blob_path(self.folder, &digest.bytes());
+        let path = blob_path(self.folder, *digest);
         if let Some(bytes) = intact(&path, digest) {
             return Ok(bytes);
         }
         let bytes = match &self.source {
             Source::Registry(bases, reference) => bases.manifest(reference, digest).await?,
-            Source::Layout(layout) => read(&blob_path(layout, &digest.bytes()))?,
+            Source::Layout(layout) => read(&blob_path(layout, *digest))?,
         };
         let found = Digest::of(&bytes);
         if found != *digest {
@@ -134,7 +134,7 @@ impl From<'_> {
     }
 
     async fn blob(&self, digest: &Digest, size: u64) -> Result<()> {
-        let path = blob_path(self.folder, &digest.bytes());
+        let path = blob_path(self.folder, *digest);
         // Written under its name only when its digest was right: its length says whether it is whole.
         if path.metadata().is_ok_and(|metadata| metadata.len() == size) {
             return Ok(());
@@ -143,12 +143,12 @@ impl From<'_> {
         match &self.source {
             Source::Registry(bases, reference) => bases.blob(reference, digest, size, &path).await,
             Source::Layout(layout) => {
-                let from = blob_path(layout, &digest.bytes());
+                let from = blob_path(layout, *digest);
                 let (found, _) = slipway_archive::sha256_file(&from).map_err(|error| {
                     Failure::failed(format!("the base image {} lacks a layer", self.name)).caused_by(error)
                 })?;
-                if found != digest.bytes() {
-                    return Err(self.wrong(digest, &Digest::from_bytes(found)));
+                if found != *digest {
+                    return Err(self.wrong(digest, &found));
                 }
                 put(self.folder, &path, |part| std::fs::copy(&from, part).map(drop))
                     .map_err(|error| failure::io("copy", &from, error))
@@ -169,9 +169,9 @@ fn intact(path: &Path, digest: &Digest) -> Option<Vec<u8>> {
 }
 
 fn kept(folder: &Path, digest: &Digest) -> Result<Vec<u8>> {
-    let path = blob_path(folder, &digest.bytes());
+    let path = blob_path(folder, *digest);
     intact(&path, digest).ok_or_else(|| {
-        Failure::failed(format!("{} of the base image is not kept any more", digest_text(&digest.bytes())))
+        Failure::failed(format!("{digest} of the base image is not kept any more"))
             .hint("run the same command again with --force: it is fetched anew")
     })
 }

@@ -9,7 +9,6 @@ use super::super::labels;
 use super::statements::{ReleaseContext, sbom};
 use crate::app::AppContext;
 use crate::artifact::{self, Artifact};
-use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::graph::{self, Task};
@@ -180,7 +179,7 @@ fn manifest(
         },
         sbom: None,
         smoke: settings.smoke.iter().map(SmokeRecord::from).collect(),
-        seal: Digest::from_bytes([0; 32]),
+        seal: None,
     };
     Ok(unsealed.sealed())
 }

@@ -124,7 +124,7 @@ async fn artifact(
         match &listing {
             Err(error) => Err(error.to_string()),
             Ok(listing) => {
-                let found = Digest::from_bytes(listing.content_digest());
+                let found = listing.content_digest();
                 if found != record.content_digest {
                     Err(format!("{found} instead of {}", record.content_digest))
                 } else if listing.unpacked_size() != record.unpacked_size {

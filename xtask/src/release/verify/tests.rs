@@ -29,11 +29,11 @@ impl Shelf {
         tree.add_bytes("bootstrap", true, version.as_bytes().to_vec()).unwrap();
         let written = slipway_archive::write_zip(&tree, &file, &|_| {}).unwrap();
         let mut manifest = sample_manifest("hello", version);
-        let sha256 = Digest::from_bytes(written.sha256);
+        let sha256 = written.sha256;
         let record = &mut manifest.artifact;
         (record.sha256, record.code_sha256, record.key) = (sha256, sha256.base64(), artifact_key(&sha256));
         (record.size, record.unpacked_size) = (written.size, written.unpacked_size);
-        record.content_digest = Digest::from_bytes(written.listing.content_digest());
+        record.content_digest = written.listing.content_digest();
         let statements = Statements {
             sbom: Some(sbom::document(&manifest.function, &sha256, Parts::default()).unwrap()),
             attestor: signer.map(|signer| Attestor { signer, circumstances: circumstances() }),

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use slipway_archive::image::{Architecture, ConfigEdit, compose, digest_text, write_layout};
+use slipway_archive::image::{Architecture, ConfigEdit, compose, write_layout};
 use slipway_archive::{Tree, write_layer};
 
 use super::guard::Run;
@@ -109,7 +109,7 @@ fn write(tree: &Tree, architecture: Architecture, entrypoint: Option<Vec<String>
     write_layout(&image, &[&file], &|_| None, Some("base"), layout).expect("a base's layout");
     Base {
         layout: layout.to_owned(),
-        digest: digest_text(&image.digest),
+        digest: image.digest.to_string(),
         manifest_size: image.manifest.len() as u64,
     }
 }

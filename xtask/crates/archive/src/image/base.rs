@@ -9,16 +9,13 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use slipway_values::digest::Digest;
 
 use crate::Error;
 use crate::image::index::{is_index, is_index_type, platforms};
 use crate::image::json::{Document, parse, wrong};
 use crate::image::layout::{blob_path, check_layout};
-use crate::image::{
-    Architecture, Descriptor, ImageError, LayerDescriptor, MediaTypes, digest_from_text, digest_text,
-    select_from_index,
-};
+use crate::image::{Architecture, Descriptor, ImageError, LayerDescriptor, MediaTypes, select_from_index};
 
 /// The most that registries take for a manifest, in bytes
 /// ([distribution-spec](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests)).
@@ -31,8 +28,8 @@ const DEEPEST: u8 = 4;
 pub struct Base {
     media_types: MediaTypes,
     architecture: Architecture,
-    digest: [u8; 32],
-    config_digest: [u8; 32],
+    digest: Digest,
+    config_digest: Digest,
     config: Map<String, Value>,
     layers: Vec<LayerDescriptor>,
 }
@@ -48,16 +45,16 @@ impl Base {
     /// of media types; where the config does not have the digest that the manifest names, is for another platform,
     /// or has another number of layers.
     pub fn read(manifest: &[u8], config: &[u8], architecture: Architecture) -> Result<Self, Error> {
-        let digest: [u8; 32] = Sha256::digest(manifest).into();
-        let what = format!("the base image's manifest {}", digest_text(&digest));
+        let digest = Digest::of(manifest);
+        let what = format!("the base image's manifest {digest}");
         let members = parse(&what, manifest)?;
         let (media_types, config_descriptor) = read_manifest(&what, &members)?;
         let layers = read_layers(&Document::new(&what, &members), media_types)?;
 
-        let config_digest: [u8; 32] = Sha256::digest(config).into();
-        let what = format!("the base image's config {}", digest_text(&config_digest));
+        let config_digest = Digest::of(config);
+        let what = format!("the base image's config {config_digest}");
         if config_digest != config_descriptor.digest {
-            let (expected, found) = (digest_text(&config_descriptor.digest), digest_text(&config_digest));
+            let (expected, found) = (config_descriptor.digest, config_digest);
             return Err(ImageError::Digest { what: "the base image's config".into(), expected, found }.into());
         }
         let mut config = parse(&what, config)?;
@@ -80,32 +77,33 @@ impl Base {
     ) -> Result<Self, Error> {
         check_layout(folder)?;
         let mut chosen = match reference {
-            Some(text) => digest_from_text(text)
-                .ok_or_else(|| ImageError::NotSha256 { what: "the reference".into(), digest: text.into() })?,
+            Some(text) => text
+                .parse()
+                .map_err(|_| ImageError::NotSha256 { what: "the reference".into(), digest: text.into() })?,
             None => only_image(folder, architecture)?,
         };
         for _ in 0..DEEPEST {
-            let manifest = read_blob(folder, &chosen)?;
-            let members = parse(&digest_text(&chosen), &manifest)?;
+            let manifest = read_blob(folder, chosen)?;
+            let members = parse(&chosen.to_string(), &manifest)?;
             if is_index(&members) {
                 chosen = select_from_index(&manifest, architecture)?.digest;
                 continue;
             }
-            let what = format!("the base image's manifest {}", digest_text(&chosen));
+            let what = format!("the base image's manifest {chosen}");
             let (_, config) = read_manifest(&what, &members)?;
-            return Self::read(&manifest, &read_blob(folder, &config.digest)?, architecture);
+            return Self::read(&manifest, &read_blob(folder, config.digest)?, architecture);
         }
         let reason = format!("more than {DEEPEST} indexes lie in one another");
         Err(ImageError::NotALayout { folder: folder.to_owned(), reason }.into())
     }
 
     /// Returns the digest of the base's manifest.
-    pub const fn digest(&self) -> [u8; 32] {
+    pub const fn digest(&self) -> Digest {
         self.digest
     }
 
     /// Returns the digest of the base's config, as it was read.
-    pub const fn config_digest(&self) -> [u8; 32] {
+    pub const fn config_digest(&self) -> Digest {
         self.config_digest
     }
 
@@ -161,7 +159,7 @@ fn read_layers(manifest: &Document<'_>, media_types: MediaTypes) -> Result<Vec<L
         if media_type != media_types.layer() {
             return Err(ImageError::LayerMediaType {
                 what: manifest.what.to_owned(),
-                digest: digest_text(&digest),
+                digest,
                 reason: what_is_wrong(&media_type),
                 media_type,
             });
@@ -240,7 +238,7 @@ pub(super) fn of_layers(history: &[Value]) -> usize {
 }
 
 /// Chooses the only image of a layout, or the only one for the architecture.
-fn only_image(folder: &Path, architecture: Architecture) -> Result<[u8; 32], Error> {
+fn only_image(folder: &Path, architecture: Architecture) -> Result<Digest, Error> {
     let path = folder.join("index.json");
     let index = read_document(&path)?;
     let what = path.display().to_string();
@@ -262,19 +260,18 @@ fn only_image(folder: &Path, architecture: Architecture) -> Result<[u8; 32], Err
         (_, [only]) => Ok(only.digest),
         _ => Err(ImageError::WhichImage {
             folder: folder.to_owned(),
-            images: images.iter().map(|(image, _)| digest_text(&image.digest)).collect(),
+            images: images.iter().map(|(image, _)| image.digest).collect(),
         }
         .into()),
     }
 }
 
 /// Reads a document of a layout by its digest, and checks that it has it.
-fn read_blob(folder: &Path, digest: &[u8; 32]) -> Result<Vec<u8>, Error> {
-    let path = blob_path(folder, digest);
+fn read_blob(folder: &Path, expected: Digest) -> Result<Vec<u8>, Error> {
+    let path = blob_path(folder, expected);
     let bytes = read_document(&path)?;
-    let found: [u8; 32] = Sha256::digest(&bytes).into();
-    if found != *digest {
-        let (expected, found) = (digest_text(digest), digest_text(&found));
+    let found = Digest::of(&bytes);
+    if found != expected {
         return Err(ImageError::Digest { what: path.display().to_string(), expected, found }.into());
     }
     Ok(bytes)

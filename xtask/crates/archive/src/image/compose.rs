@@ -8,12 +8,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use slipway_values::digest::Digest;
 
 use crate::image::json::wrong;
-use crate::image::{
-    Architecture, Base, Descriptor, Image, ImageError, LayerDescriptor, MediaTypes, digest_text,
-};
+use crate::image::{Architecture, Base, Descriptor, Image, ImageError, LayerDescriptor, MediaTypes};
 use crate::{Error, Layer};
 
 /// Says what an image's config shall hold; what is `None` or empty stays as the base has it.
@@ -60,7 +58,7 @@ pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit
         && base.architecture() != edit.architecture
     {
         return Err(ImageError::Platform {
-            what: format!("the base image {}", digest_text(&base.digest())),
+            what: format!("the base image {}", base.digest()),
             found: format!("linux/{}", base.architecture()),
             wanted: edit.architecture.in_images(),
         }
@@ -79,7 +77,7 @@ pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit
         own: true,
         unpacked_size: Some(layer.unpacked_size),
     }));
-    let config_digest: [u8; 32] = Sha256::digest(&config).into();
+    let config_digest = Digest::of(&config);
     let config_descriptor = Descriptor {
         media_type: media_types.config().to_owned(),
         digest: config_digest,
@@ -92,7 +90,7 @@ pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit
         "layers": described.iter().map(LayerDescriptor::to_json).collect::<Vec<_>>(),
     });
     let manifest = manifest.to_string().into_bytes();
-    let digest = Sha256::digest(&manifest).into();
+    let digest = Digest::of(&manifest);
     let media_type = media_types.manifest();
     Ok(Image { manifest, digest, config, config_digest, layers: described, media_type })
 }
@@ -113,7 +111,7 @@ fn edit_config(
 
     let rootfs = object(config, "rootfs")?;
     rootfs.entry("type").or_insert_with(|| "layers".into());
-    list(rootfs, "diff_ids")?.extend(layers.iter().map(|(layer, _)| digest_text(&layer.diff_id).into()));
+    list(rootfs, "diff_ids")?.extend(layers.iter().map(|(layer, _)| layer.diff_id.to_string().into()));
     list(config, "history")?
         .extend(layers.iter().map(|(_, by)| json!({ "created": created, "created_by": by })));
     Ok(())

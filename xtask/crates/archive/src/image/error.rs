@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use slipway_values::digest::Digest;
+
 /// Says why a base was refused or an image could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,7 +80,7 @@ pub enum ImageError {
         /// The manifest.
         what: String,
         /// The layer's digest.
-        digest: String,
+        digest: Digest,
         /// What it says it is.
         media_type: String,
         /// What is wrong with it.
@@ -102,9 +104,9 @@ pub enum ImageError {
         /// The document or file.
         what: String,
         /// The digest that was asked for.
-        expected: String,
+        expected: Digest,
         /// The digest of what is there.
-        found: String,
+        found: Digest,
     },
 
     /// A digest that is no SHA-256.
@@ -171,6 +173,6 @@ pub enum ImageError {
         /// The folder.
         folder: PathBuf,
         /// The digests of the images that it holds.
-        images: Vec<String>,
+        images: Vec<Digest>,
     },
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::image::{Descriptor, ImageError, digest_from_text};
+use crate::image::{Descriptor, ImageError};
 
 /// A document, or an object in one, with what it is called in errors.
 pub(super) struct Document<'a> {
@@ -56,7 +56,7 @@ impl<'a> Document<'a> {
         let digest = self.text("digest")?;
         Ok(Descriptor {
             media_type: self.text("mediaType")?.to_owned(),
-            digest: digest_from_text(digest).ok_or_else(|| ImageError::NotSha256 {
+            digest: digest.parse().map_err(|_| ImageError::NotSha256 {
                 what: self.what.to_owned(),
                 digest: digest.to_owned(),
             })?,

@@ -12,13 +12,14 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 
 use crate::digest::{CHUNK, chunks};
 use crate::image::base::read_document;
 use crate::image::index::OCI_INDEX;
 use crate::image::json::parse;
-use crate::image::{Descriptor, Image, ImageError, LayerDescriptor, digest_text};
+use crate::image::{Descriptor, Image, ImageError, LayerDescriptor};
 use crate::part::Part;
 use crate::{Error, sha256_file};
 
@@ -66,25 +67,25 @@ pub fn write_layout(
     let mut missing = Vec::new();
     for layer in &image.layers {
         let from = if layer.own { files.next().map(|file| file.to_path_buf()) } else { base_blob(layer) };
-        let to = blob_path(folder, &layer.digest);
-        if has(&to, &layer.digest, layer.size) {
+        let to = blob_path(folder, layer.digest);
+        if has(&to, layer.digest, layer.size) {
             continue;
         }
         match from {
-            Some(from) => copy(&from, &layer.digest, &to)?,
+            Some(from) => copy(&from, layer.digest, &to)?,
             None => missing.push(layer.clone()),
         }
     }
-    place(&blob_path(folder, &image.config_digest), &image.config)?;
-    place(&blob_path(folder, &image.digest), &image.manifest)?;
+    place(&blob_path(folder, image.config_digest), &image.config)?;
+    place(&blob_path(folder, image.digest), &image.manifest)?;
     place(&folder.join(MARK), json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
     place(&folder.join("index.json"), index(image, name)?.to_string().as_bytes())?;
     Ok(Layout { missing })
 }
 
 /// Returns where a blob lies in a layout.
-pub fn blob_path(folder: &Path, digest: &[u8; 32]) -> PathBuf {
-    folder.join("blobs/sha256").join(hex::encode(digest))
+pub fn blob_path(folder: &Path, digest: Digest) -> PathBuf {
+    folder.join("blobs/sha256").join(digest.hex())
 }
 
 /// Checks that a folder says that it is a layout, of a version that we know.
@@ -102,7 +103,7 @@ pub(super) fn check_layout(folder: &Path) -> Result<(), Error> {
 }
 
 fn index(image: &Image, name: Option<&str>) -> Result<Value, Error> {
-    let what = format!("the config {}", digest_text(&image.config_digest));
+    let what = format!("the config {}", image.config_digest);
     let config = parse(&what, &image.config)?;
     let manifest = Descriptor {
         media_type: image.media_type.to_owned(),
@@ -119,13 +120,13 @@ fn index(image: &Image, name: Option<&str>) -> Result<Value, Error> {
 }
 
 /// Tells whether a blob is there with its length and its digest.
-fn has(path: &Path, digest: &[u8; 32], size: u64) -> bool {
+fn has(path: &Path, digest: Digest, size: u64) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.len() == size)
-        && sha256_file(path).is_ok_and(|(found, _)| found == *digest)
+        && sha256_file(path).is_ok_and(|(found, _)| found == digest)
 }
 
 /// Copies a file whose digest is known, and refuses another.
-fn copy(from: &Path, digest: &[u8; 32], to: &Path) -> Result<(), Error> {
+fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), Error> {
     let mut source = File::open(from).map_err(Error::io("open", from))?;
     let part = Part::beside(to)?;
     let mut out = BufWriter::new(part.file());
@@ -141,9 +142,8 @@ fn copy(from: &Path, digest: &[u8; 32], to: &Path) -> Result<(), Error> {
     })?;
     out.flush().map_err(Error::io("write", to))?;
     drop(out);
-    let found: [u8; 32] = hash.finalize().into();
-    if found != *digest {
-        let (expected, found) = (digest_text(digest), digest_text(&found));
+    let found = Digest::from(hash);
+    if found != expected {
         return Err(ImageError::Digest { what: from.display().to_string(), expected, found }.into());
     }
     part.put_in_place()

@@ -5,11 +5,11 @@
 //! elsewhere can be looked at as well as our own.
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use slipway_values::digest::Digest;
 
 use crate::image::base::of_layers;
 use crate::image::index::is_index;
-use crate::image::{Architecture, Image, LayerDescriptor, MediaTypes, digest_text};
+use crate::image::{Architecture, Image, LayerDescriptor, MediaTypes};
 
 /// The most that an image's layers may hold, unpacked, in bytes: 10 GiB.
 const LARGEST: u64 = 10 << 30;
@@ -41,8 +41,8 @@ pub fn check_image(image: &Image, architecture: Architecture) -> Vec<Finding> {
     let mut find = |what: String, place: &str, limit: &str, source| {
         findings.push(Finding { what, place: place.to_owned(), limit: limit.to_owned(), source });
     };
-    let manifest_place = format!("manifest {}", digest_text(&image.digest));
-    let config_place = format!("config {}", digest_text(&image.config_digest));
+    let manifest_place = format!("manifest {}", image.digest);
+    let config_place = format!("config {}", image.config_digest);
 
     let manifest = object(&image.manifest);
     let config = object(&image.config);
@@ -53,7 +53,7 @@ pub fn check_image(image: &Image, architecture: Architecture) -> Vec<Finding> {
         find(format!("it is no single image: {said}"), &manifest_place, limit, INDEXES);
         return findings;
     };
-    if <[u8; 32]>::from(Sha256::digest(&image.config)) != image.config_digest {
+    if Digest::of(&image.config) != image.config_digest {
         find(
             "it does not have its digest".into(),
             &config_place,

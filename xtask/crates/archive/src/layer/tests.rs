@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use sha2::{Digest, Sha256};
+use slipway_values::digest::Digest;
 use tempfile::TempDir;
 
 use super::{Layer, write_layer};
@@ -86,8 +86,8 @@ fn folders_stand_before_what_lies_in_them() {
             assert_eq!(format!("var/task/{}", String::from_utf8_lossy(content)), *name);
         }
     }
-    assert_eq!(layer.digest, <[u8; 32]>::from(Sha256::digest(&bytes)));
-    assert_eq!(layer.diff_id, <[u8; 32]>::from(Sha256::digest(&tar)));
+    assert_eq!(layer.digest, Digest::of(&bytes));
+    assert_eq!(layer.diff_id, Digest::of(&tar));
     assert_eq!((layer.size, layer.unpacked_size), (bytes.len() as u64, tar.len() as u64));
     assert!(tar.len().is_multiple_of(512) && tar.ends_with(&[0; 1024]), "no end of the tar");
     assert_eq!(layer.listing.entries().len(), 5);

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::Digest as _;
+use slipway_values::digest::Digest;
 
 use super::{LONGEST_HELD, WINDOW, write_within, write_zip};
 use crate::{Error, Tree, read_zip};
@@ -211,7 +212,7 @@ fn streams_what_is_too_long_to_be_held() {
     assert!(written.size < LONGEST_HELD, "the long file was not deflated");
     assert_eq!(read_zip(&to).expect("read"), written.listing);
     assert_eq!(
-        hex::encode(written.sha256),
+        written.sha256.hex(),
         "7889cdb15e82ef1c8a2efbb23199dbac40ae38cbdd06a013a7f8e52c0211de08",
         "another compressor than {}?",
         crate::compressor()
@@ -227,9 +228,7 @@ fn replaces_what_was_there_and_reports_its_digest() {
     tree.add_bytes("greeting", false, b"hello".to_vec()).expect("added");
     let written = write_zip(&tree, &to, &|_| ()).expect("written");
     let bytes = fs::read(&to).expect("a zip");
-    let digest: [u8; 32] =
-        sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &bytes)).into();
-    assert_eq!((written.sha256, written.size), (digest, bytes.len() as u64));
+    assert_eq!((written.sha256, written.size), (Digest::of(&bytes), bytes.len() as u64));
 
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a zip");
     let mut text = String::new();

@@ -10,8 +10,7 @@ use std::fmt;
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use aws_sdk_lambda::types;
 use serde_json::{Value, json};
-
-use crate::sha256;
+use slipway_values::digest::Digest;
 
 /// The configuration of a function or of one of its versions.
 #[derive(Clone, PartialEq, Eq)]
@@ -110,12 +109,9 @@ impl FunctionConfiguration {
     /// systems, tracing, dead-letter target, KMS key, image configuration, SnapStart, log group, format and
     /// levels. Out: the code's digest, which is compared by itself; name, ARN, version, description, states,
     /// dates and revision.
-    pub fn digest(&self) -> [u8; 32] {
-        let environment: BTreeMap<_, _> = self
-            .environment
-            .iter()
-            .map(|(name, value)| (name.as_str(), hex::encode(sha256::of(value.as_bytes()))))
-            .collect();
+    pub fn digest(&self) -> Digest {
+        let environment: BTreeMap<_, _> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), Digest::of(value).hex())).collect();
         let image = self
             .image_config
             .as_ref()
@@ -149,7 +145,7 @@ impl FunctionConfiguration {
         for (name, value) in &parts {
             text.push_str(&format!("{name}={value}\n"));
         }
-        sha256::of(text.as_bytes())
+        Digest::of(text)
     }
 }
 
@@ -296,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_the_same_in_every_run() {
-        let digest = hex::encode(read(|_| {}).digest());
+        let digest = read(|_| {}).digest().hex();
         assert_eq!(digest, "c6926c323f1c578f9184df6e6b9ff2fdc0637a295a6d6aa0970401a872455d30");
     }
 

@@ -13,12 +13,12 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 use tokio::io::AsyncWriteExt as _;
 
 use super::Registry;
 use super::body::{self, Promise};
 use super::client::{Outgoing, Payload, Watch};
-use super::digest::Digest;
 use super::response::{Response, Trouble};
 use crate::error::{CloudError, Kind};
 use crate::store::{new_file, telling};
@@ -181,9 +181,9 @@ impl Registry {
             let message = format!("{subject} ended after {arrived} of {size} bytes");
             return Err(CloudError::at(&origin, Kind::Unreachable, message).into());
         }
-        let got = hasher.finalize().into();
-        if arrived > size || got != digest.bytes() {
-            return Err(CloudError::wrong_bytes(&origin, digest.bytes(), got).into());
+        let got = hasher.into();
+        if arrived > size || got != digest {
+            return Err(CloudError::wrong_bytes(&origin, digest, got).into());
         }
         temporary.persist(to).map_err(|error| failed(&error.error))?;
         Ok(())

@@ -16,10 +16,10 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 use tokio::sync::mpsc;
 
 use super::client::Watch;
-use super::digest::Digest;
 use crate::error::{CloudError, Kind, Origin};
 
 /// What is read from a file at once.
@@ -166,9 +166,9 @@ impl Verified {
         self.hasher.update(&piece);
         self.read += piece.len() as u64;
         if self.read >= size {
-            let got = std::mem::take(&mut self.hasher).finalize().into();
-            if self.read > size || digest.bytes() != got {
-                return Err(CloudError::wrong_bytes(&self.promise.origin(), digest.bytes(), got));
+            let got = std::mem::take(&mut self.hasher).into();
+            if self.read > size || digest != got {
+                return Err(CloudError::wrong_bytes(&self.promise.origin(), digest, got));
             }
         }
         Ok(Some(piece))

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
+use slipway_values::digest::Digest;
 
 use super::Registry;
 use super::blobs::{Pushed, Source};
-use super::digest::Digest;
 use crate::error::CloudError;
 use crate::store::Put;
 

@@ -6,11 +6,11 @@
 //! that refuses the manifest, because a blob is missing, say.
 
 use bytes::Bytes;
+use slipway_values::digest::Digest;
 
 use super::Registry;
 use super::blobs::{pull, push};
 use super::client::{Outgoing, Payload};
-use super::digest::Digest;
 use super::reference::is_tag;
 use super::response::{Response, Trouble};
 use crate::error::{CloudError, Kind, Origin};
@@ -76,7 +76,7 @@ impl Registry {
         {
             let subject = self.client.subject(repository, '@', reference);
             let origin = self.client.origin("PutManifest", &subject);
-            return Err(CloudError::wrong_bytes(&origin, asked.bytes(), digest.bytes()));
+            return Err(CloudError::wrong_bytes(&origin, asked, digest));
         }
         if let Some(there) = self.client.persist(|| self.get_manifest(repository, name)).await? {
             return Ok(if there.digest == digest { Put::Same } else { Put::Different });
@@ -131,7 +131,7 @@ impl Registry {
         if let Name::Digest(asked) = name
             && asked != digest
         {
-            return Err(CloudError::wrong_bytes(&origin, asked.bytes(), digest.bytes()).into());
+            return Err(CloudError::wrong_bytes(&origin, asked, digest).into());
         }
         compare_digest(&origin, &response, digest)?;
         let media_type = response.header("content-type").unwrap_or_default();
@@ -194,7 +194,7 @@ pub(super) fn compare_digest(
     };
     match named.parse::<Digest>() {
         Ok(named) if named == digest => Ok(()),
-        Ok(named) => Err(CloudError::wrong_bytes(origin, named.bytes(), digest.bytes())),
+        Ok(named) => Err(CloudError::wrong_bytes(origin, named, digest)),
         // Another algorithm's digest can't be compared, and does not say that the bytes are wrong.
         Err(_) if named.contains(':') && !named.starts_with("sha256:") => Ok(()),
         Err(error) => Err(CloudError::at(origin, Kind::Other, format!("the registry's header: {error}"))),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::digest::{Digest, DigestError};
+use slipway_values::digest::{Digest, DigestError};
 
 /// An image in a registry, by digest.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use slipway_values::digest::Digest;
 
 use super::Registry;
 use super::blobs::{Source, pull};
 use super::client::{Outgoing, Payload};
-use super::digest::Digest;
 use super::manifests::Name;
 use super::response::{Response, Trouble};
 use crate::error::{CloudError, Kind, Origin};

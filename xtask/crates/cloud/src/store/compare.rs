@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use slipway_values::digest::Digest;
+
 use super::{Head, ObjectStore, Put};
 use crate::error::{CloudError, Kind};
 use crate::sha256;
@@ -27,7 +29,7 @@ impl Stored {
             (None, Some(parts)) => Some(format!("{checksum}-{parts}")),
             (None, None) => None,
         });
-        let sha256 = if composite.is_none() { checksum.and_then(sha256::from_base64) } else { None };
+        let sha256 = if composite.is_none() { checksum.and_then(Digest::from_base64) } else { None };
         Self { head: Head { size, sha256, etag: etag.to_owned() }, composite }
     }
 }
@@ -45,7 +47,7 @@ impl ObjectStore {
         stored: &Stored,
         path: &Path,
         size: u64,
-        expected: [u8; 32],
+        expected: Digest,
     ) -> Result<Option<Put>, CloudError> {
         let answer = |same| Ok(Some(if same { Put::Same } else { Put::Different }));
         if stored.head.size != size {
@@ -81,8 +83,8 @@ mod tests {
 
     #[test]
     fn a_checksum_of_parts_is_never_taken_for_a_digest() {
-        let digest = sha256::of(b"x");
-        let plain = sha256::base64(&digest);
+        let digest = Digest::of("x");
+        let plain = digest.base64();
         let one = Stored::new(1, "\"9dd4\"", Some(&plain));
         assert_eq!((one.head.sha256, one.composite), (Some(digest), None));
         let numbered = format!("{plain}-3");

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 use tokio::io::AsyncWriteExt as _;
 
 use super::compare::Stored;
 use super::{Object, ObjectStore};
 use crate::error::{CloudError, Kind};
-use crate::sha256;
 
 /// How often a transfer is begun that breaks off.
 const TRANSFERS: u32 = 3;
@@ -37,7 +37,7 @@ impl ObjectStore {
             match answer.body.collect().await {
                 Ok(bytes) => {
                     let bytes = bytes.to_vec();
-                    let sha256 = sha256::of(&bytes);
+                    let sha256 = Digest::of(&bytes);
                     return match promised {
                         Some(promised) if promised != sha256 => {
                             Err(CloudError::wrong_bytes(&origin, promised, sha256))
@@ -62,7 +62,7 @@ impl ObjectStore {
         &self,
         key: &str,
         to: &Path,
-        sha256: [u8; 32],
+        sha256: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<bool, CloudError> {
         let subject = self.subject(key);
@@ -92,7 +92,7 @@ impl ObjectStore {
     }
 
     /// Downloads an object only to hash it.
-    pub(super) async fn digest_of_stored(&self, key: &str) -> Result<[u8; 32], CloudError> {
+    pub(super) async fn digest_of_stored(&self, key: &str) -> Result<Digest, CloudError> {
         let subject = self.subject(key);
         let origin = self.calls.origin("GetObject", &subject);
         let mut transfer = 1;
@@ -135,7 +135,7 @@ async fn receive(
     answer: GetObjectOutput,
     mut file: Option<tokio::fs::File>,
     progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<[u8; 32], Broken> {
+) -> Result<Digest, Broken> {
     let mut body = answer.body;
     let mut hasher = Sha256::new();
     let mut arrived = 0;
@@ -151,7 +151,7 @@ async fn receive(
     if let Some(file) = &mut file {
         file.flush().await.map_err(Broken::File)?;
     }
-    Ok(hasher.finalize().into())
+    Ok(hasher.into())
 }
 
 /// The permissions are those of any new file: what was downloaded is no secret of this user's.

@@ -14,6 +14,7 @@ use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
 };
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use slipway_values::digest::Digest;
 
 use super::body::{counted, telling};
 use super::unfinished::Kept;
@@ -29,7 +30,7 @@ const MOST_PARTS: u64 = 10_000;
 /// A part that is in the store.
 struct Sent {
     number: i32,
-    sha256: [u8; 32],
+    sha256: Digest,
     etag: String,
 }
 
@@ -43,7 +44,7 @@ impl ObjectStore {
         key: &str,
         path: &Path,
         size: u64,
-        digest: [u8; 32],
+        digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Option<Put>, CloudError> {
         let mut reader = self.open(key, path, self.part_size(size)).await?;
@@ -106,7 +107,7 @@ impl Upload {
         first: Part,
         kept: &BTreeMap<i32, Kept>,
         size: u64,
-        digest: [u8; 32],
+        digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Vec<Sent>, CloudError> {
         let done = AtomicU64::new(0);
@@ -171,7 +172,7 @@ impl Upload {
         let request = store.shared.s3().upload_part().bucket(&store.bucket).key(key).upload_id(id);
         let request = request.part_number(number).content_length(bytes.len() as i64);
         let request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
-        let request = request.checksum_sha256(sha256::base64(&sha256)).body(counted(bytes, counter));
+        let request = request.checksum_sha256(sha256.base64()).body(counted(bytes, counter));
         let long = aws_sdk_s3::config::Config::builder().timeout_config(upload_timeouts());
         let send = request.customize().config_override(long).send();
         let answer = store.calls.run("UploadPart", &store.subject(key), send).await?;
@@ -183,7 +184,7 @@ impl Upload {
         let Self { store, key, id, .. } = self;
         let checksum = sha256::composite(&sent.iter().map(|part| part.sha256).collect::<Vec<_>>());
         let parts = sent.into_iter().map(|part| {
-            let sha256 = sha256::base64(&part.sha256);
+            let sha256 = part.sha256.base64();
             CompletedPart::builder().part_number(part.number).e_tag(part.etag).checksum_sha256(sha256).build()
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();

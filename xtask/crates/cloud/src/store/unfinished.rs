@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use md5::{Digest as _, Md5};
+use slipway_values::digest::Digest;
 
 use super::ObjectStore;
 use super::upload::Part;
 use crate::error::{CloudError, Kind};
-use crate::sha256;
 
 /// A part that the store has already.
 pub(super) struct Kept {
     size: u64,
     etag: String,
-    sha256: Option<[u8; 32]>,
+    sha256: Option<Digest>,
 }
 
 /// How many unfinished uploads of one key are looked at, the newest first.
@@ -80,7 +80,7 @@ impl ObjectStore {
                     continue;
                 };
                 let size = part.size().unwrap_or_default().try_into().unwrap_or_default();
-                let sha256 = part.checksum_sha256().and_then(sha256::from_base64);
+                let sha256 = part.checksum_sha256().and_then(Digest::from_base64);
                 let etag = etag.to_owned();
                 kept.insert(number, Kept { size, etag, sha256 });
             }

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 
 use super::body::{counted, telling};
 use super::{ObjectStore, Put, RACES};
 use crate::error::{CloudError, Kind, Origin};
 use crate::session::transport::upload_timeouts;
-use crate::sha256;
 
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -42,7 +42,7 @@ impl ObjectStore {
         &self,
         key: &str,
         path: &Path,
-        sha256: [u8; 32],
+        sha256: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put, CloudError> {
         let subject = self.subject(key);
@@ -74,14 +74,14 @@ impl ObjectStore {
         key: &str,
         path: &Path,
         size: u64,
-        digest: [u8; 32],
+        digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Option<Put>, CloudError> {
         let mut reader = self.open(key, path, size.max(1)).await?;
         let bytes = reader.next_part().await?.map_or_else(Bytes::new, |part| part.bytes);
         reader.finish(size, digest)?;
         let sent = Arc::new(AtomicU64::new(0));
-        let request = self.put_request(key, &digest).content_type(CONTENT_TYPE).if_none_match("*");
+        let request = self.put_request(key, digest).content_type(CONTENT_TYPE).if_none_match("*");
         let request = request.content_length(size as i64).body(counted(bytes, &sent));
         let long = aws_sdk_s3::config::Config::builder().timeout_config(upload_timeouts());
         let subject = self.subject(key);
@@ -113,7 +113,7 @@ impl ObjectStore {
 /// A piece of a file, in memory.
 pub(super) struct Part {
     pub(super) bytes: Bytes,
-    pub(super) sha256: [u8; 32],
+    pub(super) sha256: Digest,
 }
 
 /// Reads a file from its start in pieces, and hashes each and the whole.
@@ -137,7 +137,7 @@ impl PartReader {
             let mut bytes = Vec::new();
             file.by_ref().take(part).read_to_end(&mut bytes)?;
             whole.update(&bytes);
-            let sha256 = sha256::of(&bytes);
+            let sha256 = Digest::of(&bytes);
             Ok((file, whole, Part { bytes: Bytes::from(bytes), sha256 }))
         });
         let read = read.await.map_err(std::io::Error::other).and_then(|read: std::io::Result<_>| read);
@@ -148,8 +148,11 @@ impl PartReader {
     }
 
     /// Compares what was read with what was promised.
-    pub(super) fn finish(&mut self, size: u64, expected: [u8; 32]) -> Result<(), CloudError> {
-        let got = self.state.take().map(|(_, whole)| whole.finalize().into()).unwrap_or_default();
+    pub(super) fn finish(&mut self, size: u64, expected: Digest) -> Result<(), CloudError> {
+        let Some((_, whole)) = self.state.take() else {
+            return Err(self.failed(&std::io::Error::other("it was not read to its end")));
+        };
+        let got = Digest::from(whole);
         if got == expected && self.read == size {
             return Ok(());
         }

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sha2::Digest as _;
-use slipway_cloud::{Call, ObjectStore, Put, Session, Uploads};
+use slipway_cloud::{Call, Digest, ObjectStore, Put, Session, Uploads};
 
 use super::moto::{observer, target};
 
 pub const MIB: usize = 1 << 20;
 pub const PARTS: Uploads = Uploads { threshold: 5 << 20, part_size: 5 << 20, parallel: 3 };
 
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    sha2::Sha256::digest(bytes).into()
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Digest::of(bytes)
 }
 
 pub fn base64(bytes: &[u8]) -> String {

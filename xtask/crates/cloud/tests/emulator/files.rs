@@ -121,7 +121,8 @@ async fn a_file_that_is_not_what_was_promised_never_becomes_an_object() {
     }
     assert!(operations(&seen).contains(&"AbortMultipartUpload"));
     assert!(!operations(&seen).contains(&"CompleteMultipartUpload"));
-    let error = store.put_new_file("x", &folder.path().join("absent"), [0; 32], &|_| {}).await.unwrap_err();
+    let error =
+        store.put_new_file("x", &folder.path().join("absent"), sha256(b"absent"), &|_| {}).await.unwrap_err();
     assert_eq!(error.kind, Kind::File);
     assert!(error.to_string().contains("absent"), "{error}");
 }

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use slipway_cloud::{Call, Outcome, Put, Session, Uploads};
+use slipway_cloud::{Call, Digest, Outcome, Put, Session, Uploads};
 
-use super::content::{MIB, PARTS, base64, bytes, file, observed, send, sha256};
+use super::content::{MIB, PARTS, bytes, file, observed, send, sha256};
 use super::moto::{as_s3_would, bucket, moto, operations, session, target};
 use super::scripted::{Answer, Scripted, answer, refusal};
 
 /// Begins an upload one part after another and takes its runtime away after the second: nothing of it runs
 /// any more, as after a kill.
-fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: [u8; 32]) {
+fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: Digest) {
     let (half_way, reached) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sent = AtomicUsize::new(0);
@@ -70,7 +70,7 @@ async fn a_killed_upload_is_begun_anew_where_the_store_can_not_tell_its_parts() 
 #[tokio::test]
 async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
     let content = bytes(11 * MIB, 12);
-    let checksum = base64(&sha256(&content[..5 * MIB]));
+    let checksum = sha256(&content[..5 * MIB]).base64();
     let listed = "<ListMultipartUploadsResult><Upload><Key>artifact</Key><UploadId>u</UploadId>\
          <ChecksumAlgorithm>SHA256</ChecksumAlgorithm></Upload><Upload><Key>artifact</Key>\
          <UploadId>foreign</UploadId></Upload></ListMultipartUploadsResult>";
@@ -92,7 +92,7 @@ async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
     sent.sort_by_key(|request| request.path.clone());
     let paths: Vec<_> = sent.iter().map(|request| request.path.contains("partNumber=1")).collect();
     assert_eq!(paths, [false, false], "the first part is kept, the second has other bytes");
-    let part = base64(&sha256(&content[5 * MIB..10 * MIB]));
+    let part = sha256(&content[5 * MIB..10 * MIB]).base64();
     assert_eq!(sent[0].header("x-amz-checksum-sha256"), Some(part.as_str()));
     let complete = seen.iter().find(|request| request.method == "POST").unwrap();
     let body = String::from_utf8(complete.body.clone()).unwrap();
@@ -172,7 +172,7 @@ fn with_an_upload_that_vanishes(checksum: &str) -> Scripted {
 #[tokio::test]
 async fn an_upload_that_vanished_is_begun_anew() {
     let content = bytes(6 * MIB, 10);
-    let server = with_an_upload_that_vanishes(&base64(&sha256(&content[..5 * MIB])));
+    let server = with_an_upload_that_vanishes(&sha256(&content[..5 * MIB]).base64());
     let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);
@@ -190,7 +190,7 @@ async fn an_upload_that_vanished_is_begun_anew() {
 #[tokio::test]
 async fn an_upload_of_other_bytes_is_left_alone() {
     let content = bytes(6 * MIB, 13);
-    let server = with_an_upload_that_vanishes(&base64(&sha256(b"other")));
+    let server = with_an_upload_that_vanishes(&sha256(b"other").base64());
     let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);

@@ -1,20 +1,18 @@
 //! Small objects: written once, compared, listed.
 
-use slipway_cloud::{Kind, Put};
+use slipway_cloud::{Digest, Kind, Put};
 
 use super::moto::{as_s3_would, bucket, moto, session};
 use super::scripted::{Answer, Scripted, answer, refusal};
 
 const JSON: &str = "application/json";
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).into()
+fn sha256(bytes: &[u8]) -> Digest {
+    Digest::of(bytes)
 }
 
 fn base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(sha256(bytes))
+    sha256(bytes).base64()
 }
 
 #[tokio::test]

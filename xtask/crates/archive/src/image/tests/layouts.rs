@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use slipway_values::digest::Digest;
 
-use super::{TIME, X86, edit, layer_in, parsed, sha256};
+use super::{TIME, X86, digest_of, edit, layer_in, parsed};
 use crate::Error;
 use crate::image::{
-    Architecture, Base, ConfigEdit, Image, ImageError, LayerDescriptor, blob_path, compose, digest_text,
-    write_layout,
+    Architecture, Base, ConfigEdit, Image, ImageError, LayerDescriptor, blob_path, compose, write_layout,
 };
 
 /// Writes an image of one layer without a base.
@@ -27,7 +27,7 @@ fn layout(folder: &Path) -> (Image, PathBuf) {
 fn a_layout_is_a_base_and_bases_may_be_elsewhere() {
     let folder = tempfile::tempdir().expect("a folder");
     let (below, at) = layout(folder.path());
-    for reference in [None, Some(digest_text(&below.digest))] {
+    for reference in [None, Some(below.digest.to_string())] {
         let base = Base::from_layout(&at, reference.as_deref(), X86).expect("a base");
         assert_eq!((base.digest(), base.layers().len()), (below.digest, 1));
         assert_eq!(base.config_digest(), below.config_digest);
@@ -40,14 +40,14 @@ fn a_layout_is_a_base_and_bases_may_be_elsewhere() {
     let apart = folder.path().join("apart");
     let written = write_layout(&image, &[&own], &|_| None, None, &apart).expect("written");
     assert_eq!(written.missing, base.layers());
-    assert!(!blob_path(&apart, &base.layers()[0].digest).exists());
+    assert!(!blob_path(&apart, base.layers()[0].digest).exists());
 
     let whole = folder.path().join("whole");
-    let lookup = |layer: &LayerDescriptor| Some(blob_path(&at, &layer.digest));
+    let lookup = |layer: &LayerDescriptor| Some(blob_path(&at, layer.digest));
     assert!(write_layout(&image, &[&own], &lookup, None, &whole).expect("written").is_complete());
     for layer in &image.layers {
-        let bytes = fs::read(blob_path(&whole, &layer.digest)).expect("a blob");
-        assert_eq!((sha256(&bytes), bytes.len() as u64), (layer.digest, layer.size));
+        let bytes = fs::read(blob_path(&whole, layer.digest)).expect("a blob");
+        assert_eq!((Digest::of(&bytes), bytes.len() as u64), (layer.digest, layer.size));
     }
 }
 
@@ -55,7 +55,7 @@ fn a_layout_is_a_base_and_bases_may_be_elsewhere() {
 fn a_layout_is_repaired_by_writing_it_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let (image, at) = layout(folder.path());
-    let blob = blob_path(&at, &image.layers[0].digest);
+    let blob = blob_path(&at, image.layers[0].digest);
     let good = fs::read(&blob).expect("a blob");
     // What a killed run may leave: no index, a part, and a blob that a full disk cut off.
     fs::remove_file(at.join("index.json")).expect("removed");
@@ -87,8 +87,8 @@ fn refuses_layouts_that_do_not_hold() {
     };
     assert!(refusal(folder.path(), None).contains("not an OCI image layout"));
     let (image, at) = layout(folder.path());
-    let absent = digest_text(&[9; 32]);
-    assert!(refusal(&at, Some(&absent)).contains(&hex::encode([9; 32])));
+    let absent = digest_of(9).to_string();
+    assert!(refusal(&at, Some(&absent)).contains(&digest_of(9).hex()));
     assert!(refusal(&at, Some("latest")).contains("latest"));
     let arm = Base::from_layout(&at, None, Architecture::Arm64).expect_err("amd64").to_string();
     assert!(arm.contains("linux/arm64 is wanted"), "{arm}");
@@ -101,15 +101,15 @@ fn refuses_layouts_that_do_not_hold() {
     twice["manifests"].as_array_mut().expect("a list").push(other);
     fs::write(at.join("index.json"), twice.to_string()).expect("written");
     let error = refusal(&at, None);
-    assert!(error.contains(&absent) && error.contains(&digest_text(&image.digest)), "{error}");
+    assert!(error.contains(&absent) && error.contains(&image.digest.to_string()), "{error}");
     twice["manifests"][1]["platform"]["architecture"] = json!("arm64");
     fs::write(at.join("index.json"), twice.to_string()).expect("written");
     assert_eq!(Base::from_layout(&at, None, X86).expect("the one for amd64").digest(), image.digest);
 
-    let config = blob_path(&at, &image.config_digest);
+    let config = blob_path(&at, image.config_digest);
     let text = fs::read_to_string(&config).expect("a config");
     fs::write(&config, text.replace("1.4.2", "1.4.3")).expect("tampered with");
-    let error = refusal(&at, Some(&digest_text(&image.digest)));
+    let error = refusal(&at, Some(&image.digest.to_string()));
     assert!(
         error.contains("does not have the digest") && error.contains(&config.display().to_string()),
         "{error}"
