@@ -118,15 +118,7 @@ impl AppContext {
 
     /// Opens a catalogue as [`Self::catalogue_if_there`] does; fails if it does not exist.
     pub(crate) async fn catalogue_of(&self, environment: Option<&EnvironmentName>) -> Result<Catalogue> {
-        let found = self.catalogue_if_there(environment).await.map_err(|failure| {
-            // A project that releases to the local environment only has no credentials for a store.
-            if environment.is_none() && failure.report().message.starts_with("no credentials") {
-                failure.hint("sign in first, or name the environment whose store to use, as in --env local")
-            } else {
-                failure
-            }
-        });
-        found?.ok_or_else(|| {
+        self.catalogue_if_there(environment).await?.ok_or_else(|| {
             Failure::failed("the local environment is not running, and its data is lost")
                 .hint("cargo xtask release --env local starts it; --env names another environment")
         })

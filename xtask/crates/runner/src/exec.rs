@@ -5,6 +5,7 @@
 
 mod lines;
 
+use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -27,6 +28,13 @@ pub struct Program {
     set: Vec<(OsString, OsString)>,
     removed: Vec<OsString>,
     hint: Option<String>,
+}
+
+/// A program that is not on the PATH.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the program `{name}` was not found")]
+struct ProgramMissing {
+    name: String,
 }
 
 /// Which stream a line came from.
@@ -181,7 +189,9 @@ impl Program {
         command.spawn().map_err(|error| {
             let name = self.program.to_string_lossy();
             if error.kind() == std::io::ErrorKind::NotFound && self.folder.is_dir() {
-                Failure::failed(format!("the program `{name}` was not found"))
+                let missing = ProgramMissing { name: name.clone().into_owned() };
+                Failure::failed(missing.to_string())
+                    .caused_by(missing)
                     .hint(self.hint.clone().unwrap_or_else(|| format!("install {name}, or add its folder to PATH; cargo xtask doctor lists all that is needed")))
             } else {
                 Failure::failed(format!("`{}` cannot be started in {}", self.quoted(), self.folder.display())).caused_by(error)
@@ -190,9 +200,9 @@ impl Program {
     }
 }
 
-/// Tells whether an error means that the program itself is missing.
+/// Tells whether a program could not be started because it is not installed.
 pub fn is_missing(failure: &Failure) -> bool {
-    failure.message().ends_with("was not found")
+    failure.source().is_some_and(|source| source.is::<ProgramMissing>())
 }
 
 /// Runs a program to its end, passing each line on as it comes.
@@ -371,6 +381,7 @@ mod tests {
             .await
             .unwrap_err();
         assert!(is_missing(&failure));
+        assert!(!is_missing(&Failure::failed("the file was not found")));
         assert_eq!(failure.report().hint.as_deref(), Some("install it"));
     }
 }
