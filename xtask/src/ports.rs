@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub(crate) use slipway_cloud::{
-    Alias, FunctionConfiguration, HttpAnswer, HttpRequest, Invocation, Put, Resource,
+    Alias, FunctionConfiguration, HttpRequest, HttpResponse as HttpAnswer, Invocation, Put, Resource,
 };
 
 use crate::digest::Digest;

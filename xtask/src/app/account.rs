@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Ownership, Session, Target};
+use slipway_cloud::{
+    AssumeRole, Call, Credentials, ObjectStore, Observer, Ownership, Session, SessionConfig,
+};
 
 use super::ports::{Bucket, Lambda, Open, explain};
 use super::registries::{Amazon, AnyRegistry, Repositories, docker_credentials, is_ecr};
@@ -130,7 +132,7 @@ impl AppContext {
             secret_access_key: state.secret_access_key.clone(),
             session_token: state.session_token.clone(),
         };
-        let target = Target {
+        let target = SessionConfig {
             region: state.region.clone(),
             credentials,
             assume_role: None,
@@ -224,11 +226,11 @@ impl AppContext {
         let state = session.store(&cloud.state_bucket, None);
         match state.ownership(&cloud.account).await.map_err(explain)? {
             // If it is missing, the command that needs it reports that.
-            Ownership::Own | Ownership::Missing => {}
-            Ownership::Another => {
+            Ownership::ThisAccount | Ownership::Missing => {}
+            Ownership::OtherAccount => {
                 return Err(self.foreign_bucket(environment, cloud, "belongs to another account"));
             }
-            Ownership::Closed => {
+            Ownership::Undetermined => {
                 return Err(self.foreign_bucket(
                     environment,
                     cloud,
@@ -329,9 +331,9 @@ impl AppContext {
         Ok((session, settings))
     }
 
-    pub(super) fn cloud_target(&self, region: &str, assume_role: Option<AssumeRole>) -> Target {
+    pub(super) fn cloud_target(&self, region: &str, assume_role: Option<AssumeRole>) -> SessionConfig {
         let endpoint = |name: &str| self.surroundings.get(name).map(str::to_owned);
-        Target {
+        SessionConfig {
             region: region.to_owned(),
             credentials: Credentials::Ambient { profile: None },
             assume_role,
@@ -345,8 +347,8 @@ impl AppContext {
         let progress = self.progress.clone();
         Arc::new(move |call: Call| {
             let outcome = match &call.outcome {
-                slipway_cloud::Outcome::Done => "ok".to_owned(),
-                slipway_cloud::Outcome::Failed { kind, code } => {
+                slipway_cloud::CallOutcome::Succeeded => "ok".to_owned(),
+                slipway_cloud::CallOutcome::Failed { kind, code } => {
                     code.clone().unwrap_or_else(|| format!("{kind:?}"))
                 }
             };
@@ -354,7 +356,7 @@ impl AppContext {
         })
     }
 
-    pub(super) async fn session(&self, target: Target) -> Result<Session> {
+    pub(super) async fn session(&self, target: SessionConfig) -> Result<Session> {
         Session::open(target, Some(self.observer())).await.map_err(explain)
     }
 }

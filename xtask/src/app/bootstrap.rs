@@ -5,7 +5,7 @@
 //! somebody else's.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use slipway_cloud::{CloudError, Kind as CloudKind, ObjectStore, Put, Session};
+use slipway_cloud::{CloudError, CloudErrorKind, ObjectStore, Put, Session};
 
 use super::AppContext;
 use super::ports::explain;
@@ -78,7 +78,7 @@ impl AdminAccount {
     pub(crate) async fn prepare(&self, wanted: &Wanted) -> Result<Prepared> {
         let mut prepared = Prepared::default();
         let bucket = self.minimal.bucket();
-        if self.minimal.create_closed_bucket().await.map_err(|error| self.not_ours(bucket, error))? {
+        if self.minimal.create_private_bucket().await.map_err(|error| self.not_ours(bucket, error))? {
             prepared.made.push(format!("bucket {bucket}"));
         }
         for table in wanted.environments.values().filter_map(|cloud| cloud.lock_table.as_deref()) {
@@ -178,7 +178,7 @@ impl AdminAccount {
     }
 
     fn not_ours(&self, bucket: &str, error: CloudError) -> Failure {
-        if error.kind != CloudKind::AccessDenied {
+        if error.kind != CloudErrorKind::AccessDenied {
             return explain(error);
         }
         Failure::refused(format!("the bucket {bucket} exists and is not of the account {}", self.backend.account))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use slipway_cloud::{CloudError, Kind as CloudKind, ObjectStore, Session};
+use slipway_cloud::{CloudError, CloudErrorKind, ObjectStore, Session};
 
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
@@ -52,7 +52,7 @@ impl Store for Bucket {
             Ok(true) => Ok(Held::Same),
             Ok(false) => Ok(Held::Missing),
             Err(error) => match error.kind {
-                CloudKind::WrongBytes { got, .. } => Ok(Held::Other(got)),
+                CloudErrorKind::WrongBytes { got, .. } => Ok(Held::Other(got)),
                 _ => Err(explain(error)),
             },
         }
@@ -96,50 +96,50 @@ impl Functions for Lambda {
 
     async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias> {
         let revision = Some(revision).filter(|revision| !revision.is_empty());
-        self.0.point(function, alias, version, revision).await.map_err(explain)
+        self.0.move_alias(function, alias, version, revision).await.map_err(explain)
     }
 
     async fn event_source(&self, uuid: &str) -> Result<Option<bool>> {
-        self.0.event_source(uuid).await.map_err(explain)
+        self.0.event_source_enabled(uuid).await.map_err(explain)
     }
 
     async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()> {
-        self.0.switch_event_source(uuid, enabled).await.map_err(explain)
+        self.0.set_event_source_enabled(uuid, enabled).await.map_err(explain)
     }
 }
 
 /// Tells a cloud error as ours.
 pub(super) fn explain(error: CloudError) -> Failure {
     let (kind, hint) = match error.kind {
-        CloudKind::AccessDenied => (
+        CloudErrorKind::AccessDenied => (
             FailureKind::Failed,
             Some(
                 "these credentials may not do that: check the role's policy, and that they belong to the right account",
             ),
         ),
-        CloudKind::CredentialsMissing => (
+        CloudErrorKind::CredentialsMissing => (
             FailureKind::Failed,
             Some(
                 "sign in first (aws sso login, or AWS_PROFILE / AWS_ACCESS_KEY_ID); cargo xtask doctor tells what is found",
             ),
         ),
-        CloudKind::Unreachable => (
+        CloudErrorKind::Unreachable => (
             FailureKind::Failed,
             Some("check the network and the address; for the local environment: cargo xtask local status"),
         ),
-        CloudKind::TimedOut => {
+        CloudErrorKind::TimedOut => {
             (FailureKind::Failed, Some("run the same command again: it goes on from what is there"))
         }
-        CloudKind::Throttled => {
+        CloudErrorKind::Throttled => {
             (FailureKind::Failed, Some("AWS asks for fewer calls: run the same command again in a minute"))
         }
-        CloudKind::PreconditionFailed => (
+        CloudErrorKind::PreconditionFailed => (
             FailureKind::LockHeld,
             Some(
                 "somebody else changed it at the same time: look with cargo xtask status, then run the same command again",
             ),
         ),
-        CloudKind::NotFound if error.code.as_deref() == Some("NoSuchBucket") => (
+        CloudErrorKind::NotFound if error.code.as_deref() == Some("NoSuchBucket") => (
             FailureKind::Failed,
             Some(
                 "the bucket does not exist: cargo xtask bootstrap makes it; its name stands in pipelines/project.toml or environment.toml",

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use slipway_cloud::{
-    Anonymous, Attachment, BlobSource, BlobToPush, CloudError, CredentialHelper, DockerCredentials, Ecr,
-    HelperOutput, ImageReference, ImageToPush, Kind, Observer, Registry, RegistryCredentials,
-    RegistryOptions, ScanFinding, ScanFindings,
+    Anonymous, Attachment, BlobSource, BlobToPush, CloudError, CloudErrorKind, CredentialHelper,
+    DockerCredentials, Ecr, HelperOutput, ImageReference, ImageToPush, Observer, Registry,
+    RegistryCredentials, RegistryOptions, ScanFinding, ScanFindings,
 };
 
 use super::ports::explain;
@@ -182,10 +182,7 @@ impl Images for Repositories {
             match self.registry.fetch_blob(&name, wanted, size, &file, &|_| ()).await {
                 Ok(_) => read += size,
                 Err(error)
-                    if matches!(
-                        error.kind,
-                        slipway_cloud::Kind::WrongBytes { .. } | slipway_cloud::Kind::NotFound
-                    ) =>
+                    if matches!(error.kind, CloudErrorKind::WrongBytes { .. } | CloudErrorKind::NotFound) =>
                 {
                     return Ok(Err(error.to_string()));
                 }
@@ -261,10 +258,10 @@ impl Bases for AnyRegistry {
 /// Says that a base or a part of it did not come, and what helps.
 fn not_fetched(what: &str, error: CloudError) -> Failure {
     let hint = match error.kind {
-        Kind::WrongBytes { .. } => {
+        CloudErrorKind::WrongBytes { .. } => {
             "the registry does not answer what it was asked for; nothing of that is used. Take the same digest from another registry"
         }
-        Kind::AccessDenied | Kind::CredentialsMissing => {
+        CloudErrorKind::AccessDenied | CloudErrorKind::CredentialsMissing => {
             "sign in to that registry (docker login), or check that these credentials may read the image"
         }
         _ => {

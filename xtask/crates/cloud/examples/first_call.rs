@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use slipway_cloud::{Credentials, Session, Target};
+use slipway_cloud::{Credentials, Session, SessionConfig};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     };
     let region = "eu-central-1".to_owned();
-    let target = Target { region, credentials, assume_role: None, endpoint, lambda_endpoint: None };
+    let target = SessionConfig { region, credentials, assume_role: None, endpoint, lambda_endpoint: None };
     let session = Session::open(target, None).await?;
     let mut out = std::io::stdout();
     writeln!(out, "open       {:?}", begin.elapsed())?;

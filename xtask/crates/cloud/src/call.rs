@@ -1,7 +1,7 @@
-//! One call of a service: how it is made, observed and, where it failed, explained.
+//! Runs one call of a service, reports it to the observer and turns a failure into a [`CloudError`].
 //!
-//! In: the SDK's future for one operation. Out: its answer or a [`CloudError`], and a [`Call`] for the
-//! observer. A refusal that the caller expected (a 404, a lost race) is shown as the service answered it.
+//! In: the SDK's future for one operation. Out: its response or a [`CloudError`], and a [`Call`] for the observer. The
+//! observer also sees refusals that the caller expects (a 404, a lost race), with the service's own code.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::error::{CloudError, Kind, Origin};
+use crate::error::{CallContext, CloudError, CloudErrorKind};
 
-/// Sees each call after it was answered, or given up.
+/// Gets each call after its response, or after the last attempt.
 pub type Observer = Arc<dyn Fn(Call) + Send + Sync>;
 
 /// One call of a service, retries included.
@@ -23,23 +23,23 @@ pub struct Call {
     pub service: &'static str,
     /// The operation as the service's reference calls it, `PutObject`.
     pub operation: &'static str,
-    /// What it was about: `bucket/key`, `function:qualifier`, `host/repository@digest`, a key or a role.
+    /// What was called on: `bucket/key`, `function:qualifier`, `host/repository@digest`, a key or a role.
     pub subject: String,
-    /// The time from the call to its answer, without the body of a download.
+    /// The time from the call to its response, without the body of a download.
     pub took: Duration,
-    /// What was answered.
-    pub outcome: Outcome,
+    /// Whether it succeeded.
+    pub outcome: CallOutcome,
 }
 
-/// What became of a call.
+/// Result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The service did it.
-    Done,
-    /// The service refused, or gave no answer.
+pub enum CallOutcome {
+    /// The service executed it.
+    Succeeded,
+    /// The service refused it, or sent no response.
     Failed {
-        /// What sort of failure it was.
-        kind: Kind,
+        /// The kind of failure.
+        kind: CloudErrorKind,
         /// The service's own code, `NoSuchKey`.
         code: Option<String>,
     },
@@ -47,26 +47,26 @@ pub enum Outcome {
 
 /// Makes the calls of one service.
 #[derive(Clone)]
-pub(crate) struct Calls {
+pub(crate) struct ServiceCalls {
     pub(crate) service: &'static str,
     pub(crate) endpoint: String,
     pub(crate) observer: Option<Observer>,
 }
 
-impl Calls {
-    /// Waits for one operation, shows it to the observer and explains its failure.
+impl ServiceCalls {
+    /// Awaits one operation and reports it to the observer.
     pub(crate) async fn run<T, E>(
         &self,
         operation: &'static str,
         subject: &str,
-        answer: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        response: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, CloudError>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let started = Instant::now();
         let result =
-            answer.await.map_err(|error| CloudError::from_sdk(&self.origin(operation, subject), &error));
+            response.await.map_err(|error| CloudError::from_sdk(&self.context(operation, subject), &error));
         if let Some(observer) = &self.observer {
             observer(Call {
                 service: self.service,
@@ -74,32 +74,32 @@ impl Calls {
                 subject: subject.to_owned(),
                 took: started.elapsed(),
                 outcome: match &result {
-                    Ok(_) => Outcome::Done,
-                    Err(error) => Outcome::Failed { kind: error.kind, code: error.code.clone() },
+                    Ok(_) => CallOutcome::Succeeded,
+                    Err(error) => CallOutcome::Failed { kind: error.kind, code: error.code.clone() },
                 },
             });
         }
         result
     }
 
-    /// Names an operation for an error that is found after its answer.
-    pub(crate) fn origin<'a>(&'a self, operation: &'static str, subject: &'a str) -> Origin<'a> {
-        Origin { service: self.service, operation, subject, endpoint: &self.endpoint }
+    /// Returns the context for an error that is found in a response.
+    pub(crate) fn context<'a>(&'a self, operation: &'static str, subject: &'a str) -> CallContext<'a> {
+        CallContext { service: self.service, operation, subject, endpoint: &self.endpoint }
     }
 }
 
-/// How often a call that the service turned away unexecuted is made again.
+/// How often a throttled call is made, the first time included.
 const THROTTLED_ATTEMPTS: u32 = 4;
 
-/// Repeats a call that must not be repeated blindly, only where the service says that it did nothing.
-pub(crate) async fn unless_throttled<T, F>(mut call: impl FnMut() -> F) -> Result<T, CloudError>
+/// Repeats a call that is not idempotent, but only where it was throttled: then the service did not execute it.
+pub(crate) async fn retry_throttled<T, F>(mut call: impl FnMut() -> F) -> Result<T, CloudError>
 where
     F: Future<Output = Result<T, CloudError>>,
 {
     let mut attempt = 1;
     loop {
         match call().await {
-            Err(error) if error.kind == Kind::Throttled && attempt < THROTTLED_ATTEMPTS => {
+            Err(error) if error.kind == CloudErrorKind::Throttled && attempt < THROTTLED_ATTEMPTS => {
                 tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
                 attempt += 1;
             }

@@ -1,8 +1,8 @@
-//! Amazon's container registry: logins, repositories, scan findings.
+//! ECR: logins, repositories, scan findings.
 //!
 //! In: the registry's host and names of repositories. Out: credentials for [`crate::Registry`], repositories with
-//! their settings, findings by severity. What can go wrong names `host/repository`: no such repository, a region
-//! that is not the session's, a scan that fails or takes longer than is allowed.
+//! their settings, findings by severity. Errors name `host/repository`: no such repository, a registry in another
+//! region than the session, a scan that fails or exceeds its time limit.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -17,94 +17,95 @@ use slipway_values::digest::Digest;
 use slipway_values::partition::EcrHost;
 use tokio::sync::Mutex;
 
-use crate::call::Calls;
-use crate::error::{CloudError, Kind};
+use crate::call::ServiceCalls;
+use crate::error::{CloudError, CloudErrorKind};
 use crate::registry::{Login, RegistryCredentials};
 use crate::session::Shared;
 
-/// How long before its end a token is renewed.
-const EARLY: Duration = Duration::from_secs(10 * 60);
-/// How often a scan is asked for.
+/// How long before it expires a token is renewed.
+const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
+/// The time between two requests for a scan's findings.
 const SCAN_POLL: Duration = Duration::from_secs(2);
 
-/// A repository and what its settings say.
+/// A repository and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
     /// Its name, `shop/ingest`.
     pub name: String,
-    /// Where images are pushed to, `<host>/<name>`.
+    /// The URI that images are pushed to, `<host>/<name>`.
     pub uri: String,
-    /// Whether a tag, once there, can't be moved.
+    /// Whether its tags are immutable.
     pub immutable: bool,
-    /// Whether an image is scanned when it is pushed.
+    /// Whether images are scanned on push.
     pub scan_on_push: bool,
 }
 
-/// What a scan found.
+/// Findings of an image scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanFindings {
-    /// How many findings there are of each severity: `CRITICAL`, `HIGH`, `MEDIUM`, `LOW`, `INFORMATIONAL`.
+    /// The number of findings by severity: `CRITICAL`, `HIGH`, `MEDIUM`, `LOW`, `INFORMATIONAL`.
     pub counts: BTreeMap<String, u32>,
-    /// The findings, in the order of the registry.
+    /// The findings, in the registry's order.
     pub findings: Vec<ScanFinding>,
 }
 
-/// One thing that a scan found.
+/// One finding of an image scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanFinding {
-    /// What it is called, `CVE-2024-0001`.
+    /// The name, `CVE-2024-0001`.
     pub name: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: String,
-    /// Where to read about it.
+    /// A page that describes it.
     pub uri: Option<String>,
-    /// The package and version it was found in, where the scan says so.
+    /// The package and version that it was found in, where the scan names them.
     pub package: Option<String>,
 }
 
-/// Access to the registry of one account and region.
+/// The ECR registry of one account and region.
 #[derive(Clone)]
 pub struct Ecr {
     shared: Arc<Shared>,
-    calls: Calls,
+    calls: ServiceCalls,
     host: String,
     registry_id: Option<String>,
 }
 
 impl Ecr {
-    /// Takes account and region from the host; an emulator's host has neither.
+    /// Reads account and region from the host; an emulator's host has neither.
     pub(crate) fn new(shared: Arc<Shared>, host: &str) -> Result<Self, CloudError> {
         let calls = shared.calls("ECR");
         let registry_id = match EcrHost::parse(host) {
             Some(EcrHost { region, .. }) if region != shared.region() => {
                 let message = format!("this registry is in {region}, the session in {}", shared.region());
-                return Err(CloudError::new(Kind::Other, "ECR", "open", host, message));
+                return Err(CloudError::new(CloudErrorKind::Other, "ECR", "open", host, message));
             }
             found => found.map(|found| found.account),
         };
         Ok(Self { shared, calls, host: host.to_owned(), registry_id })
     }
 
-    /// Gives credentials for [`crate::Registry`]: a token for each host, kept until shortly before it expires.
+    /// Returns credentials for [`crate::Registry`]: a token for each host, cached until shortly before it expires.
     pub fn credentials(&self) -> Arc<dyn RegistryCredentials> {
-        Arc::new(EcrCredentials { ecr: self.clone(), kept: Mutex::default() })
+        Arc::new(EcrCredentials { ecr: self.clone(), cached: Mutex::default() })
     }
 
-    /// Reads a repository's settings; `None` if there is none of this name.
+    /// Returns a repository's settings; `None` if there is none of this name.
     pub async fn repository(&self, name: &str) -> Result<Option<Repository>, CloudError> {
         let request = self.shared.ecr().describe_repositories().repository_names(name);
         let request = request.set_registry_id(self.registry_id.clone());
         match self.calls.run("DescribeRepositories", &self.subject(name), request.send()).await {
-            Ok(answer) => {
-                let found = answer.repositories().iter().find(|found| found.repository_name() == Some(name));
+            Ok(response) => {
+                let found =
+                    response.repositories().iter().find(|found| found.repository_name() == Some(name));
                 Ok(found.map(|found| self.read(name, found)))
             }
-            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes a repository; one that exists is given as it is, whatever its settings.
+    /// Creates a repository, or returns the existing one, whatever its settings are.
     pub async fn create_repository(
         &self,
         name: &str,
@@ -118,11 +119,11 @@ impl Ecr {
         let request = request.image_tag_mutability(tags).image_scanning_configuration(scanning);
         let subject = self.subject(name);
         let missing = || {
-            let origin = self.calls.origin("CreateRepository", &subject);
-            CloudError::at(&origin, Kind::Conflict, "the answer holds no repository")
+            let context = self.calls.context("CreateRepository", &subject);
+            CloudError::at(&context, CloudErrorKind::Conflict, "the response has no repository")
         };
         match self.calls.run("CreateRepository", &subject, request.send()).await {
-            Ok(answer) => Ok(self.read(name, answer.repository().ok_or_else(missing)?)),
+            Ok(response) => Ok(self.read(name, response.repository().ok_or_else(missing)?)),
             Err(error) if error.code.as_deref() == Some("RepositoryAlreadyExistsException") => {
                 self.repository(name).await?.ok_or(error)
             }
@@ -130,11 +131,11 @@ impl Ecr {
         }
     }
 
-    /// Waits for the scan of an image, at most `time_limit`, and gives what it found.
+    /// Waits for the scan of an image, at most `time_limit`, and returns its findings.
     ///
     /// # Errors
-    /// [`Kind::TimedOut`] when the time is over; [`Kind::NotFound`] if there is no such image; a scan that failed
-    /// says why.
+    /// [`CloudErrorKind::TimedOut`] after `time_limit`; [`CloudErrorKind::NotFound`] if there is no such image; the
+    /// reason of a scan that failed.
     pub async fn scan_findings(
         &self,
         repository: &str,
@@ -142,28 +143,28 @@ impl Ecr {
         time_limit: Duration,
     ) -> Result<ScanFindings, CloudError> {
         let subject = format!("{}@{digest}", self.subject(repository));
-        let origin = self.calls.origin("DescribeImageScanFindings", &subject);
+        let context = self.calls.context("DescribeImageScanFindings", &subject);
         let until = Instant::now() + time_limit;
         loop {
             let waits = match self.findings(repository, digest, &subject).await {
                 Ok(Ok(findings)) => return Ok(findings),
                 Ok(Err(waits)) => waits,
-                // A scan on push is not there in the first moments.
+                // A scan on push starts a moment after the push.
                 Err(error) if error.code.as_deref() == Some("ScanNotFoundException") => {
-                    "no scan has begun".to_owned()
+                    "no scan has started".to_owned()
                 }
                 Err(error) => return Err(error),
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let message = format!("no scan findings for `{subject}` within {time_limit:?}: {waits}");
-                return Err(CloudError::at(&origin, Kind::TimedOut, message));
+                return Err(CloudError::at(&context, CloudErrorKind::TimedOut, message));
             }
             tokio::time::sleep(SCAN_POLL.min(left)).await;
         }
     }
 
-    /// Reads all pages of a scan's findings, or says in which state it still is.
+    /// Returns all pages of a scan's findings, or the state of a scan that is not complete.
     async fn findings(
         &self,
         repository: &str,
@@ -177,21 +178,21 @@ impl Ecr {
             let request = self.shared.ecr().describe_image_scan_findings().repository_name(repository);
             let request = request.set_registry_id(self.registry_id.clone()).image_id(image);
             let request = request.set_next_token(token);
-            let answer = self.calls.run("DescribeImageScanFindings", subject, request.send()).await?;
-            if let Some(scan) = answer.image_scan_status() {
+            let response = self.calls.run("DescribeImageScanFindings", subject, request.send()).await?;
+            if let Some(scan) = response.image_scan_status() {
                 let status = scan.status().map_or("", ScanStatus::as_str);
                 match status {
                     "COMPLETE" | "ACTIVE" => {}
                     "IN_PROGRESS" | "PENDING" => return Ok(Err(format!("the scan is {status}"))),
                     _ => {
-                        let origin = self.calls.origin("DescribeImageScanFindings", subject);
-                        let said = scan.description().unwrap_or("no reason is given");
-                        let message = format!("the scan ended as {status}: {said}");
-                        return Err(CloudError::at(&origin, Kind::Other, message));
+                        let context = self.calls.context("DescribeImageScanFindings", subject);
+                        let reason = scan.description().unwrap_or("no reason is given");
+                        let message = format!("the scan ended as {status}: {reason}");
+                        return Err(CloudError::at(&context, CloudErrorKind::Other, message));
                     }
                 }
             }
-            if let Some(page) = answer.image_scan_findings() {
+            if let Some(page) = response.image_scan_findings() {
                 for (severity, count) in page.finding_severity_counts().into_iter().flatten() {
                     let count = u32::try_from(*count).unwrap_or_default();
                     found.counts.insert(severity.as_str().to_owned(), count);
@@ -199,7 +200,7 @@ impl Ecr {
                 found.findings.extend(page.findings().iter().map(basic_finding));
                 found.findings.extend(page.enhanced_findings().iter().map(enhanced_finding));
             }
-            token = answer.next_token().map(str::to_owned);
+            token = response.next_token().map(str::to_owned);
             if token.is_none() {
                 return Ok(Ok(found));
             }
@@ -230,39 +231,40 @@ impl fmt::Debug for Ecr {
 
 struct EcrCredentials {
     ecr: Ecr,
-    kept: Mutex<HashMap<String, (Login, SystemTime)>>,
+    cached: Mutex<HashMap<String, (Login, SystemTime)>>,
 }
 
 #[async_trait]
 impl RegistryCredentials for EcrCredentials {
-    async fn login(&self, host: &str, refused: bool) -> Result<Login, CloudError> {
+    async fn login(&self, host: &str, rejected: bool) -> Result<Login, CloudError> {
         let Ecr { shared, calls, host: own, registry_id } = &self.ecr;
-        let origin = calls.origin("GetAuthorizationToken", host);
+        let context = calls.context("GetAuthorizationToken", host);
         if host != own {
             let message = format!("these credentials are for the registry {own}");
-            return Err(CloudError::at(&origin, Kind::Other, message));
+            return Err(CloudError::at(&context, CloudErrorKind::Other, message));
         }
-        let mut kept = self.kept.lock().await;
-        if let Some((login, until)) = kept.get(host)
-            && !refused
+        let mut cached = self.cached.lock().await;
+        if let Some((login, until)) = cached.get(host)
+            && !rejected
             && SystemTime::now() < *until
         {
             return Ok(login.clone());
         }
         let request = shared.ecr().get_authorization_token();
-        // Deprecated since one token is good for all registries; emulators give one for each.
-        #[expect(deprecated, reason = "it does no harm, and an account's registry is what is meant")]
+        // Deprecated because one token is valid for all registries; emulators issue one for each.
+        #[expect(deprecated, reason = "harmless in AWS, and emulators need it")]
         let request = request.set_registry_ids(registry_id.clone().map(|id| vec![id]));
-        let answer = calls.run("GetAuthorizationToken", host, request.send()).await?;
-        let unreadable = || CloudError::at(&origin, Kind::Other, "the answer holds no usable token");
-        let given = answer.authorization_data().first().ok_or_else(unreadable)?;
+        let response = calls.run("GetAuthorizationToken", host, request.send()).await?;
+        let unreadable =
+            || CloudError::at(&context, CloudErrorKind::Other, "the response has no usable token");
+        let given = response.authorization_data().first().ok_or_else(unreadable)?;
         let token = given.authorization_token().and_then(|token| BASE64.decode(token).ok());
         let token = token.and_then(|token| String::from_utf8(token).ok()).ok_or_else(unreadable)?;
         let (username, password) = token.split_once(':').ok_or_else(unreadable)?;
         let login = Login::Basic { username: username.to_owned(), password: password.to_owned() };
         let expires = given.expires_at().and_then(|time| SystemTime::try_from(*time).ok());
-        let until = expires.and_then(|time| time.checked_sub(EARLY)).unwrap_or(SystemTime::UNIX_EPOCH);
-        kept.insert(host.to_owned(), (login.clone(), until));
+        let until = expires.and_then(|time| time.checked_sub(RENEW_BEFORE)).unwrap_or(SystemTime::UNIX_EPOCH);
+        cached.insert(host.to_owned(), (login.clone(), until));
         Ok(login)
     }
 }

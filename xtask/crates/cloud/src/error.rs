@@ -1,7 +1,7 @@
-//! Why a call failed, in words and in a kind to decide by.
+//! Why a call failed: a message for people, and a kind to decide by.
 //!
-//! In: the SDK's error, an I/O error, or bytes that are not the expected ones. Out: a [`CloudError`].
-//! Codes come first, then the HTTP status: HEAD answers have no body and so no code.
+//! In: the SDK's error, an I/O error, or bytes with another digest than expected. Out: a [`CloudError`]. The service's
+//! error code decides its kind; the HTTP status does where there is no code, as in responses to HEAD, which have no body.
 
 use std::error::Error;
 use std::fmt;
@@ -15,16 +15,16 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use slipway_values::digest::Digest;
 
-/// A call that failed. Its fields are those of [`Failure`].
+/// A call that failed. Its fields are those of [`ErrorDetails`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct CloudError(Box<Failure>);
+pub struct CloudError(Box<ErrorDetails>);
 
-/// What is known of a failed call.
+/// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What sort of failure it is: decide by this.
-    pub kind: Kind,
+pub struct ErrorDetails {
+    /// The kind of failure, to decide by.
+    pub kind: CloudErrorKind,
     /// The service: `S3`, `Lambda`, `STS`, `ECR`, `KMS`, `registry`.
     pub service: &'static str,
     /// The operation, `PutObject`.
@@ -33,46 +33,46 @@ pub struct Failure {
     pub subject: String,
     /// The service's own code, `NoSuchKey`.
     pub code: Option<String>,
-    /// What happened, in words.
+    /// The service's message, or ours.
     pub message: String,
-    /// The service's name for this request, for its support.
+    /// The service's id of the request, for its support.
     pub request_id: Option<String>,
 }
 
-/// The sorts of failure that a caller tells apart.
+/// The kinds of failure that callers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CloudErrorKind {
     /// The bucket, object, function, version or alias does not exist.
     NotFound,
     /// Somebody else changed it first.
     PreconditionFailed,
-    /// It is being changed right now, or is in a state that does not allow this.
+    /// It is being changed, or is in a state that does not allow this.
     Conflict,
     /// The credentials do not allow this.
     AccessDenied,
-    /// The service asks for fewer calls; the retries are used up.
+    /// The service throttles calls, and the retries are used up.
     Throttled,
-    /// Nothing answered at the endpoint.
+    /// The endpoint could not be reached, or the connection was lost.
     Unreachable,
-    /// Something was reached, but no answer came in the time allowed.
+    /// The endpoint was reached, but did not respond in time.
     TimedOut,
     /// No credentials were found, or they are no longer valid.
     CredentialsMissing,
-    /// What was read is not what its SHA-256 promised.
+    /// The bytes do not have the expected SHA-256.
     WrongBytes {
-        /// The digest that was promised.
+        /// The expected digest.
         expected: Digest,
-        /// The digest of what was read.
+        /// The digest of the bytes that were read.
         got: Digest,
     },
     /// A local file could not be read or written.
     File,
-    /// Anything else; the code and message say what.
+    /// Anything else; see code and message.
     Other,
 }
 
-/// Which call an error belongs to.
-pub(crate) struct Origin<'a> {
+/// The call that an error belongs to.
+pub(crate) struct CallContext<'a> {
     pub(crate) service: &'static str,
     pub(crate) operation: &'static str,
     pub(crate) subject: &'a str,
@@ -80,36 +80,41 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Deref for CloudError {
-    type Target = Failure;
+    type Target = ErrorDetails;
 
-    fn deref(&self) -> &Failure {
+    fn deref(&self) -> &ErrorDetails {
         &self.0
     }
 }
 
-impl From<Failure> for CloudError {
-    fn from(failure: Failure) -> Self {
+impl From<ErrorDetails> for CloudError {
+    fn from(failure: ErrorDetails) -> Self {
         Self(Box::new(failure))
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ErrorDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, subject, message, .. } = self;
         match kind {
             // These messages name their subject.
-            Kind::Unreachable | Kind::TimedOut | Kind::CredentialsMissing | Kind::File => {
+            CloudErrorKind::Unreachable
+            | CloudErrorKind::TimedOut
+            | CloudErrorKind::CredentialsMissing
+            | CloudErrorKind::File => {
                 return f.write_str(message);
             }
-            Kind::WrongBytes { expected, got } => {
+            CloudErrorKind::WrongBytes { expected, got } => {
                 return write!(f, "`{subject}` has other bytes than expected: {got} instead of {expected}");
             }
-            Kind::NotFound => write!(f, "`{subject}` was not found: {message}")?,
-            Kind::PreconditionFailed => write!(f, "`{subject}` was changed by somebody else: {message}")?,
-            Kind::Conflict => write!(f, "`{subject}` can't be changed right now: {message}")?,
-            Kind::AccessDenied => write!(f, "access to `{subject}` was denied: {message}")?,
-            Kind::Throttled => write!(f, "too many requests for `{subject}`: {message}")?,
-            Kind::Other => write!(f, "`{subject}`: {message}")?,
+            CloudErrorKind::NotFound => write!(f, "`{subject}` was not found: {message}")?,
+            CloudErrorKind::PreconditionFailed => {
+                write!(f, "`{subject}` was changed by somebody else: {message}")?
+            }
+            CloudErrorKind::Conflict => write!(f, "`{subject}` cannot be changed right now: {message}")?,
+            CloudErrorKind::AccessDenied => write!(f, "access to `{subject}` was denied: {message}")?,
+            CloudErrorKind::Throttled => write!(f, "too many requests for `{subject}`: {message}")?,
+            CloudErrorKind::Other => write!(f, "`{subject}`: {message}")?,
         }
         write!(f, " ({} {}", self.service, self.operation)?;
         if let Some(code) = &self.code {
@@ -123,52 +128,53 @@ impl fmt::Display for Failure {
 }
 
 impl CloudError {
-    /// Makes an error that no service answered, for a caller's own implementations of its ports.
+    /// Creates an error that no service sent, for callers' own implementations of ports.
     pub fn new(
-        kind: Kind,
+        kind: CloudErrorKind,
         service: &'static str,
         operation: &'static str,
         subject: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
         let (subject, message) = (subject.into(), message.into());
-        Failure { kind, service, operation, subject, code: None, message, request_id: None }.into()
+        ErrorDetails { kind, service, operation, subject, code: None, message, request_id: None }.into()
     }
 
-    pub(crate) fn at(origin: &Origin<'_>, kind: Kind, message: impl Into<String>) -> Self {
-        Self::new(kind, origin.service, origin.operation, origin.subject, message)
+    pub(crate) fn at(context: &CallContext<'_>, kind: CloudErrorKind, message: impl Into<String>) -> Self {
+        Self::new(kind, context.service, context.operation, context.subject, message)
     }
 
-    pub(crate) fn wrong_bytes(origin: &Origin<'_>, expected: Digest, got: Digest) -> Self {
-        Self::at(origin, Kind::WrongBytes { expected, got }, "other bytes than expected")
+    pub(crate) fn wrong_bytes(context: &CallContext<'_>, expected: Digest, got: Digest) -> Self {
+        Self::at(context, CloudErrorKind::WrongBytes { expected, got }, "other bytes than expected")
     }
 
-    pub(crate) fn file(origin: &Origin<'_>, path: &Path, error: &std::io::Error) -> Self {
+    pub(crate) fn file(context: &CallContext<'_>, path: &Path, error: &std::io::Error) -> Self {
         let path = path.display().to_string();
-        let message = format!("`{path}`: {error} ({} of `{}`)", origin.operation, origin.subject);
-        Self::new(Kind::File, origin.service, origin.operation, path, message)
+        let message = format!("`{path}`: {error} ({} of `{}`)", context.operation, context.subject);
+        Self::new(CloudErrorKind::File, context.service, context.operation, path, message)
     }
 
-    /// The answer's body broke off.
-    pub(crate) fn body(origin: &Origin<'_>, error: &(dyn Error + 'static)) -> Self {
-        let Origin { service, subject, endpoint, .. } = origin;
-        let message = format!("{service} at {endpoint} broke off in `{subject}`: {}", innermost(error));
-        Self::at(origin, Kind::Unreachable, message)
+    /// Returns the error for a response's body that was cut off.
+    pub(crate) fn body(context: &CallContext<'_>, error: &(dyn Error + 'static)) -> Self {
+        let CallContext { service, subject, endpoint, .. } = context;
+        let message =
+            format!("{service} at {endpoint} cut off the response about `{subject}`: {}", root_cause(error));
+        Self::at(context, CloudErrorKind::Unreachable, message)
     }
 
-    /// No credentials; or the error of the call that was to bring them.
-    pub(crate) fn from_credentials(origin: &Origin<'_>, error: &CredentialsError) -> Self {
-        find::<Self>(error).cloned().unwrap_or_else(|| {
-            let Origin { service, subject, .. } = origin;
-            let cause = innermost(error);
-            // The chain adds a list of all that it tried and did not find configured.
+    /// Returns the error of the call that was to fetch credentials, or one that says that none were found.
+    pub(crate) fn from_credentials(context: &CallContext<'_>, error: &CredentialsError) -> Self {
+        find_source::<Self>(error).cloned().unwrap_or_else(|| {
+            let CallContext { service, subject, .. } = context;
+            let cause = root_cause(error);
+            // The chain appends a list of everything that it tried.
             let cause = cause.split(". Attempted").next().unwrap_or_default();
             let message = format!("no credentials for {service} (`{subject}`) were found: {cause}");
-            Self::at(origin, Kind::CredentialsMissing, message)
+            Self::at(context, CloudErrorKind::CredentialsMissing, message)
         })
     }
 
-    pub(crate) fn from_sdk<E>(origin: &Origin<'_>, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn from_sdk<E>(context: &CallContext<'_>, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
@@ -176,43 +182,44 @@ impl CloudError {
         let request_id = error.request_id().map(str::to_owned);
         let code = error.meta().code().map(str::to_owned);
         if matches!(error, SdkError::ServiceError(_)) {
-            let kind = kind_of(code.as_deref(), status);
-            let said = error.meta().message().map(str::to_owned);
-            let mut message = said.unwrap_or_else(|| match status {
-                Some(200..=299) => format!("the answer can't be read: {}", innermost(error)),
-                _ => words_for(kind, status),
+            let kind = error_kind(code.as_deref(), status);
+            let message = error.meta().message().map(str::to_owned);
+            let mut message = message.unwrap_or_else(|| match status {
+                Some(200..=299) => format!("the response cannot be read: {}", root_cause(error)),
+                _ => default_message(kind, status),
             });
-            if kind == Kind::CredentialsMissing {
-                message = format!("{} did not accept the credentials: {message}", origin.service);
+            if kind == CloudErrorKind::CredentialsMissing {
+                message = format!("{} did not accept the credentials: {message}", context.service);
             }
-            let (service, operation) = (origin.service, origin.operation);
-            let subject = origin.subject.to_owned();
-            return Failure { kind, service, operation, subject, code, message, request_id }.into();
+            let (service, operation) = (context.service, context.operation);
+            let subject = context.subject.to_owned();
+            return ErrorDetails { kind, service, operation, subject, code, message, request_id }.into();
         }
-        if let Some(credentials) = find::<CredentialsError>(error) {
-            return Self::from_credentials(origin, credentials);
+        if let Some(credentials) = find_source::<CredentialsError>(error) {
+            return Self::from_credentials(context, credentials);
         }
-        let Origin { service, subject, endpoint, .. } = origin;
-        let cause = innermost(error);
+        let CallContext { service, subject, endpoint, .. } = context;
+        let cause = root_cause(error);
         let (kind, message) = match error {
             SdkError::TimeoutError(_) => (
-                Kind::TimedOut,
-                format!("{service} at {endpoint} did not answer in time about `{subject}`: {cause}"),
+                CloudErrorKind::TimedOut,
+                format!("{service} at {endpoint} did not respond in time about `{subject}`: {cause}"),
             ),
             SdkError::DispatchFailure(_) => (
-                Kind::Unreachable,
-                format!("{service} at {endpoint} can't be reached (`{subject}`): {cause}"),
+                CloudErrorKind::Unreachable,
+                format!("{service} at {endpoint} cannot be reached (`{subject}`): {cause}"),
             ),
-            SdkError::ResponseError(_) => {
-                (Kind::Other, format!("{service} at {endpoint} gave an answer that can't be read: {cause}"))
-            }
-            _ => (Kind::Other, cause),
+            SdkError::ResponseError(_) => (
+                CloudErrorKind::Other,
+                format!("{service} at {endpoint} sent a response that cannot be read: {cause}"),
+            ),
+            _ => (CloudErrorKind::Other, cause),
         };
-        Failure { request_id, ..(*Self::at(origin, kind, message).0) }.into()
+        ErrorDetails { request_id, ..(*Self::at(context, kind, message).0) }.into()
     }
 }
 
-fn kind_of(code: Option<&str>, status: Option<u16>) -> Kind {
+fn error_kind(code: Option<&str>, status: Option<u16>) -> CloudErrorKind {
     match code.unwrap_or_default() {
         "NoSuchKey"
         | "NoSuchBucket"
@@ -223,15 +230,15 @@ fn kind_of(code: Option<&str>, status: Option<u16>) -> Kind {
         | "RepositoryNotFoundException"
         | "ImageNotFoundException"
         | "ScanNotFoundException"
-        | "ResourceNotFoundException" => Kind::NotFound,
-        "PreconditionFailed" | "PreconditionFailedException" => Kind::PreconditionFailed,
+        | "ResourceNotFoundException" => CloudErrorKind::NotFound,
+        "PreconditionFailed" | "PreconditionFailedException" => CloudErrorKind::PreconditionFailed,
         "ConditionalRequestConflict"
         | "OperationAborted"
         | "ResourceConflictException"
         | "AlreadyExistsException"
         | "RepositoryAlreadyExistsException"
         | "DisabledException"
-        | "KMSInvalidStateException" => Kind::Conflict,
+        | "KMSInvalidStateException" => CloudErrorKind::Conflict,
         "ExpiredToken"
         | "ExpiredTokenException"
         | "InvalidAccessKeyId"
@@ -239,36 +246,36 @@ fn kind_of(code: Option<&str>, status: Option<u16>) -> Kind {
         | "InvalidToken"
         | "SignatureDoesNotMatch"
         | "InvalidSignatureException"
-        | "UnrecognizedClientException" => Kind::CredentialsMissing,
+        | "UnrecognizedClientException" => CloudErrorKind::CredentialsMissing,
         "SlowDown"
         | "Throttling"
         | "ThrottlingException"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
-        | "EC2ThrottledException" => Kind::Throttled,
-        denied if denied.contains("AccessDenied") || denied == "Forbidden" => Kind::AccessDenied,
+        | "EC2ThrottledException" => CloudErrorKind::Throttled,
+        denied if denied.contains("AccessDenied") || denied == "Forbidden" => CloudErrorKind::AccessDenied,
         _ => match status {
-            Some(401 | 403) => Kind::AccessDenied,
-            Some(404) => Kind::NotFound,
-            Some(409) => Kind::Conflict,
-            Some(412) => Kind::PreconditionFailed,
-            Some(429 | 503) => Kind::Throttled,
-            Some(504) => Kind::TimedOut,
-            _ => Kind::Other,
+            Some(401 | 403) => CloudErrorKind::AccessDenied,
+            Some(404) => CloudErrorKind::NotFound,
+            Some(409) => CloudErrorKind::Conflict,
+            Some(412) => CloudErrorKind::PreconditionFailed,
+            Some(429 | 503) => CloudErrorKind::Throttled,
+            Some(504) => CloudErrorKind::TimedOut,
+            _ => CloudErrorKind::Other,
         },
     }
 }
 
-fn words_for(kind: Kind, status: Option<u16>) -> String {
+fn default_message(kind: CloudErrorKind, status: Option<u16>) -> String {
     let status = status.map_or_else(String::new, |status| format!("HTTP status {status}"));
     match kind {
-        Kind::NotFound => "there is no such thing".to_owned(),
-        Kind::AccessDenied => format!("the credentials do not allow it ({status})"),
+        CloudErrorKind::NotFound => "it does not exist".to_owned(),
+        CloudErrorKind::AccessDenied => format!("the credentials do not allow it ({status})"),
         _ => status,
     }
 }
 
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+fn find_source<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {
@@ -279,7 +286,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
@@ -292,20 +299,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_win_over_the_status_and_the_status_stands_in_for_a_missing_code() {
-        assert_eq!(kind_of(Some("NoSuchKey"), Some(404)), Kind::NotFound);
-        assert_eq!(kind_of(Some("SlowDown"), Some(503)), Kind::Throttled);
-        assert_eq!(kind_of(Some("ExpiredToken"), Some(400)), Kind::CredentialsMissing);
-        assert_eq!(kind_of(Some("KMSAccessDeniedException"), Some(502)), Kind::AccessDenied);
-        assert_eq!(kind_of(None, Some(412)), Kind::PreconditionFailed);
-        assert_eq!(kind_of(None, Some(403)), Kind::AccessDenied);
-        assert_eq!(kind_of(Some("InvalidParameterValueException"), Some(400)), Kind::Other);
+    fn error_code_decides_the_kind_and_the_status_does_without_one() {
+        assert_eq!(error_kind(Some("NoSuchKey"), Some(404)), CloudErrorKind::NotFound);
+        assert_eq!(error_kind(Some("SlowDown"), Some(503)), CloudErrorKind::Throttled);
+        assert_eq!(error_kind(Some("ExpiredToken"), Some(400)), CloudErrorKind::CredentialsMissing);
+        assert_eq!(error_kind(Some("KMSAccessDeniedException"), Some(502)), CloudErrorKind::AccessDenied);
+        assert_eq!(error_kind(None, Some(412)), CloudErrorKind::PreconditionFailed);
+        assert_eq!(error_kind(None, Some(403)), CloudErrorKind::AccessDenied);
+        assert_eq!(error_kind(Some("InvalidParameterValueException"), Some(400)), CloudErrorKind::Other);
     }
 
     #[test]
-    fn a_message_names_subject_call_code_and_request() {
-        let error = CloudError::from(Failure {
-            kind: Kind::AccessDenied,
+    fn error_message_names_subject_call_code_and_request() {
+        let error = CloudError::from(ErrorDetails {
+            kind: CloudErrorKind::AccessDenied,
             service: "S3",
             operation: "PutObject",
             subject: "bucket/key".into(),

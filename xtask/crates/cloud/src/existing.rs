@@ -1,91 +1,82 @@
-//! Whether what a name stands for exists in the account, and what Terraform imports it by; and the lock table of states.
+//! Looks up resources by name, with the id that Terraform imports them by; creates the lock table of Terraform's states.
 //!
-//! In: a [`Resource`]. Out: a [`Found`], or nothing. What can go wrong is a [`CloudError`]: what a service refuses but the
-//! absence; a bucket by that name that is another account's. These services have no client of their own here: each
-//! answers one or two calls, once in an account's life.
+//! In: a [`Resource`]. Out: an [`ExistingResource`], or `None` where there is none of that name. Errors: any other
+//! refusal of a service; a bucket of that name in another account.
+//!
+//! S3, KMS and ECR are called through their SDKs. IAM and DynamoDB are not: each is called once or twice in an
+//! account's life, and their SDKs would add minutes to the build.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use slipway_values::partition::Partition;
 
-use crate::error::{CloudError, Kind, Origin};
-use crate::http::{HttpAnswer, HttpRequest};
+use crate::error::{CallContext, CloudError, CloudErrorKind};
+use crate::http::HttpRequest;
 use crate::session::Session;
 
-/// How long one answer is awaited, and how long a table may take to come up.
-const WITHIN: Duration = Duration::from_secs(30);
-const TABLE_WITHIN: Duration = Duration::from_secs(120);
+/// The time limit of one call to IAM or DynamoDB.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a new table may take until it is active.
+const TABLE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// IAM has one place for all regions, and signatures for it name this one.
-const IAM_REGION: &str = "us-east-1";
-
-/// Something that is known by its name.
+/// A resource that is known by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// A bucket by its name.
     Bucket(String),
-    /// A key of KMS by an alias, `alias/shop-release`.
+    /// A KMS key by an alias, `alias/shop-release`.
     Key(String),
-    /// An alias of KMS.
+    /// A KMS alias.
     KeyAlias(String),
     /// A DynamoDB table by its name.
     Table(String),
-    /// A role by its name.
+    /// An IAM role by its name.
     Role(String),
-    /// A policy by its ARN.
+    /// An IAM policy by its ARN.
     Policy(String),
     /// An OIDC provider by its ARN.
     OidcProvider(String),
-    /// A repository of Amazon's registry by its name.
+    /// An ECR repository by its name.
     Repository(String),
 }
 
-/// Something that exists.
+/// A resource that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What Terraform imports it by.
+pub struct ExistingResource {
+    /// The id that Terraform imports it by.
     pub id: String,
-    /// Its tags, where the same answer tells them: of an OIDC provider alone.
+    /// Its tags. They are read for OIDC providers only.
     pub tags: Vec<(String, String)>,
 }
 
 impl Session {
-    /// Looks for something by its name.
+    /// Looks for a resource by its name; `None` where there is none.
     ///
     /// # Errors
-    /// [`Kind::AccessDenied`] for a bucket that is another account's; whatever else is refused.
-    pub async fn existing(&self, resource: &Resource) -> Result<Option<Found>, CloudError> {
-        let found = |id: &str| Some(Found { id: id.to_owned(), tags: Vec::new() });
+    /// [`CloudErrorKind::AccessDenied`] for a bucket of another account; any refusal of a service except "not found".
+    pub async fn existing(&self, resource: &Resource) -> Result<Option<ExistingResource>, CloudError> {
+        let found = |id: &str| Some(ExistingResource { id: id.to_owned(), tags: Vec::new() });
         match resource {
             Resource::Bucket(name) => {
                 let bucket = self.store(name, None);
                 if !bucket.bucket_exists().await? {
                     return Ok(None);
                 }
-                if !bucket.owned().await? {
-                    let origin = self.origin("S3", "ListBuckets", name);
+                if !bucket.is_own().await? {
+                    let context = self.context("S3", "ListBuckets", name);
                     return Err(CloudError::at(
-                        &origin,
-                        Kind::AccessDenied,
-                        "the bucket is another account's",
+                        &context,
+                        CloudErrorKind::AccessDenied,
+                        "the bucket belongs to another account",
                     ));
                 }
                 Ok(found(name))
             }
-            Resource::Key(alias) => Ok(self.key_of(alias).await?.as_deref().and_then(found)),
-            Resource::KeyAlias(alias) => Ok(self.key_of(alias).await?.and_then(|_| found(alias))),
+            Resource::Key(alias) => Ok(self.key_id(alias).await?.as_deref().and_then(found)),
+            Resource::KeyAlias(alias) => Ok(self.key_id(alias).await?.and_then(|_| found(alias))),
             Resource::Table(name) => Ok(self.table_status(name).await?.and_then(|_| found(name))),
-            Resource::Repository(name) => {
-                let call = Call {
-                    service: "ECR",
-                    operation: "DescribeRepositories",
-                    host: "api.ecr",
-                    sign_for: "ecr",
-                    target: "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
-                };
-                let answer = self.json(&call, name, &json!({ "repositoryNames": [name] })).await?;
-                Ok(answer.and_then(|_| found(name)))
-            }
+            Resource::Repository(name) => Ok(self.has_repository(name).await?.then(|| found(name)).flatten()),
             Resource::Role(name) => {
                 Ok(self.iam("GetRole", "RoleName", name).await?.and_then(|_| found(name)))
             }
@@ -93,16 +84,16 @@ impl Session {
                 Ok(self.iam("GetPolicy", "PolicyArn", arn).await?.and_then(|_| found(arn)))
             }
             Resource::OidcProvider(arn) => {
-                let answer = self.iam("GetOpenIDConnectProvider", "OpenIDConnectProviderArn", arn).await?;
-                Ok(answer.map(|xml| Found { id: arn.clone(), tags: tags_of(&xml) }))
+                let xml = self.iam("GetOpenIDConnectProvider", "OpenIDConnectProviderArn", arn).await?;
+                Ok(xml.map(|xml| ExistingResource { id: arn.clone(), tags: tags_of(&xml) }))
             }
         }
     }
 
-    /// Makes the table that Terraform's S3 backend locks states with, unless it exists; says whether it is new.
+    /// Creates the table that Terraform's S3 backend locks states with, unless it exists; returns whether it is new.
     ///
     /// # Errors
-    /// [`Kind::TimedOut`] where it is not active after two minutes.
+    /// [`CloudErrorKind::TimedOut`] where it is not active after two minutes.
     pub async fn create_lock_table(&self, name: &str) -> Result<bool, CloudError> {
         if self.table_status(name).await?.is_some() {
             return Ok(false);
@@ -114,133 +105,156 @@ impl Session {
             "AttributeDefinitions": [{ "AttributeName": "LockID", "AttributeType": "S" }],
             "KeySchema": [{ "AttributeName": "LockID", "KeyType": "HASH" }],
         });
-        self.json(&dynamodb("CreateTable", "DynamoDB_20120810.CreateTable"), name, &table).await?;
+        self.dynamodb("CreateTable", name, &table).await?;
         let begun = std::time::Instant::now();
         while self.table_status(name).await?.as_deref() != Some("ACTIVE") {
-            if begun.elapsed() > TABLE_WITHIN {
-                let origin = self.origin("DynamoDB", "CreateTable", name);
-                return Err(CloudError::at(&origin, Kind::TimedOut, "the table is not active yet"));
+            if begun.elapsed() > TABLE_TIMEOUT {
+                let context = self.context("DynamoDB", "CreateTable", name);
+                return Err(CloudError::at(
+                    &context,
+                    CloudErrorKind::TimedOut,
+                    "the table is not active yet",
+                ));
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         Ok(true)
     }
 
-    async fn key_of(&self, alias: &str) -> Result<Option<String>, CloudError> {
-        let call = Call {
-            service: "KMS",
-            operation: "DescribeKey",
-            host: "kms",
-            sign_for: "kms",
-            target: "TrentService.DescribeKey",
-        };
-        let answer = self.json(&call, alias, &json!({ "KeyId": alias })).await?;
-        let text = |name: &str| {
-            let value = answer.as_ref()?.get("KeyMetadata")?.get(name)?.as_str()?;
-            Some(value.to_owned())
-        };
-        // A key that waits for its deletion keeps its alias, and is no use.
-        Ok(text("KeyId").filter(|_| text("KeyState").as_deref() != Some("PendingDeletion")))
+    /// Returns the id of the key that an alias points to.
+    async fn key_id(&self, alias: &str) -> Result<Option<String>, CloudError> {
+        let request = self.shared().kms().describe_key().key_id(alias);
+        match self.shared().calls("KMS").run("DescribeKey", alias, request.send()).await {
+            // A key that waits for its deletion keeps its alias, and cannot be used.
+            Ok(response) => Ok(response
+                .key_metadata()
+                .filter(|key| key.key_state() != Some(&aws_sdk_kms::types::KeyState::PendingDeletion))
+                .map(|key| key.key_id().to_owned())),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn has_repository(&self, name: &str) -> Result<bool, CloudError> {
+        let request = self.shared().ecr().describe_repositories().repository_names(name);
+        match self.shared().calls("ECR").run("DescribeRepositories", name, request.send()).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn table_status(&self, name: &str) -> Result<Option<String>, CloudError> {
-        let call = dynamodb("DescribeTable", "DynamoDB_20120810.DescribeTable");
-        let answer = self.json(&call, name, &json!({ "TableName": name })).await?;
-        Ok(answer.and_then(|answer| Some(answer.get("Table")?.get("TableStatus")?.as_str()?.to_owned())))
+        let response = self.dynamodb("DescribeTable", name, &json!({ "TableName": name })).await?;
+        let status = |response: Value| Some(response.get("Table")?.get("TableStatus")?.as_str()?.to_owned());
+        Ok(response.and_then(status))
     }
 
-    /// Sends a call of a JSON protocol; nothing where what it names does not exist.
-    async fn json(&self, call: &Call, subject: &str, body: &Value) -> Result<Option<Value>, CloudError> {
-        let origin = self.origin(call.service, call.operation, subject);
+    /// Calls DynamoDB; `None` where the table does not exist.
+    async fn dynamodb(
+        &self,
+        operation: &'static str,
+        table: &str,
+        body: &Value,
+    ) -> Result<Option<Value>, CloudError> {
+        let context = self.context("DynamoDB", operation, table);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let version = if call.service == "DynamoDB" { "1.0" } else { "1.1" };
+        let region = self.region();
         let request = HttpRequest {
             method: "POST".into(),
-            url: self.url(&format!("{}.{}.amazonaws.com", call.host, self.region())),
+            url: self.service_url(&Partition::of_region(region).host("dynamodb", region)),
             headers: vec![
-                header("content-type", &format!("application/x-amz-json-{version}")),
-                header("x-amz-target", call.target),
+                header("content-type", "application/x-amz-json-1.0"),
+                header("x-amz-target", &format!("DynamoDB_20120810.{operation}")),
             ],
             body: body.to_string().into_bytes(),
         };
-        let answer = self.send(&request, Some(call.sign_for), WITHIN).await?;
-        let document: Value = serde_json::from_slice(&answer.body)
-            .map_err(|_| CloudError::at(&origin, Kind::Other, "the answer is no JSON"))?;
-        if answer.status == 200 {
+        let response = self.send(&request, Some("dynamodb"), CALL_TIMEOUT).await?;
+        let document: Value = serde_json::from_slice(&response.body)
+            .map_err(|_| CloudError::at(&context, CloudErrorKind::Other, "the response is not JSON"))?;
+        if response.status == 200 {
             return Ok(Some(document));
         }
         let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
         let code = text("__type").rsplit('#').next().unwrap_or_default();
-        let said = if text("message").is_empty() { text("Message") } else { text("message") };
-        refused(&origin, code, said)
+        let message = if text("message").is_empty() { text("Message") } else { text("message") };
+        absent_or_error(&context, code, message)
     }
 
-    /// Sends a call to IAM with one parameter and returns the XML of the answer.
+    /// Calls IAM with one parameter and returns the response's XML; `None` where what it names does not exist.
     async fn iam(
         &self,
         operation: &'static str,
         parameter: &str,
         value: &str,
     ) -> Result<Option<String>, CloudError> {
-        let origin = self.origin("IAM", operation, value);
+        let context = self.context("IAM", operation, value);
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", operation)
             .append_pair("Version", "2010-05-08")
             .append_pair(parameter, value)
             .finish();
         let content = "application/x-www-form-urlencoded; charset=utf-8";
+        let (host, signing_region) = iam_endpoint(Partition::of_region(self.region()));
         let request = HttpRequest {
             method: "POST".into(),
-            url: self.url("iam.amazonaws.com"),
+            url: self.service_url(&host),
             headers: vec![("content-type".into(), content.into())],
             body: body.into_bytes(),
         };
-        let answer: HttpAnswer = self.send_to(IAM_REGION, &request, Some("iam"), WITHIN).await?;
-        let xml = String::from_utf8_lossy(&answer.body).into_owned();
-        if answer.status == 200 {
+        let response = self.send_to(signing_region, &request, Some("iam"), CALL_TIMEOUT).await?;
+        let xml = String::from_utf8_lossy(&response.body).into_owned();
+        if response.status == 200 {
             return Ok(Some(xml));
         }
         let first = |tag: &str| texts(&xml, tag).next().unwrap_or_default();
-        refused(&origin, first("Code"), first("Message"))
+        absent_or_error(&context, first("Code"), first("Message"))
     }
 
-    fn url(&self, host: &str) -> String {
-        self.endpoint().map_or_else(
-            || format!("https://{host}/"),
-            |endpoint| format!("{}/", endpoint.trim_end_matches('/')),
-        )
-    }
-
-    fn origin<'a>(&'a self, service: &'static str, operation: &'static str, subject: &'a str) -> Origin<'a> {
-        Origin { service, operation, subject, endpoint: self.endpoint().unwrap_or_else(|| self.region()) }
+    fn context<'a>(
+        &'a self,
+        service: &'static str,
+        operation: &'static str,
+        subject: &'a str,
+    ) -> CallContext<'a> {
+        CallContext {
+            service,
+            operation,
+            subject,
+            endpoint: self.endpoint().unwrap_or_else(|| self.region()),
+        }
     }
 }
 
-/// One operation of a JSON protocol.
-struct Call {
-    service: &'static str,
-    operation: &'static str,
-    host: &'static str,
-    sign_for: &'static str,
-    target: &'static str,
+/// Returns the host of a partition's one IAM endpoint, and the region that requests to it are signed for.
+///
+/// Source: the `iam` endpoint rule set of the AWS SDKs, and
+/// <https://docs.aws.amazon.com/general/latest/gr/iam-service.html>.
+fn iam_endpoint(partition: Partition) -> (String, &'static str) {
+    let region = match partition {
+        Partition::Aws => return ("iam.amazonaws.com".to_owned(), "us-east-1"),
+        Partition::GovCloud => return ("iam.us-gov.amazonaws.com".to_owned(), "us-gov-west-1"),
+        Partition::China => "cn-north-1",
+        Partition::EuropeanSovereign => "eusc-de-east-1",
+        Partition::Iso => "us-iso-east-1",
+        Partition::IsoB => "us-isob-east-1",
+        Partition::IsoE => "eu-isoe-west-1",
+        Partition::IsoF => "us-isof-south-1",
+    };
+    (partition.host("iam", region), region)
 }
 
-fn dynamodb(operation: &'static str, target: &'static str) -> Call {
-    Call { service: "DynamoDB", operation, host: "dynamodb", sign_for: "dynamodb", target }
-}
-
-/// Tells an absence from a refusal.
-fn refused<T>(origin: &Origin<'_>, code: &str, said: &str) -> Result<Option<T>, CloudError> {
-    const ABSENT: [&str; 4] =
-        ["NotFoundException", "ResourceNotFoundException", "RepositoryNotFoundException", "NoSuchEntity"];
-    if ABSENT.contains(&code) {
+/// Returns `None` for the codes that say that something does not exist, and an error for all others.
+fn absent_or_error<T>(context: &CallContext<'_>, code: &str, message: &str) -> Result<Option<T>, CloudError> {
+    if ["ResourceNotFoundException", "NoSuchEntity"].contains(&code) {
         return Ok(None);
     }
-    let kind = if code.contains("AccessDenied") { Kind::AccessDenied } else { Kind::Other };
-    Err(CloudError::at(origin, kind, format!("{code}: {said}")))
+    let kind =
+        if code.contains("AccessDenied") { CloudErrorKind::AccessDenied } else { CloudErrorKind::Other };
+    Err(CloudError::at(context, kind, format!("{code}: {message}")))
 }
 
-/// Finds what stands between a tag and its end, each time.
+/// Returns the text of each element with this tag, in order.
 fn texts<'a>(xml: &'a str, tag: &str) -> impl Iterator<Item = &'a str> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let mut rest = xml;
@@ -264,17 +278,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_read_from_an_answer_of_iam() {
+    fn tags_are_read_from_a_response_of_iam() {
         let xml = "<Tags><member>\n <Key>Project</Key><Value>shop</Value></member><member><Key>Stack</Key>\n<Value>bootstrap</Value></member></Tags>";
         let tags = [("Project", "shop"), ("Stack", "bootstrap")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(tags_of(xml), tags);
     }
 
     #[test]
-    fn an_absence_is_no_refusal() {
-        let origin = Origin { service: "IAM", operation: "GetRole", subject: "r", endpoint: "x" };
-        assert_eq!(refused::<()>(&origin, "NoSuchEntity", "gone").unwrap(), None);
-        let error = refused::<()>(&origin, "AccessDeniedException", "no").unwrap_err();
-        assert_eq!(error.kind, Kind::AccessDenied);
+    fn absence_is_told_from_a_refusal_by_the_code() {
+        let context = CallContext { service: "IAM", operation: "GetRole", subject: "r", endpoint: "x" };
+        assert_eq!(absent_or_error::<()>(&context, "NoSuchEntity", "gone").unwrap(), None);
+        let error = absent_or_error::<()>(&context, "AccessDeniedException", "no").unwrap_err();
+        assert_eq!(error.kind, CloudErrorKind::AccessDenied);
+    }
+
+    #[test]
+    fn iam_has_one_endpoint_in_each_partition() {
+        for (region, host, signing_region) in [
+            ("eu-central-1", "iam.amazonaws.com", "us-east-1"),
+            ("us-gov-east-1", "iam.us-gov.amazonaws.com", "us-gov-west-1"),
+            ("cn-northwest-1", "iam.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("us-isob-east-1", "iam.us-isob-east-1.sc2s.sgov.gov", "us-isob-east-1"),
+        ] {
+            let found = iam_endpoint(Partition::of_region(region));
+            assert_eq!(found, (host.to_owned(), signing_region), "{region}");
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! Requests to what an account runs (a function's URL, an HTTP API) and to services without a client of their own here:
-//! signed with the session's credentials where that is asked for.
+//! HTTP requests to a function's URL, to an HTTP API, and to services that are called without an SDK; signed with the
+//! session's credentials on request.
 //!
-//! In: a [`HttpRequest`]. Out: a [`HttpAnswer`] of any status. What can go wrong is a [`CloudError`]: no credentials, no
-//! connection, no answer in time. Nothing is tried twice: what a request does is not known here.
+//! In: a [`HttpRequest`]. Out: a [`HttpResponse`] of any status. Errors: no credentials, no connection, no response in
+//! time. Nothing is retried, because it is not known here whether a request may be repeated.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,14 +14,15 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::identity::Identity;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest as Outgoing;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest as SdkRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body::Body as _;
+use slipway_values::partition::Partition;
 
-use crate::error::{CloudError, Kind, Origin, innermost};
+use crate::error::{CallContext, CloudError, CloudErrorKind, root_cause};
 use crate::session::Session;
 
-/// The largest answer that is read: Lambda's and API Gateway's own limits are below it.
+/// The largest response that is read, in bytes. The limits of Lambda and API Gateway are lower.
 const LARGEST: usize = 32 << 20;
 
 /// A request to a URL.
@@ -29,17 +30,17 @@ const LARGEST: usize = 32 << 20;
 pub struct HttpRequest {
     /// `GET`, `POST`, …
     pub method: String,
-    /// The whole URL.
+    /// The URL.
     pub url: String,
-    /// Headers, in any case; `host` and the signature's are added.
+    /// Headers, in upper or lower case; `host` and those of the signature are added.
     pub headers: Vec<(String, String)>,
     /// The body's bytes.
     pub body: Vec<u8>,
 }
 
-/// What was answered.
+/// The response to a [`HttpRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpAnswer {
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
     /// Headers with lower-case names.
@@ -54,63 +55,62 @@ impl Session {
     /// Sends a request as it is, or signed (Signature Version 4) for a service such as `execute-api` or `lambda`.
     ///
     /// # Errors
-    /// Missing credentials where it is signed; [`Kind::Unreachable`]; [`Kind::TimedOut`] after `within`.
+    /// Missing credentials where it is signed; [`CloudErrorKind::Unreachable`]; [`CloudErrorKind::TimedOut`] after `within`.
     pub async fn send(
         &self,
         request: &HttpRequest,
         sign_for: Option<&str>,
         within: Duration,
-    ) -> Result<HttpAnswer, CloudError> {
+    ) -> Result<HttpResponse, CloudError> {
         self.send_to(self.region(), request, sign_for, within).await
     }
 
-    /// The same, signed for a region that is not the session's.
+    /// Sends a request like [`Session::send`], signed for another region than the session's.
     pub(crate) async fn send_to(
         &self,
         region: &str,
         request: &HttpRequest,
         sign_for: Option<&str>,
         within: Duration,
-    ) -> Result<HttpAnswer, CloudError> {
+    ) -> Result<HttpResponse, CloudError> {
         let begun = Instant::now();
         let subject = format!("{} {}", request.method, request.url.split('?').next().unwrap_or_default());
-        let origin = Origin { service: "HTTP", operation: "Send", subject: &subject, endpoint: &request.url };
-        let message = self.message(request, sign_for.map(|service| (service, region)), &origin).await?;
-        let answer = tokio::time::timeout(within, async {
+        let context =
+            CallContext { service: "HTTP", operation: "Send", subject: &subject, endpoint: &request.url };
+        let message = self.sdk_request(request, sign_for.map(|service| (service, region)), &context).await?;
+        let response = tokio::time::timeout(within, async {
             let connector = connector(request.url.starts_with("http://"));
-            let answer = connector.call(message).await.map_err(|error| {
-                let why = format!("{} can't be reached: {}", origin.endpoint, innermost(&error));
-                CloudError::at(&origin, Kind::Unreachable, why)
+            let response = connector.call(message).await.map_err(|error| {
+                let why = format!("{} cannot be reached: {}", context.endpoint, root_cause(&error));
+                CloudError::at(&context, CloudErrorKind::Unreachable, why)
             })?;
-            let status = answer.status().as_u16();
+            let status = response.status().as_u16();
             let header = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.to_owned());
-            let headers = answer.headers().iter().map(header).collect();
-            let body = read(answer.into_body(), &origin).await?;
-            Ok(HttpAnswer { status, headers, body, took: begun.elapsed() })
+            let headers = response.headers().iter().map(header).collect();
+            let body = read(response.into_body(), &context).await?;
+            Ok(HttpResponse { status, headers, body, took: begun.elapsed() })
         });
-        let late = |_| {
-            let why = format!("no answer within {} s from {}", within.as_secs(), origin.endpoint);
-            CloudError::at(&origin, Kind::TimedOut, why)
+        let timed_out = |_| {
+            let why = format!("no response within {} s from {}", within.as_secs(), context.endpoint);
+            CloudError::at(&context, CloudErrorKind::TimedOut, why)
         };
-        answer.await.map_err(late)?
+        response.await.map_err(timed_out)?
     }
 
-    /// Reads a secret's current text from Secrets Manager; nothing where the secret, or its value, does not exist.
+    /// Returns a secret's current text from Secrets Manager; `None` where the secret, or its value, does not exist.
     ///
     /// # Errors
-    /// Whatever Secrets Manager refuses but the absence; a secret of bytes instead of text.
+    /// Any refusal of Secrets Manager except "not found"; a secret of bytes instead of text.
     pub async fn secret(&self, id: &str) -> Result<Option<String>, CloudError> {
-        let origin = Origin {
+        let context = CallContext {
             service: "Secrets Manager",
             operation: "GetSecretValue",
             subject: id,
             endpoint: self.region(),
         };
-        let wrong = |why: &str| CloudError::at(&origin, Kind::Other, why.to_owned());
-        let url = self.endpoint().map_or_else(
-            || format!("https://secretsmanager.{}.amazonaws.com/", self.region()),
-            |endpoint| format!("{}/", endpoint.trim_end_matches('/')),
-        );
+        let wrong = |why: &str| CloudError::at(&context, CloudErrorKind::Other, why.to_owned());
+        let region = self.region();
+        let url = self.service_url(&Partition::of_region(region).host("secretsmanager", region));
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let request = HttpRequest {
             method: "POST".into(),
@@ -121,33 +121,42 @@ impl Session {
             ],
             body: serde_json::json!({ "SecretId": id }).to_string().into_bytes(),
         };
-        let answer = self.send(&request, Some("secretsmanager"), Duration::from_secs(20)).await?;
+        let response = self.send(&request, Some("secretsmanager"), Duration::from_secs(20)).await?;
         let document: serde_json::Value =
-            serde_json::from_slice(&answer.body).map_err(|_| wrong("the answer is no JSON"))?;
+            serde_json::from_slice(&response.body).map_err(|_| wrong("the response is not JSON"))?;
         let text = |name: &str| document.get(name).and_then(serde_json::Value::as_str);
-        if answer.status == 200 {
+        if response.status == 200 {
             return match text("SecretString") {
                 Some(secret) => Ok(Some(secret.to_owned())),
-                None => Err(wrong("the secret holds bytes, not text")),
+                None => Err(wrong("the secret has bytes, not text")),
             };
         }
         let code = text("__type").map(|kind| kind.rsplit('#').next().unwrap_or(kind)).unwrap_or_default();
         if code == "ResourceNotFoundException" {
             return Ok(None);
         }
-        let kind = if code.contains("AccessDenied") { Kind::AccessDenied } else { Kind::Other };
-        let said = text("message").or(text("Message")).unwrap_or("no reason was given");
-        Err(CloudError::at(&origin, kind, format!("{code}: {said}")))
+        let kind =
+            if code.contains("AccessDenied") { CloudErrorKind::AccessDenied } else { CloudErrorKind::Other };
+        let message = text("message").or(text("Message")).unwrap_or("no reason was given");
+        Err(CloudError::at(&context, kind, format!("{code}: {message}")))
     }
 
-    async fn message(
+    /// Returns the URL of a service: the emulator's, or that of the service's own host.
+    pub(crate) fn service_url(&self, host: &str) -> String {
+        self.endpoint().map_or_else(
+            || format!("https://{host}/"),
+            |endpoint| format!("{}/", endpoint.trim_end_matches('/')),
+        )
+    }
+
+    async fn sdk_request(
         &self,
         request: &HttpRequest,
         sign_for: Option<(&str, &str)>,
-        origin: &Origin<'_>,
-    ) -> Result<Outgoing, CloudError> {
-        let unsendable = |why: String| CloudError::at(origin, Kind::Other, why);
-        let mut message = Outgoing::new(SdkBody::from(request.body.clone()));
+        context: &CallContext<'_>,
+    ) -> Result<SdkRequest, CloudError> {
+        let unsendable = |why: String| CloudError::at(context, CloudErrorKind::Other, why);
+        let mut message = SdkRequest::new(SdkBody::from(request.body.clone()));
         message.set_method(request.method.as_str()).map_err(|error| unsendable(error.to_string()))?;
         message.set_uri(request.url.as_str()).map_err(|error| unsendable(error.to_string()))?;
         let mut headers = request.headers.clone();
@@ -156,9 +165,9 @@ impl Session {
                 let host = url.host_str()?.to_owned();
                 Some(url.port().map_or(host.clone(), |port| format!("{host}:{port}")))
             });
-            let host = host.ok_or_else(|| unsendable(format!("`{}` is no URL", request.url)))?;
+            let host = host.ok_or_else(|| unsendable(format!("`{}` is not a valid URL", request.url)))?;
             headers.push(("host".into(), host));
-            let signature = self.signature(request, &headers, service, region, origin).await?;
+            let signature = self.signature(request, &headers, service, region, context).await?;
             headers.extend(signature);
         }
         let out = message.headers_mut();
@@ -178,15 +187,15 @@ impl Session {
         headers: &[(String, String)],
         service: &str,
         region: &str,
-        origin: &Origin<'_>,
+        context: &CallContext<'_>,
     ) -> Result<Vec<(String, String)>, CloudError> {
         let credentials = self
             .provider()
             .provide_credentials()
             .await
-            .map_err(|error| CloudError::from_credentials(origin, &error))?;
+            .map_err(|error| CloudError::from_credentials(context, &error))?;
         let identity: Identity = credentials.into();
-        let unsigned = |why: String| CloudError::at(origin, Kind::Other, why);
+        let unsigned = |why: String| CloudError::at(context, CloudErrorKind::Other, why);
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(region)
@@ -218,18 +227,18 @@ fn connector(plain: bool) -> Connector {
     connector.tls_provider(tls::Provider::rustls(CryptoMode::Ring)).build()
 }
 
-async fn read(mut body: SdkBody, origin: &Origin<'_>) -> Result<Vec<u8>, CloudError> {
+async fn read(mut body: SdkBody, context: &CallContext<'_>) -> Result<Vec<u8>, CloudError> {
     let mut whole = Vec::new();
     loop {
-        let next = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await;
+        let next = std::future::poll_fn(|task| std::pin::Pin::new(&mut body).poll_frame(task)).await;
         let Some(frame) = next else { return Ok(whole) };
-        let frame = frame.map_err(|error| CloudError::body(origin, error.as_ref()))?;
+        let frame = frame.map_err(|error| CloudError::body(context, error.as_ref()))?;
         if let Ok(bytes) = frame.into_data() {
             whole.extend_from_slice(&bytes);
         }
         if whole.len() > LARGEST {
-            let why = format!("the answer is larger than {LARGEST} bytes");
-            return Err(CloudError::at(origin, Kind::Other, why));
+            let why = format!("the response is larger than {LARGEST} bytes");
+            return Err(CloudError::at(context, CloudErrorKind::Other, why));
         }
     }
 }

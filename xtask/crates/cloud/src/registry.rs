@@ -1,13 +1,13 @@
 //! One OCI registry: its blobs, manifests, tags and referrers.
 //!
-//! In: a host, credentials, and repositories with what is to be in them. Out: manifests and blobs whose SHA-256
-//! was computed here from the bytes received, and images that are whole: blobs first, the manifest last, a tag
-//! never moved. What can go wrong is a [`CloudError`] that names `host/repository` and the digest or tag: a
-//! registry that refuses, breaks off, does not answer in time, or gives other bytes than it promised.
+//! In: a host, credentials, and the content of repositories. Out: manifests and blobs whose SHA-256 was computed here
+//! from the received bytes, and complete images: blobs are pushed first, the manifest last, and a tag is never moved.
+//! Errors: a [`CloudError`] names `host/repository` and the digest or tag where a registry refuses, cuts off the
+//! connection, does not respond in time, or sends other bytes than expected.
 //!
-//! Each blob is sent as one streamed PUT, because Amazon's registry loses what chunked uploads send after their
-//! first chunk. What breaks off is begun again, with growing pauses. Requests go over the HTTP client that the
-//! AWS calls use: <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md>.
+//! Each blob is sent as one streamed PUT, because ECR loses what chunked uploads send after their first chunk. Transfers
+//! that are cut off are started again, with growing pauses. Requests use the same HTTP client as the AWS calls:
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md>.
 
 mod authorization;
 mod blobs;
@@ -38,30 +38,30 @@ pub use manifests::StoredManifest;
 pub use reference::{ImageReference, ReferenceError};
 pub use referrers::{Attachment, Descriptor, Referrer};
 
-/// How a registry is spoken to.
+/// Options of a connection to a registry.
 #[derive(Clone)]
 pub struct RegistryOptions {
-    /// Speaks HTTP without TLS: for registries on loopback.
+    /// Uses HTTP without TLS, for registries on loopback.
     pub plain_http: bool,
-    /// How long making a connection may take.
+    /// The time limit for a connection to be made.
     pub connect_timeout: Duration,
-    /// How long nothing may move: no byte taken, no byte sent, no answer.
+    /// The time limit without progress: no byte sent, no byte received, no response.
     pub read_timeout: Duration,
-    /// How often a request, or the upload of a blob, is begun.
+    /// How often a request, or the upload of a blob, is tried.
     pub attempts: u32,
-    /// The pause before the second attempt; it doubles with each, and each is shortened by a random part.
+    /// The pause before the second attempt. It doubles with each attempt, less a random part.
     pub backoff: Duration,
-    /// The longest pause, also where the registry asks for a longer one.
+    /// The longest pause, even where the registry asks for a longer one.
     pub longest_pause: Duration,
-    /// How many blobs of an image are under way at once.
+    /// The number of an image's blobs that are transferred at the same time.
     pub parallel_blobs: usize,
-    /// Certificates in PEM that are trusted besides the system's.
+    /// Certificates in PEM that are trusted in addition to the system's.
     pub certificates: Vec<u8>,
-    /// Sees every request after it was answered, or given up.
+    /// Gets every request after its response, or after the last attempt.
     pub observer: Option<Observer>,
 }
 
-/// Access to one registry. Clones share connections and tokens.
+/// One registry. Clones share connections and tokens.
 #[derive(Clone)]
 pub struct Registry {
     client: Arc<Client>,
@@ -84,10 +84,10 @@ impl Default for RegistryOptions {
 }
 
 impl Registry {
-    /// Settles which registry is meant, without a request. The host may have a port; `docker.io` is Docker's.
+    /// Returns a registry by host, without a request. The host may have a port; `docker.io` is Docker Hub.
     ///
     /// # Errors
-    /// A host that is none; certificates that are not PEM.
+    /// A text that is not a host; certificates that are not PEM.
     pub fn new(
         host: &str,
         credentials: Arc<dyn RegistryCredentials>,
@@ -96,7 +96,7 @@ impl Registry {
         Ok(Self { client: Arc::new(Client::new(host, credentials, options)?) })
     }
 
-    /// Names the registry as it was named to [`Registry::new`].
+    /// Returns the host as it was given to [`Registry::new`].
     pub fn host(&self) -> &str {
         &self.client.host
     }

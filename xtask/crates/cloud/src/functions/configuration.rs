@@ -1,8 +1,8 @@
-//! How a function is configured, and a digest of what of that decides how its code runs.
+//! A function's configuration, and a digest of the settings that decide how its code runs.
 //!
-//! In: Lambda's answer. Out: a [`FunctionConfiguration`]. What Lambda leaves out where it has a default is
-//! filled in, so that the same configuration gives the same digest wherever it was read. Values of
-//! environment variables appear in no `Debug` output.
+//! In: Lambda's response. Out: a [`FunctionConfiguration`]. Members that Lambda leaves out get their default, so that
+//! the same configuration has the same digest wherever it was read. `Debug` output has no values of environment
+//! variables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,15 +17,15 @@ use slipway_values::digest::Digest;
 pub struct FunctionConfiguration {
     /// The function's name.
     pub function_name: String,
-    /// Its ARN, with the qualifier that was asked for.
+    /// Its ARN, with the requested qualifier.
     pub arn: String,
     /// The version's number, or `$LATEST`.
     pub version: String,
     /// The code's digest: base64 SHA-256 of a zip, hex SHA-256 of an image's manifest.
     pub code_sha256: String,
-    /// Lambda's word for the runtime, `python3.13`; images have none.
+    /// Lambda's runtime identifier, `python3.13`; images have none.
     pub runtime: Option<String>,
-    /// What is called in the code; images have none.
+    /// The handler in the code; images have none.
     pub handler: Option<String>,
     /// `Zip` or `Image`.
     pub package_type: String,
@@ -39,9 +39,9 @@ pub struct FunctionConfiguration {
     pub role: String,
     /// The environment variables.
     pub environment: BTreeMap<String, String>,
-    /// Why the variables can't be read, where the caller may not use their key. They are empty then.
+    /// Why the variables cannot be read: the caller may not use their key. They are empty then.
     pub environment_unreadable: Option<String>,
-    /// The layers' ARNs with their versions, in order.
+    /// The layers' ARNs with versions, in order.
     pub layers: Vec<String>,
     /// The size of `/tmp` in MiB.
     pub ephemeral_storage_mb: u32,
@@ -55,13 +55,13 @@ pub struct FunctionConfiguration {
     pub tracing: String,
     /// The queue's or topic's ARN.
     pub dead_letter: Option<String>,
-    /// The key that the environment variables are encrypted with, where it is not Lambda's own.
+    /// The customer's key that the environment variables are encrypted with.
     pub kms_key: Option<String>,
-    /// What is overridden of the image's own configuration.
+    /// Settings that override the image's own configuration.
     pub image_config: Option<ImageConfiguration>,
-    /// `PublishedVersions` where it is on.
+    /// `PublishedVersions` where SnapStart is on.
     pub snap_start: Option<String>,
-    /// Where and how it logs.
+    /// Log group, format and levels.
     pub logging: Logging,
     /// `Active`, `Pending`, `Inactive` or `Failed`.
     pub state: Option<String>,
@@ -69,46 +69,45 @@ pub struct FunctionConfiguration {
     pub state_reason: Option<String>,
     /// `Successful`, `InProgress` or `Failed`.
     pub last_update_status: Option<String>,
-    /// Why the last update ended so.
+    /// Why the last update has that status.
     pub last_update_reason: Option<String>,
-    /// When it was changed last, as Lambda writes it.
+    /// The time of the last change, as Lambda writes it.
     pub last_modified: Option<String>,
     /// Changes whenever the function does.
     pub revision_id: Option<String>,
 }
 
-/// What is overridden of an image's own configuration.
+/// Settings that override an image's own configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageConfiguration {
-    /// Instead of ENTRYPOINT.
+    /// Replaces ENTRYPOINT.
     pub entry_point: Vec<String>,
-    /// Instead of CMD.
+    /// Replaces CMD.
     pub command: Vec<String>,
-    /// Instead of WORKDIR.
+    /// Replaces WORKDIR.
     pub working_directory: Option<String>,
 }
 
-/// Where and how a function logs.
+/// A function's log settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
-    /// The log group, where Lambda names it.
+    /// The log group, where Lambda's response has it.
     pub group: Option<String>,
     /// `Text` or `JSON`.
     pub format: String,
-    /// The least level of the function's own lines that is kept; only with `JSON`.
+    /// The minimum level of the function's own lines; only with `JSON`.
     pub application_level: Option<String>,
-    /// The least level of Lambda's lines that is kept; only with `JSON`.
+    /// The minimum level of Lambda's lines; only with `JSON`.
     pub system_level: Option<String>,
 }
 
 impl FunctionConfiguration {
-    /// Hashes what decides how the code runs, the same from run to run and from one reader to another.
+    /// Hashes the settings that decide how the code runs. The same settings always have the same digest.
     ///
-    /// In: runtime, handler, package type, architecture, memory, time limit, role, environment variables
-    /// (their values only as SHA-256), layers in order, size of `/tmp`, subnets, security groups, file
-    /// systems, tracing, dead-letter target, KMS key, image configuration, SnapStart, log group, format and
-    /// levels. Out: the code's digest, which is compared by itself; name, ARN, version, description, states,
-    /// dates and revision.
+    /// Included: runtime, handler, package type, architecture, memory, time limit, role, environment variables (their
+    /// values only as SHA-256), layers in order, size of `/tmp`, subnets, security groups, file systems, tracing,
+    /// dead-letter target, KMS key, image configuration, SnapStart, log group, format and levels. Left out: the code's
+    /// digest, which is compared by itself; name, ARN, version, description, states, dates and revision.
     pub fn digest(&self) -> Digest {
         let environment: BTreeMap<_, _> =
             self.environment.iter().map(|(name, value)| (name.as_str(), Digest::of(value).hex())).collect();
@@ -168,31 +167,31 @@ impl fmt::Debug for FunctionConfiguration {
     }
 }
 
-/// Both answers have the same members under two types' names.
-macro_rules! from_answer {
-    ($answer:ty) => {
-        impl From<$answer> for FunctionConfiguration {
-            fn from(answer: $answer) -> Self {
-                let environment = answer.environment;
+/// The two response types have the same members.
+macro_rules! from_response {
+    ($response:ty) => {
+        impl From<$response> for FunctionConfiguration {
+            fn from(response: $response) -> Self {
+                let environment = response.environment;
                 let unreadable = environment.as_ref().and_then(|found| found.error.as_ref());
-                let vpc = answer.vpc_config;
-                let layers = answer.layers.into_iter().flatten();
-                let systems = answer.file_system_configs.into_iter().flatten();
+                let vpc = response.vpc_config;
+                let layers = response.layers.into_iter().flatten();
+                let systems = response.file_system_configs.into_iter().flatten();
                 Self {
-                    function_name: answer.function_name.unwrap_or_default(),
-                    arn: answer.function_arn.unwrap_or_default(),
-                    version: answer.version.unwrap_or_default(),
-                    code_sha256: answer.code_sha256.unwrap_or_default(),
-                    runtime: word(answer.runtime.as_ref().map(types::Runtime::as_str)),
-                    handler: word(answer.handler.as_deref()),
-                    package_type: answer.package_type.map_or("Zip".into(), |kind| kind.as_str().into()),
-                    architecture: answer
+                    function_name: response.function_name.unwrap_or_default(),
+                    arn: response.function_arn.unwrap_or_default(),
+                    version: response.version.unwrap_or_default(),
+                    code_sha256: response.code_sha256.unwrap_or_default(),
+                    runtime: non_empty(response.runtime.as_ref().map(types::Runtime::as_str)),
+                    handler: non_empty(response.handler.as_deref()),
+                    package_type: response.package_type.map_or("Zip".into(), |kind| kind.as_str().into()),
+                    architecture: response
                         .architectures
                         .and_then(|all| all.first().map(|one| one.as_str().to_owned()))
                         .unwrap_or_else(|| "x86_64".to_owned()),
-                    memory_mb: answer.memory_size.map_or(128, i32::unsigned_abs),
-                    timeout_s: answer.timeout.map_or(3, i32::unsigned_abs),
-                    role: answer.role.unwrap_or_default(),
+                    memory_mb: response.memory_size.map_or(128, i32::unsigned_abs),
+                    timeout_s: response.timeout.map_or(3, i32::unsigned_abs),
+                    role: response.role.unwrap_or_default(),
                     environment_unreadable: unreadable
                         .map(|error| error.message.clone().unwrap_or_else(|| "no reason given".into())),
                     environment: environment
@@ -200,7 +199,7 @@ macro_rules! from_answer {
                         .map(|variables| variables.into_iter().collect())
                         .unwrap_or_default(),
                     layers: layers.filter_map(|layer| layer.arn).collect(),
-                    ephemeral_storage_mb: answer
+                    ephemeral_storage_mb: response
                         .ephemeral_storage
                         .map_or(512, |size| size.size.unsigned_abs()),
                     subnets: sorted(vpc.as_ref().and_then(|vpc| vpc.subnet_ids.clone())),
@@ -208,39 +207,41 @@ macro_rules! from_answer {
                     file_systems: sorted(Some(
                         systems.map(|system| format!("{} {}", system.arn, system.local_mount_path)).collect(),
                     )),
-                    tracing: answer
+                    tracing: response
                         .tracing_config
                         .and_then(|tracing| tracing.mode)
                         .map_or("PassThrough".into(), |mode| mode.as_str().into()),
-                    dead_letter: word(answer.dead_letter_config.and_then(|dead| dead.target_arn).as_deref()),
-                    kms_key: word(answer.kms_key_arn.as_deref()),
-                    image_config: answer
+                    dead_letter: non_empty(
+                        response.dead_letter_config.and_then(|dead| dead.target_arn).as_deref(),
+                    ),
+                    kms_key: non_empty(response.kms_key_arn.as_deref()),
+                    image_config: response
                         .image_config_response
                         .and_then(|image| image.image_config)
                         .and_then(image),
-                    snap_start: answer
+                    snap_start: response
                         .snap_start
                         .and_then(|snap| snap.apply_on)
                         .filter(|on| *on != types::SnapStartApplyOn::None)
                         .map(|on| on.as_str().to_owned()),
-                    logging: logging(answer.logging_config),
-                    state: answer.state.map(|state| state.as_str().to_owned()),
-                    state_reason: answer.state_reason,
-                    last_update_status: answer.last_update_status.map(|status| status.as_str().to_owned()),
-                    last_update_reason: answer.last_update_status_reason,
-                    last_modified: answer.last_modified,
-                    revision_id: answer.revision_id,
+                    logging: logging(response.logging_config),
+                    state: response.state.map(|state| state.as_str().to_owned()),
+                    state_reason: response.state_reason,
+                    last_update_status: response.last_update_status.map(|status| status.as_str().to_owned()),
+                    last_update_reason: response.last_update_status_reason,
+                    last_modified: response.last_modified,
+                    revision_id: response.revision_id,
                 }
             }
         }
     };
 }
 
-from_answer!(GetFunctionConfigurationOutput);
-from_answer!(types::FunctionConfiguration);
+from_response!(GetFunctionConfigurationOutput);
+from_response!(types::FunctionConfiguration);
 
-/// Lambda writes some absent words as empty ones.
-fn word(text: Option<&str>) -> Option<String> {
+/// Lambda writes some absent values as empty texts.
+fn non_empty(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
@@ -254,7 +255,7 @@ fn image(found: types::ImageConfig) -> Option<ImageConfiguration> {
     let image = ImageConfiguration {
         entry_point: found.entry_point.unwrap_or_default(),
         command: found.command.unwrap_or_default(),
-        working_directory: word(found.working_directory.as_deref()),
+        working_directory: non_empty(found.working_directory.as_deref()),
     };
     (image != ImageConfiguration::default()).then_some(image)
 }
@@ -266,7 +267,7 @@ fn logging(found: Option<types::LoggingConfig>) -> Logging {
     let application = found.and_then(|logging| logging.application_log_level.as_ref());
     let system = found.and_then(|logging| logging.system_log_level.as_ref());
     Logging {
-        group: word(found.and_then(|logging| logging.log_group.as_deref())),
+        group: non_empty(found.and_then(|logging| logging.log_group.as_deref())),
         format,
         application_level: application.map(|level| level.as_str().to_owned()),
         system_level: system.map(|level| level.as_str().to_owned()),
@@ -278,7 +279,7 @@ mod tests {
     use super::*;
 
     fn read(change: impl FnOnce(&mut GetFunctionConfigurationOutput)) -> FunctionConfiguration {
-        let mut answer = GetFunctionConfigurationOutput::builder()
+        let mut response = GetFunctionConfigurationOutput::builder()
             .function_name("hello")
             .runtime(types::Runtime::from("python3.13"))
             .role("arn:aws:iam::123456789012:role/hello")
@@ -286,43 +287,43 @@ mod tests {
                 types::EnvironmentResponse::builder().variables("A", "1").variables("B", "hush").build(),
             )
             .build();
-        change(&mut answer);
-        answer.into()
+        change(&mut response);
+        response.into()
     }
 
     #[test]
-    fn the_digest_is_the_same_in_every_run() {
+    fn configuration_digest_is_the_same_in_every_run() {
         let digest = read(|_| {}).digest().hex();
         assert_eq!(digest, "c6926c323f1c578f9184df6e6b9ff2fdc0637a295a6d6aa0970401a872455d30");
     }
 
     #[test]
-    fn the_digest_follows_what_decides_how_code_runs_and_nothing_else() {
+    fn configuration_digest_changes_only_with_what_decides_how_code_runs() {
         let digest = read(|_| {}).digest();
         let ignored: [fn(&mut GetFunctionConfigurationOutput); 5] = [
-            |answer| answer.version = Some("7".into()),
-            |answer| answer.description = Some("other".into()),
-            |answer| answer.revision_id = Some("r".into()),
-            |answer| answer.state = Some(types::State::Inactive),
-            // Spelling out a default is no change.
-            |answer| {
-                answer.architectures = Some(vec![types::Architecture::X8664]);
-                answer.memory_size = Some(128);
-                answer.vpc_config = Some(types::VpcConfigResponse::builder().build());
+            |response| response.version = Some("7".into()),
+            |response| response.description = Some("other".into()),
+            |response| response.revision_id = Some("r".into()),
+            |response| response.state = Some(types::State::Inactive),
+            // An explicit default is not a change.
+            |response| {
+                response.architectures = Some(vec![types::Architecture::X8664]);
+                response.memory_size = Some(128);
+                response.vpc_config = Some(types::VpcConfigResponse::builder().build());
             },
         ];
         for change in ignored {
             assert_eq!(read(change).digest(), digest);
         }
         let followed: [fn(&mut GetFunctionConfigurationOutput); 6] = [
-            |answer| answer.memory_size = Some(256),
-            |answer| answer.timeout = Some(4),
-            |answer| answer.handler = Some("app.handle".into()),
-            |answer| answer.role = None,
-            |answer| answer.environment = None,
-            |answer| {
+            |response| response.memory_size = Some(256),
+            |response| response.timeout = Some(4),
+            |response| response.handler = Some("app.handle".into()),
+            |response| response.role = None,
+            |response| response.environment = None,
+            |response| {
                 let changed = types::EnvironmentResponse::builder().variables("A", "1").variables("B", "x");
-                answer.environment = Some(changed.build());
+                response.environment = Some(changed.build());
             },
         ];
         for change in followed {
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_variables_are_not_in_debug_output() {
+    fn debug_output_has_no_values_of_variables() {
         let text = format!("{:?}", read(|_| {}));
         assert!(text.contains("\"B\"") && !text.contains("hush"), "{text}");
     }

@@ -1,8 +1,8 @@
-//! Getting in: what each request shows in its header `Authorization`.
+//! The header `Authorization` of each request.
 //!
-//! In: a registry's challenge and whoever knows the logins. Out: the header, kept for each scope until shortly
-//! before it expires. Requests that are turned away together cause one new login. What can go wrong: nobody
-//! knows a login, the token server refuses or does not answer, or is not to be trusted with a password.
+//! In: a registry's challenge, and the source of logins. Out: the header, cached for each scope until shortly before it
+//! expires. Requests that are rejected at the same time cause one new login. Errors: there is no login, the token server
+//! refuses or does not respond, or it must not be sent a password.
 //!
 //! <https://distribution.github.io/distribution/spec/auth/token/>
 
@@ -18,15 +18,15 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::challenge::Challenge;
-use super::client::{Client, Outgoing, Payload};
+use super::client::{Client, RegistryRequest, RequestBody};
 use super::credentials::{Login, RegistryCredentials};
-use super::response::Trouble;
-use crate::error::{CloudError, Kind};
+use super::response::AttemptError;
+use crate::error::{CloudError, CloudErrorKind};
 
-/// What a token lives where its server does not say: the protocol's own word.
-const TOKEN_LIFE: u64 = 60;
-/// The largest answer of a token server; tokens of some name every permission.
-const TOKEN_ANSWER: usize = 1 << 20;
+/// The lifetime of a token in seconds where the token server names none: the protocol's default.
+const TOKEN_LIFETIME: u64 = 60;
+/// The largest response of a token server, in bytes; some tokens list every permission.
+const LARGEST_TOKEN: usize = 1 << 20;
 
 pub(super) struct Authorization {
     credentials: Arc<dyn RegistryCredentials>,
@@ -36,10 +36,10 @@ pub(super) struct Authorization {
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    kept: HashMap<String, Kept>,
+    cached: HashMap<String, CachedHeader>,
 }
 
-struct Kept {
+struct CachedHeader {
     header: String,
     until: Option<Instant>,
 }
@@ -49,55 +49,55 @@ impl Authorization {
         Self { credentials, state: Mutex::default() }
     }
 
-    /// Gives what to show before anybody asked; `None` until the registry was heard once.
+    /// Returns the header for a first attempt; `None` until the registry has sent a challenge.
     pub(super) async fn header(
         &self,
         client: &Client,
-        request: &Outgoing<'_>,
-    ) -> Result<Option<String>, Trouble> {
+        request: &RegistryRequest<'_>,
+    ) -> Result<Option<String>, AttemptError> {
         let mut state = self.state.lock().await;
         let Some(challenge) = state.challenge.clone() else {
             return Ok(None);
         };
-        let kept = state.kept.get(key(&challenge, request));
-        let fresh = kept.filter(|kept| kept.until.is_none_or(|until| Instant::now() < until));
-        if let Some(kept) = fresh {
-            return Ok(Some(kept.header.clone()));
+        let cached = state.cached.get(key(&challenge, request));
+        let fresh = cached.filter(|cached| cached.until.is_none_or(|until| Instant::now() < until));
+        if let Some(cached) = fresh {
+            return Ok(Some(cached.header.clone()));
         }
-        self.fetch(&mut state, client, request, challenge, false).await.map(Some)
+        self.log_in(&mut state, client, request, challenge, false).await.map(Some)
     }
 
-    /// Meets a challenge. `refused` is the header that was turned away.
-    pub(super) async fn meet(
+    /// Returns a header for a challenge. `rejected` is the header that the registry rejected.
+    pub(super) async fn header_for_challenge(
         &self,
         client: &Client,
-        request: &Outgoing<'_>,
+        request: &RegistryRequest<'_>,
         challenge: Challenge,
-        refused: Option<&str>,
-    ) -> Result<String, Trouble> {
+        rejected: Option<&str>,
+    ) -> Result<String, AttemptError> {
         let mut state = self.state.lock().await;
-        if let Some(kept) = state.kept.get(key(&challenge, request)) {
-            // Somebody else was turned away at the same time, and has been let in again since.
-            if refused != Some(&kept.header) && state.challenge.as_ref() == Some(&challenge) {
-                return Ok(kept.header.clone());
+        if let Some(cached) = state.cached.get(key(&challenge, request)) {
+            // Another request was rejected at the same time, and has logged in since.
+            if rejected != Some(&cached.header) && state.challenge.as_ref() == Some(&challenge) {
+                return Ok(cached.header.clone());
             }
         }
-        self.fetch(&mut state, client, request, challenge, refused.is_some()).await
+        self.log_in(&mut state, client, request, challenge, rejected.is_some()).await
     }
 
-    async fn fetch(
+    async fn log_in(
         &self,
         state: &mut State,
         client: &Client,
-        request: &Outgoing<'_>,
+        request: &RegistryRequest<'_>,
         challenge: Challenge,
-        refused: bool,
-    ) -> Result<String, Trouble> {
-        let kept = match &challenge {
+        rejected: bool,
+    ) -> Result<String, AttemptError> {
+        let cached = match &challenge {
             Challenge::Basic => {
-                let login = self.credentials.login(&client.host, refused).await?;
+                let login = self.credentials.login(&client.host, rejected).await?;
                 let header = basic(&login).ok_or_else(|| no_login(client, request))?;
-                Kept { header, until: None }
+                CachedHeader { header, until: None }
             }
             Challenge::Bearer { realm, service } => {
                 let subject = format!("{realm} for {}", request.subject);
@@ -105,8 +105,9 @@ impl Authorization {
                 let ask = TokenRequest { client, subject, scope, realm, service };
                 let login = self.credentials.login(&client.host, false).await?;
                 match ask.token(&login).await {
-                    Err(trouble)
-                        if matches!(trouble.error.kind, Kind::AccessDenied) && login != Login::Anonymous =>
+                    Err(attempt)
+                        if attempt.error.kind == CloudErrorKind::AccessDenied
+                            && login != Login::Anonymous =>
                     {
                         ask.token(&self.credentials.login(&client.host, true).await?).await?
                     }
@@ -114,15 +115,15 @@ impl Authorization {
                 }
             }
         };
-        let header = kept.header.clone();
-        state.kept.insert(key(&challenge, request).to_owned(), kept);
+        let header = cached.header.clone();
+        state.cached.insert(key(&challenge, request).to_owned(), cached);
         state.challenge = Some(challenge);
         Ok(header)
     }
 }
 
-/// A password is good for everything, a token for its scope.
-fn key<'a>(challenge: &Challenge, request: &'a Outgoing<'_>) -> &'a str {
+/// Returns the key in the cache: a password is valid for all requests, a token for its scope.
+fn key<'a>(challenge: &Challenge, request: &'a RegistryRequest<'_>) -> &'a str {
     match challenge {
         Challenge::Basic => "",
         Challenge::Bearer { .. } => &request.scope,
@@ -138,15 +139,15 @@ fn basic(login: &Login) -> Option<String> {
     }
 }
 
-fn no_login(client: &Client, request: &Outgoing<'_>) -> CloudError {
+fn no_login(client: &Client, request: &RegistryRequest<'_>) -> CloudError {
     let message = format!(
-        "the registry {} asks for a name and a password for `{}`, and there are none",
+        "the registry {} asks for a name and a password for `{}`, but there are none",
         client.host, request.subject
     );
-    CloudError::at(&request.origin(client), Kind::CredentialsMissing, message)
+    CloudError::at(&request.context(client), CloudErrorKind::CredentialsMissing, message)
 }
 
-/// What a token is asked for.
+/// A request for a token.
 struct TokenRequest<'a> {
     client: &'a Client,
     subject: String,
@@ -156,10 +157,10 @@ struct TokenRequest<'a> {
 }
 
 impl TokenRequest<'_> {
-    async fn token(&self, login: &Login) -> Result<Kept, Trouble> {
+    async fn token(&self, login: &Login) -> Result<CachedHeader, AttemptError> {
         let Self { client, ref subject, scope, service, .. } = *self;
-        let mut url = self.url()?;
-        // A scope that allows two repositories is two scopes.
+        let mut url = self.token_url()?;
+        // A scope for two repositories is sent as two scopes.
         let scopes = scope.split(' ');
         let (method, payload, mut headers);
         if let Login::IdentityToken(token) = login {
@@ -167,40 +168,45 @@ impl TokenRequest<'_> {
             form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token);
             form.append_pair("client_id", "slipway").append_pair("scope", scope);
             form.extend_pairs(service.map(|service| ("service", service)));
-            (method, payload) = ("POST", Payload::Bytes(Bytes::from(form.finish())));
+            (method, payload) = ("POST", RequestBody::Bytes(Bytes::from(form.finish())));
             headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
         } else {
             url.query_pairs_mut()
                 .extend_pairs(service.map(|service| ("service", service)))
                 .extend_pairs(scopes.map(|scope| ("scope", scope)));
-            (method, payload, headers) = ("GET", Payload::Empty, Vec::new());
+            (method, payload, headers) = ("GET", RequestBody::Empty, Vec::new());
         }
         headers.push(("accept", "application/json".to_owned()));
         let (subject, scope) = (subject.clone(), String::new());
-        let outgoing = Outgoing { operation: "GetToken", subject, method, url, headers, payload, scope };
-        let mut response = client.follow(&outgoing, basic(login).as_deref()).await?;
-        let origin = outgoing.origin(client);
+        let outgoing =
+            RegistryRequest { operation: "GetToken", subject, method, url, headers, payload, scope };
+        let mut response = client.send_with_redirects(&outgoing, basic(login).as_deref()).await?;
+        let context = outgoing.context(client);
         if response.status != 200 {
-            return Err(response.refusal(&origin).await);
+            return Err(response.into_error(&context).await);
         }
-        let answer = response.bytes(TOKEN_ANSWER, &origin).await?;
-        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
-        let token = answer["token"].as_str().or(answer["access_token"].as_str());
+        let token = response.bytes(LARGEST_TOKEN, &context).await?;
+        let document: Value = serde_json::from_slice(&token).unwrap_or_default();
+        let token = document["token"].as_str().or(document["access_token"].as_str());
         let token = token.filter(|token| !token.is_empty()).ok_or_else(|| {
-            CloudError::at(&origin, Kind::Other, "the token server's answer holds no token")
+            CloudError::at(&context, CloudErrorKind::Other, "the token server's response has no token")
         })?;
-        let life = answer["expires_in"].as_u64().unwrap_or(TOKEN_LIFE);
-        // Renewed a little early: the clock began to run before the answer was here.
-        let until = Instant::now().checked_add(Duration::from_secs(life).mul_f64(0.9));
-        Ok(Kept { header: format!("Bearer {token}"), until })
+        let lifetime = document["expires_in"].as_u64().unwrap_or(TOKEN_LIFETIME);
+        // Renewed early, because the lifetime began before the response arrived.
+        let until = Instant::now().checked_add(Duration::from_secs(lifetime).mul_f64(0.9));
+        Ok(CachedHeader { header: format!("Bearer {token}"), until })
     }
 
-    /// A password that came over TLS is not sent on without.
-    fn url(&self) -> Result<Url, CloudError> {
+    /// Returns the token server's URL. A registry that uses TLS may not name a token server without it.
+    fn token_url(&self) -> Result<Url, CloudError> {
         let secure = |url: &Url| url.scheme() == "https" || self.client.options.plain_http;
         Url::parse(self.realm).ok().filter(secure).ok_or_else(|| {
-            let origin = self.client.origin("GetToken", &self.subject);
-            CloudError::at(&origin, Kind::Other, "this is no URL of a token server to trust with a login")
+            let context = self.client.context("GetToken", &self.subject);
+            CloudError::at(
+                &context,
+                CloudErrorKind::Other,
+                "this is not a token server's URL that a login may be sent to",
+            )
         })
     }
 }

@@ -1,9 +1,8 @@
-//! Bodies that are hashed while they are sent, and break off rather than end wrong.
+//! Request bodies that are hashed while they are sent, and fail before their end if the content is wrong.
 //!
-//! In: a file, bytes in memory or another registry's answer, with the digest and size that they are to have. Out:
-//! a body whose last piece leaves only when the whole was found right, so that no registry stores what was not
-//! promised. What can go wrong is kept in the [`Watch`]: a file that can't be read or has changed, a registry
-//! that broke off or sends other bytes than those asked for.
+//! In: a file, bytes in memory or another registry's response, with the expected digest and size. Out: a body whose last
+//! chunk is sent only if the whole content has them, so that no registry stores other bytes. Errors are recorded in the
+//! [`BodyMonitor`]: a file that cannot be read or has changed, a registry that cuts off or sends other bytes.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -19,17 +18,17 @@ use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
 use tokio::sync::mpsc;
 
-use super::client::Watch;
-use crate::error::{CloudError, Kind, Origin};
+use super::client::BodyMonitor;
+use crate::error::{CallContext, CloudError, CloudErrorKind};
 
-/// What is read from a file at once.
-const PIECE: usize = 256 << 10;
-/// How many pieces of a file are read ahead.
-const AHEAD: usize = 3;
+/// The size in bytes of a chunk that is read from a file.
+const CHUNK: usize = 256 << 10;
+/// The number of chunks that are read ahead.
+const READ_AHEAD: usize = 3;
 
-/// What a body is to be, and what errors call it.
+/// The expected content of a body, and its name in errors.
 #[derive(Clone)]
-pub(super) struct Promise {
+pub(super) struct ExpectedContent {
     pub(super) digest: Digest,
     pub(super) size: u64,
     /// The file's path, or `host/repository@digest`.
@@ -37,13 +36,13 @@ pub(super) struct Promise {
     pub(super) host: String,
 }
 
-/// Opens a file and makes a body of it; reading goes ahead on a thread of its own.
-pub(super) async fn of_file(
+/// Opens a file and returns it as a body; a separate thread reads ahead.
+pub(super) async fn from_file(
     path: &Path,
-    promise: Promise,
-    watch: &Arc<Watch>,
+    expected: ExpectedContent,
+    monitor: &Arc<BodyMonitor>,
 ) -> Result<SdkBody, CloudError> {
-    let failed = |error: &std::io::Error| CloudError::file(&promise.origin(), path, error);
+    let failed = |error: &std::io::Error| CloudError::file(&expected.context(), path, error);
     let opened = {
         let path = path.to_owned();
         tokio::task::spawn_blocking(move || {
@@ -54,87 +53,96 @@ pub(super) async fn of_file(
     };
     let opened = opened.await.map_err(std::io::Error::other).and_then(|opened: std::io::Result<_>| opened);
     let (mut file, size) = opened.map_err(|error| failed(&error))?;
-    if size != promise.size {
-        let message = format!("it has {size} bytes instead of {}", promise.size);
+    if size != expected.size {
+        let message = format!("it has {size} bytes instead of {}", expected.size);
         return Err(failed(&std::io::Error::other(message)));
     }
-    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
     let path = path.to_owned();
-    let broken = promise.clone();
+    let failed_content = expected.clone();
     tokio::task::spawn_blocking(move || {
         loop {
-            let mut piece = Vec::with_capacity(PIECE);
-            match file.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            match file.by_ref().take(CHUNK as u64).read_to_end(&mut chunk) {
                 Ok(0) => return,
                 Ok(_) => {
-                    // Nobody listens where the connection broke.
-                    if sender.blocking_send(Ok(Bytes::from(piece))).is_err() {
+                    // The receiver is gone where the connection was lost.
+                    if sender.blocking_send(Ok(Bytes::from(chunk))).is_err() {
                         return;
                     }
                 }
                 Err(error) => {
-                    let error = CloudError::file(&broken.origin(), &path, &error);
-                    let _nobody = sender.blocking_send(Err(error));
+                    let error = CloudError::file(&failed_content.context(), &path, &error);
+                    let _receiver_gone = sender.blocking_send(Err(error));
                     return;
                 }
             }
         }
     });
-    Ok(verified(Pieces::File(receiver), promise, watch))
+    Ok(verifying(ChunkSource::File(receiver), expected, monitor))
 }
 
-/// Makes a body of what another registry is sending.
-pub(super) fn of_answer(answer: SdkBody, promise: Promise, watch: &Arc<Watch>) -> SdkBody {
-    verified(Pieces::Answer(answer), promise, watch)
+/// Returns the body of another registry's response as a request body.
+pub(super) fn from_response(
+    response: SdkBody,
+    expected: ExpectedContent,
+    monitor: &Arc<BodyMonitor>,
+) -> SdkBody {
+    verifying(ChunkSource::Response(response), expected, monitor)
 }
 
-/// Makes a body of bytes in memory.
-pub(super) fn of_bytes(bytes: Bytes, promise: Promise, watch: &Arc<Watch>) -> SdkBody {
-    verified(Pieces::Memory(bytes), promise, watch)
+/// Returns bytes in memory as a body.
+pub(super) fn from_bytes(bytes: Bytes, expected: ExpectedContent, monitor: &Arc<BodyMonitor>) -> SdkBody {
+    verifying(ChunkSource::Memory(bytes), expected, monitor)
 }
 
-impl Promise {
-    fn origin(&self) -> Origin<'_> {
-        Origin { service: "registry", operation: "PutBlob", subject: &self.subject, endpoint: &self.host }
+impl ExpectedContent {
+    fn context(&self) -> CallContext<'_> {
+        CallContext {
+            service: "registry",
+            operation: "PutBlob",
+            subject: &self.subject,
+            endpoint: &self.host,
+        }
     }
 }
 
-enum Pieces {
+enum ChunkSource {
     File(mpsc::Receiver<Result<Bytes, CloudError>>),
-    Answer(SdkBody),
+    Response(SdkBody),
     Memory(Bytes),
 }
 
-struct Verified {
-    pieces: Pieces,
-    promise: Promise,
+struct VerifyingBody {
+    chunks: ChunkSource,
+    expected: ExpectedContent,
     hasher: Sha256,
     read: u64,
-    watch: Arc<Watch>,
+    monitor: Arc<BodyMonitor>,
 }
 
-fn verified(pieces: Pieces, promise: Promise, watch: &Arc<Watch>) -> SdkBody {
-    watch.set(0);
-    SdkBody::from_body_1_x(Verified {
-        pieces,
-        promise,
+fn verifying(chunks: ChunkSource, expected: ExpectedContent, monitor: &Arc<BodyMonitor>) -> SdkBody {
+    monitor.set_sent(0);
+    SdkBody::from_body_1_x(VerifyingBody {
+        chunks,
+        expected,
         hasher: Sha256::new(),
         read: 0,
-        watch: Arc::clone(watch),
+        monitor: Arc::clone(monitor),
     })
 }
 
-impl Verified {
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, CloudError>>> {
-        match &mut self.pieces {
-            Pieces::File(receiver) => receiver.poll_recv(context),
-            Pieces::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Pieces::Memory(bytes) => Poll::Ready(Some(Ok(bytes.split_to(bytes.len().min(PIECE))))),
-            Pieces::Answer(answer) => loop {
-                let frame = std::task::ready!(Pin::new(&mut *answer).poll_frame(context));
+impl VerifyingBody {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, CloudError>>> {
+        match &mut self.chunks {
+            ChunkSource::File(receiver) => receiver.poll_recv(context),
+            ChunkSource::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
+            ChunkSource::Memory(bytes) => Poll::Ready(Some(Ok(bytes.split_to(bytes.len().min(CHUNK))))),
+            ChunkSource::Response(response) => loop {
+                let frame = std::task::ready!(Pin::new(&mut *response).poll_frame(context));
                 return Poll::Ready(match frame {
                     None => None,
-                    Some(Err(error)) => Some(Err(CloudError::body(&self.promise.origin(), error.as_ref()))),
+                    Some(Err(error)) => Some(Err(CloudError::body(&self.expected.context(), error.as_ref()))),
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(bytes) if bytes.is_empty() => continue,
                         Ok(bytes) => Some(Ok(bytes)),
@@ -145,37 +153,37 @@ impl Verified {
         }
     }
 
-    /// Takes a piece into account; the last one is let through only where the whole is right.
-    fn check(&mut self, piece: Option<Bytes>) -> Result<Option<Bytes>, CloudError> {
-        let Promise { digest, size, .. } = self.promise;
-        let Some(piece) = piece else {
+    /// Hashes a chunk and returns it; the last one only if the whole content is the expected one.
+    fn check(&mut self, chunk: Option<Bytes>) -> Result<Option<Bytes>, CloudError> {
+        let ExpectedContent { digest, size, .. } = self.expected;
+        let Some(chunk) = chunk else {
             if self.read == size {
                 return Ok(None);
             }
             let message = format!(
                 "`{}` ended after {} of {size} bytes (registry {})",
-                self.promise.subject, self.read, self.promise.host
+                self.expected.subject, self.read, self.expected.host
             );
-            // An answer that ends early is a lost connection; a file that does has changed.
-            let kind = match self.pieces {
-                Pieces::Answer(_) => Kind::Unreachable,
-                Pieces::File(_) | Pieces::Memory(_) => Kind::File,
+            // A response that ends early is a lost connection; a file that does has changed.
+            let kind = match self.chunks {
+                ChunkSource::Response(_) => CloudErrorKind::Unreachable,
+                ChunkSource::File(_) | ChunkSource::Memory(_) => CloudErrorKind::File,
             };
-            return Err(CloudError::at(&self.promise.origin(), kind, message));
+            return Err(CloudError::at(&self.expected.context(), kind, message));
         };
-        self.hasher.update(&piece);
-        self.read += piece.len() as u64;
+        self.hasher.update(&chunk);
+        self.read += chunk.len() as u64;
         if self.read >= size {
             let got = std::mem::take(&mut self.hasher).into();
             if self.read > size || digest != got {
-                return Err(CloudError::wrong_bytes(&self.promise.origin(), digest, got));
+                return Err(CloudError::wrong_bytes(&self.expected.context(), digest, got));
             }
         }
-        Ok(Some(piece))
+        Ok(Some(chunk))
     }
 }
 
-impl Body for Verified {
+impl Body for VerifyingBody {
     type Data = Bytes;
     type Error = std::io::Error;
 
@@ -183,26 +191,26 @@ impl Body for Verified {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let piece = std::task::ready!(self.poll_piece(context)).transpose();
-        Poll::Ready(match piece.and_then(|piece| self.check(piece)) {
+        let chunk = std::task::ready!(self.poll_chunk(context)).transpose();
+        Poll::Ready(match chunk.and_then(|chunk| self.check(chunk)) {
             Ok(None) => None,
-            Ok(Some(piece)) => {
-                self.watch.set(self.read);
-                Some(Ok(Frame::data(piece)))
+            Ok(Some(chunk)) => {
+                self.monitor.set_sent(self.read);
+                Some(Ok(Frame::data(chunk)))
             }
             Err(error) => {
-                let broken = std::io::Error::other(error.to_string());
-                self.watch.break_off(error);
-                Some(Err(broken))
+                let failed_content = std::io::Error::other(error.to_string());
+                self.monitor.record_failure(error);
+                Some(Err(failed_content))
             }
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.promise.size == 0 || self.read == self.promise.size
+        self.expected.size == 0 || self.read == self.expected.size
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.promise.size.saturating_sub(self.read))
+        SizeHint::with_exact(self.expected.size.saturating_sub(self.read))
     }
 }

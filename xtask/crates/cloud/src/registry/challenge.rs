@@ -1,24 +1,24 @@
-//! What a registry asks for when it answers 401: the header `WWW-Authenticate`.
+//! Parses `WWW-Authenticate`, the header in which a registry's 401 names the login that it wants.
 //!
-//! In: the header's lines. Out: a [`Challenge`] that can be met, a bearer token's before a password's; `None`
-//! where there is none. <https://distribution.github.io/distribution/spec/auth/token/>
+//! In: the header's lines. Out: a supported [`Challenge`], a bearer token preferred to a password; `None` where there is
+//! none. <https://distribution.github.io/distribution/spec/auth/token/>
 
-/// A way to be let in.
+/// A supported way to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// Name and password with each request.
     Basic,
-    /// A token, which a server gives out.
+    /// A token of a token server.
     Bearer {
         /// The token server's URL.
         realm: String,
-        /// What the token server calls the registry.
+        /// The registry's name at the token server.
         service: Option<String>,
     },
 }
 
-/// Finds a challenge that can be met.
-pub(super) fn choose<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Challenge> {
+/// Returns the preferred supported challenge.
+pub(super) fn supported<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Challenge> {
     let mut basic = None;
     for line in lines {
         let (scheme, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
@@ -38,7 +38,7 @@ pub(super) fn choose<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Challen
     basic
 }
 
-/// Splits `a="x, y",b=z`: commas within quotes do not separate.
+/// Splits `a="x, y",b=z`; commas within quotes do not separate.
 fn parameters(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = text.trim_start_matches([' ', ',']);
@@ -73,17 +73,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_preferred_and_commas_in_quotes_do_not_separate() {
+    fn token_challenge_is_preferred_and_commas_in_quotes_do_not_separate() {
         let bearer = r#"Bearer realm="https://auth.example/token?a=b",service="registry, the \"one\"",scope="repository:x:pull,push""#;
         let expected = Challenge::Bearer {
             realm: "https://auth.example/token?a=b".into(),
             service: Some("registry, the \"one\"".into()),
         };
-        assert_eq!(choose(["Basic realm=\"x\"", bearer].into_iter()), Some(expected));
-        assert_eq!(choose(["basic"].into_iter()), Some(Challenge::Basic));
+        assert_eq!(supported(["Basic realm=\"x\"", bearer].into_iter()), Some(expected));
+        assert_eq!(supported(["basic"].into_iter()), Some(Challenge::Basic));
         let plain = Challenge::Bearer { realm: "http://a/b".into(), service: None };
-        assert_eq!(choose(["bearer realm=http://a/b, error=invalid"].into_iter()), Some(plain));
-        assert_eq!(choose(["Negotiate", "Bearer service=\"x\""].into_iter()), None);
-        assert_eq!(choose(std::iter::empty()), None);
+        assert_eq!(supported(["bearer realm=http://a/b, error=invalid"].into_iter()), Some(plain));
+        assert_eq!(supported(["Negotiate", "Bearer service=\"x\""].into_iter()), None);
+        assert_eq!(supported(std::iter::empty()), None);
     }
 }

@@ -1,37 +1,37 @@
-//! Whose name a registry is spoken to in.
+//! Logins for registries.
 //!
-//! In: a registry's host. Out: a [`Login`]. What can go wrong: whoever keeps the credentials has none, or can't
-//! be asked; the error names the host.
+//! In: a registry's host. Out: a [`Login`]. Errors: there are no credentials for the host, or their source fails; the error
+//! names the host.
 
 use async_trait::async_trait;
 
 use crate::error::CloudError;
 
-/// What a registry, or the token server it names, is shown.
+/// A login for a registry, or for the token server that it names.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
-    /// Nothing.
+    /// No login.
     Anonymous,
     /// A name and a password.
     Basic {
-        /// The name, `AWS` for Amazon's registry.
+        /// The name, `AWS` for ECR.
         username: String,
         /// The password.
         password: String,
     },
-    /// A token that the token server takes instead of a password.
+    /// A token that the token server accepts instead of a password.
     IdentityToken(String),
 }
 
-/// Knows the logins of registries.
+/// A source of logins for registries.
 #[async_trait]
 pub trait RegistryCredentials: Send + Sync {
-    /// Gives the login for a host. `refused` says that the last one given was turned away: a kept one is to be
-    /// thrown away and a new one fetched.
-    async fn login(&self, host: &str, refused: bool) -> Result<Login, CloudError>;
+    /// Returns the login for a host. With `rejected`, the registry rejected the last one: a cached login must be fetched
+    /// again.
+    async fn login(&self, host: &str, rejected: bool) -> Result<Login, CloudError>;
 }
 
-/// Shows nothing to anybody: for public registries.
+/// No login, for public registries.
 #[derive(Clone, Copy, Debug)]
 pub struct Anonymous;
 
@@ -42,7 +42,7 @@ impl RegistryCredentials for Anonymous {
     }
 }
 
-/// One login for every host.
+/// The same login for every host.
 #[async_trait]
 impl RegistryCredentials for Login {
     async fn login(&self, _: &str, _: bool) -> Result<Login, CloudError> {

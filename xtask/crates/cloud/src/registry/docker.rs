@@ -1,9 +1,9 @@
 //! Docker's credential file, `config.json`.
 //!
-//! In: the file, and a way to run `docker-credential-<name> get`, which is the caller's. Out: the login for a
-//! host: its own helper's (`credHelpers`), the common helper's (`credsStore`), or what the file holds (`auths`);
-//! anonymous where none of them knows the host. What can go wrong: the file is not readable or no JSON, a helper
-//! is missing or fails. Values of the file never appear in an error.
+//! In: the file, and the caller's way to run `docker-credential-<name> get`. Out: the login for a host, from the host's
+//! helper (`credHelpers`), the default helper (`credsStore`) or the file itself (`auths`); anonymous where none of them
+//! has the host. Errors: the file cannot be read or is not JSON, a helper is missing or fails. No error contains a value
+//! of the file.
 //!
 //! <https://docs.docker.com/reference/cli/docker/login/#credential-stores>
 
@@ -18,9 +18,9 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::credentials::{Login, RegistryCredentials};
-use crate::error::{CloudError, Kind};
+use crate::error::{CloudError, CloudErrorKind};
 
-/// Runs the program named first with the argument `get` and the second text on its standard input.
+/// Runs the program in the first text with the argument `get`, and with the second text as its standard input.
 pub type CredentialHelper =
     Arc<dyn Fn(String, String) -> BoxFuture<'static, std::io::Result<HelperOutput>> + Send + Sync>;
 
@@ -29,11 +29,11 @@ pub type CredentialHelper =
 pub struct HelperOutput {
     /// Whether its exit code was 0.
     pub success: bool,
-    /// What it wrote to standard output.
+    /// Its standard output.
     pub stdout: Vec<u8>,
 }
 
-/// The logins of a docker configuration.
+/// The logins of a Docker configuration.
 pub struct DockerCredentials {
     path: String,
     auths: BTreeMap<String, Login>,
@@ -42,15 +42,15 @@ pub struct DockerCredentials {
     helper: Option<CredentialHelper>,
 }
 
-/// How Docker's own registry is called in these files.
+/// The name of Docker Hub in these files.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 impl DockerCredentials {
-    /// Reads a `config.json`; one that does not exist knows nobody. Without a way to run helpers, a host that
-    /// needs one is an error.
+    /// Reads a `config.json`; a missing file has no logins. Without a way to run helpers, a host that needs one is an
+    /// error.
     ///
     /// # Errors
-    /// [`Kind::File`] names the file, and what in it can't be understood.
+    /// [`CloudErrorKind::File`] names the file and the part of it that is wrong.
     pub fn read(path: &Path, helper: Option<CredentialHelper>) -> Result<Self, CloudError> {
         let text = match std::fs::read(path) {
             Ok(text) => text,
@@ -58,14 +58,14 @@ impl DockerCredentials {
             Err(error) => return Err(unusable(path, &error.to_string())),
         };
         let value: Value = serde_json::from_slice(&text)
-            .map_err(|error| unusable(path, &format!("no JSON at line {}", error.line())))?;
+            .map_err(|error| unusable(path, &format!("line {} is not JSON", error.line())))?;
         let mut auths = BTreeMap::new();
         for (server, entry) in value["auths"].as_object().into_iter().flatten() {
             let login = login_of(entry).map_err(|why| unusable(path, &format!("`{server}`: {why}")))?;
-            auths.extend(login.map(|login| (bare(server), login)));
+            auths.extend(login.map(|login| (host_of(server), login)));
         }
         let helpers = value["credHelpers"].as_object().into_iter().flatten();
-        let helpers = helpers.filter_map(|(server, name)| Some((bare(server), name.as_str()?.to_owned())));
+        let helpers = helpers.filter_map(|(server, name)| Some((host_of(server), name.as_str()?.to_owned())));
         Ok(Self {
             path: path.display().to_string(),
             auths,
@@ -80,26 +80,26 @@ impl DockerCredentials {
         let failed = |why: &str| {
             let message =
                 format!("no credentials for `{host}`: {program}, which `{}` names, {why}", self.path);
-            CloudError::new(Kind::CredentialsMissing, "registry", "login", host, message)
+            CloudError::new(CloudErrorKind::CredentialsMissing, "registry", "login", host, message)
         };
         let Some(helper) = &self.helper else {
-            return Err(failed("can't be run from here"));
+            return Err(failed("cannot be run from here"));
         };
         let server = if is_docker_hub(host) { DOCKER_HUB } else { host };
         let output = helper(program.clone(), server.to_owned()).await;
-        let output = output.map_err(|error| failed(&format!("can't be run: {error}")))?;
+        let output = output.map_err(|error| failed(&format!("cannot be run: {error}")))?;
         if !output.success {
-            // The one failure that is an answer; the words are part of the helpers' protocol.
-            let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
-            return if said.contains("credentials not found") { Ok(None) } else { Err(failed("failed")) };
+            // This text is part of the helpers' protocol: it says that the helper has no login for the host.
+            let message = String::from_utf8_lossy(&output.stdout).to_lowercase();
+            return if message.contains("credentials not found") { Ok(None) } else { Err(failed("failed")) };
         }
-        let value: Value = serde_json::from_slice(&output.stdout).map_err(|_| failed("answered no JSON"))?;
+        let value: Value = serde_json::from_slice(&output.stdout).map_err(|_| failed("printed no JSON"))?;
         match (value["Username"].as_str(), value["Secret"].as_str()) {
             (Some("<token>"), Some(secret)) => Ok(Some(Login::IdentityToken(secret.to_owned()))),
             (Some(username), Some(secret)) => {
                 Ok(Some(Login::Basic { username: username.to_owned(), password: secret.to_owned() }))
             }
-            _ => Err(failed("answered neither name nor secret")),
+            _ => Err(failed("printed neither name nor secret")),
         }
     }
 }
@@ -107,7 +107,7 @@ impl DockerCredentials {
 #[async_trait]
 impl RegistryCredentials for DockerCredentials {
     async fn login(&self, host: &str, _: bool) -> Result<Login, CloudError> {
-        let server = if is_docker_hub(host) { bare(DOCKER_HUB) } else { host.to_owned() };
+        let server = if is_docker_hub(host) { host_of(DOCKER_HUB) } else { host.to_owned() };
         let own = self.helpers.get(&server).or_else(|| self.helpers.get(host));
         let helper = own.or(self.store.as_ref());
         let helped = match helper {
@@ -124,13 +124,13 @@ impl std::fmt::Debug for DockerCredentials {
     }
 }
 
-/// Tells whether a host is one of the names of Docker's own registry.
+/// Returns whether a host is one of the names of Docker Hub.
 pub(super) fn is_docker_hub(host: &str) -> bool {
     ["docker.io", "index.docker.io", "registry-1.docker.io"].contains(&host)
 }
 
-/// Keys are hosts, or URLs from the time of the first protocol.
-fn bare(server: &str) -> String {
+/// Returns the host of a key, which is a host or, in old files, a URL.
+fn host_of(server: &str) -> String {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default().to_owned()
 }
@@ -141,8 +141,8 @@ fn login_of(entry: &Value) -> Result<Option<Login>, &'static str> {
     }
     if let Some(auth) = entry["auth"].as_str().filter(|auth| !auth.is_empty()) {
         let text = BASE64.decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let text = text.ok_or("`auth` is no base64 of `name:password`")?;
-        let (username, password) = text.split_once(':').ok_or("`auth` holds no `name:password`")?;
+        let text = text.ok_or("`auth` is not base64 of `name:password`")?;
+        let (username, password) = text.split_once(':').ok_or("`auth` has no `name:password`")?;
         let password = password.trim_end_matches('\0').to_owned();
         return Ok(Some(Login::Basic { username: username.to_owned(), password }));
     }
@@ -150,13 +150,13 @@ fn login_of(entry: &Value) -> Result<Option<Login>, &'static str> {
         (Some(username), Some(password)) => {
             Ok(Some(Login::Basic { username: username.to_owned(), password: password.to_owned() }))
         }
-        // The credentials are a helper's; the entry only says that somebody logged in.
+        // A helper has the credentials; the entry only records that somebody logged in.
         _ => Ok(None),
     }
 }
 
 fn unusable(path: &Path, why: &str) -> CloudError {
     let path = path.display().to_string();
-    let message = format!("docker's credential file `{path}` can't be used: {why}");
-    CloudError::new(Kind::File, "registry", "login", path, message)
+    let message = format!("Docker's credential file `{path}` cannot be used: {why}");
+    CloudError::new(CloudErrorKind::File, "registry", "login", path, message)
 }

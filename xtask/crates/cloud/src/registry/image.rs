@@ -1,9 +1,9 @@
-//! Whole images.
+//! Pushes images.
 //!
-//! In: a manifest, the blobs it names with where their bytes are, a repository and a tag. Out: what it took. Blobs
-//! go several at once, the manifest goes last: what is under the tag is whole. Where the tag names this manifest
-//! already nothing is sent, where it names another nothing is changed. What can go wrong: one of the blobs or the
-//! manifest; blobs that are there by then stay and do no harm.
+//! In: a manifest, its blobs with the sources of their bytes, a repository and a tag. Out: [`PushedImage`]. Several blobs
+//! are pushed at the same time, the manifest last, so that the tag always names a complete image. Where the tag names
+//! this manifest already, nothing is sent; where it names another, nothing is changed. Errors: a blob or the manifest
+//! cannot be pushed. Blobs that were pushed by then stay, which is harmless.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,14 +17,14 @@ use super::blobs::{Pushed, Source};
 use crate::error::CloudError;
 use crate::store::Put;
 
-/// Where a blob's bytes are.
+/// The source of a blob's bytes.
 #[derive(Clone, Debug)]
 pub enum BlobSource {
-    /// In a file.
+    /// A file.
     File(PathBuf),
-    /// In memory; for configurations.
+    /// Bytes in memory, for configurations.
     Bytes(Bytes),
-    /// In another registry, or in another repository of this one.
+    /// Another registry, or another repository of this one.
     Registry {
         /// That registry.
         registry: Registry,
@@ -33,23 +33,23 @@ pub enum BlobSource {
     },
 }
 
-/// A layer or configuration that an image needs.
+/// A layer or configuration of an image.
 #[derive(Clone, Debug)]
 pub struct BlobToPush {
     /// Its digest.
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
-    /// Where its bytes are.
+    /// The source of its bytes.
     pub from: BlobSource,
-    /// A repository of the same registry that may have it.
+    /// A repository of the same registry that may have it, to mount it from.
     pub mount_from: Option<String>,
 }
 
-/// An image: its configuration is one of the blobs.
+/// An image to push; its configuration is one of the blobs.
 #[derive(Clone, Debug)]
 pub struct ImageToPush {
-    /// Configuration and layers; one that is named twice is sent once.
+    /// Configuration and layers; a blob that is listed twice is sent once.
     pub blobs: Vec<BlobToPush>,
     /// The manifest's bytes.
     pub manifest: Vec<u8>,
@@ -57,33 +57,33 @@ pub struct ImageToPush {
     pub media_type: String,
 }
 
-/// How far a blob is.
+/// Progress of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobProgress {
     /// The blob.
     pub digest: Digest,
-    /// How many bytes are there.
+    /// The number of bytes sent.
     pub sent: u64,
-    /// Of how many.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// What it took to have an image under a tag.
+/// Result of pushing an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushedImage {
     /// The manifest's digest.
     pub digest: Digest,
-    /// What became of the tag; where it names another image ([`Put::Different`]), nothing was changed.
+    /// Whether the tag is new; where it names another image ([`Put::Different`]), nothing was changed.
     pub put: Put,
-    /// What each blob took; empty where the image was there or the tag was taken.
+    /// How each blob got there; empty where the tag existed.
     pub blobs: Vec<(Digest, Pushed)>,
 }
 
 impl Registry {
-    /// Has an image in a repository under a tag that is never moved.
+    /// Pushes an image to a repository under a tag, unless the tag exists.
     ///
     /// # Errors
-    /// That of the first blob that failed; the others are given up, and the tag is as it was.
+    /// The error of the first blob that failed; the others are cancelled, and the tag is unchanged.
     pub async fn push_image(
         &self,
         repository: &str,
@@ -96,8 +96,8 @@ impl Registry {
             let put = if there.digest == digest { Put::Same } else { Put::Different };
             return Ok(PushedImage { digest, put, blobs: Vec::new() });
         }
-        let mut named = BTreeSet::new();
-        let blobs = image.blobs.iter().filter(|blob| named.insert(blob.digest));
+        let mut seen = BTreeSet::new();
+        let blobs = image.blobs.iter().filter(|blob| seen.insert(blob.digest));
         let pushing = blobs.map(|blob| self.push_one(repository, blob, progress)).collect::<Vec<_>>();
         let parallel = self.client.options.parallel_blobs.max(1);
         let blobs = futures::stream::iter(pushing).buffered(parallel).try_collect().await?;
@@ -117,8 +117,8 @@ impl Registry {
             BlobSource::Bytes(bytes) => Source::Bytes(bytes),
             BlobSource::Registry { registry, repository } => Source::Registry(registry, repository),
         };
-        let tell = |sent| progress(BlobProgress { digest, sent, size });
-        let pushed = self.push(repository, digest, size, source, mount_from.as_deref(), &tell).await?;
+        let report = |sent| progress(BlobProgress { digest, sent, size });
+        let pushed = self.push(repository, digest, size, source, mount_from.as_deref(), &report).await?;
         Ok((digest, pushed))
     }
 }

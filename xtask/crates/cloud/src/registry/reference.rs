@@ -1,7 +1,7 @@
-//! Names of images: `host[:port]/repository[:tag]@sha256:…`.
+//! Image references: `host[:port]/repository[:tag]@sha256:…`.
 //!
-//! In: what somebody wrote into a file. Out: an [`ImageReference`], which always has a digest: what a release is
-//! built on may not change under its name. What can go wrong: a part is missing, or is none.
+//! In: a text from a settings file. Out: an [`ImageReference`], which always has a digest, because the image that a release
+//! is built on must not change. Errors: a part is missing or not valid.
 
 use std::fmt;
 
@@ -10,39 +10,39 @@ use slipway_values::digest::{Digest, DigestError};
 /// An image in a registry, by digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageReference {
-    /// The registry's host, with the port where there is one.
+    /// The registry's host, with its port if it has one.
     pub host: String,
-    /// The repository in it, `lambda/python`.
+    /// The repository, `lambda/python`.
     pub repository: String,
-    /// The tag that the digest was once found under; for people.
+    /// The tag that the digest was found under, for people.
     pub tag: Option<String>,
     /// The digest of its manifest or index.
     pub digest: Digest,
 }
 
-/// A text that names no image by digest.
+/// A text that is not an image reference with a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// There is no host before the first slash.
     #[error("the image `{0}` names no registry: write `host/repository@sha256:…`")]
     Host(String),
-    /// What follows the host is no repository.
+    /// The part after the host is not a repository.
     #[error(
         "the image `{0}` has no valid repository after its host: lower-case letters, digits, `.`, `_`, `-`, `/`"
     )]
     Repository(String),
-    /// What follows the colon is no tag.
+    /// The part after the colon is not a tag.
     #[error("the image `{0}` has no valid tag after its colon")]
     Tag(String),
     /// There is no `@`.
     #[error("the image `{0}` has no digest: a tag can be moved, so write `…@sha256:…`")]
     DigestMissing(String),
-    /// What follows the `@` is no digest.
+    /// The part after the `@` is not a digest.
     #[error("the image `{text}`: {source}")]
     Digest {
-        /// The whole text.
+        /// The text.
         text: String,
-        /// What is wrong with its end.
+        /// The error in its digest.
         source: DigestError,
     },
 }
@@ -51,14 +51,14 @@ impl ImageReference {
     /// Reads `host[:port]/repository[:tag]@sha256:…`.
     ///
     /// # Errors
-    /// Names the text and the part that is missing or wrong.
+    /// The error names the text and the part that is missing or not valid.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),
         };
         let (host, rest) = name.split_once('/').ok_or_else(|| ReferenceError::Host(text.to_owned()))?;
-        // `library/python` is a repository of Docker's registry to some tools; here a host is a host.
+        // Some tools read `library/python` as a repository of Docker Hub; here the first part is always a host.
         if !(host.contains(['.', ':']) || host == "localhost") || host.starts_with([':', '.']) {
             return Err(ReferenceError::Host(text.to_owned()));
         }
@@ -93,7 +93,7 @@ impl fmt::Display for ImageReference {
     }
 }
 
-/// Tells whether a text may stand in a registry's paths as a repository's name.
+/// Returns whether a text is a valid repository name.
 pub(super) fn is_repository(text: &str) -> bool {
     let part = |part: &str| {
         let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -104,7 +104,7 @@ pub(super) fn is_repository(text: &str) -> bool {
     text.len() <= 255 && text.split('/').all(part)
 }
 
-/// Tells whether a text may be a tag.
+/// Returns whether a text is a valid tag.
 pub(super) fn is_tag(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.len() <= 128
@@ -119,7 +119,7 @@ mod tests {
     const HEX: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
     #[test]
-    fn references_are_read_and_written_back() {
+    fn image_references_are_parsed_and_printed() {
         for (name, host, repository, tag) in [
             ("public.ecr.aws/lambda/python:3.13", "public.ecr.aws", "lambda/python", Some("3.13")),
             ("localhost:5000/base", "localhost:5000", "base", None),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn image_reference_errors_name_the_wrong_part() {
         for (text, missing) in [
             (format!("python@sha256:{HEX}"), "names no registry"),
             (format!("library/python@sha256:{HEX}"), "names no registry"),

@@ -1,9 +1,9 @@
-//! What is attached to an image: SBOM, provenance, signatures.
+//! Attachments of an image: SBOM, provenance, signatures.
 //!
-//! In: the image's descriptor and the bytes to attach. Out: an artifact manifest whose `subject` is the image, once
-//! for each artifact type and content, and the list of what is attached. Where the registry takes no note of
-//! subjects (no header `OCI-Subject` in its answer), an index under the tag `sha256-<hex>` is kept instead. What
-//! can go wrong: another process that writes that index at the same time.
+//! In: the image's descriptor and the bytes to attach. Out: an artifact manifest whose `subject` is the image, one for each
+//! artifact type and content, and the list of attachments. Where the registry does not process subjects (no header
+//! `OCI-Subject` in its response), an index under the tag `sha256-<hex>` lists them instead. Errors: another process
+//! keeps writing that index at the same time.
 //!
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers>
 
@@ -15,25 +15,25 @@ use slipway_values::digest::Digest;
 
 use super::Registry;
 use super::blobs::{Source, pull};
-use super::client::{Outgoing, Payload};
-use super::manifests::Name;
-use super::response::{Response, Trouble};
-use crate::error::{CloudError, Kind, Origin};
+use super::client::{RegistryRequest, RequestBody};
+use super::manifests::ManifestName;
+use super::response::{AttemptError, Response};
+use crate::error::{CallContext, CloudError, CloudErrorKind};
 use crate::store::Put;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
-/// The content of an artifact's configuration, which it has none of.
+/// The empty configuration of an artifact.
 const EMPTY_CONTENT: &[u8] = b"{}";
-/// The largest list that is read of one page.
+/// The largest page of a list that is read, in bytes.
 const LARGEST: usize = 4 << 20;
-/// How many pages of a list are read.
+/// The largest number of pages that are read.
 const PAGES: u32 = 100;
-/// How often the fallback index is written until an entry stays in it.
-const RACES: u32 = 5;
+/// How often the fallback index is written until it has an entry.
+const RACE_ATTEMPTS: u32 = 5;
 
-/// What a manifest is named by in another.
+/// A manifest's media type, digest and size, as another manifest names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// Its media type.
@@ -44,36 +44,35 @@ pub struct Descriptor {
     pub size: u64,
 }
 
-/// Something to attach.
+/// A document to attach.
 #[derive(Clone, Copy, Debug)]
 pub struct Attachment<'a> {
-    /// What it is, `application/vnd.cyclonedx+json`.
+    /// Its type, `application/vnd.cyclonedx+json`.
     pub artifact_type: &'a str,
     /// The bytes' media type.
     pub media_type: &'a str,
     /// The bytes.
     pub bytes: &'a [u8],
-    /// Notes on it. They do not tell one attachment from another.
+    /// Annotations. Attachments that differ only in them count as the same.
     pub annotations: &'a BTreeMap<String, String>,
 }
 
-/// Something that is attached.
+/// An attached document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Referrer {
     /// Its manifest.
     pub descriptor: Descriptor,
-    /// What it is.
+    /// Its type.
     pub artifact_type: String,
-    /// Notes on it.
+    /// Annotations.
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Registry {
-    /// Attaches bytes to an image, unless bytes of this artifact type and content are attached already.
+    /// Attaches a document to an image, unless one of this artifact type and content is attached already.
     ///
-    /// Amazon's registry takes at most 100 for an image. Where the fallback index is kept, clones of this client enter
-    /// one after the other; of two processes that attach at the same moment one may lose its entry, and enters it
-    /// again when it attaches again.
+    /// ECR allows at most 100 for an image. With a fallback index, clones of this client write it one after the other. Of
+    /// two processes that attach at the same time, one may lose its entry; it adds the entry again when it attaches again.
     pub async fn attach(
         &self,
         repository: &str,
@@ -97,43 +96,44 @@ impl Registry {
             let size = bytes.len() as u64;
             self.push(repository, digest, size, Source::Bytes(&bytes), None, &|_| {}).await?;
         }
-        let name = Name::Digest(digest);
-        let noted = self.client.persist(|| self.put_manifest(repository, name, &manifest, MANIFEST)).await?;
-        if !noted {
+        let name = ManifestName::Digest(digest);
+        let processed =
+            self.client.with_retries(|| self.put_manifest(repository, name, &manifest, MANIFEST)).await?;
+        if !processed {
             let descriptor =
                 Descriptor { media_type: MANIFEST.to_owned(), digest, size: manifest.len() as u64 };
             let artifact_type = attachment.artifact_type.to_owned();
             let annotations = attachment.annotations.clone();
             let referrer = Referrer { descriptor, artifact_type, annotations };
-            self.enter_into_index(repository, subject.digest, &referrer).await?;
+            self.add_to_index(repository, subject.digest, &referrer).await?;
         }
         Ok(Put::Created)
     }
 
-    /// Lists what is attached to an image, of one artifact type or of all.
+    /// Returns an image's attachments, of one artifact type or of all.
     pub async fn referrers(
         &self,
         repository: &str,
         digest: Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Referrer>, CloudError> {
-        let listed = self.client.persist(|| self.list(repository, digest, artifact_type)).await?;
+        let listed = self.client.with_retries(|| self.list(repository, digest, artifact_type)).await?;
         let mut referrers = match listed {
             Some(listed) => listed,
             None => self.fallback_index(repository, digest).await?,
         };
-        // Not every registry filters, and the fallback index holds all.
+        // Not every registry filters, and the fallback index has all types.
         referrers.retain(|referrer| artifact_type.is_none_or(|wanted| wanted == referrer.artifact_type));
         Ok(referrers)
     }
 
-    /// Asks the registry's own list; `None` where it keeps none.
+    /// Returns the registry's own list; `None` where it has none.
     async fn list(
         &self,
         repository: &str,
         digest: Digest,
         artifact_type: Option<&str>,
-    ) -> Result<Option<Vec<Referrer>>, Trouble> {
+    ) -> Result<Option<Vec<Referrer>>, AttemptError> {
         let subject = self.client.subject(repository, '@', &digest.to_string());
         let mut url = self.client.url(repository, &format!("referrers/{digest}"))?;
         if let Some(artifact_type) = artifact_type {
@@ -141,31 +141,32 @@ impl Registry {
         }
         let mut found = Vec::new();
         for _ in 0..PAGES {
-            let request = Outgoing {
+            let request = RegistryRequest {
                 operation: "ListReferrers",
                 subject: subject.clone(),
                 method: "GET",
                 url: url.clone(),
                 headers: vec![("accept", INDEX.to_owned())],
-                payload: Payload::Empty,
+                payload: RequestBody::Empty,
                 scope: pull(repository),
             };
-            let origin = request.origin(&self.client);
+            let context = request.context(&self.client);
             let mut response = self.client.send(&request).await?;
             match response.status {
                 200 => {}
                 404 => return Ok(None),
-                _ => return Err(response.refusal(&origin).await),
+                _ => return Err(response.into_error(&context).await),
             }
-            let bytes = response.bytes(LARGEST, &origin).await?;
-            found.extend(read_index(&bytes, &origin)?);
+            let bytes = response.bytes(LARGEST, &context).await?;
+            found.extend(read_index(&bytes, &context)?);
             match next_page(&response).and_then(|next| url.join(next).ok()) {
                 Some(next) if next.origin() == url.origin() => url = next,
                 _ => return Ok(Some(found)),
             }
         }
         let message = format!("the list has more than {PAGES} pages");
-        Err(CloudError::at(&self.client.origin("ListReferrers", &subject), Kind::Other, message).into())
+        Err(CloudError::at(&self.client.context("ListReferrers", &subject), CloudErrorKind::Other, message)
+            .into())
     }
 
     async fn fallback_index(&self, repository: &str, digest: Digest) -> Result<Vec<Referrer>, CloudError> {
@@ -174,13 +175,13 @@ impl Registry {
             None => Ok(Vec::new()),
             Some(index) => {
                 let subject = self.client.subject(repository, ':', &tag);
-                read_index(&index.bytes, &self.client.origin("GetManifest", &subject))
+                read_index(&index.bytes, &self.client.context("GetManifest", &subject))
             }
         }
     }
 
-    /// Writes the fallback index with one entry more, until the entry is found in what is there afterwards.
-    async fn enter_into_index(
+    /// Adds an entry to the fallback index, and repeats it until the stored index has the entry.
+    async fn add_to_index(
         &self,
         repository: &str,
         subject: Digest,
@@ -188,7 +189,7 @@ impl Registry {
     ) -> Result<(), CloudError> {
         let tag = fallback_tag(subject);
         let _one_by_one = self.client.indexing.lock().await;
-        for _ in 0..RACES {
+        for _ in 0..RACE_ATTEMPTS {
             let mut entries = self.fallback_index(repository, subject).await?;
             if entries.contains(referrer) {
                 return Ok(());
@@ -198,18 +199,18 @@ impl Registry {
             let entries: Vec<Value> = entries.iter().map(entry_of).collect();
             let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries });
             let index = Bytes::from(index.to_string());
-            let name = Name::Tag(&tag);
-            self.client.persist(|| self.put_manifest(repository, name, &index, INDEX)).await?;
+            let name = ManifestName::Tag(&tag);
+            self.client.with_retries(|| self.put_manifest(repository, name, &index, INDEX)).await?;
             if self.fallback_index(repository, subject).await?.contains(referrer) {
                 return Ok(());
             }
         }
         let name = self.client.subject(repository, ':', &tag);
-        let origin = self.client.origin("PutManifest", &name);
-        Err(CloudError::at(&origin, Kind::Conflict, "others keep writing this list of referrers"))
+        let context = self.client.context("PutManifest", &name);
+        Err(CloudError::at(&context, CloudErrorKind::Conflict, "others keep writing this list of referrers"))
     }
 
-    /// Reads which layers an artifact has; one that is gone has none.
+    /// Returns an artifact's layers; none where it no longer exists.
     async fn layers(&self, repository: &str, digest: Digest) -> Result<Vec<String>, CloudError> {
         let manifest = self.manifest(repository, &digest.to_string()).await?;
         let manifest = manifest.map(|manifest| manifest.bytes).unwrap_or_default();
@@ -223,7 +224,7 @@ fn fallback_tag(digest: Digest) -> String {
     format!("sha256-{}", digest.hex())
 }
 
-/// Writes the artifact manifest; the same for the same input, byte for byte.
+/// Returns the artifact manifest; the same bytes for the same input.
 fn manifest_of(subject: &Descriptor, attachment: &Attachment<'_>, content: Digest) -> String {
     let mut manifest = json!({
         "schemaVersion": 2,
@@ -265,8 +266,9 @@ fn entry_of(referrer: &Referrer) -> Value {
     entry
 }
 
-fn read_index(bytes: &[u8], origin: &Origin<'_>) -> Result<Vec<Referrer>, CloudError> {
-    let unreadable = || CloudError::at(origin, Kind::Other, "the list of referrers can't be read");
+fn read_index(bytes: &[u8], context: &CallContext<'_>) -> Result<Vec<Referrer>, CloudError> {
+    let unreadable =
+        || CloudError::at(context, CloudErrorKind::Other, "the list of referrers cannot be read");
     let index: Value = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
     let entries = index["manifests"].as_array().ok_or_else(unreadable)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -283,7 +285,7 @@ fn read_index(bytes: &[u8], origin: &Origin<'_>) -> Result<Vec<Referrer>, CloudE
     entries.iter().map(|entry| read(entry).ok_or_else(unreadable)).collect()
 }
 
-/// Reads `<url>; rel="next"`.
+/// Returns the URL in `<url>; rel="next"`.
 fn next_page(response: &Response) -> Option<&str> {
     let (url, relation) = response.header("link")?.trim().strip_prefix('<')?.split_once('>')?;
     relation.replace('"', "").contains("rel=next").then_some(url)

@@ -1,9 +1,9 @@
-//! Whom the calls are made as.
+//! Credential providers for a session.
 //!
-//! In: the target's credentials and role. Out: a provider that the SDK asks when it signs its first call.
-//! Static credentials read neither profile files nor the instance metadata service. A role is assumed at the
-//! first call that needs it, and again before it expires; that it was refused comes back as the error of the
-//! `AssumeRole` call and not of the one that needed it.
+//! In: the session's credentials and role. Out: a provider that the SDK asks when it signs its first call. Static
+//! credentials read neither profile files nor the instance metadata service. A role is assumed at the first call that
+//! needs it, and again before it expires. Where it is refused, the error is that of the `AssumeRole` call, not of the
+//! call that needed it.
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
@@ -13,11 +13,11 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::{AssumeRole, Credentials};
-use crate::call::Calls;
-use crate::error::{CloudError, Kind};
+use crate::call::ServiceCalls;
+use crate::error::{CloudError, CloudErrorKind};
 
-/// Makes the provider for the target's own credentials.
-pub(super) async fn base(
+/// Returns the provider of the session's own credentials, before a role is assumed.
+pub(super) async fn base_provider(
     credentials: &Credentials,
     region: &Region,
     http: &SharedHttpClient,
@@ -46,23 +46,23 @@ pub(super) async fn base(
     }
 }
 
-/// Assumes a role with the credentials that its client was made with.
+/// Assumes a role with its client's credentials.
 pub(super) struct RoleProvider {
     pub(super) client: aws_sdk_sts::Client,
     pub(super) role: AssumeRole,
-    pub(super) calls: Calls,
+    pub(super) calls: ServiceCalls,
 }
 
 impl RoleProvider {
     async fn assume(&self) -> Result<aws_credential_types::Credentials, CloudError> {
         let AssumeRole { arn, session_name } = &self.role;
         let request = self.client.assume_role().role_arn(arn).role_session_name(session_name);
-        let answer = self.calls.run("AssumeRole", arn, request.send()).await?;
+        let response = self.calls.run("AssumeRole", arn, request.send()).await?;
         let unreadable = || {
-            let origin = self.calls.origin("AssumeRole", arn);
-            CloudError::at(&origin, Kind::Other, "the answer holds no usable credentials")
+            let context = self.calls.context("AssumeRole", arn);
+            CloudError::at(&context, CloudErrorKind::Other, "the response has no usable credentials")
         };
-        let given = answer.credentials().ok_or_else(unreadable)?;
+        let given = response.credentials().ok_or_else(unreadable)?;
         let expires = (*given.expiration()).try_into().map_err(|_| unreadable())?;
         Ok(aws_credential_types::Credentials::new(
             given.access_key_id(),

@@ -1,7 +1,7 @@
-//! How requests travel: connections, time limits, retries.
+//! The HTTP client of a session, with its time limits and retries.
 //!
-//! In: the target's endpoints. Out: an HTTP client and settings for one service. TLS roots are read at the
-//! first request over a client that can speak TLS; where no endpoint needs one, a client without TLS is made.
+//! In: the session's endpoints. Out: an HTTP client and settings for one service. A client with TLS reads the root
+//! certificates at its first request; where no endpoint needs TLS, the client has none.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-/// How long one attempt of a small call may take.
+/// The time limit of one attempt of a small call.
 const ATTEMPT: Duration = Duration::from_secs(20);
-/// How long a small call may take with its retries.
+/// The time limit of a small call with its retries.
 const OPERATION: Duration = Duration::from_secs(70);
-/// How long one attempt to send up to a part of a file may take; a stalled one is given up much sooner.
+/// The time limit of one attempt to upload a file or a part of one; a stalled upload is aborted much sooner.
 pub(crate) const UPLOAD_ATTEMPT: Duration = Duration::from_secs(15 * 60);
 
-/// Makes the client that all services of a session share.
+/// Returns the client that all services of a session share.
 pub(super) fn http_client(plain: bool) -> SharedHttpClient {
     if plain {
         return Builder::new().build_http();
@@ -35,7 +35,7 @@ pub(super) fn http_client(plain: bool) -> SharedHttpClient {
     })
 }
 
-/// Says how long calls to an endpoint may take. `None` is the cloud's own.
+/// Returns the time limits of calls to an endpoint; `None` is AWS itself.
 pub(super) fn timeouts(endpoint: Option<&str>) -> TimeoutConfig {
     let connect = if is_loopback(endpoint) { 1 } else { 3 };
     TimeoutConfig::builder()
@@ -45,7 +45,7 @@ pub(super) fn timeouts(endpoint: Option<&str>) -> TimeoutConfig {
         .build()
 }
 
-/// Lifts the limits of small calls for one that sends many bytes.
+/// Returns the time limits of a call that sends many bytes.
 pub(crate) fn upload_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_attempt_timeout(UPLOAD_ATTEMPT)
@@ -53,7 +53,7 @@ pub(crate) fn upload_timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Says how often a call is tried. A dead emulator is to be noticed at once.
+/// Returns how often a call is tried. A stopped emulator is noticed quickly.
 pub(super) fn retries(endpoint: Option<&str>) -> RetryConfig {
     if is_loopback(endpoint) {
         RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(50))
@@ -62,7 +62,7 @@ pub(super) fn retries(endpoint: Option<&str>) -> RetryConfig {
     }
 }
 
-/// Tells whether an endpoint is on this machine.
+/// Returns whether an endpoint is on this machine.
 pub(super) fn is_loopback(endpoint: Option<&str>) -> bool {
     let Some(endpoint) = endpoint else { return false };
     let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
@@ -80,7 +80,7 @@ mod tests {
     use super::is_loopback;
 
     #[test]
-    fn only_this_machine_is_loopback() {
+    fn loopback_endpoints_are_those_of_this_machine() {
         for near in ["http://127.0.0.1:5000", "http://localhost:1/", "https://[::1]:3", "http://s3.localhost"]
         {
             assert!(is_loopback(Some(near)), "{near}");

@@ -1,7 +1,7 @@
-//! Request bodies that tell how much of them was sent.
+//! Request bodies that count the bytes sent.
 //!
-//! In: bytes in memory and a counter. Out: a body for the SDK, which it can send again from the start; the
-//! counter then starts again as well. Nothing can go wrong here.
+//! In: bytes in memory and a counter. Out: a body for the SDK. A retry sends the body from the start, and the counter
+//! starts at 0 again. There are no errors.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,53 +14,53 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// What is handed to the connection at once.
-const SLICE: usize = 128 << 10;
-/// How often progress is told.
-const TICK: Duration = Duration::from_millis(50);
+/// The size in bytes of one frame of a body.
+const FRAME: usize = 128 << 10;
+/// How often progress is reported.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Makes a body that counts in `sent` what was taken from it.
-pub(super) fn counted(bytes: Bytes, sent: &Arc<AtomicU64>) -> ByteStream {
+/// Returns a body that counts in `sent` the bytes taken from it.
+pub(super) fn counting_body(bytes: Bytes, sent: &Arc<AtomicU64>) -> ByteStream {
     let sent = Arc::clone(sent);
     ByteStream::new(SdkBody::retryable(move || {
         sent.store(0, Ordering::Relaxed);
-        SdkBody::from_body_1_x(Counted { rest: bytes.clone(), sent: Arc::clone(&sent) })
+        SdkBody::from_body_1_x(CountingBody { rest: bytes.clone(), sent: Arc::clone(&sent) })
     }))
 }
 
-/// Waits for a future and tells the progress meanwhile, and once more at its end.
-pub(crate) async fn telling<T>(
+/// Awaits a future and reports its progress meanwhile, and once more at its end.
+pub(crate) async fn with_progress<T>(
     progress: &(dyn Fn(u64) + Send + Sync),
     done: impl Fn() -> u64,
     future: impl Future<Output = T>,
 ) -> T {
     let mut future = std::pin::pin!(future);
-    let mut told = None;
-    let mut tell = || {
+    let mut reported = None;
+    let mut report = || {
         let now = done();
-        if told != Some(now) {
-            told = Some(now);
+        if reported != Some(now) {
+            reported = Some(now);
             progress(now);
         }
     };
-    let mut tick = tokio::time::interval(TICK);
+    let mut tick = tokio::time::interval(REPORT_INTERVAL);
     loop {
         tokio::select! {
             value = &mut future => {
-                tell();
+                report();
                 return value;
             }
-            _ = tick.tick() => tell(),
+            _ = tick.tick() => report(),
         }
     }
 }
 
-struct Counted {
+struct CountingBody {
     rest: Bytes,
     sent: Arc<AtomicU64>,
 }
 
-impl Body for Counted {
+impl Body for CountingBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -71,7 +71,7 @@ impl Body for Counted {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        let length = self.rest.len().min(SLICE);
+        let length = self.rest.len().min(FRAME);
         let slice = self.rest.split_to(length);
         self.sent.fetch_add(length as u64, Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(slice))))

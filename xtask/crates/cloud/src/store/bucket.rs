@@ -1,7 +1,7 @@
-//! A bucket as a whole: whose it is, and the one that nothing but an SDK makes, which Terraform's first state needs.
+//! The bucket itself: which account owns it, and the creation of the one that Terraform's first state needs.
 //!
-//! In: the bucket of an [`ObjectStore`]. Out: whose it is; the bucket, versioned, encrypted, closed to the public. What can
-//! go wrong: the name belongs to another account, where nothing is touched.
+//! In: the bucket of an [`ObjectStore`]. Out: its [`Ownership`]; a bucket that is versioned, encrypted and closed to the
+//! public. Errors: the bucket belongs to another account, and nothing is changed there.
 
 use aws_sdk_s3::types::{
     PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
@@ -9,66 +9,71 @@ use aws_sdk_s3::types::{
 };
 
 use super::ObjectStore;
-use crate::error::{CloudError, Kind};
+use crate::error::{CloudError, CloudErrorKind};
 
-/// Whose a bucket is, as far as an account's credentials can tell.
+/// The account that owns a bucket, as far as these credentials can find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// The account's own.
-    Own,
-    /// Another account's, which lets these credentials in.
-    Another,
-    /// Nobody can tell: these credentials may not use it.
-    Closed,
+    /// This account.
+    ThisAccount,
+    /// Another account, which gives these credentials access.
+    OtherAccount,
+    /// Unknown: these credentials may not use the bucket.
+    Undetermined,
     /// It does not exist.
     Missing,
 }
 
 impl ObjectStore {
-    /// Finds out whether the bucket is an account's, so that nothing is written where somebody else reads it.
+    /// Returns whether an account owns the bucket, so that nothing is written where somebody else reads it.
     ///
-    /// S3 judges by the [expected owner](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html);
-    /// at an address of its own, where an emulator may not, the account's list of buckets is asked as well, if it may be.
+    /// S3 compares the [expected owner](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html).
+    /// An emulator may not, so at a configured endpoint the account's list of buckets is read as well, if it may be.
     pub async fn ownership(&self, account: &str) -> Result<Ownership, CloudError> {
         let request = self.shared.s3().head_bucket().bucket(&self.bucket).expected_bucket_owner(account);
         match self.calls.run("HeadBucket", &self.bucket, request.send()).await {
-            Ok(_) if self.shared.has_endpoint() => match self.owned().await {
-                Ok(false) => Ok(Ownership::Another),
-                Ok(true) => Ok(Ownership::Own),
-                Err(error) if error.kind == Kind::AccessDenied => Ok(Ownership::Own),
+            Ok(_) if self.shared.has_endpoint() => match self.is_own().await {
+                Ok(false) => Ok(Ownership::OtherAccount),
+                Ok(true) => Ok(Ownership::ThisAccount),
+                Err(error) if error.kind == CloudErrorKind::AccessDenied => Ok(Ownership::ThisAccount),
                 Err(error) => Err(error),
             },
-            Ok(_) => Ok(Ownership::Own),
-            Err(error) if error.kind == Kind::NotFound => Ok(Ownership::Missing),
-            Err(error) if error.kind == Kind::AccessDenied => self.closed_or_another().await,
+            Ok(_) => Ok(Ownership::ThisAccount),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(Ownership::Missing),
+            Err(error) if error.kind == CloudErrorKind::AccessDenied => self.ownership_after_denial().await,
             Err(error) => Err(error),
         }
     }
 
-    /// Tells a bucket that is another account's from one whose policy refuses to say anything of it as a whole.
-    async fn closed_or_another(&self) -> Result<Ownership, CloudError> {
-        let denied = |error: CloudError| if error.kind == Kind::AccessDenied { Ok(()) } else { Err(error) };
+    /// Distinguishes another account's bucket from one whose policy denies HeadBucket.
+    async fn ownership_after_denial(&self) -> Result<Ownership, CloudError> {
+        let denied =
+            |error: CloudError| if error.kind == CloudErrorKind::AccessDenied { Ok(()) } else { Err(error) };
         match self.bucket_exists().await {
-            Ok(true) => return Ok(Ownership::Another),
+            Ok(true) => return Ok(Ownership::OtherAccount),
             Ok(false) => return Ok(Ownership::Missing),
             Err(error) => denied(error)?,
         }
-        // Who may list below a prefix alone is refused the look at the whole, and can work there all the same.
+        // Credentials that may list only below a prefix are denied HeadBucket, but can use the bucket.
         match self.list("ledger/", Some(1)).await {
-            Ok(_) => Ok(Ownership::Own),
-            Err(error) => denied(error).map(|()| Ownership::Closed),
+            Ok(_) => Ok(Ownership::ThisAccount),
+            Err(error) => denied(error).map(|()| Ownership::Undetermined),
         }
     }
 
-    /// Makes the bucket unless it exists, has it keep versions, encrypt with S3's own keys and refuse every public access;
-    /// says whether it is new. What is set again is what was set before.
+    /// Creates the bucket unless it exists, and enables versioning, encryption with S3's own keys and the block of public
+    /// access; returns whether it is new. Repeating it changes nothing.
     ///
     /// # Errors
-    /// [`Kind::AccessDenied`] where the bucket is another account's: nothing is touched then.
-    pub async fn create_closed_bucket(&self) -> Result<bool, CloudError> {
-        if self.bucket_exists().await? && !self.owned().await? {
-            let origin = self.calls.origin("ListBuckets", &self.bucket);
-            return Err(CloudError::at(&origin, Kind::AccessDenied, "the bucket is another account's"));
+    /// [`CloudErrorKind::AccessDenied`] where the bucket belongs to another account; nothing is changed then.
+    pub async fn create_private_bucket(&self) -> Result<bool, CloudError> {
+        if self.bucket_exists().await? && !self.is_own().await? {
+            let context = self.calls.context("ListBuckets", &self.bucket);
+            return Err(CloudError::at(
+                &context,
+                CloudErrorKind::AccessDenied,
+                "the bucket belongs to another account",
+            ));
         }
         let created = self.create_bucket(true).await?;
         let encryption = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::Aes256);
@@ -91,17 +96,17 @@ impl ObjectStore {
         Ok(created)
     }
 
-    /// Asks whether the bucket is this account's own. That it may be used is no answer: a policy can let others in.
-    pub async fn owned(&self) -> Result<bool, CloudError> {
+    /// Returns whether this account owns the bucket. Access alone does not show that: a policy can allow other accounts.
+    pub async fn is_own(&self) -> Result<bool, CloudError> {
         let mut token = None;
         loop {
             let request = self.shared.s3().list_buckets().prefix(&self.bucket).max_buckets(1000);
             let request = request.set_continuation_token(token);
-            let answer = self.calls.run("ListBuckets", &self.bucket, request.send()).await?;
-            if answer.buckets().iter().any(|bucket| bucket.name() == Some(&self.bucket)) {
+            let response = self.calls.run("ListBuckets", &self.bucket, request.send()).await?;
+            if response.buckets().iter().any(|bucket| bucket.name() == Some(&self.bucket)) {
                 return Ok(true);
             }
-            token = answer.continuation_token().map(str::to_owned);
+            token = response.continuation_token().map(str::to_owned);
             if token.is_none() {
                 return Ok(false);
             }
@@ -113,8 +118,8 @@ impl ObjectStore {
         part: Result<T, aws_smithy_types::error::operation::BuildError>,
     ) -> Result<T, CloudError> {
         part.map_err(|error| {
-            let origin = self.calls.origin("PutBucketEncryption", &self.bucket);
-            CloudError::at(&origin, Kind::Other, error.to_string())
+            let context = self.calls.context("PutBucketEncryption", &self.bucket);
+            CloudError::at(&context, CloudErrorKind::Other, error.to_string())
         })
     }
 }

@@ -1,7 +1,7 @@
-//! Reading objects.
+//! Downloads objects.
 //!
-//! In: a key; for files also the SHA-256 that is expected. Out: bytes with their digest, or a file that
-//! appears under its name only when it is whole and right. A transfer that breaks off is begun again.
+//! In: a key; for files also the expected SHA-256. Out: bytes with their digest, or a file that gets its name only when
+//! it is complete and has the digest. A transfer that is cut off is started again.
 
 use std::path::Path;
 
@@ -10,54 +10,54 @@ use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
 use tokio::io::AsyncWriteExt as _;
 
-use super::compare::Stored;
+use super::compare::StoredObject;
 use super::{Object, ObjectStore};
-use crate::error::{CloudError, Kind};
+use crate::error::{CloudError, CloudErrorKind};
 
-/// How often a transfer is begun that breaks off.
+/// How often a transfer is started.
 const TRANSFERS: u32 = 3;
 
 impl ObjectStore {
-    /// Reads an object; `None` if there is none.
+    /// Returns an object; `None` if there is none.
     ///
     /// # Errors
-    /// [`Kind::WrongBytes`] if the store keeps a SHA-256 of it and these are not its bytes;
-    /// [`Kind::NotFound`] if the bucket is missing.
+    /// [`CloudErrorKind::WrongBytes`] if the store has a SHA-256 of it, and the bytes have another;
+    /// [`CloudErrorKind::NotFound`] if the bucket does not exist.
     pub async fn get(&self, key: &str) -> Result<Option<Object>, CloudError> {
         let subject = self.subject(key);
-        let origin = self.calls.origin("GetObject", &subject);
+        let context = self.calls.context("GetObject", &subject);
         let mut transfer = 1;
         loop {
-            let Some(answer) = self.begin_get(key).await? else {
+            let Some(response) = self.start_get(key).await? else {
                 return Ok(None);
             };
-            let etag = answer.e_tag().unwrap_or_default().to_owned();
-            let promised = Stored::new(0, &etag, answer.checksum_sha256()).head.sha256;
-            let version_id = answer.version_id().map(str::to_owned);
-            match answer.body.collect().await {
+            let etag = response.e_tag().unwrap_or_default().to_owned();
+            let expected = StoredObject::new(0, &etag, response.checksum_sha256()).info.sha256;
+            let version_id = response.version_id().map(str::to_owned);
+            match response.body.collect().await {
                 Ok(bytes) => {
                     let bytes = bytes.to_vec();
                     let sha256 = Digest::of(&bytes);
-                    return match promised {
-                        Some(promised) if promised != sha256 => {
-                            Err(CloudError::wrong_bytes(&origin, promised, sha256))
+                    return match expected {
+                        Some(expected) if expected != sha256 => {
+                            Err(CloudError::wrong_bytes(&context, expected, sha256))
                         }
                         _ => Ok(Some(Object { bytes, etag, sha256, version_id })),
                     };
                 }
                 Err(_) if transfer < TRANSFERS => transfer += 1,
-                Err(error) => return Err(CloudError::body(&origin, &error)),
+                Err(error) => return Err(CloudError::body(&context, &error)),
             }
         }
     }
 
-    /// Writes an object to a file, replacing what is there; `false` if there is no such object.
+    /// Downloads an object to a file, which is replaced if it exists; `false` if there is no such object.
     ///
-    /// `progress` is told how many bytes arrived so far; it goes back when a transfer is begun again. The
-    /// bytes go to a temporary file beside `to`, which takes its name when the digest was found right.
+    /// `progress` gets the number of bytes received so far; it starts at 0 again when a transfer is started again. The
+    /// bytes go to a temporary file beside `to`, which is renamed when it has the digest.
     ///
     /// # Errors
-    /// [`Kind::WrongBytes`] if the digest is another one, and `to` is as it was.
+    /// [`CloudErrorKind::WrongBytes`] if the digest differs; `to` is then unchanged.
     pub async fn get_file(
         &self,
         key: &str,
@@ -66,58 +66,61 @@ impl ObjectStore {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<bool, CloudError> {
         let subject = self.subject(key);
-        let origin = self.calls.origin("GetObject", &subject);
-        let failed = |error: &std::io::Error| CloudError::file(&origin, to, error);
+        let context = self.calls.context("GetObject", &subject);
+        let failed = |error: &std::io::Error| CloudError::file(&context, to, error);
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         let mut transfer = 1;
         let (temporary, got) = loop {
-            let Some(answer) = self.begin_get(key).await? else {
+            let Some(response) = self.start_get(key).await? else {
                 return Ok(false);
             };
             let temporary = new_file(folder).map_err(|error| failed(&error))?;
             let file = temporary.reopen().map_err(|error| failed(&error))?;
-            match receive(answer, Some(tokio::fs::File::from_std(file)), progress).await {
+            match receive(response, Some(tokio::fs::File::from_std(file)), progress).await {
                 Ok(digest) => break (temporary, digest),
-                Err(Broken::File(error)) => return Err(failed(&error)),
-                Err(Broken::Transfer(_)) if transfer < TRANSFERS => transfer += 1,
-                Err(Broken::Transfer(error)) => return Err(CloudError::body(&origin, &error)),
+                Err(DownloadError::File(error)) => return Err(failed(&error)),
+                Err(DownloadError::Transfer(_)) if transfer < TRANSFERS => transfer += 1,
+                Err(DownloadError::Transfer(error)) => return Err(CloudError::body(&context, &error)),
             }
         };
         if got != sha256 {
-            return Err(CloudError::wrong_bytes(&origin, sha256, got));
+            return Err(CloudError::wrong_bytes(&context, sha256, got));
         }
         temporary.persist(to).map_err(|error| failed(&error.error))?;
         Ok(true)
     }
 
-    /// Downloads an object only to hash it.
+    /// Returns the digest of an object, which is downloaded for it.
     pub(super) async fn digest_of_stored(&self, key: &str) -> Result<Digest, CloudError> {
         let subject = self.subject(key);
-        let origin = self.calls.origin("GetObject", &subject);
+        let context = self.calls.context("GetObject", &subject);
         let mut transfer = 1;
         loop {
-            let Some(answer) = self.begin_get(key).await? else {
-                return Err(CloudError::at(&origin, Kind::NotFound, "there is no such object"));
+            let Some(response) = self.start_get(key).await? else {
+                return Err(CloudError::at(&context, CloudErrorKind::NotFound, "the object does not exist"));
             };
-            match receive(answer, None, &|_| {}).await {
+            match receive(response, None, &|_| {}).await {
                 Ok(digest) => return Ok(digest),
-                Err(Broken::File(error)) => return Err(CloudError::body(&origin, &error)),
-                Err(Broken::Transfer(_)) if transfer < TRANSFERS => transfer += 1,
-                Err(Broken::Transfer(error)) => return Err(CloudError::body(&origin, &error)),
+                Err(DownloadError::File(error)) => return Err(CloudError::body(&context, &error)),
+                Err(DownloadError::Transfer(_)) if transfer < TRANSFERS => transfer += 1,
+                Err(DownloadError::Transfer(error)) => return Err(CloudError::body(&context, &error)),
             }
         }
     }
 
-    async fn begin_get(&self, key: &str) -> Result<Option<GetObjectOutput>, CloudError> {
+    async fn start_get(&self, key: &str) -> Result<Option<GetObjectOutput>, CloudError> {
         let request = self.shared.s3().get_object().bucket(&self.bucket).key(key);
-        // Asked for in the header and not in the SDK's words: the SDK would hash the bytes a second time.
+        // Set as a header and not through the SDK's builder, with which the SDK would hash the bytes a second time.
         let send = request.customize().mutate_request(|request| {
             request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
         });
         match self.calls.run("GetObject", &self.subject(key), send.send()).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.kind == Kind::NotFound && error.code.as_deref() != Some("NoSuchBucket") => {
+            Ok(response) => Ok(Some(response)),
+            Err(error)
+                if error.kind == CloudErrorKind::NotFound
+                    && error.code.as_deref() != Some("NoSuchBucket") =>
+            {
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -125,36 +128,36 @@ impl ObjectStore {
     }
 }
 
-enum Broken {
+enum DownloadError {
     Transfer(aws_sdk_s3::primitives::ByteStreamError),
     File(std::io::Error),
 }
 
-/// Hashes a body, and writes it where there is a file.
+/// Hashes a body, and writes it to the file if there is one.
 async fn receive(
-    answer: GetObjectOutput,
+    response: GetObjectOutput,
     mut file: Option<tokio::fs::File>,
     progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<Digest, Broken> {
-    let mut body = answer.body;
+) -> Result<Digest, DownloadError> {
+    let mut body = response.body;
     let mut hasher = Sha256::new();
     let mut arrived = 0;
     while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(Broken::Transfer)?;
+        let bytes = bytes.map_err(DownloadError::Transfer)?;
         hasher.update(&bytes);
         if let Some(file) = &mut file {
-            file.write_all(&bytes).await.map_err(Broken::File)?;
+            file.write_all(&bytes).await.map_err(DownloadError::File)?;
         }
         arrived += bytes.len() as u64;
         progress(arrived);
     }
     if let Some(file) = &mut file {
-        file.flush().await.map_err(Broken::File)?;
+        file.flush().await.map_err(DownloadError::File)?;
     }
     Ok(hasher.into())
 }
 
-/// The permissions are those of any new file: what was downloaded is no secret of this user's.
+/// Creates a temporary file with the permissions of any new file: a download is not this user's secret.
 pub(crate) fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".download-");

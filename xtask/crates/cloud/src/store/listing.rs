@@ -1,25 +1,25 @@
-//! What keys there are.
+//! Lists objects.
 //!
-//! In: a prefix. Out: the objects under it, or the names up to the next `/`, over as many pages as it takes.
-//! Both fail for a missing bucket; a prefix that nothing has is an empty list.
+//! In: a prefix. Out: the objects with this prefix, or the names up to the next `/`, from all pages. A prefix without
+//! objects is an empty list. Errors: the bucket does not exist.
 
 use super::ObjectStore;
 use crate::error::CloudError;
 
-/// An object in a listing.
+/// An object in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The whole key.
+pub struct ListedObject {
+    /// The key.
     pub key: String,
     /// The size in bytes.
     pub size: u64,
-    /// When it was written, in seconds since 1970.
+    /// The time of its last change, in seconds since 1970.
     pub modified_epoch: i64,
 }
 
 impl ObjectStore {
-    /// Lists the objects whose keys begin with a prefix, in the order of their keys.
-    pub async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<Listed>, CloudError> {
+    /// Returns the objects whose keys begin with a prefix, sorted by key, at most `limit` of them.
+    pub async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<ListedObject>, CloudError> {
         let mut found = Vec::new();
         let mut next = None;
         loop {
@@ -30,7 +30,7 @@ impl ObjectStore {
             let request = self.shared.s3().list_objects_v2().bucket(&self.bucket).prefix(prefix);
             let request = request.max_keys(wanted as i32).set_continuation_token(next);
             let page = self.calls.run("ListObjectsV2", &self.subject(prefix), request.send()).await?;
-            found.extend(page.contents().iter().map(|object| Listed {
+            found.extend(page.contents().iter().map(|object| ListedObject {
                 key: object.key().unwrap_or_default().to_owned(),
                 size: object.size().unwrap_or_default().try_into().unwrap_or_default(),
                 modified_epoch: object.last_modified().map_or(0, |time| time.secs()),
@@ -42,7 +42,7 @@ impl ObjectStore {
         }
     }
 
-    /// Lists the names that stand between a prefix and the next `/` (`["hello"]` for `releases/`), sorted.
+    /// Returns the names between a prefix and the next `/` (`["hello"]` for `releases/`), sorted.
     pub async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, CloudError> {
         let mut found = Vec::new();
         let mut next = None;

@@ -1,9 +1,8 @@
-//! Sending a file to a key that must be new.
+//! Uploads a file to a new key.
 //!
-//! In: a key, a file and the SHA-256 that it is to have. Out: [`Put`]. The file is read once, hashed while it
-//! is read, and nothing becomes visible under the key before the digest was found to be right: a file that
-//! changed meanwhile is an error, and leaves the store as it was. Small files go in one request, large ones
-//! in parts (see `multipart`).
+//! In: a key, a file and its expected SHA-256. Out: [`Put`]. The file is read once and hashed while it is read. The object
+//! becomes visible only if the file has the digest: a file that changed meanwhile is an error, and the store is
+//! unchanged. Small files are uploaded in one request, large ones in parts (see `multipart`).
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,29 +14,29 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
 
-use super::body::{counted, telling};
-use super::{ObjectStore, Put, RACES};
-use crate::error::{CloudError, Kind, Origin};
+use super::body::{counting_body, with_progress};
+use super::{ObjectStore, Put, RACE_ATTEMPTS};
+use crate::error::{CallContext, CloudError, CloudErrorKind};
 use crate::session::transport::upload_timeouts;
 
 const CONTENT_TYPE: &str = "application/octet-stream";
 
 impl ObjectStore {
-    /// Writes a file's bytes under a key unless it is taken; then says whether the bytes there are the same.
+    /// Uploads a file to a key, unless the key exists; then compares the bytes.
     ///
-    /// `progress` is told how many bytes are there so far, of the file's size; it may go back when a request
-    /// is repeated. Where the object is already there, nothing is sent.
+    /// `progress` gets the number of bytes sent so far; it may decrease when a request is retried. Where the object exists,
+    /// nothing is sent.
     ///
-    /// A process that was killed leaves its unfinished parts behind: the next call for the key goes on with an
-    /// upload that has the file's first part, keeps the parts whose SHA-256 (or, where the store keeps none,
-    /// MD5) is that of the file's, and compares the checksum of the whole at the end. Where the store does not
-    /// tell its parts (moto does not, in words that a client reads), all is sent again. Two processes that send
-    /// the same file at once may meet in one upload, which does no harm. An upload that fails or is dropped is aborted, as far as that is
-    /// still possible; one that lost the connection is left for the next call. Unfinished uploads that nobody
-    /// goes on with are the bucket's lifecycle rule's to clear away.
+    /// A killed process leaves an unfinished upload. The next call for the key continues an upload that has the file's
+    /// first part. It keeps the parts that have the SHA-256 of the file's parts (their MD5, where the store has no
+    /// SHA-256), and compares the checksum of the whole object at the end. Where the store does not list parts (moto's
+    /// list cannot be read), all parts are sent again. Two processes that upload the same file may share one upload,
+    /// which is harmless. An upload that fails or is dropped is aborted if possible; after a lost connection it is left
+    /// for the next call. The bucket's lifecycle rule removes unfinished uploads that nobody continues.
     ///
     /// # Errors
-    /// [`Kind::WrongBytes`] names the file if it does not have this digest; [`Kind::File`] if it can't be read.
+    /// [`CloudErrorKind::WrongBytes`] names the file if it does not have this digest; [`CloudErrorKind::File`] if it cannot
+    /// be read.
     pub async fn put_new_file(
         &self,
         key: &str,
@@ -46,16 +45,16 @@ impl ObjectStore {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put, CloudError> {
         let subject = self.subject(key);
-        let origin = self.calls.origin("PutObject", &subject);
+        let context = self.calls.context("PutObject", &subject);
         let metadata = tokio::fs::metadata(path).await;
-        let size = metadata.map_err(|error| CloudError::file(&origin, path, &error))?.len();
-        for race in 0..RACES {
+        let size = metadata.map_err(|error| CloudError::file(&context, path, &error))?.len();
+        for race in 0..RACE_ATTEMPTS {
             let put = if let Some(stored) = self.stored(key).await? {
                 self.compare(key, &stored, path, size, sha256).await?
             } else if size > self.uploads.threshold {
-                self.put_in_parts(key, path, size, sha256, progress).await?
+                self.put_multipart(key, path, size, sha256, progress).await?
             } else {
-                self.put_in_one(key, path, size, sha256, progress).await?
+                self.put_single(key, path, size, sha256, progress).await?
             };
             if let Some(put) = put {
                 if put == Put::Same {
@@ -63,13 +62,13 @@ impl ObjectStore {
                 }
                 return Ok(put);
             }
-            self.after_race(race).await;
+            self.wait_after_race(race).await;
         }
-        Err(self.unsettled(key))
+        Err(self.contended(key))
     }
 
-    /// `None`: something is there by now, or was for a moment.
-    async fn put_in_one(
+    /// Uploads a file in one request; `None` where the key exists by now, or existed for a moment.
+    async fn put_single(
         &self,
         key: &str,
         path: &Path,
@@ -82,13 +81,17 @@ impl ObjectStore {
         reader.finish(size, digest)?;
         let sent = Arc::new(AtomicU64::new(0));
         let request = self.put_request(key, digest).content_type(CONTENT_TYPE).if_none_match("*");
-        let request = request.content_length(size as i64).body(counted(bytes, &sent));
+        let request = request.content_length(size as i64).body(counting_body(bytes, &sent));
         let long = aws_sdk_s3::config::Config::builder().timeout_config(upload_timeouts());
         let subject = self.subject(key);
         let send = self.calls.run("PutObject", &subject, request.customize().config_override(long).send());
-        match telling(progress, || sent.load(Ordering::Relaxed), send).await {
+        match with_progress(progress, || sent.load(Ordering::Relaxed), send).await {
             Ok(_) => Ok(Some(Put::Created)),
-            Err(error) if matches!(error.kind, Kind::PreconditionFailed | Kind::Conflict) => Ok(None),
+            Err(error)
+                if matches!(error.kind, CloudErrorKind::PreconditionFailed | CloudErrorKind::Conflict) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -110,13 +113,13 @@ impl ObjectStore {
     }
 }
 
-/// A piece of a file, in memory.
+/// A part of a file, in memory.
 pub(super) struct Part {
     pub(super) bytes: Bytes,
     pub(super) sha256: Digest,
 }
 
-/// Reads a file from its start in pieces, and hashes each and the whole.
+/// Reads a file in parts, and hashes each part and the whole file.
 pub(super) struct PartReader {
     path: PathBuf,
     subject: String,
@@ -127,7 +130,7 @@ pub(super) struct PartReader {
 }
 
 impl PartReader {
-    /// Reads the next piece; `None` at the end.
+    /// Returns the next part; `None` at the end.
     pub(super) async fn next_part(&mut self) -> Result<Option<Part>, CloudError> {
         let Some((mut file, mut whole)) = self.state.take() else {
             return Ok(None);
@@ -147,7 +150,7 @@ impl PartReader {
         Ok((!part.bytes.is_empty()).then_some(part))
     }
 
-    /// Compares what was read with what was promised.
+    /// Compares size and digest of the whole file with the expected ones.
     pub(super) fn finish(&mut self, size: u64, expected: Digest) -> Result<(), CloudError> {
         let Some((_, whole)) = self.state.take() else {
             return Err(self.failed(&std::io::Error::other("it was not read to its end")));
@@ -157,15 +160,20 @@ impl PartReader {
             return Ok(());
         }
         let path = self.path.display().to_string();
-        let origin = Origin { subject: &path, ..self.origin() };
-        Err(CloudError::wrong_bytes(&origin, expected, got))
+        let context = CallContext { subject: &path, ..self.context() };
+        Err(CloudError::wrong_bytes(&context, expected, got))
     }
 
     fn failed(&self, error: &std::io::Error) -> CloudError {
-        CloudError::file(&self.origin(), &self.path, error)
+        CloudError::file(&self.context(), &self.path, error)
     }
 
-    fn origin(&self) -> Origin<'_> {
-        Origin { service: "S3", operation: "PutObject", subject: &self.subject, endpoint: &self.endpoint }
+    fn context(&self) -> CallContext<'_> {
+        CallContext {
+            service: "S3",
+            operation: "PutObject",
+            subject: &self.subject,
+            endpoint: &self.endpoint,
+        }
     }
 }

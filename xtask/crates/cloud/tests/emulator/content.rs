@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use slipway_cloud::{Call, Digest, ObjectStore, Put, Session, Uploads};
+use slipway_cloud::{Call, Digest, ObjectStore, Put, Session, UploadOptions};
 
 use super::moto::{observer, target};
 
 pub const MIB: usize = 1 << 20;
-pub const PARTS: Uploads = Uploads { threshold: 5 << 20, part_size: 5 << 20, parallel: 3 };
+pub const PARTS: UploadOptions = UploadOptions { threshold: 5 << 20, part_size: 5 << 20, parallel: 3 };
 
 pub fn sha256(bytes: &[u8]) -> Digest {
     Digest::of(bytes)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use slipway_cloud::{Digest, Ecr, Kind, Login};
+use slipway_cloud::{CloudErrorKind, Digest, Ecr, Login};
 
 use super::moto::{moto, session};
 use super::scripted::{Answer, Request, Scripted, answer};
@@ -111,10 +111,10 @@ async fn moto_scans_an_image() {
     let started = Instant::now();
     let limit = Duration::from_millis(300);
     let error = ecr.scan_findings("shop/scanned", digest, limit).await.unwrap_err();
-    assert_eq!(error.kind, Kind::TimedOut, "{error}");
+    assert_eq!(error.kind, CloudErrorKind::TimedOut, "{error}");
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert!(error.to_string().contains(&format!("{HOST}/shop/scanned@{digest}")), "{error}");
-    assert!(error.to_string().contains("no scan has begun"), "{error}");
+    assert!(error.to_string().contains("no scan has started"), "{error}");
 
     let image = aws_sdk_ecr::types::ImageIdentifier::builder().image_tag("1.0.0").build();
     client.start_image_scan().repository_name("shop/scanned").image_id(image).send().await.unwrap();
@@ -123,7 +123,7 @@ async fn moto_scans_an_image() {
     assert!(found.counts.values().sum::<u32>() > 0, "{found:?}");
     assert!(found.findings.iter().all(|finding| !finding.name.is_empty() && !finding.severity.is_empty()));
     let absent = ecr.scan_findings("absent", digest, limit).await.unwrap_err();
-    assert_eq!(absent.kind, Kind::NotFound, "{absent}");
+    assert_eq!(absent.kind, CloudErrorKind::NotFound, "{absent}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use slipway_cloud::{Kind, Put, Uploads};
+use slipway_cloud::{CloudErrorKind, Put, UploadOptions};
 
 use super::content::{MIB, PARTS, bytes, file, observed, send, sha256};
 use super::moto::{as_s3_would, bucket, moto, operations, session};
@@ -64,7 +64,7 @@ async fn a_large_file_goes_in_parts() {
     assert_eq!(send(&store, &path, &content).await, Put::Same);
     assert_eq!(operations(&seen), ["HeadObject"], "the checksum of the parts proves it");
     // Cut otherwise, only the bytes can prove it.
-    let otherwise = store.clone().with_uploads(Uploads { part_size: 6 << 20, ..PARTS });
+    let otherwise = store.clone().with_uploads(UploadOptions { part_size: 6 << 20, ..PARTS });
     seen.lock().unwrap().clear();
     assert_eq!(send(&otherwise, &path, &content).await, Put::Same);
     assert_eq!(operations(&seen), ["HeadObject", "GetObject"]);
@@ -115,7 +115,10 @@ async fn a_file_that_is_not_what_was_promised_never_becomes_an_object() {
         let path = file(&folder, "changed.zip", &bytes(length, 8));
         let promised = sha256(&bytes(length, 9));
         let error = store.put_new_file("artifact", &path, promised, &|_| {}).await.unwrap_err();
-        assert_eq!(error.kind, Kind::WrongBytes { expected: promised, got: sha256(&bytes(length, 8)) });
+        assert_eq!(
+            error.kind,
+            CloudErrorKind::WrongBytes { expected: promised, got: sha256(&bytes(length, 8)) }
+        );
         assert!(error.subject.ends_with("changed.zip"), "{}", error.subject);
         assert_eq!(store.head("artifact").await.unwrap(), None);
     }
@@ -123,7 +126,7 @@ async fn a_file_that_is_not_what_was_promised_never_becomes_an_object() {
     assert!(!operations(&seen).contains(&"CompleteMultipartUpload"));
     let error =
         store.put_new_file("x", &folder.path().join("absent"), sha256(b"absent"), &|_| {}).await.unwrap_err();
-    assert_eq!(error.kind, Kind::File);
+    assert_eq!(error.kind, CloudErrorKind::File);
     assert!(error.to_string().contains("absent"), "{error}");
 }
 
@@ -135,7 +138,7 @@ async fn a_download_with_other_bytes_leaves_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let to = file(&folder, "kept", b"before");
     let error = store.get_file("artifact", &to, sha256(b"wanted"), &|_| {}).await.unwrap_err();
-    assert_eq!(error.kind, Kind::WrongBytes { expected: sha256(b"wanted"), got: sha256(b"other") });
+    assert_eq!(error.kind, CloudErrorKind::WrongBytes { expected: sha256(b"wanted"), got: sha256(b"other") });
     assert_eq!(error.subject, "wrong/artifact");
     assert_eq!(std::fs::read(&to).unwrap(), b"before");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");

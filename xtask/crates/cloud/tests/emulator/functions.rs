@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
-use slipway_cloud::Kind;
+use slipway_cloud::CloudErrorKind;
 
 use super::moto::{Moto, moto, session, session_in};
 use super::scripted::{Answer, Scripted, answer};
@@ -76,7 +76,7 @@ async fn configurations_are_read_by_version_and_alias() {
 
     assert_eq!(functions.configuration("absent", None).await.unwrap(), None);
     assert_eq!(functions.configuration("configured", Some("9")).await.unwrap(), None);
-    assert_eq!(functions.versions("absent").await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(functions.versions("absent").await.unwrap_err().kind, CloudErrorKind::NotFound);
     let elsewhere = session_in(&moto.endpoint, "222222222224", None).await.functions();
     assert_eq!(elsewhere.configuration("configured", None).await.unwrap(), None, "accounts are apart");
 }
@@ -90,13 +90,13 @@ async fn an_alias_moves_only_from_the_revision_that_was_seen() {
     assert_eq!((seen.version.as_str(), seen.weights.len()), ("1", 0));
     let revision = seen.revision_id.clone().unwrap();
 
-    let error = functions.point("moved", "live", "2", Some("stale")).await.unwrap_err();
-    assert_eq!((error.kind, error.subject.as_str()), (Kind::PreconditionFailed, "moved:live"));
+    let error = functions.move_alias("moved", "live", "2", Some("stale")).await.unwrap_err();
+    assert_eq!((error.kind, error.subject.as_str()), (CloudErrorKind::PreconditionFailed, "moved:live"));
     assert_eq!(functions.alias("moved", "live").await.unwrap().unwrap(), seen);
 
-    let moved = functions.point("moved", "live", "2", Some(&revision)).await.unwrap();
+    let moved = functions.move_alias("moved", "live", "2", Some(&revision)).await.unwrap();
     assert_eq!(moved.version, "2");
-    let back = functions.point("moved", "live", "1", None).await.unwrap();
+    let back = functions.move_alias("moved", "live", "1", None).await.unwrap();
     assert_eq!(back.version, "1");
 
     let weights = aws_sdk_lambda::types::AliasRoutingConfiguration::builder()
@@ -104,13 +104,19 @@ async fn an_alias_moves_only_from_the_revision_that_was_seen() {
         .build();
     client.update_alias().function_name("moved").name("live").routing_config(weights).send().await.unwrap();
     assert_eq!(functions.alias("moved", "live").await.unwrap().unwrap().weights["2"], 0.1);
-    let ended = functions.point("moved", "live", "2", None).await.unwrap();
+    let ended = functions.move_alias("moved", "live", "2", None).await.unwrap();
     assert_eq!((ended.version.as_str(), ended.weights.len()), ("2", 0), "weights end");
 
     assert_eq!(functions.alias("moved", "absent").await.unwrap(), None);
     assert_eq!(functions.alias("absent", "live").await.unwrap(), None);
-    assert_eq!(functions.point("moved", "absent", "1", None).await.unwrap_err().kind, Kind::NotFound);
-    assert_eq!(functions.point("moved", "absent", "1", Some("r")).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(
+        functions.move_alias("moved", "absent", "1", None).await.unwrap_err().kind,
+        CloudErrorKind::NotFound
+    );
+    assert_eq!(
+        functions.move_alias("moved", "absent", "1", Some("r")).await.unwrap_err().kind,
+        CloudErrorKind::NotFound
+    );
 }
 
 #[tokio::test]
@@ -125,11 +131,11 @@ async fn a_move_is_judged_by_what_the_alias_says_afterwards() {
             _ => answer(200, &format!(r#"{{"FunctionVersion":"{reads}","RevisionId":"r"}}"#)),
         });
         let functions = session(&server.endpoint).await.functions();
-        match functions.point("hello", "live", "2", Some("r")).await {
+        match functions.move_alias("hello", "live", "2", Some("r")).await {
             Ok(alias) => assert!(moved && alias.version == "2"),
             Err(error) => {
                 assert!(!moved);
-                assert_eq!(error.kind, Kind::PreconditionFailed);
+                assert_eq!(error.kind, CloudErrorKind::PreconditionFailed);
                 assert!(error.to_string().contains("the RevisionId is not the latest"), "{error}");
             }
         }
@@ -143,8 +149,8 @@ async fn a_move_is_judged_by_what_the_alias_says_afterwards() {
     // An update that is accepted and not done.
     let server = Scripted::start(|_, _| answer(200, r#"{"FunctionVersion":"1","RevisionId":"r"}"#));
     let error =
-        session(&server.endpoint).await.functions().point("hello", "live", "2", None).await.unwrap_err();
-    assert_eq!(error.kind, Kind::PreconditionFailed);
+        session(&server.endpoint).await.functions().move_alias("hello", "live", "2", None).await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::PreconditionFailed);
 }
 
 #[tokio::test]
@@ -197,7 +203,7 @@ async fn an_invocation_ends_with_its_time_limit() {
     let started = std::time::Instant::now();
     let error = functions.invoke("slow", "live", b"{}", Duration::from_millis(300)).await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    assert_eq!((error.kind, error.subject.as_str()), (Kind::TimedOut, "slow:live"));
+    assert_eq!((error.kind, error.subject.as_str()), (CloudErrorKind::TimedOut, "slow:live"));
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -212,7 +218,7 @@ async fn invoking_what_does_not_exist_is_an_error() {
     });
     let functions = session(&server.endpoint).await.functions();
     let error = functions.invoke("absent", "live", b"{}", Duration::from_secs(10)).await.unwrap_err();
-    assert_eq!(error.kind, Kind::NotFound);
+    assert_eq!(error.kind, CloudErrorKind::NotFound);
     assert_eq!(
         error.to_string(),
         "`absent:live` was not found: Function not found: absent:live (Lambda Invoke, \

@@ -1,11 +1,11 @@
-//! Uploads that were killed, dropped, or taken away by somebody else.
+//! UploadOptions that were killed, dropped, or taken away by somebody else.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use slipway_cloud::{Call, Digest, Outcome, Put, Session, Uploads};
+use slipway_cloud::{Call, CallOutcome, Digest, Put, Session, UploadOptions};
 
 use super::content::{MIB, PARTS, bytes, file, observed, send, sha256};
 use super::moto::{as_s3_would, bucket, moto, operations, session, target};
@@ -26,7 +26,7 @@ fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: Digest
     let (target, path) = (target(endpoint), path.to_owned());
     runtime.spawn(async move {
         let session = Session::open(target, Some(stop)).await.unwrap();
-        let store = session.store(name, None).with_uploads(Uploads { parallel: 1, ..PARTS });
+        let store = session.store(name, None).with_uploads(UploadOptions { parallel: 1, ..PARTS });
         store.put_new_file("artifact", &path, digest, &|_| {}).await.unwrap();
     });
     reached.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -121,7 +121,8 @@ async fn a_dropped_upload_is_aborted() {
     assert!(upload.await.unwrap_err().is_cancelled());
     let aborted = |seen: &Mutex<Vec<Call>>| {
         let seen = seen.lock().unwrap();
-        seen.iter().any(|call| call.operation == "AbortMultipartUpload" && call.outcome == Outcome::Done)
+        seen.iter()
+            .any(|call| call.operation == "AbortMultipartUpload" && call.outcome == CallOutcome::Succeeded)
     };
     let started = std::time::Instant::now();
     while !aborted(&seen) {

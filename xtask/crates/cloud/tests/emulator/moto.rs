@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::scripted::{Scripted, forward};
-use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, Target};
+use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, SessionConfig};
 
 /// A running moto. It ends with this process, however that ends: it waits for its standard input to close.
 pub struct Moto {
@@ -31,8 +31,8 @@ pub fn moto() -> Option<&'static Moto> {
 }
 
 /// Where static credentials of moto's first account lead.
-pub fn target(endpoint: &str) -> Target {
-    Target {
+pub fn target(endpoint: &str) -> SessionConfig {
+    SessionConfig {
         region: "eu-central-1".into(),
         credentials: Credentials::Static {
             access_key_id: "AKIAEXAMPLE".into(),
@@ -55,7 +55,7 @@ pub async fn session_in(endpoint: &str, account: &str, observer: Option<Observer
         arn: format!("arn:aws:iam::{account}:role/deploy"),
         session_name: "slipway-test".into(),
     };
-    Session::open(Target { assume_role: Some(role), ..target(endpoint) }, observer).await.unwrap()
+    Session::open(SessionConfig { assume_role: Some(role), ..target(endpoint) }, observer).await.unwrap()
 }
 
 /// Moto behind a server that puts two of its faults right: it looks whether a key is taken and writes it in two

@@ -1,6 +1,6 @@
 //! Small objects: written once, compared, listed.
 
-use slipway_cloud::{Digest, Kind, Put};
+use slipway_cloud::{CloudErrorKind, Digest, Put};
 
 use super::moto::{as_s3_would, bucket, moto, session};
 use super::scripted::{Answer, Scripted, answer, refusal};
@@ -115,11 +115,11 @@ async fn a_missing_bucket_is_an_error_and_not_a_missing_object() {
     let store = session(&moto.endpoint).await.store("nowhere", None);
     assert!(!store.bucket_exists().await.unwrap());
     let error = store.get("key").await.unwrap_err();
-    assert_eq!((error.kind, error.code.as_deref()), (Kind::NotFound, Some("NoSuchBucket")));
+    assert_eq!((error.kind, error.code.as_deref()), (CloudErrorKind::NotFound, Some("NoSuchBucket")));
     assert!(error.to_string().starts_with("`nowhere/key` was not found: "), "{error}");
-    assert_eq!(store.put_new("key", vec![1], JSON).await.unwrap_err().kind, Kind::NotFound);
-    assert_eq!(store.put_if_match("key", vec![1], "\"x\"").await.unwrap_err().kind, Kind::NotFound);
-    assert_eq!(store.list("", None).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(store.put_new("key", vec![1], JSON).await.unwrap_err().kind, CloudErrorKind::NotFound);
+    assert_eq!(store.put_if_match("key", vec![1], "\"x\"").await.unwrap_err().kind, CloudErrorKind::NotFound);
+    assert_eq!(store.list("", None).await.unwrap_err().kind, CloudErrorKind::NotFound);
 
     let store = session(&moto.endpoint).await.store("somewhere", None);
     assert!(store.create_bucket(true).await.unwrap());
@@ -163,7 +163,7 @@ async fn bytes_that_are_not_what_the_store_promised_are_refused() {
     });
     let store = session(&server.endpoint).await.store("bucket", None);
     let error = store.get("key").await.unwrap_err();
-    assert_eq!(error.kind, Kind::WrongBytes { expected: sha256(b"one"), got: sha256(b"two") });
+    assert_eq!(error.kind, CloudErrorKind::WrongBytes { expected: sha256(b"one"), got: sha256(b"two") });
     assert!(
         error.to_string().starts_with("`bucket/key` has other bytes than expected: sha256:3fc4"),
         "{error}"

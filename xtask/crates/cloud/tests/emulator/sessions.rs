@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use slipway_cloud::{Kind, Outcome, Session, Target};
+use slipway_cloud::{CallOutcome, CloudErrorKind, Session, SessionConfig};
 
 use super::moto::{moto, observer, operations, session, session_in, target};
 use super::scripted::{Answer, Scripted, answer};
@@ -42,7 +42,8 @@ async fn the_environment_for_other_programs_holds_the_roles_credentials() {
         secret_access_key: value("AWS_SECRET_ACCESS_KEY"),
         session_token: Some(value("AWS_SESSION_TOKEN")),
     };
-    let child = Session::open(Target { credentials: given, ..target(&moto.endpoint) }, None).await.unwrap();
+    let child =
+        Session::open(SessionConfig { credentials: given, ..target(&moto.endpoint) }, None).await.unwrap();
     assert_eq!(child.identity().await.unwrap().account, "222222222223");
 }
 
@@ -56,14 +57,14 @@ async fn a_refused_role_is_told_as_such_and_not_as_the_call_that_needed_it() {
     });
     let session = session_in(&server.endpoint, "222222222222", None).await;
     let error = session.store("bucket", None).get("key").await.unwrap_err();
-    assert_eq!((error.kind, error.operation), (Kind::AccessDenied, "AssumeRole"));
+    assert_eq!((error.kind, error.operation), (CloudErrorKind::AccessDenied, "AssumeRole"));
     assert_eq!(
         error.to_string(),
         "access to `arn:aws:iam::222222222222:role/deploy` was denied: not authorized to perform \
          sts:AssumeRole (STS AssumeRole, AccessDenied, request R-1)"
     );
     let error = session.environment().await.unwrap_err();
-    assert_eq!((error.kind, error.operation), (Kind::AccessDenied, "AssumeRole"));
+    assert_eq!((error.kind, error.operation), (CloudErrorKind::AccessDenied, "AssumeRole"));
 }
 
 #[tokio::test]
@@ -74,20 +75,20 @@ async fn a_dead_endpoint_is_noticed_at_once_and_named() {
     let started = Instant::now();
     let error = session.store("bucket", None).get("key").await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
-    assert_eq!(error.kind, Kind::Unreachable);
+    assert_eq!(error.kind, CloudErrorKind::Unreachable);
     let text = error.to_string();
-    assert!(text.starts_with(&format!("S3 at http://{free} can't be reached (`bucket/key`): ")), "{text}");
+    assert!(text.starts_with(&format!("S3 at http://{free} cannot be reached (`bucket/key`): ")), "{text}");
     assert!(text.contains("refused"), "{text}");
     let call = seen.lock().unwrap()[0].clone();
     assert_eq!((call.operation, call.subject.as_str()), ("GetObject", "bucket/key"));
-    assert_eq!(call.outcome, Outcome::Failed { kind: Kind::Unreachable, code: None });
+    assert_eq!(call.outcome, CallOutcome::Failed { kind: CloudErrorKind::Unreachable, code: None });
 }
 
 #[tokio::test]
 async fn lambda_can_have_an_endpoint_of_its_own() {
     let server = Scripted::start(|_, _| answer(404, r#"{"Type":"User","Message":"no function"}"#));
     let other = Some(server.endpoint.clone());
-    let target = Target { lambda_endpoint: other, ..target("http://127.0.0.1:1") };
+    let target = SessionConfig { lambda_endpoint: other, ..target("http://127.0.0.1:1") };
     let session = Session::open(target, None).await.unwrap();
     assert_eq!(session.functions().configuration("hello", Some("live")).await.unwrap(), None);
     assert_eq!(server.seen()[0].path, "/2015-03-31/functions/hello/configuration?Qualifier=live");
@@ -110,7 +111,7 @@ async fn calls_can_be_made_from_tasks() {
         let digest = store.get("key").await.unwrap().unwrap().sha256;
         let fetched = store.get_file("key", &folder.path().join("key"), digest, &|_| {}).await.unwrap();
         let answer = functions.invoke("hello", "live", b"{}", Duration::from_secs(5)).await.unwrap();
-        functions.point("hello", "live", "2", None).await.unwrap_err();
+        functions.move_alias("hello", "live", "2", None).await.unwrap_err();
         (written.is_some(), fetched, answer.payload)
     };
     assert_eq!(tokio::spawn(call).await.unwrap(), (true, true, b"{}".to_vec()));

@@ -4,7 +4,7 @@ use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p256::pkcs8::DecodePublicKey as _;
-use slipway_cloud::Kind;
+use slipway_cloud::CloudErrorKind;
 
 use super::content::{base64, bytes};
 use super::moto::{moto, session};
@@ -34,7 +34,7 @@ async fn a_signature_verifies_without_kms() {
     assert_eq!(session.kms_key("alias/shop-release").public_key().await.unwrap(), public);
 
     let error = session.create_kms_key("alias/shop-release").await.unwrap_err();
-    assert_eq!(error.kind, Kind::Conflict);
+    assert_eq!(error.kind, CloudErrorKind::Conflict);
     assert!(error.to_string().contains("`alias/shop-release`"), "{error}");
     for wrong in ["shop-release", "alias/", "alias/aws/x"] {
         let error = session.create_kms_key(wrong).await.unwrap_err().to_string();
@@ -44,7 +44,7 @@ async fn a_signature_verifies_without_kms() {
         session.kms_key("alias/absent").public_key().await.unwrap_err(),
         session.kms_key("alias/absent").sign(b"x").await.unwrap_err(),
     ] {
-        assert_eq!(error.kind, Kind::NotFound, "{error}");
+        assert_eq!(error.kind, CloudErrorKind::NotFound, "{error}");
         assert!(error.to_string().contains("`alias/absent`"), "{error}");
     }
 }

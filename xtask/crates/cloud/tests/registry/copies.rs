@@ -1,6 +1,6 @@
 //! Blobs that go from one registry to another without a file.
 
-use slipway_cloud::{BlobSource, BlobToPush, Kind, Pushed, Put};
+use slipway_cloud::{BlobSource, BlobToPush, CloudErrorKind, Pushed, Put};
 
 use super::content::{blob, image, registry};
 use super::fake::{Act, Fake, Nature};
@@ -54,10 +54,10 @@ async fn a_source_that_breaks_off_is_read_again_and_one_that_lies_stores_nothing
     };
     lying.put_blob("base", &base.bytes);
     let error = copy(&lying, base.size).await.unwrap_err();
-    assert!(matches!(error.kind, Kind::WrongBytes { .. }), "{error}");
+    assert!(matches!(error.kind, CloudErrorKind::WrongBytes { .. }), "{error}");
     assert!(error.subject.starts_with(&lying.host), "it names who lied: {error}");
     let error = copy(&absent, base.size).await.unwrap_err();
-    assert_eq!(error.kind, Kind::NotFound);
+    assert_eq!(error.kind, CloudErrorKind::NotFound);
     assert!(error.subject.starts_with(&absent.host), "{error}");
     breaking.put_blob("base", &base.bytes);
     assert!(!ours.has("shop", base.digest));

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slipway_cloud::{Anonymous, Digest, Kind, Login, Pushed, Put, Registry, RegistryOptions};
+use slipway_cloud::{Anonymous, CloudErrorKind, Digest, Login, Pushed, Put, Registry, RegistryOptions};
 
 use super::content::{blob, image, options, registry, registry_with};
 
@@ -223,13 +223,13 @@ async fn a_registry_with_a_password_and_a_certificate_of_its_own() {
 
     let wrong = Registry::new(&debian.host, login("guess"), secure.clone()).unwrap();
     let error = wrong.manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::CredentialsMissing);
+    assert_eq!(error.kind, CloudErrorKind::CredentialsMissing);
     let nobody = Registry::new(&debian.host, Arc::new(Anonymous), secure.clone()).unwrap();
-    assert_eq!(nobody.manifest("shop", "1").await.unwrap_err().kind, Kind::CredentialsMissing);
+    assert_eq!(nobody.manifest("shop", "1").await.unwrap_err().kind, CloudErrorKind::CredentialsMissing);
     let untrusted = RegistryOptions { certificates: Vec::new(), attempts: 1, ..secure };
     let untrusted = Registry::new(&debian.host, login("secret"), untrusted).unwrap();
     let error = untrusted.manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::Unreachable);
+    assert_eq!(error.kind, CloudErrorKind::Unreachable);
     assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
     let plain = registry_with(&debian.host, login("secret")).manifest("shop", "1").await.unwrap_err();
     assert!(plain.to_string().contains(&debian.host), "{plain}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slipway_cloud::{Anonymous, CloudError, Digest, Kind, Pushed, Registry, RegistryOptions};
+use slipway_cloud::{Anonymous, CloudError, CloudErrorKind, Digest, Pushed, Registry, RegistryOptions};
 
 use super::content::{Blob, OCI_MANIFEST, blob, image, options, registry};
 use super::fake::{Act, Answer, Fake, Nature, Request, answer, refusal};
@@ -33,7 +33,7 @@ async fn an_upload_that_breaks_off_is_begun_again_from_the_start() {
 
     let fake = Fake::start(Nature::default(), breaking(usize::MAX));
     let error = push(&fake, &layer).await.unwrap_err();
-    assert_eq!((error.kind, fake.seen("PUT").len()), (Kind::Unreachable, 5));
+    assert_eq!((error.kind, fake.seen("PUT").len()), (CloudErrorKind::Unreachable, 5));
     let text = error.to_string();
     assert!(text.contains(&fake.host) && text.contains(&layer.digest.to_string()), "{text}");
     assert!(!fake.has("shop", layer.digest));
@@ -84,7 +84,7 @@ async fn refusals_that_pass_are_waited_for_and_others_are_not() {
         _ => Act::Pass,
     });
     let error = push(&fake, &layer).await.unwrap_err();
-    assert_eq!((error.kind, fake.seen("PUT").len()), (Kind::Throttled, 5));
+    assert_eq!((error.kind, fake.seen("PUT").len()), (CloudErrorKind::Throttled, 5));
 
     let fake = Fake::start(Nature::default(), |request, _| match request.method.as_str() {
         "PUT" => Act::Answer(refusal(400, "SIZE_INVALID", "too large for us")),
@@ -121,7 +121,7 @@ async fn silence_is_noticed_and_a_slow_upload_is_not_silence() {
         let started = Instant::now();
         let error = registry.push_blob("shop", layer.digest, layer.size, &layer.path, None, &|_| {}).await;
         let error = error.unwrap_err();
-        assert_eq!((error.kind, fake.seen(silent).len()), (Kind::TimedOut, 2), "{error}");
+        assert_eq!((error.kind, fake.seen(silent).len()), (CloudErrorKind::TimedOut, 2), "{error}");
         assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
         assert!(error.to_string().contains(&fake.host), "{error}");
     }
@@ -172,7 +172,7 @@ async fn a_registry_that_lies_about_a_digest_is_told_so_with_both() {
         answer.headers.push(("Docker-Content-Digest".into(), Digest::of(b"other").to_string()));
     };
     let is_wrong = |error: CloudError, digest: Digest| {
-        assert!(matches!(error.kind, Kind::WrongBytes { .. }), "{error}");
+        assert!(matches!(error.kind, CloudErrorKind::WrongBytes { .. }), "{error}");
         assert_eq!(
             error.to_string().matches("sha256:").count(),
             error.subject.matches("sha256:").count() + 2
@@ -215,17 +215,17 @@ async fn a_file_that_is_not_what_was_promised_is_not_stored() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&changed.path, &bytes).unwrap();
     let error = push(&fake, &changed).await.unwrap_err();
-    assert!(matches!(error.kind, Kind::WrongBytes { .. }), "{error}");
+    assert!(matches!(error.kind, CloudErrorKind::WrongBytes { .. }), "{error}");
     assert!(error.to_string().contains(&changed.path.display().to_string()), "{error}");
     assert_eq!(fake.seen("HEAD").len(), 1, "it is not tried again");
 
     std::fs::write(&changed.path, &bytes[1..]).unwrap();
     let error = push(&fake, &changed).await.unwrap_err();
-    assert_eq!(error.kind, Kind::File);
+    assert_eq!(error.kind, CloudErrorKind::File);
     assert!(error.to_string().contains("2097151 bytes instead of 2097152"), "{error}");
     std::fs::remove_file(&changed.path).unwrap();
     let error = push(&fake, &changed).await.unwrap_err();
-    assert_eq!((error.kind, error.subject.as_str()), (Kind::File, changed.path.to_str().unwrap()));
+    assert_eq!((error.kind, error.subject.as_str()), (CloudErrorKind::File, changed.path.to_str().unwrap()));
     assert!(fake.content.lock().unwrap().blobs.is_empty());
 }
 
@@ -244,14 +244,14 @@ async fn a_blob_that_breaks_off_on_its_way_here_is_fetched_again() {
     assert_eq!(fake.seen("GET").len(), 3);
     // Another size than the manifest says.
     let error = registry(&fake.host).fetch_blob("shop", layer.digest, layer.size - 1, &to, &|_| {}).await;
-    assert!(matches!(error.unwrap_err().kind, Kind::WrongBytes { .. }));
+    assert!(matches!(error.unwrap_err().kind, CloudErrorKind::WrongBytes { .. }));
 }
 
 #[tokio::test]
 async fn a_registry_that_is_not_there_is_named() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = registry(&free.to_string()).manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::Unreachable);
+    assert_eq!(error.kind, CloudErrorKind::Unreachable);
     let text = error.to_string();
     assert!(text.contains(&free.to_string()) && text.contains("refused"), "{text}");
     for wrong in ["", "http://x", "a/b", "user@host", "a b"] {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use slipway_cloud::{BlobProgress, Digest, Kind, Pushed, Put};
+use slipway_cloud::{BlobProgress, CloudErrorKind, Digest, Pushed, Put};
 
 use super::content::{OCI_MANIFEST, blob, image, registry};
 use super::fake::{Act, Fake, Nature, answer, refusal};
@@ -168,7 +168,7 @@ async fn a_blob_is_fetched_from_where_the_registry_sends_us_and_the_login_stays_
 
     let error = super::content::registry(&storage.host);
     let missing = error.fetch_blob("base", layer.digest, layer.size, &to, &|_| {}).await.unwrap_err();
-    assert_eq!(missing.kind, Kind::NotFound);
+    assert_eq!(missing.kind, CloudErrorKind::NotFound);
     assert!(missing.to_string().contains(&format!("{}/base@{}", storage.host, layer.digest)), "{missing}");
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use slipway_cloud::{
-    Anonymous, CloudError, CredentialHelper, DockerCredentials, HelperOutput, Kind, Login, Pushed,
+    Anonymous, CloudError, CloudErrorKind, CredentialHelper, DockerCredentials, HelperOutput, Login, Pushed,
     RegistryCredentials,
 };
 
@@ -84,15 +84,15 @@ async fn a_login_that_is_never_accepted_is_an_error_that_names_the_registry() {
     let fake = Fake::start(Nature::default(), |_, _| unauthorized());
     let credentials = Arc::new(Renewing::default());
     let error = registry_with(&fake.host, credentials.clone()).manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::CredentialsMissing);
+    assert_eq!(error.kind, CloudErrorKind::CredentialsMissing);
     assert!(error.to_string().contains(&format!("{} did not accept the login", fake.host)), "{error}");
     assert_eq!(credentials.asked.load(Ordering::SeqCst), 2, "it is not tried for ever");
     let error = registry_with(&fake.host, Arc::new(Anonymous)).manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::CredentialsMissing);
+    assert_eq!(error.kind, CloudErrorKind::CredentialsMissing);
     assert!(error.to_string().contains("asks for a name and a password"), "{error}");
     let fake = Fake::start(Nature::default(), |_, _| answer_403());
     let error = registry_with(&fake.host, Arc::new(Anonymous)).manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::AccessDenied);
+    assert_eq!(error.kind, CloudErrorKind::AccessDenied);
     assert!(error.to_string().contains("not you") && error.to_string().contains("/shop:1"), "{error}");
 }
 
@@ -170,14 +170,14 @@ async fn an_identity_token_is_exchanged_and_a_refused_login_named() {
     let registry = registry_with(&fake.host, Arc::new(Login::IdentityToken("refresh".into())));
     // The form is in the body, which the fake does not read: its token is good for nothing.
     let error = registry.manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::Other);
-    assert!(error.to_string().contains("holds no token"), "{error}");
+    assert_eq!(error.kind, CloudErrorKind::Other);
+    assert!(error.to_string().contains("has no token"), "{error}");
     let request = asked.lock().unwrap()[0].clone();
     assert_eq!(request.method, "POST");
     assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
     let nobody = Login::Basic { username: "nobody".into(), password: String::new() };
     let error = registry_with(&fake.host, Arc::new(nobody)).manifest("shop", "1").await.unwrap_err();
-    assert_eq!(error.kind, Kind::AccessDenied);
+    assert_eq!(error.kind, CloudErrorKind::AccessDenied);
     assert!(error.to_string().contains("/token") && error.to_string().contains("shop:1"), "{error}");
 }
 
@@ -223,7 +223,7 @@ async fn dockers_file_and_its_helpers_know_the_logins() {
         assert_eq!(docker.login(host, false).await.unwrap(), expected, "{host}");
     }
     let error = docker.login("broken.example", false).await.unwrap_err();
-    assert_eq!(error.kind, Kind::CredentialsMissing);
+    assert_eq!(error.kind, CloudErrorKind::CredentialsMissing);
     let text = error.to_string();
     assert!(text.contains("broken.example") && text.contains("docker-credential-three"), "{text}");
     assert!(!text.contains("no such luck"), "what a helper prints may be secret: {text}");
@@ -235,11 +235,13 @@ async fn dockers_file_and_its_helpers_know_the_logins() {
     assert_eq!(docker.login("x.example", false).await.unwrap(), Login::Anonymous);
     let docker = DockerCredentials::read(&path, None).unwrap();
     let error = docker.login("x.example", false).await.unwrap_err().to_string();
-    assert!(error.contains("can't be run from here"), "{error}");
+    assert!(error.contains("cannot be run from here"), "{error}");
 
     let docker = DockerCredentials::read(&folder.path().join("absent"), None).unwrap();
     assert_eq!(docker.login("x.example", false).await.unwrap(), Login::Anonymous);
-    for (wrong, why) in [("{", "no JSON"), (r#"{"auths":{"x":{"auth":"c2VjcmV0"}}}"#, "no `name:password`")] {
+    for (wrong, why) in
+        [("{", "is not JSON"), (r#"{"auths":{"x":{"auth":"c2VjcmV0"}}}"#, "has no `name:password`")]
+    {
         std::fs::write(&path, wrong).unwrap();
         let error = DockerCredentials::read(&path, None).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains(&path.display().to_string()), "{error}");

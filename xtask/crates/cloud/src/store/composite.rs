@@ -1,4 +1,4 @@
-//! Composite checksums, the SHA-256 that S3 keeps of objects uploaded in parts.
+//! Composite checksums: the SHA-256 that S3 keeps of objects uploaded in parts.
 
 use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
@@ -6,7 +6,7 @@ use slipway_values::digest::Digest;
 /// Computes the checksum of checksums that S3 gives an object uploaded in parts, `<base64>-<parts>`.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
-pub(crate) fn composite(parts: &[Digest]) -> String {
+pub(super) fn composite_checksum(parts: &[Digest]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part.bytes());
@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn composite_checksums_are_not_taken_for_digests() {
-        let composite = composite(&[Digest::of("hello"), Digest::of("world")]);
+        let composite = composite_checksum(&[Digest::of("hello"), Digest::of("world")]);
         assert!(composite.ends_with("=-2"), "{composite}");
         assert_eq!(Digest::from_base64(&composite), None);
     }
