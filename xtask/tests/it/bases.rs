@@ -51,7 +51,7 @@ fn a_base_that_cannot_be_used_publishes_nothing() {
         (unreachable.as_str(), 1, [unreachable.as_str(), "cannot be fetched"]),
         (&missing, 1, [&missing, "does not exist"]),
         (&index, 1, [&index, "no image for linux/amd64; it has linux/arm64"]),
-        (&foreign, 1, [&foreign, "is for linux/arm64, and linux/amd64 is wanted"]),
+        (&foreign, 1, [&foreign, "is for linux/arm64, not for linux/amd64"]),
         (&manifests, 1, [&manifests, "does not answer what it was asked for"]),
         (&blobs, 1, [&blobs, "does not answer what it was asked for"]),
         (&bare, 6, [&bare, "has no entrypoint: nothing in it would call the handler"]),

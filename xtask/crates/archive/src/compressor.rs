@@ -1,23 +1,23 @@
-//! Names what decides the compressed bytes.
+//! Names the compressor, which decides the bytes of archives.
 //!
-//! In: nothing. Out: one line for a release's record. It can only go wrong by telling an untruth, so a test
-//! compares it with Cargo.lock, and the golden hashes in `tests/golden.rs` notice another back end.
+//! Out: one line for a release's record. A test compares it with Cargo.lock, and the golden hashes in `tests/golden.rs`
+//! notice another back end.
 
-/// Compression level of every entry and layer: zlib's usual compromise.
+/// Compression level of every entry and layer: zlib's default.
 pub(crate) const LEVEL: u8 = 6;
 
-/// Names the libraries, with their exact versions, the level, and the edition of our own rules (what is stored, what
-/// is streamed, which fields a zip has) that decide a zip's bytes.
+/// Returns everything that decides a zip's bytes: the libraries with their exact versions, the level, and the version
+/// of our own rules (which entries are stored, which are streamed, which fields a zip has).
 ///
-/// Two zips of the same tree are byte for byte equal where this line is equal.
+/// Two zips of the same tree have the same bytes if this line is the same.
 pub fn compressor() -> &'static str {
     "libdeflater 1.26.1, libdeflate-sys 1.26.1, flate2 1.1.11, zlib-rs 0.6.8, level 6, zip rules 2"
 }
 
-/// Names the libraries, with their exact versions, the level, and the edition of our own rules that decide the bytes
-/// of an image layer.
+/// Returns everything that decides the bytes of an image layer: the libraries with their exact versions, the level, and
+/// the version of our own rules.
 ///
-/// Two layers of the same tree, prefix and time are byte for byte equal where this line is equal.
+/// Two layers of the same tree, prefix and time have the same bytes if this line is the same.
 pub fn layer_compressor() -> &'static str {
     "tar 0.4.46, flate2 1.1.11, zlib-rs 0.6.8, level 6, layer rules 1"
 }
@@ -26,7 +26,7 @@ pub fn layer_compressor() -> &'static str {
 mod tests {
     use super::{LEVEL, compressor, layer_compressor};
 
-    /// Reads a package's versions from the text of a Cargo.lock.
+    /// Returns a package's versions in the text of a Cargo.lock.
     fn locked_versions<'lock>(lock: &'lock str, package: &str) -> Vec<&'lock str> {
         let name = format!("name = \"{package}\"");
         lock.split("[[package]]")
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_versions_of_cargo_lock() {
+    fn compressor_lines_have_the_versions_of_cargo_lock() {
         let zip = locked(&["libdeflater", "libdeflate-sys", "flate2", "zlib-rs"]);
         assert_eq!(compressor(), format!("{zip}, level {LEVEL}, zip rules 2"));
         let layer = locked(&["tar", "flate2", "zlib-rs"]);

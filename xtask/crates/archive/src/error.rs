@@ -1,93 +1,93 @@
-//! What can go wrong with a tree, a zip, a layer or an image. Every message names the entry, the path or both.
+//! Errors of trees, zips, layers and images. Every message names the entry, the path or both.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::image::ImageError;
 
-/// Says why a tree could not be gathered, packed, read or unpacked, or an image not be made.
+/// Why a tree could not be collected, packed, read or unpacked, or an image not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name that could not be unpacked safely everywhere.
+    /// A name that cannot be unpacked safely on every system.
     #[error("the name {name:?} cannot be stored in an archive: it {reason}")]
     Name {
-        /// The name as it was given.
+        /// The name.
         name: String,
         /// What is wrong with it, as the end of a sentence.
         reason: &'static str,
     },
 
-    /// A time that no archive can say.
+    /// A time that a layer cannot store.
     #[error(
-        "{epoch_seconds} seconds since 1970 is no time that a layer can hold: it has room from 0 to 8589934591"
+        "{epoch_seconds} is not a valid time for a layer: it must be from 0 to 8589934591 seconds since 1970"
     )]
     Time {
-        /// The time as it was given.
+        /// The time, in seconds since 1970.
         epoch_seconds: i64,
     },
 
     /// The same name for two files.
     #[error("two files have the same name in the archive: {name:?}")]
     Duplicate {
-        /// The name given twice.
+        /// The name.
         name: String,
     },
 
     /// A name that is both a file and a folder.
-    #[error("{file:?} cannot be a file in the archive, because {below:?} lies below it")]
+    #[error("{file:?} cannot be a file in the archive, because {below:?} is below it")]
     FileIsFolder {
         /// The name of the file.
         file: String,
-        /// The name that needs it to be a folder.
+        /// The name below it.
         below: String,
     },
 
-    /// A symbolic link whose target lies outside the tree.
+    /// A symbolic link whose target is outside the tree.
     #[error(
-        "the link {} points outside the tree, to {}: replace it by a copy of the file",
+        "the link {} points outside the tree, to {}: replace it with a copy of the file",
         link.display(),
         target.display()
     )]
     LinkEscapes {
-        /// The link itself.
+        /// The link.
         link: PathBuf,
-        /// What it points to, as written in the link.
+        /// Its target, as written in the link.
         target: PathBuf,
     },
 
-    /// A symbolic link whose target can't be reached: it is missing, or links go round in a circle.
-    #[error("the link {} leads nowhere, to {}: {source}", link.display(), target.display())]
+    /// A symbolic link whose target cannot be read: it does not exist, or links form a circle.
+    #[error("the link {} is broken, its target {} cannot be read: {source}", link.display(), target.display())]
     LinkBroken {
-        /// The link itself.
+        /// The link.
         link: PathBuf,
-        /// What it points to, as written in the link.
+        /// Its target, as written in the link.
         target: PathBuf,
-        /// Why the target can't be reached.
+        /// Why the target cannot be read.
         source: io::Error,
     },
 
-    /// A symbolic link to a folder: its files would be stored twice, or for ever.
+    /// A symbolic link to a folder, whose files would be stored twice or in an endless loop.
     #[error(
         "the link {} points to a folder, {}: only links to files can be stored",
         link.display(),
         target.display()
     )]
     LinkToFolder {
-        /// The link itself.
+        /// The link.
         link: PathBuf,
-        /// What it points to, as written in the link.
+        /// Its target, as written in the link.
         target: PathBuf,
     },
 
-    /// A socket, a device, a pipe or a folder where a file was expected.
+    /// A socket, device, pipe or folder where a file is expected.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
     },
 
-    /// A file whose length changed between being listed and being read.
+    /// A file whose length changed while it was packed.
     #[error(
         "{} changed while it was packed: it had {expected} bytes, then another length; nothing was written",
         path.display()
@@ -95,11 +95,11 @@ pub enum Error {
     Changed {
         /// The file.
         path: PathBuf,
-        /// Its length in bytes when packing began.
+        /// Its length in bytes when it was listed.
         expected: u64,
     },
 
-    /// A folder to unpack into that already holds something.
+    /// A folder to unpack into that is not empty.
     #[error("{} already exists and is not an empty folder; nothing was unpacked", path.display())]
     Occupied {
         /// The folder.
@@ -107,7 +107,7 @@ pub enum Error {
     },
 
     /// An entry of a zip that is neither a file nor a folder.
-    #[error("{} holds a symbolic link, {name:?}, which is not unpacked", archive.display())]
+    #[error("{} contains a symbolic link, {name:?}, which is not unpacked", archive.display())]
     LinkInZip {
         /// The zip.
         archive: PathBuf,
@@ -115,18 +115,18 @@ pub enum Error {
         name: String,
     },
 
-    /// An entry of a zip whose content can't be unpacked or does not have its checksum.
+    /// An entry of a zip whose content cannot be unpacked or does not have its checksum.
     #[error("{name:?} in {} is damaged: {source}", archive.display())]
     DamagedEntry {
         /// The zip.
         archive: PathBuf,
         /// The entry's name.
         name: String,
-        /// What was wrong.
+        /// What is wrong.
         source: io::Error,
     },
 
-    /// An entry of a zip that holds more or fewer bytes than the zip's directory says.
+    /// An entry of a zip that has another length than the zip's directory says.
     #[error("{name:?} in {} does not have the {expected} bytes that the archive declares", archive.display())]
     WrongSize {
         /// The zip.
@@ -138,7 +138,7 @@ pub enum Error {
     },
 
     /// A zip with an entry whose name is refused.
-    #[error("{} is refused: {source}", archive.display())]
+    #[error("{} cannot be used: {source}", archive.display())]
     RefusedEntry {
         /// The zip.
         archive: PathBuf,
@@ -146,14 +146,14 @@ pub enum Error {
         source: Box<Error>,
     },
 
-    /// A zip that could not be written or understood.
+    /// A zip that could not be read.
     #[error("cannot {action} the zip {}: {source}", path.display())]
     Zip {
-        /// What was tried, as a verb.
+        /// The action, as a verb.
         action: &'static str,
         /// The zip.
         path: PathBuf,
-        /// What the zip library says.
+        /// The zip library's error.
         source: zip::result::ZipError,
     },
 
@@ -161,25 +161,25 @@ pub enum Error {
     #[error(transparent)]
     Image(#[from] ImageError),
 
-    /// The operating system refused something.
+    /// An error of the operating system.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The action, as a verb.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Makes the closure that turns an I/O error into one which names the action and the path.
+    /// Returns a closure that turns an I/O error into one that names the action and the path.
     pub(crate) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Makes the closure that turns a zip error into one which names the action and the path.
+    /// Returns a closure that turns a zip error into one that names the action and the path.
     pub(crate) fn zip<'a>(
         action: &'static str,
         path: &'a Path,

@@ -1,13 +1,12 @@
 //! Container images without a container engine: a base, layers on top of it, and a config that is edited.
 //!
-//! In: the manifest and config of a base image ([`Base`]), or none; layers written by [`crate::write_layer`]; and
-//! what the config shall say ([`ConfigEdit`]). Out: an [`Image`], whose manifest's digest is known before anything is
-//! pushed; the same as an OCI image layout on the disk ([`write_layout`]); and what Lambda would refuse about it
-//! ([`check_image`]). A base's layers are named by digest and never read, and its config keeps every member that is
-//! not edited, in its place.
+//! In: the manifest and config of a base image ([`Base`]), or none; layers written by [`crate::write_layer`]; changes to
+//! the config ([`ConfigEdit`]). Out: an [`Image`], whose manifest's digest is known before anything is pushed; the same as
+//! an OCI image layout on disk ([`write_layout`]); the reasons for which Lambda would refuse it ([`check_image`]). A base's
+//! layers are referred to by digest and never read. Its config keeps every member that is not changed, in the same order.
 //!
-//! What can go wrong is an [`ImageError`] that names the base, layer or folder concerned: an index where one image
-//! is wanted, another architecture, layers that are not gzip, bytes that do not have their digest.
+//! Errors: an [`ImageError`] names the base, layer or folder: an index instead of an image, another architecture, layers
+//! that are not gzip, bytes with another digest.
 
 use std::fmt;
 
@@ -19,7 +18,7 @@ pub use compose::{ConfigEdit, compose};
 pub use error::ImageError;
 pub use index::select_from_index;
 pub use layout::{Layout, blob_path, write_layout};
-pub use preflight::{Finding, check_image};
+pub use preflight::{ImageFinding, check_image};
 
 mod base;
 mod compose;
@@ -29,26 +28,26 @@ mod json;
 mod layout;
 mod preflight;
 
-/// Names the processors that Lambda runs functions on.
+/// The processors that Lambda runs functions on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Architecture {
-    /// Lambda's `x86_64`, an image's `amd64`.
+    /// `x86_64` in Lambda, `amd64` in images.
     X86_64,
-    /// `arm64` for both.
+    /// `arm64` in both.
     Arm64,
 }
 
 impl Architecture {
-    /// Returns the word that images use
+    /// Returns the name in images
     /// ([image-spec, config.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties)).
-    pub const fn in_images(self) -> &'static str {
+    pub const fn image_name(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
             Self::Arm64 => "arm64",
         }
     }
 
-    /// Reads the word that Lambda uses.
+    /// Returns the architecture with this name in Lambda.
     pub fn from_lambda(word: &str) -> Option<Self> {
         match word {
             "x86_64" => Some(Self::X86_64),
@@ -58,7 +57,7 @@ impl Architecture {
     }
 }
 
-/// Names one of the two families of media types, which are not mixed in an image.
+/// One of the two families of media types. An image has types of one family only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaTypes {
     /// The Open Container Initiative's.
@@ -93,14 +92,14 @@ impl MediaTypes {
     }
 }
 
-/// Names a blob or a manifest by media type, digest and length.
+/// Media type, digest and length of a blob or manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
-    /// What it is.
+    /// The media type.
     pub media_type: String,
-    /// Its SHA-256.
+    /// The SHA-256.
     pub digest: Digest,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub size: u64,
 }
 
@@ -110,18 +109,18 @@ impl Descriptor {
     }
 }
 
-/// Names a layer of an image.
+/// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerDescriptor {
-    /// What it is.
+    /// The media type.
     pub media_type: String,
     /// The SHA-256 of the compressed layer.
     pub digest: Digest,
     /// The length of the compressed layer, in bytes.
     pub size: u64,
-    /// Whether it was put on top of the base, rather than taken from it.
+    /// Whether it was added on top of the base, not taken from it.
     pub own: bool,
-    /// The length of the layer unpacked, in bytes, where it is known: a manifest does not say it.
+    /// The uncompressed length in bytes. It is unknown for a base's layers, because manifests do not have it.
     pub unpacked_size: Option<u64>,
 }
 
@@ -132,18 +131,18 @@ impl LayerDescriptor {
     }
 }
 
-/// An image for one architecture: what is pushed beside its layers.
+/// An image for one architecture: manifest, config, and descriptors of its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The manifest's bytes.
     pub manifest: Vec<u8>,
-    /// The SHA-256 of the manifest: the image's name in a registry, and Lambda's `CodeSha256`.
+    /// The SHA-256 of the manifest: the image's digest in a registry, and Lambda's `CodeSha256`.
     pub digest: Digest,
     /// The config's bytes.
     pub config: Vec<u8>,
     /// The SHA-256 of the config.
     pub config_digest: Digest,
-    /// The layers, from the lowest on.
+    /// The layers, the lowest first.
     pub layers: Vec<LayerDescriptor>,
     /// The manifest's media type.
     pub media_type: &'static str,
@@ -151,7 +150,7 @@ pub struct Image {
 
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.in_images())
+        f.write_str(self.image_name())
     }
 }
 

@@ -1,13 +1,12 @@
-//! Packs a tree into an image layer, a gzip-compressed tar, whose bytes depend on the tree, the prefix and the time
-//! given alone.
+//! Packs a tree into an image layer, a gzip-compressed tar, whose bytes depend only on the tree, the prefix and the time.
 //!
-//! In: a [`Tree`], the folder of the image that it is meant for, a time, and the path of the layer. Out: the layer,
-//! fsynced and renamed into place, with its digests. Entries stand in the bytewise order of their names, each folder
-//! (with a slash at its end) before what lies in it; folders have mode 0755, files 0755 or 0644; all belong to user
-//! and group 0, without names. The gzip header has neither time nor name, and there is one gzip member.
+//! In: a [`Tree`], its folder in the image, a time, and the path of the layer. Out: the layer, synced and renamed to its
+//! path, with its digests. Entries are sorted bytewise by name, each folder (with a slash at its end) before its entries.
+//! Folders have mode 0755, files 0755 or 0644. All belong to user and group 0, without names. The gzip header has neither
+//! time nor name, and there is one gzip member.
 //!
-//! What can go wrong: a name that would delete something of the image below, a file that changes or vanishes while
-//! it is packed, a full disk. The final name then still holds what it held before.
+//! Errors: a name that would delete a file of a lower layer, a file that changes or disappears while it is packed, a full
+//! disk. The path then has its previous content.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -17,51 +16,51 @@ use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
 use tar::{EntryType, Header};
 
+use crate::atomic_file::AtomicFile;
 use crate::compressor::LEVEL;
+use crate::contents::{Progress, read_entry};
 use crate::listing::mode;
-use crate::part::Part;
-use crate::pouring::{Progress, pour};
 use crate::{Error, Listing, Tree, name};
 
-/// What marks a deletion in a layer
+/// The prefix of a name that deletes a file in a layer
 /// ([image-spec, layer.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md#whiteouts)).
 const WHITEOUT: &str = ".wh.";
-/// The length that tar fills everything up to, in bytes.
+/// The block size of a tar, in bytes.
 const BLOCK: u64 = 512;
-/// Longest time and length that a tar header holds in its octal digits: 33 bits.
-const OCTAL: u64 = 1 << 33;
+/// The limit of times and lengths in a tar header, whose octal digits have 33 bits.
+const OCTAL_LIMIT: u64 = 1 << 33;
 
-/// Describes a layer that was written.
+/// A layer that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// The SHA-256 of the layer as it stands on the disk and in a registry: compressed.
+    /// The SHA-256 of the compressed layer, as on disk and in a registry.
     pub digest: Digest,
-    /// The SHA-256 of the layer unpacked, as a tar: what an image's config calls `diff_id`.
+    /// The SHA-256 of the uncompressed tar: `diff_id` in an image's config.
     pub diff_id: Digest,
     /// The length of the compressed layer, in bytes.
     pub size: u64,
-    /// The length of the layer unpacked, as a tar, in bytes.
+    /// The length of the uncompressed tar, in bytes.
     pub unpacked_size: u64,
-    /// The files that the layer holds, by their names in the tree (without the prefix).
+    /// The layer's files, by their names in the tree (without the prefix).
     pub listing: Listing,
 }
 
 impl Layer {
-    /// Computes the identity of the files in the layer, which survives a new compressor.
+    /// Returns the digest of the listing, which does not depend on the compressor.
     pub fn content_digest(&self) -> Digest {
         self.listing.content_digest()
     }
 }
 
-/// Packs a tree into a layer at `to`, replacing what is there.
+/// Packs a tree into a layer at `to`, which is replaced if it exists.
 ///
-/// `prefix` is the folder of the image that the tree's names are relative to, such as `var/task`, without a slash
-/// at either end; empty for the root. `epoch_seconds` dates every entry, in seconds since 1970. `progress` is told
-/// the unpacked bytes done so far.
+/// `prefix` is the folder in the image that the tree's names are relative to, such as `var/task`, without a slash at
+/// either end; empty for the root. `epoch_seconds` is the time of every entry, in seconds since 1970. `progress` gets the
+/// number of unpacked bytes done so far.
 ///
 /// # Errors
-/// For a prefix or a name that is refused and a time that a tar can't hold; when a file can't be read or changes
-/// meanwhile; when the layer can't be written. `to` is then as it was.
+/// The prefix or a name is refused, a tar cannot store the time, a file cannot be read or changes meanwhile, or the layer
+/// cannot be written. `to` is then unchanged.
 pub fn write_layer(
     tree: &Tree,
     prefix: &str,
@@ -71,30 +70,30 @@ pub fn write_layer(
 ) -> Result<Layer, Error> {
     let time = u64::try_from(epoch_seconds)
         .ok()
-        .filter(|time| *time < OCTAL)
+        .filter(|time| *time < OCTAL_LIMIT)
         .ok_or(Error::Time { epoch_seconds })?;
     if !prefix.is_empty() {
         name::check(prefix)?;
     }
-    let part = Part::beside(to)?;
+    let part = AtomicFile::create_beside(to)?;
     let progress = Progress::new(progress);
     let failed = |error| Error::io("write", to)(error);
-    let file = Hashing::new(BufWriter::with_capacity(1 << 17, part.file()));
+    let file = HashingWriter::new(BufWriter::with_capacity(1 << 17, part.file()));
     let gzip = GzBuilder::new().write(file, Compression::new(LEVEL.into()));
-    let mut tar = tar::Builder::new(Hashing::new(gzip));
-    let mut folders = Folders { prefix, entered: String::new() };
+    let mut tar = tar::Builder::new(HashingWriter::new(gzip));
+    let mut folders = Folders { prefix, current: String::new() };
     let mut listed = Vec::with_capacity(tree.len());
     if tree.is_empty() {
-        folders.enter(&mut tar, prefix, time).map_err(failed)?;
+        folders.write_missing(&mut tar, prefix, time).map_err(failed)?;
     }
     for entry in tree.iter() {
         let name = name_in_layer(prefix, entry.name())?;
         let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
-        folders.enter(&mut tar, parent, time).map_err(failed)?;
+        folders.write_missing(&mut tar, parent, time).map_err(failed)?;
         let size = entry.size()?;
         let header = header(EntryType::Regular, mode(entry.executable()), size, time);
         write_header(&mut tar, header, &name).map_err(failed)?;
-        listed.push(pour(entry, size, to, &progress, |chunk| tar.get_mut().write_all(chunk))?);
+        listed.push(read_entry(entry, size, to, &progress, |chunk| tar.get_mut().write_all(chunk))?);
         let padding = size.next_multiple_of(BLOCK) - size;
         tar.get_mut().write_all(&[0; BLOCK as usize][..padding as usize]).map_err(failed)?;
     }
@@ -103,11 +102,11 @@ pub fn write_layer(
     let (mut out, digest, size) = gzip.finish().map_err(failed)?.finish();
     out.flush().map_err(failed)?;
     drop(out);
-    part.put_in_place()?;
+    part.commit()?;
     Ok(Layer { digest, diff_id, size, unpacked_size, listing: Listing::new(listed) })
 }
 
-/// Puts a name below the prefix, unless it would delete something there.
+/// Returns a name below the prefix, unless it would delete a file.
 fn name_in_layer(prefix: &str, name: &str) -> Result<String, Error> {
     let whole = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
     if whole.split('/').any(|part| part.starts_with(WHITEOUT)) {
@@ -117,29 +116,34 @@ fn name_in_layer(prefix: &str, name: &str) -> Result<String, Error> {
     Ok(whole)
 }
 
-/// Keeps track of the folders that the tar already has on the way to the last entry.
+/// The folders of the last entry, which the tar has already.
 struct Folders<'a> {
     prefix: &'a str,
-    entered: String,
+    current: String,
 }
 
 impl Folders<'_> {
-    /// Writes what is missing of the folders down to `parent`. Names come sorted, so no folder is left and entered
-    /// again.
-    fn enter<W: Write>(&mut self, tar: &mut tar::Builder<W>, parent: &str, time: u64) -> io::Result<()> {
+    /// Writes the folders down to `parent` that the tar does not have yet. Names are sorted, so each folder is written
+    /// once.
+    fn write_missing<W: Write>(
+        &mut self,
+        tar: &mut tar::Builder<W>,
+        parent: &str,
+        time: u64,
+    ) -> io::Result<()> {
         debug_assert!(parent.starts_with(self.prefix));
         if parent.is_empty() {
             return Ok(());
         }
         let ends = parent.match_indices('/').map(|(end, _)| end).chain([parent.len()]);
         for folder in ends.map(|end| &parent[..end]) {
-            let known = self.entered == folder
-                || self.entered.strip_prefix(folder).is_some_and(|below| below.starts_with('/'));
+            let known = self.current == folder
+                || self.current.strip_prefix(folder).is_some_and(|below| below.starts_with('/'));
             if !known {
                 write_header(tar, header(EntryType::Directory, 0o755, 0, time), &format!("{folder}/"))?;
             }
         }
-        parent.clone_into(&mut self.entered);
+        parent.clone_into(&mut self.current);
         Ok(())
     }
 }
@@ -155,11 +159,11 @@ fn header(kind: EntryType, mode: u32, size: u64, time: u64) -> Header {
     header
 }
 
-/// Writes a header under a name, which goes into a pax record where ustar's fields can't hold it.
+/// Writes a header; a name that is too long for ustar's fields goes into a pax record.
 fn write_header<W: Write>(tar: &mut tar::Builder<W>, mut header: Header, name: &str) -> io::Result<()> {
     if header.set_path(name).is_err() {
         tar.append_pax_extensions([("path", name.as_bytes())])?;
-        // Readers take the name from the record; those that know no records get one that can't clash by its length.
+        // Readers use the name in the record. Readers without support for records get a unique short name.
         let digest = Digest::of(name).hex();
         header.set_path(if name.ends_with('/') { format!("{digest}/") } else { digest })?;
     }
@@ -167,14 +171,14 @@ fn write_header<W: Write>(tar: &mut tar::Builder<W>, mut header: Header, name: &
     tar.get_mut().write_all(header.as_bytes())
 }
 
-/// Hashes and counts what is written through it.
-struct Hashing<W> {
+/// Hashes and counts the bytes written through it.
+struct HashingWriter<W> {
     out: W,
     hash: Sha256,
     length: u64,
 }
 
-impl<W> Hashing<W> {
+impl<W> HashingWriter<W> {
     fn new(out: W) -> Self {
         Self { out, hash: Sha256::new(), length: 0 }
     }
@@ -184,7 +188,7 @@ impl<W> Hashing<W> {
     }
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.hash.update(&bytes[..written]);

@@ -1,4 +1,4 @@
-//! The canonical listing: what an archive holds, whatever compressor packed it.
+//! The canonical listing of an archive's files, which does not depend on the compressor.
 //!
 //! In: entries in any order. Out: the entries sorted bytewise by path, and the digest of their text form.
 
@@ -6,12 +6,12 @@ use std::fmt;
 
 use slipway_values::digest::Digest;
 
-/// Describes one file of an archive.
+/// One file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingEntry {
     /// The path inside the archive, with `/` between its parts.
     pub path: String,
-    /// `0o755` where the file may be executed, else `0o644`.
+    /// `0o755` for an executable file, `0o644` for others.
     pub mode: u32,
     /// The length of the unpacked content, in bytes.
     pub size: u64,
@@ -19,7 +19,7 @@ pub struct ListingEntry {
     pub sha256: Digest,
 }
 
-/// Lists the files of an archive, sorted bytewise by path.
+/// The files of an archive, sorted bytewise by path.
 ///
 /// Its text form ([`fmt::Display`]) is a line that names the format, then one line a file: mode in four octal
 /// digits, size in decimal, SHA-256 in lower-case hex, path, with single spaces between them. Each line ends in
@@ -46,12 +46,12 @@ impl Listing {
         &self.entries
     }
 
-    /// Computes the SHA-256 of the text form: the identity of the content, which survives a new compressor.
+    /// Returns the SHA-256 of the text form, which identifies the content independently of the compressor.
     pub fn content_digest(&self) -> Digest {
         Digest::of(self.to_string())
     }
 
-    /// Adds up the unpacked sizes, in bytes.
+    /// Returns the sum of the unpacked sizes, in bytes.
     pub fn unpacked_size(&self) -> u64 {
         self.entries.iter().map(|entry| entry.size).sum()
     }
@@ -67,7 +67,7 @@ impl fmt::Display for Listing {
     }
 }
 
-/// Returns the mode under which a file is stored and unpacked.
+/// Returns the mode with which a file is stored and unpacked.
 pub(crate) const fn mode(executable: bool) -> u32 {
     if executable { 0o755 } else { 0o644 }
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::{Digest, Listing, ListingEntry};
 
     #[test]
-    fn text_form_is_sorted_and_exact() {
+    fn listing_text_is_sorted_and_exact() {
         let entry = |path: &str, mode, size, content: &str| ListingEntry {
             path: path.to_owned(),
             mode,

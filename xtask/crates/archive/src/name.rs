@@ -1,18 +1,18 @@
-//! Names inside an archive: which are safe, and a map that keeps them sorted, unique and unpackable.
+//! Names in an archive: a check that they are safe, and a map of sorted, unique names.
 //!
-//! In: names from callers, folders and foreign zips. Out: the same names, bytewise sorted. Refused: whatever
-//! could be unpacked outside the folder meant for it, or differently on another system.
+//! In: names from callers, folders and other tools' zips. Out: the same names, sorted bytewise. Errors: names that could be
+//! unpacked outside the intended folder, or differently on another system.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::Error;
 
-/// Longest name in bytes: the length has 16 bits in a zip
+/// The longest name, in bytes: its length has 16 bits in a zip
 /// ([APPNOTE 4.4.10](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT)).
 const LONGEST: usize = u16::MAX as usize;
 
-/// Checks that a name is a plain relative path with `/` between its parts.
+/// Checks that a name is a relative path with `/` between its parts, and without `.` and `..`.
 pub(crate) fn check(name: &str) -> Result<(), Error> {
     let reason = if name.is_empty() {
         "is empty"
@@ -36,7 +36,7 @@ pub(crate) fn check(name: &str) -> Result<(), Error> {
     Err(Error::Name { name: name.to_owned(), reason })
 }
 
-/// Maps checked names to values, sorted bytewise, where no file lies below another file.
+/// Maps checked names to values, sorted bytewise; no file is below another file.
 #[derive(Debug, Clone)]
 pub(crate) struct Names<T>(BTreeMap<String, T>);
 
@@ -45,7 +45,7 @@ impl<T> Names<T> {
         Self(BTreeMap::new())
     }
 
-    /// Adds a name, which must be safe, new, and neither above nor below another.
+    /// Adds a name, which must be safe, new, and neither above nor below another name.
     pub(crate) fn insert(&mut self, name: &str, value: T) -> Result<(), Error> {
         check(name)?;
         if self.0.contains_key(name) {
@@ -82,14 +82,14 @@ mod tests {
     use crate::Error;
 
     #[test]
-    fn accepts_plain_relative_names() {
+    fn plain_relative_names_are_accepted() {
         for name in ["bootstrap", "a/b.py", "..a", "a..", ".hidden", "größe/naïve.txt", "a b", "C:x"] {
             assert!(check(name).is_ok(), "{name}");
         }
     }
 
     #[test]
-    fn refuses_what_could_be_unpacked_elsewhere() {
+    fn names_that_could_leave_the_folder_are_refused() {
         let long = "x".repeat(65_536);
         for (name, reason) in [
             ("", "empty"),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_names_sorted_unique_and_unpackable() {
+    fn names_are_sorted_unique_and_never_below_a_file() {
         let mut names = Names::new();
         for name in ["b", "a-b", "a/c", "B", "ä"] {
             names.insert(name, ()).expect(name);

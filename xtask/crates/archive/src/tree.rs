@@ -1,7 +1,7 @@
 //! The tree to pack: named files with their executable bit, in memory or on disk.
 //!
-//! In: a folder, single files, bytes. Out: entries sorted bytewise by name. Names, links and kinds of files are
-//! checked when an entry is added; contents are read only when the tree is packed.
+//! In: a folder, single files, bytes. Out: entries sorted bytewise by name. Names, links and file types are checked when an
+//! entry is added; contents are read only when the tree is packed.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::PermissionsExt;
@@ -12,29 +12,29 @@ use walkdir::WalkDir;
 use crate::Error;
 use crate::name::Names;
 
-/// Collects the files of an archive under sorted, unique names.
+/// The files of an archive under sorted, unique names.
 ///
-/// Folders are not stored: they exist through the files below them, so an empty folder leaves no trace.
+/// Folders are not stored, only the files below them: an empty folder is left out.
 #[derive(Debug, Clone)]
 pub struct Tree {
     files: Names<Content>,
 }
 
-/// Describes one file of a [`Tree`].
+/// One file of a [`Tree`].
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'tree> {
     name: &'tree str,
     content: &'tree Content,
 }
 
-/// What is stored under a name.
+/// The content of a file.
 #[derive(Debug, Clone)]
 struct Content {
     executable: bool,
     source: Source,
 }
 
-/// Where a file's bytes come from.
+/// The source of a file's bytes.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     File(PathBuf),
@@ -47,14 +47,14 @@ impl Tree {
         Self { files: Names::new() }
     }
 
-    /// Collects all files below a folder, named relative to it.
+    /// Creates a tree of all files below a folder, named relative to it.
     ///
-    /// A file counts as executable where its owner may execute it. A symbolic link to a file inside the folder
-    /// is stored as that file's content.
+    /// A file is executable if its owner may execute it. A symbolic link to a file in the folder is stored as that file's
+    /// content.
     ///
     /// # Errors
-    /// When the folder can't be read; for a link that leads outside, nowhere or to a folder; for what is neither
-    /// file, folder nor link; and for names that are refused or not UTF-8.
+    /// The folder cannot be read; a link is broken, or points outside or to a folder; an entry is not a file, folder or
+    /// link; a name is refused or not UTF-8.
     pub fn from_folder(folder: &Path) -> Result<Self, Error> {
         let root = fs::canonicalize(folder).map_err(Error::io("read the folder", folder))?;
         let mut tree = Self::new();
@@ -83,8 +83,8 @@ impl Tree {
     /// Adds a file of the disk; its content is read when the tree is packed.
     ///
     /// # Errors
-    /// For a name that is refused or taken, and where `source` is missing or is not a regular file. Links are
-    /// followed: whoever names a single file means its content.
+    /// The name is refused or exists, or `source` does not exist or is not a regular file. A link is followed: its target's
+    /// content is stored.
     pub fn add_file(
         &mut self,
         name: &str,
@@ -99,33 +99,33 @@ impl Tree {
     /// Adds a file that exists only in memory.
     ///
     /// # Errors
-    /// For a name that is refused or taken.
+    /// The name is refused or exists.
     pub fn add_bytes(&mut self, name: &str, executable: bool, bytes: Vec<u8>) -> Result<(), Error> {
         self.add(name, executable, Source::Bytes(bytes))
     }
 
-    /// Splits the files in two: those whose names fit, and the others.
+    /// Splits the tree in two: the files whose names fit, and the others.
     pub fn partition(self, fits: impl Fn(&str) -> bool) -> (Self, Self) {
         let (mut fitting, mut others) = (Self::new(), Self::new());
         for (name, content) in self.files.iter() {
             let tree = if fits(name) { &mut fitting } else { &mut others };
-            // Names that were free together are free apart.
+            // Names that are unique in one tree are unique in each of two.
             let _ = tree.files.insert(name, content.clone());
         }
         (fitting, others)
     }
 
-    /// Iterates over the files, sorted bytewise by name.
+    /// Returns the files, sorted bytewise by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
         self.files.iter().map(|(name, content)| Entry { name, content })
     }
 
-    /// Counts the files.
+    /// Returns the number of files.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Tells whether there are no files.
+    /// Returns whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -142,17 +142,17 @@ impl Default for Tree {
 }
 
 impl<'tree> Entry<'tree> {
-    /// Returns the name inside the archive.
+    /// Returns the name in the archive.
     pub fn name(&self) -> &'tree str {
         self.name
     }
 
-    /// Tells whether the file is stored as executable.
+    /// Returns whether the file is stored as executable.
     pub fn executable(&self) -> bool {
         self.content.executable
     }
 
-    /// Returns where the file lies, unless it exists only in memory.
+    /// Returns the file's path on disk; `None` if it exists only in memory.
     pub fn path(&self) -> Option<&'tree Path> {
         match &self.content.source {
             Source::File(path) => Some(path),
@@ -160,10 +160,10 @@ impl<'tree> Entry<'tree> {
         }
     }
 
-    /// Returns the present length of the content, in bytes.
+    /// Returns the current length of the content, in bytes.
     ///
     /// # Errors
-    /// Where the file is gone or no longer a regular file.
+    /// The file no longer exists, or is no longer a regular file.
     pub fn size(&self) -> Result<u64, Error> {
         match &self.content.source {
             Source::File(path) => Ok(regular_file(path)?.len()),
@@ -176,7 +176,7 @@ impl<'tree> Entry<'tree> {
     }
 }
 
-/// Follows a link to a file inside `root`, a canonical path.
+/// Returns the target of a link to a file in `root`, a canonical path.
 fn follow(link: &Path, root: &Path) -> Result<PathBuf, Error> {
     let target = fs::read_link(link).map_err(Error::io("read the link", link))?;
     let link = link.to_owned();
@@ -193,7 +193,7 @@ fn regular_file(path: &Path) -> Result<Metadata, Error> {
     if metadata.is_file() { Ok(metadata) } else { Err(Error::NotAFile { path: path.to_owned() }) }
 }
 
-/// Looks at the owner's bit alone: the others depend on the umask of whoever checked the file out.
+/// Returns whether the owner may execute a file. The other bits depend on the umask with which it was checked out.
 fn is_executable(metadata: &Metadata) -> bool {
     metadata.permissions().mode() & 0o100 != 0
 }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_a_folder_sorted_without_folders() {
+    fn tree_of_a_folder_is_sorted_and_has_no_folders() {
         let folder = folder();
         let tree = Tree::from_folder(folder.path()).expect("a tree");
         assert_eq!(described(&tree), [("lib/b.py", false, 1), ("run", true, 3)]);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn stores_links_to_files_inside_as_their_content() {
+    fn links_to_files_in_the_tree_are_stored_as_their_content() {
         let folder = folder();
         symlink("../run", folder.path().join("lib/also")).expect("a link");
         symlink("lib/also", folder.path().join("link-to-link")).expect("a link");
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_a_link_to_the_folder_itself() {
+    fn folder_may_be_given_as_a_link() {
         let folder = folder();
         let outside = tempfile::tempdir().expect("a folder");
         let alias = outside.path().join("alias");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_links_and_names_them() {
+    fn links_that_leave_or_are_broken_are_refused_by_name() {
         let outside = tempfile::tempdir().expect("a folder");
         fs::write(outside.path().join("secret"), "secret").expect("a file");
 
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_links_that_go_round_and_names_that_are_not_utf8() {
+    fn link_circles_and_names_that_are_not_utf8_are_refused() {
         let round = folder();
         symlink("there", round.path().join("here")).expect("a link");
         symlink("here", round.path().join("there")).expect("a link");
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_file() {
+    fn sockets_and_folders_are_refused_as_files() {
         let with_socket = folder();
         let _listener = UnixListener::bind(with_socket.path().join("socket")).expect("a socket");
         let error = Tree::from_folder(with_socket.path()).expect_err("a socket");
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_bad_and_taken_names() {
+    fn unsafe_and_duplicate_names_are_refused() {
         let mut tree = Tree::default();
         tree.add_bytes("a/b", false, vec![]).expect("added");
         assert!(matches!(tree.add_bytes("/a", false, vec![]), Err(Error::Name { .. })));

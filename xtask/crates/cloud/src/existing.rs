@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_is_told_from_a_refusal_by_the_code() {
+    fn error_code_decides_between_absence_and_refusal() {
         let context = CallContext { service: "IAM", operation: "GetRole", subject: "r", endpoint: "x" };
         assert_eq!(absent_or_error::<()>(&context, "NoSuchEntity", "gone").unwrap(), None);
         let error = absent_or_error::<()>(&context, "AccessDeniedException", "no").unwrap_err();

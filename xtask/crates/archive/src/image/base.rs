@@ -1,8 +1,8 @@
 //! Reads a base image: its manifest and its config, never its layers.
 //!
-//! In: the bytes of both, from a registry or from an OCI image layout on the disk. Out: a [`Base`] on which images
-//! can be made that Lambda accepts. What can go wrong: several images in place of one, an old kind of manifest,
-//! layers in another compression or family, another platform, a config that is not the manifest's.
+//! In: the bytes of both, from a registry or from an OCI image layout on disk. Out: a [`Base`] for images that Lambda
+//! accepts. Errors: an index instead of an image, an old manifest format, layers with another compression or family of
+//! media types, another platform, a config with another digest than the manifest names.
 
 use std::fs;
 use std::io::Read;
@@ -13,17 +13,17 @@ use slipway_values::digest::Digest;
 
 use crate::Error;
 use crate::image::index::{is_index, is_index_type, platforms};
-use crate::image::json::{Document, parse, wrong};
+use crate::image::json::{Document, member_error, parse};
 use crate::image::layout::{blob_path, check_layout};
 use crate::image::{Architecture, Descriptor, ImageError, LayerDescriptor, MediaTypes, select_from_index};
 
-/// The most that registries take for a manifest, in bytes
+/// The largest manifest that registries accept, in bytes
 /// ([distribution-spec](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests)).
-const LONGEST_DOCUMENT: u64 = 4 * 1024 * 1024;
-/// How many indexes may lie in one another.
-const DEEPEST: u8 = 4;
+const LARGEST_DOCUMENT: u64 = 4 * 1024 * 1024;
+/// The largest number of nested indexes.
+const MAX_INDEX_DEPTH: u8 = 4;
 
-/// A base image for one architecture, by its manifest and config.
+/// A base image for one architecture: its manifest and config.
 #[derive(Debug, Clone)]
 pub struct Base {
     media_types: MediaTypes,
@@ -37,13 +37,13 @@ pub struct Base {
 impl Base {
     /// Reads a base from the bytes of its manifest and its config.
     ///
-    /// Where the config's history has fewer entries for layers than there are layers, it is filled up: Lambda has
-    /// refused images with missing entries (`UnsupportedImageLayerDetected`).
+    /// Missing history entries for layers are added to the config: Lambda has refused images without them
+    /// (`UnsupportedImageLayerDetected`).
     ///
     /// # Errors
-    /// Where the manifest is an index, of schema 1 or no image's; where a layer is not gzip or of the other family
-    /// of media types; where the config does not have the digest that the manifest names, is for another platform,
-    /// or has another number of layers.
+    /// The manifest is an index, has schema 1 or is not an image's; a layer is not gzip or has a media type of the other
+    /// family; the config has another digest than the manifest names, is for another platform, or has another number of
+    /// layers.
     pub fn read(manifest: &[u8], config: &[u8], architecture: Architecture) -> Result<Self, Error> {
         let digest = Digest::of(manifest);
         let what = format!("the base image's manifest {digest}");
@@ -63,13 +63,13 @@ impl Base {
         Ok(Self { media_types, architecture, digest, config_digest, config, layers })
     }
 
-    /// Reads a base from an OCI image layout on the disk, and checks the digests of what it reads.
+    /// Reads a base from an OCI image layout on disk, and checks the digests of the documents.
     ///
-    /// `reference` is the digest (`sha256:…`) of one of the layout's manifests or indexes; without one, the layout
-    /// must hold one image, or one for the architecture.
+    /// `reference` is the digest (`sha256:…`) of one of the layout's manifests or indexes; without one, the layout must
+    /// have one image, or one for the architecture.
     ///
     /// # Errors
-    /// Where the folder is no layout, where the image is missing or ambiguous, and as for [`Base::read`].
+    /// The folder is not a layout, the image is missing or ambiguous; and the errors of [`Base::read`].
     pub fn from_layout(
         folder: &Path,
         reference: Option<&str>,
@@ -82,7 +82,7 @@ impl Base {
                 .map_err(|_| ImageError::NotSha256 { what: "the reference".into(), digest: text.into() })?,
             None => only_image(folder, architecture)?,
         };
-        for _ in 0..DEEPEST {
+        for _ in 0..MAX_INDEX_DEPTH {
             let manifest = read_blob(folder, chosen)?;
             let members = parse(&chosen.to_string(), &manifest)?;
             if is_index(&members) {
@@ -93,7 +93,7 @@ impl Base {
             let (_, config) = read_manifest(&what, &members)?;
             return Self::read(&manifest, &read_blob(folder, config.digest)?, architecture);
         }
-        let reason = format!("more than {DEEPEST} indexes lie in one another");
+        let reason = format!("it has more than {MAX_INDEX_DEPTH} nested indexes");
         Err(ImageError::NotALayout { folder: folder.to_owned(), reason }.into())
     }
 
@@ -107,7 +107,7 @@ impl Base {
         self.config_digest
     }
 
-    /// Returns the base's layers, from the lowest on.
+    /// Returns the base's layers, the lowest first.
     pub fn layers(&self) -> &[LayerDescriptor] {
         &self.layers
     }
@@ -122,15 +122,15 @@ impl Base {
         self.architecture
     }
 
-    /// Returns the config, its history filled up.
+    /// Returns the config, with its history completed.
     pub(super) const fn config(&self) -> &Map<String, Value> {
         &self.config
     }
 }
 
-/// Reads a manifest's family and the descriptor of its config.
+/// Returns a manifest's family of media types and the descriptor of its config.
 fn read_manifest(what: &str, members: &Map<String, Value>) -> Result<(MediaTypes, Descriptor), ImageError> {
-    let said = members.get("mediaType").and_then(Value::as_str);
+    let media_type = members.get("mediaType").and_then(Value::as_str);
     if is_index(members) {
         return Err(ImageError::Index { what: what.to_owned(), platforms: platforms(members) });
     }
@@ -144,11 +144,11 @@ fn read_manifest(what: &str, members: &Map<String, Value>) -> Result<(MediaTypes
         .into_iter()
         .find(|family| family.config() == config.media_type)
         .ok_or_else(|| refused(&config.media_type))?;
-    // OCI manifests need not say what they are.
-    match said {
-        Some(said) if said == media_types.manifest() => {}
+    // OCI manifests may leave out their media type.
+    match media_type {
+        Some(media_type) if media_type == media_types.manifest() => {}
         None if media_types == MediaTypes::Oci => {}
-        _ => return Err(refused(said.unwrap_or_default())),
+        _ => return Err(refused(media_type.unwrap_or_default())),
     }
     Ok((media_types, config))
 }
@@ -160,7 +160,7 @@ fn read_layers(manifest: &Document<'_>, media_types: MediaTypes) -> Result<Vec<L
             return Err(ImageError::LayerMediaType {
                 what: manifest.what.to_owned(),
                 digest,
-                reason: what_is_wrong(&media_type),
+                reason: layer_problem(&media_type),
                 media_type,
             });
         }
@@ -169,27 +169,27 @@ fn read_layers(manifest: &Document<'_>, media_types: MediaTypes) -> Result<Vec<L
     manifest.objects("layers")?.into_iter().map(read).collect()
 }
 
-fn what_is_wrong(media_type: &str) -> &'static str {
+fn layer_problem(media_type: &str) -> &'static str {
     if [MediaTypes::Oci, MediaTypes::Docker].iter().any(|family| family.layer() == media_type) {
         "it is of the other family of media types"
     } else if media_type.contains("zstd") {
-        "it is compressed by zstd"
+        "it is compressed with zstd"
     } else if media_type.contains("nondistributable") || media_type.contains("foreign") {
         "it may not be distributed"
     } else if media_type.ends_with("tar") {
         "it is not compressed"
     } else {
-        "it is no known kind of layer"
+        "it is not a known type of layer"
     }
 }
 
 fn check_config(config: &Document<'_>, layers: usize, architecture: Architecture) -> Result<(), ImageError> {
     let (os, found) = (config.text("os")?, config.text("architecture")?);
-    if os != "linux" || found != architecture.in_images() {
+    if os != "linux" || found != architecture.image_name() {
         return Err(ImageError::Platform {
             what: config.what.to_owned(),
             found: format!("{os}/{found}"),
-            wanted: architecture.in_images(),
+            wanted: architecture.image_name(),
         });
     }
     let diff_ids = config.object("rootfs")?.list("diff_ids")?.len();
@@ -211,8 +211,8 @@ fn fill_history(what: &str, config: &mut Map<String, Value>, layers: usize) -> R
     if history.is_null() {
         *history = json!([]);
     }
-    let history = history.as_array_mut().ok_or_else(|| wrong(what, "history", "a list"))?;
-    let found = of_layers(history);
+    let history = history.as_array_mut().ok_or_else(|| member_error(what, "history", "a list"))?;
+    let found = layer_entries(history);
     if found > layers {
         return Err(ImageError::Count {
             what: what.to_owned(),
@@ -232,12 +232,12 @@ fn fill_history(what: &str, config: &mut Map<String, Value>, layers: usize) -> R
     Ok(())
 }
 
-/// Counts the history entries that stand for a layer.
-pub(super) fn of_layers(history: &[Value]) -> usize {
+/// Returns the number of history entries for layers.
+pub(super) fn layer_entries(history: &[Value]) -> usize {
     history.iter().filter(|entry| entry.get("empty_layer").and_then(Value::as_bool) != Some(true)).count()
 }
 
-/// Chooses the only image of a layout, or the only one for the architecture.
+/// Returns the digest of a layout's only image, or of its only one for the architecture.
 fn only_image(folder: &Path, architecture: Architecture) -> Result<Digest, Error> {
     let path = folder.join("index.json");
     let index = read_document(&path)?;
@@ -251,7 +251,7 @@ fn only_image(folder: &Path, architecture: Architecture) -> Result<Digest, Error
     let fitting: Vec<&Descriptor> = images
         .iter()
         .filter(|(image, platform)| {
-            is_index_type(&image.media_type) || *platform == Some(architecture.in_images())
+            is_index_type(&image.media_type) || *platform == Some(architecture.image_name())
         })
         .map(|(image, _)| image)
         .collect();
@@ -266,7 +266,7 @@ fn only_image(folder: &Path, architecture: Architecture) -> Result<Digest, Error
     }
 }
 
-/// Reads a document of a layout by its digest, and checks that it has it.
+/// Returns a document of a layout, after checking its digest.
 fn read_blob(folder: &Path, expected: Digest) -> Result<Vec<u8>, Error> {
     let path = blob_path(folder, expected);
     let bytes = read_document(&path)?;
@@ -277,14 +277,14 @@ fn read_blob(folder: &Path, expected: Digest) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Reads a manifest, index or config; nothing that long is one.
+/// Returns the bytes of a manifest, index or config; a file larger than the limit is refused.
 pub(super) fn read_document(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(LONGEST_DOCUMENT + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes))
         .map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > LONGEST_DOCUMENT {
-        return Err(wrong(&path.display().to_string(), "", "shorter than 4 MiB").into());
+    if bytes.len() as u64 > LARGEST_DOCUMENT {
+        return Err(member_error(&path.display().to_string(), "", "shorter than 4 MiB").into());
     }
     Ok(bytes)
 }

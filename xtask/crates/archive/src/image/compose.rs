@@ -1,40 +1,39 @@
-//! Puts layers on a base and edits its config.
+//! Adds layers to a base and edits its config.
 //!
-//! In: a base or none, layers, and what the config shall say. Out: an [`Image`] whose bytes depend on these alone.
-//! The config keeps what is not edited, members in the order that they had; the manifest keeps the base's family of
-//! media types. What can go wrong: another architecture than the base's, a time that no calendar has, a name that no
-//! environment variable can have.
+//! In: a base or none, layers, and changes to the config. Out: an [`Image`] whose bytes depend only on these. The config
+//! keeps the members that are not changed, in the same order; the manifest keeps the base's family of media types. Errors:
+//! another architecture than the base's, a time out of range, a name that is not valid for an environment variable.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use slipway_values::digest::Digest;
 
-use crate::image::json::wrong;
+use crate::image::json::member_error;
 use crate::image::{Architecture, Base, Descriptor, Image, ImageError, LayerDescriptor, MediaTypes};
 use crate::{Error, Layer};
 
-/// Says what an image's config shall hold; what is `None` or empty stays as the base has it.
+/// Changes to an image's config; members that are `None` or empty stay as in the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigEdit {
-    /// The processors that the image is for; the base's, where there is one.
+    /// The image's architecture; it must be the base's if there is a base.
     pub architecture: Architecture,
-    /// The time of creation that config and history name, in seconds since 1970.
+    /// The time of creation in config and history, in seconds since 1970.
     pub epoch_seconds: i64,
-    /// What is run. A new one takes the base's `Cmd` away, as Dockerfiles do: it belonged to the old one.
+    /// The program to run. A new one removes the base's `Cmd`, as in Dockerfiles: it belonged to the old one.
     pub entrypoint: Option<Vec<String>>,
-    /// What is handed to the entrypoint, or run where there is none. For Lambda's own bases: the handler.
+    /// The arguments of the entrypoint, or the program where there is none. For Lambda's own bases: the handler.
     pub cmd: Option<Vec<String>>,
-    /// The folder in which it is run.
+    /// The working directory.
     pub working_dir: Option<String>,
-    /// Environment variables; one of the base with the same name is replaced.
+    /// Environment variables; they replace those of the base with the same name.
     pub env: BTreeMap<String, String>,
-    /// Labels, such as `org.opencontainers.image.version`; one of the base with the same name is replaced.
+    /// Labels, such as `org.opencontainers.image.version`; they replace those of the base with the same name.
     pub labels: BTreeMap<String, String>,
 }
 
 impl ConfigEdit {
-    /// Creates an edit that names an architecture and a time and changes nothing else.
+    /// Creates an edit with an architecture and a time, and no other change.
     pub const fn new(architecture: Architecture, epoch_seconds: i64) -> Self {
         Self {
             architecture,
@@ -48,11 +47,11 @@ impl ConfigEdit {
     }
 }
 
-/// Makes an image of a base, or of nothing, and layers, each with the words that its history says it was created by.
+/// Creates an image from a base, or from nothing, and layers. Each layer has its `created_by` text for the history.
 ///
 /// # Errors
-/// For an architecture that is not the base's, a time that RFC 3339 can't say, the name of a variable that is
-/// refused, and a base's config whose members are of unknown kinds.
+/// Another architecture than the base's, a time that RFC 3339 cannot express, a name that is not valid for a variable,
+/// and members of the base's config with an unexpected type.
 pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit) -> Result<Image, Error> {
     if let Some(base) = base
         && base.architecture() != edit.architecture
@@ -60,7 +59,7 @@ pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit
         return Err(ImageError::Platform {
             what: format!("the base image {}", base.digest()),
             found: format!("linux/{}", base.architecture()),
-            wanted: edit.architecture.in_images(),
+            wanted: edit.architecture.image_name(),
         }
         .into());
     }
@@ -69,8 +68,8 @@ pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit
     edit_config(&mut config, layers, edit)?;
     let config = Value::Object(config).to_string().into_bytes();
 
-    let mut described = base.map_or_else(Vec::new, |base| base.layers().to_vec());
-    described.extend(layers.iter().map(|(layer, _)| LayerDescriptor {
+    let mut descriptors = base.map_or_else(Vec::new, |base| base.layers().to_vec());
+    descriptors.extend(layers.iter().map(|(layer, _)| LayerDescriptor {
         media_type: media_types.layer().to_owned(),
         digest: layer.digest,
         size: layer.size,
@@ -87,12 +86,12 @@ pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit
         "schemaVersion": 2,
         "mediaType": media_types.manifest(),
         "config": config_descriptor.to_json(),
-        "layers": described.iter().map(LayerDescriptor::to_json).collect::<Vec<_>>(),
+        "layers": descriptors.iter().map(LayerDescriptor::to_json).collect::<Vec<_>>(),
     });
     let manifest = manifest.to_string().into_bytes();
     let digest = Digest::of(&manifest);
     let media_type = media_types.manifest();
-    Ok(Image { manifest, digest, config, config_digest, layers: described, media_type })
+    Ok(Image { manifest, digest, config, config_digest, layers: descriptors, media_type })
 }
 
 fn edit_config(
@@ -105,7 +104,7 @@ fn edit_config(
         .map_err(|_| ImageError::Time { epoch_seconds })?
         .to_string();
     config.insert("created".into(), created.clone().into());
-    config.insert("architecture".into(), edit.architecture.in_images().into());
+    config.insert("architecture".into(), edit.architecture.image_name().into());
     config.insert("os".into(), "linux".into());
     edit_run(object(config, "config")?, edit)?;
 
@@ -117,11 +116,11 @@ fn edit_config(
     Ok(())
 }
 
-/// Edits the part of a config that says how the image is run.
+/// Edits the member `config`, which says how the image is run.
 fn edit_run(run: &mut Map<String, Value>, edit: &ConfigEdit) -> Result<(), ImageError> {
     if let Some(entrypoint) = &edit.entrypoint {
         run.insert("Entrypoint".into(), entrypoint.clone().into());
-        // `remove` would put the last member in its place.
+        // `remove` would move the last member to its position.
         run.shift_remove("Cmd");
     }
     if let Some(cmd) = &edit.cmd {
@@ -156,7 +155,7 @@ fn edit_run(run: &mut Map<String, Value>, edit: &ConfigEdit) -> Result<(), Image
     Ok(())
 }
 
-/// Returns a member that is an object, made where it is missing or null.
+/// Returns a member that is an object; one that is missing or null is created.
 fn object<'a>(
     members: &'a mut Map<String, Value>,
     member: &str,
@@ -165,14 +164,14 @@ fn object<'a>(
     if value.is_null() {
         *value = Value::Object(Map::new());
     }
-    value.as_object_mut().ok_or_else(|| wrong("the base image's config", member, "an object"))
+    value.as_object_mut().ok_or_else(|| member_error("the base image's config", member, "an object"))
 }
 
-/// Returns a member that is a list, made where it is missing or null.
+/// Returns a member that is a list; one that is missing or null is created.
 fn list<'a>(members: &'a mut Map<String, Value>, member: &str) -> Result<&'a mut Vec<Value>, ImageError> {
     let value = members.entry(member).or_insert(Value::Null);
     if value.is_null() {
         *value = Value::Array(Vec::new());
     }
-    value.as_array_mut().ok_or_else(|| wrong("the base image's config", member, "a list"))
+    value.as_array_mut().ok_or_else(|| member_error("the base image's config", member, "a list"))
 }

@@ -1,10 +1,10 @@
-//! What can go wrong with an image. Every message names the manifest, config, layer or folder concerned.
+//! Errors of images. Every message names the manifest, config, layer or folder.
 
 use std::path::PathBuf;
 
 use slipway_values::digest::Digest;
 
-/// Says why a base was refused or an image could not be made.
+/// Why a base was refused or an image could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -13,30 +13,30 @@ pub enum ImageError {
     Json {
         /// The document, with its digest where that is known.
         what: String,
-        /// What the parser says.
+        /// The parser's error.
         source: serde_json::Error,
     },
 
-    /// A member that is missing or of another kind.
-    #[error("{what} is no such document: {member:?} is not {expected}")]
+    /// A member that is missing or has another type.
+    #[error("{what} is not valid: {member:?} is not {expected}")]
     Member {
         /// The document.
         what: String,
         /// The member, with dots between its parts.
         member: String,
-        /// What it should be, with its article.
+        /// The expected type, with its article.
         expected: &'static str,
     },
 
-    /// Several images where one is wanted.
+    /// An index instead of an image.
     #[error(
-        "{what} is an index of several images ({}), and an image is wanted: Lambda accepts a single manifest only",
+        "{what} is an index of several images ({}), not an image: Lambda accepts only a single manifest",
         platforms.join(", ")
     )]
     Index {
         /// The document.
         what: String,
-        /// What the index holds, as `os/architecture`.
+        /// The platforms in the index, as `os/architecture`.
         platforms: Vec<String>,
     },
 
@@ -45,16 +45,14 @@ pub enum ImageError {
     NoPlatform {
         /// The index.
         what: String,
-        /// The architecture, in an image's words.
+        /// The architecture's name in images.
         wanted: &'static str,
-        /// What the index holds, as `os/architecture`.
+        /// The platforms in the index, as `os/architecture`.
         platforms: Vec<String>,
     },
 
-    /// Docker's first kind of manifest.
-    #[error(
-        "{what} is of Docker's schema 1, which has no config and which Lambda does not accept: push the base anew"
-    )]
+    /// Docker's manifest schema 1.
+    #[error("{what} has Docker's manifest schema 1, which Lambda does not accept: push the base again")]
     SchemaOne {
         /// The document.
         what: String,
@@ -67,59 +65,59 @@ pub enum ImageError {
     MediaType {
         /// The document.
         what: String,
-        /// What it says it is.
+        /// Its media type.
         media_type: String,
     },
 
-    /// A layer that is not compressed by gzip, or not in the image at all.
+    /// A layer that is not compressed with gzip, or is stored outside the registry.
     #[error(
         "the layer {digest} of {what} has the media type {media_type:?}: {reason}. \
-         Lambda is known to accept gzip layers of the manifest's own family alone: convert the base"
+         Lambda is known to accept only gzip layers of the manifest's own family: convert the base"
     )]
     LayerMediaType {
         /// The manifest.
         what: String,
         /// The layer's digest.
         digest: Digest,
-        /// What it says it is.
+        /// Its media type.
         media_type: String,
         /// What is wrong with it.
         reason: &'static str,
     },
 
-    /// An image for other processors or another system.
-    #[error("{what} is for {found}, and linux/{wanted} is wanted")]
+    /// An image for another architecture or operating system.
+    #[error("{what} is for {found}, not for linux/{wanted}")]
     Platform {
         /// The config.
         what: String,
-        /// What it says, as `os/architecture`.
+        /// Its platform, as `os/architecture`.
         found: String,
-        /// The architecture, in an image's words.
+        /// The architecture's name in images.
         wanted: &'static str,
     },
 
-    /// Bytes that are not those that were named.
+    /// Bytes with another digest.
     #[error("{what} does not have the digest {expected}: it has {found}")]
     Digest {
         /// The document or file.
         what: String,
-        /// The digest that was asked for.
+        /// The expected digest.
         expected: Digest,
-        /// The digest of what is there.
+        /// The digest of the bytes.
         found: Digest,
     },
 
-    /// A digest that is no SHA-256.
+    /// A digest that is not a SHA-256.
     #[error("{what} names {digest:?}, which is not a digest of the form sha256:<64 hex digits>")]
     NotSha256 {
         /// The document.
         what: String,
-        /// What stands there.
+        /// The text.
         digest: String,
     },
 
-    /// A config that does not belong to the manifest's layers.
-    #[error("{what} lists {found} {list}, and the manifest has {layers} layers")]
+    /// A config with another number of layers than the manifest.
+    #[error("{what} has {found} {list}, but the manifest has {layers} layers")]
     Count {
         /// The config.
         what: String,
@@ -131,30 +129,30 @@ pub enum ImageError {
         layers: usize,
     },
 
-    /// An environment variable's name that can't be one.
-    #[error("{name:?} can't be the name of an environment variable: it is empty, or holds `=` or a NUL")]
+    /// A name that is not valid for an environment variable.
+    #[error("{name:?} is not a valid name of an environment variable: it is empty, or contains `=` or a NUL")]
     VariableName {
-        /// The name as given.
+        /// The name.
         name: String,
     },
 
-    /// A time that RFC 3339 can't say.
-    #[error("{epoch_seconds} seconds since 1970 is no time that an image's config can say")]
+    /// A time that RFC 3339 cannot express.
+    #[error("{epoch_seconds} is not a valid time for an image's config, in seconds since 1970")]
     Time {
-        /// The time as it was given.
+        /// The time, in seconds since 1970.
         epoch_seconds: i64,
     },
 
-    /// Another number of files than of layers to be written.
-    #[error("the image has {layers} layers of its own, and {files} files were given for them")]
+    /// Another number of files than of layers.
+    #[error("the image has {layers} layers on top of its base, but {files} files were given for them")]
     Files {
-        /// The number of own layers.
+        /// The number of layers on top of the base.
         layers: usize,
         /// The number of files.
         files: usize,
     },
 
-    /// A folder that is no OCI image layout of the known version.
+    /// A folder that is not an OCI image layout of the supported version.
     #[error("{} is not an OCI image layout of version 1.0: {reason}", folder.display())]
     NotALayout {
         /// The folder.
@@ -163,16 +161,16 @@ pub enum ImageError {
         reason: String,
     },
 
-    /// A layout with none or several images, of which none was asked for.
+    /// A layout with no image or several images, without a digest that selects one.
     #[error(
-        "{} holds {} images, so its digest has to be given{}",
+        "{} has {} images: give the digest of one{}",
         folder.display(), images.len(),
         images.iter().map(|image| format!("\n  {image}")).collect::<String>()
     )]
     WhichImage {
         /// The folder.
         folder: PathBuf,
-        /// The digests of the images that it holds.
+        /// The digests of its images.
         images: Vec<Digest>,
     },
 }

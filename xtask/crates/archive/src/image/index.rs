@@ -1,8 +1,8 @@
-//! Chooses one image of an index by its architecture.
+//! Selects one image of an index by its architecture.
 //!
 //! In: the bytes of an OCI index or a Docker manifest list. Out: the descriptor of the image for Linux and the
-//! architecture. What can go wrong: it is no index, or has no such image, and then the error says what it has.
-//! Manifests of attestations, which builders add under the platform `unknown/unknown`, are no images.
+//! architecture. Errors: it is not an index, or has no such image; the error lists its platforms. Manifests of
+//! attestations, which builders add with the platform `unknown/unknown`, do not count as images.
 
 use serde_json::{Map, Value};
 
@@ -13,10 +13,10 @@ use crate::image::{Architecture, Descriptor, ImageError};
 pub(super) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// Chooses an index's image for Linux and the architecture; the first, where there are several.
+/// Returns an index's image for Linux and the architecture; the first, where there are several.
 ///
 /// # Errors
-/// Where the bytes are no index, and where none of its images fits; the platforms it has are then named.
+/// The bytes are not an index, or it has no such image; the error then lists its platforms.
 pub fn select_from_index(index: &[u8], architecture: Architecture) -> Result<Descriptor, Error> {
     let what = "the index";
     let members = parse(what, index)?;
@@ -27,17 +27,17 @@ pub fn select_from_index(index: &[u8], architecture: Architecture) -> Result<Des
     let index = Document::new(what, &members);
     for manifest in index.objects("manifests")? {
         if platform(&manifest).is_some_and(|(os, found, variant)| {
-            // All of Lambda's arm64 processors are v8; a variant below is another instruction set.
-            os == "linux" && found == architecture.in_images() && matches!(variant, None | Some("v8"))
+            // All of Lambda's arm64 processors are v8; a lower variant is another instruction set.
+            os == "linux" && found == architecture.image_name() && matches!(variant, None | Some("v8"))
         }) {
             return Ok(manifest.descriptor()?);
         }
     }
-    let (what, wanted) = (what.to_owned(), architecture.in_images());
+    let (what, wanted) = (what.to_owned(), architecture.image_name());
     Err(ImageError::NoPlatform { what, wanted, platforms: platforms(&members) }.into())
 }
 
-/// Tells whether a document is an index or a manifest list, also where it does not say so.
+/// Returns whether a document is an index or a manifest list, even without a media type.
 pub(super) fn is_index(document: &Map<String, Value>) -> bool {
     match document.get("mediaType").and_then(Value::as_str) {
         Some(media_type) => is_index_type(media_type),
@@ -49,7 +49,7 @@ pub(super) fn is_index_type(media_type: &str) -> bool {
     matches!(media_type, OCI_INDEX | DOCKER_LIST)
 }
 
-/// Names the platforms of an index's images, as `os/architecture`.
+/// Returns the platforms of an index's images, as `os/architecture`.
 pub(super) fn platforms(index: &Map<String, Value>) -> Vec<String> {
     let manifests = index.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     manifests

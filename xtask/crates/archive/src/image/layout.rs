@@ -1,9 +1,9 @@
 //! Writes an image as an OCI image layout, and finds blobs in one.
 //!
-//! In: an [`Image`], the files of its own layers, where the base's layers may lie, and a folder. Out: the folder with
-//! `oci-layout`, `blobs/sha256/…` and, last of all, `index.json`: a run that was cut off leaves no image behind, and
-//! the next goes on with the blobs that are there. What can go wrong: a file that is not the layer it is given for, a
-//! full disk, a folder that is another thing.
+//! In: an [`Image`], the files of its own layers, a lookup of the base's layers, and a folder. Out: the folder with
+//! `oci-layout`, `blobs/sha256/…` and, written last, `index.json`: a run that was killed leaves no image, and the next
+//! run keeps the blobs that exist. Errors: a file with another digest than its layer, a full disk, a folder with other
+//! content.
 //!
 //! Source: [image-spec, image-layout.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md).
 
@@ -15,41 +15,40 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
 
-use crate::digest::{CHUNK, chunks};
+use crate::atomic_file::AtomicFile;
+use crate::hashing::{CHUNK, chunks};
 use crate::image::base::read_document;
 use crate::image::index::OCI_INDEX;
 use crate::image::json::parse;
 use crate::image::{Descriptor, Image, ImageError, LayerDescriptor};
-use crate::part::Part;
 use crate::{Error, sha256_file};
 
-const MARK: &str = "oci-layout";
+const LAYOUT_FILE: &str = "oci-layout";
 const VERSION: &str = "1.0.0";
 
-/// Describes a layout that was written.
+/// A layout that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The base's layers that are not in the layout, since they are nowhere on this disk. They are in the base's
-    /// registry, from which a push mounts or copies them.
+    /// The base's layers that are not in the layout, because they are not on this disk. A push mounts or copies them from
+    /// the base's registry.
     pub missing: Vec<LayerDescriptor>,
 }
 
 impl Layout {
-    /// Tells whether all layers are in the layout, so that it can be used without a registry.
+    /// Returns whether all layers are in the layout, so that it can be used without a registry.
     pub const fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
 }
 
-/// Writes an image into a folder as an OCI image layout with this one image, called `name` where one is given.
+/// Writes an image into a folder as an OCI image layout with this one image, with `name` as its reference if given.
 ///
-/// `own` are the files of the image's own layers, in their order. `base_blob` says where a layer of the base lies, if
-/// it is on this disk. Blobs are copied; those that are there already with their digest are left alone. An image on a
-/// base of Docker's family keeps that family's manifest, which some readers of layouts (skopeo 1.9) do not look for.
+/// `own` are the files of the image's own layers, in order. `base_blob` returns the path of a base's layer if it is on
+/// this disk. Blobs are copied, except those that exist with their digest. An image on a base with Docker's media types
+/// keeps Docker's manifest, which some readers of layouts (skopeo 1.9) do not support.
 ///
 /// # Errors
-/// When a file does not have its layer's digest, and when a file can't be read or written. The folder's
-/// `index.json` is then as it was.
+/// A file has another digest than its layer, or cannot be read or written. The folder's `index.json` is then unchanged.
 pub fn write_layout(
     image: &Image,
     own: &[&Path],
@@ -68,7 +67,7 @@ pub fn write_layout(
     for layer in &image.layers {
         let from = if layer.own { files.next().map(|file| file.to_path_buf()) } else { base_blob(layer) };
         let to = blob_path(folder, layer.digest);
-        if has(&to, layer.digest, layer.size) {
+        if is_stored(&to, layer.digest, layer.size) {
             continue;
         }
         match from {
@@ -76,29 +75,29 @@ pub fn write_layout(
             None => missing.push(layer.clone()),
         }
     }
-    place(&blob_path(folder, image.config_digest), &image.config)?;
-    place(&blob_path(folder, image.digest), &image.manifest)?;
-    place(&folder.join(MARK), json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
-    place(&folder.join("index.json"), index(image, name)?.to_string().as_bytes())?;
+    write(&blob_path(folder, image.config_digest), &image.config)?;
+    write(&blob_path(folder, image.digest), &image.manifest)?;
+    write(&folder.join(LAYOUT_FILE), json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
+    write(&folder.join("index.json"), index(image, name)?.to_string().as_bytes())?;
     Ok(Layout { missing })
 }
 
-/// Returns where a blob lies in a layout.
+/// Returns the path of a blob in a layout.
 pub fn blob_path(folder: &Path, digest: Digest) -> PathBuf {
     folder.join("blobs/sha256").join(digest.hex())
 }
 
-/// Checks that a folder says that it is a layout, of a version that we know.
+/// Checks that a folder is a layout of the supported version.
 pub(super) fn check_layout(folder: &Path) -> Result<(), Error> {
     let refused = |reason| ImageError::NotALayout { folder: folder.to_owned(), reason };
-    let path = folder.join(MARK);
+    let path = folder.join(LAYOUT_FILE);
     if !path.is_file() {
-        return Err(refused(format!("it has no file {MARK:?}")).into());
+        return Err(refused(format!("it has no file {LAYOUT_FILE:?}")).into());
     }
     let mark = parse(&path.display().to_string(), &read_document(&path)?)?;
     match mark.get("imageLayoutVersion").and_then(Value::as_str) {
         Some(version) if version == VERSION => Ok(()),
-        other => Err(refused(format!("{MARK:?} names the version {other:?}")).into()),
+        other => Err(refused(format!("{LAYOUT_FILE:?} names the version {other:?}")).into()),
     }
 }
 
@@ -119,16 +118,16 @@ fn index(image: &Image, name: Option<&str>) -> Result<Value, Error> {
     Ok(json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest] }))
 }
 
-/// Tells whether a blob is there with its length and its digest.
-fn has(path: &Path, digest: Digest, size: u64) -> bool {
+/// Returns whether a blob is stored with its length and its digest.
+fn is_stored(path: &Path, digest: Digest, size: u64) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.len() == size)
         && sha256_file(path).is_ok_and(|(found, _)| found == digest)
 }
 
-/// Copies a file whose digest is known, and refuses another.
+/// Copies a file, and refuses one with another digest.
 fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), Error> {
     let mut source = File::open(from).map_err(Error::io("open", from))?;
-    let part = Part::beside(to)?;
+    let part = AtomicFile::create_beside(to)?;
     let mut out = BufWriter::new(part.file());
     let mut hash = Sha256::new();
     let mut failed_writing = false;
@@ -146,12 +145,12 @@ fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), Error> {
     if found != expected {
         return Err(ImageError::Digest { what: from.display().to_string(), expected, found }.into());
     }
-    part.put_in_place()
+    part.commit()
 }
 
-/// Writes a whole file at once.
-fn place(to: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let part = Part::beside(to)?;
+/// Writes a file, which appears only when it is complete.
+fn write(to: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let part = AtomicFile::create_beside(to)?;
     part.file().write_all(bytes).map_err(Error::io("write", to))?;
-    part.put_in_place()
+    part.commit()
 }

@@ -1,4 +1,4 @@
-//! Bases that are refused, configs that are edited, and what preflight finds.
+//! Bases that are refused, edited configs, and findings of preflight.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn parsed(bytes: &[u8]) -> Value {
 }
 
 #[test]
-fn edits_a_config_in_its_own_order() {
+fn config_edits_keep_the_order_of_members() {
     let folder = tempfile::tempdir().expect("a folder");
     let layer = layer_in(folder.path(), "code");
     let image =
@@ -125,7 +125,7 @@ fn edits_a_config_in_its_own_order() {
 }
 
 #[test]
-fn an_image_without_a_base_is_of_one_family() {
+fn image_without_a_base_has_oci_media_types() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, data) = (layer_in(folder.path(), "code"), layer_in(folder.path(), "data"));
     let image = compose(None, &[(&data, "data"), (&code, "code")], &edit()).expect("made");
@@ -139,7 +139,7 @@ fn an_image_without_a_base_is_of_one_family() {
 }
 
 #[test]
-fn a_new_command_stays_and_the_old_one_goes_with_its_entrypoint() {
+fn new_entrypoint_removes_the_bases_command_but_not_a_new_one() {
     let run = |edit| {
         let image = compose(Some(&base(MediaTypes::Oci)), &[], &edit).expect("made");
         let config = parsed(&image.config);
@@ -157,11 +157,11 @@ fn a_new_command_stays_and_the_old_one_goes_with_its_entrypoint() {
 }
 
 #[test]
-fn refuses_what_compose_can_not_say() {
+fn compose_refuses_other_architectures_times_and_variable_names() {
     let base = base(MediaTypes::Oci);
     let refusal = |edit| compose(Some(&base), &[], &edit).expect_err("refused").to_string();
     let arm = refusal(ConfigEdit::new(Architecture::Arm64, TIME));
-    assert!(arm.contains("linux/amd64, and linux/arm64 is wanted"), "{arm}");
+    assert!(arm.contains("linux/amd64, not for linux/arm64"), "{arm}");
     let late = refusal(ConfigEdit::new(X86, i64::MAX));
     assert!(late.contains(&i64::MAX.to_string()), "{late}");
     for name in ["", "A=B", "A\0"] {
@@ -172,7 +172,7 @@ fn refuses_what_compose_can_not_say() {
 }
 
 #[test]
-fn refuses_bases_that_lambda_would_not_take() {
+fn bases_that_lambda_would_refuse_are_refused() {
     let (oci, docker) = (MediaTypes::Oci, MediaTypes::Docker);
     let config = base_config().to_string().into_bytes();
     let good = manifest_of(&config, oci, [oci.layer(); 2]);
@@ -212,7 +212,7 @@ fn refuses_bases_that_lambda_would_not_take() {
         (with("layers", json!("none")), "\"layers\" is not a list"),
         (
             manifest_of(&config, oci, [oci.layer(), "application/vnd.oci.image.layer.v1.tar+zstd"]),
-            "compressed by zstd",
+            "compressed with zstd",
         ),
         (
             manifest_of(&config, oci, [oci.layer(), "application/vnd.oci.image.layer.v1.tar"]),
@@ -238,9 +238,9 @@ fn refuses_bases_that_lambda_would_not_take() {
     assert!(layer.contains(&digest_of(4).to_string()), "the layer is not named: {layer}");
 
     for (change, words) in [
-        (("architecture", json!("arm64")), "linux/arm64, and linux/amd64 is wanted"),
+        (("architecture", json!("arm64")), "linux/arm64, not for linux/amd64"),
         (("os", json!("windows")), "windows/amd64"),
-        (("rootfs", json!({"diff_ids": []})), "0 diff_ids, and the manifest has 2 layers"),
+        (("rootfs", json!({"diff_ids": []})), "0 diff_ids, but the manifest has 2 layers"),
         (("rootfs", json!({})), "\"diff_ids\""),
         (("history", json!([{}, {}, {}])), "3 layers in its history"),
         (("history", json!(7)), "\"history\""),
@@ -256,7 +256,7 @@ fn refuses_bases_that_lambda_would_not_take() {
 }
 
 #[test]
-fn fills_up_a_history_that_is_null() {
+fn history_that_is_null_is_completed() {
     let mut config = base_config();
     config["history"] = Value::Null;
     let config = config.to_string().into_bytes();
@@ -284,7 +284,7 @@ fn index(platforms: &[(&str, &str, Option<&str>)]) -> Vec<u8> {
 }
 
 #[test]
-fn selects_by_architecture_and_names_what_there_is() {
+fn index_selects_by_architecture_or_lists_its_platforms() {
     let several = index(&[
         ("unknown", "unknown", None),
         ("windows", "amd64", None),
@@ -310,7 +310,7 @@ fn selects_by_architecture_and_names_what_there_is() {
 }
 
 #[test]
-fn finds_what_lambda_would_refuse() {
+fn preflight_finds_each_reason_for_a_refusal() {
     let folder = tempfile::tempdir().expect("a folder");
     let layer = layer_in(folder.path(), "code");
     let good = compose(Some(&base(MediaTypes::Oci)), &[(&layer, "code")], &edit()).expect("made");
@@ -351,7 +351,7 @@ fn finds_what_lambda_would_refuse() {
 }
 
 #[test]
-fn architectures_are_lambdas_words() {
+fn architecture_names_are_lambdas() {
     assert_eq!(Architecture::from_lambda("x86_64"), Some(X86));
     assert_eq!(Architecture::from_lambda("amd64"), None);
 }

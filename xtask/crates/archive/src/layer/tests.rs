@@ -1,4 +1,4 @@
-//! What stands in a layer, seen through the `tar` crate's reader, and what is refused.
+//! The content of layers, read with the `tar` crate, and what is refused.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +39,7 @@ fn unpacked(bytes: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// Name, kind, mode and content of each entry, after checking what is alike in all.
+/// Returns name, type, mode and content of each entry, after checking what all have in common.
 fn entries(tar: &[u8]) -> Vec<(String, tar::EntryType, u32, Vec<u8>)> {
     let mut archive = tar::Archive::new(tar);
     let entries = archive.entries().expect("a tar");
@@ -59,7 +59,7 @@ fn entries(tar: &[u8]) -> Vec<(String, tar::EntryType, u32, Vec<u8>)> {
 }
 
 #[test]
-fn folders_stand_before_what_lies_in_them() {
+fn layer_has_each_folder_before_its_entries() {
     let (_folder, layer, bytes) = written(&tree(&["a/b/run", "a-b", "a/c", "run", "a/b-c/x"]), "var/task");
     let tar = unpacked(&bytes);
     let found = entries(&tar);
@@ -96,7 +96,7 @@ fn folders_stand_before_what_lies_in_them() {
 }
 
 #[test]
-fn an_empty_tree_and_an_empty_prefix() {
+fn layer_has_the_prefix_also_for_an_empty_tree() {
     let (_folder, _, bytes) = written(&tree(&[]), "opt/python");
     let names: Vec<_> = entries(&unpacked(&bytes)).into_iter().map(|entry| entry.0).collect();
     assert_eq!(names, ["opt/", "opt/python/"]);
@@ -106,7 +106,7 @@ fn an_empty_tree_and_an_empty_prefix() {
 }
 
 #[test]
-fn names_longer_than_a_header_holds() {
+fn layer_stores_names_longer_than_a_header() {
     let split = format!("{}/{}", "d".repeat(150), "f".repeat(90)); // fits ustar's two fields
     let long = format!("{}/{}/x", "é".repeat(120), "g".repeat(130)); // fits no header
     let names = [split.as_str(), long.as_str()];
@@ -122,7 +122,7 @@ fn names_longer_than_a_header_holds() {
 }
 
 #[test]
-fn refuses_what_would_delete_and_what_leaves_the_folder() {
+fn layer_refuses_names_that_delete_or_leave_the_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("layer.tar.gz");
     let refusal = |tree: &Tree, prefix: &str, time| {
@@ -146,7 +146,7 @@ fn refuses_what_would_delete_and_what_leaves_the_folder() {
 }
 
 #[test]
-fn a_file_that_changes_or_goes_meanwhile_is_refused() {
+fn layer_is_not_written_if_a_file_changes_or_disappears() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = folder.path().join("source");
     let to = folder.path().join("layer.tar.gz");
@@ -170,7 +170,7 @@ fn a_file_that_changes_or_goes_meanwhile_is_refused() {
 }
 
 #[test]
-fn the_time_shows_in_the_layer_alone() {
+fn layer_time_does_not_change_the_content_digest() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, time| {
         let to = folder.path().join(name);

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
 
-/// Computes the checksum of checksums that S3 gives an object uploaded in parts, `<base64>-<parts>`.
+/// Returns the checksum of checksums that S3 stores for an object uploaded in parts, `<base64>-<parts>`.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 pub(super) fn composite_checksum(parts: &[Digest]) -> String {

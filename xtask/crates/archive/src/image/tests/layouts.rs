@@ -24,7 +24,7 @@ fn layout(folder: &Path) -> (Image, PathBuf) {
 }
 
 #[test]
-fn a_layout_is_a_base_and_bases_may_be_elsewhere() {
+fn layout_can_be_a_base_and_its_layers_may_be_elsewhere() {
     let folder = tempfile::tempdir().expect("a folder");
     let (below, at) = layout(folder.path());
     for reference in [None, Some(below.digest.to_string())] {
@@ -52,7 +52,7 @@ fn a_layout_is_a_base_and_bases_may_be_elsewhere() {
 }
 
 #[test]
-fn a_layout_is_repaired_by_writing_it_again() {
+fn layout_is_repaired_by_writing_it_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let (image, at) = layout(folder.path());
     let blob = blob_path(&at, image.layers[0].digest);
@@ -80,7 +80,7 @@ fn a_layout_is_repaired_by_writing_it_again() {
 }
 
 #[test]
-fn refuses_layouts_that_do_not_hold() {
+fn layouts_with_missing_or_wrong_documents_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let refusal = |at: &Path, reference: Option<&str>| {
         Base::from_layout(at, reference, X86).expect_err("refused").to_string()
@@ -91,7 +91,7 @@ fn refuses_layouts_that_do_not_hold() {
     assert!(refusal(&at, Some(&absent)).contains(&digest_of(9).hex()));
     assert!(refusal(&at, Some("latest")).contains("latest"));
     let arm = Base::from_layout(&at, None, Architecture::Arm64).expect_err("amd64").to_string();
-    assert!(arm.contains("linux/arm64 is wanted"), "{arm}");
+    assert!(arm.contains("not for linux/arm64"), "{arm}");
 
     // A layout of two images for one architecture: which?
     let index = fs::read(at.join("index.json")).expect("an index");

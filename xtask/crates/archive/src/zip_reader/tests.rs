@@ -1,4 +1,4 @@
-//! What is refused in a foreign zip, and that nothing is unpacked then.
+//! Zips of other tools that are refused, of which nothing is unpacked.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -69,7 +69,7 @@ fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn refuses_names_that_leave_the_folder() {
+fn entries_that_leave_the_folder_are_refused() {
     for name in ["../evil", "/tmp/evil", "a/../../evil", "..\\evil", "a//b", "./a"] {
         let error = refusal(&foreign(|zip| {
             file(zip, "good", "good");
@@ -85,7 +85,7 @@ fn refuses_names_that_leave_the_folder() {
 }
 
 #[test]
-fn refuses_a_name_given_twice_or_also_as_a_folder() {
+fn duplicate_names_and_files_that_are_folders_are_refused() {
     let twice = foreign(|zip| {
         file(zip, "name-1", "one");
         file(zip, "name-2", "two");
@@ -97,11 +97,11 @@ fn refuses_a_name_given_twice_or_also_as_a_folder() {
         file(zip, "a", "file");
         file(zip, "a/b", "below a file");
     }));
-    assert!(error.to_string().contains("\"a/b\" lies below it"), "{error}");
+    assert!(error.to_string().contains("\"a/b\" is below it"), "{error}");
 }
 
 #[test]
-fn refuses_symbolic_links() {
+fn symbolic_links_in_a_zip_are_refused() {
     let error = refusal(&foreign(|zip| {
         zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).expect("a link");
     }));
@@ -109,7 +109,7 @@ fn refuses_symbolic_links() {
 }
 
 #[test]
-fn refuses_contents_that_do_not_hold() {
+fn contents_with_wrong_size_or_checksum_are_refused() {
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let good = foreign(|zip| {
         zip.start_file("text", stored).expect("text");
@@ -130,7 +130,7 @@ fn refuses_contents_that_do_not_hold() {
 }
 
 #[test]
-fn ignores_folder_entries_and_odd_modes() {
+fn folder_entries_and_other_modes_are_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     let archive = folder.path().join("foreign.zip");
     let bytes = foreign(|zip| {
@@ -156,7 +156,7 @@ fn packed() -> (TempDir, PathBuf, crate::Listing) {
 }
 
 #[test]
-fn goes_round_and_keeps_the_executable_bit() {
+fn unpacked_files_keep_content_and_executable_bit() {
     let (folder, archive, listing) = packed();
     assert_eq!(read_zip(&archive).expect("read"), listing);
 
@@ -174,7 +174,7 @@ fn goes_round_and_keeps_the_executable_bit() {
 }
 
 #[test]
-fn unpacks_into_an_empty_folder_only() {
+fn zip_is_unpacked_only_into_an_empty_folder() {
     let (folder, archive, _) = packed();
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).expect("a folder");

@@ -1,4 +1,4 @@
-//! SHA-256 of files and streams.
+//! SHA-256 of files, and streams read in chunks.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,16 +9,16 @@ use slipway_values::digest::Digest;
 
 use crate::Error;
 
-/// Bytes that are read, hashed and compressed at a time.
+/// The number of bytes that are read, hashed and compressed at a time.
 ///
-/// A deflate encoder may answer differently to the same bytes in other portions, so the portions are always
-/// full, whatever the system's reads return, and their size is part of what fixes a zip's bytes.
+/// A deflate encoder may compress the same bytes differently in other chunks. So chunks are always full, even where the
+/// system's reads are short, and their size is one of the things that decide a zip's bytes.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// Hashes a file: its SHA-256 and its length in bytes.
+/// Returns a file's SHA-256 and its length in bytes.
 ///
 /// # Errors
-/// When the file can't be opened or read.
+/// The file cannot be opened or read.
 pub fn sha256_file(path: &Path) -> Result<(Digest, u64), Error> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut hash = Sha256::new();
@@ -30,7 +30,7 @@ pub fn sha256_file(path: &Path) -> Result<(Digest, u64), Error> {
     Ok((hash.into(), length))
 }
 
-/// Hands a stream's bytes to `each` in portions of `size` (the last may be shorter); returns their number.
+/// Passes a stream's bytes to `each` in chunks of `size` (the last may be shorter); returns the number of bytes.
 pub(crate) fn chunks(
     from: &mut (impl Read + ?Sized),
     size: usize,
@@ -70,10 +70,10 @@ mod tests {
 
     use super::{chunks, sha256_file};
 
-    /// Returns three bytes at a time, however many are asked for.
-    struct Dribble<'a>(&'a [u8]);
+    /// Returns three bytes at a time at most.
+    struct ShortReads<'a>(&'a [u8]);
 
-    impl Read for Dribble<'_> {
+    impl Read for ShortReads<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
             let length = buffer.len().min(3);
             self.0.read(&mut buffer[..length])
@@ -81,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn portions_are_full_whatever_the_reads_return() {
+    fn chunks_are_full_even_where_reads_are_short() {
         let mut seen = Vec::new();
-        let length = chunks(&mut Dribble(&[7; 20]), 8, |chunk| {
+        let length = chunks(&mut ShortReads(&[7; 20]), 8, |chunk| {
             seen.push(chunk.len());
             Ok(())
         })
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_a_file() {
+    fn file_digest_is_that_of_the_standard() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("abc");
         std::fs::write(&path, "abc").expect("written");

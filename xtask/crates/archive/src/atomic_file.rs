@@ -1,8 +1,8 @@
-//! A file that takes its final name only when it is whole.
+//! A file that gets its final name only when it is complete.
 //!
-//! In: the final name. Out: a temporary file beside it, and, once everything is in it, that file under the final
-//! name, on the disk. What can go wrong: the folder is missing or may not be written, or the disk is full; the
-//! final name then still holds what it held before. A killed run leaves at most a `.slipway-*.part`.
+//! In: the final name. Out: a temporary file in the same folder, which [`AtomicFile::commit`] renames to the final name
+//! and syncs to disk. Errors: the folder does not exist or is not writable, or the disk is full; the final name then has
+//! its previous content. A killed run leaves at most a `.slipway-*.part`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -12,20 +12,20 @@ use tempfile::NamedTempFile;
 
 use crate::Error;
 
-/// A file on its way to its final name; dropped before that, it vanishes.
-pub(crate) struct Part {
+/// A temporary file with a final name; dropped before it is committed, it is deleted.
+pub(crate) struct AtomicFile {
     file: NamedTempFile,
     to: PathBuf,
 }
 
-impl Part {
-    /// Creates the temporary file beside `to`, with the mode that any new file gets.
-    pub(crate) fn beside(to: &Path) -> Result<Self, Error> {
+impl AtomicFile {
+    /// Creates the temporary file in the folder of `to`, with the mode of any new file.
+    pub(crate) fn create_beside(to: &Path) -> Result<Self, Error> {
         let folder = folder_of(to);
         let file = tempfile::Builder::new()
             .prefix(".slipway-")
             .suffix(".part")
-            .permissions(fs::Permissions::from_mode(0o666)) // less the umask
+            .permissions(fs::Permissions::from_mode(0o666)) // minus the umask
             .tempfile_in(folder)
             .map_err(Error::io("create a temporary file in", folder))?;
         Ok(Self { file, to: to.to_owned() })
@@ -39,8 +39,8 @@ impl Part {
         self.file.path()
     }
 
-    /// Renames the finished file and makes its content and the renaming itself survive a power cut.
-    pub(crate) fn put_in_place(self) -> Result<(), Error> {
+    /// Renames the file to its final name; content and name survive a power cut.
+    pub(crate) fn commit(self) -> Result<(), Error> {
         self.file().sync_all().map_err(Error::io("write", &self.to))?;
         let Self { file, to } = self;
         file.persist(&to).map_err(|error| Error::io("write", &to)(error.error))?;

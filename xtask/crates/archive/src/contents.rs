@@ -1,8 +1,8 @@
-//! Reads an entry's content once: for the hash, for the progress, and for whoever packs it.
+//! Reads an entry's content once: for its hash, for the progress and for the archive.
 //!
-//! In: an entry and the length it had when it was listed. Out: its line of the listing, and its bytes, portion by
-//! portion, in the hands of the packer. What can go wrong: the file can't be read, or has another length by now;
-//! or the packer fails, which is told as a failure to write the archive.
+//! In: an entry and the length that it had when it was listed. Out: its line of the listing, and its bytes, chunk by
+//! chunk, passed to the archive's writer. Errors: the file cannot be read, or has another length now; the writer fails,
+//! which is reported as a failure to write the archive.
 
 use std::fs::File;
 use std::io;
@@ -11,15 +11,15 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::{CHUNK, chunks};
+use crate::hashing::{CHUNK, chunks};
 use crate::listing::mode;
 use crate::tree::Source;
 use crate::{Entry, Error, ListingEntry};
 
-/// Pours a file's content into `into`, hashing it on the way, and checks that it kept its length.
+/// Passes an entry's content to `into`, hashes it, and checks that its length has not changed.
 ///
-/// `to` is the archive, which the error names where `into` fails.
-pub(crate) fn pour(
+/// `to` is the archive that the error names where `into` fails.
+pub(crate) fn read_entry(
     entry: Entry<'_>,
     size: u64,
     to: &Path,
@@ -28,11 +28,11 @@ pub(crate) fn pour(
 ) -> Result<ListingEntry, Error> {
     let mut hash = Sha256::new();
     let mut failed_writing = false;
-    let mut poured = 0;
+    let mut read = 0;
     let mut each = |chunk: &[u8]| {
-        poured += chunk.len() as u64;
-        if poured > size {
-            return Ok(()); // it grew: the length tells, and nothing more than was asked for is held
+        read += chunk.len() as u64;
+        if read > size {
+            return Ok(()); // the file grew: the length shows it below
         }
         hash.update(chunk);
         into(chunk).inspect_err(|_| failed_writing = true)?;
@@ -42,10 +42,10 @@ pub(crate) fn pour(
     let (path, length) = match entry.source() {
         Source::File(path) => {
             let file = File::open(path).map_err(Error::io("open", path))?;
-            // One byte more than expected, so that the end of the file shows in a short read.
-            let portion = CHUNK.min(usize::try_from(size).unwrap_or(CHUNK).saturating_add(1));
+            // One byte more than expected, so that a short read shows the end of the file.
+            let chunk = CHUNK.min(usize::try_from(size).unwrap_or(CHUNK).saturating_add(1));
             let mut file = io::Read::take(file, size.saturating_add(1));
-            (path.as_path(), chunks(&mut file, portion, &mut each))
+            (path.as_path(), chunks(&mut file, chunk, &mut each))
         }
         Source::Bytes(bytes) => (Path::new(entry.name()), chunks(&mut bytes.as_slice(), CHUNK, &mut each)),
     };
@@ -63,7 +63,7 @@ pub(crate) fn pour(
     })
 }
 
-/// Adds up what several threads have done and reports it, one at a time.
+/// Adds up the progress of several threads and reports it, one at a time.
 pub(crate) struct Progress<'a> {
     report: &'a (dyn Fn(u64) + Sync),
     done: Mutex<u64>,

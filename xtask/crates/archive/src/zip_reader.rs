@@ -1,8 +1,8 @@
-//! Reads and unpacks an existing zip, trusting nothing in it.
+//! Lists and unpacks an existing zip, which is not trusted.
 //!
-//! In: the path of a zip from anywhere. Out: its canonical listing, or its files in a folder. Refused, by name:
-//! entries that would land outside, twice, or on top of each other; symbolic links; sizes and checksums that
-//! don't hold. Folder entries are ignored, since folders come into being with the files below them.
+//! In: the path of any zip. Out: its canonical listing, or its files in a folder. Errors name the entry: one that would be
+//! unpacked outside the folder, twice, or on top of another; a symbolic link; a wrong size or checksum. Folder entries
+//! are ignored, because folders are created for the files below them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -12,29 +12,29 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
-use crate::digest::{CHUNK, chunks};
+use crate::hashing::{CHUNK, chunks};
 use crate::listing::mode;
 use crate::name::{self, Names};
 use crate::{Error, Listing, ListingEntry};
 
-/// Lists an existing zip, reading and hashing every content.
+/// Returns the listing of an existing zip; every content is read and hashed.
 ///
 /// # Errors
-/// When the zip can't be read, is damaged, or holds an entry that is refused.
+/// The zip cannot be read, is damaged, or has an entry that is refused.
 pub fn read_zip(path: &Path) -> Result<Listing, Error> {
     visit(path, |_, content| chunks(content, CHUNK, |_| Ok(())).map_err(Error::io("read", path)))
 }
 
-/// Unpacks a zip into a folder, which must be empty or missing; its parent must exist.
+/// Unpacks a zip into a folder that is empty or does not exist; its parent must exist.
 ///
-/// Files get mode 0755 or 0644, whatever the umask. All files arrive at once: they are unpacked beside the
-/// folder, which is then put in place, so a killed run leaves at most a `.slipway-*.part` beside it.
+/// Files get mode 0755 or 0644, independently of the umask. They appear all at once: they are unpacked into a temporary
+/// folder, which is then renamed. A killed run leaves at most a `.slipway-*.part`.
 ///
 /// # Errors
-/// When the zip can't be read, is damaged, or holds an entry that is refused; when the folder holds something;
-/// when the disk is full. The folder is then as it was.
+/// The zip cannot be read, is damaged, or has an entry that is refused; the folder is not empty; the disk is full. The
+/// folder is then unchanged.
 pub fn unpack_zip(path: &Path, to: &Path) -> Result<(), Error> {
-    let to = &vacant(to)?;
+    let to = &empty_folder(to)?;
     let parent = match to.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -64,13 +64,13 @@ pub fn unpack_zip(path: &Path, to: &Path) -> Result<(), Error> {
         Ok(length)
     })?;
     fs::rename(part.path(), to).map_err(Error::io("unpack into", to))?;
-    // What it held has moved: there is nothing left to clean up under its old name.
+    // The folder was renamed: nothing is left to delete under its old name.
     let _ = part.keep();
     Ok(())
 }
 
-/// Returns the path of a folder that is missing or empty, with links resolved.
-fn vacant(folder: &Path) -> Result<PathBuf, Error> {
+/// Returns the path of a folder that does not exist or is empty, with links resolved.
+fn empty_folder(folder: &Path) -> Result<PathBuf, Error> {
     match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(true) => fs::canonicalize(folder).map_err(Error::io("unpack into", folder)),
         Ok(false) => Err(Error::Occupied { path: folder.to_owned() }),
@@ -82,16 +82,16 @@ fn vacant(folder: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// An entry that is about to be read.
-struct Found {
+/// An entry that is being read.
+struct ZipEntry {
     path: String,
     mode: u32,
 }
 
-/// Checks every name, then hands each file's content to `each`, which reads it all and returns its length.
+/// Checks every name, then passes each file's content to `each`, which reads all of it and returns its length.
 fn visit(
     archive: &Path,
-    mut each: impl FnMut(&Found, &mut dyn Read) -> Result<u64, Error>,
+    mut each: impl FnMut(&ZipEntry, &mut dyn Read) -> Result<u64, Error>,
 ) -> Result<Listing, Error> {
     let file = File::open(archive).map_err(Error::io("open", archive))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(Error::zip("read", archive))?;
@@ -101,10 +101,10 @@ fn visit(
         let mut entry = zip.by_index(index).map_err(Error::zip("read", archive))?;
         let size = entry.size();
         let executable = entry.unix_mode().is_some_and(|mode| mode & 0o100 != 0);
-        let found = Found { path: name.to_owned(), mode: mode(executable) };
-        // One byte beyond the declared length is enough to notice that it does not hold.
+        let found = ZipEntry { path: name.to_owned(), mode: mode(executable) };
+        // One byte more than the declared length shows that the length is wrong.
         let from = (&mut entry).take(size.saturating_add(1));
-        let mut content = Hashing { from, hash: Sha256::new(), failed: false };
+        let mut content = HashingReader { from, hash: Sha256::new(), failed: false };
         let length = each(&found, &mut content).map_err(|error| match error {
             Error::Io { source, .. } if content.failed => {
                 Error::DamagedEntry { archive: archive.to_owned(), name: name.to_owned(), source }
@@ -121,7 +121,7 @@ fn visit(
     Ok(Listing::new(listed))
 }
 
-/// Maps the names of all files to their places in the zip.
+/// Returns the names of all files with their indexes in the zip.
 fn checked_names(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Result<Names<usize>, Error> {
     let refused = |source| Error::RefusedEntry { archive: archive.to_owned(), source: Box::new(source) };
     if zip.has_duplicate_names() {
@@ -146,14 +146,14 @@ fn checked_names(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Resul
     Ok(files)
 }
 
-/// Hashes what is read through it, and remembers whether reading failed.
-struct Hashing<R> {
+/// Hashes the bytes read through it, and records whether reading failed.
+struct HashingReader<R> {
     from: R,
     hash: Sha256,
     failed: bool,
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer).inspect_err(|_| self.failed = true)?;
         self.hash.update(&buffer[..read]);

@@ -1,8 +1,8 @@
-//! Works on entries ahead of need, on rayon's threads, and hands the results over in the entries' own order.
+//! Compresses entries on rayon's threads, ahead of the one that is written, and delivers them in order.
 //!
-//! In: entries in the order of the zip and a window in bytes. Out: each entry's piece, in that order. No more than
-//! the window is held by what is being compressed or waits to be written, so memory is bounded and the order of
-//! arrival can't reach the zip. The first failure ends the work; what runs is waited for.
+//! In: entries in the order of the zip, and a window in bytes. Out: each entry's [`Piece`], in that order. Entries that are
+//! being compressed or wait to be written use no more memory than the window. Errors: the first failure ends the work;
+//! running workers are awaited.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,24 +11,24 @@ use std::time::Duration;
 
 use rayon::{Scope, Yield};
 
-use crate::writing::LONGEST_HELD;
+use crate::zip_writer::LARGEST_IN_MEMORY;
 use crate::{Entry, Error};
 
-/// The least a piece counts for, in bytes: a small file costs its name, its headers and a channel too.
-const LEAST: u64 = 1024;
+/// The smallest cost of a piece, in bytes: a small file also needs memory for its name, headers and channel.
+const LEAST_COST: u64 = 1024;
 
-/// What comes out for an entry.
+/// The result for an entry.
 pub(super) enum Piece<'tree, T> {
-    /// What the worker made of it.
-    Ready(T),
-    /// The entry itself with its length, since it is too long to be held.
-    TooLong(Entry<'tree>, u64),
+    /// The worker's result.
+    Compressed(T),
+    /// The entry and its length, because it is too large to be compressed in memory.
+    TooLarge(Entry<'tree>, u64),
 }
 
-/// An entry on its way.
-enum Ahead<'tree, T> {
-    Worked(Receiver<Result<T, Error>>, u64),
-    TooLong(Entry<'tree>, u64),
+/// An entry that is not delivered yet.
+enum Pending<'tree, T> {
+    Compressing(Receiver<Result<T, Error>>, u64),
+    TooLarge(Entry<'tree>, u64),
 }
 
 /// Runs `work` on entries in parallel and `deliver` on their pieces in order, on the calling thread.
@@ -58,7 +58,7 @@ fn run<'scope, 'tree: 'scope, T: Send + 'scope>(
     let mut reserved = 0;
     let mut waiting: Option<(Entry<'tree>, u64)> = None;
     loop {
-        // Fill the window; the first of the line always gets in, so the line always moves.
+        // Fill the window. The first entry always fits, so there is always progress.
         loop {
             let (entry, size) = match waiting.take() {
                 Some(measured) => measured,
@@ -67,20 +67,20 @@ fn run<'scope, 'tree: 'scope, T: Send + 'scope>(
                     None => break,
                 },
             };
-            // While it is compressed, a piece is held twice: as it was, and as it will stand in the zip.
-            let cost = (2 * size).max(LEAST);
-            if size > LONGEST_HELD {
-                ahead.push_back(Ahead::TooLong(entry, size));
+            // While an entry is compressed, it is in memory twice: unpacked and packed.
+            let cost = (2 * size).max(LEAST_COST);
+            if size > LARGEST_IN_MEMORY {
+                ahead.push_back(Pending::TooLarge(entry, size));
             } else if ahead.is_empty() || reserved + cost <= window {
                 reserved += cost;
                 let (sender, receiver) = sync_channel(1);
                 scope.spawn(move |_| {
                     if !abandoned.load(Ordering::Relaxed) {
-                        // Nobody listens any more only where the work was abandoned.
+                        // The receiver is gone only where the work was abandoned.
                         let _ = sender.send(work(entry, size));
                     }
                 });
-                ahead.push_back(Ahead::Worked(receiver, cost));
+                ahead.push_back(Pending::Compressing(receiver, cost));
             } else {
                 waiting = Some((entry, size));
                 break;
@@ -88,18 +88,18 @@ fn run<'scope, 'tree: 'scope, T: Send + 'scope>(
         }
         match ahead.pop_front() {
             None => return Ok(()),
-            Some(Ahead::TooLong(entry, size)) => deliver(Piece::TooLong(entry, size))?,
-            Some(Ahead::Worked(receiver, cost)) => {
-                // A worker that says nothing has panicked, and the scope passes the panic on when it ends.
+            Some(Pending::TooLarge(entry, size)) => deliver(Piece::TooLarge(entry, size))?,
+            Some(Pending::Compressing(receiver, cost)) => {
+                // A worker without a result has panicked, and the scope propagates the panic when it ends.
                 let Ok(piece) = wait(&receiver) else { return Ok(()) };
-                deliver(Piece::Ready(piece?))?;
+                deliver(Piece::Compressed(piece?))?;
                 reserved -= cost;
             }
         }
     }
 }
 
-/// Waits for a worker, lending this thread to rayon where it is one of rayon's own.
+/// Waits for a worker. A thread of rayon's own runs other work meanwhile.
 fn wait<T>(receiver: &Receiver<T>) -> Result<T, RecvError> {
     loop {
         match receiver.try_recv() {

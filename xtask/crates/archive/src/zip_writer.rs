@@ -1,11 +1,13 @@
-//! Packs a tree into a zip whose bytes depend on the tree alone.
+//! Packs a tree into a zip whose bytes depend only on the tree.
 //!
-//! In: a [`Tree`] and the path of the zip. Out: the zip, fsynced and renamed into place, its digest and its
-//! listing. Each entry is deflated at a fixed level, or stored where that would not make it shorter; [`format`]
-//! says what else stands in the zip. There are no entries for folders.
+//! In: a [`Tree`] and the path of the zip. Out: the zip, synced and renamed to its path, its digest and its listing. Each
+//! entry is deflated at a fixed level, or stored where deflating would not make it shorter; [`format`] describes the other
+//! fields. There are no entries for folders.
 //!
-//! What can go wrong: a file changes or vanishes while it is packed, or the disk is full. The final name then
-//! still holds what it held before. A killed run leaves at most a `.slipway-*.part` beside it.
+//! Errors: a file changes or disappears while it is packed, or the disk is full. The path then has its previous content. A
+//! killed run leaves at most a `.slipway-*.part`.
+//!
+//! Why this is not the `zip` crate's writer: docs/architecture.md, decision 25.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -17,62 +19,62 @@ use flate2::write::DeflateEncoder;
 use libdeflater::{CompressionLvl, Compressor, Crc};
 use slipway_values::digest::Digest;
 
+use crate::atomic_file::AtomicFile;
 use crate::compressor::LEVEL;
+use crate::contents::{Progress, read_entry};
 use crate::listing::mode;
-use crate::part::Part;
-use crate::pouring::{Progress, pour};
-use crate::writing::format::{Method, Packed, ZipFile};
-use crate::writing::pipeline::{Piece, in_order};
+use crate::zip_writer::format::{Method, PackedEntry, ZipFile};
+use crate::zip_writer::pipeline::{Piece, in_order};
 use crate::{Entry, Error, Listing, ListingEntry, Tree, sha256_file};
 
 mod format;
 mod pipeline;
 
-/// Bytes that may be held, unpacked and packed, by what is compressed ahead of what is written: it bounds the
-/// memory, whatever the tree's size.
+/// The memory, in bytes, for entries that are compressed ahead of the one that is written, unpacked and packed. It does
+/// not depend on the tree's size.
 pub const WINDOW: u64 = 64 * 1024 * 1024;
 
-/// Longest file that is compressed in memory, by libdeflate, in bytes. Longer ones are streamed through zlib-rs.
+/// The largest file that libdeflate compresses in memory, in bytes. Larger ones are streamed through zlib-rs.
 ///
-/// It decides which of the two makes an entry's bytes, so it is part of what fixes a zip's bytes.
-pub(crate) const LONGEST_HELD: u64 = WINDOW / 2;
+/// It decides which of the two compresses an entry, so it is one of the things that decide a zip's bytes.
+pub(crate) const LARGEST_IN_MEMORY: u64 = WINDOW / 2;
 
-/// Describes a zip that was written.
+/// A zip that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenZip {
     /// The SHA-256 of the zip file.
     pub sha256: Digest,
     /// The length of the zip file, in bytes.
     pub size: u64,
     /// The sum of the unpacked lengths, in bytes.
     pub unpacked_size: u64,
-    /// What the zip holds.
+    /// The zip's files.
     pub listing: Listing,
 }
 
-/// Packs a tree into a zip at `to`, replacing what is there.
+/// Packs a tree into a zip at `to`, which is replaced if it exists.
 ///
-/// `progress` is told the unpacked bytes done so far, from several threads but never from two at once, and never
-/// a smaller number than before.
+/// `progress` gets the number of unpacked bytes done so far. It is called from several threads, but never from two at the
+/// same time, and never with a smaller number than before.
 ///
 /// # Errors
-/// When a file can't be read or changes meanwhile, or when the zip can't be written; `to` is then as it was.
-pub fn write_zip(tree: &Tree, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<Written, Error> {
+/// A file cannot be read or changes meanwhile, or the zip cannot be written; `to` is then unchanged.
+pub fn write_zip(tree: &Tree, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<WrittenZip, Error> {
     write_within(tree, to, WINDOW, progress)
 }
 
-/// Packs like [`write_zip`] with another memory window, in bytes; the zip's bytes don't depend on it.
+/// Packs like [`write_zip`] with another memory window, in bytes, on which the zip's bytes do not depend.
 fn write_within(
     tree: &Tree,
     to: &Path,
     window: u64,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<Written, Error> {
-    let part = Part::beside(to)?;
+) -> Result<WrittenZip, Error> {
+    let part = AtomicFile::create_beside(to)?;
     let listing = pack(tree, part.file(), to, window, progress)?;
     let (sha256, size) = sha256_file(part.path())?;
-    part.put_in_place()?;
-    Ok(Written { sha256, size, unpacked_size: listing.unpacked_size(), listing })
+    part.commit()?;
+    Ok(WrittenZip { sha256, size, unpacked_size: listing.unpacked_size(), listing })
 }
 
 fn pack(
@@ -91,11 +93,11 @@ fn pack(
         |entry, size| compress(entry, size, to, &progress),
         |piece| {
             listed.push(match piece {
-                Piece::Ready(Ready { entry, packed, bytes }) => {
+                Piece::Compressed(Compressed { entry, packed, bytes }) => {
                     zip.add(&entry.path, entry.mode, packed, &bytes).map_err(Error::io("write", to))?;
                     entry
                 }
-                Piece::TooLong(entry, size) => stream(entry, size, to, &mut zip, &progress)?,
+                Piece::TooLarge(entry, size) => stream(entry, size, to, &mut zip, &progress)?,
             });
             Ok(())
         },
@@ -104,22 +106,22 @@ fn pack(
     Ok(Listing::new(listed))
 }
 
-/// A file as it stands in the zip.
-struct Ready {
+/// A file as it is stored in the zip.
+struct Compressed {
     entry: ListingEntry,
-    packed: Packed,
+    packed: PackedEntry,
     bytes: Vec<u8>,
 }
 
 thread_local! {
-    /// A compressor starts afresh with each entry; only its memory is used again.
+    /// A compressor keeps no state from one entry to the next; only its memory is reused.
     static COMPRESSOR: RefCell<Option<Compressor>> = const { RefCell::new(None) };
 }
 
 /// Compresses a file in memory.
-fn compress(entry: Entry<'_>, size: u64, to: &Path, progress: &Progress<'_>) -> Result<Ready, Error> {
+fn compress(entry: Entry<'_>, size: u64, to: &Path, progress: &Progress<'_>) -> Result<Compressed, Error> {
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    let entry = pour(entry, size, to, progress, |chunk| {
+    let entry = read_entry(entry, size, to, progress, |chunk| {
         content.extend_from_slice(chunk);
         Ok(())
     })?;
@@ -128,11 +130,11 @@ fn compress(entry: Entry<'_>, size: u64, to: &Path, progress: &Progress<'_>) -> 
         Some(deflated) => (Method::Deflated, deflated),
         None => (Method::Stored, content),
     };
-    let packed = Packed { method, crc32, size, packed_size: bytes.len() as u64 };
-    Ok(Ready { entry, packed, bytes })
+    let packed = PackedEntry { method, crc32, size, packed_size: bytes.len() as u64 };
+    Ok(Compressed { entry, packed, bytes })
 }
 
-/// Deflates bytes, unless that would not make them shorter.
+/// Deflates bytes; `None` where that would not make them shorter.
 fn deflate(content: &[u8]) -> Option<Vec<u8>> {
     let mut deflated = vec![0; content.len().checked_sub(1)?];
     let level = CompressionLvl::new(LEVEL.into()).unwrap_or_default();
@@ -144,7 +146,7 @@ fn deflate(content: &[u8]) -> Option<Vec<u8>> {
     Some(deflated)
 }
 
-/// Compresses a file straight into the zip, without holding it.
+/// Compresses a file into the zip without keeping it in memory.
 fn stream<W: Write + std::io::Seek>(
     entry: Entry<'_>,
     size: u64,
@@ -155,7 +157,7 @@ fn stream<W: Write + std::io::Seek>(
     let open = zip.begin(entry.name(), mode(entry.executable()), size).map_err(Error::io("write", to))?;
     let mut encoder = DeflateEncoder::new(open, Compression::new(LEVEL.into()));
     let mut crc = Crc::new();
-    let listed = pour(entry, size, to, progress, |chunk| {
+    let listed = read_entry(entry, size, to, progress, |chunk| {
         crc.update(chunk);
         encoder.write_all(chunk)
     })?;

@@ -1,4 +1,4 @@
-//! How a zip is written: order, window, progress, and what stands there after a failure.
+//! How a zip is written: order, window, progress, and the file after a failure.
 
 use std::fs;
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::Digest as _;
 use slipway_values::digest::Digest;
 
-use super::{LONGEST_HELD, WINDOW, write_within, write_zip};
+use super::{LARGEST_IN_MEMORY, WINDOW, write_within, write_zip};
 use crate::{Error, Tree, read_zip};
 
 /// Bytes that deflate can shorten a little, different for each seed.
@@ -45,7 +45,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_window_does_not_show_in_the_bytes() {
+fn zip_bytes_do_not_depend_on_the_window() {
     let folder = tempfile::tempdir().expect("a folder");
     let tree = varied_tree();
     let pack = |window| {
@@ -62,7 +62,7 @@ fn the_window_does_not_show_in_the_bytes() {
 }
 
 #[test]
-fn works_on_a_thread_of_a_pool_that_has_no_other() {
+fn zip_is_written_on_a_pool_with_one_thread() {
     let folder = tempfile::tempdir().expect("a folder");
     let tree = varied_tree();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
@@ -73,7 +73,7 @@ fn works_on_a_thread_of_a_pool_that_has_no_other() {
 }
 
 #[test]
-fn compresses_no_further_ahead_than_the_window() {
+fn entries_ahead_use_no_more_memory_than_the_window() {
     const WINDOW: u64 = 1_000_000;
     let mut tree = Tree::new();
     for number in 0..40 {
@@ -89,7 +89,7 @@ fn compresses_no_further_ahead_than_the_window() {
             Ok(size)
         },
         |piece| {
-            let super::Piece::Ready(size) = piece else { panic!("no piece is too long") };
+            let super::Piece::Compressed(size) = piece else { panic!("no piece is too large") };
             // The slower the writer, the further the workers would run ahead.
             std::thread::sleep(std::time::Duration::from_millis(3));
             delivered.fetch_add(size, Ordering::SeqCst);
@@ -98,7 +98,7 @@ fn compresses_no_further_ahead_than_the_window() {
     )
     .expect("done");
     assert_eq!(delivered.into_inner(), 8_000_000);
-    // Each is held twice: as it is, and as it will stand in the zip.
+    // Each is in memory twice: unpacked and packed.
     let most = 2 * most.into_inner();
     assert!(most <= WINDOW, "{most} bytes were ahead");
     assert!(most > WINDOW / 2, "the window was hardly used: {most} bytes");
@@ -107,26 +107,26 @@ fn compresses_no_further_ahead_than_the_window() {
 #[test]
 fn progress_grows_to_the_unpacked_size() {
     let folder = tempfile::tempdir().expect("a folder");
-    let told = Mutex::new(Vec::new());
+    let reported = Mutex::new(Vec::new());
     let written = write_zip(&varied_tree(), &folder.path().join("a.zip"), &|done| {
-        told.lock().expect("one at a time").push(done);
+        reported.lock().expect("one at a time").push(done);
     })
     .expect("written");
-    let told = told.into_inner().expect("one at a time");
-    assert!(told.windows(2).all(|pair| pair[0] < pair[1]), "progress went back: {told:?}");
-    assert_eq!(told.last(), Some(&written.unpacked_size));
+    let reported = reported.into_inner().expect("one at a time");
+    assert!(reported.windows(2).all(|pair| pair[0] < pair[1]), "progress decreased: {reported:?}");
+    assert_eq!(reported.last(), Some(&written.unpacked_size));
     assert_eq!(written.unpacked_size, 10 * (1 + 100 + 5_000 + 70_000 + 400_000));
 }
 
 #[test]
 #[should_panic(expected = "the listener failed")]
-fn a_panic_of_the_listener_is_passed_on() {
+fn panic_in_progress_is_propagated() {
     let folder = tempfile::tempdir().expect("a folder");
     let _ = write_zip(&varied_tree(), &folder.path().join("a.zip"), &|_| panic!("the listener failed"));
 }
 
 #[test]
-fn a_failure_leaves_what_was_there() {
+fn failed_zip_keeps_the_previous_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = folder.path().join("source");
     fs::write(&source, content(1, 1_000)).expect("a file");
@@ -144,12 +144,12 @@ fn a_failure_leaves_what_was_there() {
 }
 
 #[test]
-fn a_file_that_changes_meanwhile_is_refused() {
+fn zip_is_not_written_if_a_file_changes() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = folder.path().join("changing");
     let to = folder.path().join("a.zip");
     // Held in memory the one, streamed the other; a multiple of the portions' size, and not.
-    for length in [200_000, 4 * 64 * 1024, LONGEST_HELD as usize + 1] {
+    for length in [200_000, 4 * 64 * 1024, LARGEST_IN_MEMORY as usize + 1] {
         for change in [0, 2, 70_000] {
             fs::write(&source, content(1, length)).expect("a file");
             let mut tree = Tree::new();
@@ -167,7 +167,7 @@ fn a_file_that_changes_meanwhile_is_refused() {
 }
 
 #[test]
-fn stores_what_deflate_would_not_make_shorter() {
+fn incompressible_entries_are_stored() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("a.zip");
     let mut tree = Tree::new();
@@ -201,15 +201,15 @@ fn stores_what_deflate_would_not_make_shorter() {
 }
 
 #[test]
-fn streams_what_is_too_long_to_be_held() {
+fn large_entries_are_streamed() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("a.zip");
     let mut tree = Tree::new();
     tree.add_bytes("before", false, content(1, 1_000)).expect("added");
-    tree.add_bytes("long", true, content(2, LONGEST_HELD as usize + 1)).expect("added");
+    tree.add_bytes("long", true, content(2, LARGEST_IN_MEMORY as usize + 1)).expect("added");
     tree.add_bytes("then", false, content(3, 1_000)).expect("added");
     let written = write_zip(&tree, &to, &|_| ()).expect("written");
-    assert!(written.size < LONGEST_HELD, "the long file was not deflated");
+    assert!(written.size < LARGEST_IN_MEMORY, "the long file was not deflated");
     assert_eq!(read_zip(&to).expect("read"), written.listing);
     assert_eq!(
         written.sha256.hex(),
@@ -220,7 +220,7 @@ fn streams_what_is_too_long_to_be_held() {
 }
 
 #[test]
-fn replaces_what_was_there_and_reports_its_digest() {
+fn zip_replaces_the_previous_file_and_has_the_reported_digest() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("a.zip");
     fs::write(&to, "old").expect("a file");
@@ -237,7 +237,7 @@ fn replaces_what_was_there_and_reports_its_digest() {
 }
 
 #[test]
-fn a_missing_folder_is_named() {
+fn missing_folder_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("missing/a.zip");
     let error = write_zip(&Tree::new(), &to, &|_| ()).expect_err("no such folder");
