@@ -171,21 +171,24 @@ impl Owners {
             let folder = name.to_string_lossy();
             let Some(distribution) = folder.strip_suffix(".dist-info") else { continue };
             let distribution = distribution.replacen('-', " ", 1);
-            let Ok(record) = std::fs::read_to_string(installed.join(&name).join("RECORD")) else { continue };
-            for line in record.lines() {
-                // path,hash,size; a path that holds a comma stands in quotes.
-                let mut fields = line.rsplitn(3, ',');
-                let (_, hash, path) = (fields.next(), fields.next(), fields.next());
-                let (Some(hash), Some(path)) = (hash, path) else { continue };
-                let path = path.trim_matches('"');
+            let record = installed.join(&name).join("RECORD");
+            // CSV without a header: path, hash, size.
+            let rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_path(&record);
+            let Ok(mut rows) = rows else { continue };
+            for row in rows.byte_records() {
+                let row = row.map_err(|error| {
+                    Failure::failed(format!("cannot read {}", record.display())).caused_by(error)
+                })?;
+                let field = |at| row.get(at).map(String::from_utf8_lossy);
+                let (Some(path), Some(hash)) = (field(0), field(1)) else { continue };
                 if path.starts_with("..") || path.starts_with("bin/") || path.ends_with(".pyc") {
                     continue;
                 }
                 owners
                     .files
-                    .entry(path.to_owned())
+                    .entry(path.into_owned())
                     .or_default()
-                    .push((distribution.clone(), hash.to_owned()));
+                    .push((distribution.clone(), hash.into_owned()));
             }
         }
         Ok(owners)

@@ -58,7 +58,7 @@ fn two_packages_with_one_file_are_refused_unless_it_is_the_same() {
         let folder = installed(&[
             (
                 "a-1.dist-info/RECORD",
-                "tests/__init__.py,sha256=x,0\n\"a,b.py\",sha256=y,1\nbin/run,sha256=1,1\n",
+                "tests/__init__.py,sha256=x,0\n\"a,b.py\",sha256=y,1\r\n\"a \"\"c\"\", d.py\",sha256=z,1\nbin/run,sha256=1,1\n",
             ),
             ("b_c-2.dist-info/RECORD", second),
         ]);
@@ -67,7 +67,11 @@ fn two_packages_with_one_file_are_refused_unless_it_is_the_same() {
     record("tests/__init__.py,sha256=x,0\nbin/run,sha256=2,1\n").refuse_overlaps().unwrap();
     let failure = record("tests/__init__.py,sha256=other,3\n").refuse_overlaps().unwrap_err();
     assert_eq!(failure.message(), "a 1 and b_c 2 both bring `tests/__init__.py`");
-    assert_eq!(record("").of("a,b.py"), "a 1");
+    for quoted in ["a,b.py", "a \"c\", d.py"] {
+        assert_eq!(record("").of(quoted), "a 1", "{quoted}");
+    }
+    let failure = record("\"a,b.py\",sha256=other,1\n").refuse_overlaps().unwrap_err();
+    assert_eq!(failure.message(), "a 1 and b_c 2 both bring `a,b.py`");
 }
 
 #[test]
