@@ -101,7 +101,7 @@ fn workshop<'a>(
 ) -> Workshop<'a> {
     Workshop {
         project: &app.project,
-        surroundings: &app.surroundings,
+        process_env: &app.process_env,
         repository,
         rust: &builders.rust,
         uv: &builders.uv,

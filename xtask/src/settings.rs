@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 mod environment;
 mod file;
 mod function;
+mod process_environment;
 mod project;
 mod stack;
-mod surroundings;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -23,9 +23,9 @@ pub(crate) use function::{
     Base, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, Package, Smoke, last_name,
     placeholders,
 };
+pub(crate) use process_environment::ProcessEnvironment;
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
 pub(crate) use stack::{StackOutput, StackSettings};
-pub(crate) use surroundings::Surroundings;
 pub(crate) use system::{downstream, in_order};
 
 use crate::failure::{Failure, Result};

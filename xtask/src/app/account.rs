@@ -55,7 +55,7 @@ impl AppContext {
             Place::Emulated => {
                 let state = emulator::up(
                     &self.project,
-                    &self.surroundings,
+                    &self.process_env,
                     &self.tools,
                     &self.progress,
                     emulator::Ports::default(),
@@ -255,12 +255,12 @@ impl AppContext {
                 region: cloud.region.clone(),
                 account: cloud.account.clone(),
                 lock_table: cloud.lock_table.clone(),
-                endpoint: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
+                endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             },
             variables: session.environment().await.map_err(explain)?,
             services: Arc::new(Open(session)),
             // With an emulator in place of AWS, addresses are reached through it, too.
-            gateway: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
+            gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
         })
     }
@@ -317,14 +317,14 @@ impl AppContext {
             let (create, refuse) = (settings.create_repositories, settings.refuse_findings);
             (ecr.credentials(), Some(Amazon { ecr, create, refuse }))
         } else {
-            (docker_credentials(&self.surroundings, &self.interrupt)?, None)
+            (docker_credentials(&self.process_env, &self.interrupt)?, None)
         };
         Ok(Arc::new(Repositories::new(place, credentials, amazon, self.observer())?))
     }
 
     /// Returns the registries of base images.
     pub(crate) fn bases(&self) -> AnyRegistry {
-        AnyRegistry::new(self.surroundings.clone(), self.interrupt.clone(), self.observer())
+        AnyRegistry::new(self.process_env.clone(), self.interrupt.clone(), self.observer())
     }
 
     pub(super) async fn store_session(&self) -> Result<(Session, StoreSettings)> {
@@ -338,7 +338,7 @@ impl AppContext {
     }
 
     pub(super) fn cloud_target(&self, region: &str, assume_role: Option<AssumeRole>) -> Target {
-        let endpoint = |name: &str| self.surroundings.get(name).map(str::to_owned);
+        let endpoint = |name: &str| self.process_env.get(name).map(str::to_owned);
         Target {
             region: region.to_owned(),
             credentials: Credentials::Ambient { profile: None },

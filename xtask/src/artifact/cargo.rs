@@ -41,7 +41,7 @@ pub(super) async fn build(
     let mut environment = vec![("SOURCE_DATE_EPOCH".to_owned(), super::epoch(workshop, source)?)];
     // Said again, because a proof of reproducibility builds with another one than this process has.
     environment.extend(
-        workshop.surroundings.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())),
+        workshop.process_env.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())),
     );
     let reply = workshop.rust.build(&request, &environment, &target, folder, step).await?;
     let mut tree = Tree::new();
@@ -61,12 +61,12 @@ fn glibc_of(runtime: &str) -> Result<String> {
 
 /// Lists the paths of this machine that must not be seen in the binary; the most specific last, which wins.
 fn remap(workshop: &Workshop<'_>, root: &Path, target: &Path) -> Vec<Remap> {
-    let surroundings = workshop.surroundings;
+    let process_env = workshop.process_env;
     let home = |variable: &str, folder: &str| {
-        surroundings
+        process_env
             .get(variable)
             .map(PathBuf::from)
-            .or_else(|| surroundings.get("HOME").map(|home| Path::new(home).join(folder)))
+            .or_else(|| process_env.get("HOME").map(|home| Path::new(home).join(folder)))
     };
     let mut remap = Vec::new();
     let mut add = |from: Option<PathBuf>, to: &str| {

@@ -127,7 +127,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         Verb::Up { port, gateway_port } => {
             let state = emulator::up(
                 &app.project,
-                &app.surroundings,
+                &app.process_env,
                 &app.tools,
                 &app.progress,
                 Ports { emulator: port, gateway: gateway_port },
@@ -300,7 +300,7 @@ async fn invoke(
     qualifier: &str,
 ) -> Result<Answer> {
     let event = match event.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(app.surroundings.folder.join(file))
+        Some(file) => std::fs::read_to_string(app.process_env.folder.join(file))
             .map_err(|error| failure::io("read", std::path::Path::new(file), error))?,
         None => event.to_owned(),
     };

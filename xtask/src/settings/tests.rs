@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Place, Project, Surroundings};
+use super::{Place, ProcessEnvironment, Project};
 use crate::failure::{ErrorReport, FailureKind};
 
 /// A project without mistakes.
@@ -370,5 +370,5 @@ fn the_repositorys_own_settings_are_without_mistakes() {
     for function in project.functions.keys() {
         project.stack_of(function).unwrap();
     }
-    Surroundings::read().unwrap();
+    ProcessEnvironment::read().unwrap();
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::file::parse_duration;
 use crate::failure::{Failure, Result};
 
-/// The process's surroundings; tests make their own.
+/// The process environment; tests make their own.
 #[derive(Debug, Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct ProcessEnvironment {
     variables: BTreeMap<String, String>,
     /// The working folder.
     pub(crate) folder: PathBuf,
@@ -20,8 +20,8 @@ pub(crate) struct Surroundings {
     pub(crate) executable: PathBuf,
 }
 
-impl Surroundings {
-    /// Reads the surroundings of this process.
+impl ProcessEnvironment {
+    /// Reads the environment of this process.
     #[expect(clippy::disallowed_methods, reason = "the one door through which the environment is read")]
     pub(crate) fn read() -> Result<Self> {
         let folder = std::env::current_dir()
@@ -45,7 +45,7 @@ impl Surroundings {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Returns the same surroundings with one variable set.
+    /// Returns the same environment with one variable set.
     pub(crate) fn with(&self, name: &str, value: impl Into<String>) -> Self {
         let mut other = self.clone();
         other.variables.insert(name.to_owned(), value.into());
