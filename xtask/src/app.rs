@@ -109,7 +109,7 @@ impl AppContext {
     pub(crate) fn terraform(&self) -> Terraform {
         let settings = self
             .process_env
-            .starting_with("TF_")
+            .variables_with_prefix("TF_")
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let path = self.process_env.get("PATH").unwrap_or_default();
@@ -130,7 +130,7 @@ impl AppContext {
 
     /// Returns uv.
     pub(crate) fn uv(&self) -> Uv {
-        let variables = self.process_env.starting_with("UV_").map(|(name, _)| name);
+        let variables = self.process_env.variables_with_prefix("UV_").map(|(name, _)| name);
         Uv::new(self.tools.clone(), self.interrupt.clone(), variables)
     }
 
@@ -198,7 +198,7 @@ impl AppContext {
         let asked: BTreeSet<StackName> = requests.keys().cloned().collect();
         let follow = settings::downstream(&stacks, &asked);
         let mut deliveries = Vec::new();
-        for stack in settings::in_order(&stacks) {
+        for stack in settings::apply_order(&stacks) {
             if asked.contains(&stack) || follow.contains(&stack) {
                 let request = requests.remove(&stack);
                 let stack = self.environment_stack(account, environment, &stack)?;
@@ -248,7 +248,7 @@ impl AppContext {
             progress: self.progress.clone(),
             interrupt: self.interrupt.clone(),
             holder: Holder::here(),
-            by: self.process_env.by(),
+            by: self.process_env.actor(),
             run_url: self.process_env.run_url(),
             commit: self.stack_commit(stack, environment),
             verbose: self.options.verbosity == Verbosity::Verbose,

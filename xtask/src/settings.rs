@@ -17,16 +17,16 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use environment::{Claims, Cloud, EnvironmentSettings, Place};
+pub(crate) use environment::{CloudAccount, EnvironmentAccount, EnvironmentSettings, ProvenanceClaims};
 pub(crate) use file::parse_duration;
 pub(crate) use function::{
-    Base, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, Package, Smoke, last_name,
-    placeholders,
+    BaseReference, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, PackageType, SmokeTest,
+    name_in_artifact, placeholders,
 };
 pub(crate) use process_environment::ProcessEnvironment;
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
 pub(crate) use stack::{StackOutput, StackSettings};
-pub(crate) use system::{downstream, in_order};
+pub(crate) use system::{apply_order, downstream};
 
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};

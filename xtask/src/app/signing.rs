@@ -126,7 +126,7 @@ impl AppContext {
     pub(crate) fn circumstances(&self, source: &Source, started_on: jiff::Timestamp) -> Circumstances {
         let process_env = &self.process_env;
         let invocation =
-            process_env.run_url().unwrap_or_else(|| format!("{} {started_on}", process_env.by()));
+            process_env.run_url().unwrap_or_else(|| format!("{} {started_on}", process_env.actor()));
         let branch = || source.branch.as_ref().map(|branch| format!("refs/heads/{branch}"));
         Circumstances {
             builder: process_env.builder(),

@@ -17,7 +17,7 @@ use super::elf;
 use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::name::FunctionName;
-use crate::settings::{FunctionSettings, Package};
+use crate::settings::{FunctionSettings, PackageType};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Re
     }
     findings.extend(handler::look(settings, tree)?);
     // An image may have 10 GB, its base included: that is looked at where the image is put results.
-    if settings.package == Package::Zip {
+    if settings.package == PackageType::Zip {
         findings.extend(too_large(function, files));
     }
     Ok(findings)

@@ -14,7 +14,7 @@ use slipway_archive::{Error, Tree};
 use super::{Made, Workshop};
 use crate::failure::{self, Failure, Result};
 use crate::progress::Step;
-use crate::settings::{FunctionSettings, last_name};
+use crate::settings::{FunctionSettings, name_in_artifact};
 use crate::source::{self, Source};
 use crate::tools::install::Tool;
 use crate::tools::uv::Target;
@@ -74,7 +74,7 @@ pub(super) async fn build(
 /// Lists one source's files: name in the artifact, project-relative path, executable.
 fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<Vec<(String, String, bool)>> {
     let place = settings.folder.join(path);
-    let top = last_name(path).unwrap_or(path);
+    let top = name_in_artifact(path).unwrap_or(path);
     let mut found = Vec::new();
     for (file, content) in &source.inputs.files {
         let Ok(below) = Path::new(file).strip_prefix(&place) else { continue };

@@ -41,7 +41,7 @@ pub(crate) async fn build_twice(workshop: &Workshop<'_>, function: &FunctionName
             (1, Some(home)) => {
                 let other = place.path().join("cargo-home");
                 lend(home, &other)?;
-                workshop.process_env.with("CARGO_HOME", other.display().to_string())
+                workshop.process_env.with_variable("CARGO_HOME", other.display().to_string())
             }
             _ => workshop.process_env.clone(),
         };

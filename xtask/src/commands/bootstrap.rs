@@ -135,7 +135,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
 
 impl<'a> EnvironmentStack<'a> {
     async fn open(app: &'a AppContext, wanted: &'a Wanted, ground: &'a AdminAccount) -> Result<Self> {
-        let by = app.process_env.by();
+        let by = app.process_env.actor();
         let request = LockRequest {
             work: &work(app, wanted),
             subject: format!("the account {}", wanted.account),

@@ -18,7 +18,6 @@ use crate::failure::{self, Failure, FailureKind, Result};
 use crate::ledger::Ledger;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
-use crate::settings::Place;
 
 /// Arguments of `local`.
 #[derive(Debug, clap::Args)]
@@ -272,7 +271,7 @@ async fn target(app: &AppContext, function: Option<&FunctionName>) -> Result<Tar
         .project
         .environments
         .iter()
-        .find(|(_, settings)| matches!(settings.place, Place::Emulated))
+        .find(|(_, settings)| settings.is_emulated())
         .map(|(name, _)| name.clone());
     let environment: EnvironmentName = environment.ok_or_else(|| {
         Failure::usage("this project has no emulated environment")

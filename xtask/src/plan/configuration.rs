@@ -13,7 +13,7 @@ use super::sources::StackSources;
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 use crate::release::Manifest;
-use crate::settings::Package;
+use crate::settings::PackageType;
 
 /// What planning one stack in one environment needs, whichever releases it is to run.
 #[derive(Debug)]
@@ -122,8 +122,10 @@ impl ReleaseInput {
     pub(crate) fn new(manifest: &Manifest, places: &CodePlaces) -> Self {
         let key = &manifest.artifact.key;
         let (s3, image_uri) = match manifest.package {
-            Package::Zip => (Some(S3Code { bucket: places.bucket.clone(), key: key.clone() }), None),
-            Package::Image => (None, places.registry.as_ref().map(|registry| format!("{registry}/{key}"))),
+            PackageType::Zip => (Some(S3Code { bucket: places.bucket.clone(), key: key.clone() }), None),
+            PackageType::Image => {
+                (None, places.registry.as_ref().map(|registry| format!("{registry}/{key}")))
+            }
         };
         Self {
             version: manifest.version.to_string(),

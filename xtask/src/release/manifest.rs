@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
-use crate::settings::{Package, Smoke};
+use crate::settings::{PackageType, SmokeTest};
 
 /// The name of this layout.
 pub(crate) const SCHEMA: &str = "slipway.release/1";
@@ -24,7 +24,7 @@ pub(crate) struct Manifest {
     /// The version.
     pub(crate) version: Version,
     /// Zip or image.
-    pub(crate) package: Package,
+    pub(crate) package: PackageType,
     /// `x86_64` or `arm64`.
     pub(crate) architecture: String,
     /// Lambda's runtime identifier.
@@ -77,12 +77,12 @@ impl ArtifactRecord {
     }
 
     /// Tells whether the digests agree with each other and with the kind of package.
-    fn agrees(&self, package: Package) -> bool {
+    fn agrees(&self, package: PackageType) -> bool {
         match package {
-            Package::Zip => {
+            PackageType::Zip => {
                 self.code_sha256 == self.sha256.base64() && self.key == artifact_key(&self.sha256)
             }
-            Package::Image => {
+            PackageType::Image => {
                 self.code_sha256 == self.sha256.hex()
                     && self.key.split_once('@').is_some_and(|(repository, digest)| {
                         !repository.is_empty() && digest == self.sha256.to_string()
@@ -166,8 +166,8 @@ pub(crate) struct RequestRecord {
     pub(crate) body: Option<serde_json::Value>,
 }
 
-impl From<&Smoke> for SmokeRecord {
-    fn from(smoke: &Smoke) -> Self {
+impl From<&SmokeTest> for SmokeRecord {
+    fn from(smoke: &SmokeTest) -> Self {
         Self {
             name: smoke.name.clone(),
             event: smoke.event.clone(),
@@ -210,7 +210,7 @@ impl Manifest {
     /// Returns runtime and handler as Lambda knows them: those of an image are the image's own
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>, PackageType).
     pub(crate) fn managed(&self) -> Option<(&str, &str)> {
-        (self.package == Package::Zip).then_some((&self.runtime, &self.handler))
+        (self.package == PackageType::Zip).then_some((&self.runtime, &self.handler))
     }
 
     /// Returns the digest by which ledgers and plans name this manifest.
@@ -274,7 +274,7 @@ pub(crate) mod tests {
             schema: SCHEMA.into(),
             function: function.parse().unwrap(),
             version: version.parse().unwrap(),
-            package: Package::Zip,
+            package: PackageType::Zip,
             architecture: "x86_64".into(),
             runtime: "provided.al2023".into(),
             handler: "bootstrap".into(),

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub(crate) use build::{BuildSettings, last_name};
-pub(crate) use image::{Base, ImageSettings};
-pub(crate) use smoke::{DeploymentTests, Smoke, placeholders};
+pub(crate) use build::{BuildSettings, name_in_artifact};
+pub(crate) use image::{BaseReference, ImageSettings};
+pub(crate) use smoke::{DeploymentTests, SmokeTest, placeholders};
 
 use super::file;
 use crate::failure::{Failure, Result};
@@ -22,7 +22,8 @@ use crate::name::Version;
 /// How a function is delivered to Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Package {
+#[schemars(rename = "Package")]
+pub(crate) enum PackageType {
     /// A zip in S3.
     Zip,
     /// A container image in a registry.
@@ -41,7 +42,7 @@ pub(crate) struct FunctionSettings {
     /// `x86_64` or `arm64`.
     pub(crate) architecture: String,
     /// Zip or image.
-    pub(crate) package: Package,
+    pub(crate) package: PackageType,
     /// The version of the first release.
     pub(crate) first_version: Version,
     /// How the function is built.
@@ -49,7 +50,7 @@ pub(crate) struct FunctionSettings {
     /// What its image stands on, where it is one.
     pub(crate) image: Option<ImageSettings>,
     /// What is tried on every new version before it serves.
-    pub(crate) smoke: Vec<Smoke>,
+    pub(crate) smoke: Vec<SmokeTest>,
     /// What a whole deployment is tested with, where there is a suite.
     pub(crate) deployment_tests: Option<DeploymentTests>,
 }
@@ -62,13 +63,13 @@ struct Raw {
     #[serde(default = "Architecture::x86_64")]
     architecture: Architecture,
     #[serde(default = "zip")]
-    package: Package,
+    package: PackageType,
     #[serde(default = "first_version")]
     first_version: Version,
     build: BuildSettings,
     image: Option<ImageSettings>,
     #[serde(default)]
-    smoke: Vec<Smoke>,
+    smoke: Vec<SmokeTest>,
     deployment_tests: Option<DeploymentTests>,
 }
 
@@ -86,8 +87,8 @@ impl Architecture {
     }
 }
 
-fn zip() -> Package {
-    Package::Zip
+fn zip() -> PackageType {
+    PackageType::Zip
 }
 
 fn first_version() -> Version {
@@ -100,12 +101,12 @@ impl FunctionSettings {
         let raw: Raw = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         match (raw.package, &raw.image) {
-            (Package::Image, None) => {
+            (PackageType::Image, None) => {
                 return Err(wrong("`package = \"image\"` needs a table [image] with `base`".into()).hint(
                     "name the base by digest, as in base = \"public.ecr.aws/lambda/provided:al2023@sha256:…\"",
                 ));
             }
-            (Package::Zip, Some(_)) => {
+            (PackageType::Zip, Some(_)) => {
                 return Err(wrong("[image] is for `package = \"image\"`, and this is a zip".into()));
             }
             _ => {}

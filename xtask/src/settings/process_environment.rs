@@ -46,14 +46,17 @@ impl ProcessEnvironment {
     }
 
     /// Returns the same environment with one variable set.
-    pub(crate) fn with(&self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn with_variable(&self, name: &str, value: impl Into<String>) -> Self {
         let mut other = self.clone();
         other.variables.insert(name.to_owned(), value.into());
         other
     }
 
     /// Returns every variable whose name begins with a prefix.
-    pub(crate) fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(crate) fn variables_with_prefix<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.variables
             .iter()
             .filter(move |(name, _)| name.starts_with(prefix))
@@ -65,8 +68,8 @@ impl ProcessEnvironment {
         self.get("CI").is_some_and(|value| value != "false" && value != "0")
     }
 
-    /// Returns who is at work: the CI run's actor or the user of this machine.
-    pub(crate) fn by(&self) -> String {
+    /// Returns who runs this: the CI run's actor or the user of this machine.
+    pub(crate) fn actor(&self) -> String {
         let user = self.user();
         let user = || user.as_str();
         if let Some(actor) = self.get("GITHUB_ACTOR") {

@@ -92,7 +92,7 @@ impl Severity {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckSettings {
     /// The command, split by a shell's quoting rules and run without a shell; or several, run in order.
-    pub(crate) run: Commands,
+    pub(crate) run: CommandLines,
     /// The functions that it is for: it runs where one of them is released; for every release where none is named.
     #[serde(default)]
     pub(crate) functions: Vec<FunctionName>,
@@ -114,7 +114,7 @@ pub(crate) struct CheckSettings {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestSettings {
     /// The command line, or several, run in order.
-    pub(crate) run: Commands,
+    pub(crate) run: CommandLines,
     /// The folder to run in, relative to the project.
     #[serde(default)]
     pub(crate) folder: PathBuf,
@@ -138,14 +138,14 @@ pub(crate) struct TestSettings {
 /// One command line or several.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Commands {
+pub(crate) enum CommandLines {
     /// One command line.
     One(String),
     /// Several, run in order until one fails.
     Several(Vec<String>),
 }
 
-impl Commands {
+impl CommandLines {
     /// Returns the command lines in order.
     pub(crate) fn lines(&self) -> &[String] {
         match self {

@@ -91,7 +91,7 @@ impl StackSettings {
     }
 
     /// Reads the settings in a copy of a stack's files; a copy from before they had any has none.
-    pub(crate) fn of_copy(root: &Path, stack: &StackName) -> Result<Self> {
+    pub(crate) fn load_from_copy(root: &Path, stack: &StackName) -> Result<Self> {
         let relative = Path::new("terraform/stacks").join(stack.as_str()).join("stack.toml");
         if root.join(&relative).is_file() { Self::load(root, &relative) } else { Ok(Self::default()) }
     }

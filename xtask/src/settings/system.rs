@@ -140,7 +140,7 @@ impl Project {
 }
 
 /// Returns stacks in the order in which they are applied: what a stack needs comes before it, otherwise by name.
-pub(crate) fn in_order(stacks: &BTreeMap<StackName, StackSettings>) -> Vec<StackName> {
+pub(crate) fn apply_order(stacks: &BTreeMap<StackName, StackSettings>) -> Vec<StackName> {
     let mut ordered: Vec<StackName> = Vec::new();
     while ordered.len() < stacks.len() {
         let next = stacks.iter().find(|(name, settings)| {
@@ -177,7 +177,7 @@ pub(crate) fn downstream(
 
 /// Finds stacks that wait for each other: the way round, from one of them back to itself.
 fn circle(stacks: &BTreeMap<StackName, StackSettings>) -> Option<Vec<StackName>> {
-    let ordered = in_order(stacks);
+    let ordered = apply_order(stacks);
     let left = |name: &StackName| !ordered.contains(name);
     let mut way = vec![stacks.keys().find(|name| left(name))?.clone()];
     loop {
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn what_a_stack_needs_comes_before_it() {
         let stacks = system(&[("app", &["network", "data"]), ("data", &["network"]), ("network", &[])]);
-        assert_eq!(names(&in_order(&stacks)), ["network", "data", "app"]);
+        assert_eq!(names(&apply_order(&stacks)), ["network", "data", "app"]);
         let below = downstream(&stacks, &BTreeSet::from(["data".parse().unwrap()]));
         assert_eq!(names(&below), ["app"]);
         let below = downstream(&stacks, &BTreeSet::from(["network".parse().unwrap()]));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Place, ProcessEnvironment, Project};
+use super::{EnvironmentAccount, ProcessEnvironment, Project};
 use crate::failure::{ErrorReport, FailureKind};
 
 /// A project without mistakes.
@@ -62,10 +62,10 @@ fn a_project_without_mistakes_is_read_from_any_of_its_folders() {
     let prod = project.environment(&"prod".parse().unwrap()).unwrap();
     assert!(prod.protected && !prod.signatures_required);
     assert!(
-        matches!(&prod.place, Place::Cloud(cloud) if cloud.account == "333333333333" && cloud.state_bucket == "b")
+        matches!(&prod.account, EnvironmentAccount::Cloud(cloud) if cloud.account == "333333333333" && cloud.state_bucket == "b")
     );
     let local = project.environment(&"local".parse().unwrap()).unwrap();
-    assert!(matches!(local.place, Place::Emulated) && !local.protected);
+    assert!(local.is_emulated() && !local.protected);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn mistakes_in_an_environments_file() {
       |           ^^^^^^^^^^^^
     ");
     insta::assert_snapshot!(told(path, "region = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing key `account`: the 12 digits of the AWS account");
-    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing table `[state]` with `bucket`: where state and ledger are kept");
+    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing table `[state]` with `bucket`, the bucket that stores state and ledger");
     insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\nsignatures = \"requried\"\n"), @r#"
     terraform/environments/prod/environment.toml:3: unknown value `requried`
     3 | signatures = "requried"
@@ -296,10 +296,10 @@ fn mistakes_in_an_environments_file() {
     hint: allowed here: required, optional
     "#);
     insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\nsignatures = \"required\"\n"), @r#"
-    terraform/environments/local/environment.toml: `signatures = "required"` without `trusted_keys`: no release could ever be deployed
-    hint: make a key with cargo xtask key new and name its .pub.pem: trusted_keys = ["keys/release.pub.pem"]
+    terraform/environments/local/environment.toml: `signatures = "required"` needs `trusted_keys`: without them no release could be deployed
+    hint: create a key with cargo xtask key new and add its .pub.pem: trusted_keys = ["keys/release.pub.pem"]
     "#);
-    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` demands what only a signature can show: it needs `signatures = "required"`"#);
+    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` needs `signatures = "required"`: only a signature proves what provenance claims"#);
     let local = "terraform/environments/local/environment.toml";
     insta::assert_snapshot!(told(local, "emulated = true\n[stacks.wbe]\nenabled = false\n"), @r"
     terraform/environments/local/environment.toml: there is no stack `wbe`
@@ -309,7 +309,7 @@ fn mistakes_in_an_environments_file() {
     terraform/environments/local/environment.toml: the stack `web` does not run `helo`
     hint: it runs hello
     ");
-    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper");
+    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment cannot set `account`, `region`, `role` or `[state]`: the local emulator provides them");
 }
 
 #[test]

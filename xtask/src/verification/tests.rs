@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::plan::Output;
 use crate::ports::{Functions, HttpAnswer, Invocation, Services};
 use crate::release::{Manifest, RequestRecord, SmokeRecord, sample_manifest};
-use crate::settings::Package;
+use crate::settings::PackageType;
 
 struct Bench {
     faults: Arc<Faults>,
@@ -167,7 +167,7 @@ async fn image_function_has_no_runtime_and_handler_to_compare() {
     let mut bench = Bench::new(|version| {
         (version.runtime, version.handler) = ("-".into(), "-".into());
     });
-    bench.manifest.package = Package::Image;
+    bench.manifest.package = PackageType::Image;
     assert_eq!(bench.wrong().await, Vec::<String>::new());
     bench.manifest.architecture = "arm64".into();
     assert_eq!(bench.wrong().await, ["configuration: expected - - arm64, got - - x86_64"]);

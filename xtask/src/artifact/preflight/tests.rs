@@ -7,7 +7,7 @@ use slipway_archive::Tree;
 
 use super::*;
 use crate::failure::FailureKind;
-use crate::settings::{BuildSettings, Package};
+use crate::settings::{BuildSettings, PackageType};
 
 /// Something of a private key's form, made here so that no scanner takes this file for one.
 fn private_key() -> String {
@@ -28,7 +28,7 @@ fn settings(runtime: &str, handler: &str, allow: &[&str]) -> FunctionSettings {
         handler: handler.into(),
         image: None,
         architecture: "x86_64".into(),
-        package: Package::Zip,
+        package: PackageType::Zip,
         first_version: "0.1.0".parse().unwrap(),
         build,
         smoke: Vec::new(),

@@ -174,7 +174,7 @@ fn manifest(
         },
         built: Built {
             tools: artifact.tools.clone(),
-            by: app.process_env.by(),
+            by: app.process_env.actor(),
             at: app.clock.now(),
             run_url: app.process_env.run_url(),
         },

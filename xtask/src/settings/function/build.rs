@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::file;
-use super::super::project::Commands;
+use super::super::project::CommandLines;
 
 /// Lambda's Python runtimes that functions can still be created for, per the table of
 /// [Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html).
@@ -45,7 +45,7 @@ pub(crate) enum BuildSettings {
     /// A command that fills a folder.
     Command {
         /// The command, split by a shell's quoting rules and run without a shell; or several, run in order.
-        run: Commands,
+        run: CommandLines,
         /// The folder that it fills, relative to the function's folder; emptied before.
         output: String,
         /// The time limit of all commands results.
@@ -99,7 +99,7 @@ impl BuildSettings {
                 for path in sources {
                     inside("sources", path)?;
                 }
-                let mut names: Vec<&str> = sources.iter().filter_map(|path| last_name(path)).collect();
+                let mut names: Vec<&str> = sources.iter().filter_map(|path| name_in_artifact(path)).collect();
                 names.sort_unstable();
                 if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
                     return Err((
@@ -123,7 +123,7 @@ impl BuildSettings {
 }
 
 /// Returns the name under which a source lies in the artifact.
-pub(crate) fn last_name(path: &str) -> Option<&str> {
+pub(crate) fn name_in_artifact(path: &str) -> Option<&str> {
     Path::new(path).file_name().and_then(|name| name.to_str())
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageSettings {
     /// What it stands on.
-    pub(crate) base: Base,
+    pub(crate) base: BaseReference,
     /// What Lambda runs; the base's where left out, for a compiled function `bootstrap`.
     pub(crate) entrypoint: Option<Vec<String>>,
     /// The folder in which it is run.
@@ -24,7 +24,7 @@ pub(crate) struct ImageSettings {
 /// What an image stands on.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) enum Base {
+pub(crate) enum BaseReference {
     /// Nothing.
     Scratch,
     /// An image in a registry, `host/repository[:tag]@sha256:…`.
@@ -38,7 +38,7 @@ pub(crate) enum Base {
     },
 }
 
-impl TryFrom<String> for Base {
+impl TryFrom<String> for BaseReference {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -68,7 +68,7 @@ impl TryFrom<String> for Base {
     }
 }
 
-impl std::fmt::Display for Base {
+impl std::fmt::Display for BaseReference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Scratch => f.write_str("scratch"),
@@ -91,14 +91,14 @@ mod tests {
             format!("127.0.0.1:5000/base@sha256:{hex}"),
             format!("oci:bases/python@sha256:{hex}"),
         ] {
-            assert_eq!(Base::try_from(good.clone()).unwrap().to_string(), good);
+            assert_eq!(BaseReference::try_from(good.clone()).unwrap().to_string(), good);
         }
         for (bad, said) in [
             ("public.ecr.aws/lambda/python:3.13".to_owned(), "has no digest"),
             ("public.ecr.aws/lambda/python@sha256:12".to_owned(), "no valid digest"),
             (format!("python@sha256:{hex}"), "names no registry"),
         ] {
-            let error = Base::try_from(bad).unwrap_err();
+            let error = BaseReference::try_from(bad).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::file;
-use super::super::project::Commands;
+use super::super::project::CommandLines;
 
 /// One thing that is tried on every new version before it serves.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Smoke {
+pub(crate) struct SmokeTest {
     /// What it shows, in a few words.
     pub(crate) name: String,
     /// The event, as TOML for JSON.
@@ -56,7 +56,7 @@ pub(crate) struct SmokeRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeploymentTests {
     /// The command, or several, split by a shell's quoting rules and run without a shell.
-    pub(crate) run: Commands,
+    pub(crate) run: CommandLines,
     /// The time limit of all of them results.
     #[serde(deserialize_with = "file::duration", default = "ten_minutes")]
     pub(crate) within: Duration,
@@ -66,7 +66,7 @@ pub(crate) struct DeploymentTests {
 }
 
 /// A function's words for what does not fit in its smoke events.
-pub(super) fn mistake(smokes: &[Smoke]) -> Option<String> {
+pub(super) fn mistake(smokes: &[SmokeTest]) -> Option<String> {
     let mut known: BTreeSet<&str> = BTreeSet::from(["random"]);
     for smoke in smokes {
         let name = &smoke.name;
