@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+mod ci_provider;
 mod environment;
 mod file;
 mod function;
