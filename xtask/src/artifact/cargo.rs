@@ -11,6 +11,7 @@ use slipway_archive::Tree;
 use super::{Workshop, elf};
 use crate::failure::{Failure, Result};
 use crate::progress::Step;
+use crate::runtime::Runtime;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
 use crate::tools::cargo::{Remap, Request};
@@ -32,7 +33,7 @@ pub(super) async fn build(
         manifest_path: root.join("Cargo.toml"),
         package: package.to_owned(),
         binary: binary.to_owned(),
-        architecture: settings.architecture.clone(),
+        architecture: settings.architecture,
         glibc: glibc_of(&settings.runtime)?,
         output_folder: folder.join("bin"),
         remap: remap(workshop, root, &target),
@@ -51,8 +52,8 @@ pub(super) async fn build(
 }
 
 /// Returns the glibc to link for: the runtime's.
-fn glibc_of(runtime: &str) -> Result<String> {
-    let glibc = elf::glibc_of(runtime).filter(|_| runtime.starts_with("provided."));
+fn glibc_of(runtime: &Runtime) -> Result<String> {
+    let glibc = elf::glibc_of(runtime).filter(|_| runtime.is_custom());
     glibc.map(|glibc| glibc.to_string()).ok_or_else(|| {
         Failure::usage(format!("a Rust function cannot run on the runtime `{runtime}`"))
             .hint("allowed for with = \"cargo\": provided.al2023, provided.al2")

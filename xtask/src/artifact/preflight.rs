@@ -78,7 +78,7 @@ fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Re
         let bytes = std::fs::read(path).map_err(|error| failure::io("read", path, error))?;
         if bytes.starts_with(b"\x7fELF") {
             let name = Path::new(entry.name());
-            if let Err(error) = elf::check(name, &bytes, &settings.architecture, &settings.runtime) {
+            if let Err(error) = elf::check(name, &bytes, settings.architecture, &settings.runtime) {
                 let what = error.to_string();
                 let what = what.strip_prefix(entry.name()).unwrap_or(&what).trim_start().to_owned();
                 findings.push(Finding { place: entry.name().to_owned(), what, rule: RUNTIMES });

@@ -54,7 +54,7 @@ pub(super) async fn build(
         if installed.exists() {
             std::fs::remove_dir_all(&installed).map_err(|error| failure::io("remove", &installed, error))?;
         }
-        let target = Target::new(&settings.runtime, &settings.architecture)?;
+        let target = Target::new(&settings.runtime, settings.architecture)?;
         workshop.uv.install(&lock.path, &target, &installed, step).await?;
         let owners = Owners::read(&installed)?;
         owners.refuse_overlaps()?;

@@ -11,6 +11,7 @@ use crate::emulator;
 use crate::exec::{self, Program};
 use crate::failure::{Failure, Result};
 use crate::output::Table;
+use crate::runtime::RuntimeFamily;
 use crate::settings::{BuildSettings, PackageType};
 use crate::tools::install::ALL;
 
@@ -235,8 +236,8 @@ async fn program(
 async fn pythons(app: &AppContext) -> Vec<Finding> {
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (function, settings) in &app.project.functions {
-        if settings.package == PackageType::Zip && settings.runtime.starts_with("python3.") {
-            asked.entry(&settings.runtime).or_default().push(function.as_str());
+        if settings.package == PackageType::Zip && settings.runtime.family() == Some(RuntimeFamily::Python) {
+            asked.entry(settings.runtime.as_str()).or_default().push(function.as_str());
         }
     }
     let folder = emulator::folder(&app.project);

@@ -10,9 +10,11 @@ use serde::Serialize;
 use super::inputs::Inputs;
 use super::lock::WorkLock;
 use super::sources::StackSources;
+use crate::architecture::Architecture;
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 use crate::release::Manifest;
+use crate::runtime::Runtime;
 use crate::settings::PackageType;
 
 /// What planning one stack in one environment needs, whichever releases it is to run.
@@ -87,8 +89,8 @@ pub(crate) struct Backend {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ReleaseInput {
     version: String,
-    architecture: String,
-    runtime: String,
+    architecture: Architecture,
+    runtime: Runtime,
     handler: String,
     code: Code,
 }
@@ -129,7 +131,7 @@ impl ReleaseInput {
         };
         Self {
             version: manifest.version.to_string(),
-            architecture: manifest.architecture.clone(),
+            architecture: manifest.architecture,
             runtime: manifest.runtime.clone(),
             handler: manifest.handler.clone(),
             code: Code { sha256: manifest.artifact.code_sha256.clone(), s3, image_uri },

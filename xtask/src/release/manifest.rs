@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
+use crate::runtime::Runtime;
 use crate::settings::{PackageType, SmokeTest};
 
 /// The name of this layout.
@@ -26,9 +28,9 @@ pub(crate) struct Manifest {
     /// Zip or image.
     pub(crate) package: PackageType,
     /// `x86_64` or `arm64`.
-    pub(crate) architecture: String,
+    pub(crate) architecture: Architecture,
     /// Lambda's runtime identifier.
-    pub(crate) runtime: String,
+    pub(crate) runtime: Runtime,
     /// Lambda's handler.
     pub(crate) handler: String,
     /// The bytes.
@@ -209,7 +211,7 @@ impl Manifest {
 
     /// Returns runtime and handler as Lambda knows them: those of an image are the image's own
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>, PackageType).
-    pub(crate) fn managed(&self) -> Option<(&str, &str)> {
+    pub(crate) fn managed(&self) -> Option<(&Runtime, &str)> {
         (self.package == PackageType::Zip).then_some((&self.runtime, &self.handler))
     }
 
@@ -275,8 +277,8 @@ pub(crate) mod tests {
             function: function.parse().unwrap(),
             version: version.parse().unwrap(),
             package: PackageType::Zip,
-            architecture: "x86_64".into(),
-            runtime: "provided.al2023".into(),
+            architecture: Architecture::X86_64,
+            runtime: Runtime::ProvidedAl2023,
             handler: "bootstrap".into(),
             artifact: ArtifactRecord {
                 sha256,
@@ -333,5 +335,17 @@ pub(crate) mod tests {
             flipped[at] ^= 1;
             assert!(Manifest::read(&flipped, function, version).is_err(), "byte {at}");
         }
+    }
+
+    #[test]
+    fn manifest_with_an_unlisted_runtime_is_read_and_keeps_its_bytes() {
+        let listed = sample("hello", "1.2.3");
+        assert_eq!(serde_json::to_value(&listed).unwrap()["runtime"], "provided.al2023");
+        assert_eq!(serde_json::to_value(&listed).unwrap()["architecture"], "x86_64");
+        let manifest = Manifest { runtime: "java99".into(), ..listed }.sealed();
+        let bytes = manifest.bytes().unwrap();
+        let read = Manifest::read(&bytes, &manifest.function, &manifest.version).unwrap();
+        assert_eq!(read.runtime, Runtime::Unlisted("java99".into()));
+        assert_eq!(read.bytes().unwrap(), bytes);
     }
 }

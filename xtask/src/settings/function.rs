@@ -16,8 +16,10 @@ pub(crate) use image::{BaseReference, ImageSettings};
 pub(crate) use smoke::{DeploymentTests, SmokeTest, placeholders};
 
 use super::file;
+use crate::architecture::Architecture;
 use crate::failure::{Failure, Result};
 use crate::name::Version;
+use crate::runtime::Runtime;
 
 /// How a function is delivered to Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -36,11 +38,11 @@ pub(crate) struct FunctionSettings {
     /// The function's folder, relative to the project.
     pub(crate) folder: PathBuf,
     /// Lambda's runtime identifier, such as `provided.al2023`.
-    pub(crate) runtime: String,
+    pub(crate) runtime: Runtime,
     /// Lambda's handler; `bootstrap` for a compiled function.
     pub(crate) handler: String,
-    /// `x86_64` or `arm64`.
-    pub(crate) architecture: String,
+    /// The architecture of the function's code.
+    pub(crate) architecture: Architecture,
     /// Zip or image.
     pub(crate) package: PackageType,
     /// The version of the first release.
@@ -58,9 +60,9 @@ pub(crate) struct FunctionSettings {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    runtime: String,
+    runtime: Runtime,
     handler: Option<String>,
-    #[serde(default = "Architecture::x86_64")]
+    #[serde(default = "default_architecture")]
     architecture: Architecture,
     #[serde(default = "zip")]
     package: PackageType,
@@ -73,18 +75,8 @@ struct Raw {
     deployment_tests: Option<DeploymentTests>,
 }
 
-#[derive(Deserialize)]
-enum Architecture {
-    #[serde(rename = "x86_64")]
-    X86_64,
-    #[serde(rename = "arm64")]
-    Arm64,
-}
-
-impl Architecture {
-    fn x86_64() -> Self {
-        Self::X86_64
-    }
+fn default_architecture() -> Architecture {
+    Architecture::X86_64
 }
 
 fn zip() -> PackageType {
@@ -126,7 +118,7 @@ impl FunctionSettings {
         })?;
         let handler = match raw.handler {
             Some(handler) => handler,
-            None if raw.runtime.starts_with("provided.") => "bootstrap".to_owned(),
+            None if raw.runtime.is_custom() => "bootstrap".to_owned(),
             None => {
                 return Err(wrong(format!("missing key `handler`: what {} is to call", raw.runtime))
                     .hint(build::handler_example(&raw.runtime)));
@@ -139,10 +131,7 @@ impl FunctionSettings {
             folder: relative.parent().unwrap_or(Path::new("")).to_path_buf(),
             runtime: raw.runtime,
             handler,
-            architecture: match raw.architecture {
-                Architecture::X86_64 => "x86_64".into(),
-                Architecture::Arm64 => "arm64".into(),
-            },
+            architecture: raw.architecture,
             package: raw.package,
             first_version: raw.first_version,
             build: raw.build,

@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use slipway_archive::image::{Architecture, Base as BaseImage, blob_path, digest_text, select_from_index};
+use slipway_archive::image::{Base as BaseImage, blob_path, digest_text, select_from_index};
 
 use super::super::Workshop;
+use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
 use crate::format;

@@ -154,7 +154,7 @@ fn manifest(
         function: function.clone(),
         version: version.clone(),
         package: settings.package,
-        architecture: settings.architecture.clone(),
+        architecture: settings.architecture,
         runtime: settings.runtime.clone(),
         handler: settings.handler.clone(),
         artifact: ArtifactRecord {

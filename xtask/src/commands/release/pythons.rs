@@ -12,6 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::format;
 use crate::name::FunctionName;
 use crate::release::{Catalogue, Manifest};
+use crate::runtime::RuntimeFamily;
 use crate::settings::PackageType;
 
 /// What an interpreter of a runtime was looked for with, and what came of it.
@@ -26,8 +27,8 @@ struct Looked {
 pub(super) async fn ready(app: &AppContext, catalogue: &Catalogue, manifests: &[Manifest]) -> Result<()> {
     let mut by_runtime: BTreeMap<&str, Vec<&Manifest>> = BTreeMap::new();
     for manifest in manifests.iter().filter(|manifest| manifest.package == PackageType::Zip) {
-        if manifest.runtime.starts_with("python3.") {
-            by_runtime.entry(&manifest.runtime).or_default().push(manifest);
+        if manifest.runtime.family() == Some(RuntimeFamily::Python) {
+            by_runtime.entry(manifest.runtime.as_str()).or_default().push(manifest);
         }
     }
     for (runtime, manifests) in by_runtime {

@@ -10,10 +10,11 @@ use serde::Deserialize;
 
 use super::super::file;
 use super::super::project::CommandLines;
+use crate::runtime::{Runtime, RuntimeFamily};
 
-/// Lambda's Python runtimes that functions can still be created for, per the table of
-/// [Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html).
-const PYTHONS: [&str; 5] = ["python3.10", "python3.11", "python3.12", "python3.13", "python3.14"];
+/// The minor version of the oldest Python that `with = "python"` builds for: functions can no longer be created with an
+/// older one ([Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html)).
+const OLDEST_PYTHON: u32 = 10;
 
 /// How a function is built.
 #[derive(Debug, Clone, Deserialize)]
@@ -77,17 +78,19 @@ impl BuildSettings {
     }
 
     /// Checks the table for itself and against the runtime; a mistake comes with what to do about it.
-    pub(super) fn check(&self, runtime: &str) -> Result<(), (String, Option<String>)> {
+    pub(super) fn check(&self, runtime: &Runtime) -> Result<(), (String, Option<String>)> {
         match self {
-            Self::Cargo { .. } if !runtime.starts_with("provided.") => {
+            Self::Cargo { .. } if !runtime.is_custom() => {
                 Err((format!("a Rust function needs `runtime = \"provided.al2023\"`, not `{runtime}`"), None))
             }
             Self::Cargo { .. } => Ok(()),
             Self::Python { sources, lock, .. } => {
-                if !PYTHONS.contains(&runtime) {
+                let listed = Runtime::LISTED.iter().filter(|listed| is_buildable_python(listed));
+                let allowed: Vec<&str> = listed.map(Runtime::as_str).collect();
+                if !allowed.contains(&runtime.as_str()) {
                     return Err((
                         format!("with = \"python\" needs a Python runtime, not `{runtime}`"),
-                        Some(format!("allowed here: {}", PYTHONS.join(", "))),
+                        Some(format!("allowed here: {}", allowed.join(", "))),
                     ));
                 }
                 if sources.is_empty() {
@@ -122,6 +125,11 @@ impl BuildSettings {
     }
 }
 
+fn is_buildable_python(runtime: &Runtime) -> bool {
+    let minor = runtime.python_version().and_then(|version| version.strip_prefix("3.")?.parse().ok());
+    minor.is_some_and(|minor: u32| minor >= OLDEST_PYTHON)
+}
+
 /// Returns the name under which a source lies in the artifact.
 pub(crate) fn name_in_artifact(path: &str) -> Option<&str> {
     Path::new(path).file_name().and_then(|name| name.to_str())
@@ -143,7 +151,7 @@ fn inside(key: &str, path: &str) -> Result<(), (String, Option<String>)> {
 ///
 /// The forms are those of each runtime's page, such as
 /// [Python's](https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html).
-pub(super) fn handler_mistake(runtime: &str, handler: &str) -> Option<String> {
+pub(super) fn handler_mistake(runtime: &Runtime, handler: &str) -> Option<String> {
     if handler.trim().is_empty() {
         return Some("`handler` is empty".into());
     }
@@ -153,18 +161,16 @@ pub(super) fn handler_mistake(runtime: &str, handler: &str) -> Option<String> {
     let python = |handler: &str| {
         handler.contains('.') && handler.split(['.', '/']).all(|part| !part.is_empty() && identifier(part))
     };
-    (runtime.starts_with("python") && !python(handler))
+    (runtime.family() == Some(RuntimeFamily::Python) && !python(handler))
         .then(|| format!("`handler = \"{handler}\"` is no module and function of Python's"))
 }
 
 /// Shows what a runtime's handler looks like.
-pub(super) fn handler_example(runtime: &str) -> &'static str {
-    if runtime.starts_with("python") {
-        "write module.function, as in handler = \"ingest.app.handle\""
-    } else if runtime.starts_with("nodejs") {
-        "write file.export, as in handler = \"index.handler\""
-    } else {
-        "write what Lambda's page on that runtime says"
+pub(super) fn handler_example(runtime: &Runtime) -> &'static str {
+    match runtime.family() {
+        Some(RuntimeFamily::Python) => "write module.function, as in handler = \"ingest.app.handle\"",
+        Some(RuntimeFamily::Node) => "write file.export, as in handler = \"index.handler\"",
+        _ => "write it as Lambda's page on that runtime says",
     }
 }
 
