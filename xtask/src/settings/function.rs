@@ -1,7 +1,7 @@
-//! `lambda-src/<function>/function.toml`: what changes or tests a function's bytes.
+//! `lambda-src/<function>/function.toml`: how a function is built, packaged and tested.
 //!
-//! In: the file. Out: [`FunctionSettings`], whose parts fit each other. Goes wrong: a key or value that does not exist; a
-//! runtime, handler and way of building that cannot go results.
+//! In: the file. Out: [`FunctionSettings`], whose values fit each other. Goes wrong: an unknown key or value; a runtime,
+//! handler and build that do not fit each other.
 
 mod build;
 mod image;
@@ -21,7 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::name::Version;
 use crate::runtime::Runtime;
 
-/// How a function is delivered to Lambda.
+/// How a function's code is packaged for Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Package")]
@@ -37,7 +37,7 @@ pub(crate) enum PackageType {
 pub(crate) struct FunctionSettings {
     /// The function's folder, relative to the project.
     pub(crate) folder: PathBuf,
-    /// Lambda's runtime identifier, such as `provided.al2023`.
+    /// Lambda's runtime, such as `provided.al2023`.
     pub(crate) runtime: Runtime,
     /// Lambda's handler; `bootstrap` for a compiled function.
     pub(crate) handler: String,
@@ -49,17 +49,18 @@ pub(crate) struct FunctionSettings {
     pub(crate) first_version: Version,
     /// How the function is built.
     pub(crate) build: BuildSettings,
-    /// What its image stands on, where it is one.
+    /// The base and start command of an image function's image.
     pub(crate) image: Option<ImageSettings>,
-    /// What is tried on every new version before it serves.
+    /// The smoke tests of every new version.
     pub(crate) smoke: Vec<SmokeTest>,
-    /// What a whole deployment is tested with, where there is a suite.
+    /// The test suite of a whole deployment.
     pub(crate) deployment_tests: Option<DeploymentTests>,
 }
 
+/// `function.toml` as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct FunctionFile {
     runtime: Runtime,
     handler: Option<String>,
     #[serde(default = "default_architecture")]
@@ -90,7 +91,7 @@ fn first_version() -> Version {
 impl FunctionSettings {
     /// Reads a function's settings.
     pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
-        let raw: Raw = file::load(root, relative)?;
+        let raw: FunctionFile = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         match (raw.package, &raw.image) {
             (PackageType::Image, None) => {
@@ -99,7 +100,7 @@ impl FunctionSettings {
                 ));
             }
             (PackageType::Zip, Some(_)) => {
-                return Err(wrong("[image] is for `package = \"image\"`, and this is a zip".into()));
+                return Err(wrong("[image] needs `package = \"image\"`, but the package is a zip".into()));
             }
             _ => {}
         }
@@ -120,7 +121,7 @@ impl FunctionSettings {
             Some(handler) => handler,
             None if raw.runtime.is_custom() => "bootstrap".to_owned(),
             None => {
-                return Err(wrong(format!("missing key `handler`: what {} is to call", raw.runtime))
+                return Err(wrong(format!("missing key `handler`: the function that {} calls", raw.runtime))
                     .hint(build::handler_example(&raw.runtime)));
             }
         };

@@ -1,7 +1,7 @@
-//! `[build]` of a function's settings: how its bytes are made.
+//! `[build]` of a function's settings: how its code is built.
 //!
-//! In: the table, and the runtime beside it. Out: [`BuildSettings`]. Goes wrong: a path that leaves the function's
-//! folder, a runtime that the way of building cannot serve, a handler of another runtime's form.
+//! In: the table and the function's runtime. Out: [`BuildSettings`]. Goes wrong: a path outside the function's folder, a
+//! runtime that does not fit the build, a handler in the form of another runtime.
 
 use std::path::{Component, Path};
 use std::time::Duration;
@@ -20,26 +20,26 @@ const OLDEST_PYTHON: u32 = 10;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, tag = "with", rename_all = "snake_case")]
 pub(crate) enum BuildSettings {
-    /// A Rust binary, through cargo-lambda.
+    /// A Rust binary, built by cargo-lambda.
     Cargo {
-        /// The binary's name; the package's name where left out.
+        /// The binary's name; the package's name by default.
         binary: Option<String>,
-        /// The Cargo package; the function's name where left out.
+        /// The Cargo package; the function's name by default.
         package: Option<String>,
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
     },
-    /// Python sources, with wheels from a lock.
+    /// Python sources, with wheels from a lock file.
     Python {
-        /// Folders and files, relative to the function's folder; each lies at the artifact's top by its last name.
+        /// Folders and files, relative to the function's folder; each is put at the artifact's root under its last name.
         sources: Vec<String>,
-        /// The hashed requirements, relative to the function's folder; `requirements.lock` where there is one.
+        /// The lock file, relative to the function's folder; `requirements.lock` by default, where it exists.
         lock: Option<String>,
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
-        /// Files of the artifact that the preflight is to let pass, as globs.
+        /// Files of the artifact that the preflight ignores, as globs.
         #[serde(default)]
         allow: Vec<String>,
     },
@@ -47,29 +47,29 @@ pub(crate) enum BuildSettings {
     Command {
         /// The command, split by a shell's quoting rules and run without a shell; or several, run in order.
         run: CommandLines,
-        /// The folder that it fills, relative to the function's folder; emptied before.
+        /// The folder that it fills, relative to the function's folder; Slipway empties it first.
         output: String,
-        /// The time limit of all commands results.
+        /// The time limit of all commands together.
         #[serde(deserialize_with = "file::duration", default = "ten_minutes")]
         within: Duration,
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
-        /// Files of the artifact that the preflight is to let pass, as globs.
+        /// Files of the artifact that the preflight ignores, as globs.
         #[serde(default)]
         allow: Vec<String>,
     },
 }
 
 impl BuildSettings {
-    /// Returns the extra input globs.
+    /// Returns the globs of further inputs.
     pub(crate) fn inputs(&self) -> &[String] {
         match self {
             Self::Cargo { inputs, .. } | Self::Python { inputs, .. } | Self::Command { inputs, .. } => inputs,
         }
     }
 
-    /// Returns the globs of the artifact's files that the preflight lets pass.
+    /// Returns the globs of the artifact's files that the preflight ignores.
     pub(crate) fn allow(&self) -> &[String] {
         match self {
             Self::Cargo { .. } => &[],
@@ -77,7 +77,10 @@ impl BuildSettings {
         }
     }
 
-    /// Checks the table for itself and against the runtime; a mistake comes with what to do about it.
+    /// Checks the table by itself and against the runtime.
+    ///
+    /// # Errors
+    /// The mistake, and how to correct it.
     pub(super) fn check(&self, runtime: &Runtime) -> Result<(), (String, Option<String>)> {
         match self {
             Self::Cargo { .. } if !runtime.is_custom() => {
@@ -100,26 +103,26 @@ impl BuildSettings {
                     ));
                 }
                 for path in sources {
-                    inside("sources", path)?;
+                    check_inside("sources", path)?;
                 }
                 let mut names: Vec<&str> = sources.iter().filter_map(|path| name_in_artifact(path)).collect();
                 names.sort_unstable();
                 if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
                     return Err((
                         format!(
-                            "two of `sources` end with `{}`, and so would lie at the same place of the artifact",
+                            "two of `sources` end with `{}` and would have the same path in the artifact",
                             pair[0]
                         ),
                         None,
                     ));
                 }
-                lock.as_ref().map_or(Ok(()), |lock| inside("lock", lock))
+                lock.as_ref().map_or(Ok(()), |lock| check_inside("lock", lock))
             }
             Self::Command { run, output, .. } => {
                 if run.lines().is_empty() {
                     return Err(("`run` is empty".into(), None));
                 }
-                inside("output", output)
+                check_inside("output", output)
             }
         }
     }
@@ -130,24 +133,24 @@ fn is_buildable_python(runtime: &Runtime) -> bool {
     minor.is_some_and(|minor: u32| minor >= OLDEST_PYTHON)
 }
 
-/// Returns the name under which a source lies in the artifact.
+/// Returns the name of a source at the artifact's root.
 pub(crate) fn name_in_artifact(path: &str) -> Option<&str> {
     Path::new(path).file_name().and_then(|name| name.to_str())
 }
 
 /// Refuses a path that is not below the function's folder.
-fn inside(key: &str, path: &str) -> Result<(), (String, Option<String>)> {
+fn check_inside(key: &str, path: &str) -> Result<(), (String, Option<String>)> {
     let mut parts = Path::new(path).components().peekable();
     if parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_))) {
         return Ok(());
     }
     Err((
-        format!("`{key}` names {path:?}, which is no path below the function's folder"),
+        format!("`{key}` names {path:?}, which is not a path below the function's folder"),
         Some("write it relative to the folder of function.toml, without . and ..".into()),
     ))
 }
 
-/// Says what is wrong with a handler for a runtime, if anything.
+/// Returns what is wrong with a handler for a runtime.
 ///
 /// The forms are those of each runtime's page, such as
 /// [Python's](https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html).
@@ -162,15 +165,15 @@ pub(super) fn handler_mistake(runtime: &Runtime, handler: &str) -> Option<String
         handler.contains('.') && handler.split(['.', '/']).all(|part| !part.is_empty() && identifier(part))
     };
     (runtime.family() == Some(RuntimeFamily::Python) && !python(handler))
-        .then(|| format!("`handler = \"{handler}\"` is no module and function of Python's"))
+        .then(|| format!("`handler = \"{handler}\"` is not a valid Python handler"))
 }
 
-/// Shows what a runtime's handler looks like.
+/// Returns a hint with an example of a runtime's handler.
 pub(super) fn handler_example(runtime: &Runtime) -> &'static str {
     match runtime.family() {
         Some(RuntimeFamily::Python) => "write module.function, as in handler = \"ingest.app.handle\"",
         Some(RuntimeFamily::Node) => "write file.export, as in handler = \"index.handler\"",
-        _ => "write it as Lambda's page on that runtime says",
+        _ => "see the page on that runtime in Lambda's documentation",
     }
 }
 
