@@ -113,6 +113,6 @@ fn program(
     Ok(Program::new(&words[0], folder)
         .args(&words[1..])
         .env("SLIPWAY_FUNCTION", function.as_str())
-        .env("SLIPWAY_ARCHITECTURE", &settings.architecture)
-        .env("SLIPWAY_RUNTIME", &settings.runtime))
+        .env("SLIPWAY_ARCHITECTURE", settings.architecture.as_str())
+        .env("SLIPWAY_RUNTIME", settings.runtime.as_str()))
 }

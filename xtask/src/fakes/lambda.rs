@@ -9,8 +9,10 @@ use serde_json::json;
 use slipway_cloud::Logging;
 
 use super::Faults;
+use crate::architecture::Architecture;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ports::{Alias, FunctionConfiguration, Functions, Invocation};
+use crate::runtime::Runtime;
 
 /// Code and configuration of a version, as far as a test tells them apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +21,12 @@ pub(crate) struct Version {
     pub(crate) code_sha256: String,
     /// Megabytes; stands for all configuration.
     pub(crate) memory: u32,
-    /// Lambda's runtime identifier.
-    pub(crate) runtime: String,
-    /// Lambda's handler.
-    pub(crate) handler: String,
-    /// `x86_64` or `arm64`.
-    pub(crate) architecture: String,
+    /// Lambda's runtime; an image has none.
+    pub(crate) runtime: Option<Runtime>,
+    /// Lambda's handler; an image has none.
+    pub(crate) handler: Option<String>,
+    /// The architecture of its code.
+    pub(crate) architecture: Architecture,
     /// `Active`, `Pending`, `Inactive`, `Failed`.
     pub(crate) state: String,
 }
@@ -255,10 +257,10 @@ fn configuration(function: &str, number: &str, version: &Version) -> FunctionCon
         arn: format!("arn:aws:lambda:eu-central-1:333333333333:function:{function}:{number}"),
         version: number.to_owned(),
         code_sha256: version.code_sha256.clone(),
-        runtime: Some(version.runtime.clone()),
-        handler: Some(version.handler.clone()),
+        runtime: version.runtime.as_ref().map(Runtime::to_string),
+        handler: version.handler.clone(),
         package_type: "Zip".into(),
-        architecture: version.architecture.clone(),
+        architecture: version.architecture.to_string(),
         memory_mb: version.memory,
         timeout_s: 3,
         role: "arn:aws:iam::333333333333:role/a".into(),

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use super::lambda::Version;
 use super::{FakeLambda, FakeStore, Faults};
+use crate::architecture::Architecture;
 use crate::failure::{Failure, FailureKind, Result, io};
 use crate::plan::Infrastructure;
 use crate::plan::{Action, Applied, Change, Configuration, Output, Planned};
+use crate::runtime::Runtime;
 
 /// Terraform over [`FakeLambda`], with its state in a [`FakeStore`].
 pub(crate) struct FakeTerraform {
@@ -45,29 +47,24 @@ struct Plan {
 struct Wanted {
     code_sha256: String,
     memory: u32,
-    runtime: String,
+    runtime: Runtime,
     handler: String,
-    architecture: String,
+    architecture: Architecture,
 }
 
 impl Wanted {
     fn is(&self, version: &Version) -> bool {
-        (self.code_sha256.as_str(), self.memory, self.runtime.as_str(), self.handler.as_str())
-            == (
-                version.code_sha256.as_str(),
-                version.memory,
-                version.runtime.as_str(),
-                version.handler.as_str(),
-            )
+        (&self.code_sha256, self.memory, Some(&self.runtime), Some(&self.handler))
+            == (&version.code_sha256, version.memory, version.runtime.as_ref(), version.handler.as_ref())
     }
 
     fn version(&self) -> Version {
         Version {
             code_sha256: self.code_sha256.clone(),
             memory: self.memory,
-            runtime: self.runtime.clone(),
-            handler: self.handler.clone(),
-            architecture: self.architecture.clone(),
+            runtime: Some(self.runtime.clone()),
+            handler: Some(self.handler.clone()),
+            architecture: self.architecture,
             state: "Active".into(),
         }
     }
@@ -274,9 +271,10 @@ fn wanted(configuration: &Configuration) -> Result<BTreeMap<String, Wanted>> {
             let wanted = Wanted {
                 code_sha256: text(&release["code"], "sha256"),
                 memory: memory.expect("memory = <number>"),
-                runtime: text(release, "runtime"),
+                runtime: text(release, "runtime").into(),
                 handler: text(release, "handler"),
-                architecture: text(release, "architecture"),
+                architecture: serde_json::from_value(release["architecture"].clone())
+                    .expect("an architecture"),
             };
             (name.clone(), wanted)
         })

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::smoke::{compare_response, is_subset};
 use super::{Clients, Endpoint, Verification, VersionUnderTest, await_active, failure, verify};
+use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::fakes::{FakeLambda, FakeServices, Fault, Faults, Version};
@@ -17,7 +18,8 @@ use crate::interrupt::Interrupt;
 use crate::plan::Output;
 use crate::ports::{Functions, HttpAnswer, Invocation, Services};
 use crate::release::{Manifest, RequestRecord, SmokeRecord, sample_manifest};
-use crate::settings::Package;
+use crate::runtime::Runtime;
+use crate::settings::PackageType;
 
 struct Bench {
     faults: Arc<Faults>,
@@ -38,9 +40,9 @@ impl Bench {
         let mut version = Version {
             code_sha256: manifest.artifact.code_sha256.clone(),
             memory: 128,
-            runtime: manifest.runtime.clone(),
-            handler: manifest.handler.clone(),
-            architecture: manifest.architecture.clone(),
+            runtime: Some(manifest.runtime.clone()),
+            handler: Some(manifest.handler.clone()),
+            architecture: manifest.architecture,
             state: "Active".into(),
         };
         change(&mut version);
@@ -151,11 +153,11 @@ async fn version_with_other_code_or_configuration_fails_and_is_not_invoked() {
     assert_eq!(wrong(&verification), [format!("code: expected {expected}, got other")]);
     for (change, got) in [
         (
-            (|version| version.runtime = "python3.13".into()) as fn(&mut Version),
+            (|version| version.runtime = Some(Runtime::Python313)) as fn(&mut Version),
             "python3.13 bootstrap x86_64",
         ),
-        (|version| version.handler = "x".into(), "provided.al2023 x x86_64"),
-        (|version| version.architecture = "arm64".into(), "provided.al2023 bootstrap arm64"),
+        (|version| version.handler = Some("x".into()), "provided.al2023 x x86_64"),
+        (|version| version.architecture = Architecture::Arm64, "provided.al2023 bootstrap arm64"),
     ] {
         let expected = "configuration: expected provided.al2023 bootstrap x86_64, got";
         assert_eq!(Bench::new(change).wrong().await, [format!("{expected} {got}")]);
@@ -165,11 +167,11 @@ async fn version_with_other_code_or_configuration_fails_and_is_not_invoked() {
 #[tokio::test]
 async fn image_function_has_no_runtime_and_handler_to_compare() {
     let mut bench = Bench::new(|version| {
-        (version.runtime, version.handler) = ("-".into(), "-".into());
+        (version.runtime, version.handler) = (None, None);
     });
-    bench.manifest.package = Package::Image;
+    bench.manifest.package = PackageType::Image;
     assert_eq!(bench.wrong().await, Vec::<String>::new());
-    bench.manifest.architecture = "arm64".into();
+    bench.manifest.architecture = Architecture::Arm64;
     assert_eq!(bench.wrong().await, ["configuration: expected - - arm64, got - - x86_64"]);
 }
 

@@ -9,8 +9,6 @@
 //! What can go wrong is an [`ImageError`] that names the base, layer or folder concerned: an index where one image
 //! is wanted, another architecture, layers that are not gzip, bytes that do not have their digest.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 
 pub use base::Base;
@@ -19,6 +17,7 @@ pub use error::ImageError;
 pub use index::select_from_index;
 pub use layout::{Layout, blob_path, write_layout};
 pub use preflight::{Finding, check_image};
+pub use slipway_values::architecture::Architecture;
 
 mod base;
 mod compose;
@@ -27,35 +26,6 @@ mod index;
 mod json;
 mod layout;
 mod preflight;
-
-/// Names the processors that Lambda runs functions on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Architecture {
-    /// Lambda's `x86_64`, an image's `amd64`.
-    X86_64,
-    /// `arm64` for both.
-    Arm64,
-}
-
-impl Architecture {
-    /// Returns the word that images use
-    /// ([image-spec, config.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties)).
-    pub const fn in_images(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// Reads the word that Lambda uses.
-    pub fn from_lambda(word: &str) -> Option<Self> {
-        match word {
-            "x86_64" => Some(Self::X86_64),
-            "arm64" => Some(Self::Arm64),
-            _ => None,
-        }
-    }
-}
 
 /// Names one of the two families of media types, which are not mixed in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,12 +130,6 @@ pub fn digest_from_text(text: &str) -> Option<[u8; 32]> {
         return None;
     }
     hex::decode(hex_digits).ok()?.try_into().ok()
-}
-
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.in_images())
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{Backend, CodePlaces, PlanContext};
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, SmokeRecord, Trust, artifact_key, sample_manifest};
-use crate::settings::{Claims, EnvironmentSettings, Place, StackSettings};
+use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
 
 pub(super) struct Scene {
     folder: tempfile::TempDir,
@@ -244,11 +244,11 @@ impl Scene {
         EnvironmentStack {
             plan: Arc::new(plan),
             environment_settings: EnvironmentSettings {
-                place: Place::Emulated,
+                account: EnvironmentAccount::Emulated,
                 protected: self.protected,
                 signatures_required: false,
                 trusted_keys: Vec::new(),
-                claims: Claims::default(),
+                claims: ProvenanceClaims::default(),
                 promote_from: None,
                 stacks: BTreeMap::new(),
             },

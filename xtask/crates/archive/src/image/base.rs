@@ -187,11 +187,11 @@ fn what_is_wrong(media_type: &str) -> &'static str {
 
 fn check_config(config: &Document<'_>, layers: usize, architecture: Architecture) -> Result<(), ImageError> {
     let (os, found) = (config.text("os")?, config.text("architecture")?);
-    if os != "linux" || found != architecture.in_images() {
+    if os != "linux" || found != architecture.oci_name() {
         return Err(ImageError::Platform {
             what: config.what.to_owned(),
             found: format!("{os}/{found}"),
-            wanted: architecture.in_images(),
+            wanted: architecture.oci_name(),
         });
     }
     let diff_ids = config.object("rootfs")?.list("diff_ids")?.len();
@@ -253,7 +253,7 @@ fn only_image(folder: &Path, architecture: Architecture) -> Result<[u8; 32], Err
     let fitting: Vec<&Descriptor> = images
         .iter()
         .filter(|(image, platform)| {
-            is_index_type(&image.media_type) || *platform == Some(architecture.in_images())
+            is_index_type(&image.media_type) || *platform == Some(architecture.oci_name())
         })
         .map(|(image, _)| image)
         .collect();
