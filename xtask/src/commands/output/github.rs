@@ -169,7 +169,7 @@ mod tests {
 
     async fn set(answers: Vec<HttpAnswer>) -> (Result<Vec<Variable>>, Vec<(String, String)>) {
         let memory = FakeServices::default();
-        *memory.answers.lock().unwrap() = answers;
+        *memory.responses.lock().unwrap() = answers;
         let services: Arc<dyn Services> = Arc::new(memory.clone());
         let repository = Repository { api: "https://api".into(), name: "ada/shop".into(), token: "t".into() };
         let wanted = BTreeMap::from(

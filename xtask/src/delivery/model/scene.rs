@@ -159,7 +159,7 @@ impl Scene {
                 Some(Ok(None))
             }
             Step::Wait(seconds) => {
-                self.clock.pass(*seconds);
+                self.clock.advance(*seconds);
                 Some(Ok(None))
             }
             Step::Deploy { targets, lift_hold, always_plan, approved } => {
@@ -170,7 +170,7 @@ impl Scene {
                     lift_hold: *lift_hold,
                     always_plan: *always_plan,
                 };
-                let outcome = faults.survive(delivery::deliver(&stack, &request)).await;
+                let outcome = faults.run_until_crash(delivery::deliver(&stack, &request)).await;
                 outcome.map(|outcome| outcome.map(Some))
             }
             Step::RollBack { functions, back, lift_hold, approved } => {
@@ -187,10 +187,10 @@ impl Scene {
                     },
                     lift_hold: *lift_hold,
                 };
-                faults.survive(roll_back(&stack, &request, &mut chosen)).await
+                faults.run_until_crash(roll_back(&stack, &request, &mut chosen)).await
             }
         };
-        let (struck, calls) = (self.faults.struck(), self.faults.calls());
+        let (struck, calls) = (self.faults.triggered_at(), self.faults.calls());
         self.faults.arm(None);
         Did {
             outcome,
