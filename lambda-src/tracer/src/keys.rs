@@ -39,7 +39,7 @@ struct State {
     failure: Option<KeysError>,
 }
 
-/// The SHA-256 of each key: all of one length, and useless to whoever steals them.
+/// The SHA-256 of each key: all of one length, and useless to a thief.
 #[derive(Debug)]
 struct Digests(Vec<[u8; 32]>);
 
