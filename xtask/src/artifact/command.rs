@@ -23,7 +23,7 @@ pub(super) struct Job<'a> {
     pub(super) run: &'a [String],
     /// The folder that they fill, relative to the function's.
     pub(super) output: &'a str,
-    /// The time limit of all of them results.
+    /// The time limit of all of them together.
     pub(super) within: Duration,
 }
 

@@ -88,7 +88,7 @@ fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Re
         }
     }
     findings.extend(handler::look(settings, tree)?);
-    // An image may have 10 GB, its base included: that is looked at where the image is put results.
+    // An image may have 10 GB, its base included: that is looked at where the image is assembled.
     if settings.package == PackageType::Zip {
         findings.extend(too_large(function, files));
     }
