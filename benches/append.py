@@ -17,7 +17,7 @@ the container is not counted. The layer holds one file that is new each time, so
 base is one layer, so that vfs, which copies all below each layer, is not charged for copies. After each push, base
 layers and number of layers of what the registry has are compared.
 
-Exit: 0 measured (whatever the verdicts), 1 a command failed; its last words are printed.
+Exit: 0 measured (whatever the verdicts), 1 a command failed; the end of its output is printed.
 """
 
 import argparse
@@ -46,7 +46,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Failed(Exception):
-    """A command that did not end as it should."""
+    """A command failed."""
 
 
 class Cost:
@@ -57,11 +57,11 @@ class Cost:
         self.parts = []
 
     def run(self, *command):
-        """Runs a command to its good end; gives what it wrote to stdout."""
+        """Runs a command, which must succeed; returns its stdout."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
             clock = time.perf_counter()
             process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=said, stdin=subprocess.DEVNULL)
-            # Of the process and of the children that it waited for.
+            # The usage of the process and of the children that it waited for.
             _, status, usage = os.wait4(process.pid, 0)
             self.wall += time.perf_counter() - clock
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -77,7 +77,7 @@ class Cost:
 
 
 def build():
-    """Builds the example as everything of the tool is built, and gives its path."""
+    """Builds the example in the profile of the tool; returns its path."""
     command = ["cargo", "build", "--locked", "-q", "-p", "slipway-cloud", "--example", "append_layer",
                "--message-format", "json"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -87,11 +87,11 @@ def build():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == "append_layer":
             return message["executable"]
-    raise Failed("cargo named no executable")
+    raise Failed("cargo reported no executable")
 
 
 class Registry:
-    """A docker-registry on a free port that keeps its files in a folder."""
+    """A docker-registry on a free port, with its files in a folder."""
 
     def __init__(self, folder):
         with socket.socket() as free:
@@ -134,7 +134,7 @@ class Repository:
             raise Failed(f"{method} {url}: {error}") from error
 
     def put_blob(self, path):
-        """Streams a file in; gives its digest and size."""
+        """Uploads a file as a stream; returns its digest and size."""
         with path.open("rb") as file:
             digest, size = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}", path.stat().st_size
             file.seek(0)
@@ -151,7 +151,7 @@ class Repository:
 
 
 def prepare(folder, host, sources, base, layer):
-    """Makes the base and the folder `content`; gives the base's digest, number of files and bytes."""
+    """Creates the base and the folder `content`; returns the base's digest, number of files and bytes."""
     below, own = gather(sources, base, layer)
     for path in own:
         to = folder / "content" / path.relative_to("/")
@@ -166,7 +166,7 @@ def gather(sources, base, layer):
     for source in sources:
         for at, _, names in os.walk(source):
             for path in (pathlib.Path(at, name) for name in names):
-                # What alone would make up much of the layer is left out.
+                # A file that alone would make up much of the layer is left out.
                 if not path.is_symlink() and path.is_file() and path.stat().st_size <= layer / 4:
                     found.append(path)
     found.sort(key=lambda path: hashlib.sha256(os.fsencode(path)).digest())
@@ -183,7 +183,7 @@ def gather(sources, base, layer):
 
 
 def make_base(folder, repository, files):
-    """Packs files as the one layer of an image, and puts it into the repository as `base`; gives its digest."""
+    """Packs files as the one layer of an image, and pushes it to the repository as `base`; returns its digest."""
     layer, plain = folder / "base.tar.gz", hashlib.sha256()
     with layer.open("wb") as out:
         gzip = subprocess.Popen(["gzip", "-6", "-n"], stdin=subprocess.PIPE, stdout=out)
@@ -227,7 +227,7 @@ class Bench:
         (folder / "registries.conf").write_text("unqualified-search-registries = []\n")
 
     def renew(self):
-        """Makes the layer one that the registry can't have; gives a tag for it."""
+        """Changes the layer so that the registry cannot have it; returns a tag for it."""
         self.stamp += 1
         (self.content / "stamp").write_bytes(os.urandom(1024))
         return f"r{self.stamp}"
@@ -267,13 +267,13 @@ class Bench:
         return self.check(cost, tag)
 
     def pull(self):
-        """Has the base in buildah's warm storage."""
+        """Pulls the base into buildah's warm storage."""
         self.know("warm")
         Cost().run(*self.buildah("warm", "pull", "--quiet", "--tls-verify=false"), *self.trust(),
                    f"docker://{self.host}/app:base")
 
     def know(self, name):
-        """Gives buildah what it knows of blobs for a storage, and nothing of the other's."""
+        """Restores buildah's blob cache for one storage, without that of the other storage."""
         known = self.folder / f"{name}-known"
         known.mkdir(exist_ok=True)
         (CONTAINERS / "cache").unlink(missing_ok=True)
@@ -310,7 +310,7 @@ def table(case, ours, theirs):
 
 
 def steps(case, theirs):
-    """Says where buildah's CPU seconds go."""
+    """Returns how buildah's CPU seconds are spent."""
     medians = [statistics.median(parts) for parts in zip(*(run.parts for run in theirs))]
     return f"buildah, {case}: " + ", ".join(f"`{verb}` {cpu:.2f} s" for verb, cpu in zip(VERBS, medians))
 

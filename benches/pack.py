@@ -8,7 +8,7 @@ run in alternating pairs, so that a load that comes and goes meets both sides; a
     benches/pack.py --tree /tmp/tree --layer  # the same tree as an image layer, against `tar | gzip -6 -n`
 
 The packer is the example `pack` of the crate slipway-archive, built as the tool is. Exit: 0 measured (whatever the
-verdicts), 1 a command failed; its last words are printed.
+verdicts), 1 a command failed; the end of its output is printed.
 """
 
 import argparse
@@ -23,9 +23,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# What issue and figures speak of; scipy brings the tree to 200 MB.
+# The packages of the published figures; scipy brings the tree to 200 MB.
 PACKAGES = ("numpy==2.2.6", "pandas==2.2.3", "boto3==1.35.99", "pydantic==2.10.6", "scipy==1.15.3")
-# As Slipway leaves them out: they say where and when the tree was installed.
+# Slipway leaves these out: they depend on where and when the tree was installed.
 NOISE = (".lock", "bin", "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED",
          "*.dist-info/direct_url.json", "*.dist-info/uv_cache.json")
 AIMS = {"CPU seconds": 0.5, "wall seconds": 0.4, "size": 1.0}
@@ -33,11 +33,11 @@ MEMORY = 100  # MB, whatever the tree's size
 
 
 class Failed(Exception):
-    """A command that did not end as it should."""
+    """A command failed."""
 
 
 class Run:
-    """One packing: what it cost and how long the archive is."""
+    """One run of a packer: its cost and the size of the archive."""
 
     def __init__(self, command, archive, cwd):
         archive.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ class Run:
 
 
 def make_tree(tree, uv, packages):
-    """Installs wheels, and nothing that has to be built or run, for Lambda's x86_64; once."""
+    """Installs wheels for Lambda's x86_64, once; nothing is built or run."""
     done = tree / ".slipway-bench"
     wanted = " ".join(packages)
     if done.exists() and done.read_text() == wanted:
@@ -78,7 +78,7 @@ def make_tree(tree, uv, packages):
 
 
 def build():
-    """Builds the packer in the profile that the tool is built in; gives its path."""
+    """Builds the packer in the profile of the tool; returns its path."""
     command = ("cargo", "build", "--quiet", "--locked", "--package", "slipway-archive", "--example", "pack",
                "--message-format", "json")
     ended = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)

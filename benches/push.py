@@ -9,7 +9,7 @@ image whose layers are said to be compressed already, so that it does not compre
     benches/push.py                            # 200 MB, 7 pairs
     benches/push.py --megabytes 50 --pairs 3
 
-Exit: 0 measured (whatever the verdicts), 1 a command failed; its last words are printed.
+Exit: 0 measured (whatever the verdicts), 1 a command failed; the end of its output is printed.
 """
 
 import argparse
@@ -31,11 +31,11 @@ PIECE = 1 << 20
 
 
 class Failed(Exception):
-    """A command that did not end as it should."""
+    """A command failed."""
 
 
 def measure(*command, cwd=None):
-    """Runs a command to its good end; gives CPU seconds, peak memory in MB and wall seconds."""
+    """Runs a command, which must succeed; returns CPU seconds, peak memory in MB and wall seconds."""
     with tempfile.TemporaryFile() as said:
         clock = time.perf_counter()
         process = subprocess.Popen([str(part) for part in command], cwd=cwd, stdout=said, stderr=subprocess.STDOUT,
@@ -51,7 +51,7 @@ def measure(*command, cwd=None):
 
 
 def build():
-    """Builds the example as everything of the tool is built, and gives its path."""
+    """Builds the example in the profile of the tool; returns its path."""
     command = ["cargo", "build", "--locked", "-q", "-p", "slipway-cloud", "--example", "push_blob",
                "--message-format", "json"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -61,11 +61,11 @@ def build():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == "push_blob":
             return message["executable"]
-    raise Failed("cargo named no executable")
+    raise Failed("cargo reported no executable")
 
 
 class Registry:
-    """A docker-registry on a free port that keeps its files in a folder."""
+    """A docker-registry on a free port, with its files in a folder."""
 
     def __init__(self, folder):
         self.store = folder / "store"
@@ -89,7 +89,7 @@ class Registry:
             time.sleep(0.05)
 
     def forget(self):
-        """Throws away what was pushed, so that the disk does not fill."""
+        """Deletes what was pushed, so that the disk does not fill up."""
         shutil.rmtree(self.store, ignore_errors=True)
 
     def stop(self):
@@ -98,7 +98,7 @@ class Registry:
 
 
 def image(folder, size):
-    """Writes an OCI layout with one layer of random bytes; gives the layer's path."""
+    """Writes an OCI layout with one layer of random bytes; returns the layer's path."""
     blobs = folder / "layout/blobs/sha256"
     blobs.mkdir(parents=True)
 

@@ -9,7 +9,7 @@ alternating pairs in one run, so that a load that comes and goes meets both side
     benches/run.py --folder /tmp/b --keep   # the same, in a folder that the next run goes on with
     benches/run.py --cold                   # builds of the tool itself, from nothing and after one touched file
 
-Exit: 0 measured (whatever the verdicts), 1 a command failed; its last words are printed.
+Exit: 0 measured (whatever the verdicts), 1 a command failed; the end of its output is printed.
 """
 
 import argparse
@@ -28,16 +28,16 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENVIRONMENT, STACK, FUNCTION = "local", "hello", "hello"
 EXTRA_FILES = 10_000
-# The bench measures Slipway, not how long a function's own tests take; a release remembers what passed anyhow.
+# The bench measures Slipway, not how long a function's own tests take; and a release remembers passed checks anyway.
 CHECKS_LEFT_OUT = re.compile(r"\[checks\.(?:format|clippy|test)\]\n(?:[^\n]+\n)+\n?")
 
 
 class Failed(Exception):
-    """A command that did not end as it should."""
+    """A command failed."""
 
 
 class Bench:
-    """A clone to work in, the tool, and what was measured."""
+    """A clone of the repository, the tool, and the measurements."""
 
     def __init__(self, folder, options):
         self.folder, self.options, self.rows, self.spent, self.said = folder, options, [], [], ""
@@ -47,7 +47,7 @@ class Bench:
         self.env["CHECKPOINT_DISABLE"] = "1"
 
     def run(self, *command, cwd=None, env=None):
-        """Runs a command to its good end; gives the seconds it took and the clock when it began."""
+        """Runs a command, which must succeed; returns the seconds it took and the time when it began."""
         began, clock = time.time(), time.perf_counter()
         ended = subprocess.run(
             [str(part) for part in command], cwd=cwd or self.clone, env=self.env | (env or {}), text=True,
@@ -71,7 +71,7 @@ class Bench:
         self.run("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", message, cwd=cwd)
 
     def row(self, name, seconds, aim=None, note=""):
-        """Notes one line of the table; `aim` is in the unit of `seconds`."""
+        """Adds a line to the table; `aim` is in the unit of `seconds`."""
         self.rows.append((name, seconds, aim, "s", note))
         print(f"  {name}: {statistics.median(seconds):.3f} s", file=sys.stderr)
 
@@ -81,7 +81,7 @@ class Bench:
         print(f"  {name}: {statistics.median(ratios):.2f}", file=sys.stderr)
 
     def prepare(self):
-        """Clones, and releases two versions whose bytes differ; goes on where an earlier run got to."""
+        """Clones and releases two versions whose bytes differ; continues an earlier run."""
         shutil.copy2(self.options.tool, self.tool)  # a build elsewhere must not change it meanwhile
         if not self.clone.exists():
             self.run("git", "clone", "-q", ROOT, self.clone, cwd=self.folder)
@@ -105,7 +105,7 @@ class Bench:
     def change_function(self):
         for path in (self.clone / "lambda-src" / FUNCTION / "src").rglob("*.rs"):
             text = path.read_text()
-            # The call that logs it: its tests name it too, and they change no bytes.
+            # The call that logs it, not the tests that name it: tests do not change the bytes.
             if '"greeted");' in text:
                 path.write_text(text.replace('"greeted");', '"greeted again");'))
                 self.commit("feat: greet again")
@@ -113,7 +113,7 @@ class Bench:
         raise Failed("no log line `greeted` to change in the function")
 
     def serving(self):
-        """Reads from the newest run's var-file what Terraform was last given."""
+        """Reads the releases that Terraform was last given from the newest var-file."""
         values = json.loads((self.work / "slipway.tfvars.json").read_text())
         return values["releases"][FUNCTION]["version"]
 
@@ -131,7 +131,7 @@ class Bench:
         self.row("`release`, nothing changed", times, 0.5)
 
     def rollback_and_by_hand(self):
-        """Alternates: back by Slipway, forward by Terraform alone; then a deploy puts the ledger right."""
+        """Alternates: back with Slipway, forward with Terraform alone; then a deploy corrects the ledger."""
         var_file = self.folder / "by-hand.tfvars.json"
         shutil.copy2(self.work / "slipway.tfvars.json", var_file)
         until_alias, until_agreed, by_hand, self.by_hand = [], [], [], []
@@ -175,12 +175,12 @@ class Bench:
             return sum(took)
 
     def steps(self):
-        """Sums up where the newest run's time went, by step."""
+        """Returns how the newest run's time was spent, by step."""
         done = [e for e in self.events() if e["event"] == "finished"]
         return [(e["label"], e["title"], e["took_ms"]) for e in done]
 
     def many_files(self):
-        """The same function and kept artifact in a repository of many files more."""
+        """The same function and cached artifact in a repository with many more files."""
         large = self.folder / "large"
         shutil.rmtree(large, ignore_errors=True)
         self.run("git", "clone", "-q", self.clone, large, cwd=self.folder)
@@ -194,7 +194,7 @@ class Bench:
         for _ in range(self.options.pairs * 2 + 1):
             without.append(self.xtask("build", FUNCTION)[0])
             with_them.append(self.xtask("build", FUNCTION, cwd=large)[0])
-        # The first of each fills caches.
+        # The first run of each fills caches.
         self.row("`build`, artifact kept", without[1:])
         self.row(f"`build`, artifact kept, {EXTRA_FILES} files more", with_them[1:])
         cost = [one - other for one, other in zip(with_them[1:], without[1:])]

@@ -10,7 +10,7 @@ with nothing applied; what was built is kept.
     benches/systems.py                         # about half an hour the first time: every function is built
     benches/systems.py --folder /tmp/b --keep  # the same, in a folder that the next run goes on with
 
-Exit: 0 measured (whatever the verdicts), 1 a command failed; its last words are printed.
+Exit: 0 measured (whatever the verdicts), 1 a command failed; the end of its output is printed.
 """
 
 import argparse
@@ -32,11 +32,11 @@ KEY = "local-development-key"
 
 
 class Failed(Exception):
-    """A command that did not end as it should."""
+    """A command failed."""
 
 
 class Bench:
-    """A clone to work in, the tool, and what was measured."""
+    """A clone of the repository, the tool, and the measurements."""
 
     def __init__(self, folder, options):
         self.folder, self.options, self.rows = folder, options, []
@@ -76,7 +76,7 @@ class Bench:
         self.stacks = sorted(folder.name for folder in stacks.iterdir() if (folder / "backend.hcl").exists())
 
     def aws(self):
-        """What Terraform needs to reach the emulated AWS, as Slipway tells the suites of deployments."""
+        """The variables with which Terraform reaches the emulated AWS, as Slipway passes them to test suites."""
         state = json.loads((self.clone / "target/slipway/local/state.json").read_text())
         return {"AWS_ACCESS_KEY_ID": state["access_key_id"], "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
                 "AWS_REGION": state["region"], "AWS_ENDPOINT_URL": state["gateway"]["url"], "AWS_CA_BUNDLE": ""} | (
@@ -125,7 +125,7 @@ class Bench:
         ]
 
     def tracer(self):
-        # The last side may have been the hand's, which the ledger does not know.
+        # The last run may have been by hand, which the ledger does not know.
         self.destroy()
         self.release()
         self.run(self.tool, "output", "--env", "local", "--stack", "tracer", "api_url")

@@ -1,5 +1,5 @@
-"""What conditions ask about the account: tags, aliases and policies of keys, boundaries of roles, tags of networks, and
-whose mapping is whose; kept up from call to call as they were answered.
+"""The state of the account that conditions refer to: tags, aliases and policies of keys, boundaries of roles, tags of
+networks, and the functions of mappings; updated from the response of each call.
 
 In: policies.json, then each call after it was judged. Out: context keys of a resource. What can go wrong: a name that no
 call made; it has no tags then, and a condition on them fails, as it would on AWS.
@@ -18,7 +18,7 @@ EC2_ID = r"\b((?:%s|rtbassoc|eipassoc)-[0-9a-f]{8,17})\b" % "|".join(EC2)
 
 
 class Account:
-    """One account of the emulator, as far as it was seen."""
+    """One account of the emulator, as far as the calls show it."""
 
     def __init__(self, account, region, found):
         self.account, self.region = account, region
@@ -52,7 +52,7 @@ class Account:
         return arn
 
     def context(self, arn):
-        """Returns what conditions may ask of a resource."""
+        """Returns the context keys of a resource."""
         tags, found = {}, {}
         if arn in self.keys:
             tags = self.keys[arn]["tags"]
@@ -66,7 +66,7 @@ class Account:
         return {f"aws:ResourceTag/{key}": value for key, value in tags.items()} | {name: value for name, value in found.items() if value}
 
     def learn(self, call):
-        """Takes over what a call changed."""
+        """Applies the changes of a call."""
         if call.status >= 300:
             return
         getattr(self, f"_{call.service}", lambda *_: None)(call, call.params)
@@ -99,7 +99,7 @@ class Account:
             for name in call.said(rf"\b({prefix}-[0-9a-f]{{8,17}})\b"):
                 if name not in json.dumps(params):
                     self.networks.setdefault(name, {tag["Key"]: tag["Value"] for tag in part["Tags"]})
-        # Which table or address an association is of.
+        # The table or address of each association.
         for table, body in re.findall(r"<routeTableId>(rtb-\w+)</routeTableId>(.*?)(?=<routeTableId>|$)", call.answer, re.S) if call.operation == "DescribeRouteTables" else []:
             self.parts |= {association: table for association in re.findall(r"rtbassoc-\w+", body)}
         if call.operation == "AssociateRouteTable":

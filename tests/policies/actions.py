@@ -1,4 +1,4 @@
-"""From calls to what AWS asks of IAM for them: action, resource, context; the dependent ones among them.
+"""Maps calls to the IAM requests that AWS makes for them: action, resource, context; including dependent actions.
 
 In: `<folder>/calls.jsonl` and `<folder>/policies.json`. Out: `<folder>/requests.json` for evaluate.mjs. What can go wrong:
 a call that has no line in the tables below; that ends with exit 1 and its name, for what is not mapped is not judged.
@@ -19,7 +19,7 @@ from declared import declared
 ACCOUNT, REGION = "222222222222", "eu-central-1"
 PARTITION = "arn:aws"
 
-# Operations that IAM knows by another name.
+# Operations with another name in IAM.
 NAMES = {
     "lambda:Invoke": "lambda:InvokeFunction", "s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket",
     "s3:ListObjects": "s3:ListBucket", "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
@@ -32,14 +32,14 @@ NAMES = {
     "s3:GetBucketLogging": "s3:GetBucketLogging", "s3:GetBucketCors": "s3:GetBucketCORS", "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
 }
 
-# AWS asks nobody's leave for the first. The second is asked only of an endpoint that AWS_ENDPOINT_URL names, which may not
-# keep to a bucket's expected owner; of AWS it is not.
+# The first needs no permission. The second is called only with AWS_ENDPOINT_URL, whose endpoint may not check
+# a bucket's expected owner; it is not called on AWS.
 FREE = {"sts:GetCallerIdentity", "s3:ListBuckets"}
 
 # What functions' policies mean by these.
 PATTERNS = {"kms:ReEncrypt*": ["kms:ReEncryptFrom", "kms:ReEncryptTo"], "kms:GenerateDataKey*": ["kms:GenerateDataKey"]}
 
-# What has no resource: `*` in a policy.
+# Actions without a resource: `*` in a policy.
 UNNAMED = re.compile(r"^(ec2:Describe\w+|kms:(ListAliases|CreateKey)|logs:(DescribeLogGroups|DescribeResourcePolicies|PutResourcePolicy|\w+LogDelivery|ListLogDeliveries)"
                      r"|kinesis:(DescribeLimits|UpdateShardCount|UpdateStreamMode)|lambda:(CreateEventSourceMapping|ListEventSourceMappings|GetAccountSettings)|cloudwatch:(ListMetrics|GetMetricData|GetMetricStatistics)"
                      r"|ecr:GetAuthorizationToken|sns:(GetSubscriptionAttributes|Unsubscribe|SetSubscriptionAttributes|ListTopics))$")
@@ -63,7 +63,7 @@ class Mapping:
         self.requests.append(found)
 
     def take(self, call):
-        """Adds what AWS asks IAM for one call."""
+        """Adds the IAM requests of one call."""
         service = "apigateway" if call.service == "apigatewayv2" else call.service
         name = f"{service}:{call.operation}"
         if name in FREE:
@@ -107,7 +107,7 @@ class Mapping:
                     self.requests.append({"stack": call.stack, "role": "function", "step": call.step, "call": f"as {call.params['RoleName']}", "action": action,
                                           "resource": arn, "context": context, "why": "within the boundary", "identity": document})
 
-    # Services that know names.
+    # Services whose resources have names.
 
     def function(self, name):
         return name if name.startswith("arn:") else self.account.arn("lambda", f"function:{name}")
@@ -177,7 +177,7 @@ class Mapping:
         name = params["StackName"]
         return [name if name.startswith("arn:") else self.account.arn("cloudformation", f"stack/{name}/00000000-0000-4000-8000-000000000000")]
 
-    # Services that don't.
+    # Services whose resources have ids.
 
     def http_api(self, call):
         """An HTTP API's actions are HTTP's methods, its resources paths:
@@ -209,7 +209,7 @@ class Mapping:
                 name = self.account.parts.get(name, name)
             self.request(call, action, self.account.ec2(name))
 
-    # What a call needs besides.
+    # Dependent actions.
 
     def tagging(self, call, action, arn):
         if call.tags():

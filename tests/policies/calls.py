@@ -1,7 +1,7 @@
-"""From a recorded request to the operation and its parameters, by botocore's service models.
+"""Maps a recorded request to its operation and parameters, by botocore's service models.
 
 In: a line of calls.jsonl. Out: service, operation and parameters as the SDKs name them. What can go wrong: a request that
-is no operation of the service it was signed for; that is an error, since a call that nobody understands is not judged.
+is not an operation of the service that it was signed for. That is an error: a call that is not understood is not judged.
 """
 
 import base64
@@ -19,18 +19,18 @@ SERVICES = {"monitoring": "cloudwatch", "apigateway": "apigatewayv2"}
 
 
 class Call:
-    """One request, understood."""
+    """A request with its service, operation and parameters."""
 
     def __init__(self, line):
         self.stack, self.step, self.status, self.answer = line["stack"], line["step"], line["status"], line["answer"]
         self.method, self.path = line["method"], urllib.parse.unquote(line["path"])
         scope = re.search(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/", line["headers"].get("authorization", ""))
         if not scope:
-            raise ValueError(f"{line['method']} {line['path']} carries no signature")
+            raise ValueError(f"{line['method']} {line['path']} has no signature")
         self.service = SERVICES.get(scope[3], scope[3])
         addressed = re.match(r"/_slipway/(execute-api|lambda-url)/([^/]+)(/.*)?$", self.path)
         if addressed:
-            # A request to what was deployed, and none to a service.
+            # A request to a deployed function, not to a service.
             self.service, self.operation = addressed[1], "Invoke"
             self.params = {"id": addressed[2], "path": (addressed[3] or "/").lstrip("/")}
             return
@@ -40,7 +40,7 @@ class Call:
         operation, found = get_service_router(self.service).match(request)
         self.operation = operation.name
         if self.service == "s3":
-            # Bodies of objects are not needed, and the path says the rest.
+            # Bodies of objects are not needed; the path has the rest.
             self.params = {name: urllib.parse.unquote(value) for name, value in found.items()} | {name: request.args[name] for name in request.args}
             return
         model = get_service_model(self.service)
@@ -54,7 +54,7 @@ class Call:
                 self.params[name] = urllib.parse.unquote(value)
 
     def tags(self):
-        """Returns the tags that the request gives, by key."""
+        """Returns the tags in the request, by key."""
         found = self.params.get("Tags") or self.params.get("tags") or self.params.get("ResourceTags") or {}
         if isinstance(found, dict):
             return found
@@ -62,5 +62,5 @@ class Call:
         return {next(tag[n] for n in names[0] if n in tag): next((tag[n] for n in names[1] if n in tag), "") for tag in found}
 
     def said(self, pattern):
-        """Finds all of a pattern's first group in the answer."""
+        """Returns all matches of a pattern's first group in the response."""
         return re.findall(pattern, self.answer)

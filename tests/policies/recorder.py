@@ -1,4 +1,4 @@
-"""A proxy in front of the gateway that writes down every call and its answer.
+"""A proxy in front of the gateway that records every call and its response.
 
 In: the gateway's address, and a file for the record. Out: one JSON line for each call, in the order of their answers: which
 stack's listener it came to, during which step, method, path, query, headers, body, status and answer. The host that the
@@ -13,12 +13,12 @@ import json
 import threading
 import urllib.parse
 
-# Bodies of objects are longer and decide nothing.
+# Bodies of objects are longer and not needed.
 LONGEST = 256 * 1024
 
 
 class Record:
-    """The file, shared by all listeners."""
+    """The recording, shared by all listeners."""
 
     def __init__(self, path):
         self.file = open(path, "w", encoding="utf-8")
@@ -31,7 +31,7 @@ class Record:
 
 
 class Listener(http.server.ThreadingHTTPServer):
-    """One stack's way to the gateway; `step` says what is being done with it."""
+    """The proxy of one stack; `step` names the current step."""
 
     daemon_threads = True
 
@@ -93,7 +93,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "method": self.command,
             "path": path,
             "query": query,
-            # A credential's secret part is in none of them; the token is nobody's business all the same.
+            # No header has the secret key; the session token is left out as well.
             "headers": {n.lower(): v for n, v in self.headers.items() if n.lower() != "x-amz-security-token"},
             "body": base64.b64encode(body if len(body) <= LONGEST else b"").decode(),
             "status": status,

@@ -1,8 +1,8 @@
-"""Records, maps and judges: `cargo xtask test policies`.
+"""Records, maps and evaluates all calls: `cargo xtask test policies`.
 
 In: this repository, Slipway's tools, Terraform, node with what package-lock.json pins. Out: the table of evaluate.mjs, and
 in target/slipway/policies what it was made of. `--judge` judges the last recording again, with the policies of that time.
-Exit: 0 every request came out as it must, 1 not, or a command failed.
+Exit: 0 every request has its expected result, 1 otherwise or a command failed.
 """
 
 import argparse

@@ -25,7 +25,7 @@ use crate::output::{Console, RunLog, Verbosity};
 use crate::plan::PlanContext;
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
-use crate::settings::{self, Project, Surroundings};
+use crate::settings::{self, ProcessEnvironment, Project};
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
@@ -48,7 +48,7 @@ pub(crate) struct AppContext {
     /// The project's settings.
     pub(crate) project: Project,
     /// Environment variables, working folder and terminal of this process.
-    pub(crate) surroundings: Surroundings,
+    pub(crate) process_env: ProcessEnvironment,
     /// The terminal.
     pub(crate) console: Arc<Console>,
     /// Receives progress events.
@@ -67,20 +67,20 @@ pub(crate) struct AppContext {
 impl AppContext {
     /// Opens the project that contains the working folder.
     pub(crate) fn open(
-        surroundings: Surroundings,
+        process_env: ProcessEnvironment,
         console: Arc<Console>,
         options: GlobalOptions,
     ) -> Result<Self> {
-        let project = Project::load(&surroundings.folder)?;
+        let project = Project::load(&process_env.folder)?;
         crate::tools::install::check_pins(&project.settings.tools)?;
-        let interrupt = Interrupt::listen(surroundings.grace()?)?;
+        let interrupt = Interrupt::listen(process_env.grace()?)?;
         let progress = Progress::new(vec![console.clone() as Arc<dyn Sink>]);
-        let clock = ports::clock(surroundings.fixed_now()?);
-        let folder = surroundings
+        let clock = ports::clock(process_env.fixed_now()?);
+        let folder = process_env
             .get("SLIPWAY_TOOLS")
-            .map_or_else(|| project.work_folder().join("tools"), |folder| surroundings.folder.join(folder));
+            .map_or_else(|| project.work_folder().join("tools"), |folder| process_env.folder.join(folder));
         let tools = Tools::new(folder, interrupt.clone(), progress.clone());
-        Ok(Self { project, surroundings, console, progress, interrupt, clock, tools, options, run: None })
+        Ok(Self { project, process_env, console, progress, interrupt, clock, tools, options, run: None })
     }
 
     /// Begins to record this run in `target/slipway/runs/<id>/events.jsonl`.
@@ -108,11 +108,11 @@ impl AppContext {
     /// Returns the Terraform program that the project names.
     pub(crate) fn terraform(&self) -> Terraform {
         let settings = self
-            .surroundings
-            .starting_with("TF_")
+            .process_env
+            .variables_with_prefix("TF_")
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let path = self.surroundings.get("PATH").unwrap_or_default();
+        let path = self.process_env.get("PATH").unwrap_or_default();
         Terraform::new(
             &self.project.settings.terraform,
             path,
@@ -130,7 +130,7 @@ impl AppContext {
 
     /// Returns uv.
     pub(crate) fn uv(&self) -> Uv {
-        let variables = self.surroundings.starting_with("UV_").map(|(name, _)| name);
+        let variables = self.process_env.variables_with_prefix("UV_").map(|(name, _)| name);
         Uv::new(self.tools.clone(), self.interrupt.clone(), variables)
     }
 
@@ -198,7 +198,7 @@ impl AppContext {
         let asked: BTreeSet<StackName> = requests.keys().cloned().collect();
         let follow = settings::downstream(&stacks, &asked);
         let mut deliveries = Vec::new();
-        for stack in settings::in_order(&stacks) {
+        for stack in settings::apply_order(&stacks) {
             if asked.contains(&stack) || follow.contains(&stack) {
                 let request = requests.remove(&stack);
                 let stack = self.environment_stack(account, environment, &stack)?;
@@ -226,7 +226,7 @@ impl AppContext {
             work,
             backend: account.backend.clone(),
             variables: self.with_terraform_tuning(account.variables.clone()),
-            readonly_lock: (environment_settings.protected || self.surroundings.ci())
+            readonly_lock: (environment_settings.protected || self.process_env.ci())
                 && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
             lock_timeout: self.options.lock_timeout,
         };
@@ -248,8 +248,8 @@ impl AppContext {
             progress: self.progress.clone(),
             interrupt: self.interrupt.clone(),
             holder: Holder::here(),
-            by: self.surroundings.by(),
-            run_url: self.surroundings.run_url(),
+            by: self.process_env.actor(),
+            run_url: self.process_env.run_url(),
             commit: self.stack_commit(stack, environment),
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
@@ -257,7 +257,7 @@ impl AppContext {
 
     /// Adds variables that make Terraform faster.
     fn with_terraform_tuning(&self, mut variables: Vec<(String, String)>) -> Vec<(String, String)> {
-        if self.surroundings.get("GOGC").is_none() {
+        if self.process_env.get("GOGC").is_none() {
             // Terraform and its provider run for seconds: less garbage collection saves a fifth of their CPU time.
             variables.push(("GOGC".to_owned(), "300".to_owned()));
         }
@@ -266,7 +266,7 @@ impl AppContext {
 
     /// Returns the approver: `--yes`, the person at the terminal, or nobody.
     pub(crate) fn approver(&self) -> Arc<dyn Approver> {
-        ports::approver(self.console.clone(), self.options.yes, self.surroundings.interactive)
+        ports::approver(self.console.clone(), self.options.yes, self.process_env.interactive)
     }
 
     /// Returns the commit of a stack's files; `None` without a repository.

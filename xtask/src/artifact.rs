@@ -28,7 +28,7 @@ use crate::interrupt::Interrupt;
 use crate::name::FunctionName;
 use crate::ports::{Bases, Image};
 use crate::progress::{Progress, Step};
-use crate::settings::{BuildSettings, FunctionSettings, Package, Project, Surroundings};
+use crate::settings::{BuildSettings, FunctionSettings, PackageType, ProcessEnvironment, Project};
 use crate::source::{Repository, Source};
 use crate::tools::cargo::RustBuilder;
 use crate::tools::uv::Uv;
@@ -58,8 +58,8 @@ pub(crate) struct Artifact {
 pub(crate) struct Workshop<'a> {
     /// The project.
     pub(crate) project: &'a Project,
-    /// The process's surroundings.
-    pub(crate) surroundings: &'a Surroundings,
+    /// The process environment.
+    pub(crate) process_env: &'a ProcessEnvironment,
     /// The repository.
     pub(crate) repository: &'a Repository,
     /// The Rust builder.
@@ -150,7 +150,7 @@ pub(crate) async fn build(
         Err(failure) => Err(failure),
     };
     let packed = match made {
-        Ok(made) if settings.package == Package::Image => {
+        Ok(made) if settings.package == PackageType::Image => {
             pack_image(workshop, function, settings, source, &folder, made, &step).await
         }
         Ok(made) => pack(&made.tree, function, &folder, made.tools, &step),

@@ -18,7 +18,7 @@ pub(crate) use edit::{FileEdits, edits};
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
 use crate::plan::Planned;
-use crate::settings::{Cloud, Package, Place, Project, StoreSettings};
+use crate::settings::{CloudAccount, EnvironmentAccount, PackageType, Project, StoreSettings};
 
 /// What one account is to have.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub(crate) struct Wanted {
     /// What the account is called in messages.
     pub(crate) label: EnvironmentName,
     /// The environments that live in it.
-    pub(crate) environments: BTreeMap<EnvironmentName, Cloud>,
+    pub(crate) environments: BTreeMap<EnvironmentName, CloudAccount>,
     store: Option<StoreSettings>,
     /// What this account makes of the store.
     pub(crate) artifact_store: Option<ArtifactStore>,
@@ -53,12 +53,12 @@ impl Wanted {
     /// Finds out what the account of an environment is to have, or that of the store where none is named.
     pub(crate) fn of(project: &Project, environment: Option<&EnvironmentName>) -> Result<Self> {
         let store = project.settings.store.clone();
-        let clouds: BTreeMap<&EnvironmentName, &Cloud> = project
+        let clouds: BTreeMap<&EnvironmentName, &CloudAccount> = project
             .environments
             .iter()
-            .filter_map(|(name, settings)| match &settings.place {
-                Place::Cloud(cloud) => Some((name, cloud)),
-                Place::Emulated => None,
+            .filter_map(|(name, settings)| match &settings.account {
+                EnvironmentAccount::Cloud(cloud) => Some((name, cloud)),
+                EnvironmentAccount::Emulated => None,
             })
             .collect();
         let (account, region, label) = match environment {
@@ -85,7 +85,7 @@ impl Wanted {
                 (store.account.clone(), store.region.clone(), label)
             }
         };
-        let environments: BTreeMap<EnvironmentName, Cloud> = clouds
+        let environments: BTreeMap<EnvironmentName, CloudAccount> = clouds
             .iter()
             .filter(|(_, cloud)| cloud.account == account)
             .map(|(name, cloud)| ((*name).clone(), (*cloud).clone()))
@@ -147,14 +147,14 @@ impl Wanted {
 fn artifact_store(
     project: &Project,
     store: &StoreSettings,
-    clouds: &BTreeMap<&EnvironmentName, &Cloud>,
+    clouds: &BTreeMap<&EnvironmentName, &CloudAccount>,
 ) -> Result<ArtifactStore> {
     let host = format!("{}.dkr.ecr.{}.amazonaws.com", store.account, store.region);
     let registry = store.repositories.clone().unwrap_or_else(|| format!("{host}/{}", project.settings.name));
     // Another registry's repositories are made where that registry is.
     let prefix = (registry.split('/').next() == Some(host.as_str()))
         .then(|| registry[host.len()..].trim_matches('/').to_owned());
-    let images = project.functions.iter().filter(|(_, function)| function.package == Package::Image);
+    let images = project.functions.iter().filter(|(_, function)| function.package == PackageType::Image);
     let repositories = match &prefix {
         None => BTreeSet::new(),
         Some(prefix) if prefix.is_empty() => images.map(|(name, _)| name.to_string()).collect(),

@@ -15,7 +15,7 @@ use crate::commands::{self, Answer};
 use crate::emulator::GATEWAY_COMMAND;
 use crate::failure::{EXIT_CODES, Failure, FailureKind, Result};
 use crate::output::{self, Console, OutputFormat, Verbosity};
-use crate::settings::{Surroundings, parse_duration};
+use crate::settings::{ProcessEnvironment, parse_duration};
 
 /// Releases AWS Lambda functions through Terraform: built once, deployed anywhere, taken back at once.
 #[derive(Debug, Parser)]
@@ -116,8 +116,8 @@ fn exit_codes() -> String {
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
-    let surroundings = match Surroundings::read() {
-        Ok(surroundings) => surroundings,
+    let process_env = match ProcessEnvironment::read() {
+        Ok(process_env) => process_env,
         Err(failure) => {
             return ExitCode::from(show(
                 &Console::new(Verbosity::Normal, false, false),
@@ -132,7 +132,7 @@ pub(crate) fn main() -> ExitCode {
         return commands::local::gateway(arguments.get(2));
     }
     match Cli::try_parse_from(&arguments) {
-        Ok(cli) => ExitCode::from(run(cli, surroundings)),
+        Ok(cli) => ExitCode::from(run(cli, process_env)),
         Err(error) => {
             // Help and version go to stdout with 0, mistakes to stderr with 2.
             let _ = error.print();
@@ -141,18 +141,18 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, surroundings: Surroundings) -> u8 {
+fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
     let Cli { command, global } = cli;
     let verbosity = match (global.quiet, global.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let console = Arc::new(Console::new(verbosity, surroundings.interactive, surroundings.ci()));
+    let console = Arc::new(Console::new(verbosity, process_env.interactive, process_env.ci()));
     let name = command.name();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(command, &global, surroundings, console.clone(), verbosity)),
+        Ok(runtime) => runtime.block_on(dispatch(command, &global, process_env, console.clone(), verbosity)),
         Err(error) => Err(Failure::failed("the runtime cannot be started").caused_by(error)),
     };
     match outcome {
@@ -186,7 +186,7 @@ fn show(console: &Console, format: OutputFormat, name: &str, failure: &Failure) 
 async fn dispatch(
     command: Command,
     global: &Global,
-    surroundings: Surroundings,
+    process_env: ProcessEnvironment,
     console: Arc<Console>,
     verbosity: Verbosity,
 ) -> Result<Answer> {
@@ -203,7 +203,7 @@ async fn dispatch(
     }
     let options = GlobalOptions { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
     let name = command.name();
-    let mut app = AppContext::open(surroundings, console, options)?;
+    let mut app = AppContext::open(process_env, console, options)?;
     if command.changes_something() {
         app.record(name)?;
     }

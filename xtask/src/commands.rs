@@ -45,7 +45,7 @@ use crate::name::FunctionName;
 use crate::output::document;
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest};
-use crate::settings::Package;
+use crate::settings::PackageType;
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::uv::Uv;
@@ -101,7 +101,7 @@ fn workshop<'a>(
 ) -> Workshop<'a> {
     Workshop {
         project: &app.project,
-        surroundings: &app.surroundings,
+        process_env: &app.process_env,
         repository,
         rust: &builders.rust,
         uv: &builders.uv,
@@ -123,7 +123,7 @@ fn labels(manifest: &Manifest) -> BTreeMap<String, String> {
 
 /// Returns what is compared of a release: a zip is downloaded into the folder.
 async fn released_content(catalogue: &Catalogue, manifest: &Manifest, folder: &Path) -> Result<Content> {
-    if manifest.package == Package::Image {
+    if manifest.package == PackageType::Image {
         return catalogue.image(manifest).await.map(Content::Image);
     }
     let zip = folder.join(format!("{}.zip", manifest.version));

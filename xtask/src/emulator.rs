@@ -8,7 +8,7 @@ use slipway_local::{State, Status};
 
 use crate::failure::{Failure, Result};
 use crate::progress::Progress;
-use crate::settings::{Project, Surroundings};
+use crate::settings::{ProcessEnvironment, Project};
 use crate::tools::install::{Tool, Tools};
 
 /// The region of the local environment.
@@ -26,8 +26,8 @@ pub(crate) fn folder(project: &Project) -> PathBuf {
 }
 
 /// Returns the local environment's account.
-pub(crate) fn account(surroundings: &Surroundings) -> Result<String> {
-    let account = surroundings.get("SLIPWAY_LOCAL_ACCOUNT").unwrap_or(ACCOUNT);
+pub(crate) fn account(process_env: &ProcessEnvironment) -> Result<String> {
+    let account = process_env.get("SLIPWAY_LOCAL_ACCOUNT").unwrap_or(ACCOUNT);
     if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) {
         Ok(account.to_owned())
     } else {
@@ -43,13 +43,13 @@ pub(crate) fn store_bucket(project: &Project, account: &str) -> String {
 /// Starts the local environment, or finds it running.
 pub(crate) async fn up(
     project: &Project,
-    surroundings: &Surroundings,
+    process_env: &ProcessEnvironment,
     tools: &Tools,
     progress: &Progress,
     ports: Ports,
 ) -> Result<State> {
-    let account = account(surroundings)?;
-    let emulator = match surroundings.get("SLIPWAY_LOCAL_EMULATOR") {
+    let account = account(process_env)?;
+    let emulator = match process_env.get("SLIPWAY_LOCAL_EMULATOR") {
         Some(url) => Emulator::Attach { url: url.to_owned() },
         None => Emulator::Start { moto_server: tools.ensure(Tool::Moto).await?, port: ports.emulator },
     };
@@ -58,7 +58,7 @@ pub(crate) async fn up(
         emulator,
         gateway_port: ports.gateway,
         gateway_command: vec![
-            surroundings.executable.clone().into_os_string(),
+            process_env.executable.clone().into_os_string(),
             OsString::from(GATEWAY_COMMAND),
         ],
         store_bucket: store_bucket(project, &account),

@@ -1,8 +1,8 @@
-//! The ports in memory, for tests: a store, Lambda and Terraform that keep the rules which delivery leans on, and
-//! faults that strike at a chosen call.
+//! Fakes of the ports, for tests: a store, Lambda and Terraform in memory that keep the rules which delivery relies on,
+//! and faults that are injected at a chosen call.
 //!
-//! In: a [`Faults`] that all of them share. Out: ports to put into a `Site`, and what a test wants to look at
-//! afterwards. Goes wrong: only what a test asks for.
+//! In: a [`Faults`] that all fakes of a test share. Out: ports for an `EnvironmentStack`, and their contents for
+//! assertions. Goes wrong: only the faults that a test injects.
 
 mod faults;
 mod lambda;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 pub(crate) use faults::{Fault, Faults};
-pub(crate) use lambda::{FakeLambda, Move, Version};
+pub(crate) use lambda::{AliasMove, FakeLambda, FakeVersion};
 pub(crate) use services::FakeServices;
 pub(crate) use signer::FakeSigner;
 pub(crate) use store::FakeStore;
@@ -25,17 +25,17 @@ pub(crate) use terraform::FakeTerraform;
 use crate::failure::Result;
 use crate::ports::{Approver, Clock};
 
-/// A clock that goes on by one second whenever it is read.
+/// A clock that advances by one second whenever it is read.
 pub(crate) struct FakeClock(AtomicI64);
 
 impl FakeClock {
-    /// Starts a clock at 2026-11-01.
+    /// Returns a clock that starts at 2026-11-01.
     pub(crate) fn new() -> Self {
         Self(AtomicI64::new(1_793_491_200))
     }
 
-    /// Moves the clock on.
-    pub(crate) fn pass(&self, seconds: i64) {
+    /// Advances the clock.
+    pub(crate) fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
 }
@@ -54,7 +54,7 @@ impl Clock for FakeClock {
     }
 }
 
-/// Somebody who says what a test told them to say, and remembers what they were asked.
+/// An approver that gives one fixed answer and records the questions.
 pub(crate) struct FakeApprover {
     answer: bool,
     /// The questions.
@@ -62,7 +62,7 @@ pub(crate) struct FakeApprover {
 }
 
 impl FakeApprover {
-    /// Makes one who always gives the same answer.
+    /// Returns an approver that always gives the same answer.
     pub(crate) fn new(answer: bool) -> Self {
         Self { answer, asked: Mutex::new(Vec::new()) }
     }

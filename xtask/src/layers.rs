@@ -25,6 +25,8 @@ const LAYERS: &[Layer] = &[
     // Crates below this one: slipway-values, slipway-runner.
     layer("format", "durations, sizes, ages, counts and lists as people read them", &[]),
     layer("digest", "SHA-256 digests", &[]),
+    layer("architecture", "the processor architectures of Lambda, with their names elsewhere", &[]),
+    layer("runtime", "the runtimes of Lambda: identifier, family, operating system", &[]),
     layer("name", "names of functions, stacks and environments; versions", &[]),
     layer(
         "failure",
@@ -41,7 +43,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "settings",
         "flags, environment variables and files, read once into plain structs",
-        &["failure", "name"],
+        &["architecture", "failure", "name", "runtime"],
     ),
     layer(
         "ports",
@@ -52,17 +54,29 @@ const LAYERS: &[Layer] = &[
     layer(
         "source",
         "a function's folder at a commit (git through libgit2) and the digest of its inputs",
-        &["digest", "failure", "name", "pins", "settings"],
+        &["digest", "failure", "name", "pins", "runtime", "settings"],
     ),
     layer(
         "release",
         "next version, manifest, catalogue, publishing; SBOM, provenance, keys, and their verification",
-        &["digest", "failure", "format", "name", "ports", "progress", "settings", "source"],
+        &[
+            "architecture",
+            "digest",
+            "failure",
+            "format",
+            "name",
+            "ports",
+            "progress",
+            "runtime",
+            "settings",
+            "source",
+        ],
     ),
     layer(
         "plan",
         "a stack's files, var-files and backend; Terraform's plan and state as values; guards",
         &[
+            "architecture",
             "digest",
             "failure",
             "format",
@@ -72,6 +86,7 @@ const LAYERS: &[Layer] = &[
             "process",
             "progress",
             "release",
+            "runtime",
             "settings",
         ],
     ),
@@ -93,12 +108,13 @@ const LAYERS: &[Layer] = &[
     layer(
         "tools",
         "the programs that are run: the Rust builder, cargo, uv, Terraform; their installation",
-        &["digest", "exec", "failure", "interrupt", "pins", "plan", "progress"],
+        &["architecture", "digest", "exec", "failure", "interrupt", "pins", "plan", "progress", "runtime"],
     ),
     layer(
         "artifact",
         "collects a function's files, checks them, packs them as zip or image; compares two builds",
         &[
+            "architecture",
             "digest",
             "exec",
             "failure",
@@ -107,6 +123,7 @@ const LAYERS: &[Layer] = &[
             "name",
             "ports",
             "progress",
+            "runtime",
             "settings",
             "source",
             "tools",
@@ -190,6 +207,7 @@ const LAYERS: &[Layer] = &[
         "one file a command: arguments, a call, what is printed",
         &[
             "app",
+            "architecture",
             "artifact",
             "bootstrap",
             "checks",
@@ -209,6 +227,7 @@ const LAYERS: &[Layer] = &[
             "progress",
             "release",
             "rollout",
+            "runtime",
             "settings",
             "source",
             "tools",

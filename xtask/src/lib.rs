@@ -45,7 +45,7 @@ mod tools;
 mod verification;
 
 use slipway_runner::{exec, graph, interrupt, process, progress};
-use slipway_values::{digest, failure, format, name};
+use slipway_values::{architecture, digest, failure, format, name, runtime};
 
 /// Runs Slipway's command line on this process's arguments and returns its exit code.
 ///

@@ -1,37 +1,39 @@
-//! Flags, environment and files, settled once into plain values.
+//! The project's settings files and the process environment, read once into plain values.
 //!
-//! In: the working folder, the process environment and the project's files. Out: [`Project`] with every
-//! function, stack and environment found by its folder. This is the only module that reads the environment.
-//! Goes wrong: no project here, a malformed file (named with line, key and what is allowed), an unknown name.
+//! In: the working folder, the process environment and the project's files. Out: [`Project`], with every function,
+//! stack and environment by the name of its folder. This is the only module that reads environment variables.
+//! Goes wrong: no project around the folder, a malformed file (reported with line, key and allowed values), an unknown
+//! name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+mod ci_provider;
 mod environment;
 mod file;
 mod function;
+mod process_environment;
 mod project;
 mod stack;
-mod surroundings;
-mod system;
+mod stack_graph;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use environment::{Claims, Cloud, EnvironmentSettings, Place};
+pub(crate) use environment::{CloudAccount, EnvironmentAccount, EnvironmentSettings, ProvenanceClaims};
 pub(crate) use file::parse_duration;
 pub(crate) use function::{
-    Base, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, Package, Smoke, last_name,
-    placeholders,
+    BaseReference, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, PackageType, SmokeTest,
+    name_in_artifact, placeholders,
 };
+pub(crate) use process_environment::ProcessEnvironment;
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
 pub(crate) use stack::{StackOutput, StackSettings};
-pub(crate) use surroundings::Surroundings;
-pub(crate) use system::{downstream, in_order};
+pub(crate) use stack_graph::{apply_order, downstream};
 
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 
-/// Everything that the project's files say, by name.
+/// The settings of a project: functions, stacks and environments by name.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
     /// The repository folder that holds `pipelines/project.toml`.
@@ -49,30 +51,30 @@ pub(crate) struct Project {
 const PROJECT_FILE: &str = "pipelines/project.toml";
 
 impl Project {
-    /// Finds the project around a folder and reads all its settings.
+    /// Loads the project that contains a folder.
     pub(crate) fn load(from: &Path) -> Result<Self> {
         let root = from.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).ok_or_else(|| {
             Failure::usage(format!(
                 "no project here: neither {} nor a folder above it has {PROJECT_FILE}",
                 from.display()
             ))
-            .hint("run this inside the repository; docs/adopting.md tells how to add Slipway to one")
+            .hint("run this inside the repository; docs/adopting.md describes how to add Slipway to one")
         })?;
         let root = root.to_path_buf();
         let settings: ProjectSettings = file::load(&root, Path::new(PROJECT_FILE))?;
-        let functions = folders(&root, "lambda-src", "function.toml", FunctionSettings::load)?;
-        let stacks = folders(&root, "terraform/stacks", "stack.toml", StackSettings::load)?;
+        let functions = load_folders(&root, "lambda-src", "function.toml", FunctionSettings::load)?;
+        let stacks = load_folders(&root, "terraform/stacks", "stack.toml", StackSettings::load)?;
         let environments =
-            folders(&root, "terraform/environments", "environment.toml", EnvironmentSettings::load)?;
+            load_folders(&root, "terraform/environments", "environment.toml", EnvironmentSettings::load)?;
         let project = Self { root, settings, functions, stacks, environments };
         project.check_references()?;
         Ok(project)
     }
 
-    /// Returns a function's settings; an unknown name lists the nearest ones.
+    /// Returns a function's settings; the failure of an unknown name suggests the nearest ones.
     pub(crate) fn function(&self, name: &FunctionName) -> Result<&FunctionSettings> {
         self.functions.get(name).ok_or_else(|| {
-            unknown(
+            unknown_name(
                 "function",
                 name.as_str(),
                 self.functions.keys().map(FunctionName::as_str),
@@ -81,10 +83,10 @@ impl Project {
         })
     }
 
-    /// Returns an environment's settings; an unknown name lists the nearest ones.
+    /// Returns an environment's settings; the failure of an unknown name suggests the nearest ones.
     pub(crate) fn environment(&self, name: &EnvironmentName) -> Result<&EnvironmentSettings> {
         self.environments.get(name).ok_or_else(|| {
-            unknown(
+            unknown_name(
                 "environment",
                 name.as_str(),
                 self.environments.keys().map(EnvironmentName::as_str),
@@ -93,7 +95,7 @@ impl Project {
         })
     }
 
-    /// Returns the stack that runs a function.
+    /// Returns the stack that runs a function; fails where none does.
     pub(crate) fn stack_of(&self, function: &FunctionName) -> Result<&StackName> {
         self.stacks.iter().find(|(_, stack)| stack.functions.contains(function)).map(|(name, _)| name).ok_or_else(|| {
             Failure::usage(format!("no stack runs the function `{function}`"))
@@ -101,7 +103,7 @@ impl Project {
         })
     }
 
-    /// Returns the folder of Slipway's own files: `target/slipway`.
+    /// Returns the folder of Slipway's own files, `target/slipway`.
     pub(crate) fn work_folder(&self) -> PathBuf {
         self.root.join("target/slipway")
     }
@@ -112,18 +114,19 @@ impl Project {
     }
 }
 
-fn unknown<'a>(what: &str, wanted: &str, known: impl Iterator<Item = &'a str>, place: &str) -> Failure {
+/// Returns the failure of an unknown name, with the nearest known ones; `file` is where a new one would be defined.
+fn unknown_name<'a>(what: &str, wanted: &str, known: impl Iterator<Item = &'a str>, file: &str) -> Failure {
     let near = nearest(wanted, known, 5);
     let failure = Failure::usage(format!("unknown {what} `{wanted}`"));
     if near.is_empty() {
-        failure.hint(format!("this project has none yet: add {place}"))
+        failure.hint(format!("this project has none yet: add {file}"))
     } else {
         failure.hint(format!("{what}s here: {}", near.join(", ")))
     }
 }
 
-/// Reads `<parent>/<name>/<file>` for every folder that has one; the folder is the name.
-fn folders<N, S>(
+/// Loads `<parent>/<name>/<file>` of every folder that has one, by the folder's name.
+fn load_folders<N, S>(
     root: &Path,
     parent: &str,
     file_name: &str,

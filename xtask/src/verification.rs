@@ -242,7 +242,8 @@ fn configuration_check(
     known: Option<Digest>,
     digest: Digest,
 ) -> Check {
-    let (runtime, handler) = manifest.managed().unwrap_or(("-", "-"));
+    let (runtime, handler) =
+        manifest.managed().map_or(("-", "-"), |(runtime, handler)| (runtime.as_str(), handler));
     let expected = format!("{runtime} {handler} {}", manifest.architecture);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let got = format!(

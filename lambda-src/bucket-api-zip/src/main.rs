@@ -1,4 +1,4 @@
-//! A Lambda function that lists a bucket, as a zip; see the library `bucket_api` for what comes in and goes out.
+//! A Lambda function that lists a bucket, as a zip; see the library `bucket_api` for its events and responses.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

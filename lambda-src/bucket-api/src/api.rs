@@ -1,8 +1,8 @@
-//! The API: one event in, one answer out, one line in the log.
+//! The API: one event, one response, one log line.
 //!
 //! In: an event of an HTTP API or a function URL. Out: a [`Response`], also where the caller or AWS is at fault. What
 //! can go wrong: an event that is no request is a function error. Who may call was decided before: by the API, which
-//! wants a signed request.
+//! requires a signed request.
 
 use std::time::Instant;
 
@@ -15,27 +15,27 @@ use crate::aws;
 use crate::event::Request;
 use crate::objects::Objects;
 use crate::query::ListQuery;
-use crate::route::{Place, Route};
+use crate::route::{PathMatch, Route};
 use crate::settings::Settings;
 
-/// Answers events.
+/// Handles events.
 #[derive(Debug)]
 pub struct Api {
     objects: Objects,
 }
 
 impl Api {
-    /// Makes the client; calls nobody yet.
+    /// Creates the client; nothing is sent yet.
     pub fn new(settings: Settings) -> Self {
         Self { objects: Objects::new(aws::client(&settings.aws), settings.bucket) }
     }
 
-    /// Answers one event.
+    /// Handles one event.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Response, InvalidEvent> {
         let began = Instant::now();
         let (event, context) = event.into_parts();
         let request = Request::parse(event)?;
-        let route = Place::at(&request.path).map_or("none", Place::template);
+        let route = PathMatch::at(&request.path).map_or("none", PathMatch::template);
         let (mut response, failure) = match self.answer(&request).await {
             Ok(body) => (Response::json(200, &body), None),
             Err(failure) => (failure.response(&context.request_id), Some(failure)),

@@ -23,7 +23,7 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 const OPERATION: Duration = Duration::from_secs(7);
 const ATTEMPTS: u32 = 3;
 
-/// Makes the client; calls nobody yet.
+/// Creates the client; nothing is sent yet.
 pub(crate) fn client(aws: &Aws) -> Client {
     let is_plain = aws.s3_endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
     // TLS roots are read only where something speaks TLS.
@@ -57,7 +57,7 @@ pub(crate) fn client(aws: &Aws) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Says what a failed call to S3 means.
+/// A failed call to S3 and its meaning.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// For the log: operation, what S3 said, and its request's id.
@@ -67,18 +67,18 @@ pub(crate) struct Refusal {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// There is no such thing.
+    /// It does not exist.
     Missing,
     /// Too many requests.
     Throttled,
-    /// No answer, or one that says that S3 has a fault.
+    /// No response, or one that reports a fault of S3.
     Unavailable,
-    /// S3 understood and refused.
+    /// S3 refused the request.
     Refused,
 }
 
 impl Refusal {
-    /// Sorts an error of the SDK.
+    /// Returns the meaning of an SDK error.
     pub(crate) fn of<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -1,4 +1,4 @@
-//! Where a listing goes on.
+//! Cursors of listings.
 //!
 //! In: the last key of a page, and the prefix that was listed. Out: text that a caller gives back unread, base64url of a
 //! small JSON array. What can go wrong: 400 for text that is no cursor, or one of another prefix. It is a place in the
@@ -13,12 +13,12 @@ use serde_json::json;
 use crate::text::check;
 use http_function::ApiError;
 
-/// Writes the cursor behind `key`.
+/// Encodes the cursor after `key`.
 pub(crate) fn encode(prefix: &str, key: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(json!([prefix, key]).to_string())
 }
 
-/// Reads the key behind which the listing of `prefix` goes on.
+/// Decodes the key after which the listing of `prefix` continues.
 pub(crate) fn decode(text: &str, prefix: &str) -> Result<String, ApiError> {
     let parse = || {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;

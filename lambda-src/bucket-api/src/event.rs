@@ -1,4 +1,4 @@
-//! What bucket-api reads of a request beside its line: the object's key, where a route found it.
+//! Reads the object's key of a request, where the HTTP API's route has it.
 //!
 //! In: an event of an HTTP API or a function URL. Out: a [`Request`]. What can go wrong: an event of another shape is a
 //! function error, `InvalidEvent`.
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Ends the name of the HTTP API's route that has an object's key as its variable.
 const KEY_ROUTE: &str = " /objects/{key+}";
 
-/// Holds what of a request the API looks at.
+/// The parts of a request that the API reads.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) method: String,

@@ -109,7 +109,7 @@ fn sorted(
     metadata.into_iter().flatten().collect()
 }
 
-/// Gives RFC 3339 in UTC.
+/// Formats a time as RFC 3339 in UTC.
 fn time(time: Option<&DateTime>) -> Result<Value, ApiError> {
     let text = time.map(|time| time.fmt(DateTimeFormat::DateTime)).transpose();
     text.map(|text| json!(text)).map_err(|_| garbled())

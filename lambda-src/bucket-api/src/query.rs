@@ -1,4 +1,4 @@
-//! What a caller may ask of the listing.
+//! The query parameters of a listing.
 //!
 //! In: a query string. Out: prefix, number and the key to go on behind. What can go wrong: 400 with the parameter's
 //! name, for one that is unknown, given twice, malformed or out of range.
@@ -9,12 +9,12 @@ use crate::cursor;
 use crate::text::check;
 use http_function::ApiError;
 
-/// How many objects a page has where nobody says.
+/// The default number of objects on a page.
 const USUAL: u16 = 100;
 /// The most that [S3 lists at once](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html).
 const MOST: u16 = 1000;
 
-/// Holds the checked parameters of a listing.
+/// The checked parameters of a listing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ListQuery {
     /// What all keys begin with.
@@ -41,7 +41,7 @@ impl ListQuery {
         Ok(Self { prefix, limit, after })
     }
 
-    /// Refuses every parameter, for paths that know none.
+    /// Refuses every parameter, for paths without any.
     pub(crate) fn none(query: &str) -> Result<(), ApiError> {
         parameters(query, &[]).map(|_| ())
     }

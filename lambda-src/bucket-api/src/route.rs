@@ -1,7 +1,7 @@
-//! Which request means what.
+//! The routes of the API.
 //!
-//! In: a request. Out: a [`Route`], with the object's key checked. What can go wrong: 404 for a path that nobody knows,
-//! 405 with the method that the path does know, 400 for a key that no object can have.
+//! In: a request. Out: a [`Route`], with the object's key checked. What can go wrong: 404 for an unknown path,
+//! 405 with the method that the path has, 400 for a key that no object can have.
 
 use percent_encoding::percent_decode_str;
 
@@ -9,7 +9,7 @@ use crate::event::Request;
 use crate::text::check;
 use http_function::ApiError;
 
-/// Is one operation of the API.
+/// An operation of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Health,
@@ -17,27 +17,28 @@ pub(crate) enum Route {
     Describe { key: String },
 }
 
-/// Is a place of the API, known by its path alone.
+/// A path of the API, without a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+pub(crate) enum PathMatch<'a> {
     Health,
     Objects,
-    /// With what stands behind `/objects/`, as it came.
+    /// With the rest of the path after `/objects/`, still encoded.
     Object(&'a str),
 }
 
 impl Route {
-    /// Finds the operation.
+    /// Returns the operation of a request.
     pub(crate) fn find(request: &Request) -> Result<Self, ApiError> {
-        let place = Place::at(&request.path).ok_or_else(|| ApiError::not_found("there is no such path"))?;
+        let found =
+            PathMatch::at(&request.path).ok_or_else(|| ApiError::not_found("there is no such path"))?;
         // Every path knows this one method.
         if request.method != "GET" {
             return Err(ApiError::method("GET"));
         }
-        match place {
-            Place::Health => Ok(Self::Health),
-            Place::Objects => Ok(Self::List),
-            Place::Object(encoded) => {
+        match found {
+            PathMatch::Health => Ok(Self::Health),
+            PathMatch::Objects => Ok(Self::List),
+            PathMatch::Object(encoded) => {
                 let invalid = |why: &str| ApiError::field("invalid_key", "key", why);
                 let key = match &request.key {
                     Some(key) => key.clone(),
@@ -56,8 +57,8 @@ impl Route {
     }
 }
 
-impl<'a> Place<'a> {
-    /// Finds what is at a path.
+impl<'a> PathMatch<'a> {
+    /// Returns the match of a path.
     pub(crate) fn at(path: &'a str) -> Option<Self> {
         // A base URL ends with a slash, and clients add one more.
         match path.trim_start_matches('/') {
@@ -67,7 +68,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Names the path in logs, which never hold what a caller sent.
+    /// Returns the path's template, for logs: they never contain what a caller sent.
     pub(crate) fn template(self) -> &'static str {
         match self {
             Self::Health => "/health",
@@ -79,7 +80,7 @@ impl<'a> Place<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Route};
+    use super::{PathMatch, Route};
     use crate::event::Request;
     use http_function::ApiError;
 
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_template_is_its_own_place() {
         for path in ["/health", "/objects", "/objects/{key}"] {
-            assert_eq!(Place::at(path).expect(path).template(), path);
+            assert_eq!(PathMatch::at(path).expect(path).template(), path);
         }
     }
 

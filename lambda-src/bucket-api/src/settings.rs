@@ -1,18 +1,18 @@
-//! What the function is told by its environment, settled once when an instance starts.
+//! The configuration of the function, read from its environment once, when an instance starts.
 //!
 //! In: environment variables. Out: [`Settings`]. What can go wrong: a variable that is missing or empty is an error
 //! that names it; the instance then doesn't start, so that a version with it is never rolled out.
 
-/// Names everything that the function needs from outside.
+/// The configuration of the function.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The bucket that is listed: `BUCKET`.
     pub bucket: String,
-    /// Where AWS is, and as whom.
+    /// The endpoints of AWS, and the credentials.
     pub aws: Aws,
 }
 
-/// Says where AWS is, and as whom the function calls it.
+/// The endpoints of AWS, and the credentials of the function.
 ///
 /// Lambda gives a function the credentials of its role
 /// [in these variables](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html), good for as long as
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Aws {
     }
 }
 
-/// Says which variable keeps the function from starting.
+/// The error for a variable that keeps the function from starting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {name} is not set: {what}")]
 pub struct SettingsError {
@@ -54,7 +54,7 @@ impl Settings {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// Reads variables from wherever `variable` finds them.
+    /// Reads the settings through `variable`, which returns a variable's value.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let needed = |name, what| given(name).ok_or(SettingsError { name, what });

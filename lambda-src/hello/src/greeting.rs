@@ -1,4 +1,4 @@
-//! The greeting itself.
+//! The greeting.
 //!
 //! In: an event `{"name": "Ada"}`. Out: `{"greeting": "Hello Ada", "function_version": "7"}`. What can go wrong:
 //! a name that is missing, blank or too long is a function error of the type `InvalidName`.
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 /// The longest name that is greeted, in characters.
 const LONGEST_NAME: usize = 256;
 
-/// Says whom to greet.
+/// The event of an invocation.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Request {
     name: Option<String>,
 }
 
-/// Answers a [`Request`].
+/// The response to a [`Request`].
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Response {
     greeting: String,
-    /// The published version that answered, or `$LATEST`.
+    /// The published version that responded, or `$LATEST`.
     function_version: String,
 }
 
-/// Says why nobody was greeted. The runtime logs it, in its `Debug` form, and answers with its [`Diagnostic`].
+/// The error for an invalid name. The runtime logs its `Debug` form and responds with its [`Diagnostic`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InvalidName(String);
 

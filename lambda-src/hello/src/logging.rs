@@ -11,7 +11,7 @@ use lambda_runtime::tracing::subscriber::filter::Directive;
 use lambda_runtime::tracing::subscriber::fmt::{MakeWriter, fmt};
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 
-/// Logs to stdout from here on.
+/// Starts logging to stdout.
 pub(crate) fn start() {
     let filter = EnvFilter::try_from_env("AWS_LAMBDA_LOG_LEVEL")
         .or_else(|_| EnvFilter::try_from_default_env())

@@ -1,4 +1,4 @@
-//! A Lambda function that greets whoever the event names; see `greeting` for what comes in and goes out.
+//! A Lambda function that greets the person that the event names; see `greeting` for its events and responses.
 
 use lambda_runtime::{Error, run, service_fn};
 

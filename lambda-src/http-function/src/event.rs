@@ -1,4 +1,4 @@
-//! HTTP as Lambda speaks it: payload format 2.0, of HTTP APIs and of function URLs.
+//! HTTP requests and responses in Lambda's payload format 2.0, of HTTP APIs and function URLs.
 //!
 //! In: an event. Out: a [`RequestLine`] and what else of the event a function reads; and from a [`Response`] the object
 //! that Lambda turns into HTTP. What can go wrong: an event of another shape is a function error, `InvalidEvent`: it did
@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Holds what every API looks at of a request.
+/// The parts of a request that every API reads.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RequestLine {
-    /// In capitals.
+    /// The method, in upper case.
     pub method: String,
     /// Without the stage of an HTTP API; as it came: an HTTP API has decoded it, a function URL has not.
     pub path: String,
@@ -24,12 +24,12 @@ pub struct RequestLine {
     pub query: String,
 }
 
-/// Says why an event is no request.
+/// The error for an event that is not an HTTP request.
 #[derive(Debug, thiserror::Error)]
 #[error("the event is no HTTP request of payload format 2.0: {0}")]
 pub struct InvalidEvent(String);
 
-/// Is what Lambda turns into an HTTP response.
+/// A response, which Lambda turns into HTTP.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -75,21 +75,21 @@ pub fn parse<Own: DeserializeOwned>(event: Value) -> Result<(RequestLine, Own), 
     Ok((line, serde_json::from_value(event).map_err(invalid)?))
 }
 
-/// Names a method in logs, which never hold what a caller sent.
+/// Returns a method for logs: they never contain what a caller sent.
 pub fn known(method: &str) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "OPTIONS", "PUT", "DELETE", "HEAD"];
     METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
 }
 
 impl Response {
-    /// Answers with JSON.
+    /// Returns a response with JSON.
     pub fn json(status_code: u16, body: &Value) -> Self {
         let mut response = Self { body: Some(body.to_string()), ..Self::empty(status_code) };
         response.set("content-type", "application/json");
         response
     }
 
-    /// Answers without a body.
+    /// Returns a response without a body.
     pub fn empty(status_code: u16) -> Self {
         // Nothing here may be kept by a cache in between: every answer is for the caller who signed or had a key.
         let headers = BTreeMap::from([("cache-control", "no-store".to_owned())]);
@@ -101,12 +101,12 @@ impl Response {
         self.headers.insert(name, value.into());
     }
 
-    /// Gives the status.
+    /// Returns the status.
     pub fn status(&self) -> u16 {
         self.status_code
     }
 
-    /// Gives a header, by its name in lower case.
+    /// Returns a header, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }

@@ -13,7 +13,7 @@ use lambda_runtime::tracing::subscriber::filter::LevelFilter;
 use lambda_runtime::tracing::subscriber::fmt::{MakeWriter, fmt};
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 
-/// Logs to stdout from here on, as the crate `own`: the root of the targets of its lines, as `module_path!` names it.
+/// Starts logging to stdout, as the crate `own`: the root of the targets of its lines, as `module_path!` names it.
 #[expect(
     clippy::disallowed_methods,
     reason = "the level is read before there are settings, so that they can log"

@@ -1,8 +1,8 @@
-//! The API: one event in, one answer out, one line in the log.
+//! The API: one event, one response, one log line.
 //!
 //! In: an event of a function URL or an HTTP API. Out: a [`Response`], also where the caller or AWS is at fault. What
 //! can go wrong: an event that is no request is a function error. The order of the checks: path and method, key, ids
-//! and query, body, storage; so whoever has no key learns nothing but which paths there are.
+//! and query, body, storage. So a caller without a key learns nothing but the paths.
 
 use std::time::Instant;
 
@@ -22,12 +22,12 @@ use crate::route::Route;
 use crate::settings::Settings;
 use crate::store::{Page, Put, Store, unknown};
 
-/// How many traces of a project one answer lists.
+/// The number of traces on a page.
 const TRACES: Sizes = Sizes { usual: 50, most: 200 };
-/// How many spans of a trace one answer lists.
+/// The number of spans on a page.
 const SPANS: Sizes = Sizes { usual: 500, most: 1000 };
 
-/// Answers events.
+/// Handles events.
 #[derive(Debug)]
 pub struct Api {
     keys: ApiKeys,
@@ -36,7 +36,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Makes the clients; calls nobody yet.
+    /// Creates the clients; nothing is sent yet.
     pub fn new(settings: Settings) -> Self {
         let (tables, secrets) = aws::clients(&settings.aws);
         Self {
@@ -46,7 +46,7 @@ impl Api {
         }
     }
 
-    /// Answers one event.
+    /// Handles one event.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Response, InvalidEvent> {
         let began = Instant::now();
         let (event, context) = event.into_parts();

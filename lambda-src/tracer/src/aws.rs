@@ -15,10 +15,10 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::settings::Aws;
 
-/// How often a call is tried.
+/// The number of attempts of a call.
 const ATTEMPTS: u32 = 3;
 
-/// Makes both clients.
+/// Creates both clients.
 pub(crate) fn clients(aws: &Aws) -> (aws_sdk_dynamodb::Client, aws_sdk_secretsmanager::Client) {
     let is_plain =
         |endpoint: &Option<String>| endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
@@ -64,10 +64,10 @@ pub(crate) fn clients(aws: &Aws) -> (aws_sdk_dynamodb::Client, aws_sdk_secretsma
     )
 }
 
-/// Says what a failed call to AWS means.
+/// A failed call to AWS and its meaning.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// AWS's word for it, where AWS answered.
+    /// AWS's error code, where AWS responded.
     pub(crate) code: Option<String>,
     /// For the log: operation, what AWS said, and its request's id.
     pub(crate) cause: String,
@@ -78,14 +78,14 @@ pub(crate) struct Refusal {
 pub(crate) enum Meaning {
     /// Too many requests.
     Throttled,
-    /// No answer, or one that says that AWS has a fault.
+    /// No response, or one that reports a fault of AWS.
     Unavailable,
-    /// AWS understood and refused.
+    /// AWS refused the request.
     Refused,
 }
 
 impl Refusal {
-    /// Sorts an error of the SDK.
+    /// Returns the meaning of an SDK error.
     pub(crate) fn of<E, R>(operation: &str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,

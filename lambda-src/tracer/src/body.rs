@@ -1,7 +1,7 @@
-//! What a caller may send, checked field by field.
+//! Request bodies, checked field by field.
 //!
-//! In: the bytes of a body. Out: [`NewTrace`], [`NewSpan`], [`Completion`], each with the digest of its content, by
-//! which a repeated request is told from another one. What can go wrong: 400 with the field's name, for JSON that is
+//! In: the bytes of a body. Out: [`NewTrace`], [`NewSpan`], [`Completion`], each with the digest of its content, which
+//! distinguishes a repeated request from another one. What can go wrong: 400 with the field's name, for JSON that is
 //! none, fields that are unknown, missing, of another type, too long or malformed. A field that is null counts as
 //! absent.
 
@@ -21,7 +21,7 @@ const LONGEST_ERROR: usize = 4096;
 /// The longest metadata, in bytes of JSON.
 const LONGEST_METADATA: usize = 16 << 10;
 
-/// Is what `POST /api/traces` takes.
+/// The body of `POST /api/traces`.
 #[derive(Debug)]
 pub(crate) struct NewTrace {
     pub(crate) trace_id: String,
@@ -29,7 +29,7 @@ pub(crate) struct NewTrace {
     pub(crate) details: Details,
 }
 
-/// Is what `POST /api/traces/{trace_id}/spans` takes.
+/// The body of `POST /api/traces/{trace_id}/spans`.
 #[derive(Debug)]
 pub(crate) struct NewSpan {
     pub(crate) span_id: String,
@@ -39,7 +39,7 @@ pub(crate) struct NewSpan {
     pub(crate) details: Details,
 }
 
-/// Is what traces and spans begin with.
+/// The start of a trace or a span.
 #[derive(Debug)]
 pub(crate) struct Details {
     pub(crate) name: String,
@@ -50,7 +50,7 @@ pub(crate) struct Details {
     pub(crate) digest: String,
 }
 
-/// Is what completes a trace or a span.
+/// The completion of a trace or a span.
 #[derive(Debug)]
 pub(crate) struct Completion {
     pub(crate) status: &'static str,
@@ -103,7 +103,7 @@ impl Details {
 }
 
 impl Completion {
-    /// Reads a completion. An empty body is one: it ended now, and well.
+    /// Parses a completion. An empty body means: ended now, with the status ok.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let mut fields = if body.trim_ascii().is_empty() { Fields::default() } else { Fields::parse(body)? };
         let status = fields.text("status", LONGEST_ID)?;
@@ -151,14 +151,14 @@ fn missing(field: &str) -> ApiError {
     ApiError::field("missing_field", field, "is missing")
 }
 
-/// Digests JSON whatever the order of its members.
+/// Returns a digest of JSON that does not depend on the order of members.
 fn digest(value: &Value) -> String {
     let mut sorted = value.clone();
     sorted.sort_all_objects();
     hex::encode(Sha256::digest(sorted.to_string()))
 }
 
-/// Holds the members of a body that were not taken yet.
+/// The members of a body that are not read yet.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 

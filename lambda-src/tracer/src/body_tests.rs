@@ -1,4 +1,4 @@
-//! Every body, right and wrong.
+//! Tests of valid and invalid bodies.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn completion(body: &Value) -> Result<Completion, ApiError> {
     Completion::parse(body.to_string().as_bytes())
 }
 
-/// Gives status, code and field as a caller sees them.
+/// Returns status, code and field as a caller sees them.
 fn seen(error: &ApiError) -> (u16, String, String) {
     let answer = serde_json::to_value(error.response("")).expect("JSON");
     let body: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");

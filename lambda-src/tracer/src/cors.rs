@@ -1,4 +1,4 @@
-//! Which pages of other origins a browser lets call the API.
+//! CORS: the origins whose pages may call the API from a browser.
 //!
 //! In: the origins allowed, and a request's `Origin`. Out: headers of the answer. The function is the one place that
 //! does this: the function URL in front of it has no `cors` of its own, because Lambda would add its headers to those
@@ -11,7 +11,7 @@ use http_function::Response;
 /// How long a browser may remember a preflight's answer, in seconds: Chromium's limit.
 const REMEMBERED: &str = "7200";
 
-/// Names the origins whose pages may call.
+/// The origins whose pages may call the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     /// Those in the list, which may be empty.
@@ -40,12 +40,12 @@ impl Origins {
         Ok(Self::Only(origins.into_iter().map(str::to_ascii_lowercase).collect()))
     }
 
-    /// Says whether browsers are answered at all.
+    /// Returns whether any origin is allowed.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Only(origins) if origins.is_empty())
     }
 
-    /// Says whether a request is a browser's question before the request that its page wants to send.
+    /// Returns whether a request is a CORS preflight.
     pub(crate) fn is_preflight(&self, request: &Request) -> bool {
         !self.is_empty()
             && request.method == "OPTIONS"
@@ -53,7 +53,7 @@ impl Origins {
             && request.header("access-control-request-method").is_some()
     }
 
-    /// Answers a preflight for a path that knows `method`.
+    /// Returns the response to a preflight for a path that allows `method`.
     pub(crate) fn preflight(&self, request: &Request, method: &'static str) -> Response {
         let mut response = Response::empty(204);
         if self.allows(request) {
@@ -64,7 +64,7 @@ impl Origins {
         response
     }
 
-    /// Marks an answer as readable by the page that asked, where its origin is allowed.
+    /// Adds the CORS headers to a response, where the request's origin is allowed.
     pub(crate) fn mark(&self, request: &Request, response: &mut Response) {
         if self.is_empty() {
             return;

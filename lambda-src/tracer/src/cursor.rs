@@ -1,4 +1,4 @@
-//! Where a listing goes on.
+//! Cursors of listings.
 //!
 //! In: the last record of a page. Out: text that a caller gives back unread, base64url of a small JSON array. What
 //! can go wrong: 400 for text that is no cursor, or one of another listing. A cursor holds nothing that its listing
@@ -12,7 +12,7 @@ use crate::body::check_id;
 use crate::time::Time;
 use http_function::ApiError;
 
-/// Points behind a record of an index: its partition, its start and its id.
+/// The position after a record in an index: the partition, start and id of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub(crate) partition: String,
@@ -21,13 +21,13 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// Writes the cursor of the listing `listing`.
+    /// Encodes the cursor for the listing `listing`.
     pub(crate) fn encode(&self, listing: &str) -> String {
         let parts = json!([listing, self.partition, self.start_time.to_string(), self.id]);
         BASE64_URL_SAFE_NO_PAD.encode(parts.to_string())
     }
 
-    /// Reads a cursor of `listing` for `partition`.
+    /// Decodes a cursor of `listing` for `partition`.
     pub(crate) fn decode(text: &str, listing: &str, partition: &str) -> Result<Self, ApiError> {
         let parse = || {
             let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;

@@ -1,4 +1,4 @@
-//! What tracer reads of a request beside its line: headers and body.
+//! Reads the headers and the body of a request.
 //!
 //! In: an event of a function URL or an HTTP API. Out: a [`Request`]. What can go wrong: an event of another shape is a
 //! function error, `InvalidEvent`; a body that is too long, or no base64 where it is marked as such, is refused.
@@ -15,7 +15,7 @@ use serde_json::Value;
 /// DynamoDB, [400 KB](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
 pub const LONGEST_BODY: usize = 160 << 10;
 
-/// Holds what of a request the API looks at.
+/// The parts of a request that the API reads.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -52,12 +52,12 @@ impl Request {
         })
     }
 
-    /// Gives a header by its name in lower case.
+    /// Returns a header by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Gives the body as it was sent.
+    /// Returns the body as it was sent.
     pub(crate) fn body(&self) -> Result<Vec<u8>, ApiError> {
         let longest = if self.is_base64 { LONGEST_BODY.div_ceil(3) * 4 } else { LONGEST_BODY };
         let too_long = || ApiError::too_large(format!("the body is longer than {LONGEST_BODY} bytes"));

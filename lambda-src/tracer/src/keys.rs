@@ -1,4 +1,4 @@
-//! Who may call: the keys of the API.
+//! Authentication with API keys.
 //!
 //! In: the header `X-API-Key`, and a secret with a JSON array of keys or `{"keys": […]}`. Out: whether the caller is
 //! let in. The secret is read once for an instance, again after some minutes, and again for an unknown key, though
@@ -22,7 +22,7 @@ use http_function::ApiError;
 /// The shortest key that is a key, in characters.
 const SHORTEST_KEY: usize = 8;
 
-/// Lets callers in, or not.
+/// Checks the API keys of callers.
 #[derive(Debug)]
 pub(crate) struct ApiKeys {
     client: Client,
@@ -34,12 +34,12 @@ pub(crate) struct ApiKeys {
 #[derive(Debug, Default)]
 struct State {
     keys: Option<(Instant, Digests)>,
-    /// When the secret was last asked for, whatever came of it.
+    /// When the secret was last requested, successfully or not.
     asked: Option<Instant>,
     failure: Option<KeysError>,
 }
 
-/// Holds the SHA-256 of each key: all of one length, and of no use to a thief.
+/// The SHA-256 of each key: all of one length, and useless to a thief.
 #[derive(Debug)]
 struct Digests(Vec<[u8; 32]>);
 
@@ -69,7 +69,7 @@ impl ApiKeys {
         Self { client, secret, pace, state: Mutex::default() }
     }
 
-    /// Lets the bearer of a key in.
+    /// Checks a caller's key.
     pub(crate) async fn admit(&self, presented: Option<&str>) -> Result<(), ApiError> {
         let Some(presented) = presented.filter(|key| !key.is_empty()) else {
             return Err(ApiError::unauthorized("the header X-API-Key is missing"));
@@ -173,7 +173,7 @@ impl Digests {
         Ok(Self(keys.iter().map(|key| Sha256::digest(key).into()).collect()))
     }
 
-    /// Compares with every key, to the end, whatever was found: the time taken tells nothing.
+    /// Compares with every key, always all of them: the time taken reveals nothing.
     fn hold(&self, presented: &[u8; 32]) -> bool {
         let found = self.0.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(presented));
         found.into()

@@ -1,4 +1,4 @@
-//! A Lambda function that keeps traces; see the library `tracer` for what comes in and goes out.
+//! A Lambda function that keeps traces; see the library `tracer` for its events and responses.
 
 use lambda_runtime::tracing::error;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

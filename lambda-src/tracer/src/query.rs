@@ -1,4 +1,4 @@
-//! What a caller may ask of a listing.
+//! The query parameters of a listing.
 //!
 //! In: a query string. Out: bounds, number and cursor. What can go wrong: 400 with the parameter's name, for one that
 //! is unknown, given twice, malformed or out of range.
@@ -11,14 +11,14 @@ use crate::store::Wanted;
 use crate::time::{FIRST, LAST, Time};
 use http_function::ApiError;
 
-/// Says how many records a listing gives.
+/// The default and maximum number of records on a page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     pub(crate) usual: usize,
     pub(crate) most: usize,
 }
 
-/// Holds the checked parameters of a listing.
+/// The checked parameters of a listing.
 #[derive(Debug)]
 pub(crate) struct ListQuery {
     from: Option<Time>,
@@ -83,7 +83,7 @@ impl ListQuery {
         Ok(Self { from, to, limit, after })
     }
 
-    /// Gives the listing's page, in the order wanted.
+    /// Returns the listing's page, in the order wanted.
     pub(crate) async fn page(
         self,
         store: &crate::store::Store,

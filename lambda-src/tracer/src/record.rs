@@ -13,17 +13,17 @@ use crate::body::{Completion, Details, NewSpan, NewTrace};
 use crate::cursor::Cursor;
 use crate::time::Time;
 
-/// Is an item of DynamoDB.
+/// An item in DynamoDB.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Attribute with the digest of what was asked for at the beginning, and of what completed the record.
 pub(crate) const DIGEST: &str = "request_digest";
 pub(crate) const COMPLETION_DIGEST: &str = "completion_digest";
 
-/// Says how one kind of record lies in its table and its index.
+/// The table and index of one kind of record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
-    /// What callers call it.
+    /// Its name in messages.
     pub(crate) noun: &'static str,
     /// Hash key of the table.
     pub(crate) id: &'static str,
@@ -53,7 +53,7 @@ pub(crate) const SPAN: Kind = Kind {
     texts: &["span_id", "trace_id", "parent_span_id", "kind"],
 };
 
-/// Is an item whose attributes were checked.
+/// An item whose attributes are checked.
 #[derive(Debug)]
 pub(crate) struct Record {
     kind: Kind,
@@ -61,7 +61,7 @@ pub(crate) struct Record {
     start_time: Time,
 }
 
-/// Says which attribute of a stored item this function can't have written.
+/// The error for a stored item with an attribute that this function cannot have written.
 #[derive(Debug, thiserror::Error)]
 #[error("the {noun} {id} is stored with a wrong attribute `{attribute}`")]
 pub(crate) struct CorruptRecord {
@@ -95,7 +95,7 @@ impl Record {
         Ok(Self { kind, item, start_time })
     }
 
-    /// Gives the record as callers see it. What is absent is left out.
+    /// Returns the record as callers see it. What is absent is left out.
     pub(crate) fn shown(&self) -> Value {
         let mut shown = Map::new();
         let mut show = |name: &str, value: Option<Value>| {
@@ -121,13 +121,13 @@ impl Record {
         Value::Object(shown)
     }
 
-    /// Gives the place behind this record in its listing.
+    /// Returns the place behind this record in its listing.
     pub(crate) fn cursor(&self) -> Cursor {
         let text = |name| self.text(name).unwrap_or_default().to_owned();
         Cursor { partition: text(self.kind.partition), start_time: self.start_time, id: text(self.kind.id) }
     }
 
-    /// Gives about the size of the record as callers see it, in bytes.
+    /// Returns about the size of the record as callers see it, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.item.iter().map(|(name, value)| name.len() + value.as_s().map_or(0, String::len) + 8).sum()
     }
@@ -136,7 +136,7 @@ impl Record {
         self.item.contains_key(COMPLETION_DIGEST)
     }
 
-    /// Says whether the record has a digest with this value.
+    /// Returns whether the record has a digest with this value.
     pub(crate) fn has(&self, attribute: &str, digest: &str) -> bool {
         self.text(attribute) == Some(digest)
     }
@@ -147,7 +147,7 @@ impl Record {
 }
 
 impl NewTrace {
-    /// Gives the item to store.
+    /// Returns the item to store.
     pub(crate) fn item(&self) -> Item {
         let ids = [("trace_id", Some(&self.trace_id)), ("project_id", Some(&self.project_id))];
         item(&ids, &self.details)
@@ -155,7 +155,7 @@ impl NewTrace {
 }
 
 impl NewSpan {
-    /// Gives the item to store.
+    /// Returns the item to store.
     pub(crate) fn item(&self) -> Item {
         let ids = [
             ("span_id", Some(&self.span_id)),
@@ -168,7 +168,7 @@ impl NewSpan {
 }
 
 impl Completion {
-    /// Gives the attributes to add.
+    /// Returns the attributes to add.
     pub(crate) fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         let mut attributes = vec![
             ("status", string(self.status)),
@@ -181,7 +181,7 @@ impl Completion {
     }
 }
 
-/// Makes a string attribute.
+/// Returns a string attribute.
 pub(crate) fn string(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }

@@ -1,7 +1,7 @@
-//! Which request means what.
+//! The routes of the API.
 //!
 //! In: method and path. Out: a [`Route`] with the ids as they were sent, decoded and not yet checked. What can go
-//! wrong: 404 for a path that nobody knows, 405 with the method that the path does know.
+//! wrong: 404 for an unknown path, 405 with the method that the path has.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use http_function::ApiError;
 
-/// Is one operation of the API.
+/// An operation of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Health,
@@ -22,14 +22,14 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Finds the operation.
+    /// Returns the operation of a request.
     pub(crate) fn find(method: &str, path: &str) -> Result<Self, ApiError> {
         let route = Self::at(path)?;
         let known = route.method();
         if method == known { Ok(route) } else { Err(ApiError::method(known)) }
     }
 
-    /// Finds what is at a path. Each path knows exactly one method.
+    /// Returns the match of a path. Each path knows exactly one method.
     pub(crate) fn at(path: &str) -> Result<Self, ApiError> {
         // A base URL ends with a slash, and clients add one more.
         let segments: Vec<Cow<'_, str>> = path
@@ -51,7 +51,7 @@ impl Route {
         }
     }
 
-    /// Gives the one method that the route's path knows.
+    /// Returns the one method that the route's path knows.
     pub(crate) fn method(&self) -> &'static str {
         match self {
             Self::Health | Self::ReadTrace { .. } | Self::ListTraces { .. } => "GET",
@@ -60,7 +60,7 @@ impl Route {
         }
     }
 
-    /// Names the route in logs, which never hold what a caller sent.
+    /// Returns the route's template, for logs: they never contain what a caller sent.
     pub(crate) fn template(&self) -> &'static str {
         match self {
             Self::Health => "/api/health",

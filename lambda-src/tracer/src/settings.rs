@@ -1,4 +1,4 @@
-//! What the function is told by its environment, settled once when an instance starts.
+//! The configuration of the function, read from its environment once, when an instance starts.
 //!
 //! In: environment variables. Out: [`Settings`]. What can go wrong: a variable that is missing, empty or malformed is
 //! an error that names it; the instance then doesn't start, so that a version with it is never rolled out.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cors::Origins;
 
-/// Names everything that the function needs from outside.
+/// The configuration of the function.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Table of the traces: hash key `trace_id`, index `by-project`.
@@ -20,18 +20,18 @@ pub struct Settings {
     pub origins: Origins,
     /// How often the secret is read.
     pub pace: Pace,
-    /// Where AWS is, and as whom.
+    /// The endpoints of AWS, and the credentials.
     pub aws: Aws,
 }
 
-/// Says how often the secret with the API keys is read.
+/// The intervals at which the secret with the API keys is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// How long keys are used before they are read again.
     pub keep: Duration,
     /// How long after one reading an unknown key, or a failure, may cause the next.
     pub again: Duration,
-    /// How long keys are used while Secrets Manager does not answer.
+    /// How long keys are used while Secrets Manager does not respond.
     pub stale: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Default for Pace {
     }
 }
 
-/// Says where AWS is, and as whom the function calls it.
+/// The endpoints of AWS, and the credentials of the function.
 ///
 /// Lambda gives a function the credentials of its role
 /// [in these variables](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html), which last longer
@@ -68,7 +68,7 @@ pub struct Aws {
     pub patience: Patience,
 }
 
-/// Says how long AWS may take to answer.
+/// The time limits of calls to AWS.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// One attempt: DynamoDB answers in milliseconds, a new connection included.
@@ -89,13 +89,13 @@ impl std::fmt::Debug for Aws {
     }
 }
 
-/// Says which variable keeps the function from starting.
+/// The error for a variable that keeps the function from starting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// Not set, or empty.
     #[error("the environment variable {0} is not set: {1}")]
     Missing(&'static str, &'static str),
-    /// Set to something of no use.
+    /// Set to an invalid value.
     #[error("the environment variable {0} is wrong: {1}")]
     Malformed(&'static str, String),
 }
@@ -107,7 +107,7 @@ impl Settings {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// Reads variables from wherever `variable` finds them.
+    /// Reads the settings through `variable`, which returns a variable's value.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let needed = |name, what| given(name).ok_or(SettingsError::Missing(name, what));

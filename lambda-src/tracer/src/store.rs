@@ -25,14 +25,14 @@ pub(crate) struct Store {
     spans_table: String,
 }
 
-/// Says whether a write made the record or found it made.
+/// Whether a write created the record or found it created before.
 #[derive(Debug)]
 pub(crate) enum Put {
     Created(Record),
     Same(Record),
 }
 
-/// Says which records of a listing are wanted.
+/// The selected records of a listing.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) partition: &'a str,
@@ -44,7 +44,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) after: Option<Cursor>,
 }
 
-/// Is a part of a listing, and where it goes on.
+/// A page of a listing, with the cursor of the next page.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) records: Vec<Record>,
@@ -56,12 +56,12 @@ impl Store {
         Self { client, traces_table, spans_table }
     }
 
-    /// Makes a trace.
+    /// Creates a trace.
     pub(crate) async fn add_trace(&self, trace: &NewTrace) -> Result<Put, ApiError> {
         self.put(TRACE, &trace.trace_id, trace.item(), &trace.details.digest).await
     }
 
-    /// Makes a span of a trace that exists. Nothing here deletes traces, so it still exists when the span is written.
+    /// Creates a span of a trace that exists. Nothing here deletes traces, so it still exists when the span is written.
     pub(crate) async fn add_span(&self, span: &NewSpan) -> Result<Put, ApiError> {
         let answer = self
             .client
@@ -78,7 +78,7 @@ impl Store {
         self.put(SPAN, &span.span_id, span.item(), &span.details.digest).await
     }
 
-    /// Completes a record, or finds it completed in the same way.
+    /// Completes a record; a repeated completion with the same content succeeds.
     pub(crate) async fn complete(
         &self,
         kind: Kind,
@@ -217,7 +217,7 @@ impl Store {
     }
 }
 
-/// Says that there is no such record.
+/// Returns the error for a record that does not exist.
 pub(crate) fn unknown(kind: Kind) -> ApiError {
     ApiError::not_found(format!("there is no {} with this id", kind.noun))
 }

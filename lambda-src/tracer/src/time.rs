@@ -12,17 +12,17 @@ pub(crate) const FIRST: &str = "1970-01-01T00:00:00.000000Z";
 /// After every point in time, as text: no upper bound.
 pub(crate) const LAST: &str = "9999-12-31T23:59:59.999999Z";
 
-/// Is a point in time between 1970 and 9998, to the microsecond.
+/// A point in time between 1970 and 9998, to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Time(Timestamp);
 
 impl Time {
-    /// Asks the clock.
+    /// Returns the present time.
     pub(crate) fn now() -> Self {
         Self::cut(Timestamp::now())
     }
 
-    /// Reads RFC 3339; says what is wrong otherwise.
+    /// Parses RFC 3339; the error says what is wrong.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         const SHAPE: &str = "is no time: RFC 3339 with an offset is expected, such as 2026-11-22T10:00:00Z (in a URL, + is %2B)";
         // jiff reads more than RFC 3339, such as a space for the `T`.
@@ -38,7 +38,7 @@ impl Time {
         }
     }
 
-    /// Gives the milliseconds from `start` to this.
+    /// Returns the milliseconds from `start` to this.
     pub(crate) fn milliseconds_since(self, start: Self) -> f64 {
         // Exact: microseconds of 8,000 years are below 2^53.
         let micros = (self.0.as_microsecond() - start.0.as_microsecond()) as f64;

@@ -15,7 +15,7 @@ use crate::name::EnvironmentName;
 use crate::plan::{Backend, CodePlaces, FunctionOutput};
 use crate::ports::{Functions, Images, Services, Store};
 use crate::release::Catalogue;
-use crate::settings::{Cloud, EnvironmentSettings, Place, StoreSettings};
+use crate::settings::{CloudAccount, EnvironmentAccount, EnvironmentSettings, StoreSettings};
 
 /// An environment's account, with the store that its releases come from.
 pub(crate) struct Account {
@@ -53,11 +53,11 @@ impl Account {
 impl AppContext {
     /// Opens an environment's account; starts the local environment if it is not running.
     pub(crate) async fn account(&self, environment: &EnvironmentName) -> Result<Account> {
-        match &self.project.environment(environment)?.place {
-            Place::Emulated => {
+        match &self.project.environment(environment)?.account {
+            EnvironmentAccount::Emulated => {
                 let state = emulator::up(
                     &self.project,
-                    &self.surroundings,
+                    &self.process_env,
                     &self.tools,
                     &self.progress,
                     emulator::Ports::default(),
@@ -65,14 +65,14 @@ impl AppContext {
                 .await?;
                 self.local_account(&state).await
             }
-            Place::Cloud(cloud) => self.cloud_account(environment, cloud).await,
+            EnvironmentAccount::Cloud(cloud) => self.cloud_account(environment, cloud).await,
         }
     }
 
     /// Opens an environment's account without starting anything; `None` if the local environment is not running.
     pub(crate) async fn account_if_there(&self, environment: &EnvironmentName) -> Result<Option<Account>> {
-        match &self.project.environment(environment)?.place {
-            Place::Emulated => match emulator::find(&emulator::folder(&self.project)).await? {
+        match &self.project.environment(environment)?.account {
+            EnvironmentAccount::Emulated => match emulator::find(&emulator::folder(&self.project)).await? {
                 slipway_local::Status::Running(state) => self.local_account(&state).await.map(Some),
                 slipway_local::Status::Stopped => Ok(None),
                 slipway_local::Status::Broken { dead, .. } => {
@@ -85,7 +85,7 @@ impl AppContext {
                     .hint("cargo xtask local up starts it again; the data of a dead emulator is lost"))
                 }
             },
-            Place::Cloud(cloud) => self.cloud_account(environment, cloud).await.map(Some),
+            EnvironmentAccount::Cloud(cloud) => self.cloud_account(environment, cloud).await.map(Some),
         }
     }
 
@@ -106,7 +106,7 @@ impl AppContext {
         environment: Option<&EnvironmentName>,
     ) -> Result<Option<Catalogue>> {
         let local = || {
-            let emulated = |settings: &EnvironmentSettings| matches!(settings.place, Place::Emulated);
+            let emulated = |settings: &EnvironmentSettings| settings.is_emulated();
             let mut environments = self.project.environments.iter();
             environments.find(|(_, settings)| emulated(settings)).map(|(name, _)| name)
         };
@@ -200,7 +200,7 @@ impl AppContext {
         Ok(())
     }
 
-    async fn cloud_account(&self, environment: &EnvironmentName, cloud: &Cloud) -> Result<Account> {
+    async fn cloud_account(&self, environment: &EnvironmentName, cloud: &CloudAccount) -> Result<Account> {
         let mut role =
             cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
         if let Some(wanted) = &role {
@@ -249,18 +249,18 @@ impl AppContext {
                 region: cloud.region.clone(),
                 account: cloud.account.clone(),
                 lock_table: cloud.lock_table.clone(),
-                endpoint: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
+                endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             },
             variables: session.environment().await.map_err(explain)?,
             services: Arc::new(Open(session)),
             // With an emulator in place of AWS, addresses are reached through it, too.
-            gateway: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
+            gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
         })
     }
 
     /// Returns the refusal of a state bucket that belongs to another account.
-    fn foreign_bucket(&self, environment: &EnvironmentName, cloud: &Cloud, what: &str) -> Failure {
+    fn foreign_bucket(&self, environment: &EnvironmentName, cloud: &CloudAccount, what: &str) -> Failure {
         let bucket = &cloud.state_bucket;
         let file = format!("terraform/environments/{environment}/environment.toml");
         Failure::refused(format!("the state bucket {bucket} of {environment} {what}"))
@@ -274,11 +274,11 @@ impl AppContext {
 
     /// Returns the probable owner of the state bucket, by another environment's settings or by the bucket's name. S3 does
     /// not reveal the owner.
-    fn likely_owner(&self, cloud: &Cloud) -> String {
+    fn likely_owner(&self, cloud: &CloudAccount) -> String {
         let bucket = &cloud.state_bucket;
-        let clouds = self.project.environments.iter().filter_map(|(name, other)| match &other.place {
-            Place::Cloud(other) => Some((name, other)),
-            Place::Emulated => None,
+        let clouds = self.project.environments.iter().filter_map(|(name, other)| match &other.account {
+            EnvironmentAccount::Cloud(other) => Some((name, other)),
+            EnvironmentAccount::Emulated => None,
         });
         let named =
             clouds.filter(|(_, other)| other.state_bucket == *bucket && other.account != cloud.account);
@@ -311,14 +311,14 @@ impl AppContext {
             let (create, refuse) = (settings.create_repositories, settings.refuse_findings);
             (ecr.credentials(), Some(Amazon { ecr, create, refuse }))
         } else {
-            (docker_credentials(&self.surroundings, &self.interrupt)?, None)
+            (docker_credentials(&self.process_env, &self.interrupt)?, None)
         };
         Ok(Arc::new(Repositories::new(place, credentials, amazon, self.observer())?))
     }
 
     /// Returns the registries of base images.
     pub(crate) fn bases(&self) -> AnyRegistry {
-        AnyRegistry::new(self.surroundings.clone(), self.interrupt.clone(), self.observer())
+        AnyRegistry::new(self.process_env.clone(), self.interrupt.clone(), self.observer())
     }
 
     pub(super) async fn store_session(&self) -> Result<(Session, StoreSettings)> {
@@ -332,7 +332,7 @@ impl AppContext {
     }
 
     pub(super) fn cloud_target(&self, region: &str, assume_role: Option<AssumeRole>) -> SessionConfig {
-        let endpoint = |name: &str| self.surroundings.get(name).map(str::to_owned);
+        let endpoint = |name: &str| self.process_env.get(name).map(str::to_owned);
         SessionConfig {
             region: region.to_owned(),
             credentials: Credentials::Ambient { profile: None },

@@ -67,7 +67,7 @@ impl AppContext {
             account: wanted.account.clone(),
             // The lock file alone: a table would hold the digest of a state that was lost, and none would be believed.
             lock_table: None,
-            endpoint: self.surroundings.get("AWS_ENDPOINT_URL").map(str::to_owned),
+            endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
         };
         Ok(AdminAccount { session, minimal, project: wanted.project.clone(), backend, variables })
     }

@@ -21,7 +21,7 @@ use crate::exec::{self, Conduct, Program, Stream};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ports::{Bases, BlobPlace, Image, Images, Put};
-use crate::settings::{Severity, Surroundings};
+use crate::settings::{ProcessEnvironment, Severity};
 
 /// How long a scan may take.
 const SCAN: std::time::Duration = std::time::Duration::from_secs(15 * 60);
@@ -215,20 +215,20 @@ impl Images for Repositories {
 
 /// Base images of any registry.
 pub(crate) struct AnyRegistry {
-    surroundings: Surroundings,
+    process_env: ProcessEnvironment,
     interrupt: Interrupt,
     observer: Observer,
 }
 
 impl AnyRegistry {
-    pub(super) fn new(surroundings: Surroundings, interrupt: Interrupt, observer: Observer) -> Self {
-        Self { surroundings, interrupt, observer }
+    pub(super) fn new(process_env: ProcessEnvironment, interrupt: Interrupt, observer: Observer) -> Self {
+        Self { process_env, interrupt, observer }
     }
 
     fn open(&self, reference: &str) -> Result<(Registry, String)> {
         let image = ImageReference::parse(reference)
             .map_err(|error| Failure::usage(error.to_string()).unchanged("Nothing was built."))?;
-        let credentials = docker_credentials(&self.surroundings, &self.interrupt)?;
+        let credentials = docker_credentials(&self.process_env, &self.interrupt)?;
         let registry = Registry::new(&image.host, credentials, options(&image.host, self.observer.clone()))
             .map_err(explain)?;
         Ok((registry, image.repository))
@@ -276,13 +276,13 @@ fn not_fetched(what: &str, error: CloudError) -> Failure {
 
 /// Reads docker's credential file; nobody is anonymous where there is none.
 pub(super) fn docker_credentials(
-    surroundings: &Surroundings,
+    process_env: &ProcessEnvironment,
     interrupt: &Interrupt,
 ) -> Result<Arc<dyn RegistryCredentials>> {
-    let folder = surroundings
+    let folder = process_env
         .get("DOCKER_CONFIG")
         .map(PathBuf::from)
-        .or_else(|| surroundings.get("HOME").map(|home| Path::new(home).join(".docker")));
+        .or_else(|| process_env.get("HOME").map(|home| Path::new(home).join(".docker")));
     let Some(folder) = folder else { return Ok(Arc::new(Anonymous)) };
     let helper = helper(interrupt.clone());
     DockerCredentials::read(&folder.join("config.json"), Some(helper))

@@ -66,8 +66,8 @@ impl AppContext {
     ///
     /// `emulated` tells that the releases go to a local store: a key in KMS is not asked for there.
     pub(crate) async fn signer(&self, emulated: bool) -> Result<Option<Arc<dyn Signer>>> {
-        let (named, file) = match (self.surroundings.get(VARIABLE), &self.project.settings.store) {
-            (Some(file), _) => (VARIABLE.to_owned(), self.surroundings.folder.join(file)),
+        let (named, file) = match (self.process_env.get(VARIABLE), &self.project.settings.store) {
+            (Some(file), _) => (VARIABLE.to_owned(), self.process_env.folder.join(file)),
             (None, Some(store)) => match &store.signing_key {
                 Some(key) if key.starts_with("alias/") || key.starts_with("arn:") => {
                     return if emulated { Ok(None) } else { self.kms_signer(key).await.map(Some) };
@@ -124,16 +124,16 @@ impl AppContext {
 
     /// Returns the circumstances of a build that began at a time, for its provenance.
     pub(crate) fn circumstances(&self, source: &Source, started_on: jiff::Timestamp) -> Circumstances {
-        let surroundings = &self.surroundings;
+        let process_env = &self.process_env;
         let invocation =
-            surroundings.run_url().unwrap_or_else(|| format!("{} {started_on}", surroundings.by()));
+            process_env.run_url().unwrap_or_else(|| format!("{} {started_on}", process_env.actor()));
         let branch = || source.branch.as_ref().map(|branch| format!("refs/heads/{branch}"));
         Circumstances {
-            builder: surroundings.builder(),
+            builder: process_env.builder(),
             invocation,
             started_on,
-            git_ref: surroundings.git_ref().or_else(branch),
-            workflow: surroundings.workflow(),
+            git_ref: process_env.git_ref().or_else(branch),
+            workflow: process_env.workflow(),
         }
     }
 }

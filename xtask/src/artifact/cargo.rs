@@ -11,6 +11,7 @@ use slipway_archive::Tree;
 use super::{Workshop, elf};
 use crate::failure::{Failure, Result};
 use crate::progress::Step;
+use crate::runtime::Runtime;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
 use crate::tools::cargo::{Remap, Request};
@@ -32,7 +33,7 @@ pub(super) async fn build(
         manifest_path: root.join("Cargo.toml"),
         package: package.to_owned(),
         binary: binary.to_owned(),
-        architecture: settings.architecture.clone(),
+        architecture: settings.architecture,
         glibc: glibc_of(&settings.runtime)?,
         output_folder: folder.join("bin"),
         remap: remap(workshop, root, &target),
@@ -41,7 +42,7 @@ pub(super) async fn build(
     let mut environment = vec![("SOURCE_DATE_EPOCH".to_owned(), super::epoch(workshop, source)?)];
     // Said again, because a proof of reproducibility builds with another one than this process has.
     environment.extend(
-        workshop.surroundings.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())),
+        workshop.process_env.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())),
     );
     let reply = workshop.rust.build(&request, &environment, &target, folder, step).await?;
     let mut tree = Tree::new();
@@ -51,8 +52,8 @@ pub(super) async fn build(
 }
 
 /// Returns the glibc to link for: the runtime's.
-fn glibc_of(runtime: &str) -> Result<String> {
-    let glibc = elf::glibc_of(runtime).filter(|_| runtime.starts_with("provided."));
+fn glibc_of(runtime: &Runtime) -> Result<String> {
+    let glibc = elf::glibc_of(runtime).filter(|_| runtime.is_custom());
     glibc.map(|glibc| glibc.to_string()).ok_or_else(|| {
         Failure::usage(format!("a Rust function cannot run on the runtime `{runtime}`"))
             .hint("allowed for with = \"cargo\": provided.al2023, provided.al2")
@@ -61,12 +62,12 @@ fn glibc_of(runtime: &str) -> Result<String> {
 
 /// Lists the paths of this machine that must not be seen in the binary; the most specific last, which wins.
 fn remap(workshop: &Workshop<'_>, root: &Path, target: &Path) -> Vec<Remap> {
-    let surroundings = workshop.surroundings;
+    let process_env = workshop.process_env;
     let home = |variable: &str, folder: &str| {
-        surroundings
+        process_env
             .get(variable)
             .map(PathBuf::from)
-            .or_else(|| surroundings.get("HOME").map(|home| Path::new(home).join(folder)))
+            .or_else(|| process_env.get("HOME").map(|home| Path::new(home).join(folder)))
     };
     let mut remap = Vec::new();
     let mut add = |from: Option<PathBuf>, to: &str| {

@@ -23,7 +23,7 @@ pub(super) struct Job<'a> {
     pub(super) run: &'a [String],
     /// The folder that they fill, relative to the function's.
     pub(super) output: &'a str,
-    /// The time limit of all of them results.
+    /// The time limit of all of them together.
     pub(super) within: Duration,
 }
 
@@ -113,6 +113,6 @@ fn program(
     Ok(Program::new(&words[0], folder)
         .args(&words[1..])
         .env("SLIPWAY_FUNCTION", function.as_str())
-        .env("SLIPWAY_ARCHITECTURE", &settings.architecture)
-        .env("SLIPWAY_RUNTIME", &settings.runtime))
+        .env("SLIPWAY_ARCHITECTURE", settings.architecture.as_str())
+        .env("SLIPWAY_RUNTIME", settings.runtime.as_str()))
 }

@@ -16,6 +16,9 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 
 pub(crate) use glibc::{Glibc, provided_by as glibc_of};
 
+use crate::architecture::Architecture;
+use crate::runtime::Runtime;
+
 mod glibc;
 
 type Header = FileHeader64<LittleEndian>;
@@ -28,8 +31,8 @@ const NAMED_SYMBOLS: usize = 5;
 /// Describes an ELF file that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ElfFacts {
-    /// Lambda's word for the machine: `x86_64` or `arm64`.
-    pub(crate) architecture: &'static str,
+    /// The architecture that it is built for.
+    pub(crate) architecture: Architecture,
     /// Whether anything is loaded beside the file.
     pub(crate) linkage: Linkage,
     /// The loader that the file names; libraries and static programs name none.
@@ -76,7 +79,7 @@ pub(crate) enum ElfError {
         /// The machine that it is built for.
         found: String,
         /// The architecture in function.toml.
-        wanted: String,
+        wanted: Architecture,
         /// What to do, as the end of a sentence.
         mend: String,
     },
@@ -92,7 +95,7 @@ pub(crate) enum ElfError {
         /// The file.
         path: PathBuf,
         /// The runtime in function.toml.
-        runtime: String,
+        runtime: Runtime,
         /// The newest version needed.
         needs: Glibc,
         /// The runtime's version.
@@ -113,7 +116,7 @@ pub(crate) enum ElfError {
         /// The loader named in the file.
         interpreter: String,
         /// The runtime in function.toml.
-        runtime: String,
+        runtime: Runtime,
         /// The runtime's loader.
         provides: &'static str,
     },
@@ -136,29 +139,21 @@ pub(crate) enum ElfError {
         /// What the parser says.
         source: object::Error,
     },
-
-    /// An architecture that Lambda does not have.
-    #[error("{architecture:?} is not an architecture of Lambda: x86_64 and arm64 are")]
-    UnknownArchitecture {
-        /// The word that was given.
-        architecture: String,
-    },
 }
 
-/// Checks one file for an architecture (`x86_64` or `arm64`) and a runtime, both in Lambda's words.
+/// Checks one file for an architecture and a runtime.
 ///
-/// A runtime that is not known, or none, sets no limit to glibc and the loader.
+/// A runtime that is not listed sets no limit to glibc and the loader.
 pub(crate) fn check(
     path: &Path,
     bytes: &[u8],
-    architecture: &str,
-    runtime: &str,
+    architecture: Architecture,
+    runtime: &Runtime,
 ) -> Result<ElfFacts, ElfError> {
-    let machine = Machine::of(architecture)?;
     let header = header(path, bytes)?;
     let found = header.e_machine(ENDIAN);
-    if found != machine.code {
-        return Err(wrong_machine(path, found, machine));
+    if found != machine(architecture) {
+        return Err(wrong_machine(path, found, architecture));
     }
     let needs =
         Needs::read(header, bytes).map_err(|source| ElfError::Malformed { path: path.to_owned(), source })?;
@@ -171,61 +166,36 @@ pub(crate) fn check(
         {
             return Err(ElfError::GlibcTooNew {
                 path: path.to_owned(),
-                runtime: runtime.to_owned(),
+                runtime: runtime.clone(),
                 needs: newest,
                 provides,
                 symbols: needs.beyond(provides),
             });
         }
         if let Some(interpreter) = &needs.interpreter
-            && interpreter != machine.loader
+            && interpreter != architecture.dynamic_loader()
         {
             return Err(ElfError::WrongInterpreter {
                 path: path.to_owned(),
                 interpreter: interpreter.clone(),
-                runtime: runtime.to_owned(),
-                provides: machine.loader,
+                runtime: runtime.clone(),
+                provides: architecture.dynamic_loader(),
             });
         }
     }
     Ok(ElfFacts {
-        architecture: machine.name,
+        architecture,
         linkage: needs.linkage,
         glibc: needs.newest(),
         interpreter: needs.interpreter,
     })
 }
 
-/// A machine type that Lambda has.
-#[derive(Debug, Clone, Copy)]
-struct Machine {
-    name: &'static str,
-    code: elf::Machine,
-    loader: &'static str,
-    target: &'static str,
-}
-
-const MACHINES: [Machine; 2] = [
-    Machine {
-        name: "x86_64",
-        code: elf::EM_X86_64,
-        loader: "/lib64/ld-linux-x86-64.so.2",
-        target: "x86_64-unknown-linux-gnu",
-    },
-    Machine {
-        name: "arm64",
-        code: elf::EM_AARCH64,
-        loader: "/lib/ld-linux-aarch64.so.1",
-        target: "aarch64-unknown-linux-gnu",
-    },
-];
-
-impl Machine {
-    fn of(architecture: &str) -> Result<Self, ElfError> {
-        MACHINES
-            .into_iter()
-            .find(|machine| machine.name == architecture)
-            .ok_or_else(|| ElfError::UnknownArchitecture { architecture: architecture.to_owned() })
+/// Returns the machine type that an ELF header names.
+fn machine(architecture: Architecture) -> elf::Machine {
+    match architecture {
+        Architecture::X86_64 => elf::EM_X86_64,
+        Architecture::Arm64 => elf::EM_AARCH64,
     }
 }
 
@@ -273,21 +243,21 @@ fn describe(bytes: &[u8]) -> String {
     kind.to_owned()
 }
 
-fn wrong_machine(path: &Path, found: elf::Machine, wanted: Machine) -> ElfError {
-    let other = MACHINES.into_iter().find(|machine| machine.code == found);
-    let build = format!("build it for {}", wanted.target);
+fn wrong_machine(path: &Path, found: elf::Machine, wanted: Architecture) -> ElfError {
+    let other = Architecture::ALL.into_iter().find(|other| machine(*other) == found);
+    let build = format!("build it for {}", wanted.rust_target());
     ElfError::WrongMachine {
         path: path.to_owned(),
         found: match (other, found) {
-            (Some(other), _) => other.name.to_owned(),
+            (Some(other), _) => other.to_string(),
             (None, elf::EM_RISCV) => "RISC-V".to_owned(),
             (None, elf::EM_PPC64) => "64-bit PowerPC".to_owned(),
             (None, elf::EM_S390) => "IBM Z".to_owned(),
             (None, unknown) => format!("machine type {}", unknown.0),
         },
-        wanted: wanted.name.to_owned(),
+        wanted,
         mend: match other {
-            Some(other) => format!("{build}, or say architecture = {:?} in function.toml", other.name),
+            Some(other) => format!("{build}, or say architecture = \"{other}\" in function.toml"),
             None => build,
         },
     }

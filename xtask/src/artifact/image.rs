@@ -15,9 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use slipway_archive::image::{
-    Architecture, ConfigEdit, LayerDescriptor, blob_path, check_image, compose, write_layout,
-};
+use slipway_archive::image::{ConfigEdit, LayerDescriptor, blob_path, check_image, compose, write_layout};
 use slipway_archive::{Layer, Listing, Tree, write_layer};
 
 use self::base::Stand;
@@ -102,7 +100,7 @@ pub(super) async fn pack(
     step: &Step,
 ) -> Result<Artifact> {
     let image = image_settings(settings)?;
-    let stand = base::fetch(workshop, &image.base, architecture(settings)?, step).await?;
+    let stand = base::fetch(workshop, &image.base, settings.architecture, step).await?;
     let mut layers = Vec::new();
     let mut content = Vec::new();
     for (what, tree) in [("dependencies", dependencies), ("code", code)] {
@@ -210,7 +208,7 @@ fn composed(
         Failure::failed(format!("the image of `{function}` cannot be put together")).caused_by(error)
     };
     let settings = project.function(function)?;
-    let architecture = architecture(settings)?;
+    let architecture = settings.architecture;
     let image_settings = image_settings(settings)?;
     let stand = parts
         .base_manifest
@@ -268,12 +266,7 @@ fn has_entrypoint(config: &[u8]) -> bool {
 }
 
 fn is_custom(settings: &FunctionSettings) -> bool {
-    matches!(settings.build, BuildSettings::Cargo { .. }) || settings.runtime.starts_with("provided.")
-}
-
-fn architecture(settings: &FunctionSettings) -> Result<Architecture> {
-    Architecture::from_lambda(&settings.architecture)
-        .ok_or_else(|| Failure::defect(format!("unknown architecture {}", settings.architecture)))
+    matches!(settings.build, BuildSettings::Cargo { .. }) || settings.runtime.is_custom()
 }
 
 fn image_settings(settings: &FunctionSettings) -> Result<&crate::settings::ImageSettings> {

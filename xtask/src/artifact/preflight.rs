@@ -17,7 +17,7 @@ use super::elf;
 use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::name::FunctionName;
-use crate::settings::{FunctionSettings, Package};
+use crate::settings::{FunctionSettings, PackageType};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Re
         let bytes = std::fs::read(path).map_err(|error| failure::io("read", path, error))?;
         if bytes.starts_with(b"\x7fELF") {
             let name = Path::new(entry.name());
-            if let Err(error) = elf::check(name, &bytes, &settings.architecture, &settings.runtime) {
+            if let Err(error) = elf::check(name, &bytes, settings.architecture, &settings.runtime) {
                 let what = error.to_string();
                 let what = what.strip_prefix(entry.name()).unwrap_or(&what).trim_start().to_owned();
                 findings.push(Finding { place: entry.name().to_owned(), what, rule: RUNTIMES });
@@ -88,8 +88,8 @@ fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Re
         }
     }
     findings.extend(handler::look(settings, tree)?);
-    // An image may have 10 GB, its base included: that is looked at where the image is put results.
-    if settings.package == Package::Zip {
+    // An image may have 10 GB, its base included: that is looked at where the image is assembled.
+    if settings.package == PackageType::Zip {
         findings.extend(too_large(function, files));
     }
     Ok(findings)

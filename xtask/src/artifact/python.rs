@@ -14,7 +14,7 @@ use slipway_archive::{Error, Tree};
 use super::{Made, Workshop};
 use crate::failure::{self, Failure, Result};
 use crate::progress::Step;
-use crate::settings::{FunctionSettings, last_name};
+use crate::settings::{FunctionSettings, name_in_artifact};
 use crate::source::{self, Source};
 use crate::tools::install::Tool;
 use crate::tools::uv::Target;
@@ -54,7 +54,7 @@ pub(super) async fn build(
         if installed.exists() {
             std::fs::remove_dir_all(&installed).map_err(|error| failure::io("remove", &installed, error))?;
         }
-        let target = Target::new(&settings.runtime, &settings.architecture)?;
+        let target = Target::new(&settings.runtime, settings.architecture)?;
         workshop.uv.install(&lock.path, &target, &installed, step).await?;
         let owners = Owners::read(&installed)?;
         owners.refuse_overlaps()?;
@@ -74,7 +74,7 @@ pub(super) async fn build(
 /// Lists one source's files: name in the artifact, project-relative path, executable.
 fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<Vec<(String, String, bool)>> {
     let place = settings.folder.join(path);
-    let top = last_name(path).unwrap_or(path);
+    let top = name_in_artifact(path).unwrap_or(path);
     let mut found = Vec::new();
     for (file, content) in &source.inputs.files {
         let Ok(below) = Path::new(file).strip_prefix(&place) else { continue };

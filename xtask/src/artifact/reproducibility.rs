@@ -11,7 +11,7 @@ use super::{Artifact, Difference, Workshop, build, folder};
 use crate::digest::Digest;
 use crate::failure::{self, Result};
 use crate::name::FunctionName;
-use crate::settings::{Project, Surroundings};
+use crate::settings::{ProcessEnvironment, Project};
 use crate::source::{Repository, Source};
 
 /// What building twice came to.
@@ -32,22 +32,22 @@ impl Twice {
 /// Builds a function in two copies of the work tree.
 pub(crate) async fn build_twice(workshop: &Workshop<'_>, function: &FunctionName) -> Result<Twice> {
     let commit = workshop.repository.checkout()?.commit;
-    let home = cargo_home(workshop.surroundings);
+    let home = cargo_home(workshop.process_env);
     // Names of different length, so that a path in the bytes moves everything behind it.
     let places = [place("slipway-first-")?, place("slipway-in-another-folder-")?];
     let mut built = Vec::new();
     for (index, place) in places.iter().enumerate() {
-        let surroundings = match (index, &home) {
+        let process_env = match (index, &home) {
             (1, Some(home)) => {
                 let other = place.path().join("cargo-home");
                 lend(home, &other)?;
-                workshop.surroundings.with("CARGO_HOME", other.display().to_string())
+                workshop.process_env.with_variable("CARGO_HOME", other.display().to_string())
             }
-            _ => workshop.surroundings.clone(),
+            _ => workshop.process_env.clone(),
         };
         let root = workshop.repository.replicate(&commit, &place.path().join("source"))?;
         workshop.repository.carry_changes(&root)?;
-        built.push(build_in(workshop, &root, &surroundings, function).await?);
+        built.push(build_in(workshop, &root, &process_env, function).await?);
     }
     let contents = built
         .iter()
@@ -96,14 +96,14 @@ pub(crate) fn content(
 pub(crate) async fn build_in(
     workshop: &Workshop<'_>,
     root: &Path,
-    surroundings: &Surroundings,
+    process_env: &ProcessEnvironment,
     function: &FunctionName,
 ) -> Result<Elsewhere> {
     let project = Project::load(root)?;
     let repository = Repository::open(&project.root)?;
     let source = Source::look(&project, &repository, function)?;
     lend_bases(workshop.project, &project)?;
-    let there = Workshop { project: &project, surroundings, repository: &repository, ..*workshop };
+    let there = Workshop { project: &project, process_env, repository: &repository, ..*workshop };
     let artifact = build(&there, function, &source, true).await?;
     let folder = folder(&project, function, &source.inputs_digest);
     Ok(Elsewhere { artifact, folder, project })
@@ -128,11 +128,11 @@ fn place(prefix: &str) -> Result<tempfile::TempDir> {
         .map_err(|error| failure::io("create", &std::env::temp_dir(), error))
 }
 
-fn cargo_home(surroundings: &Surroundings) -> Option<PathBuf> {
-    surroundings
+fn cargo_home(process_env: &ProcessEnvironment) -> Option<PathBuf> {
+    process_env
         .get("CARGO_HOME")
         .map(PathBuf::from)
-        .or_else(|| surroundings.get("HOME").map(|home| Path::new(home).join(".cargo")))
+        .or_else(|| process_env.get("HOME").map(|home| Path::new(home).join(".cargo")))
         .filter(|home| home.is_dir())
 }
 

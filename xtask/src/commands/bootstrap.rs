@@ -135,7 +135,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
 
 impl<'a> EnvironmentStack<'a> {
     async fn open(app: &'a AppContext, wanted: &'a Wanted, ground: &'a AdminAccount) -> Result<Self> {
-        let by = app.surroundings.by();
+        let by = app.process_env.actor();
         let request = LockRequest {
             work: &work(app, wanted),
             subject: format!("the account {}", wanted.account),
@@ -158,7 +158,7 @@ impl<'a> EnvironmentStack<'a> {
             values: self.wanted.values(),
             adopted,
             variables: self.ground.variables.clone(),
-            readonly_lock: self.app.surroundings.ci()
+            readonly_lock: self.app.process_env.ci()
                 && root.join("terraform/bootstrap/.terraform.lock.hcl").is_file(),
             lock_timeout: self.app.options.lock_timeout,
             lock: &self.lock,

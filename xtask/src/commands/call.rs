@@ -78,7 +78,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         None => Vec::new(),
         Some(data) => match data.strip_prefix('@') {
             Some(file) => {
-                let path = app.surroundings.folder.join(file);
+                let path = app.process_env.folder.join(file);
                 std::fs::read(&path).map_err(|error| failure::io("read", &path, error))?
             }
             None => data.as_bytes().to_vec(),

@@ -51,7 +51,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             let _lock = WorkLock::take(LockRequest {
                 work: &work,
                 subject: format!("`{stack}` in {name}"),
-                by: &app.surroundings.by(),
+                by: &app.process_env.actor(),
                 timeout: Duration::ZERO,
                 progress: &app.progress,
                 interrupt: &app.interrupt,

@@ -47,7 +47,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let asked = |stack: &StackName| arguments.stack.is_empty() || arguments.stack.contains(stack);
     let mut sites: Vec<EnvironmentStack> = Vec::new();
     if let Some(account) = app.account_if_there(environment).await? {
-        let order = settings::in_order(&here);
+        let order = settings::apply_order(&here);
         for stack in order.iter().rev() {
             let environment_stack = app.environment_stack(&account, environment, stack)?;
             if asked(stack) {

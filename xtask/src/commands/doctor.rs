@@ -11,7 +11,8 @@ use crate::emulator;
 use crate::exec::{self, Program};
 use crate::failure::{Failure, Result};
 use crate::output::Table;
-use crate::settings::{BuildSettings, Package, Place};
+use crate::runtime::RuntimeFamily;
+use crate::settings::{BuildSettings, PackageType};
 use crate::tools::install::ALL;
 
 /// Arguments of `doctor`.
@@ -155,7 +156,7 @@ pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Answe
         findings.push(Finding { what, verdict, found, needed_for: "releases for the cloud".into(), hint });
     }
     for (name, settings) in &app.project.environments {
-        if matches!(settings.place, Place::Emulated) {
+        if settings.is_emulated() {
             continue;
         }
         let (verdict, found, hint) = match app.account_if_there(name).await {
@@ -235,8 +236,8 @@ async fn program(
 async fn pythons(app: &AppContext) -> Vec<Finding> {
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (function, settings) in &app.project.functions {
-        if settings.package == Package::Zip && settings.runtime.starts_with("python3.") {
-            asked.entry(&settings.runtime).or_default().push(function.as_str());
+        if settings.package == PackageType::Zip && settings.runtime.family() == Some(RuntimeFamily::Python) {
+            asked.entry(settings.runtime.as_str()).or_default().push(function.as_str());
         }
     }
     let folder = emulator::folder(&app.project);

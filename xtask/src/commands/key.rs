@@ -40,7 +40,7 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let What::New { path } = arguments.what;
-    let path = app.surroundings.folder.join(path);
+    let path = app.process_env.folder.join(path);
     if path.file_name().is_none() || path.is_dir() {
         return Err(Failure::usage(format!("{} is no file's name", path.display()))
             .unchanged("No key was made.")

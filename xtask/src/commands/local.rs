@@ -18,7 +18,6 @@ use crate::failure::{self, Failure, FailureKind, Result};
 use crate::ledger::Ledger;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
-use crate::settings::Place;
 
 /// Arguments of `local`.
 #[derive(Debug, clap::Args)]
@@ -127,7 +126,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         Verb::Up { port, gateway_port } => {
             let state = emulator::up(
                 &app.project,
-                &app.surroundings,
+                &app.process_env,
                 &app.tools,
                 &app.progress,
                 Ports { emulator: port, gateway: gateway_port },
@@ -272,7 +271,7 @@ async fn target(app: &AppContext, function: Option<&FunctionName>) -> Result<Tar
         .project
         .environments
         .iter()
-        .find(|(_, settings)| matches!(settings.place, Place::Emulated))
+        .find(|(_, settings)| settings.is_emulated())
         .map(|(name, _)| name.clone());
     let environment: EnvironmentName = environment.ok_or_else(|| {
         Failure::usage("this project has no emulated environment")
@@ -300,7 +299,7 @@ async fn invoke(
     qualifier: &str,
 ) -> Result<Answer> {
     let event = match event.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(app.surroundings.folder.join(file))
+        Some(file) => std::fs::read_to_string(app.process_env.folder.join(file))
             .map_err(|error| failure::io("read", std::path::Path::new(file), error))?,
         None => event.to_owned(),
     };

@@ -75,7 +75,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     // The named lock may not exist yet: this is the command that makes it.
     let old = if path.is_file() { source::lock(&folder, Some(name))? } else { None };
     let previous = old.as_ref().filter(|_| !arguments.upgrade).map(|lock| lock.text.as_str());
-    let python = settings.runtime.trim_start_matches("python");
+    let python = settings.runtime.python_version().unwrap_or_default();
     let step = app.progress.slow_step("lock", format!("{function}  {} for Python {python}", wanted.file));
     let compiled = app.uv().compile(&folder.join(wanted.file), python, previous, &step).await;
     let compiled = match compiled {

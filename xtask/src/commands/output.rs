@@ -133,7 +133,7 @@ async fn set_on_github(
             .hint("add [github] to a stack.toml, as in API_BASE_URL = \"api_url\""));
     }
     let remote = app.repository()?.checkout()?.repository;
-    Repository::find(&app.surroundings, remote.as_deref())?.set(&account.services, environment, &wanted).await
+    Repository::find(&app.process_env, remote.as_deref())?.set(&account.services, environment, &wanted).await
 }
 
 fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> String {

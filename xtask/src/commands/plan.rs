@@ -70,7 +70,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let mut stacks = Vec::new();
     let mut waiting = BTreeMap::new();
     let here = app.project.stacks_in(&arguments.env)?;
-    for name in &settings::in_order(&here) {
+    for name in &settings::apply_order(&here) {
         let settings = &here[name];
         if !asked.is_empty() && !settings.functions.iter().any(|function| asked.contains_key(function)) {
             continue;

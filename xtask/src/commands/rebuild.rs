@@ -62,7 +62,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let root = repository.replicate(&manifest.source.commit, &place.path().join("source"))?;
     let builders = super::Builders::new(app);
     let workshop = super::workshop(app, &repository, &builders, &app.progress);
-    let elsewhere = artifact::build_in(&workshop, &root, &app.surroundings, &function).await?;
+    let elsewhere = artifact::build_in(&workshop, &root, &app.process_env, &function).await?;
     let (rebuilt, content) = elsewhere.content(&function, &super::labels(&manifest))?;
     let released = super::released_content(&catalogue, &manifest, place.path()).await?;
     let same = rebuilt == manifest.artifact.sha256;

@@ -22,7 +22,7 @@ use crate::format;
 use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::release::{self, Bump, Choice, Manifest, Request};
-use crate::settings::{BuildSettings, Place};
+use crate::settings::BuildSettings;
 use crate::source::{Repository, Source};
 
 /// Arguments of `release`.
@@ -203,7 +203,7 @@ async fn open(
     let Some(environment) = &arguments.env else {
         return Ok(None);
     };
-    let emulated = matches!(app.project.environment(environment)?.place, Place::Emulated);
+    let emulated = app.project.environment(environment)?.is_emulated();
     let empty = emulated
         && !matches!(
             emulator::find(&emulator::folder(&app.project)).await,

@@ -1,11 +1,11 @@
-//! The documents' schemas, compared with those in the reference.
+//! Compares the JSON schema of every document with the one in docs/reference/schemas.
 
 use std::path::Path;
 
 use super::schema_of;
 
 #[test]
-fn the_reference_holds_every_documents_schema() {
+fn reference_has_the_schema_of_every_document() {
     let schemas = [
         ("release", schema_of::<super::release::Report>()),
         ("call", schema_of::<super::call::Report>()),
@@ -43,11 +43,11 @@ fn the_reference_holds_every_documents_schema() {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(&path, &text).unwrap();
         }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        let documented = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(
-            kept,
+            documented,
             text,
-            "{} is not what the code says; run cargo test -p xtask --features update-docs --lib schemas",
+            "{} differs from the code; run cargo test -p xtask --features update-docs --lib schemas",
             path.display()
         );
     }

@@ -83,7 +83,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
 /// Pushes tags with git itself, which knows the user's credentials.
 async fn push(app: &AppContext, tags: &[String]) -> Result<()> {
     let mut program = Program::new("git", &app.project.root).env("GIT_TERMINAL_PROMPT", "0");
-    if let Some(token) = app.surroundings.get("GITHUB_TOKEN") {
+    if let Some(token) = app.process_env.get("GITHUB_TOKEN") {
         // Through the environment, never the command line: a process list is no place for a token.
         use base64::Engine as _;
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));

@@ -71,7 +71,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         })
         .collect();
     chosen.sort_by_key(|(name, settings)| (settings.order, (*name).clone()));
-    let path = app.surroundings.get("PATH").unwrap_or_default();
+    let path = app.process_env.get("PATH").unwrap_or_default();
     let mut groups = Vec::new();
     for (name, settings) in chosen {
         let missing: Vec<String> =
@@ -109,7 +109,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let (failed, left_out) = (names(Verdict::Failed), names(Verdict::LeftOut));
     let failure = if !failed.is_empty() {
         Some(Failure::new(FailureKind::ChecksFailed, format!("tests failed: {}", list(&failed))))
-    } else if !left_out.is_empty() && app.surroundings.ci() {
+    } else if !left_out.is_empty() && app.process_env.ci() {
         Some(
             Failure::new(
                 FailureKind::ChecksFailed,

@@ -6,7 +6,6 @@ use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::output::Table;
 use crate::release::{self, Trust};
-use crate::settings::Place;
 
 /// Arguments of `verify-release`.
 #[derive(Debug, clap::Args)]
@@ -26,10 +25,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let (function, version) = (&arguments.function, &arguments.version);
     app.project.function(function)?;
     let emulated = |environment: &EnvironmentName| {
-        app.project
-            .environments
-            .get(environment)
-            .is_some_and(|settings| matches!(settings.place, Place::Emulated))
+        app.project.environments.get(environment).is_some_and(|settings| settings.is_emulated())
     };
     // Without a word, and without a store in the cloud, the local one is meant.
     let local = app.project.environments.keys().find(|environment| emulated(environment)).cloned();

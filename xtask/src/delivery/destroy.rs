@@ -135,7 +135,7 @@ fn confirm_protected(
     confirmed: &BTreeSet<String>,
 ) -> Result<()> {
     let environment = stack.environment_settings.protected.then(|| stack.environment().to_string());
-    let addresses = if matches!(stack.environment_settings.place, crate::settings::Place::Emulated) {
+    let addresses = if stack.environment_settings.is_emulated() {
         Vec::new()
     } else {
         plan::removed_protected_addresses(stack.name(), &stack.settings.protect, planned)?

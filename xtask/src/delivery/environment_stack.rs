@@ -114,7 +114,7 @@ impl EnvironmentStack {
         let wanted = if root == self.root {
             self.settings.inputs.clone()
         } else {
-            StackSettings::of_copy(root, self.name())?.inputs
+            StackSettings::load_from_copy(root, self.name())?.inputs
         };
         plan::read_inputs(self.store.as_ref(), self.name(), self.environment(), &wanted).await
     }

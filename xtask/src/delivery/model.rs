@@ -255,7 +255,7 @@ async fn destruction_cut_off_at_any_call_can_be_run_again() {
             deploy_all(&mut scene).await;
             scene.faults.arm(Some((call, fault)));
             destroy(&mut scene).await;
-            let struck = scene.faults.struck().is_some();
+            let struck = scene.faults.triggered_at().is_some();
             // What the ledger says is served stands, wherever it was cut off.
             let last = scene.settle().await.unwrap().unwrap();
             for serving in last.serves.values() {
@@ -285,5 +285,5 @@ async fn destroy(scene: &mut Scene) {
     let (stack, faults) = (scene.stack(true), scene.faults.clone());
     let interrupt = crate::interrupt::Interrupt::never();
     let sites = [stack];
-    faults.survive(delivery::destroy_all(&sites, &Default::default(), &interrupt)).await;
+    faults.run_until_crash(delivery::destroy_all(&sites, &Default::default(), &interrupt)).await;
 }

@@ -1,4 +1,4 @@
-//! Faults: an error, or the death of the process, before or after the effect of the n-th call to a port.
+//! Fault injection: an error, or a crash of the process, before or after the effect of the n-th call to a port.
 
 use std::sync::Mutex;
 
@@ -6,20 +6,20 @@ use tokio::sync::Notify;
 
 use crate::failure::{Failure, Result};
 
-/// What happens at a call.
+/// A fault at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The call fails and has no effect.
     ErrorBefore,
-    /// The call has its effect and its answer is lost.
+    /// The call has its effect, but fails.
     ErrorAfter,
-    /// The process dies before the call has an effect.
+    /// The process crashes before the call has an effect.
     CrashBefore,
-    /// The process dies once the call had its effect.
+    /// The process crashes after the call has had its effect.
     CrashAfter,
 }
 
-/// When a fault strikes; shared by all ports of a test.
+/// The fault to inject, and the calls so far; shared by all fakes of a test.
 #[derive(Default)]
 pub(crate) struct Faults {
     state: Mutex<State>,
@@ -30,18 +30,18 @@ pub(crate) struct Faults {
 struct State {
     calls: u64,
     fault: Option<(u64, Fault)>,
-    struck: Option<String>,
+    triggered_at: Option<String>,
 }
 
 impl Faults {
-    /// Arms a fault for the n-th call from now, counted from 0, or none; forgets what was before.
+    /// Arms a fault for the n-th call from now, counted from 0, or none, and resets the counters.
     pub(crate) fn arm(&self, fault: Option<(u64, Fault)>) {
         *self.state.lock().unwrap() = State { fault, ..State::default() };
     }
 
-    /// Returns the call at which the armed fault struck, where it did.
-    pub(crate) fn struck(&self) -> Option<String> {
-        self.state.lock().unwrap().struck.clone()
+    /// Returns the call at which the armed fault was injected, if it was.
+    pub(crate) fn triggered_at(&self) -> Option<String> {
+        self.state.lock().unwrap().triggered_at.clone()
     }
 
     /// Returns how many calls were made since a fault was armed.
@@ -49,8 +49,8 @@ impl Faults {
         self.state.lock().unwrap().calls
     }
 
-    /// Runs a command until it ends or its process dies; nothing is returned in the latter case.
-    pub(crate) async fn survive<T>(&self, command: impl Future<Output = T>) -> Option<T> {
+    /// Runs a command until it ends, or returns `None` where a fault crashes its process.
+    pub(crate) async fn run_until_crash<T>(&self, command: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             result = command => Some(result),
@@ -58,26 +58,26 @@ impl Faults {
         }
     }
 
-    /// Makes one call with its effect.
+    /// Makes one call, with the armed fault where its turn has come.
     pub(super) async fn call<T>(&self, name: &str, effect: impl FnOnce() -> Result<T>) -> Result<T> {
         let fault = {
             let mut state = self.state.lock().unwrap();
             let fault = state.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
             state.calls += 1;
             if let Some(fault) = fault {
-                state.struck = Some(format!("{fault:?} at {name}"));
+                state.triggered_at = Some(format!("{fault:?} at {name}"));
             }
             fault
         };
         if fault == Some(Fault::CrashBefore) {
-            self.die().await;
+            self.crash().await;
         }
         if fault == Some(Fault::ErrorBefore) {
             return Err(Failure::failed(format!("{name}: injected, without effect")));
         }
         let result = effect();
         if fault == Some(Fault::CrashAfter) {
-            self.die().await;
+            self.crash().await;
         }
         if fault == Some(Fault::ErrorAfter) {
             return Err(Failure::failed(format!("{name}: injected, after its effect")));
@@ -85,7 +85,7 @@ impl Faults {
         result
     }
 
-    async fn die(&self) {
+    async fn crash(&self) {
         self.crashed.notify_one();
         std::future::pending::<()>().await;
     }

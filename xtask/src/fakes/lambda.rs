@@ -1,4 +1,4 @@
-//! Lambda in memory: numbered versions that never change, aliases with revisions, and functions that answer well or not.
+//! Lambda in memory: immutable numbered versions, aliases with revisions, and functions that respond correctly or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,29 +9,31 @@ use serde_json::json;
 use slipway_cloud::Logging;
 
 use super::Faults;
+use crate::architecture::Architecture;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ports::{Alias, FunctionConfiguration, Functions, Invocation};
+use crate::runtime::Runtime;
 
-/// Code and configuration of a version, as far as a test tells them apart.
+/// Code and configuration of a version, as far as tests distinguish them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Version {
-    /// As Lambda reports it.
+pub(crate) struct FakeVersion {
+    /// The code's hash as Lambda reports it.
     pub(crate) code_sha256: String,
-    /// Megabytes; stands for all configuration.
+    /// Megabytes of memory, in place of all configuration.
     pub(crate) memory: u32,
-    /// Lambda's runtime identifier.
-    pub(crate) runtime: String,
-    /// Lambda's handler.
-    pub(crate) handler: String,
-    /// `x86_64` or `arm64`.
-    pub(crate) architecture: String,
+    /// Lambda's runtime; an image has none.
+    pub(crate) runtime: Option<Runtime>,
+    /// Lambda's handler; an image has none.
+    pub(crate) handler: Option<String>,
+    /// The architecture of its code.
+    pub(crate) architecture: Architecture,
     /// `Active`, `Pending`, `Inactive`, `Failed`.
     pub(crate) state: String,
 }
 
 /// One move of an alias through the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Move {
+pub(crate) struct AliasMove {
     /// The function's name in Lambda.
     pub(crate) function: String,
     /// The version before.
@@ -42,8 +44,8 @@ pub(crate) struct Move {
 
 #[derive(Default)]
 struct Function {
-    latest: Option<Version>,
-    published: BTreeMap<u64, Version>,
+    latest: Option<FakeVersion>,
+    published: BTreeMap<u64, FakeVersion>,
     newest: u64,
     alias: Option<(u64, u64)>,
 }
@@ -52,27 +54,27 @@ struct Function {
 pub(crate) struct FakeLambda {
     faults: Arc<Faults>,
     functions: Mutex<BTreeMap<String, Function>>,
-    /// Code that answers wrongly.
+    /// Code that responds wrongly.
     pub(crate) bad_code: Mutex<BTreeSet<String>>,
-    /// The memory size with which every function answers wrongly.
+    /// The memory size with which every function responds wrongly.
     pub(crate) bad_memory: u32,
-    /// What `invoke` answers instead of the ordinary.
-    pub(crate) answer: Mutex<Option<Invocation>>,
-    /// How aliases were moved through the API, oldest first.
-    pub(crate) moves: Mutex<Vec<Move>>,
-    /// Event sources by id: whether they deliver.
+    /// What `invoke` returns instead of the normal response.
+    pub(crate) scripted_invocation: Mutex<Option<Invocation>>,
+    /// The moves of aliases through the API, oldest first.
+    pub(crate) moves: Mutex<Vec<AliasMove>>,
+    /// Event sources by id: whether they are enabled.
     pub(crate) event_sources: Mutex<BTreeMap<String, bool>>,
 }
 
 impl FakeLambda {
-    /// Makes an account without functions.
+    /// Returns an account without functions.
     pub(crate) fn new(faults: Arc<Faults>) -> Arc<Self> {
         Arc::new(Self {
             faults,
             functions: Mutex::default(),
             bad_code: Mutex::default(),
             bad_memory: 666,
-            answer: Mutex::default(),
+            scripted_invocation: Mutex::default(),
             moves: Mutex::default(),
             event_sources: Mutex::default(),
         })
@@ -83,8 +85,8 @@ impl FakeLambda {
         self.functions.lock().unwrap().remove(name);
     }
 
-    /// Changes a function's code and configuration, and publishes that as a version.
-    pub(crate) fn publish(&self, name: &str, version: Version) -> u64 {
+    /// Updates a function's code and configuration and publishes them as a version; returns its number.
+    pub(crate) fn publish(&self, name: &str, version: FakeVersion) -> u64 {
         let mut functions = self.functions.lock().unwrap();
         let function = functions.entry(name.to_owned()).or_default();
         function.newest += 1;
@@ -93,11 +95,11 @@ impl FakeLambda {
         function.newest
     }
 
-    /// Makes the alias, on the newest version.
-    pub(crate) fn make_alias(&self, name: &str) {
+    /// Creates the alias, on the newest version.
+    pub(crate) fn create_alias(&self, name: &str) {
         let mut functions = self.functions.lock().unwrap();
         let function = functions.get_mut(name).expect("a function before its alias");
-        assert!(function.alias.is_none(), "the alias of {name} is there already");
+        assert!(function.alias.is_none(), "the alias of {name} exists already");
         function.alias = Some((function.newest, 1));
     }
 
@@ -114,7 +116,7 @@ impl FakeLambda {
         functions[name].published[&number].state.clone()
     }
 
-    /// Deletes published versions that no alias points to, but for the newest; tells how many.
+    /// Deletes all published versions but the newest and the alias's; returns how many.
     pub(crate) fn delete_old_versions(&self, name: &str) -> usize {
         let mut functions = self.functions.lock().unwrap();
         let Some(function) = functions.get_mut(name) else {
@@ -126,8 +128,8 @@ impl FakeLambda {
         before - function.published.len()
     }
 
-    /// Returns what `$LATEST` is.
-    pub(crate) fn latest(&self, name: &str) -> Option<Version> {
+    /// Returns the code and configuration of `$LATEST`.
+    pub(crate) fn latest(&self, name: &str) -> Option<FakeVersion> {
         self.functions.lock().unwrap().get(name)?.latest.clone()
     }
 
@@ -137,19 +139,19 @@ impl FakeLambda {
     }
 
     /// Returns the version that the alias points to, with its number.
-    pub(crate) fn serving(&self, name: &str) -> Option<(String, Version)> {
+    pub(crate) fn serving(&self, name: &str) -> Option<(String, FakeVersion)> {
         let functions = self.functions.lock().unwrap();
         let function = functions.get(name)?;
         let (number, _) = function.alias?;
         Some((number.to_string(), function.published.get(&number)?.clone()))
     }
 
-    /// Tells whether a version answers as it should.
-    pub(crate) fn is_good(&self, version: &Version) -> bool {
+    /// Returns whether a version responds correctly.
+    pub(crate) fn responds_correctly(&self, version: &FakeVersion) -> bool {
         version.memory != self.bad_memory && !self.bad_code.lock().unwrap().contains(&version.code_sha256)
     }
 
-    fn version(&self, name: &str, number: &str) -> Option<Version> {
+    fn version(&self, name: &str, number: &str) -> Option<FakeVersion> {
         let functions = self.functions.lock().unwrap();
         functions.get(name)?.published.get(&number.parse().ok()?).cloned()
     }
@@ -180,11 +182,11 @@ impl Functions for FakeLambda {
                 if found.state == "Inactive" {
                     self.set_state(function, version.parse().unwrap_or_default(), "Pending");
                 }
-                let scripted = self.answer.lock().unwrap().clone();
+                let scripted = self.scripted_invocation.lock().unwrap().clone();
                 Ok(scripted.unwrap_or_else(|| Invocation {
                     status: 200,
                     function_error: None,
-                    payload: json!({"well": self.is_good(&found)}).to_string().into_bytes(),
+                    payload: json!({"well": self.responds_correctly(&found)}).to_string().into_bytes(),
                     log_tail: vec!["a line of the log".into()],
                     executed_version: Some(version.to_owned()),
                     took: Duration::from_millis(2),
@@ -201,7 +203,7 @@ impl Functions for FakeLambda {
                     .get(function)
                     .filter(|_| alias == "live")
                     .and_then(|found| found.alias)
-                    .map(told))
+                    .map(alias_value))
             })
             .await
     }
@@ -220,12 +222,12 @@ impl Functions for FakeLambda {
                     return Err(Failure::failed(format!("{function}:{version} does not exist")));
                 }
                 found.alias = Some((number, current + 1));
-                self.moves.lock().unwrap().push(Move {
+                self.moves.lock().unwrap().push(AliasMove {
                     function: function.to_owned(),
                     from: from.to_string(),
                     to: version.to_owned(),
                 });
-                Ok(told((number, current + 1)))
+                Ok(alias_value((number, current + 1)))
             })
             .await
     }
@@ -245,20 +247,20 @@ impl Functions for FakeLambda {
     }
 }
 
-fn told((version, revision): (u64, u64)) -> Alias {
+fn alias_value((version, revision): (u64, u64)) -> Alias {
     Alias { version: version.to_string(), weights: BTreeMap::new(), revision_id: Some(revision.to_string()) }
 }
 
-fn configuration(function: &str, number: &str, version: &Version) -> FunctionConfiguration {
+fn configuration(function: &str, number: &str, version: &FakeVersion) -> FunctionConfiguration {
     FunctionConfiguration {
         function_name: function.to_owned(),
         arn: format!("arn:aws:lambda:eu-central-1:333333333333:function:{function}:{number}"),
         version: number.to_owned(),
         code_sha256: version.code_sha256.clone(),
-        runtime: Some(version.runtime.clone()),
-        handler: Some(version.handler.clone()),
+        runtime: version.runtime.as_ref().map(Runtime::to_string),
+        handler: version.handler.clone(),
         package_type: "Zip".into(),
-        architecture: version.architecture.clone(),
+        architecture: version.architecture.to_string(),
         memory_mb: version.memory,
         timeout_s: 3,
         role: "arn:aws:iam::333333333333:role/a".into(),

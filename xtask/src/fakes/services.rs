@@ -1,4 +1,4 @@
-//! What else an account answers, in memory: secrets, and what is sent to addresses.
+//! The other services of an account in memory: secrets, and HTTP requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,14 +12,14 @@ use crate::ports::{HttpAnswer, HttpRequest, Services};
 /// A request, and the service that it was signed for.
 pub(crate) type Sent = (HttpRequest, Option<String>);
 
-/// Secrets by id, answers to be given in their order, and what was sent.
+/// Secrets by id, scripted responses, and the requests that were sent.
 #[derive(Clone, Default)]
 pub(crate) struct FakeServices {
     /// The text of each secret.
     pub(crate) secrets: Arc<Mutex<BTreeMap<String, String>>>,
-    /// Answers, the next one first.
-    pub(crate) answers: Arc<Mutex<Vec<HttpAnswer>>>,
-    /// What was sent, with the service that it was signed for.
+    /// The responses to return, in order.
+    pub(crate) responses: Arc<Mutex<Vec<HttpAnswer>>>,
+    /// The requests that were sent, with the service that each was signed for.
     pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
 }
 
@@ -36,7 +36,11 @@ impl Services for FakeServices {
         _within: Duration,
     ) -> Result<HttpAnswer> {
         self.sent.lock().unwrap().push((request.clone(), sign_for.map(str::to_owned)));
-        let mut answers = self.answers.lock().unwrap();
-        if answers.is_empty() { Err(Failure::failed("nobody answers")) } else { Ok(answers.remove(0)) }
+        let mut responses = self.responses.lock().unwrap();
+        if responses.is_empty() {
+            Err(Failure::failed("no response is scripted"))
+        } else {
+            Ok(responses.remove(0))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A signer in memory: a key that exists for one test.
+//! A signer in memory, with a key for one test.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::failure::Result;
 use crate::ports::Signer;
 use crate::release::{PrivateKey, PublicKey};
 
-/// A key that nobody keeps.
+/// A signer with a generated key, which is not stored.
 pub(crate) struct FakeSigner {
     key: PrivateKey,
     public: PublicKey,
 }
 
 impl FakeSigner {
-    /// Makes a new key, and returns its public half with it.
+    /// Returns a signer with a new key, and its public key.
     pub(crate) fn new() -> (Arc<Self>, PublicKey) {
         let key = PrivateKey::generate().unwrap();
         let public = key.public().unwrap();

@@ -1,4 +1,4 @@
-//! A store in memory: an object is written once and compared by its bytes; only leases may change.
+//! An object store in memory: objects are written once and compared by their bytes; only leases may change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::failure::{Result, io};
 use crate::ports::{Held, Put, Store, Stored};
 
-/// A bucket.
+/// A bucket in memory.
 pub(crate) struct FakeStore {
     place: &'static str,
     faults: Arc<Faults>,
@@ -19,12 +19,12 @@ pub(crate) struct FakeStore {
 }
 
 impl FakeStore {
-    /// Makes an empty bucket.
+    /// Returns an empty bucket.
     pub(crate) fn new(place: &'static str, faults: Arc<Faults>) -> Arc<Self> {
         Arc::new(Self { place, faults, objects: Mutex::new(BTreeMap::new()) })
     }
 
-    /// Returns all objects whose keys begin so.
+    /// Returns all objects whose keys begin with a prefix.
     pub(crate) fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         let objects = self.objects.lock().unwrap();
         objects
@@ -34,12 +34,12 @@ impl FakeStore {
             .collect()
     }
 
-    /// Writes an object behind everybody's back.
+    /// Writes an object without a call to the port, as somebody outside could.
     pub(crate) fn set(&self, key: &str, bytes: impl Into<Vec<u8>>) {
         self.objects.lock().unwrap().insert(key.to_owned(), bytes.into());
     }
 
-    /// Removes an object behind everybody's back.
+    /// Removes an object without a call to the port, as somebody outside could.
     pub(crate) fn remove(&self, key: &str) {
         self.objects.lock().unwrap().remove(key);
     }
@@ -47,7 +47,7 @@ impl FakeStore {
     fn write_new(&self, key: &str, bytes: Vec<u8>) -> Put {
         let mut objects = self.objects.lock().unwrap();
         match objects.get(key) {
-            Some(there) if *there == bytes => Put::Same,
+            Some(stored) if *stored == bytes => Put::Same,
             Some(_) => Put::Different,
             None => {
                 objects.insert(key.to_owned(), bytes);

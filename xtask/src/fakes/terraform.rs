@@ -1,5 +1,6 @@
-//! Terraform in memory: refreshes from Lambda, plans against the var-files, applies what was planned, keeps its state
-//! in the store. It keeps the contract with stacks: versions are published, the alias is made once and then left.
+//! Terraform in memory: it refreshes from Lambda, plans against the var-files, applies a plan and stores its state.
+//!
+//! It keeps the contract with stacks: it publishes versions, creates the alias once and never moves it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,11 +10,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::lambda::Version;
+use super::lambda::FakeVersion;
 use super::{FakeLambda, FakeStore, Faults};
+use crate::architecture::Architecture;
 use crate::failure::{Failure, FailureKind, Result, io};
 use crate::plan::Infrastructure;
 use crate::plan::{Action, Applied, Change, Configuration, Output, Planned};
+use crate::runtime::Runtime;
 
 /// Terraform over [`FakeLambda`], with its state in a [`FakeStore`].
 pub(crate) struct FakeTerraform {
@@ -22,7 +25,7 @@ pub(crate) struct FakeTerraform {
     lambda: Arc<FakeLambda>,
 }
 
-/// The state: the functions that it made, and the outputs.
+/// The state: the functions that Terraform created, and the outputs.
 #[derive(Default, Serialize, Deserialize)]
 struct State {
     lineage: String,
@@ -31,50 +34,45 @@ struct State {
     resources: Vec<Value>,
 }
 
-/// A saved plan: the state that it was made on, and what each function shall be.
+/// A saved plan: the serial of its state, and the planned code and configuration of each function.
 #[derive(Serialize, Deserialize)]
 struct Plan {
     serial: u64,
-    wanted: BTreeMap<String, Wanted>,
-    /// Functions that go, by their name in Lambda.
+    wanted: BTreeMap<String, PlannedFunction>,
+    /// The functions to delete, by their name in Lambda.
     #[serde(default)]
     gone: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-struct Wanted {
+struct PlannedFunction {
     code_sha256: String,
     memory: u32,
-    runtime: String,
+    runtime: Runtime,
     handler: String,
-    architecture: String,
+    architecture: Architecture,
 }
 
-impl Wanted {
-    fn is(&self, version: &Version) -> bool {
-        (self.code_sha256.as_str(), self.memory, self.runtime.as_str(), self.handler.as_str())
-            == (
-                version.code_sha256.as_str(),
-                version.memory,
-                version.runtime.as_str(),
-                version.handler.as_str(),
-            )
+impl PlannedFunction {
+    fn is(&self, version: &FakeVersion) -> bool {
+        (&self.code_sha256, self.memory, Some(&self.runtime), Some(&self.handler))
+            == (&version.code_sha256, version.memory, version.runtime.as_ref(), version.handler.as_ref())
     }
 
-    fn version(&self) -> Version {
-        Version {
+    fn version(&self) -> FakeVersion {
+        FakeVersion {
             code_sha256: self.code_sha256.clone(),
             memory: self.memory,
-            runtime: self.runtime.clone(),
-            handler: self.handler.clone(),
-            architecture: self.architecture.clone(),
+            runtime: Some(self.runtime.clone()),
+            handler: Some(self.handler.clone()),
+            architecture: self.architecture,
             state: "Active".into(),
         }
     }
 }
 
 impl FakeTerraform {
-    /// Puts Terraform over an account, with its state in the account's bucket.
+    /// Returns Terraform for an account, with its state in the account's bucket.
     pub(crate) fn new(faults: Arc<Faults>, store: Arc<FakeStore>, lambda: Arc<FakeLambda>) -> Arc<Self> {
         Arc::new(Self { faults, store, lambda })
     }
@@ -87,11 +85,11 @@ impl FakeTerraform {
         )
     }
 
-    /// Writes the state as it follows from Lambda, for the functions that Terraform made.
+    /// Writes the state of the functions that Terraform created, as they are in Lambda; returns the outputs.
     fn save(
         &self,
         configuration: &Configuration,
-        names: &BTreeMap<String, Wanted>,
+        names: &BTreeMap<String, PlannedFunction>,
     ) -> BTreeMap<String, Output> {
         let mut state = self.state(configuration);
         state.serial += 1;
@@ -116,7 +114,7 @@ impl FakeTerraform {
     fn outputs_now(
         &self,
         configuration: &Configuration,
-        names: &BTreeMap<String, Wanted>,
+        names: &BTreeMap<String, PlannedFunction>,
     ) -> BTreeMap<String, Output> {
         let mut functions = serde_json::Map::new();
         for name in names.keys() {
@@ -181,7 +179,7 @@ impl Infrastructure for FakeTerraform {
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
         self.faults
-            .call("plan the end", || {
+            .call("plan the destruction", || {
                 let state = self.state(configuration);
                 let name = |resource: &Value| {
                     resource["instances"][0]["attributes"]["function_name"].as_str().map(str::to_owned)
@@ -233,7 +231,7 @@ impl Infrastructure for FakeTerraform {
                     self.faults
                         .call(&format!("apply the alias of {name}"), || {
                             if self.lambda.serving(&function_name).is_none() {
-                                self.lambda.make_alias(&function_name);
+                                self.lambda.create_alias(&function_name);
                             }
                             Ok(())
                         })
@@ -257,8 +255,8 @@ impl Infrastructure for FakeTerraform {
     }
 }
 
-/// Returns what the var-files ask for: `memory = <number>` for all functions, the releases for each.
-fn wanted(configuration: &Configuration) -> Result<BTreeMap<String, Wanted>> {
+/// Returns the functions that the var-files describe: `memory = <number>` for all, and the release of each.
+fn wanted(configuration: &Configuration) -> Result<BTreeMap<String, PlannedFunction>> {
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| io("read", path, error));
     let [tfvars, slipway] = configuration.var_files.as_slice() else {
         panic!("two var-files: {:?}", configuration.var_files);
@@ -271,12 +269,13 @@ fn wanted(configuration: &Configuration) -> Result<BTreeMap<String, Wanted>> {
     Ok(releases
         .iter()
         .map(|(name, release)| {
-            let wanted = Wanted {
+            let wanted = PlannedFunction {
                 code_sha256: text(&release["code"], "sha256"),
                 memory: memory.expect("memory = <number>"),
-                runtime: text(release, "runtime"),
+                runtime: text(release, "runtime").into(),
                 handler: text(release, "handler"),
-                architecture: text(release, "architecture"),
+                architecture: serde_json::from_value(release["architecture"].clone())
+                    .expect("an architecture"),
             };
             (name.clone(), wanted)
         })

@@ -137,7 +137,7 @@ mod tests {
         if renewed {
             ledger.lease().renew(1, &clock).await.unwrap();
         }
-        clock.pass(seconds);
+        clock.advance(seconds);
         is_alive(&started, &here, &ledger.lease(), &clock).await.unwrap()
     }
 

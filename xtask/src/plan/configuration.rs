@@ -10,10 +10,12 @@ use serde::Serialize;
 use super::inputs::Inputs;
 use super::lock::WorkLock;
 use super::sources::StackSources;
+use crate::architecture::Architecture;
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 use crate::release::Manifest;
-use crate::settings::Package;
+use crate::runtime::Runtime;
+use crate::settings::PackageType;
 
 /// What planning one stack in one environment needs, whichever releases it is to run.
 #[derive(Debug)]
@@ -87,8 +89,8 @@ pub(crate) struct Backend {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ReleaseInput {
     version: String,
-    architecture: String,
-    runtime: String,
+    architecture: Architecture,
+    runtime: Runtime,
     handler: String,
     code: Code,
 }
@@ -122,12 +124,14 @@ impl ReleaseInput {
     pub(crate) fn new(manifest: &Manifest, places: &CodePlaces) -> Self {
         let key = &manifest.artifact.key;
         let (s3, image_uri) = match manifest.package {
-            Package::Zip => (Some(S3Code { bucket: places.bucket.clone(), key: key.clone() }), None),
-            Package::Image => (None, places.registry.as_ref().map(|registry| format!("{registry}/{key}"))),
+            PackageType::Zip => (Some(S3Code { bucket: places.bucket.clone(), key: key.clone() }), None),
+            PackageType::Image => {
+                (None, places.registry.as_ref().map(|registry| format!("{registry}/{key}")))
+            }
         };
         Self {
             version: manifest.version.to_string(),
-            architecture: manifest.architecture.clone(),
+            architecture: manifest.architecture,
             runtime: manifest.runtime.clone(),
             handler: manifest.handler.clone(),
             code: Code { sha256: manifest.artifact.code_sha256.clone(), s3, image_uri },

@@ -7,7 +7,7 @@ use super::manifest::Manifest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
 use crate::ports::{Held, Images, Store};
-use crate::settings::Package;
+use crate::settings::PackageType;
 
 /// The releases in a store.
 #[derive(Clone)]
@@ -96,8 +96,8 @@ impl Catalogue {
     pub(crate) async fn held(&self, manifest: &Manifest, to: Option<&Path>) -> Result<Held> {
         let artifact = &manifest.artifact;
         match manifest.package {
-            Package::Zip => self.store.holds(&artifact.key, artifact.sha256, to).await,
-            Package::Image => {
+            PackageType::Zip => self.store.holds(&artifact.key, artifact.sha256, to).await,
+            PackageType::Image => {
                 let there = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
                 Ok(if there { Held::Same } else { Held::Missing })
             }
@@ -107,7 +107,7 @@ impl Catalogue {
     /// Names the place of a release's bytes.
     pub(crate) fn object(&self, manifest: &Manifest) -> String {
         let place = match (manifest.package, &self.images) {
-            (Package::Image, Some(images)) => images.place(),
+            (PackageType::Image, Some(images)) => images.place(),
             _ => self.store.place(),
         };
         format!("{place}/{}", manifest.artifact.key)
@@ -163,7 +163,7 @@ impl Catalogue {
             .unchanged("Nothing was deployed.")
             .hint("restore the object's first version in the store, or cut a new release")
         };
-        if manifest.package == Package::Image {
+        if manifest.package == PackageType::Image {
             let there = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
             return if there { Ok(()) } else { Err(told("the image is missing".into())) };
         }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
-use crate::settings::{Package, Smoke};
+use crate::runtime::Runtime;
+use crate::settings::{PackageType, SmokeTest};
 
 /// The name of this layout.
 pub(crate) const SCHEMA: &str = "slipway.release/1";
@@ -24,11 +26,11 @@ pub(crate) struct Manifest {
     /// The version.
     pub(crate) version: Version,
     /// Zip or image.
-    pub(crate) package: Package,
+    pub(crate) package: PackageType,
     /// `x86_64` or `arm64`.
-    pub(crate) architecture: String,
+    pub(crate) architecture: Architecture,
     /// Lambda's runtime identifier.
-    pub(crate) runtime: String,
+    pub(crate) runtime: Runtime,
     /// Lambda's handler.
     pub(crate) handler: String,
     /// The bytes.
@@ -102,12 +104,12 @@ impl ArtifactRecord {
     }
 
     /// Tells whether the digests agree with each other and with the kind of package.
-    fn agrees(&self, package: Package) -> bool {
+    fn agrees(&self, package: PackageType) -> bool {
         match package {
-            Package::Zip => {
+            PackageType::Zip => {
                 self.code_sha256 == self.sha256.base64() && self.key == artifact_key(&self.sha256)
             }
-            Package::Image => {
+            PackageType::Image => {
                 self.code_sha256 == self.sha256.hex()
                     && self.key.split_once('@').is_some_and(|(repository, digest)| {
                         !repository.is_empty() && digest == self.sha256.to_string()
@@ -191,8 +193,8 @@ pub(crate) struct RequestRecord {
     pub(crate) body: Option<serde_json::Value>,
 }
 
-impl From<&Smoke> for SmokeRecord {
-    fn from(smoke: &Smoke) -> Self {
+impl From<&SmokeTest> for SmokeRecord {
+    fn from(smoke: &SmokeTest) -> Self {
         Self {
             name: smoke.name.clone(),
             event: smoke.event.clone(),
@@ -234,8 +236,8 @@ impl Manifest {
 
     /// Returns runtime and handler as Lambda knows them: those of an image are the image's own
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>, PackageType).
-    pub(crate) fn managed(&self) -> Option<(&str, &str)> {
-        (self.package == Package::Zip).then_some((&self.runtime, &self.handler))
+    pub(crate) fn managed(&self) -> Option<(&Runtime, &str)> {
+        (self.package == PackageType::Zip).then_some((&self.runtime, &self.handler))
     }
 
     /// Returns the digest by which ledgers and plans name this manifest.
@@ -298,9 +300,9 @@ pub(crate) mod tests {
             schema: SCHEMA.into(),
             function: function.parse().unwrap(),
             version: version.parse().unwrap(),
-            package: Package::Zip,
-            architecture: "x86_64".into(),
-            runtime: "provided.al2023".into(),
+            package: PackageType::Zip,
+            architecture: Architecture::X86_64,
+            runtime: Runtime::ProvidedAl2023,
             handler: "bootstrap".into(),
             artifact: ArtifactRecord {
                 sha256,
@@ -368,5 +370,17 @@ pub(crate) mod tests {
             flipped[at] ^= 1;
             assert!(Manifest::read(&flipped, function, version).is_err(), "byte {at}");
         }
+    }
+
+    #[test]
+    fn manifest_with_an_unlisted_runtime_is_read_and_keeps_its_bytes() {
+        let listed = sample("hello", "1.2.3");
+        assert_eq!(serde_json::to_value(&listed).unwrap()["runtime"], "provided.al2023");
+        assert_eq!(serde_json::to_value(&listed).unwrap()["architecture"], "x86_64");
+        let manifest = Manifest { runtime: "java99".into(), ..listed }.sealed();
+        let bytes = manifest.bytes().unwrap();
+        let read = Manifest::read(&bytes, &manifest.function, &manifest.version).unwrap();
+        assert_eq!(read.runtime, Runtime::Unlisted("java99".into()));
+        assert_eq!(read.bytes().unwrap(), bytes);
     }
 }

@@ -12,7 +12,7 @@ use super::manifest::Manifest;
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
-use crate::settings::Claims;
+use crate::settings::ProvenanceClaims;
 
 /// The type of statements.
 pub(crate) const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -237,7 +237,7 @@ impl Statement {
     }
 
     /// Says which of an environment's claims the statement does not make.
-    pub(crate) fn missing_claims(&self, claims: &Claims) -> Vec<String> {
+    pub(crate) fn missing_claims(&self, claims: &ProvenanceClaims) -> Vec<String> {
         let says = &self.predicate.build_definition.external_parameters;
         [
             ("repository", &claims.repository, &says.repository),

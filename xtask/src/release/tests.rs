@@ -217,13 +217,13 @@ async fn publishing_is_the_bytes_first_and_the_manifest_last_and_can_be_cut_off_
         for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter] {
             let shelf = Shelf::new();
             shelf.faults.arm(Some((cut, fault)));
-            let first = shelf.faults.survive(shelf.publish("1.0.0", "zip", true)).await;
+            let first = shelf.faults.run_until_crash(shelf.publish("1.0.0", "zip", true)).await;
             let manifests = shelf.store.objects("releases/").len();
             assert!(
                 manifests == 0 || shelf.store.objects("artifacts/").len() == 1,
                 "a manifest without its bytes"
             );
-            let struck = shelf.faults.struck().is_some();
+            let struck = shelf.faults.triggered_at().is_some();
             assert_eq!(struck, !matches!(first, Some(Ok(_))), "cut {cut}");
             shelf.faults.arm(None);
             let second = shelf.publish("1.0.0", "zip", true).await.unwrap();

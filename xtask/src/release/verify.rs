@@ -21,7 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::format;
 use crate::name::EnvironmentName;
 use crate::ports::Held;
-use crate::settings::Claims;
+use crate::settings::ProvenanceClaims;
 
 /// Whom an environment trusts, and for what.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ pub(crate) struct Trust {
     /// The keys whose signatures count.
     pub(crate) keys: Vec<PublicKey>,
     /// What the provenance must claim.
-    pub(crate) claims: Claims,
+    pub(crate) claims: ProvenanceClaims,
 }
 
 /// Returns the key of a manifest's attestation.

@@ -1,4 +1,4 @@
-//! `terraform/environments/<environment>/environment.toml`: where an environment lives and what it demands.
+//! `terraform/environments/<environment>/environment.toml`: the account of an environment and the rules that hold in it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,31 +12,31 @@ use crate::name::{EnvironmentName, FunctionName, StackName};
 /// An environment's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct EnvironmentSettings {
-    /// Where it lives.
-    pub(crate) place: Place,
-    /// Whether it demands a clean tree, an approval and the saved plan.
+    /// The account that it deploys to.
+    pub(crate) account: EnvironmentAccount,
+    /// Whether it requires a clean tree, an approval and the saved plan.
     pub(crate) protected: bool,
-    /// Whether a release's signature must verify.
+    /// Whether a release must have a valid signature.
     pub(crate) signatures_required: bool,
-    /// PEM files of the public keys whose signatures count, relative to the project.
+    /// PEM files of the trusted public keys, relative to the project.
     pub(crate) trusted_keys: Vec<String>,
-    /// What a release's provenance must claim.
-    pub(crate) claims: Claims,
-    /// The environment whose verified releases may come here.
+    /// The claims that a release's provenance must make.
+    pub(crate) claims: ProvenanceClaims,
+    /// The environment whose verified releases may be promoted to this one.
     #[allow(dead_code, reason = "promotion reads it; it is accepted and checked already")]
     pub(crate) promote_from: Option<EnvironmentName>,
-    /// What it makes of single stacks; the others run whole.
-    pub(crate) stacks: BTreeMap<StackName, StackChoice>,
+    /// Settings for single stacks; a stack that is not named runs with all its functions.
+    pub(crate) stacks: BTreeMap<StackName, StackSelection>,
 }
 
-/// What an environment makes of one stack.
+/// Whether an environment runs one stack, and with which functions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StackChoice {
-    /// Whether it runs there at all.
+pub(crate) struct StackSelection {
+    /// Whether the environment runs the stack.
     #[serde(default = "yes")]
     pub(crate) enabled: bool,
-    /// Those of the stack's functions that it runs there; all where left out.
+    /// The stack's functions that run there; all of them by default.
     pub(crate) functions: Option<Vec<FunctionName>>,
 }
 
@@ -44,46 +44,47 @@ fn yes() -> bool {
     true
 }
 
-/// What the provenance of a release must say of itself, word for word; what is not named may be anything.
+/// Claims that the provenance of a release must make, compared as text; a claim that is not set is not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Claims {
+pub(crate) struct ProvenanceClaims {
     /// The repository's address.
     pub(crate) repository: Option<String>,
     /// The ref that was built, such as `refs/heads/main`.
     #[serde(rename = "ref")]
     pub(crate) git_ref: Option<String>,
-    /// The workflow's file, or the job's name.
+    /// The workflow's file, or the name of the job or pipeline.
     pub(crate) workflow: Option<String>,
 }
 
-/// Where an environment lives.
+/// The account that an environment deploys to.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
-    /// On this machine: the emulator answers for AWS; store, state and account come from its keeper.
+pub(crate) enum EnvironmentAccount {
+    /// The emulator on this machine; its supervisor provides store, state and account.
     Emulated,
-    /// In an AWS account.
-    Cloud(Cloud),
+    /// An AWS account.
+    Cloud(CloudAccount),
 }
 
-/// An environment's account, region and state bucket.
+/// An AWS account with region, role and state bucket.
 #[derive(Debug, Clone)]
-pub(crate) struct Cloud {
+pub(crate) struct CloudAccount {
     /// 12 digits.
     pub(crate) account: String,
     /// AWS region.
     pub(crate) region: String,
-    /// The role that deploys here.
+    /// The role that deploys to it.
     pub(crate) role: Option<String>,
-    /// The bucket of state, ledger and plans.
+    /// The bucket that stores state, ledger and plans.
     pub(crate) state_bucket: String,
-    /// A DynamoDB table that locks the state beside the lock file.
+    /// A DynamoDB table for state locks, in addition to the lock file.
     pub(crate) lock_table: Option<String>,
 }
 
+/// `environment.toml` as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct EnvironmentFile {
     #[serde(default)]
     emulated: bool,
     account: Option<String>,
@@ -93,19 +94,19 @@ struct Raw {
     #[serde(default)]
     protected: bool,
     #[serde(default)]
-    signatures: Signatures,
+    signatures: SignaturePolicy,
     #[serde(default)]
     trusted_keys: Vec<String>,
     #[serde(default)]
-    provenance: Claims,
-    state: Option<State>,
+    provenance: ProvenanceClaims,
+    state: Option<StateTable>,
     #[serde(default)]
-    stacks: BTreeMap<StackName, StackChoice>,
+    stacks: BTreeMap<StackName, StackSelection>,
 }
 
 #[derive(Deserialize, Default, PartialEq)]
 #[serde(rename_all = "snake_case")]
-enum Signatures {
+enum SignaturePolicy {
     Required,
     #[default]
     Optional,
@@ -113,54 +114,59 @@ enum Signatures {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+struct StateTable {
     bucket: String,
     lock_table: Option<String>,
 }
 
 impl EnvironmentSettings {
+    /// Returns whether the emulator on this machine stands in for AWS.
+    pub(crate) fn is_emulated(&self) -> bool {
+        matches!(self.account, EnvironmentAccount::Emulated)
+    }
+
     /// Reads an environment's settings.
     pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
-        let raw: Raw = file::load(root, relative)?;
+        let raw: EnvironmentFile = file::load(root, relative)?;
         let wrong = |message: &str| Failure::usage(format!("{}: {message}", relative.display()));
-        let place = if raw.emulated {
+        let account = if raw.emulated {
             if raw.account.is_some() || raw.region.is_some() || raw.role.is_some() || raw.state.is_some() {
                 return Err(wrong(
-                    "an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper",
+                    "an emulated environment cannot set `account`, `region`, `role` or `[state]`: the local emulator provides them",
                 ));
             }
-            Place::Emulated
+            EnvironmentAccount::Emulated
         } else {
-            let account = raw
+            let id = raw
                 .account
                 .ok_or_else(|| wrong("missing key `account`: the 12 digits of the AWS account"))?;
-            if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(wrong(&format!("`account = \"{account}\"` must be 12 digits")));
+            if id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(wrong(&format!("`account = \"{id}\"` must be 12 digits")));
             }
-            let region = raw.region.ok_or_else(|| wrong("missing key `region`: such as \"eu-central-1\""))?;
+            let region = raw.region.ok_or_else(|| wrong("missing key `region`, such as \"eu-central-1\""))?;
             let state = raw.state.ok_or_else(|| {
-                wrong("missing table `[state]` with `bucket`: where state and ledger are kept")
+                wrong("missing table `[state]` with `bucket`, the bucket that stores state and ledger")
             })?;
-            Place::Cloud(Cloud {
-                account,
+            EnvironmentAccount::Cloud(CloudAccount {
+                account: id,
                 region,
                 role: raw.role,
                 state_bucket: state.bucket,
                 lock_table: state.lock_table,
             })
         };
-        let required = raw.signatures == Signatures::Required;
+        let required = raw.signatures == SignaturePolicy::Required;
         if required && raw.trusted_keys.is_empty() {
-            return Err(wrong("`signatures = \"required\"` without `trusted_keys`: no release could ever be deployed")
-                .hint("make a key with cargo xtask key new and name its .pub.pem: trusted_keys = [\"keys/release.pub.pem\"]"));
+            return Err(wrong("`signatures = \"required\"` needs `trusted_keys`: without them no release could be deployed")
+                .hint("create a key with cargo xtask key new and add its .pub.pem: trusted_keys = [\"keys/release.pub.pem\"]"));
         }
-        if raw.provenance != Claims::default() && !required {
+        if raw.provenance != ProvenanceClaims::default() && !required {
             return Err(wrong(
-                "`[provenance]` demands what only a signature can show: it needs `signatures = \"required\"`",
+                "`[provenance]` needs `signatures = \"required\"`: only a signature proves what provenance claims",
             ));
         }
         Ok(Self {
-            place,
+            account,
             protected: raw.protected,
             signatures_required: required,
             trusted_keys: raw.trusted_keys,

@@ -1,4 +1,4 @@
-//! Reads one settings file; a mistake in it is told with file, line, the line itself and what is allowed.
+//! Reads one settings file; a mistake is reported with file, line number, the line itself and the allowed values.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::name::nearest;
 pub(super) fn load<T: DeserializeOwned>(root: &Path, relative: &Path) -> Result<T> {
     let path = root.join(relative);
     let text = std::fs::read_to_string(&path).map_err(|error| failure::io("read", relative, error))?;
-    toml::from_str(&text).map_err(|error| explain(relative, &text, error.message(), error.span()))
+    toml::from_str(&text).map_err(|error| mistake(relative, &text, error.message(), error.span()))
 }
 
-/// Makes the failure for a mistake at a byte range of a settings file's text.
-pub(super) fn explain(
+/// Returns the failure for a mistake at a byte range of a settings file's text.
+pub(super) fn mistake(
     file: &Path,
     text: &str,
     message: &str,
@@ -27,13 +27,13 @@ pub(super) fn explain(
     let allowed = allowed_names(message);
     let wrong =
         between(message, "unknown field `", "`").or_else(|| between(message, "unknown variant `", "`"));
-    let told = match (wrong, message.starts_with("unknown field")) {
+    let problem = match (wrong, message.starts_with("unknown field")) {
         (Some(name), true) => format!("unknown key `{name}`"),
         (Some(name), false) => format!("unknown value `{name}`"),
         (None, _) => message.replace("missing field", "missing key"),
     };
     let Some(span) = span else {
-        return with_allowed(Failure::usage(format!("{file}: {told}")), wrong, &allowed);
+        return with_allowed(Failure::usage(format!("{file}: {problem}")), wrong, &allowed);
     };
     let start = span.start.min(text.len());
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
@@ -51,7 +51,7 @@ pub(super) fn explain(
     let gutter = " ".repeat(line_number.to_string().len());
     let body =
         format!("{line_number} | {line}\n{gutter} | {}{}{suggestion}", " ".repeat(column), "^".repeat(width));
-    with_allowed(Failure::usage(format!("{file}:{line_number}: {told}")).body(body), wrong, &allowed)
+    with_allowed(Failure::usage(format!("{file}:{line_number}: {problem}")).body(body), wrong, &allowed)
 }
 
 fn with_allowed(failure: Failure, wrong: Option<&str>, allowed: &[&str]) -> Failure {
@@ -67,7 +67,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     Some(&rest[..rest.find(after)?])
 }
 
-/// Takes the names out of serde's "expected one of `a`, `b`" and "expected `a`".
+/// Returns the names in serde's "expected one of `a`, `b`" and "expected `a`".
 fn allowed_names(message: &str) -> Vec<&str> {
     message
         .split_once(", expected ")
@@ -79,9 +79,10 @@ fn did_you_mean<'a>(wrong: &str, allowed: &[&'a str]) -> Option<&'a str> {
     (strsim::damerau_levenshtein(wrong, best) <= wrong.len().div_ceil(3)).then_some(best)
 }
 
-/// Parses a duration written as a number and one of `ms`, `s`, `m`, `h`.
+/// Parses a duration: a number and `ms`, `s`, `m` or `h`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("`{text}` is no duration: write a number and ms, s, m or h, such as \"3s\"");
+    let error =
+        || format!("`{text}` is not a valid duration: write a number and ms, s, m or h, such as \"3s\"");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_| error())?;
     let millis = match &text[digits.len()..] {
@@ -94,7 +95,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     millis.map(Duration::from_millis).ok_or_else(error)
 }
 
-/// Deserialises a duration from its text form.
+/// Deserializes a duration from its text.
 pub(super) fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = <String as serde::Deserialize>::deserialize(deserializer)?;
     parse_duration(&text).map_err(serde::de::Error::custom)
@@ -107,15 +108,15 @@ mod tests {
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     #[allow(dead_code)]
-    struct Sample {
+    struct SampleSettings {
         protected: bool,
         #[serde(deserialize_with = "duration")]
         within: Duration,
     }
 
     fn message(text: &str) -> String {
-        let error = toml::from_str::<Sample>(text).unwrap_err();
-        let report = explain(Path::new("a/b.toml"), text, error.message(), error.span()).report();
+        let error = toml::from_str::<SampleSettings>(text).unwrap_err();
+        let report = mistake(Path::new("a/b.toml"), text, error.message(), error.span()).report();
         format!(
             "{}\n{}\n{}",
             report.message,
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_shown_where_it_stands() {
+    fn unknown_key_is_marked_in_its_line() {
         insta::assert_snapshot!(message("within = \"3s\"\nprotect = true\n"), @r"
         a/b.toml:2: unknown key `protect`
         2 | protect = true
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_and_a_bad_duration_are_shown_where_they_stand() {
+    fn wrong_type_and_invalid_duration_are_marked_in_their_line() {
         insta::assert_snapshot!(message("protected = 3\nwithin = \"3s\"\n"), @r"
         a/b.toml:1: invalid type: integer `3`, expected a boolean
         1 | protected = 3
@@ -143,17 +144,17 @@ mod tests {
         ");
         assert!(
             message("protected = true\nwithin = \"3 days\"\n")
-                .starts_with("a/b.toml:2: `3 days` is no duration")
+                .starts_with("a/b.toml:2: `3 days` is not a valid duration")
         );
         assert!(message("protected = true\n").contains("missing key `within`"));
     }
 
     #[test]
-    fn durations_have_units() {
+    fn duration_needs_a_unit() {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
         for bad in ["3", "s", "3d", "-1s", "99999999999999999999s", "18446744073709551615h"] {
-            assert!(parse_duration(bad).is_err(), "{bad} was taken");
+            assert!(parse_duration(bad).is_err(), "{bad} was accepted");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `lambda-src/<function>/function.toml`: what changes or tests a function's bytes.
+//! `lambda-src/<function>/function.toml`: how a function is built, packaged and tested.
 //!
-//! In: the file. Out: [`FunctionSettings`], whose parts fit each other. Goes wrong: a key or value that does not exist; a
-//! runtime, handler and way of building that cannot go results.
+//! In: the file. Out: [`FunctionSettings`], whose values fit each other. Goes wrong: an unknown key or value; a runtime,
+//! handler and build that do not fit each other.
 
 mod build;
 mod image;
@@ -11,18 +11,21 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub(crate) use build::{BuildSettings, last_name};
-pub(crate) use image::{Base, ImageSettings};
-pub(crate) use smoke::{DeploymentTests, Smoke, placeholders};
+pub(crate) use build::{BuildSettings, name_in_artifact};
+pub(crate) use image::{BaseReference, ImageSettings};
+pub(crate) use smoke::{DeploymentTests, SmokeTest, placeholders};
 
 use super::file;
+use crate::architecture::Architecture;
 use crate::failure::{Failure, Result};
 use crate::name::Version;
+use crate::runtime::Runtime;
 
-/// How a function is delivered to Lambda.
+/// How a function's code is packaged for Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Package {
+#[schemars(rename = "Package")]
+pub(crate) enum PackageType {
     /// A zip in S3.
     Zip,
     /// A container image in a registry.
@@ -34,60 +37,51 @@ pub(crate) enum Package {
 pub(crate) struct FunctionSettings {
     /// The function's folder, relative to the project.
     pub(crate) folder: PathBuf,
-    /// Lambda's runtime identifier, such as `provided.al2023`.
-    pub(crate) runtime: String,
+    /// Lambda's runtime, such as `provided.al2023`.
+    pub(crate) runtime: Runtime,
     /// Lambda's handler; `bootstrap` for a compiled function.
     pub(crate) handler: String,
-    /// `x86_64` or `arm64`.
-    pub(crate) architecture: String,
+    /// The architecture of the function's code.
+    pub(crate) architecture: Architecture,
     /// Zip or image.
-    pub(crate) package: Package,
+    pub(crate) package: PackageType,
     /// The version of the first release.
     pub(crate) first_version: Version,
     /// How the function is built.
     pub(crate) build: BuildSettings,
-    /// What its image stands on, where it is one.
+    /// The base and start command of an image function's image.
     pub(crate) image: Option<ImageSettings>,
-    /// What is tried on every new version before it serves.
-    pub(crate) smoke: Vec<Smoke>,
-    /// What a whole deployment is tested with, where there is a suite.
+    /// The smoke tests of every new version.
+    pub(crate) smoke: Vec<SmokeTest>,
+    /// The test suite of a whole deployment.
     pub(crate) deployment_tests: Option<DeploymentTests>,
 }
 
+/// `function.toml` as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
-    runtime: String,
+struct FunctionFile {
+    runtime: Runtime,
     handler: Option<String>,
-    #[serde(default = "Architecture::x86_64")]
+    #[serde(default = "default_architecture")]
     architecture: Architecture,
     #[serde(default = "zip")]
-    package: Package,
+    package: PackageType,
     #[serde(default = "first_version")]
     first_version: Version,
     build: BuildSettings,
     image: Option<ImageSettings>,
     #[serde(default)]
-    smoke: Vec<Smoke>,
+    smoke: Vec<SmokeTest>,
     deployment_tests: Option<DeploymentTests>,
 }
 
-#[derive(Deserialize)]
-enum Architecture {
-    #[serde(rename = "x86_64")]
-    X86_64,
-    #[serde(rename = "arm64")]
-    Arm64,
+fn default_architecture() -> Architecture {
+    Architecture::X86_64
 }
 
-impl Architecture {
-    fn x86_64() -> Self {
-        Self::X86_64
-    }
-}
-
-fn zip() -> Package {
-    Package::Zip
+fn zip() -> PackageType {
+    PackageType::Zip
 }
 
 fn first_version() -> Version {
@@ -97,16 +91,16 @@ fn first_version() -> Version {
 impl FunctionSettings {
     /// Reads a function's settings.
     pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
-        let raw: Raw = file::load(root, relative)?;
+        let raw: FunctionFile = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         match (raw.package, &raw.image) {
-            (Package::Image, None) => {
+            (PackageType::Image, None) => {
                 return Err(wrong("`package = \"image\"` needs a table [image] with `base`".into()).hint(
                     "name the base by digest, as in base = \"public.ecr.aws/lambda/provided:al2023@sha256:…\"",
                 ));
             }
-            (Package::Zip, Some(_)) => {
-                return Err(wrong("[image] is for `package = \"image\"`, and this is a zip".into()));
+            (PackageType::Zip, Some(_)) => {
+                return Err(wrong("[image] needs `package = \"image\"`, but the package is a zip".into()));
             }
             _ => {}
         }
@@ -125,9 +119,9 @@ impl FunctionSettings {
         })?;
         let handler = match raw.handler {
             Some(handler) => handler,
-            None if raw.runtime.starts_with("provided.") => "bootstrap".to_owned(),
+            None if raw.runtime.is_custom() => "bootstrap".to_owned(),
             None => {
-                return Err(wrong(format!("missing key `handler`: what {} is to call", raw.runtime))
+                return Err(wrong(format!("missing key `handler`: the function that {} calls", raw.runtime))
                     .hint(build::handler_example(&raw.runtime)));
             }
         };
@@ -138,10 +132,7 @@ impl FunctionSettings {
             folder: relative.parent().unwrap_or(Path::new("")).to_path_buf(),
             runtime: raw.runtime,
             handler,
-            architecture: match raw.architecture {
-                Architecture::X86_64 => "x86_64".into(),
-                Architecture::Arm64 => "arm64".into(),
-            },
+            architecture: raw.architecture,
             package: raw.package,
             first_version: raw.first_version,
             build: raw.build,

@@ -13,30 +13,30 @@ use crate::name::FunctionName;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProjectSettings {
-    /// The layout of this file; 1.
+    /// The version of this file's format: 1.
     #[serde(deserialize_with = "schema_one")]
     #[allow(dead_code, reason = "read only to be checked")]
     pub(crate) schema: u32,
-    /// The project's name: the first part of every resource's name.
+    /// The project's name, with which every resource's name begins.
     #[serde(deserialize_with = "resource_prefix")]
     pub(crate) name: String,
-    /// The Terraform program: a name on the PATH or a path.
+    /// The Terraform program: its path, or its name on the PATH.
     #[serde(default = "terraform")]
     pub(crate) terraform: String,
-    /// Where releases are kept, for every environment that is not emulated.
+    /// The store of releases, for every environment that is not emulated.
     pub(crate) store: Option<StoreSettings>,
-    /// Exact versions of the tools that Slipway installs; they must be those that it carries hashes for.
+    /// Exact versions of the tools that Slipway installs; it must know the hashes of these versions.
     #[serde(default)]
     pub(crate) tools: BTreeMap<String, String>,
-    /// What must pass before anything is written, by name.
+    /// Checks that must pass before anything is written, by name.
     #[serde(default)]
     pub(crate) checks: BTreeMap<String, CheckSettings>,
-    /// What `cargo xtask test` runs, by name.
+    /// Groups of tests that `cargo xtask test` runs, by name.
     #[serde(default)]
     pub(crate) tests: BTreeMap<String, TestSettings>,
 }
 
-/// Where releases are kept.
+/// The store of releases.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSettings {
@@ -46,22 +46,22 @@ pub(crate) struct StoreSettings {
     pub(crate) region: String,
     /// The store's bucket.
     pub(crate) bucket: String,
-    /// A role to assume for writing to the store.
+    /// The role to assume for writing to the store.
     pub(crate) role: Option<String>,
-    /// The registry of images with the prefix of its repositories, `host[/prefix]`; each function has one of its own.
+    /// The image registry and the prefix of its repositories, `host[/prefix]`; each function has its own repository.
     pub(crate) repositories: Option<String>,
-    /// Whether a repository that is missing in Amazon's registry is made: with immutable tags, scanned on push.
+    /// Whether a repository that is missing in ECR is created, with immutable tags and scan on push.
     #[serde(default)]
     pub(crate) create_repositories: bool,
-    /// The least severity of what Amazon's scan of an image finds that refuses the release; not awaited where left out.
+    /// The lowest severity of an ECR scan's findings at which a release is refused; without it no scan is awaited.
     pub(crate) refuse_findings: Option<Severity>,
-    /// The key that signs releases: `alias/…` or an ARN in KMS, or a private key's PEM file, relative to the project.
+    /// The key that signs releases: an `alias/…` or ARN in KMS, or the PEM file of a private key, relative to the project.
     pub(crate) signing_key: Option<String>,
-    /// The key that encrypts the store's objects; the bucket's default where none is named.
+    /// The KMS key that encrypts the store's objects; the bucket's default key where it is not set.
     pub(crate) kms_key: Option<String>,
 }
 
-/// How bad a scan's finding is, as Amazon's registry has it.
+/// The severity of a finding of an image scan in ECR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Severity {
@@ -78,7 +78,7 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
-    /// Reads the word of a scan; nothing for one that says none, `UNDEFINED` or `UNTRIAGED`.
+    /// Parses ECR's severity; `None` for `UNDEFINED`, `UNTRIAGED` and unknown words.
     pub(crate) fn of(word: &str) -> Option<Self> {
         Self::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(
             &word.to_ascii_lowercase(),
@@ -87,13 +87,13 @@ impl Severity {
     }
 }
 
-/// One check: a command that passes by exiting with 0.
+/// A check: commands that pass by exiting with 0.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckSettings {
     /// The command, split by a shell's quoting rules and run without a shell; or several, run in order.
-    pub(crate) run: Commands,
-    /// The functions that it is for: it runs where one of them is released; for every release where none is named.
+    pub(crate) run: CommandLines,
+    /// The functions that it checks: it runs when one of them is released; without any, for every release.
     #[serde(default)]
     pub(crate) functions: Vec<FunctionName>,
     /// The time limit of the whole check.
@@ -109,28 +109,28 @@ pub(crate) struct CheckSettings {
     pub(crate) hint: Option<String>,
 }
 
-/// A group of tests: left out where a program that it needs is missing, a failure where that happens in CI.
+/// A group of tests; it is skipped where a program that it needs is missing, which in CI is a failure.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestSettings {
     /// The command line, or several, run in order.
-    pub(crate) run: Commands,
+    pub(crate) run: CommandLines,
     /// The folder to run in, relative to the project.
     #[serde(default)]
     pub(crate) folder: PathBuf,
     /// Programs that must be on the PATH.
     #[serde(default)]
     pub(crate) needs: Vec<String>,
-    /// Tools of Slipway's that are installed first: uv, zig, moto, rust-builder.
+    /// Tools that Slipway installs first: uv, zig, moto, rust-builder.
     #[serde(default)]
     pub(crate) tools: Vec<String>,
     /// Further environment variables.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    /// Groups run in this order, then by name.
+    /// The group's position: groups run in this order, then by name.
     #[serde(default)]
     pub(crate) order: u32,
-    /// Whether the group runs only where it is named.
+    /// Whether the group runs only when it is named on the command line.
     #[serde(default)]
     pub(crate) by_name: bool,
 }
@@ -138,14 +138,14 @@ pub(crate) struct TestSettings {
 /// One command line or several.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Commands {
+pub(crate) enum CommandLines {
     /// One command line.
     One(String),
     /// Several, run in order until one fails.
     Several(Vec<String>),
 }
 
-impl Commands {
+impl CommandLines {
     /// Returns the command lines in order.
     pub(crate) fn lines(&self) -> &[String] {
         match self {
@@ -178,7 +178,7 @@ fn resource_prefix<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
         Ok(name)
     } else {
         Err(serde::de::Error::custom(format!(
-            "`{name}` is no project name: lower-case letters, digits and hyphens, at most 20 characters"
+            "`{name}` is not a valid project name: lower-case letters, digits and hyphens, at most 20 characters"
         )))
     }
 }

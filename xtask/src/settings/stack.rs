@@ -1,4 +1,4 @@
-//! `terraform/stacks/<stack>/stack.toml`: what a stack runs and needs.
+//! `terraform/stacks/<stack>/stack.toml`: the functions that a stack runs, and the stacks that it depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,11 +16,11 @@ pub(crate) struct StackSettings {
     pub(crate) functions: Vec<FunctionName>,
     /// Stacks that must be applied before this one.
     pub(crate) after: Vec<StackName>,
-    /// Addresses, with `*`, that no plan may delete or replace.
+    /// Resource addresses, with `*` as wildcard, that no plan may delete or replace.
     pub(crate) protect: Vec<String>,
-    /// Values taken from other stacks' outputs, by the variable that they fill.
+    /// Outputs of other stacks, by the variable that each is passed to.
     pub(crate) inputs: BTreeMap<String, StackOutput>,
-    /// Variables of the GitHub environment, by name: the output that each is set from.
+    /// Outputs that set variables of the GitHub environment, by the variable's name.
     pub(crate) github: BTreeMap<String, String>,
 }
 
@@ -39,9 +39,10 @@ impl std::fmt::Display for StackOutput {
     }
 }
 
+/// `stack.toml` as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct StackFile {
     #[serde(default)]
     functions: Vec<FunctionName>,
     #[serde(default)]
@@ -54,18 +55,18 @@ struct Raw {
     github: BTreeMap<String, String>,
 }
 
-/// Variables that Slipway fills itself.
+/// Variables that Slipway sets itself.
 const OWN_VARIABLES: [&str; 2] = ["environment", "releases"];
 
 impl StackSettings {
     /// Reads a stack's settings.
     pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
-        let raw: Raw = file::load(root, relative)?;
+        let raw: StackFile = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         let mut inputs = BTreeMap::new();
         for (variable, from) in &raw.inputs {
             if OWN_VARIABLES.contains(&variable.as_str()) {
-                return Err(wrong(format!("[inputs] names `{variable}`, which Slipway fills itself")));
+                return Err(wrong(format!("[inputs] names `{variable}`, which Slipway sets itself")));
             }
             let (stack, output) =
                 from.split_once('.').filter(|(_, output)| !output.is_empty()).ok_or_else(|| {
@@ -83,15 +84,15 @@ impl StackSettings {
                 && !name.starts_with("GITHUB_")
         };
         if let Some(name) = raw.github.keys().find(|name| !fits(name)) {
-            return Err(wrong(format!("`{name}` under [github] is no name of a variable there"))
+            return Err(wrong(format!("`{name}` under [github] is not a valid name of a GitHub variable"))
                 .hint("upper-case letters, digits and underscores, not beginning with GITHUB_"));
         }
-        let Raw { functions, after, protect, github, .. } = raw;
+        let StackFile { functions, after, protect, github, .. } = raw;
         Ok(Self { functions, after, protect, inputs, github })
     }
 
-    /// Reads the settings in a copy of a stack's files; a copy from before they had any has none.
-    pub(crate) fn of_copy(root: &Path, stack: &StackName) -> Result<Self> {
+    /// Reads the settings in a copy of a stack's files; copies of earlier versions have no `stack.toml`.
+    pub(crate) fn load_from_copy(root: &Path, stack: &StackName) -> Result<Self> {
         let relative = Path::new("terraform/stacks").join(stack.as_str()).join("stack.toml");
         if root.join(&relative).is_file() { Self::load(root, &relative) } else { Ok(Self::default()) }
     }

@@ -1,8 +1,8 @@
-//! Projects with one mistake each, and what is said about it.
+//! Projects with one mistake each, and the failure that reports it.
 
 use std::path::Path;
 
-use super::{Place, Project, Surroundings};
+use super::{EnvironmentAccount, ProcessEnvironment, Project};
 use crate::failure::{ErrorReport, FailureKind};
 
 /// A project without mistakes.
@@ -33,7 +33,7 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 /// Loads the project with one file as given.
-fn mistake(path: &str, text: &str) -> ErrorReport {
+fn report_of(path: &str, text: &str) -> ErrorReport {
     let folder = project();
     write(folder.path(), path, text);
     let failure = Project::load(folder.path()).expect_err(text);
@@ -41,14 +41,15 @@ fn mistake(path: &str, text: &str) -> ErrorReport {
     failure.report()
 }
 
-fn told(path: &str, text: &str) -> String {
-    let report = mistake(path, text);
+/// Returns the message, body and hint for a project with one file as given.
+fn failure_text(path: &str, text: &str) -> String {
+    let report = report_of(path, text);
     let parts = [Some(report.message), report.body, report.hint.map(|hint| format!("hint: {hint}"))];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn a_project_without_mistakes_is_read_from_any_of_its_folders() {
+fn project_is_loaded_from_any_of_its_folders() {
     let folder = project();
     let project = Project::load(&folder.path().join("lambda-src/hello")).unwrap();
     assert_eq!(project.root, folder.path());
@@ -62,14 +63,14 @@ fn a_project_without_mistakes_is_read_from_any_of_its_folders() {
     let prod = project.environment(&"prod".parse().unwrap()).unwrap();
     assert!(prod.protected && !prod.signatures_required);
     assert!(
-        matches!(&prod.place, Place::Cloud(cloud) if cloud.account == "333333333333" && cloud.state_bucket == "b")
+        matches!(&prod.account, EnvironmentAccount::Cloud(cloud) if cloud.account == "333333333333" && cloud.state_bucket == "b")
     );
     let local = project.environment(&"local".parse().unwrap()).unwrap();
-    assert!(matches!(local.place, Place::Emulated) && !local.protected);
+    assert!(local.is_emulated() && !local.protected);
 }
 
 #[test]
-fn outside_a_project_the_file_that_makes_one_is_named() {
+fn folder_outside_a_project_is_refused_with_the_missing_file() {
     let folder = tempfile::tempdir().unwrap();
     let report = Project::load(folder.path()).unwrap_err().report();
     assert!(
@@ -79,39 +80,39 @@ fn outside_a_project_the_file_that_makes_one_is_named() {
 }
 
 #[test]
-fn mistakes_in_the_projects_file() {
+fn project_file_mistakes_are_reported() {
     let path = "pipelines/project.toml";
-    insta::assert_snapshot!(told(path, "schema = 1\nnme = \"shop\"\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "schema = 1\nnme = \"shop\"\n"), @r#"
     pipelines/project.toml:2: unknown key `nme`
     2 | nme = "shop"
       | ^^^ did you mean `name`?
     hint: allowed here: schema, name, terraform, store, tools, checks, tests
     "#);
-    insta::assert_snapshot!(told(path, "schema = 2\nname = \"shop\"\n"), @r"
+    insta::assert_snapshot!(failure_text(path, "schema = 2\nname = \"shop\"\n"), @r"
     pipelines/project.toml:1: schema 2 is not known to this version of Slipway, which reads schema 1
     1 | schema = 2
       |          ^
     ");
-    insta::assert_snapshot!(told(path, "schema = 1\nname = \"The Shop\"\n"), @r#"
-    pipelines/project.toml:2: `The Shop` is no project name: lower-case letters, digits and hyphens, at most 20 characters
+    insta::assert_snapshot!(failure_text(path, "schema = 1\nname = \"The Shop\"\n"), @r#"
+    pipelines/project.toml:2: `The Shop` is not a valid project name: lower-case letters, digits and hyphens, at most 20 characters
     2 | name = "The Shop"
       |        ^^^^^^^^^^
     "#);
-    insta::assert_snapshot!(told(path, "schema = 1\n"), @r"
+    insta::assert_snapshot!(failure_text(path, "schema = 1\n"), @r"
     pipelines/project.toml:1: missing key `name`
     1 | schema = 1
       | ^
     ");
-    insta::assert_snapshot!(told(path, "schema = 1\nname = \"shop\"\n[checks.fmt]\nrun = \"cargo fmt\"\nwithin = \"10 minutes\"\n"), @r#"
-    pipelines/project.toml:5: `10 minutes` is no duration: write a number and ms, s, m or h, such as "3s"
+    insta::assert_snapshot!(failure_text(path, "schema = 1\nname = \"shop\"\n[checks.fmt]\nrun = \"cargo fmt\"\nwithin = \"10 minutes\"\n"), @r#"
+    pipelines/project.toml:5: `10 minutes` is not a valid duration: write a number and ms, s, m or h, such as "3s"
     5 | within = "10 minutes"
       |          ^^^^^^^^^^^^
     "#);
-    insta::assert_snapshot!(told(path, "schema = 1\nname = \"shop\"\n[checks.fmt]\nrun = \"cargo fmt\"\nfunctions = [\"helo\"]\n"), @r"
-    pipelines/project.toml: the check `fmt` is for `helo`, which has no folder lambda-src/helo with a function.toml
+    insta::assert_snapshot!(failure_text(path, "schema = 1\nname = \"shop\"\n[checks.fmt]\nrun = \"cargo fmt\"\nfunctions = [\"helo\"]\n"), @r"
+    pipelines/project.toml: the check `fmt` is for `helo`, which has no lambda-src/helo/function.toml
     hint: functions here: hello
     ");
-    insta::assert_snapshot!(told(path, "schema = 1\nname = \"shop\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "schema = 1\nname = \"shop\n"), @r#"
     pipelines/project.toml:2: invalid basic string, expected `"`
     2 | name = "shop
       |             ^
@@ -119,39 +120,39 @@ fn mistakes_in_the_projects_file() {
 }
 
 #[test]
-fn mistakes_in_a_functions_file() {
+fn function_file_mistakes_are_reported() {
     let path = "lambda-src/hello/function.toml";
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\narchitecture = \"amd64\"\n[build]\nwith = \"cargo\"\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\narchitecture = \"amd64\"\n[build]\nwith = \"cargo\"\n"), @r#"
     lambda-src/hello/function.toml:2: unknown value `amd64`
     2 | architecture = "amd64"
       |                ^^^^^^^ did you mean `arm64`?
     hint: allowed here: x86_64, arm64
     "#);
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"make\"\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"make\"\n"), @r#"
     lambda-src/hello/function.toml:3: unknown value `make`
     3 | with = "make"
       |        ^^^^^^
     hint: allowed here: cargo, python, command
     "#);
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\nbin = \"hello\"\n"), @r"
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\nbin = \"hello\"\n"), @r"
     lambda-src/hello/function.toml:2: unknown key `bin`
     2 | [build]
       | ^^^^^^^
     hint: allowed here: binary, package, inputs
     ");
-    insta::assert_snapshot!(told(path, "runtime = \"python3.13\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: a Rust function needs `runtime = "provided.al2023"`, not `python3.13`"#);
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nfirst_version = \"1\"\n[build]\nwith = \"cargo\"\n"), @r#"
-    lambda-src/hello/function.toml:2: `1` is no semantic version: three numbers such as 1.4.2, with a pre-release such as 1.5.0-rc.1 allowed and no build metadata
+    insta::assert_snapshot!(failure_text(path, "runtime = \"python3.13\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: a Rust function needs `runtime = "provided.al2023"`, not `python3.13`"#);
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\nfirst_version = \"1\"\n[build]\nwith = \"cargo\"\n"), @r#"
+    lambda-src/hello/function.toml:2: `1` is not a valid semantic version: three numbers such as 1.4.2, with a pre-release such as 1.5.0-rc.1 allowed and no build metadata
     2 | first_version = "1"
       |                 ^^^
     "#);
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nfirst_version = \"1.0.0-rc.1\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: `first_version = "1.0.0-rc.1"` must be a release such as 0.1.0"#);
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[smoke]]\nname = \"x\"\nexpect = 1\nexpect_error = \"E\"\n"), @"lambda-src/hello/function.toml: the smoke event `x` has both `expect` and `expect_error`; an answer is one or the other");
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\npackage = \"image\"\n[build]\nwith = \"cargo\"\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\nfirst_version = \"1.0.0-rc.1\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: `first_version = "1.0.0-rc.1"` must be a release such as 0.1.0"#);
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[smoke]]\nname = \"x\"\nexpect = 1\nexpect_error = \"E\"\n"), @"lambda-src/hello/function.toml: the smoke event `x` has both `expect` and `expect_error`: keep one of them");
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\npackage = \"image\"\n[build]\nwith = \"cargo\"\n"), @r#"
     lambda-src/hello/function.toml: `package = "image"` needs a table [image] with `base`
     hint: name the base by digest, as in base = "public.ecr.aws/lambda/provided:al2023@sha256:…"
     "#);
-    insta::assert_snapshot!(told(path, "runtime = \"provided.al2023\"\nmemory = 128\n[build]\nwith = \"cargo\"\n"), @r"
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\nmemory = 128\n[build]\nwith = \"cargo\"\n"), @r"
     lambda-src/hello/function.toml:2: unknown key `memory`
     2 | memory = 128
       | ^^^^^^
@@ -160,10 +161,10 @@ fn mistakes_in_a_functions_file() {
 }
 
 #[test]
-fn mistakes_in_smoke_requests() {
+fn smoke_request_mistakes_are_reported() {
     let path = "lambda-src/hello/function.toml";
     let smoke = |text: &str| {
-        told(
+        failure_text(
             path,
             &format!(
                 "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[smoke]]\nname = \"x\"\n{text}\n"
@@ -171,17 +172,20 @@ fn mistakes_in_smoke_requests() {
         )
     };
     insta::assert_snapshot!(smoke("request = { path = \"things\" }"), @r#"lambda-src/hello/function.toml: the smoke event `x`: `path = "things"` must begin with /"#);
-    insta::assert_snapshot!(smoke("request = { path = \"/${id}\" }"), @"lambda-src/hello/function.toml: the smoke event `x` uses ${id}, which nothing before it captures");
+    insta::assert_snapshot!(smoke("request = { path = \"/${id}\" }"), @"lambda-src/hello/function.toml: the smoke event `x` uses ${id}, which no earlier smoke event captures");
     insta::assert_snapshot!(smoke("request = { path = \"/\" }\nevent = { a = 1 }"), @"lambda-src/hello/function.toml: the smoke event `x` has both `event` and `request`");
     insta::assert_snapshot!(smoke("request = { path = \"/\" }\ncapture = { id = \"id\" }"), @r#"lambda-src/hello/function.toml: the smoke event `x`: `id = "id"` must be a JSON pointer such as /body/id"#);
-    insta::assert_snapshot!(smoke("request = { path = \"/\" }\nexpect_error = \"E\""), @"lambda-src/hello/function.toml: the smoke event `x` is a request, which answers with a status: `expect = { status = … }`");
+    insta::assert_snapshot!(smoke("request = { path = \"/\" }\nexpect_error = \"E\""), @"lambda-src/hello/function.toml: the smoke event `x` is a request: write `expect = { status = … }` instead of `expect_error`");
 }
 
 #[test]
-fn mistakes_in_the_build_of_a_python_function_and_of_a_command() {
+fn python_and_command_build_mistakes_are_reported() {
     let path = "lambda-src/hello/function.toml";
     let python = |runtime: &str, handler: &str, build: &str| {
-        told(path, &format!("runtime = \"{runtime}\"\n{handler}\n[build]\nwith = \"python\"\n{build}\n"))
+        failure_text(
+            path,
+            &format!("runtime = \"{runtime}\"\n{handler}\n[build]\nwith = \"python\"\n{build}\n"),
+        )
     };
     let handler = "handler = \"app.main.handle\"";
     insta::assert_snapshot!(python("python3.9", handler, "sources = [\"src/app\"]"), @r#"
@@ -189,11 +193,11 @@ fn mistakes_in_the_build_of_a_python_function_and_of_a_command() {
     hint: allowed here: python3.10, python3.11, python3.12, python3.13, python3.14
     "#);
     insta::assert_snapshot!(python("python3.13", "", "sources = [\"src/app\"]"), @r#"
-    lambda-src/hello/function.toml: missing key `handler`: what python3.13 is to call
+    lambda-src/hello/function.toml: missing key `handler`: the function that python3.13 calls
     hint: write module.function, as in handler = "ingest.app.handle"
     "#);
     insta::assert_snapshot!(python("python3.13", "handler = \"main\"", "sources = [\"src/app\"]"), @r#"
-    lambda-src/hello/function.toml: `handler = "main"` is no module and function of Python's
+    lambda-src/hello/function.toml: `handler = "main"` is not a valid Python handler
     hint: write module.function, as in handler = "ingest.app.handle"
     "#);
     insta::assert_snapshot!(python("python3.13", handler, ""), @r#"
@@ -206,16 +210,16 @@ fn mistakes_in_the_build_of_a_python_function_and_of_a_command() {
     hint: name the folder of your package, as in sources = ["src/ingest"]
     "#);
     insta::assert_snapshot!(python("python3.13", handler, "sources = [\"../other\"]"), @r#"
-    lambda-src/hello/function.toml: `sources` names "../other", which is no path below the function's folder
+    lambda-src/hello/function.toml: `sources` names "../other", which is not a path below the function's folder
     hint: write it relative to the folder of function.toml, without . and ..
     "#);
-    insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\", \"lib/app\"]"), @r#"lambda-src/hello/function.toml: two of `sources` end with `app`, and so would lie at the same place of the artifact"#);
+    insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\", \"lib/app\"]"), @r#"lambda-src/hello/function.toml: two of `sources` end with `app` and would have the same path in the artifact"#);
     insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\"]\nlock = \"/tmp/lock\""), @r#"
-    lambda-src/hello/function.toml: `lock` names "/tmp/lock", which is no path below the function's folder
+    lambda-src/hello/function.toml: `lock` names "/tmp/lock", which is not a path below the function's folder
     hint: write it relative to the folder of function.toml, without . and ..
     "#);
     let command = |build: &str| {
-        told(path, &format!("runtime = \"provided.al2023\"\n[build]\nwith = \"command\"\n{build}\n"))
+        failure_text(path, &format!("runtime = \"provided.al2023\"\n[build]\nwith = \"command\"\n{build}\n"))
     };
     insta::assert_snapshot!(command("run = \"make\""), @r#"
     lambda-src/hello/function.toml:2: missing key `output`
@@ -224,96 +228,96 @@ fn mistakes_in_the_build_of_a_python_function_and_of_a_command() {
     "#);
     insta::assert_snapshot!(command("run = []\noutput = \"dist\""), @r#"lambda-src/hello/function.toml: `run` is empty"#);
     insta::assert_snapshot!(command("run = \"make\"\noutput = \".\""), @r#"
-    lambda-src/hello/function.toml: `output` names ".", which is no path below the function's folder
+    lambda-src/hello/function.toml: `output` names ".", which is not a path below the function's folder
     hint: write it relative to the folder of function.toml, without . and ..
     "#);
     insta::assert_snapshot!(command("run = \"make\"\noutput = \"dist\"\nwithin = \"soon\""), @r#"
-    lambda-src/hello/function.toml:2: `soon` is no duration: write a number and ms, s, m or h, such as "3s"
+    lambda-src/hello/function.toml:2: `soon` is not a valid duration: write a number and ms, s, m or h, such as "3s"
     2 | [build]
       | ^^^^^^^
     "#);
 }
 
 #[test]
-fn mistakes_in_a_stacks_file() {
+fn stack_file_mistakes_are_reported() {
     let path = "terraform/stacks/web/stack.toml";
-    insta::assert_snapshot!(told(path, "function = [\"hello\"]\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "function = [\"hello\"]\n"), @r#"
     terraform/stacks/web/stack.toml:1: unknown key `function`
     1 | function = ["hello"]
       | ^^^^^^^^ did you mean `functions`?
     hint: allowed here: functions, after, protect, inputs, github
     "#);
-    insta::assert_snapshot!(told(path, "functions = [\"Hello\"]\n"), @r#"
-    terraform/stacks/web/stack.toml:1: `Hello` is no function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters
+    insta::assert_snapshot!(failure_text(path, "functions = [\"Hello\"]\n"), @r#"
+    terraform/stacks/web/stack.toml:1: `Hello` is not a valid function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters
     1 | functions = ["Hello"]
       |             ^^^^^^^^^
     "#);
-    insta::assert_snapshot!(told(path, "functions = [\"helo\"]\n"), @r"
-    terraform/stacks/web/stack.toml: `functions` names `helo`, which has no folder lambda-src/helo with a function.toml
+    insta::assert_snapshot!(failure_text(path, "functions = [\"helo\"]\n"), @r"
+    terraform/stacks/web/stack.toml: `functions` names `helo`, which has no lambda-src/helo/function.toml
     hint: functions here: hello
     ");
-    insta::assert_snapshot!(told(path, "after = [\"network\"]\n"), @r"
-    terraform/stacks/web/stack.toml: there is no stack `network`
+    insta::assert_snapshot!(failure_text(path, "after = [\"network\"]\n"), @r"
+    terraform/stacks/web/stack.toml: unknown stack `network`
     hint: stacks here: web
     ");
-    insta::assert_snapshot!(told(path, "[inputs]\nids = \"network\"\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "[inputs]\nids = \"network\"\n"), @r#"
     terraform/stacks/web/stack.toml: `ids = "network"` under [inputs] must be "<stack>.<output>"
     hint: such as subnet_ids = "network.private_subnet_ids"
     "#);
-    insta::assert_snapshot!(told(path, "[inputs]\nids = \"wbe.ids\"\n"), @r"
-    terraform/stacks/web/stack.toml: there is no stack `wbe`
+    insta::assert_snapshot!(failure_text(path, "[inputs]\nids = \"wbe.ids\"\n"), @r"
+    terraform/stacks/web/stack.toml: unknown stack `wbe`
     hint: stacks here: web
     ");
-    insta::assert_snapshot!(told(path, "[inputs]\nreleases = \"web.ids\"\n"), @"terraform/stacks/web/stack.toml: [inputs] names `releases`, which Slipway fills itself");
-    insta::assert_snapshot!(told(path, "after = [\"web\"]\n"), @r"
-    stacks wait for each other: `web` -> `web`
-    hint: take one of them out of `after` or [inputs] in its stack.toml
+    insta::assert_snapshot!(failure_text(path, "[inputs]\nreleases = \"web.ids\"\n"), @"terraform/stacks/web/stack.toml: [inputs] names `releases`, which Slipway sets itself");
+    insta::assert_snapshot!(failure_text(path, "after = [\"web\"]\n"), @r"
+    stacks depend on each other: `web` -> `web`
+    hint: remove one of them from `after` or [inputs] in its stack.toml
     ");
-    insta::assert_snapshot!(told("terraform/stacks/api/stack.toml", "functions = [\"hello\"]\n"), @"`hello` is named by two stacks, `api` and `web`; one stack runs a function");
+    insta::assert_snapshot!(failure_text("terraform/stacks/api/stack.toml", "functions = [\"hello\"]\n"), @"`hello` is in two stacks, `api` and `web`: only one stack may run a function");
 }
 
 #[test]
-fn mistakes_in_an_environments_file() {
+fn environment_file_mistakes_are_reported() {
     let path = "terraform/environments/prod/environment.toml";
-    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\nprotect = true\n[state]\nbucket = \"b\"\n"), @r"
+    insta::assert_snapshot!(failure_text(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\nprotect = true\n[state]\nbucket = \"b\"\n"), @r"
     terraform/environments/prod/environment.toml:3: unknown key `protect`
     3 | protect = true
       | ^^^^^^^ did you mean `protected`?
     hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, provenance, state, stacks
     ");
-    insta::assert_snapshot!(told(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
-    insta::assert_snapshot!(told(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"
+    insta::assert_snapshot!(failure_text(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
+    insta::assert_snapshot!(failure_text(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"
     terraform/environments/prod/environment.toml:1: invalid type: integer `333333333333`, expected a string
     1 | account = 333333333333
       |           ^^^^^^^^^^^^
     ");
-    insta::assert_snapshot!(told(path, "region = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing key `account`: the 12 digits of the AWS account");
-    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing table `[state]` with `bucket`: where state and ledger are kept");
-    insta::assert_snapshot!(told(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\nsignatures = \"requried\"\n"), @r#"
+    insta::assert_snapshot!(failure_text(path, "region = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing key `account`: the 12 digits of the AWS account");
+    insta::assert_snapshot!(failure_text(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\n"), @"terraform/environments/prod/environment.toml: missing table `[state]` with `bucket`, the bucket that stores state and ledger");
+    insta::assert_snapshot!(failure_text(path, "account = \"333333333333\"\nregion = \"eu-central-1\"\nsignatures = \"requried\"\n"), @r#"
     terraform/environments/prod/environment.toml:3: unknown value `requried`
     3 | signatures = "requried"
       |              ^^^^^^^^^^ did you mean `required`?
     hint: allowed here: required, optional
     "#);
-    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\nsignatures = \"required\"\n"), @r#"
-    terraform/environments/local/environment.toml: `signatures = "required"` without `trusted_keys`: no release could ever be deployed
-    hint: make a key with cargo xtask key new and name its .pub.pem: trusted_keys = ["keys/release.pub.pem"]
+    insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\nsignatures = \"required\"\n"), @r#"
+    terraform/environments/local/environment.toml: `signatures = "required"` needs `trusted_keys`: without them no release could be deployed
+    hint: create a key with cargo xtask key new and add its .pub.pem: trusted_keys = ["keys/release.pub.pem"]
     "#);
-    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` demands what only a signature can show: it needs `signatures = "required"`"#);
+    insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` needs `signatures = "required"`: only a signature proves what provenance claims"#);
     let local = "terraform/environments/local/environment.toml";
-    insta::assert_snapshot!(told(local, "emulated = true\n[stacks.wbe]\nenabled = false\n"), @r"
-    terraform/environments/local/environment.toml: there is no stack `wbe`
+    insta::assert_snapshot!(failure_text(local, "emulated = true\n[stacks.wbe]\nenabled = false\n"), @r"
+    terraform/environments/local/environment.toml: unknown stack `wbe`
     hint: stacks here: web
     ");
-    insta::assert_snapshot!(told(local, "emulated = true\n[stacks.web]\nfunctions = [\"helo\"]\n"), @r"
+    insta::assert_snapshot!(failure_text(local, "emulated = true\n[stacks.web]\nfunctions = [\"helo\"]\n"), @r"
     terraform/environments/local/environment.toml: the stack `web` does not run `helo`
     hint: it runs hello
     ");
-    insta::assert_snapshot!(told("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment has no `account`, `region`, `role` or `[state]`: they come from the emulator's keeper");
+    insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment cannot set `account`, `region`, `role` or `[state]`: the local emulator provides them");
 }
 
 #[test]
-fn an_environment_runs_the_stacks_and_functions_that_it_chooses() {
+fn environment_runs_the_stacks_and_functions_that_it_selects() {
     let folder = project();
     write(folder.path(), "terraform/stacks/base/stack.toml", "");
     write(folder.path(), "terraform/stacks/web/stack.toml", "functions = [\"hello\"]\nafter = [\"base\"]\n");
@@ -332,19 +336,19 @@ fn an_environment_runs_the_stacks_and_functions_that_it_chooses() {
     write(folder.path(), local, "emulated = true\n[stacks.base]\nenabled = false\n");
     let failure = Project::load(folder.path()).unwrap_err();
     assert!(
-        failure.message().ends_with("`web` needs the stack `base`, which is not enabled there"),
+        failure.message().ends_with("`web` depends on the stack `base`, which is not enabled there"),
         "{failure}"
     );
 }
 
 #[test]
-fn folders_are_names() {
-    insta::assert_snapshot!(told("terraform/environments/Prod_EU/environment.toml", "emulated = true\n"), @"terraform/environments/Prod_EU/environment.toml: `Prod_EU` is no environment name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");
-    insta::assert_snapshot!(told("lambda-src/hello_world/function.toml", ""), @"lambda-src/hello_world/function.toml: `hello_world` is no function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");
+fn folder_name_must_be_a_valid_name() {
+    insta::assert_snapshot!(failure_text("terraform/environments/Prod_EU/environment.toml", "emulated = true\n"), @"terraform/environments/Prod_EU/environment.toml: `Prod_EU` is not a valid environment name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");
+    insta::assert_snapshot!(failure_text("lambda-src/hello_world/function.toml", ""), @"lambda-src/hello_world/function.toml: `hello_world` is not a valid function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");
 }
 
 #[test]
-fn unknown_names_are_told_with_what_is_near() {
+fn unknown_name_is_reported_with_the_nearest_ones() {
     let folder = project();
     let project = Project::load(folder.path()).unwrap();
     let unknown = |report: ErrorReport| format!("{}\n{}", report.message, report.hint.unwrap_or_default());
@@ -363,12 +367,12 @@ fn unknown_names_are_told_with_what_is_near() {
 }
 
 #[test]
-fn the_repositorys_own_settings_are_without_mistakes() {
+fn settings_of_this_repository_have_no_mistakes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let project = Project::load(&root).unwrap();
     assert!(!project.functions.is_empty() && !project.stacks.is_empty() && !project.environments.is_empty());
     for function in project.functions.keys() {
         project.stack_of(function).unwrap();
     }
-    Surroundings::read().unwrap();
+    ProcessEnvironment::read().unwrap();
 }

@@ -86,8 +86,8 @@ impl Inputs {
                 } else if let Some(wanted) = wanted {
                     return Err(wanted.without_lock(function));
                 }
-                parts.insert("runtime".into(), settings.runtime.clone());
-                parts.insert("architecture".into(), settings.architecture.clone());
+                parts.insert("runtime".into(), settings.runtime.to_string());
+                parts.insert("architecture".into(), settings.architecture.to_string());
             }
             BuildSettings::Command { .. } => {}
         }

@@ -15,6 +15,7 @@ use toml::{Table, Value};
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, Result};
 use crate::name::FunctionName;
+use crate::runtime::Runtime;
 
 /// Begins the line of a lock that says what it was made from.
 pub(crate) const HEADER: &str = "# slipway.lock/1 ";
@@ -41,7 +42,7 @@ pub(crate) struct Lock {
 pub(crate) const DEFAULT_LOCK: &str = "requirements.lock";
 
 /// Reads what a function's folder asks for; nothing where it asks for nothing.
-pub(crate) fn wanted(folder: &Path, runtime: &str) -> Result<Option<Wanted>> {
+pub(crate) fn wanted(folder: &Path, runtime: &Runtime) -> Result<Option<Wanted>> {
     let project = folder.join("pyproject.toml");
     let project = if project.is_file() { asked_by_project(&project)? } else { None };
     let list = folder.join("requirements.in");
@@ -59,7 +60,7 @@ pub(crate) fn wanted(folder: &Path, runtime: &str) -> Result<Option<Wanted>> {
         (None, None) => return Ok(None),
     };
     let mut digest = DigestBuilder::new("slipway.requirements/1");
-    digest.part("python", runtime);
+    digest.part("python", runtime.as_str());
     digest.part(file, text);
     Ok(Some(Wanted { file, digest: digest.finish() }))
 }
@@ -190,7 +191,7 @@ mod tests {
     }
 
     fn digest(files: &[(&str, &str)]) -> Option<Digest> {
-        wanted(folder(files).path(), "python3.13").unwrap().map(|wanted| wanted.digest)
+        wanted(folder(files).path(), &Runtime::Python313).unwrap().map(|wanted| wanted.digest)
     }
 
     #[test]
@@ -215,15 +216,15 @@ mod tests {
         assert_eq!(list("a # why\n", ""), list("\n# x\na\n", ""));
         assert_ne!(list("a\n-r more.in\n", "b"), list("a\n-r more.in\n", "c"));
         let here = folder(&[("requirements.in", "a\n")]);
-        let runtime = |runtime| wanted(here.path(), runtime).unwrap().unwrap().digest;
-        assert_ne!(runtime("python3.12"), runtime("python3.13"));
+        let runtime = |runtime| wanted(here.path(), &runtime).unwrap().unwrap().digest;
+        assert_ne!(runtime(Runtime::Python312), runtime(Runtime::Python313));
     }
 
     #[test]
     fn two_files_that_ask_are_refused() {
         let both =
             folder(&[("requirements.in", "a\n"), ("pyproject.toml", "[project]\ndependencies = [\"b\"]\n")]);
-        let failure = wanted(both.path(), "python3.13").unwrap_err();
+        let failure = wanted(both.path(), &Runtime::Python313).unwrap_err();
         assert!(failure.message().contains("asks for packages twice"), "{failure}");
     }
 
@@ -231,7 +232,7 @@ mod tests {
     fn a_lock_that_was_made_from_something_else_is_refused() {
         let function = "ingest".parse().unwrap();
         let here = folder(&[("requirements.in", "a\n")]);
-        let wanted = wanted(here.path(), "python3.13").unwrap().unwrap();
+        let wanted = wanted(here.path(), &Runtime::Python313).unwrap().unwrap();
         let lock =
             |header: &str| Lock { path: "requirements.lock".into(), text: format!("{header}\na==1 \\\n") };
         let fresh = lock(&format!("{HEADER}{} of requirements.in", wanted.digest));

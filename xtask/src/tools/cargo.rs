@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::install::{Tool, Tools};
+use crate::architecture::Architecture;
 use crate::digest::DigestBuilder;
 use crate::exec::{self, Conduct, OnSignal, Output, Program};
 use crate::failure::{self, Failure, Result};
@@ -26,8 +27,8 @@ pub(crate) struct Request {
     pub(crate) package: String,
     /// The binary.
     pub(crate) binary: String,
-    /// `x86_64` or `arm64`.
-    pub(crate) architecture: String,
+    /// The architecture to build for.
+    pub(crate) architecture: Architecture,
     /// The glibc to link for, such as `2.34`.
     pub(crate) glibc: String,
     /// Where the binary is put.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::architecture::Architecture;
 use crate::exec::{self, Conduct, Program, Stream};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
@@ -37,7 +38,7 @@ pub(crate) struct CrateTree {
 pub(crate) async fn read(
     root: &Path,
     package: &str,
-    architecture: &str,
+    architecture: Architecture,
     interrupt: &Interrupt,
 ) -> Result<CrateTree> {
     let all = lines(&program(root, package, architecture, "normal,build"), interrupt).await?;
@@ -49,14 +50,10 @@ pub(crate) async fn read(
     Ok(tree)
 }
 
-fn program(root: &Path, package: &str, architecture: &str, edges: &str) -> Program {
-    let target = match architecture {
-        "arm64" => "aarch64-unknown-linux-gnu",
-        _ => "x86_64-unknown-linux-gnu",
-    };
+fn program(root: &Path, package: &str, architecture: Architecture, edges: &str) -> Program {
     let program = Program::new("cargo", root)
         .args(["tree", "--locked", "--color", "never", "--charset", "ascii", "--prefix", "depth"])
-        .args(["--package", package, "--target", target, "--edges", edges])
+        .args(["--package", package, "--target", architecture.rust_target(), "--edges", edges])
         .args(["--format", "{p}\t{l}\t"])
         .hint("install Rust from https://rustup.rs");
     // As in the build: who asks must not change what is resolved.
@@ -123,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_command_line_names_package_target_and_edges() {
-        let argv = program(Path::new("/p"), "hello", "arm64", "normal,build").argv().join(" ");
+        let argv = program(Path::new("/p"), "hello", Architecture::Arm64, "normal,build").argv().join(" ");
         assert_eq!(
             argv,
             "cargo tree --locked --color never --charset ascii --prefix depth --package hello --target aarch64-unknown-linux-gnu --edges normal,build --format {p}\t{l}\t"

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::install::{Tool, Tools};
+use crate::architecture::Architecture;
 use crate::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Interrupt};
 use crate::progress::Step;
+use crate::runtime::Runtime;
 
 /// uv and what it needs.
 pub(crate) struct Uv {
@@ -28,9 +30,9 @@ pub(crate) struct Uv {
 pub(crate) struct Target {
     /// Such as `3.13`.
     pub(crate) python: String,
-    /// Lambda's word: `x86_64` or `arm64`.
-    pub(crate) architecture: String,
-    /// uv's word: `x86_64-manylinux_2_28`.
+    /// The architecture; `None` where wheels for all platforms are resolved.
+    architecture: Option<Architecture>,
+    /// uv's name for the platform, such as `x86_64-manylinux_2_28`.
     platform: String,
 }
 
@@ -70,26 +72,15 @@ const KEPT: [&str; 28] = [
 const UNREACHABLE: [&str; 4] = ["Failed to fetch", "error sending request", "Could not connect", "dns error"];
 
 impl Target {
-    /// Makes a target of a Lambda runtime (`python3.13`) and architecture.
-    ///
-    /// Runtimes up to Python 3.11 stand on Amazon Linux 2 with glibc 2.26, later ones on Amazon Linux 2023 with 2.34
-    /// ([Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html)); the platform is the newest
-    /// that wheels are commonly made for and the runtime can load.
-    pub(crate) fn new(runtime: &str, architecture: &str) -> Result<Self> {
-        let python = runtime.strip_prefix("python").unwrap_or_default();
-        let minor: u32 = python
-            .strip_prefix("3.")
-            .and_then(|minor| minor.parse().ok())
-            .ok_or_else(|| Failure::usage(format!("`{runtime}` is no Python runtime")))?;
-        let machine = match architecture {
-            "arm64" => "aarch64",
-            other => other,
-        };
-        let system = if minor >= 12 { "manylinux_2_28" } else { "manylinux2014" };
+    /// Returns the target of a Python runtime and an architecture.
+    pub(crate) fn new(runtime: &Runtime, architecture: Architecture) -> Result<Self> {
+        let (python, system) = runtime.python_version().zip(runtime.operating_system()).ok_or_else(|| {
+            Failure::usage(format!("`{runtime}` is not a Python runtime that Slipway knows"))
+        })?;
         Ok(Self {
             python: python.to_owned(),
-            architecture: architecture.to_owned(),
-            platform: format!("{machine}-{system}"),
+            architecture: Some(architecture),
+            platform: format!("{}-{}", architecture.linux_name(), system.manylinux()),
         })
     }
 }
@@ -146,8 +137,7 @@ impl Uv {
         let program = self.sealed(compile(Program::new(&uv, folder), name, python, &out));
         let ended = self.run(&program, step).await?;
         if !ended.success() {
-            let target =
-                Target { python: python.to_owned(), architecture: String::new(), platform: String::new() };
+            let target = Target { python: python.to_owned(), architecture: None, platform: String::new() };
             return Err(explain(&program, &ended, &target));
         }
         std::fs::read_to_string(&out).map_err(|error| crate::failure::io("read", &out, error))
@@ -244,10 +234,9 @@ fn explain(program: &Program, ended: &Ended, target: &Target) -> Failure {
         return failure;
     }
     let body = ended.tail.join("\n");
-    let place = if target.architecture.is_empty() {
-        format!("Python {}", target.python)
-    } else {
-        format!("Python {} on {} ({})", target.python, target.architecture, target.platform)
+    let place = match target.architecture {
+        None => format!("Python {}", target.python),
+        Some(architecture) => format!("Python {} on {architecture} ({})", target.python, target.platform),
     };
     if let Some(package) = without_wheel(&told) {
         return Failure::usage(format!("{package} has no wheel for {place}"))
@@ -285,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_command_lines() {
-        let target = Target::new("python3.13", "arm64").unwrap();
+        let target = Target::new(&Runtime::Python313, Architecture::Arm64).unwrap();
         let program = install(Program::new("uv", "."), Path::new("l"), &target, Path::new("o"));
         assert_eq!(
             program.argv().join(" "),
@@ -309,11 +298,11 @@ mod tests {
 
     #[test]
     fn the_platform_is_what_the_runtimes_glibc_can_load() {
-        let platform = |runtime, architecture| Target::new(runtime, architecture).unwrap().platform;
-        assert_eq!(platform("python3.11", "x86_64"), "x86_64-manylinux2014");
-        assert_eq!(platform("python3.12", "x86_64"), "x86_64-manylinux_2_28");
-        assert_eq!(platform("python3.10", "arm64"), "aarch64-manylinux2014");
-        assert!(Target::new("provided.al2023", "x86_64").is_err());
+        let platform = |runtime, architecture| Target::new(&runtime, architecture).unwrap().platform;
+        assert_eq!(platform(Runtime::Python311, Architecture::X86_64), "x86_64-manylinux2014");
+        assert_eq!(platform(Runtime::Python312, Architecture::X86_64), "x86_64-manylinux_2_28");
+        assert_eq!(platform(Runtime::Python310, Architecture::Arm64), "aarch64-manylinux2014");
+        assert!(Target::new(&Runtime::ProvidedAl2023, Architecture::X86_64).is_err());
     }
 
     #[test]

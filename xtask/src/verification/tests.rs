@@ -10,14 +10,16 @@ use serde_json::{Value, json};
 
 use super::smoke::{compare_response, is_subset};
 use super::{Clients, Endpoint, Verification, VersionUnderTest, await_active, failure, verify};
+use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::Result;
-use crate::fakes::{FakeLambda, FakeServices, Fault, Faults, Version};
+use crate::fakes::{FakeLambda, FakeServices, FakeVersion, Fault, Faults};
 use crate::interrupt::Interrupt;
 use crate::plan::Output;
 use crate::ports::{Functions, HttpAnswer, Invocation, Services};
 use crate::release::{Manifest, RequestRecord, SmokeRecord, sample_manifest};
-use crate::settings::Package;
+use crate::runtime::Runtime;
+use crate::settings::PackageType;
 
 struct Bench {
     faults: Arc<Faults>,
@@ -30,17 +32,17 @@ struct Bench {
 
 impl Bench {
     /// Publishes version 1 of what a manifest says, changed by `change`.
-    fn new(change: impl FnOnce(&mut Version)) -> Self {
+    fn new(change: impl FnOnce(&mut FakeVersion)) -> Self {
         let faults = Arc::new(Faults::default());
         let lambda = FakeLambda::new(faults.clone());
         let mut manifest = sample_manifest("hello", "1.2.3");
         manifest.smoke = vec![smoke("is well", true), smoke("writes", false)];
-        let mut version = Version {
+        let mut version = FakeVersion {
             code_sha256: manifest.artifact.code_sha256.clone(),
             memory: 128,
-            runtime: manifest.runtime.clone(),
-            handler: manifest.handler.clone(),
-            architecture: manifest.architecture.clone(),
+            runtime: Some(manifest.runtime.clone()),
+            handler: Some(manifest.handler.clone()),
+            architecture: manifest.architecture,
             state: "Active".into(),
         };
         change(&mut version);
@@ -89,7 +91,7 @@ impl Bench {
     }
 
     fn answers(&self, error: Option<&str>, payload: &Value, took: Duration) {
-        *self.lambda.answer.lock().unwrap() = Some(Invocation {
+        *self.lambda.scripted_invocation.lock().unwrap() = Some(Invocation {
             status: 200,
             function_error: error.map(str::to_owned),
             payload: payload.to_string().into_bytes(),
@@ -151,11 +153,11 @@ async fn version_with_other_code_or_configuration_fails_and_is_not_invoked() {
     assert_eq!(wrong(&verification), [format!("code: expected {expected}, got other")]);
     for (change, got) in [
         (
-            (|version| version.runtime = "python3.13".into()) as fn(&mut Version),
+            (|version| version.runtime = Some(Runtime::Python313)) as fn(&mut FakeVersion),
             "python3.13 bootstrap x86_64",
         ),
-        (|version| version.handler = "x".into(), "provided.al2023 x x86_64"),
-        (|version| version.architecture = "arm64".into(), "provided.al2023 bootstrap arm64"),
+        (|version| version.handler = Some("x".into()), "provided.al2023 x x86_64"),
+        (|version| version.architecture = Architecture::Arm64, "provided.al2023 bootstrap arm64"),
     ] {
         let expected = "configuration: expected provided.al2023 bootstrap x86_64, got";
         assert_eq!(Bench::new(change).wrong().await, [format!("{expected} {got}")]);
@@ -165,11 +167,11 @@ async fn version_with_other_code_or_configuration_fails_and_is_not_invoked() {
 #[tokio::test]
 async fn image_function_has_no_runtime_and_handler_to_compare() {
     let mut bench = Bench::new(|version| {
-        (version.runtime, version.handler) = ("-".into(), "-".into());
+        (version.runtime, version.handler) = (None, None);
     });
-    bench.manifest.package = Package::Image;
+    bench.manifest.package = PackageType::Image;
     assert_eq!(bench.wrong().await, Vec::<String>::new());
-    bench.manifest.architecture = "arm64".into();
+    bench.manifest.architecture = Architecture::Arm64;
     assert_eq!(bench.wrong().await, ["configuration: expected - - arm64, got - - x86_64"]);
 }
 
@@ -229,7 +231,7 @@ async fn wrong_slow_or_failed_response_or_one_of_another_version_fails() {
         ["smoke \"is well\": expected a response, got Unhandled error {\"errorType\":\"Broken\"}"]
     );
     bench.answers(None, &json!({"well": true}), quick);
-    if let Some(answer) = bench.lambda.answer.lock().unwrap().as_mut() {
+    if let Some(answer) = bench.lambda.scripted_invocation.lock().unwrap().as_mut() {
         answer.executed_version = Some("9".into());
     }
     let verification = bench.verify("1", None, true).await;

@@ -145,7 +145,7 @@ fn mistakes_in_what_stacks_need_are_named() {
     let Some(world) = system() else { return };
     let app = "terraform/stacks/app/stack.toml";
     world.write("terraform/stacks/base/stack.toml", "after = [\"app\"]\n");
-    world.run(&RELEASE).exits(2).says("stacks wait for each other: `app` -> `base` -> `app`");
+    world.run(&RELEASE).exits(2).says("stacks depend on each other: `app` -> `base` -> `app`");
     world.write("terraform/stacks/base/stack.toml", "");
 
     world.write(app, "[inputs]\nsubnet_ids = \"base.subnets\"\n");

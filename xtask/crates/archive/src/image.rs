@@ -8,8 +8,6 @@
 //! Errors: an [`ImageError`] names the base, layer or folder: an index instead of an image, another architecture, layers
 //! that are not gzip, bytes with another digest.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 use slipway_values::digest::Digest;
 
@@ -19,6 +17,7 @@ pub use error::ImageError;
 pub use index::select_from_index;
 pub use layout::{Layout, blob_path, write_layout};
 pub use preflight::{ImageFinding, check_image};
+pub use slipway_values::architecture::Architecture;
 
 mod base;
 mod compose;
@@ -27,35 +26,6 @@ mod index;
 mod json;
 mod layout;
 mod preflight;
-
-/// The processors that Lambda runs functions on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Architecture {
-    /// `x86_64` in Lambda, `amd64` in images.
-    X86_64,
-    /// `arm64` in both.
-    Arm64,
-}
-
-impl Architecture {
-    /// Returns the name in images
-    /// ([image-spec, config.md](https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties)).
-    pub const fn image_name(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// Returns the architecture with this name in Lambda.
-    pub fn from_lambda(word: &str) -> Option<Self> {
-        match word {
-            "x86_64" => Some(Self::X86_64),
-            "arm64" => Some(Self::Arm64),
-            _ => None,
-        }
-    }
-}
 
 /// One of the two families of media types. An image has types of one family only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,12 +116,6 @@ pub struct Image {
     pub layers: Vec<LayerDescriptor>,
     /// The manifest's media type.
     pub media_type: &'static str,
-}
-
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.image_name())
-    }
 }
 
 #[cfg(test)]

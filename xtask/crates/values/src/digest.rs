@@ -12,9 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A text that is not a digest.
+/// The error for a text that is not a digest.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("`{text}` is not a digest: sha256: and 64 lower-case hex characters")]
+#[error("`{text}` is not a valid digest: write sha256: and 64 lower-case hex digits")]
 pub struct DigestError {
     /// The text.
     pub text: String,
@@ -42,17 +42,17 @@ impl Digest {
         self.0
     }
 
-    /// Returns 64 lower-case hex characters.
+    /// Returns 64 lower-case hex digits.
     pub fn hex(&self) -> String {
         hex::encode(self.0)
     }
 
-    /// Returns standard base64, which is how Lambda reports a zip's `CodeSha256`, and how S3's headers carry checksums.
+    /// Returns standard base64, the form of Lambda's `CodeSha256` for a zip, and of checksums in S3's headers.
     pub fn base64(&self) -> String {
         BASE64.encode(self.0)
     }
 
-    /// Returns `sha256:9c1f…e2a4`: enough to tell two apart on a screen.
+    /// Returns a short form for display, such as `sha256:9c1f…e2a4`.
     pub fn short(&self) -> String {
         let hex = self.hex();
         format!("sha256:{}…{}", &hex[..4], &hex[60..])
@@ -105,11 +105,11 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Hashes a sequence of named parts without ambiguity: each part's length goes in before its bytes.
+/// Hashes a sequence of named parts; each name and value is preceded by its length, so that the result is unambiguous.
 pub struct DigestBuilder(Sha256);
 
 impl DigestBuilder {
-    /// Starts a digest of a given purpose, so that equal parts in two uses never collide.
+    /// Starts a digest for one purpose; digests of equal parts for different purposes differ.
     pub fn new(purpose: &str) -> Self {
         let mut builder = Self(Sha256::new());
         builder.part(purpose, b"");
@@ -125,7 +125,7 @@ impl DigestBuilder {
         self.0.update(bytes);
     }
 
-    /// Ends the digest.
+    /// Returns the digest of the parts.
     pub fn finish(self) -> Digest {
         self.0.into()
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_cannot_be_moved_across_their_border() {
+    fn digest_changes_when_bytes_move_between_parts() {
         let digest = |parts: &[(&str, &str)]| {
             let mut builder = DigestBuilder::new("test");
             parts.iter().for_each(|(name, value)| builder.part(name, value));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_read_back_what_they_print() {
+    fn digest_is_parsed_from_its_text() {
         let digest = Digest::of("hello");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert_eq!(digest.base64(), "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");

@@ -1,6 +1,6 @@
-//! What went wrong, in one shape: a kind, a message, details, what was left unchanged and a hint.
+//! Failures: a kind, a message, details, a cause, what was left unchanged and a hint.
 //!
-//! Every stage returns [`Failure`]; the table in [`FailureKind`] is the only place that knows exit codes.
+//! Every stage returns [`Failure`]; [`EXIT_CODES`] is the only table of exit codes.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What every fallible step of Slipway returns.
+/// The result of a fallible operation; the error is a [`Failure`].
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The documented reasons for not succeeding; each has one exit code.
+/// The kinds of failure; each has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Kind")]
@@ -22,19 +22,19 @@ pub enum FailureKind {
     Usage,
     /// A check did not pass.
     ChecksFailed,
-    /// Changes are present, and `--exit-code` asked to be told so.
+    /// Changes are present, which `--exit-code` reports.
     ChangesPresent,
-    /// What came up is not what was released, or did not answer as its smoke events expect.
+    /// A deployed version is not the released one, or its responses are not those that its smoke events expect.
     VerificationFailed,
     /// A guard refused: approval, protection, hold, policy.
     Refused,
-    /// Somebody else is deploying, or holds the state's lock.
+    /// Another run is deploying or holds the state lock.
     LockHeld,
-    /// What was planned no longer fits what is there.
+    /// The plan no longer matches the infrastructure's state.
     PlanStale,
     /// Terraform could not save its state.
     StateNotSaved,
-    /// A defect of Slipway's own.
+    /// A defect in Slipway.
     Defect,
     /// A signal ended the run.
     Interrupted,
@@ -51,7 +51,7 @@ pub const EXIT_CODES: [(FailureKind, u8, &str); 11] = [
     (FailureKind::LockHeld, 7, "lock held"),
     (FailureKind::PlanStale, 8, "plan stale"),
     (FailureKind::StateNotSaved, 9, "state not saved"),
-    (FailureKind::Defect, 70, "a defect of Slipway"),
+    (FailureKind::Defect, 70, "a defect in Slipway"),
     (FailureKind::Interrupted, 130, "interrupted"),
 ];
 
@@ -62,7 +62,7 @@ impl FailureKind {
     }
 }
 
-/// One refusal or failure, ready to be shown as text or JSON.
+/// A failure or refusal, which is printed as text or JSON.
 pub struct Failure(Box<Inner>);
 
 struct Inner {
@@ -76,7 +76,7 @@ struct Inner {
 }
 
 impl Failure {
-    /// Makes a failure of a kind with its first sentence.
+    /// Returns a failure of a kind; the message is its first sentence.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -89,25 +89,25 @@ impl Failure {
         }))
     }
 
-    /// Makes a plain failure (exit code 1).
+    /// Returns a failure of kind [`FailureKind::Failed`].
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Failed, message)
     }
 
-    /// Makes a usage failure (exit code 2).
+    /// Returns a failure of kind [`FailureKind::Usage`].
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Usage, message)
     }
 
-    /// Makes a guard's refusal (exit code 6).
+    /// Returns a failure of kind [`FailureKind::Refused`].
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Refused, message)
     }
 
-    /// Makes a defect (exit code 70): something that the code holds to be impossible.
+    /// Returns a failure of kind [`FailureKind::Defect`]: the code assumed that this cannot happen.
     pub fn defect(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Defect, message)
-            .hint("this is a defect of Slipway: please report it with the run's events.jsonl")
+            .hint("this is a defect in Slipway: please report it with the run's events.jsonl")
     }
 
     /// Adds a named line below the message, such as `stored   sha256:9c1f…`.
@@ -116,25 +116,25 @@ impl Failure {
         self
     }
 
-    /// Adds a block of lines shown as they are (a quoted source line, a program's last words).
+    /// Adds lines that are printed verbatim, such as a quoted source line or a program's last output.
     pub fn body(mut self, body: impl Into<String>) -> Self {
         self.0.body = Some(body.into());
         self
     }
 
-    /// Says what was left unchanged, as a sentence.
+    /// Sets the sentence that says what was left unchanged.
     pub fn unchanged(mut self, sentence: impl Into<String>) -> Self {
         self.0.unchanged = Some(sentence.into());
         self
     }
 
-    /// Says what to do next, unless something closer to the cause has said it.
+    /// Sets the hint about what to do next; a hint that was set before, closer to the cause, stays.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint.get_or_insert_with(|| hint.into());
         self
     }
 
-    /// Adds the cause.
+    /// Sets the cause.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -150,7 +150,7 @@ impl Failure {
         &self.0.message
     }
 
-    /// Returns the value that is both printed for people and as JSON.
+    /// Returns the failure as the value that is printed as text or JSON.
     pub fn report(&self) -> ErrorReport {
         let mut causes = Vec::new();
         let mut next: Option<&dyn StdError> = self.0.source.as_deref().map(|s| s as &dyn StdError);
@@ -197,7 +197,7 @@ impl StdError for Failure {
     }
 }
 
-/// A failure as data: the `error` member of every JSON document that is not `ok`.
+/// A failure as data: the member `error` of a JSON document that is not `ok`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ErrorReport {
     /// The kind, in snake case.
@@ -206,13 +206,13 @@ pub struct ErrorReport {
     pub exit_code: u8,
     /// The first sentence.
     pub message: String,
-    /// Named lines below it.
+    /// Named lines below the message.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<Detail>,
-    /// Quoted lines.
+    /// Lines that are printed verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// Causes, outermost first.
+    /// The causes, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
     /// What was left unchanged.
@@ -226,13 +226,13 @@ pub struct ErrorReport {
 /// One named line of a failure.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Detail {
-    /// What the value is, in one word or two.
+    /// The value's name, one or two words.
     pub name: String,
     /// The value.
     pub value: String,
 }
 
-/// Turns an I/O error into a failure that names what was attempted and on which path.
+/// Returns the failure of an I/O operation: "cannot `doing` `path`", with the error as its cause.
 pub fn io(doing: &str, path: &std::path::Path, error: std::io::Error) -> Failure {
     Failure::failed(format!("cannot {doing} {}", path.display())).caused_by(error)
 }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_hint_wins_and_causes_are_listed_once() {
+    fn report_has_the_first_hint_and_each_cause_once() {
         let inner = Failure::failed("inner").caused_by(std::io::Error::other("disk full"));
         let failure = Failure::refused("outer").hint("first").hint("second").caused_by(inner);
         let report = failure.report();

@@ -1,13 +1,13 @@
-//! Words and numbers as people read them: durations, sizes, ages, counts, lists.
+//! Formats values for people: durations, sizes, ages, counts and lists.
 
 use std::time::Duration;
 
-/// Conjugates what one or several functions do.
+/// Returns `serves` for one function and `serve` for several.
 pub fn serve(functions: usize) -> &'static str {
     if functions == 1 { "serves" } else { "serve" }
 }
 
-/// Writes a duration: `0.2 s`, `48.1 s`, `1 m 25 s`, `2 h 3 m`.
+/// Formats a duration: `0.2 s`, `48.1 s`, `1 m 25 s`, `2 h 3 m`.
 pub fn seconds(duration: Duration) -> String {
     let total = duration.as_secs();
     match total {
@@ -17,7 +17,7 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Writes a size in bytes: `412 B`, `1.9 MB` (decimal units, as Lambda's limits are told).
+/// Formats a size in bytes, in decimal units: `412 B`, `1.9 MB`.
 pub fn bytes(size: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let size_f = size as f64;
@@ -29,7 +29,7 @@ pub fn bytes(size: u64) -> String {
     }
 }
 
-/// Writes by how much a size changed: `+412 B`, `-1.9 MB`, `same size`.
+/// Formats the change of a size: `+412 B`, `-1.9 MB`, `same size`.
 pub fn signed_bytes(before: u64, after: u64) -> String {
     match after.cmp(&before) {
         std::cmp::Ordering::Greater => format!("+{}", bytes(after - before)),
@@ -38,7 +38,7 @@ pub fn signed_bytes(before: u64, after: u64) -> String {
     }
 }
 
-/// Writes how long ago something was: `just now`, `12 minutes ago`, `6 days ago`.
+/// Formats the time since `then`: `just now`, `12 minutes ago`, `6 days ago`.
 pub fn age(then: jiff::Timestamp, now: jiff::Timestamp) -> String {
     let total = now.as_second().saturating_sub(then.as_second()).max(0);
     let (number, unit) = match total {
@@ -50,12 +50,12 @@ pub fn age(then: jiff::Timestamp, now: jiff::Timestamp) -> String {
     format!("{} ago", plural(usize::try_from(number).unwrap_or(usize::MAX), unit))
 }
 
-/// Writes a count with its noun: `1 change`, `3 changes`.
+/// Formats a count with its noun: `1 change`, `3 changes`.
 pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Joins names for a sentence: `a`, `a and b`, `a, b and c`.
+/// Joins names into an enumeration: `a`, `a and b`, `a, b and c`.
 pub fn list<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.as_ref().to_owned()).collect();
     match items.split_last() {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn durations_sizes_lists_and_ages_have_readable_forms() {
         assert_eq!(seconds(Duration::from_millis(240)), "0.2 s");
         assert_eq!(seconds(Duration::from_secs(85)), "1 m 25 s");
         assert_eq!(bytes(1_900_000), "1.9 MB");

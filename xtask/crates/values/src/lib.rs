@@ -1,9 +1,11 @@
-//! Slipway's values: what things are called, what identifies bytes, what went wrong and how it is written for people.
+//! Slipway's values: names, versions, digests, runtimes and failures, and how they are formatted for people.
 //!
-//! Nothing here reads a file, asks a service or looks at a clock.
+//! Nothing here reads a file, calls a service or looks at a clock.
 
+pub mod architecture;
 pub mod digest;
 pub mod failure;
 pub mod format;
 pub mod name;
 pub mod partition;
+pub mod runtime;

@@ -1,6 +1,6 @@
-//! The domain's names as types: what a function, a stack, an environment and a version may be.
+//! The names of functions, stacks and environments, and versions.
 //!
-//! All parse from text with an error that says what is allowed; none can hold anything else.
+//! Each type parses from text, with an error that says what is allowed, and holds valid values only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// Why a text is no name, version or digest.
+/// The error for a text that is not a valid name or version.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{text}` is no {what}: {allowed}")]
+#[error("`{text}` is not a valid {what}: {allowed}")]
 pub struct NameError {
     text: String,
     what: &'static str,
@@ -67,22 +67,22 @@ macro_rules! names {
 }
 
 names! {
-    /// A function: the name of its folder below `lambda-src/`.
+    /// The name of a function: its folder in `lambda-src/`.
     FunctionName, "function name";
-    /// A stack: the name of its folder below `terraform/stacks/`.
+    /// The name of a stack: its folder in `terraform/stacks/`.
     StackName, "stack name";
-    /// An environment: the name of its folder below `terraform/environments/`.
+    /// The name of an environment: its folder in `terraform/environments/`.
     EnvironmentName, "environment name";
 }
 
-/// A semantic version without build metadata (a `+` is neither an image tag nor a safe key).
+/// A semantic version without build metadata, because `+` is not valid in an image tag nor safe in an object key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Version(semver::Version);
 
 impl Version {
-    /// Makes a release version from its three numbers.
+    /// Returns the version with these numbers and no pre-release.
     pub fn new(major: u64, minor: u64, patch: u64) -> Self {
         Self(semver::Version::new(major, minor, patch))
     }
@@ -92,21 +92,21 @@ impl Version {
         (self.0.major, self.0.minor, self.0.patch)
     }
 
-    /// Tells whether this is a plain release: no pre-release part.
+    /// Returns whether the version has no pre-release part.
     pub fn is_release(&self) -> bool {
         self.0.pre.is_empty()
     }
 
-    /// Tells whether this names the bytes of a dirty tree (`1.2.3-dirty.0a1b2c3d`).
+    /// Returns whether the version is that of a dirty tree, such as `1.2.3-dirty.0a1b2c3d`.
     pub fn is_dirty(&self) -> bool {
         self.0.pre.as_str().starts_with("dirty.")
     }
 
-    /// Returns the version that names a dirty tree's bytes: `<self>-dirty.<8 hex of the inputs digest>`.
+    /// Returns the version of a dirty tree: `<self>-dirty.<8 hex digits of the inputs digest>`.
     pub fn dirty(&self, inputs: &Digest) -> Self {
         let (major, minor, patch) = self.numbers();
         let mut version = semver::Version::new(major, minor, patch);
-        // A leading zero is allowed only in identifiers with a letter, so the hex stands behind an `x` there.
+        // A numeric identifier may not begin with zero, so digits alone get an `x` in front.
         let hex = &inputs.hex()[..8];
         let word =
             if hex.bytes().all(|b| b.is_ascii_digit()) { format!("x{}", &hex[..7]) } else { hex.to_owned() };
@@ -147,7 +147,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Returns up to `limit` of the known names that are nearest to a mistyped one.
+/// Returns up to `limit` of the known names, those with the least edit distance to `wanted` first.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>, limit: usize) -> Vec<&'a str> {
     let mut scored: Vec<(usize, &str)> =
         known.into_iter().map(|name| (strsim::damerau_levenshtein(wanted, name), name)).collect();
@@ -160,19 +160,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_hold_only_what_every_service_takes() {
+    fn name_allows_only_what_every_service_accepts() {
         for good in ["hello", "stream-ingest", "a1"] {
             assert_eq!(good.parse::<FunctionName>().unwrap().as_str(), good);
         }
         for bad in ["", "Hello", "-a", "a-", "a--b", "1a", "a_b", "a/b", "..", &"a".repeat(41)] {
-            assert!(bad.parse::<FunctionName>().is_err(), "{bad} was taken");
+            assert!(bad.parse::<FunctionName>().is_err(), "{bad} was accepted");
         }
         let error = "Hello".parse::<StackName>().unwrap_err().to_string();
-        assert!(error.contains("`Hello` is no stack name"), "{error}");
+        assert!(error.contains("`Hello` is not a valid stack name"), "{error}");
     }
 
     #[test]
-    fn versions_refuse_build_metadata_and_name_dirty_bytes() {
+    fn version_refuses_build_metadata_and_marks_dirty_trees() {
         assert!("1.2.3+build".parse::<Version>().is_err());
         assert!("1.2".parse::<Version>().is_err());
         let digest = Digest::of("x");

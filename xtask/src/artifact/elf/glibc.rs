@@ -1,6 +1,6 @@
 //! The GNU C library: what a runtime provides and what a file needs.
 //!
-//! In: a runtime's name, or the section table of an ELF file. Out: versions that compare as versions do. What can
+//! In: a runtime, or the section table of an ELF file. Out: versions that compare as versions do. What can
 //! go wrong: the file's tables are broken.
 
 use std::cmp::Reverse;
@@ -12,6 +12,7 @@ use object::elf;
 use object::read::elf::{SectionTable, Sym};
 
 use super::{ENDIAN, Header};
+use crate::runtime::Runtime;
 
 /// A version of the GNU C library, ordered as versions are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,37 +22,10 @@ pub(crate) struct Glibc {
     patch: u32,
 }
 
-/// Returns the glibc of a managed runtime: 2.34 on Amazon Linux 2023, 2.26 on Amazon Linux 2.
-///
-/// Which runtime stands on which system is in AWS's table of
-/// [Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html).
-pub(crate) fn provided_by(runtime: &str) -> Option<Glibc> {
-    let (al2, al2023) = (Glibc::new(2, 26, 0), Glibc::new(2, 34, 0));
-    match runtime {
-        "provided.al2023" => return Some(al2023),
-        "provided.al2" | "java8.al2" => return Some(al2),
-        _ => {}
-    }
-    let number = |prefix: &str, suffix: &str| -> Option<u32> {
-        runtime.strip_prefix(prefix)?.strip_suffix(suffix)?.parse().ok()
-    };
-    if let Some(minor) = number("python3.", "") {
-        return match minor {
-            12.. => Some(al2023),
-            8..=11 => Some(al2),
-            _ => None,
-        };
-    }
-    // The version that first stood on Amazon Linux 2023.
-    let (version, first_on_al2023) = [
-        (number("nodejs", ".x"), 20),
-        (number("java", ""), 21),
-        (number("dotnet", ""), 8),
-        (number("ruby3.", ""), 3),
-    ]
-    .into_iter()
-    .find_map(|(version, first)| Some((version?, first)))?;
-    Some(if version >= first_on_al2023 { al2023 } else { al2 })
+/// Returns the glibc of a runtime; `None` for one that is not listed.
+pub(crate) fn provided_by(runtime: &Runtime) -> Option<Glibc> {
+    let (major, minor) = runtime.operating_system()?.glibc();
+    Some(Glibc::new(major, minor, 0))
 }
 
 /// Reads the glibc versions that the loader will insist on, newest first, each with a symbol that asks for it.
@@ -131,25 +105,7 @@ impl fmt::Display for Glibc {
 
 #[cfg(test)]
 mod tests {
-    use super::{Glibc, provided_by};
-
-    #[test]
-    fn knows_the_runtimes() {
-        let version = |runtime| provided_by(runtime).map(|glibc| glibc.to_string());
-        for runtime in
-            ["provided.al2023", "python3.12", "python3.14", "nodejs22.x", "java21", "ruby3.4", "dotnet8"]
-        {
-            assert_eq!(version(runtime).as_deref(), Some("2.34"), "{runtime}");
-        }
-        for runtime in
-            ["provided.al2", "python3.9", "python3.11", "nodejs18.x", "java17", "java8.al2", "ruby3.2"]
-        {
-            assert_eq!(version(runtime).as_deref(), Some("2.26"), "{runtime}");
-        }
-        for runtime in ["", "provided", "python3.7", "python4.1", "python3.x", "nodejs", "go1.x"] {
-            assert_eq!(version(runtime), None, "{runtime}");
-        }
-    }
+    use super::Glibc;
 
     #[test]
     fn orders_versions_as_numbers() {

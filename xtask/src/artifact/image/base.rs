@@ -5,15 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
-use slipway_archive::image::{Architecture, Base as BaseImage, blob_path, select_from_index};
+use slipway_archive::image::{Base as BaseImage, blob_path, select_from_index};
 
 use super::super::Workshop;
+use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::ports::Bases;
 use crate::progress::Step;
-use crate::settings::{Base, Project};
+use crate::settings::{BaseReference, Project};
 
 /// What an image stands on.
 pub(super) struct Stand {
@@ -57,7 +58,7 @@ impl Stand {
 /// Has a base on disk: nothing for `scratch`.
 pub(super) async fn fetch(
     workshop: &Workshop<'_>,
-    base: &Base,
+    base: &BaseReference,
     architecture: Architecture,
     step: &Step,
 ) -> Result<Option<Stand>> {
@@ -66,11 +67,11 @@ pub(super) async fn fetch(
     let place = folder.join("blobs/sha256");
     std::fs::create_dir_all(&place).map_err(|error| failure::io("create", &place, error))?;
     let (source, digest) = match base {
-        Base::Scratch => return Ok(None),
-        Base::Registry(reference) => {
+        BaseReference::Scratch => return Ok(None),
+        BaseReference::Registry(reference) => {
             (Source::Registry(workshop.bases, reference), reference.rsplit('@').next().unwrap_or_default())
         }
-        Base::Layout { folder, digest } => {
+        BaseReference::Layout { folder, digest } => {
             (Source::Layout(workshop.project.root.join(folder)), digest.as_str())
         }
     };

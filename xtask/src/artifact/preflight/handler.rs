@@ -7,6 +7,7 @@ use slipway_archive::{Entry, Tree};
 
 use super::Finding;
 use crate::failure::{self, Result};
+use crate::runtime::RuntimeFamily;
 use crate::settings::FunctionSettings;
 
 const PROVIDED: &str = "https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html";
@@ -15,17 +16,13 @@ const NODE: &str = "https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.
 
 /// Looks for the handler.
 pub(super) fn look(settings: &FunctionSettings, tree: &Tree) -> Result<Option<Finding>> {
-    let runtime = settings.runtime.as_str();
-    let (what, rule) = if runtime.starts_with("provided.") {
-        (bootstrap(tree)?, PROVIDED)
-    } else if runtime.starts_with("python") {
-        (python(&settings.handler, tree)?, PYTHON)
-    } else if runtime.starts_with("nodejs") {
-        (node(&settings.handler, tree)?, NODE)
-    } else {
-        (None, "")
+    let (what, rule) = match settings.runtime.family() {
+        Some(RuntimeFamily::Custom) => (bootstrap(tree)?, PROVIDED),
+        Some(RuntimeFamily::Python) => (python(&settings.handler, tree)?, PYTHON),
+        Some(RuntimeFamily::Node) => (node(&settings.handler, tree)?, NODE),
+        Some(RuntimeFamily::Java | RuntimeFamily::DotNet | RuntimeFamily::Ruby) | None => (None, ""),
     };
-    let place = if runtime.starts_with("provided.") {
+    let place = if settings.runtime.is_custom() {
         "bootstrap".to_owned()
     } else {
         format!("handler {}", settings.handler)

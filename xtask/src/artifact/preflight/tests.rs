@@ -6,8 +6,9 @@ use std::path::Path;
 use slipway_archive::Tree;
 
 use super::*;
+use crate::architecture::Architecture;
 use crate::failure::FailureKind;
-use crate::settings::{BuildSettings, Package};
+use crate::settings::{BuildSettings, PackageType};
 
 /// Something of a private key's form, made here so that no scanner takes this file for one.
 fn private_key() -> String {
@@ -27,8 +28,8 @@ fn settings(runtime: &str, handler: &str, allow: &[&str]) -> FunctionSettings {
         runtime: runtime.into(),
         handler: handler.into(),
         image: None,
-        architecture: "x86_64".into(),
-        package: Package::Zip,
+        architecture: Architecture::X86_64,
+        package: PackageType::Zip,
         first_version: "0.1.0".parse().unwrap(),
         build,
         smoke: Vec::new(),
@@ -148,7 +149,8 @@ fn every_native_library_is_held_against_architecture_and_runtime() {
     let own = std::fs::read("/proc/self/exe").unwrap();
     let small = &own[..own.len().min(1 << 20)];
     let mut other = settings("python3.13", "app.main.handle", &[]);
-    other.architecture = if cfg!(target_arch = "x86_64") { "arm64" } else { "x86_64" }.into();
+    other.architecture =
+        if cfg!(target_arch = "x86_64") { Architecture::Arm64 } else { Architecture::X86_64 };
     let files: [(&str, &[u8]); 2] = [("app/main.py", b"def handle(): pass"), ("lib/native.so", small)];
     let here = folder(&files);
     let found = found_in(&other, here.path());

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
 use crate::ports::{HttpAnswer, HttpRequest, Services};
-use crate::settings::Surroundings;
+use crate::settings::ProcessEnvironment;
 
 /// GitHub's largest page of variables.
 const PAGE: usize = 30;
@@ -40,19 +40,19 @@ pub(super) struct Repository {
 
 impl Repository {
     /// Finds repository and token: `GITHUB_REPOSITORY` or the remote's address; `GITHUB_TOKEN` or `GH_TOKEN`.
-    pub(super) fn find(surroundings: &Surroundings, remote: Option<&str>) -> Result<Self> {
-        let name = surroundings.get("GITHUB_REPOSITORY").map(str::to_owned);
+    pub(super) fn find(process_env: &ProcessEnvironment, remote: Option<&str>) -> Result<Self> {
+        let name = process_env.get("GITHUB_REPOSITORY").map(str::to_owned);
         let name = name.or_else(|| remote.and_then(repository_of)).ok_or_else(|| {
             Failure::usage("the repository on GitHub is not known")
                 .hint("set GITHUB_REPOSITORY=owner/name, or add a remote `origin` that leads there")
         })?;
-        let token = surroundings.get("GITHUB_TOKEN").or_else(|| surroundings.get("GH_TOKEN"));
+        let token = process_env.get("GITHUB_TOKEN").or_else(|| process_env.get("GH_TOKEN"));
         let token = token.ok_or_else(|| {
             Failure::usage("there is no token for GitHub").hint(
                 "set GH_TOKEN to a token that may write the repository's environments; a workflow's own may not",
             )
         })?;
-        let api = surroundings.get("GITHUB_API_URL").unwrap_or("https://api.github.com");
+        let api = process_env.get("GITHUB_API_URL").unwrap_or("https://api.github.com");
         Ok(Self { api: api.trim_end_matches('/').to_owned(), name, token: token.to_owned() })
     }
 
@@ -169,7 +169,7 @@ mod tests {
 
     async fn set(answers: Vec<HttpAnswer>) -> (Result<Vec<Variable>>, Vec<(String, String)>) {
         let memory = FakeServices::default();
-        *memory.answers.lock().unwrap() = answers;
+        *memory.responses.lock().unwrap() = answers;
         let services: Arc<dyn Services> = Arc::new(memory.clone());
         let repository = Repository { api: "https://api".into(), name: "ada/shop".into(), token: "t".into() };
         let wanted = BTreeMap::from(

@@ -153,7 +153,7 @@ fn manifest(
         function: function.clone(),
         version: version.clone(),
         package: settings.package,
-        architecture: settings.architecture.clone(),
+        architecture: settings.architecture,
         runtime: settings.runtime.clone(),
         handler: settings.handler.clone(),
         artifact: ArtifactRecord {
@@ -173,9 +173,9 @@ fn manifest(
         },
         built: Built {
             tools: artifact.tools.clone(),
-            by: app.surroundings.by(),
+            by: app.process_env.actor(),
             at: app.clock.now(),
-            run_url: app.surroundings.run_url(),
+            run_url: app.process_env.run_url(),
         },
         sbom: None,
         smoke: settings.smoke.iter().map(SmokeRecord::from).collect(),

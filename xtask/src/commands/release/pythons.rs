@@ -12,7 +12,8 @@ use crate::failure::{Failure, Result};
 use crate::format;
 use crate::name::FunctionName;
 use crate::release::{Catalogue, Manifest};
-use crate::settings::Package;
+use crate::runtime::RuntimeFamily;
+use crate::settings::PackageType;
 
 /// What an interpreter of a runtime was looked for with, and what came of it.
 struct Looked {
@@ -25,9 +26,9 @@ struct Looked {
 /// Sees to the interpreters of these releases, or refuses to go on.
 pub(super) async fn ready(app: &AppContext, catalogue: &Catalogue, manifests: &[Manifest]) -> Result<()> {
     let mut by_runtime: BTreeMap<&str, Vec<&Manifest>> = BTreeMap::new();
-    for manifest in manifests.iter().filter(|manifest| manifest.package == Package::Zip) {
-        if manifest.runtime.starts_with("python3.") {
-            by_runtime.entry(&manifest.runtime).or_default().push(manifest);
+    for manifest in manifests.iter().filter(|manifest| manifest.package == PackageType::Zip) {
+        if manifest.runtime.family() == Some(RuntimeFamily::Python) {
+            by_runtime.entry(manifest.runtime.as_str()).or_default().push(manifest);
         }
     }
     for (runtime, manifests) in by_runtime {

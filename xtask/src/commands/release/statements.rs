@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Arguments;
 use crate::app::{Account, AppContext};
+use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
@@ -95,7 +96,7 @@ pub(super) async fn sbom(
     let parts = match &settings.build {
         BuildSettings::Cargo { package, .. } => {
             let package = package.clone().unwrap_or_else(|| function.to_string());
-            rust_parts(root, &package, &settings.architecture, &app.interrupt).await?
+            rust_parts(root, &package, settings.architecture, &app.interrupt).await?
         }
         BuildSettings::Python { lock, .. } => {
             // What was installed is not kept: the artifact is what is described.
@@ -113,7 +114,12 @@ pub(super) async fn sbom(
 }
 
 /// Lists what is compiled into a package of the workspace.
-async fn rust_parts(root: &Path, package: &str, architecture: &str, interrupt: &Interrupt) -> Result<Parts> {
+async fn rust_parts(
+    root: &Path,
+    package: &str,
+    architecture: Architecture,
+    interrupt: &Interrupt,
+) -> Result<Parts> {
     let tree = cargo_tree::read(root, package, architecture, interrupt).await?;
     let crates: Vec<RustCrate> = tree
         .crates
@@ -133,7 +139,7 @@ mod tests {
     async fn this_repositorys_function_is_listed_without_the_tool() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let interrupt = Interrupt::never();
-        let parts = rust_parts(root, "hello", "x86_64", &interrupt).await.unwrap();
+        let parts = rust_parts(root, "hello", Architecture::X86_64, &interrupt).await.unwrap();
         let part = |name: &str| parts.parts.iter().find(|part| part.name == name);
         assert!(part("lambda_runtime").is_some_and(|part| part.shipped));
         // A procedural macro, and what only it needs, are not in the binary.
@@ -149,7 +155,7 @@ mod tests {
         }
         let (function, artifact) = ("hello".parse().unwrap(), Digest::of("zip"));
         let document = sbom::document(&function, &artifact, parts.clone()).unwrap();
-        let again = rust_parts(root, "hello", "x86_64", &interrupt).await.unwrap();
+        let again = rust_parts(root, "hello", Architecture::X86_64, &interrupt).await.unwrap();
         assert_eq!(sbom::document(&function, &artifact, again).unwrap(), document);
         assert_eq!(sbom::check(&document, &function, &artifact), Ok(parts.parts.len()));
     }

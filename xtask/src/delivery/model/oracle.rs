@@ -77,7 +77,7 @@ impl Oracle {
         for moved in &did.moves {
             let (number, version) = scene.lambda.serving(&moved.function).unwrap();
             if number == moved.to {
-                assert!(scene.lambda.is_good(&version), "{moved:?} serves and is not well");
+                assert!(scene.lambda.responds_correctly(&version), "{moved:?} serves and is not well");
             }
         }
     }
@@ -159,7 +159,10 @@ impl Oracle {
             assert_eq!(version.code_sha256, serving.code_sha256, "the code of {function}");
             assert_eq!(manifest.artifact.code_sha256, serving.code_sha256, "{function} {}", serving.release);
             assert_eq!(manifest.digest().unwrap(), serving.digest, "{function} {}", serving.release);
-            assert!(serving.verified && scene.lambda.is_good(&version), "{function} serves and is not well");
+            assert!(
+                serving.verified && scene.lambda.responds_correctly(&version),
+                "{function} serves and is not well"
+            );
             let held = last.hold_on(function, &serving.release);
             assert!(held.is_none(), "{function} {} serves and is held", serving.release);
             self.served.insert(function.clone());

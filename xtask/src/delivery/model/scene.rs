@@ -19,7 +19,7 @@ use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{Backend, CodePlaces, PlanContext};
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, SmokeRecord, Trust, artifact_key, sample_manifest};
-use crate::settings::{Claims, EnvironmentSettings, Place, StackSettings};
+use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
 
 pub(super) struct Scene {
     folder: tempfile::TempDir,
@@ -159,7 +159,7 @@ impl Scene {
                 Some(Ok(None))
             }
             Step::Wait(seconds) => {
-                self.clock.pass(*seconds);
+                self.clock.advance(*seconds);
                 Some(Ok(None))
             }
             Step::Deploy { targets, lift_hold, always_plan, approved } => {
@@ -170,7 +170,7 @@ impl Scene {
                     lift_hold: *lift_hold,
                     always_plan: *always_plan,
                 };
-                let outcome = faults.survive(delivery::deliver(&stack, &request)).await;
+                let outcome = faults.run_until_crash(delivery::deliver(&stack, &request)).await;
                 outcome.map(|outcome| outcome.map(Some))
             }
             Step::RollBack { functions, back, lift_hold, approved } => {
@@ -187,10 +187,10 @@ impl Scene {
                     },
                     lift_hold: *lift_hold,
                 };
-                faults.survive(roll_back(&stack, &request, &mut chosen)).await
+                faults.run_until_crash(roll_back(&stack, &request, &mut chosen)).await
             }
         };
-        let (struck, calls) = (self.faults.struck(), self.faults.calls());
+        let (struck, calls) = (self.faults.triggered_at(), self.faults.calls());
         self.faults.arm(None);
         Did {
             outcome,
@@ -244,11 +244,11 @@ impl Scene {
         EnvironmentStack {
             plan: Arc::new(plan),
             environment_settings: EnvironmentSettings {
-                place: Place::Emulated,
+                account: EnvironmentAccount::Emulated,
                 protected: self.protected,
                 signatures_required: false,
                 trusted_keys: Vec::new(),
-                claims: Claims::default(),
+                claims: ProvenanceClaims::default(),
                 promote_from: None,
                 stacks: BTreeMap::new(),
             },

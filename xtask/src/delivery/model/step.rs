@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::delivery::{self, Delivered};
 use crate::failure::Result;
-use crate::fakes::Move;
+use crate::fakes::AliasMove;
 use crate::name::{FunctionName, Version};
 use crate::release::Manifest;
 
@@ -71,7 +71,7 @@ pub(super) struct Did {
     /// How many calls to ports it made.
     pub(super) calls: u64,
     /// Alias moves.
-    pub(super) moves: Vec<Move>,
+    pub(super) moves: Vec<AliasMove>,
     /// What a rollback chose, where it came to that.
     pub(super) chosen: BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
     /// Whether the artifact store was written to.
@@ -91,7 +91,7 @@ impl fmt::Debug for Did {
                 }
             }
         }
-        for Move { function, from, to } in &self.moves {
+        for AliasMove { function, from, to } in &self.moves {
             write!(f, ", {function} {from} -> {to}")?;
         }
         for (function, back) in &self.chosen {

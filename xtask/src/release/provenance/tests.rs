@@ -123,7 +123,7 @@ fn claims_must_be_made_word_for_word() {
     let statement = Statement::of(&manifest(), &circumstances()).unwrap();
     let claims = |repository: &str, git_ref: &str, workflow: &str| {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Claims { repository: some(repository), git_ref: some(git_ref), workflow: some(workflow) }
+        ProvenanceClaims { repository: some(repository), git_ref: some(git_ref), workflow: some(workflow) }
     };
     let met = claims("https://git.example/shop", "refs/heads/main", ".github/workflows/release.yml");
     assert_eq!(statement.missing_claims(&met), Vec::<String>::new());

@@ -15,7 +15,7 @@ use crate::release::envelope::Envelope;
 use crate::release::manifest::Manifest;
 use crate::release::provenance::Statement;
 use crate::release::sbom;
-use crate::settings::Package;
+use crate::settings::PackageType;
 
 /// One check of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -111,7 +111,7 @@ async fn artifact(
         examined.note("content", Err("not looked at: the artifact is not the release's".into()));
         return Ok(());
     }
-    if manifest.package == Package::Image {
+    if manifest.package == PackageType::Image {
         let image = catalogue.image(manifest).await?;
         let checked = catalogue.images()?.check_blobs(record.repository(), &image, scratch).await?;
         let told = |bytes| format!("config and layers, {}", crate::format::bytes(bytes));

@@ -63,7 +63,7 @@ impl Shelf {
 }
 
 fn required(keys: &[PublicKey]) -> Trust {
-    Trust { required: true, keys: keys.to_vec(), claims: Claims::default() }
+    Trust { required: true, keys: keys.to_vec(), claims: ProvenanceClaims::default() }
 }
 
 fn optional(keys: &[PublicKey]) -> Trust {

@@ -1,7 +1,7 @@
-//! `[build]` of a function's settings: how its bytes are made.
+//! `[build]` of a function's settings: how its code is built.
 //!
-//! In: the table, and the runtime beside it. Out: [`BuildSettings`]. Goes wrong: a path that leaves the function's
-//! folder, a runtime that the way of building cannot serve, a handler of another runtime's form.
+//! In: the table and the function's runtime. Out: [`BuildSettings`]. Goes wrong: a path outside the function's folder, a
+//! runtime that does not fit the build, a handler in the form of another runtime.
 
 use std::path::{Component, Path};
 use std::time::Duration;
@@ -9,66 +9,67 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::file;
-use super::super::project::Commands;
+use super::super::project::CommandLines;
+use crate::runtime::{Runtime, RuntimeFamily};
 
-/// Lambda's Python runtimes that functions can still be created for, per the table of
-/// [Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html).
-const PYTHONS: [&str; 5] = ["python3.10", "python3.11", "python3.12", "python3.13", "python3.14"];
+/// The minor version of the oldest Python that `with = "python"` builds for: functions can no longer be created with an
+/// older one ([Lambda runtimes](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html)).
+const OLDEST_PYTHON: u32 = 10;
 
 /// How a function is built.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, tag = "with", rename_all = "snake_case")]
 pub(crate) enum BuildSettings {
-    /// A Rust binary, through cargo-lambda.
+    /// A Rust binary, built by cargo-lambda.
     Cargo {
-        /// The binary's name; the package's name where left out.
+        /// The binary's name; the package's name by default.
         binary: Option<String>,
-        /// The Cargo package; the function's name where left out.
+        /// The Cargo package; the function's name by default.
         package: Option<String>,
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
     },
-    /// Python sources, with wheels from a lock.
+    /// Python sources, with wheels from a lock file.
     Python {
-        /// Folders and files, relative to the function's folder; each lies at the artifact's top by its last name.
+        /// Folders and files, relative to the function's folder; each is put at the artifact's root under its last name.
         sources: Vec<String>,
-        /// The hashed requirements, relative to the function's folder; `requirements.lock` where there is one.
+        /// The lock file, relative to the function's folder; `requirements.lock` by default, where it exists.
         lock: Option<String>,
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
-        /// Files of the artifact that the preflight is to let pass, as globs.
+        /// Files of the artifact that the preflight ignores, as globs.
         #[serde(default)]
         allow: Vec<String>,
     },
     /// A command that fills a folder.
     Command {
         /// The command, split by a shell's quoting rules and run without a shell; or several, run in order.
-        run: Commands,
-        /// The folder that it fills, relative to the function's folder; emptied before.
+        run: CommandLines,
+        /// The folder that it fills, relative to the function's folder; Slipway empties it first.
         output: String,
-        /// The time limit of all commands results.
+        /// The time limit of all commands together.
         #[serde(deserialize_with = "file::duration", default = "ten_minutes")]
         within: Duration,
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
-        /// Files of the artifact that the preflight is to let pass, as globs.
+        /// Files of the artifact that the preflight ignores, as globs.
         #[serde(default)]
         allow: Vec<String>,
     },
 }
 
 impl BuildSettings {
-    /// Returns the extra input globs.
+    /// Returns the globs of further inputs.
     pub(crate) fn inputs(&self) -> &[String] {
         match self {
             Self::Cargo { inputs, .. } | Self::Python { inputs, .. } | Self::Command { inputs, .. } => inputs,
         }
     }
 
-    /// Returns the globs of the artifact's files that the preflight lets pass.
+    /// Returns the globs of the artifact's files that the preflight ignores.
     pub(crate) fn allow(&self) -> &[String] {
         match self {
             Self::Cargo { .. } => &[],
@@ -76,18 +77,23 @@ impl BuildSettings {
         }
     }
 
-    /// Checks the table for itself and against the runtime; a mistake comes with what to do about it.
-    pub(super) fn check(&self, runtime: &str) -> Result<(), (String, Option<String>)> {
+    /// Checks the table by itself and against the runtime.
+    ///
+    /// # Errors
+    /// The mistake, and how to correct it.
+    pub(super) fn check(&self, runtime: &Runtime) -> Result<(), (String, Option<String>)> {
         match self {
-            Self::Cargo { .. } if !runtime.starts_with("provided.") => {
+            Self::Cargo { .. } if !runtime.is_custom() => {
                 Err((format!("a Rust function needs `runtime = \"provided.al2023\"`, not `{runtime}`"), None))
             }
             Self::Cargo { .. } => Ok(()),
             Self::Python { sources, lock, .. } => {
-                if !PYTHONS.contains(&runtime) {
+                let listed = Runtime::LISTED.iter().filter(|listed| is_buildable_python(listed));
+                let allowed: Vec<&str> = listed.map(Runtime::as_str).collect();
+                if !allowed.contains(&runtime.as_str()) {
                     return Err((
                         format!("with = \"python\" needs a Python runtime, not `{runtime}`"),
-                        Some(format!("allowed here: {}", PYTHONS.join(", "))),
+                        Some(format!("allowed here: {}", allowed.join(", "))),
                     ));
                 }
                 if sources.is_empty() {
@@ -97,53 +103,58 @@ impl BuildSettings {
                     ));
                 }
                 for path in sources {
-                    inside("sources", path)?;
+                    check_inside("sources", path)?;
                 }
-                let mut names: Vec<&str> = sources.iter().filter_map(|path| last_name(path)).collect();
+                let mut names: Vec<&str> = sources.iter().filter_map(|path| name_in_artifact(path)).collect();
                 names.sort_unstable();
                 if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
                     return Err((
                         format!(
-                            "two of `sources` end with `{}`, and so would lie at the same place of the artifact",
+                            "two of `sources` end with `{}` and would have the same path in the artifact",
                             pair[0]
                         ),
                         None,
                     ));
                 }
-                lock.as_ref().map_or(Ok(()), |lock| inside("lock", lock))
+                lock.as_ref().map_or(Ok(()), |lock| check_inside("lock", lock))
             }
             Self::Command { run, output, .. } => {
                 if run.lines().is_empty() {
                     return Err(("`run` is empty".into(), None));
                 }
-                inside("output", output)
+                check_inside("output", output)
             }
         }
     }
 }
 
-/// Returns the name under which a source lies in the artifact.
-pub(crate) fn last_name(path: &str) -> Option<&str> {
+fn is_buildable_python(runtime: &Runtime) -> bool {
+    let minor = runtime.python_version().and_then(|version| version.strip_prefix("3.")?.parse().ok());
+    minor.is_some_and(|minor: u32| minor >= OLDEST_PYTHON)
+}
+
+/// Returns the name of a source at the artifact's root.
+pub(crate) fn name_in_artifact(path: &str) -> Option<&str> {
     Path::new(path).file_name().and_then(|name| name.to_str())
 }
 
 /// Refuses a path that is not below the function's folder.
-fn inside(key: &str, path: &str) -> Result<(), (String, Option<String>)> {
+fn check_inside(key: &str, path: &str) -> Result<(), (String, Option<String>)> {
     let mut parts = Path::new(path).components().peekable();
     if parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_))) {
         return Ok(());
     }
     Err((
-        format!("`{key}` names {path:?}, which is no path below the function's folder"),
+        format!("`{key}` names {path:?}, which is not a path below the function's folder"),
         Some("write it relative to the folder of function.toml, without . and ..".into()),
     ))
 }
 
-/// Says what is wrong with a handler for a runtime, if anything.
+/// Returns what is wrong with a handler for a runtime.
 ///
 /// The forms are those of each runtime's page, such as
 /// [Python's](https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html).
-pub(super) fn handler_mistake(runtime: &str, handler: &str) -> Option<String> {
+pub(super) fn handler_mistake(runtime: &Runtime, handler: &str) -> Option<String> {
     if handler.trim().is_empty() {
         return Some("`handler` is empty".into());
     }
@@ -153,18 +164,16 @@ pub(super) fn handler_mistake(runtime: &str, handler: &str) -> Option<String> {
     let python = |handler: &str| {
         handler.contains('.') && handler.split(['.', '/']).all(|part| !part.is_empty() && identifier(part))
     };
-    (runtime.starts_with("python") && !python(handler))
-        .then(|| format!("`handler = \"{handler}\"` is no module and function of Python's"))
+    (runtime.family() == Some(RuntimeFamily::Python) && !python(handler))
+        .then(|| format!("`handler = \"{handler}\"` is not a valid Python handler"))
 }
 
-/// Shows what a runtime's handler looks like.
-pub(super) fn handler_example(runtime: &str) -> &'static str {
-    if runtime.starts_with("python") {
-        "write module.function, as in handler = \"ingest.app.handle\""
-    } else if runtime.starts_with("nodejs") {
-        "write file.export, as in handler = \"index.handler\""
-    } else {
-        "write what Lambda's page on that runtime says"
+/// Returns a hint with an example of a runtime's handler.
+pub(super) fn handler_example(runtime: &Runtime) -> &'static str {
+    match runtime.family() {
+        Some(RuntimeFamily::Python) => "write module.function, as in handler = \"ingest.app.handle\"",
+        Some(RuntimeFamily::Node) => "write file.export, as in handler = \"index.handler\"",
+        _ => "see the page on that runtime in Lambda's documentation",
     }
 }
 

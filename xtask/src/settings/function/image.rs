@@ -1,35 +1,35 @@
-//! `[image]` of a function's settings: what its container image stands on, and how it is started.
+//! `[image]` of a function's settings: the base of its container image, and how the image starts.
 //!
-//! In: the table. Out: [`ImageSettings`]. Goes wrong: a base without a digest, whose bytes could change under its name.
+//! In: the table. Out: [`ImageSettings`]. Goes wrong: a base without a digest, whose content could change under its name.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What a function's container image is made of beside the function.
+/// The settings of a function's container image.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageSettings {
-    /// What it stands on.
-    pub(crate) base: Base,
-    /// What Lambda runs; the base's where left out, for a compiled function `bootstrap`.
+    /// The base image.
+    pub(crate) base: BaseReference,
+    /// The entrypoint; by default the base's, or `bootstrap` for a compiled function.
     pub(crate) entrypoint: Option<Vec<String>>,
-    /// The folder in which it is run.
+    /// The working folder of the entrypoint.
     pub(crate) working_dir: Option<String>,
     /// Environment variables of the image.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
 }
 
-/// What an image stands on.
+/// A reference to the base of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) enum Base {
-    /// Nothing.
+pub(crate) enum BaseReference {
+    /// `scratch`: no base.
     Scratch,
     /// An image in a registry, `host/repository[:tag]@sha256:…`.
     Registry(String),
-    /// An image in an OCI layout, a folder relative to the project.
+    /// An image in an OCI layout: `oci:<folder>@sha256:…`, relative to the project.
     Layout {
         /// The folder.
         folder: String,
@@ -38,14 +38,14 @@ pub(crate) enum Base {
     },
 }
 
-impl TryFrom<String> for Base {
+impl TryFrom<String> for BaseReference {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         if text == "scratch" {
             return Ok(Self::Scratch);
         }
-        let Some((place, digest)) = text.split_once('@') else {
+        let Some((image, digest)) = text.split_once('@') else {
             return Err(format!(
                 "the base `{text}` has no digest: a tag can be moved, so write `{text}@sha256:…` (or \"scratch\")"
             ));
@@ -56,10 +56,10 @@ impl TryFrom<String> for Base {
                 "the base `{text}` has no valid digest after its @: write sha256: and 64 hex digits"
             ));
         }
-        if let Some(folder) = place.strip_prefix("oci:") {
+        if let Some(folder) = image.strip_prefix("oci:") {
             return Ok(Self::Layout { folder: folder.to_owned(), digest: digest.to_owned() });
         }
-        if !place.contains('/') {
+        if !image.contains('/') {
             return Err(format!(
                 "the base `{text}` names no registry: write host/repository@sha256:…, or oci:<folder>@sha256:…"
             ));
@@ -68,7 +68,7 @@ impl TryFrom<String> for Base {
     }
 }
 
-impl std::fmt::Display for Base {
+impl std::fmt::Display for BaseReference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Scratch => f.write_str("scratch"),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_is_named_by_digest() {
+    fn base_needs_a_digest_and_a_registry() {
         let hex = "a".repeat(64);
         for good in [
             "scratch".to_owned(),
@@ -91,15 +91,15 @@ mod tests {
             format!("127.0.0.1:5000/base@sha256:{hex}"),
             format!("oci:bases/python@sha256:{hex}"),
         ] {
-            assert_eq!(Base::try_from(good.clone()).unwrap().to_string(), good);
+            assert_eq!(BaseReference::try_from(good.clone()).unwrap().to_string(), good);
         }
-        for (bad, said) in [
+        for (bad, expected) in [
             ("public.ecr.aws/lambda/python:3.13".to_owned(), "has no digest"),
             ("public.ecr.aws/lambda/python@sha256:12".to_owned(), "no valid digest"),
             (format!("python@sha256:{hex}"), "names no registry"),
         ] {
-            let error = Base::try_from(bad).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            let error = BaseReference::try_from(bad).unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What is tried on a new version before it serves: events, or requests that follow each other with values captured on the
-//! way; and the suite that a whole deployment is tested with.
+//! The tests of a function that is deployed: smoke tests of a new version, and the suite of a whole deployment.
+//!
+//! A smoke test sends an event or an HTTP request. A request may use values captured from earlier responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,27 +8,27 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::file;
-use super::super::project::Commands;
+use super::super::project::CommandLines;
 
-/// One thing that is tried on every new version before it serves.
+/// One smoke test: an event or request that every new version gets before it serves, and the expected response.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Smoke {
-    /// What it shows, in a few words.
+pub(crate) struct SmokeTest {
+    /// What it tests, in a few words.
     pub(crate) name: String,
-    /// The event, as TOML for JSON.
+    /// The event: TOML that is sent as JSON.
     #[serde(default = "empty")]
     pub(crate) event: serde_json::Value,
     /// An HTTP request instead of an event.
     pub(crate) request: Option<SmokeRequest>,
-    /// A JSON subset that the answer must hold.
+    /// A subset of the JSON that the response must contain.
     pub(crate) expect: Option<serde_json::Value>,
-    /// The `errorType` that the function must answer with.
+    /// The `errorType` that the function must return.
     pub(crate) expect_error: Option<String>,
-    /// Values kept for those that follow: name = JSON pointer into the answer.
+    /// Values for the requests that follow: name = JSON pointer into the response.
     #[serde(default)]
     pub(crate) capture: BTreeMap<String, String>,
-    /// How long the answer may take.
+    /// The time limit of the response.
     #[serde(deserialize_with = "file::duration", default = "three_seconds")]
     pub(crate) within: Duration,
     /// Whether it may run in protected environments.
@@ -35,7 +36,7 @@ pub(crate) struct Smoke {
     pub(crate) safe: bool,
 }
 
-/// An HTTP request, as the function's URL or HTTP API hands it on.
+/// An HTTP request, sent as the event that a function URL or HTTP API makes of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SmokeRequest {
@@ -47,32 +48,32 @@ pub(crate) struct SmokeRequest {
     /// Headers.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
-    /// The body: text as it is, anything else as JSON.
+    /// The body: a text as it is, any other value as JSON.
     pub(crate) body: Option<serde_json::Value>,
 }
 
-/// The suite that a whole deployment is tested with: `cargo xtask verify --full`.
+/// The test suite of a whole deployment, which `cargo xtask verify --full` runs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeploymentTests {
     /// The command, or several, split by a shell's quoting rules and run without a shell.
-    pub(crate) run: Commands,
-    /// The time limit of all of them results.
+    pub(crate) run: CommandLines,
+    /// The time limit of all commands together.
     #[serde(deserialize_with = "file::duration", default = "ten_minutes")]
     pub(crate) within: Duration,
-    /// Environment variables; values as in requests, and `${url}`.
+    /// Environment variables; their values may use what requests may use, and `${url}`.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
 }
 
-/// A function's words for what does not fit in its smoke events.
-pub(super) fn mistake(smokes: &[Smoke]) -> Option<String> {
+/// Returns the first mistake in a function's smoke tests.
+pub(super) fn mistake(smokes: &[SmokeTest]) -> Option<String> {
     let mut known: BTreeSet<&str> = BTreeSet::from(["random"]);
     for smoke in smokes {
         let name = &smoke.name;
         if smoke.expect.is_some() && smoke.expect_error.is_some() {
             return Some(format!(
-                "the smoke event `{name}` has both `expect` and `expect_error`; an answer is one or the other"
+                "the smoke event `{name}` has both `expect` and `expect_error`: keep one of them"
             ));
         }
         if let Some(request) = &smoke.request {
@@ -81,7 +82,7 @@ pub(super) fn mistake(smokes: &[Smoke]) -> Option<String> {
             }
             if smoke.expect_error.is_some() {
                 return Some(format!(
-                    "the smoke event `{name}` is a request, which answers with a status: `expect = {{ status = … }}`"
+                    "the smoke event `{name}` is a request: write `expect = {{ status = … }}` instead of `expect_error`"
                 ));
             }
             if !request.path.starts_with('/') {
@@ -99,7 +100,7 @@ pub(super) fn mistake(smokes: &[Smoke]) -> Option<String> {
                         && !name.starts_with("secret.")
                 }) {
                     return Some(format!(
-                        "the smoke event `{name}` uses ${{{unknown}}}, which nothing before it captures"
+                        "the smoke event `{name}` uses ${{{unknown}}}, which no earlier smoke event captures"
                     ));
                 }
             }
@@ -115,7 +116,7 @@ pub(super) fn mistake(smokes: &[Smoke]) -> Option<String> {
     None
 }
 
-/// Lists the names between `${` and `}` in a text.
+/// Returns the names between `${` and `}` in a text.
 pub(crate) fn placeholders(text: &str) -> Vec<String> {
     text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.to_owned())).collect()
 }

@@ -40,7 +40,7 @@ fn two_requests() -> Bench {
 #[tokio::test]
 async fn request_uses_values_captured_from_earlier_responses() {
     let bench = two_requests();
-    *bench.services.answers.lock().unwrap() =
+    *bench.services.responses.lock().unwrap() =
         vec![answer(201, &json!({ "id": 7 })), answer(200, &json!({ "id": "7" }))];
     assert_eq!(wrong(&bench.verify("1", None, false).await), Vec::<String>::new());
     let sent = bench.services.sent.lock().unwrap();
@@ -56,7 +56,7 @@ async fn request_uses_values_captured_from_earlier_responses() {
 #[tokio::test]
 async fn request_without_its_captured_value_is_not_sent() {
     let bench = two_requests();
-    *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
+    *bench.services.responses.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
     let found = wrong(&bench.verify("1", None, false).await);
     assert!(found[0].starts_with("smoke \"creates\": expected {\"status\":201}"), "{found:?}");
     assert!(found[1].ends_with("got not run: an earlier event captured no id"), "{found:?}");
@@ -68,7 +68,7 @@ async fn request_after_an_unsent_capture_is_not_sent_either() {
     let mut bench = two_requests();
     bench.manifest.smoke[1].capture = BTreeMap::from([("part".into(), "/body/part".into())]);
     bench.manifest.smoke.push(request("completes", "/parts/${part}", json!({ "status": 200 })));
-    *bench.services.answers.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
+    *bench.services.responses.lock().unwrap() = vec![answer(500, &json!({ "error": "broken" }))];
     let found = wrong(&bench.verify("1", None, false).await);
     assert!(found[2].ends_with("got not run: an earlier event captured no part"), "{found:?}");
     assert_eq!(bench.services.sent.lock().unwrap().len(), 1);

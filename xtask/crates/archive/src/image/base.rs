@@ -185,11 +185,11 @@ fn layer_problem(media_type: &str) -> &'static str {
 
 fn check_config(config: &Document<'_>, layers: usize, architecture: Architecture) -> Result<(), ImageError> {
     let (os, found) = (config.text("os")?, config.text("architecture")?);
-    if os != "linux" || found != architecture.image_name() {
+    if os != "linux" || found != architecture.oci_name() {
         return Err(ImageError::Platform {
             what: config.what.to_owned(),
             found: format!("{os}/{found}"),
-            wanted: architecture.image_name(),
+            wanted: architecture.oci_name(),
         });
     }
     let diff_ids = config.object("rootfs")?.list("diff_ids")?.len();
@@ -251,7 +251,7 @@ fn only_image(folder: &Path, architecture: Architecture) -> Result<Digest, Error
     let fitting: Vec<&Descriptor> = images
         .iter()
         .filter(|(image, platform)| {
-            is_index_type(&image.media_type) || *platform == Some(architecture.image_name())
+            is_index_type(&image.media_type) || *platform == Some(architecture.oci_name())
         })
         .map(|(image, _)| image)
         .collect();

@@ -58,8 +58,8 @@ pub fn compose(base: Option<&Base>, layers: &[(&Layer, &str)], edit: &ConfigEdit
     {
         return Err(ImageError::Platform {
             what: format!("the base image {}", base.digest()),
-            found: format!("linux/{}", base.architecture()),
-            wanted: edit.architecture.image_name(),
+            found: format!("linux/{}", base.architecture().oci_name()),
+            wanted: edit.architecture.oci_name(),
         }
         .into());
     }
@@ -104,7 +104,7 @@ fn edit_config(
         .map_err(|_| ImageError::Time { epoch_seconds })?
         .to_string();
     config.insert("created".into(), created.clone().into());
-    config.insert("architecture".into(), edit.architecture.image_name().into());
+    config.insert("architecture".into(), edit.architecture.oci_name().into());
     config.insert("os".into(), "linux".into());
     edit_run(object(config, "config")?, edit)?;
 

@@ -28,12 +28,12 @@ pub fn select_from_index(index: &[u8], architecture: Architecture) -> Result<Des
     for manifest in index.objects("manifests")? {
         if platform(&manifest).is_some_and(|(os, found, variant)| {
             // All of Lambda's arm64 processors are v8; a lower variant is another instruction set.
-            os == "linux" && found == architecture.image_name() && matches!(variant, None | Some("v8"))
+            os == "linux" && found == architecture.oci_name() && matches!(variant, None | Some("v8"))
         }) {
             return Ok(manifest.descriptor()?);
         }
     }
-    let (what, wanted) = (what.to_owned(), architecture.image_name());
+    let (what, wanted) = (what.to_owned(), architecture.oci_name());
     Err(ImageError::NoPlatform { what, wanted, platforms: platforms(&members) }.into())
 }
 

@@ -72,8 +72,8 @@ pub fn check_image(image: &Image, architecture: Architecture) -> Vec<ImageFindin
         }
     }
     let (os, found) = (text(&config, "os"), text(&config, "architecture"));
-    if os != "linux" || found != architecture.image_name() {
-        let limit = format!("linux/{architecture}, as the function");
+    if os != "linux" || found != architecture.oci_name() {
+        let limit = format!("linux/{}, as the function", architecture.oci_name());
         find(format!("it is for {os}/{found}"), &config_place, &limit, ARCHITECTURES);
     }
     let rootfs = config.get("rootfs").and_then(Value::as_object).cloned().unwrap_or_default();

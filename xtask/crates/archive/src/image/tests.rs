@@ -349,9 +349,3 @@ fn preflight_finds_each_reason_for_a_refusal() {
     tampered.config.push(b' ');
     assert_eq!(check_image(&tampered, X86).len(), 1);
 }
-
-#[test]
-fn architecture_names_are_lambdas() {
-    assert_eq!(Architecture::from_lambda("x86_64"), Some(X86));
-    assert_eq!(Architecture::from_lambda("amd64"), None);
-}

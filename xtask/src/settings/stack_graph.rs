@@ -1,12 +1,12 @@
-//! How a project's stacks hang together: which ones an environment runs, with which functions, in which order.
+//! The dependencies between stacks: which stacks an environment runs, with which functions, in which order.
 //!
-//! In: the stacks' settings and an environment's choice among them. Out: stacks in the order in which they are applied.
-//! Goes wrong: a stack or function that does not exist, a function of two stacks, stacks that wait for each other.
+//! In: the stacks' settings and an environment's selection of them. Out: stacks in the order in which they are applied.
+//! Goes wrong: an unknown stack or function, a function in two stacks, stacks that depend on each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::stack::StackSettings;
-use super::{Project, unknown};
+use super::{Project, unknown_name};
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
 
@@ -33,7 +33,7 @@ impl Project {
         Ok(stacks)
     }
 
-    /// Returns what an environment makes of one stack; one that it does not run is refused.
+    /// Returns a stack with the functions that an environment runs; fails where it does not run the stack.
     pub(crate) fn stack_in(&self, environment: &EnvironmentName, stack: &StackName) -> Result<StackSettings> {
         self.check_stack(stack)?;
         self.stacks_in(environment)?.remove(stack).ok_or_else(|| {
@@ -43,12 +43,12 @@ impl Project {
         })
     }
 
-    /// Refuses a stack that does not exist, with the nearest ones.
+    /// Fails where a stack does not exist, and suggests the nearest ones.
     pub(crate) fn check_stack(&self, stack: &StackName) -> Result<()> {
         if self.stacks.contains_key(stack) {
             return Ok(());
         }
-        Err(unknown(
+        Err(unknown_name(
             "stack",
             stack.as_str(),
             self.stacks.keys().map(StackName::as_str),
@@ -56,30 +56,30 @@ impl Project {
         ))
     }
 
-    /// Refuses settings that name what does not exist, or that can never be applied.
+    /// Fails where settings name a stack or function that does not exist, or where stacks cannot be ordered.
     pub(super) fn check_references(&self) -> Result<()> {
         self.check_functions()?;
         for (stack, settings) in &self.stacks {
             for upstream in settings.upstream() {
                 if !self.stacks.contains_key(&upstream) {
                     return Err(Failure::usage(format!(
-                        "terraform/stacks/{stack}/stack.toml: there is no stack `{upstream}`"
+                        "terraform/stacks/{stack}/stack.toml: unknown stack `{upstream}`"
                     ))
-                    .hint(format!("stacks here: {}", self.near(&upstream))));
+                    .hint(format!("stacks here: {}", self.nearest_stacks(&upstream))));
                 }
             }
         }
-        if let Some(circle) = circle(&self.stacks) {
-            let names: Vec<String> = circle.iter().map(|stack| format!("`{stack}`")).collect();
-            return Err(Failure::usage(format!("stacks wait for each other: {}", names.join(" -> ")))
-                .hint("take one of them out of `after` or [inputs] in its stack.toml"));
+        if let Some(cycle) = dependency_cycle(&self.stacks) {
+            let names: Vec<String> = cycle.iter().map(|stack| format!("`{stack}`")).collect();
+            return Err(Failure::usage(format!("stacks depend on each other: {}", names.join(" -> ")))
+                .hint("remove one of them from `after` or [inputs] in its stack.toml"));
         }
         for (environment, settings) in &self.environments {
             let file = format!("terraform/environments/{environment}/environment.toml");
             for (stack, choice) in &settings.stacks {
                 let Some(known) = self.stacks.get(stack) else {
-                    return Err(Failure::usage(format!("{file}: there is no stack `{stack}`"))
-                        .hint(format!("stacks here: {}", self.near(stack))));
+                    return Err(Failure::usage(format!("{file}: unknown stack `{stack}`"))
+                        .hint(format!("stacks here: {}", self.nearest_stacks(stack))));
                 };
                 let mut chosen = choice.functions.iter().flatten();
                 if let Some(other) = chosen.find(|function| !known.functions.contains(function)) {
@@ -94,7 +94,7 @@ impl Project {
             for (stack, settings) in &enabled {
                 if let Some(missing) = settings.upstream().iter().find(|name| !enabled.contains_key(*name)) {
                     return Err(Failure::usage(format!(
-                        "{file}: `{stack}` needs the stack `{missing}`, which is not enabled there"
+                        "{file}: `{stack}` depends on the stack `{missing}`, which is not enabled there"
                     )));
                 }
             }
@@ -106,9 +106,9 @@ impl Project {
         for (check, settings) in &self.settings.checks {
             if let Some(other) = settings.functions.iter().find(|name| !self.functions.contains_key(*name)) {
                 return Err(Failure::usage(format!(
-                    "pipelines/project.toml: the check `{check}` is for `{other}`, which has no folder lambda-src/{other} with a function.toml"
+                    "pipelines/project.toml: the check `{check}` is for `{other}`, which has no lambda-src/{other}/function.toml"
                 ))
-                .hint(format!("functions here: {}", self.near_function(other))));
+                .hint(format!("functions here: {}", self.nearest_functions(other))));
             }
         }
         let mut owner: BTreeMap<&FunctionName, &StackName> = BTreeMap::new();
@@ -116,13 +116,13 @@ impl Project {
             for function in &settings.functions {
                 if !self.functions.contains_key(function) {
                     return Err(Failure::usage(format!(
-                        "terraform/stacks/{stack}/stack.toml: `functions` names `{function}`, which has no folder lambda-src/{function} with a function.toml"
+                        "terraform/stacks/{stack}/stack.toml: `functions` names `{function}`, which has no lambda-src/{function}/function.toml"
                     ))
-                    .hint(format!("functions here: {}", self.near_function(function))));
+                    .hint(format!("functions here: {}", self.nearest_functions(function))));
                 }
                 if let Some(first) = owner.insert(function, stack) {
                     return Err(Failure::usage(format!(
-                        "`{function}` is named by two stacks, `{first}` and `{stack}`; one stack runs a function"
+                        "`{function}` is in two stacks, `{first}` and `{stack}`: only one stack may run a function"
                     )));
                 }
             }
@@ -130,17 +130,17 @@ impl Project {
         Ok(())
     }
 
-    fn near_function(&self, function: &FunctionName) -> String {
+    fn nearest_functions(&self, function: &FunctionName) -> String {
         nearest(function.as_str(), self.functions.keys().map(FunctionName::as_str), 3).join(", ")
     }
 
-    fn near(&self, stack: &StackName) -> String {
+    fn nearest_stacks(&self, stack: &StackName) -> String {
         nearest(stack.as_str(), self.stacks.keys().map(StackName::as_str), 5).join(", ")
     }
 }
 
-/// Returns stacks in the order in which they are applied: what a stack needs comes before it, otherwise by name.
-pub(crate) fn in_order(stacks: &BTreeMap<StackName, StackSettings>) -> Vec<StackName> {
+/// Returns stacks in the order in which they are applied: dependencies first, otherwise by name.
+pub(crate) fn apply_order(stacks: &BTreeMap<StackName, StackSettings>) -> Vec<StackName> {
     let mut ordered: Vec<StackName> = Vec::new();
     while ordered.len() < stacks.len() {
         let next = stacks.iter().find(|(name, settings)| {
@@ -156,7 +156,7 @@ pub(crate) fn in_order(stacks: &BTreeMap<StackName, StackSettings>) -> Vec<Stack
     ordered
 }
 
-/// Returns the stacks that need one of some stacks, directly or through others, without those themselves.
+/// Returns the stacks that depend on one of `of`, directly or through others, without `of`.
 pub(crate) fn downstream(
     stacks: &BTreeMap<StackName, StackSettings>,
     of: &BTreeSet<StackName>,
@@ -175,20 +175,20 @@ pub(crate) fn downstream(
     }
 }
 
-/// Finds stacks that wait for each other: the way round, from one of them back to itself.
-fn circle(stacks: &BTreeMap<StackName, StackSettings>) -> Option<Vec<StackName>> {
-    let ordered = in_order(stacks);
-    let left = |name: &StackName| !ordered.contains(name);
-    let mut way = vec![stacks.keys().find(|name| left(name))?.clone()];
+/// Returns a cycle of stacks that depend on each other, from one of them back to itself.
+fn dependency_cycle(stacks: &BTreeMap<StackName, StackSettings>) -> Option<Vec<StackName>> {
+    let ordered = apply_order(stacks);
+    let unordered = |name: &StackName| !ordered.contains(name);
+    let mut path = vec![stacks.keys().find(|name| unordered(name))?.clone()];
     loop {
-        // Whatever could not be ordered needs something else that could not be.
-        let next = stacks[way.last()?].upstream().into_iter().find(|name| left(name))?;
-        if let Some(at) = way.iter().position(|name| *name == next) {
-            way.drain(..at);
-            way.push(next);
-            return Some(way);
+        // A stack that could not be ordered depends on another one that could not be.
+        let next = stacks[path.last()?].upstream().into_iter().find(|name| unordered(name))?;
+        if let Some(at) = path.iter().position(|name| *name == next) {
+            path.drain(..at);
+            path.push(next);
+            return Some(path);
         }
-        way.push(next);
+        path.push(next);
     }
 }
 
@@ -210,9 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stack_needs_comes_before_it() {
+    fn apply_order_puts_dependencies_first() {
         let stacks = system(&[("app", &["network", "data"]), ("data", &["network"]), ("network", &[])]);
-        assert_eq!(names(&in_order(&stacks)), ["network", "data", "app"]);
+        assert_eq!(names(&apply_order(&stacks)), ["network", "data", "app"]);
         let below = downstream(&stacks, &BTreeSet::from(["data".parse().unwrap()]));
         assert_eq!(names(&below), ["app"]);
         let below = downstream(&stacks, &BTreeSet::from(["network".parse().unwrap()]));
@@ -220,11 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn the_way_round_is_told_and_nothing_else() {
+    fn dependency_cycle_contains_only_the_stacks_in_it() {
         let stacks = system(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("d", &[])]);
-        assert_eq!(names(&circle(&stacks).unwrap()), ["b", "c", "b"]);
+        assert_eq!(names(&dependency_cycle(&stacks).unwrap()), ["b", "c", "b"]);
         let itself = system(&[("a", &["a"])]);
-        assert_eq!(names(&circle(&itself).unwrap()), ["a", "a"]);
-        assert!(circle(&system(&[("a", &["b"]), ("b", &[])])).is_none());
+        assert_eq!(names(&dependency_cycle(&itself).unwrap()), ["a", "a"]);
+        assert!(dependency_cycle(&system(&[("a", &["b"]), ("b", &[])])).is_none());
     }
 }
