@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use account::Account;
-pub(crate) use bootstrap::AdminAccount;
 pub(crate) use registries::AnyRegistry;
 pub(crate) use signing::write_pair;
 

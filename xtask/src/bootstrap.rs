@@ -1,56 +1,59 @@
-//! What an account needs before anything is deployed to it.
+//! Prepares an AWS account before anything is deployed to it.
 //!
-//! In: the project's settings, an environment or the store whose account is meant. Out: [`Wanted`], the values of
-//! `terraform/bootstrap`; what of a plan exists already ([`candidates`]); what the project's files have to say afterwards
-//! ([`edits`]). Goes wrong: settings that leave open where things are, environments of one account in two regions, a plan
-//! that would remove what keeps states or artifacts.
+//! In: the project's settings, and an environment or the store. Out: an [`AccountSpec`] with the values of
+//! `terraform/bootstrap`; the applied configuration ([`AccountApply`]); the settings that the project's files need
+//! afterwards ([`file_edits`]). Errors: settings without an account, environments of one account in two regions, a plan
+//! that would remove a bucket, key or table.
 
 mod adopt;
+mod apply;
 mod edit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-pub(crate) use adopt::{Candidate, candidates};
-pub(crate) use edit::{FileEdits, edits};
+pub(crate) use adopt::AdoptionCandidate;
+pub(crate) use apply::{AccountApply, ResourceLookup};
+pub(crate) use edit::{FileEdits, file_edits};
 
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
-use crate::plan::Planned;
+use crate::partition::{EcrHost, Partition};
+use crate::plan::{Applied, Planned};
 use crate::settings::{CloudAccount, EnvironmentAccount, PackageType, Project, StoreSettings};
 
-/// What one account is to have.
+/// What one account needs.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct AccountSpec {
     /// The project's name.
     pub(crate) project: String,
-    /// 12 digits.
+    /// The account's 12 digits.
     pub(crate) account: String,
-    /// AWS region.
+    /// The region.
     pub(crate) region: String,
-    /// What the account is called in messages.
+    /// The account's name in messages: the environment, or `store`.
     pub(crate) label: EnvironmentName,
-    /// The environments that live in it.
+    /// The environments in this account.
     pub(crate) environments: BTreeMap<EnvironmentName, CloudAccount>,
     store: Option<StoreSettings>,
-    /// What this account makes of the store.
+    /// The artifact store, if it is in this account.
     pub(crate) artifact_store: Option<ArtifactStore>,
 }
 
-/// The store's part of an account.
+/// The artifact store of an account.
 #[derive(Debug, Clone)]
 pub(crate) struct ArtifactStore {
     bucket: String,
     readers: BTreeSet<String>,
     repositories: BTreeSet<String>,
     signing_alias: Option<String>,
-    /// Host and prefix of the repositories.
+    /// Host and prefix of the image repositories.
     pub(crate) registry: String,
 }
 
-impl Wanted {
-    /// Finds out what the account of an environment is to have, or that of the store where none is named.
+impl AccountSpec {
+    /// Returns the spec of an environment's account, or of the store's account if no environment is named.
     pub(crate) fn of(project: &Project, environment: Option<&EnvironmentName>) -> Result<Self> {
         let store = project.settings.store.clone();
         let clouds: BTreeMap<&EnvironmentName, &CloudAccount> = project
@@ -74,13 +77,11 @@ impl Wanted {
             }
             None => {
                 let store = store.as_ref().ok_or_else(|| {
-                    Failure::usage(
-                        "pipelines/project.toml has no [store]: nothing says which account is meant",
-                    )
-                    .hint("add [store] with account, region and bucket")
+                    Failure::usage("pipelines/project.toml has no [store], so the store's account is unknown")
+                        .hint("add [store] with account, region and bucket")
                 })?;
                 let label = "store".parse().map_err(|error: crate::name::NameError| {
-                    Failure::defect("`store` is no name").caused_by(error)
+                    Failure::defect("`store` is not a valid name").caused_by(error)
                 })?;
                 (store.account.clone(), store.region.clone(), label)
             }
@@ -95,7 +96,7 @@ impl Wanted {
         let regions = regions.chain(here.map(|store| ("[store]".to_owned(), &store.region)));
         if let Some((other, elsewhere)) = regions.into_iter().find(|(_, other)| **other != region) {
             return Err(Failure::usage(format!(
-                "{label} is in {region} and {other} of the same account in {elsewhere}: an account is prepared in one region"
+                "{label} is in {region}, and {other} of the same account is in {elsewhere}: an account is prepared in one region"
             ))
             .unchanged("Nothing was changed.")
             .hint("give one of them an account of its own"));
@@ -105,8 +106,22 @@ impl Wanted {
         Ok(Self { project, account, region, label, environments, store, artifact_store })
     }
 
-    /// Returns the bucket that Terraform's first state needs, and that no Terraform ever makes or adopts.
-    pub(crate) fn minimal_bucket(&self) -> String {
+    /// Returns the spec of an account without environments and store.
+    #[cfg(test)]
+    fn for_tests(account: &str) -> Self {
+        Self {
+            project: "shop".into(),
+            account: account.into(),
+            region: "eu-central-1".into(),
+            label: "dev".parse().unwrap(),
+            environments: BTreeMap::new(),
+            store: None,
+            artifact_store: None,
+        }
+    }
+
+    /// Returns the bucket of the account's own state. It is created before Terraform, and Terraform never adopts it.
+    pub(crate) fn bootstrap_bucket(&self) -> String {
         format!("{}-{}-bootstrap-tfstate", self.project, self.account)
     }
 
@@ -149,9 +164,9 @@ fn artifact_store(
     store: &StoreSettings,
     clouds: &BTreeMap<&EnvironmentName, &CloudAccount>,
 ) -> Result<ArtifactStore> {
-    let host = format!("{}.dkr.ecr.{}.amazonaws.com", store.account, store.region);
+    let host = EcrHost::new(&store.account, &store.region).to_string();
     let registry = store.repositories.clone().unwrap_or_else(|| format!("{host}/{}", project.settings.name));
-    // Another registry's repositories are made where that registry is.
+    // Repositories in another registry are not created here.
     let prefix = (registry.split('/').next() == Some(host.as_str()))
         .then(|| registry[host.len()..].trim_matches('/').to_owned());
     let images = project.functions.iter().filter(|(_, function)| function.package == PackageType::Image);
@@ -163,7 +178,7 @@ fn artifact_store(
     let signing_alias = match &store.signing_key {
         None => Some(format!("alias/{}-release", project.settings.name)),
         Some(alias) if alias.starts_with("alias/") => Some(alias.clone()),
-        // A file, or a key that somebody else made.
+        // A file, or a key that exists.
         Some(_) => None,
     };
     let readers =
@@ -177,43 +192,57 @@ fn artifact_store(
     })
 }
 
-/// Returns the pattern of the ARNs of the project's repositories; nothing for a registry that is not Amazon's.
+/// Returns the pattern of the ARNs of the project's repositories; `None` for a registry that is not ECR.
 fn repository_pattern(store: &StoreSettings, project: &str) -> Option<String> {
-    let (account, region, prefix) = match &store.repositories {
-        None => (store.account.as_str(), store.region.as_str(), project),
+    let (host, prefix) = match &store.repositories {
+        None => (EcrHost::new(&store.account, &store.region), project),
         Some(place) => {
             let (host, prefix) = place.split_once('/').unwrap_or((place, ""));
-            let (account, rest) = host.split_once(".dkr.ecr.")?;
-            (account, rest.strip_suffix(".amazonaws.com")?, prefix.trim_matches('/'))
+            (EcrHost::parse(host)?, prefix.trim_matches('/'))
         }
     };
-    let under = if prefix.is_empty() { "*".to_owned() } else { format!("{prefix}/*") };
-    Some(format!("arn:aws:ecr:{region}:{account}:repository/{under}"))
+    let names = if prefix.is_empty() { "*".to_owned() } else { format!("{prefix}/*") };
+    let partition = Partition::of_region(&host.region);
+    Some(partition.arn("ecr", &host.region, &host.account, &format!("repository/{names}")))
 }
 
-/// What a plan never removes: without them states, artifacts or signatures are lost.
-const KEPT: [&str; 3] = ["aws_s3_bucket", "aws_kms_key", "aws_dynamodb_table"];
+/// The resource types that a plan must never remove: with them, states, artifacts or signatures would be lost.
+const PROTECTED_TYPES: [&str; 3] = ["aws_s3_bucket", "aws_kms_key", "aws_dynamodb_table"];
 
-/// Refuses a plan that removes what keeps states, artifacts or signatures.
+/// Refuses a plan that removes a resource with states, artifacts or signatures.
 ///
-/// Terraform's own `prevent_destroy` ends with the environment or setting that asked for the resource.
+/// Terraform's own `prevent_destroy` has no effect once the environment or setting is removed that created the resource.
 pub(crate) fn refuse_removal(planned: &Planned) -> Result<()> {
-    let kept = |address: &str| {
+    let is_protected = |address: &str| {
         let mut parts = address.split('.').rev().skip(1);
-        parts.next().is_some_and(|kind| KEPT.contains(&kind))
+        parts.next().is_some_and(|kind| PROTECTED_TYPES.contains(&kind))
     };
-    match planned.changes.iter().find(|change| change.action.removes() && kept(&change.address)) {
+    match planned.changes.iter().find(|change| change.action.removes() && is_protected(&change.address)) {
         None => Ok(()),
         Some(change) => Err(Failure::refused(format!(
-            "the plan would remove {}: states, artifacts or signatures would be lost with it",
+            "the plan would remove {}, and with it states, artifacts or signatures",
             change.address
         ))
         .unchanged("Nothing was applied.")
-        .hint("has an environment, its lock table or [store] gone from the settings? What is really to go is removed by hand, with `terraform state rm` after it")),
+        .hint("if you removed an environment, its lock table or [store] from the settings by mistake, restore it; to delete the resource, delete it by hand, then run `terraform state rm`")),
     }
 }
 
-/// Writes the deployment roles' policies as a document's part: one heading and one block of JSON each.
+/// Returns the policies of an account's deployment roles, by group and name.
+pub(crate) fn deployment_policies(spec: &AccountSpec, applied: &Applied) -> Result<Value> {
+    let policies = applied.output("policies");
+    if policies.is_null() {
+        return Err(Failure::failed(format!("the account {} has no deployment roles", spec.account)).hint(
+            format!(
+                "name who may deploy in terraform/bootstrap/{}.tfvars (`ci`), then run cargo xtask bootstrap: docs/how-to/first-account.md",
+                spec.account
+            ),
+        ));
+    }
+    Ok(policies)
+}
+
+/// Returns the policies as Markdown: a heading and a block of JSON for each.
 pub(crate) fn policies_text(policies: &Value) -> Result<String> {
     let mut text = String::new();
     for (heading, group) in
@@ -222,7 +251,7 @@ pub(crate) fn policies_text(policies: &Value) -> Result<String> {
         for (name, policy) in policies.get(group).and_then(Value::as_object).into_iter().flatten() {
             let policy: Value =
                 serde_json::from_str(policy.as_str().unwrap_or_default()).map_err(|error| {
-                    Failure::failed(format!("the policy {name} of terraform/bootstrap is no JSON"))
+                    Failure::failed(format!("the policy {name} of terraform/bootstrap is not JSON"))
                         .caused_by(error)
                 })?;
             let json = serde_json::to_string_pretty(&policy)
@@ -247,17 +276,21 @@ mod tests {
     }
 
     #[test]
-    fn repositories_are_known_by_a_pattern_in_amazons_registry_alone() {
+    fn ecr_repository_pattern_is_known_only_for_ecr() {
         let of = |place| repository_pattern(&store(place), "shop");
         let arn = |under: &str| Some(format!("arn:aws:ecr:eu-central-1:111111111111:repository/{under}"));
         assert_eq!(of(None), arn("shop/*"));
         assert_eq!(of(Some("111111111111.dkr.ecr.eu-central-1.amazonaws.com/a/b")), arn("a/b/*"));
         assert_eq!(of(Some("111111111111.dkr.ecr.eu-central-1.amazonaws.com")), arn("*"));
         assert_eq!(of(Some("ghcr.io/acme")), None);
+        assert_eq!(
+            of(Some("111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn/a")).as_deref(),
+            Some("arn:aws-cn:ecr:cn-north-1:111111111111:repository/a/*")
+        );
     }
 
     #[test]
-    fn what_keeps_states_is_never_removed() {
+    fn plan_that_removes_buckets_keys_or_tables_is_refused() {
         let planned = |address: &str, action| Planned {
             changes: vec![Change { address: address.into(), action, reason: None }],
             drift: Vec::new(),
@@ -279,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_are_told_one_by_one() {
+    fn policies_text_has_a_heading_for_each_policy() {
         let policies = json!({
             "trust": { "dev/plan": "{\"Version\":\"2012-10-17\"}" },
             "permissions": { "dev/plan/state": "{\"Statement\":[]}" },

@@ -25,6 +25,7 @@ const LAYERS: &[Layer] = &[
     // Crates below this one: slipway-values, slipway-runner.
     layer("format", "durations, sizes, ages, counts and lists as people read them", &[]),
     layer("digest", "SHA-256 digests", &[]),
+    layer("partition", "AWS partitions: names in ARNs, DNS suffixes, hosts of ECR registries", &[]),
     layer("architecture", "the processor architectures of Lambda, with their names elsewhere", &[]),
     layer("runtime", "the runtimes of Lambda: identifier, family, operating system", &[]),
     layer("name", "names of functions, stacks and environments; versions", &[]),
@@ -173,8 +174,8 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "bootstrap",
-        "what an account needs, what of it exists and is adopted, what the project's files say of it",
-        &["failure", "name", "plan", "ports", "settings"],
+        "prepares an account: what it needs, adoption of existing resources, settings for the project's files",
+        &["failure", "format", "name", "partition", "plan", "ports", "progress", "settings"],
     ),
     // What people meet.
     layer("output", "console, tables, JSON documents, the run's record", &["failure", "format", "progress"]),
@@ -193,6 +194,7 @@ const LAYERS: &[Layer] = &[
             "ledger",
             "name",
             "output",
+            "partition",
             "plan",
             "ports",
             "progress",

@@ -45,7 +45,7 @@ mod tools;
 mod verification;
 
 use slipway_runner::{exec, graph, interrupt, process, progress};
-use slipway_values::{architecture, digest, failure, format, name, runtime};
+use slipway_values::{architecture, digest, failure, format, name, partition, runtime};
 
 /// Runs Slipway's command line on this process's arguments and returns its exit code.
 ///

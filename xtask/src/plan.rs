@@ -124,6 +124,11 @@ pub(crate) struct EventSource {
 }
 
 impl Applied {
+    /// Returns the value of an output; `null` if there is no such output.
+    pub(crate) fn output(&self, name: &str) -> serde_json::Value {
+        self.outputs.get(name).map(|output| output.value.clone()).unwrap_or_default()
+    }
+
     /// Returns the output `functions`: see docs/terraform.md.
     pub(crate) fn functions(&self) -> Result<BTreeMap<FunctionName, FunctionOutput>> {
         let Some(output) = self.outputs.get("functions") else {

@@ -6,12 +6,13 @@ use slipway_cloud::{
     AssumeRole, Call, Credentials, ObjectStore, Observer, Ownership, Session, SessionConfig,
 };
 
-use super::ports::{Bucket, Lambda, Open, explain};
-use super::registries::{Amazon, AnyRegistry, Repositories, docker_credentials, is_ecr};
+use super::ports::{AccountServices, Bucket, Lambda, explain};
+use super::registries::{AnyRegistry, EcrRegistry, Repositories, docker_credentials};
 use super::{AppContext, role};
 use crate::emulator;
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
+use crate::partition::EcrHost;
 use crate::plan::{Backend, CodePlaces, FunctionOutput};
 use crate::ports::{Functions, Images, Services, Store};
 use crate::release::Catalogue;
@@ -168,7 +169,7 @@ impl AppContext {
             },
             state: Arc::new(Bucket(own)),
             functions: Arc::new(Lambda(session.functions())),
-            services: Arc::new(Open(session)),
+            services: Arc::new(AccountServices(session)),
             gateway: Some(state.gateway.url.clone()),
             backend: Backend {
                 bucket: state_bucket,
@@ -206,7 +207,7 @@ impl AppContext {
         if let Some(wanted) = &role {
             let own = self.session(self.cloud_target(&cloud.region, None)).await?;
             let identity = own.identity().await.map_err(explain)?;
-            if role::is_held(&identity.arn, &wanted.arn) {
+            if role::is_assumed(&identity.arn, &wanted.arn) {
                 role = None;
             }
         }
@@ -252,7 +253,7 @@ impl AppContext {
                 endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             },
             variables: session.environment().await.map_err(explain)?,
-            services: Arc::new(Open(session)),
+            services: Arc::new(AccountServices(session)),
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
@@ -306,14 +307,15 @@ impl AppContext {
         place: &str,
     ) -> Result<Arc<dyn Images>> {
         let host = place.split('/').next().unwrap_or(place);
-        let (credentials, amazon) = if is_ecr(host) {
-            let ecr = session.ecr(host).map_err(explain)?;
-            let (create, refuse) = (settings.create_repositories, settings.refuse_findings);
-            (ecr.credentials(), Some(Amazon { ecr, create, refuse }))
+        let (credentials, ecr) = if EcrHost::parse(host).is_some() {
+            let api = session.ecr(host).map_err(explain)?;
+            let create_missing = settings.create_repositories;
+            let refuse_findings = settings.refuse_findings;
+            (api.credentials(), Some(EcrRegistry { api, create_missing, refuse_findings }))
         } else {
             (docker_credentials(&self.process_env, &self.interrupt)?, None)
         };
-        Ok(Arc::new(Repositories::new(place, credentials, amazon, self.observer())?))
+        Ok(Arc::new(Repositories::new(place, credentials, ecr, self.observer())?))
     }
 
     /// Returns the registries of base images.

@@ -1,147 +1,198 @@
-//! An account, open to its administrator: what is made before Terraform can begin, and what becomes of its state afterwards.
+//! An account as its administrator uses it: the resources that Terraform needs first, and the account's own state.
 //!
-//! In: what the account is to have; the credentials of whoever runs this, without a role. Out: a [`AdminAccount`]. Goes wrong:
-//! credentials of another account, which are refused before anything is touched; a bucket by the name of ours that is
-//! somebody else's.
+//! In: the account's spec; the caller's own credentials, without a role. Out: an [`AdminAccount`]. Errors: credentials for
+//! another account, which are refused before anything is changed; a bucket that belongs to another account.
 
+use std::path::PathBuf;
+
+use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use slipway_cloud::{CloudError, CloudErrorKind, ObjectStore, Put, Session};
 
 use super::AppContext;
 use super::ports::explain;
-use crate::bootstrap::{Candidate, Wanted};
+use crate::bootstrap::{AccountSpec, AdoptionCandidate, ResourceLookup};
 use crate::failure::{Failure, Result};
-use crate::plan::Backend;
+use crate::partition::Partition;
+use crate::plan::{self, AccountPreparation, Backend, Configuration, LockRequest, WorkLock};
 use crate::ports::Resource;
 
-/// Where Terraform keeps the account's own state.
+/// The key of the account's own state.
 const STATE_KEY: &str = "bootstrap.tfstate";
 
-/// Where a state is put away, in an environment's bucket.
-const ARCHIVE: &str = "archive/bootstrap/";
+/// The prefix of archived states in an environment's bucket.
+const ARCHIVE_PREFIX: &str = "archive/bootstrap/";
 
-/// How many things are looked for at the same time: IAM answers few calls a second.
-const AT_ONCE: usize = 4;
+/// The number of resources that are looked for at the same time: IAM allows few calls a second.
+const PARALLEL_LOOKUPS: usize = 4;
 
-/// An account, open to its administrator.
+/// An account, used with its administrator's credentials.
 pub(crate) struct AdminAccount {
     session: Session,
-    minimal: ObjectStore,
+    state_store: ObjectStore,
     project: String,
-    /// Where Terraform keeps state.
+    /// The account's partition.
+    pub(crate) partition: Partition,
+    /// The backend of the account's own state.
     pub(crate) backend: Backend,
-    /// What Terraform's process gets.
+    /// Environment variables for Terraform.
     pub(crate) variables: Vec<(String, String)>,
 }
 
-/// What was there before Terraform.
+/// What was created or restored before Terraform.
 #[derive(Debug, Default)]
-pub(crate) struct Prepared {
-    /// Buckets and tables that are new.
-    pub(crate) made: Vec<String>,
-    /// Where the state was brought back from.
+pub(crate) struct PreparedAccount {
+    /// New buckets and tables.
+    pub(crate) created: Vec<String>,
+    /// The archive that the state was restored from.
     pub(crate) restored: Option<String>,
 }
 
 impl AppContext {
-    /// Opens an account with the credentials of whoever runs this.
-    pub(crate) async fn ground(&self, wanted: &Wanted) -> Result<AdminAccount> {
-        let session = self.session(self.cloud_target(&wanted.region, None)).await?;
+    /// Opens an account with the caller's own credentials.
+    pub(crate) async fn admin_account(&self, spec: &AccountSpec) -> Result<AdminAccount> {
+        let session = self.session(self.cloud_target(&spec.region, None)).await?;
         let identity = session.identity().await.map_err(explain)?;
-        if identity.account != wanted.account {
+        if identity.account != spec.account {
             return Err(Failure::refused(format!(
-                "these credentials do not lead into the account of {}",
-                wanted.label
+                "the credentials are for another account than that of {}",
+                spec.label
             ))
-            .detail("wanted", &wanted.account)
+            .detail("spec", &spec.account)
             .detail("got", format!("{} ({})", identity.account, identity.arn))
             .unchanged("Nothing was changed.")
             .hint("sign in as the administrator of that account: docs/how-to/first-account.md"));
         }
-        let bucket = wanted.minimal_bucket();
-        let minimal = session.store(&bucket, None);
+        let bucket = spec.bootstrap_bucket();
+        let state_store = session.store(&bucket, None);
         let variables = self.with_terraform_tuning(session.environment().await.map_err(explain)?);
         let backend = Backend {
             bucket,
-            region: wanted.region.clone(),
-            account: wanted.account.clone(),
-            // The lock file alone: a table would hold the digest of a state that was lost, and none would be believed.
+            region: spec.region.clone(),
+            account: spec.account.clone(),
+            // Only a lock file: a lock table keeps the digest of a lost state, and Terraform would refuse a new one.
             lock_table: None,
             endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
         };
-        Ok(AdminAccount { session, minimal, project: wanted.project.clone(), backend, variables })
+        let partition = Partition::of_arn(&identity.arn).unwrap_or(Partition::of_region(&spec.region));
+        Ok(AdminAccount {
+            session,
+            state_store,
+            project: spec.project.clone(),
+            partition,
+            backend,
+            variables,
+        })
+    }
+
+    /// Locks the work folder of an account.
+    pub(crate) async fn lock_account(&self, spec: &AccountSpec) -> Result<WorkLock> {
+        WorkLock::take(LockRequest {
+            work: &self.account_work(spec),
+            subject: format!("the account {}", spec.account),
+            by: &self.process_env.actor(),
+            timeout: self.options.lock_timeout,
+            progress: &self.progress,
+            interrupt: &self.interrupt,
+        })
+        .await
+    }
+
+    /// Returns the configuration of an account, with import blocks for the resources to adopt (address and import id).
+    pub(crate) fn account_configuration(
+        &self,
+        spec: &AccountSpec,
+        account: &AdminAccount,
+        lock: &WorkLock,
+        adopted: &[(String, String)],
+    ) -> Result<Configuration> {
+        let root = &self.project.root;
+        plan::prepare_account(AccountPreparation {
+            root,
+            work: self.account_work(spec),
+            label: &spec.label,
+            backend: &account.backend,
+            values: spec.values(),
+            adopted,
+            variables: account.variables.clone(),
+            readonly_lock: self.process_env.ci()
+                && root.join("terraform/bootstrap/.terraform.lock.hcl").is_file(),
+            lock_timeout: self.options.lock_timeout,
+            lock,
+        })
+    }
+
+    fn account_work(&self, spec: &AccountSpec) -> PathBuf {
+        self.project.work_folder().join("bootstrap").join(&spec.account)
     }
 }
 
 impl AdminAccount {
-    /// Makes what Terraform's first state needs, and brings back a state that was put away.
-    pub(crate) async fn prepare(&self, wanted: &Wanted) -> Result<Prepared> {
-        let mut prepared = Prepared::default();
-        let bucket = self.minimal.bucket();
-        if self.minimal.create_private_bucket().await.map_err(|error| self.not_ours(bucket, error))? {
-            prepared.made.push(format!("bucket {bucket}"));
+    /// Creates the state bucket and the lock tables, and restores an archived state.
+    pub(crate) async fn prepare(&self, spec: &AccountSpec) -> Result<PreparedAccount> {
+        let mut prepared = PreparedAccount::default();
+        let bucket = self.state_store.bucket();
+        if self
+            .state_store
+            .create_private_bucket()
+            .await
+            .map_err(|error| self.bucket_failure(bucket, error))?
+        {
+            prepared.created.push(format!("bucket {bucket}"));
         }
-        for table in wanted.environments.values().filter_map(|cloud| cloud.lock_table.as_deref()) {
+        for table in spec.environments.values().filter_map(|cloud| cloud.lock_table.as_deref()) {
             if self.session.create_lock_table(table).await.map_err(explain)? {
-                prepared.made.push(format!("table {table}"));
+                prepared.created.push(format!("table {table}"));
             }
         }
-        if self.minimal.head(STATE_KEY).await.map_err(explain)?.is_none() {
-            prepared.restored = self.restore(wanted).await?;
+        if self.state_store.head(STATE_KEY).await.map_err(explain)?.is_none() {
+            prepared.restored = self.restore(spec).await?;
         }
         Ok(prepared)
     }
 
-    /// Finds out which of the candidates exist, with the ids that Terraform imports them by.
-    pub(crate) async fn existing(&self, candidates: &[Candidate]) -> Result<Vec<(String, String)>> {
-        let looked_for = candidates.iter().map(|candidate| self.import(candidate));
-        let found: Vec<Option<(String, String)>> =
-            stream::iter(looked_for).buffered(AT_ONCE).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    /// Puts the state away into an environment's bucket; returns where it is.
+    /// Moves the account's own state into an environment's bucket; returns its URI.
     pub(crate) async fn archive(&self, bucket: &str) -> Result<String> {
-        let exists = self.minimal.bucket_exists().await.map_err(explain)?;
-        let state = if exists { self.minimal.get(STATE_KEY).await.map_err(explain)? } else { None };
+        let exists = self.state_store.bucket_exists().await.map_err(explain)?;
+        let state = if exists { self.state_store.get(STATE_KEY).await.map_err(explain)? } else { None };
         let to = self.session.store(bucket, None);
         let Some(state) = state else {
             let failure =
-                Failure::failed(format!("s3://{}/{STATE_KEY} does not exist", self.minimal.bucket()))
+                Failure::failed(format!("s3://{}/{STATE_KEY} does not exist", self.state_store.bucket()))
                     .unchanged("Nothing was changed.");
             return Err(match self.newest(bucket).await? {
-                Some(key) => failure.hint(format!("it is put away already: s3://{bucket}/{key}")),
-                None => failure.hint("cargo xtask bootstrap without --archive prepares the account first"),
+                Some(key) => failure.hint(format!("it is archived already: s3://{bucket}/{key}")),
+                None => failure.hint("prepare the account first: cargo xtask bootstrap without --archive"),
             });
         };
-        let held = format!("{STATE_KEY}.tflock");
-        if self.minimal.head(&held).await.map_err(explain)?.is_some() {
+        let lock = format!("{STATE_KEY}.tflock");
+        if self.state_store.head(&lock).await.map_err(explain)?.is_some() {
             return Err(Failure::new(
                 crate::failure::FailureKind::LockHeld,
-                format!("somebody is at work on s3://{}/{STATE_KEY}", self.minimal.bucket()),
+                format!("s3://{}/{STATE_KEY} is locked by another run", self.state_store.bucket()),
             )
             .unchanged("Nothing was changed.")
-            .hint("wait for that run, or remove its lock with terraform force-unlock where it is dead"));
+            .hint("wait for that run; if it was killed, remove its lock with terraform force-unlock"));
         }
-        let number = to.list(ARCHIVE, None).await.map_err(explain)?.len() + 1;
-        let key = format!("{ARCHIVE}{number:04}.tfstate");
+        let number = to.list(ARCHIVE_PREFIX, None).await.map_err(explain)?.len() + 1;
+        let key = format!("{ARCHIVE_PREFIX}{number:04}.tfstate");
         let put = to.put_new(&key, state.bytes.clone(), "application/json").await.map_err(explain)?;
         if put == Put::Different {
-            return Err(Failure::failed(format!("somebody wrote s3://{bucket}/{key} at the same time"))
-                .unchanged("The state is where it was.")
+            return Err(Failure::failed(format!("another run wrote s3://{bucket}/{key} at the same time"))
+                .unchanged("The state was not moved.")
                 .hint("run the same command again"));
         }
-        self.minimal.delete(STATE_KEY).await.map_err(explain)?;
+        self.state_store.delete(STATE_KEY).await.map_err(explain)?;
         Ok(format!("s3://{bucket}/{key}"))
     }
 
-    /// Brings back the state that was put away last.
-    async fn restore(&self, wanted: &Wanted) -> Result<Option<String>> {
-        for cloud in wanted.environments.values() {
+    /// Restores the state that was archived last.
+    async fn restore(&self, spec: &AccountSpec) -> Result<Option<String>> {
+        for cloud in spec.environments.values() {
             let bucket = self.session.store(&cloud.state_bucket, None);
             let Some(key) = self.newest(&cloud.state_bucket).await? else { continue };
             let Some(state) = bucket.get(&key).await.map_err(explain)? else { continue };
-            self.minimal.put_new(STATE_KEY, state.bytes, "application/json").await.map_err(explain)?;
+            self.state_store.put_new(STATE_KEY, state.bytes, "application/json").await.map_err(explain)?;
             return Ok(Some(format!("s3://{}/{key}", cloud.state_bucket)));
         }
         Ok(None)
@@ -149,27 +200,28 @@ impl AdminAccount {
 
     async fn newest(&self, bucket: &str) -> Result<Option<String>> {
         let exists = self.session.existing(&Resource::Bucket(bucket.to_owned())).await;
-        if exists.map_err(|error| self.not_ours(bucket, error))?.is_none() {
+        if exists.map_err(|error| self.bucket_failure(bucket, error))?.is_none() {
             return Ok(None);
         }
-        let listed = self.session.store(bucket, None).list(ARCHIVE, None).await.map_err(explain)?;
+        let listed = self.session.store(bucket, None).list(ARCHIVE_PREFIX, None).await.map_err(explain)?;
         Ok(listed.into_iter().map(|listed| listed.key).max())
     }
 
-    async fn import(&self, candidate: &Candidate) -> Result<Option<(String, String)>> {
+    /// Returns address and import id of a candidate; `None` if it does not exist.
+    async fn import_of(&self, candidate: &AdoptionCandidate) -> Result<Option<(String, String)>> {
         let found = self.session.existing(&candidate.resource).await;
         let found = found.map_err(|error| match &candidate.resource {
-            Resource::Bucket(name) => self.not_ours(name, error),
+            Resource::Bucket(name) => self.bucket_failure(name, error),
             _ => explain(error),
         })?;
         let Some(found) = found else { return Ok(None) };
         if let Resource::OidcProvider(arn) = &candidate.resource {
-            let ours = found.tags.iter().any(|(key, value)| key == "Project" && *value == self.project);
-            if !ours {
-                return Err(Failure::refused(format!("the account has {arn} already, and not of this project"))
+            let is_own = found.tags.iter().any(|(key, value)| key == "Project" && *value == self.project);
+            if !is_own {
+                return Err(Failure::refused(format!("the account has {arn} already, and it does not belong to this project"))
                     .unchanged("Nothing was applied.")
                     .hint(format!(
-                        "an account has one for all its projects: write make_github_provider = false and github_provider_arn = \"{arn}\" into terraform/bootstrap/{}.tfvars",
+                        "an account can have only one: set make_github_provider = false and github_provider_arn = \"{arn}\" in terraform/bootstrap/{}.tfvars",
                         self.backend.account
                     )));
             }
@@ -177,13 +229,25 @@ impl AdminAccount {
         Ok(Some((candidate.address.clone(), found.id)))
     }
 
-    fn not_ours(&self, bucket: &str, error: CloudError) -> Failure {
+    /// Returns the failure of a bucket's look-up; access denied means that another account owns it.
+    fn bucket_failure(&self, bucket: &str, error: CloudError) -> Failure {
         if error.kind != CloudErrorKind::AccessDenied {
             return explain(error);
         }
-        Failure::refused(format!("the bucket {bucket} exists and is not of the account {}", self.backend.account))
+        Failure::refused(format!("the bucket {bucket} exists and does not belong to the account {}", self.backend.account))
             .caused_by(error)
             .unchanged("Nothing was changed there.")
-            .hint("names of buckets are the app's: somebody took this one, or these credentials may not see it (s3:ListAllMyBuckets); another `name` in pipelines/project.toml, or another `bucket`, gets around it")
+            .hint("bucket names are unique in all of AWS: another account has this one, or these credentials may not list it (s3:ListAllMyBuckets). Set another `name` in pipelines/project.toml, or another `bucket`")
+    }
+}
+
+#[async_trait]
+impl ResourceLookup for AdminAccount {
+    async fn existing(&self, candidates: &[AdoptionCandidate]) -> Result<Vec<(String, String)>> {
+        // Collected first: a lazy stream of futures that borrow is not `Send` for the compiler.
+        let lookups: Vec<_> = candidates.iter().map(|candidate| self.import_of(candidate)).collect();
+        let found: Vec<Option<(String, String)>> =
+            stream::iter(lookups).buffered(PARALLEL_LOOKUPS).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 }

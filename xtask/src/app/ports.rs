@@ -1,4 +1,4 @@
-//! The ports over the leaf crates: stores, functions, clock, approval; cloud errors told as ours.
+//! Implementations of the ports: stores, functions, services, clock, approval; cloud errors become failures.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -108,19 +108,19 @@ impl Functions for Lambda {
     }
 }
 
-/// Tells a cloud error as ours.
+/// Turns a cloud error into a failure, with a hint where there is one.
 pub(super) fn explain(error: CloudError) -> Failure {
     let (kind, hint) = match error.kind {
         CloudErrorKind::AccessDenied => (
             FailureKind::Failed,
             Some(
-                "these credentials may not do that: check the role's policy, and that they belong to the right account",
+                "the credentials do not allow this: check the role's policy, and that they are for the right account",
             ),
         ),
         CloudErrorKind::CredentialsMissing => (
             FailureKind::Failed,
             Some(
-                "sign in first (aws sso login, or AWS_PROFILE / AWS_ACCESS_KEY_ID); cargo xtask doctor tells what is found",
+                "sign in first (aws sso login, or AWS_PROFILE / AWS_ACCESS_KEY_ID); cargo xtask doctor reports which credentials are found",
             ),
         ),
         CloudErrorKind::Unreachable => (
@@ -128,21 +128,21 @@ pub(super) fn explain(error: CloudError) -> Failure {
             Some("check the network and the address; for the local environment: cargo xtask local status"),
         ),
         CloudErrorKind::TimedOut => {
-            (FailureKind::Failed, Some("run the same command again: it goes on from what is there"))
+            (FailureKind::Failed, Some("run the same command again: it continues with what exists"))
         }
         CloudErrorKind::Throttled => {
-            (FailureKind::Failed, Some("AWS asks for fewer calls: run the same command again in a minute"))
+            (FailureKind::Failed, Some("AWS throttles calls: run the same command again in a minute"))
         }
         CloudErrorKind::PreconditionFailed => (
             FailureKind::LockHeld,
             Some(
-                "somebody else changed it at the same time: look with cargo xtask status, then run the same command again",
+                "somebody else changed it at the same time: see cargo xtask status, then run the same command again",
             ),
         ),
         CloudErrorKind::NotFound if error.code.as_deref() == Some("NoSuchBucket") => (
             FailureKind::Failed,
             Some(
-                "the bucket does not exist: cargo xtask bootstrap makes it; its name stands in pipelines/project.toml or environment.toml",
+                "the bucket does not exist: cargo xtask bootstrap creates it; its name is in pipelines/project.toml or environment.toml",
             ),
         ),
         _ => (FailureKind::Failed, None),
@@ -181,9 +181,10 @@ pub(super) fn clock(fixed: Option<jiff::Timestamp>) -> Arc<dyn Clock> {
     Arc::new(SystemClock { opened_at: jiff::Timestamp::now(), opened: Instant::now(), fixed })
 }
 
-struct Yes;
+/// Approves every question, for `--yes`; names must still be typed.
+struct ApproveAll;
 
-impl Approver for Yes {
+impl Approver for ApproveAll {
     fn approve(&self, _question: &str) -> Result<bool> {
         Ok(true)
     }
@@ -193,24 +194,26 @@ impl Approver for Yes {
     }
 }
 
-struct Person(Arc<Console>);
+/// Asks the person at the terminal.
+struct AskAtTerminal(Arc<Console>);
 
-impl Approver for Person {
+impl Approver for AskAtTerminal {
     fn approve(&self, question: &str) -> Result<bool> {
         Ok(self.0.ask(question))
     }
 
     fn typed(&self, name: &str) -> Result<bool> {
-        Ok(self.0.typed(&format!("{name} is protected. Type its name to go on: ")) == name)
+        Ok(self.0.typed(&format!("{name} is protected. Type its name to continue: ")) == name)
     }
 }
 
-struct Nobody;
+/// Refuses every question, because nobody is at a terminal.
+struct RefuseWithoutTerminal;
 
-impl Approver for Nobody {
+impl Approver for RefuseWithoutTerminal {
     fn approve(&self, question: &str) -> Result<bool> {
-        Err(Failure::refused(format!("nobody is here to answer: {question}"))
-            .hint("say yes ahead of time with --yes"))
+        Err(Failure::refused(format!("approval is needed, and there is no terminal to ask at: {question}"))
+            .hint("approve it in advance with --yes"))
     }
 
     fn typed(&self, name: &str) -> Result<bool> {
@@ -219,15 +222,15 @@ impl Approver for Nobody {
 }
 
 fn untyped(name: &str) -> Failure {
-    Failure::refused(format!("`{name}` is protected and nobody typed its name"))
-        .hint(format!("type it ahead of time: --confirm '{name}'"))
+    Failure::refused(format!("`{name}` is protected, and its name was not confirmed"))
+        .hint(format!("confirm it in advance: --confirm '{name}'"))
 }
 
-/// An account's session, beside what its functions and buckets are.
-pub(super) struct Open(pub(super) Session);
+/// Services of an account besides S3 and Lambda.
+pub(super) struct AccountServices(pub(super) Session);
 
 #[async_trait]
-impl Services for Open {
+impl Services for AccountServices {
     async fn secret(&self, id: &str) -> Result<Option<String>> {
         self.0.secret(id).await.map_err(explain)
     }
@@ -242,11 +245,11 @@ impl Services for Open {
     }
 }
 
-/// Returns who says yes: `--yes`, the person at the terminal, or nobody.
+/// Returns the approver: `--yes`, the person at the terminal, or one that refuses.
 pub(super) fn approver(console: Arc<Console>, yes: bool, interactive: bool) -> Arc<dyn Approver> {
     match (yes, interactive) {
-        (true, _) => Arc::new(Yes),
-        (false, true) => Arc::new(Person(console)),
-        (false, false) => Arc::new(Nobody),
+        (true, _) => Arc::new(ApproveAll),
+        (false, true) => Arc::new(AskAtTerminal(console)),
+        (false, false) => Arc::new(RefuseWithoutTerminal),
     }
 }

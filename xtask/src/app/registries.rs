@@ -1,8 +1,8 @@
-//! The ports over container registries: where releases' images go, and where bases come from.
+//! The ports over container registries: the images of releases, and base images.
 //!
-//! In: the place that the settings name, docker's credential file, the session of the store's account. Out: [`Images`] and
-//! [`Bases`]. Goes wrong: the repository does not exist and may not be made, somebody's credential helper fails, a registry
-//! cannot be reached; errors name the host and the repository.
+//! In: the registry in the settings, Docker's credential file, the session of the store's account. Out: [`Images`] and
+//! [`Bases`]. Errors name host and repository: the repository does not exist and must not be created, a credential helper
+//! fails, a registry cannot be reached.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,26 +23,26 @@ use crate::interrupt::Interrupt;
 use crate::ports::{Bases, BlobPlace, Image, Images, Put};
 use crate::settings::{ProcessEnvironment, Severity};
 
-/// How long a scan may take.
-const SCAN: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+/// The time limit of a scan.
+const SCAN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
-/// Repositories below a prefix, one a function.
+/// Repositories below a prefix, one for each function.
 pub(super) struct Repositories {
     registry: Registry,
-    /// `shop`, or nothing: what stands before a function's name.
+    /// The prefix of repository names, `shop`; may be empty.
     prefix: String,
-    /// What Amazon's registry can do besides, where it is one.
-    amazon: Option<Amazon>,
+    /// The API and settings of ECR, if the registry is one.
+    ecr: Option<EcrRegistry>,
 }
 
-/// Amazon's registry.
-pub(super) struct Amazon {
-    /// Its own interface.
-    pub(super) ecr: Ecr,
-    /// Whether missing repositories are made.
-    pub(super) create: bool,
-    /// The least severity of a scan's findings that is refused.
-    pub(super) refuse: Option<Severity>,
+/// An ECR registry.
+pub(super) struct EcrRegistry {
+    /// The API.
+    pub(super) api: Ecr,
+    /// Whether missing repositories are created.
+    pub(super) create_missing: bool,
+    /// The lowest severity of scan findings that refuses a release.
+    pub(super) refuse_findings: Option<Severity>,
 }
 
 impl Repositories {
@@ -50,43 +50,43 @@ impl Repositories {
     pub(super) fn new(
         place: &str,
         credentials: Arc<dyn RegistryCredentials>,
-        amazon: Option<Amazon>,
+        ecr: Option<EcrRegistry>,
         observer: Observer,
     ) -> Result<Self> {
         let (host, prefix) = place.split_once('/').unwrap_or((place, ""));
         let registry = Registry::new(host, credentials, options(host, observer)).map_err(explain)?;
-        Ok(Self { registry, prefix: prefix.trim_end_matches('/').to_owned(), amazon })
+        Ok(Self { registry, prefix: prefix.trim_end_matches('/').to_owned(), ecr })
     }
 
-    fn full(&self, repository: &str) -> String {
+    fn full_name(&self, repository: &str) -> String {
         if self.prefix.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.prefix) }
     }
 
-    /// Looks for the repository in Amazon's registry, which makes none by itself.
+    /// Checks the repository in ECR, which does not create one on a push; creates it if the settings allow that.
     async fn ensure(&self, name: &str) -> Result<()> {
-        let Some(Amazon { ecr, create, .. }) = &self.amazon else { return Ok(()) };
-        match ecr.repository(name).await.map_err(explain)? {
+        let Some(EcrRegistry { api, create_missing, .. }) = &self.ecr else { return Ok(()) };
+        match api.repository(name).await.map_err(explain)? {
             Some(repository) if !repository.immutable => Err(Failure::refused(format!(
-                "the tags of the repository {} can be moved",
+                "the tags of the repository {} are not immutable",
                 repository.uri
             ))
             .unchanged("Nothing was published.")
             .hint(format!("make them immutable: aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability IMMUTABLE"))),
             Some(_) => Ok(()),
-            None if *create => ecr.create_repository(name, true, true).await.map(drop).map_err(explain),
+            None if *create_missing => api.create_repository(name, true, true).await.map(drop).map_err(explain),
             None => Err(Failure::failed(format!("the repository {}/{name} does not exist", self.registry.host()))
                 .unchanged("Nothing was published.")
-                .hint("let terraform/bootstrap make it, or set create_repositories = true under [store] in pipelines/project.toml")),
+                .hint("create it with cargo xtask bootstrap, or set create_repositories = true under [store] in pipelines/project.toml")),
         }
     }
 }
 
 impl Repositories {
-    /// Waits for the registry's scan and refuses what it found, where the settings say so.
+    /// Waits for the registry's scan, and refuses an image with findings of the configured severity.
     async fn scan(&self, name: &str, digest: &Digest) -> Result<()> {
-        let Some(Amazon { ecr, refuse: Some(least), .. }) = &self.amazon else { return Ok(()) };
-        let found = ecr.scan_findings(name, *digest, SCAN).await.map_err(explain)?;
-        let refused = severe(&found, *least);
+        let Some(EcrRegistry { api, refuse_findings: Some(lowest), .. }) = &self.ecr else { return Ok(()) };
+        let found = api.scan_findings(name, *digest, SCAN_TIMEOUT).await.map_err(explain)?;
+        let refused = severe_findings(&found, *lowest);
         if refused.is_empty() {
             return Ok(());
         }
@@ -100,21 +100,21 @@ impl Repositories {
             })
             .collect();
         Err(Failure::refused(format!(
-            "the scan of {name}@{digest} has {} of that severity or worse",
+            "the scan of {name}@{digest} has {} that `refuse_findings` refuses",
             crate::format::plural(refused.len(), "finding")
         ))
         .body(lines.join("\n"))
-        .unchanged("The image lies in the registry; it was not released.")
+        .unchanged("The image is in the registry; it was not released.")
         .hint("build on a newer base, or change refuse_findings under [store] in pipelines/project.toml"))
     }
 }
 
-/// Returns the findings of at least a severity.
-fn severe(found: &ScanFindings, least: Severity) -> Vec<&ScanFinding> {
+/// Returns the findings of at least this severity.
+fn severe_findings(found: &ScanFindings, lowest: Severity) -> Vec<&ScanFinding> {
     found
         .findings
         .iter()
-        .filter(|finding| Severity::of(&finding.severity).is_some_and(|severity| severity >= least))
+        .filter(|finding| Severity::of(&finding.severity).is_some_and(|severity| severity >= lowest))
         .collect()
 }
 
@@ -127,7 +127,7 @@ impl Images for Repositories {
         image: &Image,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put> {
-        let name = self.full(repository);
+        let name = self.full_name(repository);
         self.ensure(&name).await?;
         let blobs = image.blobs.iter().map(|blob| {
             let from = match &blob.place {
@@ -142,12 +142,12 @@ impl Images for Repositories {
             media_type: image.media_type.clone(),
         };
         let sent: Mutex<BTreeMap<String, u64>> = Mutex::default();
-        let told = |blob: slipway_cloud::BlobProgress| {
+        let report = |blob: slipway_cloud::BlobProgress| {
             let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
             sent.insert(blob.digest.to_string(), blob.sent);
             progress(sent.values().sum());
         };
-        let done = self.registry.push_image(&name, tag, &pushed, &told).await.map_err(explain)?;
+        let done = self.registry.push_image(&name, tag, &pushed, &report).await.map_err(explain)?;
         if !matches!(done.put, Put::Different) {
             self.scan(&name, &image.digest).await?;
         }
@@ -155,7 +155,7 @@ impl Images for Repositories {
     }
 
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>> {
-        let found = self.registry.manifest(&self.full(repository), &digest.to_string()).await;
+        let found = self.registry.manifest(&self.full_name(repository), &digest.to_string()).await;
         Ok(found.map_err(explain)?.map(|manifest| manifest.bytes))
     }
 
@@ -167,16 +167,16 @@ impl Images for Repositories {
     ) -> Result<Result<u64, String>> {
         let document: serde_json::Value = match serde_json::from_slice(manifest) {
             Ok(document) => document,
-            Err(error) => return Ok(Err(format!("the image's manifest is no JSON: {error}"))),
+            Err(error) => return Ok(Err(format!("the image's manifest is not JSON: {error}"))),
         };
         let layers = document["layers"].as_array().into_iter().flatten();
-        let (name, file, mut read) = (self.full(repository), scratch.join("blob"), 0);
+        let (name, file, mut read) = (self.full_name(repository), scratch.join("blob"), 0);
         for blob in std::iter::once(&document["config"]).chain(layers) {
             let digest = blob["digest"].as_str().unwrap_or_default();
             let size = blob["size"].as_u64().unwrap_or_default();
             let Ok(wanted) = digest.parse::<Digest>() else {
                 return Ok(Err(format!(
-                    "the image's manifest names the blob `{digest}`, which is no digest"
+                    "the image's manifest names the blob `{digest}`, which is not a digest"
                 )));
             };
             match self.registry.fetch_blob(&name, wanted, size, &file, &|_| ()).await {
@@ -204,7 +204,7 @@ impl Images for Repositories {
             bytes: document,
             annotations: &BTreeMap::new(),
         };
-        let attached = self.registry.attach(&self.full(repository), &subject, attachment).await;
+        let attached = self.registry.attach(&self.full_name(repository), &subject, attachment).await;
         attached.map(drop).map_err(explain)
     }
 
@@ -240,7 +240,7 @@ impl Bases for AnyRegistry {
     async fn manifest(&self, reference: &str, digest: &Digest) -> Result<Vec<u8>> {
         let (registry, repository) = self.open(reference)?;
         let found = registry.manifest(&repository, &digest.to_string()).await;
-        let found = found.map_err(|error| not_fetched(&format!("the base image {reference}"), error))?;
+        let found = found.map_err(|error| fetch_failure(&format!("the base image {reference}"), error))?;
         found.map(|manifest| manifest.bytes).ok_or_else(|| {
             Failure::failed(format!("the base image {reference} does not exist"))
                 .unchanged("Nothing was built.")
@@ -251,15 +251,15 @@ impl Bases for AnyRegistry {
     async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Result<()> {
         let (registry, repository) = self.open(reference)?;
         let fetched = registry.fetch_blob(&repository, *digest, size, to, &|_| ()).await;
-        fetched.map_err(|error| not_fetched(&format!("a layer of the base image {reference}"), error))
+        fetched.map_err(|error| fetch_failure(&format!("a layer of the base image {reference}"), error))
     }
 }
 
-/// Says that a base or a part of it did not come, and what helps.
-fn not_fetched(what: &str, error: CloudError) -> Failure {
+/// Returns the failure of a base or layer that could not be fetched, with a hint.
+fn fetch_failure(what: &str, error: CloudError) -> Failure {
     let hint = match error.kind {
         CloudErrorKind::WrongBytes { .. } => {
-            "the registry does not answer what it was asked for; nothing of that is used. Take the same digest from another registry"
+            "the registry sent other bytes than requested; they were not used. Use the same digest from another registry"
         }
         CloudErrorKind::AccessDenied | CloudErrorKind::CredentialsMissing => {
             "sign in to that registry (docker login), or check that these credentials may read the image"
@@ -274,7 +274,7 @@ fn not_fetched(what: &str, error: CloudError) -> Failure {
         .hint(hint)
 }
 
-/// Reads docker's credential file; nobody is anonymous where there is none.
+/// Returns the logins of Docker's credential file; without a file, no login.
 pub(super) fn docker_credentials(
     process_env: &ProcessEnvironment,
     interrupt: &Interrupt,
@@ -290,7 +290,7 @@ pub(super) fn docker_credentials(
         .map_err(explain)
 }
 
-/// Runs `docker-credential-<name> get` with the server's name as its input.
+/// Returns a closure that runs `docker-credential-<name> get` with the server's name on its standard input.
 fn helper(interrupt: Interrupt) -> CredentialHelper {
     Arc::new(move |program, server| {
         let interrupt = interrupt.clone();
@@ -323,12 +323,7 @@ fn helper(interrupt: Interrupt) -> CredentialHelper {
     })
 }
 
-/// Tells whether a registry is Amazon's: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html>.
-pub(super) fn is_ecr(host: &str) -> bool {
-    host.contains(".dkr.ecr.") && host.contains(".amazonaws.com")
-}
-
-/// HTTP without TLS is for this machine alone, as docker has it.
+/// Returns the options for a registry. HTTP without TLS is only used on this machine, as by Docker.
 fn options(host: &str, observer: Observer) -> RegistryOptions {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let loopback = matches!(name, "127.0.0.1" | "localhost" | "[::1]");
@@ -340,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn findings_are_refused_from_a_severity_on() {
+    fn findings_are_refused_from_the_configured_severity_on() {
         let finding = |name: &str, severity: &str| ScanFinding {
             name: name.to_owned(),
             severity: severity.to_owned(),
@@ -356,8 +351,12 @@ mod tests {
             ],
             ..ScanFindings::default()
         };
-        let names = |least| {
-            severe(&found, least).iter().map(|finding| finding.name.as_str()).collect::<Vec<_>>().join("")
+        let names = |lowest| {
+            severe_findings(&found, lowest)
+                .iter()
+                .map(|finding| finding.name.as_str())
+                .collect::<Vec<_>>()
+                .join("")
         };
         assert_eq!(names(Severity::Low), "abc");
         assert_eq!(names(Severity::High), "bc");
@@ -365,10 +364,9 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_loopback_alone() {
+    fn plain_http_is_used_only_on_loopback() {
         let plain = |host: &str| options(host, Arc::new(|_| ())).plain_http;
         assert!(plain("127.0.0.1:5000") && plain("localhost:5000") && plain("localhost"));
         assert!(!plain("public.ecr.aws") && !plain("127.0.0.1.example.com"));
-        assert!(is_ecr("111111111111.dkr.ecr.eu-central-1.amazonaws.com") && !is_ecr("public.ecr.aws"));
     }
 }

@@ -1,28 +1,28 @@
-//! Whether a role has to be assumed: a CI job comes with a session of its own.
+//! Whether a role is assumed already, as in a CI job.
 //!
-//! In: the ARN that STS gives of the credentials, and the role that an environment names. Out: whether they are its session
-//! already, or one of the role beside it that plans. A role of ci-roles trusts the CI's tokens alone, not itself: assuming it
-//! once more would be refused. Other sessions, an administrator's among them, go on to assume it.
+//! In: the caller's ARN from STS, and the role that an environment names. Out: whether the caller is a session of that role,
+//! or of the planning role that belongs to it. A role of ci-roles trusts only the CI's tokens, not itself, so it cannot be
+//! assumed again. Other callers, such as administrators, assume it.
 
-/// What the roles of ci-roles end with.
+/// The suffixes of the roles of ci-roles.
 const APPLIES: &str = "-ci-apply";
 const PLANS: &str = "-ci-plan";
 
-/// Says whether credentials with this ARN need no role assumed.
-pub(super) fn is_held(arn: &str, role: &str) -> bool {
-    let (Some(held), Some(wanted)) = (session_of(arn), named(role)) else { return false };
-    let plans = wanted.1.strip_suffix(APPLIES).is_some_and(|stem| held.1.strip_suffix(PLANS) == Some(stem));
-    held.0 == wanted.0 && (held.1 == wanted.1 || plans)
+/// Returns whether a caller with this ARN has assumed the role, or its planning role, already.
+pub(super) fn is_assumed(arn: &str, role: &str) -> bool {
+    let (Some(caller), Some(wanted)) = (role_of_session(arn), role_of(role)) else { return false };
+    let plans = wanted.1.strip_suffix(APPLIES).is_some_and(|stem| caller.1.strip_suffix(PLANS) == Some(stem));
+    caller.0 == wanted.0 && (caller.1 == wanted.1 || plans)
 }
 
-/// `arn:aws:sts::<account>:assumed-role/<role>/<session>`: account and role. The role's path is not in it.
-fn session_of(arn: &str) -> Option<(&str, &str)> {
+/// Returns account and role of `arn:aws:sts::<account>:assumed-role/<role>/<session>`, which does not have the role's path.
+fn role_of_session(arn: &str) -> Option<(&str, &str)> {
     let (account, resource) = parts(arn, "sts")?;
     Some((account, resource.strip_prefix("assumed-role/")?.split('/').next()?))
 }
 
-/// `arn:aws:iam::<account>:role/<path>/<role>`: account and role.
-fn named(arn: &str) -> Option<(&str, &str)> {
+/// Returns account and role of `arn:aws:iam::<account>:role/<path>/<role>`.
+fn role_of(arn: &str) -> Option<(&str, &str)> {
     let (account, resource) = parts(arn, "iam")?;
     Some((account, resource.strip_prefix("role/")?.rsplit('/').next()?))
 }
@@ -36,22 +36,25 @@ fn parts<'a>(arn: &'a str, service: &str) -> Option<(&'a str, &'a str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_held;
+    use super::is_assumed;
 
     const ROLE: &str = "arn:aws:iam::222222222222:role/shop-222222222222-dev-ci-apply";
 
     #[test]
-    fn a_job_that_holds_the_role_or_the_planning_one_assumes_nothing() {
+    fn session_of_the_role_or_its_planning_role_assumes_nothing() {
         for session in ["shop-222222222222-dev-ci-apply/GitHubActions", "shop-222222222222-dev-ci-plan/run-7"]
         {
-            assert!(is_held(&format!("arn:aws:sts::222222222222:assumed-role/{session}"), ROLE), "{session}");
+            assert!(
+                is_assumed(&format!("arn:aws:sts::222222222222:assumed-role/{session}"), ROLE),
+                "{session}"
+            );
         }
         let within = "arn:aws:iam::222222222222:role/deployment/shop-deploy";
-        assert!(is_held("arn:aws:sts::222222222222:assumed-role/shop-deploy/ada", within));
+        assert!(is_assumed("arn:aws:sts::222222222222:assumed-role/shop-deploy/ada", within));
     }
 
     #[test]
-    fn everybody_else_assumes_it() {
+    fn other_callers_assume_the_role() {
         for arn in [
             "arn:aws:sts::222222222222:assumed-role/shop-222222222222-prod-ci-plan/run-7",
             "arn:aws:sts::222222222222:assumed-role/shop-222222222222-prod-ci-apply/run-7",
@@ -61,9 +64,9 @@ mod tests {
             "arn:aws:iam::222222222222:root",
             "",
         ] {
-            assert!(!is_held(arn, ROLE), "{arn}");
+            assert!(!is_assumed(arn, ROLE), "{arn}");
         }
-        // The planning role is beside the applying one of ci-roles, and beside no other.
-        assert!(!is_held("arn:aws:sts::2:assumed-role/shop-ci-plan/run", "arn:aws:iam::2:role/shop"));
+        // Only the applying roles of ci-roles have a planning role.
+        assert!(!is_assumed("arn:aws:sts::2:assumed-role/shop-ci-plan/run", "arn:aws:iam::2:role/shop"));
     }
 }

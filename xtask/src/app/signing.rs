@@ -1,7 +1,7 @@
-//! Whose signatures count, and who signs: keys from files or KMS, named by the settings or the environment.
+//! The signing key of releases, and the keys that an environment trusts: from files or KMS.
 //!
 //! In: `[store] signing_key`, SLIPWAY_SIGNING_KEY, and an environment's `trusted_keys`. Out: a [`Signer`], or none; a
-//! [`Trust`]. Goes wrong: a file that is missing or holds no such key.
+//! [`Trust`]. Errors: a file that does not exist or has no such key.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::ports::Signer;
 use crate::release::{Circumstances, PrivateKey, PublicKey, Trust};
 use crate::source::Source;
 
-/// The variable that names a private key's file; it goes before the settings.
+/// The environment variable with the path of a private key; it has precedence over the settings.
 const VARIABLE: &str = "SLIPWAY_SIGNING_KEY";
 
-/// A key that never leaves KMS.
+/// A key in KMS.
 struct KmsSigner {
-    kms: slipway_cloud::KmsKey,
+    key: slipway_cloud::KmsKey,
     public: PublicKey,
 }
 
@@ -36,18 +36,18 @@ impl Signer for KmsSigner {
     }
 
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
-        self.kms.sign(message).await.map_err(explain)
+        self.key.sign(message).await.map_err(explain)
     }
 }
 
-/// A private key in this process's memory.
-struct FileKey {
+/// A private key from a file.
+struct FileSigner {
     key: PrivateKey,
     public: PublicKey,
 }
 
 #[async_trait]
-impl Signer for FileKey {
+impl Signer for FileSigner {
     fn key_id(&self) -> &str {
         self.public.id()
     }
@@ -62,9 +62,9 @@ impl Signer for FileKey {
 }
 
 impl AppContext {
-    /// Returns what signs releases; nothing where no key is configured.
+    /// Returns the signer of releases; `None` if no key is configured.
     ///
-    /// `emulated` tells that the releases go to a local store: a key in KMS is not asked for there.
+    /// With `emulated`, the releases go to a local store, and a key in KMS is not used.
     pub(crate) async fn signer(&self, emulated: bool) -> Result<Option<Arc<dyn Signer>>> {
         let (named, file) = match (self.process_env.get(VARIABLE), &self.project.settings.store) {
             (Some(file), _) => (VARIABLE.to_owned(), self.process_env.folder.join(file)),
@@ -82,24 +82,24 @@ impl AppContext {
         let pem = std::fs::read_to_string(&file).map_err(|error| {
             Failure::usage(format!("{named} names {}, which cannot be read", file.display()))
                 .caused_by(error)
-                .hint("cargo xtask key new makes a key; CI writes it to a file of the job and names that in SLIPWAY_SIGNING_KEY")
+                .hint("create a key with cargo xtask key new; in CI, write it to a file and set SLIPWAY_SIGNING_KEY to its path")
         })?;
         let key = PrivateKey::read(&pem, &file.display().to_string())?;
         let public = key.public()?;
-        Ok(Some(Arc::new(FileKey { key, public })))
+        Ok(Some(Arc::new(FileSigner { key, public })))
     }
 
-    /// Opens a key in KMS, in the store's account.
+    /// Returns the signer of a KMS key in the store's account.
     async fn kms_signer(&self, key: &str) -> Result<Arc<dyn Signer>> {
         let (session, _) = self.store_session().await?;
-        let kms = session.kms_key(key);
-        let hint = "[store] signing_key in pipelines/project.toml names it; it lies in the store's account and region";
-        let told = kms.public_key().await.map_err(|error| explain(error).hint(hint))?;
-        let public = PublicKey::read_der(&told.der, &format!("the KMS key {key}"))?;
-        Ok(Arc::new(KmsSigner { kms, public }))
+        let kms_key = session.kms_key(key);
+        let hint = "[store] signing_key in pipelines/project.toml names it; it must be in the store's account and region";
+        let public = kms_key.public_key().await.map_err(|error| explain(error).hint(hint))?;
+        let public = PublicKey::read_der(&public.der, &format!("the KMS key {key}"))?;
+        Ok(Arc::new(KmsSigner { key: kms_key, public }))
     }
 
-    /// Reads whom an environment trusts.
+    /// Returns the keys and claims that an environment trusts.
     pub(crate) fn trust(&self, environment: &EnvironmentName) -> Result<Trust> {
         let settings = self.project.environment(environment)?;
         let keys = settings.trusted_keys.iter().map(|path| {
@@ -122,7 +122,7 @@ impl AppContext {
         })
     }
 
-    /// Returns the circumstances of a build that began at a time, for its provenance.
+    /// Returns the circumstances of a build that began at this time, for its provenance.
     pub(crate) fn circumstances(&self, source: &Source, started_on: jiff::Timestamp) -> Circumstances {
         let process_env = &self.process_env;
         let invocation =
@@ -138,17 +138,18 @@ impl AppContext {
     }
 }
 
-/// Writes a key pair: the private half for its owner alone, never over something; the public one beside it.
+/// Writes a key pair: a private key that only its owner may read, and the public key next to it. Existing files are never
+/// overwritten.
 ///
-/// Returns the public half's path.
+/// Returns the public key's path.
 pub(crate) fn write_pair(path: &Path, key: &PrivateKey) -> Result<std::path::PathBuf> {
     let public =
         path.with_file_name(format!("{}.pub.pem", path.file_stem().unwrap_or_default().to_string_lossy()));
     for file in [path, &public] {
         if file.symlink_metadata().is_ok() {
             return Err(Failure::refused(format!("{} exists already", file.display()))
-                .unchanged("No key was made.")
-                .hint("a key is never overwritten: name another file, or move the old pair away; keep its public half trusted for as long as releases that it signed are deployed"));
+                .unchanged("No key was created.")
+                .hint("name another file, or move the old pair away; keep the old public key in `trusted_keys` for as long as releases that it signed are deployed"));
         }
     }
     if let Some(folder) = path.parent() {
@@ -156,7 +157,7 @@ pub(crate) fn write_pair(path: &Path, key: &PrivateKey) -> Result<std::path::Pat
     }
     write_new(path, 0o600, &key.pem()?)?;
     write_new(&public, 0o644, &key.public()?.pem()?).inspect_err(|_| {
-        // Half a pair is no use to anybody, and would stand in the way of the next try.
+        // A private key without its public key is useless, and would make the next attempt fail.
         let _ = std::fs::remove_file(path);
     })?;
     Ok(public)

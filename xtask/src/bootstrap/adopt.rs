@@ -1,24 +1,29 @@
-//! What a plan would make and perhaps exists already: made by an earlier run whose state was lost, or cut off.
+//! The resources that a plan would create and that may exist: after a run whose state was lost, or that was cut off.
 //!
-//! In: the plan's values, as `terraform show -json` tells them. Out: addresses, with what to look for in the account.
-//! Only what has a name of its own is looked for: settings of a bucket, policies of a repository, attachments and inline
-//! policies are written over what is there when they are made.
+//! In: the plan's values, as `terraform show -json` prints them. Out: addresses, with the resource to look for in the
+//! account. Only resources with a unique name are looked for. Settings of a bucket, policies of a repository, attachments
+//! and inline policies are not: creating them overwrites what exists.
 
 use serde_json::Value;
 
+use crate::partition::Partition;
 use crate::ports::Resource;
 
-/// Something that a plan would make, and the name under which it may exist.
+/// A resource that a plan would create, and that may exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    /// Its address.
+pub(crate) struct AdoptionCandidate {
+    /// Its address in the configuration.
     pub(crate) address: String,
-    /// What to look for.
+    /// The resource to look for.
     pub(crate) resource: Resource,
 }
 
-/// Finds what a plan would make and can be looked for by name.
-pub(crate) fn candidates(plan: &Value, account: &str) -> Vec<Candidate> {
+/// Returns the resources that a plan would create and that can be looked for by name.
+pub(crate) fn adoption_candidates(
+    plan: &Value,
+    account: &str,
+    partition: Partition,
+) -> Vec<AdoptionCandidate> {
     let changes =
         plan.get("resource_changes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     changes
@@ -27,30 +32,37 @@ pub(crate) fn candidates(plan: &Value, account: &str) -> Vec<Candidate> {
         .filter(|change| change.pointer("/change/actions/1").is_none())
         .filter_map(|change| {
             let address = text(change, "/address")?;
-            let resource = resource(change, changes, address, account)?;
-            Some(Candidate { address: address.to_owned(), resource })
+            let resource = resource(change, changes, address, account, partition)?;
+            Some(AdoptionCandidate { address: address.to_owned(), resource })
         })
         .collect()
 }
 
-fn resource(change: &Value, all: &[Value], address: &str, account: &str) -> Option<Resource> {
+fn resource(
+    change: &Value,
+    all: &[Value],
+    address: &str,
+    account: &str,
+    partition: Partition,
+) -> Option<Resource> {
+    let iam = |resource: String| partition.arn("iam", "", account, &resource);
     let after = |name: &str| text(change, &format!("/change/after/{name}")).map(str::to_owned);
     Some(match text(change, "/type")? {
         "aws_s3_bucket" => Resource::Bucket(after("bucket")?),
         "aws_dynamodb_table" => Resource::Table(after("name")?),
         "aws_kms_alias" => Resource::KeyAlias(after("name")?),
-        // A key has no name: it is known by the alias that stands beside it under the same name.
+        // A key has no name: its alias has the same address with another type.
         "aws_kms_key" => {
             let alias = address.replace("aws_kms_key.", "aws_kms_alias.");
-            let beside = all.iter().find(|other| text(other, "/address") == Some(&alias))?;
-            Resource::Key(text(beside, "/change/after/name")?.to_owned())
+            let alias = all.iter().find(|other| text(other, "/address") == Some(&alias))?;
+            Resource::Key(text(alias, "/change/after/name")?.to_owned())
         }
         "aws_iam_role" => Resource::Role(after("name")?),
-        "aws_iam_policy" => Resource::Policy(format!("arn:aws:iam::{account}:policy/{}", after("name")?)),
+        "aws_iam_policy" => Resource::Policy(iam(format!("policy/{}", after("name")?))),
         "aws_iam_openid_connect_provider" => {
             let url = after("url")?;
             let host = url.trim_start_matches("https://");
-            Resource::OidcProvider(format!("arn:aws:iam::{account}:oidc-provider/{host}"))
+            Resource::OidcProvider(iam(format!("oidc-provider/{host}")))
         }
         "aws_ecr_repository" => Resource::Repository(after("name")?),
         _ => return None,
@@ -68,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_a_name_is_looked_for() {
+    fn created_resources_with_a_name_are_candidates() {
         let change = |address: &str, actions: Value, after: Value| {
             let kind = address.rsplit('.').nth(1).unwrap();
             json!({ "address": address, "type": kind, "change": { "actions": actions, "after": after } })
@@ -84,8 +96,9 @@ mod tests {
             change("aws_iam_role.there", json!(["no-op"]), json!({ "name": "r" })),
             change("aws_iam_role.replaced", json!(["create", "delete"]), json!({ "name": "r" })),
         ]});
-        let found: Vec<Resource> =
-            candidates(&plan, "1").into_iter().map(|candidate| candidate.resource).collect();
+        let candidates =
+            |partition| adoption_candidates(&plan, "1", partition).into_iter().map(|found| found.resource);
+        let found: Vec<Resource> = candidates(Partition::Aws).collect();
         assert_eq!(
             found,
             [
@@ -96,5 +109,7 @@ mod tests {
                 Resource::OidcProvider("arn:aws:iam::1:oidc-provider/host/x".into()),
             ]
         );
+        let in_china: Vec<Resource> = candidates(Partition::China).collect();
+        assert_eq!(in_china[3], Resource::Policy("arn:aws-cn:iam::1:policy/p".into()));
     }
 }

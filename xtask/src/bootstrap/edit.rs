@@ -1,52 +1,60 @@
-//! What the project's files have to say of an account that is prepared.
+//! The settings that the project's files need for a prepared account.
 //!
-//! In: what `terraform/bootstrap` put out, and a file's text. Out: the keys that are missing or say something else, and
-//! the text with them, its comments and order kept. Goes wrong: a file that is no TOML, a key that is no table where one
-//! is needed.
+//! In: the outputs of `terraform/bootstrap`, and a file's text. Out: the keys that are missing or have another value, and
+//! the text with them; comments and order are kept. Errors: a file that is not TOML, a key that must be a table.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use super::Wanted;
-use crate::failure::{Failure, Result};
+use super::AccountSpec;
+use crate::failure::{self, Failure, Result};
 use crate::plan::Applied;
 
 const PROJECT_FILE: &str = "pipelines/project.toml";
 
-/// One key of a file.
+/// A key of a file that is missing or has another value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Edit {
-    /// Its table; empty for the top of the file.
+    /// The table; empty for the top of the file.
     pub(crate) table: String,
     /// The key.
     pub(crate) key: String,
-    /// What it has to say.
+    /// The value that it needs.
     pub(crate) value: String,
-    /// What it says now.
+    /// The current value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<String>,
 }
 
-/// What one file has to say.
+/// The edits of one file.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct FileEdits {
     /// The file, relative to the project.
     pub(crate) file: String,
-    /// What is missing there or differs.
+    /// The keys that are missing or have another value.
     pub(crate) edits: Vec<Edit>,
-    /// Whether it was written.
+    /// Whether the edits were written.
     pub(crate) written: bool,
-    /// The whole text with it.
+    /// The file's text with the edits.
     #[serde(skip)]
     pub(crate) text: String,
 }
 
 impl FileEdits {
-    /// Writes the keys as TOML to paste, each table once.
+    /// Writes the edits into the file below the project's root.
+    pub(crate) fn write(&mut self, root: &Path) -> Result<()> {
+        let path = root.join(&self.file);
+        std::fs::write(&path, &self.text).map_err(|error| failure::io("write", &path, error))?;
+        self.written = true;
+        Ok(())
+    }
+
+    /// Returns the edits as TOML to paste, each table once.
     pub(crate) fn toml(&self) -> String {
         let mut out = String::new();
         let mut table = "";
@@ -65,18 +73,13 @@ impl FileEdits {
     }
 }
 
-/// Compares what files say with what they have to say; files that say it all are left out.
-pub(crate) fn edits(
-    wanted: &Wanted,
-    applied: &Applied,
-    read: impl Fn(&str) -> Result<String>,
-) -> Result<Vec<FileEdits>> {
+/// Returns the edits that the project's files need; files without edits are left out.
+pub(crate) fn file_edits(spec: &AccountSpec, applied: &Applied, root: &Path) -> Result<Vec<FileEdits>> {
     let mut files: BTreeMap<String, Vec<(&str, &str, String)>> = BTreeMap::new();
-    let output =
-        |name: &str| applied.outputs.get(name).map(|output| output.value.clone()).unwrap_or_default();
-    let (state, roles, store) = (output("state"), output("deployment_roles"), output("store"));
+    let (state, roles, store) =
+        (applied.output("state"), applied.output("deployment_roles"), applied.output("store"));
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    for name in wanted.environments.keys() {
+    for name in spec.environments.keys() {
         let mut keys = Vec::new();
         keys.extend(text(&roles[name.as_str()]).map(|role| ("", "role", role)));
         let state = &state[name.as_str()];
@@ -84,20 +87,22 @@ pub(crate) fn edits(
         keys.extend(text(&state["lock_table"]).map(|table| ("state", "lock_table", table)));
         files.insert(format!("terraform/environments/{name}/environment.toml"), keys);
     }
-    if let Some(here) = &wanted.artifact_store {
+    if let Some(artifact_store) = &spec.artifact_store {
         let mut keys =
-            vec![("store", "account", wanted.account.clone()), ("store", "region", wanted.region.clone())];
+            vec![("store", "account", spec.account.clone()), ("store", "region", spec.region.clone())];
         keys.extend(text(&store["bucket"]).map(|bucket| ("store", "bucket", bucket)));
         keys.extend(text(&store["kms_key"]).map(|key| ("store", "kms_key", key)));
         if store["repositories"].as_object().is_some_and(|repositories| !repositories.is_empty()) {
-            keys.push(("store", "repositories", here.registry.clone()));
+            keys.push(("store", "repositories", artifact_store.registry.clone()));
         }
         keys.extend(text(&store["signing_alias"]).map(|alias| ("store", "signing_key", alias)));
         files.insert(PROJECT_FILE.to_owned(), keys);
     }
     let mut out = Vec::new();
     for (file, keys) in files {
-        let found = edited(&file, &read(&file)?, &keys)?;
+        let path = root.join(&file);
+        let text = std::fs::read_to_string(&path).map_err(|error| failure::io("read", &path, error))?;
+        let found = edited(&file, &text, &keys)?;
         out.extend((!found.edits.is_empty()).then_some(found));
     }
     Ok(out)
@@ -126,11 +131,11 @@ fn edited(file: &str, text: &str, keys: &[(&str, &str, String)]) -> Result<FileE
             continue;
         }
         match into.get_mut(key).and_then(Item::as_value_mut) {
-            // A comment behind the value stays.
-            Some(there) => {
-                let decor = there.decor().clone();
-                *there = wanted.as_str().into();
-                *there.decor_mut() = decor;
+            // A comment after the value is kept.
+            Some(current) => {
+                let decor = current.decor().clone();
+                *current = wanted.as_str().into();
+                *current.decor_mut() = decor;
             }
             None => {
                 into.insert(key, value(wanted.as_str()));
@@ -153,7 +158,7 @@ mod tests {
     const TEXT: &str = "# ours\naccount = \"1\" # the account\nrole = \"old\"   # replaced\nprotected = true\n\n# state\n[state]\nbucket = \"b\"\n";
 
     #[test]
-    fn only_what_is_missing_or_differs_is_written_and_comments_stay() {
+    fn file_edits_keep_comments_and_equal_values() {
         let keys = [
             ("", "role", "new".to_owned()),
             ("state", "bucket", "b".to_owned()),
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_named() {
+    fn file_edits_name_a_key_that_must_be_a_table() {
         let keys = [("state", "bucket", "b".to_owned())];
         let wrong = edited("environment.toml", "state = 1\n", &keys).unwrap_err();
         assert!(wrong.message().contains("environment.toml: `state` must be a table"), "{wrong}");

@@ -177,6 +177,11 @@ impl Infrastructure for FakeTerraform {
             .await
     }
 
+    async fn values(&self, _: &Configuration, planned: &Planned) -> Result<Value> {
+        let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
+        Ok(serde_json::from_slice(&bytes).expect("a plan"))
+    }
+
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
         self.faults
             .call("plan the destruction", || {

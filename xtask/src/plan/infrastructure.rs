@@ -12,6 +12,8 @@ pub(crate) trait Infrastructure: Send + Sync {
     async fn identity(&self) -> Result<Vec<(String, String)>>;
     /// Plans a configuration.
     async fn plan(&self, configuration: &Configuration) -> Result<Planned>;
+    /// Reads a saved plan with its values. They may be secret: do not print them.
+    async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<serde_json::Value>;
     /// Plans the removal of everything in a configuration's state.
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned>;
     /// Applies exactly the saved plan and returns the outputs.

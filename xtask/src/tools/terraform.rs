@@ -146,18 +146,6 @@ impl Terraform {
         Ok(digest.hex())
     }
 
-    /// Reads a saved plan with its values. They may be secret: do not print them.
-    pub(crate) async fn values(
-        &self,
-        configuration: &Configuration,
-        planned: &Planned,
-    ) -> Result<serde_json::Value> {
-        let program = commands::show(&self.program, configuration, &planned.file);
-        let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::failed("terraform show did not print JSON").caused_by(error))
-    }
-
     async fn run(
         &self,
         configuration: &Configuration,
@@ -270,6 +258,13 @@ impl crate::plan::Infrastructure for Terraform {
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         let file = configuration.context.work.join("plan.tfplan");
         self.planned(configuration, commands::plan(&self.program, configuration, &file), file).await
+    }
+
+    async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<serde_json::Value> {
+        let program = commands::show(&self.program, configuration, &planned.file);
+        let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::failed("terraform show did not print JSON").caused_by(error))
     }
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {

@@ -52,8 +52,8 @@ fn a_base_that_cannot_be_used_publishes_nothing() {
         (&missing, 1, [&missing, "does not exist"]),
         (&index, 1, [&index, "no image for linux/amd64; it has linux/arm64"]),
         (&foreign, 1, [&foreign, "is for linux/arm64, not for linux/amd64"]),
-        (&manifests, 1, [&manifests, "does not answer what it was asked for"]),
-        (&blobs, 1, [&blobs, "does not answer what it was asked for"]),
+        (&manifests, 1, [&manifests, "sent other bytes than requested"]),
+        (&blobs, 1, [&blobs, "sent other bytes than requested"]),
         (&bare, 6, [&bare, "has no entrypoint: nothing in it would call the handler"]),
         (&tag, 2, [&tag, "has no digest: a tag can be moved"]),
     ] {

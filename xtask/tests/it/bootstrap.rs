@@ -134,7 +134,7 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
     let minimal = accounts.minimal_bucket();
 
     // Nobody is here to say yes: what Terraform needs is there, and nothing of Terraform's.
-    accounts.bootstrap(&[]).exits(6).says("nobody is here to answer").says("Nothing was applied.");
+    accounts.bootstrap(&[]).exits(6).says("there is no terminal to ask at").says("Nothing was applied.");
     assert_eq!(holdings(account)["buckets"], json!([minimal]));
 
     let first = accounts.bootstrap(&["--yes", "--write", "--output", "json"]).exits(0).json();
@@ -176,7 +176,7 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
     the_document_holds_these_policies(&accounts);
 
     let again = accounts.bootstrap(&[]).exits(0);
-    assert!(again.stdout.contains("no changes") && !again.stdout.contains("has to say"), "{again}");
+    assert!(again.stdout.contains("no changes") && !again.stdout.contains("needs"), "{again}");
     for (name, what) in [
         ("permissions_boundary_arn", "policy/shop-{}-dev-boundary"),
         ("function_role_arn", "role/shop-{}-dev-tracer"),
@@ -202,7 +202,7 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
     assert!(archived.stdout.contains(&format!("s3://{bucket}/{key}")), "{archived}");
     assert_eq!(account.keys(&minimal), Vec::<String>::new());
     assert_eq!(account.object(&bucket, key), state);
-    accounts.bootstrap(&["--archive"]).exits(1).says("put away already");
+    accounts.bootstrap(&["--archive"]).exits(1).says("archived already");
     let back = accounts.bootstrap(&["--output", "json"]).exits(0).json();
     assert_eq!(back["data"]["restored"], format!("s3://{bucket}/{key}"));
     assert_eq!((&back["data"]["changes"], &back["data"]["adopted"]), (&json!([]), &json!([])));
@@ -254,7 +254,7 @@ fn what_leads_elsewhere_is_refused_before_anything_is_touched() {
     let place = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
     accounts.other.call("s3", "PUT", &format!("/{minimal}"), "application/xml", place.as_bytes());
     let taken = accounts.bootstrap(&["--yes"]).exits(6);
-    taken.says(&format!("the bucket {minimal} exists and is not of the account {}", account.id));
+    taken.says(&format!("the bucket {minimal} exists and does not belong to the account {}", account.id));
     assert_eq!(holdings(account)["keys"], json!([]));
 
     accounts.bootstrap(&["--store"]).exits(2);

@@ -118,7 +118,7 @@ fn a_protected_address_is_neither_replaced_nor_destroyed_unnamed() {
 
     let destroy = ["destroy", "--env", "dev", "--yes"];
     shop.refused("dev", &destroy)
-        .says("`terraform_data.table` is protected and nobody typed its name")
+        .says("`terraform_data.table` is protected, and its name was not confirmed")
         .says("Nothing of data was destroyed.")
         .says("--confirm 'terraform_data.table'");
     shop.refused("dev", &[&destroy[..], &["--confirm", "dev"]].concat()).says("terraform_data.table");
@@ -138,7 +138,7 @@ fn a_protected_environment_wants_its_own_name_too() {
     let shop = Shop::new(run);
     shop.run(&["deploy", "--stack", "data", "--env", "prod", "--yes"]).exits(0);
     let destroy = ["destroy", "--env", "prod", "--yes"];
-    shop.refused("prod", &destroy).says("`prod` is protected and nobody typed its name");
+    shop.refused("prod", &destroy).says("`prod` is protected, and its name was not confirmed");
     for (name, missing) in [("terraform_data.table", "`prod`"), ("prod", "`terraform_data.table`")] {
         let named = [&destroy[..], &["--confirm", name]].concat();
         shop.refused("prod", &named).says(&format!("{missing} is protected"));

@@ -75,7 +75,7 @@ fn staging_and_prod_stand_apart_and_differ_by_their_values_alone() {
         .map(|(function, version)| vec!["deploy", function, "--version", version, "--env", "prod"])
         .collect();
     deploys.push(vec!["deploy", "--stack", "network", "--env", "prod"]);
-    team.run(&deploys[1]).exits(6).says("nobody is here to answer");
+    team.run(&deploys[1]).exits(6).says("there is no terminal to ask at");
     let kept = prod.account.keys(&prod.bucket());
     assert!(!kept.contains(&"hello.tfstate".to_owned()), "{kept:?}");
     let started: Vec<Running> = deploys

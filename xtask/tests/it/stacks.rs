@@ -171,14 +171,14 @@ fn stacks_are_destroyed_in_reverse_and_come_up_again() {
         .exits(6)
         .says("`app` stands in local and needs `base`")
         .says("Nothing was destroyed.");
-    world.run(&["destroy", "--env", "local"]).exits(6).says("nobody is here to answer");
+    world.run(&["destroy", "--env", "local"]).exits(6).says("there is no terminal to ask at");
     assert_eq!(output(&world, "app", "joined"), "a,b");
 
     world.write("terraform/environments/local/environment.toml", "emulated = true\nprotected = true\n");
     world
         .run(&["destroy", "--env", "local", "--yes"])
         .exits(6)
-        .says("`local` is protected and nobody typed its name")
+        .says("`local` is protected, and its name was not confirmed")
         .says("--confirm 'local'");
     let gone = world
         .run(&["destroy", "--env", "local", "--yes", "--confirm", "local"])

@@ -1,0 +1,112 @@
+//! Applies `terraform/bootstrap` to an account: plan, adoption of existing resources, approval, apply.
+//!
+//! In: an [`AccountSpec`] and the ports. Out: an [`AppliedAccount`]. Errors: a plan that would remove a protected resource, no
+//! approval; nothing is applied then. A plan that is not applied is deleted, because it has values in clear text.
+
+use async_trait::async_trait;
+
+use super::adopt::adoption_candidates;
+use super::{AccountSpec, AdoptionCandidate, refuse_removal};
+use crate::failure::{Failure, Result};
+use crate::format;
+use crate::partition::Partition;
+use crate::plan::{self, Applied, Change, Configuration, Infrastructure, Planned};
+use crate::ports::Approver;
+use crate::progress::Progress;
+
+/// Looks up resources of an account.
+#[async_trait]
+pub(crate) trait ResourceLookup: Send + Sync {
+    /// Returns address and import id of each candidate that exists.
+    async fn existing(&self, candidates: &[AdoptionCandidate]) -> Result<Vec<(String, String)>>;
+}
+
+/// An account, and what applying `terraform/bootstrap` to it needs.
+pub(crate) struct AccountApply<'a> {
+    /// What the account needs.
+    pub(crate) spec: &'a AccountSpec,
+    /// The account's partition.
+    pub(crate) partition: Partition,
+    /// Terraform.
+    pub(crate) infrastructure: &'a dyn Infrastructure,
+    /// Returns the configuration, with import blocks for the resources to adopt (address and import id).
+    pub(crate) configuration: &'a (dyn Fn(&[(String, String)]) -> Result<Configuration> + Send + Sync),
+    /// Looks up resources that a plan would create.
+    pub(crate) resources: &'a dyn ResourceLookup,
+    /// Approves the plan.
+    pub(crate) approver: &'a dyn Approver,
+    /// Receives the plan's changes.
+    pub(crate) progress: &'a Progress,
+}
+
+/// Result of applying `terraform/bootstrap`.
+#[derive(Debug, Default)]
+pub(crate) struct AppliedAccount {
+    /// Addresses of adopted resources.
+    pub(crate) adopted: Vec<String>,
+    /// The changes that were applied.
+    pub(crate) changes: Vec<Change>,
+    /// The outputs.
+    pub(crate) outputs: Applied,
+}
+
+impl AccountApply<'_> {
+    /// Plans, adopts what exists, asks for approval and applies; without changes, returns the current outputs.
+    pub(crate) async fn run(&self) -> Result<AppliedAccount> {
+        let mut configuration = (self.configuration)(&[])?;
+        let mut planned = self.infrastructure.plan(&configuration).await?;
+        let mut adopted = Vec::new();
+        if planned.changes.iter().any(|change| change.action.adds()) {
+            let existing = self.existing(&configuration, &planned).await;
+            let existing = existing.inspect_err(|_| delete_plan(&planned))?;
+            if !existing.is_empty() {
+                delete_plan(&planned);
+                configuration = (self.configuration)(&existing)?;
+                planned = self.infrastructure.plan(&configuration).await?;
+                adopted = existing.into_iter().map(|(address, _)| address).collect();
+            }
+        }
+        if planned.is_empty() {
+            delete_plan(&planned);
+            let outputs = self.infrastructure.outputs(&configuration).await?;
+            return Ok(AppliedAccount { adopted, changes: Vec::new(), outputs });
+        }
+        let approved = refuse_removal(&planned).and_then(|()| self.approve(&planned));
+        approved.inspect_err(|_| delete_plan(&planned))?;
+        let outputs = self.infrastructure.apply(&configuration, &planned).await?;
+        Ok(AppliedAccount { adopted, changes: planned.changes, outputs })
+    }
+
+    /// Returns address and import id of the resources that the plan would create and that exist.
+    async fn existing(
+        &self,
+        configuration: &Configuration,
+        planned: &Planned,
+    ) -> Result<Vec<(String, String)>> {
+        let values = self.infrastructure.values(configuration, planned).await?;
+        let candidates = adoption_candidates(&values, &self.spec.account, self.partition);
+        self.resources.existing(&candidates).await
+    }
+
+    fn approve(&self, planned: &Planned) -> Result<()> {
+        self.progress.block(format!("\n{}", plan::changes_text(&planned.changes, true)));
+        for warning in &planned.warnings {
+            self.progress.note(format!("          warning: {warning}"));
+        }
+        let changes = format::plural(planned.changes.len(), "change");
+        let question = format!("Apply {changes} to the account {}?", self.spec.account);
+        match self.approver.approve(&question) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::refused("not approved").unchanged("Nothing was applied.")),
+            Err(failure) => Err(failure.unchanged("Nothing was applied.")),
+        }
+    }
+}
+
+fn delete_plan(planned: &Planned) {
+    // The plan may be missing after a failure; the work folder is private to this user.
+    let _ = std::fs::remove_file(&planned.file);
+}
+
+#[cfg(test)]
+mod tests;
