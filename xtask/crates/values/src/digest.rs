@@ -28,7 +28,7 @@ impl Digest {
     }
 
     /// Takes the 32 bytes of a SHA-256 computed elsewhere.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

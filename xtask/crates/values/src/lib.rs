@@ -8,3 +8,4 @@ pub mod failure;
 pub mod format;
 pub mod name;
 pub mod runtime;
+pub mod schema;
