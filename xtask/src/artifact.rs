@@ -91,7 +91,7 @@ pub(crate) struct WorkTreeBuild {
     pub(crate) source: Source,
     /// The artifact.
     pub(crate) artifact: Artifact,
-    /// The folder that holds the artifact.
+    /// The folder of the artifact.
     pub(crate) folder: PathBuf,
 }
 

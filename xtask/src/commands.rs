@@ -92,15 +92,15 @@ fn delivered_text(app: &AppContext, delivered: &Delivered, begun: Instant) -> St
         return match delivered.deployment {
             Some(number) => format!("{stack} is applied in {environment}.  Deployment {number} · {took}\n"),
             None if delivered.plan_skipped => format!(
-                "{stack} already stands in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
+                "{stack} is already applied in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
             ),
-            None => format!("{stack} already stands in {environment} (planned: no changes).  {took}\n"),
+            None => format!("{stack} is already applied in {environment} (planned: no changes).  {took}\n"),
         };
     }
     let serve = crate::format::serve(delivered.functions.len());
     match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
         (true, true, _) => format!(
-            "{what} already {serve} in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
+            "{what} already {serve} in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
         ),
         (true, false, _) => {
             format!("{what} already {serve} in {environment} (planned: no changes).  {took}\n")

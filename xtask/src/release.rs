@@ -1,9 +1,9 @@
 //! Releases: function + version + artifact digest + how it was built. Immutable once the manifest is written.
 //!
 //! In: a built artifact and its source. Out: a [`Manifest`] in the store's catalogue. The blobs are written first, then SBOM
-//! and signed provenance, the manifest last: it is the commit point. The next run completes a release that was cut off, and
-//! nobody sees half of one. [`check_trust`] and [`check_bytes`] tell whether a release is still what somebody trusted
-//! published.
+//! and signed provenance, the manifest last: it is the commit point. The next run completes a release that was interrupted, and
+//! nobody sees half of one. [`check_trust`] and [`check_bytes`] refuse a release that is not what a trusted key
+//! signed, or whose bytes changed.
 
 mod catalogue;
 mod envelope;

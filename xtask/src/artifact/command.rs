@@ -1,7 +1,7 @@
 //! A function that a command of the project builds.
 //!
 //! In: the command lines and the folder that they fill. Out: a tree of the files in that folder. Goes wrong: a program is
-//! missing, fails or takes too long; the folder stays empty; it holds files that git tracks, which emptying would delete.
+//! missing, fails or takes too long; the folder stays empty; it contains files that git tracks, which emptying would delete.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ pub(super) async fn build(
             build.output
         ))
         .unchanged("Nothing was built or deleted.")
-        .hint("name a folder that holds only what the command makes, and add it to .gitignore"));
+        .hint("name a folder that contains only what the command makes, and add it to .gitignore"));
     }
     match std::fs::remove_dir_all(&output) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

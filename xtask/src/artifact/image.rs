@@ -2,7 +2,7 @@
 //!
 //! In: the function's files, and apart from them those of its dependencies; the base by digest. Out: layers on disk and,
 //! once the release has a version, an [`Image`] with the digest that it has in every registry. Goes wrong: the base cannot
-//! be reached and was never downloaded, is for another architecture or has other bytes than its digest says; Lambda would
+//! be reached and was never downloaded, is for another architecture or does not have the bytes of its digest; Lambda would
 //! refuse the image.
 //!
 //! A code change makes one new layer, that of the code. The layers of the base and of the dependencies keep their digests,

@@ -178,12 +178,15 @@ impl FileOwners {
             let Some(distribution) = folder.strip_suffix(".dist-info") else { continue };
             let distribution = distribution.replacen('-', " ", 1);
             let Ok(record) = std::fs::read_to_string(installed.join(&name).join("RECORD")) else { continue };
-            for line in record.lines() {
-                // path,hash,size; a path that contains a comma is in quotes.
-                let mut fields = line.rsplitn(3, ',');
-                let (_, hash, path) = (fields.next(), fields.next(), fields.next());
-                let (Some(hash), Some(path)) = (hash, path) else { continue };
-                let path = path.trim_matches('"');
+            // Lines of path, hash and size, as CSV:
+            // https://packaging.python.org/en/latest/specifications/recording-installed-packages/
+            let mut lines =
+                csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(record.as_bytes());
+            for line in lines.records() {
+                let line = line.map_err(|error| {
+                    Failure::failed(format!("{folder}/RECORD cannot be read as CSV")).caused_by(error)
+                })?;
+                let (Some(path), Some(hash)) = (line.get(0), line.get(1)) else { continue };
                 if path.starts_with("..") || path.starts_with("bin/") || path.ends_with(".pyc") {
                     continue;
                 }

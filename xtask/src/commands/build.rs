@@ -123,7 +123,7 @@ async fn verify(app: &AppContext, context: &BuildContext<'_>, named: &[FunctionN
         verified.iter().filter(|one| !one.same).map(|one| one.function.as_str()).collect();
     let failure = (!differing.is_empty()).then(|| {
         Failure::failed(format!("the bytes of {} depend on where they are built", list(differing))).hint(
-            "an absolute path, a time or an order got into the files above: docs/how-to/reproducible.md",
+            "the files above contain an absolute path, a time or an order that varies: docs/how-to/reproducible.md",
         )
     });
     Ok(Answer::new(&Report { artifacts: Vec::new(), verified }, text)?.with_failure(failure))

@@ -24,7 +24,7 @@ use crate::settings::BuildSettings;
 pub(crate) struct Arguments {
     /// The functions; all whose inputs changed where none is named.
     functions: Vec<FunctionName>,
-    /// The environment to deploy to; without it the release is only cut and published.
+    /// The environment to deploy to; without it the release is only published.
     #[arg(long, short)]
     env: Option<EnvironmentName>,
     /// Exactly this version.
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     /// The newest version with this number raised, instead of what the commits say.
     #[arg(long, value_enum)]
     bump: Option<VersionBump>,
-    /// Cut a new release even where the inputs are unchanged.
+    /// Build and create a new release even if the inputs are unchanged.
     #[arg(long)]
     force: bool,
     /// Plan even where nothing can have changed.

@@ -24,35 +24,22 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let (function, version) = (&arguments.function, &arguments.version);
     app.project.function(function)?;
-    let emulated = |environment: &EnvironmentName| {
-        app.project.environments.get(environment).is_some_and(|settings| settings.is_emulated())
-    };
-    // Without --env, and without a store in the cloud, the local store is read.
-    let local = app.project.environments.keys().find(|environment| emulated(environment)).cloned();
-    let store = arguments.env.clone().or_else(|| local.filter(|_| app.project.settings.store.is_none()));
-    let catalogue = match &store {
+    let store = app.project.store_environment(arguments.env.as_ref());
+    let catalogue = match store {
         Some(environment) => match app.account_if_there(environment).await? {
             Some(account) => account.catalogue,
             None => {
                 return Err(Failure::failed(format!(
-                    "{environment} does not run: its releases cannot be read"
+                    "{environment} is not running: its releases cannot be read"
                 ))
                 .hint("cargo xtask local up starts it"));
             }
         },
         None => app.catalogue(None).await?,
     };
-    let named: Vec<EnvironmentName> = match &store {
-        Some(environment) => vec![environment.clone()],
-        // The local environment has a store of its own.
-        None => {
-            app.project.environments.keys().filter(|environment| !emulated(environment)).cloned().collect()
-        }
-    };
-    let policies: Vec<(EnvironmentName, TrustPolicy)> = named
-        .into_iter()
-        .map(|environment| app.trust(&environment).map(|policy| (environment, policy)))
-        .collect::<Result<_>>()?;
+    let policy = |environment: &EnvironmentName| Ok((environment.clone(), app.trust(environment)?));
+    let policies: Vec<(EnvironmentName, TrustPolicy)> =
+        app.project.environments_of_store(store).into_iter().map(policy).collect::<Result<_>>()?;
     let scratch = tempfile::tempdir()
         .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
     let examination = release::examine(&catalogue, function, version, &policies, scratch.path()).await?;
@@ -71,7 +58,7 @@ fn text(examination: &ReleaseExamination) -> String {
         table.row([verdict, check.what.as_str(), check.found.as_str()].map(str::to_owned));
     }
     let ReleaseExamination { function, version, holds, .. } = examination;
-    let verdict = if *holds { "holds" } else { "does not hold" };
+    let verdict = if *holds { "passes every check" } else { "is not valid" };
     format!("{}{function} {version} {verdict}.\n", table.render(""))
 }
 
@@ -80,8 +67,8 @@ fn failure(examination: &ReleaseExamination) -> Option<Failure> {
     let wrong = crate::format::list(wrong.map(|check| check.what.as_str()));
     let ReleaseExamination { function, version, .. } = examination;
     (!examination.holds).then(|| {
-        Failure::refused(format!("`{function}` {version} does not hold: {wrong}"))
+        Failure::refused(format!("`{function}` {version} is not valid: {wrong}"))
             .unchanged("Nothing was changed.")
-            .hint("restore the objects' first versions in the store, or cut a new release; do not deploy this one")
+            .hint("restore the objects' first versions in the store, or create a new release; do not deploy this one")
     })
 }

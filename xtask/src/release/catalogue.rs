@@ -71,7 +71,7 @@ impl Catalogue {
             .unchanged("Nothing was changed.");
         if versions.is_empty() {
             return Err(failure.hint(format!(
-                "{} has no release of `{function}` yet: cargo xtask release cuts the first",
+                "{} has no release of `{function}` yet: cargo xtask release creates the first",
                 self.store.place()
             )));
         }
@@ -137,7 +137,7 @@ impl Catalogue {
                     .detail("object", self.artifact_address(manifest))
                     .detail("released", manifest.artifact.sha256.to_string())
                     .detail("found", found.to_string())
-                    .hint("restore the object's first version in the store, or cut a new release"))
+                    .hint("restore the object's first version in the store, or create a new release"))
             }
         }
     }
@@ -163,7 +163,7 @@ impl Catalogue {
             ))
             .detail("object", self.artifact_address(manifest))
             .unchanged("Nothing was deployed.")
-            .hint("restore the object's first version in the store, or cut a new release")
+            .hint("restore the object's first version in the store, or create a new release")
         };
         if manifest.package == PackageType::Image {
             let found = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();

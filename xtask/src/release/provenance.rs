@@ -222,7 +222,7 @@ impl Statement {
         Ok(statement)
     }
 
-    /// Lists how the statement differs from a manifest: in its subjects, and in what both say about the source.
+    /// Lists how the statement differs from a manifest: in its subjects, and in what both state about the source.
     pub(crate) fn differences(&self, manifest: &Manifest) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         let expected = subjects(manifest)?;
@@ -244,7 +244,7 @@ impl Statement {
             wrong.push(format!("it is about `{}` {}", stated.function, stated.version));
         }
         if stated.commit != source.commit || commits.into_iter().any(|commit| *commit != source.commit) {
-            wrong.push(format!("it says commit {}, the manifest {}", stated.commit, source.commit));
+            wrong.push(format!("it states commit {}, the manifest {}", stated.commit, source.commit));
         }
         if stated.repository != source.repository {
             wrong.push("it names another repository than the manifest".to_owned());

@@ -147,7 +147,7 @@ async fn store_content(
                 return Ok(());
             }
             Failure::refused(format!("the registry has another image of `{function}` under the tag {tag}"))
-                .hint("somebody released that version meanwhile, or a run was cut off: take another version with --bump or --version")
+                .hint("somebody released that version meanwhile, or a run was interrupted: take another version with --bump or --version")
         }
     };
     Err(failure
@@ -225,7 +225,7 @@ fn version_taken(built: &Manifest, stored: &Manifest) -> Failure {
             ),
         )
         .detail("built", format!("{}   now, from {}", built.artifact.sha256, short(&built.source.commit)))
-        .unchanged("Nothing was published. A version never changes once it is cut.")
+        .unchanged("Nothing was published. A version never changes once it is published.")
         .hint(
             "leave out --version to take the next free version, or list the existing ones: cargo xtask releases "
                 .to_owned()

@@ -225,10 +225,10 @@ async fn shallow_clone_without_the_newest_release_is_refused_and_rewritten_histo
 
 #[tokio::test]
 async fn publishing_stores_the_manifest_last_and_can_be_repeated_after_any_crash() {
-    for cut in 0.. {
+    for call in 0.. {
         for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter] {
             let releases = Releases::new();
-            releases.faults.arm(Some((cut, fault)));
+            releases.faults.arm(Some((call, fault)));
             let first = releases.faults.run_until_crash(releases.publish("1.0.0", "zip", true)).await;
             let manifests = releases.store.objects("releases/").len();
             assert!(
@@ -236,10 +236,10 @@ async fn publishing_stores_the_manifest_last_and_can_be_repeated_after_any_crash
                 "a manifest without its bytes"
             );
             let struck = releases.faults.triggered_at().is_some();
-            assert_eq!(struck, !matches!(first, Some(Ok(_))), "cut {cut}");
+            assert_eq!(struck, !matches!(first, Some(Ok(_))), "call {call}");
             releases.faults.arm(None);
             let second = releases.publish("1.0.0", "zip", true).await.unwrap();
-            assert_eq!(matches!(second, PublishedRelease::New(_)), manifests == 0, "cut {cut} {fault:?}");
+            assert_eq!(matches!(second, PublishedRelease::New(_)), manifests == 0, "call {call} {fault:?}");
             releases.catalogue.check_artifact(second.manifest()).await.unwrap();
             if !struck {
                 return;

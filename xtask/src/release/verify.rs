@@ -150,7 +150,7 @@ pub(crate) async fn check_bytes(catalogue: &Catalogue, manifest: &Manifest) -> R
         let (function, version) = (&manifest.function, &manifest.version);
         Failure::refused(format!("{what} of `{function}` {version} is not what was released"))
             .detail("object", format!("{}/{key}", store.place()))
-            .hint("restore the object's first version in the store, or cut a new release")
+            .hint("restore the object's first version in the store, or create a new release")
     };
     match catalogue.compare_artifact(manifest, None).await? {
         Held::Same => {}

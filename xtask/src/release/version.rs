@@ -21,7 +21,7 @@ pub(crate) enum VersionBump {
     Major,
 }
 
-/// What the command line says about the version.
+/// The options of the command line that decide the version.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VersionRequest {
     /// Exactly this version.

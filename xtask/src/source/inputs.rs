@@ -4,7 +4,7 @@
 //! dependencies it inherits, root `[profile]`, `[patch]` and `[workspace.package]`, `.cargo/config.toml`, the
 //! toolchain file, the pinned build tools, and the `inputs` globs of its settings. For a Python function: its folder,
 //! the lock's content, runtime, architecture, uv's pin and those globs. For a function that a command builds: its folder
-//! without the output, and those globs; the command stands in function.toml. Files that git ignores are not inputs.
+//! without the output, and those globs; the command is part of function.toml. Files that git ignores are not inputs.
 
 mod workspace;
 

@@ -4,7 +4,7 @@
 //! of what is required, and [`PythonLock`], pinned and hashed. Goes wrong: both files have requirements, a file cannot be
 //! read, the lock is missing or was made from other requirements.
 //!
-//! A line of the lock that begins with [`HEADER`] holds the digest of the requirements. A lock that another tool made has no
+//! A line of the lock that begins with [`HEADER`] has the digest of the requirements. A lock that another tool made has no
 //! such line; it is accepted where no file beside it has requirements.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -105,7 +105,7 @@ fn a_signed_release_is_verified_by_us_and_by_others() {
     for line in ["manifest", "artifact", "content", "sbom", "envelope", "subjects", "signature for local"] {
         assert!(told.stdout.contains(&format!("ok   {line}")), "{line} in {told}");
     }
-    assert!(told.stdout.ends_with("echo 0.1.0 holds.\n"), "{told}");
+    assert!(told.stdout.ends_with("echo 0.1.0 passes every check.\n"), "{told}");
     let [_, sbom, attestation, _] = objects(&world, "0.1.0");
     let folder = world.home.join("evidence");
     std::fs::create_dir_all(&folder).expect("a folder");

@@ -159,7 +159,7 @@ impl BaseDownload<'_> {
     }
 
     fn wrong_bytes(&self, wanted: &Digest, found: &Digest) -> Failure {
-        Failure::failed(format!("the base image {} has other bytes than its digest says", self.name))
+        Failure::failed(format!("the base image {} does not have the bytes of its digest", self.name))
             .detail("wanted", wanted.to_string())
             .detail("found", found.to_string())
             .unchanged("Nothing was published.")

@@ -1,6 +1,6 @@
 //! Secrets that were packed by mistake: private keys, files of credentials, AWS access keys with their secrets.
 //!
-//! In: a file's name and bytes. Out: the kind of secret that the file seems to hold, never the secret itself. Certificates,
+//! In: a file's name and bytes. Out: the kind of secret that the file seems to contain, never the secret itself. Certificates,
 //! public keys, code that names a PEM header and the example keys of AWS's documentation are not secrets.
 
 use memchr::memmem;
@@ -14,17 +14,17 @@ const SECRET_DISTANCE: usize = 300;
 /// How many characters a private key has at least: a header alone is not a key.
 const MIN_KEY_LENGTH: usize = 64;
 
-/// Returns the kind of secret that a file seems to hold, as the end of a sentence.
+/// Returns the kind of secret that a file seems to contain, as the end of a sentence.
 pub(super) fn secret_in(name: &str, bytes: &[u8]) -> Option<String> {
     secret_by_name(name, bytes).or_else(|| {
-        // Binary data holds no PEM and no settings.
+        // Binary data contains no PEM and no settings.
         if memchr::memchr(0, &bytes[..bytes.len().min(8192)]).is_some() {
             return None;
         }
         if holds_private_key(bytes) {
-            return Some("holds a private key (PEM)".into());
+            return Some("contains a private key (PEM)".into());
         }
-        access_key(bytes).map(|id| format!("holds an AWS access key with its secret ({}…)", &id[..8]))
+        access_key(bytes).map(|id| format!("contains an AWS access key with its secret ({}…)", &id[..8]))
     })
 }
 
@@ -36,7 +36,7 @@ fn secret_by_name(name: &str, bytes: &[u8]) -> Option<String> {
         return None;
     }
     if file == ".env" || file.strip_prefix(".env.").is_some_and(|kind| !harmless.contains(&kind)) {
-        return Some("is a file of environment variables, which usually holds secrets".into());
+        return Some("is a file of environment variables, which usually contains secrets".into());
     }
     if ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"].contains(&file) {
         return Some("has the name of a private SSH key".into());

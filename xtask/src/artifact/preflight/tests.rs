@@ -66,13 +66,17 @@ fn secrets_are_found_by_name_and_content() {
     let escaped = key.replace('\n', "\\n");
     let escaped = format!("{{\"private_key\": \"{escaped}\"}}");
     for (name, text, said) in [
-        ("app/.env", "A=1", "app/.env: is a file of environment variables, which usually holds secrets"),
-        (".env.prod", "A=1", ".env.prod: is a file of environment variables, which usually holds secrets"),
-        ("app/server.pem", &key, "app/server.pem: holds a private key (PEM)"),
-        ("app/account.json", &escaped, "app/account.json: holds a private key (PEM)"),
+        ("app/.env", "A=1", "app/.env: is a file of environment variables, which usually contains secrets"),
+        (".env.prod", "A=1", ".env.prod: is a file of environment variables, which usually contains secrets"),
+        ("app/server.pem", &key, "app/server.pem: contains a private key (PEM)"),
+        ("app/account.json", &escaped, "app/account.json: contains a private key (PEM)"),
         ("keys/id_rsa", "x", "keys/id_rsa: has the name of a private SSH key"),
         ("store.p12", "x", "store.p12: is a key store (.p12)"),
-        ("app/settings.ini", &aws, "app/settings.ini: holds an AWS access key with its secret (AKIAQWER…)"),
+        (
+            "app/settings.ini",
+            &aws,
+            "app/settings.ini: contains an AWS access key with its secret (AKIAQWER…)",
+        ),
         (".aws/credentials", "x", ".aws/credentials: is a file of credentials"),
     ] {
         assert_eq!(python(&[(name, text.as_bytes())]), [said]);
@@ -178,7 +182,7 @@ fn all_findings_are_shown_at_once_with_their_rules() {
         (FailureKind::Refused, "the preflight of `ingest` found 3 problems")
     );
     insta::assert_snapshot!(failure.report().body.unwrap(), @r#"
-    app/.env: is a file of environment variables, which usually holds secrets
+    app/.env: is a file of environment variables, which usually contains secrets
       rule: https://docs.aws.amazon.com/secretsmanager/latest/userguide/best-practices.html
     handler app.main.handle: its module is not in the artifact: neither app/main.py nor app/main/__init__.py
       rule: https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html

@@ -58,7 +58,7 @@ fn packages_that_share_a_file_are_refused_unless_its_content_is_the_same() {
         let folder = installed(&[
             (
                 "a-1.dist-info/RECORD",
-                "tests/__init__.py,sha256=x,0\n\"a,b.py\",sha256=y,1\nbin/run,sha256=1,1\n",
+                "tests/__init__.py,sha256=x,0\n\"a,b.py\",sha256=y,1\n\"a \"\"quoted\"\".py\",sha256=z,1\nbin/run,sha256=1,1\n",
             ),
             ("b_c-2.dist-info/RECORD", second),
         ]);
@@ -68,6 +68,7 @@ fn packages_that_share_a_file_are_refused_unless_its_content_is_the_same() {
     let failure = record("tests/__init__.py,sha256=other,3\n").refuse_overlaps().unwrap_err();
     assert_eq!(failure.message(), "a 1 and b_c 2 both contain `tests/__init__.py`");
     assert_eq!(record("").distribution_of("a,b.py"), "a 1");
+    assert_eq!(record("").distribution_of("a \"quoted\".py"), "a 1");
 }
 
 #[test]

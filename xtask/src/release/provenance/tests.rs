@@ -114,7 +114,7 @@ fn statement_is_about_one_manifest_alone() {
     );
     assert!(change(|manifest| manifest.sbom = Some(Digest::of("other"))).contains("no subject is sbom/"));
     assert!(change(|manifest| manifest.sbom = None).contains("3 subjects instead of 2"));
-    assert!(change(|manifest| manifest.source.commit = "0".repeat(40)).contains("it says commit 3f2a91c0"));
+    assert!(change(|manifest| manifest.source.commit = "0".repeat(40)).contains("it states commit 3f2a91c0"));
     assert!(change(|manifest| manifest.version = "1.2.4".parse().unwrap()).contains("about `hello` 1.2.3"));
     assert!(change(|manifest| manifest.source.repository = None).contains("another repository"));
 }
