@@ -170,7 +170,7 @@ fn native_libraries_are_checked_against_architecture_and_runtime() {
 }
 
 #[test]
-fn all_findings_are_shown_at_once_with_their_rules() {
+fn preflight_lists_all_findings_with_their_rules() {
     let here = folder(&[("app/.env", b"A=1"), ("app/other.py", b"")]);
     // Takes no space on the disk: a file with a hole.
     std::fs::File::create(here.path().join("model.bin")).unwrap().set_len(MAX_UNPACKED_SIZE).unwrap();

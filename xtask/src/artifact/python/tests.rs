@@ -21,7 +21,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn only_files_that_differ_by_machine_are_removed() {
+fn installation_keeps_all_files_but_those_that_differ_by_machine() {
     let folder = installed(&[
         (".lock", ""),
         ("bin/tool", "#!/home/ada/python"),

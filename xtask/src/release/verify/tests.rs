@@ -101,7 +101,7 @@ async fn signed_release_passes_every_check() {
 }
 
 #[tokio::test]
-async fn any_flipped_byte_of_any_object_is_refused() {
+async fn object_with_any_flipped_byte_is_refused() {
     let releases = Releases::new();
     let (signer, public) = FakeSigner::new();
     let manifest = releases.publish("1.0.0", Some(&signer)).await;
