@@ -92,9 +92,9 @@ fn delivered_text(app: &AppContext, delivered: &Delivered, begun: Instant) -> St
         return match delivered.deployment {
             Some(number) => format!("{stack} is applied in {environment}.  Deployment {number} · {took}\n"),
             None if delivered.plan_skipped => format!(
-                "{stack} is already applied in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
+                "{stack} is up to date in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
             ),
-            None => format!("{stack} is already applied in {environment} (planned: no changes).  {took}\n"),
+            None => format!("{stack} is up to date in {environment} (planned: no changes).  {took}\n"),
         };
     }
     let serve = crate::format::serve(delivered.functions.len());
