@@ -1,4 +1,4 @@
-//! Whose signatures count, and who signs: keys from files or KMS, named by the settings or the environment.
+//! Trusted keys and the signing key: from files or KMS, named by the settings or an environment variable.
 //!
 //! In: `[store] signing_key`, SLIPWAY_SIGNING_KEY, and an environment's `trusted_keys`. Out: a [`Signer`], or none; a
 //! [`TrustPolicy`]. Goes wrong: a file that is missing or holds no such key.
@@ -14,7 +14,7 @@ use crate::name::EnvironmentName;
 use crate::ports::{Signer, SigningKeys};
 use crate::release::{PrivateKey, PublicKey, TrustPolicy};
 
-/// The variable that names a private key's file; it goes before the settings.
+/// The variable that names a private key's file; it takes precedence over the settings.
 const VARIABLE: &str = "SLIPWAY_SIGNING_KEY";
 
 /// A key that never leaves KMS.
@@ -79,9 +79,9 @@ impl AppContext {
         ConfiguredKeys { app: self, emulated }
     }
 
-    /// Returns what signs releases; nothing where no key is configured.
+    /// Opens the configured signing key; returns nothing where none is configured.
     ///
-    /// `emulated` tells that the releases go to a local store: a key in KMS is not asked for there.
+    /// `emulated`: the releases go to the local store, where a key in KMS is not used.
     async fn signer(&self, emulated: bool) -> Result<Option<Arc<dyn Signer>>> {
         let (named, file) = match (self.process_env.get(VARIABLE), &self.project.settings.store) {
             (Some(file), _) => (VARIABLE.to_owned(), self.process_env.folder.join(file)),
@@ -110,13 +110,13 @@ impl AppContext {
     async fn kms_signer(&self, key: &str) -> Result<Arc<dyn Signer>> {
         let (session, _) = self.store_session().await?;
         let kms = session.kms_key(key);
-        let hint = "[store] signing_key in pipelines/project.toml names it; it lies in the store's account and region";
-        let told = kms.public_key().await.map_err(|error| explain(error).hint(hint))?;
-        let public = PublicKey::read_der(&told.der, &format!("the KMS key {key}"))?;
+        let hint = "[store] signing_key in pipelines/project.toml names it; it must be in the store's account and region";
+        let response = kms.public_key().await.map_err(|error| explain(error).hint(hint))?;
+        let public = PublicKey::read_der(&response.der, &format!("the KMS key {key}"))?;
         Ok(Arc::new(KmsSigner { kms, public }))
     }
 
-    /// Reads whom an environment trusts.
+    /// Reads the keys that an environment trusts, and the claims that it requires.
     pub(crate) fn trust(&self, environment: &EnvironmentName) -> Result<TrustPolicy> {
         let settings = self.project.environment(environment)?;
         let keys = settings.trusted_keys.iter().map(|path| {
