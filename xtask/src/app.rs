@@ -2,6 +2,7 @@
 
 mod account;
 mod bootstrap;
+mod builders;
 mod ports;
 mod registries;
 mod role;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
-pub(crate) use signing::write_pair;
 
 use crate::delivery::{DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
 use crate::failure::{Failure, Result};
@@ -271,7 +271,7 @@ impl AppContext {
     /// Returns the commit of a stack's files; `None` without a repository.
     fn stack_commit(&self, stack: &StackName, environment: &EnvironmentName) -> Option<StackCommit> {
         let repository = self.repository().ok()?;
-        let commit = repository.checkout().ok()?.commit;
+        let commit = repository.head().ok()?.commit;
         let sources = crate::plan::StackSources::read(&self.project.root, stack, environment).ok()?;
         let paths: Vec<String> = sources.files.keys().cloned().collect();
         let dirty = !repository.work_tree(&paths).ok()?.changed.is_empty();

@@ -1,8 +1,8 @@
 //! Artifacts: a function's bytes, built once, with their digests.
 //!
-//! In: a function's settings and source. Out: [`Artifact`], a zip on disk. Goes wrong: a tool or target is missing, the
-//! code does not compile, a package has no wheel, a command fails, the preflight finds what Lambda would refuse. Built bytes
-//! are kept by inputs digest, so that a run which was cut off after building does not build again.
+//! In: a function's settings and source. Out: [`Artifact`], a zip or the layers of an image on disk. Goes wrong: a tool or
+//! target is missing, the code does not compile, a package has no wheel, a command fails, the preflight finds what Lambda
+//! would refuse. Built bytes are cached by inputs digest, so that a run that stopped after building does not build again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,11 @@ mod preflight;
 mod python;
 mod reproducibility;
 
-pub(crate) use difference::{Content, Difference};
-pub(crate) use reproducibility::{build_in, build_twice, content};
+pub(crate) use difference::{ArtifactContent, Difference, tool_differences};
+#[cfg(test)]
+pub(crate) use python::VersionChange;
+pub(crate) use python::{LockUpdate, update_lock};
+pub(crate) use reproducibility::{build_replica, build_twice, content};
 
 use serde::{Deserialize, Serialize};
 use slipway_archive::Tree;
@@ -37,9 +40,9 @@ use crate::tools::uv::Uv;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Artifact {
-    /// The zip, relative to the folder that keeps it; of an image, a zip of what its SBOM is made from.
+    /// The zip, relative to the cache folder; for an image, a zip of the files that its SBOM is made from.
     file: String,
-    /// SHA-256 of the zip; of an image, that of its manifest before a release names it.
+    /// SHA-256 of the zip; for an image, of its manifest without labels.
     pub(crate) sha256: Digest,
     /// Bytes.
     pub(crate) size: u64,
@@ -47,15 +50,16 @@ pub(crate) struct Artifact {
     pub(crate) unpacked_size: u64,
     /// Digest of the canonical listing.
     pub(crate) content_digest: Digest,
-    /// Versions of all that made it.
+    /// Versions of the tools that built it.
     pub(crate) tools: BTreeMap<String, String>,
-    /// What an image is made of.
+    /// The layers of an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) image: Option<image::Parts>,
+    pub(crate) image: Option<image::BuiltLayers>,
 }
 
-/// What building needs from outside.
-pub(crate) struct Workshop<'a> {
+/// What a build needs: settings, the repository and the tools.
+#[derive(Clone, Copy)]
+pub(crate) struct BuildContext<'a> {
     /// The project.
     pub(crate) project: &'a Project,
     /// The process environment.
@@ -64,7 +68,7 @@ pub(crate) struct Workshop<'a> {
     pub(crate) repository: &'a Repository,
     /// The Rust builder.
     pub(crate) rust: &'a RustBuilder,
-    /// Where base images come from.
+    /// The registries of base images.
     pub(crate) bases: &'a dyn Bases,
     /// The installer of Python packages.
     pub(crate) uv: &'a Uv,
@@ -75,149 +79,153 @@ pub(crate) struct Workshop<'a> {
 }
 
 impl Artifact {
-    /// Returns the zip's path below the folder that [`folder`] names.
+    /// Returns the zip's path below the folder that [`cache_folder`] names.
     pub(crate) fn path(&self, folder: &Path) -> PathBuf {
         folder.join(&self.file)
     }
 }
 
+/// A function built from the work tree.
+pub(crate) struct WorkTreeBuild {
+    /// The source that was built.
+    pub(crate) source: Source,
+    /// The artifact.
+    pub(crate) artifact: Artifact,
+    /// The folder of the artifact.
+    pub(crate) folder: PathBuf,
+}
+
+/// Builds a function from the work tree as it is, with changes that are not committed.
+pub(crate) async fn build_work_tree(
+    context: &BuildContext<'_>,
+    function: &FunctionName,
+    force: bool,
+) -> Result<WorkTreeBuild> {
+    let source = Source::read(context.project, context.repository, function)?;
+    let artifact = build(context, function, &source, force).await?;
+    let folder = cache_folder(context.project, function, &source.inputs_digest);
+    Ok(WorkTreeBuild { source, artifact, folder })
+}
+
 /// Returns a built image with labels, which decide its digest; nothing where the artifact is a zip.
-pub(crate) fn image(
+pub(crate) fn image_with_labels(
     project: &Project,
     function: &FunctionName,
     artifact: &Artifact,
     folder: &Path,
     labels: &BTreeMap<String, String>,
 ) -> Result<Option<Image>> {
-    let assemble = |parts| image::assemble(project, function, parts, folder, labels);
+    let assemble = |layers| image::assemble(project, function, layers, folder, labels);
     artifact.image.as_ref().map(assemble).transpose()
 }
 
-/// Returns a built artifact as it is looked at: the zip, or an OCI image layout that is written for it.
-pub(crate) fn product(
+/// Returns the path of a built artifact for people: the zip, or an OCI image layout, which this writes.
+pub(crate) fn output_path(
     project: &Project,
     function: &FunctionName,
     artifact: &Artifact,
     folder: &Path,
 ) -> Result<PathBuf> {
     match &artifact.image {
-        Some(parts) => image::write(project, function, parts, folder),
+        Some(layers) => image::write_oci_layout(project, function, layers, folder),
         None => Ok(artifact.path(folder)),
     }
 }
 
-/// Lists the tools whose versions differ: name, before, after; `-` for what had no part in it.
-pub(crate) fn tools_that_differ(
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-) -> Vec<(String, String, String)> {
-    let version = |tools: &BTreeMap<String, String>, name: &str| {
-        tools.get(name).cloned().unwrap_or_else(|| "-".to_owned())
-    };
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    names
-        .into_iter()
-        .filter(|name| before.get(*name) != after.get(*name))
-        .map(|name| (name.clone(), version(before, name), version(after, name)))
-        .collect()
-}
-
-/// Returns the folder that keeps the bytes of a function built from an inputs digest.
-pub(crate) fn folder(project: &Project, function: &FunctionName, inputs: &Digest) -> PathBuf {
+/// Returns the folder that caches a function's artifact by inputs digest.
+pub(crate) fn cache_folder(project: &Project, function: &FunctionName, inputs: &Digest) -> PathBuf {
     project.work_folder().join("artifacts").join(function.as_str()).join(&inputs.hex()[..16])
 }
 
-/// Builds a function, or takes what an earlier run built from the same inputs.
+/// Builds a function, or returns the artifact that an earlier run built from the same inputs; `force` always builds.
 pub(crate) async fn build(
-    workshop: &Workshop<'_>,
+    context: &BuildContext<'_>,
     function: &FunctionName,
     source: &Source,
-    again: bool,
+    force: bool,
 ) -> Result<Artifact> {
-    let settings = workshop.project.function(function)?;
-    let folder = folder(workshop.project, function, &source.inputs_digest);
-    if !again && let Some(artifact) = kept(&folder) {
-        let step = workshop.progress.step("build", format!("{function}  built before from the same inputs"));
+    let settings = context.project.function(function)?;
+    let folder = cache_folder(context.project, function, &source.inputs_digest);
+    if !force && let Some(artifact) = cached(&folder) {
+        let step = context.progress.step("build", format!("{function}  built before from the same inputs"));
         step.done(crate::format::bytes(artifact.size));
         return Ok(artifact);
     }
     std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
-    let step = workshop
+    let step = context
         .progress
         .slow_step("build", format!("{function}  {} {}", settings.runtime, settings.architecture));
-    let made = match make(workshop, function, settings, source, &folder, &step).await {
-        Ok(made) => preflight::check(function, settings, &made.tree).map(|()| made),
+    let collected = match collect_files(context, function, settings, source, &folder, &step).await {
+        Ok(files) => preflight::check(function, settings, &files.tree).map(|()| files),
         Err(failure) => Err(failure),
     };
-    let packed = match made {
-        Ok(made) if settings.package == PackageType::Image => {
-            pack_image(workshop, function, settings, source, &folder, made, &step).await
+    let packed = match collected {
+        Ok(files) if settings.package == PackageType::Image => {
+            pack_image(context, function, settings, source, &folder, files, &step).await
         }
-        Ok(made) => pack(&made.tree, function, &folder, made.tools, &step),
+        Ok(files) => pack_zip(&files.tree, function, &folder, files.tools, &step),
         Err(failure) => Err(failure),
     };
-    let artifact = match packed.and_then(|artifact| keep(artifact, &folder)) {
+    let artifact = match packed.and_then(|artifact| write_record(artifact, &folder)) {
         Ok(artifact) => artifact,
         Err(failure) => {
             step.failed("failed");
             return Err(failure);
         }
     };
-    // Only a saving of space: what was installed is in the zip.
+    // Only saves space: what was installed is in the zip.
     let _ = std::fs::remove_dir_all(folder.join(python::DEPENDENCIES));
     let size = crate::format::bytes(artifact.size);
     step.done(size);
     Ok(artifact)
 }
 
-/// A function's files, gathered.
-struct Made {
+/// The files of a function, before they are packed.
+struct CollectedFiles {
     /// All files.
     tree: Tree,
-    /// The names of those that are its dependencies'.
+    /// The names of the files that belong to its dependencies.
     dependencies: BTreeSet<String>,
-    /// The versions of all that made them.
+    /// Versions of the tools that made them.
     tools: BTreeMap<String, String>,
 }
 
-/// Gathers a function's files, and the versions of all that made them.
-async fn make(
-    workshop: &Workshop<'_>,
+/// Collects a function's files: compiles, installs or runs its command.
+async fn collect_files(
+    context: &BuildContext<'_>,
     function: &FunctionName,
     settings: &FunctionSettings,
     source: &Source,
     folder: &Path,
     step: &Step,
-) -> Result<Made> {
-    let whole = |(tree, tools)| Made { tree, dependencies: BTreeSet::new(), tools };
+) -> Result<CollectedFiles> {
+    let without_dependencies = |(tree, tools)| CollectedFiles { tree, dependencies: BTreeSet::new(), tools };
     match &settings.build {
         BuildSettings::Cargo { binary, package, .. } => {
             let package = package.clone().unwrap_or_else(|| function.to_string());
             let binary = binary.clone().unwrap_or_else(|| package.clone());
-            cargo::build(workshop, settings, source, &package, &binary, folder, step).await.map(whole)
+            let built = cargo::build(context, settings, source, &package, &binary, folder, step).await;
+            built.map(without_dependencies)
         }
         BuildSettings::Python { sources, lock, .. } => {
-            python::build(workshop, settings, source, sources, lock.as_deref(), folder, step).await
+            python::build(context, settings, source, sources, lock.as_deref(), folder, step).await
         }
         BuildSettings::Command { run, output, within, .. } => {
-            let job = command::Job { run: run.lines(), output, within: *within };
-            command::build(workshop, function, settings, source, &job, step).await.map(whole)
+            let build = command::CommandBuild { run: run.lines(), output, time_limit: *within };
+            let built = command::build(context, function, settings, source, &build, step).await;
+            built.map(without_dependencies)
         }
     }
 }
 
-/// Returns what SOURCE_DATE_EPOCH says.
-fn epoch(workshop: &Workshop<'_>, source: &Source) -> Result<String> {
-    Ok(epoch_seconds(workshop, source)?.to_string())
+/// Returns SOURCE_DATE_EPOCH: when the inputs last changed, in seconds since 1970; not before 1980, where a zip's time
+/// begins.
+fn source_date_epoch(context: &BuildContext<'_>, source: &Source) -> Result<i64> {
+    let changed = context.repository.last_change(&source.inputs.paths)?;
+    Ok(changed.as_second().max(315_532_800))
 }
 
-/// Returns when the inputs were last touched, in seconds since 1970; not before 1980, where a zip's time begins.
-fn epoch_seconds(workshop: &Workshop<'_>, source: &Source) -> Result<i64> {
-    let touched = workshop.repository.last_touched(&source.inputs.paths)?;
-    Ok(touched.as_second().max(315_532_800))
-}
-
-fn pack(
+fn pack_zip(
     tree: &Tree,
     function: &FunctionName,
     folder: &Path,
@@ -240,26 +248,26 @@ fn pack(
     Ok(artifact)
 }
 
-/// Packs an image's layers, and beside them what its SBOM is made from.
+/// Packs an image's layers, and beside them a zip of the files that its SBOM is made from.
 async fn pack_image(
-    workshop: &Workshop<'_>,
+    context: &BuildContext<'_>,
     function: &FunctionName,
     settings: &FunctionSettings,
     source: &Source,
     folder: &Path,
-    made: Made,
+    files: CollectedFiles,
     step: &Step,
 ) -> Result<Artifact> {
-    let described = made.tree.clone().partition(|name| name.ends_with(".dist-info/METADATA")).0;
-    let notes = pack(&described, function, folder, BTreeMap::new(), step)?;
-    let (dependencies, code) = made.tree.partition(|name| made.dependencies.contains(name));
-    let layers = image::Layers { code, dependencies, epoch: epoch_seconds(workshop, source)? };
-    let artifact = image::pack(workshop, function, settings, layers, folder, made.tools, step).await?;
-    Ok(Artifact { file: notes.file, ..artifact })
+    let metadata = files.tree.clone().partition(|name| name.ends_with(".dist-info/METADATA")).0;
+    let for_sbom = pack_zip(&metadata, function, folder, BTreeMap::new(), step)?;
+    let (dependencies, code) = files.tree.partition(|name| files.dependencies.contains(name));
+    let trees = image::LayerTrees { code, dependencies, epoch: source_date_epoch(context, source)? };
+    let artifact = image::pack(context, function, settings, trees, folder, files.tools, step).await?;
+    Ok(Artifact { file: for_sbom.file, ..artifact })
 }
 
-/// Writes an artifact's record, last: with it the artifact is whole.
-fn keep(artifact: Artifact, folder: &Path) -> Result<Artifact> {
+/// Writes an artifact's record. It comes last: an artifact without one is not complete.
+fn write_record(artifact: Artifact, folder: &Path) -> Result<Artifact> {
     let record = folder.join("artifact.json");
     let text = serde_json::to_vec_pretty(&artifact).map_err(|error| {
         Failure::defect("an artifact's record cannot be written as JSON").caused_by(error)
@@ -268,12 +276,12 @@ fn keep(artifact: Artifact, folder: &Path) -> Result<Artifact> {
     Ok(artifact)
 }
 
-/// Takes what was built before, if its bytes are still what its record says.
-fn kept(folder: &Path) -> Option<Artifact> {
+/// Returns the artifact in a cache folder if its bytes are still those of its record.
+fn cached(folder: &Path) -> Option<Artifact> {
     let artifact: Artifact =
         serde_json::from_slice(&std::fs::read(folder.join("artifact.json")).ok()?).ok()?;
-    if let Some(parts) = &artifact.image {
-        return (artifact.path(folder).is_file() && parts.whole(folder)).then_some(artifact);
+    if let Some(layers) = &artifact.image {
+        return (artifact.path(folder).is_file() && layers.are_intact(folder)).then_some(artifact);
     }
     let (sha256, size) = slipway_archive::sha256_file(&artifact.path(folder)).ok()?;
     (sha256 == artifact.sha256 && size == artifact.size).then_some(artifact)

@@ -30,25 +30,16 @@ pub(crate) mod tools;
 pub(crate) mod verify;
 pub(crate) mod verify_release;
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::app::{AnyRegistry, AppContext};
-use crate::artifact::{Content, Workshop};
+use crate::app::AppContext;
 use crate::delivery::Delivered;
 use crate::failure::{Failure, Result};
 use crate::format::seconds;
 use crate::name::FunctionName;
 use crate::output::document;
-use crate::progress::Progress;
-use crate::release::{Catalogue, Manifest};
-use crate::settings::PackageType;
-use crate::source::Repository;
-use crate::tools::cargo::RustBuilder;
-use crate::tools::uv::Uv;
 
 /// What a command answers: one value, rendered twice.
 pub(crate) struct Answer {
@@ -79,58 +70,6 @@ impl Answer {
     }
 }
 
-/// What builds, and where bases come from.
-struct Builders {
-    rust: RustBuilder,
-    uv: Uv,
-    bases: AnyRegistry,
-}
-
-impl Builders {
-    fn new(app: &AppContext) -> Self {
-        Self { rust: app.rust_builder(), uv: app.uv(), bases: app.bases() }
-    }
-}
-
-/// Puts together what a build needs.
-fn workshop<'a>(
-    app: &'a AppContext,
-    repository: &'a Repository,
-    builders: &'a Builders,
-    progress: &'a Progress,
-) -> Workshop<'a> {
-    Workshop {
-        project: &app.project,
-        process_env: &app.process_env,
-        repository,
-        rust: &builders.rust,
-        uv: &builders.uv,
-        bases: &builders.bases,
-        interrupt: &app.interrupt,
-        progress,
-    }
-}
-
-/// Returns the labels of a release's image: <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md>.
-fn labels(manifest: &Manifest) -> BTreeMap<String, String> {
-    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
-    let source = &manifest.source;
-    [label("version", &manifest.version.to_string()), label("revision", &source.commit)]
-        .into_iter()
-        .chain(source.repository.as_deref().map(|address| label("source", address)))
-        .collect()
-}
-
-/// Returns what is compared of a release: a zip is downloaded into the folder.
-async fn released_content(catalogue: &Catalogue, manifest: &Manifest, folder: &Path) -> Result<Content> {
-    if manifest.package == PackageType::Image {
-        return catalogue.image(manifest).await.map(Content::Image);
-    }
-    let zip = folder.join(format!("{}.zip", manifest.version));
-    catalogue.fetch_zip(manifest, &zip).await?;
-    Ok(Content::Zip(zip))
-}
-
 /// Returns the one function that is meant: the named one, or the project's only one.
 fn one_function(app: &AppContext, named: Option<&FunctionName>) -> Result<FunctionName> {
     let functions = app.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
@@ -153,15 +92,15 @@ fn delivered_text(app: &AppContext, delivered: &Delivered, begun: Instant) -> St
         return match delivered.deployment {
             Some(number) => format!("{stack} is applied in {environment}.  Deployment {number} · {took}\n"),
             None if delivered.plan_skipped => format!(
-                "{stack} already stands in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
+                "{stack} is up to date in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
             ),
-            None => format!("{stack} already stands in {environment} (planned: no changes).  {took}\n"),
+            None => format!("{stack} is up to date in {environment} (planned: no changes).  {took}\n"),
         };
     }
     let serve = crate::format::serve(delivered.functions.len());
     match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
         (true, true, _) => format!(
-            "{what} already {serve} in {environment} (plan skipped: nothing it depends on changed; --plan plans all the same).  {took}\n"
+            "{what} already {serve} in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
         ),
         (true, false, _) => {
             format!("{what} already {serve} in {environment} (planned: no changes).  {took}\n")

@@ -33,6 +33,7 @@ use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Inputs, Planned};
 use crate::release::Manifest;
+use crate::source::{Uncommitted, refuse_uncommitted};
 use crate::verification::Verification;
 
 /// A request to deploy releases to a stack.
@@ -206,21 +207,12 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
             .unchanged("Nothing was changed.")
             .hint("release a repaired version, or deploy this one again with --lift-hold"));
         }
-        if stack.environment_settings.protected && manifest.source.dirty {
-            return Err(Failure::refused(format!("{environment} is protected and `{function}` {version} was built from a tree with changes that are not committed"))
-                .unchanged("Nothing was changed.")
-                .hint("commit, then release again"));
-        }
+        let uncommitted = manifest.source.dirty.then_some(Uncommitted::Release(function, version));
+        refuse_uncommitted(environment, &stack.environment_settings, uncommitted)?;
     }
-    if stack.environment_settings.protected && stack.commit.as_ref().is_some_and(|commit| commit.dirty) {
-        return Err(Failure::refused(format!(
-            "{environment} is protected and the files of `{}` have changes that are not committed",
-            stack.name()
-        ))
-        .unchanged("Nothing was changed.")
-        .hint("commit them, or stash them with git stash"));
-    }
-    Ok(())
+    let dirty = stack.commit.as_ref().is_some_and(|commit| commit.dirty);
+    let uncommitted = dirty.then_some(Uncommitted::Stack(stack.name()));
+    refuse_uncommitted(environment, &stack.environment_settings, uncommitted)
 }
 
 /// Returns a release for every function of the stack: the requested ones, and the serving ones of the others.

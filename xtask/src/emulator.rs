@@ -1,5 +1,9 @@
 //! The local environment, over the leaf crate that keeps it: moto, the Lambda gateway, and how to reach them.
 
+mod interpreters;
+
+pub(crate) use interpreters::Interpreters;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 

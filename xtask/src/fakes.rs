@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(crate) use faults::{Fault, Faults};
 pub(crate) use lambda::{AliasMove, FakeLambda, FakeVersion};
 pub(crate) use services::FakeServices;
-pub(crate) use signer::FakeSigner;
+pub(crate) use signer::{FakeSigner, FakeSigningKeys};
 pub(crate) use store::FakeStore;
 pub(crate) use terraform::FakeTerraform;
 

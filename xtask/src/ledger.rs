@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 mod entry;
+mod format;
 mod lease;
 
 pub(crate) use entry::{
@@ -140,17 +141,12 @@ impl Ledger {
         TOP.checked_sub(inverted)
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&self, sequence: u64, phase: &str) -> Result<Option<T>> {
+    async fn read<T: format::Entry>(&self, sequence: u64, phase: &str) -> Result<Option<T>> {
         let key = self.key(sequence, phase);
         let Some(stored) = self.store.get(&key).await? else {
             return Ok(None);
         };
-        serde_json::from_slice(&stored.bytes).map(Some).map_err(|error| {
-            Failure::failed(format!("the ledger entry {}/{key} cannot be read", self.store.place()))
-                .caused_by(error)
-                .unchanged("Nothing was changed.")
-                .hint("it was edited, or written by a newer version of Slipway: restore the object's first version, or use the version that wrote it")
-        })
+        format::read(format::FORMATS, &stored.bytes, &format!("{}/{key}", self.store.place())).map(Some)
     }
 }
 

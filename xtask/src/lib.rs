@@ -1,12 +1,14 @@
 //! Slipway releases AWS Lambda functions through Terraform.
 //!
-//! The way through, which [`delivery`] alone knows in order:
+//! The stages of a release, in order:
 //!
 //! source -> artifact -> release -> plan -> deployment -> verification -> rollout -> ledger
 //!
+//! Two modules know the order, each its half: [`publication`] from source to release, [`delivery`] from there on.
+//!
 //! - [`source`]: a function's folder at a commit, and the digest of all that goes into its build.
-//! - [`artifact`]: a zip with its digests, built once.
-//! - [`release`]: function + version + artifact digest + how it was made; immutable.
+//! - [`artifact`]: a zip or an image with its digests, built once.
+//! - [`release`]: function + version + artifact digest + how it was built; immutable.
 //! - [`plan`]: one stack in one environment with the releases it will run, as a saved Terraform plan.
 //! - [`verification`]: what was looked at and tried on a published version that serves nobody yet.
 //! - [`rollout`]: moves the alias `live`, with evidence.
@@ -37,6 +39,7 @@ mod output;
 mod pins;
 mod plan;
 mod ports;
+mod publication;
 mod release;
 mod rollout;
 mod settings;
@@ -45,7 +48,7 @@ mod tools;
 mod verification;
 
 use slipway_runner::{exec, graph, interrupt, process, progress};
-use slipway_values::{architecture, digest, failure, format, name, partition, runtime};
+use slipway_values::{architecture, digest, failure, format, name, partition, runtime, schema};
 
 /// Runs Slipway's command line on this process's arguments and returns its exit code.
 ///

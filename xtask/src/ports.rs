@@ -3,6 +3,7 @@
 //! The values are those of the crates below; `app` implements each port with them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -172,6 +173,13 @@ pub(crate) trait Signer: Send + Sync {
     fn public_key(&self) -> Result<Vec<u8>>;
     /// Signs a message with ECDSA on P-256 over its SHA-256; returns a DER signature.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
+}
+
+/// The key that signs releases, where one is configured.
+#[async_trait]
+pub(crate) trait SigningKeys: Send + Sync {
+    /// Opens the key; returns nothing where none is configured.
+    async fn signer(&self) -> Result<Option<Arc<dyn Signer>>>;
 }
 
 /// Asks for approval.

@@ -1,33 +1,32 @@
-//! Releases: function + version + artifact digest + how it was made. Immutable once the manifest is written.
+//! Releases: function + version + artifact digest + how it was built. Immutable once the manifest is written.
 //!
-//! In: a built artifact and its source. Out: a [`Manifest`] in the store's catalogue. The blobs go first, then SBOM and
-//! signed provenance, the manifest last: it is the commit point, so a release that was cut off is completed by the next
-//! run and never seen half. [`trusted`] and [`whole`] tell whether a release is still what somebody trusted published.
+//! In: a built artifact and its source. Out: a [`Manifest`] in the store's catalogue. The blobs are written first, then SBOM
+//! and signed provenance, the manifest last: it is the commit point. The next run completes a release that was interrupted, and
+//! nobody sees half of one. [`check_trust`] and [`check_bytes`] refuse a release that is not what a trusted key
+//! signed, or whose bytes changed.
 
 mod catalogue;
 mod envelope;
+mod inputs_record;
 mod key;
 mod manifest;
 mod provenance;
 mod publish;
-mod record;
 pub(crate) mod sbom;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod version;
 
 pub(crate) use catalogue::Catalogue;
-pub(crate) use key::{PrivateKey, PublicKey};
+pub(crate) use inputs_record::InputsRecord;
+pub(crate) use key::{PrivateKey, PublicKey, create_key_pair};
+pub(crate) use manifest::{ArtifactRecord, BuildRecord, Manifest, RequestRecord, SmokeRecord, SourceRecord};
 #[cfg(test)]
-pub(crate) use manifest::tests::sample as sample_manifest;
-pub(crate) use manifest::{
-    ArtifactRecord, Built, Manifest, RequestRecord, SmokeRecord, SourceRecord, artifact_key,
-};
-pub(crate) use provenance::Circumstances;
-pub(crate) use publish::{Attestor, Content, Published, Statements, publish};
-pub(crate) use record::InputsRecord;
-#[cfg(test)]
-pub(crate) use verify::Examined;
-pub(crate) use verify::{Trust, examine, trusted, whole};
-pub(crate) use version::{Bump, Choice, Request, choose, tag_prefix};
+pub(crate) use manifest::{artifact_key, tests::sample as sample_manifest};
+pub(crate) use provenance::BuildInvocation;
+pub(crate) use publish::{ProvenanceSigner, PublishedRelease, ReleaseContent, ReleaseStatements, publish};
+pub(crate) use tags::{write_missing_tags, write_tag};
+pub(crate) use verify::{ReleaseExamination, TrustPolicy, check_bytes, check_trust, examine};
+pub(crate) use version::{VersionBump, VersionChoice, VersionRequest, choose_version};

@@ -103,6 +103,30 @@ impl Project {
         })
     }
 
+    /// Returns the environment whose own store a command reads: the named one, or the emulated one of a project without
+    /// `[store]`; nothing where the project's store is read.
+    pub(crate) fn store_environment<'a>(
+        &'a self,
+        named: Option<&'a EnvironmentName>,
+    ) -> Option<&'a EnvironmentName> {
+        let emulated = || self.environments.iter().find(|(_, settings)| settings.is_emulated());
+        named.or_else(|| emulated().map(|(name, _)| name).filter(|_| self.settings.store.is_none()))
+    }
+
+    /// Lists the environments whose releases come from a store: the one that owns it, or all that use the project's store.
+    pub(crate) fn environments_of_store<'a>(
+        &'a self,
+        owner: Option<&'a EnvironmentName>,
+    ) -> Vec<&'a EnvironmentName> {
+        match owner {
+            Some(owner) => vec![owner],
+            None => {
+                let shared = self.environments.iter().filter(|(_, settings)| !settings.is_emulated());
+                shared.map(|(name, _)| name).collect()
+            }
+        }
+    }
+
     /// Returns the folder of Slipway's own files, `target/slipway`.
     pub(crate) fn work_folder(&self) -> PathBuf {
         self.root.join("target/slipway")

@@ -1,24 +1,26 @@
-//! Source: a function's inputs at a commit, and the digest of all that goes into its build.
+//! Source: a function's inputs at a commit, and the digest of everything that decides the bytes of its build.
 //!
-//! In: the project and the git repository around it. Out: [`Source`] for a function, [`Checkout`] for the tree.
-//! Goes wrong: no repository, no commit yet, a repository that git refuses to trust, a broken manifest.
+//! In: the project and the git repository around it. Out: [`Source`] for a function, [`Head`] for the repository. Goes wrong:
+//! no repository, no commit yet, a repository that git does not trust, a broken manifest.
 
+mod committed;
 mod git;
 mod inputs;
 mod requirements;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use git::{Change, FileContent, Repository};
+pub(crate) use committed::{Uncommitted, refuse_uncommitted};
+pub(crate) use git::{CommitMessage, FileContent, Repository};
 pub(crate) use inputs::Inputs;
-pub(crate) use requirements::{HEADER, Lock, lock, wanted};
+pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::name::FunctionName;
 use crate::settings::Project;
 
-/// A function's source: where it stands in git, and the digest of everything that decides its bytes.
+/// A function's source: its commit, and the digest of everything that decides its bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// HEAD, 40 hex characters.
@@ -31,24 +33,24 @@ pub(crate) struct Source {
     pub(crate) dirty: bool,
     /// The remote's address without credentials.
     pub(crate) repository: Option<String>,
-    /// What went into the digest.
+    /// The inputs behind the digest.
     pub(crate) inputs: Inputs,
     /// The digest of all inputs.
     pub(crate) inputs_digest: Digest,
 }
 
 impl Source {
-    /// Looks at a function's inputs as they lie in the work tree.
-    pub(crate) fn look(project: &Project, repository: &Repository, function: &FunctionName) -> Result<Self> {
+    /// Reads a function's inputs from the work tree.
+    pub(crate) fn read(project: &Project, repository: &Repository, function: &FunctionName) -> Result<Self> {
         let settings = project.function(function)?;
-        let checkout = repository.checkout()?;
+        let head = repository.head()?;
         let inputs = Inputs::collect(project, repository, function, settings)?;
         Ok(Self {
-            commit: checkout.commit,
-            branch: checkout.branch,
-            committed_at: checkout.committed_at,
+            commit: head.commit,
+            branch: head.branch,
+            committed_at: head.committed_at,
             dirty: inputs.dirty,
-            repository: checkout.repository,
+            repository: head.repository,
             inputs_digest: inputs.digest(),
             inputs,
         })

@@ -2,6 +2,7 @@
 
 pub(crate) mod cargo;
 pub(crate) mod cargo_tree;
+pub(crate) mod git;
 pub(crate) mod install;
 pub(crate) mod terraform;
 pub(crate) mod uv;

@@ -16,7 +16,7 @@ use crate::partition::EcrHost;
 use crate::plan::{Backend, CodePlaces, FunctionOutput};
 use crate::ports::{Functions, Images, Services, Store};
 use crate::release::Catalogue;
-use crate::settings::{CloudAccount, EnvironmentAccount, EnvironmentSettings, StoreSettings};
+use crate::settings::{CloudAccount, EnvironmentAccount, StoreSettings};
 
 /// An environment's account, with the store that its releases come from.
 pub(crate) struct Account {
@@ -106,12 +106,7 @@ impl AppContext {
         &self,
         environment: Option<&EnvironmentName>,
     ) -> Result<Option<Catalogue>> {
-        let local = || {
-            let emulated = |settings: &EnvironmentSettings| settings.is_emulated();
-            let mut environments = self.project.environments.iter();
-            environments.find(|(_, settings)| emulated(settings)).map(|(name, _)| name)
-        };
-        match environment.or_else(|| local().filter(|_| self.project.settings.store.is_none())) {
+        match self.project.store_environment(environment) {
             Some(environment) => {
                 Ok(self.account_if_there(environment).await?.map(|account| account.catalogue))
             }

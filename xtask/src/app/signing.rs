@@ -1,20 +1,18 @@
-//! The signing key of releases, and the keys that an environment trusts: from files or KMS.
+//! Trusted keys and the signing key: from files or KMS, named by the settings or an environment variable.
 //!
 //! In: `[store] signing_key`, SLIPWAY_SIGNING_KEY, and an environment's `trusted_keys`. Out: a [`Signer`], or none; a
-//! [`Trust`]. Errors: a file that does not exist or has no such key.
+//! [`TrustPolicy`]. Errors: a file that does not exist or has no such key.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::AppContext;
 use super::ports::explain;
-use crate::failure::{self, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
-use crate::ports::Signer;
-use crate::release::{Circumstances, PrivateKey, PublicKey, Trust};
-use crate::source::Source;
+use crate::ports::{Signer, SigningKeys};
+use crate::release::{PrivateKey, PublicKey, TrustPolicy};
 
 /// The environment variable with the path of a private key; it has precedence over the settings.
 const VARIABLE: &str = "SLIPWAY_SIGNING_KEY";
@@ -61,11 +59,30 @@ impl Signer for FileSigner {
     }
 }
 
+/// The signing key that the settings or the environment name.
+pub(crate) struct ConfiguredKeys<'a> {
+    app: &'a AppContext,
+    /// Whether the releases go to the local store: a key in KMS is not used there.
+    emulated: bool,
+}
+
+#[async_trait]
+impl SigningKeys for ConfiguredKeys<'_> {
+    async fn signer(&self) -> Result<Option<Arc<dyn Signer>>> {
+        self.app.signer(self.emulated).await
+    }
+}
+
 impl AppContext {
-    /// Returns the signer of releases; `None` if no key is configured.
+    /// Returns the configured signing key; with `emulated`, the releases go to the local store.
+    pub(crate) fn signing_keys(&self, emulated: bool) -> ConfiguredKeys<'_> {
+        ConfiguredKeys { app: self, emulated }
+    }
+
+    /// Returns the configured signer; `None` if no key is configured.
     ///
-    /// With `emulated`, the releases go to a local store, and a key in KMS is not used.
-    pub(crate) async fn signer(&self, emulated: bool) -> Result<Option<Arc<dyn Signer>>> {
+    /// With `emulated`, the releases go to the local store, and a key in KMS is not used.
+    async fn signer(&self, emulated: bool) -> Result<Option<Arc<dyn Signer>>> {
         let (named, file) = match (self.process_env.get(VARIABLE), &self.project.settings.store) {
             (Some(file), _) => (VARIABLE.to_owned(), self.process_env.folder.join(file)),
             (None, Some(store)) => match &store.signing_key {
@@ -94,13 +111,13 @@ impl AppContext {
         let (session, _) = self.store_session().await?;
         let kms_key = session.kms_key(key);
         let hint = "[store] signing_key in pipelines/project.toml names it; it must be in the store's account and region";
-        let public = kms_key.public_key().await.map_err(|error| explain(error).hint(hint))?;
-        let public = PublicKey::read_der(&public.der, &format!("the KMS key {key}"))?;
+        let response = kms_key.public_key().await.map_err(|error| explain(error).hint(hint))?;
+        let public = PublicKey::read_der(&response.der, &format!("the KMS key {key}"))?;
         Ok(Arc::new(KmsSigner { key: kms_key, public }))
     }
 
-    /// Returns the keys and claims that an environment trusts.
-    pub(crate) fn trust(&self, environment: &EnvironmentName) -> Result<Trust> {
+    /// Returns the keys that an environment trusts, and the claims that it requires.
+    pub(crate) fn trust(&self, environment: &EnvironmentName) -> Result<TrustPolicy> {
         let settings = self.project.environment(environment)?;
         let keys = settings.trusted_keys.iter().map(|path| {
             let place = format!(
@@ -115,65 +132,10 @@ impl AppContext {
             })?;
             PublicKey::read(&pem, &place)
         });
-        Ok(Trust {
+        Ok(TrustPolicy {
             required: settings.signatures_required,
             keys: keys.collect::<Result<_>>()?,
             claims: settings.claims.clone(),
         })
     }
-
-    /// Returns the circumstances of a build that began at this time, for its provenance.
-    pub(crate) fn circumstances(&self, source: &Source, started_on: jiff::Timestamp) -> Circumstances {
-        let process_env = &self.process_env;
-        let invocation =
-            process_env.run_url().unwrap_or_else(|| format!("{} {started_on}", process_env.actor()));
-        let branch = || source.branch.as_ref().map(|branch| format!("refs/heads/{branch}"));
-        Circumstances {
-            builder: process_env.builder(),
-            invocation,
-            started_on,
-            git_ref: process_env.git_ref().or_else(branch),
-            workflow: process_env.workflow(),
-        }
-    }
-}
-
-/// Writes a key pair: a private key that only its owner may read, and the public key next to it. Existing files are never
-/// overwritten.
-///
-/// Returns the public key's path.
-pub(crate) fn write_pair(path: &Path, key: &PrivateKey) -> Result<std::path::PathBuf> {
-    let public =
-        path.with_file_name(format!("{}.pub.pem", path.file_stem().unwrap_or_default().to_string_lossy()));
-    for file in [path, &public] {
-        if file.symlink_metadata().is_ok() {
-            return Err(Failure::refused(format!("{} exists already", file.display()))
-                .unchanged("No key was created.")
-                .hint("name another file, or move the old pair away; keep the old public key in `trusted_keys` for as long as releases that it signed are deployed"));
-        }
-    }
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| failure::io("create", folder, error))?;
-    }
-    write_new(path, 0o600, &key.pem()?)?;
-    write_new(&public, 0o644, &key.public()?.pem()?).inspect_err(|_| {
-        // A private key without its public key is useless, and would make the next attempt fail.
-        let _ = std::fs::remove_file(path);
-    })?;
-    Ok(public)
-}
-
-fn write_new(path: &Path, mode: u32, text: &str) -> Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(|error| failure::io("create", path, error))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
-        let _ = std::fs::remove_file(path);
-        failure::io("write", path, error)
-    })
 }

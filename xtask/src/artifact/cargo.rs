@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use slipway_archive::Tree;
 
-use super::{Workshop, elf};
+use super::{BuildContext, elf};
 use crate::failure::{Failure, Result};
 use crate::progress::Step;
 use crate::runtime::Runtime;
@@ -16,9 +16,9 @@ use crate::settings::FunctionSettings;
 use crate::source::Source;
 use crate::tools::cargo::{Remap, Request};
 
-/// Builds a binary and returns the tree to pack with the versions of all that made it.
+/// Builds a binary; returns the tree to pack and the versions of the tools.
 pub(super) async fn build(
-    workshop: &Workshop<'_>,
+    context: &BuildContext<'_>,
     settings: &FunctionSettings,
     source: &Source,
     package: &str,
@@ -26,8 +26,8 @@ pub(super) async fn build(
     folder: &Path,
     step: &Step,
 ) -> Result<(Tree, BTreeMap<String, String>)> {
-    let root = &workshop.project.root;
-    let target = workshop.project.work_folder().join("cargo");
+    let root = &context.project.root;
+    let target = context.project.work_folder().join("cargo");
     let request = Request {
         schema: 1,
         manifest_path: root.join("Cargo.toml"),
@@ -36,15 +36,15 @@ pub(super) async fn build(
         architecture: settings.architecture,
         glibc: glibc_of(&settings.runtime)?,
         output_folder: folder.join("bin"),
-        remap: remap(workshop, root, &target),
+        remap: remap(context, root, &target),
         profile: "release".into(),
     };
-    let mut environment = vec![("SOURCE_DATE_EPOCH".to_owned(), super::epoch(workshop, source)?)];
-    // Said again, because a proof of reproducibility builds with another one than this process has.
-    environment.extend(
-        workshop.process_env.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())),
-    );
-    let reply = workshop.rust.build(&request, &environment, &target, folder, step).await?;
+    let mut environment =
+        vec![("SOURCE_DATE_EPOCH".to_owned(), super::source_date_epoch(context, source)?.to_string())];
+    // Passed explicitly: a build that checks reproducibility has another CARGO_HOME than this process.
+    environment
+        .extend(context.process_env.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())));
+    let reply = context.rust.build(&request, &environment, &target, folder, step).await?;
     let mut tree = Tree::new();
     tree.add_file("bootstrap", true, &reply.binary)
         .map_err(|error| Failure::failed(format!("`{binary}` cannot be packed")).caused_by(error))?;
@@ -60,9 +60,9 @@ fn glibc_of(runtime: &Runtime) -> Result<String> {
     })
 }
 
-/// Lists the paths of this machine that must not be seen in the binary; the most specific last, which wins.
-fn remap(workshop: &Workshop<'_>, root: &Path, target: &Path) -> Vec<Remap> {
-    let process_env = workshop.process_env;
+/// Lists the paths of this machine to replace in the binary; the most specific comes last and wins.
+fn remap(context: &BuildContext<'_>, root: &Path, target: &Path) -> Vec<Remap> {
+    let process_env = context.process_env;
     let home = |variable: &str, folder: &str| {
         process_env
             .get(variable)

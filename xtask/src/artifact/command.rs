@@ -1,14 +1,14 @@
-//! A function that a command of the project's builds: whatever fills a folder.
+//! A function that a command of the project builds.
 //!
-//! In: the command lines and the folder that they fill. Out: a tree of what is there afterwards. Goes wrong: a program is
-//! missing, fails or takes too long; the folder stays empty; it holds files that git tracks, which emptying would delete.
+//! In: the command lines and the folder that they fill. Out: a tree of the files in that folder. Goes wrong: a program is
+//! missing, fails or takes too long; the folder stays empty; it contains files that git tracks, which emptying would delete.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use slipway_archive::Tree;
 
-use super::Workshop;
+use super::BuildContext;
 use crate::exec::{self, Conduct, OnSignal, Output, Program};
 use crate::failure::{self, Failure, Result};
 use crate::format;
@@ -17,35 +17,35 @@ use crate::progress::Step;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
 
-/// What is to be run.
-pub(super) struct Job<'a> {
+/// The settings of a build by command.
+pub(super) struct CommandBuild<'a> {
     /// The command lines, in order.
     pub(super) run: &'a [String],
     /// The folder that they fill, relative to the function's.
     pub(super) output: &'a str,
     /// The time limit of all of them together.
-    pub(super) within: Duration,
+    pub(super) time_limit: Duration,
 }
 
-/// Runs a function's commands and gathers what they made.
+/// Runs a function's commands and collects the files that they made.
 pub(super) async fn build(
-    workshop: &Workshop<'_>,
+    context: &BuildContext<'_>,
     function: &FunctionName,
     settings: &FunctionSettings,
     source: &Source,
-    job: &Job<'_>,
+    build: &CommandBuild<'_>,
     step: &Step,
 ) -> Result<(Tree, BTreeMap<String, String>)> {
-    let folder = workshop.project.root.join(&settings.folder);
-    let output = folder.join(job.output);
-    let relative = settings.folder.join(job.output);
-    if let Some(file) = workshop.repository.tracked_below(&relative.to_string_lossy())? {
+    let folder = context.project.root.join(&settings.folder);
+    let output = folder.join(build.output);
+    let relative = settings.folder.join(build.output);
+    if let Some(file) = context.repository.tracked_file_below(&relative.to_string_lossy())? {
         return Err(Failure::usage(format!(
             "`output = \"{}\"` of `{function}` is emptied before each build, and git tracks {file}",
-            job.output
+            build.output
         ))
         .unchanged("Nothing was built or deleted.")
-        .hint("name a folder that holds nothing but what the command makes, and let git ignore it"));
+        .hint("name a folder that contains only what the command makes, and add it to .gitignore"));
     }
     match std::fs::remove_dir_all(&output) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -53,24 +53,24 @@ pub(super) async fn build(
         }
         _ => std::fs::create_dir_all(&output).map_err(|error| failure::io("create", &output, error))?,
     }
-    let epoch = super::epoch(workshop, source)?;
+    let epoch = super::source_date_epoch(context, source)?.to_string();
     let begun = Instant::now();
-    for line in job.run {
+    for line in build.run {
         let program = program(function, settings, line, &folder)?.env("SOURCE_DATE_EPOCH", &epoch);
         let conduct = Conduct {
             output: Output::Pipes,
-            within: Some(job.within.saturating_sub(begun.elapsed())),
+            within: Some(build.time_limit.saturating_sub(begun.elapsed())),
             on_signal: OnSignal::Forward,
             stdin: None,
         };
         let ended =
-            exec::run(&program, &conduct, workshop.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
+            exec::run(&program, &conduct, context.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
                 .await
                 .map_err(|failure| failure.unchanged("Nothing was published."))?;
         if ended.timed_out {
             return Err(Failure::failed(format!(
-                "building `{function}` took longer than {}: `{line}` was ended",
-                format::seconds(job.within)
+                "building `{function}` took longer than {}: `{line}` was stopped",
+                format::seconds(build.time_limit)
             ))
             .body(ended.tail.join("\n"))
             .unchanged("Nothing was published.")
@@ -81,7 +81,7 @@ pub(super) async fn build(
         }
     }
     let packed = |error: slipway_archive::Error| {
-        Failure::failed(format!("what `{function}`'s command made cannot be packed"))
+        Failure::failed(format!("the output of `{function}`'s command cannot be packed"))
             .caused_by(error)
             .unchanged("Nothing was published.")
     };
@@ -91,7 +91,7 @@ pub(super) async fn build(
             "the command of `{function}` left no file in {}",
             relative.display()
         ))
-        .detail("command", job.run.join(" && "))
+        .detail("command", build.run.join(" && "))
         .unchanged("Nothing was published.")
         .hint("`output` in [build] is the folder that the command fills"));
     }

@@ -1,6 +1,6 @@
-//! What two artifacts hold differently: files added, removed and changed, with their sizes.
+//! Compares two artifacts: files added, removed and changed, with their sizes; tools of other versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -10,37 +10,39 @@ use slipway_archive::{Listing, ListingEntry};
 use crate::failure::{Failure, Result};
 use crate::format::{bytes, signed_bytes};
 
-/// What an artifact holds, as far as it is compared.
-pub(crate) enum Content {
-    /// The files of a zip.
+/// The part of an artifact that is compared.
+pub(crate) enum ArtifactContent {
+    /// The path of a zip; its files are compared.
     Zip(PathBuf),
-    /// The layers that an image's manifest names.
+    /// The manifest of an image; config and layers are compared.
     Image(Vec<u8>),
 }
 
-/// What the second of two artifacts holds that the first does not, and the other way round.
+/// The difference between two artifacts.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Difference {
     /// Only in the second.
-    pub(crate) added: Vec<File>,
+    pub(crate) added: Vec<ArtifactFile>,
     /// Only in the first.
-    pub(crate) removed: Vec<File>,
+    pub(crate) removed: Vec<ArtifactFile>,
     /// In both, with other content or another mode.
-    pub(crate) changed: Vec<Changed>,
+    pub(crate) changed: Vec<ChangedFile>,
 }
 
 /// A file of one artifact.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct File {
+#[schemars(rename = "File")]
+pub(crate) struct ArtifactFile {
     /// Its name in the artifact.
     pub(crate) path: String,
     /// Bytes, unpacked.
     pub(crate) size: u64,
 }
 
-/// A file of both.
+/// A file of both artifacts that differs.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Changed {
+#[schemars(rename = "Changed")]
+pub(crate) struct ChangedFile {
     /// Its name in the artifact.
     pub(crate) path: String,
     /// Bytes in the first, unpacked.
@@ -51,12 +53,15 @@ pub(crate) struct Changed {
 
 impl Difference {
     /// Compares two artifacts: zips by their files, images by their layers.
-    pub(crate) fn between(first: &Content, second: &Content) -> Result<Self> {
+    pub(crate) fn between(first: &ArtifactContent, second: &ArtifactContent) -> Result<Self> {
         match (first, second) {
-            (Content::Zip(first), Content::Zip(second)) => Ok(Self::of(&read(first)?, &read(second)?)),
-            (Content::Image(first), Content::Image(second)) => Self::of_layers(first, second),
-            _ => Err(Failure::usage("a zip and an image have nothing to compare")
-                .hint("a function's package cannot change: an image is another function to Lambda")),
+            (ArtifactContent::Zip(first), ArtifactContent::Zip(second)) => {
+                Ok(Self::of(&read(first)?, &read(second)?))
+            }
+            (ArtifactContent::Image(first), ArtifactContent::Image(second)) => Self::of_layers(first, second),
+            _ => Err(Failure::usage("a zip and an image cannot be compared").hint(
+                "`package` of a function cannot change: Lambda takes a zip and an image for two functions",
+            )),
         }
     }
 
@@ -66,7 +71,7 @@ impl Difference {
         let only = |here: &BTreeMap<String, u64>, there: &BTreeMap<String, u64>| {
             here.iter()
                 .filter(|(name, _)| !there.contains_key(*name))
-                .map(|(name, size)| File { path: name.clone(), size: *size })
+                .map(|(name, size)| ArtifactFile { path: name.clone(), size: *size })
                 .collect()
         };
         Ok(Self { added: only(&second, &first), removed: only(&first, &second), changed: Vec::new() })
@@ -81,14 +86,14 @@ impl Difference {
         let only = |here: &BTreeMap<String, ListingEntry>, there: &BTreeMap<String, ListingEntry>| {
             here.values()
                 .filter(|entry| !there.contains_key(&entry.path))
-                .map(|entry| File { path: entry.path.clone(), size: entry.size })
+                .map(|entry| ArtifactFile { path: entry.path.clone(), size: entry.size })
                 .collect()
         };
         let changed = first
             .values()
             .filter_map(|before| {
                 let after = second.get(&before.path)?;
-                (before.sha256 != after.sha256 || before.mode != after.mode).then(|| Changed {
+                (before.sha256 != after.sha256 || before.mode != after.mode).then(|| ChangedFile {
                     path: before.path.clone(),
                     before: before.size,
                     after: after.size,
@@ -105,7 +110,7 @@ impl Difference {
             lines.extend(
                 files.iter().take(limit).map(|file| format!("{sign} {}  {}", file.path, bytes(file.size))),
             );
-            lines.extend(rest(files.len(), limit, sign));
+            lines.extend(omitted(files.len(), limit, sign));
         }
         lines.extend(self.changed.iter().take(limit).map(|changed| {
             format!(
@@ -115,15 +120,31 @@ impl Difference {
                 signed_bytes(changed.before, changed.after)
             )
         }));
-        lines.extend(rest(self.changed.len(), limit, "~"));
+        lines.extend(omitted(self.changed.len(), limit, "~"));
         lines
     }
 }
 
-/// Lists what a manifest names: `config sha256:…` and `layer sha256:…`, with their sizes.
+/// Lists the tools whose versions differ: name, before, after; `-` where a build did not use the tool.
+pub(crate) fn tool_differences(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<(String, String, String)> {
+    let version = |tools: &BTreeMap<String, String>, name: &str| {
+        tools.get(name).cloned().unwrap_or_else(|| "-".to_owned())
+    };
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(|name| (name.clone(), version(before, name), version(after, name)))
+        .collect()
+}
+
+/// Lists the blobs that a manifest names, `config sha256:…` and `layer sha256:…`, with their sizes.
 fn blobs(manifest: &[u8]) -> Result<BTreeMap<String, u64>> {
     let document: serde_json::Value = serde_json::from_slice(manifest)
-        .map_err(|error| Failure::failed("an image's manifest is no JSON").caused_by(error))?;
+        .map_err(|error| Failure::failed("an image's manifest is not JSON").caused_by(error))?;
     let layers = document["layers"].as_array().into_iter().flatten().map(|layer| ("layer", layer));
     Ok(std::iter::once(("config", &document["config"]))
         .chain(layers)
@@ -134,7 +155,7 @@ fn blobs(manifest: &[u8]) -> Result<BTreeMap<String, u64>> {
         .collect())
 }
 
-fn rest(count: usize, limit: usize, sign: &str) -> Option<String> {
+fn omitted(count: usize, limit: usize, sign: &str) -> Option<String> {
     (count > limit).then(|| format!("{sign} …{} more", count - limit))
 }
 
@@ -166,17 +187,19 @@ mod tests {
                 .map(|(digest, size)| serde_json::json!({ "digest": digest, "size": size }))
                 .collect();
             let config = serde_json::json!({ "digest": "sha256:c", "size": 9 });
-            Content::Image(serde_json::json!({ "config": config, "layers": layers }).to_string().into_bytes())
+            ArtifactContent::Image(
+                serde_json::json!({ "config": config, "layers": layers }).to_string().into_bytes(),
+            )
         };
         let (first, second) =
             (manifest(&[("sha256:a", 5), ("sha256:b", 6)]), manifest(&[("sha256:a", 5), ("sha256:d", 7)]));
         let difference = Difference::between(&first, &second).unwrap();
         assert_eq!(difference.lines(9), ["+ layer sha256:d  7 B", "- layer sha256:b  6 B"]);
-        assert!(Difference::between(&first, &Content::Zip("a.zip".into())).is_err());
+        assert!(Difference::between(&first, &ArtifactContent::Zip("a.zip".into())).is_err());
     }
 
     #[test]
-    fn every_kind_of_difference_is_told_with_its_size() {
+    fn difference_lines_show_every_kind_with_its_size() {
         let first =
             listing(&[("a", false, "1"), ("b", false, "22"), ("mode", false, "x"), ("same", true, "s")]);
         let second =

@@ -1,9 +1,9 @@
 //! Checks that a compiled program or library can start in the runtime it is meant for.
 //!
 //! In: a file's bytes, the architecture and the runtime of the function. Out: what the file is ([`ElfFacts`]).
-//! Refused, with what to do about it ([`ElfError`]): what is no 64-bit little-endian ELF; another machine's code;
-//! a file that needs a newer glibc, or another loader, than the runtime has. Lambda accepts all of these and
-//! then fails at the first invocation.
+//! Goes wrong, with what to do about it ([`ElfError`]): the file is not a 64-bit little-endian ELF file, has code for
+//! another machine, or needs a newer glibc or another loader than the runtime has. Lambda accepts such files and then fails
+//! at the first invocation.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -25,44 +25,44 @@ type Header = FileHeader64<LittleEndian>;
 
 const ENDIAN: LittleEndian = LittleEndian;
 
-/// How many symbols a refusal names.
-const NAMED_SYMBOLS: usize = 5;
+/// How many symbols an error lists.
+const MAX_SYMBOLS: usize = 5;
 
-/// Describes an ELF file that passed.
+/// An ELF file that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ElfFacts {
     /// The architecture that it is built for.
     pub(crate) architecture: Architecture,
-    /// Whether anything is loaded beside the file.
+    /// Whether anything is loaded with the file.
     pub(crate) linkage: Linkage,
-    /// The loader that the file names; libraries and static programs name none.
+    /// The loader that the file names; libraries and static programs have none.
     pub(crate) interpreter: Option<String>,
     /// The newest glibc version that the file needs, if it needs any.
     pub(crate) glibc: Option<Glibc>,
 }
 
-/// Tells whether a file needs shared libraries or a loader.
+/// Whether a file needs shared libraries or a loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linkage {
-    /// Everything is inside, as in a static or static-pie program.
+    /// It needs neither: a static or static-pie program.
     Static,
-    /// A loader or shared libraries are needed.
+    /// It needs a loader or shared libraries.
     Dynamic,
 }
 
-/// Says why a file can't start in its runtime.
+/// Why a file cannot start in its runtime.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ElfError {
-    /// Something else than a program for Linux.
+    /// Not a program for Linux.
     #[error("{} is not a Linux program (ELF), but {found}", path.display())]
     NotElf {
         /// The file.
         path: PathBuf,
-        /// What it is instead, with its article.
+        /// What it is, with its article.
         found: String,
     },
 
-    /// An ELF file of a kind that Lambda's machines don't run.
+    /// An ELF file that Lambda's machines do not run.
     #[error("{} is {found}; Lambda runs 64-bit little-endian programs and libraries", path.display())]
     Unsuitable {
         /// The file.
@@ -72,7 +72,7 @@ pub(crate) enum ElfError {
     },
 
     /// Code for another machine.
-    #[error("{} is built for {found}, but the function's architecture is {wanted}: {mend}", path.display())]
+    #[error("{} is built for {found}, but the function's architecture is {wanted}: {fix}", path.display())]
     WrongMachine {
         /// The file.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub(crate) enum ElfError {
         /// The architecture in function.toml.
         wanted: Architecture,
         /// What to do, as the end of a sentence.
-        mend: String,
+        fix: String,
     },
 
     /// A glibc that is newer than the runtime's.
@@ -121,9 +121,9 @@ pub(crate) enum ElfError {
         provides: &'static str,
     },
 
-    /// A file without the tables that tell which glibc it needs.
+    /// A file without the section tables that list the glibc versions it needs.
     #[error(
-        "{} has no section headers, so the glibc it needs can't be read: strip it with `strip`, not `sstrip`",
+        "{} has no section headers, so the glibc it needs cannot be read: strip it with `strip`, not `sstrip`",
         path.display()
     )]
     NoSections {
@@ -136,14 +136,14 @@ pub(crate) enum ElfError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What the parser says.
+        /// The parser's error.
         source: object::Error,
     },
 }
 
 /// Checks one file for an architecture and a runtime.
 ///
-/// A runtime that is not listed sets no limit to glibc and the loader.
+/// For a runtime that is not listed, glibc and loader are not checked.
 pub(crate) fn check(
     path: &Path,
     bytes: &[u8],
@@ -155,8 +155,8 @@ pub(crate) fn check(
     if found != machine(architecture) {
         return Err(wrong_machine(path, found, architecture));
     }
-    let needs =
-        Needs::read(header, bytes).map_err(|source| ElfError::Malformed { path: path.to_owned(), source })?;
+    let needs = LinkRequirements::read(header, bytes)
+        .map_err(|source| ElfError::Malformed { path: path.to_owned(), source })?;
     if let Some(provides) = glibc_of(runtime) {
         if needs.unreadable {
             return Err(ElfError::NoSections { path: path.to_owned() });
@@ -169,7 +169,7 @@ pub(crate) fn check(
                 runtime: runtime.clone(),
                 needs: newest,
                 provides,
-                symbols: needs.beyond(provides),
+                symbols: needs.symbols_newer_than(provides),
             });
         }
         if let Some(interpreter) = &needs.interpreter
@@ -205,7 +205,7 @@ fn header<'data>(path: &Path, bytes: &'data [u8]) -> Result<&'data Header, ElfEr
     if !bytes.starts_with(&elf::ELFMAG) {
         return Err(ElfError::NotElf { path: path.to_owned(), found: describe(bytes) });
     }
-    // The bytes EI_CLASS and EI_DATA, before anything is taken for 64-bit little-endian fields.
+    // EI_CLASS and EI_DATA, before any field is read as 64-bit little-endian.
     match bytes.get(4..6) {
         Some([1, _]) => return Err(unsuitable("a 32-bit ELF file")),
         Some([_, 2]) => return Err(unsuitable("a big-endian ELF file")),
@@ -221,7 +221,7 @@ fn header<'data>(path: &Path, bytes: &'data [u8]) -> Result<&'data Header, ElfEr
     }
 }
 
-/// Says what a file is that is not ELF.
+/// Describes a file that is not ELF, with its article.
 fn describe(bytes: &[u8]) -> String {
     if let Some(script) = bytes.strip_prefix(b"#!") {
         let line = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -256,24 +256,24 @@ fn wrong_machine(path: &Path, found: elf::Machine, wanted: Architecture) -> ElfE
             (None, unknown) => format!("machine type {}", unknown.0),
         },
         wanted,
-        mend: match other {
-            Some(other) => format!("{build}, or say architecture = \"{other}\" in function.toml"),
+        fix: match other {
+            Some(other) => format!("{build}, or write architecture = \"{other}\" in function.toml"),
             None => build,
         },
     }
 }
 
-/// What a file asks of the system that starts it.
-struct Needs {
+/// The loader, libraries and glibc versions that a file needs.
+struct LinkRequirements {
     linkage: Linkage,
     interpreter: Option<String>,
-    /// What asks for which version, newest first.
+    /// Versions, newest first, each with a symbol that needs it.
     versions: BTreeSet<(Reverse<Glibc>, String)>,
-    /// There are dynamic dependencies, but no tables that tell their versions.
+    /// Whether there are dynamic dependencies, but no tables that list their versions.
     unreadable: bool,
 }
 
-impl Needs {
+impl LinkRequirements {
     fn read(header: &Header, bytes: &[u8]) -> object::Result<Self> {
         let mut interpreter = None;
         let mut libraries = false;
@@ -298,10 +298,10 @@ impl Needs {
         self.versions.first().map(|(Reverse(version), _)| *version)
     }
 
-    /// Names some of what a limit leaves out, newest first.
-    fn beyond(&self, limit: Glibc) -> Vec<String> {
-        let beyond = self.versions.iter().filter(|(Reverse(version), _)| *version > limit);
-        beyond.map(|(_, name)| name.clone()).take(NAMED_SYMBOLS).collect()
+    /// Lists symbols that need a newer version than a limit, newest first.
+    fn symbols_newer_than(&self, limit: Glibc) -> Vec<String> {
+        let newer = self.versions.iter().filter(|(Reverse(version), _)| *version > limit);
+        newer.map(|(_, name)| name.clone()).take(MAX_SYMBOLS).collect()
     }
 }
 

@@ -1,15 +1,16 @@
-//! A container image: layers of our own on a base, made without a Docker daemon.
+//! A container image: the function's layers on a base, made without a Docker daemon.
 //!
-//! In: the function's files, those of its dependencies apart; the base by digest. Out: layers on disk, and, once the release
-//! has a name, an [`Image`] with the digest that it will have in every registry. Goes wrong: the base cannot be reached and
-//! was never fetched, is for another architecture or lies about its digest; the image would be refused by Lambda.
+//! In: the function's files, and apart from them those of its dependencies; the base by digest. Out: layers on disk and,
+//! once the release has a version, an [`Image`] with the digest that it has in every registry. Goes wrong: the base cannot
+//! be reached and was never downloaded, is for another architecture or does not have the bytes of its digest; Lambda would
+//! refuse the image.
 //!
-//! A code change gives a new layer for the code alone: the base's layers and that of the dependencies keep their digests, so
-//! that no registry is sent them again. The base is referred to, never unpacked.
+//! A code change makes one new layer, that of the code. The layers of the base and of the dependencies keep their digests,
+//! so they are not uploaded again. The base is referred to, never unpacked.
 
 mod base;
 
-pub(super) use base::cache as bases;
+pub(super) use base::cache as base_images;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use slipway_archive::image::{ConfigEdit, LayerDescriptor, blob_path, check_image, compose, write_layout};
 use slipway_archive::{Layer, Listing, Tree, write_layer};
 
-use self::base::Stand;
-use super::{Artifact, Workshop};
+use self::base::BaseImage;
+use super::{Artifact, BuildContext};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::FunctionName;
@@ -27,35 +28,36 @@ use crate::ports::{BlobPlace, Image, ImageBlob};
 use crate::progress::Step;
 use crate::settings::{BuildSettings, FunctionSettings, Project};
 
-/// What an image is made of, kept beside its layers.
+/// The layers that were built for an image, and its base; stored beside the layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Parts {
+pub(crate) struct BuiltLayers {
     /// The base as the settings name it.
     base: String,
     /// The digest of the base's manifest for this architecture.
     base_manifest: Option<Digest>,
-    /// What dates the layers, in seconds since 1970.
+    /// SOURCE_DATE_EPOCH of the layers, in seconds since 1970.
     epoch: i64,
-    /// Our own layers, from the lowest on.
-    layers: Vec<Part>,
+    /// The function's layers, lowest first.
+    layers: Vec<BuiltLayer>,
 }
 
-/// One layer of our own.
+/// One layer that was built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Part {
-    /// What is in it: `dependencies` or `code`.
-    what: String,
+struct BuiltLayer {
+    /// `dependencies` or `code`.
+    #[serde(rename = "what")]
+    name: String,
     digest: Digest,
     diff_id: Digest,
     size: u64,
     unpacked_size: u64,
 }
 
-impl Part {
+impl BuiltLayer {
     fn file(&self, folder: &Path) -> PathBuf {
-        folder.join(format!("{}.tar.gz", self.what))
+        folder.join(format!("{}.tar.gz", self.name))
     }
 
     fn layer(&self) -> Layer {
@@ -69,50 +71,50 @@ impl Part {
     }
 }
 
-impl Parts {
-    /// Tells whether our layers are on disk as they were written.
-    pub(super) fn whole(&self, folder: &Path) -> bool {
-        self.layers.iter().all(|part| {
-            slipway_archive::sha256_file(&part.file(folder))
-                .is_ok_and(|(sha256, size)| sha256 == part.digest && size == part.size)
+impl BuiltLayers {
+    /// Returns whether the layers are on disk as they were written.
+    pub(super) fn are_intact(&self, folder: &Path) -> bool {
+        self.layers.iter().all(|layer| {
+            slipway_archive::sha256_file(&layer.file(folder))
+                .is_ok_and(|(sha256, size)| sha256 == layer.digest && size == layer.size)
         })
     }
 }
 
-/// What goes into our own layers.
-pub(super) struct Layers {
+/// The files of a function's layers.
+pub(super) struct LayerTrees {
     /// The function's own files.
     pub(super) code: Tree,
-    /// Those of its dependencies.
+    /// The files of its dependencies.
     pub(super) dependencies: Tree,
-    /// What dates them, in seconds since 1970.
+    /// SOURCE_DATE_EPOCH, in seconds since 1970.
     pub(super) epoch: i64,
 }
 
-/// Packs a function's files into layers and fetches the base.
+/// Packs a function's files into layers and downloads the base.
 pub(super) async fn pack(
-    workshop: &Workshop<'_>,
+    context: &BuildContext<'_>,
     function: &FunctionName,
     settings: &FunctionSettings,
-    Layers { code, dependencies, epoch }: Layers,
+    LayerTrees { code, dependencies, epoch }: LayerTrees,
     folder: &Path,
     mut tools: BTreeMap<String, String>,
     step: &Step,
 ) -> Result<Artifact> {
     let image = image_settings(settings)?;
-    let stand = base::fetch(workshop, &image.base, settings.architecture, step).await?;
+    let base = base::download(context, &image.base, settings.architecture, step).await?;
     let mut layers = Vec::new();
     let mut content = Vec::new();
-    for (what, tree) in [("dependencies", dependencies), ("code", code)] {
+    for (name, tree) in [("dependencies", dependencies), ("code", code)] {
         if tree.is_empty() {
             continue;
         }
-        let file = folder.join(format!("{what}.tar.gz"));
+        let file = folder.join(format!("{name}.tar.gz"));
         let layer = write_layer(&tree, prefix(settings), epoch, &file, &|done| step.advance(done))
             .map_err(|error| Failure::failed(format!("`{function}` cannot be packed")).caused_by(error))?;
         content.extend(layer.content_digest().bytes());
-        layers.push(Part {
-            what: what.to_owned(),
+        layers.push(BuiltLayer {
+            name: name.to_owned(),
             digest: layer.digest,
             diff_id: layer.diff_id,
             size: layer.size,
@@ -121,35 +123,35 @@ pub(super) async fn pack(
     }
     content.extend(image.base.to_string().into_bytes());
     tools.insert("compressor".into(), slipway_archive::compressor().to_owned());
-    let parts = Parts {
+    let built = BuiltLayers {
         base: image.base.to_string(),
-        base_manifest: stand.as_ref().map(|stand| stand.manifest),
+        base_manifest: base.as_ref().map(|base| base.digest),
         epoch,
         layers,
     };
-    let unnamed = assemble(workshop.project, function, &parts, folder, &BTreeMap::new())?;
+    let unlabelled = assemble(context.project, function, &built, folder, &BTreeMap::new())?;
     Ok(Artifact {
         file: String::new(),
-        sha256: unnamed.digest,
-        size: unnamed.blobs.iter().map(|blob| blob.size).sum(),
-        unpacked_size: parts.layers.iter().map(|part| part.unpacked_size).sum(),
+        sha256: unlabelled.digest,
+        size: unlabelled.blobs.iter().map(|blob| blob.size).sum(),
+        unpacked_size: built.layers.iter().map(|layer| layer.unpacked_size).sum(),
         content_digest: Digest::of(content),
         tools,
-        image: Some(parts),
+        image: Some(built),
     })
 }
 
-/// Gives a release's image its labels, and with them its digest.
+/// Returns an image with a release's labels, which decide its digest.
 pub(super) fn assemble(
     project: &Project,
     function: &FunctionName,
-    parts: &Parts,
+    built: &BuiltLayers,
     folder: &Path,
     labels: &BTreeMap<String, String>,
 ) -> Result<Image> {
-    let composed = composed(project, function, parts, labels)?;
+    let composed = composed(project, function, built, labels)?;
     let files: BTreeMap<Digest, PathBuf> =
-        parts.layers.iter().map(|part| (part.digest, part.file(folder))).collect();
+        built.layers.iter().map(|layer| (layer.digest, layer.file(folder))).collect();
     let mut blobs: Vec<ImageBlob> = composed
         .layers
         .iter()
@@ -177,61 +179,61 @@ pub(super) fn assemble(
     })
 }
 
-/// Writes a built image, as yet without labels, as an OCI image layout and returns its folder.
+/// Writes a built image without labels as an OCI image layout; returns the layout's folder.
 ///
 /// Layout: <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>.
-pub(super) fn write(
+pub(super) fn write_oci_layout(
     project: &Project,
     function: &FunctionName,
-    parts: &Parts,
+    built: &BuiltLayers,
     folder: &Path,
 ) -> Result<PathBuf> {
-    let composed = composed(project, function, parts, &BTreeMap::new())?;
-    let own: Vec<PathBuf> = parts.layers.iter().map(|part| part.file(folder)).collect();
-    let own: Vec<&Path> = own.iter().map(PathBuf::as_path).collect();
+    let composed = composed(project, function, built, &BTreeMap::new())?;
+    let files: Vec<PathBuf> = built.layers.iter().map(|layer| layer.file(folder)).collect();
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let base = |layer: &LayerDescriptor| Some(blob_path(&base::cache(project), layer.digest));
     let layout = folder.join(format!("{function}.oci"));
-    write_layout(&composed, &own, &base, None, &layout).map_err(|error| {
+    write_layout(&composed, &files, &base, None, &layout).map_err(|error| {
         Failure::failed(format!("the image of `{function}` cannot be written as a layout")).caused_by(error)
     })?;
     Ok(layout)
 }
 
-/// Puts layers, base and labels together, and checks what Lambda would refuse.
+/// Composes layers, base and labels, and refuses an image that Lambda would refuse.
 fn composed(
     project: &Project,
     function: &FunctionName,
-    parts: &Parts,
+    built: &BuiltLayers,
     labels: &BTreeMap<String, String>,
 ) -> Result<slipway_archive::image::Image> {
     let failed = |error: slipway_archive::Error| {
-        Failure::failed(format!("the image of `{function}` cannot be put together")).caused_by(error)
+        Failure::failed(format!("the image of `{function}` cannot be composed")).caused_by(error)
     };
     let settings = project.function(function)?;
     let architecture = settings.architecture;
     let image_settings = image_settings(settings)?;
-    let stand = parts
+    let base = built
         .base_manifest
         .as_ref()
-        .map(|manifest| Stand::read(project, manifest, architecture))
+        .map(|manifest| BaseImage::read(project, manifest, architecture))
         .transpose()?;
-    let own: Vec<(Layer, String)> =
-        parts.layers.iter().map(|part| (part.layer(), format!("slipway {}", part.what))).collect();
-    let own: Vec<(&Layer, &str)> = own.iter().map(|(layer, by)| (layer, by.as_str())).collect();
+    let layers: Vec<(Layer, String)> =
+        built.layers.iter().map(|layer| (layer.layer(), format!("slipway {}", layer.name))).collect();
+    let layers: Vec<(&Layer, &str)> = layers.iter().map(|(layer, by)| (layer, by.as_str())).collect();
     let edit = ConfigEdit {
         entrypoint: image_settings.entrypoint.clone().or_else(|| entrypoint(settings)),
         cmd: Some(vec![settings.handler.clone()]),
         working_dir: image_settings.working_dir.clone(),
         env: image_settings.env.clone(),
         labels: labels.clone(),
-        ..ConfigEdit::new(architecture, parts.epoch)
+        ..ConfigEdit::new(architecture, built.epoch)
     };
-    let composed = compose(stand.as_ref().map(|stand| &stand.base), &own, &edit).map_err(failed)?;
+    let composed = compose(base.as_ref().map(|base| &base.image), &layers, &edit).map_err(failed)?;
     if !has_entrypoint(&composed.config) {
         return Err(Failure::refused(format!("the image of `{function}` has no entrypoint: nothing in it would call the handler"))
-            .detail("base", &parts.base)
+            .detail("base", &built.base)
             .unchanged("Nothing was published.")
-            .hint("take a base with a runtime client, such as Lambda's own for the runtime, or write `entrypoint` under [image] in function.toml"));
+            .hint("use a base with a runtime client, such as Lambda's image for the runtime, or write `entrypoint` under [image] in function.toml"));
     }
     let findings = check_image(&composed, architecture);
     if !findings.is_empty() {
@@ -248,18 +250,18 @@ fn composed(
     Ok(composed)
 }
 
-/// Where the function's files lie: where Lambda's own base images look for them
+/// Returns the folder of the function's files in the image: where Lambda's base images look for them
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/images-create.html>).
 fn prefix(settings: &FunctionSettings) -> &'static str {
     if is_custom(settings) { "var/runtime" } else { "var/task" }
 }
 
-/// A compiled function is its own runtime client; what else there is, the base's entrypoint starts.
+/// Returns the entrypoint of a compiled function, which is its own runtime client; other functions use the base's.
 fn entrypoint(settings: &FunctionSettings) -> Option<Vec<String>> {
     is_custom(settings).then(|| vec!["/var/runtime/bootstrap".to_owned()])
 }
 
-/// Tells whether a config says what is started; the command alone is the handler's name, and no program.
+/// Returns whether a config has an entrypoint. The command is the name of the handler, not a program.
 fn has_entrypoint(config: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(config)
         .is_ok_and(|config| config["config"]["Entrypoint"].as_array().is_some_and(|words| !words.is_empty()))

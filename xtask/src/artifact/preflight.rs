@@ -1,9 +1,9 @@
-//! The preflight: what Lambda would refuse, or fail on at the first call, and what should never leave this machine.
+//! The preflight finds what Lambda would refuse, or fail on at the first call, and secrets that were packed by mistake.
 //!
-//! In: the tree that is to be packed, and the function's settings. Out: nothing, or one refusal with every finding: what,
-//! where, the limit and the source of the rule. `[build] allow` lets single files pass. Links that leave the tree and names
-//! that cannot be unpacked are refused earlier, by the tree itself. A zip's own size has no limit, because it goes through
-//! S3: only what it unpacks to has one.
+//! In: the tree to pack, and the function's settings. Out: nothing, or one refusal with every finding: file, problem, limit
+//! and the source of the rule. `[build] allow` lets single files pass. Links out of the tree and names that cannot be
+//! unpacked are refused earlier, by the tree itself. The size of a zip has no limit because it goes through S3; its unpacked
+//! size has one.
 
 mod handler;
 mod secrets;
@@ -19,50 +19,54 @@ use crate::format;
 use crate::name::FunctionName;
 use crate::settings::{FunctionSettings, PackageType};
 
-/// One thing that is wrong.
+/// One problem in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    /// The file of the artifact, or the function.
-    place: String,
-    /// What is wrong with it.
-    what: String,
-    /// Where the rule is written down.
+pub(super) struct PreflightFinding {
+    /// The file in the artifact, or the function.
+    subject: String,
+    /// The problem, as the end of a sentence that begins with the subject.
+    problem: String,
+    /// The page that states the rule.
     rule: &'static str,
 }
 
 /// Lambda's quotas: 250 MB unzipped, layers included.
 const QUOTAS: &str = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html";
-/// Which system, and so which glibc, a runtime stands on.
+/// The operating system of each runtime, which decides its glibc.
 const RUNTIMES: &str = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html";
-/// The error message that Lambda itself gives names this number of bytes.
-const LARGEST: u64 = 262_144_000;
-/// How many findings are listed; the number of all is told.
-const LISTED: usize = 50;
+/// The limit in bytes, as Lambda's own error message states it.
+const MAX_UNPACKED_SIZE: u64 = 262_144_000;
+/// How many findings are listed; the message has the number of all.
+const MAX_LISTED: usize = 50;
 
-/// Refuses a tree that Lambda would refuse, with all that was found.
+/// Refuses a tree that Lambda would refuse; the failure lists all findings.
 pub(super) fn check(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Result<()> {
-    let findings = look(function, settings, tree)?;
+    let findings = findings(function, settings, tree)?;
     if findings.is_empty() {
         return Ok(());
     }
     let mut body = String::new();
-    for finding in findings.iter().take(LISTED) {
-        body.push_str(&format!("{}: {}\n  rule: {}\n", finding.place, finding.what, finding.rule));
+    for finding in findings.iter().take(MAX_LISTED) {
+        body.push_str(&format!("{}: {}\n  rule: {}\n", finding.subject, finding.problem, finding.rule));
     }
-    if findings.len() > LISTED {
-        body.push_str(&format!("and {} more\n", findings.len() - LISTED));
+    if findings.len() > MAX_LISTED {
+        body.push_str(&format!("and {} more\n", findings.len() - MAX_LISTED));
     }
     let failure = Failure::refused(format!(
         "the preflight of `{function}` found {}",
         format::plural(findings.len(), "problem")
     ));
     Err(failure.body(body.trim_end().to_owned()).unchanged("Nothing was packed or published.").hint(
-        "repair them; a file that is meant to be there is let pass by [build] allow = [\"path/in/artifact\"]",
+        "fix them; for a file that belongs there, write [build] allow = [\"path/in/artifact\"] in function.toml",
     ))
 }
 
-/// Looks at every file once.
-fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Result<Vec<Finding>> {
+/// Lists the problems of a tree; every file is read once.
+fn findings(
+    function: &FunctionName,
+    settings: &FunctionSettings,
+    tree: &Tree,
+) -> Result<Vec<PreflightFinding>> {
     let allowed = allowed(function, settings)?;
     let mut findings = Vec::new();
     let mut files = Vec::with_capacity(tree.len());
@@ -79,35 +83,39 @@ fn look(function: &FunctionName, settings: &FunctionSettings, tree: &Tree) -> Re
         if bytes.starts_with(b"\x7fELF") {
             let name = Path::new(entry.name());
             if let Err(error) = elf::check(name, &bytes, settings.architecture, &settings.runtime) {
-                let what = error.to_string();
-                let what = what.strip_prefix(entry.name()).unwrap_or(&what).trim_start().to_owned();
-                findings.push(Finding { place: entry.name().to_owned(), what, rule: RUNTIMES });
+                let problem = error.to_string();
+                let problem = problem.strip_prefix(entry.name()).unwrap_or(&problem).trim_start().to_owned();
+                findings.push(PreflightFinding { subject: entry.name().to_owned(), problem, rule: RUNTIMES });
             }
-        } else if let Some(what) = secrets::look(entry.name(), &bytes) {
-            findings.push(Finding { place: entry.name().to_owned(), what, rule: secrets::RULE });
+        } else if let Some(problem) = secrets::secret_in(entry.name(), &bytes) {
+            findings.push(PreflightFinding {
+                subject: entry.name().to_owned(),
+                problem,
+                rule: secrets::RULE,
+            });
         }
     }
-    findings.extend(handler::look(settings, tree)?);
-    // An image may have 10 GB, its base included: that is looked at where the image is assembled.
+    findings.extend(handler::handler_problem(settings, tree)?);
+    // An image may have 10 GB with its base: that is checked where the image is composed.
     if settings.package == PackageType::Zip {
         findings.extend(too_large(function, files));
     }
     Ok(findings)
 }
 
-/// Says by how much a function is too large, and what takes the space.
-fn too_large(function: &FunctionName, mut files: Vec<(&str, u64)>) -> Option<Finding> {
+/// Returns the finding of a function that is too large, with its largest files.
+fn too_large(function: &FunctionName, mut files: Vec<(&str, u64)>) -> Option<PreflightFinding> {
     let total: u64 = files.iter().map(|(_, size)| size).sum();
-    if total <= LARGEST {
+    if total <= MAX_UNPACKED_SIZE {
         return None;
     }
     files.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let largest: Vec<String> =
         files.iter().take(5).map(|(name, size)| format!("{name} {}", format::bytes(*size))).collect();
-    Some(Finding {
-        place: function.to_string(),
-        what: format!(
-            "unpacks to {total} bytes; Lambda's limit is {LARGEST} (250 MB). The largest: {}",
+    Some(PreflightFinding {
+        subject: function.to_string(),
+        problem: format!(
+            "unpacks to {total} bytes; Lambda's limit is {MAX_UNPACKED_SIZE} (250 MB). The largest: {}",
             largest.join(", ")
         ),
         rule: QUOTAS,
@@ -116,10 +124,8 @@ fn too_large(function: &FunctionName, mut files: Vec<(&str, u64)>) -> Option<Fin
 
 fn allowed(function: &FunctionName, settings: &FunctionSettings) -> Result<GlobSet> {
     let wrong = |error: globset::Error| {
-        Failure::usage(format!(
-            "lambda-src/{function}/function.toml: `allow` holds a glob that cannot be read"
-        ))
-        .caused_by(error)
+        Failure::usage(format!("lambda-src/{function}/function.toml: `allow` has an invalid glob"))
+            .caused_by(error)
     };
     let mut set = GlobSetBuilder::new();
     for glob in settings.build.allow() {

@@ -1,53 +1,59 @@
 //! A Python function: its sources, and below them the wheels that its lock pins.
 //!
-//! In: sources as git knows them, the lock, runtime and architecture. Out: a tree that is the same wherever it is made.
-//! Goes wrong: a source that is not there, a package without a wheel, two files that want the same place.
+//! In: sources as git lists them, the lock, runtime and architecture. Out: a tree that is the same on every machine.
+//! Goes wrong: a source that does not exist, a package without a wheel, two files with the same path.
 //!
-//! What differs by machine is left out: compiled bytecode, scripts with an interpreter's path in them, and what an installer
-//! notes about itself ([recording installs](https://packaging.python.org/en/latest/specifications/recording-installed-packages/)).
+//! Files that differ by machine are left out: compiled bytecode, scripts with an interpreter's path in them, and an
+//! installer's own records ([recording installs](https://packaging.python.org/en/latest/specifications/recording-installed-packages/)).
+
+mod lock;
+
+#[cfg(test)]
+pub(crate) use lock::VersionChange;
+pub(crate) use lock::{LockUpdate, update_lock};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use slipway_archive::{Error, Tree};
 
-use super::{Made, Workshop};
+use super::{BuildContext, CollectedFiles};
 use crate::failure::{self, Failure, Result};
 use crate::progress::Step;
 use crate::settings::{FunctionSettings, name_in_artifact};
-use crate::source::{self, Source};
+use crate::source::{PythonLock, Source};
 use crate::tools::install::Tool;
 use crate::tools::uv::Target;
 
 /// The folder beside the artifact in which packages are installed.
 pub(super) const DEPENDENCIES: &str = "dependencies";
 
-/// What an installer writes into a distribution's folder and no importer reads.
-const NOTES: [&str; 5] = ["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"];
+/// Files that an installer writes into a distribution's folder and no importer reads.
+const INSTALLER_FILES: [&str; 5] = ["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"];
 
-/// Gathers a Python function's files.
+/// Collects a Python function's files.
 pub(super) async fn build(
-    workshop: &Workshop<'_>,
+    context: &BuildContext<'_>,
     settings: &FunctionSettings,
     source: &Source,
     sources: &[String],
     lock: Option<&str>,
     folder: &Path,
     step: &Step,
-) -> Result<Made> {
-    let root = &workshop.project.root;
+) -> Result<CollectedFiles> {
+    let root = &context.project.root;
     let mut tree = Tree::new();
     // Name in the artifact -> the source's path.
     let mut own = BTreeMap::new();
     for path in sources {
         for (name, path, executable) in files_of(settings, source, path)? {
-            plain(root, &settings.folder, &path)?;
+            refuse_outside_link(root, &settings.folder, &path)?;
             tree.add_file(&name, executable, root.join(&path)).map_err(cannot_pack)?;
             own.insert(name, path);
         }
     }
     let (mut tools, mut dependencies) = (BTreeMap::new(), BTreeSet::new());
-    if let Some(lock) = source::lock(&root.join(&settings.folder), lock)?
+    if let Some(lock) = PythonLock::read(&root.join(&settings.folder), lock)?
         && !lock.pins().is_empty()
     {
         let installed = folder.join(DEPENDENCIES);
@@ -55,23 +61,23 @@ pub(super) async fn build(
             std::fs::remove_dir_all(&installed).map_err(|error| failure::io("remove", &installed, error))?;
         }
         let target = Target::new(&settings.runtime, settings.architecture)?;
-        workshop.uv.install(&lock.path, &target, &installed, step).await?;
-        let owners = Owners::read(&installed)?;
+        context.uv.install(&lock.path, &target, &installed, step).await?;
+        let owners = FileOwners::read(&installed)?;
         owners.refuse_overlaps()?;
-        normalise(&installed)?;
+        remove_machine_files(&installed)?;
         let packages = Tree::from_folder(&installed).map_err(cannot_pack)?;
         for entry in packages.iter() {
             let Some(path) = entry.path() else { continue };
             tree.add_file(entry.name(), entry.executable(), path)
-                .map_err(|error| clash(error, entry.name(), &own, &owners))?;
+                .map_err(|error| path_conflict(error, entry.name(), &own, &owners))?;
             dependencies.insert(entry.name().to_owned());
         }
         tools.insert("uv".to_owned(), Tool::Uv.version().to_owned());
     }
-    Ok(Made { tree, dependencies, tools })
+    Ok(CollectedFiles { tree, dependencies, tools })
 }
 
-/// Lists one source's files: name in the artifact, project-relative path, executable.
+/// Lists the files of one entry of `sources`: name in the artifact, project-relative path, executable.
 fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<Vec<(String, String, bool)>> {
     let place = settings.folder.join(path);
     let top = name_in_artifact(path).unwrap_or(path);
@@ -87,7 +93,7 @@ fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<
     }
     if found.is_empty() {
         return Err(Failure::usage(format!(
-            "`sources` in {}/function.toml names `{path}`, and there is no file that git knows of",
+            "`sources` in {}/function.toml names `{path}`, but git lists no file there",
             settings.folder.display()
         ))
         .unchanged("Nothing was built.")
@@ -96,8 +102,8 @@ fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<
     Ok(found)
 }
 
-/// Refuses a link that leads out of the function's folder: what lies there is no input, so it would change unseen.
-fn plain(root: &Path, folder: &Path, path: &str) -> Result<()> {
+/// Refuses a link to a file outside the function's folder: that file is not an input, so its changes would be missed.
+fn refuse_outside_link(root: &Path, folder: &Path, path: &str) -> Result<()> {
     let full = root.join(path);
     let metadata = full.symlink_metadata().map_err(|error| failure::io("read", &full, error))?;
     if !metadata.is_symlink() {
@@ -110,15 +116,15 @@ fn plain(root: &Path, folder: &Path, path: &str) -> Result<()> {
         return Ok(());
     }
     Err(Failure::refused(format!(
-        "{path} is a link to {}, which is no file of the function's folder",
+        "{path} is a link to {}, which is not a file in the function's folder",
         target.display()
     ))
     .unchanged("Nothing was built.")
-    .hint("replace the link by what it points to"))
+    .hint("replace the link with a copy of the file"))
 }
 
-/// Takes away what differs by machine.
-fn normalise(installed: &Path) -> Result<()> {
+/// Removes the files that differ by machine.
+fn remove_machine_files(installed: &Path) -> Result<()> {
     let remove = |path: &Path| {
         let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
         match removed {
@@ -147,21 +153,21 @@ fn normalise(installed: &Path) -> Result<()> {
                 .path()
                 .parent()
                 .is_some_and(|parent| parent.extension().is_some_and(|extension| extension == "dist-info"));
-        if name.ends_with(".pyc") || (of_distribution && NOTES.contains(&name.as_ref())) {
+        if name.ends_with(".pyc") || (of_distribution && INSTALLER_FILES.contains(&name.as_ref())) {
             found.push(entry.into_path());
         }
     }
     found.iter().try_for_each(|path| remove(path))
 }
 
-/// Which distributions bring which files, as their RECORD says.
+/// The distributions that contain each file, as their RECORD lists them.
 #[derive(Default)]
-struct Owners {
+struct FileOwners {
     /// Name in the artifact -> distribution and digest of the content.
     files: BTreeMap<String, Vec<(String, String)>>,
 }
 
-impl Owners {
+impl FileOwners {
     fn read(installed: &Path) -> Result<Self> {
         let mut owners = Self::default();
         let entries = installed.read_dir().map_err(|error| failure::io("read", installed, error))?;
@@ -171,48 +177,47 @@ impl Owners {
             let folder = name.to_string_lossy();
             let Some(distribution) = folder.strip_suffix(".dist-info") else { continue };
             let distribution = distribution.replacen('-', " ", 1);
-            let record = installed.join(&name).join("RECORD");
-            // CSV without a header: path, hash, size.
-            let rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_path(&record);
-            let Ok(mut rows) = rows else { continue };
-            for row in rows.byte_records() {
-                let row = row.map_err(|error| {
-                    Failure::failed(format!("cannot read {}", record.display())).caused_by(error)
+            let Ok(record) = std::fs::read_to_string(installed.join(&name).join("RECORD")) else { continue };
+            // Lines of path, hash and size, as CSV:
+            // https://packaging.python.org/en/latest/specifications/recording-installed-packages/
+            let mut lines =
+                csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(record.as_bytes());
+            for line in lines.records() {
+                let line = line.map_err(|error| {
+                    Failure::failed(format!("{folder}/RECORD cannot be read as CSV")).caused_by(error)
                 })?;
-                let field = |at| row.get(at).map(String::from_utf8_lossy);
-                let (Some(path), Some(hash)) = (field(0), field(1)) else { continue };
+                let (Some(path), Some(hash)) = (line.get(0), line.get(1)) else { continue };
                 if path.starts_with("..") || path.starts_with("bin/") || path.ends_with(".pyc") {
                     continue;
                 }
                 owners
                     .files
-                    .entry(path.into_owned())
+                    .entry(path.to_owned())
                     .or_default()
-                    .push((distribution.clone(), hash.into_owned()));
+                    .push((distribution.clone(), hash.to_owned()));
             }
         }
         Ok(owners)
     }
 
-    /// Refuses two distributions that bring one file with two contents: which one is left would be chance.
+    /// Refuses two distributions that contain one file with different contents: which one stays would be chance.
     fn refuse_overlaps(&self) -> Result<()> {
-        for (file, brought) in &self.files {
-            if let [first, rest @ ..] = brought.as_slice()
+        for (file, owners) in &self.files {
+            if let [first, rest @ ..] = owners.as_slice()
                 && let Some(other) = rest.iter().find(|other| other.1 != first.1)
             {
-                return Err(Failure::usage(format!("{} and {} both bring `{file}`", first.0, other.0))
+                return Err(Failure::usage(format!("{} and {} both contain `{file}`", first.0, other.0))
                     .unchanged("Nothing was built.")
-                    .hint(
-                        "they cannot be installed side by side: leave one of them out of the requirements",
-                    ));
+                    .hint("they cannot be installed together: remove one of them from the requirements"));
             }
         }
         Ok(())
     }
 
-    fn of(&self, file: &str) -> String {
-        let brought = self.files.get(file).and_then(|brought| brought.first());
-        brought.map_or_else(|| "a package of the lock".to_owned(), |(distribution, _)| distribution.clone())
+    /// Returns the distribution that contains a file, for messages.
+    fn distribution_of(&self, file: &str) -> String {
+        let owner = self.files.get(file).and_then(|owners| owners.first());
+        owner.map_or_else(|| "a package in the lock".to_owned(), |(distribution, _)| distribution.clone())
     }
 }
 
@@ -220,17 +225,17 @@ fn cannot_pack(error: Error) -> Failure {
     Failure::failed("the function's files cannot be packed").caused_by(error).unchanged("Nothing was built.")
 }
 
-/// Names both sides where a dependency wants a source's place.
-fn clash(error: Error, name: &str, own: &BTreeMap<String, String>, owners: &Owners) -> Failure {
+/// Makes the failure of a dependency that contains a file of the function's sources; it names both.
+fn path_conflict(error: Error, name: &str, own: &BTreeMap<String, String>, owners: &FileOwners) -> Failure {
     let other = match &error {
         Error::Duplicate { .. } => own.get(name),
         Error::FileIsFolder { file, below } => own.get(file).or_else(|| own.get(below)),
         _ => None,
     };
     let Some(other) = other else { return cannot_pack(error) };
-    Failure::usage(format!("the source {other} and {} both bring `{name}`", owners.of(name)))
+    Failure::usage(format!("the source {other} and {} both contain `{name}`", owners.distribution_of(name)))
         .unchanged("Nothing was built.")
-        .hint("rename the source's package: one of the two could not be imported")
+        .hint("rename the package in `sources`: only one of the two could be imported")
 }
 
 #[cfg(test)]

@@ -1,117 +1,121 @@
-//! The proof that bytes depend on the source alone: a function built twice, in two folders, with two CARGO_HOMEs.
+//! Reproducible builds: the same source gives the same bytes, whatever folder and CARGO_HOME it is built in.
 //!
-//! In: the work tree as it is, with what is not committed. Out: both artifacts and how they differ. Goes wrong: whatever
-//! a build does. Each build begins with nothing compiled, in a copy of the repository far from this one.
+//! In: the work tree with changes that are not committed, or a commit that is checked out elsewhere. Out: the digests of
+//! both builds and how their contents differ. Goes wrong: a build fails. Each build starts with nothing compiled, in a copy
+//! of the repository in another folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::difference::Content;
-use super::{Artifact, Difference, Workshop, build, folder};
+use super::difference::ArtifactContent;
+use super::{Artifact, BuildContext, Difference, build, cache_folder};
 use crate::digest::Digest;
-use crate::failure::{self, Result};
+use crate::failure::{self, Failure, Result};
 use crate::name::FunctionName;
 use crate::settings::{ProcessEnvironment, Project};
 use crate::source::{Repository, Source};
 
-/// What building twice came to.
-pub(crate) struct Twice {
+/// Two builds of the same source.
+pub(crate) struct TwoBuilds {
     /// The digests of both.
     pub(crate) sha256: [Digest; 2],
     /// How their contents differ.
     pub(crate) difference: Difference,
 }
 
-impl Twice {
-    /// Tells whether both are the same bytes.
-    pub(crate) fn same(&self) -> bool {
+impl TwoBuilds {
+    /// Returns whether both are the same bytes.
+    pub(crate) fn are_identical(&self) -> bool {
         self.sha256[0] == self.sha256[1]
     }
 }
 
-/// Builds a function in two copies of the work tree.
-pub(crate) async fn build_twice(workshop: &Workshop<'_>, function: &FunctionName) -> Result<Twice> {
-    let commit = workshop.repository.checkout()?.commit;
-    let home = cargo_home(workshop.process_env);
+/// Builds a function in two copies of the work tree, the second with a CARGO_HOME of its own.
+pub(crate) async fn build_twice(context: &BuildContext<'_>, function: &FunctionName) -> Result<TwoBuilds> {
+    let commit = context.repository.head()?.commit;
+    let home = cargo_home(context.process_env);
     // Names of different length, so that a path in the bytes moves everything behind it.
-    let places = [place("slipway-first-")?, place("slipway-in-another-folder-")?];
+    let folders = [temporary_folder("slipway-first-")?, temporary_folder("slipway-in-another-folder-")?];
     let mut built = Vec::new();
-    for (index, place) in places.iter().enumerate() {
+    for (index, folder) in folders.iter().enumerate() {
         let process_env = match (index, &home) {
             (1, Some(home)) => {
-                let other = place.path().join("cargo-home");
-                lend(home, &other)?;
-                workshop.process_env.with_variable("CARGO_HOME", other.display().to_string())
+                let other = folder.path().join("cargo-home");
+                share_cargo_downloads(home, &other)?;
+                context.process_env.with_variable("CARGO_HOME", other.display().to_string())
             }
-            _ => workshop.process_env.clone(),
+            _ => context.process_env.clone(),
         };
-        let root = workshop.repository.replicate(&commit, &place.path().join("source"))?;
-        workshop.repository.carry_changes(&root)?;
-        built.push(build_in(workshop, &root, &process_env, function).await?);
+        let root = context.repository.check_out_copy(&commit, &folder.path().join("source"))?;
+        context.repository.copy_changes_to(&root)?;
+        built.push(build_replica(context, &root, &process_env, function).await?);
     }
     let contents = built
         .iter()
-        .map(|elsewhere: &Elsewhere| elsewhere.content(function, &BTreeMap::new()))
+        .map(|replica: &ReplicaBuild| replica.content(function, &BTreeMap::new()))
         .collect::<Result<Vec<_>>>()?;
     let [(first, first_content), (second, second_content)] = &contents[..] else {
-        return Err(failure::Failure::defect("two builds gave another number of artifacts"));
+        return Err(Failure::defect("two builds gave another number of artifacts"));
     };
-    Ok(Twice { sha256: [*first, *second], difference: Difference::between(first_content, second_content)? })
+    Ok(TwoBuilds {
+        sha256: [*first, *second],
+        difference: Difference::between(first_content, second_content)?,
+    })
 }
 
-/// A function built in another folder.
-pub(crate) struct Elsewhere {
-    /// What was built.
+/// A function built in a copy of the repository.
+pub(crate) struct ReplicaBuild {
+    /// The artifact.
     pub(crate) artifact: Artifact,
     project: Project,
     folder: PathBuf,
 }
 
-impl Elsewhere {
-    /// Returns the digest and what is compared; `labels` are an image's.
+impl ReplicaBuild {
+    /// Returns the digest and the content to compare; `labels` are an image's.
     pub(crate) fn content(
         &self,
         function: &FunctionName,
         labels: &BTreeMap<String, String>,
-    ) -> Result<(Digest, Content)> {
+    ) -> Result<(Digest, ArtifactContent)> {
         content(&self.project, function, &self.artifact, &self.folder, labels)
     }
 }
 
-/// Returns an artifact's digest and what is compared of it.
+/// Returns an artifact's digest and the content to compare; `labels` are an image's.
 pub(crate) fn content(
     project: &Project,
     function: &FunctionName,
     artifact: &Artifact,
     folder: &Path,
     labels: &BTreeMap<String, String>,
-) -> Result<(Digest, Content)> {
-    Ok(match super::image(project, function, artifact, folder, labels)? {
-        Some(image) => (image.digest, Content::Image(image.manifest)),
-        None => (artifact.sha256, Content::Zip(artifact.path(folder))),
+) -> Result<(Digest, ArtifactContent)> {
+    Ok(match super::image_with_labels(project, function, artifact, folder, labels)? {
+        Some(image) => (image.digest, ArtifactContent::Image(image.manifest)),
+        None => (artifact.sha256, ArtifactContent::Zip(artifact.path(folder))),
     })
 }
 
-/// Builds a function of the project in another folder.
-pub(crate) async fn build_in(
-    workshop: &Workshop<'_>,
+/// Builds a function of a copy of the project; `root` is the project's folder in the copy.
+pub(crate) async fn build_replica(
+    context: &BuildContext<'_>,
     root: &Path,
     process_env: &ProcessEnvironment,
     function: &FunctionName,
-) -> Result<Elsewhere> {
+) -> Result<ReplicaBuild> {
     let project = Project::load(root)?;
     let repository = Repository::open(&project.root)?;
-    let source = Source::look(&project, &repository, function)?;
-    lend_bases(workshop.project, &project)?;
-    let there = Workshop { project: &project, process_env, repository: &repository, ..*workshop };
-    let artifact = build(&there, function, &source, true).await?;
-    let folder = folder(&project, function, &source.inputs_digest);
-    Ok(Elsewhere { artifact, folder, project })
+    let source = Source::read(&project, &repository, function)?;
+    share_base_images(context.project, &project)?;
+    let replica = BuildContext { project: &project, process_env, repository: &repository, ..*context };
+    let artifact = build(&replica, function, &source, true).await?;
+    let folder = cache_folder(&project, function, &source.inputs_digest);
+    Ok(ReplicaBuild { artifact, folder, project })
 }
 
-/// Lets another project use the bases that were fetched for this one: they are the same bytes wherever they lie.
-fn lend_bases(from: &Project, to: &Project) -> Result<()> {
-    let (from, to) = (super::image::bases(from), super::image::bases(to));
+/// Lets a copy of the project use the base images that were downloaded for this one: their digests name their bytes.
+fn share_base_images(from: &Project, to: &Project) -> Result<()> {
+    let (from, to) = (super::image::base_images(from), super::image::base_images(to));
     if !from.is_dir() {
         return Ok(());
     }
@@ -121,7 +125,7 @@ fn lend_bases(from: &Project, to: &Project) -> Result<()> {
         .map_err(|error| failure::io("link", &to, error))
 }
 
-fn place(prefix: &str) -> Result<tempfile::TempDir> {
+fn temporary_folder(prefix: &str) -> Result<tempfile::TempDir> {
     tempfile::Builder::new()
         .prefix(prefix)
         .tempdir()
@@ -136,8 +140,8 @@ fn cargo_home(process_env: &ProcessEnvironment) -> Option<PathBuf> {
         .filter(|home| home.is_dir())
 }
 
-/// Makes a CARGO_HOME that has downloaded what another one has, and unpacks and compiles all of it anew.
-fn lend(from: &Path, to: &Path) -> Result<()> {
+/// Makes a CARGO_HOME with the downloads of another one; cargo unpacks and compiles all of them again.
+fn share_cargo_downloads(from: &Path, to: &Path) -> Result<()> {
     for part in ["registry/index", "registry/cache", "git/db", "config.toml", "credentials.toml"] {
         let (from, to) = (from.join(part), to.join(part));
         if from.exists() {

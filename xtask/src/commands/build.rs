@@ -7,13 +7,12 @@ use serde::Serialize;
 
 use super::Answer;
 use crate::app::AppContext;
-use crate::artifact::{self, Difference, Workshop};
+use crate::artifact::{self, BuildContext, Difference, WorkTreeBuild};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::format::{bytes, list};
 use crate::name::FunctionName;
 use crate::output::Table;
-use crate::source::Source;
 
 /// Arguments of `build`.
 #[derive(Debug, clap::Args)]
@@ -28,12 +27,12 @@ pub(crate) struct Arguments {
     verify: bool,
 }
 
-/// What was built.
+/// The result of `build`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Report {
     /// The artifacts.
     pub(crate) artifacts: Vec<BuiltArtifact>,
-    /// What building twice came to, where that was asked for.
+    /// The functions that were built twice, with `--verify`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) verified: Vec<Verified>,
 }
@@ -43,7 +42,7 @@ pub(crate) struct Report {
 pub(crate) struct Verified {
     /// The function.
     pub(crate) function: FunctionName,
-    /// Whether both are the same bytes.
+    /// Whether both builds are the same bytes.
     pub(crate) same: bool,
     /// SHA-256 of both.
     pub(crate) sha256: [Digest; 2],
@@ -58,7 +57,7 @@ pub(crate) struct BuiltArtifact {
     pub(crate) function: FunctionName,
     /// The zip, or the folder of an image's OCI layout.
     pub(crate) path: PathBuf,
-    /// SHA-256 of the zip, or of the image's manifest as long as no release labels it.
+    /// SHA-256 of the zip, or of the image's manifest without the labels of a release.
     pub(crate) sha256: Digest,
     /// Digest of the canonical listing.
     pub(crate) content_digest: Digest,
@@ -73,24 +72,23 @@ pub(crate) struct BuiltArtifact {
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let repository = app.repository()?;
-    let builders = super::Builders::new(app);
-    let workshop = super::workshop(app, &repository, &builders, &app.progress);
+    let builders = app.builders();
+    let context = app.build_context(&repository, &builders);
     if arguments.verify {
-        return verify(app, &workshop, &arguments.functions).await;
+        return verify(app, &context, &arguments.functions).await;
     }
     let mut artifacts = Vec::new();
     for function in app.functions(&arguments.functions)? {
-        let source = Source::look(&app.project, &repository, &function)?;
-        let built = artifact::build(&workshop, &function, &source, arguments.force).await?;
-        let folder = artifact::folder(&app.project, &function, &source.inputs_digest);
-        let path = artifact::product(&app.project, &function, &built, &folder)?;
+        let WorkTreeBuild { source, artifact, folder } =
+            artifact::build_work_tree(&context, &function, arguments.force).await?;
+        let path = artifact::output_path(&app.project, &function, &artifact, &folder)?;
         artifacts.push(BuiltArtifact {
             function,
             path,
-            sha256: built.sha256,
-            content_digest: built.content_digest,
+            sha256: artifact.sha256,
+            content_digest: artifact.content_digest,
             inputs_digest: source.inputs_digest,
-            size: built.size,
+            size: artifact.size,
             dirty: source.dirty,
         });
     }
@@ -103,29 +101,29 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     Answer::new(&Report { artifacts, verified: Vec::new() }, table.render(""))
 }
 
-/// Builds twice, whatever was built before, and says whether the bytes agree.
-async fn verify(app: &AppContext, workshop: &Workshop<'_>, named: &[FunctionName]) -> Result<Answer> {
+/// Builds each function twice and reports whether the bytes are the same.
+async fn verify(app: &AppContext, context: &BuildContext<'_>, named: &[FunctionName]) -> Result<Answer> {
     let (mut verified, mut text) = (Vec::new(), String::new());
     for function in app.functions(named)? {
-        let twice = artifact::build_twice(workshop, &function).await?;
-        let same = twice.same();
-        text.push_str(&format!("{function:9} {}  ", twice.sha256[0]));
+        let builds = artifact::build_twice(context, &function).await?;
+        let same = builds.are_identical();
+        text.push_str(&format!("{function:9} {}  ", builds.sha256[0]));
         text.push_str(if same {
             "the same bytes from two folders\n"
         } else {
-            "and other bytes from another folder:\n"
+            "but other bytes from another folder:\n"
         });
         if !same {
-            text.push_str(&format!("{:9} {}\n", "", twice.sha256[1]));
-            twice.difference.lines(20).iter().for_each(|line| text.push_str(&format!("{:9} {line}\n", "")));
+            text.push_str(&format!("{:9} {}\n", "", builds.sha256[1]));
+            builds.difference.lines(20).iter().for_each(|line| text.push_str(&format!("{:9} {line}\n", "")));
         }
-        verified.push(Verified { function, same, sha256: twice.sha256, difference: twice.difference });
+        verified.push(Verified { function, same, sha256: builds.sha256, difference: builds.difference });
     }
     let differing: Vec<&str> =
         verified.iter().filter(|one| !one.same).map(|one| one.function.as_str()).collect();
     let failure = (!differing.is_empty()).then(|| {
         Failure::failed(format!("the bytes of {} depend on where they are built", list(differing))).hint(
-            "an absolute path, a time or an order got into the files above: docs/how-to/reproducible.md",
+            "the files above contain an absolute path, a time or an order that varies: docs/how-to/reproducible.md",
         )
     });
     Ok(Answer::new(&Report { artifacts: Vec::new(), verified }, text)?.with_failure(failure))

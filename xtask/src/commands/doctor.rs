@@ -199,9 +199,8 @@ pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Answe
 }
 
 fn repository(app: &AppContext) -> Finding {
-    let outcome = app
-        .repository()
-        .and_then(|repository| repository.checkout().map(|checkout| (checkout, repository.is_shallow())));
+    let outcome =
+        app.repository().and_then(|repository| repository.head().map(|head| (head, repository.is_shallow())));
     let (verdict, found, hint) = match outcome {
         Ok((checkout, shallow)) => {
             let place = checkout.branch.unwrap_or_else(|| "detached".into());

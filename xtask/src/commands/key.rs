@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::app::{AppContext, write_pair};
-use crate::failure::{Failure, Result};
-use crate::release::PrivateKey;
+use crate::app::AppContext;
+use crate::failure::Result;
+use crate::release;
 
 /// Arguments of `key`.
 #[derive(Debug, clap::Args)]
@@ -41,34 +41,21 @@ pub(crate) struct Report {
 pub(crate) fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let What::New { path } = arguments.what;
     let path = app.process_env.folder.join(path);
-    if path.file_name().is_none() || path.is_dir() {
-        return Err(Failure::usage(format!("{} is no file's name", path.display()))
-            .unchanged("No key was made.")
-            .hint("name the file, such as keys/release.key"));
-    }
     // Without a repository there is nothing that a private key could be committed to.
-    if app.repository().is_ok_and(|repository| repository.would_add(&path)) {
-        return Err(Failure::refused(format!(
-            "git would add {}: a private key does not belong in a repository",
-            path.display()
-        ))
-        .unchanged("No key was made.")
-        .hint("add it to .gitignore first (such as a line *.key), or name a file outside the repository"));
-    }
-    let key = PrivateKey::generate()?;
-    let public = write_pair(&path, &key)?;
-    let key_id = key.public()?.id().to_owned();
-    let (private_told, public_told) = (told(app, &path), told(app, &public));
+    let repository = app.repository().ok();
+    let (key, public) = release::create_key_pair(&path, repository.as_ref())?;
+    let key_id = key.id().to_owned();
+    let (private_path, public_path) = (project_relative(app, &path), project_relative(app, &public));
     let text = format!(
-        "key id       {key_id}\nprivate key  {private_told}   keep it secret, and keep a copy of it\npublic key   {public_told}   commit it\n\n\
-         who signs, in pipelines/project.toml:\n    [store]\n    signing_key = \"{private_told}\"\n\
+        "key id       {key_id}\nprivate key  {private_path}   keep it secret, and keep a copy of it\npublic key   {public_path}   commit it\n\n\
+         to sign with it, in pipelines/project.toml:\n    [store]\n    signing_key = \"{private_path}\"\n\
          or in CI: SLIPWAY_SIGNING_KEY=<a file with the private key>\n\n\
-         who trusts it, in terraform/environments/<environment>/environment.toml:\n    signatures = \"required\"\n    trusted_keys = [\"{public_told}\"]\n"
+         to trust it, in terraform/environments/<environment>/environment.toml:\n    signatures = \"required\"\n    trusted_keys = [\"{public_path}\"]\n"
     );
     Answer::new(&Report { key_id, private_key: path, public_key: public }, text)
 }
 
-/// Writes a path as the settings name it: relative to the project where it lies there.
-fn told(app: &AppContext, path: &Path) -> String {
+/// Returns a path as the settings name it: relative to the project, if it is inside.
+fn project_relative(app: &AppContext, path: &Path) -> String {
     path.strip_prefix(&app.project.root).unwrap_or(path).display().to_string()
 }

@@ -132,7 +132,7 @@ async fn set_on_github(
         return Err(Failure::usage("no stack says what is set on GitHub")
             .hint("add [github] to a stack.toml, as in API_BASE_URL = \"api_url\""));
     }
-    let remote = app.repository()?.checkout()?.repository;
+    let remote = app.repository()?.head()?.repository;
     Repository::find(&app.process_env, remote.as_deref())?.set(&account.services, environment, &wanted).await
 }
 

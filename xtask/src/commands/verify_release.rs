@@ -1,11 +1,11 @@
-//! `verify-release`: check everything about a release, and say so line by line. Changes nothing.
+//! `verify-release`: check everything about a release, one line a check. Changes nothing.
 
 use super::Answer;
 use crate::app::AppContext;
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::output::Table;
-use crate::release::{self, Trust};
+use crate::release::{self, ReleaseExamination, TrustPolicy};
 
 /// Arguments of `verify-release`.
 #[derive(Debug, clap::Args)]
@@ -24,40 +24,32 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let (function, version) = (&arguments.function, &arguments.version);
     app.project.function(function)?;
-    let emulated = |environment: &EnvironmentName| {
-        app.project.environments.get(environment).is_some_and(|settings| settings.is_emulated())
-    };
-    // Without a word, and without a store in the cloud, the local one is meant.
-    let local = app.project.environments.keys().find(|environment| emulated(environment)).cloned();
-    let store = arguments.env.clone().or_else(|| local.filter(|_| app.project.settings.store.is_none()));
-    let catalogue = match &store {
+    let store = app.project.store_environment(arguments.env.as_ref());
+    let catalogue = match store {
         Some(environment) => match app.account_if_there(environment).await? {
             Some(account) => account.catalogue,
             None => {
                 return Err(Failure::failed(format!(
-                    "{environment} does not run: its releases cannot be read"
+                    "{environment} is not running: its releases cannot be read"
                 ))
                 .hint("cargo xtask local up starts it"));
             }
         },
         None => app.catalogue(None).await?,
     };
-    let named: Vec<EnvironmentName> = match &store {
-        Some(environment) => vec![environment.clone()],
-        // The local environment has a store of its own.
-        None => {
-            app.project.environments.keys().filter(|environment| !emulated(environment)).cloned().collect()
-        }
-    };
-    let trusts: Vec<(EnvironmentName, Trust)> = named
-        .into_iter()
-        .map(|environment| app.trust(&environment).map(|trust| (environment, trust)))
-        .collect::<Result<_>>()?;
+    let policy = |environment: &EnvironmentName| Ok((environment.clone(), app.trust(environment)?));
+    let policies: Vec<(EnvironmentName, TrustPolicy)> =
+        app.project.environments_of_store(store).into_iter().map(policy).collect::<Result<_>>()?;
     let scratch = tempfile::tempdir()
         .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
-    let examined = release::examine(&catalogue, function, version, &trusts, scratch.path()).await?;
+    let examination = release::examine(&catalogue, function, version, &policies, scratch.path()).await?;
+    let (text, failure) = (text(&examination), failure(&examination));
+    Ok(Answer::new(&examination, text)?.with_failure(failure))
+}
+
+fn text(examination: &ReleaseExamination) -> String {
     let mut table = Table::new(["", "check", "found"]);
-    for check in &examined.checks {
+    for check in &examination.checks {
         let verdict = match check.holds {
             Some(true) => "ok",
             Some(false) => "WRONG",
@@ -65,18 +57,18 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         };
         table.row([verdict, check.what.as_str(), check.found.as_str()].map(str::to_owned));
     }
-    let failure = (!examined.holds).then(|| {
-        let wrong: Vec<&str> = examined
-            .checks
-            .iter()
-            .filter(|check| check.holds == Some(false))
-            .map(|check| check.what.as_str())
-            .collect();
-        Failure::refused(format!("`{function}` {version} does not hold: {}", crate::format::list(wrong)))
+    let ReleaseExamination { function, version, holds, .. } = examination;
+    let verdict = if *holds { "passes every check" } else { "is not valid" };
+    format!("{}{function} {version} {verdict}.\n", table.render(""))
+}
+
+fn failure(examination: &ReleaseExamination) -> Option<Failure> {
+    let wrong = examination.checks.iter().filter(|check| check.holds == Some(false));
+    let wrong = crate::format::list(wrong.map(|check| check.what.as_str()));
+    let ReleaseExamination { function, version, .. } = examination;
+    (!examination.holds).then(|| {
+        Failure::refused(format!("`{function}` {version} is not valid: {wrong}"))
             .unchanged("Nothing was changed.")
-            .hint("restore the objects' first versions in the store, or cut a new release; deploy none of this one")
-    });
-    let verdict = if examined.holds { "holds" } else { "does not hold" };
-    let text = format!("{}{function} {version} {verdict}.\n", table.render(""));
-    Ok(Answer::new(&examined, text)?.with_failure(failure))
+            .hint("restore the objects' first versions in the store, or create a new release; do not deploy this one")
+    })
 }

@@ -15,7 +15,7 @@ use crate::plan::{
 };
 use crate::ports::{Approver, Clock, Functions, Services, Store};
 use crate::progress::Progress;
-use crate::release::{self, Catalogue, Manifest, Trust};
+use crate::release::{self, Catalogue, Manifest, TrustPolicy};
 use crate::settings::{EnvironmentSettings, StackSettings};
 
 /// The commit of a stack's files.
@@ -34,7 +34,7 @@ pub(crate) struct EnvironmentStack {
     /// The environment's settings.
     pub(crate) environment_settings: EnvironmentSettings,
     /// The signatures that it accepts.
-    pub(crate) trust: Trust,
+    pub(crate) trust: TrustPolicy,
     /// The stack's settings.
     pub(crate) settings: StackSettings,
     /// The project's folder.
@@ -100,13 +100,13 @@ impl EnvironmentStack {
 
     /// Refuses a release whose signature this environment does not accept.
     pub(crate) async fn check_trust(&self, manifest: &Manifest) -> Result<()> {
-        release::trusted(&self.catalogue, manifest, &self.trust, self.environment()).await
+        release::check_trust(&self.catalogue, manifest, &self.trust, self.environment()).await
     }
 
     /// Checks that the parts of a release are in the store; byte for byte if signatures are required.
     pub(crate) async fn check_bytes(&self, manifest: &Manifest) -> Result<()> {
         self.catalogue.check_artifact(manifest).await?;
-        if self.trust.required { release::whole(&self.catalogue, manifest).await } else { Ok(()) }
+        if self.trust.required { release::check_bytes(&self.catalogue, manifest).await } else { Ok(()) }
     }
 
     /// Reads the values that the stack takes from other stacks, as its files below `root` name them.

@@ -1,11 +1,12 @@
-//! A signer in memory, with a key for one test.
+//! Signing keys in memory: a key that exists for one test, and none at all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
 use crate::failure::Result;
-use crate::ports::Signer;
+use crate::ports::{Signer, SigningKeys};
 use crate::release::{PrivateKey, PublicKey};
 
 /// A signer with a generated key, which is not stored.
@@ -35,5 +36,32 @@ impl Signer for FakeSigner {
 
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         Ok(self.key.sign(message))
+    }
+}
+
+/// The configured signing key of a test, which counts how often it was opened.
+#[derive(Default)]
+pub(crate) struct FakeSigningKeys {
+    key: Option<Arc<FakeSigner>>,
+    opened: AtomicUsize,
+}
+
+impl FakeSigningKeys {
+    /// Configures a key.
+    pub(crate) fn of(key: Arc<FakeSigner>) -> Self {
+        Self { key: Some(key), opened: AtomicUsize::new(0) }
+    }
+
+    /// Returns how often the key was asked for.
+    pub(crate) fn opened(&self) -> usize {
+        self.opened.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl SigningKeys for FakeSigningKeys {
+    async fn signer(&self) -> Result<Option<Arc<dyn Signer>>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(self.key.clone().map(|key| key as Arc<dyn Signer>))
     }
 }

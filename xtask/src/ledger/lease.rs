@@ -169,4 +169,11 @@ mod tests {
         assert_eq!((holder.pid, holder.pid_namespace.clone()), (7, None));
         assert_eq!(serde_json::to_string(&holder).unwrap(), stored);
     }
+
+    #[test]
+    fn stored_lease_is_read_and_written_with_the_same_bytes() {
+        let stored = include_str!("stored/lease.json");
+        let record: LeaseRecord = serde_json::from_str(stored).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), stored);
+    }
 }

@@ -22,21 +22,21 @@ impl Catalogue {
         Self { store, images: None }
     }
 
-    /// Adds the place of images.
+    /// Adds the registry of images.
     pub(crate) fn with_images(self, images: Option<Arc<dyn Images>>) -> Self {
         Self { images, ..self }
     }
 
-    /// Returns the place of images.
+    /// Returns the registry of images.
     pub(crate) fn images(&self) -> Result<&dyn Images> {
         self.images.as_deref().ok_or_else(|| {
-            Failure::usage("pipelines/project.toml names no place for images")
+            Failure::usage("pipelines/project.toml names no registry for images")
                 .unchanged("Nothing was published.")
                 .hint("add it under [store], as in repositories = \"111111111111.dkr.ecr.eu-central-1.amazonaws.com/shop\"")
         })
     }
 
-    /// Returns the store behind it.
+    /// Returns the store.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -71,18 +71,18 @@ impl Catalogue {
             .unchanged("Nothing was changed.");
         if versions.is_empty() {
             return Err(failure.hint(format!(
-                "{} holds no release of `{function}` yet: cargo xtask release cuts the first",
+                "{} has no release of `{function}` yet: cargo xtask release creates the first",
                 self.store.place()
             )));
         }
         let near = nearest(version, &versions, 5);
         Err(failure.hint(format!(
-            "the nearest that exist: {}",
+            "the nearest versions that exist: {}",
             near.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         )))
     }
 
-    /// Reads the newest release's manifest: the highest version that is not of a dirty tree.
+    /// Reads the manifest of the highest version that was not built from a dirty tree.
     pub(crate) async fn newest(&self, function: &FunctionName) -> Result<Option<Manifest>> {
         match self.versions(function).await?.into_iter().find(|version| !version.is_dirty()) {
             Some(version) => self.find(function, &version).await,
@@ -90,22 +90,22 @@ impl Catalogue {
         }
     }
 
-    /// Tells whether a release's bytes are those of its manifest, all of them read; a zip is then in the file.
+    /// Compares a release's stored bytes with the digest in its manifest; a zip that matches is written to `to`.
     ///
-    /// An image's manifest names its blobs by digest, and its registry serves no others.
-    pub(crate) async fn held(&self, manifest: &Manifest, to: Option<&Path>) -> Result<Held> {
+    /// An image is only looked up: its manifest names its blobs by digest, and a registry serves no other bytes for a digest.
+    pub(crate) async fn compare_artifact(&self, manifest: &Manifest, to: Option<&Path>) -> Result<Held> {
         let artifact = &manifest.artifact;
         match manifest.package {
             PackageType::Zip => self.store.holds(&artifact.key, artifact.sha256, to).await,
             PackageType::Image => {
-                let there = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
-                Ok(if there { Held::Same } else { Held::Missing })
+                let found = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
+                Ok(if found { Held::Same } else { Held::Missing })
             }
         }
     }
 
-    /// Names the place of a release's bytes.
-    pub(crate) fn object(&self, manifest: &Manifest) -> String {
+    /// Returns the address of a release's bytes, for messages.
+    pub(crate) fn artifact_address(&self, manifest: &Manifest) -> String {
         let place = match (manifest.package, &self.images) {
             (PackageType::Image, Some(images)) => images.place(),
             _ => self.store.place(),
@@ -114,29 +114,31 @@ impl Catalogue {
     }
 
     /// Reads the manifest of a release's image.
-    pub(crate) async fn image(&self, manifest: &Manifest) -> Result<Vec<u8>> {
+    pub(crate) async fn image_manifest(&self, manifest: &Manifest) -> Result<Vec<u8>> {
         let artifact = &manifest.artifact;
         self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.ok_or_else(|| {
             Failure::failed(format!(
                 "the image of `{}` {} is not in the registry",
                 manifest.function, manifest.version
             ))
-            .detail("image", self.object(manifest))
+            .detail("image", self.artifact_address(manifest))
         })
     }
 
-    /// Reads a release's zip into a file.
-    pub(crate) async fn fetch_zip(&self, manifest: &Manifest, to: &Path) -> Result<()> {
+    /// Downloads a release's zip to a file.
+    pub(crate) async fn download_zip(&self, manifest: &Manifest, to: &Path) -> Result<()> {
         let what = format!("the bytes of `{}` {}", manifest.function, manifest.version);
-        match self.held(manifest, Some(to)).await? {
+        match self.compare_artifact(manifest, Some(to)).await? {
             Held::Same => Ok(()),
             Held::Missing => Err(Failure::failed(format!("{what} are not in the store"))
-                .detail("object", self.object(manifest))),
-            Held::Other(found) => Err(Failure::failed(format!("{what} are not those that were released"))
-                .detail("object", self.object(manifest))
-                .detail("released", manifest.artifact.sha256.to_string())
-                .detail("found", found.to_string())
-                .hint("restore the object's first version in the store, or cut a new release")),
+                .detail("object", self.artifact_address(manifest))),
+            Held::Other(found) => {
+                Err(Failure::failed(format!("{what} in the store are not those that were released"))
+                    .detail("object", self.artifact_address(manifest))
+                    .detail("released", manifest.artifact.sha256.to_string())
+                    .detail("found", found.to_string())
+                    .hint("restore the object's first version in the store, or create a new release"))
+            }
         }
     }
 
@@ -145,32 +147,32 @@ impl Catalogue {
         let temporary = tempfile::tempdir()
             .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
         let zip = temporary.path().join("artifact.zip");
-        self.fetch_zip(manifest, &zip).await?;
+        self.download_zip(manifest, &zip).await?;
         let listing = slipway_archive::read_zip(&zip)
             .map_err(|error| Failure::failed(format!("{} cannot be read", zip.display())).caused_by(error))?;
         Ok(listing.entries().iter().map(|entry| entry.path.clone()).collect())
     }
 
-    /// Checks that a release's bytes are in the store with the size that its manifest says.
+    /// Refuses a release whose bytes are missing, or do not have the size that its manifest states.
     pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Result<()> {
         let artifact = &manifest.artifact;
-        let told = |what: String| {
+        let mismatch = |what: String| {
             Failure::failed(format!(
-                "the bytes of `{}` {} are not what its manifest says: {what}",
+                "the bytes of `{}` {} do not match its manifest: {what}",
                 manifest.function, manifest.version
             ))
-            .detail("object", self.object(manifest))
+            .detail("object", self.artifact_address(manifest))
             .unchanged("Nothing was deployed.")
-            .hint("restore the object's first version in the store, or cut a new release")
+            .hint("restore the object's first version in the store, or create a new release")
         };
         if manifest.package == PackageType::Image {
-            let there = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
-            return if there { Ok(()) } else { Err(told("the image is missing".into())) };
+            let found = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
+            return if found { Ok(()) } else { Err(mismatch("the image is missing".into())) };
         }
         match self.store.size(&artifact.key).await? {
-            None => Err(told("the object is missing".into())),
+            None => Err(mismatch("the object is missing".into())),
             Some(size) if size != artifact.size => {
-                Err(told(format!("{size} bytes instead of {}", artifact.size)))
+                Err(mismatch(format!("{size} bytes instead of {}", artifact.size)))
             }
             Some(_) => Ok(()),
         }
@@ -194,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_versions_are_near_in_number_not_in_spelling() {
+    fn nearest_versions_are_near_by_number_not_by_spelling() {
         let known: Vec<Version> =
             ["2.0.0", "1.10.0", "1.4.3", "1.4.1", "1.3.0"].iter().map(|text| text.parse().unwrap()).collect();
         let near: Vec<String> =

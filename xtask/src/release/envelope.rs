@@ -1,8 +1,7 @@
 //! DSSE envelopes: a payload, its type, and signatures over both.
 //!
-//! In: a payload and a [`Signer`]; or the bytes of a stored envelope and the keys that are trusted. Out: the bytes to
-//! store; or the payload with what each signature is worth. Goes wrong: bytes that are no envelope, or not the ones that
-//! were written. Rules: <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md>.
+//! In: a payload and a [`Signer`]; or the bytes of a stored envelope and the trusted keys. Out: the bytes to store; or the
+//! payload and the key that signed it. Goes wrong: the bytes are not an envelope, or not the bytes that were written. Rules: <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md>.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -34,7 +33,7 @@ struct SignatureRecord {
 
 impl Envelope {
     /// Signs a payload that is an in-toto statement.
-    pub(crate) async fn seal(payload: &[u8], signer: &dyn Signer) -> Result<Self> {
+    pub(crate) async fn sign(payload: &[u8], signer: &dyn Signer) -> Result<Self> {
         let signature = signer.sign(&pre_authentication(PAYLOAD_TYPE, payload)).await?;
         Ok(Self {
             payload: BASE64_STANDARD.encode(payload),
@@ -46,11 +45,11 @@ impl Envelope {
         })
     }
 
-    /// Reads an envelope and says what is wrong with bytes that are none, or that were edited in any way.
+    /// Reads an envelope; the error says why the bytes are not one, or that they were edited.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let envelope: Self =
-            serde_json::from_slice(bytes).map_err(|error| format!("it is no DSSE envelope: {error}"))?;
-        // Nothing that the signature does not cover may differ either: spaces, order, escapes.
+            serde_json::from_slice(bytes).map_err(|error| format!("it is not a DSSE envelope: {error}"))?;
+        // Spaces, order and escapes, which the signature does not cover, must not differ either.
         if envelope.bytes().ok().as_deref() != Some(bytes) {
             return Err("its bytes are not those that were written".into());
         }
@@ -69,7 +68,7 @@ impl Envelope {
 
     /// Returns the signed bytes.
     pub(crate) fn payload(&self) -> Result<Vec<u8>, String> {
-        BASE64_STANDARD.decode(&self.payload).map_err(|error| format!("its payload is no base64: {error}"))
+        BASE64_STANDARD.decode(&self.payload).map_err(|error| format!("its payload is not base64: {error}"))
     }
 
     /// Lists the ids of the keys that the signatures name.
@@ -77,7 +76,7 @@ impl Envelope {
         self.signatures.iter().map(|signature| signature.keyid.as_str()).collect()
     }
 
-    /// Returns the first of the keys whose signature this is; `None` where none of them signed, or none rightly.
+    /// Returns the first of the keys that made a valid signature.
     pub(crate) fn signed_by<'a>(&self, keys: &'a [PublicKey]) -> Option<&'a PublicKey> {
         let message = pre_authentication(&self.payload_type, &self.payload().ok()?);
         self.signatures.iter().find_map(|signature| {
@@ -87,7 +86,7 @@ impl Envelope {
     }
 }
 
-/// Returns the bytes that are signed: PAE(type, payload), so that neither can be read as the other.
+/// Returns the bytes to sign, PAE(type, payload): the lengths keep type and payload apart.
 fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     bytes.extend_from_slice(payload);
@@ -101,17 +100,17 @@ mod tests {
     use crate::release::key::PrivateKey;
 
     #[test]
-    fn the_pre_authentication_encoding_is_the_protocols() {
+    fn pre_authentication_encoding_matches_the_protocols_vector() {
         // The vector of https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md#test-vectors
         let bytes = pre_authentication("http://example.com/HelloWorld", b"hello world");
         assert_eq!(bytes, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
         assert_eq!(pre_authentication("", b""), b"DSSEv1 0  0 ");
-        // Lengths are those of bytes, not of characters.
+        // Lengths count bytes, not characters.
         assert_eq!(pre_authentication("\u{e9}", b"x"), "DSSEv1 2 \u{e9} 1 x".as_bytes());
     }
 
     #[test]
-    fn the_protocols_own_signature_comes_out() {
+    fn signature_matches_the_protocols_example() {
         // The same page's example: the key is given by its scalar, the signature is deterministic, there as r and s.
         let scalar = hex::decode("d73ec437fd6346e3619c5ebfdfff0f6916804955ad32ac9ac492b0ede1f6ffb7").unwrap();
         let key = p256::ecdsa::SigningKey::from_slice(&scalar).unwrap();
@@ -128,10 +127,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_key_that_signed_is_found_and_only_over_what_it_signed() {
+    async fn signature_is_valid_only_for_its_key_and_payload() {
         let (signer, public) = FakeSigner::new();
         let other = PrivateKey::generate().unwrap().public().unwrap();
-        let envelope = Envelope::seal(b"{\"a\":1}", &*signer).await.unwrap();
+        let envelope = Envelope::sign(b"{\"a\":1}", &*signer).await.unwrap();
         let bytes = envelope.bytes().unwrap();
         assert_eq!(Envelope::read(&bytes).unwrap(), envelope);
         assert_eq!(envelope.payload().unwrap(), b"{\"a\":1}");
@@ -150,9 +149,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_signature_does_not_cover_cannot_change_either() {
+    async fn bytes_that_the_signature_does_not_cover_cannot_change_either() {
         let (signer, _) = FakeSigner::new();
-        let bytes = Envelope::seal(b"{}", &*signer).await.unwrap().bytes().unwrap();
+        let bytes = Envelope::sign(b"{}", &*signer).await.unwrap().bytes().unwrap();
         let text = String::from_utf8(bytes).unwrap();
         for (from, to) in [
             ("{\"payload\"", "{ \"payload\""),

@@ -1,7 +1,11 @@
-//! Keys of releases: ECDSA on P-256, as PEM files.
+//! Keys that sign releases: ECDSA on P-256, as PEM files.
 //!
-//! In: the text of a PEM file, or the system's randomness. Out: [`PrivateKey`], which signs, and [`PublicKey`], which
-//! verifies and has an id. Goes wrong: a file that is no such key, a system without randomness.
+//! In: the text of a PEM file, or the system's random numbers. Out: [`PrivateKey`], which signs, and [`PublicKey`], which
+//! verifies and has an id. Goes wrong: the file is not such a key, the system has no random numbers.
+
+mod pair;
+
+pub(crate) use pair::create_key_pair;
 
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{DerSignature, Signature, SigningKey, VerifyingKey};
@@ -17,22 +21,22 @@ use crate::failure::{Failure, Result};
 pub(crate) struct PrivateKey(SigningKey);
 
 impl PrivateKey {
-    /// Makes a new key from the system's randomness.
+    /// Makes a new key from the system's random numbers.
     pub(crate) fn generate() -> Result<Self> {
         SigningKey::try_generate()
             .map(Self)
-            .map_err(|error| Failure::failed("the system gives no randomness for a key").caused_by(error))
+            .map_err(|error| Failure::failed("the system has no random numbers for a key").caused_by(error))
     }
 
     /// Reads a PKCS#8 PEM; `place` names it in errors, which never quote it.
     pub(crate) fn read(pem: &str, place: &str) -> Result<Self> {
         SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|error| {
             let hint = if pem.contains("BEGIN EC PRIVATE KEY") {
-                "it is in the older form of OpenSSL: openssl pkcs8 -topk8 -nocrypt turns it into PKCS#8"
+                "it is in OpenSSL's older format: openssl pkcs8 -topk8 -nocrypt converts it to PKCS#8"
             } else {
                 "cargo xtask key new makes such a key"
             };
-            Failure::usage(format!("{place} holds no private key on the curve P-256 in PKCS#8 PEM"))
+            Failure::usage(format!("{place} is not a private key on the curve P-256 in PKCS#8 PEM"))
                 .caused_by(error)
                 .hint(hint)
         })
@@ -73,10 +77,10 @@ impl PublicKey {
     /// Reads an SPKI PEM; `place` names it in errors.
     pub(crate) fn read(pem: &str, place: &str) -> Result<Self> {
         let key = VerifyingKey::from_public_key_pem(pem).map_err(|error| {
-            let failure = Failure::usage(format!("{place} holds no public key on the curve P-256 in PEM"));
+            let failure = Failure::usage(format!("{place} is not a public key on the curve P-256 in PEM"));
             let failure = failure.caused_by(error);
             if pem.contains("PRIVATE KEY") {
-                failure.hint("it holds a private key: name the .pub.pem beside it, and keep this one out of the repository")
+                failure.hint("it is a private key: name the .pub.pem beside it, and keep this file out of the repository")
             } else {
                 failure.hint("cargo xtask key new writes such a file beside the private key")
             }
@@ -87,7 +91,7 @@ impl PublicKey {
     /// Reads an SPKI in DER, as KMS returns it; `place` names it in errors.
     pub(crate) fn read_der(der: &[u8], place: &str) -> Result<Self> {
         let key = VerifyingKey::from_public_key_der(der).map_err(|error| {
-            Failure::usage(format!("{place} is no key on the curve P-256"))
+            Failure::usage(format!("{place} is not a key on the curve P-256"))
                 .caused_by(error)
                 .hint("make the key with the key spec ECC_NIST_P256 and the usage SIGN_VERIFY")
         })?;
@@ -120,7 +124,7 @@ impl PublicKey {
             .map_err(|error| Failure::defect("a public key cannot be written as PEM").caused_by(error))
     }
 
-    /// Tells whether a DER signature is this key's over a message.
+    /// Returns whether this key made a DER signature of a message.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         DerSignature::from_bytes(signature)
             .is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
@@ -133,7 +137,7 @@ mod tests {
     use crate::failure::FailureKind;
 
     #[test]
-    fn keys_are_read_back_as_they_are_written() {
+    fn keys_are_written_and_read_as_pem() {
         let key = PrivateKey::generate().unwrap();
         let (private, public) = (key.pem().unwrap(), key.public().unwrap().pem().unwrap());
         for pem in [&private, &public] {
@@ -156,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_named_and_never_quoted() {
+    fn file_that_is_not_a_key_is_named_and_never_quoted() {
         let key = PrivateKey::generate().unwrap();
         let private = key.pem().unwrap();
         let failure = PublicKey::read(&private, "keys/release.key").unwrap_err();
         let report = failure.report();
         assert_eq!(failure.kind(), FailureKind::Usage);
-        assert!(report.message.starts_with("keys/release.key holds no public key"), "{}", report.message);
+        assert!(report.message.starts_with("keys/release.key is not a public key"), "{}", report.message);
         assert!(report.hint.unwrap().contains("a private key"));
         let secret = private.lines().nth(1).unwrap();
         assert!(!format!("{failure:?} {:?}", report.causes).contains(secret));

@@ -1,4 +1,9 @@
-//! The release manifest, `slipway.release/1`: holds digests and keys, never buckets or hosts.
+//! The release manifest, `slipway.release/1`: digests and keys, never buckets or hosts.
+//!
+//! In: an artifact and its source; or stored bytes. Out: a sealed [`Manifest`]; its bytes. Goes wrong: a manifest that was
+//! edited, that is stored under another name, or whose schema is unknown. [`format`] has the readers and writers.
+
+mod format;
 
 use std::collections::BTreeMap;
 
@@ -7,13 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::architecture::Architecture;
 use crate::digest::Digest;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::name::{FunctionName, Version};
 use crate::runtime::Runtime;
-use crate::settings::{PackageType, SmokeTest};
-
-/// The name of this layout.
-pub(crate) const SCHEMA: &str = "slipway.release/1";
+use crate::settings::{FunctionSettings, PackageType, SmokeTest};
+use crate::source::Source;
 
 /// A release, as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,43 +38,20 @@ pub(crate) struct Manifest {
     pub(crate) handler: String,
     /// The bytes.
     pub(crate) artifact: ArtifactRecord,
-    /// Where they came from.
+    /// The source that they were built from.
     pub(crate) source: SourceRecord,
-    /// How they were made.
-    pub(crate) built: Built,
-    /// SHA-256 of the SBOM; releases of earlier times have none.
+    /// How they were built.
+    pub(crate) built: BuildRecord,
+    /// SHA-256 of the SBOM; the earliest releases have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sbom: Option<Digest>,
-    /// What the release must answer before it serves.
+    /// The smoke events that a new version must pass before it serves.
     #[serde(default)]
     pub(crate) smoke: Vec<SmokeRecord>,
-    /// SHA-256 of this manifest as compact JSON with 64 zeros as its seal: it shows whether the manifest was edited.
-    #[serde(with = "seal")]
+    /// SHA-256 of this manifest as compact JSON with 64 zeros as its seal; it reveals edits.
+    #[serde(with = "format::optional_seal")]
     #[schemars(with = "Digest")]
     pub(crate) seal: Option<Digest>,
-}
-
-/// Reads and writes a seal. A manifest without one, which is what the seal is computed of, says 64 zeros.
-mod seal {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
-
-    use crate::digest::Digest;
-
-    const NONE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
-
-    pub(super) fn serialize<S: Serializer>(seal: &Option<Digest>, to: S) -> Result<S::Ok, S::Error> {
-        match seal {
-            Some(digest) => digest.serialize(to),
-            None => NONE.serialize(to),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Digest>, D::Error> {
-        match String::deserialize(from)?.as_str() {
-            NONE => Ok(None),
-            text => text.parse().map(Some).map_err(D::Error::custom),
-        }
-    }
 }
 
 /// A release's bytes.
@@ -88,13 +68,19 @@ pub(crate) struct ArtifactRecord {
     pub(crate) unpacked_size: u64,
     /// Digest of the canonical listing (path, mode, content), which survives a new compressor.
     pub(crate) content_digest: Digest,
-    /// A zip's key in the store; an image's `<repository>@sha256:<hex>` below the place that the settings name.
+    /// A zip's key in the store; for an image `<repository>@sha256:<hex>`, below the registry that the settings name.
     pub(crate) key: String,
 }
 
 impl ArtifactRecord {
-    /// Describes an image in a repository.
-    pub(crate) fn of_image(self, repository: &str, digest: Digest) -> Self {
+    /// Describes a zip.
+    pub(crate) fn of_zip(sha256: Digest, size: u64, unpacked_size: u64, content_digest: Digest) -> Self {
+        let (code_sha256, key) = (sha256.base64(), artifact_key(&sha256));
+        Self { sha256, code_sha256, size, unpacked_size, content_digest, key }
+    }
+
+    /// Describes an image in a repository, with the sizes of this record.
+    pub(crate) fn into_image(self, repository: &str, digest: Digest) -> Self {
         Self { sha256: digest, code_sha256: digest.hex(), key: format!("{repository}@{digest}"), ..self }
     }
 
@@ -103,8 +89,8 @@ impl ArtifactRecord {
         self.key.split('@').next().unwrap_or_default()
     }
 
-    /// Tells whether the digests agree with each other and with the kind of package.
-    fn agrees(&self, package: PackageType) -> bool {
+    /// Returns whether digests and key match each other and the kind of package.
+    fn is_consistent(&self, package: PackageType) -> bool {
         match package {
             PackageType::Zip => {
                 self.code_sha256 == self.sha256.base64() && self.key == artifact_key(&self.sha256)
@@ -132,17 +118,30 @@ pub(crate) struct SourceRecord {
     /// The commit's time.
     #[schemars(with = "String")]
     pub(crate) committed_at: jiff::Timestamp,
-    /// The digest of all that decides the bytes.
+    /// The digest of everything that decides the bytes.
     pub(crate) inputs_digest: Digest,
 }
 
-/// How a release was made.
+impl From<&Source> for SourceRecord {
+    fn from(source: &Source) -> Self {
+        Self {
+            repository: source.repository.clone(),
+            commit: source.commit.clone(),
+            dirty: source.dirty,
+            committed_at: source.committed_at,
+            inputs_digest: source.inputs_digest,
+        }
+    }
+}
+
+/// How a release was built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Built {
+#[schemars(rename = "Built")]
+pub(crate) struct BuildRecord {
     /// Tools and compressor with their versions.
     pub(crate) tools: BTreeMap<String, String>,
-    /// Who made it.
+    /// Who built it.
     pub(crate) by: String,
     /// When.
     #[schemars(with = "String")]
@@ -151,33 +150,33 @@ pub(crate) struct Built {
     pub(crate) run_url: Option<String>,
 }
 
-/// A smoke event, as the release carries it.
+/// A smoke event, as a release stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SmokeRecord {
-    /// What it shows.
+    /// What it tests.
     pub(crate) name: String,
     /// The event.
     pub(crate) event: serde_json::Value,
-    /// The request that the event is made of.
+    /// The HTTP request that the event is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) request: Option<RequestRecord>,
-    /// A subset of the answer.
+    /// The expected response, or a part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expect: Option<serde_json::Value>,
-    /// The `errorType` of the answer.
+    /// The expected `errorType` of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expect_error: Option<String>,
-    /// Values kept for those that follow: JSON pointers into the answer, by name.
+    /// Values for the events that follow: JSON pointers into the response, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) capture: BTreeMap<String, String>,
-    /// Milliseconds within which the answer must come.
+    /// The time limit of the response, in milliseconds.
     pub(crate) within_ms: u64,
     /// Whether it may run in protected environments.
     pub(crate) safe: bool,
 }
 
-/// A request of a smoke event; `${…}` in it is filled in when it is made.
+/// The HTTP request of a smoke event; each `${…}` is replaced when the request is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestRecord {
@@ -214,6 +213,33 @@ impl From<&SmokeTest> for SmokeRecord {
 }
 
 impl Manifest {
+    /// Makes the manifest of a new release, sealed.
+    pub(crate) fn new(
+        function: &FunctionName,
+        version: &Version,
+        settings: &FunctionSettings,
+        artifact: ArtifactRecord,
+        source: SourceRecord,
+        built: BuildRecord,
+    ) -> Self {
+        let unsealed = Self {
+            schema: format::NEWEST.into(),
+            function: function.clone(),
+            version: version.clone(),
+            package: settings.package,
+            architecture: settings.architecture,
+            runtime: settings.runtime.clone(),
+            handler: settings.handler.clone(),
+            artifact,
+            source,
+            built,
+            sbom: None,
+            smoke: settings.smoke.iter().map(SmokeRecord::from).collect(),
+            seal: None,
+        };
+        unsealed.sealed()
+    }
+
     /// Returns the key of a release's manifest.
     pub(crate) fn key(function: &FunctionName, version: &Version) -> String {
         format!("releases/{function}/{version}.json")
@@ -221,17 +247,13 @@ impl Manifest {
 
     /// Returns the manifest with its seal set.
     pub(crate) fn sealed(mut self) -> Self {
-        self.seal = Some(self.compute_seal());
+        self.seal = Some(format::seal(&self));
         self
     }
 
     /// Returns the manifest's bytes as they are stored.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| {
-            Failure::defect("a release manifest cannot be written as JSON").caused_by(error)
-        })?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        format::write(format::FORMATS, self)
     }
 
     /// Returns runtime and handler as Lambda knows them: those of an image are the image's own
@@ -240,48 +262,24 @@ impl Manifest {
         (self.package == PackageType::Zip).then_some((&self.runtime, &self.handler))
     }
 
+    /// Returns the labels of the release's image:
+    /// <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md>.
+    pub(crate) fn image_labels(&self) -> BTreeMap<String, String> {
+        let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
+        [label("version", &self.version.to_string()), label("revision", &self.source.commit)]
+            .into_iter()
+            .chain(self.source.repository.as_deref().map(|address| label("source", address)))
+            .collect()
+    }
+
     /// Returns the digest by which ledgers and plans name this manifest.
     pub(crate) fn digest(&self) -> Result<Digest> {
         Ok(Digest::of(self.bytes()?))
     }
 
-    /// Reads a manifest and refuses one that was edited or lies under another name.
+    /// Reads a manifest; refuses one that was edited or is stored under another name.
     pub(crate) fn read(bytes: &[u8], function: &FunctionName, version: &Version) -> Result<Self> {
-        let edited = |what: &str| {
-            Failure::failed(format!("the manifest of `{function}` {version} was edited: {what}"))
-                .unchanged("It was not used; nothing was changed.")
-                .hint("restore the object's first version in the store: a manifest never changes once it is written")
-        };
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| {
-            edited("it is no manifest that this version of Slipway knows").caused_by(error)
-        })?;
-        if manifest.schema != SCHEMA {
-            return Err(Failure::failed(format!(
-                "the manifest of `{function}` {version} has the layout {}, this Slipway reads {SCHEMA}",
-                manifest.schema
-            ))
-            .hint("use the version of Slipway that the project pins"));
-        }
-        if manifest.seal != Some(manifest.compute_seal()) {
-            return Err(edited("its content does not match its seal"));
-        }
-        // The signature covers the stored bytes: what only looks the same is something else.
-        if manifest.bytes()? != bytes {
-            return Err(edited("its bytes are not those that were written"));
-        }
-        if manifest.function != *function || manifest.version != *version {
-            return Err(edited(&format!("it is that of `{}` {}", manifest.function, manifest.version)));
-        }
-        if !manifest.artifact.agrees(manifest.package) {
-            return Err(edited("its digests do not agree with each other"));
-        }
-        Ok(manifest)
-    }
-
-    fn compute_seal(&self) -> Digest {
-        let unsealed = Self { seal: None, ..self.clone() };
-        // A manifest is plain data: writing it cannot fail, and a failure would only break the seal's comparison.
-        Digest::of(serde_json::to_vec(&unsealed).unwrap_or_default())
+        format::read(format::FORMATS, bytes, function, version)
     }
 }
 
@@ -291,96 +289,4 @@ pub(crate) fn artifact_key(sha256: &Digest) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn sample(function: &str, version: &str) -> Manifest {
-        let sha256 = Digest::of(format!("{function} {version}"));
-        Manifest {
-            schema: SCHEMA.into(),
-            function: function.parse().unwrap(),
-            version: version.parse().unwrap(),
-            package: PackageType::Zip,
-            architecture: Architecture::X86_64,
-            runtime: Runtime::ProvidedAl2023,
-            handler: "bootstrap".into(),
-            artifact: ArtifactRecord {
-                sha256,
-                code_sha256: sha256.base64(),
-                size: 3,
-                unpacked_size: 5,
-                content_digest: Digest::of("c"),
-                key: artifact_key(&sha256),
-            },
-            source: SourceRecord {
-                repository: None,
-                commit: "3f2a91c0".repeat(5),
-                dirty: false,
-                committed_at: "2026-11-01T00:00:00Z".parse().unwrap(),
-                inputs_digest: Digest::of(format!("inputs of {function} {version}")),
-            },
-            built: Built {
-                tools: BTreeMap::new(),
-                by: "test".into(),
-                at: "2026-11-01T00:00:01Z".parse().unwrap(),
-                run_url: None,
-            },
-            sbom: None,
-            smoke: Vec::new(),
-            seal: None,
-        }
-        .sealed()
-    }
-
-    #[test]
-    fn seal_is_the_digest_of_the_manifest_with_64_zeros_in_its_place() {
-        let manifest = sample("hello", "1.2.3");
-        let mut document = serde_json::to_value(&manifest).unwrap();
-        document["seal"] = format!("sha256:{}", "0".repeat(64)).into();
-        assert_eq!(manifest.seal, Some(Digest::of(document.to_string())));
-        let unsealed = serde_json::to_vec_pretty(&document).unwrap();
-        let failure = Manifest::read(&unsealed, &manifest.function, &manifest.version).unwrap_err();
-        assert!(failure.message().contains("does not match its seal"), "{failure}");
-    }
-
-    #[test]
-    fn an_edited_manifest_is_refused() {
-        let manifest = sample("hello", "1.2.3");
-        let bytes = manifest.bytes().unwrap();
-        let (function, version) = (&manifest.function, &manifest.version);
-        assert_eq!(Manifest::read(&bytes, function, version).unwrap(), manifest);
-        let text = String::from_utf8(bytes.clone()).unwrap();
-        for (from, to) in [
-            ("\"handler\": \"bootstrap\"", "\"handler\": \"other\""),
-            ("\"size\": 3", "\"size\": 4"),
-            ("\"dirty\": false", "\"dirty\": true"),
-        ] {
-            let edited = text.replace(from, to);
-            assert_ne!(edited, text);
-            let failure = Manifest::read(edited.as_bytes(), function, version).unwrap_err();
-            assert!(failure.message().contains("was edited"), "{failure}");
-        }
-        assert!(Manifest::read(&bytes, function, &"1.2.4".parse().unwrap()).is_err());
-        assert!(Manifest::read(b"{}", function, version).is_err());
-        let compact = serde_json::to_vec(&manifest).unwrap();
-        let failure = Manifest::read(&compact, function, version).unwrap_err();
-        assert!(failure.message().contains("not those that were written"), "{failure}");
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 1;
-            assert!(Manifest::read(&flipped, function, version).is_err(), "byte {at}");
-        }
-    }
-
-    #[test]
-    fn manifest_with_an_unlisted_runtime_is_read_and_keeps_its_bytes() {
-        let listed = sample("hello", "1.2.3");
-        assert_eq!(serde_json::to_value(&listed).unwrap()["runtime"], "provided.al2023");
-        assert_eq!(serde_json::to_value(&listed).unwrap()["architecture"], "x86_64");
-        let manifest = Manifest { runtime: "java99".into(), ..listed }.sealed();
-        let bytes = manifest.bytes().unwrap();
-        let read = Manifest::read(&bytes, &manifest.function, &manifest.version).unwrap();
-        assert_eq!(read.runtime, Runtime::Unlisted("java99".into()));
-        assert_eq!(read.bytes().unwrap(), bytes);
-    }
-}
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
-//! Provenance: an in-toto statement that says of a release's bytes from what, how and by whom they were made.
+//! Provenance: an in-toto statement of how, by whom and from what source a release was built.
 //!
-//! In: a manifest and the circumstances of its build. Out: [`Statement`], which an envelope carries; and whether a
-//! statement speaks of a given manifest and claims what an environment demands. Goes wrong: it speaks of another one.
+//! In: a manifest and the invocation of its build. Out: [`Statement`], the payload of an envelope; whether a statement is
+//! about a given manifest and makes the claims that an environment requires. Goes wrong: it is about another manifest.
 //! Layouts: <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md> and <https://slsa.dev/spec/v1.0/provenance>.
 
 use std::collections::BTreeMap;
@@ -12,29 +12,48 @@ use super::manifest::Manifest;
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
-use crate::settings::ProvenanceClaims;
+use crate::settings::{ProcessEnvironment, ProvenanceClaims};
 
 /// The type of statements.
 pub(crate) const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The type of the predicate.
 pub(crate) const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
-/// How Slipway builds; the page says what the parameters mean.
+/// The type of Slipway's builds; the page describes the parameters.
 pub(crate) const BUILD_TYPE: &str =
     "https://github.com/slipway/slipway/blob/main/docs/how-to/signing.md#build-type-1";
 
-/// The circumstances of a build.
+/// The run that builds a release: who, where and when.
 #[derive(Debug, Clone)]
-pub(crate) struct Circumstances {
-    /// Who built: a URI of the CI service's workflow or job, or of a person's machine.
+pub(crate) struct BuildInvocation {
+    /// The builder: a URI of the CI service's workflow or job, or of a person's machine.
     pub(crate) builder: String,
-    /// This run.
-    pub(crate) invocation: String,
-    /// When it began.
+    /// The run's id.
+    pub(crate) id: String,
+    /// When the build began.
     pub(crate) started_on: jiff::Timestamp,
     /// The ref that was built, such as `refs/heads/main`; nothing where HEAD is detached.
     pub(crate) git_ref: Option<String>,
     /// The workflow's file or the job's name, in CI.
     pub(crate) workflow: Option<String>,
+}
+
+impl BuildInvocation {
+    /// Describes a build in this process; `branch` is the one that is checked out.
+    pub(crate) fn of(
+        process_env: &ProcessEnvironment,
+        branch: Option<&str>,
+        started_on: jiff::Timestamp,
+    ) -> Self {
+        let id = process_env.run_url().unwrap_or_else(|| format!("{} {started_on}", process_env.actor()));
+        let branch = || branch.map(|branch| format!("refs/heads/{branch}"));
+        Self {
+            builder: process_env.builder(),
+            id,
+            started_on,
+            git_ref: process_env.git_ref().or_else(branch),
+            workflow: process_env.workflow(),
+        }
+    }
 }
 
 /// An in-toto statement with SLSA provenance.
@@ -124,10 +143,10 @@ struct RunMetadata {
 }
 
 impl Statement {
-    /// States how a release was made; subjects are its artifact, its manifest and its SBOM.
-    pub(crate) fn of(manifest: &Manifest, circumstances: &Circumstances) -> Result<Self> {
+    /// States how a release was built; its subjects are the artifact, the manifest and the SBOM.
+    pub(crate) fn of(manifest: &Manifest, invocation: &BuildInvocation) -> Result<Self> {
         let source = &manifest.source;
-        let git_ref = circumstances.git_ref.clone();
+        let git_ref = invocation.git_ref.clone();
         let uri = source.repository.as_ref().map(|repository| {
             let scheme = if repository.contains("://") { "git+" } else { "" };
             let at = git_ref.as_ref().map(|git_ref| format!("@{git_ref}")).unwrap_or_default();
@@ -152,7 +171,7 @@ impl Statement {
                         repository: source.repository.clone(),
                         git_ref,
                         commit: source.commit.clone(),
-                        workflow: circumstances.workflow.clone(),
+                        workflow: invocation.workflow.clone(),
                     },
                     internal_parameters: InternalParameters {
                         inputs_digest: source.inputs_digest,
@@ -166,48 +185,48 @@ impl Statement {
                 },
                 run_details: RunDetails {
                     builder: Builder {
-                        id: circumstances.builder.clone(),
+                        id: invocation.builder.clone(),
                         version: BTreeMap::from([(
                             "slipway".to_owned(),
                             env!("CARGO_PKG_VERSION").to_owned(),
                         )]),
                     },
                     metadata: RunMetadata {
-                        invocation_id: circumstances.invocation.clone(),
-                        started_on: circumstances.started_on,
+                        invocation_id: invocation.id.clone(),
+                        started_on: invocation.started_on,
                     },
                 },
             },
         })
     }
 
-    /// Returns the bytes that are signed.
+    /// Returns the bytes to sign.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|error| Failure::defect("a statement cannot be written as JSON").caused_by(error))
     }
 
-    /// Reads a payload and says what is wrong with one that is no statement of Slipway's.
+    /// Reads a payload; the error says why it is not a statement of Slipway.
     pub(crate) fn read(payload: &[u8]) -> Result<Self, String> {
         let statement: Self = serde_json::from_slice(payload)
-            .map_err(|error| format!("it is no provenance that this version of Slipway knows: {error}"))?;
-        for (what, is, should) in [
+            .map_err(|error| format!("it is not provenance that this version of Slipway reads: {error}"))?;
+        for (what, found, expected) in [
             ("statement", &statement.statement_type, STATEMENT_TYPE),
             ("predicate", &statement.predicate_type, PREDICATE_TYPE),
             ("build", &statement.predicate.build_definition.build_type, BUILD_TYPE),
         ] {
-            if is != should {
-                return Err(format!("its {what} is of the type {is}, not {should}"));
+            if found != expected {
+                return Err(format!("its {what} is of the type {found}, not {expected}"));
             }
         }
         Ok(statement)
     }
 
-    /// Says where the statement does not speak of a manifest: of its bytes, and of what it says itself.
+    /// Lists how the statement differs from a manifest: in its subjects, and in what both state about the source.
     pub(crate) fn differences(&self, manifest: &Manifest) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
-        let wanted = subjects(manifest)?;
-        for (name, digest) in &wanted {
+        let expected = subjects(manifest)?;
+        for (name, digest) in &expected {
             let named = |subject: &Subject| {
                 subject.name == *name && subject.digest.get("sha256") == Some(&digest.hex())
             };
@@ -215,19 +234,19 @@ impl Statement {
                 wrong.push(format!("no subject is {name} with {digest}"));
             }
         }
-        if self.subject.len() != wanted.len() {
-            wrong.push(format!("it has {} subjects instead of {}", self.subject.len(), wanted.len()));
+        if self.subject.len() != expected.len() {
+            wrong.push(format!("it has {} subjects instead of {}", self.subject.len(), expected.len()));
         }
         let definition = &self.predicate.build_definition;
-        let (says, source) = (&definition.external_parameters, &manifest.source);
+        let (stated, source) = (&definition.external_parameters, &manifest.source);
         let commits = definition.resolved_dependencies.iter().filter_map(|of| of.digest.get("gitCommit"));
-        if says.function != manifest.function || says.version != manifest.version {
-            wrong.push(format!("it is that of `{}` {}", says.function, says.version));
+        if stated.function != manifest.function || stated.version != manifest.version {
+            wrong.push(format!("it is about `{}` {}", stated.function, stated.version));
         }
-        if says.commit != source.commit || commits.into_iter().any(|commit| *commit != source.commit) {
-            wrong.push(format!("it says commit {}, the manifest {}", says.commit, source.commit));
+        if stated.commit != source.commit || commits.into_iter().any(|commit| *commit != source.commit) {
+            wrong.push(format!("it states commit {}, the manifest {}", stated.commit, source.commit));
         }
-        if says.repository != source.repository {
+        if stated.repository != source.repository {
             wrong.push("it names another repository than the manifest".to_owned());
         }
         if definition.internal_parameters.inputs_digest != source.inputs_digest {
@@ -236,33 +255,33 @@ impl Statement {
         Ok(wrong)
     }
 
-    /// Says which of an environment's claims the statement does not make.
+    /// Lists the claims that an environment requires and the statement does not make.
     pub(crate) fn missing_claims(&self, claims: &ProvenanceClaims) -> Vec<String> {
-        let says = &self.predicate.build_definition.external_parameters;
+        let stated = &self.predicate.build_definition.external_parameters;
         [
-            ("repository", &claims.repository, &says.repository),
-            ("ref", &claims.git_ref, &says.git_ref),
-            ("workflow", &claims.workflow, &says.workflow),
+            ("repository", &claims.repository, &stated.repository),
+            ("ref", &claims.git_ref, &stated.git_ref),
+            ("workflow", &claims.workflow, &stated.workflow),
         ]
         .into_iter()
-        .filter(|(_, wanted, is)| wanted.is_some() && wanted != is)
-        .map(|(what, wanted, is)| {
+        .filter(|(_, required, found)| required.is_some() && required != found)
+        .map(|(what, required, found)| {
             format!(
                 "{what} is {}, must be {}",
-                is.as_deref().unwrap_or("not told"),
-                wanted.as_deref().unwrap_or_default()
+                found.as_deref().unwrap_or("not stated"),
+                required.as_deref().unwrap_or_default()
             )
         })
         .collect()
     }
 
-    /// Returns who says to have built it.
+    /// Returns the builder that the statement names.
     pub(crate) fn builder(&self) -> &str {
         &self.predicate.run_details.builder.id
     }
 }
 
-/// Lists what a release's statement is about: name and SHA-256.
+/// Lists the subjects of a release's statement: name and SHA-256.
 fn subjects(manifest: &Manifest) -> Result<Vec<(String, Digest)>> {
     let artifact = &manifest.artifact;
     let mut subjects = vec![

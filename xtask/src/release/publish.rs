@@ -1,5 +1,5 @@
-//! Publishing: bytes first, by their digest, then what is said about them; the manifest last, by its name. Killed at any
-//! point, it is run again.
+//! Publishing: the bytes first, by their digest, then SBOM and provenance; the manifest last, by its version. A run that is
+//! killed at any point can be repeated.
 
 use std::path::Path;
 
@@ -7,27 +7,27 @@ use super::catalogue::Catalogue;
 use super::envelope::Envelope;
 use super::key::PublicKey;
 use super::manifest::{Manifest, artifact_key};
-use super::provenance::{Circumstances, Statement};
+use super::provenance::{BuildInvocation, Statement};
 use super::sbom;
 use super::verify::attestation_key;
-use super::version::{Bump, bumped};
+use super::version::{VersionBump, bumped};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::Version;
 use crate::ports::{Image, Put, Signer};
 use crate::progress::Step;
 
-/// What publishing came to.
+/// A release in the catalogue, after publishing.
 #[derive(Debug, Clone)]
-pub(crate) enum Published {
-    /// The manifest is new.
+pub(crate) enum PublishedRelease {
+    /// It was published now.
     New(Manifest),
-    /// A release with the same artifact and inputs was there already.
+    /// A release with the same artifact and inputs existed already.
     Existing(Manifest),
 }
 
-impl Published {
-    /// Returns the release as the catalogue holds it.
+impl PublishedRelease {
+    /// Returns the manifest in the catalogue.
     pub(crate) fn manifest(&self) -> &Manifest {
         match self {
             Self::New(manifest) | Self::Existing(manifest) => manifest,
@@ -35,111 +35,111 @@ impl Published {
     }
 }
 
-/// Who signs, and what is stated.
-pub(crate) struct Attestor<'a> {
+/// The key that signs a release's provenance, and the build that the provenance states.
+pub(crate) struct ProvenanceSigner<'a> {
     /// The key.
     pub(crate) signer: &'a dyn Signer,
-    /// The circumstances of the build.
-    pub(crate) circumstances: Circumstances,
+    /// The build.
+    pub(crate) invocation: BuildInvocation,
 }
 
-/// What a release says of itself beside its manifest.
+/// The documents that are published with a release's manifest.
 #[derive(Default)]
-pub(crate) struct Statements<'a> {
+pub(crate) struct ReleaseStatements<'a> {
     /// The SBOM's bytes.
     pub(crate) sbom: Option<Vec<u8>>,
-    /// Who signs the provenance.
-    pub(crate) attestor: Option<Attestor<'a>>,
+    /// The signer of the provenance; a release without one is not signed.
+    pub(crate) provenance: Option<ProvenanceSigner<'a>>,
 }
 
-/// The kinds of documents that are attached to an image: <https://www.iana.org/assignments/media-types/application/vnd.cyclonedx+json>.
+/// Media types of documents that are attached to an image:
+/// <https://www.iana.org/assignments/media-types/application/vnd.cyclonedx+json>.
 const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 /// <https://github.com/secure-systems-lab/dsse/blob/master/envelope.md>
 const DSSE: &str = "application/vnd.dsse.envelope.v1+json";
 
-/// How often the next number is tried when others take it first.
-const RACES: usize = 20;
+/// How many versions are tried when other runs take them first.
+const MAX_ATTEMPTS: usize = 20;
 
 /// A release's bytes.
-pub(crate) enum Content<'a> {
+pub(crate) enum ReleaseContent<'a> {
     /// A zip on disk.
     Zip(&'a Path),
     /// An image, labelled with the release's version.
     Image(&'a Image),
 }
 
-/// Publishes a release: its bytes under their digest, SBOM and attestation under digests, then the manifest under its
-/// version.
+/// Publishes a release: the bytes by their digest, SBOM and attestation by digests, then the manifest by its version.
 ///
-/// Where the version is taken by other bytes: an error if exactly that version was asked for, else the next number. An image
-/// carries its version, so there it is always an error.
+/// Where other bytes have the version already: an error if `exact_version`, else the next number is taken. An image has its
+/// version in a label, so there it is always an error.
 pub(crate) async fn publish(
     catalogue: &Catalogue,
     manifest: Manifest,
-    content: Content<'_>,
-    statements: Statements<'_>,
-    asked: bool,
+    content: ReleaseContent<'_>,
+    statements: ReleaseStatements<'_>,
+    exact_version: bool,
     step: &Step,
-) -> Result<Published> {
+) -> Result<PublishedRelease> {
     let store = catalogue.store();
     let digest = manifest.artifact.sha256;
-    let asked = asked || matches!(content, Content::Image(_));
-    put_content(catalogue, &manifest, &content, step).await?;
+    let exact_version = exact_version || matches!(content, ReleaseContent::Image(_));
+    store_content(catalogue, &manifest, &content, step).await?;
     let mut manifest = manifest;
     if let Some(sbom) = statements.sbom {
-        if let Content::Image(image) = &content {
+        if let ReleaseContent::Image(image) = &content {
             catalogue.images()?.attach(manifest.artifact.repository(), image, CYCLONEDX, &sbom).await?;
         }
-        manifest.sbom = Some(keep_sbom(catalogue, &digest, sbom).await?);
+        manifest.sbom = Some(store_sbom(catalogue, &digest, sbom).await?);
         manifest = manifest.sealed();
     }
-    for _ in 0..RACES {
-        if let Some(attestor) = &statements.attestor {
-            let envelope = attest(catalogue, &manifest, attestor).await?;
-            if let Content::Image(image) = &content {
+    for _ in 0..MAX_ATTEMPTS {
+        if let Some(provenance) = &statements.provenance {
+            let envelope = store_attestation(catalogue, &manifest, provenance).await?;
+            if let ReleaseContent::Image(image) = &content {
                 catalogue.images()?.attach(manifest.artifact.repository(), image, DSSE, &envelope).await?;
             }
         }
         match store.put_new(&Manifest::key(&manifest.function, &manifest.version), manifest.bytes()?).await? {
-            Put::Created => return Ok(Published::New(manifest)),
-            Put::Same => return Ok(Published::Existing(manifest)),
+            Put::Created => return Ok(PublishedRelease::New(manifest)),
+            Put::Same => return Ok(PublishedRelease::Existing(manifest)),
             Put::Different => {}
         }
         let stored = catalogue.manifest(&manifest.function, &manifest.version).await?;
         if stored.artifact.sha256 == digest && stored.source.inputs_digest == manifest.source.inputs_digest {
-            return Ok(Published::Existing(stored));
+            return Ok(PublishedRelease::Existing(stored));
         }
-        if asked || manifest.version.is_dirty() {
-            return Err(taken(&manifest, &stored));
+        if exact_version || manifest.version.is_dirty() {
+            return Err(version_taken(&manifest, &stored));
         }
-        manifest.version = bumped(&manifest.version, Bump::Patch);
+        manifest.version = bumped(&manifest.version, VersionBump::Patch);
         manifest = manifest.sealed();
     }
     Err(Failure::failed(format!(
-        "`{}`: {RACES} versions in a row were taken by others while this one was being published",
+        "`{}`: other runs took {MAX_ATTEMPTS} versions in a row while this release was being published",
         manifest.function
     )))
 }
 
-/// Has the bytes in their place.
-async fn put_content(
+/// Stores the bytes.
+async fn store_content(
     catalogue: &Catalogue,
     manifest: &Manifest,
-    content: &Content<'_>,
+    content: &ReleaseContent<'_>,
     step: &Step,
 ) -> Result<()> {
     let Manifest { artifact, function, version, .. } = manifest;
     let failure = match content {
-        Content::Zip(zip) => {
+        ReleaseContent::Zip(zip) => {
             let store = catalogue.store();
             let key = artifact_key(&artifact.sha256);
             let put = store.put_new_file(&key, zip, artifact.sha256, &|sent| step.advance(sent)).await?;
             if !matches!(put, Put::Different) {
                 return Ok(());
             }
-            Failure::failed("the store holds other bytes under the name of this artifact").hint("somebody replaced or truncated that object: restore or delete it, then run the same command again")
+            Failure::failed("the store has other bytes under the name of this artifact").hint("somebody replaced or truncated that object: restore or delete it, then run the same command again")
         }
-        Content::Image(image) => {
+        ReleaseContent::Image(image) => {
             let images = catalogue.images()?;
             let tag = version.to_string();
             let put = images.push(artifact.repository(), &tag, image, &|sent| step.advance(sent)).await?;
@@ -147,20 +147,20 @@ async fn put_content(
                 return Ok(());
             }
             Failure::refused(format!("the registry has another image of `{function}` under the tag {tag}"))
-                .hint("somebody released that version meanwhile, or a run was cut off before it was whole: --bump or --version takes another number")
+                .hint("somebody released that version meanwhile, or a run was interrupted: take another version with --bump or --version")
         }
     };
     Err(failure
-        .detail("object", catalogue.object(manifest))
+        .detail("object", catalogue.artifact_address(manifest))
         .detail("built", artifact.sha256.to_string())
-        .unchanged("The release was not published; the object was left as it is."))
+        .unchanged("The release was not published; the object was not changed."))
 }
 
 /// Stores an SBOM and returns its digest.
-async fn keep_sbom(catalogue: &Catalogue, artifact: &Digest, bytes: Vec<u8>) -> Result<Digest> {
+async fn store_sbom(catalogue: &Catalogue, artifact: &Digest, bytes: Vec<u8>) -> Result<Digest> {
     let (store, digest) = (catalogue.store(), Digest::of(&bytes));
-    // The same bytes may come of other dependencies, or were described by another version of Slipway: then the document of
-    // that time stays, and this one lies beside it.
+    // The same bytes may have other dependencies, or another version of Slipway described them: then the earlier document
+    // stays, and this one gets a key of its own.
     let first = sbom::key(artifact);
     if !matches!(store.put_new(&first, bytes.clone()).await?, Put::Different) {
         return Ok(digest);
@@ -168,19 +168,23 @@ async fn keep_sbom(catalogue: &Catalogue, artifact: &Digest, bytes: Vec<u8>) -> 
     let second = sbom::other_key(artifact, &digest);
     match store.put_new(&second, bytes).await? {
         Put::Created | Put::Same => Ok(digest),
-        Put::Different => Err(edited(catalogue, &second, "SBOM")),
+        Put::Different => Err(replaced_object(catalogue, &second, "SBOM")),
     }
 }
 
-/// Signs what is stated about a release, stores it under the manifest's digest and returns what is stored.
-async fn attest(catalogue: &Catalogue, manifest: &Manifest, attestor: &Attestor<'_>) -> Result<Vec<u8>> {
-    let payload = Statement::of(manifest, &attestor.circumstances)?.bytes()?;
-    let envelope = Envelope::seal(&payload, attestor.signer).await?;
-    let public = PublicKey::read_der(&attestor.signer.public_key()?, "the signing key")?;
-    let of_key = |envelope: &Envelope| envelope.signed_by(std::slice::from_ref(&public)).is_some();
-    if !of_key(&envelope) {
+/// Signs a release's provenance, stores it by the manifest's digest and returns the stored envelope.
+async fn store_attestation(
+    catalogue: &Catalogue,
+    manifest: &Manifest,
+    provenance: &ProvenanceSigner<'_>,
+) -> Result<Vec<u8>> {
+    let payload = Statement::of(manifest, &provenance.invocation)?.bytes()?;
+    let envelope = Envelope::sign(&payload, provenance.signer).await?;
+    let public = PublicKey::read_der(&provenance.signer.public_key()?, "the signing key")?;
+    let is_signed = |envelope: &Envelope| envelope.signed_by(std::slice::from_ref(&public)).is_some();
+    if !is_signed(&envelope) {
         return Err(Failure::failed(format!(
-            "the signing key {} made a signature that its own public half does not verify",
+            "the signing key {} made a signature that its public key does not verify",
             public.id()
         ))
         .unchanged("The release was not published.")
@@ -191,21 +195,22 @@ async fn attest(catalogue: &Catalogue, manifest: &Manifest, attestor: &Attestor<
     if !matches!(store.put_new(&key, bytes.clone()).await?, Put::Different) {
         return Ok(bytes);
     }
-    // Signatures may differ each time: what counts is that the same key stated the same.
+    // Signatures may differ each time: the payload and the key must be the same.
     let stored = store.get(&key).await?.map(|stored| stored.bytes).unwrap_or_default();
-    let same = Envelope::read(&stored)
-        .is_ok_and(|envelope| envelope.payload().is_ok_and(|stated| stated == payload) && of_key(&envelope));
-    if same { Ok(stored) } else { Err(edited(catalogue, &key, "attestation")) }
+    let same = Envelope::read(&stored).is_ok_and(|envelope| {
+        envelope.payload().is_ok_and(|stated| stated == payload) && is_signed(&envelope)
+    });
+    if same { Ok(stored) } else { Err(replaced_object(catalogue, &key, "attestation")) }
 }
 
-fn edited(catalogue: &Catalogue, key: &str, what: &str) -> Failure {
-    Failure::failed(format!("the store holds another {what} under the name of this release's"))
+fn replaced_object(catalogue: &Catalogue, key: &str, what: &str) -> Failure {
+    Failure::failed(format!("the store has another {what} under the name of this release's"))
         .detail("object", format!("{}/{key}", catalogue.store().place()))
-        .unchanged("The release was not published; the object was left as it is.")
+        .unchanged("The release was not published; the object was not changed.")
         .hint("somebody replaced that object: restore or delete it, then run the same command again")
 }
 
-fn taken(built: &Manifest, stored: &Manifest) -> Failure {
+fn version_taken(built: &Manifest, stored: &Manifest) -> Failure {
     let short = |commit: &str| commit.chars().take(7).collect::<String>();
     let (function, version): (_, &Version) = (&built.function, &built.version);
     Failure::refused(format!("`{function}` {version} already exists with other bytes"))
@@ -220,9 +225,9 @@ fn taken(built: &Manifest, stored: &Manifest) -> Failure {
             ),
         )
         .detail("built", format!("{}   now, from {}", built.artifact.sha256, short(&built.source.commit)))
-        .unchanged("Nothing was published. A version never changes once it is cut.")
+        .unchanged("Nothing was published. A version never changes once it is published.")
         .hint(
-            "leave out --version to cut the next free one, or look at what exists: cargo xtask releases "
+            "leave out --version to take the next free version, or list the existing ones: cargo xtask releases "
                 .to_owned()
                 + function.as_str(),
         )

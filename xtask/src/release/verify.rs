@@ -1,14 +1,14 @@
-//! Verifying a release: that its bytes are those that were published, and that somebody trusted says so.
+//! Verifying a release: its bytes are those that were published, and a trusted key signed it.
 //!
-//! In: a manifest as the catalogue holds it, and an environment's [`Trust`]. Out: a refusal, or nothing; for people, every
-//! check with what was found. Goes wrong: objects that are missing or were edited, signatures that are missing, wrong, or by
-//! a key that nobody trusts, provenance that claims something else than the environment demands.
+//! In: a manifest from the catalogue, and an environment's [`TrustPolicy`]. Out: a refusal, or nothing; for people, all checks
+//! with their results. Goes wrong: objects that are missing or were edited; signatures that are missing, wrong or by a key
+//! that is not trusted; provenance without the claims that the environment requires.
 
-mod examine;
+mod examination;
 
-pub(crate) use examine::examine;
 #[cfg(test)]
-pub(crate) use examine::{Check, Examined};
+pub(crate) use examination::ReleaseCheck;
+pub(crate) use examination::{ReleaseExamination, examine};
 
 use super::catalogue::Catalogue;
 use super::envelope::Envelope;
@@ -23,14 +23,14 @@ use crate::name::EnvironmentName;
 use crate::ports::Held;
 use crate::settings::ProvenanceClaims;
 
-/// Whom an environment trusts, and for what.
+/// The keys that an environment trusts, and what it requires of a release.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trust {
+pub(crate) struct TrustPolicy {
     /// Whether a release without a signature is refused.
     pub(crate) required: bool,
-    /// The keys whose signatures count.
+    /// The trusted keys.
     pub(crate) keys: Vec<PublicKey>,
-    /// What the provenance must claim.
+    /// The claims that the provenance must make.
     pub(crate) claims: ProvenanceClaims,
 }
 
@@ -41,117 +41,118 @@ pub(crate) fn attestation_key(manifest: &Digest) -> String {
 
 /// Why a release is not trusted.
 #[derive(Debug)]
-pub(super) struct Distrust {
-    /// In one sentence, without the release's name.
-    pub(super) why: String,
-    /// The ids of the keys that signed, as they say.
-    pub(super) seen: Vec<String>,
+pub(super) struct TrustFailure {
+    /// The reason, without the release's name.
+    pub(super) reason: String,
+    /// The ids of the keys that the signatures name.
+    pub(super) signed_by: Vec<String>,
 }
 
-/// What an attestation is worth in an environment.
+/// The status of a release's attestation in an environment.
 #[derive(Debug)]
-pub(super) enum Worth {
-    /// A trusted key signed it: its id.
+pub(super) enum AttestationStatus {
+    /// The trusted key with this id signed it.
     Trusted(String),
     /// There is none.
     Unsigned,
-    /// There is one, and the environment trusts no key at all that it could be held against.
+    /// There is one, but the environment trusts no key that could verify it.
     Unverified,
 }
 
-/// Refuses a release that an environment does not trust; nothing of it has been used yet.
+/// Refuses a release that an environment does not trust.
 ///
-/// Where signatures are optional a missing one is no reason, a wrong one always is.
-pub(crate) async fn trusted(
+/// Where signatures are optional, a missing one is accepted; a wrong one never is.
+pub(crate) async fn check_trust(
     catalogue: &Catalogue,
     manifest: &Manifest,
-    trust: &Trust,
+    policy: &TrustPolicy,
     environment: &EnvironmentName,
 ) -> Result<()> {
-    let distrust = match worth(catalogue, manifest, trust).await? {
-        Ok(Worth::Trusted(_)) => return Ok(()),
-        Ok(Worth::Unsigned | Worth::Unverified) if !trust.required => return Ok(()),
-        Ok(Worth::Unsigned) => Distrust { why: "it has no signature".into(), seen: Vec::new() },
-        Ok(Worth::Unverified) => {
-            Distrust { why: "no key is trusted that could have signed it".into(), seen: Vec::new() }
-        }
-        Err(distrust) => distrust,
+    use AttestationStatus::{Trusted, Unsigned, Unverified};
+    let unsigned = |reason: &str| TrustFailure { reason: reason.into(), signed_by: Vec::new() };
+    let failure = match attestation_status(catalogue, manifest, policy).await? {
+        Ok(Trusted(_)) => return Ok(()),
+        Ok(Unsigned | Unverified) if !policy.required => return Ok(()),
+        Ok(Unsigned) => unsigned("it has no signature"),
+        Ok(Unverified) => unsigned("the environment trusts no key that could have signed it"),
+        Err(failure) => failure,
     };
     let (function, version) = (&manifest.function, &manifest.version);
-    let hint = if distrust.seen.is_empty() {
+    let hint = if failure.signed_by.is_empty() {
         format!(
-            "release it anew where a signing key is configured ([store] signing_key or SLIPWAY_SIGNING_KEY); look with cargo xtask verify-release {function} {version} --env {environment}"
+            "release it again with a signing key ([store] signing_key or SLIPWAY_SIGNING_KEY); for details: cargo xtask verify-release {function} {version} --env {environment}"
         )
     } else {
         format!(
-            "look with cargo xtask verify-release {function} {version} --env {environment}; trusted keys stand in terraform/environments/{environment}/environment.toml"
+            "for details: cargo xtask verify-release {function} {version} --env {environment}; trusted keys are in terraform/environments/{environment}/environment.toml"
         )
     };
     let listed = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { format::list(ids) };
-    let trusted: Vec<String> = trust.keys.iter().map(|key| key.id().to_owned()).collect();
-    Err(Failure::refused(format!("{environment} does not trust `{function}` {version}: {}", distrust.why))
-        .detail("signed by", listed(&distrust.seen))
+    let trusted: Vec<String> = policy.keys.iter().map(|key| key.id().to_owned()).collect();
+    Err(Failure::refused(format!("{environment} does not trust `{function}` {version}: {}", failure.reason))
+        .detail("signed by", listed(&failure.signed_by))
         .detail("trusted", listed(&trusted))
         .hint(hint))
 }
 
-/// Says what an attestation is worth, or why it is a bad one.
-pub(super) async fn worth(
+/// Returns the status of a release's attestation, or why it is not trusted.
+pub(super) async fn attestation_status(
     catalogue: &Catalogue,
     manifest: &Manifest,
-    trust: &Trust,
-) -> Result<Result<Worth, Distrust>> {
+    policy: &TrustPolicy,
+) -> Result<Result<AttestationStatus, TrustFailure>> {
     let Some(stored) = catalogue.store().get(&attestation_key(&manifest.digest()?)).await? else {
-        return Ok(Ok(Worth::Unsigned));
+        return Ok(Ok(AttestationStatus::Unsigned));
     };
     let envelope = match Envelope::read(&stored.bytes) {
         Ok(envelope) => envelope,
-        Err(why) => {
-            return Ok(Err(Distrust { why: format!("its attestation was edited: {why}"), seen: Vec::new() }));
+        Err(error) => {
+            let reason = format!("its attestation was edited: {error}");
+            return Ok(Err(TrustFailure { reason, signed_by: Vec::new() }));
         }
     };
-    let seen: Vec<String> = envelope.key_ids().into_iter().map(str::to_owned).collect();
-    let distrust = |why: String| Ok(Err(Distrust { why, seen: seen.clone() }));
-    let key = envelope.signed_by(&trust.keys);
-    if key.is_none() && !trust.keys.is_empty() {
-        let named = trust.keys.iter().any(|key| seen.iter().any(|id| id == key.id()));
-        return distrust(if named {
-            "its signature is wrong: what was signed is something else".into()
+    let signed_by: Vec<String> = envelope.key_ids().into_iter().map(str::to_owned).collect();
+    let failure = |reason: String| Ok(Err(TrustFailure { reason, signed_by: signed_by.clone() }));
+    let key = envelope.signed_by(&policy.keys);
+    if key.is_none() && !policy.keys.is_empty() {
+        let named = policy.keys.iter().any(|key| signed_by.iter().any(|id| id == key.id()));
+        return failure(if named {
+            "its signature is wrong: other bytes were signed".into()
         } else {
-            "it is signed by no trusted key".into()
+            "no trusted key signed it".into()
         });
     }
-    // Read only now: what nobody trusted has signed is not looked into where somebody could have.
+    // The payload is read only now: where keys are trusted, one that none of them signed is not parsed.
     let statement = match envelope.payload().and_then(|payload| Statement::read(&payload)) {
         Ok(statement) => statement,
-        Err(why) => return distrust(why),
+        Err(reason) => return failure(reason),
     };
     let mut wrong = statement.differences(manifest)?;
     wrong.extend(
         statement
-            .missing_claims(&trust.claims)
+            .missing_claims(&policy.claims)
             .into_iter()
-            .map(|claim| format!("its provenance does not fit: {claim}")),
+            .map(|claim| format!("its provenance does not match: {claim}")),
     );
     if !wrong.is_empty() {
-        return distrust(wrong.join("; "));
+        return failure(wrong.join("; "));
     }
-    Ok(Ok(key.map_or(Worth::Unverified, |key| Worth::Trusted(key.id().to_owned()))))
+    Ok(Ok(key.map_or(AttestationStatus::Unverified, |key| AttestationStatus::Trusted(key.id().to_owned()))))
 }
 
-/// Reads a release's artifact and SBOM again, and refuses bytes that are not those of its manifest.
+/// Reads a release's artifact and SBOM, and refuses bytes that do not have the digests in its manifest.
 ///
-/// Without this a signature says only what was published, not what is there.
-pub(crate) async fn whole(catalogue: &Catalogue, manifest: &Manifest) -> Result<()> {
+/// Without this a signature covers what was published, not what is stored now.
+pub(crate) async fn check_bytes(catalogue: &Catalogue, manifest: &Manifest) -> Result<()> {
     let artifact = &manifest.artifact;
     let store = catalogue.store();
     let refused = |what: &str, key: &str| {
         let (function, version) = (&manifest.function, &manifest.version);
         Failure::refused(format!("{what} of `{function}` {version} is not what was released"))
             .detail("object", format!("{}/{key}", store.place()))
-            .hint("restore the object's first version in the store, or cut a new release")
+            .hint("restore the object's first version in the store, or create a new release")
     };
-    match catalogue.held(manifest, None).await? {
+    match catalogue.compare_artifact(manifest, None).await? {
         Held::Same => {}
         Held::Missing => return Err(refused("the artifact", &artifact.key).detail("found", "nothing")),
         Held::Other(found) => {
@@ -175,7 +176,7 @@ pub(crate) async fn whole(catalogue: &Catalogue, manifest: &Manifest) -> Result<
     Ok(())
 }
 
-/// Reads a release's SBOM from where it may lie; bytes of another digest only where there are none of this one.
+/// Reads a release's SBOM from either of its keys; returns other bytes only where neither has the wanted digest.
 pub(super) async fn stored_sbom(
     catalogue: &Catalogue,
     manifest: &Manifest,

@@ -76,6 +76,20 @@ impl ProcessEnvironment {
         })
     }
 
+    /// Makes an environment of some variables alone, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        let variables = Variables::from(variables);
+        Self {
+            ci_run: CiProvider::detect(&variables)
+                .map(|provider| provider.run(&variables, &variables.user())),
+            variables,
+            folder: PathBuf::from("/"),
+            interactive: false,
+            executable: PathBuf::from("/xtask"),
+        }
+    }
+
     /// Returns a variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name)

@@ -342,6 +342,25 @@ fn environment_runs_the_stacks_and_functions_that_it_selects() {
 }
 
 #[test]
+fn store_is_the_local_one_unless_the_project_or_the_command_names_another() {
+    let folder = project();
+    let (local, prod) = ("local".parse().unwrap(), "prod".parse().unwrap());
+    let project = Project::load(folder.path()).unwrap();
+    assert_eq!(project.store_environment(None), Some(&local));
+    assert_eq!(project.store_environment(Some(&prod)), Some(&prod));
+    assert_eq!(project.environments_of_store(Some(&local)), [&local]);
+    let store = "[store]\naccount = \"111111111111\"\nregion = \"eu-central-1\"\nbucket = \"b\"\n";
+    write(folder.path(), "pipelines/project.toml", &format!("{}{store}", FILES[0].1));
+    let project = Project::load(folder.path()).unwrap();
+    assert_eq!(project.store_environment(None), None);
+    assert_eq!(
+        project.environments_of_store(None),
+        [&prod],
+        "the emulated environment has a store of its own"
+    );
+}
+
+#[test]
 fn folder_name_must_be_a_valid_name() {
     insta::assert_snapshot!(failure_text("terraform/environments/Prod_EU/environment.toml", "emulated = true\n"), @"terraform/environments/Prod_EU/environment.toml: `Prod_EU` is not a valid environment name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");
     insta::assert_snapshot!(failure_text("lambda-src/hello_world/function.toml", ""), @"lambda-src/hello_world/function.toml: `hello_world` is not a valid function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters");

@@ -1,14 +1,14 @@
-//! The git repository: HEAD, its history by path, the work tree's files with their content, and release tags.
+//! The git repository: HEAD, its history by path, the work tree's files with their content, and tags.
 //!
-//! Content is named by git's own object ids, which the index already holds for every unchanged file; only what
-//! changed is read.
+//! Content is named by git's object ids. The index has them for all unchanged files; only changed files are read.
 
 mod replica;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Sort, StatusOptions};
+use git2::{ErrorCode, ObjectType, Oid, Sort, StatusOptions};
 
 use crate::failure::{Failure, Result};
 
@@ -19,9 +19,9 @@ pub(crate) struct Repository {
     prefix: String,
 }
 
-/// Where HEAD stands.
+/// The commit that is checked out.
 #[derive(Debug, Clone)]
-pub(crate) struct Checkout {
+pub(crate) struct Head {
     /// 40 hex characters.
     pub(crate) commit: String,
     /// The branch, where HEAD is on one.
@@ -32,9 +32,9 @@ pub(crate) struct Checkout {
     pub(crate) repository: Option<String>,
 }
 
-/// A commit that touched what was asked for.
+/// A commit with its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct CommitMessage {
     /// 40 hex characters.
     pub(crate) commit: String,
     /// The whole message.
@@ -50,7 +50,7 @@ pub(crate) struct WorkTree {
     pub(crate) changed: Vec<String>,
 }
 
-/// One file's content by git's object id.
+/// A file's content, by git's object id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileContent {
     /// Hex object id of the blob.
@@ -92,8 +92,8 @@ impl Repository {
         Ok(Self { git, prefix })
     }
 
-    /// Tells where HEAD stands.
-    pub(crate) fn checkout(&self) -> Result<Checkout> {
+    /// Reads the commit that is checked out.
+    pub(crate) fn head(&self) -> Result<Head> {
         let head = self.git.head().map_err(|error| match error.code() {
             ErrorCode::UnbornBranch | ErrorCode::NotFound => {
                 Failure::usage("this repository has no commit yet")
@@ -101,12 +101,13 @@ impl Repository {
             }
             _ => Failure::failed("HEAD cannot be read").caused_by(error),
         })?;
-        let commit =
-            head.peel_to_commit().map_err(|error| Failure::failed("HEAD is no commit").caused_by(error))?;
+        let commit = head
+            .peel_to_commit()
+            .map_err(|error| Failure::failed("HEAD is not a commit").caused_by(error))?;
         let branch = head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten();
         let remote =
             self.git.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
-        Ok(Checkout {
+        Ok(Head {
             commit: commit.id().to_string(),
             branch,
             committed_at: time_of(&commit)?,
@@ -114,7 +115,7 @@ impl Repository {
         })
     }
 
-    /// Lists the files below some project-relative folders or files, with their content; all of them for `[""]`.
+    /// Lists the files below some project-relative folders or files, with their content; all files for `[""]`.
     pub(crate) fn work_tree(&self, below: &[String]) -> Result<WorkTree> {
         let failed = |error| Failure::failed("the git index or work tree cannot be read").caused_by(error);
         let places: Vec<String> = below.iter().map(|path| format!("{}{path}", self.prefix)).collect();
@@ -130,19 +131,19 @@ impl Repository {
                 );
             }
         }
-        // One by one: of several places libgit2 loses some where a name begins like another, as `api` and `api-image` do,
-        // since it goes through them in an order that is not that of a tree.
-        let looks = match places.iter().any(String::is_empty) {
+        // One status call for each place: with several, libgit2 misses some where one name begins like another (`api`,
+        // `api-image`), because it visits them in an order that is not that of a tree.
+        let queries = match places.iter().any(String::is_empty) {
             true => vec![None],
             false => places.iter().map(|place| Some(place.as_str())).collect(),
         };
-        for place in looks {
+        for place in queries {
             let mut options = StatusOptions::new();
             options
                 .include_untracked(true)
                 .recurse_untracked_dirs(true)
                 .exclude_submodules(true)
-                // The index is only read: another git may hold its lock, and looking changes nothing of the user's.
+                // The index is only read: another git may hold its lock.
                 .disable_pathspec_match(true);
             place.into_iter().for_each(|place| {
                 options.pathspec(place);
@@ -167,8 +168,8 @@ impl Repository {
         Ok(tree)
     }
 
-    /// Returns one file that git tracks below a project-relative folder, where there is any.
-    pub(crate) fn tracked_below(&self, folder: &str) -> Result<Option<String>> {
+    /// Returns a file that git tracks below a project-relative folder, where there is one.
+    pub(crate) fn tracked_file_below(&self, folder: &str) -> Result<Option<String>> {
         let failed = |error| Failure::failed("the git index cannot be read").caused_by(error);
         let places = [format!("{}{folder}", self.prefix)];
         let mut index = self.git.index().map_err(failed)?;
@@ -177,23 +178,23 @@ impl Repository {
         Ok(paths.into_iter().find(|path| is_below(path, &places)).map(|path| self.in_project(&path)))
     }
 
-    /// Tells whether a file may lie where git would add it: inside the work tree, and not ignored.
-    pub(crate) fn would_add(&self, file: &Path) -> bool {
+    /// Returns whether `git add` would add a file: it is inside the work tree, and not ignored.
+    pub(crate) fn would_be_added(&self, file: &Path) -> bool {
         let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let Some(workdir) = self.git.workdir() else { return false };
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return false };
-        // Folders that do not exist yet stand as they are, below the nearest that does.
-        let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
-        let below = folder.strip_prefix(there).unwrap_or(Path::new(""));
-        let place = canonical(there).join(below).join(name);
+        // Only the part of the path that exists can be made canonical.
+        let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
+        let below = folder.strip_prefix(existing).unwrap_or(Path::new(""));
+        let place = canonical(existing).join(below).join(name);
         match place.strip_prefix(canonical(workdir)) {
             Ok(relative) => !self.git.is_path_ignored(relative).unwrap_or(false),
             Err(_) => false,
         }
     }
 
-    /// Lists the commits after `base` (all, where none is given) that touched any of the paths, newest first.
-    pub(crate) fn changes(&self, base: Option<&str>, paths: &[String]) -> Result<Vec<Change>> {
+    /// Lists the commits after `base` (all, where none is given) that changed any of the paths, newest first.
+    pub(crate) fn changes(&self, base: Option<&str>, paths: &[String]) -> Result<Vec<CommitMessage>> {
         let failed = |error| Failure::failed("the git history cannot be walked").caused_by(error);
         let mut walk = self.git.revwalk().map_err(failed)?;
         walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
@@ -204,8 +205,8 @@ impl Repository {
         let mut found = Vec::new();
         for id in walk {
             let commit = self.git.find_commit(id.map_err(failed)?).map_err(failed)?;
-            if commit.parent_count() < 2 && self.touches(&commit, paths).map_err(failed)? {
-                found.push(Change {
+            if commit.parent_count() < 2 && self.is_changed_by(&commit, paths).map_err(failed)? {
+                found.push(CommitMessage {
                     commit: commit.id().to_string(),
                     message: String::from_utf8_lossy(commit.message_bytes()).into_owned(),
                 });
@@ -214,23 +215,23 @@ impl Repository {
         Ok(found)
     }
 
-    /// Returns the time of the newest commit that touched any of the paths; HEAD's where history does not reach it.
-    pub(crate) fn last_touched(&self, paths: &[String]) -> Result<jiff::Timestamp> {
+    /// Returns the time of the newest commit that changed any of the paths; HEAD's where the history has none.
+    pub(crate) fn last_change(&self, paths: &[String]) -> Result<jiff::Timestamp> {
         let failed = |error| Failure::failed("the git history cannot be walked").caused_by(error);
         let mut walk = self.git.revwalk().map_err(failed)?;
         walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
         walk.push_head().map_err(failed)?;
         for id in walk {
             let commit = self.git.find_commit(id.map_err(failed)?).map_err(failed)?;
-            if commit.parent_count() < 2 && self.touches(&commit, paths).map_err(failed)? {
+            if commit.parent_count() < 2 && self.is_changed_by(&commit, paths).map_err(failed)? {
                 return time_of(&commit);
             }
         }
-        Ok(self.checkout()?.committed_at)
+        Ok(self.head()?.committed_at)
     }
 
-    /// Tells whether a commit is here and HEAD descends from it (or is it).
-    pub(crate) fn reaches(&self, commit: &str) -> bool {
+    /// Returns whether a commit is in this repository and HEAD descends from it, or is it.
+    pub(crate) fn head_descends_from(&self, commit: &str) -> bool {
         let (Ok(id), Ok(head)) =
             (Oid::from_str(commit), self.git.head().and_then(|head| head.peel_to_commit()))
         else {
@@ -241,68 +242,13 @@ impl Repository {
                 && self.git.graph_descendant_of(head.id(), id).unwrap_or(false))
     }
 
-    /// Tells whether only a part of the history was cloned.
+    /// Returns whether only a part of the history was cloned.
     pub(crate) fn is_shallow(&self) -> bool {
         self.git.is_shallow()
     }
 
-    /// Lists tags with the given prefix: name without prefix -> commit.
-    pub(crate) fn tags(&self, prefix: &str) -> Result<BTreeMap<String, String>> {
-        let failed = |error| Failure::failed("the git tags cannot be listed").caused_by(error);
-        let mut found = BTreeMap::new();
-        for name in self.git.tag_names(Some(&format!("{prefix}*"))).map_err(failed)?.iter() {
-            let Ok(Some(name)) = name else { continue };
-            let Ok(object) = self.git.revparse_single(&format!("refs/tags/{name}")) else {
-                continue;
-            };
-            let Ok(commit) = object.peel(ObjectType::Commit) else {
-                continue;
-            };
-            if let Some(rest) = name.strip_prefix(prefix) {
-                found.insert(rest.to_owned(), commit.id().to_string());
-            }
-        }
-        Ok(found)
-    }
-
-    /// Writes an annotated tag; tells whether it is new. A tag of that name at another commit is left and refused.
-    pub(crate) fn tag(&self, name: &str, commit: &str, message: &str) -> Result<bool> {
-        let failed = |error: git2::Error| {
-            Failure::failed(format!("the tag {name} cannot be written")).caused_by(error)
-        };
-        let object = self
-            .git
-            .find_object(Oid::from_str(commit).map_err(failed)?, Some(ObjectType::Commit))
-            .map_err(failed)?;
-        if let Ok(existing) = self
-            .git
-            .revparse_single(&format!("refs/tags/{name}"))
-            .and_then(|tag| tag.peel(ObjectType::Commit))
-        {
-            if existing.id() == object.id() {
-                return Ok(false);
-            }
-            return Err(Failure::refused(format!("the tag {name} exists at another commit"))
-                .detail("tag", existing.id().to_string())
-                .detail("release", commit)
-                .unchanged("The tag was left as it is; the catalogue decides, tags only mirror it.")
-                .hint(format!(
-                    "delete the wrong tag with git tag --delete {name}, then run cargo xtask tags"
-                )));
-        }
-        let signature = self
-            .git
-            .signature()
-            .or_else(|_| git2::Signature::now("slipway", "slipway@localhost"))
-            .map_err(failed)?;
-        match self.git.tag(name, &object, &signature, message, false) {
-            Ok(_) => Ok(true),
-            Err(error) if error.class() == ErrorClass::Tag && error.code() == ErrorCode::Exists => Ok(false),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    fn touches(&self, commit: &git2::Commit<'_>, paths: &[String]) -> Result<bool, git2::Error> {
+    /// Returns whether a commit changed any of the paths against its first parent.
+    fn is_changed_by(&self, commit: &git2::Commit<'_>, paths: &[String]) -> Result<bool, git2::Error> {
         let tree = commit.tree()?;
         let parent = commit.parents().next().map(|parent| parent.tree()).transpose()?;
         // Comparing the entries of each path is far cheaper than a diff of the whole trees.
@@ -364,7 +310,7 @@ fn time_of(commit: &git2::Commit<'_>) -> Result<jiff::Timestamp> {
     })
 }
 
-/// Takes user and password out of `https://user:password@host/…`; leaves `git@host:…` as it is.
+/// Removes user and password from `https://user:password@host/…`; `git@host:…` is not changed.
 fn without_credentials(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
@@ -380,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_never_leave_a_remote_address() {
+    fn credentials_are_removed_from_a_remote_address() {
         assert_eq!(
             without_credentials("https://me:token@example.com/a/b.git"),
             "https://example.com/a/b.git"
@@ -390,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn below_means_the_folder_itself_not_its_namesakes() {
+    fn is_below_matches_the_folder_and_not_names_that_begin_like_it() {
         let places = vec!["lambda-src/hello".to_owned()];
         assert!(is_below("lambda-src/hello/src/main.rs", &places));
         assert!(is_below("lambda-src/hello", &places));

@@ -1,10 +1,10 @@
-//! The inputs digest: everything that decides a function's bytes, and nothing else of the repository.
+//! The inputs digest: everything that decides a function's bytes, and nothing else in the repository.
 //!
 //! For a Rust function: its folder, the workspace crates it depends on, its part of `Cargo.lock`, the workspace
 //! dependencies it inherits, root `[profile]`, `[patch]` and `[workspace.package]`, `.cargo/config.toml`, the
 //! toolchain file, the pinned build tools, and the `inputs` globs of its settings. For a Python function: its folder,
 //! the lock's content, runtime, architecture, uv's pin and those globs. For a function that a command builds: its folder
-//! without the output, and those globs; the command stands in function.toml. What git ignores is no input.
+//! without the output, and those globs; the command is part of function.toml. Files that git ignores are not inputs.
 
 mod workspace;
 
@@ -13,27 +13,27 @@ use std::path::{Path, PathBuf};
 
 use self::workspace::Workspace;
 use super::git::{FileContent, Repository};
-use super::requirements;
+use super::requirements::{PythonLock, PythonRequirements};
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{Failure, Result};
 use crate::name::FunctionName;
 use crate::settings::{BuildSettings, FunctionSettings, Project};
 
-/// What enters a function's digest, kept apart so that two of them can be compared.
+/// The inputs behind a function's digest, each by itself so that two sets can be compared.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
-    /// Project-relative folders and files that commits are matched against.
+    /// Project-relative folders and files; commits that change them are the function's.
     pub(crate) paths: Vec<String>,
     /// Files: path -> content.
     pub(crate) files: BTreeMap<String, FileContent>,
-    /// Everything that is a part of a file or comes from the tool: name -> text.
+    /// Parts of files, and what comes from Slipway itself: name -> text.
     pub(crate) parts: BTreeMap<String, String>,
     /// Whether any input differs from HEAD.
     pub(crate) dirty: bool,
 }
 
-/// What of Slipway itself decides the bytes of a function that is built this way: changing it changes the digest of every
-/// such function, deliberately, and of no other.
+/// Returns what of Slipway itself decides the bytes of functions that are built this way. A change of it changes the digest
+/// of all such functions, deliberately, and of no other.
 pub(crate) fn recipe(build: &BuildSettings) -> String {
     let compressor = slipway_archive::compressor();
     let pin = |lock: &str| Digest::of(lock).short();
@@ -60,8 +60,8 @@ impl Inputs {
     ) -> Result<Self> {
         let mut paths = vec![text_of(&settings.folder)];
         let mut parts = BTreeMap::from([("recipe".to_owned(), recipe(&settings.build))]);
-        // What is read in part: its change makes the tree dirty for this function only if that part changed, which
-        // cannot be told without HEAD's version, so the digest alone decides there.
+        // Of files that are read in part, only the digest of that part counts: whether the part differs from HEAD is not
+        // known without HEAD's version of the file.
         match &settings.build {
             BuildSettings::Cargo { package, .. } => {
                 let package = package.clone().unwrap_or_else(|| function.to_string());
@@ -79,12 +79,12 @@ impl Inputs {
             }
             BuildSettings::Python { lock, .. } => {
                 let folder = project.root.join(&settings.folder);
-                let wanted = requirements::wanted(&folder, &settings.runtime)?;
-                if let Some(lock) = requirements::lock(&folder, lock.as_deref())? {
-                    lock.check(function, wanted.as_ref())?;
+                let requirements = PythonRequirements::read(&folder, &settings.runtime)?;
+                if let Some(lock) = PythonLock::read(&folder, lock.as_deref())? {
+                    lock.check(function, requirements.as_ref())?;
                     parts.insert("lock".into(), Digest::of(&lock.text).to_string());
-                } else if let Some(wanted) = wanted {
-                    return Err(wanted.without_lock(function));
+                } else if let Some(requirements) = requirements {
+                    return Err(requirements.missing_lock(function));
                 }
                 parts.insert("runtime".into(), settings.runtime.to_string());
                 parts.insert("architecture".into(), settings.architecture.to_string());
@@ -130,7 +130,7 @@ impl Inputs {
     }
 }
 
-/// A change to `Cargo.toml` or `Cargo.lock` that reaches this function makes it dirty.
+/// Returns whether `Cargo.toml` or `Cargo.lock` differ from HEAD, for functions that they decide.
 fn dirty_parts(repository: &Repository, parts: &BTreeMap<String, String>) -> Result<bool> {
     if !parts.contains_key("Cargo.lock") {
         return Ok(false);
@@ -140,10 +140,8 @@ fn dirty_parts(repository: &Repository, parts: &BTreeMap<String, String>) -> Res
 
 fn matcher(function: &FunctionName, globs: &[String]) -> Result<globset::GlobSet> {
     let wrong = |error: globset::Error| {
-        Failure::usage(format!(
-            "lambda-src/{function}/function.toml: `inputs` holds a glob that cannot be read"
-        ))
-        .caused_by(error)
+        Failure::usage(format!("lambda-src/{function}/function.toml: `inputs` has an invalid glob"))
+            .caused_by(error)
     };
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {

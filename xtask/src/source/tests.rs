@@ -10,7 +10,7 @@ use super::Repository;
 use crate::failure::FailureKind;
 
 #[test]
-fn without_a_repository_or_a_commit_there_is_no_source() {
+fn source_needs_a_repository_with_a_commit() {
     let tree = Tree::without_repository("");
     let failure = tree.failure();
     assert_eq!(failure.kind(), FailureKind::Usage);
@@ -23,7 +23,7 @@ fn without_a_repository_or_a_commit_there_is_no_source() {
 }
 
 #[test]
-fn a_bare_repository_is_refused() {
+fn bare_repository_is_refused() {
     let tree = Tree::new();
     tree.git(&["clone", "--quiet", "--bare", ".", "bare.git"]);
     let failure = Repository::open(&tree.root().join("bare.git")).err().expect("a bare repository");
@@ -31,26 +31,26 @@ fn a_bare_repository_is_refused() {
 }
 
 #[test]
-fn a_source_says_where_it_stands() {
+fn source_has_commit_branch_time_and_remote() {
     let tree = Tree::new();
     tree.git(&["remote", "add", "origin", "https://ada:secret@example.com/shop.git"]);
-    let source = tree.look();
+    let source = tree.source();
     assert_eq!(source.commit, tree.git(&["rev-parse", "HEAD"]));
     assert_eq!(source.branch.as_deref(), Some("main"));
     assert_eq!(source.committed_at.to_string(), "2026-11-01T12:00:00Z");
     assert_eq!(source.repository.as_deref(), Some("https://example.com/shop.git"));
     assert!(!source.dirty);
     tree.git(&["checkout", "--quiet", "--detach"]);
-    let detached = tree.look();
+    let detached = tree.source();
     assert_eq!((detached.branch, detached.commit), (None, source.commit));
     assert_eq!(detached.inputs_digest, source.inputs_digest);
 }
 
-/// A change of the tree.
+/// A change of the work tree.
 type Edit = fn(&Tree);
 
 #[test]
-fn every_kind_of_change_to_an_input_makes_it_dirty() {
+fn inputs_are_dirty_after_any_kind_of_change() {
     let main = "lambda-src/hello/src/main.rs";
     let changes: [(&str, Edit); 8] = [
         ("modified", |tree| tree.write("lambda-src/hello/src/main.rs", "fn main() { }\n")),
@@ -74,41 +74,41 @@ fn every_kind_of_change_to_an_input_makes_it_dirty() {
         let tree = Tree::new();
         assert!(tree.root().join(main).is_file());
         change(&tree);
-        let source = tree.look();
+        let source = tree.source();
         assert!(source.dirty, "{what}");
-        // What is built is what lies in the tree, whatever is staged.
+        // The work tree is built, whatever is staged.
         let put_back = what.contains("put back");
         assert_eq!(source.inputs_digest == clean, put_back, "{what}");
         tree.commit("x");
-        let committed = tree.look();
+        let committed = tree.source();
         assert!(!committed.dirty, "{what}, committed");
         assert_eq!(committed.inputs_digest, source.inputs_digest, "{what}, committed");
     }
 }
 
 #[test]
-fn folders_whose_names_begin_alike_are_looked_at_each() {
+fn changes_are_found_in_folders_whose_names_begin_alike() {
     let tree = Tree::new();
     let files = ["a/api/f", "a/api-image/f", "a/api.d/f", "a/http/f"];
     files.iter().for_each(|path| tree.write(path, "one"));
     tree.commit("x");
-    let look = || {
+    let changed = || {
         let repository = Repository::open(&tree.root()).unwrap();
         repository
             .work_tree(&["a/api", "a/api-image", "a/api.d", "a/http"].map(str::to_owned))
             .unwrap()
             .changed
     };
-    assert!(look().is_empty());
+    assert!(changed().is_empty());
     for path in files {
         tree.write(path, "two");
-        assert_eq!(look(), [path]);
+        assert_eq!(changed(), [path]);
         tree.write(path, "one");
     }
 }
 
 #[test]
-fn what_is_no_input_neither_dirties_nor_changes_the_digest() {
+fn files_that_are_not_inputs_do_not_change_the_digest() {
     let changes: [(&str, Edit); 9] = [
         ("README.md", |tree| tree.write("README.md", "# Other\n")),
         ("another function", |tree| tree.write("lambda-src/hello-two/src/main.rs", "")),
@@ -128,7 +128,7 @@ fn what_is_no_input_neither_dirties_nor_changes_the_digest() {
         let tree = Tree::new();
         let before = tree.digest();
         change(&tree);
-        let source = tree.look();
+        let source = tree.source();
         assert!(!source.dirty, "{what}");
         assert_eq!(source.inputs_digest, before, "{what}");
         tree.commit("x");
@@ -137,7 +137,7 @@ fn what_is_no_input_neither_dirties_nor_changes_the_digest() {
 }
 
 #[test]
-fn every_input_enters_the_digest_and_nothing_else_of_the_shared_files_does() {
+fn digest_covers_every_input_and_only_the_parts_of_shared_files_that_count() {
     let changes: [(&str, bool, Edit); 20] = [
         ("a file of the function", true, |tree| tree.write("lambda-src/hello/src/more.rs", "")),
         ("the function's settings", true, |tree| {
@@ -199,22 +199,22 @@ fn every_input_enters_the_digest_and_nothing_else_of_the_shared_files_does() {
 }
 
 #[test]
-fn a_lock_file_that_does_not_know_the_function_and_a_crate_outside_are_told() {
+fn lock_file_without_the_function_and_crate_outside_are_refused() {
     let tree = Tree::new();
     tree.replace("Cargo.lock", "name = \"hello\"", "name = \"goodbye\"");
     let failure = tree.failure();
-    assert_eq!(failure.message(), "Cargo.lock does not know the package `hello`");
+    assert_eq!(failure.message(), "Cargo.lock has no package `hello`");
     let tree = Tree::new();
     tree.replace("lambda-src/hello/Cargo.toml", "../../crates/shared", "../../../elsewhere");
     let failure = tree.failure();
-    assert!(failure.message().contains("`shared` lies outside the repository"), "{failure}");
+    assert!(failure.message().contains("`shared` is outside the repository"), "{failure}");
     let tree = Tree::new();
     std::fs::remove_file(tree.root().join("Cargo.lock")).unwrap();
     assert!(tree.failure().report().hint.is_some_and(|hint| hint.contains("commit Cargo.lock")));
 }
 
 #[test]
-fn commits_count_for_the_paths_that_they_touch() {
+fn commits_are_listed_by_the_paths_that_they_change() {
     let tree = Tree::new();
     let first = tree.git(&["rev-parse", "HEAD"]);
     tree.write("lambda-src/hello/src/main.rs", "fn main() { 1; }\n");
@@ -227,45 +227,48 @@ fn commits_count_for_the_paths_that_they_touch() {
     tree.git(&["checkout", "--quiet", "main"]);
     tree.git(&["merge", "--quiet", "--no-ff", "--message", "merge", "side"]);
     let repository = tree.repository();
-    let paths = tree.look().inputs.paths;
+    let paths = tree.source().inputs.paths;
     let changes = repository.changes(Some(&first), &paths).unwrap();
     let mut commits: Vec<&str> = changes.iter().map(|change| change.commit.as_str()).collect();
     commits.sort_unstable();
     let mut expected = [touched.as_str(), side.as_str()];
     expected.sort_unstable();
-    assert_eq!(commits, expected, "neither what lies elsewhere nor the merge itself");
+    assert_eq!(commits, expected, "neither commits elsewhere nor the merge itself");
     assert!(changes.iter().any(|change| change.message.trim() == "fix: one\n\nbody"));
     let hello = vec![HELLO.to_owned()];
     assert_eq!(repository.changes(Some(&first), &hello).unwrap().len(), 1);
     assert_eq!(repository.changes(None, &hello).unwrap().len(), 2);
     let time = tree.git(&["show", "--no-patch", "--format=%cI", &touched]);
     let time: jiff::Timestamp = time.parse().unwrap();
-    assert_eq!(repository.last_touched(&hello).unwrap(), time);
-    assert!(repository.reaches(&first) && repository.reaches(&side));
+    assert_eq!(repository.last_change(&hello).unwrap(), time);
+    assert!(repository.head_descends_from(&first) && repository.head_descends_from(&side));
     tree.git(&["checkout", "--quiet", &first]);
-    assert!(!tree.repository().reaches(&side));
-    assert!(!tree.repository().reaches(&"0".repeat(40)) && !tree.repository().reaches("no commit"));
+    assert!(!tree.repository().head_descends_from(&side));
+    assert!(
+        !tree.repository().head_descends_from(&"0".repeat(40))
+            && !tree.repository().head_descends_from("no commit")
+    );
 }
 
 #[test]
-fn a_project_may_lie_in_a_folder_of_its_repository() {
+fn project_may_be_in_a_folder_of_its_repository() {
     let tree = Tree::below("services/shop");
     assert_eq!(tree.digest(), Tree::new().digest(), "paths are the project's");
     std::fs::write(tree.folder.path().join("elsewhere.txt"), "x").unwrap();
     std::fs::create_dir_all(tree.folder.path().join(HELLO)).unwrap();
     std::fs::write(tree.folder.path().join(HELLO).join("namesake.rs"), "x").unwrap();
-    assert!(!tree.look().dirty, "what lies outside the project is none of its own");
+    assert!(!tree.source().dirty, "files outside the project are not inputs");
     tree.commit("feat: elsewhere");
     let repository = tree.repository();
-    assert_eq!(repository.changes(None, &tree.look().inputs.paths).unwrap().len(), 1);
+    assert_eq!(repository.changes(None, &tree.source().inputs.paths).unwrap().len(), 1);
     tree.write("lambda-src/hello/src/main.rs", "fn main() { 2; }\n");
-    let source = tree.look();
+    let source = tree.source();
     assert!(source.dirty);
     assert_eq!(repository.work_tree(&[HELLO.to_owned()]).unwrap().changed, ["lambda-src/hello/src/main.rs"]);
 }
 
 #[test]
-fn tags_are_annotated_written_once_and_never_moved() {
+fn tags_are_annotated_and_never_moved() {
     let tree = Tree::new();
     let repository = tree.repository();
     let first = tree.git(&["rev-parse", "HEAD"]);
@@ -285,7 +288,7 @@ fn tags_are_annotated_written_once_and_never_moved() {
 }
 
 #[test]
-fn a_shallow_clone_knows_that_it_is_one() {
+fn shallow_clone_is_recognized() {
     let tree = Tree::new();
     tree.commit("feat: more");
     assert!(!tree.repository().is_shallow());
@@ -295,7 +298,7 @@ fn a_shallow_clone_knows_that_it_is_one() {
 }
 
 #[test]
-fn a_link_is_its_target_and_a_file_name_may_be_anything() {
+fn links_are_hashed_by_target_and_file_names_may_have_any_character() {
     let tree = Tree::new();
     let link = |target: &str| {
         let path = tree.root().join("lambda-src/hello/link");
@@ -308,15 +311,15 @@ fn a_link_is_its_target_and_a_file_name_may_be_anything() {
     tree.commit("x");
     assert_eq!(tree.digest(), two, "committed or not");
     tree.write("lambda-src/hello/grüße und [klammern].txt", "x");
-    let dirty = tree.look();
+    let dirty = tree.source();
     assert!(dirty.dirty);
     tree.commit("x");
     assert_eq!(tree.digest(), dirty.inputs_digest);
 }
 
-/// The look is on every command's way: its time may grow with what changed, not with the repository.
+/// Every command reads the inputs: the time may grow with what changed, not with the repository.
 #[test]
-fn a_look_at_a_repository_of_many_files_takes_moments() {
+fn reading_inputs_is_fast_in_a_repository_of_many_files() {
     let tree = Tree::new();
     for folder in 0..50 {
         for file in 0..40 {
@@ -331,14 +334,14 @@ fn a_look_at_a_repository_of_many_files_takes_moments() {
     assert!(took.as_secs_f64() < 5.0, "{took:?} for 2,000 files");
 }
 
-/// This repository's own functions over HTTP: a change of what they have in common is a change of each.
+/// This repository's functions over HTTP share a crate: its change is a change of each of them.
 #[test]
-fn a_crate_that_functions_share_is_an_input_of_each_of_them() {
+fn shared_crate_is_an_input_of_each_function_that_uses_it() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let project = crate::settings::Project::load(&root).unwrap();
     let repository = Repository::open(&root).unwrap();
     for function in ["tracer", "bucket-api-zip", "bucket-api-image"] {
-        let source = super::Source::look(&project, &repository, &function.parse().unwrap()).unwrap();
+        let source = super::Source::read(&project, &repository, &function.parse().unwrap()).unwrap();
         let shared = "lambda-src/http-function/src/event.rs";
         assert!(source.inputs.files.contains_key(shared), "{function} without {shared}");
     }

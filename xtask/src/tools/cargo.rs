@@ -74,6 +74,7 @@ struct ReplyError {
 }
 
 /// The builder and what it needs.
+#[derive(Clone)]
 pub(crate) struct RustBuilder {
     tools: Tools,
     interrupt: Interrupt,

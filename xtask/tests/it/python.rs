@@ -136,7 +136,7 @@ fn a_lock_follows_what_is_asked_for() {
     fs::remove_file(shop.project.join(FOLDER).join("requirements.lock")).expect("the lock");
     shop.run(&["build"]).exits(2).says("which does not exist");
     shop.edit("function.toml", "lock = \"requirements.lock\"\n", "");
-    shop.run(&["build"]).exits(2).says("asks for packages, and there is no requirements.lock beside it");
+    shop.run(&["build"]).exits(2).says("has requirements, but there is no requirements.lock beside it");
     fs::remove_file(shop.project.join(FOLDER).join("requirements.in")).expect("the requirements");
     let alone = shop.unpacked();
     assert!(
@@ -176,10 +176,10 @@ fn a_source_and_a_dependency_cannot_share_a_place() {
     shop.own("src/typing_extensions.py", "x = 1\n");
     shop.edit("function.toml", "[\"src/invoice\"]", "[\"src/invoice\", \"src/typing_extensions.py\"]");
     shop.run(&["build"]).exits(2).says(
-        "the source lambda-src/invoice/src/typing_extensions.py and typing_extensions 4.16.0 both bring `typing_extensions.py`",
+        "the source lambda-src/invoice/src/typing_extensions.py and typing_extensions 4.16.0 both contain `typing_extensions.py`",
     );
     shop.edit("function.toml", "src/typing_extensions.py", "src/no_such.py");
-    shop.run(&["build"]).exits(2).says("names `src/no_such.py`, and there is no file that git knows of");
+    shop.run(&["build"]).exits(2).says("names `src/no_such.py`, but git lists no file there");
     shop.edit("function.toml", ", \"src/no_such.py\"", "");
     std::os::unix::fs::symlink("/etc/passwd", shop.project.join(FOLDER).join("src/invoice/users"))
         .expect("a link");
@@ -361,8 +361,8 @@ fn one_functions_failure_leaves_the_others_published() {
     shop.run(&["release", "--env", "local", "--yes"])
         .exits(2)
         .says("broken could not be released")
-        .says("there is no file that git knows of")
-        .says("invoice 0.1.0 stand in the store; nothing was deployed.");
+        .says("git lists no file there")
+        .says("invoice 0.1.0 is in the store; nothing was deployed.");
     let versions = |function: &str| {
         let told = shop.run(&["releases", function, "--env", "local", "--output", "json"]).exits(0).json();
         told["data"]["total"].clone()

@@ -113,7 +113,7 @@ fn other_bytes_under_an_artifacts_name_are_not_released() {
     world
         .run(&RELEASE)
         .exits(1)
-        .says("the store holds other bytes under the name of this artifact")
+        .says("the store has other bytes under the name of this artifact")
         .says(&digest)
         .says("The release was not published");
     assert_eq!(world.account.object(&artifacts, &key), b"somebody else's bytes");

@@ -105,7 +105,7 @@ fn a_signed_release_is_verified_by_us_and_by_others() {
     for line in ["manifest", "artifact", "content", "sbom", "envelope", "subjects", "signature for local"] {
         assert!(told.stdout.contains(&format!("ok   {line}")), "{line} in {told}");
     }
-    assert!(told.stdout.ends_with("echo 0.1.0 holds.\n"), "{told}");
+    assert!(told.stdout.ends_with("echo 0.1.0 passes every check.\n"), "{told}");
     let [_, sbom, attestation, _] = objects(&world, "0.1.0");
     let folder = world.home.join("evidence");
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -162,13 +162,13 @@ fn who_is_not_trusted_does_not_deploy() {
         .start_with(&RELEASE, &[("SLIPWAY_SIGNING_KEY", "keys/other.key")])
         .wait()
         .exits(6)
-        .says("local does not trust `echo` 0.2.0: it is signed by no trusted key")
+        .says("local does not trust `echo` 0.2.0: no trusted key signed it")
         .says("signed by")
         .says("trusted")
         .says("Nothing was changed.");
     assert_eq!(world.account.alias("echo"), "1");
     require(&world, "keys/other.pub.pem", "");
-    world.run(&DEPLOY_FIRST).exits(6).says("signed by no trusted key");
+    world.run(&DEPLOY_FIRST).exits(6).says("no trusted key signed it");
     require(&world, "keys/other.pub.pem", "[provenance]\nref = \"refs/heads/release\"\n");
     world.run(&second).exits(6).says("ref is refs/heads/main, must be refs/heads/release");
     require(&world, "keys/other.pub.pem", "[provenance]\nref = \"refs/heads/main\"\n");

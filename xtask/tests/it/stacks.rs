@@ -106,7 +106,7 @@ fn a_value_is_handed_on_and_a_change_of_it_is_followed() {
     assert!(at("apply", "base in local") < at("plan", "app in local"), "{first}");
     assert_eq!(output(&world, "app", "joined"), "a,b");
 
-    let again = world.run(&RELEASE).exits(0).says("app already stands in local (plan skipped");
+    let again = world.run(&RELEASE).exits(0).says("app is up to date in local (plan skipped");
     assert!(!again.did("plan"), "{again}");
 
     // Only the base is named; what takes its value follows, and what does not is left alone.
@@ -136,7 +136,7 @@ fn what_needs_a_stack_that_failed_is_not_started() {
     assert!(failed.did("apply"), "{failed}");
     // The same command carries on once it is repaired.
     world.write("terraform/environments/local/base.tfvars", "ids = [\"a\"]\n");
-    world.run(&RELEASE).exits(0).says("app is applied in local.").says("alone already stands in local");
+    world.run(&RELEASE).exits(0).says("app is applied in local.").says("alone is up to date in local");
     assert_eq!(output(&world, "app", "joined"), "a");
 }
 

@@ -172,7 +172,7 @@ fn the_next_release_is_a_minor_one_and_goes_back() {
     let deploy = ["deploy", "echo", "--env", "local", "--version", "0.2.0", "--yes"];
     let before = Settled::of(&world);
     world.run(&deploy).exits(6).says("`echo` 0.2.0 is on hold in local since rollback 3").says("--lift-hold");
-    world.run(&RELEASE).exits(6).says("is held");
+    world.run(&RELEASE).exits(6).says("is on hold");
     assert_eq!(Settled::of(&world), before);
     let lifted: Vec<&str> = deploy.iter().copied().chain(["--lift-hold"]).collect();
     world.run(&lifted).exits(0).says("echo 0.2.0 serves in local.");

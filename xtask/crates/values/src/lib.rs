@@ -9,3 +9,4 @@ pub mod format;
 pub mod name;
 pub mod partition;
 pub mod runtime;
+pub mod schema;

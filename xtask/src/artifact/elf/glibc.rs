@@ -1,7 +1,7 @@
 //! The GNU C library: what a runtime provides and what a file needs.
 //!
-//! In: a runtime, or the section table of an ELF file. Out: versions that compare as versions do. What can
-//! go wrong: the file's tables are broken.
+//! In: a runtime, or the section table of an ELF file. Out: versions, ordered as versions are. Goes wrong: the
+//! file's tables are broken.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -28,11 +28,11 @@ pub(crate) fn provided_by(runtime: &Runtime) -> Option<Glibc> {
     Some(Glibc::new(major, minor, 0))
 }
 
-/// Reads the glibc versions that the loader will insist on, newest first, each with a symbol that asks for it.
+/// Reads the glibc versions that the loader requires, newest first, each with a symbol that needs it.
 ///
-/// A version that no symbol uses stands for itself.
+/// A version that no symbol uses is listed by its own name.
 ///
-/// Like the loader, it passes over versions that are marked weak
+/// Like the loader, it ignores versions that are marked weak
 /// ([`dl-version.c`](https://sourceware.org/git/?p=glibc.git;a=blob;f=elf/dl-version.c)).
 pub(super) fn needed_by(
     sections: &SectionTable<'_, Header>,
@@ -86,7 +86,7 @@ impl Glibc {
     /// Reads the name of a symbol version; `None` for other libraries' versions and for GLIBC_PRIVATE.
     fn parse(name: &str) -> Option<Self> {
         let version = name.strip_prefix("GLIBC_")?;
-        // Not a number, but came with one: packed relative relocations, in glibc 2.36's release notes.
+        // Packed relative relocations, new in glibc 2.36 (its release notes).
         if version == "ABI_DT_RELR" {
             return Some(Self::new(2, 36, 0));
         }
@@ -108,7 +108,7 @@ mod tests {
     use super::Glibc;
 
     #[test]
-    fn orders_versions_as_numbers() {
+    fn glibc_versions_are_ordered_as_numbers() {
         let parse = |name| Glibc::parse(name).expect(name);
         assert!(parse("GLIBC_2.4") < parse("GLIBC_2.34"));
         assert!(parse("GLIBC_2.2.5") < parse("GLIBC_2.3"));

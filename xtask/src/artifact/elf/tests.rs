@@ -60,7 +60,7 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn tells_dynamic_static_and_libraries_apart() {
+fn linkage_is_known_of_dynamic_and_static_programs_and_libraries() {
     let dynamic = facts(&compile(HELLO, &[]), "");
     assert_eq!((dynamic.architecture, dynamic.linkage), (HERE, Linkage::Dynamic));
     let loader = dynamic.interpreter.expect("a loader");
@@ -80,7 +80,7 @@ fn tells_dynamic_static_and_libraries_apart() {
 }
 
 #[test]
-fn refuses_a_newer_glibc_and_names_the_symbols() {
+fn newer_glibc_is_refused_with_its_symbols() {
     // Seven functions whose symbols glibc 2.34 moved into libc.so.6 under that version.
     let moved = "#define _GNU_SOURCE\n#include <pthread.h>\n#include <dlfcn.h>\nint main(void) {\n\
         return (long)pthread_create + (long)pthread_join + (long)pthread_detach + (long)pthread_key_create\n\
@@ -108,7 +108,7 @@ fn refuses_a_newer_glibc_and_names_the_symbols() {
 }
 
 #[test]
-fn names_only_what_is_beyond_the_limit() {
+fn symbols_within_the_limit_are_not_listed() {
     // `exp` of glibc 2.29 beside the `puts` that every glibc has.
     let source = "#include <stdio.h>\n#include <math.h>\nint main(int n, char **a) \
         { printf(\"%f\", exp(n)); return a == 0; }\n";
@@ -123,7 +123,7 @@ fn names_only_what_is_beyond_the_limit() {
 }
 
 #[test]
-fn passes_over_weak_versions_as_the_loader_does() {
+fn weak_versions_are_ignored_as_the_loader_does() {
     let source = "#include <math.h>\ndouble grow(double x) { return exp(x); }\n";
     let library = compile(source, &["-shared", "-fPIC", "-lm"]);
     assert!(matches!(refusal(&library, HERE, "provided.al2"), ElfError::GlibcTooNew { .. }));
@@ -145,13 +145,13 @@ fn elf_hash(name: &[u8]) -> u32 {
 }
 
 #[test]
-fn refuses_another_machine_and_says_how_to_mend_it() {
+fn code_for_another_machine_is_refused_with_a_fix() {
     let program = compile(HELLO, &[]);
     let message = refusal(&program, ELSEWHERE, "provided.al2023").to_string();
     assert!(message.contains(&format!("is built for {HERE}")), "{message}");
     assert!(message.contains(&format!("architecture is {ELSEWHERE}")), "{message}");
     assert!(message.contains("unknown-linux-gnu"), "{message}");
-    assert!(message.contains(&format!("say architecture = \"{HERE}\" in function.toml")), "{message}");
+    assert!(message.contains(&format!("write architecture = \"{HERE}\" in function.toml")), "{message}");
 
     let foreign = refusal(&patched(&program, MACHINE_AT, &243_u16.to_le_bytes()), HERE, "");
     assert!(foreign.to_string().contains("is built for RISC-V"), "{foreign}");
@@ -159,7 +159,7 @@ fn refuses_another_machine_and_says_how_to_mend_it() {
 }
 
 #[test]
-fn refuses_another_loader() {
+fn unknown_loader_is_refused() {
     let program = compile(HELLO, &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]);
     let error = refusal(&program, HERE, "provided.al2023");
     let message = error.to_string();
@@ -169,7 +169,7 @@ fn refuses_another_loader() {
 }
 
 #[test]
-fn says_what_is_not_an_elf_file() {
+fn file_that_is_not_elf_is_described() {
     for (bytes, found) in [
         (&b"#!/usr/bin/env python3\nprint()\n"[..], "a script for \"/usr/bin/env python3\""),
         (b"\xcf\xfa\xed\xfe\x07\x00\x00\x01\x03\0\0\0\x02\0\0\0", "macOS (Mach-O)"),
@@ -201,7 +201,7 @@ fn windows_program() -> Vec<u8> {
 }
 
 #[test]
-fn refuses_other_kinds_of_elf_and_damaged_ones() {
+fn unsuitable_and_damaged_elf_files_are_refused() {
     let program = compile(HELLO, &[]);
     let object = compile(HELLO, &["-c"]);
     for (bytes, found) in [

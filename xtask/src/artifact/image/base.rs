@@ -1,13 +1,14 @@
-//! The base of an image: fetched once, by digest, and kept for all functions of the project.
+//! The base of an image: downloaded once, by digest, and cached for all functions of the project.
 //!
-//! In: the base as the settings name it. Out: its manifest and config, its layers on disk as they came. Goes wrong: the
-//! registry cannot be reached or has no such image, an index has nothing for the architecture, bytes are not their digest.
+//! In: the base as the settings name it. Out: its manifest and config, its layers on disk as they were downloaded. Goes
+//! wrong: the registry cannot be reached or has no such image, an index has no image for the architecture, the bytes do not
+//! have the digest that names them.
 
 use std::path::{Path, PathBuf};
 
-use slipway_archive::image::{Base as BaseImage, blob_path, select_from_index};
+use slipway_archive::image::{Base as ArchiveBase, blob_path, select_from_index};
 
-use super::super::Workshop;
+use super::super::BuildContext;
 use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
@@ -16,164 +17,164 @@ use crate::ports::Bases;
 use crate::progress::Step;
 use crate::settings::{BaseReference, Project};
 
-/// What an image stands on.
-pub(super) struct Stand {
+/// A base that is on disk.
+pub(super) struct BaseImage {
     /// The digest of its manifest.
-    pub(super) manifest: Digest,
+    pub(super) digest: Digest,
     /// Manifest and config.
-    pub(super) base: BaseImage,
+    pub(super) image: ArchiveBase,
 }
 
-/// Held while a base is fetched, so that of several functions on one base the others find it there.
-static FETCHING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Held while a base is downloaded: other functions on the same base then find it in the cache.
+static DOWNLOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-const OTHER: &str =
-    "name another base in function.toml, or give the function the `architecture` that this one is for";
+const ANOTHER_BASE: &str =
+    "name another base in function.toml, or set the function's `architecture` to that of this base";
 
-/// How many indexes may lie in one another.
-const DEEPEST: u8 = 4;
+/// How deep indexes may be nested.
+const MAX_INDEX_DEPTH: u8 = 4;
 
-/// Returns the folder that keeps bases: `blobs/sha256/<hex>` in it.
+/// Returns the folder that caches bases, as `blobs/sha256/<hex>` in it.
 pub(in crate::artifact) fn cache(project: &Project) -> PathBuf {
     project.work_folder().join("bases")
 }
 
-impl Stand {
-    /// Reads a base that was fetched before.
+impl BaseImage {
+    /// Reads a base from the cache.
     pub(super) fn read(project: &Project, manifest: &Digest, architecture: Architecture) -> Result<Self> {
         let folder = cache(project);
-        let bytes = kept(&folder, manifest)?;
+        let bytes = cached_blob(&folder, manifest)?;
         let config = config_of(&bytes)?;
-        let config = kept(&folder, &config.0)?;
-        let base = BaseImage::read(&bytes, &config, architecture).map_err(|error| {
+        let config = cached_blob(&folder, &config.0)?;
+        let image = ArchiveBase::read(&bytes, &config, architecture).map_err(|error| {
             Failure::failed("the base image cannot be used")
                 .caused_by(error)
                 .unchanged("Nothing was published.")
-                .hint(OTHER)
+                .hint(ANOTHER_BASE)
         })?;
-        Ok(Self { manifest: *manifest, base })
+        Ok(Self { digest: *manifest, image })
     }
 }
 
-/// Has a base on disk: nothing for `scratch`.
-pub(super) async fn fetch(
-    workshop: &Workshop<'_>,
+/// Downloads a base unless it is cached; returns nothing for `scratch`.
+pub(super) async fn download(
+    context: &BuildContext<'_>,
     base: &BaseReference,
     architecture: Architecture,
     step: &Step,
-) -> Result<Option<Stand>> {
-    let _one_at_a_time = FETCHING.lock().await;
-    let folder = cache(workshop.project);
-    let place = folder.join("blobs/sha256");
-    std::fs::create_dir_all(&place).map_err(|error| failure::io("create", &place, error))?;
+) -> Result<Option<BaseImage>> {
+    let _one_at_a_time = DOWNLOADING.lock().await;
+    let folder = cache(context.project);
+    let blobs = folder.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).map_err(|error| failure::io("create", &blobs, error))?;
     let (source, digest) = match base {
         BaseReference::Scratch => return Ok(None),
         BaseReference::Registry(reference) => {
-            (Source::Registry(workshop.bases, reference), reference.rsplit('@').next().unwrap_or_default())
+            (BaseSource::Registry(context.bases, reference), reference.rsplit('@').next().unwrap_or_default())
         }
         BaseReference::Layout { folder, digest } => {
-            (Source::Layout(workshop.project.root.join(folder)), digest.as_str())
+            (BaseSource::Layout(context.project.root.join(folder)), digest.as_str())
         }
     };
-    let from = From { source, name: base.to_string(), folder: &folder, step };
+    let download = BaseDownload { source, name: base.to_string(), folder: &folder, step };
     let mut digest = digest_of(digest)?;
-    for _ in 0..DEEPEST {
-        let bytes = from.manifest(&digest).await?;
+    for _ in 0..MAX_INDEX_DEPTH {
+        let bytes = download.manifest(&digest).await?;
         if !is_index(&bytes) {
             let (config, size) = config_of(&bytes)?;
-            from.blob(&config, size).await?;
-            let stand = Stand::read(workshop.project, &digest, architecture)
+            download.blob(&config, size).await?;
+            let base = BaseImage::read(context.project, &digest, architecture)
                 .map_err(|failure| failure.detail("base", base.to_string()))?;
-            for layer in stand.base.layers() {
-                from.blob(&layer.digest, layer.size).await?;
+            for layer in base.image.layers() {
+                download.blob(&layer.digest, layer.size).await?;
             }
-            return Ok(Some(stand));
+            return Ok(Some(base));
         }
         let chosen = select_from_index(&bytes, architecture).map_err(|error| {
             Failure::failed(format!("the base image {base} cannot be used"))
                 .caused_by(error)
                 .unchanged("Nothing was published.")
-                .hint(OTHER)
+                .hint(ANOTHER_BASE)
         })?;
         digest = chosen.digest;
     }
     Err(Failure::failed(format!(
-        "the base image {base} cannot be used: more than {DEEPEST} indexes lie in one another"
+        "the base image {base} cannot be used: its indexes are nested more than {MAX_INDEX_DEPTH} deep"
     )))
 }
 
-enum Source<'a> {
+enum BaseSource<'a> {
     Registry(&'a dyn Bases, &'a str),
     Layout(PathBuf),
 }
 
-/// Where a base comes from and where it is kept.
-struct From<'a> {
-    source: Source<'a>,
+/// Downloads the blobs of one base into the cache.
+struct BaseDownload<'a> {
+    source: BaseSource<'a>,
     name: String,
     folder: &'a Path,
     step: &'a Step,
 }
 
-impl From<'_> {
+impl BaseDownload<'_> {
     async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = blob_path(self.folder, *digest);
-        if let Some(bytes) = intact(&path, digest) {
+        if let Some(bytes) = intact_bytes(&path, digest) {
             return Ok(bytes);
         }
         let bytes = match &self.source {
-            Source::Registry(bases, reference) => bases.manifest(reference, digest).await?,
-            Source::Layout(layout) => read(&blob_path(layout, *digest))?,
+            BaseSource::Registry(bases, reference) => bases.manifest(reference, digest).await?,
+            BaseSource::Layout(layout) => read(&blob_path(layout, *digest))?,
         };
         let found = Digest::of(&bytes);
         if found != *digest {
-            return Err(self.wrong(digest, &found));
+            return Err(self.wrong_bytes(digest, &found));
         }
-        put(self.folder, &path, |part| std::fs::write(part, &bytes))
+        write_atomically(self.folder, &path, |part| std::fs::write(part, &bytes))
             .map_err(|error| failure::io("write", &path, error))?;
         Ok(bytes)
     }
 
     async fn blob(&self, digest: &Digest, size: u64) -> Result<()> {
         let path = blob_path(self.folder, *digest);
-        // Written under its name only when its digest was right: its length says whether it is whole.
+        // A blob gets its name only after its digest was checked: its length shows whether it is complete.
         if path.metadata().is_ok_and(|metadata| metadata.len() == size) {
             return Ok(());
         }
         self.step.line(format!("base  {}  {}", digest.short(), format::bytes(size)));
         match &self.source {
-            Source::Registry(bases, reference) => bases.blob(reference, digest, size, &path).await,
-            Source::Layout(layout) => {
+            BaseSource::Registry(bases, reference) => bases.blob(reference, digest, size, &path).await,
+            BaseSource::Layout(layout) => {
                 let from = blob_path(layout, *digest);
                 let (found, _) = slipway_archive::sha256_file(&from).map_err(|error| {
                     Failure::failed(format!("the base image {} lacks a layer", self.name)).caused_by(error)
                 })?;
                 if found != *digest {
-                    return Err(self.wrong(digest, &found));
+                    return Err(self.wrong_bytes(digest, &found));
                 }
-                put(self.folder, &path, |part| std::fs::copy(&from, part).map(drop))
+                write_atomically(self.folder, &path, |part| std::fs::copy(&from, part).map(drop))
                     .map_err(|error| failure::io("copy", &from, error))
             }
         }
     }
 
-    fn wrong(&self, wanted: &Digest, found: &Digest) -> Failure {
-        Failure::failed(format!("the base image {} has other bytes than its digest says", self.name))
+    fn wrong_bytes(&self, wanted: &Digest, found: &Digest) -> Failure {
+        Failure::failed(format!("the base image {} does not have the bytes of its digest", self.name))
             .detail("wanted", wanted.to_string())
             .detail("found", found.to_string())
             .unchanged("Nothing was published.")
     }
 }
 
-fn intact(path: &Path, digest: &Digest) -> Option<Vec<u8>> {
+fn intact_bytes(path: &Path, digest: &Digest) -> Option<Vec<u8>> {
     std::fs::read(path).ok().filter(|bytes| Digest::of(bytes) == *digest)
 }
 
-fn kept(folder: &Path, digest: &Digest) -> Result<Vec<u8>> {
+fn cached_blob(folder: &Path, digest: &Digest) -> Result<Vec<u8>> {
     let path = blob_path(folder, *digest);
-    intact(&path, digest).ok_or_else(|| {
-        Failure::failed(format!("{digest} of the base image is not kept any more"))
-            .hint("run the same command again with --force: it is fetched anew")
+    intact_bytes(&path, digest).ok_or_else(|| {
+        Failure::failed(format!("{digest} of the base image is no longer cached"))
+            .hint("run the same command again with --force to download it again")
     })
 }
 
@@ -181,8 +182,12 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| failure::io("read", path, error))
 }
 
-/// Has a file in its place whole or not at all, also where another process has the same in mind.
-fn put(folder: &Path, path: &Path, fill: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
+/// Writes a file completely or not at all, also where another process writes the same file.
+fn write_atomically(
+    folder: &Path,
+    path: &Path,
+    fill: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let part = tempfile::NamedTempFile::new_in(folder)?;
     fill(part.path())?;
     part.persist(path).map(drop).map_err(|error| error.error)
@@ -196,7 +201,7 @@ fn is_index(bytes: &[u8]) -> bool {
 fn config_of(manifest: &[u8]) -> Result<(Digest, u64)> {
     let unusable = || Failure::failed("the base image's manifest names no config");
     let document: serde_json::Value = serde_json::from_slice(manifest)
-        .map_err(|error| Failure::failed("the base image's manifest is no JSON").caused_by(error))?;
+        .map_err(|error| Failure::failed("the base image's manifest is not JSON").caused_by(error))?;
     let config = &document["config"];
     let digest = config["digest"].as_str().ok_or_else(unusable)?;
     Ok((digest_of(digest)?, config["size"].as_u64().ok_or_else(unusable)?))

@@ -1,11 +1,11 @@
-//! Whether the handler that the settings name is in the artifact.
+//! Checks that the handler that the settings name is in the artifact.
 //!
-//! In: settings and tree. Out: findings. Known are the forms of `provided.*`, Python and Node.js; another runtime's handler
-//! is left to Lambda.
+//! In: settings and tree. Out: a finding, if the handler is missing. Handlers of `provided.*`, Python and Node.js are
+//! checked; those of other runtimes are not.
 
 use slipway_archive::{Entry, Tree};
 
-use super::Finding;
+use super::PreflightFinding;
 use crate::failure::{self, Result};
 use crate::runtime::RuntimeFamily;
 use crate::settings::FunctionSettings;
@@ -14,20 +14,20 @@ const PROVIDED: &str = "https://docs.aws.amazon.com/lambda/latest/dg/runtimes-cu
 const PYTHON: &str = "https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html";
 const NODE: &str = "https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html";
 
-/// Looks for the handler.
-pub(super) fn look(settings: &FunctionSettings, tree: &Tree) -> Result<Option<Finding>> {
-    let (what, rule) = match settings.runtime.family() {
+/// Returns what is wrong with the handler.
+pub(super) fn handler_problem(settings: &FunctionSettings, tree: &Tree) -> Result<Option<PreflightFinding>> {
+    let (problem, rule) = match settings.runtime.family() {
         Some(RuntimeFamily::Custom) => (bootstrap(tree)?, PROVIDED),
         Some(RuntimeFamily::Python) => (python(&settings.handler, tree)?, PYTHON),
         Some(RuntimeFamily::Node) => (node(&settings.handler, tree)?, NODE),
         Some(RuntimeFamily::Java | RuntimeFamily::DotNet | RuntimeFamily::Ruby) | None => (None, ""),
     };
-    let place = if settings.runtime.is_custom() {
+    let subject = if settings.runtime.is_custom() {
         "bootstrap".to_owned()
     } else {
         format!("handler {}", settings.handler)
     };
-    Ok(what.map(|what| Finding { place, what, rule }))
+    Ok(problem.map(|problem| PreflightFinding { subject, problem, rule }))
 }
 
 fn bootstrap(tree: &Tree) -> Result<Option<String>> {
@@ -91,12 +91,12 @@ fn find<'tree>(tree: &'tree Tree, name: &str) -> Option<Entry<'tree>> {
 }
 
 fn bytes_of(entry: Entry<'_>) -> Result<Vec<u8>> {
-    // What is built lies on the disk: only tests could add bytes of their own.
+    // Files of a build are on disk: only tests add bytes to a tree.
     let Some(path) = entry.path() else { return Ok(Vec::new()) };
     std::fs::read(path).map_err(|error| failure::io("read", path, error))
 }
 
-/// Tells whether a text has a name as a whole word.
+/// Returns whether a text has a name as a whole word.
 fn mentions(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(name).any(|(at, _)| {

@@ -1,34 +1,34 @@
 //! Secrets that were packed by mistake: private keys, files of credentials, AWS access keys with their secrets.
 //!
-//! In: a file's name and bytes. Out: what it looks like, if like a secret; never the secret itself. Certificates, public
-//! keys, code that names a PEM header and the example keys of AWS's documents are none.
+//! In: a file's name and bytes. Out: the kind of secret that the file seems to contain, never the secret itself. Certificates,
+//! public keys, code that names a PEM header and the example keys of AWS's documentation are not secrets.
 
 use memchr::memmem;
 
-/// Why credentials have no place in a function's code.
+/// Why credentials do not belong in a function's code.
 pub(super) const RULE: &str =
     "https://docs.aws.amazon.com/secretsmanager/latest/userguide/best-practices.html";
 
-/// How far from an access key's id its secret is looked for, in bytes.
-const NEAR: usize = 300;
-/// Where a key's body must have at least this many characters, a mere mention of a header does not count.
-const BODY: usize = 64;
+/// How far from an access key's id its secret may be, in bytes.
+const SECRET_DISTANCE: usize = 300;
+/// How many characters a private key has at least: a header alone is not a key.
+const MIN_KEY_LENGTH: usize = 64;
 
-/// Says what a file looks like.
-pub(super) fn look(name: &str, bytes: &[u8]) -> Option<String> {
-    by_name(name, bytes).or_else(|| {
-        // Binary data holds no PEM and no settings.
+/// Returns the kind of secret that a file seems to contain, as the end of a sentence.
+pub(super) fn secret_in(name: &str, bytes: &[u8]) -> Option<String> {
+    secret_by_name(name, bytes).or_else(|| {
+        // Binary data contains no PEM and no settings.
         if memchr::memchr(0, &bytes[..bytes.len().min(8192)]).is_some() {
             return None;
         }
         if holds_private_key(bytes) {
-            return Some("holds a private key (PEM)".into());
+            return Some("contains a private key (PEM)".into());
         }
-        access_key(bytes).map(|id| format!("holds an AWS access key with its secret ({}…)", &id[..8]))
+        access_key(bytes).map(|id| format!("contains an AWS access key with its secret ({}…)", &id[..8]))
     })
 }
 
-fn by_name(name: &str, bytes: &[u8]) -> Option<String> {
+fn secret_by_name(name: &str, bytes: &[u8]) -> Option<String> {
     let parts: Vec<&str> = name.rsplit('/').take(2).collect();
     let file = *parts.first()?;
     let harmless = ["example", "sample", "template", "dist"];
@@ -36,7 +36,7 @@ fn by_name(name: &str, bytes: &[u8]) -> Option<String> {
         return None;
     }
     if file == ".env" || file.strip_prefix(".env.").is_some_and(|kind| !harmless.contains(&kind)) {
-        return Some("is a file of environment variables, which usually holds secrets".into());
+        return Some("is a file of environment variables, which usually contains secrets".into());
     }
     if ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"].contains(&file) {
         return Some("has the name of a private SSH key".into());
@@ -48,16 +48,16 @@ fn by_name(name: &str, bytes: &[u8]) -> Option<String> {
     }
     let extension = file.rsplit_once('.').map(|(_, extension)| extension)?;
     if ["p12", "pfx", "jks", "keystore"].contains(&extension) {
-        return Some(format!("is a store of private keys (.{extension})"));
+        return Some(format!("is a key store (.{extension})"));
     }
-    // A key in binary form; a text is judged by its content.
+    // A key in binary form; text files are checked by their content.
     let der = bytes.starts_with(&[0x30, 0x82])
         || bytes.starts_with(&[0x30, 0x81])
         || bytes.starts_with(&[0x30, 0x77]);
     (extension == "key" && der).then(|| "is a private key in binary form (.key)".into())
 }
 
-/// Looks for a header of a private key with a body behind it.
+/// Returns whether a file has the header of a private key with a body after it.
 fn holds_private_key(bytes: &[u8]) -> bool {
     const HEADER: &[u8] = b"PRIVATE KEY-----";
     memmem::find_iter(bytes, HEADER).any(|at| {
@@ -73,14 +73,14 @@ fn holds_private_key(bytes: &[u8]) -> bool {
             .split(|byte| !(byte.is_ascii_alphanumeric() || b"+/=".contains(byte)))
             .map(<[u8]>::len)
             .fold((0, 0), |(sum, long), length| (sum + length, long.max(length)));
-        longest.0 >= BODY && longest.1 >= 32
+        longest.0 >= MIN_KEY_LENGTH && longest.1 >= 32
     })
 }
 
-/// Looks for an access key's id with a secret nearby; returns the id.
+/// Returns the id of an access key that has a secret nearby.
 ///
 /// The forms are those of [IAM's identifiers](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html):
-/// AKIA for lasting keys, ASIA for temporary ones; a secret has 40 characters.
+/// AKIA for long-term keys, ASIA for temporary ones; a secret has 40 characters.
 fn access_key(bytes: &[u8]) -> Option<String> {
     [&b"AKIA"[..], b"ASIA"].iter().find_map(|prefix| {
         memmem::find_iter(bytes, prefix).find_map(|at| {
@@ -95,7 +95,8 @@ fn access_key(bytes: &[u8]) -> Option<String> {
             {
                 return None;
             }
-            let around = &bytes[at.saturating_sub(NEAR)..bytes.len().min(at + 20 + NEAR)];
+            let around =
+                &bytes[at.saturating_sub(SECRET_DISTANCE)..bytes.len().min(at + 20 + SECRET_DISTANCE)];
             let secret = |word: &&[u8]| {
                 word.len() == 40
                     && word.iter().any(u8::is_ascii_uppercase)

@@ -1,4 +1,4 @@
-//! Trees with something wrong in them, and what is found.
+//! Trees with problems, and the findings.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::architecture::Architecture;
 use crate::failure::FailureKind;
 use crate::settings::{BuildSettings, PackageType};
 
-/// Something of a private key's form, made here so that no scanner takes this file for one.
+/// A text in the form of a private key, made here so that no scanner takes this file for one.
 fn private_key() -> String {
     let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n";
     format!("-----BEGIN {0}-----\n{1}{1}-----END {0}-----\n", "PRIVATE KEY", line)
@@ -49,8 +49,8 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 fn found_in(settings: &FunctionSettings, folder: &Path) -> Vec<String> {
     let tree = Tree::from_folder(folder).unwrap();
-    let findings = look(&"ingest".parse().unwrap(), settings, &tree).unwrap();
-    findings.into_iter().map(|finding| format!("{}: {}", finding.place, finding.what)).collect()
+    let findings = findings(&"ingest".parse().unwrap(), settings, &tree).unwrap();
+    findings.into_iter().map(|finding| format!("{}: {}", finding.subject, finding.problem)).collect()
 }
 
 fn python(files: &[(&str, &[u8])]) -> Vec<String> {
@@ -66,13 +66,17 @@ fn secrets_are_found_by_name_and_content() {
     let escaped = key.replace('\n', "\\n");
     let escaped = format!("{{\"private_key\": \"{escaped}\"}}");
     for (name, text, said) in [
-        ("app/.env", "A=1", "app/.env: is a file of environment variables, which usually holds secrets"),
-        (".env.prod", "A=1", ".env.prod: is a file of environment variables, which usually holds secrets"),
-        ("app/server.pem", &key, "app/server.pem: holds a private key (PEM)"),
-        ("app/account.json", &escaped, "app/account.json: holds a private key (PEM)"),
+        ("app/.env", "A=1", "app/.env: is a file of environment variables, which usually contains secrets"),
+        (".env.prod", "A=1", ".env.prod: is a file of environment variables, which usually contains secrets"),
+        ("app/server.pem", &key, "app/server.pem: contains a private key (PEM)"),
+        ("app/account.json", &escaped, "app/account.json: contains a private key (PEM)"),
         ("keys/id_rsa", "x", "keys/id_rsa: has the name of a private SSH key"),
-        ("store.p12", "x", "store.p12: is a store of private keys (.p12)"),
-        ("app/settings.ini", &aws, "app/settings.ini: holds an AWS access key with its secret (AKIAQWER…)"),
+        ("store.p12", "x", "store.p12: is a key store (.p12)"),
+        (
+            "app/settings.ini",
+            &aws,
+            "app/settings.ini: contains an AWS access key with its secret (AKIAQWER…)",
+        ),
         (".aws/credentials", "x", ".aws/credentials: is a file of credentials"),
     ] {
         assert_eq!(python(&[(name, text.as_bytes())]), [said]);
@@ -84,7 +88,7 @@ fn secrets_are_found_by_name_and_content() {
 }
 
 #[test]
-fn what_only_looks_like_a_secret_is_let_be() {
+fn files_that_only_resemble_secrets_pass() {
     let certificate = private_key().replace("PRIVATE KEY", "CERTIFICATE");
     let example = access_key("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
     let no_secret = access_key("AKIAQWERTYUIOP234567", "0123456789abcdef0123456789abcdef01234567");
@@ -105,7 +109,7 @@ fn what_only_looks_like_a_secret_is_let_be() {
 }
 
 #[test]
-fn handlers_are_looked_for_in_the_form_of_their_runtime() {
+fn handlers_are_checked_in_the_form_of_their_runtime() {
     let found = |runtime: &str, handler: &str, files: &[(&str, &[u8])]| {
         found_in(&settings(runtime, handler, &[]), folder(files).path()).join("\n")
     };
@@ -144,7 +148,7 @@ fn handlers_are_looked_for_in_the_form_of_their_runtime() {
 }
 
 #[test]
-fn every_native_library_is_held_against_architecture_and_runtime() {
+fn native_libraries_are_checked_against_architecture_and_runtime() {
     // This test's own program: 64-bit, of this machine, and newer than what the oldest runtime has.
     let own = std::fs::read("/proc/self/exe").unwrap();
     let small = &own[..own.len().min(1 << 20)];
@@ -166,10 +170,10 @@ fn every_native_library_is_held_against_architecture_and_runtime() {
 }
 
 #[test]
-fn all_findings_are_shown_at_once_with_their_rules() {
+fn preflight_lists_all_findings_with_their_rules() {
     let here = folder(&[("app/.env", b"A=1"), ("app/other.py", b"")]);
     // Takes no space on the disk: a file with a hole.
-    std::fs::File::create(here.path().join("model.bin")).unwrap().set_len(LARGEST).unwrap();
+    std::fs::File::create(here.path().join("model.bin")).unwrap().set_len(MAX_UNPACKED_SIZE).unwrap();
     let tree = Tree::from_folder(here.path()).unwrap();
     let settings = settings("python3.13", "app.main.handle", &["model.bin"]);
     let failure = check(&"ingest".parse().unwrap(), &settings, &tree).unwrap_err();
@@ -178,7 +182,7 @@ fn all_findings_are_shown_at_once_with_their_rules() {
         (FailureKind::Refused, "the preflight of `ingest` found 3 problems")
     );
     insta::assert_snapshot!(failure.report().body.unwrap(), @r#"
-    app/.env: is a file of environment variables, which usually holds secrets
+    app/.env: is a file of environment variables, which usually contains secrets
       rule: https://docs.aws.amazon.com/secretsmanager/latest/userguide/best-practices.html
     handler app.main.handle: its module is not in the artifact: neither app/main.py nor app/main/__init__.py
       rule: https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html

@@ -1,4 +1,4 @@
-//! What is left of an installation, and who owns which file.
+//! Which files of an installation are packed, and which distribution owns a file.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_differs_by_machine_is_taken_away_and_nothing_else() {
+fn installation_keeps_all_files_but_those_that_differ_by_machine() {
     let folder = installed(&[
         (".lock", ""),
         ("bin/tool", "#!/home/ada/python"),
@@ -29,7 +29,7 @@ fn what_differs_by_machine_is_taken_away_and_nothing_else() {
         ("a/__pycache__/__init__.cpython-313.pyc", ""),
         ("a/old.pyc", ""),
         ("a/bin/data", "x"),
-        ("a/RECORD", "of the package's own"),
+        ("a/RECORD", "the package's own"),
         ("a-1.dist-info/RECORD", ""),
         ("a-1.dist-info/INSTALLER", "uv"),
         ("a-1.dist-info/REQUESTED", ""),
@@ -38,7 +38,7 @@ fn what_differs_by_machine_is_taken_away_and_nothing_else() {
         ("a-1.dist-info/METADATA", "Name: a"),
         ("a-1.dist-info/licenses/RECORD", "x"),
     ]);
-    normalise(folder.path()).unwrap();
+    remove_machine_files(folder.path()).unwrap();
     assert_eq!(
         names(folder.path()),
         [
@@ -49,42 +49,39 @@ fn what_differs_by_machine_is_taken_away_and_nothing_else() {
             "a/bin/data"
         ]
     );
-    normalise(folder.path()).unwrap();
+    remove_machine_files(folder.path()).unwrap();
 }
 
 #[test]
-fn two_packages_with_one_file_are_refused_unless_it_is_the_same() {
+fn packages_that_share_a_file_are_refused_unless_its_content_is_the_same() {
     let record = |second: &str| {
         let folder = installed(&[
             (
                 "a-1.dist-info/RECORD",
-                "tests/__init__.py,sha256=x,0\n\"a,b.py\",sha256=y,1\r\n\"a \"\"c\"\", d.py\",sha256=z,1\nbin/run,sha256=1,1\n",
+                "tests/__init__.py,sha256=x,0\n\"a,b.py\",sha256=y,1\n\"a \"\"quoted\"\".py\",sha256=z,1\nbin/run,sha256=1,1\n",
             ),
             ("b_c-2.dist-info/RECORD", second),
         ]);
-        Owners::read(folder.path()).unwrap()
+        FileOwners::read(folder.path()).unwrap()
     };
     record("tests/__init__.py,sha256=x,0\nbin/run,sha256=2,1\n").refuse_overlaps().unwrap();
     let failure = record("tests/__init__.py,sha256=other,3\n").refuse_overlaps().unwrap_err();
-    assert_eq!(failure.message(), "a 1 and b_c 2 both bring `tests/__init__.py`");
-    for quoted in ["a,b.py", "a \"c\", d.py"] {
-        assert_eq!(record("").of(quoted), "a 1", "{quoted}");
-    }
-    let failure = record("\"a,b.py\",sha256=other,1\n").refuse_overlaps().unwrap_err();
-    assert_eq!(failure.message(), "a 1 and b_c 2 both bring `a,b.py`");
+    assert_eq!(failure.message(), "a 1 and b_c 2 both contain `tests/__init__.py`");
+    assert_eq!(record("").distribution_of("a,b.py"), "a 1");
+    assert_eq!(record("").distribution_of("a \"quoted\".py"), "a 1");
 }
 
 #[test]
-fn a_clash_names_the_source_and_the_package() {
+fn path_conflict_names_the_source_and_the_package() {
     let folder = installed(&[("a-1.dist-info/RECORD", "a.py,sha256=x,1\n")]);
-    let owners = Owners::read(folder.path()).unwrap();
+    let owners = FileOwners::read(folder.path()).unwrap();
     let own = BTreeMap::from([("a.py".to_owned(), "lambda-src/ingest/src/a.py".to_owned())]);
     let mut tree = Tree::new();
     tree.add_bytes("a.py", false, vec![]).unwrap();
     let error = tree.add_bytes("a.py", false, vec![]).unwrap_err();
-    let failure = clash(error, "a.py", &own, &owners);
-    assert_eq!(failure.message(), "the source lambda-src/ingest/src/a.py and a 1 both bring `a.py`");
+    let failure = path_conflict(error, "a.py", &own, &owners);
+    assert_eq!(failure.message(), "the source lambda-src/ingest/src/a.py and a 1 both contain `a.py`");
     let error = tree.add_bytes("a.py/b", false, vec![]).unwrap_err();
-    let failure = clash(error, "a.py/b", &own, &owners);
+    let failure = path_conflict(error, "a.py/b", &own, &owners);
     assert!(failure.message().starts_with("the source lambda-src/ingest/src/a.py and"), "{failure}");
 }

@@ -18,7 +18,7 @@ use crate::ledger::{DeploymentKind, Ended, Holder, Ledger};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{Backend, CodePlaces, PlanContext};
 use crate::progress::Progress;
-use crate::release::{Catalogue, Manifest, SmokeRecord, Trust, artifact_key, sample_manifest};
+use crate::release::{Catalogue, Manifest, SmokeRecord, TrustPolicy, artifact_key, sample_manifest};
 use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
 
 pub(super) struct Scene {
@@ -29,7 +29,7 @@ pub(super) struct Scene {
     pub(super) lambda: Arc<FakeLambda>,
     clock: Arc<FakeClock>,
     protected: bool,
-    pub(super) trust: Trust,
+    pub(super) trust: TrustPolicy,
     processes: u32,
     pub(super) memory: u32,
     pub(super) functions: Vec<FunctionName>,
@@ -59,7 +59,7 @@ impl Scene {
             processes: 0,
             memory: 128,
             protected,
-            trust: Trust::default(),
+            trust: TrustPolicy::default(),
             folder,
             faults,
         };

@@ -1,12 +1,13 @@
-//! What a statement says, of which manifest it speaks, and what it claims.
+//! The content of a statement, the manifest that it is about, and its claims.
 
 use super::*;
 use crate::release::sample_manifest;
 
-pub(crate) fn circumstances() -> Circumstances {
-    Circumstances {
+/// Returns the invocation of a build in CI.
+pub(crate) fn invocation() -> BuildInvocation {
+    BuildInvocation {
         builder: "https://ci.example/job/release".into(),
-        invocation: "https://ci.example/job/release/7".into(),
+        id: "https://ci.example/job/release/7".into(),
         started_on: "2026-11-01T00:00:00Z".parse().unwrap(),
         git_ref: Some("refs/heads/main".into()),
         workflow: Some(".github/workflows/release.yml".into()),
@@ -21,8 +22,8 @@ fn manifest() -> Manifest {
 }
 
 #[test]
-fn a_statement_has_the_layout_of_in_toto_and_slsa() {
-    let statement = Statement::of(&manifest(), &circumstances()).unwrap();
+fn statement_has_the_layout_of_in_toto_and_slsa() {
+    let statement = Statement::of(&manifest(), &invocation()).unwrap();
     let mut json: serde_json::Value = serde_json::from_slice(&statement.bytes().unwrap()).unwrap();
     json["predicate"]["runDetails"]["builder"]["version"]["slipway"] = "[version]".into();
     json["subject"][1]["digest"]["sha256"] = "[manifest]".into();
@@ -94,9 +95,9 @@ fn a_statement_has_the_layout_of_in_toto_and_slsa() {
 }
 
 #[test]
-fn a_statement_speaks_of_one_manifest_alone() {
+fn statement_is_about_one_manifest_alone() {
     let manifest = manifest();
-    let statement = Statement::of(&manifest, &circumstances()).unwrap();
+    let statement = Statement::of(&manifest, &invocation()).unwrap();
     assert_eq!(statement.differences(&manifest).unwrap(), Vec::<String>::new());
     let change = |change: fn(&mut Manifest)| {
         let mut other = manifest.clone();
@@ -113,14 +114,14 @@ fn a_statement_speaks_of_one_manifest_alone() {
     );
     assert!(change(|manifest| manifest.sbom = Some(Digest::of("other"))).contains("no subject is sbom/"));
     assert!(change(|manifest| manifest.sbom = None).contains("3 subjects instead of 2"));
-    assert!(change(|manifest| manifest.source.commit = "0".repeat(40)).contains("it says commit 3f2a91c0"));
-    assert!(change(|manifest| manifest.version = "1.2.4".parse().unwrap()).contains("that of `hello` 1.2.3"));
+    assert!(change(|manifest| manifest.source.commit = "0".repeat(40)).contains("it states commit 3f2a91c0"));
+    assert!(change(|manifest| manifest.version = "1.2.4".parse().unwrap()).contains("about `hello` 1.2.3"));
     assert!(change(|manifest| manifest.source.repository = None).contains("another repository"));
 }
 
 #[test]
-fn claims_must_be_made_word_for_word() {
-    let statement = Statement::of(&manifest(), &circumstances()).unwrap();
+fn claims_must_match_exactly() {
+    let statement = Statement::of(&manifest(), &invocation()).unwrap();
     let claims = |repository: &str, git_ref: &str, workflow: &str| {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         ProvenanceClaims { repository: some(repository), git_ref: some(git_ref), workflow: some(workflow) }
@@ -135,10 +136,10 @@ fn claims_must_be_made_word_for_word() {
             "ref is refs/heads/main, must be refs/heads/ma"
         ]
     );
-    let silent = Circumstances { workflow: None, ..circumstances() };
+    let silent = BuildInvocation { workflow: None, ..invocation() };
     let silent = Statement::of(&manifest(), &silent).unwrap();
     assert_eq!(
         silent.missing_claims(&claims("", "", "release.yml")),
-        ["workflow is not told, must be release.yml"]
+        ["workflow is not stated, must be release.yml"]
     );
 }

@@ -1,17 +1,27 @@
-//! The parts of a Python function: the distributions that lie in its tree, with the hashes of its lock.
+//! The components of a Python function: the distributions in its artifact, with the hashes of its lock.
 //!
-//! In: a folder with `*.dist-info/METADATA` of each, and the lock's text. Out: [`Parts`]. Goes wrong: a distribution that
-//! does not say its name and version. Rule: <https://packaging.python.org/en/latest/specifications/core-metadata/>.
+//! In: a zip with `*.dist-info/METADATA` of each, and the lock's text. Out: [`SbomComponents`]. Goes wrong: a distribution
+//! has no name or version. Rule: <https://packaging.python.org/en/latest/specifications/core-metadata/>.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Part, Parts};
+use super::{SbomComponent, SbomComponents};
 use crate::failure::{self, Failure, Result};
 
-/// Makes the parts of a Python function from the distributions that are installed in a folder.
-pub(crate) fn python(installed: &Path, lock: Option<&str>) -> Result<Parts> {
-    let hashes = locked(lock.unwrap_or_default());
+/// Lists the components of a Python function: the distributions in its artifact.
+pub(crate) fn python_components(artifact: &Path, lock: Option<&str>) -> Result<SbomComponents> {
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
+    let unpacked = scratch.path().join("artifact");
+    slipway_archive::unpack_zip(artifact, &unpacked)
+        .map_err(|error| Failure::failed("the artifact cannot be unpacked").caused_by(error))?;
+    installed_components(&unpacked, lock)
+}
+
+/// Lists the distributions that are installed in a folder.
+fn installed_components(installed: &Path, lock: Option<&str>) -> Result<SbomComponents> {
+    let hashes = locked_hashes(lock.unwrap_or_default());
     let mut distributions = Vec::new();
     let entries = installed.read_dir().map_err(|error| failure::io("read", installed, error))?;
     for entry in entries {
@@ -21,22 +31,22 @@ pub(crate) fn python(installed: &Path, lock: Option<&str>) -> Result<Parts> {
             continue;
         }
         let file = folder.join("METADATA");
-        // Text by its specification; a stray byte in somebody's name is no reason to fail.
+        // The specification says UTF-8; a single wrong byte in a name is no reason to fail.
         let text = std::fs::read(&file).map_err(|error| failure::io("read", &file, error))?;
         distributions.push(Distribution::read(&String::from_utf8_lossy(&text), &file)?);
     }
     let ids: BTreeMap<String, String> =
         distributions.iter().map(|found| (normalised(&found.name), found.id())).collect();
-    let mut parts = Parts::default();
+    let mut components = SbomComponents::default();
     for found in &distributions {
         let known = hashes.get(&(normalised(&found.name), found.version.clone()));
         let (sha256, possible_sha256) = match known.map(Vec::as_slice) {
             Some([one]) => (Some(one.clone()), Vec::new()),
-            // The lock pins every wheel of every platform; which of them was unpacked is not written anywhere.
+            // The lock pins the wheels of all platforms; which of them was installed is not recorded.
             Some(several) => (None, several.to_vec()),
             None => (None, Vec::new()),
         };
-        parts.parts.push(Part {
+        components.all.push(SbomComponent {
             id: found.id(),
             name: normalised(&found.name),
             version: found.version.clone(),
@@ -45,22 +55,17 @@ pub(crate) fn python(installed: &Path, lock: Option<&str>) -> Result<Parts> {
             possible_sha256,
             licence: found.licence.clone(),
             shipped: true,
-            // What is not installed is not needed here: an extra, or another platform's.
-            needs: found.requires.iter().filter_map(|name| ids.get(name).cloned()).collect(),
-            ..Part::default()
+            // A requirement that is not installed belongs to an extra or another platform.
+            dependencies: found.requires.iter().filter_map(|name| ids.get(name).cloned()).collect(),
+            ..SbomComponent::default()
         });
     }
-    parts.parts.sort_by(|a, b| a.id.cmp(&b.id));
-    let needed: Vec<&String> = parts.parts.iter().flat_map(|part| &part.needs).collect();
-    parts.direct =
-        parts.parts.iter().map(|part| &part.id).filter(|id| !needed.contains(id)).cloned().collect();
-    Ok(parts)
-}
-
-/// Unpacks an artifact, so that the distributions in it can be listed.
-pub(crate) fn unpack(zip: &Path, to: &Path) -> Result<()> {
-    slipway_archive::unpack_zip(zip, to)
-        .map_err(|error| Failure::failed("the artifact cannot be unpacked").caused_by(error))
+    components.all.sort_by(|a, b| a.id.cmp(&b.id));
+    let indirect: Vec<&String> =
+        components.all.iter().flat_map(|component| &component.dependencies).collect();
+    let ids = components.all.iter().map(|component| &component.id);
+    components.direct = ids.filter(|id| !indirect.contains(id)).cloned().collect();
+    Ok(components)
 }
 
 struct Distribution {
@@ -102,7 +107,7 @@ impl Distribution {
         Ok(Self {
             name: required("Name")?,
             version: required("Version")?,
-            // A licence's whole text sometimes stands where its name should: then the classifier is the better name.
+            // `License` sometimes has the whole text of the licence: then the classifier is the better name.
             licence: one("License-Expression")
                 .or_else(|| {
                     one("License")
@@ -118,7 +123,7 @@ impl Distribution {
     }
 }
 
-/// Reads the headers before the first empty line; a line that begins with a space goes on with the one before.
+/// Reads the headers before the first empty line; a line that begins with a space continues the one before it.
 fn headers(text: &str) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for line in text.lines().take_while(|line| !line.is_empty()) {
@@ -133,7 +138,7 @@ fn headers(text: &str) -> Vec<(String, String)> {
 }
 
 /// Reads `name==version … --hash=sha256:…` from a lock: hashes by normalised name and version.
-fn locked(lock: &str) -> BTreeMap<(String, String), Vec<String>> {
+fn locked_hashes(lock: &str) -> BTreeMap<(String, String), Vec<String>> {
     let mut found = BTreeMap::new();
     for line in lock.replace("\\\n", " ").replace("\\\r\n", " ").lines() {
         let line = line.trim();
@@ -150,7 +155,7 @@ fn locked(lock: &str) -> BTreeMap<(String, String), Vec<String>> {
     found
 }
 
-/// Writes a name as indexes compare it: <https://packaging.python.org/en/latest/specifications/name-normalization/>.
+/// Returns a name in the form in which indexes compare names: <https://packaging.python.org/en/latest/specifications/name-normalization/>.
 fn normalised(name: &str) -> String {
     let mut out = String::new();
     for c in name.chars() {
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_installed_is_listed_with_the_locks_hashes() {
+    fn installed_distributions_are_listed_with_the_hashes_of_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("pydantic_core")).unwrap();
         install(
@@ -193,24 +198,24 @@ mod tests {
             "Name: six\nVersion: 1.17.0\nLicense: first line\n  second line\nClassifier: License :: OSI Approved :: MIT License\n",
         );
         let lock = "# comment\npydantic-core==2.41.5 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via pydantic\nTyping.Extensions==4.15.0 ; python_version >= '3.9' \\\n    --hash=sha256:cc\n";
-        let parts = python(folder.path(), Some(lock)).unwrap();
-        let ids: Vec<&str> = parts.parts.iter().map(|part| part.id.as_str()).collect();
+        let components = installed_components(folder.path(), Some(lock)).unwrap();
+        let ids: Vec<&str> = components.all.iter().map(|component| component.id.as_str()).collect();
         assert_eq!(ids, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0", "pypi:typing-extensions@4.15.0"]);
-        let [core, six, typing] = parts.parts.as_slice() else { panic!("{parts:?}") };
+        let [core, six, typing] = components.all.as_slice() else { panic!("{components:?}") };
         assert_eq!(core.licence.as_deref(), Some("MIT"));
         assert_eq!((&core.sha256, &core.possible_sha256), (&None, &vec!["aa".to_owned(), "bb".to_owned()]));
-        assert_eq!(core.needs, ["pypi:typing-extensions@4.15.0"]);
+        assert_eq!(core.dependencies, ["pypi:typing-extensions@4.15.0"]);
         assert_eq!(six.licence.as_deref(), Some("MIT License"));
         assert_eq!((typing.licence.as_deref(), typing.sha256.as_deref()), (Some("PSF-2.0"), Some("cc")));
-        assert!(typing.needs.is_empty());
-        assert_eq!(parts.direct, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0"]);
+        assert!(typing.dependencies.is_empty());
+        assert_eq!(components.direct, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0"]);
     }
 
     #[test]
-    fn a_distribution_without_a_name_is_told() {
+    fn distribution_without_a_name_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         install(folder.path(), "x-1", "Version: 1\n");
-        let failure = python(folder.path(), None).unwrap_err();
+        let failure = installed_components(folder.path(), None).unwrap_err();
         assert!(failure.message().contains("x-1.dist-info/METADATA has no Name"), "{failure}");
     }
 }

@@ -1,13 +1,13 @@
-//! The parts of a Rust function: the crates that are compiled for it, with the checksums of `Cargo.lock`.
+//! The components of a Rust function: the crates that are compiled for it, with the checksums of `Cargo.lock`.
 //!
-//! In: what cargo resolves for the package, and the lock file's text. Out: [`Parts`]. Goes wrong: the lock file does not
-//! know a crate.
+//! In: the crates that cargo resolves for the package, and the lock file's text. Out: [`SbomComponents`]. Goes wrong: a crate
+//! is not in the lock file.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Part, Parts};
+use super::{SbomComponent, SbomComponents};
 use crate::failure::{Failure, Result};
 
 /// A crate that takes part in the build, as cargo resolves it.
@@ -15,12 +15,12 @@ use crate::failure::{Failure, Result};
 pub(crate) struct RustCrate {
     /// Name and version.
     pub(crate) id: (String, String),
-    /// The licence as its manifest says.
+    /// The licence in its manifest.
     pub(crate) licence: Option<String>,
-    /// Whether its code gets into the binary.
+    /// Whether its code is in the binary.
     pub(crate) linked: bool,
     /// Names and versions of its direct dependencies.
-    pub(crate) needs: BTreeSet<(String, String)>,
+    pub(crate) dependencies: BTreeSet<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -40,15 +40,19 @@ struct Locked {
 const CRATES_IO: [&str; 2] =
     ["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
 
-/// Makes the parts of a Rust function; `root` is its own package, which is the function itself.
-pub(crate) fn rust(root: &(String, String), crates: &[RustCrate], lock: &str) -> Result<Parts> {
+/// Lists the components of a Rust function; `root` is the package of the function itself.
+pub(crate) fn rust_components(
+    root: &(String, String),
+    crates: &[RustCrate],
+    lock: &str,
+) -> Result<SbomComponents> {
     let lock: LockFile = toml::from_str(lock)
         .map_err(|error| Failure::usage("Cargo.lock cannot be read as TOML").caused_by(error))?;
-    let mut parts = Parts::default();
+    let mut components = SbomComponents::default();
     for found in crates {
-        let needs: Vec<String> = found.needs.iter().map(part_id).collect();
+        let dependencies: Vec<String> = found.dependencies.iter().map(component_id).collect();
         if found.id == *root {
-            parts.direct = needs;
+            components.direct = dependencies;
             continue;
         }
         let (name, version) = &found.id;
@@ -56,31 +60,31 @@ pub(crate) fn rust(root: &(String, String), crates: &[RustCrate], lock: &str) ->
             lock.package.iter().filter(|entry| entry.name == *name && entry.version == *version);
         let Some(entry) = entries.next() else {
             return Err(Failure::usage(format!(
-                "Cargo.lock does not know {name} {version}, which is compiled in"
+                "Cargo.lock has no {name} {version}, which is compiled into the function"
             ))
             .unchanged("Nothing was published.")
-            .hint("bring the lock file up to date: cargo metadata, then commit Cargo.lock"));
+            .hint("update the lock file with cargo metadata, then commit Cargo.lock"));
         };
-        // Two crates of the same name and version from different places cannot be told apart by what cargo lists.
-        let clear = entries.next().is_none();
+        // cargo's list does not distinguish crates of the same name and version from different sources.
+        let unique = entries.next().is_none();
         let public = entry.source.as_deref().is_some_and(|source| CRATES_IO.contains(&source));
-        parts.parts.push(Part {
-            id: part_id(&found.id),
+        components.all.push(SbomComponent {
+            id: component_id(&found.id),
             name: name.clone(),
             version: version.clone(),
-            registry: (public && clear).then_some("cargo"),
-            origin: entry.source.clone().filter(|_| !public && clear),
-            sha256: entry.checksum.clone().filter(|_| clear),
+            registry: (public && unique).then_some("cargo"),
+            origin: entry.source.clone().filter(|_| !public && unique),
+            sha256: entry.checksum.clone().filter(|_| unique),
             licence: found.licence.clone(),
             shipped: found.linked,
-            needs,
-            ..Part::default()
+            dependencies,
+            ..SbomComponent::default()
         });
     }
-    Ok(parts)
+    Ok(components)
 }
 
-fn part_id((name, version): &(String, String)) -> String {
+fn component_id((name, version): &(String, String)) -> String {
     format!("cargo:{name}@{version}")
 }
 
@@ -118,17 +122,20 @@ version = "3.0.0"
 source = "git+https://git.example/forked?rev=1#0123456789abcdef0123456789abcdef01234567"
 "#;
 
-    fn found(name: &str, version: &str, linked: bool, needs: &[(&str, &str)]) -> RustCrate {
+    fn found(name: &str, version: &str, linked: bool, dependencies: &[(&str, &str)]) -> RustCrate {
         RustCrate {
             id: (name.into(), version.into()),
             licence: Some("MIT".into()),
             linked,
-            needs: needs.iter().map(|(name, version)| ((*name).into(), (*version).into())).collect(),
+            dependencies: dependencies
+                .iter()
+                .map(|(name, version)| ((*name).into(), (*version).into()))
+                .collect(),
         }
     }
 
     #[test]
-    fn only_what_is_compiled_is_listed_with_the_locks_checksums() {
+    fn compiled_crates_are_listed_with_the_checksums_of_the_lock() {
         let root = ("hello".to_owned(), "0.1.0".to_owned());
         let crates = [
             found("hello", "0.1.0", true, &[("a", "1.0.0"), ("own", "0.1.0")]),
@@ -136,23 +143,23 @@ source = "git+https://git.example/forked?rev=1#0123456789abcdef0123456789abcdef0
             found("own", "0.1.0", true, &[("forked", "3.0.0")]),
             found("forked", "3.0.0", false, &[]),
         ];
-        let parts = rust(&root, &crates, LOCK).unwrap();
-        assert_eq!(parts.direct, ["cargo:a@1.0.0", "cargo:own@0.1.0"]);
-        let ids: Vec<&str> = parts.parts.iter().map(|part| part.id.as_str()).collect();
+        let components = rust_components(&root, &crates, LOCK).unwrap();
+        assert_eq!(components.direct, ["cargo:a@1.0.0", "cargo:own@0.1.0"]);
+        let ids: Vec<&str> = components.all.iter().map(|component| component.id.as_str()).collect();
         assert_eq!(ids, ["cargo:a@1.0.0", "cargo:own@0.1.0", "cargo:forked@3.0.0"]);
-        let [a, own, forked] = parts.parts.as_slice() else { panic!("{parts:?}") };
+        let [a, own, forked] = components.all.as_slice() else { panic!("{components:?}") };
         assert_eq!((a.registry, a.sha256.as_deref()), (Some("cargo"), Some("1".repeat(64).as_str())));
         // A crate of the workspace is in no registry, and has no archive to hash.
         assert_eq!((own.registry, &own.sha256, &own.origin), (None, &None, &None));
-        assert_eq!(own.needs, ["cargo:forked@3.0.0"]);
+        assert_eq!(own.dependencies, ["cargo:forked@3.0.0"]);
         assert!(forked.origin.as_deref().is_some_and(|origin| origin.starts_with("git+https://git.example")));
         assert!(!forked.shipped && a.shipped);
     }
 
     #[test]
-    fn a_lock_file_that_does_not_know_a_crate_is_told() {
+    fn crate_that_is_not_in_the_lock_file_is_refused() {
         let root = ("hello".to_owned(), "0.1.0".to_owned());
-        let failure = rust(&root, &[found("b", "1.0.0", true, &[])], LOCK).unwrap_err();
-        assert!(failure.message().contains("does not know b 1.0.0"), "{failure}");
+        let failure = rust_components(&root, &[found("b", "1.0.0", true, &[])], LOCK).unwrap_err();
+        assert!(failure.message().contains("has no b 1.0.0"), "{failure}");
     }
 }

@@ -1,8 +1,8 @@
-//! A second work tree of the same repository, somewhere else: for a build that is to prove something.
+//! A copy of the repository in another folder, for builds that check reproducibility.
 //!
-//! In: a commit and an empty folder. Out: a repository there that borrows this one's objects, its work tree at the
-//! commit; on demand what differs from HEAD here is carried over. Nothing of this repository is changed. Goes wrong: the
-//! commit is not here (a shallow clone, a history that was rewritten), the disk is full.
+//! In: a commit and an empty folder. Out: a repository there that uses this one's objects, with the commit checked out; on
+//! request also the changes that are not committed. This repository is not changed. Goes wrong: the commit is not here (a
+//! shallow clone, a rewritten history), the disk is full.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use super::Repository;
 use crate::failure::{self, Failure, Result};
 
 impl Repository {
-    /// Checks a commit out into a folder and returns the project's folder in it.
-    pub(crate) fn replicate(&self, commit: &str, to: &Path) -> Result<PathBuf> {
+    /// Checks a commit out into a folder; returns the project's folder in it.
+    pub(crate) fn check_out_copy(&self, commit: &str, to: &Path) -> Result<PathBuf> {
         let failed = |error: git2::Error| {
             Failure::failed(format!("commit {} cannot be checked out", short(commit))).caused_by(error)
         };
@@ -27,7 +27,7 @@ impl Repository {
             };
             return Err(Failure::failed(format!("commit {} is not in this repository", short(commit)))
                 .unchanged("Nothing was built.")
-                .hint(format!("bring it here: {fetch}")));
+                .hint(format!("fetch it: {fetch}")));
         }
         let fresh = git2::Repository::init(to).map_err(failed)?;
         let own = fresh.path().to_path_buf();
@@ -41,20 +41,21 @@ impl Repository {
             std::fs::copy(&shallow, own.join("shallow"))
                 .map_err(|error| failure::io("copy", &shallow, error))?;
         }
-        // Opened again: the borrowed objects are looked for when a repository is opened.
-        let replica = git2::Repository::open(to).map_err(failed)?;
-        replica.set_head_detached(id).map_err(failed)?;
-        replica.checkout_head(Some(CheckoutBuilder::new().force())).map_err(failed)?;
+        // Opened again: alternates are read when a repository is opened.
+        let copy = git2::Repository::open(to).map_err(failed)?;
+        copy.set_head_detached(id).map_err(failed)?;
+        copy.checkout_head(Some(CheckoutBuilder::new().force())).map_err(failed)?;
         Ok(to.join(&self.prefix))
     }
 
-    /// Makes a replica of HEAD equal to this work tree: changed and untracked files are copied, deleted ones removed.
-    pub(crate) fn carry_changes(&self, project: &Path) -> Result<()> {
+    /// Copies the changes that are not committed into a copy of HEAD: changed and untracked files are copied, deleted files
+    /// are removed.
+    pub(crate) fn copy_changes_to(&self, project: &Path) -> Result<()> {
         let tree = self.work_tree(&[String::new()])?;
         for path in &tree.changed {
             let (from, to) = (self.full(&format!("{}{path}", self.prefix)), project.join(path));
             if tree.files.contains_key(path) {
-                copy(&from, &to)?;
+                copy_file(&from, &to)?;
             } else if to.symlink_metadata().is_ok() {
                 std::fs::remove_file(&to).map_err(|error| failure::io("remove", &to, error))?;
             }
@@ -63,7 +64,7 @@ impl Repository {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(|error| failure::io("create", parent, error))?;
     let _ = std::fs::remove_file(to);

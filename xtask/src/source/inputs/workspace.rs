@@ -1,8 +1,8 @@
-//! The Cargo workspace as far as it decides a Rust function's bytes.
+//! The parts of the Cargo workspace that decide a Rust function's bytes.
 //!
 //! In: the root `Cargo.toml` and `Cargo.lock`. Out: the folders of the crates that a function depends on, and the parts of
-//! those two files that reach it. Goes wrong: a broken manifest, no lock file, a path dependency outside the repository, a
-//! function's folder that cargo takes for a crate.
+//! those two files that affect it. Goes wrong: a broken manifest, no lock file, a path dependency outside the repository, a
+//! function's folder that cargo treats as a crate.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +12,7 @@ use toml::{Table, Value};
 use super::text_of;
 use crate::failure::{Failure, Result};
 
-/// The Cargo workspace at the project's root, as far as it decides bytes.
+/// The Cargo workspace at the project's root.
 pub(super) struct Workspace {
     root: PathBuf,
     manifest: Table,
@@ -31,7 +31,8 @@ impl Workspace {
         })
     }
 
-    /// Refuses a function's folder without a crate that cargo would take for one: every cargo command would fail on it.
+    /// Refuses a function's folder that cargo treats as a crate although it has no `Cargo.toml`: every cargo command would
+    /// fail.
     pub(super) fn check_members<'a>(&self, folders: impl Iterator<Item = &'a Path>) -> Result<()> {
         let words = |name: &str| -> Vec<String> {
             let workspace = self.manifest.get("workspace");
@@ -45,7 +46,7 @@ impl Workspace {
             .filter_map(|folder| {
                 let folder = text_of(folder);
                 let takes = |member: &&String| {
-                    // As cargo reads it: a star stands for one name.
+                    // As cargo reads it: a star matches one name.
                     let glob = globset::GlobBuilder::new(member).literal_separator(true).build();
                     glob.is_ok_and(|glob| glob.compile_matcher().is_match(&folder))
                 };
@@ -55,14 +56,14 @@ impl Workspace {
             .collect();
         let Some((folder, member)) = missing.first() else { return Ok(()) };
         let failure = Failure::usage(format!(
-            "cargo takes `{folder}` for a crate, through members = [\"{member}\"] in Cargo.toml, and it has no Cargo.toml"
+            "cargo treats `{folder}` as a crate because of members = [\"{member}\"] in Cargo.toml, but it has no Cargo.toml"
         ));
         excluded.extend(missing.iter().map(|(folder, _)| folder.clone()));
         let list: Vec<String> = excluded.iter().map(|path| format!("{path:?}")).collect();
         Err(failure.hint(format!("write in [workspace] of Cargo.toml: exclude = [{}]", list.join(", "))))
     }
 
-    /// Follows path dependencies from a crate's folder; returns the folders found, project-relative.
+    /// Lists the folders of a crate's path dependencies, direct and indirect, relative to the project.
     pub(super) fn crates_of(&self, folder: &Path) -> Result<Vec<String>> {
         let mut found = BTreeSet::new();
         let mut queue = VecDeque::from([folder.to_path_buf()]);
@@ -80,8 +81,8 @@ impl Workspace {
                 };
                 let next = normalised(&base.join(path));
                 if next.starts_with("..") || next.is_absolute() {
-                    return Err(Failure::usage(format!("{}/Cargo.toml: the path dependency `{name}` lies outside the repository: {path}", folder.display()))
-                        .hint("a release is named after a commit, which cannot hold that crate: move it into the repository or depend on a published version"));
+                    return Err(Failure::usage(format!("{}/Cargo.toml: the path dependency `{name}` is outside the repository: {path}", folder.display()))
+                        .hint("a release belongs to a commit, which cannot contain that crate: move it into the repository or depend on a published version"));
                 }
                 if found.insert(text_of(&next)) {
                     queue.push_back(next);
@@ -91,7 +92,7 @@ impl Workspace {
         Ok(found.into_iter().collect())
     }
 
-    /// Returns the parts of the workspace's own files that decide the bytes of a package.
+    /// Returns the parts of the workspace's files that decide the bytes of a package.
     pub(super) fn parts(&self, folders: &[PathBuf], package: &str) -> Result<BTreeMap<String, String>> {
         let mut parts = BTreeMap::new();
         for (name, table) in
@@ -129,7 +130,7 @@ impl Workspace {
         self.manifest.get("workspace")?.get("dependencies")?.get(name)
     }
 
-    /// Lists every package that a package reaches in `Cargo.lock`, with version, source and checksum.
+    /// Lists the dependencies of a package in `Cargo.lock`, direct and indirect, with version, source and checksum.
     fn locked(&self, package: &str) -> Result<String> {
         let packages: Vec<&Table> = self
             .lock
@@ -147,8 +148,8 @@ impl Workspace {
             by_name.entry(field(table, "name")).or_default().push(table);
         }
         if !by_name.contains_key(package) {
-            return Err(Failure::usage(format!("Cargo.lock does not know the package `{package}`"))
-                .hint("run cargo metadata once to bring the lock file up to date, or name the package with [build] package in function.toml"));
+            return Err(Failure::usage(format!("Cargo.lock has no package `{package}`"))
+                .hint("run cargo metadata to update the lock file, or name the package with [build] package in function.toml"));
         }
         let mut lines = BTreeSet::new();
         let mut queue = VecDeque::from([package.to_owned()]);
@@ -165,7 +166,6 @@ impl Workspace {
                 .flatten()
                 .filter(|table| version.is_none_or(|version| field(table, "version") == version))
             {
-                // A workspace crate's own version is not part of the lock's say: its manifest is an input file.
                 let checksum = field(table, "checksum");
                 lines.insert(format!(
                     "{name} {} {} {checksum}",
@@ -196,7 +196,7 @@ fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &Value)> {
     own.chain(by_target).flatten()
 }
 
-/// Writes a TOML value with its keys sorted, so that order and comments do not matter.
+/// Formats a TOML value with sorted keys, so that order and comments do not matter.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Table(table) => {
@@ -215,7 +215,7 @@ fn canonical(value: &Value) -> String {
 fn read_toml(path: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let failure = crate::failure::io("read", path, error);
-        if path.ends_with("Cargo.lock") { failure.hint("commit Cargo.lock: without it a release cannot be built again (cargo generate-lockfile makes one)") } else { failure }
+        if path.ends_with("Cargo.lock") { failure.hint("commit Cargo.lock: without it a release cannot be rebuilt (cargo generate-lockfile makes one)") } else { failure }
     })?;
     text.parse().map_err(|error: toml::de::Error| {
         Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_that_cargo_takes_for_a_crate_is_told_the_line_to_write() {
+    fn function_that_cargo_treats_as_a_crate_is_refused_with_the_line_to_write() {
         let root = tempfile::tempdir().unwrap();
         for folder in ["lambda-src/hello", "lambda-src/ingest", "lambda-src/quote"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
@@ -255,7 +255,7 @@ mod tests {
         };
         let failure =
             check("members = [\"xtask\", \"lambda-src/*\"]\nexclude = [\"lambda-src/quote\"]").unwrap_err();
-        assert!(failure.message().starts_with("cargo takes `lambda-src/ingest` for a crate"), "{failure}");
+        assert!(failure.message().starts_with("cargo treats `lambda-src/ingest` as a crate"), "{failure}");
         assert_eq!(
             failure.report().hint.as_deref(),
             Some(

@@ -94,7 +94,7 @@ impl Tree {
         self.write(path, &text.replace(from, to));
     }
 
-    /// Runs git in the repository and returns what it says.
+    /// Runs git in the repository and returns its output.
     #[expect(clippy::disallowed_methods, reason = "tests look at repositories as git itself makes them")]
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
@@ -137,18 +137,18 @@ impl Tree {
         Repository::open(&self.root()).unwrap()
     }
 
-    /// Looks at the function `hello`.
-    pub(crate) fn look(&self) -> Source {
-        Source::look(&self.project(), &self.repository(), &hello()).unwrap()
+    /// Reads the source of the function `hello`.
+    pub(crate) fn source(&self) -> Source {
+        Source::read(&self.project(), &self.repository(), &hello()).unwrap()
     }
 
     pub(super) fn digest(&self) -> Digest {
-        self.look().inputs_digest
+        self.source().inputs_digest
     }
 
     pub(super) fn failure(&self) -> Failure {
         Repository::open(&self.root())
-            .and_then(|repository| Source::look(&self.project(), &repository, &hello()))
+            .and_then(|repository| Source::read(&self.project(), &repository, &hello()))
             .expect_err("no source here")
     }
 }

@@ -68,6 +68,6 @@ fn a_python_that_is_nowhere_is_told_and_refused_before_the_plan_where_no_other_w
     shop.commit("feat: no packages");
     shop.run(&release)
         .exits(2)
-        .says(&format!("invoice asks for {runtime}, which this machine lacks"))
+        .says(&format!("invoice: this machine has no {runtime}"))
         .says("declares no variable `releases`");
 }

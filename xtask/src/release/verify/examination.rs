@@ -1,11 +1,11 @@
-//! Examining a release: every check there is, one after the other, each with what was found.
+//! The examination of a release: every check, one after the other, each with its result.
 
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Trust, Worth, attestation_key, stored_sbom, worth};
+use super::{AttestationStatus, TrustPolicy, attestation_key, attestation_status, stored_sbom};
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::name::{EnvironmentName, FunctionName, Version};
@@ -19,10 +19,11 @@ use crate::settings::PackageType;
 
 /// One check of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct Check {
-    /// What was looked at.
+#[schemars(rename = "Check")]
+pub(crate) struct ReleaseCheck {
+    /// What was checked.
     pub(crate) what: String,
-    /// Whether it holds; nothing where there was nothing to look at, and nothing had to be there.
+    /// Whether it is right; nothing where there is nothing to check, and nothing is required.
     pub(crate) holds: Option<bool>,
     /// What was found.
     pub(crate) found: String,
@@ -30,96 +31,101 @@ pub(crate) struct Check {
 
 /// All checks of a release.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub(crate) struct Examined {
+#[schemars(rename = "Examined")]
+pub(crate) struct ReleaseExamination {
     /// The function.
     pub(crate) function: FunctionName,
     /// The version.
     pub(crate) version: Version,
-    /// Whether everything holds.
+    /// Whether all checks are right.
     pub(crate) holds: bool,
     /// The checks, in order.
-    pub(crate) checks: Vec<Check>,
+    pub(crate) checks: Vec<ReleaseCheck>,
 }
 
-impl Examined {
-    fn note(&mut self, what: impl Into<String>, result: Result<String, String>) {
+impl ReleaseExamination {
+    fn add(&mut self, what: impl Into<String>, result: Result<String, String>) {
         let (holds, found) = match result {
             Ok(found) => (true, found),
             Err(found) => (false, found),
         };
         self.holds &= holds;
-        self.checks.push(Check { what: what.into(), holds: Some(holds), found });
+        self.checks.push(ReleaseCheck { what: what.into(), holds: Some(holds), found });
     }
 
-    fn absent(&mut self, what: impl Into<String>, found: impl Into<String>) {
-        self.checks.push(Check { what: what.into(), holds: None, found: found.into() });
+    fn add_absent(&mut self, what: impl Into<String>, found: impl Into<String>) {
+        self.checks.push(ReleaseCheck { what: what.into(), holds: None, found: found.into() });
     }
 }
 
-/// Checks everything about a release; `scratch` is where the artifact is downloaded to.
+/// Checks everything about a release; the artifact is downloaded to the folder `scratch`.
 ///
-/// What does not hold is a check, not an error: an error means that it could not be looked at.
+/// A failed check is part of the result; an error means that something could not be read.
 pub(crate) async fn examine(
     catalogue: &Catalogue,
     function: &FunctionName,
     version: &Version,
-    environments: &[(EnvironmentName, Trust)],
+    environments: &[(EnvironmentName, TrustPolicy)],
     scratch: &Path,
-) -> Result<Examined> {
-    let mut examined =
-        Examined { function: function.clone(), version: version.clone(), holds: true, checks: Vec::new() };
+) -> Result<ReleaseExamination> {
+    let mut examination = ReleaseExamination {
+        function: function.clone(),
+        version: version.clone(),
+        holds: true,
+        checks: Vec::new(),
+    };
     let stored = catalogue.store().get(&Manifest::key(function, version)).await?;
     let Some(stored) = stored else {
-        // With the nearest versions that exist.
+        // This failure lists the nearest versions.
         catalogue.manifest(function, version).await?;
-        return Ok(examined);
+        return Ok(examination);
     };
     let manifest = match Manifest::read(&stored.bytes, function, version) {
         Ok(manifest) => manifest,
         Err(failure) => {
-            examined.note("manifest", Err(failure.message().to_owned()));
-            return Ok(examined);
+            examination.add("manifest", Err(failure.message().to_owned()));
+            return Ok(examination);
         }
     };
-    examined.note("manifest", Ok(format!("{}, seal whole", Digest::of(&stored.bytes).short())));
-    artifact(catalogue, &manifest, scratch, &mut examined).await?;
-    sbom(catalogue, &manifest, &mut examined).await?;
-    attestation(catalogue, &manifest, &mut examined).await?;
-    trust(catalogue, &manifest, environments, &mut examined).await?;
-    Ok(examined)
+    examination.add("manifest", Ok(format!("{}, seal intact", Digest::of(&stored.bytes).short())));
+    artifact(catalogue, &manifest, scratch, &mut examination).await?;
+    sbom(catalogue, &manifest, &mut examination).await?;
+    attestation(catalogue, &manifest, &mut examination).await?;
+    trust(catalogue, &manifest, environments, &mut examination).await?;
+    Ok(examination)
 }
 
-/// Reads the artifact again: its bytes, and what they hold.
+/// Checks the artifact's bytes and content.
 async fn artifact(
     catalogue: &Catalogue,
     manifest: &Manifest,
     scratch: &Path,
-    examined: &mut Examined,
+    examination: &mut ReleaseExamination,
 ) -> Result<()> {
     let record = &manifest.artifact;
     let file = scratch.join("artifact.zip");
-    let held = catalogue.held(manifest, Some(&file)).await?;
-    examined.note(
+    let stored = catalogue.compare_artifact(manifest, Some(&file)).await?;
+    examination.add(
         "artifact",
-        match held {
+        match stored {
             Held::Same => Ok(format!("{}, {}", record.sha256.short(), crate::format::bytes(record.size))),
             Held::Missing => Err(format!("{} is missing", record.key)),
             Held::Other(found) => Err(format!("{found} instead of {}", record.sha256)),
         },
     );
-    if held != Held::Same {
-        examined.note("content", Err("not looked at: the artifact is not the release's".into()));
+    if stored != Held::Same {
+        examination.add("content", Err("not checked: the artifact is not that of the release".into()));
         return Ok(());
     }
     if manifest.package == PackageType::Image {
-        let image = catalogue.image(manifest).await?;
+        let image = catalogue.image_manifest(manifest).await?;
         let checked = catalogue.images()?.check_blobs(record.repository(), &image, scratch).await?;
-        let told = |bytes| format!("config and layers, {}", crate::format::bytes(bytes));
-        examined.note("content", checked.map(told));
+        let text = |bytes| format!("config and layers, {}", crate::format::bytes(bytes));
+        examination.add("content", checked.map(text));
         return Ok(());
     }
     let listing = slipway_archive::read_zip(&file);
-    examined.note(
+    examination.add(
         "content",
         match &listing {
             Err(error) => Err(error.to_string()),
@@ -146,10 +152,14 @@ async fn artifact(
     Ok(())
 }
 
-/// Looks at the SBOM.
-async fn sbom(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examined) -> Result<()> {
+/// Checks the SBOM.
+async fn sbom(
+    catalogue: &Catalogue,
+    manifest: &Manifest,
+    examination: &mut ReleaseExamination,
+) -> Result<()> {
     let Some(wanted) = manifest.sbom else {
-        examined.absent("sbom", "the release has none");
+        examination.add_absent("sbom", "the release has none");
         return Ok(());
     };
     let sha256 = &manifest.artifact.sha256;
@@ -158,18 +168,23 @@ async fn sbom(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examine
         Some(bytes) if Digest::of(&bytes) != wanted => {
             Err(format!("{} instead of {wanted}", Digest::of(&bytes)))
         }
-        Some(bytes) => sbom::check(&bytes, &manifest.function, sha256).map(|parts| {
-            format!("{}, names the artifact and {}", wanted.short(), crate::format::plural(parts, "part"))
+        Some(bytes) => sbom::component_count(&bytes, &manifest.function, sha256).map(|count| {
+            let components = crate::format::plural(count, "component");
+            format!("{}, names the artifact and {components}", wanted.short())
         }),
     };
-    examined.note("sbom", result);
+    examination.add("sbom", result);
     Ok(())
 }
 
-/// Looks at the attestation as far as that needs no trust: that it is one, and of what it speaks.
-async fn attestation(catalogue: &Catalogue, manifest: &Manifest, examined: &mut Examined) -> Result<()> {
+/// Checks the attestation as far as that needs no trusted key: its format, and the release that it is about.
+async fn attestation(
+    catalogue: &Catalogue,
+    manifest: &Manifest,
+    examination: &mut ReleaseExamination,
+) -> Result<()> {
     let Some(stored) = catalogue.store().get(&attestation_key(&manifest.digest()?)).await? else {
-        examined.absent("envelope", "the release is not signed");
+        examination.add_absent("envelope", "the release is not signed");
         return Ok(());
     };
     let read = Envelope::read(&stored.bytes).and_then(|envelope| {
@@ -179,11 +194,11 @@ async fn attestation(catalogue: &Catalogue, manifest: &Manifest, examined: &mut 
     let (envelope, payload) = match read {
         Ok(read) => read,
         Err(why) => {
-            examined.note("envelope", Err(why));
+            examination.add("envelope", Err(why));
             return Ok(());
         }
     };
-    examined.note("envelope", Ok(format!("DSSE, signed by {}", crate::format::list(envelope.key_ids()))));
+    examination.add("envelope", Ok(format!("DSSE, signed by {}", crate::format::list(envelope.key_ids()))));
     let subjects = match Statement::read(&payload) {
         Err(why) => Err(why),
         Ok(statement) => match statement.differences(manifest)? {
@@ -195,30 +210,34 @@ async fn attestation(catalogue: &Catalogue, manifest: &Manifest, examined: &mut 
             wrong => Err(wrong.join("; ")),
         },
     };
-    examined.note("subjects", subjects);
+    examination.add("subjects", subjects);
     Ok(())
 }
 
-/// Holds the signature against each environment's keys and claims.
+/// Checks the signature with each environment's keys and claims.
 async fn trust(
     catalogue: &Catalogue,
     manifest: &Manifest,
-    environments: &[(EnvironmentName, Trust)],
-    examined: &mut Examined,
+    environments: &[(EnvironmentName, TrustPolicy)],
+    examination: &mut ReleaseExamination,
 ) -> Result<()> {
-    for (environment, trust) in environments {
+    for (environment, policy) in environments {
         let what = format!("signature for {environment}");
-        match worth(catalogue, manifest, trust).await? {
-            Ok(Worth::Trusted(key)) => examined.note(what, Ok(format!("by trusted key {key}"))),
-            Ok(Worth::Unsigned) if trust.required => {
-                examined.note(what, Err("there is none, and it is required".into()))
+        match attestation_status(catalogue, manifest, policy).await? {
+            Ok(AttestationStatus::Trusted(key)) => examination.add(what, Ok(format!("by trusted key {key}"))),
+            Ok(AttestationStatus::Unsigned) if policy.required => {
+                examination.add(what, Err("there is none, and it is required".into()))
             }
-            Ok(Worth::Unsigned) => examined.absent(what, "there is none, and none is required"),
-            Ok(Worth::Unverified) => examined.absent(what, "not verified: the environment trusts no key"),
-            Err(distrust) => {
-                let seen = crate::format::list(&distrust.seen);
-                let by = if seen.is_empty() { String::new() } else { format!(" (signed by {seen})") };
-                examined.note(what, Err(format!("{}{by}", distrust.why)));
+            Ok(AttestationStatus::Unsigned) => {
+                examination.add_absent(what, "there is none, and none is required")
+            }
+            Ok(AttestationStatus::Unverified) => {
+                examination.add_absent(what, "not verified: the environment trusts no key")
+            }
+            Err(failure) => {
+                let keys = crate::format::list(&failure.signed_by);
+                let by = if keys.is_empty() { String::new() } else { format!(" (signed by {keys})") };
+                examination.add(what, Err(format!("{}{by}", failure.reason)));
             }
         }
     }

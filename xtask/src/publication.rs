@@ -1,0 +1,211 @@
+//! Publication: from the source of functions to their releases in the store.
+//!
+//! source -> artifact -> release: choose versions, check, build, describe, publish.
+//!
+//! This is the only place that knows that order; [`crate::delivery`] continues from the releases. In: a
+//! [`PublicationContext`], the functions and a [`VersionRequest`]. Out: [`FunctionRelease`]s. Goes wrong: changes that are not
+//! committed where the environment is protected, a missing signing key where signatures are required, checks, builds and
+//! publishing that fail; nothing is deployed then.
+
+mod comparison;
+mod functions;
+mod rebuild;
+mod sbom;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) use comparison::{CompareWith, ReleaseComparison, compare};
+pub(crate) use rebuild::{RebuiltRelease, rebuild};
+
+use crate::artifact::BuildContext;
+use crate::checks::{self, Checks};
+use crate::failure::{Failure, FailureKind, Result};
+use crate::format;
+use crate::name::{EnvironmentName, FunctionName};
+use crate::ports::{Clock, Signer, SigningKeys};
+use crate::release::{self, Catalogue, Manifest, VersionChoice, VersionRequest};
+use crate::settings::BuildSettings;
+use crate::source::{Source, Uncommitted, refuse_uncommitted};
+
+/// What publishing needs: settings, ports and tools.
+pub(crate) struct PublicationContext<'a> {
+    /// The project, its repository and the tools that build.
+    pub(crate) build: BuildContext<'a>,
+    /// Where releases are published.
+    pub(crate) catalogue: &'a Catalogue,
+    /// The key that signs releases.
+    pub(crate) signing_keys: &'a dyn SigningKeys,
+    /// The time.
+    pub(crate) clock: &'a dyn Clock,
+    /// The environment that the releases are for; a release that it would refuse is refused before it is built.
+    pub(crate) environment: Option<&'a EnvironmentName>,
+    /// Whether releases get git tags.
+    pub(crate) tags: bool,
+    /// The folder for the output of checks.
+    pub(crate) logs: PathBuf,
+}
+
+/// A function's release.
+#[derive(Debug, Clone)]
+pub(crate) struct FunctionRelease {
+    /// Its manifest.
+    pub(crate) manifest: Manifest,
+    /// Whether it was published now; if not, an earlier release has the same inputs.
+    pub(crate) new: bool,
+}
+
+/// A function's source and the version that was chosen for it.
+struct ChosenVersion {
+    function: FunctionName,
+    source: Source,
+    choice: VersionChoice,
+}
+
+/// Returns a release of each function: an existing one where its inputs are unchanged, else one that is built, checked and
+/// published now.
+pub(crate) async fn publish(
+    context: &PublicationContext<'_>,
+    functions: &[FunctionName],
+    request: &VersionRequest,
+) -> Result<Vec<FunctionRelease>> {
+    let chosen = choose_versions(context, functions, request).await?;
+    refuse_dirty_sources(context, &chosen)?;
+    let signer = signer(context, &chosen).await?;
+    let builds_rust =
+        chosen.iter().any(|chosen| chosen.choice.is_new() && is_rust(context, &chosen.function));
+    check(context, functions, builds_rust).await?;
+    let releases = functions::publish_all(context, &chosen, signer.as_deref(), request.force).await?;
+    if context.tags {
+        releases.iter().for_each(|release| write_tag(context, &release.manifest));
+    }
+    Ok(releases)
+}
+
+async fn choose_versions(
+    context: &PublicationContext<'_>,
+    functions: &[FunctionName],
+    request: &VersionRequest,
+) -> Result<Vec<ChosenVersion>> {
+    let BuildContext { project, repository, .. } = context.build;
+    let mut chosen = Vec::new();
+    for function in functions {
+        let source = Source::read(project, repository, function)?;
+        let settings = project.function(function)?;
+        let choice =
+            release::choose_version(context.catalogue, repository, function, settings, &source, request)
+                .await?;
+        chosen.push(ChosenVersion { function: function.clone(), source, choice });
+    }
+    Ok(chosen)
+}
+
+/// Refuses new releases of uncommitted changes that the environment would refuse to run.
+fn refuse_dirty_sources(context: &PublicationContext<'_>, chosen: &[ChosenVersion]) -> Result<()> {
+    let Some(environment) = context.environment else { return Ok(()) };
+    let dirty = chosen.iter().filter(|chosen| chosen.source.dirty && chosen.choice.is_new());
+    let uncommitted = dirty.map(|chosen| Uncommitted::Inputs(&chosen.function));
+    refuse_uncommitted(environment, context.build.project.environment(environment)?, uncommitted)
+        .map_err(|failure| failure.unchanged("Nothing was built, published or deployed."))
+}
+
+/// Returns the signing key for new releases. Without one: refuses where the environment requires signatures, and warns where
+/// another one does.
+async fn signer(
+    context: &PublicationContext<'_>,
+    chosen: &[ChosenVersion],
+) -> Result<Option<Arc<dyn Signer>>> {
+    if !chosen.iter().any(|chosen| chosen.choice.is_new()) {
+        return Ok(None);
+    }
+    let signer = context.signing_keys.signer().await?;
+    if signer.is_some() {
+        return Ok(signer);
+    }
+    let environments = &context.build.project.environments;
+    let requires = |environment: &EnvironmentName| {
+        environments.get(environment).is_some_and(|settings| settings.signatures_required)
+    };
+    if let Some(environment) = context.environment.filter(|environment| requires(environment)) {
+        return Err(Failure::refused(format!(
+            "{environment} requires signatures and no signing key is configured"
+        ))
+        .unchanged("Nothing was built, published or deployed.")
+        .hint("name one with [store] signing_key in pipelines/project.toml, or a file with SLIPWAY_SIGNING_KEY; cargo xtask key new makes one"));
+    }
+    let names: Vec<&str> = environments
+        .keys()
+        .filter(|environment| requires(environment))
+        .map(EnvironmentName::as_str)
+        .collect();
+    if !names.is_empty() {
+        context.build.progress.note(format!(
+            "unsigned  no signing key is configured: {} will refuse these releases",
+            format::list(names)
+        ));
+    }
+    Ok(None)
+}
+
+fn is_rust(context: &PublicationContext<'_>, function: &FunctionName) -> bool {
+    let settings = context.build.project.functions.get(function);
+    settings.is_some_and(|settings| matches!(settings.build, BuildSettings::Cargo { .. }))
+}
+
+/// Runs the checks, and prepares the Rust builder at the same time. If one of them fails, the other is stopped and waited for:
+/// nothing runs on in the background.
+async fn check(
+    context: &PublicationContext<'_>,
+    functions: &[FunctionName],
+    builds_rust: bool,
+) -> Result<()> {
+    let build = &context.build;
+    let (checks_interrupt, stop_checks) = build.interrupt.stoppable();
+    let (builder_interrupt, stop_builder) = build.interrupt.stoppable();
+    let checks = Checks {
+        project: build.project,
+        repository: build.repository,
+        logs: context.logs.clone(),
+        progress: build.progress,
+        interrupt: &checks_interrupt,
+        beside: Some(&stop_builder),
+    };
+    let builder = build.rust.clone().with_interrupt(builder_interrupt);
+    let checking = async {
+        let reports = checks.run_for(functions).await;
+        let failure = match reports {
+            Ok(reports) => checks::failure(&reports),
+            Err(failure) => Some(failure),
+        };
+        failure.iter().for_each(|_| stop_builder.stop());
+        failure
+    };
+    let preparing = async {
+        let failure = if builds_rust { builder.ensure().await.err() } else { None };
+        failure.iter().for_each(|_| stop_checks.stop());
+        failure
+    };
+    let (checked, prepared) = futures::join!(checking, preparing);
+    // The one that was stopped reports an interruption; the other one's failure is the cause.
+    let mut failures: Vec<Failure> = checked.into_iter().chain(prepared).collect();
+    let cause = failures.iter().position(|failure| failure.kind() != FailureKind::Interrupted);
+    match (cause, failures.is_empty()) {
+        (_, true) => Ok(()),
+        (cause, false) => Err(failures.swap_remove(cause.unwrap_or_default())),
+    }
+}
+
+/// Writes a release's tag. The catalogue decides which versions exist, so a tag that cannot be written is only reported.
+fn write_tag(context: &PublicationContext<'_>, manifest: &Manifest) {
+    if manifest.source.dirty {
+        return;
+    }
+    if let (name, Err(failure)) = release::write_tag(context.build.repository, manifest) {
+        context
+            .build
+            .progress
+            .note(format!("tag       {name} was not written: {failure} (repair with cargo xtask tags)"));
+    }
+}
