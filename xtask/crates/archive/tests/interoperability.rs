@@ -1,8 +1,11 @@
-//! Other implementations read what we write: `unzip`, Python's `tarfile`, skopeo and umoci. A test whose program is
-//! missing is left out and says so; with CI=true that is a failure.
+//! Zips, layers and images read by other implementations: `unzip`, Python's `tarfile`, skopeo and umoci.
+
+#[path = "../../../../tests/support/programs.rs"]
+mod programs;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,33 +17,16 @@ use slipway_archive::image::{
 };
 use slipway_archive::{Tree, write_layer, write_zip};
 
+use crate::programs::find_program;
+
 const TIME: i64 = 1_700_000_000;
 
-/// Tells whether a program is on the PATH; where not, that the test is left out.
-fn there(program: &str) -> bool {
-    let found = std::env::split_paths(&variable("PATH")).any(|folder| folder.join(program).is_file());
-    if !found {
-        assert!(
-            variable("CI") != "true",
-            "CI=true and a test would be left out: {program} is not on the PATH"
-        );
-        // Written past the capture of tests' output: a test that is left out has to say so.
-        let _ = std::io::stderr().write_all(format!("left out: {program} is not on the PATH\n").as_bytes());
-    }
-    found
-}
-
-#[expect(clippy::disallowed_methods, reason = "the tests' one look at the environment")]
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_default()
-}
-
-/// Runs a program to its good end and returns what it prints.
+/// Runs a program that must succeed, and returns its stdout.
 fn run(program: &str, arguments: &[&str]) -> String {
     #[expect(clippy::disallowed_methods, reason = "the test needs an independent reader")]
     let output = Command::new(program).args(arguments).output().expect(program);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -57,7 +43,7 @@ fn code() -> Tree {
     tree
 }
 
-/// Writes a base of one layer as a layout, and on it an image with one layer more.
+/// Writes a base image of one layer as an OCI layout, and an image with one more layer on it.
 fn images(folder: &Path) -> (Image, PathBuf) {
     let mut files = Tree::new();
     files.add_bytes("os-release", false, b"ID=test\n".to_vec()).expect("added");
@@ -84,10 +70,8 @@ fn images(folder: &Path) -> (Image, PathBuf) {
 }
 
 #[test]
-fn unzip_tests_a_zip() {
-    if !there("unzip") {
-        return;
-    }
+fn zip_is_valid_for_unzip() {
+    require!(find_program("unzip"));
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("a.zip");
     write_zip(&code(), &to, &|_| ()).expect("written");
@@ -95,7 +79,7 @@ fn unzip_tests_a_zip() {
 }
 
 #[test]
-fn tarfile_reads_a_layer() {
+fn layer_is_readable_by_python_tarfile() {
     const SCRIPT: &str = r"
 import sys, tarfile
 with tarfile.open(sys.argv[1], 'r:gz') as layer:
@@ -116,10 +100,8 @@ with tarfile.open(sys.argv[1], 'r:gz') as layer:
 }
 
 #[test]
-fn skopeo_reads_an_image_and_copies_it_unchanged() {
-    if !there("skopeo") {
-        return;
-    }
+fn image_is_copied_unchanged_by_skopeo() {
+    require!(find_program("skopeo"));
     let folder = tempfile::tempdir().expect("a folder");
     let (image, at) = images(folder.path());
     let named = format!("oci:{}:1.4.2", text(&at));
@@ -131,17 +113,15 @@ fn skopeo_reads_an_image_and_copies_it_unchanged() {
     let layers: Vec<Value> = image.layers.iter().map(|layer| digest_text(&layer.digest).into()).collect();
     assert_eq!(found["Layers"], Value::Array(layers));
 
-    // Its copy checks every digest, and the diff_ids against the unpacked layers.
+    // Copying checks every digest, and the diff_ids against the unpacked layers.
     let copy = folder.path().join("copy");
     run("skopeo", &["--insecure-policy", "copy", &named, &format!("dir:{}", text(&copy))]);
     assert!(fs::read(copy.join("manifest.json")).expect("a manifest") == image.manifest);
 }
 
 #[test]
-fn an_image_on_a_base_of_docker_stays_docker_and_skopeo_copies_it() {
-    if !there("skopeo") {
-        return;
-    }
+fn image_on_a_docker_base_keeps_docker_media_types() {
+    require!(find_program("skopeo"));
     let folder = tempfile::tempdir().expect("a folder");
     let (image, at) = images(folder.path());
     let docker = folder.path().join("docker");
@@ -156,14 +136,14 @@ fn an_image_on_a_base_of_docker_stays_docker_and_skopeo_copies_it() {
 
     let on_it = compose(Some(&base), &[], &ConfigEdit::new(Architecture::X86_64, TIME + 1)).expect("made");
     assert_ne!(on_it.digest, image.digest);
-    // skopeo looks for OCI manifests alone in an OCI layout, so it gets the image in its own form of folder.
+    // skopeo accepts only OCI manifests in an OCI layout, so it gets the image in its own `dir:` format.
     let written = folder.path().join("written");
     let copied = docker.join("written");
     let lookup = |layer: &LayerDescriptor| Some(blob_path(&at, &layer.digest));
     assert!(write_layout(&on_it, &[], &lookup, Some("x"), &written).expect("written").is_complete());
     fs::rename(written.join("blobs/sha256"), &copied).expect("moved");
     fs::write(copied.join("manifest.json"), &on_it.manifest).expect("a manifest");
-    fs::copy(docker.join("version"), copied.join("version")).expect("the form's version");
+    fs::copy(docker.join("version"), copied.join("version")).expect("the format's version");
     let again = folder.path().join("again");
     let (from, to) = (format!("dir:{}", text(&copied)), format!("dir:{}", text(&again)));
     run("skopeo", &["--insecure-policy", "copy", &from, &to]);
@@ -173,10 +153,8 @@ fn an_image_on_a_base_of_docker_stays_docker_and_skopeo_copies_it() {
 }
 
 #[test]
-fn umoci_unpacks_an_image() {
-    if !there("umoci") {
-        return;
-    }
+fn image_is_unpacked_by_umoci() {
+    require!(find_program("umoci"));
     let folder = tempfile::tempdir().expect("a folder");
     let (_, at) = images(folder.path());
     let bundle = folder.path().join("bundle");
