@@ -20,7 +20,11 @@ const FILES: [(&str, &str, bool); 5] = [
 const CHILD_FOLDER: &str = "SLIPWAY_ARCHIVE_TEST_FOLDER";
 
 /// Writes the files under the current umask, in the order given.
-fn write_files<'a>(folder: &Path, files: impl Iterator<Item = &'a (&'a str, &'a str, bool)>, modes: (u32, u32)) {
+fn write_files<'a>(
+    folder: &Path,
+    files: impl Iterator<Item = &'a (&'a str, &'a str, bool)>,
+    modes: (u32, u32),
+) {
     for (name, content, executable) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
