@@ -1,4 +1,4 @@
-"""Runs start_moto.py with an application that counts who is in it; prints the most at once, for each kind of request."""
+"""Runs start_moto.py with an application that counts concurrent requests; prints the maximum for each kind of request."""
 
 import io
 import runpy
@@ -9,18 +9,18 @@ import time
 import moto.server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
-within, most = {}, {}
-guard = threading.Lock()
+running, most = {}, {}
+lock = threading.Lock()
 
 
 def count(self, environ, start_response):
     kind = environ["kind"]
-    with guard:
-        within[kind] = within.get(kind, 0) + 1
-        most[kind] = max(most.get(kind, 0), within[kind])
+    with lock:
+        running[kind] = running.get(kind, 0) + 1
+        most[kind] = max(most.get(kind, 0), running[kind])
     time.sleep(0.1)
-    with guard:
-        within[kind] -= 1
+    with lock:
+        running[kind] -= 1
     return [environ["wsgi.input"].read()]
 
 
@@ -38,7 +38,7 @@ def request(kind, scope, body=b"", target=""):
 
 def main():
     application = object.__new__(DomainDispatcherApplication)
-    all = [
+    kinds = [
         lambda: request("dynamodb", "dynamodb", b"{}"),
         lambda: request("query", ""),
         lambda: request("unsigned", ""),
@@ -46,12 +46,12 @@ def main():
         lambda: request("json", "sqs", b"{}", "AmazonSQS.ReceiveMessage"),
     ]
 
-    def go(make):
+    def send(make):
         environ = make()
         expected = environ["wsgi.input"].getvalue()
         assert b"".join(application(environ, None)) == expected, environ
 
-    threads = [threading.Thread(target=go, args=(make,)) for make in all for _ in range(3)]
+    threads = [threading.Thread(target=send, args=(make,)) for make in kinds for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

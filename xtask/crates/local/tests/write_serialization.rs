@@ -1,4 +1,4 @@
-//! Who waits for whom at the gateway, in front of an emulator that is slow between looking and writing.
+//! Which writes the gateway serializes, in front of an emulator that is slow between its check and its write.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -12,26 +12,26 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::send;
 
-/// How long the emulator takes from its look to its write.
+/// How long the emulator takes from its check to its write.
 const GAP: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Objects {
-    there: Mutex<HashSet<String>>,
-    looks: Mutex<Vec<String>>,
+    existing: Mutex<HashSet<String>>,
+    checks: Mutex<Vec<String>>,
 }
 
-/// Writes unless the object is there, as carelessly as an emulator without locks does.
+/// Writes unless the object exists; without a lock, as an emulator does.
 async fn write(State(objects): State<Arc<Objects>>, request: Request) -> StatusCode {
     let path = request.uri().path().to_owned();
-    let taken = objects.there.lock().unwrap().contains(&path);
-    objects.looks.lock().unwrap().push(path.clone());
+    let taken = objects.existing.lock().unwrap().contains(&path);
+    objects.checks.lock().unwrap().push(path.clone());
     tokio::time::sleep(GAP).await;
-    objects.there.lock().unwrap().insert(path);
+    objects.existing.lock().unwrap().insert(path);
     if taken { StatusCode::PRECONDITION_FAILED } else { StatusCode::OK }
 }
 
-/// Starts such an emulator and a gateway before it; gives their state and the gateway's address.
+/// Starts such an emulator and a gateway in front of it; returns the emulator's state and the gateway's address.
 async fn start(folder: &tempfile::TempDir) -> (Arc<Objects>, String) {
     let objects = Arc::new(Objects::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -55,46 +55,46 @@ async fn start(folder: &tempfile::TempDir) -> (Arc<Objects>, String) {
     (objects, format!("http://{}", receiver.await.unwrap()))
 }
 
-async fn all(url: &str, method: &'static str, paths: impl IntoIterator<Item = String>) -> Vec<u16> {
+async fn send_all(url: &str, method: &'static str, paths: impl IntoIterator<Item = String>) -> Vec<u16> {
     let sent = paths.into_iter().map(|path| {
         let url = format!("{url}{path}");
         tokio::spawn(async move { send(method, &url, &[("if-none-match", "*")], "body").await.status })
     });
     let mut statuses = Vec::new();
-    for answer in sent.collect::<Vec<_>>() {
-        statuses.push(answer.await.unwrap());
+    for response in sent.collect::<Vec<_>>() {
+        statuses.push(response.await.unwrap());
     }
     statuses.sort_unstable();
     statuses
 }
 
 #[tokio::test]
-async fn writes_of_one_object_take_turns_and_others_go_on() {
+async fn writes_of_one_object_are_serialized_and_others_run_in_parallel() {
     let folder = tempfile::tempdir().unwrap();
     let (_, url) = start(&folder).await;
-    let one = all(&url, "PUT", vec!["/store/key".to_owned(); 4]).await;
+    let one = send_all(&url, "PUT", vec!["/store/key".to_owned(); 4]).await;
     assert_eq!(one, [200, 412, 412, 412]);
 
     let begun = Instant::now();
-    let others = all(&url, "PUT", (0..8).map(|number| format!("/store/other/{number}"))).await;
+    let others = send_all(&url, "PUT", (0..8).map(|number| format!("/store/other/{number}"))).await;
     assert_eq!(others, [200; 8]);
     assert!(begun.elapsed() < 4 * GAP, "{:?}", begun.elapsed());
-    // Reads wait for nobody.
+    // Reads do not wait.
     let begun = Instant::now();
-    all(&url, "GET", vec!["/store/key".to_owned(); 8]).await;
+    send_all(&url, "GET", vec!["/store/key".to_owned(); 8]).await;
     assert!(begun.elapsed() < 4 * GAP, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_does_not_give_its_turn_back() {
+async fn disconnected_client_keeps_its_lock_until_its_write_ends() {
     let folder = tempfile::tempdir().unwrap();
     let (objects, url) = start(&folder).await;
     let first = format!("{url}/store/key");
     let gone = tokio::spawn(async move { send("PUT", &first, &[], "body").await });
-    while objects.looks.lock().unwrap().is_empty() {
+    while objects.checks.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     gone.abort();
     assert!(gone.await.is_err());
-    assert_eq!(all(&url, "PUT", ["/store/key".to_owned()]).await, [412]);
+    assert_eq!(send_all(&url, "PUT", ["/store/key".to_owned()]).await, [412]);
 }

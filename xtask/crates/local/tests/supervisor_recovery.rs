@@ -1,4 +1,4 @@
-//! The keeper with real servers: up again after every kind of death.
+//! The supervisor with real servers: restart after each way in which a server can die.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -13,8 +13,8 @@ use support::folder::{ANEW, Folder, kinds, marked};
 use support::{Account, artifact, kill, moto_server, options, runs, up};
 
 #[tokio::test]
-async fn with_the_emulator_all_is_gone_and_that_is_said() {
-    let Some(moto) = moto_server() else { return };
+async fn emulator_death_is_reported_as_loss_of_its_data() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     let options = options(folder.path(), &moto, "300000000003");
     let (first, _) = up(&options).await.unwrap();
@@ -26,25 +26,25 @@ async fn with_the_emulator_all_is_gone_and_that_is_said() {
     assert_eq!(dead.iter().map(|dead| dead.what).collect::<Vec<_>>(), ["moto"]);
     let (second, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events)[..2], ["cleaned gateway", "cleaned moto"]);
-    let said = matches!(&events[1], Event::Cleaned { pid, why, .. }
+    let reported = matches!(&events[1], Event::Cleaned { pid, why, .. }
         if *pid == first.emulator.pid.unwrap() && why.contains("is gone; everything in it is gone"));
-    assert!(said, "{events:?}");
+    assert!(reported, "{events:?}");
     assert_eq!(kinds(&events)[2..], ANEW);
     assert_ne!(second.emulator.pid, first.emulator.pid);
     assert!(!runs(first.gateway.pid.unwrap()));
 }
 
 #[tokio::test]
-async fn a_dead_gateway_is_replaced_and_its_functions_are_ended() {
-    let Some(moto) = moto_server() else { return };
+async fn dead_gateway_is_replaced_and_its_functions_are_stopped() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     let options = options(folder.path(), &moto, "300000000004");
     let (first, _) = up(&options).await.unwrap();
     let account = Account::enter(&first, "300000000004").await;
-    account.function("left", &artifact("left"), json!({})).await;
+    account.create_function("left", &artifact("left"), json!({})).await;
     let pid = u32::try_from(account.invoke("left", json!({})).await.json()["pid"].as_u64().unwrap()).unwrap();
     assert!(marked(folder.path()).contains(&pid));
-    // One that sleeps does not notice that its gateway is gone.
+    // A sleeping function does not notice that its gateway is gone.
     let gateway = account.gateway.clone();
     let busy = tokio::spawn(async move {
         let authorization = account.authorization("lambda");
@@ -69,22 +69,22 @@ async fn a_dead_gateway_is_replaced_and_its_functions_are_ended() {
     assert!(!runs(pid));
     assert_eq!(second.emulator, first.emulator);
     let account = Account::enter(&second, "300000000004").await;
-    let answer = account.invoke("left", json!({})).await.json();
-    assert_eq!(answer["label"], "left");
+    let response = account.invoke("left", json!({})).await.json();
+    assert_eq!(response["label"], "left");
 
-    // Asked to stop, the gateway takes its functions with it.
-    let pid = u32::try_from(answer["pid"].as_u64().unwrap()).unwrap();
+    // A gateway that is asked to stop stops its functions.
+    let pid = u32::try_from(response["pid"].as_u64().unwrap()).unwrap();
     assert!(runs(pid));
     keeper::down(folder.path()).await.unwrap();
     assert!(!runs(pid));
 }
 
 #[tokio::test]
-async fn a_start_that_was_cut_off_is_found_and_cleaned() {
-    let Some(moto) = moto_server() else { return };
+async fn interrupted_start_is_detected_and_cleaned_up() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     let options = options(folder.path(), &moto, "300000000005");
-    // Dropped while the emulator starts: what a SIGKILL of the keeper leaves as well.
+    // Dropped while the emulator starts: a SIGKILL of the supervisor leaves the same.
     let recorded = async {
         while !folder.path().join("state.json").exists() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -106,7 +106,7 @@ async fn a_start_that_was_cut_off_is_found_and_cleaned() {
     assert!(!runs(left[0]));
     assert_eq!(marked(folder.path()).len(), 2);
 
-    // Killed before it could record anything: only the mark tells.
+    // Killed before it could record anything: only the mark identifies the process.
     keeper::down(folder.path()).await.unwrap();
     assert!(!runs(state.emulator.pid.unwrap()));
     let stray = stray(folder.path());
@@ -119,14 +119,14 @@ async fn a_start_that_was_cut_off_is_found_and_cleaned() {
     assert!(!runs(stray));
 }
 
-#[expect(clippy::disallowed_methods, reason = "a process that another keeper left behind")]
+#[expect(clippy::disallowed_methods, reason = "a process that another supervisor left behind")]
 fn stray(folder: &Path) -> u32 {
     let mut command = std::process::Command::new("sleep");
     command.arg("600").env("SLIPWAY_LOCAL_SERVER_OF", folder.canonicalize().unwrap()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
     let pid = child.id();
     std::thread::spawn(move || child.wait());
-    // Its environment is its own as soon as it is `sleep`.
+    // Its environment is readable once it runs `sleep`.
     let until = Instant::now() + Duration::from_secs(5);
     while !marked(folder).contains(&pid) {
         assert!(Instant::now() < until);

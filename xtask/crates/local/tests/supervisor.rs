@@ -1,4 +1,4 @@
-//! The keeper with real servers: up, again, beside others, and down.
+//! The supervisor with real servers: started, started again, beside other environments, and stopped.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -13,8 +13,8 @@ use support::folder::{ANEW, Folder, REUSED, kinds, marked};
 use support::{moto_server, options, up};
 
 #[tokio::test]
-async fn up_again_down_and_up() {
-    let Some(moto) = moto_server() else { return };
+async fn servers_start_once_stop_and_start_again() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
     let options = options(folder.path(), &moto, "300000000001");
@@ -33,13 +33,13 @@ async fn up_again_down_and_up() {
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(first.clone()));
 
-    // Another account is another credential, and nothing else.
+    // Another account changes the credentials and nothing else.
     let other = keeper::Options { account: "300000000002".to_owned(), ..options.clone() };
     let (entered, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), REUSED);
     assert_eq!((entered.account.as_str(), &entered.emulator), ("300000000002", &first.emulator));
     assert_ne!(entered.access_key_id, first.access_key_id);
-    // Another store is another gateway.
+    // Another store needs another gateway.
     let other = keeper::Options { store_bucket: "other".to_owned(), ..other };
     let (_, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), ["reused moto", "cleaned gateway", "starting gateway", "started gateway"]);
@@ -56,8 +56,8 @@ async fn up_again_down_and_up() {
 }
 
 #[tokio::test]
-async fn two_at_once_start_one_environment() {
-    let Some(moto) = moto_server() else { return };
+async fn concurrent_starts_create_one_environment() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     let options = options(folder.path(), &moto, "300000000006");
     let (one, other) = tokio::join!(up(&options), up(&options));
@@ -69,8 +69,8 @@ async fn two_at_once_start_one_environment() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_asked_for_is_had_or_its_holder_named() {
-    let Some(moto) = moto_server() else { return };
+async fn requested_port_is_used_or_its_holder_is_named() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -88,19 +88,19 @@ async fn a_port_that_is_asked_for_is_had_or_its_holder_named() {
     options.gateway_port = Some(port);
     let error = up(&options).await.unwrap_err();
     assert!(matches!(error, Error::PortTaken { what: "gateway", .. }), "{error}");
-    // The emulator is up and remains; the gateway comes where it was wanted once the port is free.
+    // The emulator is running and stays; the gateway starts on the requested port once it is free.
     drop(taken);
     let (state, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events)[0], "reused moto");
     assert!(state.gateway.url.ends_with(&format!(":{port}")));
-    // The emulator does not move: that would lose everything.
+    // The emulator does not change its port: a restart would lose its data.
     options.emulator = Emulator::Start { moto_server: moto, port: Some(port) };
     assert!(matches!(up(&options).await, Err(Error::Elsewhere { .. })));
 }
 
 #[tokio::test]
-async fn an_emulator_of_somebody_elses_is_neither_started_nor_stopped() {
-    let Some(moto) = moto_server() else { return };
+async fn attached_emulator_is_neither_started_nor_stopped() {
+    let moto = require!(moto_server());
     let (theirs, ours) = (Folder::new(), Folder::new());
     let (host, _) = up(&options(theirs.path(), &moto, "300000000008")).await.unwrap();
     let mut options = options(ours.path(), &moto, "300000000009");
@@ -117,14 +117,14 @@ async fn an_emulator_of_somebody_elses_is_neither_started_nor_stopped() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_start_shows_its_last_words() {
+async fn failed_server_start_shows_the_end_of_its_log() {
     let folder = Folder::new();
     let program = folder.path().join("moto_server");
-    write_program(&program, "#!/bin/sh\necho some words\necho no module named moto >&2\nexit 3\n");
+    write_program(&program, "#!/bin/sh\necho a first line\necho no module named moto >&2\nexit 3\n");
     let options = options(folder.path(), &program, "300000000010");
     let error = up(&options).await.unwrap_err().to_string();
     assert!(error.contains("moto did not come up: it ended with exit status: 3"), "{error}");
-    assert!(error.contains("moto.log") && error.ends_with("some words\nno module named moto"), "{error}");
+    assert!(error.contains("moto.log") && error.ends_with("a first line\nno module named moto"), "{error}");
     let absent = keeper::Options {
         emulator: Emulator::Start { moto_server: PathBuf::from("/nowhere/moto_server"), port: None },
         ..options.clone()
@@ -142,14 +142,14 @@ fn write_program(path: &Path, text: &str) {
 }
 
 #[tokio::test]
-async fn a_state_of_another_form_is_not_trusted() {
-    let Some(moto) = moto_server() else { return };
+async fn state_file_of_another_format_is_not_trusted() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     std::fs::write(folder.path().join("state.json"), "{}").unwrap();
     assert!(matches!(keeper::find(folder.path()).await, Err(Error::State(_))));
-    let told = Mutex::new(Vec::new());
+    let events = Mutex::new(Vec::new());
     let options = options(folder.path(), &moto, "300000000011");
-    let state = keeper::up(&options, &|event| told.lock().unwrap().push(event)).await.unwrap();
-    assert_eq!(kinds(&told.into_inner().unwrap()), ANEW);
+    let state = keeper::up(&options, &|event| events.lock().unwrap().push(event)).await.unwrap();
+    assert_eq!(kinds(&events.into_inner().unwrap()), ANEW);
     assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(state));
 }

@@ -1,4 +1,4 @@
-//! What the gateway itself knows outlives it: mappings and how far they came, URLs, APIs, dead-letter targets.
+//! What the gateway stores survives a restart: mappings and their checkpoints, URLs, APIs, dead-letter targets.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -21,15 +21,15 @@ def handle(event, context):
 const ACCOUNT: &str = "330000000001";
 
 #[tokio::test]
-async fn the_next_gateway_goes_on_where_the_last_one_ended() {
-    let Some(moto) = moto_server() else { return };
+async fn restarted_gateway_continues_where_the_last_one_stopped() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     let options = options(folder.path(), &moto, ACCOUNT);
     let (first, _) = up(&options).await.unwrap();
     let mut account = Account::enter(&first, ACCOUNT).await;
     let python = json!({ "Runtime": "python3.13", "Handler": "app.handle" });
-    account.function("kept", &zip(&[("app.py", APP)]), python).await;
-    account.live("kept", "1").await;
+    account.create_function("kept", &zip(&[("app.py", APP)]), python).await;
+    account.create_live_alias("kept", "1").await;
     account
         .json("kinesis", "Kinesis_20131202.CreateStream", json!({ "StreamName": "kept", "ShardCount": 1 }))
         .await;
@@ -82,11 +82,11 @@ async fn the_next_gateway_goes_on_where_the_last_one_ended() {
     };
     put(&account, "one").await;
     got(&["one"]).await;
-    // The checkpoint is written after the function's answer.
+    // The checkpoint is written after the function's response.
     let path = format!("/2015-03-31/event-source-mappings/{}", mapping["UUID"].as_str().unwrap());
     eventually(10, async || {
-        let told = account.rest("lambda", "GET", &path, Value::Null).await.json();
-        if told["LastProcessingResult"] == "OK" { Ok(()) } else { Err(told.to_string()) }
+        let result = account.rest("lambda", "GET", &path, Value::Null).await.json();
+        if result["LastProcessingResult"] == "OK" { Ok(()) } else { Err(result.to_string()) }
     })
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -96,8 +96,8 @@ async fn the_next_gateway_goes_on_where_the_last_one_ended() {
     let (second, _) = up(&options).await.unwrap();
     account.gateway = second.gateway.url;
     got(&["one", "two"]).await;
-    let told = account.rest("lambda", "GET", &path, Value::Null).await.json();
-    assert_eq!((&told["State"], &told["FunctionArn"]), (&json!("Enabled"), &json!(uri)));
+    let result = account.rest("lambda", "GET", &path, Value::Null).await.json();
+    assert_eq!((&result["State"], &result["FunctionArn"]), (&json!("Enabled"), &json!(uri)));
     let here = lambda_url_address(&account.gateway, &url).unwrap();
     assert_eq!(send("GET", &here, &[], "").await.status, 204);
     let endpoint = format!("https://{api}.execute-api.eu-central-1.amazonaws.com");
@@ -106,12 +106,12 @@ async fn the_next_gateway_goes_on_where_the_last_one_ended() {
 }
 
 #[tokio::test]
-async fn a_version_keeps_its_dead_letter_target() {
-    let Some(shared) = shared().await else { return };
+async fn version_keeps_its_dead_letter_target() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "330000000002").await;
     let queue = |name: &str| json!({ "TargetArn": format!("arn:aws:sqs:eu-central-1:330000000002:{name}") });
     let more = json!({ "Runtime": "python3.13", "Handler": "app.handle", "DeadLetterConfig": queue("a") });
-    let made = account.function("letters", &zip(&[("app.py", APP)]), more).await.json();
+    let made = account.create_function("letters", &zip(&[("app.py", APP)]), more).await.json();
     assert_eq!(made["DeadLetterConfig"], queue("a"));
     let change = json!({ "DeadLetterConfig": queue("b"), "MemorySize": 512 });
     let changed = account.lambda("PUT", "/letters/configuration", change).await;
@@ -125,7 +125,7 @@ async fn a_version_keeps_its_dead_letter_target() {
     account.lambda("PUT", "/letters/configuration", taken).await;
     assert_eq!(read("/letters/configuration").await.get("DeadLetterConfig"), None);
     assert_eq!(read("/letters/versions").await["Versions"][1]["DeadLetterConfig"], queue("a"));
-    // A function of the same name is another one.
+    // A new function of the same name does not inherit it.
     assert_eq!(account.lambda("DELETE", "/letters", Value::Null).await.status, 204);
     let store = support::artifact_key(&zip(&[("app.py", APP)]));
     let again = json!({
