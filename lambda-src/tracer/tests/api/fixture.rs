@@ -1,4 +1,4 @@
-//! One API with tables and a secret of its own, and what a test says to it.
+//! An API with its own tables and secret, and requests to it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use tracer::{Api, Aws, Origins, Pace, Patience, Settings};
 
 use crate::moto::moto;
+use crate::skip::Missing;
 
-/// What lets a test in.
+/// A valid API key.
 pub const KEY: &str = "key-of-the-tests";
 
-pub struct World {
+pub struct Fixture {
     pub api: Api,
     pub settings: Settings,
     pub tables: aws_sdk_dynamodb::Client,
@@ -26,26 +27,26 @@ pub struct World {
 }
 
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub body: Value,
 }
 
-impl World {
-    /// Makes tables and secret; `None` where the tests are left out.
-    pub async fn new() -> Option<Self> {
-        let world = Self::without_keys().await?;
-        world.keep_keys(&json!([KEY, "another-key"]).to_string()).await;
-        Some(world)
+impl Fixture {
+    /// Creates the tables, the secret and the API.
+    pub async fn new() -> Result<Self, Missing> {
+        let fixture = Self::without_keys().await?;
+        fixture.set_keys(&json!([KEY, "another-key"]).to_string()).await;
+        Ok(fixture)
     }
 
-    /// Makes the tables alone.
-    pub async fn without_keys() -> Option<Self> {
-        static WORLDS: AtomicUsize = AtomicUsize::new(0);
+    /// Creates the tables and the API, without a secret.
+    pub async fn without_keys() -> Result<Self, Missing> {
+        static FIXTURES: AtomicUsize = AtomicUsize::new(0);
         let moto = moto()?;
         crate::log::start();
-        let number = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let number = FIXTURES.fetch_add(1, Ordering::Relaxed);
         let settings = Settings {
             traces_table: format!("traces-{number}"),
             spans_table: format!("spans-{number}"),
@@ -55,26 +56,26 @@ impl World {
             aws: aws(&moto.endpoint),
         };
         let (tables, secrets) = clients(&moto.endpoint);
-        let world = Self { api: Api::new(settings.clone()), settings, tables, secrets };
-        let (traces, spans) = (&world.settings.traces_table, &world.settings.spans_table);
-        world.table(traces, "trace_id", "by-project", "project_id").await;
-        world.table(spans, "span_id", "by-trace", "trace_id").await;
-        Some(world)
+        let fixture = Self { api: Api::new(settings.clone()), settings, tables, secrets };
+        let (traces, spans) = (&fixture.settings.traces_table, &fixture.settings.spans_table);
+        fixture.create_table(traces, "trace_id", "by-project", "project_id").await;
+        fixture.create_table(spans, "span_id", "by-trace", "trace_id").await;
+        Ok(fixture)
     }
 
-    /// The same world as another instance of the function sees it.
-    pub fn again(&self, pace: Pace) -> Api {
+    /// Returns another instance of the function, with another caching pace.
+    pub fn second_instance(&self, pace: Pace) -> Api {
         Api::new(Settings { pace, ..self.settings.clone() })
     }
 
-    /// The same world with another DynamoDB.
+    /// Returns an instance of the function that uses another DynamoDB.
     pub fn with_tables_at(&self, endpoint: &str) -> Api {
         let mut settings = self.settings.clone();
         settings.aws.dynamodb_endpoint = Some(endpoint.to_owned());
         Api::new(settings)
     }
 
-    pub async fn keep_keys(&self, text: &str) {
+    pub async fn set_keys(&self, text: &str) {
         let name = &self.settings.api_keys_secret;
         let put = self.secrets.put_secret_value().secret_id(name).secret_string(text).send().await;
         if put.is_err() {
@@ -82,20 +83,20 @@ impl World {
         }
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> Response {
         send(&self.api, &request("POST", path, Some(body.to_string()))).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub async fn patch(&self, path: &str, body: Value) -> Response {
         send(&self.api, &request("PATCH", path, Some(body.to_string()))).await
     }
 
-    /// Reads `path`, which may hold a query.
-    pub async fn get(&self, path: &str) -> Answer {
+    /// Sends a GET request to `path`, which may have a query.
+    pub async fn get(&self, path: &str) -> Response {
         send(&self.api, &request("GET", path, None)).await
     }
 
-    async fn table(&self, name: &str, id: &str, index: &str, partition: &str) {
+    async fn create_table(&self, name: &str, id: &str, index: &str, partition: &str) {
         let attribute = |name: &str| {
             let attribute = AttributeDefinition::builder().attribute_name(name);
             attribute.attribute_type(ScalarAttributeType::S).build().unwrap()
@@ -125,7 +126,7 @@ impl World {
     }
 }
 
-impl Answer {
+impl Response {
     pub fn code(&self) -> &str {
         self.body["error"]["code"].as_str().unwrap_or_default()
     }
@@ -134,9 +135,9 @@ impl Answer {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Status, code and field of an error.
+    /// Asserts status, code and field of an error.
     #[track_caller]
-    pub fn is_error(&self, status: u16, code: &str, field: Option<&str>) {
+    pub fn assert_error(&self, status: u16, code: &str, field: Option<&str>) {
         let seen = (self.status, self.code(), self.body["error"]["field"].as_str());
         assert_eq!(seen, (status, code, field), "{:?}", self.body);
         assert!(self.body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
@@ -149,7 +150,7 @@ impl Answer {
     }
 }
 
-/// An event of a function URL, with a key.
+/// The event of a function URL, with an API key.
 pub fn request(method: &str, path: &str, body: Option<String>) -> Value {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     json!({
@@ -160,13 +161,13 @@ pub fn request(method: &str, path: &str, body: Option<String>) -> Value {
     })
 }
 
-pub async fn send(api: &Api, event: &Value) -> Answer {
+pub async fn send(api: &Api, event: &Value) -> Response {
     let mut context = Context::default();
     context.request_id = "request-1".to_owned();
     let response = api.handle(LambdaEvent::new(event.clone(), context)).await.unwrap();
     let response = serde_json::to_value(response).unwrap();
     assert_eq!(response["isBase64Encoded"], false);
-    Answer {
+    Response {
         status: u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap(),
         headers: serde_json::from_value(response["headers"].clone()).unwrap(),
         body: response["body"].as_str().map_or(Value::Null, |body| serde_json::from_str(body).unwrap()),
@@ -181,13 +182,13 @@ pub fn aws(endpoint: &str) -> Aws {
         session_token: None,
         dynamodb_endpoint: Some(endpoint.to_owned()),
         secrets_endpoint: Some(endpoint.to_owned()),
-        // A busy machine's moto is no DynamoDB; an attempt that was given up and yet arrived is found made.
+        // moto on a busy machine is slow: an attempt that timed out and still succeeded would be found already made.
         patience: Patience { attempt: Duration::from_secs(30), call: Duration::from_secs(90) },
     }
 }
 
-/// A pace at which nothing is remembered for long.
-pub fn hurry(keep: u64, again: u64) -> Pace {
+/// A caching pace: how long keys are kept, and how soon they are read again, in milliseconds.
+pub fn cache_pace(keep: u64, again: u64) -> Pace {
     Pace { keep: Duration::from_millis(keep), again: Duration::from_millis(again), ..Pace::default() }
 }
 

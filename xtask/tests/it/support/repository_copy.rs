@@ -1,4 +1,4 @@
-//! This repository in a world, as a clone of it would be, and what lies in the states of its stacks.
+//! A copy of this repository in a sandbox, like a clone of it, and the resources in the states of its stacks.
 //!
 //! In: this repository's work tree; states as Terraform keeps them. Out: files, and resources by their addresses.
 
@@ -8,26 +8,26 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::guard::Run;
-use super::surroundings::repository;
-use super::world::{Sealed, copy, repository_in};
-use crate::python::network;
+use super::machine::repository;
+use super::python::package_index_variables;
+use super::sandbox::{Sandbox, copy, init_repository};
+use super::test_run::TestRun;
 
 /// The repository's stacks.
 pub const STACKS: [&str; 6] = ["bucket-api", "hello", "invoice", "network", "stream-pipeline", "tracer"];
 
 /// The functions that run without a base image.
 const FUNCTIONS: [&str; 5] = ["bucket-api-zip", "hello", "invoice", "stream-ingest", "tracer"];
-/// Where artifacts are kept by the digests of their inputs.
-const BUILT: &str = "target/slipway/artifacts";
-/// Where the tests keep them.
-const KEPT: &str = "target/slipway/tests-artifacts";
-/// How functions are built for release, and how for tests.
-const CAREFUL: &str = "lto = \"thin\"\ncodegen-units = 1\n";
-const QUICK: &str = "opt-level = 0\nlto = false\ncodegen-units = 16\n";
+/// Where a project has its artifacts, by the digests of their inputs.
+const ARTIFACTS: &str = "target/slipway/artifacts";
+/// Where the tests keep artifacts from run to run.
+const KEPT_ARTIFACTS: &str = "target/slipway/tests-artifacts";
+/// How functions are built for a release, and how for these tests.
+const RELEASE_PROFILE: &str = "lto = \"thin\"\ncodegen-units = 1\n";
+const FAST_PROFILE: &str = "opt-level = 0\nlto = false\ncodegen-units = 16\n";
 
-/// Copies what a clone of this repository holds.
-fn whole_repository(to: &Path) {
+/// Copies the files that a clone of this repository has, and untracked ones.
+fn copy_repository(to: &Path) {
     let from = repository();
     let git = git2::Repository::open(from).expect("this repository");
     let mut statuses = git2::StatusOptions::new();
@@ -35,7 +35,7 @@ fn whole_repository(to: &Path) {
     for entry in git.statuses(Some(&mut statuses)).expect("this repository's files").iter() {
         let path = entry.path().expect("a name in UTF-8").to_owned();
         let source = from.join(&path);
-        // A file that was removed and not committed, or a folder's own entry.
+        // A removed file, or a folder.
         if !source.is_file() {
             continue;
         }
@@ -45,47 +45,48 @@ fn whole_repository(to: &Path) {
     }
 }
 
-/// Makes a world's project this repository as a clone would be, to be committed there. The functions that it runs are
-/// built, once for all tests and kept for the next run: not as fast and small as a release has them.
-pub fn clone_into(world: &Sealed, run: &'static Run) {
+/// Copies this repository into a sandbox, where the test commits it. Its functions are built once for all tests, with a
+/// faster profile than a release has, and kept for the next run.
+pub fn copy_repository_into(sandbox: &Sandbox, test_run: &'static TestRun) {
     static BUILT_ONCE: OnceLock<()> = OnceLock::new();
     BUILT_ONCE.get_or_init(|| {
-        let builder = Sealed::new(run);
-        copy_quick(&builder.project);
-        repository_in(&builder.project);
-        let network = network();
-        let network: Vec<(&str, &str)> =
-            network.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let builder = Sandbox::new(test_run);
+        copy_with_fast_profile(&builder.folder);
+        init_repository(&builder.folder);
+        let variables = package_index_variables();
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let arguments = [["build"].as_slice(), &FUNCTIONS].concat();
-        builder.start_with(&arguments, &network).patiently().wait().exits(0);
-        leave_built(&builder.project);
+        builder.start_with(&arguments, &variables).with_long_timeout().wait().exits(0);
+        keep_artifacts(&builder.folder);
     });
-    copy_quick(&world.project);
+    copy_with_fast_profile(&sandbox.folder);
 }
 
-/// Leaves what a clone built to other tests and runs.
-pub fn leave_built(from: &Path) {
-    copy(&from.join(BUILT), &repository().join(KEPT));
+/// Keeps the artifacts of a copy for other tests and runs.
+pub fn keep_artifacts(from: &Path) {
+    copy(&from.join(ARTIFACTS), &repository().join(KEPT_ARTIFACTS));
 }
 
-fn copy_quick(to: &Path) {
-    whole_repository(to);
+fn copy_with_fast_profile(to: &Path) {
+    copy_repository(to);
     let path = to.join("Cargo.toml");
     let manifest = std::fs::read_to_string(&path).expect("the workspace's manifest");
-    assert!(manifest.contains(CAREFUL), "the release profile is another one: {manifest}");
-    std::fs::write(path, manifest.replacen(CAREFUL, QUICK, 1)).expect("the workspace's manifest");
-    // The project without its checks, which run elsewhere.
+    assert!(manifest.contains(RELEASE_PROFILE), "the release profile has changed: {manifest}");
+    std::fs::write(path, manifest.replacen(RELEASE_PROFILE, FAST_PROFILE, 1))
+        .expect("the workspace's manifest");
+    // The checks are tested elsewhere.
     let path = to.join("pipelines/project.toml");
     let project = std::fs::read_to_string(&path).expect("the project's settings");
     let (head, _) = project.split_once("[checks.").expect("the project's checks");
     std::fs::write(path, head).expect("the project's settings");
-    let kept = repository().join(KEPT);
+    let kept = repository().join(KEPT_ARTIFACTS);
     if kept.is_dir() {
-        copy(&kept, &to.join(BUILT));
+        copy(&kept, &to.join(ARTIFACTS));
     }
 }
 
-/// Finds what a state manages: attributes by address.
+/// Returns the managed resources of a state: attributes by address.
 pub fn resources(state: &Value) -> BTreeMap<String, Value> {
     let text = |resource: &Value, name: &str| resource[name].as_str().unwrap_or_default().to_owned();
     let managed = state["resources"].as_array().into_iter().flatten();
@@ -104,8 +105,8 @@ pub fn resources(state: &Value) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Takes a resource's type out of its address.
-pub fn kind(address: &str) -> &str {
+/// Returns the type of a resource from its address.
+pub fn resource_type(address: &str) -> &str {
     let unkeyed = address.strip_suffix(']').and_then(|rest| Some(rest.rsplit_once('[')?.0));
     let mut parts = unkeyed.unwrap_or(address).rsplit('.');
     parts.nth(1).unwrap_or_default()

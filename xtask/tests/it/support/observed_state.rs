@@ -1,28 +1,28 @@
-//! What a world came to, in a form in which two worlds can be compared, and documents without what differs each time.
+//! The state of a project in a comparable form, and documents without the values that differ in each run.
 
 use serde_json::Value;
 
-use super::World;
+use super::EchoProject;
 
-/// What is served, released and left behind.
+/// What is served and released, and what is left unfinished.
 #[derive(Debug, PartialEq)]
-pub struct Settled {
-    /// The function's release, versions and verdicts, as `status` tells them.
+pub struct ObservedState {
+    /// The function's release, versions and flags, as `status` reports them.
     pub status: Value,
     /// Each release with its artifact's digest.
     pub releases: Vec<(String, String)>,
     /// The version that the alias points to.
     pub alias: String,
-    /// Ledger entries that began and did not end.
-    pub open: Vec<String>,
+    /// Ledger entries of deployments that started and did not end.
+    pub unfinished: Vec<String>,
     /// Locks of the state.
     pub locks: Vec<String>,
 }
 
-impl Settled {
-    /// Looks at a world.
-    pub fn of(world: &World) -> Self {
-        let status = world.run(&["status", "--env", "local", "--output", "json"]).exits(0).json();
+impl ObservedState {
+    /// Reads the state of a project.
+    pub fn of(project: &EchoProject) -> Self {
+        let status = project.run(&["status", "--env", "local", "--output", "json"]).exits(0).json();
         let local = &status["data"]["environments"]["local"];
         let echo = &local["functions"]["echo"];
         let pick = |names: &[&str]| -> Value {
@@ -32,7 +32,7 @@ impl Settled {
                 .collect::<serde_json::Map<_, _>>()
                 .into()
         };
-        let mut told = pick(&[
+        let mut status_of_echo = pick(&[
             "release",
             "lambda_version",
             "alias_version",
@@ -41,8 +41,9 @@ impl Settled {
             "as_recorded",
             "held",
         ]);
-        told["warnings"] = local["warnings"].clone();
-        let document = world.run(&["releases", "echo", "--env", "local", "--output", "json"]).exits(0).json();
+        status_of_echo["warnings"] = local["warnings"].clone();
+        let document =
+            project.run(&["releases", "echo", "--env", "local", "--output", "json"]).exits(0).json();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let releases = document["data"]["releases"]
             .as_array()
@@ -50,27 +51,27 @@ impl Settled {
             .iter()
             .map(|manifest| (text(&manifest["version"]), text(&manifest["artifact"]["sha256"])))
             .collect();
-        let [_, state] = world.account.buckets();
-        let keys = world.account.keys(&state);
-        let open = keys
+        let [_, state] = project.account.buckets();
+        let keys = project.account.keys(&state);
+        let unfinished = keys
             .iter()
             .filter_map(|key| key.strip_suffix(".started.json"))
             .filter(|key| !keys.contains(&format!("{key}.ended.json")))
             .map(str::to_owned)
             .collect();
         Self {
-            status: told,
+            status: status_of_echo,
             releases,
-            alias: world.account.alias("echo"),
-            open,
+            alias: project.account.alias("echo"),
+            unfinished,
             locks: keys.iter().filter(|key| key.ends_with(".tflock")).cloned().collect(),
         }
     }
 }
 
-/// Replaces what differs from run to run: times, digests, commits, ids, this machine's name.
-pub fn redacted(mut document: Value, world: &World) -> Value {
-    redact(&mut document, &world.account.id);
+/// Replaces the values that differ from run to run: times, digests, commits, ids, this machine's name.
+pub fn redacted(mut document: Value, project: &EchoProject) -> Value {
+    redact(&mut document, &project.account.id);
     document
 }
 

@@ -1,4 +1,7 @@
-//! One moto for the test run.
+//! One moto for the tests of a Lambda function.
+//!
+//! `SLIPWAY_MOTO_SERVER` names moto's executable; without it, the one that Slipway installed in the repository's
+//! `target/slipway/tools` is used. Where there is none, the tests are skipped.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,32 +10,26 @@ use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// A running moto. It ends with this process, however that ends: it waits for its standard input to close.
+use super::skip::Missing;
+
+/// A running moto. Its shell stops it when this process ends, however that ends, since its standard input closes.
 pub struct Moto {
     pub endpoint: String,
     _shell: Child,
 }
 
-/// Gives the moto of this run, or `None` where the tests are left out.
-pub fn moto() -> Option<&'static Moto> {
+/// Returns the moto of this test run, which is started on first use.
+pub fn moto() -> Result<&'static Moto, Missing> {
     static MOTO: OnceLock<Option<Moto>> = OnceLock::new();
-    MOTO.get_or_init(|| match executable() {
-        Some(executable) => Some(start(&executable)),
-        None => {
-            let words = "no moto: SLIPWAY_MOTO_SERVER is not set, and target/slipway/tools has none";
-            assert!(variable("CI").as_deref() != Some("true"), "{words}");
-            // Past the capture of tests' output: a test that is left out has to say so.
-            std::io::stderr()
-                .write_all(format!("{words}; the tests against it are left out\n").as_bytes())
-                .unwrap();
-            None
-        }
+    let moto = MOTO.get_or_init(|| executable().map(|executable| start(&executable)));
+    moto.as_ref().ok_or_else(|| {
+        Missing::new("SLIPWAY_MOTO_SERVER does not name moto's executable, and target/slipway/tools has none")
     })
-    .as_ref()
 }
 
 fn executable() -> Option<PathBuf> {
-    if let Some(named) = variable("SLIPWAY_MOTO_SERVER") {
+    #[expect(clippy::disallowed_methods, reason = "a test binary has no settings but the environment")]
+    if let Some(named) = std::env::var_os("SLIPWAY_MOTO_SERVER") {
         return Some(PathBuf::from(named));
     }
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/slipway/tools");
@@ -47,12 +44,7 @@ fn executable() -> Option<PathBuf> {
     found.pop()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' one look at the environment")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the tests' one door to another program")]
+#[expect(clippy::disallowed_methods, reason = "only this function starts another program")]
 fn start(executable: &Path) -> Moto {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script =
@@ -67,20 +59,20 @@ fn start(executable: &Path) -> Moto {
         .spawn()
         .unwrap();
     let started = Instant::now();
-    while !answers(port) {
+    while !responds(port) {
         assert!(started.elapsed() < Duration::from_secs(60), "moto did not start");
         std::thread::sleep(Duration::from_millis(100));
     }
     Moto { endpoint: format!("http://127.0.0.1:{port}"), _shell: shell }
 }
 
-fn answers(port: u16) -> bool {
-    let ask = || {
+fn responds(port: u16) -> bool {
+    let request = || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.write_all(b"GET /moto-api/ HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        answer.contains("200").then_some(())
+        let mut response = String::new();
+        stream.read_to_string(&mut response).ok()?;
+        response.contains("200").then_some(())
     };
-    ask().is_some()
+    request().is_some()
 }

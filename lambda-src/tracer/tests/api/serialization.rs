@@ -1,30 +1,30 @@
-//! Moto behind a door that lets one request through at a time.
+//! A proxy to moto that forwards one request at a time.
 //!
-//! Moto looks at a condition and writes in two steps, so that now and then two conditional writes both succeed, which
-//! [DynamoDB never lets happen](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate).
+//! moto checks a condition and writes in two steps, so that sometimes two conditional writes both succeed, which
+//! [never happens in DynamoDB](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-/// Gives an endpoint that passes requests on to `endpoint`, one after another.
-pub fn one_at_a_time(endpoint: &str) -> String {
+/// Returns an endpoint that forwards requests to `endpoint`, one after another.
+pub fn serialized(endpoint: &str) -> String {
     let moto = endpoint.trim_start_matches("http://").to_owned();
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        for near in door.incoming() {
-            // A client that went away is none of the others' business.
-            let _passed = near.and_then(|near| pass(near, &moto));
+        for near in listener.incoming() {
+            // A disconnected client does not affect the others.
+            let _forwarded = near.and_then(|near| forward(near, &moto));
         }
     });
     format!("http://{address}")
 }
 
-fn pass(mut near: TcpStream, moto: &str) -> io::Result<()> {
+fn forward(mut near: TcpStream, moto: &str) -> io::Result<()> {
     let request = whole_request(&mut near)?;
     let mut far = TcpStream::connect(moto)?;
     far.write_all(&request)?;
-    // Moto closes the connection behind its answer, and says so in it.
+    // moto closes the connection after its response, and announces it there.
     io::copy(&mut far, &mut near)?;
     Ok(())
 }

@@ -1,72 +1,73 @@
-//! All kinds of artifacts in one project, with the real AWS provider: a Rust zip, a Python zip with native wheels, a Rust
-//! image and a Python image, released, run, verified, changed and taken back.
+//! All package types in one project, with the real AWS provider: a Rust zip, a Python zip with native wheels, a Rust image
+//! and a Python image; released, run, verified, changed and rolled back.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use super::bases::blob_in;
-use super::python::{copy, network, python_here};
-use super::support::base::{self, MARK};
+use super::base_images::blob_in;
+use super::support::TestRun;
+use super::support::base_images::{MARKER_FILE, base_images};
 use super::support::echo;
-use super::support::guard::{self, Run};
+use super::support::machine::repository;
 use super::support::process::Finished;
+use super::support::python::{local_python_runtime, package_index_variables};
 use super::support::registry::Registry;
-use super::support::surroundings::repository;
-use super::support::world::{Ending, Sealed, repository_in};
+use super::support::sandbox::{AutoStop, Sandbox, copy, init_repository};
+use crate::require;
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const FUNCTIONS: [&str; 4] = ["echo", "echo-image", "prices", "prices-image"];
 const KEY: &str = "keys/release.key";
 const ENVIRONMENT: &str = "terraform/environments/local/environment.toml";
 
-/// A sealed project whose gateway ends with it.
+/// A project in a sandbox, with a signing key.
 pub(super) struct Shop {
-    sealed: Ending,
+    sandbox: AutoStop,
     variables: Vec<(String, String)>,
 }
 
 impl std::ops::Deref for Shop {
-    type Target = Ending;
+    type Target = AutoStop;
 
-    fn deref(&self) -> &Ending {
-        &self.sealed
+    fn deref(&self) -> &AutoStop {
+        &self.sandbox
     }
 }
 
 impl Shop {
-    /// Makes a project with one stack, which runs these functions with the repository's own module, or with nothing.
-    pub(super) fn new(run: &'static Run, functions: &[&str], main: &str) -> Self {
-        let sealed = Ending(Sealed::new(run));
+    /// Creates a project with these functions and one stack, whose main.tf is given.
+    pub(super) fn new(test_run: &'static TestRun, functions: &[&str], main: &str) -> Self {
+        let sandbox = AutoStop(Sandbox::new(test_run));
         let named = functions.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-        sealed.write("pipelines/project.toml", "schema = 1\nname = \"echo\"\n");
-        sealed.write(".gitignore", "/target/\n**/.terraform/\n*.key\n");
-        sealed.write("terraform/stacks/shop/stack.toml", &format!("functions = [{named}]\n"));
-        sealed.write("terraform/stacks/shop/main.tf", main);
-        sealed.write(ENVIRONMENT, "emulated = true\n");
-        repository_in(&sealed.project);
-        let mut variables = network();
+        sandbox.write("pipelines/project.toml", "schema = 1\nname = \"echo\"\n");
+        sandbox.write(".gitignore", "/target/\n**/.terraform/\n*.key\n");
+        sandbox.write("terraform/stacks/shop/stack.toml", &format!("functions = [{named}]\n"));
+        sandbox.write("terraform/stacks/shop/main.tf", main);
+        sandbox.write(ENVIRONMENT, "emulated = true\n");
+        init_repository(&sandbox.folder);
+        let mut variables = package_index_variables();
         variables.push(("SLIPWAY_SIGNING_KEY".into(), KEY.into()));
-        Self { sealed, variables }
+        Self { sandbox, variables }
     }
 
-    /// Runs a command with a signing key and the network's settings.
-    fn signed(&self, arguments: &[&str]) -> Finished {
+    /// Runs a command with a signing key and the package index.
+    fn run_signed(&self, arguments: &[&str]) -> Finished {
         let variables: Vec<(&str, &str)> =
             self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.start_with(arguments, &variables).wait()
     }
 
-    /// Asks a function through what serves.
-    fn answer(&self, function: &str, event: &Value) -> Value {
+    /// Invokes a function in the local environment.
+    fn invoke(&self, function: &str, event: &Value) -> Value {
         let event = event.to_string();
-        let told = self.run(&["local", "invoke", function, "--event", &event]).exits(0);
-        serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error} in {told}"))
+        let invoked = self.run(&["local", "invoke", function, "--event", &event]).exits(0);
+        serde_json::from_str(&invoked.stdout).unwrap_or_else(|error| panic!("{error} in {invoked}"))
     }
 
     /// The blobs of the local registry, with their lengths.
     pub(super) fn blobs(&self) -> Vec<(String, u64)> {
-        let folder = self.project.join("target/slipway/local/registry/blobs/sha256");
+        let folder = self.folder.join("target/slipway/local/registry/blobs/sha256");
         let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
         let blob = |entry: fs::DirEntry| {
             let length = entry.metadata().expect("a blob").len();
@@ -77,42 +78,44 @@ impl Shop {
         blobs
     }
 
-    /// The digests of an image's layers, as the local registry has them.
+    /// The digests of an image's layers in the local registry.
     fn layers(&self, function: &str, version: &str) -> Vec<String> {
         let digest = self.manifest(function, version)["artifact"]["code_sha256"].clone();
-        let blobs = self.project.join("target/slipway/local/registry/blobs/sha256");
+        let blobs = self.folder.join("target/slipway/local/registry/blobs/sha256");
         let bytes = fs::read(blobs.join(digest.as_str().expect("a digest"))).expect("the image's manifest");
         let image: Value = serde_json::from_slice(&bytes).expect("an image's manifest");
         let layers = image["layers"].as_array().expect("layers");
         layers.iter().map(|layer| layer["digest"].as_str().expect("a digest").to_owned()).collect()
     }
 
-    /// Reads a release's manifest.
+    /// Reads the manifest of a release.
     fn manifest(&self, function: &str, version: &str) -> Value {
         let [artifacts, _] = self.account.buckets();
         let bytes = self.account.object(&artifacts, &format!("releases/{function}/{version}.json"));
         serde_json::from_slice(&bytes).expect("a manifest")
     }
 
-    fn prices(&self, function: &str, says: &str) {
-        let place = if function == "prices" { "None".to_owned() } else { format!("open({MARK:?}).read()") };
-        let text =
-            include_str!("kinds/prices.py").replace("PLACE", &place).replace("SAYS", &format!("{says:?}"));
+    fn write_prices(&self, function: &str, says: &str) {
+        let place =
+            if function == "prices" { "None".to_owned() } else { format!("open({MARKER_FILE:?}).read()") };
+        let text = include_str!("package_types/prices.py")
+            .replace("PLACE", &place)
+            .replace("SAYS", &format!("{says:?}"));
         self.write(&format!("lambda-src/{function}/src/prices/app.py"), &text);
     }
 }
 
-/// Writes all four functions and has the environment demand signatures.
-fn four_kinds(run: &'static Run, registry: &Registry) -> Shop {
-    let shop = Shop::new(run, &FUNCTIONS, include_str!("kinds/main.tf"));
+/// Creates a project with all four functions, whose environment requires signatures.
+fn four_functions(test_run: &'static TestRun, registry: &Registry) -> Shop {
+    let shop = Shop::new(test_run, &FUNCTIONS, include_str!("package_types/main.tf"));
     for file in ["terraform.tf", "providers.tf", "variables.tf", ".terraform.lock.hcl"] {
         let path = format!("terraform/stacks/hello/{file}");
         let text = fs::read_to_string(repository().join(path)).expect("a file of the stack");
         shop.write(&format!("terraform/stacks/shop/{file}"), &text.replace("hello", "echo"));
     }
-    copy(&repository().join("terraform/modules"), &shop.project.join("terraform/modules"));
-    rust(&shop, registry);
-    python(&shop, run, registry);
+    copy(&repository().join("terraform/modules"), &shop.folder.join("terraform/modules"));
+    write_rust_functions(&shop, registry);
+    write_python_functions(&shop, test_run, registry);
     shop.run(&["key", "new", KEY]).exits(0);
     shop.write(
         ENVIRONMENT,
@@ -122,11 +125,11 @@ fn four_kinds(run: &'static Run, registry: &Registry) -> Shop {
     shop
 }
 
-/// Writes the two Rust functions, with one source.
-fn rust(shop: &Shop, registry: &Registry) {
+/// Writes the two Rust functions, which share their source.
+fn write_rust_functions(shop: &Shop, registry: &Registry) {
     let toolchain = fs::read_to_string(repository().join("rust-toolchain.toml")).expect("a toolchain");
     shop.write("rust-toolchain.toml", &toolchain);
-    shop.write("Cargo.toml", include_str!("kinds/workspace.toml"));
+    shop.write("Cargo.toml", include_str!("package_types/workspace.toml"));
     let mut lock = "version = 4\n".to_owned();
     for name in ["echo", "echo-image"] {
         lock.push_str(&format!("\n[[package]]\nname = {name:?}\nversion = \"0.0.0\"\n"));
@@ -146,12 +149,12 @@ fn rust(shop: &Shop, registry: &Registry) {
     shop.write("Cargo.lock", &lock);
 }
 
-/// Writes the two Python functions, with one source and one lock.
-fn python(shop: &Shop, run: &'static Run, registry: &Registry) {
-    let bases = base::bases(run);
+/// Writes the two Python functions, which share their source and their lock file.
+fn write_python_functions(shop: &Shop, test_run: &'static TestRun, registry: &Registry) {
+    let bases = base_images(test_run);
     let base = registry.name("lambda/python", &bases.python.digest);
     for (name, runtime, table) in [
-        ("prices", python_here(&run.machine.path), String::new()),
+        ("prices", local_python_runtime(&test_run.machine.path), String::new()),
         (
             "prices-image",
             bases.runtime.clone(),
@@ -167,20 +170,20 @@ fn python(shop: &Shop, run: &'static Run, registry: &Registry) {
         );
         shop.write(&format!("lambda-src/{name}/function.toml"), &settings);
         shop.write(&format!("lambda-src/{name}/src/prices/__init__.py"), "");
-        shop.prices(name, "one");
+        shop.write_prices(name, "one");
     }
     for name in ["prices", "prices-image"] {
-        shop.signed(&["lock", name]).exits(0);
+        shop.run_signed(&["lock", name]).exits(0);
     }
 }
 
 #[test]
-fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
-    let Some(run) = guard::run() else { return };
-    let Some(mut registry) = Registry::start(run) else { return };
-    let shop = four_kinds(run, &registry);
+fn rust_and_python_zips_and_images_are_released_verified_changed_and_rolled_back() {
+    let test_run = require!(TestRun::shared());
+    let mut registry = require!(Registry::start(test_run));
+    let shop = four_functions(test_run, &registry);
 
-    let first = shop.signed(&RELEASE).exits(0);
+    let first = shop.run_signed(&RELEASE).exits(0);
     let order = json!({ "quantity": 2, "price": "0.50" });
     for function in FUNCTIONS {
         let first = &first;
@@ -191,37 +194,37 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
         assert_eq!(shop.account.alias(function), "1");
     }
     for function in ["echo", "echo-image"] {
-        assert_eq!(shop.answer(function, &order), json!({ "says": "one", "event": order }));
+        assert_eq!(shop.invoke(function, &order), json!({ "says": "one", "event": order }));
     }
     assert_eq!(
-        shop.answer("prices", &order),
+        shop.invoke("prices", &order),
         json!({ "total": "1.00", "says": "one", "own": true, "place": null })
     );
-    // The word that only the base has: the image runs with its own root.
+    // The marker file of the base: the image runs with its own root.
     assert_eq!(
-        shop.answer("prices-image", &order),
+        shop.invoke("prices-image", &order),
         json!({ "total": "1.00", "says": "one", "own": true, "place": "python" })
     );
 
     for function in FUNCTIONS {
-        let told = shop.run(&["verify-release", function, "0.1.0", "--env", "local"]).exits(0);
-        assert!(told.stdout.ends_with(&format!("{function} 0.1.0 holds.\n")), "{told}");
+        let verified = shop.run(&["verify-release", function, "0.1.0", "--env", "local"]).exits(0);
+        assert!(verified.stdout.ends_with(&format!("{function} 0.1.0 holds.\n")), "{verified}");
         for check in ["manifest", "artifact", "sbom", "envelope", "subjects", "signature for local"] {
-            assert!(told.stdout.contains(&format!("ok   {check}")), "{check} in {told}");
+            assert!(verified.stdout.contains(&format!("ok   {check}")), "{check} in {verified}");
         }
     }
 
     let (objects, blobs) = (shop.account.objects(), shop.blobs());
     let again = shop.run(&RELEASE).exits(0).says("already serve");
     for step in ["build", "publish", "plan", "apply", "verify", "rollout"] {
-        assert!(!again.did(step), "{step} in {again}");
+        assert!(!again.ran_step(step), "{step} in {again}");
     }
     assert!(shop.account.objects() == objects, "the second run wrote something");
     assert_eq!(shop.blobs(), blobs);
 
-    // From here on no base can be fetched; what was fetched does for both builds of each.
+    // From here on no base can be fetched; the cached ones suffice for both builds of each function.
     registry.stop();
-    let verified = shop.signed(&["build", "--verify", "--output", "json"]).exits(0).json();
+    let verified = shop.run_signed(&["build", "--verify", "--output", "json"]).exits(0).json();
     let verified = verified["data"]["verified"].as_array().expect("what was built twice");
     assert_eq!(verified.len(), FUNCTIONS.len());
     for one in verified {
@@ -229,18 +232,18 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
     }
 
     let size = shop.manifest("prices-image", "0.1.0")["artifact"]["size"].as_u64().expect("a size");
-    shop.prices("prices-image", "two");
+    shop.write_prices("prices-image", "two");
     shop.commit("feat: say two");
-    let second = shop.signed(&RELEASE).exits(0).says("prices-image 0.2.0 serve in local.");
+    let second = shop.run_signed(&RELEASE).exits(0).says("prices-image 0.2.0 serve in local.");
     let (before, after) = (shop.layers("prices-image", "0.1.0"), shop.layers("prices-image", "0.2.0"));
     let [python, dependencies, code] = &before[..] else { panic!("the layers of {before:?}") };
     assert_eq!((&after[0], &after[1], after.len()), (python, dependencies, 3));
     assert_ne!(&after[2], code);
     assert_eq!(second.calls("GetBlob", "") + second.calls("GetManifest", "lambda/"), 0, "{second}");
-    // Config, SBOM, attestation and manifests are among them.
+    // These include config, SBOM, attestation and manifests.
     let new: u64 = shop.blobs().iter().filter(|blob| !blobs.contains(blob)).map(|(_, length)| length).sum();
     assert!(new > 0 && new * 100 < size, "{new} bytes of {size} were uploaded");
-    assert_eq!(shop.answer("prices-image", &order)["says"], "two");
+    assert_eq!(shop.invoke("prices-image", &order)["says"], "two");
     for function in ["echo", "echo-image", "prices"] {
         assert_eq!(shop.account.alias(function), "1", "{function} did not change");
     }
@@ -249,17 +252,17 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
         .exits(0)
         .says("prices-image 0.1.0 serves in local again.");
     assert_eq!(shop.account.alias("prices-image"), "1");
-    assert_eq!(shop.answer("prices-image", &order)["says"], "one");
+    assert_eq!(shop.invoke("prices-image", &order)["says"], "one");
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(0);
-    let image = shop.project.join("target/slipway/local/registry/repositories/echo/prices-image/_referrers");
+    let image = shop.folder.join("target/slipway/local/registry/repositories/echo/prices-image/_referrers");
     let attached: Vec<usize> = fs::read_dir(image)
         .expect("the image's referrers")
         .flatten()
         .map(|subject| fs::read_dir(subject.path()).expect("a subject").count())
         .collect();
     assert_eq!(attached, [2, 2], "SBOM and attestation of each of two releases");
-    // One byte of one layer of the registry's: the code that the second release brought.
-    let layer = shop.project.join("target/slipway/local/registry/blobs/sha256").join(newest_layer(&shop));
+    // Change one byte of the code layer of the second release in the registry.
+    let layer = shop.folder.join("target/slipway/local/registry/blobs/sha256").join(newest_layer(&shop));
     let whole = fs::read(&layer).expect("a layer");
     let mut bytes = whole.clone();
     *bytes.last_mut().expect("a byte") ^= 1;
@@ -269,11 +272,12 @@ fn four_kinds_are_released_in_one_command_verified_changed_and_taken_back() {
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(0);
 }
 
-/// Returns the hex digest of the topmost layer of the Python image's second release.
+/// Returns the hex digest of the last layer in the second release of the Python image.
 fn newest_layer(shop: &Shop) -> String {
-    let told = shop.run(&["releases", "prices-image", "--env", "local", "--output", "json"]).exits(0).json();
-    let image = told["data"]["releases"][0]["artifact"]["sha256"].as_str().expect("a digest").to_owned();
-    let blobs = shop.project.join("target/slipway/local/registry");
+    let document =
+        shop.run(&["releases", "prices-image", "--env", "local", "--output", "json"]).exits(0).json();
+    let image = document["data"]["releases"][0]["artifact"]["sha256"].as_str().expect("a digest").to_owned();
+    let blobs = shop.folder.join("target/slipway/local/registry");
     let manifest = blob_in(&blobs, &image.into());
     let layer = manifest["layers"].as_array().expect("layers").last().expect("a layer")["digest"].clone();
     layer.as_str().expect("a digest").trim_start_matches("sha256:").to_owned()

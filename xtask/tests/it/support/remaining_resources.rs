@@ -1,4 +1,4 @@
-//! What an environment's account still holds, asked of the services and not of anybody's state.
+//! The resources that an account still has, according to the services and not to a Terraform state.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::account::Account;
 
-/// Lists by JSON with a target: service, operation, version of the protocol.
-const TARGETS: [(&str, &str, &str); 8] = [
+/// Lists in AWS's JSON protocol: service, operation, version of the protocol.
+const JSON_LISTS: [(&str, &str, &str); 8] = [
     ("dynamodb", "DynamoDB_20120810.ListTables", "1.0"),
     ("kinesis", "Kinesis_20131202.ListStreams", "1.1"),
     ("kms", "TrentService.ListAliases", "1.1"),
@@ -18,8 +18,8 @@ const TARGETS: [(&str, &str, &str); 8] = [
     ("events", "AWSEvents.ListRules", "1.1"),
 ];
 
-/// Lists by forms: service, action, version of the API.
-const FORMS: [(&str, &str, &str); 13] = [
+/// Lists in AWS's query protocol: service, action, version of the API.
+const QUERY_LISTS: [(&str, &str, &str); 13] = [
     ("iam", "ListRoles", "2010-05-08"),
     ("iam", "ListPolicies&Scope=Local", "2010-05-08"),
     ("monitoring", "DescribeAlarms", "2010-08-01"),
@@ -35,8 +35,8 @@ const FORMS: [(&str, &str, &str); 13] = [
     ("ec2", "DescribeVpcEndpoints&Filter.1.Name=vpc-endpoint-state&Filter.1.Value.1=available", "2016-11-15"),
 ];
 
-/// Lists by path: service, path.
-const PATHS: [(&str, &str); 4] = [
+/// Lists in AWS's REST protocols: service, path.
+const REST_LISTS: [(&str, &str); 4] = [
     ("s3", "/"),
     ("lambda", "/2015-03-31/functions/"),
     ("lambda", "/2015-03-31/event-source-mappings/"),
@@ -44,8 +44,8 @@ const PATHS: [(&str, &str); 4] = [
 ];
 
 impl Account {
-    /// Finds the names beginning like this in every list that the services give, with the list that holds each.
-    pub fn named(&self, prefix: &str) -> BTreeSet<String> {
+    /// Finds the names with this prefix in all lists of the services; each with the list that contains it.
+    pub fn resource_names(&self, prefix: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut search = |list: &str, text: &str| {
             let names = text.split(prefix).skip(1).map(|rest| {
@@ -54,28 +54,28 @@ impl Account {
             });
             found.extend(names);
         };
-        for (service, operation, version) in TARGETS {
-            search(operation, &self.target(service, operation, version, &json!({})).to_string());
+        for (service, operation, version) in JSON_LISTS {
+            search(operation, &self.call_json(service, operation, version, &json!({})).to_string());
         }
-        for (service, action, version) in FORMS {
+        for (service, action, version) in QUERY_LISTS {
             let form = format!("Action={action}&Version={version}");
-            let answer =
+            let response =
                 self.call(service, "POST", "/", "application/x-www-form-urlencoded", form.as_bytes());
-            assert_eq!(answer.status, 200, "{action}: {}", answer.text());
-            search(action, &answer.text());
+            assert_eq!(response.status, 200, "{action}: {}", response.text());
+            search(action, &response.text());
         }
-        for (service, path) in PATHS {
-            let answer = self.call(service, "GET", path, "application/json", b"");
-            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
-            search(path, &answer.text());
+        for (service, path) in REST_LISTS {
+            let response = self.call(service, "GET", path, "application/json", b"");
+            assert_eq!(response.status, 200, "{path}: {}", response.text());
+            search(path, &response.text());
         }
         found
     }
 
-    /// Lists the states of the account's customer keys; a key that was deleted waits some days more.
-    pub fn customer_keys(&self) -> Vec<String> {
+    /// Lists the states of the account's customer keys; a deleted key is pending for some days.
+    pub fn customer_key_states(&self) -> Vec<String> {
         let kms = |operation: &str, body: &Value| {
-            self.target("kms", &format!("TrentService.{operation}"), "1.1", body)
+            self.call_json("kms", &format!("TrentService.{operation}"), "1.1", body)
         };
         let keys = kms("ListKeys", &json!({}))["Keys"].as_array().cloned().unwrap_or_default();
         keys.iter()

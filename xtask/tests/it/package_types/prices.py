@@ -14,6 +14,6 @@ class Order(BaseModel):
 
 def handle(event, _context):
     order = Order.model_validate(event)
-    # A wheel of the machine's own would do as well, and would not be in Lambda.
+    # A wheel installed on this machine would work too, but would be missing in Lambda.
     own = pydantic_core.__file__.startswith(os.environ["LAMBDA_TASK_ROOT"])
     return {"total": str(order.quantity * order.price), "says": SAYS, "own": own, "place": PLACE}

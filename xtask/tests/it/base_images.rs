@@ -1,4 +1,4 @@
-//! Base images: one that cannot be used publishes nothing and is named, one that can is fetched once and kept by its digest.
+//! Base images: an unusable one is named and nothing is published; a usable one is fetched once and cached by its digest.
 
 use std::fs;
 use std::path::Path;
@@ -6,20 +6,21 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::kinds::Shop;
-use super::python::copy;
-use super::support::base;
-use super::support::guard;
-use super::support::registry::{Lie, Registry, free_port, liar};
+use super::package_types::Shop;
+use super::support::TestRun;
+use super::support::base_images::base_images;
+use super::support::registry::{Corruption, Registry, corrupting_registry, free_port};
+use super::support::sandbox::copy;
+use crate::require;
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
-/// Writes a Python function without dependencies on a base; its own build is a moment.
-fn lean(shop: &Shop, runtime: &str, base: &str) {
-    lean_as(shop, "lean", runtime, base);
+/// Writes a Python function without dependencies on a base; it builds quickly.
+fn write_small_function(shop: &Shop, runtime: &str, base: &str) {
+    write_named_function(shop, "small", runtime, base);
 }
 
-fn lean_as(shop: &Shop, name: &str, runtime: &str, base: &str) {
+fn write_named_function(shop: &Shop, name: &str, runtime: &str, base: &str) {
     let settings = format!(
         "runtime = \"{runtime}\"\nhandler = \"prices.app.handle\"\npackage = \"image\"\n\n[build]\nwith = \"python\"\n\
          sources = [\"src/prices\"]\n\n[image]\nbase = \"{base}\"\n"
@@ -32,69 +33,73 @@ fn lean_as(shop: &Shop, name: &str, runtime: &str, base: &str) {
 const NO_PROVIDER: &str = "terraform {\n  backend \"s3\" {}\n}\n";
 
 #[test]
-fn a_base_that_cannot_be_used_publishes_nothing() {
-    let Some(run) = guard::run() else { return };
-    let Some(registry) = Registry::start(run) else { return };
-    let shop = Shop::new(run, &["lean"], NO_PROVIDER);
-    let bases = base::bases(run);
+fn unusable_base_image_publishes_nothing() {
+    let test_run = require!(TestRun::shared());
+    let registry = require!(Registry::start(test_run));
+    let shop = Shop::new(test_run, &["small"], NO_PROVIDER);
+    let bases = base_images(test_run);
     let python = &bases.python;
     let digest = &python.digest;
-    let lying = |lie| format!("127.0.0.1:{}/lambda/python@{digest}", liar(python, lie));
+    let corrupting = |what| format!("127.0.0.1:{}/lambda/python@{digest}", corrupting_registry(python, what));
     let unreachable = format!("127.0.0.1:{}/lambda/python@{digest}", free_port());
     let missing = registry.name("lambda/python", &format!("sha256:{}", "0".repeat(64)));
-    let (index, foreign) =
-        (registry.foreign_index(), registry.name("lambda/provided", &bases.foreign.digest));
+    let (index, arm64) = (registry.arm64_index(), registry.name("lambda/provided", &bases.arm64.digest));
     let bare = registry.libc();
     let tag = registry.name("lambda/python", "").replace('@', "");
-    let (manifests, blobs) = (lying(Lie::Manifest), lying(Lie::Blob));
+    let (manifests, blobs) = (corrupting(Corruption::Manifest), corrupting(Corruption::Blob));
     for (base, code, words) in [
         (unreachable.as_str(), 1, [unreachable.as_str(), "cannot be fetched"]),
         (&missing, 1, [&missing, "does not exist"]),
         (&index, 1, [&index, "no image for linux/amd64; it has linux/arm64"]),
-        (&foreign, 1, [&foreign, "is for linux/arm64, and linux/amd64 is wanted"]),
+        (&arm64, 1, [&arm64, "is for linux/arm64, and linux/amd64 is wanted"]),
         (&manifests, 1, [&manifests, "does not answer what it was asked for"]),
         (&blobs, 1, [&blobs, "does not answer what it was asked for"]),
         (&bare, 6, [&bare, "has no entrypoint: nothing in it would call the handler"]),
         (&tag, 2, [&tag, "has no digest: a tag can be moved"]),
     ] {
-        lean(&shop, &bases.runtime, base);
+        write_small_function(&shop, &bases.runtime, base);
         let refused = shop.run(&RELEASE).exits(code);
         for words in words {
             assert!(refused.stderr.contains(words), "`{words}` in {refused}");
         }
-        assert!(!refused.did("publish") && !refused.did("plan"), "{refused}");
+        assert!(!refused.ran_step("publish") && !refused.ran_step("plan"), "{refused}");
     }
     let [artifacts, _] = shop.account.buckets();
     assert_eq!(shop.account.keys(&artifacts), Vec::<String>::new(), "nothing was published");
     assert_eq!(shop.blobs(), Vec::new());
-    // Nothing of the lies was kept: the honest registry's base is fetched and used.
-    lean(&shop, &bases.runtime, &registry.name("lambda/python", digest));
+    // Nothing of the wrong bytes was cached: the base of the other registry is fetched and used.
+    write_small_function(&shop, &bases.runtime, &registry.name("lambda/python", digest));
     shop.run(&["build"]).exits(0);
 }
 
 #[test]
-fn functions_on_one_base_fetch_it_once() {
-    let Some(run) = guard::run() else { return };
-    let Some(registry) = Registry::start(run) else { return };
+fn base_image_shared_by_functions_is_fetched_once() {
+    let test_run = require!(TestRun::shared());
+    let registry = require!(Registry::start(test_run));
     let functions = ["one", "three", "two"];
-    let shop = Shop::new(run, &functions, NO_PROVIDER);
-    let bases = base::bases(run);
+    let shop = Shop::new(test_run, &functions, NO_PROVIDER);
+    let bases = base_images(test_run);
     for function in functions {
-        lean_as(&shop, function, &bases.runtime, &registry.name("lambda/python", &bases.python.digest));
+        write_named_function(
+            &shop,
+            function,
+            &bases.runtime,
+            &registry.name("lambda/python", &bases.python.digest),
+        );
     }
-    // The stack runs nothing, so that this is where it ends; by then all are published.
-    let told = shop.run(&RELEASE).exits(2).says("declares no variable `releases`");
-    assert_eq!(told.stderr.matches(" new ").count(), 3, "{told}");
-    assert_eq!(told.calls("GetBlob", ""), 2, "config and layer: {told}");
+    // The stack runs no function, so that the release fails here; by then all functions are published.
+    let failed = shop.run(&RELEASE).exits(2).says("declares no variable `releases`");
+    assert_eq!(failed.stderr.matches(" new ").count(), 3, "{failed}");
+    assert_eq!(failed.calls("GetBlob", ""), 2, "config and layer: {failed}");
 }
 
 #[test]
-fn a_base_on_disk_is_kept_and_held_against_its_digest() {
-    let Some(run) = guard::run() else { return };
-    let shop = Shop::new(run, &["lean"], NO_PROVIDER);
-    let bases = base::bases(run);
-    copy(&bases.python.layout, &shop.project.join("bases/python"));
-    lean(&shop, &bases.runtime, &format!("oci:bases/python@{}", bases.python.digest));
+fn base_image_on_disk_is_cached_and_checked_against_its_digest() {
+    let test_run = require!(TestRun::shared());
+    let shop = Shop::new(test_run, &["small"], NO_PROVIDER);
+    let bases = base_images(test_run);
+    copy(&bases.python.layout, &shop.folder.join("bases/python"));
+    write_small_function(&shop, &bases.runtime, &format!("oci:bases/python@{}", bases.python.digest));
     let built = shop.run(&["build", "--output", "json"]).exits(0).json();
     let built = &built["data"]["artifacts"][0];
     let layout = Path::new(built["path"].as_str().expect("the layout's folder"));
@@ -103,15 +108,15 @@ fn a_base_on_disk_is_kept_and_held_against_its_digest() {
     assert_eq!(index["manifests"][0]["digest"], built["sha256"]);
     let manifest = blob_in(layout, &built["sha256"]);
     let layers = manifest["layers"].as_array().expect("layers");
-    // The base's and our own: all of them are in the layout.
+    // The layers of the base and our own: all of them are in the layout.
     assert!(layers.len() >= 2, "{manifest}");
     for layer in layers {
         let digest = layer["digest"].as_str().expect("a digest").trim_start_matches("sha256:");
         let bytes = fs::read(layout.join("blobs/sha256").join(digest)).expect("a layer");
         assert_eq!(hex::encode(Sha256::digest(bytes)), digest);
     }
-    // Another byte in the layer: what was kept is used while it is there, and then nothing.
-    let blobs = shop.project.join("bases/python/blobs/sha256");
+    // Another byte in the layer: the cached base is used as long as it exists, and then the build fails.
+    let blobs = shop.folder.join("bases/python/blobs/sha256");
     let largest = fs::read_dir(&blobs)
         .expect("the layout's blobs")
         .flatten()
@@ -122,9 +127,12 @@ fn a_base_on_disk_is_kept_and_held_against_its_digest() {
     *bytes.last_mut().expect("a byte") ^= 1;
     fs::write(&largest, bytes).expect("the layer");
     shop.run(&["build", "--force"]).exits(0);
-    fs::remove_dir_all(shop.project.join("target/slipway/bases")).expect("the kept base");
+    fs::remove_dir_all(shop.folder.join("target/slipway/bases")).expect("the cached base");
     shop.run(&["build", "--force"]).exits(1).says("has other bytes than its digest says");
-    assert!(!Path::new(&shop.project.join("target/slipway/local")).exists(), "a build needs no environment");
+    assert!(
+        !Path::new(&shop.folder.join("target/slipway/local")).exists(),
+        "a build needs no local environment"
+    );
 }
 
 /// Reads a JSON blob of a layout.

@@ -1,4 +1,4 @@
-//! One API with a bucket of its own, and what a test says to it.
+//! An API with its own bucket, and requests to it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,32 +12,33 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 
 use crate::moto::moto;
+use crate::skip::Missing;
 
-pub struct World {
+pub struct Fixture {
     pub api: Api,
     pub settings: Settings,
     pub s3: Client,
 }
 
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub body: Value,
 }
 
-impl World {
-    /// Makes the bucket; `None` where the tests are left out.
-    pub async fn new() -> Option<Self> {
-        static WORLDS: AtomicUsize = AtomicUsize::new(0);
+impl Fixture {
+    /// Creates the bucket and its API.
+    pub async fn new() -> Result<Self, Missing> {
+        static FIXTURES: AtomicUsize = AtomicUsize::new(0);
         let moto = moto()?;
-        let bucket = format!("objects-{}", WORLDS.fetch_add(1, Ordering::Relaxed));
+        let bucket = format!("objects-{}", FIXTURES.fetch_add(1, Ordering::Relaxed));
         let s3 = client(&moto.endpoint);
         let here = BucketLocationConstraint::from("eu-central-1");
-        let place = CreateBucketConfiguration::builder().location_constraint(here).build();
-        s3.create_bucket().bucket(&bucket).create_bucket_configuration(place).send().await.unwrap();
+        let configuration = CreateBucketConfiguration::builder().location_constraint(here).build();
+        s3.create_bucket().bucket(&bucket).create_bucket_configuration(configuration).send().await.unwrap();
         let settings = Settings { bucket, aws: aws(&moto.endpoint) };
-        Some(Self { api: Api::new(settings.clone()), settings, s3 })
+        Ok(Self { api: Api::new(settings.clone()), settings, s3 })
     }
 
     pub async fn put(&self, key: &str, content: &'static str) {
@@ -46,12 +47,12 @@ impl World {
         put.content_type("text/plain").metadata("origin", "tests").send().await.unwrap();
     }
 
-    /// Reads `path`, which may hold a query.
-    pub async fn get(&self, path: &str) -> Answer {
+    /// Sends a GET request to `path`, which may have a query.
+    pub async fn get(&self, path: &str) -> Response {
         send(&self.api, &request("GET", path)).await
     }
 
-    /// Reads the keys of a page, and where it goes on.
+    /// Reads the keys of a page, and the next cursor.
     pub async fn page(&self, path: &str) -> (Vec<String>, Option<String>) {
         let body = self.get(path).await.ok();
         let keys = body["objects"].as_array().unwrap().iter();
@@ -60,14 +61,14 @@ impl World {
     }
 }
 
-impl Answer {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Status, code and field of an error.
+    /// Asserts status, code and field of an error.
     #[track_caller]
-    pub fn is_error(&self, status: u16, code: &str, field: Option<&str>) {
+    pub fn assert_error(&self, status: u16, code: &str, field: Option<&str>) {
         let error = &self.body["error"];
         let seen = (self.status, error["code"].as_str(), error["field"].as_str());
         assert_eq!(seen, (status, Some(code), field), "{:?}", self.body);
@@ -81,7 +82,7 @@ impl Answer {
     }
 }
 
-/// An event of a function URL.
+/// The event of a function URL.
 pub fn request(method: &str, path: &str) -> Value {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     json!({
@@ -92,13 +93,13 @@ pub fn request(method: &str, path: &str) -> Value {
     })
 }
 
-pub async fn send(api: &Api, event: &Value) -> Answer {
+pub async fn send(api: &Api, event: &Value) -> Response {
     let mut context = Context::default();
     context.request_id = "request-1".to_owned();
     let response = api.handle(LambdaEvent::new(event.clone(), context)).await.unwrap();
     let response = serde_json::to_value(response).unwrap();
     assert_eq!(response["isBase64Encoded"], false);
-    Answer {
+    Response {
         status: u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap(),
         headers: serde_json::from_value(response["headers"].clone()).unwrap(),
         body: serde_json::from_str(response["body"].as_str().unwrap()).unwrap(),
