@@ -1,7 +1,7 @@
 """A proxy in front of the gateway that records every call and its response.
 
 In: the gateway's address, and a file for the record. Out: one JSON line for each call, in the order of their answers: which
-stack's listener it came to, during which step, method, path, query, headers, body, status and answer. The host that the
+stack's listener received it, during which step, method, path, query, headers, body, status and answer. The host that the
 client signed is passed on as it is, or the signature would be another. What can go wrong: the gateway does not answer (the
 client gets 502, and the line says so).
 """

@@ -177,7 +177,7 @@ fn second_release_is_a_minor_version_and_can_be_rolled_back() {
         .exits(6)
         .says("`echo` 0.2.0 is on hold in local since rollback 3")
         .says("--lift-hold");
-    project.run(&RELEASE).exits(6).says("is held");
+    project.run(&RELEASE).exits(6).says("is on hold");
     assert_eq!(ObservedState::of(&project), before);
     let lifted: Vec<&str> = deploy.iter().copied().chain(["--lift-hold"]).collect();
     project.run(&lifted).exits(0).says("echo 0.2.0 serves in local.");
