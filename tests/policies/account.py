@@ -32,7 +32,7 @@ class Account:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     def ec2(self, identity):
-        """Returns the ARN of something in a VPC; an association's is that of the table or address it belongs to."""
+        """Returns the ARN of a resource in a VPC; for an association, that of its route table or address."""
         identity = self.parts.get(identity, identity)
         return self.arn("ec2", f"{EC2[identity.partition('-')[0]]}/{identity}")
 
@@ -45,7 +45,7 @@ class Account:
         return name if name.startswith("arn:") else self.arn("kms", f"key/{name}")
 
     def managed(self, alias):
-        """Adds a key of AWS's own: no tags, and a policy that leaves its metadata to the account's own policies."""
+        """Adds an AWS managed key: no tags, and a policy that leaves access to its metadata to the account's own policies."""
         arn = self.arn("kms", f"key/{uuid.uuid5(uuid.NAMESPACE_URL, alias)}")
         metadata = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{self.account}:root"}, "Action": ["kms:Describe*", "kms:Get*", "kms:List*", "kms:RevokeGrant"], "Resource": "*"}
         self.keys[arn] = {"tags": {}, "aliases": {alias}, "policy": {"Version": "2012-10-17", "Statement": [metadata]}}
@@ -65,7 +65,7 @@ class Account:
             found["lambda:FunctionArn"] = self.mappings[arn.rpartition(":")[2]]
         return {f"aws:ResourceTag/{key}": value for key, value in tags.items()} | {name: value for name, value in found.items() if value}
 
-    def learn(self, call):
+    def update(self, call):
         """Applies the changes of a call."""
         if call.status >= 300:
             return
@@ -96,14 +96,14 @@ class Account:
         made = call.operation.startswith(("Create", "Allocate", "Authorize"))
         for part in params.get("TagSpecifications", []) if made else []:
             prefix = next(prefix for prefix, kind in EC2.items() if kind == part["ResourceType"])
-            for name in call.said(rf"\b({prefix}-[0-9a-f]{{8,17}})\b"):
+            for name in call.find_in_response(rf"\b({prefix}-[0-9a-f]{{8,17}})\b"):
                 if name not in json.dumps(params):
                     self.networks.setdefault(name, {tag["Key"]: tag["Value"] for tag in part["Tags"]})
         # The table or address of each association.
         for table, body in re.findall(r"<routeTableId>(rtb-\w+)</routeTableId>(.*?)(?=<routeTableId>|$)", call.answer, re.S) if call.operation == "DescribeRouteTables" else []:
             self.parts |= {association: table for association in re.findall(r"rtbassoc-\w+", body)}
         if call.operation == "AssociateRouteTable":
-            self.parts |= {association: params["RouteTableId"] for association in call.said(r"(rtbassoc-\w+)")}
+            self.parts |= {association: params["RouteTableId"] for association in call.find_in_response(r"(rtbassoc-\w+)")}
         for address, body in re.findall(r"<allocationId>(eipalloc-\w+)</allocationId>(.*?)(?=</item>)", call.answer, re.S) if call.operation == "DescribeAddresses" else []:
             self.parts |= {association: address for association in re.findall(r"eipassoc-\w+", body)}
 

@@ -1,10 +1,10 @@
 """Maps calls to the IAM requests that AWS makes for them: action, resource, context; including dependent actions.
 
 In: `<folder>/calls.jsonl` and `<folder>/policies.json`. Out: `<folder>/requests.json` for evaluate.mjs. What can go wrong:
-a call that has no line in the tables below; that ends with exit 1 and its name, for what is not mapped is not judged.
+a call without an entry in the tables below; the run ends with exit 1 and names it, since an unmapped call is not judged.
 
-Sources: the Service Authorization Reference (which actions, resource types and conditions there are; evaluate.mjs checks
-every request against it) and, for what a call needs besides, the page named beside each entry of `dependents`.
+Sources: the Service Authorization Reference (all actions, resource types and conditions; evaluate.mjs checks every request
+against it) and, for the dependent actions of a call, the page named beside each entry of `dependents`.
 """
 
 import json
@@ -12,7 +12,7 @@ import pathlib
 import re
 import sys
 
-from account import EC2, EC2_ID, Account
+from account import EC2_ID, Account
 from calls import Call
 from declared import declared
 
@@ -36,17 +36,17 @@ NAMES = {
 # a bucket's expected owner; it is not called on AWS.
 FREE = {"sts:GetCallerIdentity", "s3:ListBuckets"}
 
-# What functions' policies mean by these.
+# The actions that these patterns in the functions' policies stand for.
 PATTERNS = {"kms:ReEncrypt*": ["kms:ReEncryptFrom", "kms:ReEncryptTo"], "kms:GenerateDataKey*": ["kms:GenerateDataKey"]}
 
 # Actions without a resource: `*` in a policy.
-UNNAMED = re.compile(r"^(ec2:Describe\w+|kms:(ListAliases|CreateKey)|logs:(DescribeLogGroups|DescribeResourcePolicies|PutResourcePolicy|\w+LogDelivery|ListLogDeliveries)"
+WITHOUT_RESOURCE = re.compile(r"^(ec2:Describe\w+|kms:(ListAliases|CreateKey)|logs:(DescribeLogGroups|DescribeResourcePolicies|PutResourcePolicy|\w+LogDelivery|ListLogDeliveries)"
                      r"|kinesis:(DescribeLimits|UpdateShardCount|UpdateStreamMode)|lambda:(CreateEventSourceMapping|ListEventSourceMappings|GetAccountSettings)|cloudwatch:(ListMetrics|GetMetricData|GetMetricStatistics)"
                      r"|ecr:GetAuthorizationToken|sns:(GetSubscriptionAttributes|Unsubscribe|SetSubscriptionAttributes|ListTopics))$")
 
 
 class Mapping:
-    """Calls of an account, in their order."""
+    """Maps the calls of an account, in their order."""
 
     def __init__(self, account):
         self.account, self.requests = account, []
@@ -74,7 +74,7 @@ class Mapping:
             self.network(call)
         else:
             action = NAMES.get(name, name)
-            arns = ["*"] if UNNAMED.match(action) else getattr(self, f"arns_{service.replace('-', '_')}")(call, call.params)
+            arns = ["*"] if WITHOUT_RESOURCE.match(action) else getattr(self, f"arns_{service.replace('-', '_')}")(call, call.params)
             more = {}
             if action == "iam:CreateRole" and call.params.get("PermissionsBoundary") or action == "iam:PutRolePermissionsBoundary":
                 more["iam:PermissionsBoundary"] = call.params["PermissionsBoundary"]
@@ -87,23 +87,23 @@ class Mapping:
         self.dependents(call, name)
         if name == "iam:PutRolePolicy":
             self.within_boundary(call)
-        self.account.learn(call)
+        self.account.update(call)
 
     def within_boundary(self, call):
-        """A policy given to a function's role is worth what the boundary leaves of it."""
+        """Adds what a policy of a function's role allows: the boundary must allow it too."""
         document = json.loads(call.params["PolicyDocument"])
         for statement in document["Statement"]:
             actions, arns = ([part] if isinstance(part, str) else part for part in (statement["Action"], statement["Resource"]))
-            asked = {}
+            condition_keys = {}
             for operator in statement.get("Condition", {}).values():
                 for key, value in operator.items():
-                    asked[key] = (value if isinstance(value, str) else value[0]).replace("*", "any")
+                    condition_keys[key] = (value if isinstance(value, str) else value[0]).replace("*", "any")
             for action in (action for name in actions if statement["Effect"] == "Allow" for action in PATTERNS.get(name, [name])):
                 for arn in arns:
                     if action in ("logs:CreateLogStream", "logs:PutLogEvents"):
                         arn = f"{arn.removesuffix(':*')}:log-stream:any"
-                    arn = "*" if arn == "*" or UNNAMED.match(action) else re.sub(r"\?{6}$", "AbCdEf", arn).replace("*", "any")
-                    context = {"aws:RequestedRegion": REGION, **asked, **self.account.context(arn)}
+                    arn = "*" if arn == "*" or WITHOUT_RESOURCE.match(action) else re.sub(r"\?{6}$", "AbCdEf", arn).replace("*", "any")
+                    context = {"aws:RequestedRegion": REGION, **condition_keys, **self.account.context(arn)}
                     self.requests.append({"stack": call.stack, "role": "function", "step": call.step, "call": f"as {call.params['RoleName']}", "action": action,
                                           "resource": arn, "context": context, "why": "within the boundary", "identity": document})
 
@@ -180,7 +180,7 @@ class Mapping:
     # Services whose resources have ids.
 
     def http_api(self, call):
-        """An HTTP API's actions are HTTP's methods, its resources paths:
+        """The actions of HTTP APIs are HTTP methods, their resources paths:
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagementv2.html"""
         path, method = call.path.removeprefix("/v2"), call.method
         self.request(call, f"apigateway:{method}", f"{PARTITION}:apigateway:{REGION}::{path}")
@@ -198,10 +198,10 @@ class Mapping:
             # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
             self.request(call, "ec2:CreateTags", arn, new | {"ec2:CreateAction": operation}, "tags as it is made")
         names = re.findall(EC2_ID, json.dumps({name: value for name, value in params.items() if name != "Filters"}))
-        # A route's target and a flow log's network are not asked about, nor what lists of permissions name.
+        # No permission is needed for the target of a route, the network of a flow log, and resources in lists of permissions.
         names = [params["RouteTableId"]] if "Route" in operation and "DestinationCidrBlock" in params else names
         for name in sorted(set(names)):
-            # Rules have tags and are no resource of what revokes them.
+            # Rules have tags, but are not a resource of the call that revokes them.
             if name.startswith("sgr-") and operation.startswith("Revoke"):
                 continue
             if name.startswith("eipassoc-"):
@@ -313,7 +313,7 @@ def main(folder):
         try:
             call = Call(line)
             mapping.take(call)
-        except Exception as error:  # noqa: BLE001: whatever it is, the call was not understood
+        except Exception as error:  # noqa: BLE001: any error means that the call is unknown
             unknown.add(f"{line['method']} {line['path']} {line['headers'].get('x-amz-target', '')}: {error!r}")
             continue
         calls[call.stack] = calls.get(call.stack, 0) + 1

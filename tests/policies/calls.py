@@ -14,7 +14,7 @@ from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 
-# The scope of a signature, where it is not the service's name.
+# The scope of a signature, where it differs from the service's name.
 SERVICES = {"monitoring": "cloudwatch", "apigateway": "apigatewayv2"}
 
 
@@ -61,6 +61,6 @@ class Call:
         names = ("Key", "TagKey", "key"), ("Value", "TagValue", "value")
         return {next(tag[n] for n in names[0] if n in tag): next((tag[n] for n in names[1] if n in tag), "") for tag in found}
 
-    def said(self, pattern):
+    def find_in_response(self, pattern):
         """Returns all matches of a pattern's first group in the response."""
         return re.findall(pattern, self.answer)

@@ -2,7 +2,7 @@
 (docs/limits.md) or rarely changes; and requests that must be refused.
 
 In: the account after all calls. Out: requests as actions.py makes them, with `expect` `allowed` or `refused`. Sources: the
-provider's calls for each resource type, and what AWS documents that these need.
+provider's calls for each resource type, and the permissions that AWS documents for them.
 """
 
 ACCOUNT, REGION = "222222222222", "eu-central-1"
@@ -43,7 +43,7 @@ SECRET, QUEUE = at("secretsmanager", f"secret:{PREFIX}tracer-api-keys-AbCdEf"), 
 GROUP = at("logs", f"log-group:/aws/lambda/{PREFIX}tracer")
 VIA = {"kms:CallerAccount": ACCOUNT}
 
-# Resource type -> what a plan calls, what an apply calls besides: (actions, resource, context).
+# Resource type -> the calls of a plan, the further calls of an apply: (actions, resource, context).
 TYPES = {
     "aws_budgets_budget": (
         [("budgets:ViewBudget budgets:ListTagsForResource", BUDGET, {})],
@@ -139,8 +139,8 @@ TYPES = {
     ),
 }
 
-# What must be refused, by role: (why, actions, resource, context). `function` is a role within the boundary that is
-# allowed all else.
+# Requests that must be refused, by role: (reason, actions, resource, context). `function` is a role with the boundary and
+# otherwise all permissions.
 REFUSED = [
     ("apply", "another environment's roles", "iam:CreateRole iam:PutRolePolicy", f"{IAM}:role/slipway-{ACCOUNT}-prod-tracer", {"iam:PermissionsBoundary": BOUNDARY}),
     ("apply", "an environment whose name begins alike", "iam:CreateRole", f"{IAM}:role/slipway-{ACCOUNT}-dev2-tracer", {"iam:PermissionsBoundary": BOUNDARY}),

@@ -31,7 +31,7 @@ function policiesOf(request) {
 }
 
 /** HTTP APIs share their service's name with REST APIs, and the reference's data holds the resources of the latter for each method. */
-const unknownToTheData = (request) => request.action.startsWith('apigateway:') && /::\/(apis|tags)/.test(request.resource)
+const isUnknownToReference = (request) => request.action.startsWith('apigateway:') && /::\/(apis|tags)/.test(request.resource)
 
 async function judge(request) {
   const { identity, boundary } = policiesOf(request)
@@ -50,7 +50,7 @@ async function judge(request) {
     // A function's permissions are compared with the boundary here, not with a key's policy.
     resourcePolicy: key ? (request.role === 'function' ? delegated : (request.resource_policy ?? delegated)) : undefined,
   }
-  if (unknownToTheData(request)) {
+  if (isUnknownToReference(request)) {
     return { result: runUnsafeSimulation(simulation, {}) }
   }
   const judged = await runSimulation(simulation, {})
@@ -67,15 +67,15 @@ async function once(request) {
   return judged.get(key)
 }
 
-/** Lists what of an action's required kinds of resource no request names: a hole in actions.py. */
-async function holes() {
-  const asked = new Map()
+/** Lists the resource types that an action requires and that no request names: a gap in actions.py. */
+async function unmappedResources() {
+  const requested = new Map()
   for (const { action, resource } of requests) {
-    if (!asked.has(action)) asked.set(action, new Set())
-    asked.get(action).add(resource)
+    if (!requested.has(action)) requested.set(action, new Set())
+    requested.get(action).add(resource)
   }
   const found = []
-  for (const [action, resources] of asked) {
+  for (const [action, resources] of requested) {
     // The tagged resource is of one of these types, not all.
     if (action.includes('Tag')) continue
     const [service, name] = action.split(':')
@@ -99,20 +99,20 @@ for (const [list, byHand] of [[requests, false], [declared, true]]) {
   for (const request of list) {
     const expected = request.expect ?? 'allowed'
     const { result, why } = await once(request)
-    const came = result === 'Allowed' ? 'allowed' : result === 'not understood' ? result : 'refused'
+    const actual = result === 'Allowed' ? 'allowed' : result === 'not understood' ? result : 'refused'
     const line = row(byHand ? (expected === 'refused' ? 'must be refused' : 'by hand') : request.stack)
     line.requests += 1
     line.actions.add(request.action)
-    if (came === 'allowed') line.allowed += 1
-    if (came === 'refused') line.refused += 1
-    if (came !== expected) {
+    if (actual === 'allowed') line.allowed += 1
+    if (actual === 'refused') line.refused += 1
+    if (actual !== expected) {
       line.wrong += 1
-      wrong.push(`${came} and not ${expected}: ${request.role}: ${request.action} on ${request.resource} (${[request.stack, request.call, request.step, request.why].filter(Boolean).join(', ')})${why ? ` ${why}` : ''}${process.env.POLICIES_CONTEXT ? ` ${JSON.stringify(request.context)}` : ''}`)
+      wrong.push(`${actual} and not ${expected}: ${request.role}: ${request.action} on ${request.resource} (${[request.stack, request.call, request.step, request.why].filter(Boolean).join(', ')})${why ? ` ${why}` : ''}${process.env.POLICIES_CONTEXT ? ` ${JSON.stringify(request.context)}` : ''}`)
     }
   }
 }
 
-const missing = await holes()
+const missing = await unmappedResources()
 const table = [['stack', 'calls', 'requests', 'actions', 'allowed', 'refused', 'wrong']]
 const order = (name) => ['all', 'by hand', 'must be refused'].indexOf(name)
 for (const [stack, line] of [...rows].sort(([a], [b]) => order(a) - order(b) || a.localeCompare(b))) {

@@ -1,14 +1,14 @@
-"""Brings every stack of this repository up, plans, changes and destroys it in an emulated account, under the roles of
-ci-roles and with the emulator's IAM checks on, and writes down every AWS call.
+"""Applies, plans, changes and destroys every stack of this repository in an emulated account, with the roles of ci-roles and
+the emulator's IAM checks on, and records every AWS call.
 
 In: a built tool (`cargo build --package xtask`), Slipway's tools (SLIPWAY_TOOLS), Terraform, git; this repository's files
 as they are, with dev's values. Out: in the folder given, `calls.jsonl` (see recorder.py), `policies.json` (what the
-bootstrap gave each role, the boundary and the account's state key, verbatim) and `stacks.json`. Any refusal of the
+bootstrap gave each role, the boundary and the account's state key, verbatim) and `stacks.json`. Any refusal by the
 emulator ends the run with exit 1.
 
-The emulator compares a Resource with `*` and knows hardly a condition. So it judges by a copy of each policy in which,
-mechanically, every Allow loses its conditions and has `*` for its resources; a Deny stays as it is. What it calls
-otherwise than IAM is translated (MOTO_NAMES). The exact policies are judged by evaluate.mjs.
+The emulator compares a Resource with `*` and supports few conditions. So it gets a copy of each policy in which every
+Allow has no conditions and the resource `*`; a Deny is unchanged. Its own names of actions are added (MOTO_NAMES). The
+exact policies are judged by evaluate.mjs.
 """
 
 import argparse
@@ -70,7 +70,7 @@ CHANGED = {
     "tracer": {"enable_pitr": "true", "cors_allow_origins": '["http://localhost:4000"]', "memory_size": "512"},
 }
 
-# moto takes the service from the signature's scope and the operation from the request.
+# moto names an action by the signature's scope and the request's operation.
 MOTO_NAMES = {
     "cloudwatch": lambda action: [f"monitoring:{action}"],
     "apigateway": lambda action: ["apigateway:*"],
@@ -82,7 +82,7 @@ class Failed(Exception):
     """A command failed."""
 
 
-def widened(policy):
+def without_conditions(policy):
     """Returns a policy for the emulator: every Allow applies to all resources, without conditions."""
     policy = json.loads(policy)
     for statement in policy["Statement"]:
@@ -96,7 +96,7 @@ def widened(policy):
 
 
 def with_values(text, values):
-    """Sets variables in the text of a tfvars file of one line a value."""
+    """Sets variables in the text of a tfvars file with one line for each value."""
     for name, value in values.items():
         line = f"{name} = {value}"
         text, found = re.subn(rf"(?m)^{name}\s*=.*$", lambda _: line, text)
@@ -105,7 +105,7 @@ def with_values(text, values):
     return text
 
 
-class World:
+class Sandbox:
     """A clone of the repository, an emulated account, and the tool."""
 
     def __init__(self, folder, tool, tools):
@@ -167,7 +167,7 @@ class World:
         self.emulator = f"http://127.0.0.1:{port}"
         for _ in range(600):
             try:
-                self.tell("/moto-api/config", '{"lambda":{"use_docker":false}}', "application/json")
+                self.post_to_emulator("/moto-api/config", '{"lambda":{"use_docker":false}}', "application/json")
                 break
             except OSError:
                 time.sleep(0.1)
@@ -177,7 +177,7 @@ class World:
         self.gateway = state["gateway"]["url"]
         self.administrator = self.assume("admin")
 
-    def tell(self, path, body, kind):
+    def post_to_emulator(self, path, body, kind):
         request = urllib.request.Request(self.emulator + path, body.encode(), {"Content-Type": kind}, method="POST")
         return urllib.request.urlopen(request, timeout=30).read()
 
@@ -203,9 +203,9 @@ class World:
                 self.moto.wait(30)
 
 
-def policies(world):
+def policies(sandbox):
     """Reads the bootstrap's resources from its state."""
-    body = world.client("s3", world.administrator).get_object(Bucket=f"slipway-{ACCOUNT}-bootstrap-tfstate", Key="bootstrap.tfstate")["Body"].read()
+    body = sandbox.client("s3", sandbox.administrator).get_object(Bucket=f"slipway-{ACCOUNT}-bootstrap-tfstate", Key="bootstrap.tfstate")["Body"].read()
     found = {"plan": {}, "apply": {}, "boundary": None, "aliases": {}, "keys": {}, "buckets": {}, "roles": []}
     for resource in json.loads(body)["resources"]:
         for instance in resource["instances"]:
@@ -227,42 +227,42 @@ def policies(world):
     return found
 
 
-def step(world, listener, name, role, keys, out, *arguments):
-    """Runs a command on its listener, as a role."""
+def step(sandbox, listener, name, role, keys, out, *arguments):
+    """Runs a command through its listener, with a role."""
     listener.step = f"{name}/{role}"
     began = time.monotonic()
     # tracer reads a secret as itself. The emulator refuses it that: its role names the secret, which is compared with `*`.
     # A stack whose verification fails (5) has been applied, too.
     ends = (0, 5) if listener.stack == "tracer" else (0,)
-    world.xtask(*arguments, "--env", ENVIRONMENT, env={**keys[role], "AWS_ENDPOINT_URL": listener.url}, ends=ends)
+    sandbox.xtask(*arguments, "--env", ENVIRONMENT, env={**keys[role], "AWS_ENDPOINT_URL": listener.url}, ends=ends)
     print(f"  {listener.stack:16} {name:9} {time.monotonic() - began:6.1f} s", file=out, flush=True)
 
 
-def live(world, stack, listener, keys, out):
+def apply_and_change(sandbox, stack, listener, keys, out):
     """Creates and changes one stack as the applying role."""
-    dev = world.project / f"terraform/environments/dev/{stack}.tfvars"
+    dev = sandbox.project / f"terraform/environments/dev/{stack}.tfvars"
     for function in FUNCTIONS[stack]:
-        step(world, listener, "apply", "apply", keys, out, "deploy", function, "--version", world.versions[function], "--yes")
+        step(sandbox, listener, "apply", "apply", keys, out, "deploy", function, "--version", sandbox.versions[function], "--yes")
     if not FUNCTIONS[stack]:
-        step(world, listener, "apply", "apply", keys, out, "deploy", "--stack", stack, "--yes")
+        step(sandbox, listener, "apply", "apply", keys, out, "deploy", "--stack", stack, "--yes")
     dev.write_text(with_values(dev.read_text(), CHANGED[stack]))
     for function in FUNCTIONS[stack]:
-        step(world, listener, "change", "apply", keys, out, "deploy", function, "--version", world.versions[function], "--plan", "--yes")
+        step(sandbox, listener, "change", "apply", keys, out, "deploy", function, "--version", sandbox.versions[function], "--plan", "--yes")
     if not FUNCTIONS[stack]:
-        step(world, listener, "change", "apply", keys, out, "deploy", "--stack", stack, "--yes")
+        step(sandbox, listener, "change", "apply", keys, out, "deploy", "--stack", stack, "--yes")
     else:
-        step(world, listener, "verify", "apply", keys, out, "verify", *FUNCTIONS[stack])
+        step(sandbox, listener, "verify", "apply", keys, out, "verify", *FUNCTIONS[stack])
 
 
-def gone(world, stack, listener, keys, out):
-    """Destroys one stack as the applying role."""
-    step(world, listener, "destroy", "apply", keys, out, "destroy", "--stack", stack, "--yes")
+def destroy(sandbox, stack, listener, keys, out):
+    """Destroys one stack with the apply role."""
+    step(sandbox, listener, "destroy", "apply", keys, out, "destroy", "--stack", stack, "--yes")
 
 
-def each(work, world, listeners, keys, out):
+def for_each_stack(work, sandbox, listeners, keys, out):
     """Runs the same for every stack, two at a time, and returns the failures."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        doing = [pool.submit(work, world, stack, listener, keys, out) for stack, listener in listeners.items()]
+        doing = [pool.submit(work, sandbox, stack, listener, keys, out) for stack, listener in listeners.items()]
         return [str(done.exception()) for done in doing if isinstance(done.exception(), Failed) or (done.exception() and done.result())]
 
 
@@ -276,44 +276,44 @@ def main():
     tools = pathlib.Path(os.environ.get("SLIPWAY_TOOLS") or ROOT / "target/slipway/tools")
     stacks = options.stack or sorted(FUNCTIONS)
     work = pathlib.Path(tempfile.mkdtemp(prefix="slipway-policies-"))
-    world = World(work, options.tool.resolve(), tools.resolve())
+    sandbox = Sandbox(work, options.tool.resolve(), tools.resolve())
     options.folder.mkdir(parents=True, exist_ok=True)
     out = sys.stderr
     try:
-        world.copy(stacks)
-        world.up()
+        sandbox.copy(stacks)
+        sandbox.up()
         print("bootstrap and release, as the administrator", file=out, flush=True)
-        world.xtask("bootstrap", "--env", ENVIRONMENT, "--yes", env=world.administrator)
-        found = policies(world)
+        sandbox.xtask("bootstrap", "--env", ENVIRONMENT, "--yes", env=sandbox.administrator)
+        found = policies(sandbox)
         (options.folder / "policies.json").write_text(json.dumps(found, indent=1))
         served = [function for stack in stacks for function in FUNCTIONS[stack]]
-        said = json.loads(world.xtask("release", *served, "--yes", "--output", "json", env=world.administrator)) if served else {}
-        (options.folder / "release.json").write_text(json.dumps(said, indent=1))
-        world.versions = {function: "0.1.0" for function in served}
-        keys = {role: world.assume(f"{PREFIX}ci-{role}") for role in ("plan", "apply")}
-        iam = world.client("iam", world.administrator)
+        release = json.loads(sandbox.xtask("release", *served, "--yes", "--output", "json", env=sandbox.administrator)) if served else {}
+        (options.folder / "release.json").write_text(json.dumps(release, indent=1))
+        sandbox.versions = {function: "0.1.0" for function in served}
+        keys = {role: sandbox.assume(f"{PREFIX}ci-{role}") for role in ("plan", "apply")}
+        iam = sandbox.client("iam", sandbox.administrator)
         for role in ("plan", "apply"):
             for policy in found[role].values():
-                iam.create_policy_version(PolicyArn=policy["arn"], PolicyDocument=widened(json.dumps(policy["policy"])), SetAsDefault=True)
+                iam.create_policy_version(PolicyArn=policy["arn"], PolicyDocument=without_conditions(json.dumps(policy["policy"])), SetAsDefault=True)
         if not options.unchecked:
-            world.tell("/moto-api/reset-auth", "0", "text/plain")
+            sandbox.post_to_emulator("/moto-api/reset-auth", "0", "text/plain")
         record = Record(options.folder / "calls.jsonl")
-        listeners = {stack: Listener(stack, world.gateway, record) for stack in stacks}
+        listeners = {stack: Listener(stack, sandbox.gateway, record) for stack in stacks}
         # A failure does not stop the others, so that all are reported.
-        failures = each(live, world, listeners, keys, out)
-        # These look at all stacks at once.
-        whole = Listener("all", world.gateway, record)
+        failures = for_each_stack(apply_and_change, sandbox, listeners, keys, out)
+        # These commands read all stacks at once.
+        whole = Listener("all", sandbox.gateway, record)
         for command in ("plan", "status"):
             if not failures:
-                step(world, whole, command, "plan", keys, out, command)
-        failures += each(gone, world, listeners, keys, out)
+                step(sandbox, whole, command, "plan", keys, out, command)
+        failures += for_each_stack(destroy, sandbox, listeners, keys, out)
         if failures:
             raise Failed("\n\n".join(failures))
     except Failed as failed:
         print(failed, file=sys.stderr)
         return 1
     finally:
-        world.down()
+        sandbox.down()
         shutil.rmtree(work, ignore_errors=True)
     return 0
 

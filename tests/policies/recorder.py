@@ -1,7 +1,7 @@
 """A proxy in front of the gateway that records every call and its response.
 
 In: the gateway's address, and a file for the record. Out: one JSON line for each call, in the order of their answers: which
-stack's listener it came to, during which step, method, path, query, headers, body, status and answer. The host that the
+stack's listener received it, during which step, method, path, query, headers, body, status and answer. The host that the
 client signed is passed on as it is, or the signature would be another. What can go wrong: the gateway does not answer (the
 client gets 502, and the line says so).
 """
@@ -80,10 +80,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if body or self.command in ("POST", "PUT", "PATCH"):
                 gateway.putheader("Content-Length", str(len(body)))
             gateway.endheaders(body)
-            answer = gateway.getresponse()
-            status, headers, said = answer.status, answer.getheaders(), answer.read()
+            response = gateway.getresponse()
+            status, headers, content = response.status, response.getheaders(), response.read()
         except OSError as error:
-            status, headers, said = 502, [], str(error).encode()
+            status, headers, content = 502, [], str(error).encode()
         finally:
             gateway.close()
         path, _, query = self.path.partition("?")
@@ -97,17 +97,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "headers": {n.lower(): v for n, v in self.headers.items() if n.lower() != "x-amz-security-token"},
             "body": base64.b64encode(body if len(body) <= LONGEST else b"").decode(),
             "status": status,
-            "answer": said[:LONGEST].decode("utf-8", "replace"),
+            "answer": content[:LONGEST].decode("utf-8", "replace"),
         })
         self.send_response(status)
         for name, value in headers:
             if name.lower() not in ("transfer-encoding", "connection", "content-length"):
                 self.send_header(name, value)
-        length = dict((n.lower(), v) for n, v in headers).get("content-length", "0") if self.command == "HEAD" else len(said)
+        length = dict((n.lower(), v) for n, v in headers).get("content-length", "0") if self.command == "HEAD" else len(content)
         if status not in (204, 304):
             self.send_header("Content-Length", str(length))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(said)
+            self.wfile.write(content)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = forward

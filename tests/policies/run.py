@@ -17,7 +17,7 @@ FOLDER = ROOT / "target/slipway/policies"
 
 
 def tool():
-    """Builds the tool and returns where cargo put it."""
+    """Builds the tool and returns the path of its executable."""
     command = ["cargo", "build", "--locked", "--quiet", "--package", "xtask", "--bins", "--message-format", "json"]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     messages = [json.loads(line) for line in ended.stdout.splitlines()]

@@ -96,7 +96,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "ledger",
         "who runs what since when; the deploy lock and its lease",
-        &["digest", "failure", "name", "plan", "ports", "process"],
+        &["digest", "failure", "name", "plan", "ports", "process", "schema"],
     ),
     layer(
         "verification",

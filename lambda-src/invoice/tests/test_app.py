@@ -1,26 +1,26 @@
-"""Tests of what the handler refuses; left out, saying so, where marshmallow is missing."""
+"""Tests of the handler; skipped where marshmallow is missing."""
 
 import importlib.util
 import unittest
 
 
-@unittest.skipIf(importlib.util.find_spec("marshmallow") is None, "needs marshmallow")
+@unittest.skipIf(importlib.util.find_spec("marshmallow") is None, "marshmallow is not installed")
 class Events(unittest.TestCase):
-    """An invoice, and each way not to be one."""
+    """Valid and malformed events."""
 
-    def test_adds_up_an_invoice(self):
+    def test_invoice_lines_are_added_up(self):
         from invoice.app import handle
 
         lines = [{"description": "Paper", "quantity": 3, "unit_price": "1.25"}]
-        answer = handle({"lines": lines, "tax_percent": "20"}, None)
-        self.assertEqual(answer, {"net": "3.75", "tax": "0.75", "total": "4.50"})
+        result = handle({"lines": lines, "tax_percent": "20"}, None)
+        self.assertEqual(result, {"net": "3.75", "tax": "0.75", "total": "4.50"})
 
-    def test_refuses_malformed_events_by_naming_what_is_wrong(self):
+    def test_malformed_event_is_refused_naming_the_field(self):
         from invoice.app import handle
         from marshmallow import ValidationError
 
         line = {"description": "Paper", "quantity": 1, "unit_price": "1"}
-        for event, wrong in (
+        for event, field in (
             (None, "_schema"),
             ("text", "_schema"),
             (7, "_schema"),
@@ -39,7 +39,7 @@ class Events(unittest.TestCase):
                 with self.assertRaises(ValidationError) as raised:
                     handle(event, None)
                 messages = raised.exception.normalized_messages()
-                self.assertEqual(list(messages), [wrong])
+                self.assertEqual(list(messages), [field])
 
 
 if __name__ == "__main__":

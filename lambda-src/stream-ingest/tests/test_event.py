@@ -1,4 +1,4 @@
-"""Tests of what a record must hold."""
+"""Tests of the validation of a record."""
 
 import json
 import unittest
@@ -9,7 +9,7 @@ from support import data, event, needs
 
 @needs("pydantic")
 class Parsing(unittest.TestCase):
-    """Valid events, and each way not to be one."""
+    """Valid and invalid events."""
 
     def parse(self, content):
         from stream_ingest.event import parse
@@ -24,17 +24,17 @@ class Parsing(unittest.TestCase):
         self.assertEqual(len(raised.exception.reasons), len(raised.exception.codes))
         return raised.exception
 
-    def test_takes_a_valid_event(self):
+    def test_valid_event_is_parsed(self):
         parsed = self.parse(event())
         self.assertEqual((parsed.id, parsed.source, parsed.subject), ("order-1", "shop/orders", "ada@example.com"))
         self.assertEqual(parsed.time, datetime(2026, 11, 22, 10, tzinfo=UTC))
         self.assertEqual(parsed.payload["lines"], [{"name": "Paper", "quantity": 3}])
         self.assertIsNone(self.parse(event(subject=None)).subject)
 
-    def test_times_come_to_utc(self):
+    def test_times_are_converted_to_utc(self):
         self.assertEqual(self.parse(event(time="2026-11-22T00:30:00+01:00")).time.isoformat(), "2026-11-21T23:30:00+00:00")
 
-    def test_refuses_each_wrong_field(self):
+    def test_invalid_field_is_refused(self):
         for field, value in (
             ("id", ""),
             ("id", "../order"),
@@ -56,46 +56,46 @@ class Parsing(unittest.TestCase):
                 codes = self.refused(event(**{field: value})).codes
                 self.assertEqual([code.split(":")[0] for code in codes], [field])
 
-    def test_refuses_missing_fields(self):
+    def test_missing_fields_are_refused(self):
         self.assertEqual(
             self.refused({}).codes, ["id: missing", "time: missing", "source: missing", "payload: missing"]
         )
 
-    def test_refuses_unknown_fields_without_logging_their_names(self):
+    def test_unknown_field_is_refused_without_logging_its_name(self):
         rejected = self.refused(event(**{"card-4111111111111111": 1}))
         self.assertEqual(rejected.codes, ["unknown field: extra_forbidden"])
         self.assertIn("card-4111111111111111", rejected.reasons[0])
 
-    def test_refuses_what_is_no_json_object(self):
+    def test_record_that_is_not_a_json_object_is_refused(self):
         for content in (b"", b"{", b"\xff\xfe", b"[]", b"7", b"null", b'"text"', b"[" * 100_000):
             with self.subTest(content=content[:10]):
                 self.assertTrue(self.refused(content).codes[0].startswith("record: "))
 
-    def test_refuses_numbers_that_json_does_not_know(self):
+    def test_numbers_outside_of_json_are_refused(self):
         for number in ("NaN", "Infinity", "-Infinity"):
             with self.subTest(number=number):
                 text = json.dumps(event()).replace("4.5", number)
                 self.assertTrue(self.refused(text.encode()).codes)
 
-    def test_refuses_a_lone_surrogate(self):
+    def test_lone_surrogate_is_refused(self):
         self.assertTrue(self.refused(event(payload={"text": "\ud800"})).codes)
 
-    def test_refuses_large_records_before_reading_them(self):
+    def test_large_record_is_refused_before_it_is_parsed(self):
         self.assertEqual(self.refused(b" " * (256 * 1024 + 1)).codes, ["record: too_large"])
 
-    def test_tells_a_few_reasons_of_many(self):
+    def test_number_of_reported_reasons_is_limited(self):
         self.assertEqual(len(self.refused({f"unknown-{n}": n for n in range(1000)}).reasons), 10)
 
-    def test_codes_hold_no_content(self):
+    def test_codes_contain_no_record_content(self):
         codes = self.refused(event(id="ada lovelace", source="ada lovelace", time="ada lovelace")).codes
         self.assertNotIn("ada", " ".join(codes))
 
 
 @needs("pydantic")
 class Encoding(unittest.TestCase):
-    """A payload's text."""
+    """The encoding of a payload."""
 
-    def test_is_the_same_whatever_the_order_of_keys(self):
+    def test_encoding_does_not_depend_on_the_order_of_keys(self):
         from stream_ingest.event import encode
 
         self.assertEqual(encode({"b": [1, None], "a": "ü"}), '{"a":"ü","b":[1,null]}')

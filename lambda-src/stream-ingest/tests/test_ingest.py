@@ -1,4 +1,4 @@
-"""Tests of the handler against emulated AWS, in a server of this process: table, bucket and secret are real to it."""
+"""Tests of the handler against emulated AWS, in a server of this process, with table, bucket and secret."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from support import batch, data, event, needs
 
 KEY = "0123456789abcdef0123456789abcdef"
 REGION = "eu-central-1"
-# Of AWS's variables only these: what the machine is signed in to is nothing to the tests.
+# The only AWS variables that the tests see: credentials of the machine are not used.
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -24,7 +24,7 @@ ENVIRONMENT = {
 
 
 class Context:
-    """A call's context: an id, and time left."""
+    """The context of a call: an id, and the remaining time."""
 
     aws_request_id = "request-1"
 
@@ -37,13 +37,13 @@ class Context:
 
 @needs("pydantic", "boto3", "moto", "flask")
 class Ingesting(unittest.TestCase):
-    """Batches in, items and objects out."""
+    """Batches that become items and objects."""
 
     @classmethod
     def setUpClass(cls):
         from moto.server import ThreadedMotoServer
 
-        # A line for each of the emulator's answers would bury what a test says.
+        # Only errors: a log line for each response would hide the output of the tests.
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         cls.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         cls.server.start()
@@ -73,27 +73,27 @@ class Ingesting(unittest.TestCase):
         os.environ["SECRET_ARN"] = self.secret
         self.app = app
         self.new_instance()
-        self.addCleanup(self.forget_all)
+        self.addCleanup(self.reset_emulator)
 
     def make_bucket(self):
         self.s3.create_bucket(Bucket="records", CreateBucketConfiguration={"LocationConstraint": REGION})
         self.s3.put_bucket_versioning(Bucket="records", VersioningConfiguration={"Status": "Enabled"})
 
     def new_instance(self):
-        """Forgets what an instance of the function keeps from call to call."""
+        """Clears what an instance of the function caches from call to call."""
         self.app._store.cache_clear()
         self.app._pseudonyms.cache_clear()
 
-    def forget_all(self):
+    def reset_emulator(self):
         import urllib.request
 
         urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")).close()
 
     def handle(self, event, context=None):
-        """Calls the handler; returns its answer and its log."""
+        """Calls the handler; returns its result and its log."""
         with contextlib.redirect_stdout(io.StringIO()) as output:
-            answer = self.app.handle(event, context or Context())
-        return answer, [json.loads(line) for line in output.getvalue().splitlines()]
+            result = self.app.handle(event, context or Context())
+        return result, [json.loads(line) for line in output.getvalue().splitlines()]
 
     def items(self):
         return {item["id"]["S"]: item for item in self.dynamodb.scan(TableName="events")["Items"]}
@@ -105,10 +105,10 @@ class Ingesting(unittest.TestCase):
     def versions(self):
         return len(self.s3.list_object_versions(Bucket="records").get("Versions", []))
 
-    def test_writes_events_to_table_and_bucket(self):
+    def test_events_are_written_to_table_and_bucket(self):
         first, second = event(), event(id="order-2", subject=None, time="2026-11-23T00:30:00+01:00")
-        answer, log = self.handle(batch(first, second))
-        self.assertEqual(answer, {"batchItemFailures": []})
+        result, log = self.handle(batch(first, second))
+        self.assertEqual(result, {"batchItemFailures": []})
         items = self.items()
         self.assertEqual(sorted(items), ["order-1", "order-2"])
         self.assertEqual(
@@ -134,36 +134,36 @@ class Ingesting(unittest.TestCase):
             {"level": "INFO", "message": "batch ingested", "request_id": "request-1", "records": 2, "new": 2, "failed": 0},
         )
 
-    def test_the_same_record_again_is_no_error(self):
+    def test_repeated_record_is_not_an_error(self):
         self.handle(batch(event()))
         before = self.items()
-        answer, log = self.handle(batch(event(), event()))
-        self.assertEqual(answer, {"batchItemFailures": []})
+        result, log = self.handle(batch(event(), event()))
+        self.assertEqual(result, {"batchItemFailures": []})
         self.assertEqual((log[0]["new"], log[0]["duplicate"]), (0, 2))
         self.assertEqual(self.items(), before)
         self.assertEqual(self.versions(), 1)
 
-    def test_an_id_with_another_content_is_rejected_and_changes_nothing(self):
+    def test_known_id_with_other_content_is_rejected_and_changes_nothing(self):
         self.handle(batch(event()))
         before = self.items()
-        answer, log = self.handle(batch(event(payload={"total": 5}), first=200))
-        self.assertEqual(answer, {"batchItemFailures": []})
+        result, log = self.handle(batch(event(payload={"total": 5}), first=200))
+        self.assertEqual(result, {"batchItemFailures": []})
         self.assertEqual(log[0]["reasons"], ["id: taken"])
         self.assertEqual(self.items(), before)
         objects = self.objects()
         self.assertEqual(objects["raw/2026/11/22/order-1.json"], data(event()))
         self.assertIn("rejected/2026/11/22/shardId-000000000006/200.json", objects)
 
-    def test_a_new_key_does_not_make_an_event_another_one(self):
+    def test_new_pseudonym_key_does_not_make_an_event_new(self):
         self.handle(batch(event()))
         self.secrets.put_secret_value(SecretId=self.secret, SecretString=KEY[::-1])
         self.new_instance()
         _, log = self.handle(batch(event()))
         self.assertEqual(log[0]["duplicate"], 1)
 
-    def test_records_that_can_never_be_valid_are_put_aside(self):
-        answer, log = self.handle(batch(b"not json: ada@example.com", event(), event(id="../x")))
-        self.assertEqual(answer, {"batchItemFailures": []})
+    def test_invalid_records_are_stored_as_rejected(self):
+        result, log = self.handle(batch(b"not json: ada@example.com", event(), event(id="../x")))
+        self.assertEqual(result, {"batchItemFailures": []})
         self.assertEqual(list(self.items()), ["order-1"])
         rejected = json.loads(self.objects()["rejected/2026/11/22/shardId-000000000006/100.json"])
         self.assertEqual(rejected["data"], "bm90IGpzb246IGFkYUBleGFtcGxlLmNvbQ==")
@@ -178,31 +178,31 @@ class Ingesting(unittest.TestCase):
         self.assertEqual(log[-1]["rejected"], 2)
         self.assertNotIn("ada", json.dumps(log))
 
-    def test_a_rejected_record_again_is_no_error(self):
+    def test_repeated_rejected_record_is_not_an_error(self):
         self.handle(batch(b"{"))
-        answer, _ = self.handle(batch(b"{"))
-        self.assertEqual(answer, {"batchItemFailures": []})
+        result, _ = self.handle(batch(b"{"))
+        self.assertEqual(result, {"batchItemFailures": []})
         self.assertEqual(self.versions(), 1)
 
-    def test_failed_writes_are_sent_again_and_then_complete(self):
+    def test_failed_writes_are_retried_until_complete(self):
         self.s3.delete_bucket(Bucket="records")
-        answer, log = self.handle(batch(event()))
-        self.assertEqual(answer, {"batchItemFailures": [{"itemIdentifier": "100"}]})
+        result, log = self.handle(batch(event()))
+        self.assertEqual(result, {"batchItemFailures": [{"itemIdentifier": "100"}]})
         self.assertEqual((log[0]["level"], log[0]["failed"]), ("ERROR", 1))
         self.assertEqual(log[0]["first_error"], "PutObject: NoSuchBucket")
         self.make_bucket()
-        answer, log = self.handle(batch(event()))
-        self.assertEqual(answer, {"batchItemFailures": []})
+        result, log = self.handle(batch(event()))
+        self.assertEqual(result, {"batchItemFailures": []})
         self.assertEqual(log[0]["duplicate"], 1)
         self.assertEqual(list(self.objects()), ["raw/2026/11/22/order-1.json"])
 
-    def test_a_rejection_that_cannot_be_written_is_sent_again(self):
+    def test_unwritten_rejection_is_retried(self):
         self.s3.delete_bucket(Bucket="records")
-        answer, _ = self.handle(batch(b"{"))
-        self.assertEqual(answer, {"batchItemFailures": [{"itemIdentifier": "100"}]})
+        result, _ = self.handle(batch(b"{"))
+        self.assertEqual(result, {"batchItemFailures": [{"itemIdentifier": "100"}]})
 
-    def test_only_what_failed_is_answered(self):
-        # The one record's table is there, the other's is not: one writer, so that the order is certain.
+    def test_only_failed_records_are_returned(self):
+        # Only one record's table exists; with one writer, so that the order is certain.
         store = self.app._store(self.app._settings())
         accept = store.accept
 
@@ -211,30 +211,30 @@ class Ingesting(unittest.TestCase):
             return accept(event, record, pseudonyms)
 
         with mock.patch.object(store, "accept", without_table), mock.patch.object(self.app, "WRITERS", 1):
-            answer, log = self.handle(batch(event(), event(id="order-2"), event(id="order-3")))
-        self.assertEqual(answer, {"batchItemFailures": [{"itemIdentifier": "101"}, {"itemIdentifier": "102"}]})
+            result, log = self.handle(batch(event(), event(id="order-2"), event(id="order-3")))
+        self.assertEqual(result, {"batchItemFailures": [{"itemIdentifier": "101"}, {"itemIdentifier": "102"}]})
         self.assertEqual((log[0]["new"], log[0]["failed"], log[0]["untried"]), (1, 1, 1))
         self.assertEqual(log[0]["first_error"], "PutItem: ResourceNotFoundException")
 
-    def test_stops_before_the_time_is_up(self):
-        answer, log = self.handle(batch(event()), Context(remaining=2_999))
-        self.assertEqual(answer, {"batchItemFailures": [{"itemIdentifier": "100"}]})
+    def test_handler_stops_before_its_timeout(self):
+        result, log = self.handle(batch(event()), Context(remaining=2_999))
+        self.assertEqual(result, {"batchItemFailures": [{"itemIdentifier": "100"}]})
         self.assertEqual(log[0]["untried"], 1)
         self.assertEqual(self.items(), {})
 
-    def test_a_full_batch_is_written(self):
-        answer, log = self.handle(batch(*(event(id=f"order-{n}") for n in range(100))))
-        self.assertEqual((answer, log[0]["new"]), ({"batchItemFailures": []}, 100))
+    def test_full_batch_is_written(self):
+        result, log = self.handle(batch(*(event(id=f"order-{n}") for n in range(100))))
+        self.assertEqual((result, log[0]["new"]), ({"batchItemFailures": []}, 100))
         self.assertEqual(len(self.items()), 100)
 
-    def test_the_secret_is_read_once_for_an_instance(self):
+    def test_secret_is_read_once_per_instance(self):
         self.handle(batch(event()))
         self.secrets.delete_secret(SecretId=self.secret, ForceDeleteWithoutRecovery=True)
-        answer, _ = self.handle(batch(event(id="order-2")))
-        self.assertEqual(answer, {"batchItemFailures": []})
+        result, _ = self.handle(batch(event(id="order-2")))
+        self.assertEqual(result, {"batchItemFailures": []})
         self.assertIn("order-2", self.items())
 
-    def test_a_missing_secret_is_named_and_tried_again(self):
+    def test_missing_secret_is_named_and_read_again(self):
         from stream_ingest.pseudonym import KeyUnavailable
 
         os.environ["SECRET_ARN"] = "pseudonym-key-2"
@@ -244,7 +244,7 @@ class Ingesting(unittest.TestCase):
         self.secrets.create_secret(Name="pseudonym-key-2", SecretString=KEY)
         self.assertEqual(self.handle(batch(event()))[0], {"batchItemFailures": []})
 
-    def test_a_short_key_is_refused_without_telling_it(self):
+    def test_short_key_is_refused_without_revealing_it(self):
         from stream_ingest.pseudonym import KeyUnavailable
 
         self.secrets.put_secret_value(SecretId=self.secret, SecretString="hunter2")
@@ -252,17 +252,17 @@ class Ingesting(unittest.TestCase):
             self.handle(batch(event()))
         self.assertNotIn("hunter2", str(raised.exception))
 
-    def test_an_empty_batch_needs_no_secret(self):
+    def test_empty_batch_needs_no_secret(self):
         os.environ["SECRET_ARN"] = "not-there"
-        answer, log = self.handle(batch())
-        self.assertEqual((answer, log[0]["records"]), ({"batchItemFailures": []}, 0))
+        result, log = self.handle(batch())
+        self.assertEqual((result, log[0]["records"]), ({"batchItemFailures": []}, 0))
 
     def test_missing_settings_are_named(self):
         del os.environ["TABLE_NAME"], os.environ["SECRET_ARN"]
         with self.assertRaisesRegex(self.app.ConfigurationError, "lacks TABLE_NAME, SECRET_ARN"):
             self.handle(batch())
 
-    def test_a_malformed_event_writes_nothing(self):
+    def test_malformed_event_writes_nothing(self):
         from stream_ingest.batch import MalformedEvent
 
         with self.assertRaises(MalformedEvent):

@@ -1,4 +1,4 @@
-"""Where the API and its bucket are, and the cleaning up after a run."""
+"""The API under test, its bucket, and the cleanup after a run."""
 
 import os
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ import pytest
 from bucket_client import Bucket, Client, NoCredentials
 
 
-def given(*names: str) -> list[str]:
-    """The environment variables, or no test."""
+def variables(*names: str) -> list[str]:
+    """Returns the values of environment variables; without one of them the tests are skipped, and fail with CI=true."""
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
-        words = f"{' and '.join(missing)} must say what is tested"
-        pytest.fail(words) if os.environ.get("CI") == "true" else pytest.skip(words)
+        reason = f"{' and '.join(missing)} must name what is tested"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return [os.environ[name] for name in names]
 
 
 @pytest.fixture(scope="session")
 def api() -> Client:
     """The API under test."""
-    (url,) = given("BASE_URL")
+    (url,) = variables("BASE_URL")
     try:
         return Client(url, os.environ.get("SIGN_FOR") or None)
     except NoCredentials as error:
@@ -28,12 +28,12 @@ def api() -> Client:
 
 @pytest.fixture(scope="session")
 def bucket(request: pytest.FixtureRequest) -> Iterator[Bucket]:
-    """The bucket that the API lists. What was put there is deleted in the end."""
-    (name,) = given("BUCKET")
+    """The bucket that the API lists. The objects of the tests are deleted at the end."""
+    (name,) = variables("BUCKET")
     bucket = Bucket(name)
     yield bucket
-    gone = bucket.clean_up()
+    deleted = bucket.clean_up()
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.write_line("")
-        reporter.write_line(f"deleted: {gone} versions below {bucket.prefix}")
+        reporter.write_line(f"deleted: {deleted} versions below {bucket.prefix}")

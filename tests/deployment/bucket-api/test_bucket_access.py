@@ -1,4 +1,4 @@
-"""Who may call, where the API wants signed requests."""
+"""Access to an API that requires signed requests."""
 
 import pytest
 from bucket_client import Client
@@ -7,29 +7,29 @@ PATHS = ["/health", "/objects", "/objects/a", "/nowhere"]
 
 
 @pytest.fixture(autouse=True)
-def is_signed(api: Client) -> None:
+def require_signed_api(api: Client) -> None:
     if not api.sign_for:
-        pytest.skip("SIGN_FOR is not set: this API lets in everybody")
+        pytest.skip("SIGN_FOR is not set: this API accepts unsigned requests")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_who_does_not_sign_is_refused(api: Client, path: str) -> None:
-    answer = api.request("GET", path, signed=False)
-    assert answer.status == 403, answer.text
-    # The gateway's words: the function was not asked.
-    assert "error" not in answer.json and answer.json["message"] == "Forbidden"
+def test_unsigned_request_is_refused(api: Client, path: str) -> None:
+    response = api.request("GET", path, signed=False)
+    assert response.status == 403, response.text
+    # The gateway's own error: the function was not called.
+    assert "error" not in response.json and response.json["message"] == "Forbidden"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_who_signs_with_another_secret_is_refused(api: Client, path: str) -> None:
-    answer = api.request("GET", path, secret="not-the-secret-of-this-key")
-    assert answer.status == 403, answer.text
+def test_request_signed_with_another_secret_is_refused(api: Client, path: str) -> None:
+    response = api.request("GET", path, secret="not-the-secret-of-this-key")
+    assert response.status == 403, response.text
 
 
 @pytest.mark.parametrize(
     ("signed", "sent"),
     [("/health", "/objects"), ("/objects?limit=1", "/objects?limit=1000"), ("/objects/a", "/objects/b")],
 )
-def test_a_signature_holds_for_its_own_request(api: Client, signed: str, sent: str) -> None:
-    answer = api.request("GET", signed, spoil=sent)
-    assert answer.status == 403, answer.text
+def test_signature_is_valid_only_for_its_own_request(api: Client, signed: str, sent: str) -> None:
+    response = api.request("GET", signed, sent_path=sent)
+    assert response.status == 403, response.text

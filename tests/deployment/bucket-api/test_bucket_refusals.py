@@ -1,4 +1,4 @@
-"""What is refused, and how."""
+"""Refused requests and their errors."""
 
 import pytest
 from bucket_client import Bucket, Client
@@ -20,11 +20,11 @@ from bucket_client import Bucket, Client
         ("delimiter=%2F", "unknown_parameter", "delimiter"),
     ],
 )
-def test_parameters_are_checked(api: Client, query: str, code: str, field: str) -> None:
+def test_invalid_parameter_is_refused(api: Client, query: str, code: str, field: str) -> None:
     api.request("GET", f"/objects?{query}").refused(400, code, field)
 
 
-def test_a_cursor_is_of_its_own_prefix(api: Client, bucket: Bucket) -> None:
+def test_cursor_is_valid_only_for_its_own_prefix(api: Client, bucket: Bucket) -> None:
     for name in "ab":
         bucket.put(f"own/{name}")
     _, cursor = api.keys(prefix=bucket.prefix + "own/", limit=1)
@@ -33,29 +33,29 @@ def test_a_cursor_is_of_its_own_prefix(api: Client, bucket: Bucket) -> None:
     api.get("/objects", cursor=cursor).refused(400, "invalid_cursor", "cursor")
 
 
-def test_an_object_that_is_not_there(api: Client, bucket: Bucket) -> None:
+def test_missing_object_is_not_found(api: Client, bucket: Bucket) -> None:
     api.describe(bucket.prefix + "nowhere").refused(404, "not_found")
 
 
-def test_an_object_has_no_parameters(api: Client) -> None:
+def test_object_and_health_take_no_parameters(api: Client) -> None:
     api.request("GET", "/objects/a?versionId=1").refused(400, "unknown_parameter", "versionId")
     api.request("GET", "/health?verbose=1").refused(400, "unknown_parameter", "verbose")
 
 
 @pytest.mark.parametrize("path", ["/", "/Objects", "/objectss", "/api/objects", "/health/deep"])
-def test_paths_that_nobody_knows(api: Client, path: str) -> None:
+def test_unknown_path_is_not_found(api: Client, path: str) -> None:
     api.request("GET", path).refused(404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["/health", "/objects", "/objects/kept"])
-def test_nothing_is_written_through_it(api: Client, method: str, path: str) -> None:
-    answer = api.request(method, path)
-    answer.refused(405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET"
+def test_write_methods_are_not_allowed(api: Client, method: str, path: str) -> None:
+    response = api.request(method, path)
+    response.refused(405, "method_not_allowed")
+    assert response.headers["allow"] == "GET"
 
 
-def test_an_object_outlives_its_deletion_through_the_api(api: Client, bucket: Bucket) -> None:
+def test_object_survives_a_delete_request(api: Client, bucket: Bucket) -> None:
     key = bucket.put("kept")
     api.request("DELETE", f"/objects/{key}").refused(405, "method_not_allowed")
     assert api.describe(key).ok()["key"] == key

@@ -1,4 +1,4 @@
-"""Who is not let in, and what is not taken."""
+"""Requests without access, and refused content."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ UNKNOWN_KEYS = [None, "wrong-key-altogether", "ä-key-in-latin-1"]
 TRACE = {"project_id": "deployment-test", "name": "n"}
 
 
-def test_every_route_but_health_needs_a_key(api: Client) -> None:
+def test_routes_other_than_health_need_a_key(api: Client) -> None:
     for method, path in [
         ("POST", "/api/traces"),
         ("GET", "/api/traces/t1"),
@@ -22,18 +22,18 @@ def test_every_route_but_health_needs_a_key(api: Client) -> None:
         ("GET", "/api/projects/p1/traces"),
     ]:
         for key in UNKNOWN_KEYS:
-            answer = api.request(method, path, key=key)
-            answer.refused(401, "unauthorized")
-            assert api.api_key not in answer.text
+            response = api.request(method, path, key=key)
+            response.refused(401, "unauthorized")
+            assert api.api_key not in response.text
 
 
-def test_a_part_of_a_key_is_none(api: Client) -> None:
+def test_part_of_a_key_is_refused(api: Client) -> None:
     for key in (api.api_key[:-1], api.api_key + "x", api.api_key.swapcase(), f'"{api.api_key}"'):
         api.request("GET", "/api/projects/p1/traces", key=key).refused(401, "unauthorized")
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/health", "/api/traces/t1/nothing", "/api/health/"])
-def test_unknown_paths(api: Client, path: str) -> None:
+def test_unknown_path_is_not_found(api: Client, path: str) -> None:
     api.request("GET", path).refused(404, "not_found")
 
 
@@ -47,10 +47,10 @@ def test_unknown_paths(api: Client, path: str) -> None:
         ("POST", "/api/health", "GET"),
     ],
 )
-def test_other_methods(api: Client, method: str, path: str, allowed: str) -> None:
-    answer = api.request(method, path)
-    answer.refused(405, "method_not_allowed")
-    assert answer.headers["Allow"] == allowed
+def test_unsupported_method_is_not_allowed(api: Client, method: str, path: str, allowed: str) -> None:
+    response = api.request(method, path)
+    response.refused(405, "method_not_allowed")
+    assert response.headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_other_methods(api: Client, method: str, path: str, allowed: str) -> Non
         (b'"text"', "invalid_body"),
     ],
 )
-def test_bodies_that_are_no_json_object(api: Client, data: bytes, code: str) -> None:
+def test_body_that_is_not_a_json_object_is_refused(api: Client, data: bytes, code: str) -> None:
     api.request("POST", "/api/traces", data=data).refused(400, code)
 
 
@@ -90,7 +90,7 @@ def test_bodies_that_are_no_json_object(api: Client, data: bytes, code: str) -> 
         ({"colour": "red"}, "unknown_field", "colour"),
     ],
 )
-def test_fields_of_a_trace(api: Client, change: dict, code: str, field: str) -> None:
+def test_invalid_trace_field_is_refused(api: Client, change: dict, code: str, field: str) -> None:
     api.post("/api/traces", {**TRACE, **change}).refused(400, code, field)
 
 
@@ -105,7 +105,7 @@ def test_fields_of_a_trace(api: Client, change: dict, code: str, field: str) -> 
         ({"name": "n", "project_id": "p"}, "unknown_field", "project_id"),
     ],
 )
-def test_fields_of_a_span(api: Client, body: dict, code: str, field: str) -> None:
+def test_invalid_span_field_is_refused(api: Client, body: dict, code: str, field: str) -> None:
     api.post("/api/traces/t1/spans", body).refused(400, code, field)
 
 
@@ -120,32 +120,32 @@ def test_fields_of_a_span(api: Client, body: dict, code: str, field: str) -> Non
         ({"name": "n"}, "unknown_field", "name"),
     ],
 )
-def test_fields_of_a_completion(api: Client, path: str, body: dict, code: str, field: str) -> None:
+def test_invalid_completion_field_is_refused(api: Client, path: str, body: dict, code: str, field: str) -> None:
     api.patch(path, body).refused(400, code, field)
 
 
 @pytest.mark.parametrize("bad", ["%2F", "-t1", "a%20b", "%C3%BC", "x" * 129, "%"])
-def test_ids_in_paths(api: Client, bad: str) -> None:
+def test_invalid_id_in_a_path_is_refused(api: Client, bad: str) -> None:
     api.request("GET", f"/api/traces/{bad}").refused(400, "invalid_id", "trace_id")
     api.request("GET", f"/api/projects/{bad}/traces").refused(400, "invalid_id", "project_id")
     api.patch(f"/api/spans/{bad}/complete", {}).refused(400, "invalid_id", "span_id")
 
 
-def test_long_bodies(api: Client) -> None:
+def test_too_long_body_is_refused(api: Client) -> None:
     api.post("/api/traces", {**TRACE, "input": "x" * (200 << 10)}).refused(413, "too_large")
 
 
-def test_bodies_of_other_types_are_decoded(api: Client) -> None:
-    # A body that is no text to Lambda comes to the function as base64.
+def test_binary_body_is_decoded(api: Client) -> None:
+    # A body that is not text to Lambda reaches the function as base64.
     body = {"project_id": api.id("project"), "name": "binary"}
     headers = {"Content-Type": "application/octet-stream"}
-    answer = api.request("POST", "/api/traces", data=json.dumps(body).encode(), headers=headers)
-    assert answer.ok(201)["name"] == "binary"
-    # And base64 that the caller wrote is not decoded.
+    response = api.request("POST", "/api/traces", data=json.dumps(body).encode(), headers=headers)
+    assert response.ok(201)["name"] == "binary"
+    # Base64 that the caller wrote is not decoded.
     api.request("POST", "/api/traces", data=base64.b64encode(json.dumps(body).encode())).refused(400, "invalid_json")
 
 
-def test_every_answer_names_its_request(api: Client) -> None:
+def test_every_response_has_its_own_request_id(api: Client) -> None:
     first, second = api.request("GET", "/api/health"), api.request("GET", "/api/nothing")
     assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
     assert first.headers["Content-Type"] == second.headers["Content-Type"] == "application/json"
@@ -156,24 +156,24 @@ def test_every_answer_names_its_request(api: Client) -> None:
 def origin() -> str:
     origin = os.environ.get("TRACER_ORIGIN")
     if not origin:
-        pytest.skip("TRACER_ORIGIN names no origin that the API lets in")
+        pytest.skip("TRACER_ORIGIN does not name an origin that the API allows")
     return origin
 
 
-def test_a_page_of_an_allowed_origin_may_ask(api: Client, origin: str) -> None:
+def test_cors_preflight_of_an_allowed_origin_is_accepted(api: Client, origin: str) -> None:
     asked = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
-    answer = api.request("OPTIONS", "/api/traces/t1/complete", key=None, headers=asked)
-    assert answer.status == 204
-    assert answer.headers.get_all("Access-Control-Allow-Origin") == [origin]
-    assert "PATCH" in answer.headers["Access-Control-Allow-Methods"]
-    allowed = {header.strip().lower() for header in answer.headers["Access-Control-Allow-Headers"].split(",")}
+    response = api.request("OPTIONS", "/api/traces/t1/complete", key=None, headers=asked)
+    assert response.status == 204
+    assert response.headers.get_all("Access-Control-Allow-Origin") == [origin]
+    assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
+    allowed = {header.strip().lower() for header in response.headers["Access-Control-Allow-Headers"].split(",")}
     assert {"content-type", "x-api-key"} <= allowed
     for key in (None, ""):
-        answer = api.request("GET", "/api/projects/p1/traces", key=key, headers={"Origin": origin})
-        assert answer.headers.get_all("Access-Control-Allow-Origin") == [origin], "once, on refusals too"
+        response = api.request("GET", "/api/projects/p1/traces", key=key, headers={"Origin": origin})
+        assert response.headers.get_all("Access-Control-Allow-Origin") == [origin], "exactly once, on errors too"
 
 
-def test_a_page_of_another_origin_may_not(api: Client, origin: str) -> None:
+def test_cors_preflight_of_another_origin_is_refused(api: Client, origin: str) -> None:
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
-    answer = api.request("OPTIONS", "/api/projects/p1/traces", key=None, headers=asked)
-    assert answer.headers["Access-Control-Allow-Origin"] is None
+    response = api.request("OPTIONS", "/api/projects/p1/traces", key=None, headers=asked)
+    assert response.headers["Access-Control-Allow-Origin"] is None

@@ -1,7 +1,7 @@
-"""A client of the API: requests in, answers out, and what the tests made with it.
+"""A client of the API, which remembers what the tests created.
 
-Only the standard library. A request is sent once: what the API answers is what the test sees. What goes wrong on the
-way (no such host, no answer in time) raises `urllib.error.URLError` or `TimeoutError`.
+It needs only the standard library. A request is sent once, without retries. Failures of the network (no such host, no
+response in time) raise `urllib.error.URLError` or `TimeoutError`.
 """
 
 import json
@@ -12,13 +12,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-# A cold start and the API's own limit for its storage.
+# Enough for a cold start and the API's own time limit for its storage.
 WITHIN_SECONDS = 20
 
 
 @dataclass
-class Answer:
-    """What came back."""
+class Response:
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,12 +29,12 @@ class Answer:
         return json.loads(self.text)
 
     def ok(self, status: int = 200) -> Any:
-        """The body, where the status is the one expected."""
+        """Returns the body; the status must be the expected one."""
         assert self.status == status, f"{self.status} instead of {status}: {self.text}"
         return self.json
 
     def refused(self, status: int, code: str, field: str | None = None) -> dict[str, Any]:
-        """The error, where it is the one expected."""
+        """Returns the error, which must be the expected one."""
         assert self.status == status, f"{self.status} instead of {status}: {self.text}"
         error = self.json["error"]
         assert (error["code"], error.get("field")) == (code, field), error
@@ -43,7 +43,7 @@ class Answer:
 
 
 class Client:
-    """Speaks to one API with one key, and remembers what it made."""
+    """Sends requests to one API with one key, and remembers what they created."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url.rstrip("/")
@@ -61,8 +61,8 @@ class Client:
         key: str | None = "",
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Sends `body` as JSON, or `data` as it is; with the client's key, another one, or (None) without."""
+    ) -> Response:
+        """Sends `body` as JSON, or `data` unchanged; with the client's key, another key, or (None) no key."""
         if body is not None:
             data = json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}
@@ -71,38 +71,38 @@ class Client:
         request = urllib.request.Request(self.base_url + path, data=data, method=method, headers=sent)
         try:
             with urllib.request.urlopen(request, timeout=WITHIN_SECONDS) as response:
-                answer = Answer(response.status, response.headers, response.read().decode())
+                response = Response(response.status, response.headers, response.read().decode())
         except urllib.error.HTTPError as error:
-            answer = Answer(error.code, error.headers, error.read().decode())
-        self._remember(method, path, answer)
-        return answer
+            response = Response(error.code, error.headers, error.read().decode())
+        self._remember(method, path, response)
+        return response
 
-    def get(self, path: str, **query: Any) -> Answer:
+    def get(self, path: str, **query: Any) -> Response:
         return self.request("GET", path + ("?" + urllib.parse.urlencode(query) if query else ""))
 
-    def post(self, path: str, body: Any) -> Answer:
+    def post(self, path: str, body: Any) -> Response:
         return self.request("POST", path, body)
 
-    def patch(self, path: str, body: Any) -> Answer:
+    def patch(self, path: str, body: Any) -> Response:
         return self.request("PATCH", path, body)
 
     def id(self, name: str = "id") -> str:
-        """An id that no other run has."""
+        """Returns an id that no other run uses."""
         return f"deployment-test-{self.run}-{name}-{uuid.uuid4().hex[:8]}"
 
     def trace(self, **fields: Any) -> dict[str, Any]:
-        """A new trace."""
+        """Creates a trace."""
         body = {"project_id": self.id("project"), "name": "deployment test", **fields}
         return self.post("/api/traces", body).ok(201)
 
     def span(self, trace_id: str, **fields: Any) -> dict[str, Any]:
-        """A new span of a trace."""
+        """Creates a span of a trace."""
         return self.post(f"/api/traces/{trace_id}/spans", {"name": "deployment test", **fields}).ok(201)
 
-    def _remember(self, method: str, path: str, answer: Answer) -> None:
-        if method != "POST" or answer.status not in (200, 201):
+    def _remember(self, method: str, path: str, response: Response) -> None:
+        if method != "POST" or response.status not in (200, 201):
             return
         if path.endswith("/spans"):
-            self.spans.add(answer.json["span_id"])
+            self.spans.add(response.json["span_id"])
         else:
-            self.traces.add(answer.json["trace_id"])
+            self.traces.add(response.json["trace_id"])

@@ -1,7 +1,7 @@
-//! Runs the real program on a small project and looks at what its caller sees: exit code and reply file.
+//! Runs the real program on a small project and checks what its caller sees: the exit code and the reply file.
 //!
-//! zig is a script that hands `cc` to the system's compiler, so that no test needs zig or a network; everything
-//! else (cargo, rustc, cargo-lambda, cargo-zigbuild's wrappers that call this program again) is the real thing.
+//! zig is a script that passes `cc` to the system's compiler, so that no test needs zig or a network. Everything else
+//! (cargo, rustc, cargo-lambda, cargo-zigbuild's wrappers, which call this program again) is real.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![expect(clippy::disallowed_methods, reason = "the test is the caller of the program")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
@@ -14,7 +14,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// Answers as zig does where cargo-zigbuild asks, and compiles with the system's compiler.
+/// Behaves like zig for cargo-zigbuild, and compiles with the system's compiler.
 const ZIG: &str = r#"#!/bin/sh
 case "$1" in
 version) echo 0.15.1 ;;
@@ -36,25 +36,25 @@ c++) echo '#include <...> search starts here:' >&2; echo 'End of search list.' >
 esac
 "#;
 
-/// A project of one binary, and the folders that a build of it touches.
-struct Scene {
+/// A project of one binary, and the folders that its build uses.
+struct TestProject {
     folder: tempfile::TempDir,
 }
 
-impl Scene {
+impl TestProject {
     fn new() -> Self {
-        let scene = Self { folder: tempfile::tempdir().unwrap() };
-        scene.write(
+        let project = Self { folder: tempfile::tempdir().unwrap() };
+        project.write(
             "project/Cargo.toml",
             "[package]\nname = \"greeter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[features]\nloud = []\n",
         );
-        scene.write(
+        project.write(
             "project/Cargo.lock",
             "version = 4\n\n[[package]]\nname = \"greeter\"\nversion = \"0.1.0\"\n",
         );
-        scene.write("project/src/main.rs", "fn main() { println!(\"hello from {}\", file!()); }\n");
-        scene.script("zig", ZIG);
-        scene
+        project.write("project/src/main.rs", "fn main() { println!(\"hello from {}\", file!()); }\n");
+        project.script("zig", ZIG);
+        project
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -106,17 +106,17 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Runs a build that must be refused, and takes its error.
-fn refusal(scene: &Scene, command: &mut Command) -> Value {
+/// Runs a build that must be refused, and returns the error in its reply.
+fn refused_build(project: &TestProject, command: &mut Command) -> Value {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let reply = scene.reply().unwrap();
+    let reply = project.reply().unwrap();
     assert_eq!(reply["ok"], false);
-    assert!(!scene.path("out/bootstrap").exists());
+    assert!(!project.path("out/bootstrap").exists());
     reply["error"].clone()
 }
 
-fn assert_says(error: &Value, kind: &str, words: &[&str]) {
+fn assert_error(error: &Value, kind: &str, words: &[&str]) {
     assert_eq!(error["kind"], kind, "{error}");
     for word in words {
         assert!(error["message"].as_str().unwrap().contains(word), "{error} should name {word}");
@@ -125,149 +125,154 @@ fn assert_says(error: &Value, kind: &str, words: &[&str]) {
 }
 
 #[test]
-fn a_build_leaves_a_fresh_bootstrap_and_tells_what_made_it() {
-    let scene = Scene::new();
-    scene.write("out/bootstrap", "stale");
-    scene.write("project/.cargo/config.toml", "[build]\nrustflags = [\"--cfg\", \"own\"]\n");
-    scene.write(
+fn build_creates_a_fresh_bootstrap_and_reports_its_tools() {
+    let project = TestProject::new();
+    project.write("out/bootstrap", "stale");
+    project.write("project/.cargo/config.toml", "[build]\nrustflags = [\"--cfg\", \"own\"]\n");
+    project.write(
         "project/src/main.rs",
         "#[cfg(not(all(own, feature = \"loud\", target_feature = \"avx2\")))] compile_error!(\"flags are lost\");\n\
          fn main() { println!(\"hello\"); }\n",
     );
-    let mut request = scene.request();
+    let mut request = project.request();
     request["features"] = json!(["loud"]);
-    let output = scene.command(&request).output().unwrap();
+    let output = project.command(&request).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 
-    let reply = scene.reply().unwrap();
+    let reply = project.reply().unwrap();
     assert_eq!(reply["ok"], true);
-    assert_eq!(reply["binary"], json!(scene.path("out/bootstrap")));
-    let remap = format!("--remap-path-prefix={}=/src", scene.path("project").display());
+    assert_eq!(reply["binary"], json!(project.path("out/bootstrap")));
+    let remap = format!("--remap-path-prefix={}=/src", project.path("project").display());
     assert_eq!(reply["rustflags"], json!(["--cfg", "own", "-C", "target-cpu=haswell", remap]));
     assert_eq!(reply["tools"]["target"], "x86_64-unknown-linux-gnu.2.34");
     assert_eq!(reply["tools"]["zig"], "0.15.1");
     assert!(reply["tools"]["rustc"].as_str().unwrap().starts_with("1."), "{reply}");
-    let run = Command::new(scene.path("out/bootstrap")).output().unwrap();
+    let run = Command::new(project.path("out/bootstrap")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&run.stdout), "hello\n");
 }
 
 #[test]
-fn a_target_table_of_the_project_hides_neither_cpu_nor_remapping() {
-    let scene = Scene::new();
-    scene.write("project/.cargo/config.toml", "[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"own\"]\n");
-    scene.write(
+fn project_target_table_hides_neither_cpu_nor_path_remapping() {
+    let project = TestProject::new();
+    project.write("project/.cargo/config.toml", "[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"own\"]\n");
+    project.write(
         "project/src/main.rs",
         "#[cfg(not(all(own, target_feature = \"avx2\")))] compile_error!(\"flags are lost\");\nfn main() {}\n",
     );
-    let output = scene.command(&scene.request()).output().unwrap();
+    let output = project.command(&project.request()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let flags = scene.reply().unwrap()["rustflags"].clone();
+    let flags = project.reply().unwrap()["rustflags"].clone();
     assert_eq!(flags[0], "--cfg");
     assert_eq!(flags[3], "target-cpu=haswell");
 }
 
 #[test]
-fn when_cargo_fails_its_exit_code_comes_through_and_no_reply_is_left() {
-    let scene = Scene::new();
-    scene.write("project/src/main.rs", "fn main() { undeclared(); }\n");
-    scene.write("out/bootstrap", "stale");
-    let output = scene.command(&scene.request()).output().unwrap();
+fn cargo_failure_passes_its_exit_code_and_leaves_no_reply() {
+    let project = TestProject::new();
+    project.write("project/src/main.rs", "fn main() { undeclared(); }\n");
+    project.write("out/bootstrap", "stale");
+    let output = project.command(&project.request()).output().unwrap();
     assert_eq!(output.status.code(), Some(101));
     assert!(stderr(&output).contains("cannot find function `undeclared`"), "{}", stderr(&output));
-    assert_eq!(scene.reply(), None);
-    assert!(!scene.path("out/bootstrap").exists(), "a stale binary could be taken for this build's");
+    assert_eq!(project.reply(), None);
+    assert!(!project.path("out/bootstrap").exists(), "a stale binary looks like the result of this build");
 }
 
 #[test]
-fn a_lock_file_that_does_not_fit_is_not_repaired() {
-    let scene = Scene::new();
+fn outdated_lock_file_is_not_repaired() {
+    let project = TestProject::new();
     let lock = "version = 4\n\n[[package]]\nname = \"other\"\nversion = \"0.1.0\"\n";
-    scene.write("project/Cargo.lock", lock);
-    let output = scene.command(&scene.request()).output().unwrap();
+    project.write("project/Cargo.lock", lock);
+    let output = project.command(&project.request()).output().unwrap();
     assert_eq!(output.status.code(), Some(101));
     assert!(stderr(&output).contains("--locked"), "{}", stderr(&output));
-    assert_eq!(fs::read_to_string(scene.path("project/Cargo.lock")).unwrap(), lock);
+    assert_eq!(fs::read_to_string(project.path("project/Cargo.lock")).unwrap(), lock);
 }
 
 #[test]
-fn a_pinned_zig_that_is_missing_is_never_replaced_by_another() {
-    let scene = Scene::new();
-    let error = refusal(
-        &scene,
-        scene.command(&scene.request()).env("CARGO_ZIGBUILD_ZIG_COMMAND", scene.path("gone/zig")),
+fn missing_pinned_zig_is_never_replaced_by_another() {
+    let project = TestProject::new();
+    let error = refused_build(
+        &project,
+        project.command(&project.request()).env("CARGO_ZIGBUILD_ZIG_COMMAND", project.path("gone/zig")),
     );
-    assert_says(&error, "zig_missing", &["gone/zig"]);
+    assert_error(&error, "zig_missing", &["gone/zig"]);
 }
 
 #[test]
-fn a_zig_that_does_not_run_is_missing() {
-    let scene = Scene::new();
-    scene.script("zig", "#!/bin/sh\necho broken >&2\nexit 1\n");
-    assert_says(&refusal(&scene, &mut scene.command(&scene.request())), "zig_missing", &["broken"]);
+fn zig_that_does_not_run_is_reported_as_missing() {
+    let project = TestProject::new();
+    project.script("zig", "#!/bin/sh\necho broken >&2\nexit 1\n");
+    assert_error(
+        &refused_build(&project, &mut project.command(&project.request())),
+        "zig_missing",
+        &["broken"],
+    );
 }
 
 #[test]
-fn a_target_without_its_standard_library_is_named() {
-    let scene = Scene::new();
-    let sysroot = scene.path("sysroot");
-    // A compiler with an empty sysroot for what the builder asks, and the real one for everything else.
-    scene.script(
+fn target_without_its_standard_library_is_named() {
+    let project = TestProject::new();
+    let sysroot = project.path("sysroot");
+    // A compiler that reports an empty sysroot to the builder, and is the real one for everything else.
+    project.script(
         "rustc",
         &format!(
             "#!/bin/sh\ncase \"$1\" in --print=sysroot) echo {} ;; *) exec rustc \"$@\" ;; esac\n",
             sysroot.display()
         ),
     );
-    let mut request = scene.request();
+    let mut request = project.request();
     request["architecture"] = json!("arm64");
-    let error = refusal(&scene, scene.command(&request).env("RUSTC", scene.path("rustc")));
-    assert_says(&error, "target_missing", &["aarch64-unknown-linux-gnu"]);
+    let error = refused_build(&project, project.command(&request).env("RUSTC", project.path("rustc")));
+    assert_error(&error, "target_missing", &["aarch64-unknown-linux-gnu"]);
     assert_eq!(error["hint"], "rustup target add aarch64-unknown-linux-gnu");
 }
 
 #[test]
-fn a_missing_compiler_is_named() {
-    let scene = Scene::new();
-    let gone = scene.path("gone/cargo");
-    let error = refusal(&scene, scene.command(&scene.request()).env("CARGO", &gone));
-    assert_says(&error, "compiler_missing", &["gone/cargo"]);
+fn missing_compiler_is_named() {
+    let project = TestProject::new();
+    let gone = project.path("gone/cargo");
+    let error = refused_build(&project, project.command(&project.request()).env("CARGO", &gone));
+    assert_error(&error, "compiler_missing", &["gone/cargo"]);
 }
 
 #[test]
 fn manifest_package_and_binary_are_checked_before_anything_is_compiled() {
-    let scene = Scene::new();
+    let project = TestProject::new();
     for (key, value, words) in [
-        ("manifest_path", json!(scene.path("gone/Cargo.toml")), ["gone/Cargo.toml", "no such file"]),
+        ("manifest_path", json!(project.path("gone/Cargo.toml")), ["gone/Cargo.toml", "no such file"]),
         ("package", json!("greter"), ["`greter`", "it has greeter"]),
         ("binary", json!("greter"), ["`greter`", "it has greeter"]),
     ] {
-        let mut request = scene.request();
+        let mut request = project.request();
         request[key] = value;
-        assert_says(&refusal(&scene, &mut scene.command(&request)), "manifest", &words);
+        assert_error(&refused_build(&project, &mut project.command(&request)), "manifest", &words);
     }
-    assert!(!scene.path("target").exists());
+    assert!(!project.path("target").exists());
 }
 
 #[test]
-fn variables_that_would_replace_the_flags_are_refused() {
-    let scene = Scene::new();
-    let error = refusal(&scene, scene.command(&scene.request()).env("RUSTFLAGS", "-Cdebuginfo=2"));
-    assert_says(&error, "build", &["RUSTFLAGS"]);
+fn environment_variables_that_would_replace_the_flags_are_refused() {
+    let project = TestProject::new();
+    let error =
+        refused_build(&project, project.command(&project.request()).env("RUSTFLAGS", "-Cdebuginfo=2"));
+    assert_error(&error, "build", &["RUSTFLAGS"]);
 }
 
 #[test]
-fn a_request_that_cannot_be_read_leaves_no_reply() {
-    let scene = Scene::new();
-    let mut request = scene.request();
+fn unreadable_request_leaves_no_reply() {
+    let project = TestProject::new();
+    let mut request = project.request();
     request["optimise"] = json!(true);
-    let output = scene.command(&request).output().unwrap();
+    let output = project.command(&request).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("optimise"), "{}", stderr(&output));
-    assert_eq!(scene.reply(), None);
+    assert_eq!(project.reply(), None);
 }
 
 #[test]
-fn versions_are_those_of_the_lock_file() {
+fn version_command_prints_the_versions_of_the_lock_file() {
     let output = Command::new(env!("CARGO_BIN_EXE_slipway-rust-builder")).arg("version").output().unwrap();
     let versions: Value = serde_json::from_slice(&output.stdout).unwrap();
     let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();

@@ -37,38 +37,41 @@ async fn run_sequence(seed: u64) {
     let mut random = Random::new(seed);
     let mut scene = Scene::new(random.one_in(3));
     let mut oracle = Oracle::default();
-    let mut told = Told(seed, Vec::new());
+    let mut transcript = Transcript { seed, lines: Vec::new() };
     for _ in 0..STEPS {
-        let step = a_step(&mut random, &mut scene);
+        let step = random_step(&mut random, &mut scene);
         let fault = fault(&mut random);
-        told.1.push(format!("{step:?}"));
+        transcript.lines.push(format!("{step:?}"));
         let did = scene.run(&step, fault).await;
-        told.1.push(format!("    -> {did:?}"));
+        transcript.lines.push(format!("    -> {did:?}"));
         oracle.after(&mut scene, &step, &did).await;
         if random.one_in(2) {
-            told.1.push("settle".into());
+            transcript.lines.push("settle".into());
             let did = scene.settle().await;
             oracle.after_settling(&mut scene, &did).await;
         }
     }
-    told.1.push("the end: everything well again".into());
-    oracle.everything_can_be_well_again(&mut scene).await;
-    told.1.clear();
+    transcript.lines.push("the end: everything can be repaired".into());
+    oracle.everything_can_be_repaired(&mut scene).await;
+    transcript.lines.clear();
 }
 
-/// What happened so far, printed if the sequence fails.
-struct Told(u64, Vec<String>);
+/// The steps so far, printed if the sequence fails.
+struct Transcript {
+    seed: u64,
+    lines: Vec<String>,
+}
 
-impl Drop for Told {
-    #[expect(clippy::print_stderr, reason = "what led to the failure of a test")]
+impl Drop for Transcript {
+    #[expect(clippy::print_stderr, reason = "the steps that led to the failure of a test")]
     fn drop(&mut self) {
-        if !self.1.is_empty() {
-            eprintln!("seed {}:\n{}", self.0, self.1.join("\n"));
+        if !self.lines.is_empty() {
+            eprintln!("seed {}:\n{}", self.seed, self.lines.join("\n"));
         }
     }
 }
 
-fn a_step(random: &mut Random, scene: &mut Scene) -> Step {
+fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
     let function = scene.functions[random.below(scene.functions.len())].clone();
     match random.below(20) {
         0..=5 => {
@@ -174,23 +177,23 @@ fn running_deployment_is_left_alone_and_dead_one_is_closed() {
         assert!(stack.ledger.head().await.unwrap().open.is_some());
         let ended = delivery::close_cut_off(&other, &started, None).await.unwrap();
         assert_eq!(ended.outcome, DeploymentOutcome::Interrupted);
-        // Whoever closes it second finds the other's word.
+        // The second one to close it finds the first one's entry.
         assert_eq!(delivery::close_cut_off(&stack, &started, None).await.unwrap(), ended);
         assert_eq!(delivery::settle(&other).await.unwrap(), Some(ended));
     });
 }
 
-/// Two deployments and a rollback, one of them cut off at every single call: run again, it comes to the same end.
+/// Two deployments and a rollback, one of them cut off at every call: run again, they end the same.
 #[test]
 fn process_that_died_at_any_call_can_be_run_again() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (end, calls) = story(None).await;
+        let (end, calls) = three_commands(None).await;
         assert_eq!(end[0], "a 1.0.0 on 1 with 128");
         for (step, calls) in calls.into_iter().enumerate() {
             for call in 0..calls {
                 for fault in [Fault::CrashAfter, Fault::ErrorAfter] {
-                    let (other, _) = story(Some((step, call, fault))).await;
+                    let (other, _) = three_commands(Some((step, call, fault))).await;
                     assert_eq!(other, end, "{fault:?} at call {call} of step {step}");
                 }
             }
@@ -198,8 +201,8 @@ fn process_that_died_at_any_call_can_be_run_again() {
     });
 }
 
-/// Runs the story with a fault in one of its steps; returns what serves and what is held in the end, and the calls.
-async fn story(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
+/// Runs the three commands with a fault in one of them; returns what serves and what is on hold in the end, and the calls.
+async fn three_commands(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u64>) {
     let mut scene = Scene::new(false);
     let mut calls = Vec::new();
     for number in 0..3 {
@@ -255,7 +258,7 @@ async fn destruction_cut_off_at_any_call_can_be_run_again() {
             deploy_all(&mut scene).await;
             scene.faults.arm(Some((call, fault)));
             destroy(&mut scene).await;
-            let struck = scene.faults.triggered_at().is_some();
+            let faulted_call = scene.faults.triggered_at().is_some();
             // What the ledger says is served stands, wherever it was cut off.
             let last = scene.settle().await.unwrap().unwrap();
             for serving in last.serves.values() {
@@ -266,7 +269,7 @@ async fn destruction_cut_off_at_any_call_can_be_run_again() {
             assert!(last.serves.is_empty(), "{fault:?} at call {call}: {:?}", last.serves);
             assert_eq!((last.kind, last.outcome), (DeploymentKind::Destroy, DeploymentOutcome::Destroyed));
             deploy_all(&mut scene).await;
-            if !struck {
+            if !faulted_call {
                 break;
             }
         }

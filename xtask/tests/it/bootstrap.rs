@@ -1,96 +1,97 @@
-//! Accounts prepared with the real provider: once, again, after their state was lost, and put away.
+//! Accounts bootstrapped with the real provider: once, again, after the loss of their state, and with an archived state.
 //!
 //! In: the repository's own terraform/bootstrap. The emulator ignores the conditions of bucket policies and takes a minute
-//! for lifecycle rules: `emulated = true` leaves them out. It does not change a table's encryption either, so an adopted
-//! lock table is planned again at each run.
+//! for lifecycle rules: `emulated = true` omits them. It does not change the encryption of a table either, so that an
+//! adopted lock table is planned again in each run.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::support::TestRun;
 use super::support::account::Account;
-use super::support::guard::{self, Run};
+use super::support::machine::repository;
 use super::support::process::Finished;
-use super::support::surroundings::repository;
-use super::support::world::Sealed;
+use super::support::sandbox::Sandbox;
+use crate::require;
 
 const PROJECT: &str = "pipelines/project.toml";
 const DEV: &str = "terraform/environments/dev/environment.toml";
 
 /// A project with its store and dev in one account, prod in another.
 struct Accounts {
-    world: Sealed,
+    sandbox: Sandbox,
     other: Account,
 }
 
 impl Accounts {
-    fn new(run: &'static Run) -> Self {
-        let (world, other) = (Sealed::new(run), Account::new(run));
-        world.take("terraform/bootstrap");
-        world.take("terraform/modules");
-        let (own, prod) = (&world.account.id, &other.id);
-        world.write(
+    fn new(test_run: &'static TestRun) -> Self {
+        let (sandbox, other) = (Sandbox::new(test_run), Account::new(test_run));
+        sandbox.copy_from_repository("terraform/bootstrap");
+        sandbox.copy_from_repository("terraform/modules");
+        let (own, prod) = (&sandbox.account.id, &other.id);
+        sandbox.write(
             PROJECT,
             &format!(
                 "schema = 1\nname = \"shop\"\n\n# Where releases are.\n[store]\naccount = \"{own}\"\nregion = \"eu-central-1\"\nbucket = \"shop-{own}-artifacts\" # ours\n"
             ),
         );
-        world.write(
+        sandbox.write(
             DEV,
             &format!(
                 "# dev\naccount = \"{own}\"\nregion = \"eu-central-1\"\n\n[state]\nbucket = \"shop-{own}-dev-state\"\n"
             ),
         );
-        world.write(
+        sandbox.write(
             "terraform/environments/prod/environment.toml",
             &format!(
                 "account = \"{prod}\"\nregion = \"eu-central-1\"\n\n[state]\nbucket = \"shop-{prod}-prod-state\"\nlock_table = \"shop-{prod}-prod-locks\"\n"
             ),
         );
-        world.write("terraform/environments/local/environment.toml", "emulated = true\n");
+        sandbox.write("terraform/environments/local/environment.toml", "emulated = true\n");
         let digest = "0".repeat(64);
-        world.write(
+        sandbox.write(
             "lambda-src/greeter/function.toml",
             &format!(
                 "runtime = \"provided.al2023\"\nhandler = \"bootstrap\"\npackage = \"image\"\n[build]\nwith = \"cargo\"\nbinary = \"greeter\"\n[image]\nbase = \"public.ecr.aws/lambda/provided:al2023@sha256:{digest}\"\n"
             ),
         );
-        world.write(
+        sandbox.write(
             &format!("terraform/bootstrap/{own}.tfvars"),
             "emulated = true\ngithub_repository = \"acme/shop\"\nci = { dev = { github_environment = \"dev\", plan_reads_secrets = true } }\nfunction_roles = { dev = [\"tracer\"] }\n",
         );
-        world.write(&format!("terraform/bootstrap/{prod}.tfvars"), "emulated = true\n");
-        Self { world, other }
+        sandbox.write(&format!("terraform/bootstrap/{prod}.tfvars"), "emulated = true\n");
+        Self { sandbox, other }
     }
 
     fn run(&self, account: &Account, arguments: &[&str]) -> Finished {
-        let variables = account.administrator();
+        let variables = account.administrator_variables();
         let variables: Vec<(&str, &str)> =
             variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.world.start_with(arguments, &variables).wait()
+        self.sandbox.start_with(arguments, &variables).wait()
     }
 
-    /// Runs it in the store's account.
+    /// Bootstraps dev with credentials for the store's account.
     fn bootstrap(&self, more: &[&str]) -> Finished {
-        self.run(&self.world.account, &[&["bootstrap", "--env", "dev"], more].concat())
+        self.run(&self.sandbox.account, &[&["bootstrap", "--env", "dev"], more].concat())
     }
 
-    fn minimal_bucket(&self) -> String {
-        format!("shop-{}-bootstrap-tfstate", self.world.account.id)
+    fn bootstrap_bucket(&self) -> String {
+        format!("shop-{}-bootstrap-tfstate", self.sandbox.account.id)
     }
 
     fn read(&self, file: &str) -> String {
-        std::fs::read_to_string(self.world.project.join(file)).expect(file)
+        std::fs::read_to_string(self.sandbox.folder.join(file)).expect(file)
     }
 }
 
-/// Everything in an account that an administrator makes once and must not make twice.
-fn holdings(account: &Account) -> Value {
+/// Everything in an account that bootstrap creates once and must not create twice.
+fn account_resources(account: &Account) -> Value {
     let names = |list: &Value, name: &str| -> Vec<Value> {
         list.as_array().expect("a list").iter().map(|item| item[name].clone()).collect()
     };
-    let keys = account.target("kms", "TrentService.ListKeys", "1.1", &json!({}));
-    let aliases = account.target("kms", "TrentService.ListAliases", "1.1", &json!({}));
+    let keys = account.call_json("kms", "TrentService.ListKeys", "1.1", &json!({}));
+    let aliases = account.call_json("kms", "TrentService.ListAliases", "1.1", &json!({}));
     let aliases: Vec<Value> = aliases["Aliases"]
         .as_array()
         .expect("aliases")
@@ -98,16 +99,20 @@ fn holdings(account: &Account) -> Value {
         .filter(|alias| !alias["AliasName"].as_str().is_some_and(|name| name.starts_with("alias/aws/")))
         .map(|alias| json!([alias["AliasName"], alias["TargetKeyId"]]))
         .collect();
-    let repositories =
-        account.target("ecr", "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories", "1.1", &json!({}));
+    let repositories = account.call_json(
+        "ecr",
+        "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
+        "1.1",
+        &json!({}),
+    );
     let iam = |action: &str, tag: &str| {
         let body = format!("Action={action}&Version=2010-05-08&Scope=Local");
         let xml =
             account.call("iam", "POST", "/", "application/x-www-form-urlencoded", body.as_bytes()).text();
-        texts(&xml, tag)
+        elements(&xml, tag)
     };
     let buckets = account.call("s3", "GET", "/", "application/octet-stream", b"").text();
-    let mut buckets = texts(&buckets, "Name");
+    let mut buckets = elements(&buckets, "Name");
     buckets.sort_unstable();
     json!({
         "keys": names(&keys["Keys"], "KeyId"),
@@ -120,26 +125,26 @@ fn holdings(account: &Account) -> Value {
     })
 }
 
-fn texts(xml: &str, tag: &str) -> Vec<String> {
+fn elements(xml: &str, tag: &str) -> Vec<String> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     xml.split(&open).skip(1).filter_map(|rest| Some(rest.split_once(&close)?.0.to_owned())).collect()
 }
 
 #[test]
-fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
-    let Some(run) = guard::run() else { return };
-    let accounts = Accounts::new(run);
-    let account = &accounts.world.account;
+fn account_is_bootstrapped_once_adopted_after_state_loss_and_archived() {
+    let test_run = require!(TestRun::shared());
+    let accounts = Accounts::new(test_run);
+    let account = &accounts.sandbox.account;
     let id = &account.id;
-    let minimal = accounts.minimal_bucket();
+    let minimal = accounts.bootstrap_bucket();
 
-    // Nobody is here to say yes: what Terraform needs is there, and nothing of Terraform's.
+    // Nobody confirms: the bucket that Terraform needs exists, and nothing that Terraform creates.
     accounts.bootstrap(&[]).exits(6).says("there is no terminal to ask at").says("Nothing was applied.");
-    assert_eq!(holdings(account)["buckets"], json!([minimal]));
+    assert_eq!(account_resources(account)["buckets"], json!([minimal]));
 
     let first = accounts.bootstrap(&["--yes", "--write", "--output", "json"]).exits(0).json();
     assert_eq!(first["data"]["adopted"], json!([]));
-    let made = holdings(account);
+    let made = account_resources(account);
     assert_eq!(
         made["buckets"],
         json!([format!("shop-{id}-artifacts"), minimal, format!("shop-{id}-dev-state")])
@@ -147,7 +152,7 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
     assert_eq!(made["repositories"], json!(["shop/greeter"]));
     assert_eq!(made["keys"].as_array().map(Vec::len), Some(3));
     assert_eq!(made["roles"].as_array().map(Vec::len), Some(3), "{made}");
-    let key = texts_of(&first["data"]["files"], "kms_key");
+    let key = edited_value(&first["data"]["files"], "kms_key");
     insta::with_settings!({ filters => vec![(id.as_str(), "[account]"), (key.rsplit('/').next().expect("an id"), "[key]")] }, {
         insta::assert_snapshot!(accounts.read(PROJECT), @r#"
         schema = 1
@@ -172,8 +177,8 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
         bucket = "shop-[account]-dev-state"
         "#);
     });
-    shared_with_prod(&accounts);
-    the_document_holds_these_policies(&accounts);
+    assert_store_is_shared_with_prod(&accounts);
+    assert_document_has_policies(&accounts);
 
     let again = accounts.bootstrap(&[]).exits(0);
     assert!(again.stdout.contains("no changes") && !again.stdout.contains("needs"), "{again}");
@@ -185,14 +190,17 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
         assert!(again.stdout.contains(&line), "{line}: {again}");
     }
 
-    // The state is lost: all is found by its name, and nothing made twice.
+    // The state is lost: everything is found by its name, and nothing is created twice.
     account.call("s3", "DELETE", &format!("/{minimal}/bootstrap.tfstate"), "application/octet-stream", b"");
     let adopted = accounts.bootstrap(&["--yes", "--output", "json"]).exits(0).json();
     let addresses = adopted["data"]["adopted"].as_array().expect("addresses");
     let buckets = addresses.iter().filter(|address| address.to_string().contains(".aws_s3_bucket.")).count();
     assert_eq!((addresses.len(), buckets), (30, 2), "{addresses:?}");
-    assert!(!adopted.to_string().contains("bootstrap-tfstate.aws"), "the minimal bucket is nobody's");
-    assert_eq!(holdings(account), made);
+    assert!(
+        !adopted.to_string().contains("bootstrap-tfstate.aws"),
+        "the bootstrap bucket is not part of the state"
+    );
+    assert_eq!(account_resources(account), made);
     accounts.bootstrap(&[]).exits(0);
 
     let state = account.object(&minimal, "bootstrap.tfstate");
@@ -208,9 +216,9 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
     assert_eq!((&back["data"]["changes"], &back["data"]["adopted"]), (&json!([]), &json!([])));
     assert_eq!(account.object(&minimal, "bootstrap.tfstate"), state);
 
-    // An environment that goes from the settings does not take its states along.
-    std::fs::remove_file(accounts.world.project.join(DEV)).expect("an environment to remove");
-    accounts.world.write(&format!("terraform/bootstrap/{id}.tfvars"), "emulated = true\n");
+    // An environment that is removed from the settings keeps its states.
+    std::fs::remove_file(accounts.sandbox.folder.join(DEV)).expect("an environment to remove");
+    accounts.sandbox.write(&format!("terraform/bootstrap/{id}.tfvars"), "emulated = true\n");
     let kept = accounts.run(account, &["bootstrap", "--store", "--yes"]);
     kept.exits(6)
         .says("would destroy a resource with prevent_destroy")
@@ -219,21 +227,21 @@ fn an_account_is_prepared_once_adopted_after_a_loss_and_put_away() {
 }
 
 #[test]
-fn a_lock_table_is_there_before_terraform_and_adopted() {
-    let Some(run) = guard::run() else { return };
-    let accounts = Accounts::new(run);
+fn lock_table_is_created_before_terraform_and_adopted() {
+    let test_run = require!(TestRun::shared());
+    let accounts = Accounts::new(test_run);
     let prod = &accounts.other;
     let table = format!("shop-{}-prod-locks", prod.id);
-    let told =
+    let document =
         accounts.run(prod, &["bootstrap", "--env", "prod", "--yes", "--output", "json"]).exits(0).json();
     let bucket = format!("shop-{}-bootstrap-tfstate", prod.id);
-    assert_eq!(told["data"]["made"], json!([format!("bucket {bucket}"), format!("table {table}")]));
-    assert_eq!(told["data"]["adopted"], json!(["module.state[\"prod\"].aws_dynamodb_table.locks[0]"]));
-    assert_eq!(told["data"]["files"], json!([]), "all of it stands there");
+    assert_eq!(document["data"]["made"], json!([format!("bucket {bucket}"), format!("table {table}")]));
+    assert_eq!(document["data"]["adopted"], json!(["module.state[\"prod\"].aws_dynamodb_table.locks[0]"]));
+    assert_eq!(document["data"]["files"], json!([]), "the repository has all of it");
     let described =
-        prod.target("dynamodb", "DynamoDB_20120810.DescribeTable", "1.1", &json!({ "TableName": table }));
+        prod.call_json("dynamodb", "DynamoDB_20120810.DescribeTable", "1.1", &json!({ "TableName": table }));
     assert_eq!(described["Table"]["KeySchema"], json!([{ "AttributeName": "LockID", "KeyType": "HASH" }]));
-    assert_eq!(holdings(prod)["roles"], json!([]), "nobody was named who may deploy there");
+    assert_eq!(account_resources(prod)["roles"], json!([]), "no deployment role is configured");
     accounts
         .run(prod, &["bootstrap", "--env", "prod", "--policies"])
         .exits(1)
@@ -241,33 +249,33 @@ fn a_lock_table_is_there_before_terraform_and_adopted() {
 }
 
 #[test]
-fn what_leads_elsewhere_is_refused_before_anything_is_touched() {
-    let Some(run) = guard::run() else { return };
-    let accounts = Accounts::new(run);
-    let account = &accounts.world.account;
+fn wrong_account_bucket_or_region_is_refused_before_any_change() {
+    let test_run = require!(TestRun::shared());
+    let accounts = Accounts::new(test_run);
+    let account = &accounts.sandbox.account;
     let refused = accounts.run(&accounts.other, &["bootstrap", "--env", "dev", "--yes"]).exits(6);
     refused.says("the credentials are for another account than that of dev").says(&accounts.other.id);
-    assert_eq!(holdings(&accounts.other)["buckets"], json!([]));
+    assert_eq!(account_resources(&accounts.other)["buckets"], json!([]));
 
-    // Somebody else was faster with the name.
-    let minimal = accounts.minimal_bucket();
-    let place = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
-    accounts.other.call("s3", "PUT", &format!("/{minimal}"), "application/xml", place.as_bytes());
+    // Another account already owns a bucket with that name.
+    let minimal = accounts.bootstrap_bucket();
+    let location = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    accounts.other.call("s3", "PUT", &format!("/{minimal}"), "application/xml", location.as_bytes());
     let taken = accounts.bootstrap(&["--yes"]).exits(6);
     taken.says(&format!("the bucket {minimal} exists and does not belong to the account {}", account.id));
-    assert_eq!(holdings(account)["keys"], json!([]));
+    assert_eq!(account_resources(account)["keys"], json!([]));
 
     accounts.bootstrap(&["--store"]).exits(2);
     accounts.run(account, &["bootstrap"]).exits(2);
     accounts.run(account, &["bootstrap", "--env", "local"]).exits(2).says("it has no account to prepare");
     let dev = accounts.read(DEV).replace("eu-central-1", "eu-west-1");
-    accounts.world.write(DEV, &dev);
+    accounts.sandbox.write(DEV, &dev);
     accounts.bootstrap(&["--yes"]).exits(2).says("an account is prepared in one region");
 }
 
-/// The store, its key and its images are open to prod's account, for reading; images to Lambda as well.
-fn shared_with_prod(accounts: &Accounts) {
-    let (account, prod) = (&accounts.world.account, &accounts.other.id);
+/// The account of prod may read the store, its key and its images; Lambda may read the images too.
+fn assert_store_is_shared_with_prod(accounts: &Accounts) {
+    let (account, prod) = (&accounts.sandbox.account, &accounts.other.id);
     let root = format!("arn:aws:iam::{prod}:root");
     let bucket = format!("/shop-{}-artifacts?policy", account.id);
     let policy = account.call("s3", "GET", &bucket, "application/octet-stream", b"").json();
@@ -280,23 +288,23 @@ fn shared_with_prod(accounts: &Accounts) {
     let project = accounts.read(PROJECT);
     let key = project.lines().find_map(|line| line.strip_prefix("kms_key = ")).expect("the store's key");
     let key = json!({ "KeyId": key.trim_matches('"'), "PolicyName": "default" });
-    let policy = account.target("kms", "TrentService.GetKeyPolicy", "1.1", &key);
-    assert_eq!(sids(&inner(&policy["Policy"])), ["DecryptedByReaders"]);
+    let policy = account.call_json("kms", "TrentService.GetKeyPolicy", "1.1", &key);
+    assert_eq!(sids(&parse_policy(&policy["Policy"])), ["DecryptedByReaders"]);
     let name = json!({ "repositoryName": "shop/greeter" });
     let policy =
-        account.target("ecr", "AmazonEC2ContainerRegistry_V20150921.GetRepositoryPolicy", "1.1", &name);
-    let policy = inner(&policy["policyText"]);
+        account.call_json("ecr", "AmazonEC2ContainerRegistry_V20150921.GetRepositoryPolicy", "1.1", &name);
+    let policy = parse_policy(&policy["policyText"]);
     assert_eq!(sids(&policy), ["PulledByOtherAccounts"]);
     let lambda = &policy["Statement"][0];
     assert_eq!(lambda["Principal"], json!({ "Service": "lambda.amazonaws.com" }));
     assert!(lambda["Condition"].to_string().contains(prod.as_str()), "{lambda}");
 }
 
-fn inner(text: &Value) -> Value {
+fn parse_policy(text: &Value) -> Value {
     serde_json::from_str(text.as_str().expect("a policy")).expect("JSON")
 }
 
-fn texts_of(files: &Value, key: &str) -> String {
+fn edited_value(files: &Value, key: &str) -> String {
     let edits = files.as_array().into_iter().flatten().flat_map(|file| file["edits"].as_array());
     let found = edits.flatten().find(|edit| edit["key"] == key).expect(key);
     found["value"].as_str().expect("text").to_owned()
@@ -304,15 +312,15 @@ fn texts_of(files: &Value, key: &str) -> String {
 
 const BEGIN: &str = "<!-- policies: written by the test xtask/tests/it/bootstrap.rs -->\n";
 
-/// The how-to shows what is applied, for an account with an example's number.
-fn the_document_holds_these_policies(accounts: &Accounts) {
-    let told = accounts.bootstrap(&["--policies"]).exits(0);
+/// The how-to shows the applied policies, with an example account id.
+fn assert_document_has_policies(accounts: &Accounts) {
+    let printed = accounts.bootstrap(&["--policies"]).exits(0);
     let key = accounts.read(PROJECT);
     let key = key.lines().find_map(|line| line.strip_prefix("kms_key = ")).expect("the store's key");
     let key = key.trim_matches('"').rsplit('/').next().expect("an id");
-    let policies = told
+    let policies = printed
         .stdout
-        .replace(&accounts.world.account.id, "222222222222")
+        .replace(&accounts.sandbox.account.id, "222222222222")
         .replace(key, "11111111-2222-3333-4444-555555555555");
     let path = repository().join("docs/how-to/first-account.md");
     let document = std::fs::read_to_string(&path).unwrap_or_default();
@@ -323,7 +331,7 @@ fn the_document_holds_these_policies(accounts: &Accounts) {
     }
     assert!(
         kept == policies,
-        "{} does not hold the policies that terraform/modules/ci-roles makes; run cargo test -p xtask --features update-docs --test it bootstrap",
+        "{} does not have the policies that terraform/modules/ci-roles makes; run cargo test -p xtask --features update-docs --test it bootstrap",
         Path::new("docs/how-to/first-account.md").display()
     );
 }

@@ -1,22 +1,23 @@
-//! staging and prod: the repository's systems, with its own values, in emulated accounts of their own. What was released
-//! to the one is deployed to the other, and what differs between them is what their values say.
+//! staging and prod: the repository's systems, with their own values, each in its own emulated account. The releases of one
+//! are deployed to the other, and they differ only by their values.
 //!
-//! In: this repository, in the accounts that `support::team` brings. An administrator prepares them, everything else is done
-//! in the environments' roles.
+//! In: this repository and the accounts of `support::two_environments`. An administrator bootstraps the accounts, everything
+//! else runs with the roles of the environments.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::support::clone::{STACKS, kind, resources};
+use super::support::TestRun;
 use super::support::differences::{self, Side};
-use super::support::guard;
 use super::support::process::Running;
-use super::support::team::Team;
+use super::support::repository_copy::{STACKS, resource_type, resources};
+use super::support::two_environments::TwoEnvironments;
+use crate::require;
 
-/// Values that the emulator asks for, as `environments/local` has them: stack, name, value, what it cannot do.
-/// docs/limits.md has each of them. Nothing else of an environment's values is changed.
-const UNABLE: [(&str, &str, &str, &str); 7] = [
+/// Values that the emulator needs, as in `environments/local`: stack, name, value, and the emulator's limit.
+/// docs/limits.md lists each of them. No other value of an environment is changed.
+const EMULATOR_VALUES: [(&str, &str, &str, &str); 7] = [
     ("bucket-api", "require_https", "false", "it ignores a policy's conditions and would refuse every call"),
     ("bucket-api", "require_allowed_principals", "false", "the same"),
     ("bucket-api", "manage_lifecycle", "false", "it takes a minute for the rules, and expires nothing"),
@@ -31,42 +32,49 @@ const UNABLE: [(&str, &str, &str, &str); 7] = [
     ("tracer", "permit_invoke_by_stack", "false", "it asks for no second permission behind a URL"),
 ];
 
-/// Types that `protect` of a stack names: they go only where their addresses are typed.
+/// Types in the `protect` lists of the stacks: they are destroyed only if their addresses are confirmed.
 const PROTECTED: [&str; 6] =
     ["aws_dynamodb_table", "aws_eip", "aws_kms_key", "aws_s3_bucket", "aws_subnet", "aws_vpc"];
 
-/// Sets in a stack's values what the emulator asks for, as the local environment has it.
-fn emulated(stack: &str, values: &str, local: &str) -> String {
-    let is = |line: &str, wanted: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == wanted);
+/// Sets the values that the emulator needs, as in the local environment.
+fn with_emulator_values(stack: &str, values: &str, local: &str) -> String {
+    let sets = |line: &str, wanted: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == wanted);
     let mut values = values.to_owned();
-    for (_, name, value, why) in UNABLE.iter().filter(|(of, ..)| *of == stack) {
-        let there = local.lines().find(|line| is(line, name)).and_then(|line| line.split_once('='));
-        assert_eq!(there.map(|(_, there)| there.trim()), Some(*value), "{name} in local's {stack}.tfvars");
-        let kept: Vec<&str> = values.lines().filter(|line| !is(line, name)).collect();
+    for (_, name, value, why) in EMULATOR_VALUES.iter().filter(|(of, ..)| *of == stack) {
+        let local_value = local.lines().find(|line| sets(line, name)).and_then(|line| line.split_once('='));
+        assert_eq!(
+            local_value.map(|(_, value)| value.trim()),
+            Some(*value),
+            "{name} in local's {stack}.tfvars"
+        );
+        let kept: Vec<&str> = values.lines().filter(|line| !sets(line, name)).collect();
         values = format!("{}\n\n# The emulator: {why}.\n{name} = {value}\n", kept.join("\n"));
     }
     values
 }
 
 #[test]
-fn staging_and_prod_stand_apart_and_differ_by_their_values_alone() {
-    let Some(run) = guard::run() else { return };
-    let team = Team::new(run, emulated);
-    let (staging, prod) = (&team.staging, &team.prod);
-    team.bootstrap();
+fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
+    let test_run = require!(TestRun::shared());
+    let environments = TwoEnvironments::new(test_run, with_emulator_values);
+    let (staging, prod) = (&environments.staging, &environments.prod);
+    environments.bootstrap();
 
-    // Everything comes up. What needs a secret waits for the secret's owner, and for nothing else.
+    // Everything is released, except the function whose secret its owner has not set yet.
     let release = ["release", "--env", "staging", "--yes"];
-    let first = team.run(&release).exits(5).says("does not exist, or has no value yet");
+    let first = environments.run(&release).exits(5).says("does not exist, or has no value yet");
     assert!(first.stderr.contains("stack          tracer"), "{first}");
-    staging.give_secret("tracer-api-keys", r#"["a-key-of-staging-0123456789"]"#);
-    let released = team.run(&release).exits(0).says("tracer 0.1.0 serves in staging");
-    assert!(!released.did("build") && !released.did("apply"), "{released}");
-    let serving = staging.serves();
+    staging.set_secret("tracer-api-keys", r#"["a-key-of-staging-0123456789"]"#);
+    let released = environments.run(&release).exits(0).says("tracer 0.1.0 serves in staging");
+    assert!(!released.ran_step("build") && !released.ran_step("apply"), "{released}");
+    let serving = staging.served_releases();
     assert_eq!(serving.len(), 5, "{serving:?}");
-    assert_eq!(team.status(staging), serving.keys().map(|function| as_wanted(function)).collect());
+    assert_eq!(
+        environments.status(staging),
+        serving.keys().map(|function| expected_status(function)).collect()
+    );
 
-    // The same releases, by their versions; nothing is built.
+    // The same releases, by version; nothing is built.
     let version = |function: &str| serving[function][0].as_str().expect("a version").to_owned();
     let versions: Vec<(&str, String)> =
         serving.keys().map(|function| (function.as_str(), version(function))).collect();
@@ -75,26 +83,28 @@ fn staging_and_prod_stand_apart_and_differ_by_their_values_alone() {
         .map(|(function, version)| vec!["deploy", function, "--version", version, "--env", "prod"])
         .collect();
     deploys.push(vec!["deploy", "--stack", "network", "--env", "prod"]);
-    team.run(&deploys[1]).exits(6).says("there is no terminal to ask at");
-    let kept = prod.account.keys(&prod.bucket());
+    environments.run(&deploys[1]).exits(6).says("there is no terminal to ask at");
+    let kept = prod.account.keys(&prod.state_bucket());
     assert!(!kept.contains(&"hello.tfstate".to_owned()), "{kept:?}");
     let started: Vec<Running> = deploys
         .iter()
-        .map(|arguments| team.start_in(&team.world.account, &[arguments.as_slice(), &["--yes"]].concat()))
+        .map(|arguments| {
+            environments.start_in(&environments.sandbox.account, &[arguments.as_slice(), &["--yes"]].concat())
+        })
         .collect();
     for deployed in started.into_iter().map(Running::wait) {
         let deployed = deployed.exits(0);
-        assert!(deployed.did("apply") && !deployed.did("build"), "{deployed}");
+        assert!(deployed.ran_step("apply") && !deployed.ran_step("build"), "{deployed}");
     }
-    assert_eq!(prod.serves(), serving, "the digests in prod are those in staging");
-    assert_eq!(team.status(prod), serving.keys().map(|function| as_wanted(function)).collect());
+    assert_eq!(prod.served_releases(), serving, "the digests in prod are those in staging");
+    assert_eq!(environments.status(prod), serving.keys().map(|function| expected_status(function)).collect());
 
-    let (ours, theirs) = (staging.resources(), prod.resources());
-    let (one, other) = (staging.side(&ours), prod.side(&theirs));
-    let store = format!("{}-artifacts", team.world.account.id);
-    names_itself_alone(&store, &one, &other);
-    names_itself_alone(&store, &other, &one);
-    team.run(&["plan", "--env", "staging", "--exit-code"]).exits(0);
+    let (staging_resources, prod_resources) = (staging.resources(), prod.resources());
+    let (one, other) = (staging.side(&staging_resources), prod.side(&prod_resources));
+    let store = format!("{}-artifacts", environments.sandbox.account.id);
+    assert_names_only_itself(&store, &one, &other);
+    assert_names_only_itself(&store, &other, &one);
+    environments.run(&["plan", "--env", "staging", "--exit-code"]).exits(0);
     let found = differences::between(&one, &other);
     insta::assert_snapshot!(found.join("\n"), @r##"
     bucket-api module.api.aws_apigatewayv2_stage.this default_route_settings: [{"data_trace_enabled":false,"detailed_metrics_enabled":false,"logging_level":"","throttling_burst_limit":40,"throttling_rate_limit":20}] -> [{"data_trace_enabled":false,"detailed_metrics_enabled":false,"logging_level":"","throttling_burst_limit":100,"throttling_rate_limit":50}]
@@ -161,37 +171,39 @@ fn staging_and_prod_stand_apart_and_differ_by_their_values_alone() {
     tracer module.traces.aws_dynamodb_table.this point_in_time_recovery: [{"enabled":false,"recovery_period_in_days":0}] -> [{"enabled":true,"recovery_period_in_days":35}]
     "##);
 
-    // The one goes, and the other does not notice.
-    let (status, greeting) = team.greets(staging);
+    // staging is destroyed, and prod does not change.
+    let (status, greeting) = environments.invoke_hello(staging);
     assert_eq!((status, &greeting["greeting"]), (200, &json!("Hello Ada")));
-    let protected = ours.values().flat_map(BTreeMap::keys);
-    let protected = protected.filter(|address| PROTECTED.contains(&kind(address)));
-    let typed: Vec<&str> = protected.flat_map(|address| ["--confirm", address.as_str()]).collect();
-    team.run(&[["destroy", "--env", "staging", "--yes"].as_slice(), &typed].concat()).exits(0);
+    let protected = staging_resources.values().flat_map(BTreeMap::keys);
+    let protected = protected.filter(|address| PROTECTED.contains(&resource_type(address)));
+    let confirmations: Vec<&str> = protected.flat_map(|address| ["--confirm", address.as_str()]).collect();
+    environments
+        .run(&[["destroy", "--env", "staging", "--yes"].as_slice(), &confirmations].concat())
+        .exits(0);
     for stack in STACKS {
         assert_eq!(resources(&staging.state(stack)), BTreeMap::new(), "{stack} left something in staging");
     }
-    assert_eq!(team.greets(staging).0, 404);
-    let (status, greeting) = team.greets(prod);
+    assert_eq!(environments.invoke_hello(staging).0, 404);
+    let (status, greeting) = environments.invoke_hello(prod);
     assert_eq!((status, &greeting["greeting"]), (200, &json!("Hello Ada")));
-    let verified = team.run(&["verify", "--env", "prod"]).exits(0);
+    let verified = environments.run(&["verify", "--env", "prod"]).exits(0);
     for function in serving.keys() {
         assert!(verified.stdout.contains(&format!("{function} in prod: ")), "{function} in {verified}");
     }
-    assert_eq!(prod.resources(), theirs);
-    assert_eq!(prod.serves(), serving);
-    // It reads all that its state names: nothing is missing, and nothing was left to plan.
-    team.run(&["plan", "--env", "prod", "--exit-code"]).exits(0);
+    assert_eq!(prod.resources(), prod_resources);
+    assert_eq!(prod.served_releases(), serving);
+    // The plan reads everything in the state: nothing is missing, and nothing is left to plan.
+    environments.run(&["plan", "--env", "prod", "--exit-code"]).exits(0);
 }
 
-/// What `status` says of a function that is as it should be.
-fn as_wanted(function: &str) -> (String, Value) {
+/// What `status` reports for a function in the expected state.
+fn expected_status(function: &str) -> (String, Value) {
     let status = json!({ "release": "0.1.0", "verified": true, "as_recorded": true, "alias_version": "1" });
     (function.to_owned(), status)
 }
 
-/// Every ARN is of this account, and every name of this account and environment; but for the artifacts' bucket.
-fn names_itself_alone(store: &str, side: &Side, other: &Side) {
+/// Every ARN is of this account, and every name of this account and environment, except for the artifacts' bucket.
+fn assert_names_only_itself(store: &str, side: &Side, other: &Side) {
     let own = format!("{}-{}-", side.account, side.environment);
     let foreign =
         [other.account.to_owned(), format!("-{}-", other.environment), format!("\"{}\"", other.environment)];
@@ -199,15 +211,19 @@ fn names_itself_alone(store: &str, side: &Side, other: &Side) {
     for (address, attributes) in side.stacks.values().flatten() {
         let text = attributes.to_string();
         for foreign in &foreign {
-            assert!(!text.contains(foreign), "{address} in {} holds {foreign}", side.environment);
+            assert!(!text.contains(foreign), "{address} in {} contains {foreign}", side.environment);
         }
         for (at, start) in text.match_indices("arn:aws:") {
-            // service:region:account:…; buckets and APIs have no account, and AWS's own integrations `lambda`.
+            // service:region:account:…; buckets and APIs have no account, AWS's own integrations `lambda`.
             let arn = &text[at + start.len()..];
             let account = arn.split([':', '"', '\\', ',']).nth(2).unwrap_or_default();
-            let free = ["", "aws", "lambda"].contains(&account);
-            assert!(account == side.account || free, "{address} in {}: arn:aws:{arn:.90}", side.environment);
-            arns += usize::from(!free);
+            let without_account = ["", "aws", "lambda"].contains(&account);
+            assert!(
+                account == side.account || without_account,
+                "{address} in {}: arn:aws:{arn:.90}",
+                side.environment
+            );
+            arns += usize::from(!without_account);
         }
         for (at, start) in text.match_indices("slipway-") {
             let name = &text[at + start.len()..];

@@ -1,28 +1,29 @@
-//! Drives the real executable in sealed worlds: a project, a home and an account of its own for each test, one emulated
-//! AWS for all of them, the real git, Terraform and builder.
+//! Runs the real executable in sandboxes: each test has its own project, home and account; all share one emulated AWS; git,
+//! Terraform and the builder are the real ones.
 //!
 //! In: the executable under test, Terraform on the PATH, Slipway's tool folder. Where one of them is missing the tests
-//! are left out and say so; with CI=true that is a failure. Nothing is left running: see `support::guard`.
+//! are skipped (see `support::skip`). Nothing is left running (see `support::test_run`).
 
-mod back;
-mod bases;
+mod aws_provider;
+mod base_images;
 mod bootstrap;
-mod cloud;
+mod cloud_environments;
 mod concurrency;
+mod crash_recovery;
 mod environments;
-mod half_applied;
-mod kill;
-mod kinds;
 mod modules;
 mod namespaces;
-mod provider;
+mod package_types;
+mod partial_apply;
 mod python;
 mod refusals;
+mod release_lifecycle;
 mod reproducible;
+mod rollback;
 mod secrets;
 mod signals;
 mod signing;
+mod skipped_tests;
 mod stacks;
-mod story;
 mod support;
 mod systems;

@@ -1,8 +1,8 @@
-//! Terraform's modules, each by itself on the emulated AWS: made, changed, looked at and destroyed by the real provider.
+//! Terraform's modules, each alone on the emulated AWS: created, changed, inspected and destroyed by the real provider.
 //!
 //! In: `terraform/modules/<noun>/tests/emulator`, run on a copy of all modules, behind a gateway, in one account. Out:
 //! nothing in that account, nothing in the repository. Goes wrong: an assertion, a resource that is not destroyed, a
-//! module without such tests; the failure names the module and has Terraform's words.
+//! module without such tests; the failure names the module and has Terraform's output.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -11,49 +11,49 @@ use std::sync::Mutex;
 
 use serde_json::json;
 
-use super::support::Running;
 use super::support::account::Account;
-use super::support::guard;
+use super::support::machine::{Machine, repository};
 use super::support::process::{Finished, command};
-use super::support::surroundings::{Surroundings, repository};
-use super::support::world::{Ending, Sealed};
+use super::support::sandbox::{AutoStop, Sandbox};
+use super::support::{Running, TestRun};
+use crate::require;
 
-/// Modules that cannot run there, and why.
-const WITHOUT: [(&str, &str); 1] = [("budget", "moto answers 500 to every call about budgets")];
-/// The one that takes longest, for the emulator's own waits: it is begun first.
+/// Modules that cannot run on the emulator, and why.
+const EXCLUDED: [(&str, &str); 1] = [("budget", "moto answers 500 to every call about budgets")];
+/// The slowest module, because of the emulator's own waits: it is started first.
 const SLOWEST: &str = "kinesis-stream";
 /// Tests that run at the same time: mostly they wait.
-const AT_ONCE: usize = 4;
-/// Where a module keeps its tests on the emulator, and what is laid beside its files for them.
+const PARALLEL: usize = 4;
+/// A module's tests on the emulator, and the files that are added to the module for them.
 const TESTS: &str = "tests/emulator";
 const DESTROYABLE: &str = "tests/emulator/destroyable";
-/// What the name of everything begins with that they make.
+/// The prefix of all names that they create.
 const PREFIX: &str = "slipway-modules";
 
-/// What each run of Terraform shares.
-struct Bench {
-    world: Ending,
-    machine: &'static Surroundings,
+/// Shared by all runs of Terraform.
+struct Fixture {
+    sandbox: AutoStop,
+    machine: &'static Machine,
     modules: PathBuf,
     environment: BTreeMap<&'static str, String>,
 }
 
 #[test]
-fn each_makes_changes_and_destroys_what_it_is_for() {
-    let Some(run) = guard::run() else { return };
+fn every_module_creates_changes_and_destroys_its_resources() {
+    let test_run = require!(TestRun::shared());
     let all = folders(&repository().join("terraform/modules"));
     let mut tested = tested(&all).unwrap_or_else(|problem| panic!("{problem}"));
     tested.sort_by_key(|module| module != SLOWEST);
 
-    let bench = Bench::new(Ending(Sealed::new(run)), run.machine);
+    let fixture = Fixture::new(AutoStop(Sandbox::new(test_run)), test_run.machine);
     let waiting = Mutex::new(VecDeque::from(tested));
-    let next = || waiting.lock().expect("the modules that wait").pop_front();
+    let next = || waiting.lock().expect("the waiting modules").pop_front();
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|threads| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..PARALLEL {
             threads.spawn(|| {
                 while let Some(module) = next() {
-                    if let Err(failure) = bench.test(&module) {
+                    if let Err(failure) = fixture.test(&module) {
                         failures.lock().expect("the failures").push(format!("{module}: {failure}"));
                     }
                 }
@@ -62,49 +62,50 @@ fn each_makes_changes_and_destroys_what_it_is_for() {
     });
     let failures = failures.into_inner().expect("the failures");
     assert!(failures.is_empty(), "{} of the modules failed\n{}", failures.len(), failures.join("\n"));
-    assert_eq!(left(&bench.world.account), Vec::<String>::new(), "something is left");
+    assert_eq!(remaining(&fixture.sandbox.account), Vec::<String>::new(), "something is left");
 }
 
-/// Returns the modules with tests on the emulator, or says which should have some, or should have none.
+/// Returns the modules with tests on the emulator, or an error that names the modules that lack them or should not have
+/// them.
 fn tested(all: &[PathBuf]) -> Result<Vec<String>, String> {
     let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (with, without): (Vec<&PathBuf>, Vec<&PathBuf>) = all
         .iter()
         .partition(|folder| folder.join(TESTS).join(format!("{}.tftest.hcl", name(folder))).is_file());
     let without: Vec<String> = without.into_iter().map(name).collect();
-    let excused: Vec<String> = WITHOUT.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let excused: Vec<String> = EXCLUDED.iter().map(|(name, _)| (*name).to_owned()).collect();
     if without != excused {
         return Err(format!(
-            "modules without {TESTS}/<module>.tftest.hcl: {without:?}; excused are {WITHOUT:?}"
+            "modules without {TESTS}/<module>.tftest.hcl: {without:?}; excused are {EXCLUDED:?}"
         ));
     }
     Ok(with.into_iter().map(name).collect())
 }
 
-impl Bench {
-    fn new(world: Ending, machine: &'static Surroundings) -> Self {
-        world.write("pipelines/project.toml", "schema = 1\nname = \"slipway\"\n");
-        world.write("terraform/environments/local/environment.toml", "emulated = true\n");
-        let up = world.run(&["local", "up", "--output", "json"]).exits(0).json();
+impl Fixture {
+    fn new(sandbox: AutoStop, machine: &'static Machine) -> Self {
+        sandbox.write("pipelines/project.toml", "schema = 1\nname = \"slipway\"\n");
+        sandbox.write("terraform/environments/local/environment.toml", "emulated = true\n");
+        let up = sandbox.run(&["local", "up", "--output", "json"]).exits(0).json();
         let gateway = up["data"]["gateway"]["url"].as_str().expect("the gateway's address").to_owned();
 
-        // A copy: `init` writes beside the files, and what must never be destroyed is destroyed here.
-        world.take("terraform/modules");
-        let modules = world.project.join("terraform/modules");
+        // A copy: `init` writes into the folders, and resources with prevent_destroy are destroyed here.
+        sandbox.copy_from_repository("terraform/modules");
+        let modules = sandbox.folder.join("terraform/modules");
         for module in folders(&modules) {
             for file in files(&module.join(DESTROYABLE)) {
                 fs::copy(&file, module.join(file.file_name().expect("a file's name"))).expect("a copy");
             }
         }
 
-        let mut environment: BTreeMap<_, _> = world.account.administrator().into_iter().collect();
+        let mut environment: BTreeMap<_, _> = sandbox.account.administrator_variables().into_iter().collect();
         environment.insert("AWS_ENDPOINT_URL", gateway);
         environment.insert("AWS_REGION", "eu-central-1".to_owned());
         environment.extend(machine.terraform_settings.clone().map(|file| ("TF_CLI_CONFIG_FILE", file)));
         for (name, value) in [("CHECKPOINT_DISABLE", "1"), ("TF_IN_AUTOMATION", "1"), ("GOGC", "300")] {
             environment.insert(name, value.to_owned());
         }
-        Self { world, machine, modules, environment }
+        Self { sandbox, machine, modules, environment }
     }
 
     fn test(&self, module: &str) -> Result<(), String> {
@@ -114,7 +115,7 @@ impl Bench {
             return Err(init.to_string());
         }
         let test = self.terraform(module, &["test", "-no-color", &tests]);
-        // Without a run Terraform is content as well; with a single one nothing would have been changed.
+        // Terraform succeeds without any run too; with a single run nothing would have been changed.
         let passed = passed(&test.stdout).unwrap_or(0);
         if test.code != Some(0) || passed < 2 || test.stdout.contains("left the following resources") {
             return Err(format!("{passed} runs passed in {test}"));
@@ -128,24 +129,26 @@ impl Bench {
             .args(arguments)
             .current_dir(self.modules.join(module))
             .env("PATH", &self.machine.path)
-            .env("HOME", &self.world.home)
-            .env("TF_DATA_DIR", self.world.home.join("data").join(module))
+            .env("HOME", &self.sandbox.home)
+            .env("TF_DATA_DIR", self.sandbox.home.join("data").join(module))
             .envs(&self.environment);
-        let log = self.world.home.join(format!("{module}-{}", arguments[0]));
-        let what = format!("terraform {}", arguments.join(" "));
-        Running::start(terraform, what, &log, self.world.home.join("no-runs")).patiently().wait()
+        let log = self.sandbox.home.join(format!("{module}-{}", arguments[0]));
+        let command_line = format!("terraform {}", arguments.join(" "));
+        Running::start(terraform, command_line, &log, self.sandbox.home.join("no-runs"))
+            .with_long_timeout()
+            .wait()
     }
 }
 
-/// Reads how many runs passed from the last line of a test that went well.
-fn passed(told: &str) -> Option<usize> {
-    let (_, rest) = told.rsplit_once("Success! ")?;
+/// Reads the number of passed runs from the last line of a successful test.
+fn passed(stdout: &str) -> Option<usize> {
+    let (_, rest) = stdout.rsplit_once("Success! ")?;
     rest.split_once(" passed, 0 failed.")?.0.parse().ok()
 }
 
-/// Lists what the services of an account still have under the modules' names.
-fn left(account: &Account) -> Vec<String> {
-    let listed = |what: &str, text: String| text.contains(PREFIX).then(|| format!("{what}: {text}"));
+/// Lists what the services of an account still have with the modules' prefix.
+fn remaining(account: &Account) -> Vec<String> {
+    let listed = |list: &str, text: String| text.contains(PREFIX).then(|| format!("{list}: {text}"));
     let targets = [
         ("dynamodb", "DynamoDB_20120810.ListTables", "1.0"),
         ("ecr", "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories", "1.1"),
@@ -155,7 +158,7 @@ fn left(account: &Account) -> Vec<String> {
         ("secretsmanager", "secretsmanager.ListSecrets", "1.1"),
     ]
     .map(|(service, target, version)| {
-        listed(target, account.target(service, target, version, &json!({})).to_string())
+        listed(target, account.call_json(service, target, version, &json!({})).to_string())
     });
     let forms = [
         ("ec2", "DescribeVpcs", "2016-11-15"),
@@ -167,15 +170,15 @@ fn left(account: &Account) -> Vec<String> {
     .map(|(service, action, version)| {
         let body = format!("Action={action}&Version={version}&Scope=Local");
         let content = "application/x-www-form-urlencoded";
-        let answer = account.call(service, "POST", "/", content, body.as_bytes());
-        assert_eq!(answer.status, 200, "{action}: {}", answer.text());
-        listed(action, answer.text())
+        let response = account.call(service, "POST", "/", content, body.as_bytes());
+        assert_eq!(response.status, 200, "{action}: {}", response.text());
+        listed(action, response.text())
     });
     let paths = [("s3", "/"), ("lambda", "/2015-03-31/functions"), ("apigateway", "/v2/apis")].map(
         |(service, path)| {
-            let answer = account.call(service, "GET", path, "application/json", b"");
-            assert_eq!(answer.status, 200, "{service} {path}: {}", answer.text());
-            listed(path, answer.text())
+            let response = account.call(service, "GET", path, "application/json", b"");
+            assert_eq!(response.status, 200, "{service} {path}: {}", response.text());
+            listed(path, response.text())
         },
     );
     targets.into_iter().chain(forms).chain(paths).flatten().collect()
@@ -189,7 +192,7 @@ fn files(of: &Path) -> Vec<PathBuf> {
     entries(of).into_iter().filter(|path| path.is_file()).collect()
 }
 
-/// Lists what lies in a folder, by name; nothing where there is no such folder.
+/// Lists the entries of a folder, by name; none if there is no such folder.
 fn entries(of: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(of).into_iter().flatten().flatten().map(|entry| entry.path()).collect();

@@ -1,16 +1,19 @@
-//! The same bytes from another folder, another home and another cargo home.
+//! Builds with the same bytes from another folder, another home and another cargo home, and rebuilt releases.
 
-use super::support::World;
 use sha2::{Digest as _, Sha256};
 
+use super::support::EchoProject;
+use super::support::sandbox::init_repository;
+use crate::require;
+
 #[test]
-fn another_folder_and_cargo_home_give_the_same_bytes() {
-    let Some(world) = World::new() else { return };
-    let kept = world.run(&["build", "--output", "json"]).exits(0).json();
-    world.forget_artifacts();
-    let cargo_home = world.home.join("cargo");
+fn build_in_another_folder_and_cargo_home_has_the_same_bytes() {
+    let project = require!(EchoProject::new());
+    let kept = project.run(&["build", "--output", "json"]).exits(0).json();
+    project.remove_artifacts();
+    let cargo_home = project.home.join("cargo");
     let cargo_home = cargo_home.to_str().expect("a path in UTF-8");
-    let built = world
+    let built = project
         .start_with(&["build", "--force", "--output", "json"], &[("CARGO_HOME", cargo_home)])
         .wait()
         .exits(0);
@@ -32,40 +35,40 @@ fn another_folder_and_cargo_home_give_the_same_bytes() {
 }
 
 #[test]
-fn a_release_is_built_again_and_its_difference_explained() {
-    let Some(world) = World::new() else { return };
-    world.run(&["release", "--env", "local", "--yes"]).exits(0);
-    world.second_code();
-    world.run(&["release", "--env", "local", "--yes"]).exits(0).says("echo 0.2.0 serves in local.");
+fn release_is_rebuilt_identically_and_its_differences_are_explained() {
+    let project = require!(EchoProject::new());
+    project.run(&["release", "--env", "local", "--yes"]).exits(0);
+    project.change_code();
+    project.run(&["release", "--env", "local", "--yes"]).exits(0).says("echo 0.2.0 serves in local.");
 
-    let told = world.run(&["explain", "echo", "0.1.0", "0.2.0", "--env", "local"]).exits(0);
+    let explained = project.run(&["explain", "echo", "0.1.0", "0.2.0", "--env", "local"]).exits(0);
     for words in ["other bytes", "~ lambda-src/echo/src/main.rs", "tools     the same", "~ bootstrap"] {
-        assert!(told.stdout.contains(words), "no `{words}` in {told}");
+        assert!(explained.stdout.contains(words), "no `{words}` in {explained}");
     }
-    world
+    project
         .run(&["explain", "echo", "0.2.0", "--work-tree", "--env", "local"])
         .exits(0)
         .says("the same bytes")
         .says("inputs    the same");
 
-    // From the commit, with today's work tree another one.
-    world.run(&["rebuild", "echo", "0.1.0", "--env", "local"]).exits(0).says("the same bytes, sha256:");
-    world.run(&["rebuild", "echo", "0.9.0", "--env", "local"]).exits(2).says("`echo` has no release 0.9.0");
+    // Rebuilt from the commit, while the work tree has other code.
+    project.run(&["rebuild", "echo", "0.1.0", "--env", "local"]).exits(0).says("the same bytes, sha256:");
+    project.run(&["rebuild", "echo", "0.9.0", "--env", "local"]).exits(2).says("`echo` has no release 0.9.0");
 }
 
 #[test]
-fn a_release_whose_commit_is_gone_is_not_built_again() {
-    let Some(world) = World::new() else { return };
-    world.run(&["release", "--env", "local", "--yes"]).exits(0);
-    let [artifacts, _] = world.account.buckets();
-    // The history was rewritten, and what was there is collected.
-    std::fs::remove_dir_all(world.project.join(".git")).expect("the repository");
-    super::support::world::repository_in(&world.project);
-    let before = world.account.keys(&artifacts);
-    world
+fn release_without_its_commit_cannot_be_rebuilt() {
+    let project = require!(EchoProject::new());
+    project.run(&["release", "--env", "local", "--yes"]).exits(0);
+    let [artifacts, _] = project.account.buckets();
+    // The history was rewritten, and git collected the old commits.
+    std::fs::remove_dir_all(project.folder.join(".git")).expect("the repository");
+    init_repository(&project.folder);
+    let before = project.account.keys(&artifacts);
+    project
         .run(&["rebuild", "echo", "0.1.0", "--env", "local"])
         .exits(1)
         .says("is not in this repository")
         .says("git fetch origin");
-    assert_eq!(world.account.keys(&artifacts), before);
+    assert_eq!(project.account.keys(&artifacts), before);
 }

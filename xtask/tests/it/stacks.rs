@@ -1,9 +1,12 @@
-//! Several stacks: applied in the order of their needs, with values handed on, and each failure told with what it stops.
+//! Several stacks: applied in the order of their dependencies, with values passed on; a failure names the stacks that it
+//! stops.
 
 use serde_json::Value;
 
-use super::support::guard;
-use super::support::world::{Ending, Sealed, repository_in};
+use super::support::TestRun;
+use super::support::sandbox::{AutoStop, Sandbox, init_repository};
+use super::support::skip::Missing;
+use crate::require;
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
@@ -62,9 +65,9 @@ resource "terraform_data" "alone" {
 }
 "#;
 
-/// A project of three stacks and no function: `app` takes a value of `base`, `alone` takes none.
-fn system() -> Option<Ending> {
-    let sealed = Ending(Sealed::new(guard::run()?));
+/// A project of three stacks and no function: `app` uses an output of `base`, `alone` uses none.
+fn three_stacks() -> Result<AutoStop, Missing> {
+    let sandbox = AutoStop(Sandbox::new(TestRun::shared()?));
     for (path, text) in [
         ("pipelines/project.toml", "schema = 1\nname = \"shop\"\n"),
         (".gitignore", "/target/\n**/.terraform/\n"),
@@ -77,123 +80,123 @@ fn system() -> Option<Ending> {
         ("terraform/stacks/alone/main.tf", ALONE),
         ("terraform/stacks/alone/stack.toml", ""),
     ] {
-        sealed.write(path, text);
+        sandbox.write(path, text);
     }
-    repository_in(&sealed.project);
-    Some(sealed)
+    init_repository(&sandbox.folder);
+    Ok(sandbox)
 }
 
-fn output(world: &Sealed, stack: &str, name: &str) -> Value {
-    let outputs = world.run(&["output", "--env", "local", "--output", "json"]).exits(0).json();
+fn output(project: &Sandbox, stack: &str, name: &str) -> Value {
+    let outputs = project.run(&["output", "--env", "local", "--output", "json"]).exits(0).json();
     outputs["data"]["stacks"][stack][name]["value"].clone()
 }
 
 #[test]
-fn a_value_is_handed_on_and_a_change_of_it_is_followed() {
-    let Some(world) = system() else { return };
-    world.run(&["local", "up"]).exits(0);
-    world
+fn stack_output_is_passed_to_dependent_stacks_and_its_changes_are_applied() {
+    let project = require!(three_stacks());
+    project.run(&["local", "up"]).exits(0);
+    project
         .run(&["plan", "--env", "local"])
         .exits(0)
         .says("app in local  waits for `base`, which is not applied there")
         .says("base in local  +1 ~0 -0");
     let first =
-        world.run(&RELEASE).exits(0).says("app is applied in local.").says("alone is applied in local.");
+        project.run(&RELEASE).exits(0).says("app is applied in local.").says("alone is applied in local.");
     let events = first.events();
     let at = |label: &str, title: &str| {
         events.iter().position(|event| event["label"] == label && event["title"].as_str() == Some(title))
     };
     assert!(at("apply", "base in local") < at("plan", "app in local"), "{first}");
-    assert_eq!(output(&world, "app", "joined"), "a,b");
+    assert_eq!(output(&project, "app", "joined"), "a,b");
 
-    let again = world.run(&RELEASE).exits(0).says("app is up to date in local (plan skipped");
-    assert!(!again.did("plan"), "{again}");
+    let again = project.run(&RELEASE).exits(0).says("app is up to date in local (plan skipped");
+    assert!(!again.ran_step("plan"), "{again}");
 
-    // Only the base is named; what takes its value follows, and what does not is left alone.
-    world.write("terraform/environments/local/base.tfvars", "ids = [\"a\", \"b\", \"c\"]\n");
-    let changed = world
+    // Only the base is named: the stack that uses its output is applied too, the other one is not.
+    project.write("terraform/environments/local/base.tfvars", "ids = [\"a\", \"b\", \"c\"]\n");
+    let changed = project
         .run(&["deploy", "--stack", "base", "--env", "local", "--yes"])
         .exits(0)
         .says("app takes `base.ids`, which changed")
         .says("app is applied in local.");
     assert!(!changed.stdout.contains("alone"), "{changed}");
-    assert_eq!(output(&world, "app", "joined"), "a,b,c");
-    let again = world.run(&["deploy", "--stack", "base", "--env", "local", "--yes"]).exits(0);
-    assert!(!again.did("plan") && !again.stdout.contains("app"), "{again}");
+    assert_eq!(output(&project, "app", "joined"), "a,b,c");
+    let again = project.run(&["deploy", "--stack", "base", "--env", "local", "--yes"]).exits(0);
+    assert!(!again.ran_step("plan") && !again.stdout.contains("app"), "{again}");
 }
 
 #[test]
-fn what_needs_a_stack_that_failed_is_not_started() {
-    let Some(world) = system() else { return };
-    world.write("terraform/environments/local/base.tfvars", "ids = [\"a\"]\nbroken = true\n");
-    let failed = world
+fn dependents_of_a_failed_stack_are_not_started() {
+    let project = require!(three_stacks());
+    project.write("terraform/environments/local/base.tfvars", "ids = [\"a\"]\nbroken = true\n");
+    let failed = project
         .run(&RELEASE)
         .exits(1)
         .says("The base is broken.")
         .says("not started")
         .says("app (needs base)")
         .says("alone is applied in local.");
-    assert!(failed.did("apply"), "{failed}");
-    // The same command carries on once it is repaired.
-    world.write("terraform/environments/local/base.tfvars", "ids = [\"a\"]\n");
-    world.run(&RELEASE).exits(0).says("app is applied in local.").says("alone is up to date in local");
-    assert_eq!(output(&world, "app", "joined"), "a");
+    assert!(failed.ran_step("apply"), "{failed}");
+    // The same command continues once the stack is repaired.
+    project.write("terraform/environments/local/base.tfvars", "ids = [\"a\"]\n");
+    project.run(&RELEASE).exits(0).says("app is applied in local.").says("alone is up to date in local");
+    assert_eq!(output(&project, "app", "joined"), "a");
 }
 
 #[test]
-fn mistakes_in_what_stacks_need_are_named() {
-    let Some(world) = system() else { return };
+fn invalid_stack_dependencies_and_inputs_are_named() {
+    let project = require!(three_stacks());
     let app = "terraform/stacks/app/stack.toml";
-    world.write("terraform/stacks/base/stack.toml", "after = [\"app\"]\n");
-    world.run(&RELEASE).exits(2).says("stacks depend on each other: `app` -> `base` -> `app`");
-    world.write("terraform/stacks/base/stack.toml", "");
+    project.write("terraform/stacks/base/stack.toml", "after = [\"app\"]\n");
+    project.run(&RELEASE).exits(2).says("stacks depend on each other: `app` -> `base` -> `app`");
+    project.write("terraform/stacks/base/stack.toml", "");
 
-    world.write(app, "[inputs]\nsubnet_ids = \"base.subnets\"\n");
-    world.run(&RELEASE).exits(2).says("names an output that `base` does not have in local").says("ids");
-    world.write(app, "[inputs]\nsubnets = \"base.ids\"\n");
-    world.run(&RELEASE).exits(2).says("[inputs] fills `subnets`, which the stack does not declare");
-    world.write(app, "[inputs]\nsubnet_ids = \"base.ids\"\n");
+    project.write(app, "[inputs]\nsubnet_ids = \"base.subnets\"\n");
+    project.run(&RELEASE).exits(2).says("names an output that `base` does not have in local").says("ids");
+    project.write(app, "[inputs]\nsubnets = \"base.ids\"\n");
+    project.run(&RELEASE).exits(2).says("[inputs] fills `subnets`, which the stack does not declare");
+    project.write(app, "[inputs]\nsubnet_ids = \"base.ids\"\n");
 
-    world.write("terraform/environments/local/app.tfvars", "sise = 1\n");
-    world.run(&RELEASE).exits(2).says("app.tfvars").says("sise");
-    world.write("terraform/environments/local/app.tfvars", "");
-    world.run(&RELEASE).exits(0).says("app is applied in local.");
-    world.run(&["deploy", "--stack", "ap", "--env", "local"]).exits(2).says("unknown stack `ap`");
+    project.write("terraform/environments/local/app.tfvars", "sise = 1\n");
+    project.run(&RELEASE).exits(2).says("app.tfvars").says("sise");
+    project.write("terraform/environments/local/app.tfvars", "");
+    project.run(&RELEASE).exits(0).says("app is applied in local.");
+    project.run(&["deploy", "--stack", "ap", "--env", "local"]).exits(2).says("unknown stack `ap`");
 }
 
 #[test]
-fn stacks_are_destroyed_in_reverse_and_come_up_again() {
-    let Some(world) = system() else { return };
-    world.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
-    world.run(&RELEASE).exits(0);
-    world
+fn stacks_are_destroyed_in_reverse_order_and_can_be_released_again() {
+    let project = require!(three_stacks());
+    project.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
+    project.run(&RELEASE).exits(0);
+    project
         .run(&["destroy", "--env", "local", "--stack", "base", "--yes"])
         .exits(6)
         .says("`app` stands in local and needs `base`")
         .says("Nothing was destroyed.");
-    world.run(&["destroy", "--env", "local"]).exits(6).says("there is no terminal to ask at");
-    assert_eq!(output(&world, "app", "joined"), "a,b");
+    project.run(&["destroy", "--env", "local"]).exits(6).says("there is no terminal to ask at");
+    assert_eq!(output(&project, "app", "joined"), "a,b");
 
-    world.write("terraform/environments/local/environment.toml", "emulated = true\nprotected = true\n");
-    world
+    project.write("terraform/environments/local/environment.toml", "emulated = true\nprotected = true\n");
+    project
         .run(&["destroy", "--env", "local", "--yes"])
         .exits(6)
         .says("`local` is protected, and its name was not confirmed")
         .says("--confirm 'local'");
-    let gone = world
+    let destroyed = project
         .run(&["destroy", "--env", "local", "--yes", "--confirm", "local"])
         .exits(0)
         .says("app in local is destroyed: 1 resource removed.")
         .says("base in local is destroyed: 1 resource removed.");
-    let events = gone.events();
+    let events = destroyed.events();
     let at = |title: &str| {
         events.iter().position(|event| event["label"] == "apply" && event["title"].as_str() == Some(title))
     };
-    assert!(at("app in local").is_some() && at("app in local") < at("base in local"), "{gone}");
-    world.run(&["history", "--env", "local"]).exits(0).says("destroyed");
+    assert!(at("app in local").is_some() && at("app in local") < at("base in local"), "{destroyed}");
+    project.run(&["history", "--env", "local"]).exits(0).says("destroyed");
 
-    world.write("terraform/environments/local/environment.toml", "emulated = true\n");
-    world.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
-    world.run(&RELEASE).exits(0).says("app is applied in local.");
-    assert_eq!(output(&world, "app", "joined"), "a,b");
+    project.write("terraform/environments/local/environment.toml", "emulated = true\n");
+    project.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
+    project.run(&RELEASE).exits(0).says("app is applied in local.");
+    assert_eq!(output(&project, "app", "joined"), "a,b");
 }

@@ -1,5 +1,5 @@
-//! The repository's own systems, all of them, on an emulated account of their own: the real Terraform, the real provider,
-//! the published functions. Brought up by one command, planned again, used, and destroyed.
+//! All of the repository's own systems in one emulated account, with the real Terraform and provider: released by one
+//! command, planned again, used, and destroyed.
 
 mod image;
 
@@ -10,26 +10,27 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::python::network;
-use super::support::clone::{STACKS, clone_into, kind, resources};
-use super::support::guard;
-use super::support::world::{Ending, Sealed, repository_in};
+use super::support::TestRun;
+use super::support::python::package_index_variables;
+use super::support::repository_copy::{STACKS, copy_repository_into, resource_type, resources};
+use super::support::sandbox::{AutoStop, Sandbox, init_repository};
+use crate::require;
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
-/// The name of the project without its checks, which run elsewhere.
+/// The project without its checks, which are tested elsewhere.
 const PROJECT: &str = "schema = 1\nname = \"slipway\"\n";
 
-fn state(world: &Sealed, stack: &str) -> Value {
-    let bucket = format!("slipway-{}-local-state", world.account.id);
-    let bytes = world.account.object(&bucket, &format!("{stack}.tfstate"));
+fn state(sandbox: &Sandbox, stack: &str) -> Value {
+    let bucket = format!("slipway-{}-local-state", sandbox.account.id);
+    let bytes = sandbox.account.object(&bucket, &format!("{stack}.tfstate"));
     serde_json::from_slice(&bytes).expect("a state in JSON")
 }
 
-/// Triggers, permissions and URLs reach the alias, and everything that can have tags has them.
-fn bound_and_tagged(stack: &str, state: &Value) {
+/// Asserts that triggers, permissions and URLs use the alias, and that every resource with tags has ours.
+fn assert_bound_and_tagged(stack: &str, state: &Value) {
     for (address, attributes) in resources(state) {
         let text = |name: &str| attributes[name].as_str().unwrap_or_default().to_owned();
-        let target = match kind(&address) {
+        let target = match resource_type(&address) {
             "aws_lambda_event_source_mapping" => Some(text("function_name")),
             "aws_lambda_function_url" | "aws_lambda_permission" => Some(format!(":{}", text("qualifier"))),
             "aws_apigatewayv2_integration" => {
@@ -38,7 +39,7 @@ fn bound_and_tagged(stack: &str, state: &Value) {
             _ => None,
         };
         if let Some(target) = target {
-            assert!(target.ends_with(":live"), "{stack}: {address} reaches {target}");
+            assert!(target.ends_with(":live"), "{stack}: {address} uses {target}");
         }
         if let Some(tags) = attributes.get("tags_all").filter(|tags| tags.is_object()) {
             let missing = ["Project", "Environment", "Stack", "ManagedBy"]
@@ -49,23 +50,23 @@ fn bound_and_tagged(stack: &str, state: &Value) {
     }
 }
 
-/// Waits for something that a function does by itself.
-fn soon(what: &str, happened: impl Fn() -> bool) {
-    let begun = Instant::now();
+/// Waits for something that a function does asynchronously.
+fn wait_until(what: &str, happened: impl Fn() -> bool) {
+    let started = Instant::now();
     while !happened() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "{what} did not happen");
+        assert!(started.elapsed() < Duration::from_secs(120), "{what} did not happen");
         std::thread::sleep(Duration::from_millis(500));
     }
 }
 
-/// What no caller of it sends is an error of the function's own, by name, and the instance goes on: no crash, no time-out.
-fn malformed_events_are_told(world: &Sealed) {
+/// Asserts that a malformed event gives a named error of the function, without a crash or time-out of its instance.
+fn assert_malformed_events_are_errors(sandbox: &Sandbox) {
     let batch = r#"{"Records":[{"eventSource":"aws:sqs","body":"x"}]}"#;
     let not_http = r#"{"version":"1.0","rawPath":"/health","requestContext":{"http":{"method":"GET"}}}"#;
     let good_http = r#"{"version":"2.0","rawPath":"/api/health","requestContext":{"http":{"method":"GET"}}}"#;
     let good_api = r#"{"version":"2.0","rawPath":"/health","requestContext":{"http":{"method":"GET"}}}"#;
     let invoice = r#"{"lines":[{"description":"Ink","quantity":2,"unit_price":"0.50"}]}"#;
-    for (function, error, own, good) in [
+    for (function, error_type, own, good) in [
         ("hello", "InvalidName", r#"{"name":" "}"#, r#"{"name":"Ada"}"#),
         ("invoice", "ValidationError", r#"{"lines":[{"quantity":"many"}]}"#, invoice),
         ("stream-ingest", "MalformedEvent", batch, r#"{"Records":[]}"#),
@@ -73,61 +74,61 @@ fn malformed_events_are_told(world: &Sealed) {
         ("bucket-api-zip", "InvalidEvent", not_http, good_api),
     ] {
         let invoke =
-            |event: &str| world.run(&["local", "invoke", function, "--event", event, "--output", "json"]);
+            |event: &str| sandbox.run(&["local", "invoke", function, "--event", event, "--output", "json"]);
         for event in [own, "null", "[1]", r#""text""#, "7"] {
-            let told = invoke(event).exits(1);
-            let document = told.json();
-            let answer = &document["data"]["answer"];
-            assert_eq!(document["data"]["function_error"], "Unhandled", "{function} {event}: {told}");
-            let (kind, message) = (answer["errorType"].as_str(), answer["errorMessage"].as_str());
-            assert!(message.is_some_and(|message| !message.is_empty()), "{function} {event}: {told}");
-            assert!(!kind.unwrap_or("Runtime.").starts_with("Runtime."), "{function} {event}: {told}");
+            let invoked = invoke(event).exits(1);
+            let document = invoked.json();
+            let error = &document["data"]["answer"];
+            assert_eq!(document["data"]["function_error"], "Unhandled", "{function} {event}: {invoked}");
+            let (kind, message) = (error["errorType"].as_str(), error["errorMessage"].as_str());
+            assert!(message.is_some_and(|message| !message.is_empty()), "{function} {event}: {invoked}");
+            assert!(!kind.unwrap_or("Runtime.").starts_with("Runtime."), "{function} {event}: {invoked}");
             if event == own {
-                assert_eq!(kind, Some(error), "{function}: {told}");
+                assert_eq!(kind, Some(error_type), "{function}: {invoked}");
             }
-            assert!(!told.stdout.contains("panicked"), "{function} {event}: {told}");
+            assert!(!invoked.stdout.contains("panicked"), "{function} {event}: {invoked}");
         }
         invoke(good).exits(0);
     }
 }
 
 #[test]
-fn every_system_comes_up_works_and_goes() {
-    let Some(run) = guard::run() else { return };
-    let world = Ending(Sealed::new(run));
-    clone_into(&world, run);
-    world.write("pipelines/project.toml", PROJECT);
-    repository_in(&world.project);
+fn every_system_is_released_used_and_destroyed() {
+    let test_run = require!(TestRun::shared());
+    let sandbox = AutoStop(Sandbox::new(test_run));
+    copy_repository_into(&sandbox, test_run);
+    sandbox.write("pipelines/project.toml", PROJECT);
+    init_repository(&sandbox.folder);
 
-    // The Python functions' packages come from the machine's index.
-    let network = network();
-    let network: Vec<(&str, &str)> =
-        network.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let first = world.start_with(&RELEASE, &network).patiently().wait().exits(0);
+    // The packages of the Python functions come from the machine's index.
+    let variables = package_index_variables();
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let first = sandbox.start_with(&RELEASE, &variables).with_long_timeout().wait().exits(0);
     for stack in STACKS {
-        bound_and_tagged(stack, &state(&world, stack));
+        assert_bound_and_tagged(stack, &state(&sandbox, stack));
     }
     for serves in ["hello 0.1.0 serves", "tracer 0.1.0 serves", "stream-ingest 0.1.0 serves"] {
         assert!(first.stdout.contains(serves), "no `{serves}` in {first}");
     }
 
-    // Nothing is left to plan, in any of them.
-    world.start(&["plan", "--env", "local", "--exit-code"]).patiently().wait().exits(0);
-    let again = world.run(&RELEASE).exits(0);
-    assert!(!again.did("apply") && !again.did("build"), "{again}");
+    // No stack has changes left to plan.
+    sandbox.start(&["plan", "--env", "local", "--exit-code"]).with_long_timeout().wait().exits(0);
+    let again = sandbox.run(&RELEASE).exits(0);
+    assert!(!again.ran_step("apply") && !again.ran_step("build"), "{again}");
 
-    // What serves answers over its own address, signed where that is asked for.
-    world.start(&["verify", "--env", "local"]).patiently().wait().exits(0).says("tracer in local");
-    world.run(&["call", "/health", "--env", "local", "--function", "bucket-api-zip"]).exits(0);
-    world
+    // The functions respond at their own addresses, to signed requests where signatures are required.
+    sandbox.start(&["verify", "--env", "local"]).with_long_timeout().wait().exits(0).says("tracer in local");
+    sandbox.run(&["call", "/health", "--env", "local", "--function", "bucket-api-zip"]).exits(0);
+    sandbox
         .run(&["call", "/health", "--env", "local", "--function", "bucket-api-zip", "--unsigned"])
         .exits(1)
         .says("answered 403");
 
-    malformed_events_are_told(&world);
+    assert_malformed_events_are_errors(&sandbox);
 
     // A record on the stream reaches the function, which writes it to its table.
-    let outputs = world.run(&["output", "--env", "local", "--output", "json"]).exits(0).json();
+    let outputs = sandbox.run(&["output", "--env", "local", "--output", "json"]).exits(0).json();
     let output = |name: &str| {
         outputs["data"]["stacks"]["stream-pipeline"][name]["value"].as_str().unwrap_or_default().to_owned()
     };
@@ -136,25 +137,29 @@ fn every_system_comes_up_works_and_goes() {
     });
     let data = BASE64_STANDARD.encode(record.to_string());
     let put = json!({ "StreamName": output("stream_name"), "Data": data, "PartitionKey": "it" });
-    world.account.target("kinesis", "Kinesis_20131202.PutRecord", "1.1", &put);
+    sandbox.account.call_json("kinesis", "Kinesis_20131202.PutRecord", "1.1", &put);
     let scan = json!({ "TableName": output("table_name") });
-    soon("a record in the table", || {
-        let found = world.account.target("dynamodb", "DynamoDB_20120810.Scan", "1.0", &scan);
+    wait_until("a record in the table", || {
+        let found = sandbox.account.call_json("dynamodb", "DynamoDB_20120810.Scan", "1.0", &scan);
         found["Items"].as_array().is_some_and(|items| items.len() == 1 && items[0]["id"]["S"] == "it-1")
     });
 
-    let prefix = format!("slipway-{}-local-", world.account.id);
-    let before = world.account.named(&prefix);
-    assert!(before.len() > 40, "the lists show what is there: {before:#?}");
-    assert!(world.account.customer_keys().iter().any(|state| state == "Enabled"));
-    let gone = world.start(&["destroy", "--env", "local", "--yes"]).patiently().wait().exits(0);
+    let prefix = format!("slipway-{}-local-", sandbox.account.id);
+    let before = sandbox.account.resource_names(&prefix);
+    assert!(before.len() > 40, "the lists show the resources: {before:#?}");
+    assert!(sandbox.account.customer_key_states().iter().any(|state| state == "Enabled"));
+    let destroyed =
+        sandbox.start(&["destroy", "--env", "local", "--yes"]).with_long_timeout().wait().exits(0);
     for stack in STACKS {
-        assert!(gone.stdout.contains(&format!("{stack} in local is destroyed")), "{stack} in {gone}");
-        assert_eq!(resources(&state(&world, stack)), BTreeMap::new(), "{stack} left something");
+        assert!(
+            destroyed.stdout.contains(&format!("{stack} in local is destroyed")),
+            "{stack} in {destroyed}"
+        );
+        assert_eq!(resources(&state(&sandbox, stack)), BTreeMap::new(), "{stack} left something");
     }
-    // The states may be wrong about it; the services are asked. What holds the states stays.
-    let left: Vec<String> = world.account.named(&prefix).into_iter().collect();
+    // The states may be wrong, so the services are asked. The bucket with the states remains.
+    let left: Vec<String> = sandbox.account.resource_names(&prefix).into_iter().collect();
     assert_eq!(left, [format!("/ {prefix}state")]);
-    assert!(world.account.customer_keys().iter().all(|state| state == "PendingDeletion"));
-    world.run(&["status", "--env", "local"]).exits(0);
+    assert!(sandbox.account.customer_key_states().iter().all(|state| state == "PendingDeletion"));
+    sandbox.run(&["status", "--env", "local"]).exits(0);
 }

@@ -1,4 +1,4 @@
-//! What S3's own faults become, and what the log holds.
+//! How faults of S3 are reported, and the content of the log.
 
 use std::io::{self, Read as _, Write};
 use std::net::TcpListener;
@@ -11,20 +11,21 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 
-use crate::world::{World, aws, request, send};
+use crate::fixture::{Fixture, aws, request, send};
+use crate::require;
 
-/// Answers every request of a client of S3 in the same way: moto throttles nobody.
-fn answering(status: &'static str, code: &'static str) -> Api {
+/// Returns an API whose S3 always sends this response, since moto does not throttle.
+fn server_responding_with(status: &'static str, code: &'static str) -> Api {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut asked = [0; 1 << 16];
-            let length = stream.read(&mut asked).unwrap();
+            let mut request = [0; 1 << 16];
+            let length = stream.read(&mut request).unwrap();
             let body = format!("<Error><Code>{code}</Code><Message>so it is</Message></Error>");
-            // An answer to HEAD tells how long its body would be, and has none.
-            let sent = if asked[..length].starts_with(b"HEAD") { "" } else { &body };
+            // The response to HEAD has the length of a body that is not sent.
+            let sent = if request[..length].starts_with(b"HEAD") { "" } else { &body };
             write!(
                 stream,
                 "HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nConnection: close\r\n\
@@ -34,52 +35,55 @@ fn answering(status: &'static str, code: &'static str) -> Api {
             .unwrap();
         }
     });
-    at(&endpoint)
+    api_at(&endpoint)
 }
 
-fn at(endpoint: &str) -> Api {
+fn api_at(endpoint: &str) -> Api {
     Api::new(Settings { bucket: "objects".to_owned(), aws: aws(endpoint) })
 }
 
 #[tokio::test]
-async fn throttling_and_silence_may_be_tried_again_and_refusals_not() {
+async fn throttling_and_timeouts_are_retryable_and_denials_are_not() {
     let list = request("GET", "/objects");
     let one = request("GET", "/objects/private-key.txt");
-    let busy = answering("503 Slow Down", "SlowDown");
-    let answer = send(&busy, &list).await;
-    answer.is_error(503, "throttled", None);
-    let told = (answer.header("retry-after"), &answer.body["error"]["request_id"]);
-    assert_eq!(told, (Some("2"), &json!("request-1")));
-    send(&busy, &one).await.is_error(503, "storage_unavailable", None);
-    let broken = answering("500 Internal Server Error", "InternalError");
-    send(&broken, &list).await.is_error(503, "storage_unavailable", None);
-    let denied = answering("403 Forbidden", "AccessDenied");
+    let busy = server_responding_with("503 Slow Down", "SlowDown");
+    let response = send(&busy, &list).await;
+    response.assert_error(503, "throttled", None);
+    let seen = (response.header("retry-after"), &response.body["error"]["request_id"]);
+    assert_eq!(seen, (Some("2"), &json!("request-1")));
+    send(&busy, &one).await.assert_error(503, "storage_unavailable", None);
+    let broken = server_responding_with("500 Internal Server Error", "InternalError");
+    send(&broken, &list).await.assert_error(503, "storage_unavailable", None);
+    let denied = server_responding_with("403 Forbidden", "AccessDenied");
     for event in [&list, &one] {
-        let answer = send(&denied, event).await;
-        answer.is_error(502, "storage_failed", None);
-        assert_eq!((answer.header("retry-after"), answer.header("x-request-id")), (None, Some("request-1")));
-        assert_eq!(answer.body["error"]["request_id"], "request-1");
-        assert!(!answer.body.to_string().contains("so it is"), "S3's words are for the log");
+        let response = send(&denied, event).await;
+        response.assert_error(502, "storage_failed", None);
+        assert_eq!(
+            (response.header("retry-after"), response.header("x-request-id")),
+            (None, Some("request-1"))
+        );
+        assert_eq!(response.body["error"]["request_id"], "request-1");
+        assert!(!response.body.to_string().contains("so it is"), "S3's message is only for the log");
     }
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    send(&at(&format!("http://{closed}")), &list).await.is_error(503, "storage_unavailable", None);
-    // Nobody is asked.
+    send(&api_at(&format!("http://{closed}")), &list).await.assert_error(503, "storage_unavailable", None);
+    // The health check does not use S3.
     assert_eq!(
-        send(&at(&format!("http://{closed}")), &request("GET", "/health")).await.ok(),
+        send(&api_at(&format!("http://{closed}")), &request("GET", "/health")).await.ok(),
         json!({ "status": "ok" })
     );
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_missing_is_no_fault_of_the_callers() {
-    let Some(world) = World::new().await else { return };
-    let settings = Settings { bucket: "nowhere".to_owned(), ..world.settings.clone() };
-    send(&Api::new(settings), &request("GET", "/objects")).await.is_error(502, "storage_failed", None);
+async fn missing_bucket_is_a_server_error() {
+    let fixture = require!(Fixture::new().await);
+    let settings = Settings { bucket: "nowhere".to_owned(), ..fixture.settings.clone() };
+    send(&Api::new(settings), &request("GET", "/objects")).await.assert_error(502, "storage_failed", None);
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_request_is_a_function_error() {
-    let api = at("http://127.0.0.1:1");
+async fn event_that_is_not_a_request_is_a_function_error() {
+    let api = api_at("http://127.0.0.1:1");
     for event in
         [json!({}), json!([]), json!({ "Records": [] }), json!({ "version": "1.0", "httpMethod": "GET" })]
     {
@@ -102,21 +106,21 @@ impl Write for Shared {
 }
 
 #[tokio::test]
-async fn the_log_tells_what_happened_and_no_keys() {
-    let Some(world) = World::new().await else { return };
-    world.put("private-key.txt", "private words").await;
+async fn log_describes_requests_without_object_keys() {
+    let fixture = require!(Fixture::new().await);
+    fixture.put("private-key.txt", "private words").await;
     let shared = Shared::default();
     let writer = shared.clone();
-    // With one subscriber alone, a line that is first met by a thread of another test, which has none, counts as
-    // unwanted for ever. With two it is asked of both.
+    // With a single subscriber, a log line that a thread of another test without a subscriber reaches first is disabled
+    // forever. With two subscribers it is not.
     let _second = json_lines(LOGGED_AS, LevelFilter::TRACE, io::sink).set_default();
     let guard = json_lines(LOGGED_AS, LevelFilter::TRACE, move || writer.clone()).set_default();
-    assert_eq!(world.get("/objects?prefix=private-key").await.status, 200);
-    assert_eq!(world.get("/objects/private-key.txt").await.status, 200);
-    assert_eq!(world.get("/objects/private-key.md").await.status, 404);
-    assert_eq!(world.get("/private-key").await.status, 404);
-    assert_eq!(send(&world.api, &request("private-key", "/objects")).await.status, 405);
-    let denied = answering("403 Forbidden", "AccessDenied");
+    assert_eq!(fixture.get("/objects?prefix=private-key").await.status, 200);
+    assert_eq!(fixture.get("/objects/private-key.txt").await.status, 200);
+    assert_eq!(fixture.get("/objects/private-key.md").await.status, 404);
+    assert_eq!(fixture.get("/private-key").await.status, 404);
+    assert_eq!(send(&fixture.api, &request("private-key", "/objects")).await.status, 405);
+    let denied = server_responding_with("403 Forbidden", "AccessDenied");
     assert_eq!(send(&denied, &request("GET", "/objects?prefix=private-key")).await.status, 502);
     assert_eq!(send(&denied, &request("GET", "/objects/private-key.txt")).await.status, 502);
     drop(guard);
@@ -124,7 +128,7 @@ async fn the_log_tells_what_happened_and_no_keys() {
     assert!(!log.to_lowercase().contains("private"), "{log}");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let is_others = |line: &&Value| line["level"] == "DEBUG" || line["level"] == "TRACE";
-    assert_eq!(lines.iter().find(is_others), None, "lines of the SDK's and the runtime's own are left out");
+    assert_eq!(lines.iter().find(is_others), None, "debug lines of the SDK and the runtime are logged");
     let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "answered").collect();
     let seen: Vec<(&str, &str, u64, &str)> = answered
         .iter()
@@ -151,6 +155,6 @@ async fn the_log_tells_what_happened_and_no_keys() {
 }
 
 #[test]
-fn credentials_stay_out_of_what_is_shown() {
+fn debug_output_hides_credentials() {
     assert!(!format!("{:?}", aws("http://127.0.0.1:1")).contains("secret"));
 }

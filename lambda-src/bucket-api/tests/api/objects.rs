@@ -1,23 +1,24 @@
-//! Listing, paging and describing what is in the bucket; and what is refused.
+//! Listing, paging and describing objects, and refused requests.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::world::{World, request, send};
+use crate::fixture::{Fixture, request, send};
+use crate::require;
 
-/// Keys that something on the way might garble, in the order of their bytes.
-const ODD: [&str; 8] =
+/// Keys that may get garbled on the way, in the order of their bytes.
+const UNUSUAL: [&str; 8] =
     ["odd/ b", "odd/%41", "odd/+c", "odd//a", "odd/<&>\"'", "odd/a?b#c", "odd/{x}", "odd/ä/ö"];
 
 #[tokio::test]
-async fn lists_objects_with_size_time_and_etag() {
-    let Some(world) = World::new().await else { return };
-    assert_eq!(world.get("/objects").await.ok(), json!({ "objects": [], "next_cursor": null }));
-    world.put("2026/b.txt", "four").await;
-    world.put("2026/a.txt", "").await;
-    world.put("2025/c.txt", "old").await;
-    let body = world.get("/objects?prefix=2026%2F").await.ok();
+async fn listing_has_size_time_and_etag() {
+    let fixture = require!(Fixture::new().await);
+    assert_eq!(fixture.get("/objects").await.ok(), json!({ "objects": [], "next_cursor": null }));
+    fixture.put("2026/b.txt", "four").await;
+    fixture.put("2026/a.txt", "").await;
+    fixture.put("2025/c.txt", "old").await;
+    let body = fixture.get("/objects?prefix=2026%2F").await.ok();
     assert_eq!(body["next_cursor"], json!(null));
     let objects = body["objects"].as_array().unwrap();
     assert_eq!(objects.len(), 2, "{body}");
@@ -32,16 +33,16 @@ async fn lists_objects_with_size_time_and_etag() {
 }
 
 #[tokio::test]
-async fn pages_hold_everything_once() {
-    let Some(world) = World::new().await else { return };
+async fn pages_contain_every_object_once() {
+    let fixture = require!(Fixture::new().await);
     for number in 0..7 {
-        world.put(&format!("p/{number}"), "x").await;
+        fixture.put(&format!("p/{number}"), "x").await;
     }
-    world.put("q", "x").await;
+    fixture.put("q", "x").await;
     for limit in [1, 2, 3, 7, 8] {
         let (mut seen, mut pages, mut cursor) = (Vec::new(), 0, String::new());
         loop {
-            let (keys, next) = world.page(&format!("/objects?prefix=p/&limit={limit}{cursor}")).await;
+            let (keys, next) = fixture.page(&format!("/objects?prefix=p/&limit={limit}{cursor}")).await;
             assert!(keys.len() <= limit && !keys.is_empty(), "{keys:?}");
             seen.extend(keys);
             pages += 1;
@@ -55,56 +56,56 @@ async fn pages_hold_everything_once() {
 }
 
 #[tokio::test]
-async fn what_is_written_and_deleted_between_two_pages_moves_nothing() {
-    let Some(world) = World::new().await else { return };
+async fn writes_and_deletions_between_pages_do_not_shift_the_listing() {
+    let fixture = require!(Fixture::new().await);
     for key in ["b", "d", "f"] {
-        world.put(key, "x").await;
+        fixture.put(key, "x").await;
     }
-    let (keys, next) = world.page("/objects?limit=2").await;
+    let (keys, next) = fixture.page("/objects?limit=2").await;
     assert_eq!(keys, ["b", "d"]);
-    world.put("a", "x").await;
-    world.s3.delete_object().bucket(&world.settings.bucket).key("d").send().await.unwrap();
-    let (keys, next) = world.page(&format!("/objects?limit=2&cursor={}", next.unwrap())).await;
+    fixture.put("a", "x").await;
+    fixture.s3.delete_object().bucket(&fixture.settings.bucket).key("d").send().await.unwrap();
+    let (keys, next) = fixture.page(&format!("/objects?limit=2&cursor={}", next.unwrap())).await;
     assert_eq!((keys, next), (vec!["f".to_owned()], None));
 }
 
 #[tokio::test]
-async fn keys_come_back_as_they_were_put() {
-    let Some(world) = World::new().await else { return };
-    for key in ODD {
-        world.put(key, "x").await;
+async fn keys_are_returned_unchanged() {
+    let fixture = require!(Fixture::new().await);
+    for key in UNUSUAL {
+        fixture.put(key, "x").await;
     }
-    let (keys, _) = world.page("/objects?prefix=odd/").await;
-    assert_eq!(keys, ODD);
+    let (keys, _) = fixture.page("/objects?prefix=odd/").await;
+    assert_eq!(keys, UNUSUAL);
     let mut one_by_one = Vec::new();
     let mut cursor = String::new();
-    for _ in ODD {
-        let (keys, next) = world.page(&format!("/objects?limit=1{cursor}")).await;
+    for _ in UNUSUAL {
+        let (keys, next) = fixture.page(&format!("/objects?limit=1{cursor}")).await;
         one_by_one.extend(keys);
         cursor = next.map(|next| format!("&cursor={next}")).unwrap_or_default();
     }
-    assert_eq!(one_by_one, ODD);
-    for key in ODD {
+    assert_eq!(one_by_one, UNUSUAL);
+    for key in UNUSUAL {
         let encoded = percent_encoding::utf8_percent_encode(key, percent_encoding::NON_ALPHANUMERIC);
-        let by_url = world.get(&format!("/objects/{encoded}")).await.ok();
+        let by_url = fixture.get(&format!("/objects/{encoded}")).await.ok();
         assert_eq!(by_url["key"], key);
-        // As an HTTP API sends it: the path decoded, the route's variable too.
+        // As an HTTP API sends it: path and path parameter are decoded.
         let mut event = request("GET", "/");
         event["rawPath"] = json!(format!("/objects/{key}"));
         event["routeKey"] = json!("GET /objects/{key+}");
         event["pathParameters"] = json!({ "key": key });
-        assert_eq!(send(&world.api, &event).await.ok(), by_url);
+        assert_eq!(send(&fixture.api, &event).await.ok(), by_url);
     }
 }
 
 #[tokio::test]
-async fn describes_one_object() {
-    let Some(world) = World::new().await else { return };
-    world.put("2026/a b.txt", "four").await;
-    let answer = world.get("/objects/2026/a%20b.txt").await;
-    assert_eq!(answer.header("x-request-id"), Some("request-1"));
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    let mut body = answer.ok();
+async fn object_is_described() {
+    let fixture = require!(Fixture::new().await);
+    fixture.put("2026/a b.txt", "four").await;
+    let response = fixture.get("/objects/2026/a%20b.txt").await;
+    assert_eq!(response.header("x-request-id"), Some("request-1"));
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    let mut body = response.ok();
     assert!(body["last_modified"].take().as_str().is_some_and(|time| time.ends_with('Z')));
     let expected = json!({
         "key": "2026/a b.txt", "size": 4, "last_modified": null, "etag": "8cbad96aced40b3838dd9f07f6ef5772",
@@ -112,27 +113,31 @@ async fn describes_one_object() {
         "metadata": { "origin": "tests" },
     });
     assert_eq!(body, expected);
-    world.get("/objects/2026/a").await.is_error(404, "not_found", None);
-    world.get("/objects/2026%2Fa%2520b.txt").await.is_error(404, "not_found", None);
+    fixture.get("/objects/2026/a").await.assert_error(404, "not_found", None);
+    fixture.get("/objects/2026%2Fa%2520b.txt").await.assert_error(404, "not_found", None);
 }
 
 #[tokio::test]
-async fn refuses_what_it_does_not_know() {
-    let Some(world) = World::new().await else { return };
-    world.get("/objects?limit=0").await.is_error(400, "invalid_parameter", Some("limit"));
-    world.get("/objects?limit=1001").await.is_error(400, "invalid_parameter", Some("limit"));
-    world.get("/objects?cursor=AAAA").await.is_error(400, "invalid_cursor", Some("cursor"));
-    world.get("/objects?delimiter=/").await.is_error(400, "unknown_parameter", Some("delimiter"));
-    world.get("/objects/a?versionId=1").await.is_error(400, "unknown_parameter", Some("versionId"));
-    world.get("/objects/").await.is_error(400, "invalid_key", Some("key"));
-    world.get("/objects/%FF").await.is_error(400, "invalid_key", Some("key"));
-    world.get("/").await.is_error(404, "not_found", None);
+async fn unknown_parameters_paths_and_methods_are_refused() {
+    let fixture = require!(Fixture::new().await);
+    fixture.get("/objects?limit=0").await.assert_error(400, "invalid_parameter", Some("limit"));
+    fixture.get("/objects?limit=1001").await.assert_error(400, "invalid_parameter", Some("limit"));
+    fixture.get("/objects?cursor=AAAA").await.assert_error(400, "invalid_cursor", Some("cursor"));
+    fixture.get("/objects?delimiter=/").await.assert_error(400, "unknown_parameter", Some("delimiter"));
+    fixture.get("/objects/a?versionId=1").await.assert_error(400, "unknown_parameter", Some("versionId"));
+    fixture.get("/objects/").await.assert_error(400, "invalid_key", Some("key"));
+    fixture.get("/objects/%FF").await.assert_error(400, "invalid_key", Some("key"));
+    fixture.get("/").await.assert_error(404, "not_found", None);
     for (method, path) in [("POST", "/objects"), ("DELETE", "/objects/a"), ("HEAD", "/health")] {
-        let answer = send(&world.api, &request(method, path)).await;
-        answer.is_error(405, "method_not_allowed", None);
-        assert_eq!(answer.header("allow"), Some("GET"));
+        let response = send(&fixture.api, &request(method, path)).await;
+        response.assert_error(405, "method_not_allowed", None);
+        assert_eq!(response.header("allow"), Some("GET"));
     }
-    world.put("kept", "x").await;
-    send(&world.api, &request("DELETE", "/objects/kept")).await.is_error(405, "method_not_allowed", None);
-    world.get("/objects/kept").await.ok();
+    fixture.put("kept", "x").await;
+    send(&fixture.api, &request("DELETE", "/objects/kept")).await.assert_error(
+        405,
+        "method_not_allowed",
+        None,
+    );
+    fixture.get("/objects/kept").await.ok();
 }

@@ -1,4 +1,4 @@
-//! What AWS's own faults become, and what the log holds.
+//! How faults of AWS are reported, and the content of the log.
 
 use std::io::{self, Read as _, Write};
 use std::net::TcpListener;
@@ -6,10 +6,11 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 use tracer::{Api, Settings};
 
-use crate::world::{KEY, World, aws, hurry, request, send};
+use crate::fixture::{Fixture, KEY, aws, cache_pace, request, send};
+use crate::require;
 
-/// Answers every request of a client of DynamoDB in the same way: moto throttles nobody.
-fn answering(status: &'static str, error: &'static str) -> String {
+/// Starts a DynamoDB that always sends this error, since moto does not throttle; returns its endpoint.
+fn server_responding_with(status: &'static str, error: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -37,36 +38,38 @@ fn create() -> Value {
 }
 
 #[tokio::test]
-async fn throttling_and_silence_may_be_tried_again_and_refusals_not() {
-    let Some(world) = World::new().await else { return };
-    let busy = world.with_tables_at(&answering("400 Bad Request", "ProvisionedThroughputExceededException"));
-    let answer = send(&busy, &create()).await;
-    answer.is_error(503, "throttled", None);
+async fn throttling_and_timeouts_are_retryable_and_denials_are_not() {
+    let fixture = require!(Fixture::new().await);
+    let busy = fixture
+        .with_tables_at(&server_responding_with("400 Bad Request", "ProvisionedThroughputExceededException"));
+    let response = send(&busy, &create()).await;
+    response.assert_error(503, "throttled", None);
     assert_eq!(
-        (answer.header("retry-after"), &answer.body["error"]["request_id"]),
+        (response.header("retry-after"), &response.body["error"]["request_id"]),
         (Some("2"), &json!("request-1"))
     );
-    let broken = world.with_tables_at(&answering("500 Internal Server Error", "InternalServerError"));
-    send(&broken, &create()).await.is_error(503, "storage_unavailable", None);
-    let denied = world.with_tables_at(&answering("400 Bad Request", "AccessDeniedException"));
-    let answer = send(&denied, &create()).await;
-    answer.is_error(502, "storage_failed", None);
-    assert_eq!(answer.header("retry-after"), None);
-    assert!(!answer.body.to_string().contains("so it is"), "AWS's words are for the log");
+    let broken =
+        fixture.with_tables_at(&server_responding_with("500 Internal Server Error", "InternalServerError"));
+    send(&broken, &create()).await.assert_error(503, "storage_unavailable", None);
+    let denied = fixture.with_tables_at(&server_responding_with("400 Bad Request", "AccessDeniedException"));
+    let response = send(&denied, &create()).await;
+    response.assert_error(502, "storage_failed", None);
+    assert_eq!(response.header("retry-after"), None);
+    assert!(!response.body.to_string().contains("so it is"), "AWS's message is only for the log");
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let silent = world.with_tables_at(&format!("http://{closed}"));
-    send(&silent, &create()).await.is_error(503, "storage_unavailable", None);
-    let settings = Settings { traces_table: "nowhere".to_owned(), ..world.settings.clone() };
-    send(&Api::new(settings), &create()).await.is_error(502, "storage_failed", None);
+    let silent = fixture.with_tables_at(&format!("http://{closed}"));
+    send(&silent, &create()).await.assert_error(503, "storage_unavailable", None);
+    let settings = Settings { traces_table: "nowhere".to_owned(), ..fixture.settings.clone() };
+    send(&Api::new(settings), &create()).await.assert_error(502, "storage_failed", None);
 }
 
 #[tokio::test]
-async fn keys_outlive_a_secrets_manager_that_is_silent() {
-    let Some(world) = World::new().await else { return };
+async fn cached_keys_survive_an_unreachable_secrets_manager() {
+    let fixture = require!(Fixture::new().await);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = listener.local_addr().unwrap();
-    // Passes one connection's bytes on to moto, and is gone after that.
-    let moto = world.settings.aws.dynamodb_endpoint.clone().unwrap();
+    // Forwards one connection to moto, and closes after that.
+    let moto = fixture.settings.aws.dynamodb_endpoint.clone().unwrap();
     let moto = moto.trim_start_matches("http://").to_owned();
     std::thread::spawn(move || {
         let (mut near, _) = listener.accept().unwrap();
@@ -77,37 +80,37 @@ async fn keys_outlive_a_secrets_manager_that_is_silent() {
         let mut once = [0; 1 << 16];
         let length = near.read(&mut once).unwrap();
         far.write_all(&once[..length]).unwrap();
-        // The next request finds the connection closed.
+        // The next request finds a closed connection.
         let _second = near.read(&mut once).unwrap();
         near.shutdown(std::net::Shutdown::Both).unwrap();
     });
-    let mut settings = Settings { pace: hurry(0, 0), ..world.settings.clone() };
+    let mut settings = Settings { pace: cache_pace(0, 0), ..fixture.settings.clone() };
     settings.aws.secrets_endpoint = Some(format!("http://{proxy}"));
     let api = Api::new(settings);
     let event = request("GET", "/api/projects/shop/traces", None);
     send(&api, &event).await.ok(200);
     send(&api, &event).await.ok(200);
-    let mut stranger = event;
-    stranger["headers"]["x-api-key"] = json!("wrong-key-altogether");
-    send(&api, &stranger).await.is_error(401, "unauthorized", None);
-    // Whoever never had keys can't tell who may call.
-    let mut fresh = world.settings.clone();
+    let mut wrong_key = event;
+    wrong_key["headers"]["x-api-key"] = json!("wrong-key-altogether");
+    send(&api, &wrong_key).await.assert_error(401, "unauthorized", None);
+    // An instance that never read the keys cannot check a request.
+    let mut fresh = fixture.settings.clone();
     fresh.aws.secrets_endpoint = Some(format!("http://{proxy}"));
-    let answer = send(&Api::new(fresh), &stranger).await;
-    answer.is_error(503, "keys_unavailable", None);
+    let response = send(&Api::new(fresh), &wrong_key).await;
+    response.assert_error(503, "keys_unavailable", None);
 }
 
 #[tokio::test]
-async fn the_log_tells_what_happened_and_neither_keys_nor_bodies() {
-    let Some(world) = World::without_keys().await else { return };
-    let api = world.again(hurry(60_000, 0));
+async fn log_describes_requests_without_keys_or_bodies() {
+    let fixture = require!(Fixture::without_keys().await);
+    let api = fixture.second_instance(cache_pace(60_000, 0));
     assert_eq!(send(&api, &create()).await.status, 503);
-    world.keep_keys(&json!([KEY]).to_string()).await;
+    fixture.set_keys(&json!([KEY]).to_string()).await;
     assert_eq!(send(&api, &create()).await.status, 201);
     let mut wrong = create();
     wrong["headers"]["x-api-key"] = json!("wrong-key-altogether");
     assert_eq!(send(&api, &wrong).await.status, 401);
-    let denied = world.with_tables_at(&answering("400 Bad Request", "AccessDeniedException"));
+    let denied = fixture.with_tables_at(&server_responding_with("400 Bad Request", "AccessDeniedException"));
     assert_eq!(send(&denied, &create()).await.status, 502);
     let log = crate::log::lines();
     for secret in [KEY, "wrong-key-altogether", "private words", "\"t1\""] {
@@ -115,7 +118,7 @@ async fn the_log_tells_what_happened_and_neither_keys_nor_bodies() {
     }
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let is_others = |line: &&Value| line["level"] == "DEBUG" || line["level"] == "TRACE";
-    assert_eq!(lines.iter().find(is_others), None, "lines of the SDK's and the runtime's own are left out");
+    assert_eq!(lines.iter().find(is_others), None, "debug lines of the SDK and the runtime are logged");
     let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "answered").collect();
     let seen: Vec<(&Value, &Value, &Value)> =
         answered.iter().map(|line| (&line["route"], &line["status"], &line["level"])).collect();
@@ -126,7 +129,7 @@ async fn the_log_tells_what_happened_and_neither_keys_nor_bodies() {
         expected.iter().map(|(status, level)| (route, status, level)).collect();
     assert_eq!(seen, expected);
     assert!(answered.iter().all(|line| line["duration_ms"].as_f64().is_some_and(|time| time > 0.0)));
-    let secret = &world.settings.api_keys_secret;
+    let secret = &fixture.settings.api_keys_secret;
     assert!(answered[0]["cause"].as_str().is_some_and(|cause| cause.contains(secret)), "{}", answered[0]);
     let cause = answered[3]["cause"].as_str().unwrap();
     assert!(
@@ -136,6 +139,6 @@ async fn the_log_tells_what_happened_and_neither_keys_nor_bodies() {
 }
 
 #[test]
-fn credentials_stay_out_of_what_is_shown() {
+fn debug_output_hides_credentials() {
     assert!(!format!("{:?}", aws("http://127.0.0.1:1")).contains("secret"));
 }

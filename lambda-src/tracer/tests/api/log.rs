@@ -1,4 +1,4 @@
-//! The log of each test: each runs on a thread of its own, and so does all that it starts.
+//! The log of each test: a test and everything that it starts run on one thread.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -11,9 +11,9 @@ thread_local! {
     static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Logs as the function does, at the level that says most.
+/// Starts logging as in the function, at the most detailed level.
 ///
-/// For the whole process: a subscriber of one thread races with the others, which ask for none.
+/// For the whole process: a subscriber for one thread would race with threads without one.
 pub fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -21,7 +21,7 @@ pub fn start() {
     });
 }
 
-/// Gives what this test logged.
+/// Returns the log of this test.
 pub fn lines() -> String {
     LINES.with_borrow(|lines| String::from_utf8(lines.clone()).unwrap())
 }

@@ -1,15 +1,17 @@
 //! The function's handler with whole events, against a real moto: no part of it is replaced.
 //!
-//! `SLIPWAY_MOTO_SERVER` names moto's executable; without it, the one that Slipway installed under the repository's
-//! `target/slipway/tools` is taken. Where there is none, the tests are left out and say so; with `CI=true` they fail.
+//! Without moto the tests are skipped (see `moto` and `skip`).
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test, in helpers as well")]
 
 mod access;
 mod faults;
+mod fixture;
 mod listing;
 mod log;
+#[path = "../../../../tests/support/moto.rs"]
 mod moto;
 mod records;
-mod turns;
-mod world;
+mod serialization;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;

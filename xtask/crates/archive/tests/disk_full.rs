@@ -1,4 +1,4 @@
-//! A zip or a layer that does not fit: the error names it, nothing is left, nothing is printed.
+//! A zip or a layer that does not fit on the disk: the error names the file, no file is left, nothing is printed.
 
 use std::fs;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use slipway_archive::{Error, Tree, write_layer, write_zip};
 
-/// Tells the child below, whose files may not grow, where to work.
+/// Names the folder for the child process below, whose files may not grow.
 const CHILD_FOLDER: &str = "SLIPWAY_ARCHIVE_TEST_FOLDER";
 
 #[test]
-fn a_full_disk_leaves_nothing_and_prints_nothing() {
+fn full_disk_leaves_no_file_and_prints_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     // 64 blocks of 512 bytes; with SIGXFSZ ignored, a write beyond that fails like one on a full disk.
     #[expect(clippy::disallowed_methods, reason = "a limit belongs to a whole process")]
@@ -52,7 +52,7 @@ fn child_writes_too_much() {
     }
     let error = write_layer(&long, "var/task", 0, &to, &|_| ()).expect_err("it can't fit");
     assert!(matches!(&error, Error::Io { path, .. } if *path == to), "{error}");
-    // Whichever part of the layer is the first that does not fit, up to the last byte of its checksum.
+    // Every length around the limit: the first part that does not fit may be the last byte of the layer's checksum.
     let fits = |length: usize| {
         let mut tree = Tree::new();
         tree.add_bytes("file", false, noise(length)).expect("added");

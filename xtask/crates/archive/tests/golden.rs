@@ -1,7 +1,7 @@
 //! Fixes the exact bytes of a zip, a layer and an image. A failure here means that releases would get other digests than before.
 //!
-//! If the compressor was changed on purpose, `compressor()` names the new one and the hash is renewed. The
-//! content digest must stay: it is the identity that survives a new compressor.
+//! Where the compressor was changed on purpose, `compressor()` names the new one and the hash here is updated. The
+//! content digest must stay the same: it identifies the content whatever the compressor.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn sample_tree() -> Tree {
 }
 
 #[test]
-fn the_bytes_of_a_zip_never_change() {
+fn zip_bytes_never_change() {
     let tree = sample_tree();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("golden.zip");
@@ -60,7 +60,7 @@ fn the_bytes_of_a_zip_never_change() {
 }
 
 #[test]
-fn the_bytes_of_layers_and_images_never_change() {
+fn layer_and_image_bytes_never_change() {
     const TIME: i64 = 1_700_000_000;
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("layer.tar.gz");
@@ -71,7 +71,7 @@ fn the_bytes_of_layers_and_images_never_change() {
     assert_eq!(
         layer.diff_id.hex(),
         "59816b71a7cb21d03a2ec7646d82b693664de9d77b8a3d4d5ca1ff7a420d9a73",
-        "the unpacked layer must never change: layers of a base would be uploaded anew"
+        "the unpacked layer must never change: layers of a base would be uploaded again"
     );
     assert_eq!(
         layer.digest.hex(),

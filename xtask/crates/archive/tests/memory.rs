@@ -1,5 +1,5 @@
-//! Packing a tree much larger than the window stays within the window. The only test of its process, since it
-//! looks at the memory of the whole process.
+//! Memory use while packing a tree much larger than the window. The only test of its process, since it measures the
+//! memory of the whole process.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,7 +9,7 @@ use slipway_archive::{Tree, WINDOW, write_zip};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Returns the most memory that this process has held so far, in bytes (`VmHWM` of proc(5)).
+/// Returns the peak memory of this process in bytes (`VmHWM` of proc(5)).
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
@@ -17,7 +17,7 @@ fn peak() -> u64 {
     kib * 1024
 }
 
-/// Writes noise, which deflate can't shorten: a compressed piece is then as long as the file.
+/// Writes noise, which deflate cannot compress: a compressed piece is then as long as the file.
 fn noise(path: &Path, length: u64) {
     let mut file = File::create(path).expect("a file");
     let mut state = length | 1;
@@ -34,7 +34,7 @@ fn noise(path: &Path, length: u64) {
 }
 
 #[test]
-fn memory_stays_within_the_window() {
+fn packing_memory_stays_within_the_window() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut tree = Tree::new();
     let mut add = |name: String, length: u64| {
@@ -53,9 +53,9 @@ fn memory_stays_within_the_window() {
     let grown = peak() - before;
 
     assert_eq!(written.unpacked_size, unpacked);
-    assert!(written.size > unpacked, "the noise was compressed, so the test shows nothing");
-    // What each thread needs beside the pieces: encoder state, buffers, stacks, room that the allocator keeps.
-    let beside = 24 * MIB;
-    assert!(grown < WINDOW + beside, "grew by {} MiB", grown / MIB);
+    assert!(written.size > unpacked, "the noise was compressed, so the test proves nothing");
+    // What each thread needs besides the pieces: encoder state, buffers, stacks, memory that the allocator keeps.
+    let overhead = 24 * MIB;
+    assert!(grown < WINDOW + overhead, "grew by {} MiB", grown / MIB);
     assert!(grown > 12 * MIB, "grew by {} MiB: the measurement does not work", grown / MIB);
 }

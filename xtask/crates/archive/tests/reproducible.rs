@@ -1,4 +1,4 @@
-//! The same bytes from two folders, whatever their dates, modes, order of creation, umask and time zone.
+//! Zips of the same content are identical, whatever the dates, modes, order of creation, umask and time zone.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -16,11 +16,15 @@ const FILES: [(&str, &str, bool); 5] = [
     ("lib/tool.sh", "echo tool", true),
 ];
 
-/// Tells the child below, which runs under another umask and time zone, where to work.
+/// Names the folder for the child process below, which runs under another umask and time zone.
 const CHILD_FOLDER: &str = "SLIPWAY_ARCHIVE_TEST_FOLDER";
 
-/// Writes the files under the umask that holds, in the order given.
-fn plant<'a>(folder: &Path, files: impl Iterator<Item = &'a (&'a str, &'a str, bool)>, modes: (u32, u32)) {
+/// Writes the files under the current umask, in the order given.
+fn write_files<'a>(
+    folder: &Path,
+    files: impl Iterator<Item = &'a (&'a str, &'a str, bool)>,
+    modes: (u32, u32),
+) {
     for (name, content, executable) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
@@ -30,7 +34,7 @@ fn plant<'a>(folder: &Path, files: impl Iterator<Item = &'a (&'a str, &'a str, b
     }
 }
 
-fn age(folder: &Path, seconds: u64) {
+fn set_dates(folder: &Path, seconds: u64) {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     for (name, _, _) in FILES {
         File::options()
@@ -48,14 +52,14 @@ fn pack(folder: &Path, to: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn two_folders_give_the_same_bytes() {
+fn zip_is_identical_for_two_folders() {
     let outer = tempfile::tempdir().expect("a folder");
     let (first, second) = (outer.path().join("first"), outer.path().join("second/deeper"));
-    plant(&first, FILES.iter(), (0o755, 0o644));
-    age(&first, 1_000_000_000);
-    plant(&second, FILES.iter().rev(), (0o700, 0o600));
+    write_files(&first, FILES.iter(), (0o755, 0o644));
+    set_dates(&first, 1_000_000_000);
+    write_files(&second, FILES.iter().rev(), (0o700, 0o600));
     fs::create_dir(second.join("an-empty-folder")).expect("a folder");
-    age(&second, 1_750_000_001);
+    set_dates(&second, 1_750_000_001);
 
     let first = pack(&first, &outer.path().join("first.zip"));
     let second = pack(&second, &outer.path().join("other-name.zip"));
@@ -63,7 +67,7 @@ fn two_folders_give_the_same_bytes() {
 }
 
 #[test]
-fn content_names_and_the_executable_bit_do_count() {
+fn zip_depends_on_content_names_and_executable_bit() {
     let outer = tempfile::tempdir().expect("a folder");
     let to = outer.path().join("a.zip");
     let digest = |tree: &Tree| {
@@ -83,7 +87,7 @@ fn content_names_and_the_executable_bit_do_count() {
 }
 
 #[test]
-fn umask_and_time_zone_give_the_same_bytes() {
+fn zip_is_identical_under_any_umask_and_time_zone() {
     let outer = tempfile::tempdir().expect("a folder");
     let zips: Vec<Vec<u8>> = [("022", "UTC"), ("077", "Pacific/Kiritimati"), ("000", "America/New_York")]
         .iter()
@@ -108,7 +112,7 @@ fn umask_and_time_zone_give_the_same_bytes() {
     let mode = |umask: &str| {
         fs::metadata(outer.path().join(umask).join("out.zip")).expect("a zip").permissions().mode() & 0o777
     };
-    assert_eq!((mode("022"), mode("077")), (0o644, 0o600), "the zip itself obeys the umask");
+    assert_eq!((mode("022"), mode("077")), (0o644, 0o600), "the mode of the zip file follows the umask");
 }
 
 /// Runs only as the child of the test above.

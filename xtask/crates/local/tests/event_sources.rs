@@ -11,7 +11,7 @@ use support::{Account, Shared, eventually, shared, zip};
 
 const MAPPINGS: &str = "/2015-03-31/event-source-mappings/";
 
-/// Writes the numbers of each batch to its log. `always` fails whenever it is there; `bad` is reported as failed.
+/// Logs the numbers of each batch. A record with `always` fails its whole batch; one with `bad` is reported as failed.
 const APP: &str = "
 import base64, json
 def handle(event, context):
@@ -26,19 +26,19 @@ def handle(event, context):
 ";
 
 /// A function with an alias, and a stream.
-struct Bench<'a> {
+struct Fixture<'a> {
     account: Account,
     shared: &'a Shared,
     name: String,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Fixture<'a> {
     async fn new(shared: &'a Shared, id: &str, name: &str) -> Self {
         let account = Account::enter(&shared.state, id).await;
         let python = json!({ "Runtime": "python3.13", "Handler": "app.handle" });
-        account.function(name, &zip(&[("app.py", APP)]), python).await;
-        account.live(name, "1").await;
-        let stream = json!({ "StreamName": name, "ShardCount": 1, "Tags": { "Stack": "bench" } });
+        account.create_function(name, &zip(&[("app.py", APP)]), python).await;
+        account.create_live_alias(name, "1").await;
+        let stream = json!({ "StreamName": name, "ShardCount": 1, "Tags": { "Stack": "fixture" } });
         account.json("kinesis", "Kinesis_20131202.CreateStream", stream).await;
         Self { account, shared, name: name.to_owned() }
     }
@@ -59,30 +59,30 @@ impl<'a> Bench<'a> {
         input
     }
 
-    async fn map(&self, more: Value) -> Value {
+    async fn create_mapping(&self, more: Value) -> Value {
         let made = self.account.rest("lambda", "POST", MAPPINGS, self.input(more)).await;
         assert_eq!(made.status, 202, "{}", made.text());
         assert_eq!(made.json()["State"], "Creating");
         made.json()
     }
 
-    async fn update(&self, mapping: &Value, change: Value) -> Value {
+    async fn update_mapping(&self, mapping: &Value, change: Value) -> Value {
         let path = format!("{MAPPINGS}{}", mapping["UUID"].as_str().unwrap());
         let changed = self.account.rest("lambda", "PUT", &path, change).await;
         assert_eq!(changed.status, 202, "{}", changed.text());
         changed.json()
     }
 
-    async fn state(&self, mapping: &Value, wanted: &str) -> Value {
+    async fn wait_for_state(&self, mapping: &Value, wanted: &str) -> Value {
         let path = format!("{MAPPINGS}{}", mapping["UUID"].as_str().unwrap());
         eventually(10, async || {
-            let told = self.account.rest("lambda", "GET", &path, Value::Null).await.json();
-            if told["State"] == wanted { Ok(told) } else { Err(told.to_string()) }
+            let result = self.account.rest("lambda", "GET", &path, Value::Null).await.json();
+            if result["State"] == wanted { Ok(result) } else { Err(result.to_string()) }
         })
         .await
     }
 
-    async fn put(&self, records: &[Value]) {
+    async fn put_records(&self, records: &[Value]) {
         for data in records {
             let data = BASE64_STANDARD.encode(data.to_string());
             let input = json!({ "StreamName": self.name, "PartitionKey": "p", "Data": data });
@@ -90,14 +90,14 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The batches that the function got so far.
+    /// The batches that the function has received so far.
     fn batches(&self) -> Vec<Vec<u64>> {
         let log = self.shared.log(&self.name);
         let lines = log.lines().filter_map(|line| line.strip_prefix("BATCH "));
         lines.map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    async fn got(&self, wanted: &[&[u64]]) {
+    async fn wait_for_batches(&self, wanted: &[&[u64]]) {
         eventually(20, async || {
             let batches = self.batches();
             if batches == wanted { Ok(()) } else { Err(format!("{}: {batches:?}", self.name)) }
@@ -111,24 +111,24 @@ fn numbers(numbers: std::ops::RangeInclusive<u64>) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn records_reach_the_alias_in_order_and_in_the_documented_form() {
-    let Some(shared) = shared().await else { return };
-    let bench = Bench::new(&shared, "310000000001", "ordered").await;
-    bench.put(&[json!({ "n": 1, "show": true })]).await;
-    bench.put(&numbers(2..=5)).await;
-    let mapping = bench.map(json!({ "BatchSize": 2 })).await;
-    let told = bench.state(&mapping, "Enabled").await;
-    assert_eq!(told["FunctionArn"], bench.function_arn());
-    bench.got(&[&[1, 2], &[3, 4], &[5]]).await;
-    bench.put(&numbers(6..=6)).await;
-    bench.got(&[&[1, 2], &[3, 4], &[5], &[6]]).await;
-    let told = bench.state(&mapping, "Enabled").await;
-    assert_eq!(told["LastProcessingResult"], "OK");
+async fn records_reach_the_alias_in_order_and_in_the_documented_format() {
+    let shared = require!(shared().await);
+    let fixture = Fixture::new(&shared, "310000000001", "ordered").await;
+    fixture.put_records(&[json!({ "n": 1, "show": true })]).await;
+    fixture.put_records(&numbers(2..=5)).await;
+    let mapping = fixture.create_mapping(json!({ "BatchSize": 2 })).await;
+    let result = fixture.wait_for_state(&mapping, "Enabled").await;
+    assert_eq!(result["FunctionArn"], fixture.function_arn());
+    fixture.wait_for_batches(&[&[1, 2], &[3, 4], &[5]]).await;
+    fixture.put_records(&numbers(6..=6)).await;
+    fixture.wait_for_batches(&[&[1, 2], &[3, 4], &[5], &[6]]).await;
+    let result = fixture.wait_for_state(&mapping, "Enabled").await;
+    assert_eq!(result["LastProcessingResult"], "OK");
 
     let log = shared.log("ordered");
     let line = log.lines().find_map(|line| line.strip_prefix("EVENT ")).unwrap();
     let (event, invoked) = line.rsplit_once(' ').unwrap();
-    assert_eq!(invoked, bench.function_arn());
+    assert_eq!(invoked, fixture.function_arn());
     let event: Value = serde_json::from_str(event).unwrap();
     let record = &event["Records"][0];
     let arrived = record["kinesis"]["approximateArrivalTimestamp"].as_f64().unwrap();
@@ -144,122 +144,136 @@ async fn records_reach_the_alias_in_order_and_in_the_documented_form() {
             },
             "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record",
             "eventID": format!("shardId-000000000000:{number}"), "awsRegion": support::REGION,
-            "eventSourceARN": bench.stream_arn(),
-            "invokeIdentityArn": format!("arn:aws:iam::{}:role/ordered", bench.account.id),
+            "eventSourceARN": fixture.stream_arn(),
+            "invokeIdentityArn": format!("arn:aws:iam::{}:role/ordered", fixture.account.id),
         })
     );
 }
 
 #[tokio::test]
-async fn what_a_function_reports_is_tried_again_and_then_sent_away() {
-    let Some(shared) = shared().await else { return };
-    let bench = Bench::new(&shared, "310000000002", "partial").await;
-    let queue = bench.account.json("sqs", "AmazonSQS.CreateQueue", json!({ "QueueName": "dead" })).await;
-    let arn = format!("arn:aws:sqs:{}:{}:dead", support::REGION, bench.account.id);
-    bench
-        .put(&[json!({ "n": 1 }), json!({ "n": 2 }), json!({ "n": 3, "bad": true }), json!({ "n": 4 })])
+async fn reported_failures_are_retried_and_then_sent_to_the_failure_destination() {
+    let shared = require!(shared().await);
+    let fixture = Fixture::new(&shared, "310000000002", "partial").await;
+    let queue = fixture.account.json("sqs", "AmazonSQS.CreateQueue", json!({ "QueueName": "dead" })).await;
+    let arn = format!("arn:aws:sqs:{}:{}:dead", support::REGION, fixture.account.id);
+    fixture
+        .put_records(&[
+            json!({ "n": 1 }),
+            json!({ "n": 2 }),
+            json!({ "n": 3, "bad": true }),
+            json!({ "n": 4 }),
+        ])
         .await;
     let more = json!({
         "MaximumRetryAttempts": 1, "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "DestinationConfig": { "OnFailure": { "Destination": arn } },
     });
-    let mapping = bench.map(more).await;
-    bench.got(&[&[1, 2, 3, 4], &[3, 4]]).await;
+    let mapping = fixture.create_mapping(more).await;
+    fixture.wait_for_batches(&[&[1, 2, 3, 4], &[3, 4]]).await;
     let message = eventually(10, async || {
         let input = json!({ "QueueUrl": queue["QueueUrl"] });
-        let told = bench.account.json("sqs", "AmazonSQS.ReceiveMessage", input).await;
-        let body = told["Messages"][0]["Body"].as_str().map(str::to_owned);
-        body.ok_or_else(|| told.to_string())
+        let result = fixture.account.json("sqs", "AmazonSQS.ReceiveMessage", input).await;
+        let body = result["Messages"][0]["Body"].as_str().map(str::to_owned);
+        body.ok_or_else(|| result.to_string())
     })
     .await;
     let message: Value = serde_json::from_str(&message).unwrap();
     assert_eq!(message["requestContext"]["condition"], "RetryAttemptsExhausted");
-    assert_eq!(message["requestContext"]["functionArn"], bench.function_arn());
+    assert_eq!(message["requestContext"]["functionArn"], fixture.function_arn());
     assert_eq!(message["requestContext"]["approximateInvokeCount"], 2);
     assert_eq!(message["responseContext"]["executedVersion"], "1");
     let batch = &message["KinesisBatchInfo"];
-    assert_eq!((&batch["batchSize"], &batch["streamArn"]), (&json!(2), &json!(bench.stream_arn())));
+    assert_eq!((&batch["batchSize"], &batch["streamArn"]), (&json!(2), &json!(fixture.stream_arn())));
     assert_eq!(
         (&batch["startSequenceNumber"], &batch["endSequenceNumber"], &batch["shardId"]),
         (&json!("3"), &json!("4"), &json!("shardId-000000000000"))
     );
-    // What comes later is not kept up.
-    bench.put(&numbers(5..=5)).await;
-    bench.got(&[&[1, 2, 3, 4], &[3, 4], &[5]]).await;
-    bench.state(&mapping, "Enabled").await;
+    // Later records are not held up.
+    fixture.put_records(&numbers(5..=5)).await;
+    fixture.wait_for_batches(&[&[1, 2, 3, 4], &[3, 4], &[5]]).await;
+    fixture.wait_for_state(&mapping, "Enabled").await;
 }
 
 #[tokio::test]
-async fn halving_finds_the_one_record_that_fails() {
-    let Some(shared) = shared().await else { return };
-    let bench = Bench::new(&shared, "310000000003", "halved").await;
-    bench
-        .put(&[json!({ "n": 1 }), json!({ "n": 2 }), json!({ "n": 3, "always": true }), json!({ "n": 4 })])
+async fn batch_bisection_isolates_the_failing_record() {
+    let shared = require!(shared().await);
+    let fixture = Fixture::new(&shared, "310000000003", "halved").await;
+    fixture
+        .put_records(&[
+            json!({ "n": 1 }),
+            json!({ "n": 2 }),
+            json!({ "n": 3, "always": true }),
+            json!({ "n": 4 }),
+        ])
         .await;
-    let mapping = bench.map(json!({ "BisectBatchOnFunctionError": true, "MaximumRetryAttempts": 1 })).await;
-    bench.got(&[&[1, 2, 3, 4], &[1, 2], &[3, 4], &[3], &[3], &[4]]).await;
-    let told = bench.state(&mapping, "Enabled").await;
-    assert_eq!(told["LastProcessingResult"], "OK");
+    let mapping = fixture
+        .create_mapping(json!({ "BisectBatchOnFunctionError": true, "MaximumRetryAttempts": 1 }))
+        .await;
+    fixture.wait_for_batches(&[&[1, 2, 3, 4], &[1, 2], &[3, 4], &[3], &[3], &[4]]).await;
+    let result = fixture.wait_for_state(&mapping, "Enabled").await;
+    assert_eq!(result["LastProcessingResult"], "OK");
 }
 
 #[tokio::test]
-async fn a_mapping_that_is_disabled_delivers_nothing_until_it_is_enabled() {
-    let Some(shared) = shared().await else { return };
-    let bench = Bench::new(&shared, "310000000004", "switched").await;
-    let mapping = bench.map(json!({ "Enabled": false })).await;
-    bench.state(&mapping, "Disabled").await;
-    bench.put(&numbers(1..=2)).await;
+async fn disabled_mapping_delivers_nothing_until_it_is_enabled() {
+    let shared = require!(shared().await);
+    let fixture = Fixture::new(&shared, "310000000004", "switched").await;
+    let mapping = fixture.create_mapping(json!({ "Enabled": false })).await;
+    fixture.wait_for_state(&mapping, "Disabled").await;
+    fixture.put_records(&numbers(1..=2)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(bench.batches(), Vec::<Vec<u64>>::new());
-    assert_eq!(bench.update(&mapping, json!({ "Enabled": true })).await["State"], "Enabling");
-    bench.got(&[&[1, 2]]).await;
+    assert_eq!(fixture.batches(), Vec::<Vec<u64>>::new());
+    assert_eq!(fixture.update_mapping(&mapping, json!({ "Enabled": true })).await["State"], "Enabling");
+    fixture.wait_for_batches(&[&[1, 2]]).await;
 
-    assert_eq!(bench.update(&mapping, json!({ "Enabled": false })).await["State"], "Disabling");
-    bench.state(&mapping, "Disabled").await;
-    bench.put(&numbers(3..=3)).await;
+    assert_eq!(fixture.update_mapping(&mapping, json!({ "Enabled": false })).await["State"], "Disabling");
+    fixture.wait_for_state(&mapping, "Disabled").await;
+    fixture.put_records(&numbers(3..=3)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(bench.batches().len(), 1);
-    // It goes on where it was, and delivers nothing twice.
-    bench.update(&mapping, json!({ "Enabled": true })).await;
-    bench.got(&[&[1, 2], &[3]]).await;
+    assert_eq!(fixture.batches().len(), 1);
+    // It continues where it stopped, and delivers nothing twice.
+    fixture.update_mapping(&mapping, json!({ "Enabled": true })).await;
+    fixture.wait_for_batches(&[&[1, 2], &[3]]).await;
 }
 
 #[tokio::test]
-async fn records_that_no_filter_lets_through_are_passed_over() {
-    let Some(shared) = shared().await else { return };
-    let bench = Bench::new(&shared, "310000000005", "filtered").await;
+async fn records_that_match_no_filter_are_dropped() {
+    let shared = require!(shared().await);
+    let fixture = Fixture::new(&shared, "310000000005", "filtered").await;
     let filters = json!({ "FilterCriteria": { "Filters": [{ "Pattern": "{\"data\":{\"n\":[{\"numeric\":[\">\",2]}]}}" }] } });
-    bench.put(&numbers(1..=2)).await;
-    bench.map(filters).await;
-    bench.put(&numbers(3..=3)).await;
-    bench.got(&[&[3]]).await;
+    fixture.put_records(&numbers(1..=2)).await;
+    fixture.create_mapping(filters).await;
+    fixture.put_records(&numbers(3..=3)).await;
+    fixture.wait_for_batches(&[&[3]]).await;
 }
 
 #[tokio::test]
-async fn latest_begins_with_the_mapping_and_a_window_gathers() {
-    let Some(shared) = shared().await else { return };
-    let bench = Bench::new(&shared, "310000000006", "gathered").await;
-    bench.put(&numbers(1..=1)).await;
-    bench.map(json!({ "StartingPosition": "LATEST", "MaximumBatchingWindowInSeconds": 4 })).await;
-    bench.put(&numbers(2..=2)).await;
+async fn latest_position_starts_at_the_mapping_and_a_window_collects_records() {
+    let shared = require!(shared().await);
+    let fixture = Fixture::new(&shared, "310000000006", "gathered").await;
+    fixture.put_records(&numbers(1..=1)).await;
+    fixture
+        .create_mapping(json!({ "StartingPosition": "LATEST", "MaximumBatchingWindowInSeconds": 4 }))
+        .await;
+    fixture.put_records(&numbers(2..=2)).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    bench.put(&numbers(3..=3)).await;
-    bench.got(&[&[2, 3]]).await;
+    fixture.put_records(&numbers(3..=3)).await;
+    fixture.wait_for_batches(&[&[2, 3]]).await;
 }
 
 #[tokio::test]
-async fn mappings_are_made_found_and_refused_as_lambda_does() {
-    let Some(shared) = shared().await else { return };
-    let bench = Bench::new(&shared, "310000000007", "described").await;
-    let tags = bench.account.json(
+async fn mappings_are_created_listed_and_refused_as_in_lambda() {
+    let shared = require!(shared().await);
+    let fixture = Fixture::new(&shared, "310000000007", "described").await;
+    let tags = fixture.account.json(
         "kinesis",
         "Kinesis_20131202.ListTagsForStream",
         json!({ "StreamName": "described" }),
     );
-    assert_eq!(tags.await["Tags"], json!([{ "Key": "Stack", "Value": "bench" }]));
-    let first = bench.map(json!({ "Tags": { "Owner": "a" }, "MaximumRetryAttempts": 3 })).await;
+    assert_eq!(tags.await["Tags"], json!([{ "Key": "Stack", "Value": "fixture" }]));
+    let first = fixture.create_mapping(json!({ "Tags": { "Owner": "a" }, "MaximumRetryAttempts": 3 })).await;
     let uuid = first["UUID"].as_str().unwrap();
-    let told = bench.state(&first, "Enabled").await;
+    let result = fixture.wait_for_state(&first, "Enabled").await;
     for (name, value) in [
         ("BatchSize", json!(100)),
         ("MaximumBatchingWindowInSeconds", json!(0)),
@@ -270,38 +284,38 @@ async fn mappings_are_made_found_and_refused_as_lambda_does() {
         ("StartingPosition", json!("TRIM_HORIZON")),
         ("FunctionResponseTypes", json!([])),
         ("DestinationConfig", json!({ "OnFailure": {} })),
-        ("EventSourceArn", json!(bench.stream_arn())),
+        ("EventSourceArn", json!(fixture.stream_arn())),
     ] {
-        assert_eq!(told[name], value, "{name}");
+        assert_eq!(result[name], value, "{name}");
     }
-    assert!(told["LastModified"].is_f64());
+    assert!(result["LastModified"].is_f64());
 
     let refused = async |more: Value, status: u16, kind: &str, named: &str| {
-        let answer = bench.account.rest("lambda", "POST", MAPPINGS, bench.input(more)).await;
-        let found = (answer.status, answer.header("x-amzn-errortype"));
-        assert_eq!(found, (status, Some(kind)), "{}", answer.text());
-        assert!(answer.text().contains(named), "{}", answer.text());
+        let response = fixture.account.rest("lambda", "POST", MAPPINGS, fixture.input(more)).await;
+        let found = (response.status, response.header("x-amzn-errortype"));
+        assert_eq!(found, (status, Some(kind)), "{}", response.text());
+        assert!(response.text().contains(named), "{}", response.text());
     };
     let parameter = "InvalidParameterValueException";
     refused(json!({}), 409, "ResourceConflictException", uuid).await;
     refused(json!({ "FunctionName": "absent" }), 404, "ResourceNotFoundException", "absent").await;
     refused(json!({ "FunctionName": "described:absent" }), 404, "ResourceNotFoundException", "absent").await;
     refused(json!({ "FunctionName": "described:7" }), 404, "ResourceNotFoundException", ":7").await;
-    let absent = format!("{}x", bench.stream_arn());
+    let absent = format!("{}x", fixture.stream_arn());
     refused(json!({ "EventSourceArn": absent }), 400, parameter, &absent).await;
     refused(json!({ "BatchSize": 0 }), 400, parameter, "BatchSize").await;
 
-    // Another qualifier is another mapping, and pages hold as many as is asked.
-    let second = bench.map(json!({ "FunctionName": "described:1", "Enabled": false })).await;
+    // Another qualifier is another mapping, and a page holds as many as requested.
+    let second = fixture.create_mapping(json!({ "FunctionName": "described:1", "Enabled": false })).await;
     let list = async |query: &str| {
         let path = format!("{MAPPINGS}?{query}");
-        let told = bench.account.rest("lambda", "GET", &path, Value::Null).await.json();
-        let mappings = told["EventSourceMappings"].as_array().unwrap();
+        let result = fixture.account.rest("lambda", "GET", &path, Value::Null).await.json();
+        let mappings = result["EventSourceMappings"].as_array().unwrap();
         let ids: Vec<String> = mappings.iter().map(|one| one["UUID"].as_str().unwrap().to_owned()).collect();
-        (ids, told["NextMarker"].as_str().map(str::to_owned))
+        (ids, result["NextMarker"].as_str().map(str::to_owned))
     };
-    assert_eq!(list(&format!("EventSourceArn={}", bench.stream_arn())).await.0.len(), 2);
-    assert_eq!(list(&format!("FunctionName={}", bench.function_arn())).await.0, [uuid]);
+    assert_eq!(list(&format!("EventSourceArn={}", fixture.stream_arn())).await.0.len(), 2);
+    assert_eq!(list(&format!("FunctionName={}", fixture.function_arn())).await.0, [uuid]);
     assert_eq!(list("FunctionName=described:1").await.0, [second["UUID"].as_str().unwrap()]);
     assert!(list("EventSourceArn=other").await.0.is_empty());
     let (page, marker) = list("MaxItems=1").await;
@@ -309,38 +323,40 @@ async fn mappings_are_made_found_and_refused_as_lambda_does() {
     assert_eq!((page.len(), rest.len(), end), (1, 1, None));
     assert_ne!(page, rest);
 
-    let arn = told["EventSourceMappingArn"].as_str().unwrap().replace(':', "%3A");
+    let arn = result["EventSourceMappingArn"].as_str().unwrap().replace(':', "%3A");
     let tags = format!("/2017-03-31/tags/{arn}");
-    let read = async || bench.account.rest("lambda", "GET", &tags, Value::Null).await.json()["Tags"].clone();
+    let read =
+        async || fixture.account.rest("lambda", "GET", &tags, Value::Null).await.json()["Tags"].clone();
     assert_eq!(read().await, json!({ "Owner": "a" }));
-    let added = bench.account.rest("lambda", "POST", &tags, json!({ "Tags": { "Stack": "b" } })).await;
+    let added = fixture.account.rest("lambda", "POST", &tags, json!({ "Tags": { "Stack": "b" } })).await;
     assert_eq!(added.status, 204);
-    let removed = bench.account.rest("lambda", "DELETE", &format!("{tags}?tagKeys=Owner"), Value::Null).await;
+    let removed =
+        fixture.account.rest("lambda", "DELETE", &format!("{tags}?tagKeys=Owner"), Value::Null).await;
     assert_eq!((removed.status, read().await), (204, json!({ "Stack": "b" })));
 
-    // Another account has none of it.
+    // Another account does not see the mapping.
     let other = Account::enter(&shared.state, "310000000008").await;
     let path = format!("{MAPPINGS}{uuid}");
     assert_eq!(other.rest("lambda", "GET", &path, Value::Null).await.status, 404);
     assert_eq!(other.rest("lambda", "DELETE", &path, Value::Null).await.status, 404);
-    let deleted = bench.account.rest("lambda", "DELETE", &path, Value::Null).await;
+    let deleted = fixture.account.rest("lambda", "DELETE", &path, Value::Null).await;
     assert_eq!((deleted.status, &deleted.json()["State"]), (202, &json!("Deleting")));
     for method in ["GET", "DELETE"] {
-        let gone = bench.account.rest("lambda", method, &path, Value::Null).await;
+        let gone = fixture.account.rest("lambda", method, &path, Value::Null).await;
         assert_eq!((gone.status, gone.header("x-amzn-errortype")), (404, Some("ResourceNotFoundException")));
     }
-    bench.put(&numbers(1..=1)).await;
+    fixture.put_records(&numbers(1..=1)).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(bench.batches().is_empty());
+    assert!(fixture.batches().is_empty());
 }
 
 #[tokio::test]
-async fn a_tables_stream_feeds_a_function() {
-    let Some(shared) = shared().await else { return };
+async fn table_stream_invokes_a_function() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "310000000009").await;
     let app = "import json\ndef handle(event, context):\n    for record in event['Records']:\n        print('RECORD', json.dumps(record), flush=True)\n";
     let python = json!({ "Runtime": "python3.13", "Handler": "app.handle" });
-    account.function("changes", &zip(&[("app.py", app)]), python).await;
+    account.create_function("changes", &zip(&[("app.py", app)]), python).await;
     let table = json!({
         "TableName": "t", "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],

@@ -1,4 +1,4 @@
-//! A function URL in front of a function that the gateway runs.
+//! The function URL server, in front of a function that the gateway runs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -22,34 +22,34 @@ def handle(event, context):
 ";
 
 #[tokio::test]
-async fn http_goes_in_and_comes_out() {
-    let Some(shared) = shared().await else { return };
+async fn function_url_server_converts_requests_and_responses() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "200000000001").await;
     let python = json!({ "Runtime": "python3.13", "Handler": "app.handle" });
-    account.function("site", &zip(&[("app.py", APP)]), python).await;
+    account.create_function("site", &zip(&[("app.py", APP)]), python).await;
     let target = InvokeTarget {
         gateway_url: account.gateway.clone(),
         function: "site".to_owned(),
         qualifier: Some("1".to_owned()),
         authorization: account.authorization("lambda"),
     };
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let listening = move |address| tell.send(address).unwrap();
+    let listening = move |address| sender.send(address).unwrap();
     let shutdown = async move { drop(stopped.await) };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = tokio::spawn(serve_function_url(any, target, listening, shutdown));
-    let url = format!("http://{}", told.await.unwrap());
+    let url = format!("http://{}", receiver.await.unwrap());
 
     let plain = support::send("GET", &format!("{url}/plain?a=1&a=2"), &[], "").await;
     assert_eq!((plain.status, plain.header("content-type")), (200, Some("application/json")));
     assert_eq!(plain.json(), json!({ "path": "/plain", "query": { "a": "1,2" } }));
     for (kind, body) in [("text/plain", &b"hello"[..]), ("application/octet-stream", b"\x00\xff")] {
-        let answer = support::send("PATCH", &url, &[("content-type", kind)], body.to_vec()).await;
-        assert_eq!((answer.status, &answer.body[..]), (201, body));
-        assert_eq!(answer.header("x-method"), Some("PATCH"));
+        let response = support::send("PATCH", &url, &[("content-type", kind)], body.to_vec()).await;
+        assert_eq!((response.status, &response.body[..]), (201, body));
+        assert_eq!(response.header("x-method"), Some("PATCH"));
         assert_eq!(
-            (answer.header("set-cookie"), answer.header("content-type")),
+            (response.header("set-cookie"), response.header("content-type")),
             (Some("a=1"), Some("text/x"))
         );
     }

@@ -1,4 +1,4 @@
-//! What the gateway does not run, and how it tells what went wrong in what it ran.
+//! Invocations that the gateway refuses, and how it reports errors of functions.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -9,15 +9,18 @@ use support::folder::Folder;
 use support::{Account, artifact, artifact_key, kill, moto_server, options, shared, up, zip};
 
 #[tokio::test]
-async fn other_bytes_than_the_functions_are_not_run() {
-    let Some(shared) = shared().await else { return };
+async fn code_with_a_wrong_digest_is_not_run() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "100000000003").await;
     let (right, wrong) = (artifact("right"), artifact("wrong"));
-    account.function("checked", &right, json!({})).await;
+    account.create_function("checked", &right, json!({})).await;
     account.store(&artifact_key(&right), &wrong).await;
-    let answer = account.invoke("checked", json!({})).await;
-    assert_eq!((answer.status, answer.header("x-amzn-errortype")), (409, Some("ResourceConflictException")));
-    let message = answer.json()["Message"].as_str().unwrap().to_owned();
+    let response = account.invoke("checked", json!({})).await;
+    assert_eq!(
+        (response.status, response.header("x-amzn-errortype")),
+        (409, Some("ResourceConflictException"))
+    );
+    let message = response.json()["Message"].as_str().unwrap().to_owned();
     for zip in [right.as_slice(), &wrong] {
         let digest = artifact_key(zip).replace("artifacts/sha256/", "").replace(".zip", "");
         assert!(message.contains(&digest), "{message}");
@@ -26,7 +29,7 @@ async fn other_bytes_than_the_functions_are_not_run() {
     account.store(&artifact_key(&right), &right).await;
     assert_eq!(account.invoke("checked", json!({})).await.json()["label"], "right");
 
-    // Made with another key of the store, the code is found there.
+    // Code that was set with another key of the store is found there.
     let other = artifact("elsewhere");
     account.store("other/key.zip", &other).await;
     let code = json!({ "S3Bucket": support::BUCKET, "S3Key": "other/key.zip" });
@@ -35,16 +38,16 @@ async fn other_bytes_than_the_functions_are_not_run() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_in_a_function_is_told_as_lambda_does() {
-    let Some(shared) = shared().await else { return };
+async fn function_errors_are_reported_as_in_lambda() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "100000000004").await;
-    account.function("faulty", &artifact("faulty"), json!({ "Timeout": 1 })).await;
+    account.create_function("faulty", &artifact("faulty"), json!({ "Timeout": 1 })).await;
     let failed = async |event: Value| {
-        let answer = account.invoke("faulty", event).await;
-        assert_eq!((answer.status, answer.header("x-amz-function-error")), (200, Some("Unhandled")));
-        let body = answer.json();
+        let response = account.invoke("faulty", event).await;
+        assert_eq!((response.status, response.header("x-amz-function-error")), (200, Some("Unhandled")));
+        let body = response.json();
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
-        (text("errorType"), text("errorMessage"), answer.tail())
+        (text("errorType"), text("errorMessage"), response.tail())
     };
     let (kind, message, _) = failed(json!({ "do": "error" })).await;
     assert_eq!((kind.as_str(), message.as_str()), ("Missing", "no such thing"));
@@ -65,7 +68,7 @@ async fn what_goes_wrong_in_a_function_is_told_as_lambda_does() {
     assert_eq!(kind, "Function.ResponseSizeTooLarge");
     assert!(message.contains("6291556 bytes"), "{message}");
 
-    // And after all that it works.
+    // It still works after all of these errors.
     assert_eq!(account.invoke("faulty", json!({})).await.json()["label"], "faulty");
 
     for (init, expected, said) in [
@@ -74,33 +77,33 @@ async fn what_goes_wrong_in_a_function_is_told_as_lambda_does() {
     ] {
         let name = format!("init-{init}");
         let variables = json!({ "Environment": { "Variables": { "INIT": init } } });
-        account.function(&name, &artifact(init), variables).await;
-        let answer = account.invoke(&name, json!({})).await;
-        assert_eq!(answer.header("x-amz-function-error"), Some("Unhandled"));
-        let body = answer.json();
+        account.create_function(&name, &artifact(init), variables).await;
+        let response = account.invoke(&name, json!({})).await;
+        assert_eq!(response.header("x-amz-function-error"), Some("Unhandled"));
+        let body = response.json();
         assert_eq!(body["errorType"], expected);
         assert!(body["errorMessage"].as_str().unwrap().contains(said), "{body}");
     }
     let log = shared.log("init-exit");
     assert!(log.starts_with("cannot begin\nINIT_REPORT Init Duration: "), "{log}");
     let silent = zip(&[("bootstrap", "#!/bin/sh\n")]);
-    account.function("silent", &silent, json!({})).await;
+    account.create_function("silent", &silent, json!({})).await;
     let body = account.invoke("silent", json!({})).await.json();
     assert!(body["errorMessage"].as_str().unwrap().ends_with("exited without providing a reason"), "{body}");
 
     let empty = zip(&[("nothing", "")]);
-    account.function("hollow", &empty, json!({})).await;
+    account.create_function("hollow", &empty, json!({})).await;
     let body = account.invoke("hollow", json!({})).await.json();
     assert_eq!(body["errorType"], "Runtime.InvalidEntrypoint");
     assert!(body["errorMessage"].as_str().unwrap().contains("bootstrap"), "{body}");
 }
 
 #[tokio::test]
-async fn what_is_refused_is_refused_as_lambda_does() {
-    let Some(shared) = shared().await else { return };
+async fn invalid_invocations_are_refused_as_in_lambda() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "100000000007").await;
-    account.function("strict", &artifact("strict"), json!({})).await;
-    account.function("java", &artifact("java"), json!({ "Runtime": "java21" })).await;
+    account.create_function("strict", &artifact("strict"), json!({})).await;
+    account.create_function("java", &artifact("java"), json!({ "Runtime": "java21" })).await;
     let big = format!("\"{}\"", "x".repeat(6_291_456));
     let medium = format!("\"{}\"", "x".repeat(1_048_576));
     let none: &[(&str, &str)] = &[];
@@ -120,14 +123,14 @@ async fn what_is_refused_is_refused_as_lambda_does() {
         ("strict", none, &big, 413, "RequestTooLargeException"),
         ("strict", event, &medium, 413, "RequestTooLargeException"),
     ] {
-        let answer = account.invoke_with(function, headers, body.to_owned()).await;
-        assert_eq!(answer.status, status, "{function}: {}", answer.text());
+        let response = account.invoke_with(function, headers, body.to_owned()).await;
+        assert_eq!(response.status, status, "{function}: {}", response.text());
         assert!(
-            answer.header("x-amzn-errortype").is_some_and(|found| found.starts_with(kind)),
+            response.header("x-amzn-errortype").is_some_and(|found| found.starts_with(kind)),
             "{function}: {:?}",
-            answer.headers
+            response.headers
         );
-        assert!(answer.json()["Message"].is_string() || answer.json()["message"].is_string());
+        assert!(response.json()["Message"].is_string() || response.json()["message"].is_string());
     }
     assert!(account.invoke("java", json!({})).await.text().contains("java21"));
     assert_eq!(shared.log("strict"), "");
@@ -144,17 +147,17 @@ async fn what_is_refused_is_refused_as_lambda_does() {
         assert!(Instant::now() < until);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // No payload at all is an empty event.
+    // No payload is an empty event.
     assert_eq!(account.invoke_with("strict", none, "").await.json()["event"], json!({}));
 }
 
 #[tokio::test]
-async fn a_dead_emulator_is_named_at_once_and_as_each_service_would() {
-    let Some(moto) = moto_server() else { return };
+async fn dead_emulator_is_reported_at_once_in_the_format_of_each_service() {
+    let moto = require!(moto_server());
     let folder = Folder::new();
     let (state, _) = up(&options(folder.path(), &moto, "100000000008")).await.unwrap();
     let account = Account::enter(&state, "100000000008").await;
-    account.function("left", &artifact("left"), json!({})).await;
+    account.create_function("left", &artifact("left"), json!({})).await;
     kill(state.emulator.pid.unwrap());
 
     let begun = Instant::now();
@@ -175,17 +178,17 @@ async fn a_dead_emulator_is_named_at_once_and_as_each_service_would() {
     ] {
         let url = format!("{}/{path}", account.gateway);
         let body = if method == "PUT" { "{}" } else { "" };
-        let answer = account.call(service, method, &url, headers, body.into()).await;
-        let text = answer.text();
+        let response = account.call(service, method, &url, headers, body.into()).await;
+        let text = response.text();
         assert_eq!(
-            (answer.status, answer.header("x-amzn-errortype")),
+            (response.status, response.header("x-amzn-errortype")),
             (502, Some("EmulatorUnreachable")),
             "{service} {method} {path}: {text}"
         );
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("(moto)") && text.contains(&state.emulator.url["http://".len()..]), "{text}");
         if start == "{" {
-            assert!(answer.json()["message"].is_string(), "{text}");
+            assert!(response.json()["message"].is_string(), "{text}");
         }
     }
     let url = format!("{}/store/key", account.gateway);

@@ -9,19 +9,19 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Account, Answer, BUCKET, between, shared};
+use support::{Account, BUCKET, Response, between, shared};
 
-/// Several clients at once, and often enough to meet.
+/// Several clients at once, and enough rounds for their writes to overlap.
 const WRITERS: usize = 8;
 const ROUNDS: usize = 10;
 
-async fn s3(account: &Account, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+async fn s3(account: &Account, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let url = format!("{}/{BUCKET}/{path}", account.gateway);
     let body = Bytes::copy_from_slice(body);
     account.call("s3", method, &url, headers, body).await
 }
 
-/// Lets all writers loose on one key, and gives the number that won and what is there afterwards.
+/// Starts all writers on one key; returns the numbers of those that won, and the content of the object afterwards.
 async fn race(account: &Arc<Account>, key: &str, condition: (&'static str, String)) -> (Vec<usize>, String) {
     let barrier = Arc::new(tokio::sync::Barrier::new(WRITERS));
     let writers = (0..WRITERS).map(|number| {
@@ -45,30 +45,30 @@ async fn race(account: &Arc<Account>, key: &str, condition: (&'static str, Strin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_conditional_writes_one_wins() {
-    let Some(shared) = shared().await else { return };
+async fn concurrent_conditional_writes_have_one_winner() {
+    let shared = require!(shared().await);
     let account = Arc::new(Account::enter(&shared.state, "110000000001").await);
     account.store("there", b"").await;
     for round in 0..ROUNDS {
         let key = format!("race/{round}");
         let new = ("if-none-match", "*".to_owned());
-        let (won, there) = race(&account, &key, new).await;
-        assert_eq!((won.len(), there), (1, format!("by {}", won[0])), "{key}");
+        let (won, stored) = race(&account, &key, new).await;
+        assert_eq!((won.len(), stored), (1, format!("by {}", won[0])), "{key}");
 
         let head = s3(&account, "HEAD", &key, &[], b"").await;
         let etag = head.header("etag").unwrap().to_owned();
-        // A writer may write what is there already; the tag then stays, and another may win as well.
+        // A writer may write the bytes that are stored already; the ETag then stays the same, and another writer may win too.
         s3(&account, "PUT", &key, &[("if-match", &etag)], b"before").await;
         let etag = s3(&account, "HEAD", &key, &[], b"").await;
         let etag = etag.header("etag").unwrap().to_owned();
-        let (won, there) = race(&account, &key, ("if-match", etag)).await;
-        assert_eq!((won.len(), there), (1, format!("by {}", won[0])), "{key}");
+        let (won, stored) = race(&account, &key, ("if-match", etag)).await;
+        assert_eq!((won.len(), stored), (1, format!("by {}", won[0])), "{key}");
     }
 }
 
 #[tokio::test]
-async fn a_slow_body_keeps_nobody_waiting() {
-    let Some(shared) = shared().await else { return };
+async fn slow_body_does_not_block_other_writers() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "110000000002").await;
     account.store("there", b"").await;
     let (mut pipe, body) = tokio::io::duplex(64);
@@ -93,8 +93,8 @@ async fn a_slow_body_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn other_bytes_than_the_digest_says_are_never_written() {
-    let Some(shared) = shared().await else { return };
+async fn body_with_a_wrong_digest_is_never_written() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "110000000003").await;
     account.store("there", b"").await;
     let long = vec![7; 9 << 20];
@@ -108,9 +108,9 @@ async fn other_bytes_than_the_digest_says_are_never_written() {
             ("x-amz-content-sha256", &foreign, "XAmzContentSHA256Mismatch"),
             ("x-amz-checksum-sha256", "AAAA", "InvalidRequest"),
         ] {
-            let answer = s3(&account, "PUT", key, &[(name, value)], body).await;
-            assert_eq!(answer.status, 400, "{name}");
-            assert_eq!(between(&answer.text(), "<Code>", "</Code>"), code);
+            let response = s3(&account, "PUT", key, &[(name, value)], body).await;
+            assert_eq!(response.status, 400, "{name}");
+            assert_eq!(between(&response.text(), "<Code>", "</Code>"), code);
             assert_eq!(s3(&account, "HEAD", key, &[], b"").await.status, 404, "{name}");
         }
         let both = [
@@ -119,11 +119,11 @@ async fn other_bytes_than_the_digest_says_are_never_written() {
             ("x-amz-sdk-checksum-algorithm", "SHA256"),
             ("if-none-match", "*"),
         ];
-        let answer = s3(&account, "PUT", key, &both, body).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        let response = s3(&account, "PUT", key, &both, body).await;
+        assert_eq!(response.status, 200, "{}", response.text());
         assert!(s3(&account, "GET", key, &[], b"").await.body == body);
     }
-    // In chunks the header is not the digest of what travels.
+    // With chunked encoding the header is not the digest of the transferred bytes.
     let chunked =
         b"3\r\nabc\r\n0\r\nx-amz-checksum-sha256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\r\n\r\n";
     let headers = [
@@ -132,14 +132,14 @@ async fn other_bytes_than_the_digest_says_are_never_written() {
         ("x-amz-decoded-content-length", "3"),
         ("x-amz-trailer", "x-amz-checksum-sha256"),
     ];
-    let answer = s3(&account, "PUT", "chunked", &headers, chunked).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    let response = s3(&account, "PUT", "chunked", &headers, chunked).await;
+    assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(s3(&account, "GET", "chunked", &[], b"").await.text(), "abc");
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_is_told_compared_and_completed_once() {
-    let Some(shared) = shared().await else { return };
+async fn multipart_upload_is_listed_checked_and_completed_once() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "110000000004").await;
     account.store("there", b"").await;
     let begin = async || {
@@ -151,8 +151,8 @@ async fn an_upload_in_parts_is_told_compared_and_completed_once() {
     for (id, content) in [(&id, b"first".as_slice()), (&other, b"second")] {
         let part = format!("parts?partNumber=1&uploadId={id}");
         let wrong = [("x-amz-checksum-sha256", &*sha256(b"x"))];
-        let answer = s3(&account, "PUT", &part, &wrong, content).await;
-        assert_eq!((answer.status, between(&answer.text(), "<Code>", "</Code>")), (400, "BadDigest"));
+        let response = s3(&account, "PUT", &part, &wrong, content).await;
+        assert_eq!((response.status, between(&response.text(), "<Code>", "</Code>")), (400, "BadDigest"));
         let list = s3(&account, "GET", &format!("parts?uploadId={id}"), &[], b"").await.text();
         assert!(!list.contains("<PartNumber>"), "{list}");
         let right = [("x-amz-checksum-sha256", &*sha256(content))];
@@ -172,7 +172,7 @@ async fn an_upload_in_parts_is_told_compared_and_completed_once() {
         let list = format!(
             "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\"{etag}\"</ETag></Part></CompleteMultipartUpload>"
         );
-        // The checksum of checksums is not that of the list.
+        // The composite checksum is not the checksum of the list.
         let composite = BASE64_STANDARD.encode(Sha256::digest(Sha256::digest(content)));
         let headers = [("if-none-match", "*"), ("x-amz-checksum-sha256", &*composite)];
         s3(&account, "POST", &format!("parts?uploadId={id}"), &headers, list.as_bytes()).await
@@ -181,27 +181,27 @@ async fn an_upload_in_parts_is_told_compared_and_completed_once() {
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 412], "{} {}", one.text(), two.text());
-    let there = s3(&account, "GET", "parts", &[], b"").await.text();
-    assert_eq!(there, if one.status == 200 { "first" } else { "second" });
+    let stored = s3(&account, "GET", "parts", &[], b"").await.text();
+    assert_eq!(stored, if one.status == 200 { "first" } else { "second" });
 }
 
-/// Lets the emulator compute an MD5: it is the tag of an object.
+/// Has the emulator compute an MD5: the ETag of an object.
 async fn md5(account: &Account, content: &[u8]) -> Vec<u8> {
     let key = format!("md5/{}", hex::encode(content));
-    let answer = s3(account, "PUT", &key, &[], content).await;
-    hex::decode(answer.header("etag").unwrap().trim_matches('"')).unwrap()
+    let response = s3(account, "PUT", &key, &[], content).await;
+    hex::decode(response.header("etag").unwrap().trim_matches('"')).unwrap()
 }
 
 #[tokio::test]
-async fn many_deletions_wait_for_the_objects_of_their_bucket() {
-    let Some(shared) = shared().await else { return };
+async fn bulk_deletion_waits_for_the_writes_of_its_bucket() {
+    let shared = require!(shared().await);
     let account = Account::enter(&shared.state, "110000000005").await;
     account.store("one", b"1").await;
     account.store("two", b"2").await;
     let list = b"<Delete><Object><Key>one</Key></Object><Object><Key>two</Key></Object></Delete>";
     let url = format!("{}/{BUCKET}?delete", account.gateway);
-    let answer = account.call("s3", "POST", &url, &[], Bytes::from_static(list)).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    let response = account.call("s3", "POST", &url, &[], Bytes::from_static(list)).await;
+    assert_eq!(response.status, 200, "{}", response.text());
     for key in ["one", "two"] {
         assert_eq!(s3(&account, "HEAD", key, &[], b"").await.status, 404, "{key}");
     }

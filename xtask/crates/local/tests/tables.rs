@@ -5,15 +5,15 @@ mod support;
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{Account, Answer, shared};
+use support::{Account, Response, shared};
 
-/// Several clients at once, and often enough to meet.
+/// Several clients at once, and enough rounds for their writes to overlap.
 const WRITERS: usize = 8;
 const ROUNDS: usize = 10;
-/// Keeps the emulator long enough between looking and writing for writers to meet.
+/// Makes the emulator slow enough between its check and its write for writers to overlap.
 const ATTRIBUTES: usize = 80;
 
-async fn dynamodb(account: &Account, action: &str, input: Value) -> Answer {
+async fn dynamodb(account: &Account, action: &str, input: Value) -> Response {
     let target = format!("DynamoDB_20120810.{action}");
     let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.0")];
     account.call("dynamodb", "POST", &account.gateway, &headers, input.to_string().into()).await
@@ -34,7 +34,7 @@ async fn item(account: &Account, table: &str, id: &str) -> Value {
     dynamodb(account, "GetItem", key).await.json()["Item"].clone()
 }
 
-/// Lets all writers loose on one item, and gives the numbers of those that won.
+/// Starts all writers on one item; returns the numbers of those that won.
 async fn race(
     account: &Arc<Account>,
     action: &'static str,
@@ -51,18 +51,18 @@ async fn race(
     });
     let mut won = Vec::new();
     for (number, writer) in writers.collect::<Vec<_>>().into_iter().enumerate() {
-        let answer = writer.await.unwrap();
-        match answer.status {
+        let response = writer.await.unwrap();
+        match response.status {
             200 => won.push(number),
-            _ => assert!(answer.text().contains(refusal), "{}", answer.text()),
+            _ => assert!(response.text().contains(refusal), "{}", response.text()),
         }
     }
     won
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_conditional_writes_of_an_item_one_wins() {
-    let Some(shared) = shared().await else { return };
+async fn concurrent_conditional_writes_of_an_item_have_one_winner() {
+    let shared = require!(shared().await);
     let account = Arc::new(Account::enter(&shared.state, "120000000001").await);
     table(&account, "race").await;
     for round in 0..ROUNDS {
@@ -120,8 +120,8 @@ async fn of_many_conditional_writes_of_an_item_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_counter_counts_every_write_and_a_failed_transaction_loses_none() {
-    let Some(shared) = shared().await else { return };
+async fn counter_includes_every_write_despite_failed_transactions() {
+    let shared = require!(shared().await);
     let account = Arc::new(Account::enter(&shared.state, "120000000002").await);
     table(&account, "counter").await;
     table(&account, "other").await;
@@ -152,8 +152,8 @@ async fn a_counter_counts_every_write_and_a_failed_transaction_loses_none() {
                     0 => ("UpdateItem", &add, 200),
                     _ => ("TransactWriteItems", &fails, 400),
                 };
-                let answer = dynamodb(&account, action, input.clone()).await;
-                assert_eq!(answer.status, expected, "{}", answer.text());
+                let response = dynamodb(&account, action, input.clone()).await;
+                assert_eq!(response.status, expected, "{}", response.text());
             }
         })
     });

@@ -1,10 +1,10 @@
-//! Judges what a command without a fault came to: what had to succeed did, what had to be refused was, and a rollback
-//! chose what an independent reading of the history says.
+//! Checks the result of a command without a fault: it succeeded or was refused as it had to, and a rollback chose what an
+//! independent reading of the history gives.
 
 use std::collections::BTreeSet;
 
 use super::scene::Scene;
-use super::step::{Did, RollbackTo, Step};
+use super::step::{RollbackTo, Step, StepResult};
 use crate::delivery::Delivered;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Serving};
@@ -18,7 +18,7 @@ pub(super) fn command(
     scene: &Scene,
     held: &Releases,
     step: &Step,
-    did: &Did,
+    did: &StepResult,
     outcome: &Result<Option<Delivered>>,
 ) {
     // The history as it was when the command began to choose.
@@ -75,7 +75,7 @@ pub(super) fn command(
         targets: &[(FunctionName, Manifest)],
         approved: bool,
         must_be_refused: bool,
-        did: &Did,
+        did: &StepResult,
         outcome: Result<Option<&Delivered>, FailureKind>,
     ) {
         let bad_code = scene.lambda.bad_code.lock().unwrap();
@@ -98,7 +98,7 @@ pub(super) fn command(
                     );
                 }
             }
-            Ok(None) => panic!("a deployment came to nothing"),
+            Ok(None) => panic!("a deployment returned nothing"),
             Err(FailureKind::Refused | FailureKind::Usage) => {
                 assert!(must_be_refused || !approved, "refused without a reason: {did:?}");
             }
@@ -109,7 +109,7 @@ pub(super) fn command(
 }
 
 /// A rollback chose what it should.
-fn rollback(scene: &Scene, functions: &[FunctionName], back: &RollbackTo, did: &Did) {
+fn rollback(scene: &Scene, functions: &[FunctionName], back: &RollbackTo, did: &StepResult) {
     let before: Vec<Ended> = scene.history().into_iter().filter(|ended| ended.by != did.by).collect();
     for (function, chosen) in &did.chosen {
         assert!(functions.is_empty() || functions.contains(function));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge;
 use super::scene::Scene;
-use super::step::{Did, Step};
+use super::step::{Step, StepResult};
 use crate::failure::Result;
 use crate::ledger::{Ended, Hold};
 use crate::name::{FunctionName, Version};
@@ -14,7 +14,7 @@ use crate::name::{FunctionName, Version};
 pub(super) struct Oracle {
     /// Releases that a rollback left, and that nobody lifted since.
     left: BTreeSet<(FunctionName, Version)>,
-    /// Releases of which only the ledger can tell whether they are held: nothing moved, and a fault struck.
+    /// Releases of which only the ledger can tell whether they are held: nothing moved, and a fault faulted_call.
     unsure: BTreeSet<(FunctionName, Version)>,
     /// Functions that the ledger said to be served once.
     served: BTreeSet<FunctionName>,
@@ -28,13 +28,13 @@ pub(super) struct Oracle {
 
 impl Oracle {
     /// Judges a step.
-    pub(super) async fn after(&mut self, scene: &mut Scene, step: &Step, did: &Did) {
+    pub(super) async fn after(&mut self, scene: &mut Scene, step: &Step, did: &StepResult) {
         self.nothing_bad_was_pointed_to(scene, did);
         assert!(!did.wrote_artifacts, "a deployment wrote to the artifact store");
         self.remember_holds(step, did);
         self.rollbacks_apply_what_was_applied(scene, step, did);
         self.history_only_grew(scene);
-        let faulted = did.struck.is_some();
+        let faulted = did.faulted_call.is_some();
         if let (false, Some(outcome)) = (faulted, &did.outcome) {
             let head = scene.stack(true).ledger.head().await.unwrap();
             if !matches!(step, Step::Configure(_) | Step::Wait(_) | Step::DeleteOldVersions(_)) {
@@ -58,7 +58,7 @@ impl Oracle {
     }
 
     /// However a sequence went, releases that are well can be deployed in the end.
-    pub(super) async fn everything_can_be_well_again(&mut self, scene: &mut Scene) {
+    pub(super) async fn everything_can_be_repaired(&mut self, scene: &mut Scene) {
         scene.run(&Step::Configure(128), None).await;
         let functions = scene.functions.clone();
         let targets: Vec<_> =
@@ -73,7 +73,7 @@ impl Oracle {
         }
     }
 
-    fn nothing_bad_was_pointed_to(&self, scene: &Scene, did: &Did) {
+    fn nothing_bad_was_pointed_to(&self, scene: &Scene, did: &StepResult) {
         for moved in &did.moves {
             let (number, version) = scene.lambda.serving(&moved.function).unwrap();
             if number == moved.to {
@@ -82,8 +82,8 @@ impl Oracle {
         }
     }
 
-    /// A rollback that moved an alias leaves a hold; whoever lifts one and serves the release ends it.
-    fn remember_holds(&mut self, step: &Step, did: &Did) {
+    /// A rollback that moved an alias leaves a hold; a command that lifts it and serves the release ends it.
+    fn remember_holds(&mut self, step: &Step, did: &StepResult) {
         let moved = |function: &FunctionName| {
             let name = Scene::function_name(function);
             did.moves.iter().any(|moved| moved.function == name)
@@ -123,11 +123,11 @@ impl Oracle {
     }
 
     /// A rollback brings Terraform to agree with what is applied, not with what lies in the tree by now.
-    fn rollbacks_apply_what_was_applied(&mut self, scene: &Scene, step: &Step, did: &Did) {
+    fn rollbacks_apply_what_was_applied(&mut self, scene: &Scene, step: &Step, did: &StepResult) {
         let well = matches!(did.outcome, Some(Ok(Some(_))));
         match step {
             Step::Deploy { .. } if well => self.applied = Some(scene.memory),
-            Step::Deploy { .. } if did.struck.is_some() => self.applied = None,
+            Step::Deploy { .. } if did.faulted_call.is_some() => self.applied = None,
             Step::RollBack { .. } if well && self.applied.is_some() => {
                 for function in &scene.functions {
                     let latest = scene.lambda.latest(&Scene::function_name(function)).unwrap();

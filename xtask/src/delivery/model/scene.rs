@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::random::Random;
-use super::step::{Did, RollbackTo, Step};
+use super::step::{RollbackTo, Step, StepResult};
 use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, RollbackRequest};
 use crate::digest::Digest;
 use crate::failure::Result;
@@ -142,7 +142,7 @@ impl Scene {
     }
 
     /// Runs a step; afterwards its process is dead.
-    pub(super) async fn run(&mut self, step: &Step, fault: Option<(u64, Fault)>) -> Did {
+    pub(super) async fn run(&mut self, step: &Step, fault: Option<(u64, Fault)>) -> StepResult {
         self.faults.arm(fault);
         let artifacts_before = self.artifacts.objects("");
         let moves_before = self.lambda.moves.lock().unwrap().len();
@@ -190,12 +190,12 @@ impl Scene {
                 faults.run_until_crash(roll_back(&stack, &request, &mut chosen)).await
             }
         };
-        let (struck, calls) = (self.faults.triggered_at(), self.faults.calls());
+        let (faulted_call, calls) = (self.faults.triggered_at(), self.faults.calls());
         self.faults.arm(None);
-        Did {
+        StepResult {
             outcome,
             by: format!("process {}", self.processes),
-            struck,
+            faulted_call,
             calls,
             moves: self.lambda.moves.lock().unwrap()[moves_before..].to_vec(),
             chosen,

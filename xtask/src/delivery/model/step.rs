@@ -1,4 +1,4 @@
-//! What is done to the scene, one step after the other, and what each came to; both as a failed sequence tells them.
+//! The steps of a sequence and their results, in the form that a failed sequence prints.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,25 +60,25 @@ impl fmt::Debug for Step {
     }
 }
 
-/// What a step came to.
-pub(super) struct Did {
-    /// Nothing where the process died.
+/// Result of a step.
+pub(super) struct StepResult {
+    /// The command's result; `None` if the process died.
     pub(super) outcome: Option<Result<Option<Delivered>>>,
     /// Who ran it.
     pub(super) by: String,
-    /// The call at which a fault struck.
-    pub(super) struck: Option<String>,
+    /// The call at which the fault was injected.
+    pub(super) faulted_call: Option<String>,
     /// How many calls to ports it made.
     pub(super) calls: u64,
     /// Alias moves.
     pub(super) moves: Vec<AliasMove>,
-    /// What a rollback chose, where it came to that.
+    /// What a rollback chose, if it chose.
     pub(super) chosen: BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
     /// Whether the artifact store was written to.
     pub(super) wrote_artifacts: bool,
 }
 
-impl fmt::Debug for Did {
+impl fmt::Debug for StepResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
             None => write!(f, "died")?,
@@ -107,8 +107,8 @@ impl fmt::Debug for Did {
                 if back.resumed { ", resumed" } else { "" }
             )?;
         }
-        match &self.struck {
-            Some(struck) => write!(f, ", {struck}"),
+        match &self.faulted_call {
+            Some(faulted_call) => write!(f, ", {faulted_call}"),
             None => Ok(()),
         }
     }

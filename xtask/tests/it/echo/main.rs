@@ -1,5 +1,4 @@
-//! Answers each event with itself and a word: Lambda's Runtime API over the standard library alone, so that it builds
-//! in a moment.
+//! Returns each event with a word. Implements Lambda's Runtime API with the standard library alone, so that it builds quickly.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,8 +17,8 @@ fn main() -> std::io::Result<()> {
                     .then(|| value.trim().to_owned())
             })
             .ok_or_else(|| std::io::Error::other("an invocation without an id"))?;
-        let answer = format!("{{\"says\":\"{SAYS}\",\"event\":{event}}}");
-        call(&api, "POST", &format!("{id}/response"), &answer)?;
+        let response = format!("{{\"says\":\"{SAYS}\",\"event\":{event}}}");
+        call(&api, "POST", &format!("{id}/response"), &response)?;
     }
 }
 
@@ -30,10 +29,10 @@ fn call(api: &str, method: &str, path: &str, body: &str) -> std::io::Result<(Str
         "{method} /2018-06-01/runtime/invocation/{path} HTTP/1.0\r\nHost: {api}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response
         .split_once("\r\n\r\n")
-        .ok_or_else(|| std::io::Error::other("an answer without an end of its head"))?;
+        .ok_or_else(|| std::io::Error::other("a response without the end of its head"))?;
     Ok((head.to_owned(), body.to_owned()))
 }

@@ -1,5 +1,5 @@
-# A stack that needs no provider: the function and its versions are there already, one for each code
-# that `versions` names. What a release changes is the output alone.
+# A stack without a provider: the function and its versions exist already, one for each code that `versions` names. A release
+# changes only the output.
 
 terraform {
   required_version = ">= 1.10, < 2.0"

@@ -4,17 +4,18 @@ use std::fs;
 use std::path::Path;
 
 use super::{FOLDER, Shop};
-use crate::support::guard;
+use crate::require;
+use crate::support::TestRun;
 
-/// Makes a PATH without any Python of a version, which no system folder has either; returns the version and the PATH.
-fn without_a_python(path: &str) -> (&'static str, String) {
+/// Finds a version of Python that the system does not have; returns it, and a PATH without that version.
+fn missing_python(path: &str) -> (&'static str, String) {
     let has = |folder: &Path, version: &str| folder.join(format!("python{version}")).is_file();
     let system = ["/usr/local/bin", "/usr/bin", "/bin"].map(Path::new);
     let version = ["3.10", "3.14", "3.12", "3.13"]
         .into_iter()
         .find(|version| !system.iter().any(|folder| has(folder, version)))
         .expect("a version of Python that this machine's system does not have");
-    // Behind a folder of shims a version manager is found.
+    // A folder of shims leads to a version manager's Pythons.
     let folders = std::env::split_paths(path)
         .filter(|folder| !has(folder, version) && !folder.ends_with("shims"))
         .collect::<Vec<_>>();
@@ -23,14 +24,14 @@ fn without_a_python(path: &str) -> (&'static str, String) {
 }
 
 #[test]
-fn a_python_that_is_nowhere_is_told_and_refused_before_the_plan_where_no_other_will_do() {
-    let Some(run) = guard::run() else { return };
-    let mut shop = Shop::new(run);
-    let (version, path) = without_a_python(&run.machine.path);
-    shop.network.push(("PATH".into(), path));
-    // Nothing answers there: uv cannot fetch an interpreter, wherever this runs.
-    shop.network.push(("UV_PYTHON_INSTALL_MIRROR".into(), "http://127.0.0.1:9".into()));
-    shop.network.push(("UV_HTTP_RETRIES".into(), "0".into()));
+fn missing_python_version_is_refused_before_the_plan_only_if_native_code_needs_it() {
+    let test_run = require!(TestRun::shared());
+    let mut shop = Shop::new(test_run);
+    let (version, path) = missing_python(&test_run.machine.path);
+    shop.variables.push(("PATH".into(), path));
+    // Nothing listens there: uv cannot download an interpreter on any machine.
+    shop.variables.push(("UV_PYTHON_INSTALL_MIRROR".into(), "http://127.0.0.1:9".into()));
+    shop.variables.push(("UV_HTTP_RETRIES".into(), "0".into()));
     let runtime = format!("python{version}");
     shop.edit("function.toml", "python3.11", &runtime);
     shop.run(&["lock", "invoice"]).exits(0);
@@ -39,8 +40,8 @@ fn a_python_that_is_nowhere_is_told_and_refused_before_the_plan_where_no_other_w
     shop.write("terraform/stacks/shop/main.tf", "terraform {\n  backend \"s3\" {}\n}\n");
     shop.commit("feat: a stack");
 
-    let told = shop.run(&["doctor", "--output", "json"]).json();
-    let findings = told["data"]["findings"].as_array().expect("findings");
+    let document = shop.run(&["doctor", "--output", "json"]).json();
+    let findings = document["data"]["findings"].as_array().expect("findings");
     let finding = findings.iter().find(|finding| finding["what"] == runtime).expect("the Python");
     assert_eq!(finding["verdict"], "later", "{finding}");
     assert_eq!(finding["needed_for"], "invoice in the local environment", "{finding}");
@@ -55,14 +56,14 @@ fn a_python_that_is_nowhere_is_told_and_refused_before_the_plan_where_no_other_w
         .says("_pydantic_core.cpython-3")
         .says("/opt/python")
         .says("local/functions/pythons")
-        // What uv said: it was asked, and where.
+        // uv's error: it tried to download the interpreter.
         .says("http://127.0.0.1:9")
         .says("nothing was planned or deployed");
-    assert!(!refused.did("plan") && !refused.did("init"), "{refused}");
+    assert!(!refused.ran_step("plan") && !refused.ran_step("init"), "{refused}");
 
-    // Without native parts any version runs it: it gets as far as the stack, which runs nothing.
+    // Without native code any version runs it: the release fails only at the stack, which runs no function.
     for file in ["requirements.in", "requirements.lock"] {
-        fs::remove_file(shop.project.join(FOLDER).join(file)).expect("the requirements");
+        fs::remove_file(shop.folder.join(FOLDER).join(file)).expect("the requirements");
     }
     shop.edit("function.toml", "lock = \"requirements.lock\"\n", "");
     shop.commit("feat: no packages");

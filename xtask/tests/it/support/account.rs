@@ -1,4 +1,4 @@
-//! An account of the emulated AWS, reached past Slipway: what the tests set up in it and look up in it.
+//! An account of the emulated AWS, which the tests set up and inspect without Slipway.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::guard::Run;
-use super::http::{self, Answer};
+use super::http::{self, Response};
+use super::test_run::TestRun;
 
 /// The region of the local environment.
 const REGION: &str = "eu-central-1";
@@ -24,21 +24,21 @@ pub struct Account {
 pub type Objects = BTreeMap<(String, String), Vec<u8>>;
 
 impl Account {
-    /// Enters an account that nobody else uses.
-    pub fn new(run: &Run) -> Self {
+    /// Returns an account that no other test uses.
+    pub fn new(test_run: &TestRun) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(200_000_000_001);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(), port: run.port }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(), port: test_run.port }
     }
 
-    /// Returns the Lambda function's name of a project's function.
+    /// Returns the name in Lambda of a project's function.
     pub fn function_name(&self, function: &str) -> String {
         format!("echo-{}-local-{function}", self.id)
     }
 
-    /// Makes a function with one published version for each zip, and the alias `live` on the first.
-    pub fn publish(&self, function: &str, zips: &[&[u8]]) {
+    /// Creates a function with one published version for each zip, and the alias `live` on the first.
+    pub fn create_function(&self, function: &str, zips: &[&[u8]]) {
         let name = self.function_name(function);
-        self.form("iam", &format!("Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"));
+        self.call_form("iam", &format!("Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"));
         let role = format!("arn:aws:iam::{}:role/{name}", self.id);
         for (index, zip) in zips.iter().enumerate() {
             let code = BASE64_STANDARD.encode(zip);
@@ -63,30 +63,30 @@ impl Account {
         alias["FunctionVersion"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Points a function's alias to a version, as somebody's hand would.
-    pub fn point(&self, function: &str, version: &str) {
+    /// Moves a function's alias to a version, without Slipway.
+    pub fn move_alias(&self, function: &str, version: &str) {
         let path = format!("/{}/aliases/live", self.function_name(function));
         self.lambda("PUT", &path, &json!({ "FunctionVersion": version }));
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     #[track_caller]
-    pub fn make_bucket(&self, bucket: &str) {
-        let place = format!(
+    pub fn create_bucket(&self, bucket: &str) {
+        let location = format!(
             "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
         );
-        let made = self.s3("PUT", &format!("/{bucket}"), place.as_bytes());
-        assert_eq!(made.status, 200, "{bucket}: {}", made.text());
+        let created = self.s3("PUT", &format!("/{bucket}"), location.as_bytes());
+        assert_eq!(created.status, 200, "{bucket}: {}", created.text());
     }
 
-    /// Lists the keys of a bucket; none where it does not exist.
+    /// Lists the keys of a bucket; none if it does not exist.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
-        let answer = self.s3("GET", &format!("/{bucket}?list-type=2"), &[]);
-        if answer.status == 404 {
+        let response = self.s3("GET", &format!("/{bucket}?list-type=2"), &[]);
+        if response.status == 404 {
             return Vec::new();
         }
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let text = answer.text();
+        assert_eq!(response.status, 200, "{}", response.text());
+        let text = response.text();
         assert!(!text.contains("<IsTruncated>true</IsTruncated>"), "a bucket with more than one page");
         text.split("<Key>")
             .skip(1)
@@ -97,12 +97,12 @@ impl Account {
 
     /// Reads one object.
     pub fn object(&self, bucket: &str, key: &str) -> Vec<u8> {
-        let answer = self.s3("GET", &format!("/{bucket}/{key}"), &[]);
-        assert_eq!(answer.status, 200, "{bucket}/{key}: {}", answer.text());
-        answer.body
+        let response = self.s3("GET", &format!("/{bucket}/{key}"), &[]);
+        assert_eq!(response.status, 200, "{bucket}/{key}: {}", response.text());
+        response.body
     }
 
-    /// Writes one object past Slipway.
+    /// Writes one object, without Slipway.
     pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
         let put = self.s3("PUT", &format!("/{bucket}/{key}"), bytes);
         assert_eq!(put.status, 200, "{bucket}/{key}: {}", put.text());
@@ -113,7 +113,7 @@ impl Account {
         [format!("echo-{}-artifacts", self.id), format!("echo-{}-local-state", self.id)]
     }
 
-    /// Reads everything that the account's buckets hold.
+    /// Reads all objects of the project's buckets.
     pub fn objects(&self) -> Objects {
         self.buckets()
             .into_iter()
@@ -128,8 +128,8 @@ impl Account {
             .collect()
     }
 
-    /// Makes the account's buckets hold exactly these objects.
-    pub fn restore(&self, objects: &Objects) {
+    /// Makes the project's buckets contain exactly these objects.
+    pub fn restore_objects(&self, objects: &Objects) {
         for bucket in self.buckets() {
             for key in self.keys(&bucket) {
                 if !objects.contains_key(&(bucket.clone(), key.clone())) {
@@ -142,17 +142,17 @@ impl Account {
         }
     }
 
-    /// Calls an operation of a service that speaks JSON with a target, such as `Kinesis_20131202.PutRecord`.
+    /// Calls an operation of a service with AWS's JSON protocol, such as `Kinesis_20131202.PutRecord`.
     #[track_caller]
-    pub fn target(&self, service: &str, target: &str, version: &str, body: &Value) -> Value {
+    pub fn call_json(&self, service: &str, target: &str, version: &str, body: &Value) -> Value {
         let content = format!("application/x-amz-json-{version}");
         let headers = [("X-Amz-Target", target)];
-        let answer = self.call_with(service, "POST", "/", &content, &headers, body.to_string().as_bytes());
-        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
-        answer.json()
+        let response = self.call_with(service, "POST", "/", &content, &headers, body.to_string().as_bytes());
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        response.json()
     }
 
-    fn s3(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+    fn s3(&self, method: &str, path: &str, body: &[u8]) -> Response {
         self.call("s3", method, path, "application/octet-stream", body)
     }
 
@@ -160,19 +160,19 @@ impl Account {
     fn lambda(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let path = format!("/2015-03-31/functions{path}");
-        let answer = self.call("lambda", method, &path, "application/json", body.as_bytes());
-        assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.text());
-        answer.json()
+        let response = self.call("lambda", method, &path, "application/json", body.as_bytes());
+        assert!(response.status < 300, "{method} {path}: {} {}", response.status, response.text());
+        response.json()
     }
 
     #[track_caller]
-    fn form(&self, service: &str, body: &str) {
-        let answer = self.call(service, "POST", "/", "application/x-www-form-urlencoded", body.as_bytes());
-        assert_eq!(answer.status, 200, "{}", answer.text());
+    fn call_form(&self, service: &str, body: &str) {
+        let response = self.call(service, "POST", "/", "application/x-www-form-urlencoded", body.as_bytes());
+        assert_eq!(response.status, 200, "{}", response.text());
     }
 
-    /// Lets an administrator in: the variables that the AWS SDK and Terraform take credentials from.
-    pub fn administrator(&self) -> Vec<(&'static str, String)> {
+    /// Returns an administrator's credentials, as the environment variables of the AWS SDK and Terraform.
+    pub fn administrator_variables(&self) -> Vec<(&'static str, String)> {
         let body = format!(
             "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::{}:role/admin&RoleSessionName=ada",
             self.id
@@ -191,8 +191,8 @@ impl Account {
         ]
     }
 
-    /// Sends a request to a service that answers with XML or bytes.
-    pub fn call(&self, service: &str, method: &str, path: &str, content: &str, body: &[u8]) -> Answer {
+    /// Sends a request to a service that responds with XML or bytes.
+    pub fn call(&self, service: &str, method: &str, path: &str, content: &str, body: &[u8]) -> Response {
         self.call_with(service, method, path, content, &[], body)
     }
 
@@ -202,10 +202,10 @@ impl Account {
         method: &str,
         path: &str,
         content: &str,
-        more: &[(&str, &str)],
+        further_headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Answer {
-        // moto checks no signature; the scope says which service is meant, its own header whose account.
+    ) -> Response {
+        // moto does not check signatures. The scope names the service, moto's own header the account.
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20261122/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
@@ -214,7 +214,7 @@ impl Account {
             ("X-Moto-Account-Id", self.id.as_str()),
             ("Content-Type", content),
         ];
-        headers.extend(more);
+        headers.extend(further_headers);
         http::send(self.port, method, path, &headers, body)
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }

@@ -1,8 +1,8 @@
-//! In what two environments with the same stacks differ, once what an account gives by itself is set aside.
+//! The differences between two environments with the same stacks, apart from what AWS assigns.
 //!
 //! In: all resources of each, by stack and address. Out: a line for each resource that only one of them has, and one for
-//! each attribute that has another value. Account, environment and the ids that AWS gives are called the same in both, so
-//! that a reference which leads to the resource's counterpart is no difference and any other is one.
+//! each attribute with another value. Accounts, environments and ids that AWS assigns are replaced by names that both sides
+//! share, so that a reference to the counterpart of a resource is not a difference, and any other reference is one.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use serde_json::Value;
 /// Attributes by address, by stack.
 pub type Stacks = BTreeMap<&'static str, BTreeMap<String, Value>>;
 
-/// One of the two.
+/// One of the two environments.
 pub struct Side<'a> {
     pub account: &'a str,
     pub environment: &'a str,
     pub stacks: &'a Stacks,
 }
 
-/// What AWS gives to each resource, and no value can say: when it was made, its addresses.
-const GIVEN: [&str; 6] =
+/// Attributes that AWS assigns and that no value of a stack sets.
+const ASSIGNED: [&str; 6] =
     ["create_date", "last_modified", "prefix_list_id", "private_ip", "public_dns", "public_ip"];
 
-/// Names for what AWS gave: the longest first, as one may be part of another.
+/// Names for assigned values; the longest value first, since one may be part of another.
 type Names = Vec<(String, String)>;
 
 /// Lists the differences, in the order of stacks and addresses.
@@ -36,12 +36,12 @@ pub fn between(one: &Side, other: &Side) -> Vec<String> {
         addresses.dedup();
         for address in addresses {
             let (Some(our), Some(their)) = (ours.get(address), theirs.get(address)) else {
-                let where_it_is = if ours.contains_key(address) { one } else { other };
-                found.push(format!("{stack} {address}: only in {}", where_it_is.environment));
+                let side = if ours.contains_key(address) { one } else { other };
+                found.push(format!("{stack} {address}: only in {}", side.environment));
                 continue;
             };
             let attributes = our.as_object().into_iter().flatten();
-            for (attribute, value) in attributes.filter(|(name, _)| !GIVEN.contains(&name.as_str())) {
+            for (attribute, value) in attributes.filter(|(name, _)| !ASSIGNED.contains(&name.as_str())) {
                 let value = one.named(value, &names);
                 let theirs = other.named(&their[attribute], &other_names);
                 if value != theirs {
@@ -53,7 +53,7 @@ pub fn between(one: &Side, other: &Side) -> Vec<String> {
     found
 }
 
-/// Calls each resource's id by its address, and what else AWS gave to a resource that both have by address and attribute.
+/// Names each resource's id by its address, and other assigned values of resources that both have by address and attribute.
 fn names(one: &Side, other: &Side) -> (Names, Names) {
     let (mut ours, mut theirs) = (ids(one), ids(other));
     for (stack, resources) in one.stacks {
@@ -63,9 +63,9 @@ fn names(one: &Side, other: &Side) -> (Names, Names) {
                 let (Some(our), Some(their)) = (value.as_str(), counterpart[attribute].as_str()) else {
                     continue;
                 };
-                let given = attribute.ends_with("_id") || attribute == "id" || attribute == "arn";
+                let assigned = attribute.ends_with("_id") || attribute == "id" || attribute == "arn";
                 let known = ours.contains_key(our) || theirs.contains_key(their);
-                if given && !known && one.general(our) != other.general(their) {
+                if assigned && !known && one.general(our) != other.general(their) {
                     let name = format!("<{stack} {address} {attribute}>");
                     ours.insert(our.to_owned(), name.clone());
                     theirs.insert(their.to_owned(), name);
@@ -76,13 +76,13 @@ fn names(one: &Side, other: &Side) -> (Names, Names) {
     (longest_first(ours), longest_first(theirs))
 }
 
-/// Finds the ids that AWS made up: the others are made of names.
+/// Finds the ids that AWS assigned; other ids contain names.
 fn ids(side: &Side) -> BTreeMap<String, String> {
     let mut known = BTreeMap::new();
     for (stack, resources) in side.stacks {
         for (address, attributes) in resources {
             let id = attributes["id"].as_str().unwrap_or_default();
-            // What is as short as a word may be part of anything.
+            // A short id could be part of any text.
             if id.len() >= 8 && !id.contains(side.account) {
                 known.entry(id.to_owned()).or_insert_with(|| format!("<{stack} {address}>"));
             }
@@ -93,12 +93,12 @@ fn ids(side: &Side) -> BTreeMap<String, String> {
 
 fn longest_first(known: BTreeMap<String, String>) -> Names {
     let mut names: Names = known.into_iter().collect();
-    names.sort_by_key(|(given, _)| std::cmp::Reverse(given.len()));
+    names.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
     names
 }
 
 impl Side<'_> {
-    /// Writes a text without the account and the environment that it names.
+    /// Returns the text with placeholders for the account and the environment.
     fn general(&self, text: &str) -> String {
         if text == self.environment {
             return "<environment>".to_owned();
@@ -107,22 +107,22 @@ impl Side<'_> {
         text.replace(&format!("-{}-", self.environment), "-<environment>-")
     }
 
-    /// Writes a value with the names in it.
+    /// Returns the value with names for assigned values.
     fn named(&self, value: &Value, names: &Names) -> Value {
         match value {
-            // Policies are JSON within a text, whose members AWS may have put into another order.
+            // A policy is JSON in a string, and AWS may have changed the order of its members.
             Value::String(text) => match serde_json::from_str(text) {
                 Ok(inner @ (Value::Object(_) | Value::Array(_))) => self.named(&inner, names),
                 _ => {
                     let text = names
                         .iter()
-                        .fold(text.clone(), |text, (given, name)| text.replace(given.as_str(), name));
+                        .fold(text.clone(), |text, (value, name)| text.replace(value.as_str(), name));
                     Value::String(self.general(&text))
                 }
             },
             Value::Array(items) => {
                 let mut items: Vec<Value> = items.iter().map(|item| self.named(item, names)).collect();
-                // A set of ids is kept in the order of the ids.
+                // Sets of ids are sorted by id.
                 if items.iter().all(Value::is_string) {
                     items.sort_by_cached_key(Value::to_string);
                 }
@@ -137,7 +137,7 @@ impl Side<'_> {
 }
 
 #[test]
-fn a_reference_to_the_counterpart_is_no_difference_and_any_other_is() {
+fn references_to_the_counterpart_are_not_differences() {
     use serde_json::json;
     let stacks = |name: &str, gateways: [&str; 2], second: &str, size: u32| -> Stacks {
         let resources = [

@@ -1,7 +1,7 @@
-//! The project that the worlds hold: one Rust function without dependencies, one stack without a provider.
+//! The echo project: one Rust function without dependencies, one stack without a provider.
 //!
-//! Its two codes are built once for a test run, by the real builder; each world gets a copy of the project with what
-//! was built, so that a release takes the bytes from there.
+//! The two codes of the function are built once for a test run, by the real builder. Each sandbox gets a copy of the
+//! project with the built artifacts, so that a release does not build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
-use super::guard::Run;
-use super::surroundings::repository;
-use super::world::{self, Sealed};
+use super::machine::repository;
+use super::sandbox::{self, Sandbox};
+use super::test_run::TestRun;
 
-/// The project, built, and the zips of its two codes.
+/// The built project, and the zips of its two codes.
 pub struct Template {
     pub folder: PathBuf,
     pub zips: [Vec<u8>; 2],
 }
 
-/// The source of the function; `two` in the place of `one` is its second code.
+/// The source of the function. Its second code says `two` instead of `one`.
 pub const SOURCE: &str = include_str!("../echo/main.rs");
 const STACK: &str = include_str!("../echo/main.tf");
 
@@ -71,12 +71,12 @@ within = "30s"
 safe = true
 "#;
 
-/// Returns a source's second code.
+/// Returns the second code of a source.
 pub fn second(source: &str) -> String {
     source.replace("\"one\"", "\"two\"")
 }
 
-/// Writes the project's files for a function with this name and makes their first commit.
+/// Writes the project's files for a function with this name, and commits them.
 pub fn write(folder: &Path, function: &str) {
     let named = |text: &str| text.replace("name = \"echo\"", &format!("name = \"{function}\""));
     let source = format!("lambda-src/{function}");
@@ -94,29 +94,29 @@ pub fn write(folder: &Path, function: &str) {
     ] {
         write_file(&folder.join(path), text);
     }
-    world::repository_in(folder);
+    sandbox::init_repository(folder);
 }
 
-/// Writes a file and the folders above it.
+/// Writes a file and creates its folders.
 pub fn write_file(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a project's folder");
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// Returns the run's template, built on first use.
-pub fn template(run: &'static Run) -> &'static Template {
+/// Returns the template of the test run, built on first use.
+pub fn template(test_run: &'static TestRun) -> &'static Template {
     static TEMPLATE: OnceLock<Template> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
-        let sealed = Sealed::new(run);
-        write(&sealed.project, "echo");
-        sealed.write("terraform/stacks/echo/main.tf", STACK);
-        sealed.write("terraform/stacks/echo/stack.toml", "functions = [\"echo\"]\n");
-        sealed.write("terraform/environments/local/environment.toml", "emulated = true\n");
-        sealed.commit("build: add the stack");
-        let main = sealed.project.join("lambda-src/echo/src/main.rs");
+        let sandbox = Sandbox::new(test_run);
+        write(&sandbox.folder, "echo");
+        sandbox.write("terraform/stacks/echo/main.tf", STACK);
+        sandbox.write("terraform/stacks/echo/stack.toml", "functions = [\"echo\"]\n");
+        sandbox.write("terraform/environments/local/environment.toml", "emulated = true\n");
+        sandbox.commit("build: add the stack");
+        let main = sandbox.folder.join("lambda-src/echo/src/main.rs");
         let zips = [second(SOURCE), SOURCE.to_owned()].map(|source| {
             write_file(&main, &source);
-            let built = sealed.run(&["build", "--output", "json"]).exits(0).json();
+            let built = sandbox.run(&["build", "--output", "json"]).exits(0).json();
             let artifact = &built["data"]["artifacts"][0];
             let path = artifact["path"].as_str().expect("the zip's path");
             let zip = fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -126,8 +126,8 @@ pub fn template(run: &'static Run) -> &'static Template {
         });
         let [two, one] = zips;
         assert_ne!(one, two);
-        // What cargo compiled is bound to this folder; the artifacts are not.
-        fs::remove_dir_all(sealed.project.join("target/slipway/cargo")).expect("cargo's folder");
-        Template { folder: sealed.project.clone(), zips: [one, two] }
+        // Cargo's output depends on this folder; the artifacts do not.
+        fs::remove_dir_all(sandbox.folder.join("target/slipway/cargo")).expect("cargo's folder");
+        Template { folder: sandbox.folder.clone(), zips: [one, two] }
     })
 }

@@ -1,22 +1,29 @@
-//! What the tests share: worlds, the project in them, the emulated AWS behind them.
+//! Shared by the tests: sandboxes, the project in them, the emulated AWS behind them.
 
 pub mod account;
-pub mod base;
-pub mod clone;
+pub mod base_images;
 pub mod differences;
 pub mod echo;
-pub mod guard;
+pub mod echo_project;
 pub mod http;
-pub mod outcome;
+pub mod machine;
+pub mod observed_state;
 pub mod process;
+#[path = "../../../../tests/support/programs.rs"]
+pub mod programs;
 pub mod proxy;
+pub mod python;
 pub mod registry;
-pub mod remaining;
+pub mod remaining_resources;
+pub mod repository_copy;
 pub mod rounds;
-pub mod surroundings;
-pub mod team;
-pub mod world;
+pub mod sandbox;
+#[path = "../../../../tests/support/skip.rs"]
+pub mod skip;
+pub mod test_run;
+pub mod two_environments;
 
-pub use outcome::{Settled, redacted};
+pub use echo_project::EchoProject;
+pub use observed_state::{ObservedState, redacted};
 pub use process::Running;
-pub use world::World;
+pub use test_run::TestRun;

@@ -1,18 +1,18 @@
-//! A way to the emulated AWS that can be cut: what a network does in the middle of a release.
+//! A proxy to the emulated AWS that can be cut, like a network that fails during a release.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A listener that passes connections on, and drops them while it is cut.
+/// A listener that forwards connections, and drops them while it is cut.
 pub struct Proxy {
     port: u16,
     cut: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// Listens on a free port and passes everything on to another one.
+    /// Listens on a free port and forwards everything to another port.
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = listener.local_addr().expect("its address").port();
@@ -23,7 +23,7 @@ impl Proxy {
                 let is_cut = Arc::clone(&is_cut);
                 std::thread::spawn(move || {
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", port)) {
-                        between(&client, &server, &is_cut);
+                        forward(&client, &server, &is_cut);
                     }
                 });
             }
@@ -35,14 +35,14 @@ impl Proxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Drops every connection from now on, or passes them on again.
+    /// Drops every connection from now on, or forwards them again.
     pub fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::SeqCst);
     }
 }
 
-/// Copies both ways until one side ends or the way is cut.
-fn between(client: &TcpStream, server: &TcpStream, cut: &AtomicBool) {
+/// Copies in both directions until one side ends or the proxy is cut.
+fn forward(client: &TcpStream, server: &TcpStream, cut: &AtomicBool) {
     std::thread::scope(|scope| {
         scope.spawn(|| copy(client, server, cut));
         copy(server, client, cut);

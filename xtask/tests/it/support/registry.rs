@@ -1,7 +1,8 @@
-//! A registry on loopback that stands for the public one: Debian's `docker-registry`, filled by skopeo; and one that lies.
+//! Registries on loopback in place of the public one: Debian's `docker-registry`, filled by skopeo, and one that corrupts what
+//! it sends.
 //!
-//! In: the run's base images. Out: an address that `base` in a function's settings can name. Goes wrong: one of the two
-//! programs is missing: then what needs it is left out and says so; with CI=true that is a failure.
+//! In: the base images of the test run. Out: an address that `base` in a function's settings can name. Goes wrong: one of
+//! the two programs is missing, and the test is skipped.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,10 +15,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::base::{Base, bases};
-use super::guard::Run;
+use super::base_images::{BaseImage, base_images};
 use super::http;
 use super::process;
+use super::programs::find_program;
+use super::skip::Missing;
+use super::test_run::TestRun;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -25,50 +28,50 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub struct Registry {
     port: u16,
     child: Child,
-    held: &'static Held,
+    content: &'static RegistryContent,
 }
 
-/// What every registry of the run holds.
-struct Held {
+/// What every registry of the test run contains.
+struct RegistryContent {
     storage: PathBuf,
-    /// Names the C library's base for x86_64, and the foreign one for arm64.
+    /// The digest of an index with the C library's base for x86_64 and the arm64 base.
     index: String,
-    /// Names the foreign one alone.
-    foreign_index: String,
+    /// The digest of an index with the arm64 base alone.
+    arm64_index: String,
 }
 
-/// What a lying registry changes.
+/// What a corrupting registry changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
+pub enum Corruption {
     Manifest,
     Blob,
 }
 
 impl Registry {
-    /// Starts a registry, or returns nothing where tests are left out.
-    pub fn start(run: &'static Run) -> Option<Self> {
-        static HELD: OnceLock<Option<Held>> = OnceLock::new();
-        let held = HELD.get_or_init(|| fill(run)).as_ref()?;
-        let (port, child) = serve(run, &held.storage);
-        Some(Self { port, child, held })
+    /// Starts a registry with all base images.
+    pub fn start(test_run: &'static TestRun) -> Result<Self, Missing> {
+        static CONTENT: OnceLock<Result<RegistryContent, Missing>> = OnceLock::new();
+        let content = CONTENT.get_or_init(|| fill(test_run)).as_ref().map_err(Clone::clone)?;
+        let (port, child) = serve(test_run, &content.storage);
+        Ok(Self { port, child, content })
     }
 
-    /// Names an image of this registry.
+    /// Returns the name of an image in this registry.
     pub fn name(&self, repository: &str, digest: &str) -> String {
         format!("127.0.0.1:{}/{repository}:latest@{digest}", self.port)
     }
 
-    /// Names the base for Rust functions, by an index of two architectures.
+    /// Returns the name of the base for Rust functions: an index of two architectures.
     pub fn libc(&self) -> String {
-        self.name("lambda/provided", &self.held.index)
+        self.name("lambda/provided", &self.content.index)
     }
 
-    /// Names an index that has nothing for x86_64.
-    pub fn foreign_index(&self) -> String {
-        self.name("lambda/provided", &self.held.foreign_index)
+    /// Returns the name of an index without an image for x86_64.
+    pub fn arm64_index(&self) -> String {
+        self.name("lambda/provided", &self.content.arm64_index)
     }
 
-    /// Stops answering.
+    /// Stops the registry.
     pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -82,20 +85,17 @@ impl Drop for Registry {
 }
 
 /// Fills the storage of all registries.
-fn fill(run: &'static Run) -> Option<Held> {
+fn fill(test_run: &'static TestRun) -> Result<RegistryContent, Missing> {
     for program in ["docker-registry", "skopeo"] {
-        if !std::env::split_paths(&run.machine.path).any(|folder| folder.join(program).is_file()) {
-            left_out(program);
-            return None;
-        }
+        find_program(program)?;
     }
-    let storage = run.folder.join("registry");
-    let (port, mut child) = serve(run, &storage);
-    let bases = bases(run);
-    copy(run, &bases.python, port, "lambda/python:latest");
-    copy(run, &bases.foreign, port, "lambda/provided:foreign");
-    copy(run, &bases.libc, port, "lambda/provided:latest");
-    let put = |tag: &str, images: &[(&Base, &str)]| {
+    let storage = test_run.folder.join("registry");
+    let (port, mut child) = serve(test_run, &storage);
+    let bases = base_images(test_run);
+    copy(test_run, &bases.python, port, "lambda/python:latest");
+    copy(test_run, &bases.arm64, port, "lambda/provided:arm64");
+    copy(test_run, &bases.libc, port, "lambda/provided:latest");
+    let put = |tag: &str, images: &[(&BaseImage, &str)]| {
         let manifests: Vec<_> = images
             .iter()
             .map(|(base, architecture)| {
@@ -107,21 +107,21 @@ fn fill(run: &'static Run) -> Option<Held> {
             .collect();
         let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string();
         let path = format!("/v2/lambda/provided/manifests/{tag}");
-        let answer = http::send(port, "PUT", &path, &[("Content-Type", INDEX)], index.as_bytes());
-        let answer = answer.expect("the registry's answer");
-        assert_eq!(answer.status, 201, "{}", answer.text());
+        let response = http::send(port, "PUT", &path, &[("Content-Type", INDEX)], index.as_bytes());
+        let response = response.expect("the registry's response");
+        assert_eq!(response.status, 201, "{}", response.text());
         format!("sha256:{}", hex::encode(Sha256::digest(&index)))
     };
-    let index = put("both", &[(&bases.foreign, "arm64"), (&bases.libc, "amd64")]);
-    let foreign_index = put("foreign-index", &[(&bases.foreign, "arm64")]);
+    let index = put("both", &[(&bases.arm64, "arm64"), (&bases.libc, "amd64")]);
+    let arm64_index = put("arm64-index", &[(&bases.arm64, "arm64")]);
     let _ = child.kill();
     let _ = child.wait();
-    Some(Held { storage, index, foreign_index })
+    Ok(RegistryContent { storage, index, arm64_index })
 }
 
-fn serve(run: &Run, storage: &Path) -> (u16, Child) {
+fn serve(test_run: &TestRun, storage: &Path) -> (u16, Child) {
     let port = free_port();
-    let settings = run.folder.join(format!("registry-{port}.yml"));
+    let settings = test_run.folder.join(format!("registry-{port}.yml"));
     let text = format!(
         "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n",
         storage.display()
@@ -130,50 +130,51 @@ fn serve(run: &Run, storage: &Path) -> (u16, Child) {
     let child = process::command(Path::new("docker-registry"))
         .arg("serve")
         .arg(&settings)
-        .env("PATH", &run.machine.path)
-        // The run's guard ends what carries this mark, should this process be killed.
-        .env("SLIPWAY_LOCAL_SERVER_OF", run.folder.join("registry"))
+        .env("PATH", &test_run.machine.path)
+        // If this process is killed, the test run's cleanup stops every process with this mark.
+        .env("SLIPWAY_LOCAL_SERVER_OF", test_run.folder.join("registry"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("docker-registry");
-    let begun = Instant::now();
-    while !http::send(port, "GET", "/v2/", &[], &[]).is_ok_and(|answer| answer.status == 200) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "docker-registry does not answer");
+    let started = Instant::now();
+    while !http::send(port, "GET", "/v2/", &[], &[]).is_ok_and(|response| response.status == 200) {
+        assert!(started.elapsed() < Duration::from_secs(30), "docker-registry does not respond");
         std::thread::sleep(Duration::from_millis(20));
     }
     (port, child)
 }
 
-fn copy(run: &Run, base: &Base, port: u16, name: &str) {
+fn copy(test_run: &TestRun, base: &BaseImage, port: u16, name: &str) {
     let output = process::command(Path::new("skopeo"))
         .args(["--insecure-policy", "copy", "--preserve-digests", "--dest-tls-verify=false"])
         .arg(format!("oci:{}", base.layout.display()))
         .arg(format!("docker://127.0.0.1:{port}/{name}"))
-        .env("PATH", &run.machine.path)
-        .env("HOME", &run.folder)
+        .env("PATH", &test_run.machine.path)
+        .env("HOME", &test_run.folder)
         .output()
         .expect("skopeo");
     assert!(output.status.success(), "skopeo: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Starts a registry that answers a layout's image, each manifest or each blob with its last byte changed.
+/// Starts a registry that serves the image of a layout with the last byte of each manifest or of each layer changed; returns
+/// its port.
 ///
-/// It ends with this process.
-pub fn liar(base: &Base, lie: Lie) -> u16 {
+/// It runs until this process ends.
+pub fn corrupting_registry(base: &BaseImage, corruption: Corruption) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("an address").port();
     let blobs = base.layout.join("blobs/sha256");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let _ = answer(&stream, &blobs, lie);
+            let _ = respond(&stream, &blobs, corruption);
         }
     });
     port
 }
 
-fn answer(mut stream: &TcpStream, blobs: &Path, lie: Lie) -> std::io::Result<()> {
+fn respond(mut stream: &TcpStream, blobs: &Path, corruption: Corruption) -> std::io::Result<()> {
     let mut head = Vec::new();
     for line in BufReader::new(stream).lines() {
         let line = line?;
@@ -183,18 +184,18 @@ fn answer(mut stream: &TcpStream, blobs: &Path, lie: Lie) -> std::io::Result<()>
         head.push(line);
     }
     let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
-    let kind = if path.contains("/manifests/") { Lie::Manifest } else { Lie::Blob };
+    let kind = if path.contains("/manifests/") { Corruption::Manifest } else { Corruption::Blob };
     let mut body = match path.rsplit_once("sha256:") {
         Some((_, hex)) => fs::read(blobs.join(hex))?,
         None => b"{}".to_vec(),
     };
-    // A config is a blob like the layers, and would be noticed before them; it stays as it is.
-    if kind == lie && (kind == Lie::Manifest || body.first() != Some(&b'{')) {
+    // A config is a blob too, and would be noticed before the layers: it is not changed.
+    if kind == corruption && (kind == Corruption::Manifest || body.first() != Some(&b'{')) {
         *body.last_mut().expect("a body") ^= 1;
     }
     let media_type = match kind {
-        Lie::Manifest => "application/vnd.oci.image.manifest.v1+json",
-        Lie::Blob => "application/octet-stream",
+        Corruption::Manifest => "application/vnd.oci.image.manifest.v1+json",
+        Corruption::Blob => "application/octet-stream",
     };
     let length = body.len();
     write!(
@@ -208,14 +209,4 @@ fn answer(mut stream: &TcpStream, blobs: &Path, lie: Lie) -> std::io::Result<()>
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
-}
-
-#[expect(clippy::disallowed_methods, reason = "whether tests may be left out is the machine's to say")]
-fn left_out(program: &str) {
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "CI=true and tests of images would be left out: {program} is not installed"
-    );
-    // Written past the capture of tests' output: a test that is left out has to say so.
-    let _ = std::io::stderr().write_all(format!("left out: {program} is not installed\n").as_bytes());
 }

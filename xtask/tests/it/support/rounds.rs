@@ -1,9 +1,9 @@
-//! Many rounds of one test, two at a time, all of them to their end: one that fails does not hide the others.
+//! Many rounds of one test, two at a time. All of them run, so that a failed one does not hide the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-/// Runs a round for each number; panics with all that failed.
+/// Runs a round for each number; panics with the failures of all rounds.
 pub fn rounds(numbers: impl IntoIterator<Item = usize>, round: impl Fn(usize) + Sync) {
     let mut left: Vec<usize> = numbers.into_iter().collect();
     left.reverse();
@@ -15,7 +15,7 @@ pub fn rounds(numbers: impl IntoIterator<Item = usize>, round: impl Fn(usize) + 
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let Some(number) = left.lock().expect("the rounds that are left").pop() else {
+                    let Some(number) = left.lock().expect("the remaining rounds").pop() else {
                         break;
                     };
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| round(number))) {
@@ -31,6 +31,7 @@ pub fn rounds(numbers: impl IntoIterator<Item = usize>, round: impl Fn(usize) + 
         }
     });
     let failed = failed.into_inner().expect("the failures");
-    let told: Vec<String> = failed.iter().map(|(number, text)| format!("round {number}: {text}")).collect();
-    assert!(told.is_empty(), "{} of {total} rounds failed\n{}", told.len(), told.join("\n\n"));
+    let messages: Vec<String> =
+        failed.iter().map(|(number, text)| format!("round {number}: {text}")).collect();
+    assert!(messages.is_empty(), "{} of {total} rounds failed\n{}", messages.len(), messages.join("\n\n"));
 }

@@ -19,7 +19,7 @@ pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// Bytes without a pattern that repeats in each part.
+/// Bytes without a pattern that repeats from part to part.
 pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed + 1;
     let mut bytes = Vec::with_capacity(length + 8);

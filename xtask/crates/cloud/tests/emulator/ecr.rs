@@ -1,4 +1,4 @@
-//! Amazon's registry: repositories and scans in moto, expiring tokens and slow scans from a script.
+//! ECR: repositories and scans in moto, expiring tokens and slow scans from a script.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use slipway_cloud::{CloudErrorKind, Digest, Ecr, Login};
 
 use super::moto::{moto, session};
-use super::scripted::{Answer, Request, Scripted, answer};
+use super::scripted::{Request, Response, ScriptedServer, response};
+use crate::require;
 
 const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
@@ -18,13 +19,13 @@ fn operation(request: &Request) -> &str {
     request.header("x-amz-target").and_then(|target| target.split_once('.')).map_or("", |(_, name)| name)
 }
 
-fn json(status: u16, body: serde_json::Value) -> Answer {
-    answer(status, &body.to_string())
+fn json(status: u16, body: serde_json::Value) -> Response {
+    response(status, &body.to_string())
 }
 
 #[tokio::test]
-async fn repositories_are_made_with_their_settings_and_found() {
-    let Some(moto) = moto() else { return };
+async fn repository_is_created_with_its_settings_and_found() {
+    let moto = require!(moto());
     let ecr = ecr(&moto.endpoint).await;
     assert_eq!(ecr.repository("shop/ingest").await.unwrap(), None);
     let made = ecr.create_repository("shop/ingest", true, true).await.unwrap();
@@ -32,7 +33,7 @@ async fn repositories_are_made_with_their_settings_and_found() {
     assert!(made.uri.ends_with("/shop/ingest"), "{made:?}");
     assert_eq!(ecr.repository("shop/ingest").await.unwrap(), Some(made.clone()));
     let again = ecr.create_repository("shop/ingest", false, false).await.unwrap();
-    assert_eq!(again, made, "one that exists stays as it is");
+    assert_eq!(again, made, "an existing repository is not changed");
     let open = ecr.create_repository("shop/open", false, false).await.unwrap();
     assert!(!open.immutable && !open.scan_on_push);
     let error = ecr.create_repository("Not A Name", true, true).await.unwrap_err();
@@ -40,19 +41,19 @@ async fn repositories_are_made_with_their_settings_and_found() {
 }
 
 #[tokio::test]
-async fn a_login_is_kept_until_shortly_before_it_expires_or_is_refused() {
-    let Some(moto) = moto() else { return };
+async fn login_is_cached_until_shortly_before_expiry_or_refusal() {
+    let moto = require!(moto());
     let credentials = ecr(&moto.endpoint).await.credentials();
-    // Moto's tokens expired long ago: each is fetched anew.
+    // Moto's tokens are expired: each call fetches a new one.
     let first = credentials.login(HOST, false).await.unwrap();
     let Login::Basic { username, password } = &first else { panic!("{first:?}") };
     assert!(username == "AWS" && !password.is_empty());
     let error = credentials.login("other.example", false).await.unwrap_err();
     assert!(error.to_string().contains("other.example") && error.to_string().contains(HOST), "{error}");
 
-    // One that has 11 minutes to live is kept, one with 9 is fetched anew.
+    // A token valid for 11 more minutes is cached, one valid for 9 is not.
     for (minutes, calls) in [(11, 1), (9, 2)] {
-        let server = Scripted::start(move |_, _| {
+        let server = ScriptedServer::start(move |_, _| {
             let expires = SystemTime::now() + Duration::from_secs(minutes * 60);
             let expires = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
             json(
@@ -67,17 +68,17 @@ async fn a_login_is_kept_until_shortly_before_it_expires_or_is_refused() {
         }
         assert_eq!(server.seen().len(), calls, "{minutes} minutes");
         credentials.login(HOST, true).await.unwrap();
-        assert_eq!(server.seen().len(), calls + 1, "a refused one is thrown away");
+        assert_eq!(server.seen().len(), calls + 1, "a refused token is dropped");
         let body: serde_json::Value = serde_json::from_slice(&server.seen()[0].body).unwrap();
         assert_eq!(body["registryIds"][0], "123456789012");
     }
-    let server = Scripted::start(|_, _| json(200, serde_json::json!({ "authorizationData": [] })));
+    let server = ScriptedServer::start(|_, _| json(200, serde_json::json!({ "authorizationData": [] })));
     let error = ecr(&server.endpoint).await.credentials().login(HOST, false).await.unwrap_err();
     assert!(error.to_string().contains(HOST) && error.to_string().contains("no usable token"), "{error}");
 }
 
 #[tokio::test]
-async fn a_registry_of_another_region_is_refused() {
+async fn registry_of_another_region_is_refused() {
     let session = session("http://127.0.0.1:1").await;
     let error = session.ecr("123456789012.dkr.ecr.eu-west-1.amazonaws.com").unwrap_err().to_string();
     assert!(error.contains("eu-west-1") && error.contains("eu-central-1"), "{error}");
@@ -85,8 +86,8 @@ async fn a_registry_of_another_region_is_refused() {
 }
 
 #[tokio::test]
-async fn moto_scans_an_image() {
-    let Some(moto) = moto() else { return };
+async fn scan_findings_of_an_image_are_read() {
+    let moto = require!(moto());
     let ecr = ecr(&moto.endpoint).await;
     ecr.create_repository("shop/scanned", true, false).await.unwrap();
     let client = {
@@ -127,8 +128,8 @@ async fn moto_scans_an_image() {
 }
 
 #[tokio::test]
-async fn a_scan_is_waited_for_and_read_to_its_last_page() {
-    let server = Scripted::start(|before, request| {
+async fn scan_is_awaited_and_read_to_the_last_page() {
+    let server = ScriptedServer::start(|before, request| {
         assert_eq!(operation(request), "DescribeImageScanFindings");
         let finding = |name: &str| {
             serde_json::json!({ "name": name, "severity": "HIGH", "attributes": [
@@ -160,7 +161,7 @@ async fn a_scan_is_waited_for_and_read_to_its_last_page() {
     assert_eq!(names, ["CVE-1", "CVE-2"]);
     assert_eq!(found.findings[0].package.as_deref(), Some("zlib 1.2"));
 
-    let server = Scripted::start(|_, _| {
+    let server = ScriptedServer::start(|_, _| {
         json(
             200,
             serde_json::json!({ "imageScanStatus": { "status": "UNSUPPORTED_IMAGE", "description": "no layers" } }),
@@ -169,5 +170,5 @@ async fn a_scan_is_waited_for_and_read_to_its_last_page() {
     let ecr = Arc::new(ecr(&server.endpoint).await);
     let error = ecr.scan_findings("shop", digest, Duration::from_secs(20)).await.unwrap_err().to_string();
     assert!(error.contains("UNSUPPORTED_IMAGE: no layers") && error.contains(HOST), "{error}");
-    assert_eq!(server.seen().len(), 1, "that does not change");
+    assert_eq!(server.seen().len(), 1, "a final status is not polled again");
 }

@@ -1,4 +1,4 @@
-//! Functions: configurations and aliases in moto, answers to Invoke from a script.
+//! Functions: configurations and aliases in moto, responses to Invoke from a script.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use slipway_cloud::CloudErrorKind;
 
 use super::moto::{Moto, moto, session, session_in};
-use super::scripted::{Answer, Scripted, answer};
+use super::scripted::{Response, ScriptedServer, response};
+use crate::require;
 
 /// The end record of a zip without entries.
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -23,7 +24,7 @@ fn lambda(moto: &Moto) -> aws_sdk_lambda::Client {
     aws_sdk_lambda::Client::from_conf(config.build())
 }
 
-/// Makes a function with two versions and an alias `live` on the first.
+/// Creates a function with two versions and an alias `live` on the first.
 async fn create(moto: &Moto, name: &str) -> aws_sdk_lambda::Client {
     let client = lambda(moto);
     let create = client.create_function().function_name(name).role(moto.create_role("lambda"));
@@ -45,8 +46,8 @@ async fn create(moto: &Moto, name: &str) -> aws_sdk_lambda::Client {
 }
 
 #[tokio::test]
-async fn configurations_are_read_by_version_and_alias() {
-    let Some(moto) = moto() else { return };
+async fn configuration_is_read_by_version_and_alias() {
+    let moto = require!(moto());
     create(moto, "configured").await;
     let functions = session(&moto.endpoint).await.functions();
     let first = functions.configuration("configured", Some("1")).await.unwrap().unwrap();
@@ -69,21 +70,25 @@ async fn configurations_are_read_by_version_and_alias() {
     let versions = functions.versions("configured").await.unwrap();
     let numbers: Vec<_> = versions.iter().map(|version| version.version.as_str()).collect();
     assert_eq!(numbers, ["1", "2"]);
-    assert_eq!(versions[0].digest(), first.digest(), "read one way or the other");
+    assert_eq!(
+        versions[0].digest(),
+        first.digest(),
+        "the digest does not depend on which call read the version"
+    );
     let latest = functions.configuration("configured", None).await.unwrap().unwrap();
-    assert_eq!(latest.digest(), versions[1].digest(), "version and dates do not enter");
-    assert_ne!(latest.digest(), first.digest(), "memory does");
+    assert_eq!(latest.digest(), versions[1].digest(), "version and dates are not part of the digest");
+    assert_ne!(latest.digest(), first.digest(), "memory is part of the digest");
 
     assert_eq!(functions.configuration("absent", None).await.unwrap(), None);
     assert_eq!(functions.configuration("configured", Some("9")).await.unwrap(), None);
     assert_eq!(functions.versions("absent").await.unwrap_err().kind, CloudErrorKind::NotFound);
     let elsewhere = session_in(&moto.endpoint, "222222222224", None).await.functions();
-    assert_eq!(elsewhere.configuration("configured", None).await.unwrap(), None, "accounts are apart");
+    assert_eq!(elsewhere.configuration("configured", None).await.unwrap(), None, "accounts are isolated");
 }
 
 #[tokio::test]
-async fn an_alias_moves_only_from_the_revision_that_was_seen() {
-    let Some(moto) = moto() else { return };
+async fn alias_moves_only_from_the_expected_revision() {
+    let moto = require!(moto());
     let client = create(moto, "moved").await;
     let functions = session(&moto.endpoint).await.functions();
     let seen = functions.alias("moved", "live").await.unwrap().unwrap();
@@ -105,7 +110,7 @@ async fn an_alias_moves_only_from_the_revision_that_was_seen() {
     client.update_alias().function_name("moved").name("live").routing_config(weights).send().await.unwrap();
     assert_eq!(functions.alias("moved", "live").await.unwrap().unwrap().weights["2"], 0.1);
     let ended = functions.move_alias("moved", "live", "2", None).await.unwrap();
-    assert_eq!((ended.version.as_str(), ended.weights.len()), ("2", 0), "weights end");
+    assert_eq!((ended.version.as_str(), ended.weights.len()), ("2", 0), "weights are removed");
 
     assert_eq!(functions.alias("moved", "absent").await.unwrap(), None);
     assert_eq!(functions.alias("absent", "live").await.unwrap(), None);
@@ -120,15 +125,15 @@ async fn an_alias_moves_only_from_the_revision_that_was_seen() {
 }
 
 #[tokio::test]
-async fn a_move_is_judged_by_what_the_alias_says_afterwards() {
-    // Lambda refuses; what it then reads decides whether an earlier attempt of ours had come through.
-    for (reads, moved) in [("2", true), ("3", false)] {
-        let server = Scripted::start(move |_, request| match request.method.as_str() {
-            "PUT" => Answer {
+async fn alias_update_result_is_read_back_from_the_alias() {
+    // Lambda refuses the update. The alias, read again, shows whether an earlier attempt of ours had succeeded.
+    for (current, moved) in [("2", true), ("3", false)] {
+        let server = ScriptedServer::start(move |_, request| match request.method.as_str() {
+            "PUT" => Response {
                 headers: vec![("x-amzn-ErrorType", "PreconditionFailedException".into())],
-                ..answer(412, r#"{"Type":"User","Message":"the RevisionId is not the latest"}"#)
+                ..response(412, r#"{"Type":"User","Message":"the RevisionId is not the latest"}"#)
             },
-            _ => answer(200, &format!(r#"{{"FunctionVersion":"{reads}","RevisionId":"r"}}"#)),
+            _ => response(200, &format!(r#"{{"FunctionVersion":"{current}","RevisionId":"r"}}"#)),
         });
         let functions = session(&server.endpoint).await.functions();
         match functions.move_alias("hello", "live", "2", Some("r")).await {
@@ -146,16 +151,16 @@ async fn a_move_is_judged_by_what_the_alias_says_afterwards() {
             "{body}"
         );
     }
-    // An update that is accepted and not done.
-    let server = Scripted::start(|_, _| answer(200, r#"{"FunctionVersion":"1","RevisionId":"r"}"#));
+    // An update that is accepted but not carried out.
+    let server = ScriptedServer::start(|_, _| response(200, r#"{"FunctionVersion":"1","RevisionId":"r"}"#));
     let error =
         session(&server.endpoint).await.functions().move_alias("hello", "live", "2", None).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::PreconditionFailed);
 }
 
 #[tokio::test]
-async fn an_invocation_brings_answer_error_version_and_log() {
-    let server = Scripted::start(|_, request| {
+async fn invocation_returns_payload_error_version_and_log() {
+    let server = ScriptedServer::start(|_, request| {
         assert_eq!(request.header("x-amz-log-type"), Some("Tail"));
         assert_eq!(request.body, br#"{"name":"Ada"}"#);
         let headers = vec![
@@ -163,7 +168,7 @@ async fn an_invocation_brings_answer_error_version_and_log() {
             ("X-Amz-Executed-Version", "42".to_owned()),
             ("X-Amz-Log-Result", "U1RBUlQKRU5ECg==".to_owned()),
         ];
-        Answer { headers, ..answer(200, r#"{"errorMessage":"no"}"#) }
+        Response { headers, ..response(200, r#"{"errorMessage":"no"}"#) }
     });
     let functions = session(&server.endpoint).await.functions();
     let limit = Duration::from_secs(5);
@@ -178,26 +183,27 @@ async fn an_invocation_brings_answer_error_version_and_log() {
 }
 
 #[tokio::test]
-async fn an_invocation_is_repeated_only_where_it_was_turned_away() {
-    let server = Scripted::start(|before, _| match before {
-        0 => answer(429, r#"{"Type":"User","Reason":"ReservedFunctionConcurrentInvocationLimitExceeded"}"#),
-        _ => answer(200, "1"),
+async fn invocation_is_retried_only_when_throttled() {
+    let server = ScriptedServer::start(|before, _| match before {
+        0 => response(429, r#"{"Type":"User","Reason":"ReservedFunctionConcurrentInvocationLimitExceeded"}"#),
+        _ => response(200, "1"),
     });
     let functions = session(&server.endpoint).await.functions();
     assert_eq!(functions.invoke("hello", "1", b"{}", Duration::from_secs(5)).await.unwrap().payload, b"1");
     assert_eq!(server.seen().len(), 2);
 
-    let server = Scripted::start(|_, _| answer(502, r#"{"Message":"the function could not be started"}"#));
+    let server =
+        ScriptedServer::start(|_, _| response(502, r#"{"Message":"the function could not be started"}"#));
     let functions = session(&server.endpoint).await.functions();
     assert!(functions.invoke("hello", "1", b"{}", Duration::from_secs(5)).await.is_err());
     assert_eq!(server.seen().len(), 1);
 }
 
 #[tokio::test]
-async fn an_invocation_ends_with_its_time_limit() {
-    let server = Scripted::start(|_, _| {
+async fn invocation_ends_at_its_time_limit() {
+    let server = ScriptedServer::start(|_, _| {
         std::thread::sleep(Duration::from_secs(3));
-        answer(200, "late")
+        response(200, "late")
     });
     let functions = session(&server.endpoint).await.functions();
     let started = std::time::Instant::now();
@@ -208,13 +214,13 @@ async fn an_invocation_ends_with_its_time_limit() {
 }
 
 #[tokio::test]
-async fn invoking_what_does_not_exist_is_an_error() {
-    let server = Scripted::start(|_, _| Answer {
+async fn invocation_of_a_missing_function_fails() {
+    let server = ScriptedServer::start(|_, _| Response {
         headers: vec![
             ("x-amzn-ErrorType", "ResourceNotFoundException".into()),
             ("x-amzn-RequestId", "R-2".into()),
         ],
-        ..answer(404, r#"{"Type":"User","Message":"Function not found: absent:live"}"#)
+        ..response(404, r#"{"Type":"User","Message":"Function not found: absent:live"}"#)
     });
     let functions = session(&server.endpoint).await.functions();
     let error = functions.invoke("absent", "live", b"{}", Duration::from_secs(10)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! UploadOptions that were killed, dropped, or taken away by somebody else.
+//! UploadOptions that were killed, dropped, or aborted by somebody else.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,13 @@ use std::time::Duration;
 use slipway_cloud::{Call, CallOutcome, Digest, Put, Session, UploadOptions};
 
 use super::content::{MIB, PARTS, bytes, file, observed, send, sha256};
-use super::moto::{as_s3_would, bucket, moto, operations, session, target};
-use super::scripted::{Answer, Scripted, answer, refusal};
+use super::moto::{bucket, moto, moto_with_s3_semantics, operations, session, target};
+use super::scripted::{Response, ScriptedServer, error_response, response};
+use crate::require;
 
-/// Begins an upload one part after another and takes its runtime away after the second: nothing of it runs
-/// any more, as after a kill.
-fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: Digest) {
+/// Starts an upload part by part and shuts its runtime down after the second part: nothing of it runs any more, as
+/// after a kill.
+fn start_and_kill_upload(endpoint: &str, name: &'static str, path: &Path, digest: Digest) {
     let (half_way, reached) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sent = AtomicUsize::new(0);
@@ -34,33 +35,33 @@ fn kill_half_way(endpoint: &str, name: &'static str, path: &Path, digest: Digest
 }
 
 #[tokio::test]
-async fn a_killed_upload_is_gone_on_with() {
-    let Some(moto) = moto() else { return };
+async fn killed_upload_is_resumed() {
+    let moto = require!(moto());
     let folder = tempfile::tempdir().unwrap();
     let content = bytes(23 * MIB, 6);
     let path = file(&folder, "a.zip", &content);
     bucket(moto, "killed").await;
-    let server = as_s3_would(moto);
-    kill_half_way(&server.endpoint, "killed", &path, sha256(&content));
+    let server = moto_with_s3_semantics(moto);
+    start_and_kill_upload(&server.endpoint, "killed", &path, sha256(&content));
 
     let (store, seen) = observed(&server.endpoint, "killed").await;
-    assert_eq!(store.head("artifact").await.unwrap(), None, "half an upload is no object");
+    assert_eq!(store.head("artifact").await.unwrap(), None, "an unfinished upload is not an object");
     assert_eq!(send(&store, &path, &content).await, Put::Created);
     let operations = operations(&seen);
     let parts = operations.iter().filter(|name| **name == "UploadPart").count();
-    assert_eq!(parts, 3, "two of five parts were there: {operations:?}");
+    assert_eq!(parts, 3, "two of five parts were uploaded before: {operations:?}");
     assert!(!operations.contains(&"CreateMultipartUpload"), "{operations:?}");
     assert_eq!(store.get("artifact").await.unwrap().unwrap().sha256, sha256(&content));
 }
 
 #[tokio::test]
-async fn a_killed_upload_is_begun_anew_where_the_store_can_not_tell_its_parts() {
-    let Some(moto) = moto() else { return };
+async fn killed_upload_is_restarted_if_the_store_cannot_list_its_parts() {
+    let moto = require!(moto());
     let folder = tempfile::tempdir().unwrap();
     let content = bytes(16 * MIB, 11);
     let path = file(&folder, "a.zip", &content);
     bucket(moto, "killed-anew").await;
-    kill_half_way(&moto.endpoint, "killed-anew", &path, sha256(&content));
+    start_and_kill_upload(&moto.endpoint, "killed-anew", &path, sha256(&content));
     let (store, seen) = observed(&moto.endpoint, "killed-anew").await;
     assert_eq!(send(&store, &path, &content).await, Put::Created);
     assert!(operations(&seen).contains(&"CreateMultipartUpload"));
@@ -68,7 +69,7 @@ async fn a_killed_upload_is_begun_anew_where_the_store_can_not_tell_its_parts() 
 }
 
 #[tokio::test]
-async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
+async fn uploaded_part_is_reused_only_if_its_checksum_matches() {
     let content = bytes(11 * MIB, 12);
     let checksum = sha256(&content[..5 * MIB]).base64();
     let listed = "<ListMultipartUploadsResult><Upload><Key>artifact</Key><UploadId>u</UploadId>\
@@ -76,14 +77,15 @@ async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
          <UploadId>foreign</UploadId></Upload></ListMultipartUploadsResult>";
     let parts = listed_part(1, &checksum) + &listed_part(2, &checksum);
     let parts = format!("<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>");
-    let server = Scripted::start(move |_, request| match (request.method.as_str(), request.path.as_str()) {
-        ("HEAD", _) => answer(404, ""),
-        ("GET", path) if path.contains("uploads") => answer(200, listed),
-        ("GET", path) if path.contains("uploadId=u") => answer(200, &parts),
-        ("PUT", _) => Answer { headers: vec![("ETag", "\"sent\"".into())], ..answer(200, "") },
-        ("POST", _) => answer(200, "<CompleteMultipartUploadResult/>"),
-        _ => answer(500, ""),
-    });
+    let server =
+        ScriptedServer::start(move |_, request| match (request.method.as_str(), request.path.as_str()) {
+            ("HEAD", _) => response(404, ""),
+            ("GET", path) if path.contains("uploads") => response(200, listed),
+            ("GET", path) if path.contains("uploadId=u") => response(200, &parts),
+            ("PUT", _) => Response { headers: vec![("ETag", "\"sent\"".into())], ..response(200, "") },
+            ("POST", _) => response(200, "<CompleteMultipartUploadResult/>"),
+            _ => response(500, ""),
+        });
     let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);
@@ -91,7 +93,7 @@ async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
     let mut sent: Vec<_> = seen.iter().filter(|request| request.method == "PUT").collect();
     sent.sort_by_key(|request| request.path.clone());
     let paths: Vec<_> = sent.iter().map(|request| request.path.contains("partNumber=1")).collect();
-    assert_eq!(paths, [false, false], "the first part is kept, the second has other bytes");
+    assert_eq!(paths, [false, false], "the first part is reused, the second has other bytes");
     let part = sha256(&content[5 * MIB..10 * MIB]).base64();
     assert_eq!(sent[0].header("x-amz-checksum-sha256"), Some(part.as_str()));
     let complete = seen.iter().find(|request| request.method == "POST").unwrap();
@@ -103,8 +105,8 @@ async fn a_part_is_kept_only_if_its_checksum_is_that_of_the_file() {
 }
 
 #[tokio::test]
-async fn a_dropped_upload_is_aborted() {
-    let Some(moto) = moto() else { return };
+async fn dropped_upload_is_aborted() {
+    let moto = require!(moto());
     bucket(moto, "dropped").await;
     let (store, seen) = observed(&moto.endpoint, "dropped").await;
     let folder = tempfile::tempdir().unwrap();
@@ -132,7 +134,7 @@ async fn a_dropped_upload_is_aborted() {
     assert_eq!(store.head("artifact").await.unwrap(), None);
 }
 
-/// A part as S3 lists it.
+/// A part in S3's listing.
 fn listed_part(number: u32, checksum: &str) -> String {
     format!(
         "<Part><PartNumber>{number}</PartNumber><ETag>&quot;kept&quot;</ETag><Size>5242880</Size>\
@@ -140,40 +142,40 @@ fn listed_part(number: u32, checksum: &str) -> String {
     )
 }
 
-/// A store with one unfinished upload, `old`, whose first part has this checksum, and which is gone once a part
-/// is sent to it.
-fn with_an_upload_that_vanishes(checksum: &str) -> Scripted {
+/// A store with one unfinished upload, `old`, whose first part has this checksum, and which vanishes when a part is
+/// sent to it.
+fn server_with_vanishing_upload(checksum: &str) -> ScriptedServer {
     let begun = "<InitiateMultipartUploadResult><UploadId>new</UploadId></InitiateMultipartUploadResult>";
     let listed = "<ListMultipartUploadsResult><Upload><Key>artifact</Key><UploadId>old</UploadId>\
          <ChecksumAlgorithm>SHA256</ChecksumAlgorithm></Upload></ListMultipartUploadsResult>";
     let part = listed_part(1, checksum);
     let parts = format!("<ListPartsResult><IsTruncated>false</IsTruncated>{part}</ListPartsResult>");
     let gone = AtomicUsize::new(0);
-    Scripted::start(move |_, request| {
-        let there = gone.load(Ordering::SeqCst) == 0;
+    ScriptedServer::start(move |_, request| {
+        let exists = gone.load(Ordering::SeqCst) == 0;
         match (request.method.as_str(), request.path.as_str()) {
-            ("HEAD", _) => answer(404, ""),
-            ("GET", path) if path.contains("uploads") && there => answer(200, listed),
-            ("GET", path) if path.contains("uploads") => answer(200, "<ListMultipartUploadsResult/>"),
-            ("GET", _) => answer(200, &parts),
+            ("HEAD", _) => response(404, ""),
+            ("GET", path) if path.contains("uploads") && exists => response(200, listed),
+            ("GET", path) if path.contains("uploads") => response(200, "<ListMultipartUploadsResult/>"),
+            ("GET", _) => response(200, &parts),
             ("PUT", path) if path.contains("uploadId=old") => {
                 gone.fetch_add(1, Ordering::SeqCst);
-                refusal(404, "NoSuchUpload")
+                error_response(404, "NoSuchUpload")
             }
-            ("PUT", _) => Answer { headers: vec![("ETag", "\"1\"".into())], ..answer(200, "") },
-            ("POST", path) if path.contains("uploads") => answer(200, begun),
+            ("PUT", _) => Response { headers: vec![("ETag", "\"1\"".into())], ..response(200, "") },
+            ("POST", path) if path.contains("uploads") => response(200, begun),
             ("POST", path) if path.contains("uploadId=new") => {
-                answer(200, "<CompleteMultipartUploadResult/>")
+                response(200, "<CompleteMultipartUploadResult/>")
             }
-            _ => answer(204, ""),
+            _ => response(204, ""),
         }
     })
 }
 
 #[tokio::test]
-async fn an_upload_that_vanished_is_begun_anew() {
+async fn vanished_upload_is_restarted() {
     let content = bytes(6 * MIB, 10);
-    let server = with_an_upload_that_vanishes(&sha256(&content[..5 * MIB]).base64());
+    let server = server_with_vanishing_upload(&sha256(&content[..5 * MIB]).base64());
     let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);
@@ -189,9 +191,9 @@ async fn an_upload_that_vanished_is_begun_anew() {
 }
 
 #[tokio::test]
-async fn an_upload_of_other_bytes_is_left_alone() {
+async fn upload_of_other_bytes_is_not_touched() {
     let content = bytes(6 * MIB, 13);
-    let server = with_an_upload_that_vanishes(&sha256(b"other").base64());
+    let server = server_with_vanishing_upload(&sha256(b"other").base64());
     let store = session(&server.endpoint).await.store("bucket", None).with_uploads(PARTS);
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(send(&store, &file(&folder, "a.zip", &content), &content).await, Put::Created);

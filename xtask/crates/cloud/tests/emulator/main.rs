@@ -1,7 +1,6 @@
-//! The crate against a real moto, and against a scripted server where moto has no such quirk.
+//! The crate against a real moto, and against a scripted server for what moto does not do.
 //!
-//! `SLIPWAY_MOTO_SERVER` names the executable. Without it the tests that need it are left out and say so;
-//! with `CI=true` they fail instead.
+//! `SLIPWAY_MOTO_SERVER` names moto's executable. Without it the tests that need moto are skipped (see `skip`).
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test, in helpers as well")]
 
@@ -15,3 +14,5 @@ mod objects;
 mod scripted;
 mod sessions;
 mod signing;
+#[path = "../../../../../tests/support/skip.rs"]
+mod skip;

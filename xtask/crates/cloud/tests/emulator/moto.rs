@@ -1,4 +1,4 @@
-//! One moto for the test run, and what the tests set up in it.
+//! One moto for the test run, and helpers that set it up.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -6,31 +6,25 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::scripted::{Scripted, forward};
+use super::scripted::{ScriptedServer, forward};
+use crate::skip::Missing;
 use slipway_cloud::{AssumeRole, Call, Credentials, ObjectStore, Observer, Session, SessionConfig};
 
-/// A running moto. It ends with this process, however that ends: it waits for its standard input to close.
+/// A running moto. Its shell stops it when this process ends, however that ends, since its standard input closes.
 pub struct Moto {
     pub endpoint: String,
     port: u16,
     _shell: Child,
 }
 
-/// Gives the moto of this run, or `None` where the tests that need it are left out.
-pub fn moto() -> Option<&'static Moto> {
+/// Returns the moto of this test run, which is started on first use.
+pub fn moto() -> Result<&'static Moto, Missing> {
     static MOTO: OnceLock<Option<Moto>> = OnceLock::new();
-    MOTO.get_or_init(|| match variable("SLIPWAY_MOTO_SERVER") {
-        Some(executable) => Some(start(&executable)),
-        None => {
-            assert!(variable("CI").as_deref() != Some("true"), "SLIPWAY_MOTO_SERVER is not set");
-            left_out();
-            None
-        }
-    })
-    .as_ref()
+    let moto = MOTO.get_or_init(|| variable("SLIPWAY_MOTO_SERVER").map(|executable| start(&executable)));
+    moto.as_ref().ok_or_else(|| Missing::new("SLIPWAY_MOTO_SERVER does not name moto's executable"))
 }
 
-/// Where static credentials of moto's first account lead.
+/// Static credentials of moto's first account.
 pub fn target(endpoint: &str) -> SessionConfig {
     SessionConfig {
         region: "eu-central-1".into(),
@@ -58,24 +52,24 @@ pub async fn session_in(endpoint: &str, account: &str, observer: Option<Observer
     Session::open(SessionConfig { assume_role: Some(role), ..target(endpoint) }, observer).await.unwrap()
 }
 
-/// Moto behind a server that puts two of its faults right: it looks whether a key is taken and writes it in two
-/// steps, so that now and then two conditional writes both succeed; and its list of parts has a root element
-/// that no client of S3 knows.
-pub fn as_s3_would(moto: &'static Moto) -> Scripted {
+/// Moto behind a server that corrects two of its faults: moto checks whether a key exists and writes it in two steps,
+/// so that sometimes two conditional writes both succeed; and its list of parts has a root element that S3's clients
+/// do not know.
+pub fn moto_with_s3_semantics(moto: &'static Moto) -> ScriptedServer {
     let conditional = Mutex::new(());
-    Scripted::start(move |_, request| {
-        let one_by_one = request.header("if-none-match").map(|_| conditional.lock().unwrap());
-        let mut answer = forward(moto.port, request);
-        drop(one_by_one);
+    ScriptedServer::start(move |_, request| {
+        let lock = request.header("if-none-match").map(|_| conditional.lock().unwrap());
+        let mut response = forward(moto.port, request);
+        drop(lock);
         if request.method == "GET" && request.path.contains("uploadId=") {
-            let text = String::from_utf8(answer.body).unwrap();
-            answer.body = text.replace("ListPartsResponse", "ListPartsResult").into_bytes();
+            let text = String::from_utf8(response.body).unwrap();
+            response.body = text.replace("ListPartsResponse", "ListPartsResult").into_bytes();
         }
-        answer
+        response
     })
 }
 
-/// A new bucket.
+/// Creates a bucket.
 pub async fn bucket(moto: &Moto, name: &str) -> ObjectStore {
     let store = session(&moto.endpoint).await.store(name, None);
     assert!(store.create_bucket(true).await.unwrap());
@@ -89,37 +83,31 @@ pub fn observer() -> (Observer, Arc<Mutex<Vec<Call>>>) {
     (Arc::new(move |call| into.lock().unwrap().push(call)), seen)
 }
 
-/// The operations among the calls seen so far.
+/// The operations of the calls seen so far.
 pub fn operations(seen: &Mutex<Vec<Call>>) -> Vec<&'static str> {
     seen.lock().unwrap().iter().map(|call| call.operation).collect()
 }
 
 impl Moto {
-    /// Makes the role without which moto makes no function.
+    /// Creates a role, which moto needs to create a function.
     pub fn create_role(&self, name: &str) -> String {
         let body = format!(
             "Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"
         );
         let headers = "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: AWS4-HMAC-SHA256 \
             Credential=AKIAEXAMPLE/20261122/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0\r\n";
-        let answer = post(self.port, "/", headers, &body).unwrap();
-        assert!(answer.contains("200 OK") || answer.contains("EntityAlreadyExists"), "{answer}");
+        let response = post(self.port, "/", headers, &body).unwrap();
+        assert!(response.contains("200 OK") || response.contains("EntityAlreadyExists"), "{response}");
         format!("arn:aws:iam::123456789012:role/{name}")
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' one look at the environment")]
+#[expect(clippy::disallowed_methods, reason = "a test binary has no settings but the environment")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Written past the capture of tests' output: a test that is left out has to say so.
-fn left_out() {
-    let words = b"SLIPWAY_MOTO_SERVER is not set: the tests against moto are left out\n";
-    std::io::stderr().write_all(words).unwrap();
-}
-
-#[expect(clippy::disallowed_methods, reason = "the tests' one door to another program")]
+#[expect(clippy::disallowed_methods, reason = "only this function starts another program")]
 fn start(executable: &str) -> Moto {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script =
@@ -134,7 +122,7 @@ fn start(executable: &str) -> Moto {
     let started = Instant::now();
     let config = r#"{"lambda":{"use_docker":false}}"#;
     let json = "Content-Type: application/json\r\n";
-    while !post(port, "/moto-api/config", json, config).is_ok_and(|answer| answer.contains("201")) {
+    while !post(port, "/moto-api/config", json, config).is_ok_and(|response| response.contains("201")) {
         assert!(started.elapsed() < Duration::from_secs(60), "moto did not start");
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -148,7 +136,7 @@ fn post(port: u16, path: &str, headers: &str, body: &str) -> std::io::Result<Str
         stream,
         "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
     )?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }

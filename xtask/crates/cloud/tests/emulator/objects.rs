@@ -2,8 +2,9 @@
 
 use slipway_cloud::{CloudErrorKind, Digest, Put};
 
-use super::moto::{as_s3_would, bucket, moto, session};
-use super::scripted::{Answer, Scripted, answer, refusal};
+use super::moto::{bucket, moto, moto_with_s3_semantics, session};
+use super::scripted::{Response, ScriptedServer, error_response, response};
+use crate::require;
 
 const JSON: &str = "application/json";
 
@@ -16,8 +17,8 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_object_is_written_once_and_compared_afterwards() {
-    let Some(moto) = moto() else { return };
+async fn object_is_written_once_and_compared_afterwards() {
+    let moto = require!(moto());
     let store = bucket(moto, "once").await;
     assert_eq!(store.get("a/b.json").await.unwrap(), None);
     assert_eq!(store.head("a/b.json").await.unwrap(), None);
@@ -37,10 +38,10 @@ async fn an_object_is_written_once_and_compared_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_writers_one_wins() {
-    let Some(moto) = moto() else { return };
+async fn concurrent_writers_have_one_winner() {
+    let moto = require!(moto());
     bucket(moto, "race").await;
-    let server = as_s3_would(moto);
+    let server = moto_with_s3_semantics(moto);
     let store = session(&server.endpoint).await.store("race", None);
     for round in 0..5 {
         let key = format!("round/{round}");
@@ -62,8 +63,8 @@ async fn of_eight_writers_one_wins() {
 }
 
 #[tokio::test]
-async fn overwriting_needs_the_current_etag() {
-    let Some(moto) = moto() else { return };
+async fn overwrite_needs_the_current_etag() {
+    let moto = require!(moto());
     let store = bucket(moto, "swap").await;
     let first = store.put("lease", b"1".to_vec(), JSON).await.unwrap();
     let second = store.put_if_match("lease", b"2".to_vec(), &first).await.unwrap().unwrap();
@@ -75,8 +76,8 @@ async fn overwriting_needs_the_current_etag() {
 }
 
 #[tokio::test]
-async fn listings_go_on_after_a_thousand_keys() {
-    let Some(moto) = moto() else { return };
+async fn listing_continues_after_a_thousand_keys() {
+    let moto = require!(moto());
     let store = bucket(moto, "many").await;
     let keys: Vec<String> = (0..1005).map(|n| format!("ledger/{n:04}.json")).collect();
     for batch in keys.chunks(50) {
@@ -97,8 +98,8 @@ async fn listings_go_on_after_a_thousand_keys() {
 }
 
 #[tokio::test]
-async fn folders_are_the_names_up_to_the_next_slash() {
-    let Some(moto) = moto() else { return };
+async fn folder_listing_ends_at_the_next_slash() {
+    let moto = require!(moto());
     let store = bucket(moto, "folders").await;
     for key in
         ["releases/hello/1.0.0.json", "releases/hello/1.1.0.json", "releases/api/0.1.0.json", "releases/x"]
@@ -110,8 +111,8 @@ async fn folders_are_the_names_up_to_the_next_slash() {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_an_error_and_not_a_missing_object() {
-    let Some(moto) = moto() else { return };
+async fn missing_bucket_is_an_error_unlike_a_missing_object() {
+    let moto = require!(moto());
     let store = session(&moto.endpoint).await.store("nowhere", None);
     assert!(!store.bucket_exists().await.unwrap());
     let error = store.get("key").await.unwrap_err();
@@ -128,10 +129,10 @@ async fn a_missing_bucket_is_an_error_and_not_a_missing_object() {
 }
 
 #[tokio::test]
-async fn a_conflict_is_tried_again_with_the_same_guard() {
-    let server = Scripted::start(|before, _| match before {
-        0 | 1 => refusal(409, "ConditionalRequestConflict"),
-        _ => answer(200, ""),
+async fn conflict_is_retried_with_the_same_condition() {
+    let server = ScriptedServer::start(|before, _| match before {
+        0 | 1 => error_response(409, "ConditionalRequestConflict"),
+        _ => response(200, ""),
     });
     let store = session(&server.endpoint).await.store("bucket", None);
     assert_eq!(store.put_new("key", b"one".to_vec(), JSON).await.unwrap(), Put::Created);
@@ -145,8 +146,8 @@ async fn a_conflict_is_tried_again_with_the_same_guard() {
 }
 
 #[tokio::test]
-async fn a_guarded_overwrite_is_not_repeated_after_a_lost_answer() {
-    let server = Scripted::start(|_, _| refusal(500, "InternalError"));
+async fn conditional_overwrite_is_not_retried_after_a_lost_response() {
+    let server = ScriptedServer::start(|_, _| error_response(500, "InternalError"));
     let store = session(&server.endpoint).await.store("bucket", None);
     let error = store.put_if_match("key", b"one".to_vec(), "\"1\"").await.unwrap_err();
     assert_eq!(error.code.as_deref(), Some("InternalError"));
@@ -154,12 +155,12 @@ async fn a_guarded_overwrite_is_not_repeated_after_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_what_the_store_promised_are_refused() {
+async fn object_with_a_wrong_checksum_is_refused() {
     let promised = base64(b"one");
-    let server = Scripted::start(move |_, request| {
+    let server = ScriptedServer::start(move |_, request| {
         assert_eq!(request.header("x-amz-checksum-mode"), Some("ENABLED"));
         let headers = vec![("x-amz-checksum-sha256", promised.clone()), ("ETag", "\"1\"".into())];
-        Answer { headers, ..answer(200, "two") }
+        Response { headers, ..response(200, "two") }
     });
     let store = session(&server.endpoint).await.store("bucket", None);
     let error = store.get("key").await.unwrap_err();
@@ -171,10 +172,10 @@ async fn bytes_that_are_not_what_the_store_promised_are_refused() {
 }
 
 #[tokio::test]
-async fn a_transfer_that_breaks_off_is_begun_again() {
-    let server = Scripted::start(|before, _| {
+async fn interrupted_download_is_restarted() {
+    let server = ScriptedServer::start(|before, _| {
         let cut = (before == 0).then_some(2);
-        Answer { cut, ..answer(200, "three") }
+        Response { cut, ..response(200, "three") }
     });
     let store = session(&server.endpoint).await.store("bucket", None);
     assert_eq!(store.get("key").await.unwrap().unwrap().bytes, b"three");
@@ -182,8 +183,8 @@ async fn a_transfer_that_breaks_off_is_begun_again() {
 }
 
 #[tokio::test]
-async fn objects_of_a_store_with_a_key_are_encrypted_with_it() {
-    let server = Scripted::start(|_, _| answer(200, ""));
+async fn objects_are_encrypted_with_the_key_of_the_store() {
+    let server = ScriptedServer::start(|_, _| response(200, ""));
     let store = session(&server.endpoint).await.store("bucket", Some("alias/release".into()));
     store.put("key", b"one".to_vec(), JSON).await.unwrap();
     let seen = server.seen();

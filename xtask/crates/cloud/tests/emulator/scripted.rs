@@ -1,11 +1,11 @@
-//! A server on loopback that answers as a test tells it to.
+//! A server on loopback whose responses a test's script decides.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Sends a request on to another server on this machine and brings its answer.
-pub fn forward(port: u16, request: &Request) -> Answer {
+/// Forwards a request to another server on this machine and returns its response.
+pub fn forward(port: u16, request: &Request) -> Response {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", request.method, request.path);
     for (name, value) in &request.headers {
@@ -16,24 +16,24 @@ pub fn forward(port: u16, request: &Request) -> Answer {
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&request.body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    let end = response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(response[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let header = |wanted: &'static str| {
         let found = head.lines().filter_map(|line| line.split_once(": "));
         let mut found = found.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
         found.next().map(|(_, value)| (wanted, value.to_owned()))
     };
-    // HEAD tells the length of a body that does not come.
+    // The response to HEAD has the length of a body that is not sent.
     let length = (request.method == "HEAD").then_some("Content-Length");
     let headers =
         ["ETag", "x-amz-checksum-sha256", "x-amz-version-id"].into_iter().chain(length).filter_map(header);
-    Answer { status, headers: headers.collect(), body: answer[end + 4..].to_vec(), cut: None }
+    Response { status, headers: headers.collect(), body: response[end + 4..].to_vec(), cut: None }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -42,33 +42,33 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// An answer; `cut` sends so many bytes of the body and closes the connection.
+/// A response; with `cut` the connection is closed after that many bytes of the body.
 #[derive(Clone, Default)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     pub cut: Option<usize>,
 }
 
-pub fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
+pub fn response(status: u16, body: &str) -> Response {
+    Response { status, body: body.as_bytes().to_vec(), ..Response::default() }
 }
 
-/// An error as S3 words it.
-pub fn refusal(status: u16, code: &str) -> Answer {
-    answer(status, &format!("<Error><Code>{code}</Code><Message>said {code}</Message></Error>"))
+/// An error in S3's format.
+pub fn error_response(status: u16, code: &str) -> Response {
+    response(status, &format!("<Error><Code>{code}</Code><Message>said {code}</Message></Error>"))
 }
 
-/// A server that ends with the test's process.
-pub struct Scripted {
+/// A server that runs until the test process ends.
+pub struct ScriptedServer {
     pub endpoint: String,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
-impl Scripted {
-    /// Answers each request by `script`, which is told how many came before it.
-    pub fn start(script: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
+impl ScriptedServer {
+    /// Starts the server; `script` gets the number of earlier requests and the request.
+    pub fn start(script: impl Fn(usize, &Request) -> Response + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -95,7 +95,7 @@ impl Request {
     }
 }
 
-fn serve(stream: TcpStream, script: &dyn Fn(usize, &Request) -> Answer, seen: &Mutex<Vec<Request>>) {
+fn serve(stream: TcpStream, script: &dyn Fn(usize, &Request) -> Response, seen: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     while let Some(request) = read(&mut reader, &mut stream) {
@@ -104,10 +104,10 @@ fn serve(stream: TcpStream, script: &dyn Fn(usize, &Request) -> Answer, seen: &M
             seen.push(request.clone());
             seen.len() - 1
         };
-        let Answer { status, headers, body, cut } = script(before, &request);
-        let told = headers.iter().any(|(name, _)| *name == "Content-Length");
+        let Response { status, headers, body, cut } = script(before, &request);
+        let has_length = headers.iter().any(|(name, _)| *name == "Content-Length");
         let mut head = format!("HTTP/1.1 {status} X\r\n");
-        if !told {
+        if !has_length {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         for (name, value) in headers {

@@ -1,32 +1,33 @@
-//! Whom calls are made as, and what is said where nothing answers.
+//! The identity of calls, and errors where nothing answers.
 
 use std::time::{Duration, Instant};
 
 use slipway_cloud::{CallOutcome, CloudErrorKind, Session, SessionConfig};
 
 use super::moto::{moto, observer, operations, session, session_in, target};
-use super::scripted::{Answer, Scripted, answer};
+use super::scripted::{Response, ScriptedServer, response};
+use crate::require;
 
 #[tokio::test]
-async fn a_role_leads_into_its_own_account() {
-    let Some(moto) = moto() else { return };
+async fn assumed_role_gives_access_to_its_account() {
+    let moto = require!(moto());
     let first = session(&moto.endpoint).await.identity().await.unwrap();
     assert_eq!(first.account, "123456789012");
 
     let (observer, seen) = observer();
     let other = session_in(&moto.endpoint, "222222222222", Some(observer)).await;
-    assert!(operations(&seen).is_empty(), "opening a session sends nothing");
+    assert!(operations(&seen).is_empty(), "opening a session sends no request");
     let identity = other.identity().await.unwrap();
     assert_eq!(identity.account, "222222222222");
     assert!(identity.arn.contains("slipway-test"), "{}", identity.arn);
     assert_eq!(operations(&seen), ["AssumeRole", "GetCallerIdentity"]);
     other.identity().await.unwrap();
-    assert_eq!(operations(&seen).len(), 3, "the role's credentials are kept");
+    assert_eq!(operations(&seen).len(), 3, "the role's credentials are cached");
 }
 
 #[tokio::test]
-async fn the_environment_for_other_programs_holds_the_roles_credentials() {
-    let Some(moto) = moto() else { return };
+async fn child_environment_contains_the_role_credentials() {
+    let moto = require!(moto());
     let plain = session(&moto.endpoint).await.environment().await.unwrap();
     let names: Vec<_> = plain.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"]);
@@ -48,12 +49,12 @@ async fn the_environment_for_other_programs_holds_the_roles_credentials() {
 }
 
 #[tokio::test]
-async fn a_refused_role_is_told_as_such_and_not_as_the_call_that_needed_it() {
-    let refusal = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
+async fn refused_role_is_reported_as_an_assume_role_failure() {
+    let error_response = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
                    <Message>not authorized to perform sts:AssumeRole</Message></Error></ErrorResponse>";
-    let server = Scripted::start(move |_, _| Answer {
+    let server = ScriptedServer::start(move |_, _| Response {
         headers: vec![("x-amzn-RequestId", "R-1".into())],
-        ..answer(403, refusal)
+        ..response(403, error_response)
     });
     let session = session_in(&server.endpoint, "222222222222", None).await;
     let error = session.store("bucket", None).get("key").await.unwrap_err();
@@ -68,7 +69,7 @@ async fn a_refused_role_is_told_as_such_and_not_as_the_call_that_needed_it() {
 }
 
 #[tokio::test]
-async fn a_dead_endpoint_is_noticed_at_once_and_named() {
+async fn unreachable_endpoint_is_reported_at_once_by_name() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (observer, seen) = observer();
     let session = Session::open(target(&format!("http://{free}")), Some(observer)).await.unwrap();
@@ -85,8 +86,8 @@ async fn a_dead_endpoint_is_noticed_at_once_and_named() {
 }
 
 #[tokio::test]
-async fn lambda_can_have_an_endpoint_of_its_own() {
-    let server = Scripted::start(|_, _| answer(404, r#"{"Type":"User","Message":"no function"}"#));
+async fn lambda_can_have_its_own_endpoint() {
+    let server = ScriptedServer::start(|_, _| response(404, r#"{"Type":"User","Message":"no function"}"#));
     let other = Some(server.endpoint.clone());
     let target = SessionConfig { lambda_endpoint: other, ..target("http://127.0.0.1:1") };
     let session = Session::open(target, None).await.unwrap();
@@ -95,14 +96,14 @@ async fn lambda_can_have_an_endpoint_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_endpoint_without_a_scheme_is_refused() {
+async fn endpoint_without_a_scheme_is_refused() {
     let error = Session::open(target("127.0.0.1:5000"), None).await.unwrap_err();
     assert!(error.to_string().contains("`127.0.0.1:5000`: an endpoint starts with http"), "{error}");
 }
 
 #[tokio::test]
-async fn calls_can_be_made_from_tasks() {
-    let server = Scripted::start(|_, _| answer(200, "{}"));
+async fn calls_can_run_in_spawned_tasks() {
+    let server = ScriptedServer::start(|_, _| response(200, "{}"));
     let session = session(&server.endpoint).await;
     let call = async move {
         let (store, functions) = (session.store("bucket", None), session.functions());
@@ -110,9 +111,9 @@ async fn calls_can_be_made_from_tasks() {
         let folder = tempfile::tempdir().unwrap();
         let digest = store.get("key").await.unwrap().unwrap().sha256;
         let fetched = store.get_file("key", &folder.path().join("key"), digest, &|_| {}).await.unwrap();
-        let answer = functions.invoke("hello", "live", b"{}", Duration::from_secs(5)).await.unwrap();
+        let response = functions.invoke("hello", "live", b"{}", Duration::from_secs(5)).await.unwrap();
         functions.move_alias("hello", "live", "2", None).await.unwrap_err();
-        (written.is_some(), fetched, answer.payload)
+        (written.is_some(), fetched, response.payload)
     };
     assert_eq!(tokio::spawn(call).await.unwrap(), (true, true, b"{}".to_vec()));
 }

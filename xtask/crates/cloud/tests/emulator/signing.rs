@@ -1,4 +1,4 @@
-//! Signatures: by moto's KMS, and by a scripted one for what moto gets wrong (it hashes a digest once more).
+//! Signatures: by moto's KMS, and by a scripted one where moto is wrong (it hashes a digest again).
 
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
@@ -8,11 +8,12 @@ use slipway_cloud::CloudErrorKind;
 
 use super::content::{base64, bytes};
 use super::moto::{moto, session};
-use super::scripted::{Scripted, answer};
+use super::scripted::{ScriptedServer, response};
+use crate::require;
 
 #[tokio::test]
-async fn a_signature_verifies_without_kms() {
-    let Some(moto) = moto() else { return };
+async fn kms_signature_verifies_without_kms() {
+    let moto = require!(moto());
     let session = session(&moto.endpoint).await;
     let key = session.create_kms_key("alias/shop-release").await.unwrap();
     assert_eq!(key.name(), "alias/shop-release");
@@ -50,21 +51,21 @@ async fn a_signature_verifies_without_kms() {
 }
 
 #[tokio::test]
-async fn of_a_long_message_the_digest_is_signed() {
+async fn long_message_is_signed_by_its_digest() {
     let signing = SigningKey::from_slice(&[7; 32]).unwrap();
     let verifying = *signing.verifying_key();
-    // As KMS does: what comes as a digest is not hashed again.
-    let server = Scripted::start(move |_, request| {
-        let asked: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    // As in KMS, a digest is not hashed again.
+    let server = ScriptedServer::start(move |_, request| {
+        let input: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(
-            (&asked["MessageType"], &asked["SigningAlgorithm"]),
+            (&input["MessageType"], &input["SigningAlgorithm"]),
             (&"DIGEST".into(), &"ECDSA_SHA_256".into())
         );
         use base64::Engine as _;
         let digest =
-            base64::engine::general_purpose::STANDARD.decode(asked["Message"].as_str().unwrap()).unwrap();
+            base64::engine::general_purpose::STANDARD.decode(input["Message"].as_str().unwrap()).unwrap();
         let signature: Signature = signing.sign_prehash(&digest).unwrap();
-        answer(200, &serde_json::json!({ "Signature": base64(signature.to_der().as_bytes()) }).to_string())
+        response(200, &serde_json::json!({ "Signature": base64(signature.to_der().as_bytes()) }).to_string())
     });
     let message = bytes(4097, 8);
     let key = session(&server.endpoint).await.kms_key("alias/release");
@@ -73,11 +74,11 @@ async fn of_a_long_message_the_digest_is_signed() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_kind_is_refused() {
+async fn key_of_another_type_is_refused() {
     for (spec, usage) in [("RSA_2048", "SIGN_VERIFY"), ("ECC_NIST_P256", "KEY_AGREEMENT")] {
-        let server = Scripted::start(move |_, _| {
+        let server = ScriptedServer::start(move |_, _| {
             let body = serde_json::json!({ "KeySpec": spec, "KeyUsage": usage, "PublicKey": "AAAA" });
-            answer(200, &body.to_string())
+            response(200, &body.to_string())
         });
         let error = session(&server.endpoint).await.kms_key("alias/release").public_key().await.unwrap_err();
         let text = error.to_string();

@@ -1,11 +1,11 @@
-//! What is attached to an image, where the registry takes note of it and where it does not.
+//! Attachments of an image, in registries with and without the referrers API.
 
 use std::collections::BTreeMap;
 
 use slipway_cloud::{Attachment, Descriptor, Digest, Put, Registry};
 
 use super::content::{OCI_MANIFEST, image, registry};
-use super::fake::{Act, Fake, Nature};
+use super::fake::{Action, FakeRegistry, Features};
 
 const SBOM: &str = "application/vnd.cyclonedx+json";
 const PROVENANCE: &str = "application/vnd.in-toto+json";
@@ -17,8 +17,8 @@ async fn subject(registry: &Registry) -> Descriptor {
     Descriptor { media_type: OCI_MANIFEST.to_owned(), digest: Digest::of(&image.manifest), size }
 }
 
-/// Attaches and lists; the same story for every registry.
-pub async fn story(registry: &Registry) -> Digest {
+/// Attaches and lists, with the same result in every registry; returns the image's digest.
+pub async fn attach_and_list(registry: &Registry) -> Digest {
     let subject = subject(registry).await;
     let (none, noted) = (BTreeMap::new(), BTreeMap::from([("made-by".to_owned(), "test".to_owned())]));
     let attach = async |artifact_type: &str, bytes: &[u8], annotations: &BTreeMap<String, String>| {
@@ -28,7 +28,11 @@ pub async fn story(registry: &Registry) -> Digest {
     assert!(registry.referrers("shop", subject.digest, None).await.unwrap().is_empty());
     assert_eq!(attach(SBOM, b"{\"a\":1}", &none).await, Put::Created);
     assert_eq!(attach(SBOM, b"{\"a\":1}", &none).await, Put::Same);
-    assert_eq!(attach(SBOM, b"{\"a\":1}", &noted).await, Put::Same, "notes do not make it another");
+    assert_eq!(
+        attach(SBOM, b"{\"a\":1}", &noted).await,
+        Put::Same,
+        "annotations do not make it another attachment"
+    );
     assert_eq!(attach(SBOM, b"{\"a\":2}", &none).await, Put::Created);
     assert_eq!(attach(PROVENANCE, b"{\"a\":1}", &noted).await, Put::Created);
     let all = registry.referrers("shop", subject.digest, None).await.unwrap();
@@ -44,30 +48,30 @@ pub async fn story(registry: &Registry) -> Digest {
     subject.digest
 }
 
-fn fallback(fake: &Fake, subject: Digest) -> bool {
+fn has_referrers_tag(fake: &FakeRegistry, subject: Digest) -> bool {
     let key = ("shop".to_owned(), format!("sha256-{}", subject.hex()));
     fake.content.lock().unwrap().tags.contains_key(&key)
 }
 
 #[tokio::test]
-async fn a_registry_that_takes_note_of_subjects_is_relied_on() {
-    let fake = Fake::start(Nature { subjects: true, ..Nature::default() }, |_, _| Act::Pass);
-    let subject = story(&registry(&fake.host)).await;
-    assert!(!fallback(&fake, subject));
+async fn referrers_api_is_used_where_supported() {
+    let fake = FakeRegistry::start(Features { subjects: true, ..Features::default() }, |_, _| Action::Serve);
+    let subject = attach_and_list(&registry(&fake.host)).await;
+    assert!(!has_referrers_tag(&fake, subject));
 }
 
 #[tokio::test]
-async fn where_it_does_not_an_index_is_kept_under_a_tag() {
-    let fake = Fake::plain();
-    let subject = story(&registry(&fake.host)).await;
-    assert!(fallback(&fake, subject));
+async fn referrers_tag_is_used_without_the_referrers_api() {
+    let fake = FakeRegistry::plain();
+    let subject = attach_and_list(&registry(&fake.host)).await;
+    assert!(has_referrers_tag(&fake, subject));
 }
 
 #[tokio::test]
-async fn an_attachment_that_was_cut_off_before_its_index_is_entered_by_the_next() {
-    let fake = Fake::start(Nature::default(), |request, before| {
+async fn interrupted_attachment_is_indexed_by_the_next_attempt() {
+    let fake = FakeRegistry::start(Features::default(), |request, before| {
         let index = request.method == "PUT" && request.path.contains("/manifests/sha256-");
-        if index && before < 9 { Act::Answer(super::fake::answer(400, "")) } else { Act::Pass }
+        if index && before < 9 { Action::Respond(super::fake::response(400, "")) } else { Action::Serve }
     });
     let registry = registry(&fake.host);
     let subject = subject(&registry).await;
@@ -84,8 +88,8 @@ async fn an_attachment_that_was_cut_off_before_its_index_is_entered_by_the_next(
 }
 
 #[tokio::test]
-async fn two_clones_that_attach_at_once_both_stay_in_the_index() {
-    let fake = Fake::plain();
+async fn concurrent_attachments_both_stay_in_the_index() {
+    let fake = FakeRegistry::plain();
     let one = registry(&fake.host);
     let two = one.clone();
     let subject = subject(&one).await;

@@ -1,4 +1,4 @@
-//! What is pushed, and clients to push it with.
+//! Blobs and images to push, and clients to push them with.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub fn registry_with(host: &str, credentials: Arc<dyn RegistryCredentials>) -> R
     Registry::new(host, credentials, options()).unwrap()
 }
 
-/// Bytes without a pattern that repeats.
+/// Bytes without a repeating pattern.
 pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed + 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -40,7 +40,7 @@ pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// A file with such bytes, its digest and its size.
+/// A file of such bytes, with its digest and size.
 pub struct Blob {
     pub path: PathBuf,
     pub digest: Digest,
@@ -66,7 +66,7 @@ impl Blob {
     }
 }
 
-/// An image of these layers. They are said to be uncompressed tar files, which only who unpacks them looks at.
+/// An image of these layers. Its manifest calls them uncompressed tar files; only a client that unpacks them would notice.
 pub fn image(layers: &[&Blob]) -> ImageToPush {
     let ids: Vec<String> = layers.iter().map(|layer| layer.digest.to_string()).collect();
     let config = serde_json::json!({

@@ -1,17 +1,17 @@
-//! Blobs that go from one registry to another without a file.
+//! Blobs copied from one registry to another without a file.
 
 use slipway_cloud::{BlobSource, BlobToPush, CloudErrorKind, Pushed, Put};
 
 use super::content::{blob, image, registry};
-use super::fake::{Act, Fake, Nature};
+use super::fake::{Action, FakeRegistry, Features};
 
 const MIB: usize = 1 << 20;
 
 #[tokio::test]
-async fn a_base_that_is_not_here_goes_straight_through() {
+async fn blob_of_another_registry_is_copied_without_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let (base, code) = (blob(&folder, 5 * MIB + 3, 1), blob(&folder, 1000, 2));
-    let (public, ours) = (Fake::plain(), Fake::plain());
+    let (public, ours) = (FakeRegistry::plain(), FakeRegistry::plain());
     public.put_blob("lambda/python", &base.bytes);
     std::fs::remove_file(&base.path).unwrap();
     let mut image = image(&[&base, &code]);
@@ -25,8 +25,9 @@ async fn a_base_that_is_not_here_goes_straight_through() {
     assert!(ours.content.lock().unwrap().blobs[&key] == base.bytes);
     assert_eq!(public.seen("GET").len(), 1);
 
-    // Within one registry it is mounted.
-    let mounting = Fake::start(Nature { mounts: true, ..Nature::default() }, |_, _| Act::Pass);
+    // Within one registry the blob is mounted.
+    let mounting =
+        FakeRegistry::start(Features { mounts: true, ..Features::default() }, |_, _| Action::Serve);
     mounting.put_blob("base", &base.bytes);
     let registry = registry(&mounting.host);
     let copied = registry.copy_blob("shop", base.digest, base.size, &registry, "base", &|_| {}).await;
@@ -35,33 +36,37 @@ async fn a_base_that_is_not_here_goes_straight_through() {
 }
 
 #[tokio::test]
-async fn a_source_that_breaks_off_is_read_again_and_one_that_lies_stores_nothing() {
+async fn interrupted_source_is_read_again_and_wrong_bytes_are_not_stored() {
     let folder = tempfile::tempdir().unwrap();
     let base = blob(&folder, 2 * MIB, 3);
-    let breaking = Fake::start(Nature::default(), |request, before| match request.method.as_str() {
-        "GET" if before < 2 => Act::Change(|answer| answer.cut = Some(1 << 20)),
-        _ => Act::Pass,
+    let interrupting =
+        FakeRegistry::start(Features::default(), |request, before| match request.method.as_str() {
+            "GET" if before < 2 => Action::Modify(|response| response.cut = Some(1 << 20)),
+            _ => Action::Serve,
+        });
+    let corrupting = FakeRegistry::start(Features::default(), |request, _| match request.method.as_str() {
+        "GET" => Action::Modify(|response| response.body[7] ^= 1),
+        _ => Action::Serve,
     });
-    let lying = Fake::start(Nature::default(), |request, _| match request.method.as_str() {
-        "GET" => Act::Change(|answer| answer.body[7] ^= 1),
-        _ => Act::Pass,
-    });
-    let absent = Fake::plain();
-    let ours = Fake::plain();
-    let copy = async |from: &Fake, size: u64| {
+    let absent = FakeRegistry::plain();
+    let ours = FakeRegistry::plain();
+    let copy = async |from: &FakeRegistry, size: u64| {
         let to = registry(&ours.host);
         to.copy_blob("shop", base.digest, size, &registry(&from.host), "base", &|_| {}).await
     };
-    lying.put_blob("base", &base.bytes);
-    let error = copy(&lying, base.size).await.unwrap_err();
+    corrupting.put_blob("base", &base.bytes);
+    let error = copy(&corrupting, base.size).await.unwrap_err();
     assert!(matches!(error.kind, CloudErrorKind::WrongBytes { .. }), "{error}");
-    assert!(error.subject.starts_with(&lying.host), "it names who lied: {error}");
+    assert!(
+        error.subject.starts_with(&corrupting.host),
+        "the error names the registry with the wrong bytes: {error}"
+    );
     let error = copy(&absent, base.size).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::NotFound);
     assert!(error.subject.starts_with(&absent.host), "{error}");
-    breaking.put_blob("base", &base.bytes);
+    interrupting.put_blob("base", &base.bytes);
     assert!(!ours.has("shop", base.digest));
-    assert_eq!(copy(&breaking, base.size).await.unwrap(), Pushed::Uploaded);
-    assert_eq!(breaking.seen("GET").len(), 3);
+    assert_eq!(copy(&interrupting, base.size).await.unwrap(), Pushed::Uploaded);
+    assert_eq!(interrupting.seen("GET").len(), 3);
     assert!(ours.has("shop", base.digest));
 }

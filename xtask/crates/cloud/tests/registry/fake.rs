@@ -1,6 +1,6 @@
-//! A registry that shows Amazon's quirks: a PATCH is answered 201 and its body lost, a manifest's PUT has no
-//! `Location`, mounts are answered 202 unless allowed, tags may be immutable. A test's script comes before all of
-//! it and can answer, break off or lie.
+//! A fake registry with ECR's quirks: PATCH is answered with 201 and its body dropped, the PUT of a manifest returns no
+//! `Location`, mounts are answered with 202 unless enabled, tags may be immutable. A test's script sees each request first
+//! and can respond, disconnect, hang or change the response.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use slipway_cloud::Digest;
 
-/// A request as it came, without its body.
+/// A received request, without its body.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -20,69 +20,72 @@ pub struct Request {
 }
 
 /// What a script does with a request.
-pub enum Act {
-    /// The registry answers.
-    Pass,
-    /// This is answered instead; the body was read.
-    Answer(Answer),
-    /// The connection is closed after so many bytes of the request's body.
-    Break(u64),
-    /// Nothing is answered for as long as the test runs.
-    Silence,
-    /// The registry answers; then the test changes what it says.
-    Change(fn(&mut Answer)),
+pub enum Action {
+    /// The registry handles the request.
+    Serve,
+    /// This response is sent instead, after the request's body was read.
+    Respond(Response),
+    /// The connection is closed after that many bytes of the request's body.
+    Disconnect(u64),
+    /// No response is sent while the test runs.
+    Hang,
+    /// The registry handles the request, and the test changes its response.
+    Modify(fn(&mut Response)),
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Sends only so much of the body.
+    /// Sends only that many bytes of the body.
     pub cut: Option<usize>,
 }
 
-/// What sort of registry it is.
+/// What the registry supports.
 #[derive(Clone, Copy, Default)]
-pub struct Nature {
+pub struct Features {
     pub mounts: bool,
     pub immutable: bool,
     pub subjects: bool,
 }
 
-/// What the registry holds.
+/// What the registry stores.
 #[derive(Default)]
 pub struct Content {
     pub blobs: BTreeMap<(String, String), Vec<u8>>,
     pub manifests: BTreeMap<(String, String), (String, Vec<u8>)>,
     pub tags: BTreeMap<(String, String), String>,
     uploads: BTreeSet<String>,
-    begun: u64,
+    upload_count: u64,
 }
 
-pub struct Fake {
+pub struct FakeRegistry {
     pub host: String,
     pub content: Arc<Mutex<Content>>,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
-type Script = dyn Fn(&Request, usize) -> Act + Send + Sync;
+type Script = dyn Fn(&Request, usize) -> Action + Send + Sync;
 
 struct Server {
-    nature: Nature,
+    features: Features,
     content: Arc<Mutex<Content>>,
     seen: Arc<Mutex<Vec<Request>>>,
     script: Box<Script>,
 }
 
-impl Fake {
-    /// Starts one. The script is told how many requests of the same method came before.
-    pub fn start(nature: Nature, script: impl Fn(&Request, usize) -> Act + Send + Sync + 'static) -> Self {
+impl FakeRegistry {
+    /// Starts a registry. The script gets the request and the number of earlier requests with the same method.
+    pub fn start(
+        features: Features,
+        script: impl Fn(&Request, usize) -> Action + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (content, seen) = (Arc::default(), Arc::default());
         let fake = Self { host, content: Arc::clone(&content), seen: Arc::clone(&seen) };
-        let server = Arc::new(Server { nature, content, seen, script: Box::new(script) });
+        let server = Arc::new(Server { features, content, seen, script: Box::new(script) });
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let server = Arc::clone(&server);
@@ -93,7 +96,7 @@ impl Fake {
     }
 
     pub fn plain() -> Self {
-        Self::start(Nature::default(), |_, _| Act::Pass)
+        Self::start(Features::default(), |_, _| Action::Serve)
     }
 
     pub fn seen(&self, method: &str) -> Vec<Request> {
@@ -124,15 +127,15 @@ impl Request {
     }
 }
 
-pub fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
+pub fn response(status: u16, body: &str) -> Response {
+    Response { status, body: body.as_bytes().to_vec(), ..Response::default() }
 }
 
-pub fn refusal(status: u16, code: &str, message: &str) -> Answer {
-    answer(status, &serde_json::json!({ "errors": [{ "code": code, "message": message }] }).to_string())
+pub fn error_response(status: u16, code: &str, message: &str) -> Response {
+    response(status, &serde_json::json!({ "errors": [{ "code": code, "message": message }] }).to_string())
 }
 
-impl Answer {
+impl Response {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -149,46 +152,46 @@ impl Server {
                 seen.push(request.clone());
                 before
             };
-            let act = (self.script)(&request, before);
+            let action = (self.script)(&request, before);
             let length = request.length.unwrap_or_default();
-            let taken = if let Act::Break(after) = act { after.min(length) } else { length };
+            let taken = if let Action::Disconnect(after) = action { after.min(length) } else { length };
             let mut body = Vec::new();
             if reader.by_ref().take(taken).read_to_end(&mut body).is_err() || body.len() as u64 != taken {
                 return;
             }
-            let answer = match act {
-                Act::Break(_) => {
+            let response = match action {
+                Action::Disconnect(_) => {
                     let _closed = stream.shutdown(Shutdown::Both);
                     return;
                 }
-                Act::Silence => loop {
+                Action::Hang => loop {
                     std::thread::park();
                 },
-                Act::Answer(answer) => answer,
-                Act::Pass => self.answer(&request, body),
-                Act::Change(change) => {
-                    let mut answer = self.answer(&request, body);
-                    change(&mut answer);
-                    answer
+                Action::Respond(response) => response,
+                Action::Serve => self.response(&request, body),
+                Action::Modify(change) => {
+                    let mut response = self.response(&request, body);
+                    change(&mut response);
+                    response
                 }
             };
             let mut head =
-                format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
-            for (name, value) in &answer.headers {
+                format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", response.status, response.body.len());
+            for (name, value) in &response.headers {
                 head.push_str(&format!("{name}: {value}\r\n"));
             }
             head.push_str("\r\n");
-            let sent = answer.cut.unwrap_or(answer.body.len());
-            let body = if request.method == "HEAD" { &[][..] } else { &answer.body[..sent] };
+            let sent = response.cut.unwrap_or(response.body.len());
+            let body = if request.method == "HEAD" { &[][..] } else { &response.body[..sent] };
             let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
-            if sent.is_err() || answer.cut.is_some() {
+            if sent.is_err() || response.cut.is_some() {
                 let _closed = stream.shutdown(Shutdown::Both);
                 return;
             }
         }
     }
 
-    fn answer(&self, request: &Request, body: Vec<u8>) -> Answer {
+    fn response(&self, request: &Request, body: Vec<u8>) -> Response {
         let path = request.path.split('?').next().unwrap();
         let rest = path.strip_prefix("/v2/").unwrap();
         let mut content = self.content.lock().unwrap();
@@ -198,15 +201,15 @@ impl Server {
         if let Some((repository, digest)) = rest.split_once("/blobs/") {
             let found = content.blobs.get(&(repository.to_owned(), digest.to_owned()));
             return match found {
-                Some(bytes) => Answer { status: 200, body: bytes.clone(), ..Answer::default() },
-                None => refusal(404, "BLOB_UNKNOWN", "no such blob"),
+                Some(bytes) => Response { status: 200, body: bytes.clone(), ..Response::default() },
+                None => error_response(404, "BLOB_UNKNOWN", "no such blob"),
             };
         }
         if let Some((repository, digest)) = rest.split_once("/referrers/") {
-            return if self.nature.subjects {
+            return if self.features.subjects {
                 referrers(&content, repository, digest)
             } else {
-                answer(404, "")
+                response(404, "")
             };
         }
         let (repository, reference) = rest.split_once("/manifests/").unwrap();
@@ -221,11 +224,11 @@ impl Server {
                 let digest = tagged.unwrap_or_else(|| reference.to_owned());
                 match content.manifests.get(&(repository, digest.clone())) {
                     Some((media_type, bytes)) => {
-                        Answer { status: 200, body: bytes.clone(), ..Answer::default() }
+                        Response { status: 200, body: bytes.clone(), ..Response::default() }
                             .with("Content-Type", media_type)
                             .with("Docker-Content-Digest", &digest)
                     }
-                    None => refusal(404, "MANIFEST_UNKNOWN", "no such manifest"),
+                    None => error_response(404, "MANIFEST_UNKNOWN", "no such manifest"),
                 }
             }
         }
@@ -238,39 +241,47 @@ impl Server {
         repository: &str,
         upload: &str,
         body: Vec<u8>,
-    ) -> Answer {
+    ) -> Response {
         match request.method.as_str() {
             "POST" => {
                 if let (Some(digest), Some(from), true) =
-                    (request.query("mount"), request.query("from"), self.nature.mounts)
+                    (request.query("mount"), request.query("from"), self.features.mounts)
                     && let Some(bytes) = content.blobs.get(&(from, digest.clone())).cloned()
                 {
                     content.blobs.insert((repository.to_owned(), digest.clone()), bytes);
-                    return answer(201, "").with("Docker-Content-Digest", &digest);
+                    return response(201, "").with("Docker-Content-Digest", &digest);
                 }
-                content.begun += 1;
-                let upload = format!("upload-{}", content.begun);
+                content.upload_count += 1;
+                let upload = format!("upload-{}", content.upload_count);
                 let location = format!("/v2/{repository}/blobs/uploads/{upload}?state=a%2Fb");
                 content.uploads.insert(upload);
-                answer(202, "").with("Location", &location)
+                response(202, "").with("Location", &location)
             }
-            "PATCH" => answer(201, ""),
+            "PATCH" => response(201, ""),
             "PUT" => {
-                assert_eq!(request.query("state").as_deref(), Some("a/b"), "the place's own query stays");
+                assert_eq!(
+                    request.query("state").as_deref(),
+                    Some("a/b"),
+                    "the query of the upload's location is kept"
+                );
                 let digest = request.query("digest").unwrap();
                 if request.length.is_none() {
-                    return answer(411, "");
+                    return response(411, "");
                 }
                 if !content.uploads.remove(upload) {
-                    return refusal(404, "BLOB_UPLOAD_UNKNOWN", "no such upload");
+                    return error_response(404, "BLOB_UPLOAD_UNKNOWN", "no such upload");
                 }
                 if Digest::of(&body).to_string() != digest {
-                    return refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+                    return error_response(
+                        400,
+                        "DIGEST_INVALID",
+                        "provided digest did not match uploaded content",
+                    );
                 }
                 content.blobs.insert((repository.to_owned(), digest.clone()), body);
-                answer(201, "").with("Docker-Content-Digest", &digest)
+                response(201, "").with("Docker-Content-Digest", &digest)
             }
-            _ => answer(405, ""),
+            _ => response(405, ""),
         }
     }
 
@@ -281,36 +292,36 @@ impl Server {
         reference: &str,
         media_type: String,
         body: Vec<u8>,
-    ) -> Answer {
+    ) -> Response {
         let digest = Digest::of(&body).to_string();
         let manifest: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let layers = manifest["layers"].as_array().into_iter().flatten().chain([&manifest["config"]]);
         for blob in layers.filter_map(|blob| blob["digest"].as_str()) {
             if !content.blobs.contains_key(&(repository.clone(), blob.to_owned())) {
-                return refusal(400, "MANIFEST_BLOB_UNKNOWN", blob);
+                return error_response(400, "MANIFEST_BLOB_UNKNOWN", blob);
             }
         }
         if !reference.starts_with("sha256:") {
             let key = (repository.clone(), reference.to_owned());
-            if self.nature.immutable && content.tags.contains_key(&key) {
+            if self.features.immutable && content.tags.contains_key(&key) {
                 let message = format!(
                     "The image tag '{reference}' already exists in the '{repository}' repository and cannot be \
                      overwritten because the tag is immutable."
                 );
-                return refusal(400, "ImageTagAlreadyExistsException", &message);
+                return error_response(400, "ImageTagAlreadyExistsException", &message);
             }
             content.tags.insert(key, digest.clone());
         }
         content.manifests.insert((repository, digest.clone()), (media_type, body));
-        let answer = answer(201, "").with("Docker-Content-Digest", &digest);
-        match manifest["subject"]["digest"].as_str().filter(|_| self.nature.subjects) {
-            Some(subject) => answer.with("OCI-Subject", subject),
-            None => answer,
+        let response = response(201, "").with("Docker-Content-Digest", &digest);
+        match manifest["subject"]["digest"].as_str().filter(|_| self.features.subjects) {
+            Some(subject) => response.with("OCI-Subject", subject),
+            None => response,
         }
     }
 }
 
-fn referrers(content: &Content, repository: &str, subject: &str) -> Answer {
+fn referrers(content: &Content, repository: &str, subject: &str) -> Response {
     let mut entries = Vec::new();
     for ((in_repository, digest), (media_type, bytes)) in &content.manifests {
         let manifest: serde_json::Value = serde_json::from_slice(bytes).unwrap();
@@ -321,7 +332,7 @@ fn referrers(content: &Content, repository: &str, subject: &str) -> Answer {
             }));
         }
     }
-    answer(200, &serde_json::json!({ "schemaVersion": 2, "manifests": entries }).to_string())
+    response(200, &serde_json::json!({ "schemaVersion": 2, "manifests": entries }).to_string())
 }
 
 fn read_head(reader: &mut BufReader<TcpStream>) -> Option<Request> {

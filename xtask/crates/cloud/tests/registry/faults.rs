@@ -1,4 +1,4 @@
-//! Registries that break off, refuse, stay silent or lie, and files that are not what was promised.
+//! Registries that disconnect, refuse, hang or send wrong bytes, and files that do not match their digest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,32 +6,32 @@ use std::time::{Duration, Instant};
 use slipway_cloud::{Anonymous, CloudError, CloudErrorKind, Digest, Pushed, Registry, RegistryOptions};
 
 use super::content::{Blob, OCI_MANIFEST, blob, image, options, registry};
-use super::fake::{Act, Answer, Fake, Nature, Request, answer, refusal};
+use super::fake::{Action, FakeRegistry, Features, Request, Response, error_response, response};
 
 const MIB: usize = 1 << 20;
 
-async fn push(fake: &Fake, layer: &Blob) -> Result<Pushed, CloudError> {
+async fn push(fake: &FakeRegistry, layer: &Blob) -> Result<Pushed, CloudError> {
     let registry = registry(&fake.host);
     registry.push_blob("shop", layer.digest, layer.size, &layer.path, None, &|_| {}).await
 }
 
-/// Breaks off the first uploads in their middle.
-fn breaking(times: usize) -> impl Fn(&Request, usize) -> Act {
+/// Disconnects in the middle of the first uploads.
+fn disconnect_uploads(times: usize) -> impl Fn(&Request, usize) -> Action {
     move |request, before| {
-        if request.method == "PUT" && before < times { Act::Break(700_000) } else { Act::Pass }
+        if request.method == "PUT" && before < times { Action::Disconnect(700_000) } else { Action::Serve }
     }
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_is_begun_again_from_the_start() {
+async fn interrupted_upload_is_restarted_from_the_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, 8 * MIB, 1);
-    let fake = Fake::start(Nature::default(), breaking(2));
+    let fake = FakeRegistry::start(Features::default(), disconnect_uploads(2));
     assert_eq!(push(&fake, &layer).await.unwrap(), Pushed::Uploaded);
     assert_eq!((fake.seen("PUT").len(), fake.seen("POST").len()), (3, 3));
     assert!(fake.has("shop", layer.digest));
 
-    let fake = Fake::start(Nature::default(), breaking(usize::MAX));
+    let fake = FakeRegistry::start(Features::default(), disconnect_uploads(usize::MAX));
     let error = push(&fake, &layer).await.unwrap_err();
     assert_eq!((error.kind, fake.seen("PUT").len()), (CloudErrorKind::Unreachable, 5));
     let text = error.to_string();
@@ -40,55 +40,55 @@ async fn an_upload_that_breaks_off_is_begun_again_from_the_start() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_answer_was_lost_is_found_to_be_done() {
+async fn upload_with_a_lost_response_is_recognized_as_complete() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, MIB, 2);
-    let fake = Fake::start(Nature::default(), |request, before| match request.method.as_str() {
-        "PUT" if before == 0 => Act::Change(|answer: &mut Answer| {
-            (answer.body, answer.cut) = (b"lost".to_vec(), Some(0));
-            answer.status = 500;
+    let fake = FakeRegistry::start(Features::default(), |request, before| match request.method.as_str() {
+        "PUT" if before == 0 => Action::Modify(|response: &mut Response| {
+            (response.body, response.cut) = (b"lost".to_vec(), Some(0));
+            response.status = 500;
         }),
-        _ => Act::Pass,
+        _ => Action::Serve,
     });
     assert_eq!(push(&fake, &layer).await.unwrap(), Pushed::Existing);
     assert_eq!(fake.seen("PUT").len(), 1);
 }
 
 #[tokio::test]
-async fn refusals_that_pass_are_waited_for_and_others_are_not() {
+async fn temporary_refusals_are_retried_and_permanent_ones_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, MIB, 3);
-    // One of each, at each step of an upload.
-    let fake = Fake::start(Nature::default(), |_, before| match before {
-        0 => Act::Answer(refusal(503, "UNAVAILABLE", "one moment")),
-        1 => Act::Answer(answer(500, "")),
-        _ => Act::Pass,
+    // One of each, before the steps of an upload.
+    let fake = FakeRegistry::start(Features::default(), |_, before| match before {
+        0 => Action::Respond(error_response(503, "UNAVAILABLE", "one moment")),
+        1 => Action::Respond(response(500, "")),
+        _ => Action::Serve,
     });
-    let patient = RegistryOptions { attempts: 7, ..options() };
-    let registry = Registry::new(&fake.host, Arc::new(Anonymous), patient).unwrap();
+    let more_attempts = RegistryOptions { attempts: 7, ..options() };
+    let registry = Registry::new(&fake.host, Arc::new(Anonymous), more_attempts).unwrap();
     let pushed = registry.push_blob("shop", layer.digest, layer.size, &layer.path, None, &|_| {}).await;
     assert_eq!(pushed.unwrap(), Pushed::Uploaded);
 
-    let fake = Fake::start(Nature::default(), |request, before| match request.method.as_str() {
+    let fake = FakeRegistry::start(Features::default(), |request, before| match request.method.as_str() {
         "PUT" if before == 0 => {
-            Act::Answer(refusal(429, "TOOMANYREQUESTS", "slower").with("Retry-After", "1"))
+            Action::Respond(error_response(429, "TOOMANYREQUESTS", "slower").with("Retry-After", "1"))
         }
-        _ => Act::Pass,
+        _ => Action::Serve,
     });
     let started = Instant::now();
     assert_eq!(push(&fake, &layer).await.unwrap(), Pushed::Uploaded);
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 
-    let fake = Fake::start(Nature::default(), |request, _| match request.method.as_str() {
-        "PUT" => Act::Answer(refusal(429, "TOOMANYREQUESTS", "slower")),
-        _ => Act::Pass,
+    let fake = FakeRegistry::start(Features::default(), |request, _| match request.method.as_str() {
+        "PUT" => Action::Respond(error_response(429, "TOOMANYREQUESTS", "slower")),
+        _ => Action::Serve,
     });
     let error = push(&fake, &layer).await.unwrap_err();
     assert_eq!((error.kind, fake.seen("PUT").len()), (CloudErrorKind::Throttled, 5));
 
-    let fake = Fake::start(Nature::default(), |request, _| match request.method.as_str() {
-        "PUT" => Act::Answer(refusal(400, "SIZE_INVALID", "too large for us")),
-        _ => Act::Pass,
+    let fake = FakeRegistry::start(Features::default(), |request, _| match request.method.as_str() {
+        "PUT" => Action::Respond(error_response(400, "SIZE_INVALID", "too large for us")),
+        _ => Action::Serve,
     });
     let error = push(&fake, &layer).await.unwrap_err();
     assert_eq!((error.code.as_deref(), fake.seen("PUT").len()), (Some("SIZE_INVALID"), 1));
@@ -96,28 +96,25 @@ async fn refusals_that_pass_are_waited_for_and_others_are_not() {
     let subject = format!("{}/shop@{}", fake.host, layer.digest);
     assert!(text.contains("too large for us") && text.contains(&subject), "{text}");
 
-    // The place to upload to is gone: another one is asked for.
-    let fake = Fake::start(Nature::default(), |request, before| match request.method.as_str() {
-        "PUT" if before == 0 => Act::Answer(refusal(404, "BLOB_UPLOAD_UNKNOWN", "gone")),
-        _ => Act::Pass,
+    // The upload has vanished: another one is started.
+    let fake = FakeRegistry::start(Features::default(), |request, before| match request.method.as_str() {
+        "PUT" if before == 0 => Action::Respond(error_response(404, "BLOB_UPLOAD_UNKNOWN", "gone")),
+        _ => Action::Serve,
     });
     assert_eq!(push(&fake, &layer).await.unwrap(), Pushed::Uploaded);
 }
 
 #[tokio::test]
-async fn silence_is_noticed_and_a_slow_upload_is_not_silence() {
+async fn silent_registry_times_out_and_a_slow_transfer_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, MIB, 4);
-    let impatient = RegistryOptions { attempts: 2, read_timeout: Duration::from_millis(800), ..options() };
+    let short_timeout =
+        RegistryOptions { attempts: 2, read_timeout: Duration::from_millis(800), ..options() };
     for silent in ["HEAD", "PUT"] {
-        let fake =
-            Fake::start(
-                Nature::default(),
-                move |request, _| {
-                    if request.method == silent { Act::Silence } else { Act::Pass }
-                },
-            );
-        let registry = Registry::new(&fake.host, Arc::new(Anonymous), impatient.clone()).unwrap();
+        let fake = FakeRegistry::start(Features::default(), move |request, _| {
+            if request.method == silent { Action::Hang } else { Action::Serve }
+        });
+        let registry = Registry::new(&fake.host, Arc::new(Anonymous), short_timeout.clone()).unwrap();
         let started = Instant::now();
         let error = registry.push_blob("shop", layer.digest, layer.size, &layer.path, None, &|_| {}).await;
         let error = error.unwrap_err();
@@ -125,17 +122,17 @@ async fn silence_is_noticed_and_a_slow_upload_is_not_silence() {
         assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
         assert!(error.to_string().contains(&fake.host), "{error}");
     }
-    let fake = Fake::plain();
+    let fake = FakeRegistry::plain();
     let source = SlowSource::start(layer.bytes.clone());
-    let registry = Registry::new(&fake.host, Arc::new(Anonymous), impatient.clone()).unwrap();
-    let slow = Registry::new(&source, Arc::new(Anonymous), impatient).unwrap();
+    let registry = Registry::new(&fake.host, Arc::new(Anonymous), short_timeout.clone()).unwrap();
+    let slow = Registry::new(&source, Arc::new(Anonymous), short_timeout).unwrap();
     let started = Instant::now();
     let copied = registry.copy_blob("shop", layer.digest, layer.size, &slow, "base", &|_| {}).await;
     assert_eq!(copied.unwrap(), Pushed::Uploaded);
     assert!(started.elapsed() > Duration::from_millis(1200), "{:?}", started.elapsed());
 }
 
-/// A registry whose blob comes in pieces with pauses, in all longer than the time limit.
+/// A registry that sends its blob in pieces with pauses; the whole takes longer than the time limit.
 struct SlowSource;
 
 impl SlowSource {
@@ -159,19 +156,19 @@ impl SlowSource {
 }
 
 #[tokio::test]
-async fn a_registry_that_lies_about_a_digest_is_told_so_with_both() {
+async fn wrong_digest_is_reported_with_both_digests() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, MIB, 5);
-    let flip = |answer: &mut Answer| {
-        if let Some(first) = answer.body.first_mut() {
+    let flip = |response: &mut Response| {
+        if let Some(first) = response.body.first_mut() {
             *first ^= 1;
         }
     };
-    let wrong_header = |answer: &mut Answer| {
-        answer.headers.retain(|(name, _)| name != "Docker-Content-Digest");
-        answer.headers.push(("Docker-Content-Digest".into(), Digest::of(b"other").to_string()));
+    let wrong_header = |response: &mut Response| {
+        response.headers.retain(|(name, _)| name != "Docker-Content-Digest");
+        response.headers.push(("Docker-Content-Digest".into(), Digest::of(b"other").to_string()));
     };
-    let is_wrong = |error: CloudError, digest: Digest| {
+    let assert_wrong_bytes = |error: CloudError, digest: Digest| {
         assert!(matches!(error.kind, CloudErrorKind::WrongBytes { .. }), "{error}");
         assert_eq!(
             error.to_string().matches("sha256:").count(),
@@ -180,36 +177,36 @@ async fn a_registry_that_lies_about_a_digest_is_told_so_with_both() {
         assert!(error.to_string().contains(&digest.hex()), "{error}");
     };
 
-    let fake = Fake::start(Nature::default(), move |request, _| match request.method.as_str() {
-        "GET" => Act::Change(flip),
-        _ => Act::Pass,
+    let fake = FakeRegistry::start(Features::default(), move |request, _| match request.method.as_str() {
+        "GET" => Action::Modify(flip),
+        _ => Action::Serve,
     });
     fake.put_blob("shop", &layer.bytes);
     let to = folder.path().join("fetched");
     let client = registry(&fake.host);
-    is_wrong(
+    assert_wrong_bytes(
         client.fetch_blob("shop", layer.digest, layer.size, &to, &|_| {}).await.unwrap_err(),
         layer.digest,
     );
     assert!(!to.exists());
-    assert_eq!(fake.seen("GET").len(), 1, "a lie is not asked for twice");
+    assert_eq!(fake.seen("GET").len(), 1, "wrong bytes are not requested again");
     let manifest = image(&[]).manifest;
     let digest = Digest::of(&manifest);
     let stored = (OCI_MANIFEST.to_owned(), manifest.clone());
     fake.content.lock().unwrap().manifests.insert(("shop".into(), digest.to_string()), stored.clone());
-    is_wrong(client.manifest("shop", &digest.to_string()).await.unwrap_err(), digest);
+    assert_wrong_bytes(client.manifest("shop", &digest.to_string()).await.unwrap_err(), digest);
 
-    let fake = Fake::start(Nature::default(), move |_, _| Act::Change(wrong_header));
+    let fake = FakeRegistry::start(Features::default(), move |_, _| Action::Modify(wrong_header));
     fake.content.lock().unwrap().manifests.insert(("shop".into(), digest.to_string()), stored);
     let client = registry(&fake.host);
-    is_wrong(client.manifest("shop", &digest.to_string()).await.unwrap_err(), digest);
-    is_wrong(push(&fake, &layer).await.unwrap_err(), layer.digest);
+    assert_wrong_bytes(client.manifest("shop", &digest.to_string()).await.unwrap_err(), digest);
+    assert_wrong_bytes(push(&fake, &layer).await.unwrap_err(), layer.digest);
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_what_was_promised_is_not_stored() {
+async fn file_with_a_wrong_digest_is_not_stored() {
     let folder = tempfile::tempdir().unwrap();
-    let fake = Fake::plain();
+    let fake = FakeRegistry::plain();
     let changed = blob(&folder, 2 * MIB, 6);
     let mut bytes = changed.bytes.clone();
     *bytes.last_mut().unwrap() ^= 1;
@@ -217,7 +214,7 @@ async fn a_file_that_is_not_what_was_promised_is_not_stored() {
     let error = push(&fake, &changed).await.unwrap_err();
     assert!(matches!(error.kind, CloudErrorKind::WrongBytes { .. }), "{error}");
     assert!(error.to_string().contains(&changed.path.display().to_string()), "{error}");
-    assert_eq!(fake.seen("HEAD").len(), 1, "it is not tried again");
+    assert_eq!(fake.seen("HEAD").len(), 1, "it is not retried");
 
     std::fs::write(&changed.path, &bytes[1..]).unwrap();
     let error = push(&fake, &changed).await.unwrap_err();
@@ -230,25 +227,25 @@ async fn a_file_that_is_not_what_was_promised_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_blob_that_breaks_off_on_its_way_here_is_fetched_again() {
+async fn interrupted_blob_download_is_retried() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, 2 * MIB, 7);
-    let fake = Fake::start(Nature::default(), |request, before| match request.method.as_str() {
-        "GET" if before < 2 => Act::Change(|answer| answer.cut = Some(1 << 20)),
-        _ => Act::Pass,
+    let fake = FakeRegistry::start(Features::default(), |request, before| match request.method.as_str() {
+        "GET" if before < 2 => Action::Modify(|response| response.cut = Some(1 << 20)),
+        _ => Action::Serve,
     });
     fake.put_blob("shop", &layer.bytes);
     let to = folder.path().join("fetched");
     registry(&fake.host).fetch_blob("shop", layer.digest, layer.size, &to, &|_| {}).await.unwrap();
     assert!(std::fs::read(&to).unwrap() == layer.bytes);
     assert_eq!(fake.seen("GET").len(), 3);
-    // Another size than the manifest says.
+    // Another size than in the manifest.
     let error = registry(&fake.host).fetch_blob("shop", layer.digest, layer.size - 1, &to, &|_| {}).await;
     assert!(matches!(error.unwrap_err().kind, CloudErrorKind::WrongBytes { .. }));
 }
 
 #[tokio::test]
-async fn a_registry_that_is_not_there_is_named() {
+async fn unreachable_registry_is_named_in_the_error() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = registry(&free.to_string()).manifest("shop", "1").await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Unreachable);

@@ -1,4 +1,4 @@
-//! Blobs, manifests and whole images, as they should go.
+//! Pushing and reading blobs, manifests and whole images without faults.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,28 +6,28 @@ use std::sync::Mutex;
 use slipway_cloud::{BlobProgress, CloudErrorKind, Digest, Pushed, Put};
 
 use super::content::{OCI_MANIFEST, blob, image, registry};
-use super::fake::{Act, Fake, Nature, answer, refusal};
+use super::fake::{Action, FakeRegistry, Features, error_response, response};
 
 const MIB: usize = 1 << 20;
 
 #[tokio::test]
-async fn an_image_is_pushed_once_and_its_tag_never_moves() {
-    let fake = Fake::start(Nature { immutable: true, ..Nature::default() }, |_, _| Act::Pass);
+async fn image_is_pushed_once_and_its_tag_never_moves() {
+    let fake = FakeRegistry::start(Features { immutable: true, ..Features::default() }, |_, _| Action::Serve);
     let registry = registry(&fake.host);
     let folder = tempfile::tempdir().unwrap();
     let (base, code) = (blob(&folder, 3 * MIB, 1), blob(&folder, MIB + 17, 2));
     let first = image(&[&base, &code, &base]);
-    let told = Mutex::new(BTreeMap::new());
+    let sent = Mutex::new(BTreeMap::new());
     let progress = |progress: BlobProgress| {
         assert!(progress.sent <= progress.size);
-        told.lock().unwrap().insert(progress.digest, progress.sent);
+        sent.lock().unwrap().insert(progress.digest, progress.sent);
     };
     let pushed = registry.push_image("shop/hello", "1.0.0", &first, &progress).await.unwrap();
     assert_eq!((pushed.put, pushed.digest), (Put::Created, Digest::of(&first.manifest)));
     let uploaded: Vec<_> = pushed.blobs.iter().map(|(_, pushed)| *pushed).collect();
     assert_eq!(uploaded, [Pushed::Uploaded; 3], "a layer that is named twice is sent once");
-    assert_eq!(told.lock().unwrap()[&base.digest], base.size);
-    assert_eq!(told.lock().unwrap().len(), 3);
+    assert_eq!(sent.lock().unwrap()[&base.digest], base.size);
+    assert_eq!(sent.lock().unwrap().len(), 3);
     for put in fake.seen("PUT") {
         assert!(put.length.is_some() && put.header("transfer-encoding").is_none(), "{put:?}");
     }
@@ -36,7 +36,7 @@ async fn an_image_is_pushed_once_and_its_tag_never_moves() {
         fake.content.lock().unwrap().blobs[&("shop/hello".to_owned(), base.digest.to_string())].clone();
     assert!(stored == base.bytes);
     let last = fake.seen("PUT").pop().unwrap();
-    assert!(last.path.contains("/manifests/1.0.0"), "the manifest goes last: {}", last.path);
+    assert!(last.path.contains("/manifests/1.0.0"), "the manifest is pushed last: {}", last.path);
 
     let writes = fake.seen("PUT").len() + fake.seen("POST").len();
     let again = registry.push_image("shop/hello", "1.0.0", &first, &|_| {}).await.unwrap();
@@ -44,7 +44,7 @@ async fn an_image_is_pushed_once_and_its_tag_never_moves() {
     let other = image(&[&code]);
     let taken = registry.push_image("shop/hello", "1.0.0", &other, &|_| {}).await.unwrap();
     assert_eq!(taken.put, Put::Different);
-    assert_eq!(fake.seen("PUT").len() + fake.seen("POST").len(), writes, "nothing was sent");
+    assert_eq!(fake.seen("PUT").len() + fake.seen("POST").len(), writes, "no request writes anything");
     let second = registry.push_image("shop/hello", "1.0.1", &other, &|_| {}).await.unwrap();
     assert_eq!(second.put, Put::Created);
     assert!(second.blobs.contains(&(code.digest, Pushed::Existing)), "{second:?}");
@@ -57,15 +57,15 @@ async fn an_image_is_pushed_once_and_its_tag_never_moves() {
 }
 
 #[tokio::test]
-async fn a_tag_that_somebody_else_was_faster_with_is_looked_at() {
+async fn tag_pushed_by_another_client_first_is_compared() {
     let folder = tempfile::tempdir().unwrap();
     let code = blob(&folder, 1000, 3);
     for (theirs, expected) in [(image(&[&code]), Put::Same), (image(&[]), Put::Different)] {
-        // Theirs is looked for twice and pushed; ours then does not find it, and is refused.
-        let immutable = Nature { immutable: true, ..Nature::default() };
-        let fake = Fake::start(immutable, |request, before| match request.method.as_str() {
-            "GET" if before == 2 => Act::Answer(refusal(404, "MANIFEST_UNKNOWN", "not yet")),
-            _ => Act::Pass,
+        // Their push looks for the tag twice. Our lookup does not find it yet, and our push is then refused.
+        let immutable = Features { immutable: true, ..Features::default() };
+        let fake = FakeRegistry::start(immutable, |request, before| match request.method.as_str() {
+            "GET" if before == 2 => Action::Respond(error_response(404, "MANIFEST_UNKNOWN", "not yet")),
+            _ => Action::Serve,
         });
         let registry = registry(&fake.host);
         let ours = image(&[&code]);
@@ -74,14 +74,14 @@ async fn a_tag_that_somebody_else_was_faster_with_is_looked_at() {
         put_config(&fake, &ours);
         let put = registry.push_manifest("shop", "1", &ours.manifest, OCI_MANIFEST).await.unwrap();
         assert_eq!(put, expected);
-        let stays = registry.manifest("shop", "1").await.unwrap().unwrap();
-        assert_eq!(stays.digest, pushed.digest);
+        let stored = registry.manifest("shop", "1").await.unwrap().unwrap();
+        assert_eq!(stored.digest, pushed.digest);
         let refused = fake.seen("PUT").into_iter().filter(|put| put.path.ends_with("/manifests/1")).count();
-        assert_eq!(refused, 2, "it was tried, and refused");
+        assert_eq!(refused, 2, "the second push was sent and refused");
     }
 }
 
-fn put_config(fake: &Fake, image: &slipway_cloud::ImageToPush) {
+fn put_config(fake: &FakeRegistry, image: &slipway_cloud::ImageToPush) {
     for blob in &image.blobs {
         if let slipway_cloud::BlobSource::Bytes(bytes) = &blob.from {
             fake.put_blob("shop", bytes);
@@ -90,8 +90,8 @@ fn put_config(fake: &Fake, image: &slipway_cloud::ImageToPush) {
 }
 
 #[tokio::test]
-async fn a_manifest_by_digest_has_to_be_that_digests() {
-    let fake = Fake::plain();
+async fn manifest_by_digest_must_match_the_digest() {
+    let fake = FakeRegistry::plain();
     let registry = registry(&fake.host);
     let image = image(&[]);
     put_config(&fake, &image);
@@ -112,10 +112,10 @@ async fn a_manifest_by_digest_has_to_be_that_digests() {
 }
 
 #[tokio::test]
-async fn a_blob_is_mounted_where_the_registry_allows_it() {
+async fn blob_is_mounted_if_the_registry_allows_it() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, MIB, 4);
-    let push = async |fake: &Fake| {
+    let push = async |fake: &FakeRegistry| {
         fake.put_blob("base", &layer.bytes);
         let registry = registry(&fake.host);
         let done = std::sync::atomic::AtomicU64::new(0);
@@ -127,36 +127,37 @@ async fn a_blob_is_mounted_where_the_registry_allows_it() {
         assert!(fake.has("shop", layer.digest));
         pushed
     };
-    let allowed = Fake::start(Nature { mounts: true, ..Nature::default() }, |_, _| Act::Pass);
+    let allowed = FakeRegistry::start(Features { mounts: true, ..Features::default() }, |_, _| Action::Serve);
     assert_eq!(push(&allowed).await, Pushed::Mounted);
     assert!(allowed.seen("PUT").is_empty());
-    let asked = &allowed.seen("POST")[0];
-    assert_eq!(asked.query("mount"), Some(layer.digest.to_string()));
-    assert_eq!(asked.query("from").as_deref(), Some("base"));
+    let mount = &allowed.seen("POST")[0];
+    assert_eq!(mount.query("mount"), Some(layer.digest.to_string()));
+    assert_eq!(mount.query("from").as_deref(), Some("base"));
     assert_eq!(push(&allowed).await, Pushed::Existing);
 
-    let ignored = Fake::plain();
+    let ignored = FakeRegistry::plain();
     assert_eq!(push(&ignored).await, Pushed::Uploaded);
-    assert_eq!(ignored.seen("POST").len(), 1, "the upload goes on where the 202 said");
+    assert_eq!(ignored.seen("POST").len(), 1, "the upload continues at the location of the 202");
 
-    let refused = Fake::start(Nature::default(), |request, _| {
+    let refused = FakeRegistry::start(Features::default(), |request, _| {
         let mount = request.query("mount").is_some();
-        if mount { Act::Answer(refusal(403, "DENIED", "no")) } else { Act::Pass }
+        if mount { Action::Respond(error_response(403, "DENIED", "no")) } else { Action::Serve }
     });
     assert_eq!(push(&refused).await, Pushed::Uploaded);
 }
 
 #[tokio::test]
-async fn a_blob_is_fetched_from_where_the_registry_sends_us_and_the_login_stays_behind() {
+async fn blob_redirect_is_followed_without_the_login() {
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, MIB, 5);
-    let storage = Fake::plain();
+    let storage = FakeRegistry::plain();
     storage.put_blob("elsewhere", &layer.bytes);
     let location = format!("http://{}/v2/elsewhere/blobs/{}", storage.host, layer.digest);
-    let fake = Fake::start(Nature::default(), move |request, _| match request.header("authorization") {
-        None => Act::Answer(answer(401, "").with("WWW-Authenticate", "Basic realm=\"x\"")),
-        Some(_) => Act::Answer(answer(307, "").with("Location", &location)),
-    });
+    let fake =
+        FakeRegistry::start(Features::default(), move |request, _| match request.header("authorization") {
+            None => Action::Respond(response(401, "").with("WWW-Authenticate", "Basic realm=\"x\"")),
+            Some(_) => Action::Respond(response(307, "").with("Location", &location)),
+        });
     let login = slipway_cloud::Login::Basic { username: "AWS".into(), password: "secret".into() };
     let registry = super::content::registry_with(&fake.host, std::sync::Arc::new(login));
     let to = folder.path().join("fetched");
@@ -173,8 +174,8 @@ async fn a_blob_is_fetched_from_where_the_registry_sends_us_and_the_login_stays_
 }
 
 #[tokio::test]
-async fn calls_can_be_made_from_tasks() {
-    let fake = Fake::plain();
+async fn calls_can_run_in_spawned_tasks() {
+    let fake = FakeRegistry::plain();
     let registry = registry(&fake.host);
     let folder = tempfile::tempdir().unwrap();
     let layer = blob(&folder, MIB, 6);

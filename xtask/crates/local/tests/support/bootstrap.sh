@@ -1,5 +1,5 @@
 #!/bin/bash
-# A runtime for functions that does not need anything but bash.
+# A Lambda runtime that needs only bash.
 LC_ALL=C
 server=/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}
 base=/2018-06-01/runtime/invocation
@@ -30,13 +30,13 @@ while :; do
     entries=(/*)
     read -r label </var/task/label
     processes=(/proc/[0-9]*)
-    answer="{\"label\":\"$label\",\"count\":$count,\"pid\":$$,\"user\":$EUID,\"folder\":\"$PWD\",\"arguments\":\"$arguments\"
+    response="{\"label\":\"$label\",\"count\":$count,\"pid\":$$,\"user\":$EUID,\"folder\":\"$PWD\",\"arguments\":\"$arguments\"
         ,\"temporary\":\"$temporary\",\"task\":\"$task\",\"entries\":\"${entries[*]}\",\"processes\":${#processes[@]}
         ,\"greeting\":\"$GREETING\",\"own\":\"$OWN\",\"path\":\"$PATH\",\"libraries\":\"$LD_LIBRARY_PATH\"
         ,\"function\":\"$AWS_LAMBDA_FUNCTION_NAME:$AWS_LAMBDA_FUNCTION_VERSION\",\"root\":\"$LAMBDA_TASK_ROOT\",\"event\":$event}"
     exec 3<>"$server"
     printf 'POST %s/%s/response HTTP/1.1\r\nHost: runtime\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s' \
-        "$base" "$id" "${#answer}" "$answer" >&3
+        "$base" "$id" "${#response}" "$response" >&3
     while IFS= read -r line <&3; do :; done
     exec 3<&-
 done

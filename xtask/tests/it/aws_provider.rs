@@ -1,0 +1,44 @@
+//! Releases and a rollback with the real AWS provider, the repository's own module and its stack `hello`.
+//!
+//! The function has the code of the echo project under the name that the stack expects, so that it builds quickly.
+
+use super::support::{EchoProject, TestRun};
+use crate::require;
+
+const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
+
+#[test]
+fn hello_is_released_twice_and_rolled_back() {
+    let test_run = require!(TestRun::shared());
+    let project = EchoProject::with_provider(test_run);
+    let first = project.run(&RELEASE).exits(0).says("hello 0.1.0 serves in local.");
+    assert!(first.ran_step("build") && first.ran_step("apply"), "{first}");
+    assert_eq!(project.account.alias("hello"), "1");
+    let again = project.run(&RELEASE).exits(0).says("already serves");
+    assert!(!again.ran_step("plan"), "{again}");
+
+    project.change_code_of("hello");
+    project.run(&RELEASE).exits(0).says("hello 0.2.0 serves in local.").says("hello live 1 -> 2");
+    assert_eq!(project.account.alias("hello"), "2");
+    assert!(project.run(&["local", "invoke"]).exits(0).stdout.contains("\"two\""));
+
+    project
+        .run(&["rollback", "--env", "local", "--yes"])
+        .exits(0)
+        .says("hello 0.1.0 serves in local again.")
+        .says("hello live 2 -> 1");
+    assert_eq!(project.account.alias("hello"), "1");
+    assert!(project.run(&["local", "invoke"]).exits(0).stdout.contains("\"one\""));
+    // Terraform's state agrees: the old code, and no changes.
+    project.run(&["plan", "hello", "--env", "local", "--version", "0.1.0", "--exit-code"]).exits(0);
+    let status = project.run(&["status", "--env", "local", "--output", "json"]).exits(0).json();
+    let local = &status["data"]["environments"]["local"];
+    assert_eq!(local["warnings"], serde_json::json!([]));
+    let hello = &local["functions"]["hello"];
+    assert_eq!(hello["release"], "0.1.0");
+    assert_eq!(hello["as_recorded"], true);
+    assert_eq!(hello["outcome"], "rolled_back");
+    assert_eq!(hello["held"], serde_json::json!(["0.2.0"]));
+    // The rollback published the old code again; traffic stays on the verified version.
+    assert_eq!((&hello["lambda_version"], &hello["newest_version"]), (&"1".into(), &"3".into()));
+}
