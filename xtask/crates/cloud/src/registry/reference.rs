@@ -143,8 +143,8 @@ mod tests {
             (format!("public.ecr.aws/../x@sha256:{HEX}"), "no valid repository"),
             (format!("public.ecr.aws/lambda:@sha256:{HEX}"), "no valid tag"),
             ("public.ecr.aws/lambda/python:3.13".into(), "has no digest"),
-            ("public.ecr.aws/lambda@sha256:12".into(), "`sha256:12` is not a digest"),
-            (format!("public.ecr.aws/lambda@sha512:{HEX}"), "is not a digest"),
+            ("public.ecr.aws/lambda@sha256:12".into(), "`sha256:12` is not a valid digest"),
+            (format!("public.ecr.aws/lambda@sha512:{HEX}"), "is not a valid digest"),
         ] {
             let error = ImageReference::parse(&text).unwrap_err().to_string();
             assert!(error.contains(missing) && error.contains(&format!("`{text}`")), "{text}: {error}");
