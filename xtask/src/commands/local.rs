@@ -138,7 +138,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             let stopped: Vec<String> = emulator::down(&folder)
                 .await?
                 .iter()
-                .map(|stopped| format!("{} (process {})", stopped.what, stopped.pid))
+                .map(|stopped| format!("{} (process {})", stopped.component, stopped.pid))
                 .collect();
             let text = if stopped.is_empty() {
                 "Nothing was running.\n".to_owned()
@@ -181,9 +181,10 @@ fn status(status: Status) -> Result<Answer> {
     let (state, dead) = match status {
         Status::Stopped => return Answer::new(&Report::default(), "The local environment does not run.\n"),
         Status::Running(state) => (state, Vec::new()),
-        Status::Broken { state, dead } => {
-            (state, dead.iter().map(|dead| format!("{}: {}", dead.what, dead.why)).collect::<Vec<_>>())
-        }
+        Status::Broken { state, dead } => (
+            state,
+            dead.iter().map(|dead| format!("{}: {}", dead.component, dead.reason)).collect::<Vec<_>>(),
+        ),
     };
     let server =
         |server: &slipway_local::Server| Some(ServerReport { url: server.url.clone(), pid: server.pid });

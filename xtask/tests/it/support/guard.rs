@@ -23,7 +23,7 @@ pub struct Run {
     _guard: Child,
 }
 
-/// $0: moto's interpreter, $1: port, $2: the worlds' folder, $3: what the keeper starts moto with.
+/// $0: moto's interpreter, $1: port, $2: the worlds' folder, $3: the script that starts moto.
 const GUARD: &str = r#"
 MOTO_IAM_LOAD_MANAGED_POLICIES=true "$0" "$3" -H 127.0.0.1 -p "$1" >"$2/moto.log" 2>&1 </dev/null &
 moto=$!
@@ -75,7 +75,7 @@ fn start(machine: &'static Surroundings) -> Run {
         .arg(machine.moto.with_file_name("python"))
         .arg(port.to_string())
         .arg(&folder)
-        .arg(repository().join("xtask/crates/local/src/keeper/start_moto.py"))
+        .arg(repository().join("xtask/crates/local/src/supervisor/start_moto.py"))
         .env("PATH", &machine.path)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

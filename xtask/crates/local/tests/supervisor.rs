@@ -3,8 +3,8 @@
 
 mod support;
 
-use slipway_local::Status;
-use slipway_local::keeper::{self, Emulator, Error};
+use slipway_local::supervisor::{self, Emulator, Error};
+use slipway_local::{Component, Status};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use support::{moto_server, options, up};
 async fn up_again_down_and_up() {
     let Some(moto) = moto_server() else { return };
     let folder = Folder::new();
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Stopped);
     let options = options(folder.path(), &moto, "300000000001");
     let (first, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events), ANEW);
@@ -31,27 +31,27 @@ async fn up_again_down_and_up() {
     let (second, events) = up(&options).await.unwrap();
     assert_eq!((kinds(&events), &second), (REUSED.map(str::to_owned).to_vec(), &first));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(first.clone()));
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Running(first.clone()));
 
     // Another account is another credential, and nothing else.
-    let other = keeper::Options { account: "300000000002".to_owned(), ..options.clone() };
+    let other = supervisor::Options { account: "300000000002".to_owned(), ..options.clone() };
     let (entered, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), REUSED);
     assert_eq!((entered.account.as_str(), &entered.emulator), ("300000000002", &first.emulator));
     assert_ne!(entered.access_key_id, first.access_key_id);
     // Another store is another gateway.
-    let other = keeper::Options { store_bucket: "other".to_owned(), ..other };
+    let other = supervisor::Options { store_bucket: "other".to_owned(), ..other };
     let (_, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), ["reused moto", "cleaned gateway", "starting gateway", "started gateway"]);
 
-    let stopped = keeper::down(folder.path()).await.unwrap();
-    let whats: Vec<_> = stopped.iter().map(|stopped| stopped.what).collect();
+    let stopped = supervisor::down(folder.path()).await.unwrap();
+    let whats: Vec<_> = stopped.iter().map(|stopped| stopped.component.to_string()).collect();
     assert_eq!(whats, ["gateway", "moto"]);
-    assert_eq!(stopped[0].end, keeper::End::Terminated);
-    assert_ne!(stopped[1].end, keeper::End::Gone);
+    assert_eq!(stopped[0].end, supervisor::ProcessEnd::Terminated);
+    assert_ne!(stopped[1].end, supervisor::ProcessEnd::AlreadyGone);
     assert_eq!(marked(folder.path()), [0; 0]);
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
-    assert_eq!(keeper::down(folder.path()).await.unwrap(), []);
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Stopped);
+    assert_eq!(supervisor::down(folder.path()).await.unwrap(), []);
     assert_eq!(kinds(&up(&options).await.unwrap().1), ANEW);
 }
 
@@ -79,15 +79,15 @@ async fn a_port_that_is_asked_for_is_had_or_its_holder_named() {
     let error = up(&options).await.unwrap_err();
     let holder = std::process::id().to_string();
     assert!(
-        matches!(&error, Error::PortTaken { what: "moto", holder: Some(name), .. } if name.contains(&holder))
+        matches!(&error, Error::PortTaken { component: Component::Emulator, holder: Some(name), .. } if name.contains(&holder))
     );
     assert!(error.to_string().contains(&port.to_string()), "{error}");
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Stopped);
 
     options.emulator = Emulator::Start { moto_server: moto.clone(), port: None };
     options.gateway_port = Some(port);
     let error = up(&options).await.unwrap_err();
-    assert!(matches!(error, Error::PortTaken { what: "gateway", .. }), "{error}");
+    assert!(matches!(error, Error::PortTaken { component: Component::Gateway, .. }), "{error}");
     // The emulator is up and remains; the gateway comes where it was wanted once the port is free.
     drop(taken);
     let (state, events) = up(&options).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_port_that_is_asked_for_is_had_or_its_holder_named() {
     assert!(state.gateway.url.ends_with(&format!(":{port}")));
     // The emulator does not move: that would lose everything.
     options.emulator = Emulator::Start { moto_server: moto, port: Some(port) };
-    assert!(matches!(up(&options).await, Err(Error::Elsewhere { .. })));
+    assert!(matches!(up(&options).await, Err(Error::OtherPort { .. })));
 }
 
 #[tokio::test]
@@ -109,8 +109,8 @@ async fn an_emulator_of_somebody_elses_is_neither_started_nor_stopped() {
     assert_eq!(kinds(&events), ["reused moto", "starting gateway", "started gateway"]);
     assert_eq!((state.emulator.pid, state.account.as_str()), (None, "300000000009"));
     assert_eq!(kinds(&up(&options).await.unwrap().1), REUSED);
-    assert_eq!(keeper::down(ours.path()).await.unwrap().len(), 1);
-    assert_eq!(keeper::find(theirs.path()).await.unwrap(), Status::Running(host));
+    assert_eq!(supervisor::down(ours.path()).await.unwrap().len(), 1);
+    assert_eq!(supervisor::find(theirs.path()).await.unwrap(), Status::Running(host));
 
     options.emulator = Emulator::Attach { url: "http://127.0.0.1:1".to_owned() };
     assert!(matches!(up(&options).await, Err(Error::Attach { .. })));
@@ -123,15 +123,15 @@ async fn a_server_that_does_not_start_shows_its_last_words() {
     write_program(&program, "#!/bin/sh\necho some words\necho no module named moto >&2\nexit 3\n");
     let options = options(folder.path(), &program, "300000000010");
     let error = up(&options).await.unwrap_err().to_string();
-    assert!(error.contains("moto did not come up: it ended with exit status: 3"), "{error}");
+    assert!(error.contains("moto did not start: it ended with exit status: 3"), "{error}");
     assert!(error.contains("moto.log") && error.ends_with("some words\nno module named moto"), "{error}");
-    let absent = keeper::Options {
+    let absent = supervisor::Options {
         emulator: Emulator::Start { moto_server: PathBuf::from("/nowhere/moto_server"), port: None },
         ..options.clone()
     };
     let error = up(&absent).await.unwrap_err().to_string();
     assert!(error.contains("/nowhere/moto_server"), "{error}");
-    let wrong = keeper::Options { account: "12".to_owned(), ..options };
+    let wrong = supervisor::Options { account: "12".to_owned(), ..options };
     assert!(matches!(up(&wrong).await, Err(Error::Options(_))));
 }
 
@@ -146,10 +146,10 @@ async fn a_state_of_another_form_is_not_trusted() {
     let Some(moto) = moto_server() else { return };
     let folder = Folder::new();
     std::fs::write(folder.path().join("state.json"), "{}").unwrap();
-    assert!(matches!(keeper::find(folder.path()).await, Err(Error::State(_))));
+    assert!(matches!(supervisor::find(folder.path()).await, Err(Error::State(_))));
     let told = Mutex::new(Vec::new());
     let options = options(folder.path(), &moto, "300000000011");
-    let state = keeper::up(&options, &|event| told.lock().unwrap().push(event)).await.unwrap();
+    let state = supervisor::up(&options, &|event| told.lock().unwrap().push(event)).await.unwrap();
     assert_eq!(kinds(&told.into_inner().unwrap()), ANEW);
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(state));
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Running(state));
 }

@@ -4,8 +4,8 @@
 mod support;
 
 use serde_json::json;
-use slipway_local::Status;
-use slipway_local::keeper::{self, Event};
+use slipway_local::supervisor::{self, Event};
+use slipway_local::{Component, Status};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -19,15 +19,15 @@ async fn with_the_emulator_all_is_gone_and_that_is_said() {
     let options = options(folder.path(), &moto, "300000000003");
     let (first, _) = up(&options).await.unwrap();
     kill(first.emulator.pid.unwrap());
-    let Status::Broken { state, dead } = keeper::find(folder.path()).await.unwrap() else {
+    let Status::Broken { state, dead } = supervisor::find(folder.path()).await.unwrap() else {
         panic!("not broken")
     };
     assert_eq!(state, first);
-    assert_eq!(dead.iter().map(|dead| dead.what).collect::<Vec<_>>(), ["moto"]);
+    assert_eq!(dead.iter().map(|dead| dead.component.to_string()).collect::<Vec<_>>(), ["moto"]);
     let (second, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events)[..2], ["cleaned gateway", "cleaned moto"]);
-    let said = matches!(&events[1], Event::Cleaned { pid, why, .. }
-        if *pid == first.emulator.pid.unwrap() && why.contains("is gone; everything in it is gone"));
+    let said = matches!(&events[1], Event::Cleaned { pid, reason, .. }
+        if *pid == first.emulator.pid.unwrap() && reason.contains("has ended; everything in it is lost"));
     assert!(said, "{events:?}");
     assert_eq!(kinds(&events)[2..], ANEW);
     assert_ne!(second.emulator.pid, first.emulator.pid);
@@ -56,10 +56,10 @@ async fn a_dead_gateway_is_replaced_and_its_functions_are_ended() {
     kill(first.gateway.pid.unwrap());
     assert!(busy.await.is_err());
     assert!(runs(pid));
-    let Status::Broken { dead, .. } = keeper::find(folder.path()).await.unwrap() else {
+    let Status::Broken { dead, .. } = supervisor::find(folder.path()).await.unwrap() else {
         panic!("not broken")
     };
-    assert_eq!(dead.iter().map(|dead| dead.what).collect::<Vec<_>>(), ["gateway"]);
+    assert_eq!(dead.iter().map(|dead| dead.component.to_string()).collect::<Vec<_>>(), ["gateway"]);
 
     let (second, events) = up(&options).await.unwrap();
     assert_eq!(
@@ -75,7 +75,7 @@ async fn a_dead_gateway_is_replaced_and_its_functions_are_ended() {
     // Asked to stop, the gateway takes its functions with it.
     let pid = u32::try_from(answer["pid"].as_u64().unwrap()).unwrap();
     assert!(runs(pid));
-    keeper::down(folder.path()).await.unwrap();
+    supervisor::down(folder.path()).await.unwrap();
     assert!(!runs(pid));
 }
 
@@ -93,11 +93,11 @@ async fn a_start_that_was_cut_off_is_found_and_cleaned() {
     let quiet = |_| ();
     tokio::select! {
         () = recorded => (),
-        _ = keeper::up(&options, &quiet) => panic!("it was ready before it was recorded"),
+        _ = supervisor::up(&options, &quiet) => panic!("it was ready before it was recorded"),
     }
     let left = marked(folder.path());
     assert_eq!(left.len(), 1);
-    let Status::Broken { state, dead } = keeper::find(folder.path()).await.unwrap() else {
+    let Status::Broken { state, dead } = supervisor::find(folder.path()).await.unwrap() else {
         panic!("not broken")
     };
     assert_eq!((state.emulator.pid, dead.len()), (Some(left[0]), 2));
@@ -107,14 +107,14 @@ async fn a_start_that_was_cut_off_is_found_and_cleaned() {
     assert_eq!(marked(folder.path()).len(), 2);
 
     // Killed before it could record anything: only the mark tells.
-    keeper::down(folder.path()).await.unwrap();
+    supervisor::down(folder.path()).await.unwrap();
     assert!(!runs(state.emulator.pid.unwrap()));
     let stray = stray(folder.path());
     let (_, events) = up(&options).await.unwrap();
     assert!(events.contains(&Event::Cleaned {
-        what: "process",
+        component: Component::Process,
         pid: stray,
-        why: "it was left behind".to_owned()
+        reason: "it was left behind".to_owned()
     }));
     assert!(!runs(stray));
 }
