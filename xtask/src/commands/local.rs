@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,7 +148,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             Answer::new(&Report { stopped, ..Report::default() }, text)
         }
         Verb::Status => status(emulator::find(&folder).await?),
-        Verb::Logs { function, lines } => logs(app, &folder, function.as_ref(), lines),
+        Verb::Logs { function, lines } => logs(app, &folder, function.as_ref(), lines).await,
         Verb::Invoke { function, event, qualifier } => {
             invoke(app, function.as_ref(), &event, &qualifier).await
         }
@@ -218,12 +218,40 @@ struct Logs {
     lines: Vec<String>,
 }
 
-fn logs(
+async fn logs(
     app: &AppContext,
-    folder: &std::path::Path,
+    folder: &Path,
     function: Option<&FunctionName>,
     lines: usize,
 ) -> Result<Answer> {
+    let mut files = log_files(folder);
+    let functions = || app.project.functions.keys();
+    match function {
+        Some(function) => {
+            app.project.function(function)?;
+            // The ledger has the exact name while the local environment is running.
+            match deployed_function(app, Some(function)).await {
+                Ok(DeployedFunction { function_name, .. }) => {
+                    files.retain(|path| path.file_stem().is_some_and(|stem| stem == function_name.as_str()));
+                }
+                Err(_) => files.retain(|path| function_of_log(path, functions()) == Some(function)),
+            }
+        }
+        None => files.retain(|path| function_of_log(path, functions()).is_none()),
+    }
+    files.sort();
+    let mut all = Vec::new();
+    for path in &files {
+        let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
+        let last: Vec<&str> = text.lines().rev().take(lines).collect();
+        all.extend(last.into_iter().rev().map(str::to_owned));
+    }
+    let text = if all.is_empty() { "Nothing was logged yet.\n".to_owned() } else { all.join("\n") };
+    Answer::new(&Logs { lines: all }, text)
+}
+
+/// Returns the logs in a folder and its subfolders.
+fn log_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut pending = vec![folder.to_path_buf()];
     while let Some(folder) = pending.pop() {
@@ -236,37 +264,32 @@ fn logs(
             }
         }
     }
-    let of_function = |path: &PathBuf, function: &FunctionName| {
-        path.file_stem().is_some_and(|stem| {
-            stem.to_string_lossy().ends_with(&format!("-{function}"))
-                || stem.to_string_lossy() == function.as_str()
-        })
-    };
-    if let Some(function) = function {
-        app.project.function(function)?;
-        files.retain(|path| of_function(path, function));
-    } else {
-        files.retain(|path| !app.project.functions.keys().any(|function| of_function(path, function)));
-    }
-    files.sort();
-    let mut all = Vec::new();
-    for path in &files {
-        let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
-        let last: Vec<&str> = text.lines().rev().take(lines).collect();
-        all.extend(last.into_iter().rev().map(str::to_owned));
-    }
-    let text = if all.is_empty() { "Nothing was said yet.\n".to_owned() } else { all.join("\n") };
-    Answer::new(&Logs { lines: all }, text)
+    files
 }
 
-/// A deployed function in the local environment.
-struct Target {
+/// Returns the function of the project that wrote a log: of those whose name ends the log's, the one with the longest name.
+///
+/// Terraform puts a prefix before the name, so `shop-local-bucket-api.log` ends with `api` as well as with `bucket-api`.
+fn function_of_log<'a>(
+    path: &Path,
+    functions: impl Iterator<Item = &'a FunctionName>,
+) -> Option<&'a FunctionName> {
+    let stem = path.file_stem()?.to_string_lossy();
+    let ends_log = |function: &&FunctionName| {
+        let prefix = stem.strip_suffix(function.as_str());
+        prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('-'))
+    };
+    functions.filter(ends_log).max_by_key(|function| function.as_str().len())
+}
+
+/// A function that is deployed to the local environment.
+struct DeployedFunction {
     function_name: String,
     state: slipway_local::State,
     functions: Arc<dyn crate::ports::Functions>,
 }
 
-async fn target(app: &AppContext, function: Option<&FunctionName>) -> Result<Target> {
+async fn deployed_function(app: &AppContext, function: Option<&FunctionName>) -> Result<DeployedFunction> {
     let function = one_function(app, function)?;
     let environment = app
         .project
@@ -290,7 +313,7 @@ async fn target(app: &AppContext, function: Option<&FunctionName>) -> Result<Tar
         Ledger::new(account.state.clone(), environment.clone(), app.project.stack_of(&function)?.clone());
     let serving =
         ledger.head().await?.last.and_then(|last| last.serves.get(&function).cloned()).ok_or_else(absent)?;
-    Ok(Target { function_name: serving.function_name, state, functions: account.functions })
+    Ok(DeployedFunction { function_name: serving.function_name, state, functions: account.functions })
 }
 
 async fn invoke(
@@ -309,10 +332,10 @@ async fn invoke(
             .caused_by(error)
             .hint("--event '{\"name\": \"Ada\"}', or --event @event.json"));
     }
-    let target = target(app, function).await?;
-    let invocation = target
+    let deployed = deployed_function(app, function).await?;
+    let invocation = deployed
         .functions
-        .invoke(&target.function_name, qualifier, event.as_bytes(), Duration::from_secs(900))
+        .invoke(&deployed.function_name, qualifier, event.as_bytes(), Duration::from_secs(900))
         .await?;
     let answer = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| {
         serde_json::Value::String(String::from_utf8_lossy(&invocation.payload).into_owned())
@@ -339,16 +362,16 @@ async fn serve(
     port: u16,
     qualifier: &str,
 ) -> Result<Answer> {
-    let target = target(app, function).await?;
+    let deployed = deployed_function(app, function).await?;
     let invoke = function_url::InvokeTarget {
-        gateway_url: target.state.gateway.url.clone(),
-        function: target.function_name.clone(),
+        gateway_url: deployed.state.gateway.url.clone(),
+        function: deployed.function_name.clone(),
         qualifier: Some(qualifier.to_owned()),
-        authorization: function_url::authorization(&target.state.access_key_id, &target.state.region),
+        authorization: function_url::authorization(&deployed.state.access_key_id, &deployed.state.region),
     };
     let progress = app.progress.clone();
     let interrupt = app.interrupt.clone();
-    let name = target.function_name.clone();
+    let name = deployed.function_name.clone();
     let listening = move |address: SocketAddr| {
         progress.note(format!("serve     {name} at http://{address}/   (Ctrl-C ends it)"))
     };
@@ -365,5 +388,22 @@ async fn serve(
             .caused_by(error)
             .hint("take another --port, or none for a free one")),
         Err(error) => Err(Failure::failed(error.to_string()).caused_by(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_belongs_to_the_function_with_the_longest_matching_name() {
+        let functions = ["api", "bucket-api"].map(|name| name.parse::<FunctionName>().unwrap());
+        let function_of =
+            |log: &str| function_of_log(Path::new(log), functions.iter()).map(|name| name.as_str());
+        assert_eq!(function_of("logs/shop-local-api.log"), Some("api"));
+        assert_eq!(function_of("logs/shop-local-bucket-api.log"), Some("bucket-api"));
+        assert_eq!(function_of("logs/bucket-api.log"), Some("bucket-api"));
+        assert_eq!(function_of("logs/shop-local-rapi.log"), None);
+        assert_eq!(function_of("gateway.log"), None);
     }
 }

@@ -291,7 +291,7 @@ async fn layers_that_are_not_what_was_pushed_are_not_run() {
     std::fs::write(blob(&image.manifest), &mixed.manifest).unwrap();
     unrun("manifest", "the manifest").await;
 
-    // A layer that leads out of the image.
+    // A layer that points outside of the image.
     let mut hostile = image::tar(&[("aa/evil", b"x", 0o644)]);
     let mut header = tar::Header::new_ustar();
     header.as_mut_bytes().copy_from_slice(&hostile[..512]);
@@ -300,7 +300,7 @@ async fn layers_that_are_not_what_was_pushed_are_not_run() {
     hostile[..512].copy_from_slice(header.as_bytes());
     let image = Image::new(&[base, hostile], image::architecture(), execution());
     pushed("hostile", &image).await;
-    unrun("hostile", "`../evil` leads out of the image").await;
+    unrun("hostile", "`../evil` points outside of the image").await;
 }
 
 #[tokio::test]
