@@ -1,17 +1,17 @@
-//! Aliases and versions through the gateway where the emulator alone is not as strict as Lambda.
+//! Aliases and versions through the gateway, which gives guarantees of Lambda that the emulator does not.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{Account, Answer, artifact, shared};
+use support::{Account, Response, artifact, shared};
 
-/// Makes a function with the versions 1 to 3 and an alias `live` on the first.
+/// Creates a function with the versions 1 to 3 and an alias `live` on the first.
 async fn function(account: &Account, name: &str) -> Value {
     account.function(name, &artifact(name), json!({})).await;
     for (version, memory) in [("2", 512), ("3", 1024)] {
-        // A version is published only of what has changed.
+        // A version is published only after a change.
         let configuration = json!({ "MemorySize": memory });
         let path = format!("/{name}/configuration");
         assert_eq!(account.lambda("PUT", &path, configuration).await.status, 200);
@@ -24,9 +24,9 @@ async fn function(account: &Account, name: &str) -> Value {
     made.json()
 }
 
-fn refused(answer: &Answer, status: u16, kind: &str) {
-    let found = (answer.status, answer.header("x-amzn-errortype"));
-    assert_eq!(found, (status, Some(kind)), "{}", answer.text());
+fn refused(response: &Response, status: u16, kind: &str) {
+    let found = (response.status, response.header("x-amzn-errortype"));
+    assert_eq!(found, (status, Some(kind)), "{}", response.text());
 }
 
 #[tokio::test]
@@ -54,13 +54,13 @@ async fn a_revision_that_is_not_the_last_moves_nothing() {
     assert_ne!(first, second);
     refused(&point("3", Some(&first)).await, 412, "PreconditionFailedException");
     assert_eq!(read().await["FunctionVersion"], "2");
-    // Back where it was is another revision all the same.
+    // An alias that points to its former version again has another revision.
     let back = point("1", None).await;
     assert_eq!(back.status, 200);
     assert_ne!(back.json()["RevisionId"], first);
     refused(&point("2", Some(&first)).await, 412, "PreconditionFailedException");
     refused(&point("2", Some(&second)).await, 412, "PreconditionFailedException");
-    // What is not there has no revision.
+    // A missing alias has no revision.
     let body = json!({ "FunctionVersion": "1", "RevisionId": "x" });
     let absent = account.lambda("PUT", "/revised/aliases/absent", body).await;
     refused(&absent, 404, "ResourceNotFoundException");
@@ -79,11 +79,11 @@ async fn of_many_moves_of_one_revision_one_wins() {
             tokio::spawn(async move { account.lambda("PUT", "/raced/aliases/live", body).await })
         });
         let mut won = Vec::new();
-        for answer in moves.collect::<Vec<_>>() {
-            let answer = answer.await.unwrap();
-            match answer.status {
-                200 => won.push(answer.json()),
-                _ => refused(&answer, 412, "PreconditionFailedException"),
+        for response in moves.collect::<Vec<_>>() {
+            let response = response.await.unwrap();
+            match response.status {
+                200 => won.push(response.json()),
+                _ => refused(&response, 412, "PreconditionFailedException"),
             }
         }
         assert_eq!(won.len(), 1, "round {round}");
@@ -128,7 +128,7 @@ async fn an_alias_points_only_to_versions_and_holds_them() {
     assert!(exists("1").await && exists("2").await && exists("3").await);
     assert_eq!(account.lambda("DELETE", "/held?Qualifier=3", Value::Null).await.status, 204);
     assert!(!exists("3").await);
-    // Freed, a version may go; and with its function an alias goes as well.
+    // A version that no alias uses can be deleted, and an alias is deleted with its function.
     let body = json!({ "RoutingConfig": { "AdditionalVersionWeights": {} } });
     assert_eq!(account.lambda("PUT", live, body).await.status, 200);
     assert_eq!(account.lambda("DELETE", "/held?Qualifier=2", Value::Null).await.status, 204);

@@ -1,4 +1,4 @@
-//! How the emulator is started: the requests to one of its services take turns, those that wait for something do not.
+//! The script that starts the emulator serializes the requests to one service, except those that wait for something.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;

@@ -8,7 +8,7 @@ use slipway_local::{api_address, lambda_url_address};
 use support::signed::Signer;
 use support::{Account, send, shared, zip};
 
-/// Answers with its event; the path says when not to.
+/// Returns its event, or fails if the path says so.
 const APP: &str = "
 import time
 def handle(event, context):
@@ -32,7 +32,7 @@ fn arn(account: &Account) -> String {
     format!("arn:aws:lambda:{}:{}:function:site", support::REGION, account.id)
 }
 
-/// The host of an address of the cloud.
+/// Returns the host of a cloud address.
 fn host(url: &str) -> &str {
     url.trim_start_matches("https://").trim_end_matches('/')
 }
@@ -59,11 +59,14 @@ async fn each_qualifier_has_a_url_of_its_own() {
     for (query, auth, function_arn) in
         [("?Qualifier=live", "NONE", format!("{}:live", arn(&account))), ("", "AWS_IAM", arn(&account))]
     {
-        let told = url("GET", query, Value::Null).await;
-        assert_eq!(told.status, 200);
-        let told = told.json();
-        assert_eq!((&told["AuthType"], &told["FunctionArn"]), (&json!(auth), &json!(function_arn)));
-        assert_eq!((&told["InvokeMode"], told.get("Cors")), (&json!("BUFFERED"), None));
+        let description = url("GET", query, Value::Null).await;
+        assert_eq!(description.status, 200);
+        let description = description.json();
+        assert_eq!(
+            (&description["AuthType"], &description["FunctionArn"]),
+            (&json!(auth), &json!(function_arn))
+        );
+        assert_eq!((&description["InvokeMode"], description.get("Cors")), (&json!("BUFFERED"), None));
     }
     for (query, input, status, kind) in [
         ("?Qualifier=live", json!({ "AuthType": "NONE" }), 409, "ResourceConflictException"),
@@ -76,14 +79,14 @@ async fn each_qualifier_has_a_url_of_its_own() {
     }
     let wrong = url("PUT", "?Qualifier=live", json!({ "AuthType": "SOME" })).await;
     assert_eq!((wrong.status, wrong.text().contains("AuthType")), (400, true));
-    // The id stays, whatever else changes.
+    // The id never changes.
     let changed = url("PUT", "?Qualifier=live", json!({ "Cors": { "AllowOrigins": ["*"] } })).await.json();
     assert_eq!((&changed["FunctionUrl"], &changed["AuthType"]), (&json!(live), &json!("NONE")));
     assert_eq!(changed["Cors"], json!({ "AllowOrigins": ["*"] }));
     let list = account.rest("lambda", "GET", "/2021-10-31/functions/site/urls", Value::Null).await.json();
     assert_eq!(list["FunctionUrlConfigs"].as_array().unwrap().len(), 2);
 
-    // A URL goes with its alias, and all go with the function.
+    // A URL is deleted with its alias, and all URLs with the function.
     assert!(account.lambda("DELETE", "/site/aliases/live", Value::Null).await.status < 300);
     assert_eq!(url("GET", "?Qualifier=live", Value::Null).await.status, 404);
     assert_eq!(url("DELETE", "", Value::Null).await.status, 204);
@@ -100,9 +103,9 @@ async fn a_url_without_authorization_answers_everyone() {
     let here = lambda_url_address(&account.gateway, &url).unwrap();
     let by_path = send("POST", &format!("{here}traces/a%20b?x=1"), &[("x-api-key", "k")], "{}").await;
     assert_eq!(by_path.status, 200, "{}", by_path.text());
-    let answer = by_path.json();
-    assert_eq!(answer["arn"], format!("{}:live", arn(&account)));
-    let event = &answer["event"];
+    let response = by_path.json();
+    assert_eq!(response["arn"], format!("{}:live", arn(&account)));
+    let event = &response["event"];
     assert_eq!((&event["rawPath"], &event["rawQueryString"]), (&json!("/traces/a%20b"), &json!("x=1")));
     assert_eq!(
         (&event["headers"]["x-api-key"], &event["headers"]["host"]),
@@ -152,13 +155,13 @@ async fn a_url_with_iam_answers_those_who_sign() {
     let unsigned = send("GET", &here, &[], "").await;
     assert_eq!((unsigned.status, unsigned.json()), (403, forbidden.clone()));
     let signer = Signer::assume(&account, "caller").await;
-    // For where it is sent, and for where it would be sent in the cloud.
+    // Signed for the address that receives it, and for the one in the cloud.
     for signed_url in [here.clone(), format!("{url}x/%C3%BC?b=2&a=1+1")] {
-        let answer = signer
+        let response = signer
             .send("lambda", "POST", &signed_url, &here, &[("content-type", "text/plain")], "body")
             .await;
-        assert_eq!(answer.status, 200, "{signed_url}: {} {:?}", answer.text(), answer.headers);
-        let event = &answer.json()["event"];
+        assert_eq!(response.status, 200, "{signed_url}: {} {:?}", response.text(), response.headers);
+        let event = &response.json()["event"];
         let iam = &event["requestContext"]["authorizer"]["iam"];
         assert_eq!((&iam["accessKey"], &iam["accountId"]), (&json!(signer.key()), &json!(account.id)));
         assert!(iam["userArn"].as_str().unwrap().contains("assumed-role/caller/caller"), "{iam}");
@@ -177,7 +180,7 @@ async fn a_url_with_iam_answers_those_who_sign() {
     }
 }
 
-/// Makes an API with an integration and these routes; gives its id.
+/// Creates an API with an integration and these routes; returns its id.
 async fn make_api(account: &Account, routes: &[(&str, &str)], timeout: u64) -> String {
     let api = async |path: &str, input: Value| {
         let made = account.rest("apigateway", "POST", path, input).await;
@@ -221,11 +224,11 @@ async fn an_http_api_routes_requests_to_the_alias() {
     let here = api_address(&account.gateway, &endpoint).unwrap();
     let get = async |path: &str| send("GET", &format!("{here}{path}"), &[], "").await;
 
-    let answer = get("/objects/a%2Fb?x=1").await;
-    assert_eq!(answer.status, 200, "{} {:?}", answer.text(), answer.headers);
-    let answer = answer.json();
-    assert_eq!(answer["arn"], format!("{}:live", arn(&account)));
-    let event = &answer["event"];
+    let response = get("/objects/a%2Fb?x=1").await;
+    assert_eq!(response.status, 200, "{} {:?}", response.text(), response.headers);
+    let response = response.json();
+    assert_eq!(response["arn"], format!("{}:live", arn(&account)));
+    let event = &response["event"];
     assert_eq!((&event["version"], &event["routeKey"]), (&json!("2.0"), &json!("GET /objects/{key}")));
     assert_eq!(event["pathParameters"], json!({ "key": "a/b" }));
     assert_eq!(event["stageVariables"], json!({ "tier": "$default" }));
@@ -254,7 +257,7 @@ async fn an_http_api_routes_requests_to_the_alias() {
     }
     let none = get("/objects/a").await;
     assert_eq!(none.status, 200);
-    // A change that comes by way of the gateway holds at once.
+    // A change through the gateway takes effect at once.
     let routes =
         account.rest("apigateway", "GET", &format!("/v2/apis/{id}/routes"), Value::Null).await.json();
     let items = routes["items"].as_array().unwrap();
@@ -279,14 +282,14 @@ async fn an_http_api_with_iam_answers_those_who_sign() {
     assert_eq!((unsigned.status, unsigned.json()), (403, forbidden.clone()));
     let signer = Signer::assume(&account, "client").await;
     for signed_url in [&here, &endpoint] {
-        let answer = signer.send("execute-api", "GET", signed_url, &here, &[], "").await;
-        assert_eq!(answer.status, 200, "{signed_url}: {} {:?}", answer.text(), answer.headers);
-        let iam = answer.json()["event"]["requestContext"]["authorizer"]["iam"].clone();
+        let response = signer.send("execute-api", "GET", signed_url, &here, &[], "").await;
+        assert_eq!(response.status, 200, "{signed_url}: {} {:?}", response.text(), response.headers);
+        let iam = response.json()["event"]["requestContext"]["authorizer"]["iam"].clone();
         assert_eq!((&iam["accessKey"], &iam["accountId"]), (&json!(signer.key()), &json!(account.id)));
         assert!(iam["userArn"].as_str().unwrap().contains("assumed-role/client/caller"), "{iam}");
     }
     let other = here.replace("/one", "/two");
-    // With another secret, for another service, for another path.
+    // Signed with another secret, for another service, for another path.
     for (signer, service, url) in [
         (&signer.forged(), "execute-api", &here),
         (&signer, "lambda", &here),
@@ -297,7 +300,7 @@ async fn an_http_api_with_iam_answers_those_who_sign() {
     }
 }
 
-/// Calls five services with what its environment gives it.
+/// Calls five services with the settings of its environment.
 const CALLER: &str = "
 import json, os, urllib.request
 def call(service, headers, body, method='POST', path='/'):
@@ -305,8 +308,8 @@ def call(service, headers, body, method='POST', path='/'):
     headers['Authorization'] = f'AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0'
     headers['X-Amz-Security-Token'] = os.environ['AWS_SESSION_TOKEN']
     request = urllib.request.Request(os.environ['AWS_ENDPOINT_URL'] + path, body, headers, method=method)
-    with urllib.request.urlopen(request) as answer:
-        return answer.read().decode()
+    with urllib.request.urlopen(request) as response:
+        return response.read().decode()
 def target(service, action, **input):
     return call(service, {'X-Amz-Target': action, 'Content-Type': 'application/x-amz-json-1.1'}, json.dumps(input).encode())
 def handle(event, context):
@@ -344,16 +347,16 @@ async fn a_function_reaches_its_own_accounts_services() {
     let python =
         json!({ "Runtime": "python3.13", "Handler": "app.handle", "Environment": { "Variables": own } });
     account.function("site", &zip(&[("app.py", CALLER)]), python).await;
-    let answer = account.invoke("site:1", json!({})).await;
-    let found = answer.json();
-    assert_eq!(found["own"], "mine", "{found} {}", answer.tail());
-    for (service, told) in [
+    let response = account.invoke("site:1", json!({})).await;
+    let found = response.json();
+    assert_eq!(found["own"], "mine", "{found} {}", response.tail());
+    for (service, expected) in [
         ("dynamodb", "\"traces\""),
         ("kinesis", "\"mine\""),
         ("secretsmanager", "s3cret"),
         ("kms", &account.id),
         ("s3", "artifacts/sha256/"),
     ] {
-        assert!(found[service].as_str().unwrap().contains(told), "{service}: {found}");
+        assert!(found[service].as_str().unwrap().contains(expected), "{service}: {found}");
     }
 }

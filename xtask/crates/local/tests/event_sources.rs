@@ -1,4 +1,4 @@
-//! Event source mappings through the gateway: records on the emulator's streams reach functions that run.
+//! Event source mappings through the gateway: records of the emulator's streams invoke functions.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{Account, Shared, eventually, shared, zip};
 
 const MAPPINGS: &str = "/2015-03-31/event-source-mappings/";
 
-/// Writes the numbers of each batch to its log. `always` fails whenever it is there; `bad` is reported as failed.
+/// Logs the numbers of each batch. The record `always` makes it fail; `bad` is reported as failed.
 const APP: &str = "
 import base64, json
 def handle(event, context):
@@ -76,8 +76,8 @@ impl<'a> Bench<'a> {
     async fn state(&self, mapping: &Value, wanted: &str) -> Value {
         let path = format!("{MAPPINGS}{}", mapping["UUID"].as_str().unwrap());
         eventually(10, async || {
-            let told = self.account.rest("lambda", "GET", &path, Value::Null).await.json();
-            if told["State"] == wanted { Ok(told) } else { Err(told.to_string()) }
+            let description = self.account.rest("lambda", "GET", &path, Value::Null).await.json();
+            if description["State"] == wanted { Ok(description) } else { Err(description.to_string()) }
         })
         .await
     }
@@ -90,7 +90,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The batches that the function got so far.
+    /// Returns the batches that the function got so far.
     fn batches(&self) -> Vec<Vec<u64>> {
         let log = self.shared.log(&self.name);
         let lines = log.lines().filter_map(|line| line.strip_prefix("BATCH "));
@@ -117,13 +117,13 @@ async fn records_reach_the_alias_in_order_and_in_the_documented_form() {
     bench.put(&[json!({ "n": 1, "show": true })]).await;
     bench.put(&numbers(2..=5)).await;
     let mapping = bench.map(json!({ "BatchSize": 2 })).await;
-    let told = bench.state(&mapping, "Enabled").await;
-    assert_eq!(told["FunctionArn"], bench.function_arn());
+    let description = bench.state(&mapping, "Enabled").await;
+    assert_eq!(description["FunctionArn"], bench.function_arn());
     bench.got(&[&[1, 2], &[3, 4], &[5]]).await;
     bench.put(&numbers(6..=6)).await;
     bench.got(&[&[1, 2], &[3, 4], &[5], &[6]]).await;
-    let told = bench.state(&mapping, "Enabled").await;
-    assert_eq!(told["LastProcessingResult"], "OK");
+    let description = bench.state(&mapping, "Enabled").await;
+    assert_eq!(description["LastProcessingResult"], "OK");
 
     let log = shared.log("ordered");
     let line = log.lines().find_map(|line| line.strip_prefix("EVENT ")).unwrap();
@@ -167,9 +167,9 @@ async fn what_a_function_reports_is_tried_again_and_then_sent_away() {
     bench.got(&[&[1, 2, 3, 4], &[3, 4]]).await;
     let message = eventually(10, async || {
         let input = json!({ "QueueUrl": queue["QueueUrl"] });
-        let told = bench.account.json("sqs", "AmazonSQS.ReceiveMessage", input).await;
-        let body = told["Messages"][0]["Body"].as_str().map(str::to_owned);
-        body.ok_or_else(|| told.to_string())
+        let response = bench.account.json("sqs", "AmazonSQS.ReceiveMessage", input).await;
+        let body = response["Messages"][0]["Body"].as_str().map(str::to_owned);
+        body.ok_or_else(|| response.to_string())
     })
     .await;
     let message: Value = serde_json::from_str(&message).unwrap();
@@ -183,7 +183,7 @@ async fn what_a_function_reports_is_tried_again_and_then_sent_away() {
         (&batch["startSequenceNumber"], &batch["endSequenceNumber"], &batch["shardId"]),
         (&json!("3"), &json!("4"), &json!("shardId-000000000000"))
     );
-    // What comes later is not kept up.
+    // Later records are processed.
     bench.put(&numbers(5..=5)).await;
     bench.got(&[&[1, 2, 3, 4], &[3, 4], &[5]]).await;
     bench.state(&mapping, "Enabled").await;
@@ -198,8 +198,8 @@ async fn halving_finds_the_one_record_that_fails() {
         .await;
     let mapping = bench.map(json!({ "BisectBatchOnFunctionError": true, "MaximumRetryAttempts": 1 })).await;
     bench.got(&[&[1, 2, 3, 4], &[1, 2], &[3, 4], &[3], &[3], &[4]]).await;
-    let told = bench.state(&mapping, "Enabled").await;
-    assert_eq!(told["LastProcessingResult"], "OK");
+    let description = bench.state(&mapping, "Enabled").await;
+    assert_eq!(description["LastProcessingResult"], "OK");
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_mapping_that_is_disabled_delivers_nothing_until_it_is_enabled() {
     bench.put(&numbers(3..=3)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(bench.batches().len(), 1);
-    // It goes on where it was, and delivers nothing twice.
+    // It continues after its checkpoint, and delivers no record twice.
     bench.update(&mapping, json!({ "Enabled": true })).await;
     bench.got(&[&[1, 2], &[3]]).await;
 }
@@ -259,7 +259,7 @@ async fn mappings_are_made_found_and_refused_as_lambda_does() {
     assert_eq!(tags.await["Tags"], json!([{ "Key": "Stack", "Value": "bench" }]));
     let first = bench.map(json!({ "Tags": { "Owner": "a" }, "MaximumRetryAttempts": 3 })).await;
     let uuid = first["UUID"].as_str().unwrap();
-    let told = bench.state(&first, "Enabled").await;
+    let description = bench.state(&first, "Enabled").await;
     for (name, value) in [
         ("BatchSize", json!(100)),
         ("MaximumBatchingWindowInSeconds", json!(0)),
@@ -272,15 +272,15 @@ async fn mappings_are_made_found_and_refused_as_lambda_does() {
         ("DestinationConfig", json!({ "OnFailure": {} })),
         ("EventSourceArn", json!(bench.stream_arn())),
     ] {
-        assert_eq!(told[name], value, "{name}");
+        assert_eq!(description[name], value, "{name}");
     }
-    assert!(told["LastModified"].is_f64());
+    assert!(description["LastModified"].is_f64());
 
     let refused = async |more: Value, status: u16, kind: &str, named: &str| {
-        let answer = bench.account.rest("lambda", "POST", MAPPINGS, bench.input(more)).await;
-        let found = (answer.status, answer.header("x-amzn-errortype"));
-        assert_eq!(found, (status, Some(kind)), "{}", answer.text());
-        assert!(answer.text().contains(named), "{}", answer.text());
+        let response = bench.account.rest("lambda", "POST", MAPPINGS, bench.input(more)).await;
+        let found = (response.status, response.header("x-amzn-errortype"));
+        assert_eq!(found, (status, Some(kind)), "{}", response.text());
+        assert!(response.text().contains(named), "{}", response.text());
     };
     let parameter = "InvalidParameterValueException";
     refused(json!({}), 409, "ResourceConflictException", uuid).await;
@@ -291,14 +291,14 @@ async fn mappings_are_made_found_and_refused_as_lambda_does() {
     refused(json!({ "EventSourceArn": absent }), 400, parameter, &absent).await;
     refused(json!({ "BatchSize": 0 }), 400, parameter, "BatchSize").await;
 
-    // Another qualifier is another mapping, and pages hold as many as is asked.
+    // Another qualifier is another mapping, and a page has the requested length.
     let second = bench.map(json!({ "FunctionName": "described:1", "Enabled": false })).await;
     let list = async |query: &str| {
         let path = format!("{MAPPINGS}?{query}");
-        let told = bench.account.rest("lambda", "GET", &path, Value::Null).await.json();
-        let mappings = told["EventSourceMappings"].as_array().unwrap();
+        let description = bench.account.rest("lambda", "GET", &path, Value::Null).await.json();
+        let mappings = description["EventSourceMappings"].as_array().unwrap();
         let ids: Vec<String> = mappings.iter().map(|one| one["UUID"].as_str().unwrap().to_owned()).collect();
-        (ids, told["NextMarker"].as_str().map(str::to_owned))
+        (ids, description["NextMarker"].as_str().map(str::to_owned))
     };
     assert_eq!(list(&format!("EventSourceArn={}", bench.stream_arn())).await.0.len(), 2);
     assert_eq!(list(&format!("FunctionName={}", bench.function_arn())).await.0, [uuid]);
@@ -309,7 +309,7 @@ async fn mappings_are_made_found_and_refused_as_lambda_does() {
     assert_eq!((page.len(), rest.len(), end), (1, 1, None));
     assert_ne!(page, rest);
 
-    let arn = told["EventSourceMappingArn"].as_str().unwrap().replace(':', "%3A");
+    let arn = description["EventSourceMappingArn"].as_str().unwrap().replace(':', "%3A");
     let tags = format!("/2017-03-31/tags/{arn}");
     let read = async || bench.account.rest("lambda", "GET", &tags, Value::Null).await.json()["Tags"].clone();
     assert_eq!(read().await, json!({ "Owner": "a" }));
@@ -318,7 +318,7 @@ async fn mappings_are_made_found_and_refused_as_lambda_does() {
     let removed = bench.account.rest("lambda", "DELETE", &format!("{tags}?tagKeys=Owner"), Value::Null).await;
     assert_eq!((removed.status, read().await), (204, json!({ "Stack": "b" })));
 
-    // Another account has none of it.
+    // Another account does not see the mapping.
     let other = Account::enter(&shared.state, "310000000008").await;
     let path = format!("{MAPPINGS}{uuid}");
     assert_eq!(other.rest("lambda", "GET", &path, Value::Null).await.status, 404);

@@ -33,23 +33,23 @@ async fn http_goes_in_and_comes_out() {
         qualifier: Some("1".to_owned()),
         authorization: account.authorization("lambda"),
     };
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let listening = move |address| tell.send(address).unwrap();
+    let listening = move |address| sender.send(address).unwrap();
     let shutdown = async move { drop(stopped.await) };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = tokio::spawn(serve_function_url(any, target, listening, shutdown));
-    let url = format!("http://{}", told.await.unwrap());
+    let url = format!("http://{}", receiver.await.unwrap());
 
     let plain = support::send("GET", &format!("{url}/plain?a=1&a=2"), &[], "").await;
     assert_eq!((plain.status, plain.header("content-type")), (200, Some("application/json")));
     assert_eq!(plain.json(), json!({ "path": "/plain", "query": { "a": "1,2" } }));
     for (kind, body) in [("text/plain", &b"hello"[..]), ("application/octet-stream", b"\x00\xff")] {
-        let answer = support::send("PATCH", &url, &[("content-type", kind)], body.to_vec()).await;
-        assert_eq!((answer.status, &answer.body[..]), (201, body));
-        assert_eq!(answer.header("x-method"), Some("PATCH"));
+        let response = support::send("PATCH", &url, &[("content-type", kind)], body.to_vec()).await;
+        assert_eq!((response.status, &response.body[..]), (201, body));
+        assert_eq!(response.header("x-method"), Some("PATCH"));
         assert_eq!(
-            (answer.header("set-cookie"), answer.header("content-type")),
+            (response.header("set-cookie"), response.header("content-type")),
             (Some("a=1"), Some("text/x"))
         );
     }

@@ -32,19 +32,19 @@ async fn the_version_that_is_named_is_the_one_that_runs() {
         (&format!("{arn}:live"), "1", "one", format!("{arn}:live")),
         (&format!("{arn}?Qualifier=%24LATEST"), "$LATEST", "two", format!("{arn}:$LATEST")),
     ] {
-        let answer = account.invoke(named, json!({ "n": 1 })).await;
-        assert_eq!(answer.status, 200, "{named}: {}", answer.text());
-        assert_eq!(answer.header("x-amz-executed-version"), Some(version), "{named}");
-        assert_eq!(answer.header("x-amz-function-error"), None);
-        let body = answer.json();
+        let response = account.invoke(named, json!({ "n": 1 })).await;
+        assert_eq!(response.status, 200, "{named}: {}", response.text());
+        assert_eq!(response.header("x-amz-executed-version"), Some(version), "{named}");
+        assert_eq!(response.header("x-amz-function-error"), None);
+        let body = response.json();
         assert_eq!((&body["label"], &body["event"]), (&json!(label), &json!({ "n": 1 })), "{named}");
         assert_eq!(body["arn"], json!(invoked), "{named}");
-        assert_eq!(body["id"].as_str(), answer.header("x-amzn-requestid"));
+        assert_eq!(body["id"].as_str(), response.header("x-amzn-requestid"));
         let left = body["left"].as_f64().unwrap();
         assert!((8_000.0..=10_000.0).contains(&left), "{left}");
     }
 
-    // The alias moves, at once and for the next call.
+    // The next call uses the alias's new version.
     let moved = account.lambda("PUT", "/greeter/aliases/live", json!({ "FunctionVersion": "2" })).await;
     assert!(moved.status < 300, "{}", moved.text());
     assert_eq!(account.invoke("greeter:live", json!({})).await.json()["label"], "two");
@@ -68,9 +68,9 @@ async fn a_function_sees_lambdas_environment_and_its_own_variables() {
     account.function("env", &artifact("env"), variables).await;
     let context = BASE64_STANDARD.encode(r#"{"custom":{"a":"b"}}"#);
     let headers = [("x-amz-client-context", context.as_str())];
-    let answer = account.invoke_with("env:1", &headers, r#"{"do":"environment"}"#).await;
-    assert_eq!(answer.header("x-amz-log-result"), None);
-    let body = answer.json();
+    let response = account.invoke_with("env:1", &headers, r#"{"do":"environment"}"#).await;
+    assert_eq!(response.header("x-amz-log-result"), None);
+    let body = response.json();
     assert_eq!(body["context"], r#"{"custom":{"a":"b"}}"#);
     let environment = &body["environment"];
     for (name, value) in [
@@ -91,7 +91,7 @@ async fn a_function_sees_lambdas_environment_and_its_own_variables() {
     }
     assert!(environment.get("CARGO_MANIFEST_DIR").is_none() && environment.get("HOME").is_none());
 
-    // Its credentials are its role's, in its account.
+    // Its credentials are those of its role, in its account.
     let key = environment["AWS_ACCESS_KEY_ID"].as_str().unwrap();
     let authorization = account.authorization("sts");
     let own = authorization.replace(support::between(&authorization, "Credential=", "/"), key);
@@ -107,9 +107,9 @@ async fn the_log_is_returned_written_and_sent_to_the_emulator() {
     let Some(shared) = shared().await else { return };
     let account = Account::enter(&shared.state, "100000000005").await;
     account.function("talker", &artifact("talker"), json!({})).await;
-    let answer = account.invoke("talker:1", json!({ "do": "talk" })).await;
-    let id = answer.header("x-amzn-requestid").unwrap().to_owned();
-    let tail = answer.tail();
+    let response = account.invoke("talker:1", json!({ "do": "talk" })).await;
+    let id = response.header("x-amzn-requestid").unwrap().to_owned();
+    let tail = response.tail();
     let lines: Vec<&str> = tail.lines().collect();
     assert_eq!(
         lines[..3],
@@ -124,7 +124,7 @@ async fn the_log_is_returned_written_and_sent_to_the_emulator() {
 
     let tail = account.invoke("talker:1", json!({ "do": "shout" })).await.tail();
     assert_eq!(tail.len(), 4096);
-    // Order is kept between stdout and stderr.
+    // The order of stdout and stderr is kept.
     let end = tail.find("\nEND").unwrap();
     assert!(tail[..end].ends_with("\nline 996\nline 997\nline 998\nline 999"), "{tail}");
     let log = shared.log("talker");
@@ -136,10 +136,10 @@ async fn the_log_is_returned_written_and_sent_to_the_emulator() {
         [("x-amz-target", "Logs_20140328.FilterLogEvents"), ("content-type", "application/x-amz-json-1.1")];
     let until = Instant::now() + Duration::from_secs(10);
     loop {
-        let answer = account.call("logs", "POST", &account.emulator, &headers, input.clone().into()).await;
-        let text = answer.text();
-        if answer.status == 200 && text.contains("line 999") {
-            let first = &answer.json()["events"][0];
+        let response = account.call("logs", "POST", &account.emulator, &headers, input.clone().into()).await;
+        let text = response.text();
+        if response.status == 200 && text.contains("line 999") {
+            let first = &response.json()["events"][0];
             assert_eq!(first["message"], lines[0]);
             assert!(first["logStreamName"].as_str().unwrap().contains("/[1]"), "{first}");
             break;
@@ -155,7 +155,7 @@ async fn calls_at_once_run_side_by_side_and_one_after_another_on_the_same_instan
     let account = Account::enter(&shared.state, "100000000006").await;
     account.function("sleeper", &artifact("sleeper"), json!({})).await;
     let nap = || account.invoke("sleeper:1", json!({ "do": "sleep", "seconds": 1 }));
-    // Had one waited for the other, it would have got its instance.
+    // A call that waited for the other one would have got its instance.
     let (one, other) = tokio::join!(nap(), nap());
     let (one, other) = (one.json(), other.json());
     assert_ne!(one["pid"], other["pid"]);
@@ -163,7 +163,7 @@ async fn calls_at_once_run_side_by_side_and_one_after_another_on_the_same_instan
     assert!(third["pid"] == one["pid"] || third["pid"] == other["pid"]);
     assert_eq!(third["count"], 2);
 
-    // Another configuration is another instance, even of the same code.
+    // Another configuration needs another instance, even with the same code.
     let changed = account.lambda("PUT", "/sleeper/configuration", json!({ "MemorySize": 512 })).await;
     assert_eq!(changed.status, 200);
     assert_eq!(account.invoke("sleeper", json!({})).await.json()["count"], 1);
@@ -206,15 +206,15 @@ async fn python_functions_run_on_the_hosts_interpreter() {
     let code = zip(&[("ingest/__init__.py", ""), ("ingest/app.py", app)]);
     let python = json!({ "Runtime": "python3.13", "Handler": "ingest.app.handle" });
     account.function("ingest", &code, python).await;
-    let answer = account.invoke("ingest:1", json!({ "name": "Adä" })).await;
-    let body = answer.json();
+    let response = account.invoke("ingest:1", json!({ "name": "Adä" })).await;
+    let body = response.json();
     let expected = (&json!("Hello Adä"), &json!("1"));
-    assert_eq!((&body["greeting"], &body["version"]), expected, "{body} {}", answer.tail());
+    assert_eq!((&body["greeting"], &body["version"]), expected, "{body} {}", response.tail());
     assert!(body["left"].as_u64().unwrap() > 5000);
-    // Another version runs only where it is said.
-    let warned = answer.tail().contains("WARNING: this machine has no python3.13");
-    assert_eq!(body["python"] != json!([3, 13]), warned, "{body} {}", answer.tail());
-    assert!(answer.tail().contains("event {\"name\""), "{}", answer.tail());
+    // The log says if another version runs.
+    let warned = response.tail().contains("WARNING: this machine has no python3.13");
+    assert_eq!(body["python"] != json!([3, 13]), warned, "{body} {}", response.tail());
+    assert!(response.tail().contains("event {\"name\""), "{}", response.tail());
     let failed = account.invoke("ingest:1", json!({ "bad": true })).await;
     assert_eq!(failed.header("x-amz-function-error"), Some("Unhandled"));
     assert_eq!(

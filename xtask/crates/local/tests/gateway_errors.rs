@@ -1,4 +1,4 @@
-//! What the gateway does not run, and how it tells what went wrong in what it ran.
+//! Errors of invocations: requests that the gateway rejects, and functions that fail.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -15,9 +15,12 @@ async fn other_bytes_than_the_functions_are_not_run() {
     let (right, wrong) = (artifact("right"), artifact("wrong"));
     account.function("checked", &right, json!({})).await;
     account.store(&artifact_key(&right), &wrong).await;
-    let answer = account.invoke("checked", json!({})).await;
-    assert_eq!((answer.status, answer.header("x-amzn-errortype")), (409, Some("ResourceConflictException")));
-    let message = answer.json()["Message"].as_str().unwrap().to_owned();
+    let response = account.invoke("checked", json!({})).await;
+    assert_eq!(
+        (response.status, response.header("x-amzn-errortype")),
+        (409, Some("ResourceConflictException"))
+    );
+    let message = response.json()["Message"].as_str().unwrap().to_owned();
     for zip in [right.as_slice(), &wrong] {
         let digest = artifact_key(zip).replace("artifacts/sha256/", "").replace(".zip", "");
         assert!(message.contains(&digest), "{message}");
@@ -26,7 +29,7 @@ async fn other_bytes_than_the_functions_are_not_run() {
     account.store(&artifact_key(&right), &right).await;
     assert_eq!(account.invoke("checked", json!({})).await.json()["label"], "right");
 
-    // Made with another key of the store, the code is found there.
+    // The code of a function that was created with another key is found under that key.
     let other = artifact("elsewhere");
     account.store("other/key.zip", &other).await;
     let code = json!({ "S3Bucket": support::BUCKET, "S3Key": "other/key.zip" });
@@ -40,11 +43,11 @@ async fn what_goes_wrong_in_a_function_is_told_as_lambda_does() {
     let account = Account::enter(&shared.state, "100000000004").await;
     account.function("faulty", &artifact("faulty"), json!({ "Timeout": 1 })).await;
     let failed = async |event: Value| {
-        let answer = account.invoke("faulty", event).await;
-        assert_eq!((answer.status, answer.header("x-amz-function-error")), (200, Some("Unhandled")));
-        let body = answer.json();
+        let response = account.invoke("faulty", event).await;
+        assert_eq!((response.status, response.header("x-amz-function-error")), (200, Some("Unhandled")));
+        let body = response.json();
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
-        (text("errorType"), text("errorMessage"), answer.tail())
+        (text("errorType"), text("errorMessage"), response.tail())
     };
     let (kind, message, _) = failed(json!({ "do": "error" })).await;
     assert_eq!((kind.as_str(), message.as_str()), ("Missing", "no such thing"));
@@ -65,7 +68,7 @@ async fn what_goes_wrong_in_a_function_is_told_as_lambda_does() {
     assert_eq!(kind, "Function.ResponseSizeTooLarge");
     assert!(message.contains("6291556 bytes"), "{message}");
 
-    // And after all that it works.
+    // Afterwards the function still works.
     assert_eq!(account.invoke("faulty", json!({})).await.json()["label"], "faulty");
 
     for (init, expected, said) in [
@@ -75,9 +78,9 @@ async fn what_goes_wrong_in_a_function_is_told_as_lambda_does() {
         let name = format!("init-{init}");
         let variables = json!({ "Environment": { "Variables": { "INIT": init } } });
         account.function(&name, &artifact(init), variables).await;
-        let answer = account.invoke(&name, json!({})).await;
-        assert_eq!(answer.header("x-amz-function-error"), Some("Unhandled"));
-        let body = answer.json();
+        let response = account.invoke(&name, json!({})).await;
+        assert_eq!(response.header("x-amz-function-error"), Some("Unhandled"));
+        let body = response.json();
         assert_eq!(body["errorType"], expected);
         assert!(body["errorMessage"].as_str().unwrap().contains(said), "{body}");
     }
@@ -120,14 +123,14 @@ async fn what_is_refused_is_refused_as_lambda_does() {
         ("strict", none, &big, 413, "RequestTooLargeException"),
         ("strict", event, &medium, 413, "RequestTooLargeException"),
     ] {
-        let answer = account.invoke_with(function, headers, body.to_owned()).await;
-        assert_eq!(answer.status, status, "{function}: {}", answer.text());
+        let response = account.invoke_with(function, headers, body.to_owned()).await;
+        assert_eq!(response.status, status, "{function}: {}", response.text());
         assert!(
-            answer.header("x-amzn-errortype").is_some_and(|found| found.starts_with(kind)),
+            response.header("x-amzn-errortype").is_some_and(|found| found.starts_with(kind)),
             "{function}: {:?}",
-            answer.headers
+            response.headers
         );
-        assert!(answer.json()["Message"].is_string() || answer.json()["message"].is_string());
+        assert!(response.json()["Message"].is_string() || response.json()["message"].is_string());
     }
     assert!(account.invoke("java", json!({})).await.text().contains("java21"));
     assert_eq!(shared.log("strict"), "");
@@ -144,7 +147,7 @@ async fn what_is_refused_is_refused_as_lambda_does() {
         assert!(Instant::now() < until);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // No payload at all is an empty event.
+    // A call without payload has an empty event.
     assert_eq!(account.invoke_with("strict", none, "").await.json()["event"], json!({}));
 }
 
@@ -175,17 +178,17 @@ async fn a_dead_emulator_is_named_at_once_and_as_each_service_would() {
     ] {
         let url = format!("{}/{path}", account.gateway);
         let body = if method == "PUT" { "{}" } else { "" };
-        let answer = account.call(service, method, &url, headers, body.into()).await;
-        let text = answer.text();
+        let response = account.call(service, method, &url, headers, body.into()).await;
+        let text = response.text();
         assert_eq!(
-            (answer.status, answer.header("x-amzn-errortype")),
+            (response.status, response.header("x-amzn-errortype")),
             (502, Some("EmulatorUnreachable")),
             "{service} {method} {path}: {text}"
         );
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("(moto)") && text.contains(&state.emulator.url["http://".len()..]), "{text}");
         if start == "{" {
-            assert!(answer.json()["message"].is_string(), "{text}");
+            assert!(response.json()["message"].is_string(), "{text}");
         }
     }
     let url = format!("{}/store/key", account.gateway);

@@ -1,4 +1,4 @@
-//! Functions that are images: run from the registry's own layers, and described as Lambda would.
+//! Image functions: run from the registry's layers, and described as Lambda does.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::folder::{Folder, marked};
 use support::image::{self, Image, digest, put_manifest};
-use support::{Account, Answer, kill, moto_server, options, runs, shared, up};
+use support::{Account, Response, kill, moto_server, options, runs, shared, up};
 
 fn uri(account: &Account, repository: &str, image: &Image) -> String {
     format!("{}.dkr.ecr.eu-central-1.amazonaws.com/{repository}@{}", account.id, image.digest())
@@ -17,7 +17,7 @@ fn execution() -> Value {
     json!({ "Entrypoint": ["/var/runtime/bootstrap"], "WorkingDir": "/var/task" })
 }
 
-async fn create(account: &Account, name: &str, uri: &str, more: Value) -> Answer {
+async fn create(account: &Account, name: &str, uri: &str, more: Value) -> Response {
     let form = format!(
         "Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"
     );
@@ -34,9 +34,9 @@ async fn create(account: &Account, name: &str, uri: &str, more: Value) -> Answer
     account.lambda("POST", "", input).await
 }
 
-fn refused(answer: &Answer) -> (u16, &str, String) {
-    let message = answer.json()["Message"].as_str().unwrap_or_default().to_owned();
-    (answer.status, answer.header("x-amzn-errortype").unwrap(), message)
+fn refused(response: &Response) -> (u16, &str, String) {
+    let message = response.json()["Message"].as_str().unwrap_or_default().to_owned();
+    (response.status, response.header("x-amzn-errortype").unwrap(), message)
 }
 
 #[tokio::test]
@@ -59,48 +59,51 @@ async fn each_version_runs_its_own_image_and_says_which() {
     );
     let code = json!({ "ImageUri": second, "Publish": true });
     let updated = account.lambda("PUT", "/greeter/code", code).await;
-    let told = updated.json();
+    let description = updated.json();
     assert_eq!(
-        (updated.status, &told["Version"], &told["CodeSha256"]),
+        (updated.status, &description["Version"], &description["CodeSha256"]),
         (200, &json!("2"), &json!(hex(&two)))
     );
 
     for (qualifier, uri, image, label) in
         [("1", &first, &one, "one"), ("2", &second, &two, "two"), ("$LATEST", &second, &two, "two")]
     {
-        let told =
+        let description =
             account.lambda("GET", &format!("/greeter?Qualifier={qualifier}"), Value::Null).await.json();
         let code = json!({ "RepositoryType": "ECR", "ImageUri": uri, "ResolvedImageUri": uri });
-        assert_eq!((&told["Code"], &told["Configuration"]["CodeSha256"]), (&code, &json!(hex(image))));
-        assert!(told["Configuration"].get("ImageConfigResponse").is_none(), "{told}");
+        assert_eq!(
+            (&description["Code"], &description["Configuration"]["CodeSha256"]),
+            (&code, &json!(hex(image)))
+        );
+        assert!(description["Configuration"].get("ImageConfigResponse").is_none(), "{description}");
         let path = format!("/greeter/configuration?Qualifier={qualifier}");
         assert_eq!(account.lambda("GET", &path, Value::Null).await.json()["CodeSha256"], hex(image));
-        let answer = account.invoke(&format!("greeter?Qualifier={qualifier}"), json!({ "n": 1 })).await;
-        let body = answer.json();
+        let response = account.invoke(&format!("greeter?Qualifier={qualifier}"), json!({ "n": 1 })).await;
+        let body = response.json();
         assert_eq!(
             (&body["label"], &body["event"]),
             (&json!(label), &json!({ "n": 1 })),
             "{}",
-            answer.tail()
+            response.tail()
         );
         assert_eq!(body["function"], format!("greeter:{qualifier}"));
     }
     let versions = account.lambda("GET", "/greeter/versions", Value::Null).await.json();
-    let told: Vec<_> =
-        versions["Versions"].as_array().unwrap().iter().map(|told| &told["CodeSha256"]).collect();
-    assert!(told.contains(&&json!(hex(&one))) && told.contains(&&json!(hex(&two))), "{versions}");
+    let hashes: Vec<_> =
+        versions["Versions"].as_array().unwrap().iter().map(|version| &version["CodeSha256"]).collect();
+    assert!(hashes.contains(&&json!(hex(&one))) && hashes.contains(&&json!(hex(&two))), "{versions}");
     let listed = account.lambda("GET", "/", Value::Null).await.json();
     assert_eq!(listed["Functions"][0]["CodeSha256"], hex(&two));
     account.lambda("PUT", "/greeter/configuration", json!({ "MemorySize": 512 })).await;
     let published = account.lambda("POST", "/greeter/versions", json!({})).await;
     assert_eq!((published.status, &published.json()["CodeSha256"]), (201, &json!(hex(&two))));
 
-    // A tag is what it was when the function was given it.
+    // A tag counts for the image that it named when the function was created.
     let code = json!({ "ImageUri": format!("localhost:1/shop/greeter:1.0.0") });
     let updated = account.lambda("PUT", "/greeter/code", code).await;
     assert_eq!(updated.json()["CodeSha256"], hex(&one), "{}", updated.text());
-    let told = account.lambda("GET", "/greeter", Value::Null).await.json();
-    assert_eq!(told["Code"]["ResolvedImageUri"], format!("localhost:1/shop/greeter@{}", one.digest()));
+    let description = account.lambda("GET", "/greeter", Value::Null).await.json();
+    assert_eq!(description["Code"]["ResolvedImageUri"], format!("localhost:1/shop/greeter@{}", one.digest()));
     assert_eq!(account.invoke("greeter", json!({})).await.json()["label"], "one");
 }
 
@@ -117,8 +120,8 @@ async fn a_function_sees_its_image_and_little_else() {
     let more = json!({ "Environment": { "Variables": { "GREETING": "function" } } });
     let made = create(&account, "sealed", &uri(&account, "shop/sealed", &image), more).await;
     assert_eq!(made.status, 201, "{}", made.text());
-    let answer = account.invoke("sealed:1", json!({})).await;
-    let body = answer.json();
+    let response = account.invoke("sealed:1", json!({})).await;
+    let body = response.json();
     for (name, expected) in [
         ("folder", "/var/task"),
         ("arguments", "app.handle"),
@@ -138,27 +141,27 @@ async fn a_function_sees_its_image_and_little_else() {
         assert!(entries.contains(&name), "{entries:?}");
     }
     assert!(!entries.contains(&"/etc") && !entries.contains(&"/home"), "{entries:?}");
-    // It and what started it; none of the machine's.
+    // It sees itself and its parent, and no process of this machine.
     assert!(body["processes"].as_u64().unwrap() <= 3, "{body}");
-    // As in Lambda it is not root where the machine's root runs it; in a user namespace it is called so.
+    // As in Lambda it is not root, unless it runs in a user namespace.
     let root = rustix::process::geteuid().is_root();
     assert_eq!(body["user"], if root { 993 } else { 0 });
-    assert!(answer.tail().contains("event {}"), "{}", answer.tail());
-    let peak: u64 = support::between(&answer.tail(), "Max Memory Used: ", " MB").parse().unwrap();
+    assert!(response.tail().contains("event {}"), "{}", response.tail());
+    let peak: u64 = support::between(&response.tail(), "Max Memory Used: ", " MB").parse().unwrap();
     assert!(peak >= 2, "{peak} MB is what starts the function, not the function");
 
-    // A second call finds the same instance; what it wrote to /tmp is still there, and no other instance sees it.
+    // A second call uses the same instance and its /tmp, which no other instance sees.
     assert_eq!(account.invoke("sealed:1", json!({})).await.json()["count"], 2);
     let more = json!({ "ImageConfig": { "Command": ["other.handle", "b c"], "WorkingDirectory": "/tmp" } });
     create(&account, "overridden", &uri(&account, "shop/sealed", &image), more).await;
-    let told = account.lambda("GET", "/overridden/configuration", Value::Null).await.json();
+    let description = account.lambda("GET", "/overridden/configuration", Value::Null).await.json();
     let config = json!({ "Command": ["other.handle", "b c"], "WorkingDirectory": "/tmp" });
-    assert_eq!(told["ImageConfigResponse"], json!({ "ImageConfig": config }));
+    assert_eq!(description["ImageConfigResponse"], json!({ "ImageConfig": config }));
     let body = account.invoke("overridden", json!({})).await.json();
     assert_eq!((&body["arguments"], &body["folder"]), (&json!("other.handle b c"), &json!("/tmp")));
     let changed = json!({ "ImageConfig": { "Command": ["third"] } });
-    let answer = account.lambda("PUT", "/overridden/configuration", changed).await;
-    assert_eq!(refused(&answer).0, 400);
+    let response = account.lambda("PUT", "/overridden/configuration", changed).await;
+    assert_eq!(refused(&response).0, 400);
     let same = json!({ "ImageConfig": config, "MemorySize": 256 });
     assert_eq!(account.lambda("PUT", "/overridden/configuration", same).await.status, 200);
 }
@@ -176,17 +179,17 @@ async fn what_goes_wrong_in_an_image_is_told_as_lambda_does() {
         let made = create(&account, name, &uri(&account, "shop/wrong", image), json!({ "Timeout": 1 })).await;
         assert_eq!(made.status, 201, "{}", made.text());
     }
-    let answer = account.invoke("faulty", json!({ "do": "crash" })).await;
-    assert_eq!(answer.json()["errorType"], "Runtime.ExitError", "{}", answer.text());
+    let response = account.invoke("faulty", json!({ "do": "crash" })).await;
+    assert_eq!(response.json()["errorType"], "Runtime.ExitError", "{}", response.text());
     let begun = Instant::now();
-    let answer = account.invoke("faulty", json!({ "do": "sleep" })).await;
-    assert_eq!(answer.json()["errorType"], "Sandbox.Timedout", "{}", answer.text());
+    let response = account.invoke("faulty", json!({ "do": "sleep" })).await;
+    assert_eq!(response.json()["errorType"], "Sandbox.Timedout", "{}", response.text());
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(account.invoke("faulty", json!({})).await.json()["count"], 1);
 
-    let answer = account.invoke("missing", json!({})).await;
-    assert_eq!(answer.header("x-amz-function-error"), Some("Unhandled"));
-    assert!(answer.tail().contains("/nowhere"), "{}", answer.tail());
+    let response = account.invoke("missing", json!({})).await;
+    assert_eq!(response.header("x-amz-function-error"), Some("Unhandled"));
+    assert!(response.tail().contains("/nowhere"), "{}", response.tail());
     let (status, _, message) = refused(&account.invoke("nothing", json!({})).await);
     assert!(status == 400 && message.contains(&nothing.digest()), "{message}");
 }
@@ -222,27 +225,27 @@ async fn what_lambda_would_not_run_is_refused() {
     let made = create(&account, "odd", &good_uri, json!({})).await;
     assert_eq!(made.status, 201, "{}", made.text());
     for (uri, why) in &cases {
-        for answer in [
+        for response in [
             create(&account, "new", uri, json!({})).await,
             account.lambda("PUT", "/odd/code", json!({ "ImageUri": uri })).await,
         ] {
-            let (status, kind, message) = refused(&answer);
+            let (status, kind, message) = refused(&response);
             assert_eq!((status, kind), (400, "InvalidParameterValueException"));
             assert!(message.contains(why) && message.contains(uri), "{message}");
         }
     }
     assert_eq!(account.lambda("GET", "/new", Value::Null).await.status, 404);
-    let told = account.lambda("GET", "/odd", Value::Null).await.json();
-    assert_eq!(told["Code"]["ImageUri"], good_uri);
+    let description = account.lambda("GET", "/odd", Value::Null).await.json();
+    assert_eq!(description["Code"]["ImageUri"], good_uri);
 
-    // A zip stays a zip and an image an image.
+    // A zip cannot become an image, and an image cannot become a zip.
     account.function("zipped", &support::artifact("zipped"), json!({})).await;
-    let answer = account.lambda("PUT", "/zipped/code", json!({ "ImageUri": good_uri })).await;
-    assert!(refused(&answer).2.contains("packageType Zip"));
-    let answer = account.lambda("PUT", "/odd/code", json!({ "S3Bucket": "a", "S3Key": "b" })).await;
-    assert!(refused(&answer).2.contains("packageType Image"));
-    let answer = create(&account, "new", &good_uri, json!({ "Handler": "x" })).await;
-    assert!(refused(&answer).2.contains("Please don't provide Handler"));
+    let response = account.lambda("PUT", "/zipped/code", json!({ "ImageUri": good_uri })).await;
+    assert!(refused(&response).2.contains("packageType Zip"));
+    let response = account.lambda("PUT", "/odd/code", json!({ "S3Bucket": "a", "S3Key": "b" })).await;
+    assert!(refused(&response).2.contains("packageType Image"));
+    let response = create(&account, "new", &good_uri, json!({ "Handler": "x" })).await;
+    assert!(refused(&response).2.contains("Please don't provide Handler"));
 }
 
 #[tokio::test]
@@ -262,7 +265,7 @@ async fn layers_that_are_not_what_was_pushed_are_not_run() {
         assert!(shared.log(label).is_empty());
     };
 
-    // Another valid layer in the place of the one that was pushed.
+    // Another valid layer under the digest of the pushed one.
     let image = image::function(&base, "swapped", execution());
     pushed("swapped", &image).await;
     let other = image::function(&base, "evil", execution());
@@ -271,7 +274,7 @@ async fn layers_that_are_not_what_was_pushed_are_not_run() {
     std::fs::write(blob(&image.layers[1]), &image.layers[1]).unwrap();
     assert_eq!(account.invoke("swapped", json!({})).await.json()["label"], "swapped");
 
-    // A layer that is what it is called, in an image that was made for another one.
+    // A layer with the right digest, in an image whose config names another one.
     let image = image::function(&base, "promised", execution());
     let mixed = Image::of(vec![image.layers[0].clone(), other.layers[1].clone()], image.config.clone());
     pushed("mixed", &mixed).await;
@@ -317,7 +320,7 @@ async fn images_outlive_the_gateway_and_end_with_the_emulator() {
     create(&account, "lasting", &uri, json!({})).await;
     assert_eq!(account.invoke("lasting:1", json!({})).await.json()["label"], "lasting");
 
-    // The gateway and what it runs are marked; the function ends although nobody was left to end it.
+    // Gateway and function are marked, so the function is ended even though its gateway was killed.
     let before = marked(folder.path());
     let gateway = state.gateway.pid.unwrap();
     kill(gateway);
@@ -327,14 +330,17 @@ async fn images_outlive_the_gateway_and_end_with_the_emulator() {
     assert!(before.len() >= 4, "{before:?}");
     assert!(before.iter().all(|&pid| pid == moto || !runs(pid)), "{before:?}");
 
-    // Another port, the same image: what Terraform knows of it is still so.
+    // The port has changed, but the image URI has not.
     let account = Account::enter(&next, "300000000006").await;
-    let told = account.lambda("GET", "/lasting?Qualifier=1", Value::Null).await.json();
-    assert_eq!(told["Code"]["ImageUri"], uri);
-    assert_eq!(format!("sha256:{}", told["Configuration"]["CodeSha256"].as_str().unwrap()), image.digest());
+    let description = account.lambda("GET", "/lasting?Qualifier=1", Value::Null).await.json();
+    assert_eq!(description["Code"]["ImageUri"], uri);
+    assert_eq!(
+        format!("sha256:{}", description["Configuration"]["CodeSha256"].as_str().unwrap()),
+        image.digest()
+    );
     assert_eq!(account.invoke("lasting:1", json!({})).await.json()["label"], "lasting");
 
-    // With another emulator no release is left, so no tag may be.
+    // With another emulator there is no release, so there must be no tag.
     options.region = "eu-west-1".to_owned();
     kill(moto);
     let (last, _) = up(&options).await.unwrap();

@@ -1,4 +1,4 @@
-//! S3 through the gateway where the emulator alone is not as strict as S3.
+//! S3 through the gateway, which gives guarantees of S3 that the emulator does not.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -9,19 +9,19 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Account, Answer, BUCKET, between, shared};
+use support::{Account, BUCKET, Response, between, shared};
 
-/// Several clients at once, and often enough to meet.
+/// The number of clients, and of rounds: enough for their writes to overlap.
 const WRITERS: usize = 8;
 const ROUNDS: usize = 10;
 
-async fn s3(account: &Account, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+async fn s3(account: &Account, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let url = format!("{}/{BUCKET}/{path}", account.gateway);
     let body = Bytes::copy_from_slice(body);
     account.call("s3", method, &url, headers, body).await
 }
 
-/// Lets all writers loose on one key, and gives the number that won and what is there afterwards.
+/// Lets all writers write one key; returns the number of the one that succeeded, and the object afterwards.
 async fn race(account: &Arc<Account>, key: &str, condition: (&'static str, String)) -> (Vec<usize>, String) {
     let barrier = Arc::new(tokio::sync::Barrier::new(WRITERS));
     let writers = (0..WRITERS).map(|number| {
@@ -57,7 +57,7 @@ async fn of_many_conditional_writes_one_wins() {
 
         let head = s3(&account, "HEAD", &key, &[], b"").await;
         let etag = head.header("etag").unwrap().to_owned();
-        // A writer may write what is there already; the tag then stays, and another may win as well.
+        // A writer may write the existing bytes; the tag does not change then, and another writer may succeed as well.
         s3(&account, "PUT", &key, &[("if-match", &etag)], b"before").await;
         let etag = s3(&account, "HEAD", &key, &[], b"").await;
         let etag = etag.header("etag").unwrap().to_owned();
@@ -108,9 +108,9 @@ async fn other_bytes_than_the_digest_says_are_never_written() {
             ("x-amz-content-sha256", &foreign, "XAmzContentSHA256Mismatch"),
             ("x-amz-checksum-sha256", "AAAA", "InvalidRequest"),
         ] {
-            let answer = s3(&account, "PUT", key, &[(name, value)], body).await;
-            assert_eq!(answer.status, 400, "{name}");
-            assert_eq!(between(&answer.text(), "<Code>", "</Code>"), code);
+            let response = s3(&account, "PUT", key, &[(name, value)], body).await;
+            assert_eq!(response.status, 400, "{name}");
+            assert_eq!(between(&response.text(), "<Code>", "</Code>"), code);
             assert_eq!(s3(&account, "HEAD", key, &[], b"").await.status, 404, "{name}");
         }
         let both = [
@@ -119,11 +119,11 @@ async fn other_bytes_than_the_digest_says_are_never_written() {
             ("x-amz-sdk-checksum-algorithm", "SHA256"),
             ("if-none-match", "*"),
         ];
-        let answer = s3(&account, "PUT", key, &both, body).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        let response = s3(&account, "PUT", key, &both, body).await;
+        assert_eq!(response.status, 200, "{}", response.text());
         assert!(s3(&account, "GET", key, &[], b"").await.body == body);
     }
-    // In chunks the header is not the digest of what travels.
+    // For a body in chunks, the header is not the digest of the body.
     let chunked =
         b"3\r\nabc\r\n0\r\nx-amz-checksum-sha256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\r\n\r\n";
     let headers = [
@@ -132,8 +132,8 @@ async fn other_bytes_than_the_digest_says_are_never_written() {
         ("x-amz-decoded-content-length", "3"),
         ("x-amz-trailer", "x-amz-checksum-sha256"),
     ];
-    let answer = s3(&account, "PUT", "chunked", &headers, chunked).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    let response = s3(&account, "PUT", "chunked", &headers, chunked).await;
+    assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(s3(&account, "GET", "chunked", &[], b"").await.text(), "abc");
 }
 
@@ -151,8 +151,8 @@ async fn an_upload_in_parts_is_told_compared_and_completed_once() {
     for (id, content) in [(&id, b"first".as_slice()), (&other, b"second")] {
         let part = format!("parts?partNumber=1&uploadId={id}");
         let wrong = [("x-amz-checksum-sha256", &*sha256(b"x"))];
-        let answer = s3(&account, "PUT", &part, &wrong, content).await;
-        assert_eq!((answer.status, between(&answer.text(), "<Code>", "</Code>")), (400, "BadDigest"));
+        let response = s3(&account, "PUT", &part, &wrong, content).await;
+        assert_eq!((response.status, between(&response.text(), "<Code>", "</Code>")), (400, "BadDigest"));
         let list = s3(&account, "GET", &format!("parts?uploadId={id}"), &[], b"").await.text();
         assert!(!list.contains("<PartNumber>"), "{list}");
         let right = [("x-amz-checksum-sha256", &*sha256(content))];
@@ -172,7 +172,7 @@ async fn an_upload_in_parts_is_told_compared_and_completed_once() {
         let list = format!(
             "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\"{etag}\"</ETag></Part></CompleteMultipartUpload>"
         );
-        // The checksum of checksums is not that of the list.
+        // The checksum of the parts' checksums is not that of the list.
         let composite = BASE64_STANDARD.encode(Sha256::digest(Sha256::digest(content)));
         let headers = [("if-none-match", "*"), ("x-amz-checksum-sha256", &*composite)];
         s3(&account, "POST", &format!("parts?uploadId={id}"), &headers, list.as_bytes()).await
@@ -185,11 +185,11 @@ async fn an_upload_in_parts_is_told_compared_and_completed_once() {
     assert_eq!(there, if one.status == 200 { "first" } else { "second" });
 }
 
-/// Lets the emulator compute an MD5: it is the tag of an object.
+/// Returns the MD5 of bytes, which the emulator computes as an object's tag.
 async fn md5(account: &Account, content: &[u8]) -> Vec<u8> {
     let key = format!("md5/{}", hex::encode(content));
-    let answer = s3(account, "PUT", &key, &[], content).await;
-    hex::decode(answer.header("etag").unwrap().trim_matches('"')).unwrap()
+    let response = s3(account, "PUT", &key, &[], content).await;
+    hex::decode(response.header("etag").unwrap().trim_matches('"')).unwrap()
 }
 
 #[tokio::test]
@@ -200,8 +200,8 @@ async fn many_deletions_wait_for_the_objects_of_their_bucket() {
     account.store("two", b"2").await;
     let list = b"<Delete><Object><Key>one</Key></Object><Object><Key>two</Key></Object></Delete>";
     let url = format!("{}/{BUCKET}?delete", account.gateway);
-    let answer = account.call("s3", "POST", &url, &[], Bytes::from_static(list)).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    let response = account.call("s3", "POST", &url, &[], Bytes::from_static(list)).await;
+    assert_eq!(response.status, 200, "{}", response.text());
     for key in ["one", "two"] {
         assert_eq!(s3(&account, "HEAD", key, &[], b"").await.status, 404, "{key}");
     }

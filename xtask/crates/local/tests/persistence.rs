@@ -1,4 +1,4 @@
-//! What the gateway itself knows outlives it: mappings and how far they came, URLs, APIs, dead-letter targets.
+//! The gateway's own data outlives it: mappings and checkpoints, function URLs, HTTP APIs, dead-letter targets.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -82,11 +82,11 @@ async fn the_next_gateway_goes_on_where_the_last_one_ended() {
     };
     put(&account, "one").await;
     got(&["one"]).await;
-    // The checkpoint is written after the function's answer.
+    // The checkpoint is written after the function's response.
     let path = format!("/2015-03-31/event-source-mappings/{}", mapping["UUID"].as_str().unwrap());
     eventually(10, async || {
-        let told = account.rest("lambda", "GET", &path, Value::Null).await.json();
-        if told["LastProcessingResult"] == "OK" { Ok(()) } else { Err(told.to_string()) }
+        let description = account.rest("lambda", "GET", &path, Value::Null).await.json();
+        if description["LastProcessingResult"] == "OK" { Ok(()) } else { Err(description.to_string()) }
     })
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -96,8 +96,8 @@ async fn the_next_gateway_goes_on_where_the_last_one_ended() {
     let (second, _) = up(&options).await.unwrap();
     account.gateway = second.gateway.url;
     got(&["one", "two"]).await;
-    let told = account.rest("lambda", "GET", &path, Value::Null).await.json();
-    assert_eq!((&told["State"], &told["FunctionArn"]), (&json!("Enabled"), &json!(uri)));
+    let description = account.rest("lambda", "GET", &path, Value::Null).await.json();
+    assert_eq!((&description["State"], &description["FunctionArn"]), (&json!("Enabled"), &json!(uri)));
     let here = lambda_url_address(&account.gateway, &url).unwrap();
     assert_eq!(send("GET", &here, &[], "").await.status, 204);
     let endpoint = format!("https://{api}.execute-api.eu-central-1.amazonaws.com");
@@ -125,7 +125,7 @@ async fn a_version_keeps_its_dead_letter_target() {
     account.lambda("PUT", "/letters/configuration", taken).await;
     assert_eq!(read("/letters/configuration").await.get("DeadLetterConfig"), None);
     assert_eq!(read("/letters/versions").await["Versions"][1]["DeadLetterConfig"], queue("a"));
-    // A function of the same name is another one.
+    // A new function with the same name has no target.
     assert_eq!(account.lambda("DELETE", "/letters", Value::Null).await.status, 204);
     let store = support::artifact_key(&zip(&[("app.py", APP)]));
     let again = json!({

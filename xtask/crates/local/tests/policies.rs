@@ -1,4 +1,4 @@
-//! The emulator's checks of signatures and policies, switched on behind the gateway.
+//! The emulator's IAM checks, enabled behind the gateway.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use slipway_local::lambda_url_address;
 use support::folder::Folder;
 use support::signed::Signer;
-use support::{Account, Answer, moto_server, options, send, up, zip};
+use support::{Account, Response, moto_server, options, send, up, zip};
 
 const ACCOUNT: &str = "350000000001";
 const APP: &str = "
@@ -23,7 +23,7 @@ async fn call(
     service: &str,
     call: (&str, &str, &str),
     target: &str,
-) -> Answer {
+) -> Response {
     let (method, path, body) = call;
     let url = format!("{}{path}", account.gateway);
     let kind = match service {
@@ -52,7 +52,7 @@ async fn policies_decide_and_functions_run_where_the_emulator_checks() {
     let python = json!({ "Runtime": "python3.13", "Handler": "app.handle" });
     account.function("guarded", &zip(&[("app.py", APP)]), python).await;
     account.live("guarded", "1").await;
-    // As in the cloud a function's log is written with its role's rights.
+    // As in the cloud, a function's log is written with the permissions of its role.
     support::signed::allow_role(&account, "guarded", &allow("logs:*")).await;
     let functions = "/2015-03-31/functions";
     let url = account
@@ -70,7 +70,7 @@ async fn policies_decide_and_functions_run_where_the_emulator_checks() {
     let switch = format!("{}/moto-api/reset-auth", account.gateway);
     assert_eq!(send("POST", &switch, &[("content-type", "text/plain")], "0").await.status, 200);
 
-    // Who may list buckets may do nothing else, and only with the secret.
+    // A user who may only list buckets may do nothing else, and that only with the secret.
     let list = ("GET", "/", "");
     let listed = call(&account, &lister, "s3", list, "").await;
     assert_eq!(listed.status, 200, "{}", listed.text());
@@ -97,7 +97,7 @@ async fn policies_decide_and_functions_run_where_the_emulator_checks() {
         }
     }
 
-    // Who may do all is let through, also where the emulator alone finds the signature wrong.
+    // A user with all permissions is allowed, also where the emulator alone rejects the signature.
     for (service, method, path, body, target) in [
         ("lambda", "GET", format!("{functions}/"), "", ""),
         ("lambda", "GET", format!("{functions}/guarded?Qualifier=live"), "", ""),
@@ -109,11 +109,11 @@ async fn policies_decide_and_functions_run_where_the_emulator_checks() {
         ("s3", "PUT", "/store/a%20b/c".to_owned(), "content", ""),
         ("s3", "GET", "/store/a%20b/c".to_owned(), "", ""),
     ] {
-        let answer = call(&account, &admin, service, (method, &path, body), target).await;
-        assert_eq!(answer.status, 200, "{service} {method} {path}: {}", answer.text());
+        let response = call(&account, &admin, service, (method, &path, body), target).await;
+        assert_eq!(response.status, 200, "{service} {method} {path}: {}", response.text());
     }
 
-    // The gateway's own calls are signed: it finds the function, takes its role and its code, and writes its log.
+    // The gateway signs its own calls: it finds the function, assumes its role, gets its code, and writes its log.
     let served = send("GET", &url, &[], "").await;
     assert_eq!((served.status, served.text().as_str()), (200, "served"), "{:?}", served.headers);
     let invoked = call(
@@ -127,14 +127,14 @@ async fn policies_decide_and_functions_run_where_the_emulator_checks() {
     assert_eq!(invoked.status, 200, "{}", invoked.text());
     let events = json!({ "logGroupName": "/aws/lambda/guarded" }).to_string();
     support::eventually(10, async || {
-        let answer =
+        let response =
             call(&account, &admin, "logs", ("POST", "/", &events), "Logs_20140328.FilterLogEvents").await;
-        match answer.text().contains("handled") {
+        match response.text().contains("handled") {
             true => Ok(()),
-            false => Err(answer.text()),
+            false => Err(response.text()),
         }
     })
     .await;
-    // The doors are shut again.
+    // The checks are enabled again.
     assert_eq!(call(&account, &lister, "s3", ("PUT", "/another", ""), "").await.status, 403);
 }

@@ -1,4 +1,4 @@
-//! The registry by the distribution specification's own words, over plain HTTP, and with skopeo where it is installed.
+//! The registry as the distribution specification describes it, over plain HTTP, and with skopeo if it is installed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -8,10 +8,10 @@ use slipway_local::gateway::{self, GatewayConfig};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use support::image::{self, Image, MANIFEST, descriptor, digest, push_blob, put_manifest};
-use support::{Answer, send};
+use support::{Response, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A gateway before an emulator that is not there: a registry needs none.
+/// A gateway without an emulator, which the registry does not need.
 struct Registry {
     url: String,
     folder: tempfile::TempDir,
@@ -37,30 +37,30 @@ impl Registry {
             supervisor_folder: None,
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
         let serve = gateway::serve(
             config,
-            move |address| tell.send(format!("http://{address}")).unwrap(),
+            move |address| sender.send(format!("http://{address}")).unwrap(),
             async move {
                 let _ = stopped.await;
             },
         );
         let served = Some(tokio::spawn(serve));
-        Self { url: told.await.unwrap(), folder, stop: Some(stop), served }
+        Self { url: receiver.await.unwrap(), folder, stop: Some(stop), served }
     }
 
-    /// Stops the gateway and starts another one on the same folder.
+    /// Stops the gateway and starts another one with the same folder.
     async fn again(mut self) -> Self {
         self.stop.take().unwrap().send(()).unwrap();
         self.served.take().unwrap().await.unwrap().unwrap();
         Self::on(self.folder).await
     }
 
-    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         send(method, &format!("{}/v2/{path}", self.url), headers, body.to_vec()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Response {
         self.call("GET", path, &[], b"").await
     }
 
@@ -69,10 +69,10 @@ impl Registry {
     }
 }
 
-fn code(answer: &Answer) -> (u16, String) {
-    let error = &answer.json()["errors"][0];
+fn code(response: &Response) -> (u16, String) {
+    let error = &response.json()["errors"][0];
     assert!(!error["message"].as_str().unwrap().is_empty());
-    (answer.status, error["code"].as_str().unwrap().to_owned())
+    (response.status, error["code"].as_str().unwrap().to_owned())
 }
 
 fn error(status: u16, code: &str) -> (u16, String) {
@@ -107,7 +107,7 @@ async fn a_blob_is_pushed_in_every_way_and_read_back() {
         registry.call("POST", &format!("b/blobs/uploads/?digest={}", digest(b"small")), &[], b"small").await;
     assert_eq!(small.status, 201);
     assert_eq!(registry.get(&format!("b/blobs/{}", digest(b"small"))).await.text(), "small");
-    // From another repository, and an ordinary upload where that does not hold it.
+    // Mounted from another repository; an ordinary upload begins if that does not hold the blob.
     let mount = async |from: &str| {
         registry.call("POST", &format!("c/d/blobs/uploads/?mount={name}&from={from}"), &[], b"").await
     };
@@ -124,8 +124,8 @@ async fn a_blob_is_pushed_in_every_way_and_read_back() {
         ("5-10", 5..11, 416, "0-999999"),
         ("1000000-1999999", 1_000_000..2_000_000, 202, "0-1999999"),
     ] {
-        let answer = registry.call("PATCH", &location, &[("content-range", range)], &bytes[piece]).await;
-        assert_eq!((answer.status, answer.header("range")), (status, Some(last)), "{range}");
+        let response = registry.call("PATCH", &location, &[("content-range", range)], &bytes[piece]).await;
+        assert_eq!((response.status, response.header("range")), (status, Some(last)), "{range}");
     }
     let status = registry.get(&location).await;
     assert_eq!((status.status, status.header("range")), (204, Some("0-1999999")));
@@ -149,14 +149,14 @@ async fn what_is_not_what_was_promised_is_not_kept() {
     assert_eq!(registry.get(&location).await.status, 404);
     let location = begin().await;
     for malformed in ["", "?digest=sha256:00", "?digest=md5:00"] {
-        let answer = registry.call("PUT", &format!("{location}{malformed}"), &[], b"x").await;
-        assert_eq!(code(&answer), error(400, "DIGEST_INVALID"), "{malformed}");
+        let response = registry.call("PUT", &format!("{location}{malformed}"), &[], b"x").await;
+        assert_eq!(code(&response), error(400, "DIGEST_INVALID"), "{malformed}");
     }
     assert_eq!(registry.call("DELETE", &location, &[], b"").await.status, 204);
     assert_eq!(registry.call("DELETE", &location, &[], b"").await.status, 404);
     assert_eq!((registry.files("blobs/sha256"), registry.files("uploads")), (0, 0));
 
-    // A client that breaks off goes on where it was.
+    // A client whose connection broke continues its upload.
     let location = begin().await;
     let address = registry.url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -184,8 +184,8 @@ async fn what_is_not_what_was_promised_is_not_kept() {
     ] {
         assert_eq!(code(&registry.get(path).await), expected, "{path}");
     }
-    let answer = registry.call("DELETE", &format!("a/blobs/{}", digest(b"hello world")), &[], b"").await;
-    assert_eq!(code(&answer), error(405, "UNSUPPORTED"));
+    let response = registry.call("DELETE", &format!("a/blobs/{}", digest(b"hello world")), &[], b"").await;
+    assert_eq!(code(&response), error(405, "UNSUPPORTED"));
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn a_manifest_is_checked_and_a_tag_never_moves() {
     assert!([digest(&one.config), digest(&one.layers[0])].iter().any(|blob| early.text().contains(blob)));
     one.push(&registry.url, "shop/a", Some("1.0.0")).await;
     two.push(&registry.url, "shop/a", None).await;
-    // The repository must hold the blobs, not the registry.
+    // The repository itself must hold the blobs.
     let elsewhere = put_manifest(&registry.url, "shop/b", "1.0.0", MANIFEST, &one.manifest).await;
     assert_eq!(code(&elsewhere), error(400, "MANIFEST_BLOB_UNKNOWN"));
 
@@ -216,14 +216,14 @@ async fn a_manifest_is_checked_and_a_tag_never_moves() {
         assert_eq!((head.status, head.header("content-length")), (200, Some(length.as_str())));
         assert!(head.body.is_empty());
     }
-    // The same again is fine, another one under that tag is not.
+    // Pushing the same manifest again succeeds, another one under that tag fails.
     assert_eq!(put("1.0.0", MANIFEST, &one.manifest).await.status, 201);
     let moved = put("1.0.0", MANIFEST, &two.manifest).await;
     assert_eq!(code(&moved), error(400, "TAG_INVALID"));
     let message = moved.text();
     assert!(message.contains("ImageTagAlreadyExists") && message.contains(&one.digest()), "{message}");
     assert!(registry.get("shop/a/manifests/1.0.0").await.body == one.manifest);
-    // Of many at once one wins, and the others hear of it.
+    // One of several pushes at once succeeds, the others get an error.
     let race = async |image: &Image| put("2.0.0", MANIFEST, &image.manifest).await.status;
     let (first, second) = tokio::join!(race(&one), race(&two));
     assert!(matches!((first, second), (201, 400) | (400, 201)), "{first} {second}");
@@ -257,7 +257,7 @@ async fn a_manifest_is_checked_and_a_tag_never_moves() {
     let page = tags("?n=2&last=2.0.0").await;
     assert_eq!((&page.json()["tags"], page.header("link")), (&json!(["all"]), None));
 
-    // What is there is there for the next gateway as well; what is deleted is gone with its tags.
+    // The next gateway has the same images. A deleted manifest is gone with its tags.
     let registry = registry.again().await;
     assert!(registry.get("shop/a/manifests/1.0.0").await.body == one.manifest);
     let path = format!("shop/a/manifests/{}", one.digest());
@@ -291,7 +291,7 @@ async fn referrers_are_found_by_subject_and_kind() {
     assert_eq!((none.status, none.header("content-type")), (200, Some(image::INDEX)));
     assert_eq!(none.json(), json!({ "schemaVersion": 2, "mediaType": image::INDEX, "manifests": [] }));
 
-    // The subject need not be there.
+    // The subject may be missing.
     let sbom =
         attach(Some("application/vnd.cyclonedx+json"), "application/vnd.oci.empty.v1+json", "sbom").await;
     let other = attach(None, "application/vnd.in-toto+json", "provenance").await;
@@ -304,7 +304,7 @@ async fn referrers_are_found_by_subject_and_kind() {
     expected["artifactType"] = "application/vnd.cyclonedx+json".into();
     expected["annotations"] = json!({ "note": "sbom" });
     assert_eq!(filtered.json()["manifests"], json!([expected]));
-    // Without a type of its own an artifact has that of its config.
+    // An artifact without a type has that of its config.
     let filtered = list("?artifactType=application/vnd.in-toto%2Bjson").await.json();
     assert_eq!(filtered["manifests"][0]["digest"], digest(&other));
 
@@ -320,12 +320,12 @@ async fn what_is_signed_for_aws_is_not_the_registrys() {
     let registry = Registry::start().await;
     let scope =
         "AWS4-HMAC-SHA256 Credential=K/20260101/eu-central-1/apigateway/aws4_request, SignedHeaders=host";
-    let answer = registry.call("GET", "apis", &[("authorization", scope)], b"").await;
-    // It went to the emulator, which is not there.
-    assert_eq!((answer.status, answer.header("x-amzn-errortype")), (502, Some("EmulatorUnreachable")));
-    // A registry's own credentials are none of AWS's.
-    let answer = registry.call("GET", "", &[("authorization", "Basic YTpi")], b"").await;
-    assert_eq!(answer.status, 200);
+    let response = registry.call("GET", "apis", &[("authorization", scope)], b"").await;
+    // It was forwarded to the emulator, which does not exist.
+    assert_eq!((response.status, response.header("x-amzn-errortype")), (502, Some("EmulatorUnreachable")));
+    // Credentials for a registry are not an AWS signature.
+    let response = registry.call("GET", "", &[("authorization", "Basic YTpi")], b"").await;
+    assert_eq!(response.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -353,7 +353,7 @@ async fn skopeo_copies_an_image_in_and_out() {
         let name = digest(blob).replace(':', "/");
         assert!(std::fs::read(back.join("blobs").join(name)).unwrap() == *blob);
     }
-    // In Docker's older form as well.
+    // Also in Docker's older format.
     let old = there.replace("1.0.0", "docker");
     let arguments = ["--insecure-policy", "copy", "--quiet", "--format=v2s2", "--dest-tls-verify=false"];
     image::run(&skopeo, &[&arguments[..], &[&format!("oci:{}", from.display()), &old]].concat());
@@ -372,7 +372,7 @@ fn layout(folder: &Path, image: &Image) {
     std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
 }
 
-/// Finds skopeo, or says that the test is left out; in CI it must be there.
+/// Returns skopeo, or reports that the test is skipped; in CI it must be installed.
 #[expect(clippy::disallowed_methods, reason = "the test looks for a program of the machine's")]
 fn skopeo() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

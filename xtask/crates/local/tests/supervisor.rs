@@ -1,4 +1,4 @@
-//! The keeper with real servers: up, again, beside others, and down.
+//! The supervisor with real servers: up, up again, beside other environments, and down.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -33,13 +33,13 @@ async fn up_again_down_and_up() {
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Running(first.clone()));
 
-    // Another account is another credential, and nothing else.
+    // Another account needs only another credential.
     let other = supervisor::Options { account: "300000000002".to_owned(), ..options.clone() };
     let (entered, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), REUSED);
     assert_eq!((entered.account.as_str(), &entered.emulator), ("300000000002", &first.emulator));
     assert_ne!(entered.access_key_id, first.access_key_id);
-    // Another store is another gateway.
+    // Another store needs another gateway.
     let other = supervisor::Options { store_bucket: "other".to_owned(), ..other };
     let (_, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), ["reused moto", "cleaned gateway", "starting gateway", "started gateway"]);
@@ -88,12 +88,12 @@ async fn a_port_that_is_asked_for_is_had_or_its_holder_named() {
     options.gateway_port = Some(port);
     let error = up(&options).await.unwrap_err();
     assert!(matches!(error, Error::PortTaken { component: Component::Gateway, .. }), "{error}");
-    // The emulator is up and remains; the gateway comes where it was wanted once the port is free.
+    // The emulator is running and stays. The gateway starts on the requested port once that is free.
     drop(taken);
     let (state, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events)[0], "reused moto");
     assert!(state.gateway.url.ends_with(&format!(":{port}")));
-    // The emulator does not move: that would lose everything.
+    // The emulator is not moved to another port: that would lose everything.
     options.emulator = Emulator::Start { moto_server: moto, port: Some(port) };
     assert!(matches!(up(&options).await, Err(Error::OtherPort { .. })));
 }
@@ -147,9 +147,9 @@ async fn a_state_of_another_form_is_not_trusted() {
     let folder = Folder::new();
     std::fs::write(folder.path().join("state.json"), "{}").unwrap();
     assert!(matches!(supervisor::find(folder.path()).await, Err(Error::State(_))));
-    let told = Mutex::new(Vec::new());
+    let events = Mutex::new(Vec::new());
     let options = options(folder.path(), &moto, "300000000011");
-    let state = supervisor::up(&options, &|event| told.lock().unwrap().push(event)).await.unwrap();
-    assert_eq!(kinds(&told.into_inner().unwrap()), ANEW);
+    let state = supervisor::up(&options, &|event| events.lock().unwrap().push(event)).await.unwrap();
+    assert_eq!(kinds(&events.into_inner().unwrap()), ANEW);
     assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Running(state));
 }

@@ -1,4 +1,4 @@
-//! The keeper with real servers: up again after every kind of death.
+//! The supervisor with real servers: up again after each of them died.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -44,7 +44,7 @@ async fn a_dead_gateway_is_replaced_and_its_functions_are_ended() {
     account.function("left", &artifact("left"), json!({})).await;
     let pid = u32::try_from(account.invoke("left", json!({})).await.json()["pid"].as_u64().unwrap()).unwrap();
     assert!(marked(folder.path()).contains(&pid));
-    // One that sleeps does not notice that its gateway is gone.
+    // A sleeping function does not notice that its gateway has ended.
     let gateway = account.gateway.clone();
     let busy = tokio::spawn(async move {
         let authorization = account.authorization("lambda");
@@ -69,11 +69,11 @@ async fn a_dead_gateway_is_replaced_and_its_functions_are_ended() {
     assert!(!runs(pid));
     assert_eq!(second.emulator, first.emulator);
     let account = Account::enter(&second, "300000000004").await;
-    let answer = account.invoke("left", json!({})).await.json();
-    assert_eq!(answer["label"], "left");
+    let response = account.invoke("left", json!({})).await.json();
+    assert_eq!(response["label"], "left");
 
-    // Asked to stop, the gateway takes its functions with it.
-    let pid = u32::try_from(answer["pid"].as_u64().unwrap()).unwrap();
+    // A gateway that is stopped ends its functions.
+    let pid = u32::try_from(response["pid"].as_u64().unwrap()).unwrap();
     assert!(runs(pid));
     supervisor::down(folder.path()).await.unwrap();
     assert!(!runs(pid));
@@ -84,7 +84,7 @@ async fn a_start_that_was_cut_off_is_found_and_cleaned() {
     let Some(moto) = moto_server() else { return };
     let folder = Folder::new();
     let options = options(folder.path(), &moto, "300000000005");
-    // Dropped while the emulator starts: what a SIGKILL of the keeper leaves as well.
+    // Dropped while the emulator starts, as after a SIGKILL of the supervisor.
     let recorded = async {
         while !folder.path().join("state.json").exists() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -106,7 +106,7 @@ async fn a_start_that_was_cut_off_is_found_and_cleaned() {
     assert!(!runs(left[0]));
     assert_eq!(marked(folder.path()).len(), 2);
 
-    // Killed before it could record anything: only the mark tells.
+    // Killed before it could record anything: only the marker finds the process.
     supervisor::down(folder.path()).await.unwrap();
     assert!(!runs(state.emulator.pid.unwrap()));
     let stray = stray(folder.path());
@@ -119,14 +119,14 @@ async fn a_start_that_was_cut_off_is_found_and_cleaned() {
     assert!(!runs(stray));
 }
 
-#[expect(clippy::disallowed_methods, reason = "a process that another keeper left behind")]
+#[expect(clippy::disallowed_methods, reason = "a process that another supervisor left behind")]
 fn stray(folder: &Path) -> u32 {
     let mut command = std::process::Command::new("sleep");
     command.arg("600").env("SLIPWAY_LOCAL_SERVER_OF", folder.canonicalize().unwrap()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
     let pid = child.id();
     std::thread::spawn(move || child.wait());
-    // Its environment is its own as soon as it is `sleep`.
+    // Its environment has the marker as soon as it runs `sleep`.
     let until = Instant::now() + Duration::from_secs(5);
     while !marked(folder).contains(&pid) {
         assert!(Instant::now() < until);

@@ -1,19 +1,19 @@
-//! DynamoDB through the gateway where the emulator alone is not as strict as DynamoDB.
+//! DynamoDB through the gateway, which gives guarantees of DynamoDB that the emulator does not.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{Account, Answer, shared};
+use support::{Account, Response, shared};
 
-/// Several clients at once, and often enough to meet.
+/// The number of clients, and of rounds: enough for their writes to overlap.
 const WRITERS: usize = 8;
 const ROUNDS: usize = 10;
-/// Keeps the emulator long enough between looking and writing for writers to meet.
+/// Makes the emulator take so long between check and write that writers overlap.
 const ATTRIBUTES: usize = 80;
 
-async fn dynamodb(account: &Account, action: &str, input: Value) -> Answer {
+async fn dynamodb(account: &Account, action: &str, input: Value) -> Response {
     let target = format!("DynamoDB_20120810.{action}");
     let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.0")];
     account.call("dynamodb", "POST", &account.gateway, &headers, input.to_string().into()).await
@@ -34,7 +34,7 @@ async fn item(account: &Account, table: &str, id: &str) -> Value {
     dynamodb(account, "GetItem", key).await.json()["Item"].clone()
 }
 
-/// Lets all writers loose on one item, and gives the numbers of those that won.
+/// Lets all writers write one item; returns the numbers of those that succeeded.
 async fn race(
     account: &Arc<Account>,
     action: &'static str,
@@ -51,10 +51,10 @@ async fn race(
     });
     let mut won = Vec::new();
     for (number, writer) in writers.collect::<Vec<_>>().into_iter().enumerate() {
-        let answer = writer.await.unwrap();
-        match answer.status {
+        let response = writer.await.unwrap();
+        match response.status {
             200 => won.push(number),
-            _ => assert!(answer.text().contains(refusal), "{}", answer.text()),
+            _ => assert!(response.text().contains(refusal), "{}", response.text()),
         }
     }
     won
@@ -152,8 +152,8 @@ async fn a_counter_counts_every_write_and_a_failed_transaction_loses_none() {
                     0 => ("UpdateItem", &add, 200),
                     _ => ("TransactWriteItems", &fails, 400),
                 };
-                let answer = dynamodb(&account, action, input.clone()).await;
-                assert_eq!(answer.status, expected, "{}", answer.text());
+                let response = dynamodb(&account, action, input.clone()).await;
+                assert_eq!(response.status, expected, "{}", response.text());
             }
         })
     });

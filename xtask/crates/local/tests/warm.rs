@@ -1,4 +1,4 @@
-//! What the gateway knows of functions: a warm Invoke asks the emulator for nothing, and a change is seen at once.
+//! The cache of functions: a warm Invoke sends no request to the emulator, and a change is seen at once.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -15,9 +15,9 @@ fn asked(log: &std::path::Path, function: &str) -> usize {
 }
 
 async fn label(account: &Account, function: &str) -> String {
-    let answer = account.invoke(function, json!({})).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json()["label"].as_str().unwrap().to_owned()
+    let response = account.invoke(function, json!({})).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.json()["label"].as_str().unwrap().to_owned()
 }
 
 async fn publish(account: &Account, function: &str, label: &str) {
@@ -38,7 +38,7 @@ async fn a_warm_call_of_an_alias_or_a_version_asks_the_emulator_for_nothing() {
     let mut before = asked(log, "warm");
     assert_eq!(label(&account, "warm:live").await, "one");
     assert!(asked(log, "warm") > before, "the emulator's log tells nothing");
-    // A change to any function at the same moment, by another test, puts the noting down off.
+    // A change of any function at the same moment, by another test, delays the caching.
     for _ in 0..10 {
         before = asked(log, "warm");
         for function in ["warm:live", "warm:1"].repeat(5) {
@@ -49,7 +49,7 @@ async fn a_warm_call_of_an_alias_or_a_version_asks_the_emulator_for_nothing() {
         }
     }
     assert_eq!(asked(log, "warm"), before);
-    // What is not published may change at any time.
+    // An unpublished version may change at any time.
     assert_eq!(label(&account, "warm").await, "one");
     assert_eq!(asked(log, "warm"), before + 1);
 }
@@ -67,20 +67,20 @@ async fn a_change_is_seen_by_the_next_call() {
         let alias = json!({ "FunctionVersion": version });
         let moved = account.lambda("PUT", "/moved/aliases/live", alias).await;
         assert_eq!(moved.status, 200, "{}", moved.text());
-        let answer = account.invoke("moved:live", json!({})).await;
-        assert_eq!(answer.header("x-amz-executed-version"), Some(version));
+        let response = account.invoke("moved:live", json!({})).await;
+        assert_eq!(response.header("x-amz-executed-version"), Some(version));
     }
     assert_eq!(account.lambda("PUT", "/moved/code", json!({ "ZipFile": "AAAA" })).await.status, 200);
     assert_eq!(label(&account, "moved:live").await, "two");
 
-    // What is deleted is gone.
+    // A deleted version is gone.
     assert_eq!(label(&account, "moved:1").await, "one");
     assert_eq!(account.lambda("DELETE", "/moved?Qualifier=1", Value::Null).await.status, 204);
     assert_eq!(account.invoke("moved:1", json!({})).await.status, 404);
     assert!(account.lambda("DELETE", "/moved/aliases/live", Value::Null).await.status < 300);
     assert_eq!(account.invoke("moved:live", json!({})).await.status, 404);
 
-    // A function of the same name is another one, though its version has the same number.
+    // A new function with the same name is another one, even though its version has the same number.
     assert_eq!(account.lambda("DELETE", "/moved", Value::Null).await.status, 204);
     assert_eq!(account.invoke("moved:2", json!({})).await.status, 404);
     let code = artifact("anew");
@@ -132,8 +132,8 @@ async fn calls_during_a_move_leave_no_old_alias_behind() {
         let version = ["2", "1"][round % 2];
         let moved = account.lambda("PUT", "/race/aliases/live", json!({ "FunctionVersion": version })).await;
         assert_eq!(moved.status, 200, "{}", moved.text());
-        let answer = account.invoke("race:live", json!({})).await;
-        assert_eq!(answer.header("x-amz-executed-version"), Some(version), "{round}");
+        let response = account.invoke("race:live", json!({})).await;
+        assert_eq!(response.header("x-amz-executed-version"), Some(version), "{round}");
     }
     assert!(calls.await.unwrap().contains("two"));
 }

@@ -1,4 +1,4 @@
-//! Who waits for whom at the gateway, in front of an emulator that is slow between looking and writing.
+//! The gateway's locks, in front of an emulator that is slow between check and write.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::send;
 
-/// How long the emulator takes from its look to its write.
+/// How long the emulator takes between check and write.
 const GAP: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Objects {
     looks: Mutex<Vec<String>>,
 }
 
-/// Writes unless the object is there, as carelessly as an emulator without locks does.
+/// Writes an object unless it exists, without locks.
 async fn write(State(objects): State<Arc<Objects>>, request: Request) -> StatusCode {
     let path = request.uri().path().to_owned();
     let taken = objects.there.lock().unwrap().contains(&path);
@@ -31,7 +31,7 @@ async fn write(State(objects): State<Arc<Objects>>, request: Request) -> StatusC
     if taken { StatusCode::PRECONDITION_FAILED } else { StatusCode::OK }
 }
 
-/// Starts such an emulator and a gateway before it; gives their state and the gateway's address.
+/// Starts such an emulator and a gateway; returns the emulator's objects and the gateway's address.
 async fn start(folder: &tempfile::TempDir) -> (Arc<Objects>, String) {
     let objects = Arc::new(Objects::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -61,8 +61,8 @@ async fn all(url: &str, method: &'static str, paths: impl IntoIterator<Item = St
         tokio::spawn(async move { send(method, &url, &[("if-none-match", "*")], "body").await.status })
     });
     let mut statuses = Vec::new();
-    for answer in sent.collect::<Vec<_>>() {
-        statuses.push(answer.await.unwrap());
+    for response in sent.collect::<Vec<_>>() {
+        statuses.push(response.await.unwrap());
     }
     statuses.sort_unstable();
     statuses
@@ -79,7 +79,7 @@ async fn writes_of_one_object_take_turns_and_others_go_on() {
     let others = all(&url, "PUT", (0..8).map(|number| format!("/store/other/{number}"))).await;
     assert_eq!(others, [200; 8]);
     assert!(begun.elapsed() < 4 * GAP, "{:?}", begun.elapsed());
-    // Reads wait for nobody.
+    // Reads do not wait.
     let begun = Instant::now();
     all(&url, "GET", vec!["/store/key".to_owned(); 8]).await;
     assert!(begun.elapsed() < 4 * GAP, "{:?}", begun.elapsed());

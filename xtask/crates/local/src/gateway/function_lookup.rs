@@ -32,7 +32,7 @@ struct CodeLocation {
     location: Option<String>,
 }
 
-/// Returns the version to run. An alias with weights chooses anew for each call.
+/// Returns the version to run. An alias with weights chooses for each call.
 pub(super) async fn resolve(
     cache: &FunctionCache,
     caller: &Caller,

@@ -27,7 +27,7 @@ pub(crate) struct Instance {
     pid: u32,
     api: RuntimeApi,
     pub(crate) output: Arc<Output>,
-    /// Whether the runtime has asked for its first event.
+    /// Whether the runtime has asked for its first invocation.
     pub(crate) ready: bool,
 }
 

@@ -6,9 +6,9 @@ connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 
 def post(path, value):
     connection.request("POST", "/2018-06-01/runtime" + path, value if isinstance(value, str) else json.dumps(value))
-    answer = connection.getresponse()
-    answer.read()
-    return answer.status
+    response = connection.getresponse()
+    response.read()
+    return response.status
 
 
 if os.environ.get("INIT") == "exit":
@@ -22,10 +22,10 @@ label = open("label").read()
 count = 0
 while True:
     connection.request("GET", "/2018-06-01/runtime/invocation/next")
-    answer = connection.getresponse()
-    event = json.loads(answer.read())
+    response = connection.getresponse()
+    event = json.loads(response.read())
     count += 1
-    identity = answer.headers["Lambda-Runtime-Aws-Request-Id"]
+    identity = response.headers["Lambda-Runtime-Aws-Request-Id"]
     base = "/invocation/" + identity
     what = event.get("do")
     print("doing", what, flush=True)
@@ -44,8 +44,8 @@ while True:
         continue
     post(base + "/response", {
         "label": label, "pid": os.getpid(), "count": count, "event": event, "id": identity,
-        "arn": answer.headers["Lambda-Runtime-Invoked-Function-Arn"],
-        "left": int(answer.headers["Lambda-Runtime-Deadline-Ms"]) - time.time() * 1000,
-        "context": answer.headers["Lambda-Runtime-Client-Context"],
+        "arn": response.headers["Lambda-Runtime-Invoked-Function-Arn"],
+        "left": int(response.headers["Lambda-Runtime-Deadline-Ms"]) - time.time() * 1000,
+        "context": response.headers["Lambda-Runtime-Client-Context"],
         "environment": dict(os.environ) if what == "environment" else None,
     })

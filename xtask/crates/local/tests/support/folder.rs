@@ -1,10 +1,10 @@
-//! A keeper's folder of a test, and how to tell what is in it and what the keeper told.
+//! The folder of a test's local environment, its processes, and the supervisor's events.
 
 use super::runs;
 use slipway_local::supervisor::{self, Event};
 use std::path::Path;
 
-/// A folder whose servers are stopped whatever becomes of the test.
+/// A folder whose servers are stopped at the end of the test, also if it fails.
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -29,7 +29,7 @@ impl Drop for Folder {
     }
 }
 
-/// Finds the processes that bear a folder's mark.
+/// Returns the processes with a folder's marker.
 pub fn marked(folder: &Path) -> Vec<u32> {
     let folder = folder.canonicalize().unwrap();
     let marker = format!("SLIPWAY_LOCAL_SERVER_OF={}", folder.display()).into_bytes();
@@ -54,7 +54,7 @@ pub fn kinds(events: &[Event]) -> Vec<String> {
     events.iter().map(kind).collect()
 }
 
-/// What the keeper tells where nothing ran.
+/// The supervisor's events if nothing was running.
 pub const ANEW: [&str; 4] = ["starting moto", "started moto", "starting gateway", "started gateway"];
-/// What it tells where all runs.
+/// The supervisor's events if both servers were running.
 pub const REUSED: [&str; 2] = ["reused moto", "reused gateway"];

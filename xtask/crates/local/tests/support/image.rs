@@ -1,6 +1,6 @@
-//! Images made in a test, pushed over HTTP as any client would.
+//! Images that a test makes and pushes over HTTP.
 
-use super::{Answer, send};
+use super::{Response, send};
 use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -14,7 +14,7 @@ pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// A runtime in nothing but bash.
+/// A runtime written in bash only.
 pub const BOOTSTRAP: &str = include_str!("bootstrap.sh");
 
 pub fn digest(bytes: &[u8]) -> String {
@@ -25,7 +25,7 @@ pub fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": digest(bytes), "size": bytes.len() })
 }
 
-/// An image: what is pushed.
+/// An image, as it is pushed.
 pub struct Image {
     pub layers: Vec<Vec<u8>>,
     pub config: Vec<u8>,
@@ -33,7 +33,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Makes an image of tars, with the part of its configuration that says how it runs.
+    /// Makes an image of tars and execution settings.
     pub fn new(tars: &[Vec<u8>], architecture: &str, execution: Value) -> Self {
         let ids: Vec<String> = tars.iter().map(|tar| digest(tar)).collect();
         let layers: Vec<Vec<u8>> = tars.iter().map(|tar| gzip(tar)).collect();
@@ -44,7 +44,7 @@ impl Image {
         Self::of(layers, config.to_string().into_bytes())
     }
 
-    /// Makes the manifest for what is given, right or wrong.
+    /// Makes an image with a manifest for these parts, which need not be valid.
     pub fn of(layers: Vec<Vec<u8>>, config: Vec<u8>) -> Self {
         let described: Vec<Value> = layers.iter().map(|layer| descriptor(LAYER, layer)).collect();
         let manifest = json!({
@@ -57,7 +57,7 @@ impl Image {
         digest(&self.manifest)
     }
 
-    /// Pushes blobs and manifest, by digest and under a tag where one is given.
+    /// Pushes blobs and manifest, by digest and under a tag if one is given.
     pub async fn push(&self, registry: &str, repository: &str, tag: Option<&str>) {
         for blob in self.layers.iter().chain([&self.config]) {
             let pushed = push_blob(registry, repository, blob).await;
@@ -70,8 +70,8 @@ impl Image {
     }
 }
 
-/// Pushes a blob as ECR wants it: a POST, then all of it in one PUT.
-pub async fn push_blob(registry: &str, repository: &str, blob: &[u8]) -> Answer {
+/// Pushes a blob as ECR requires it: a POST, then one PUT with all bytes.
+pub async fn push_blob(registry: &str, repository: &str, blob: &[u8]) -> Response {
     let begun = send("POST", &format!("{registry}/v2/{repository}/blobs/uploads/"), &[], "").await;
     assert_eq!(begun.status, 202, "{}", begun.text());
     let location = format!("{registry}{}?digest={}", begun.header("location").unwrap(), digest(blob));
@@ -84,7 +84,7 @@ pub async fn put_manifest(
     reference: &str,
     kind: &str,
     bytes: &[u8],
-) -> Answer {
+) -> Response {
     let url = format!("{registry}/v2/{repository}/manifests/{reference}");
     send("PUT", &url, &[("content-type", kind)], Bytes::copy_from_slice(bytes)).await
 }
@@ -107,7 +107,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// A base for functions: this machine's bash, and the libraries that it needs.
+/// Makes a base image for functions: this machine's bash and its libraries.
 pub fn base() -> Vec<u8> {
     let bash =
         ["/bin/bash", "/usr/bin/bash"].map(PathBuf::from).into_iter().find(|path| path.is_file()).unwrap();
@@ -121,7 +121,7 @@ pub fn base() -> Vec<u8> {
     tar(&files)
 }
 
-/// An image function that differs from others by its label: a base, and code in a layer of its own.
+/// Makes the image of a function with a label: a base, and a layer with the code.
 pub fn function(base: &[u8], label: &str, execution: Value) -> Image {
     let code = tar(&[
         ("var/task/label", label.as_bytes(), 0o666),
@@ -130,7 +130,7 @@ pub fn function(base: &[u8], label: &str, execution: Value) -> Image {
     Image::new(&[base.to_vec(), code], architecture(), execution)
 }
 
-/// This machine's architecture by the images' name for it.
+/// Returns this machine's architecture, with the images' name for it.
 pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -139,7 +139,7 @@ pub fn architecture() -> &'static str {
     }
 }
 
-/// Runs a program that must succeed, and gives what it wrote.
+/// Runs a program that must succeed, and returns its output.
 #[expect(clippy::disallowed_methods, reason = "the tests run the machine's own programs")]
 pub fn run(program: &Path, arguments: &[&str]) -> String {
     let output = std::process::Command::new(program).args(arguments).output().unwrap();

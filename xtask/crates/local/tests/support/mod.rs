@@ -1,4 +1,4 @@
-//! What the tests share: the emulator they run against, an HTTP client, and a function to try.
+//! Shared by the tests: the emulator, an HTTP client, and a function.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod folder;
@@ -23,10 +23,10 @@ use zip::write::SimpleFileOptions;
 pub const BUCKET: &str = "store";
 pub const REGION: &str = "eu-central-1";
 
-/// A runtime in itself: does what the event's `do` says.
+/// A function that is its own runtime; it does what the event's `do` says.
 pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
-/// Finds moto's server, or says that the test is skipped; in CI it must be there.
+/// Returns moto's server, or reports that the test is skipped; in CI it must be installed.
 #[expect(clippy::disallowed_methods, reason = "the tests' one look at the environment")]
 pub fn moto_server() -> Option<PathBuf> {
     let found = std::env::var_os("SLIPWAY_MOTO_SERVER").map(PathBuf::from);
@@ -49,14 +49,14 @@ pub fn options(folder: &Path, moto_server: &Path, account: &str) -> Options {
     }
 }
 
-/// Brings the environment up and keeps what it told.
+/// Starts the environment, and returns the supervisor's events.
 pub async fn up(options: &Options) -> Result<(State, Vec<Event>), supervisor::Error> {
     let events = Mutex::new(Vec::new());
     let state = supervisor::up(options, &|event| events.lock().unwrap().push(event)).await?;
     Ok((state, events.into_inner().unwrap()))
 }
 
-/// Servers that all tests of a binary share; the last one that lets go stops them.
+/// Servers that all tests of a binary share; the last test stops them.
 pub struct Shared {
     pub state: State,
     folder: tempfile::TempDir,
@@ -78,7 +78,7 @@ pub async fn shared() -> Option<Arc<Shared>> {
 }
 
 impl Shared {
-    /// The folder of the registry, which all accounts share.
+    /// Returns the folder of the registry, which all accounts share.
     pub fn registry(&self) -> PathBuf {
         self.folder.path().join("registry")
     }
@@ -100,13 +100,13 @@ impl Drop for Shared {
     }
 }
 
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl Response {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
     }
@@ -119,14 +119,14 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The log's end, as Invoke gives it.
+    /// Returns the log's end, as Invoke does.
     pub fn tail(&self) -> String {
         let tail = BASE64_STANDARD.decode(self.header("x-amz-log-result").unwrap()).unwrap();
         String::from_utf8(tail).unwrap()
     }
 }
 
-pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
     let rest = url.strip_prefix("http://").unwrap();
     let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
     let mut all = vec![("host", authority)];
@@ -134,8 +134,8 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: impl 
     send_to(method, url, &all, body).await
 }
 
-/// The same with a `host` among the headers.
-pub async fn send_to(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+/// Sends a request whose headers include `host`.
+pub async fn send_to(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
     let rest = url.strip_prefix("http://").unwrap();
     let at = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = (&rest[..at], &rest[at..]);
@@ -147,13 +147,13 @@ pub async fn send_to(method: &str, url: &str, headers: &[(&str, &str)], body: im
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let answer = sender.send_request(request.body(body.into()).unwrap()).await.unwrap();
-    let (parts, body) = answer.into_parts();
+    let response = sender.send_request(request.body(body.into()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    Response { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
-/// One account of the emulator and a function's way through it.
+/// One account of the emulator, and calls to it.
 #[derive(Clone)]
 pub struct Account {
     pub emulator: String,
@@ -163,7 +163,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Enters an account of its own for each test.
+    /// Gets a credential for an account; each test has its own account.
     pub async fn enter(state: &State, id: &str) -> Self {
         let (emulator, gateway) = (state.emulator.url.clone(), state.gateway.url.clone());
         let mut account =
@@ -171,8 +171,8 @@ impl Account {
         let role = format!("arn:aws:iam::{id}:role/tester");
         let form = format!("Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=tester");
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = account.call("sts", "POST", &account.emulator, &headers, form.into()).await.text();
-        account.key = between(&answer, "<AccessKeyId>", "</AccessKeyId>").to_owned();
+        let response = account.call("sts", "POST", &account.emulator, &headers, form.into()).await.text();
+        account.key = between(&response, "<AccessKeyId>", "</AccessKeyId>").to_owned();
         account
     }
 
@@ -190,30 +190,30 @@ impl Account {
         url: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) -> Answer {
+    ) -> Response {
         let authorization = self.authorization(service);
         let mut headers = headers.to_vec();
         headers.push(("authorization", &authorization));
         send(method, url, &headers, body).await
     }
 
-    /// Calls a service of the JSON protocols through the gateway; the target is `<service's version>.<action>`.
+    /// Calls a service that uses a JSON protocol through the gateway; the target is `<service's version>.<action>`.
     pub async fn json(&self, service: &str, target: &str, input: serde_json::Value) -> serde_json::Value {
         let kind = if service == "sqs" { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
         let headers = [("x-amz-target", target), ("content-type", kind)];
-        let answer = self.call(service, "POST", &self.gateway, &headers, input.to_string().into()).await;
-        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
-        serde_json::from_slice(&answer.body).unwrap_or_default()
+        let response = self.call(service, "POST", &self.gateway, &headers, input.to_string().into()).await;
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        serde_json::from_slice(&response.body).unwrap_or_default()
     }
 
     /// Calls a path of Lambda or API Gateway through the gateway.
-    pub async fn rest(&self, service: &str, method: &str, path: &str, body: serde_json::Value) -> Answer {
+    pub async fn rest(&self, service: &str, method: &str, path: &str, body: serde_json::Value) -> Response {
         let url = format!("{}{path}", self.gateway);
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         self.call(service, method, &url, &[("content-type", "application/json")], body).await
     }
 
-    /// Points an alias `live` of a function to a version.
+    /// Creates the alias `live` of a function.
     pub async fn live(&self, function: &str, version: &str) {
         let alias = serde_json::json!({ "Name": "live", "FunctionVersion": version });
         let made = self.lambda("POST", &format!("/{function}/aliases"), alias).await;
@@ -221,13 +221,13 @@ impl Account {
     }
 
     /// Calls Lambda through the gateway.
-    pub async fn lambda(&self, method: &str, path: &str, body: serde_json::Value) -> Answer {
+    pub async fn lambda(&self, method: &str, path: &str, body: serde_json::Value) -> Response {
         let url = format!("{}/2015-03-31/functions{path}", self.gateway);
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         self.call("lambda", method, &url, &[("content-type", "application/json")], body).await
     }
 
-    pub async fn invoke(&self, function: &str, event: serde_json::Value) -> Answer {
+    pub async fn invoke(&self, function: &str, event: serde_json::Value) -> Response {
         self.invoke_with(function, &[("x-amz-log-type", "Tail")], event.to_string()).await
     }
 
@@ -236,7 +236,7 @@ impl Account {
         function: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Answer {
+    ) -> Response {
         let (name, query) = function
             .split_once('?')
             .map_or((function, String::new()), |(name, query)| (name, format!("?{query}")));
@@ -245,7 +245,7 @@ impl Account {
         self.call("lambda", "POST", &url, headers, body.into()).await
     }
 
-    /// Puts an object into the store; makes the store where it is missing.
+    /// Puts an object into the store, and creates the store if it is missing.
     pub async fn store(&self, key: &str, bytes: &[u8]) {
         let bucket = format!("{}/{BUCKET}", self.emulator);
         let location = format!(
@@ -256,8 +256,8 @@ impl Account {
         assert_eq!(put.status, 200, "{}", put.text());
     }
 
-    /// Stores a zip under its digest and makes a function of it, as the store and Terraform would.
-    pub async fn function(&self, name: &str, zip: &[u8], more: serde_json::Value) -> Answer {
+    /// Stores a zip under its digest and creates a function with it, as a release and Terraform do.
+    pub async fn function(&self, name: &str, zip: &[u8], more: serde_json::Value) -> Response {
         let key = artifact_key(zip);
         self.store(&key, zip).await;
         let role = format!("arn:aws:iam::{}:role/{name}", self.id);
@@ -280,7 +280,7 @@ impl Account {
     }
 }
 
-/// Waits until something is there; panics with what was seen last.
+/// Waits until `look` succeeds; panics with its last error.
 pub async fn eventually<T>(seconds: u64, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
     loop {
@@ -305,7 +305,7 @@ pub fn zip(entries: &[(&str, &str)]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-/// The artifact of a function that differs from others by its label.
+/// Makes the artifact of a function with a label.
 pub fn artifact(label: &str) -> Vec<u8> {
     zip(&[("bootstrap", BOOTSTRAP), ("label", label)])
 }
@@ -315,7 +315,7 @@ pub fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
     rest.split_once(end).unwrap().0
 }
 
-/// Says whether a process runs; one that waits to be reaped does not.
+/// Returns whether a process runs. A zombie does not.
 pub fn runs(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.trim_start().starts_with('Z'))

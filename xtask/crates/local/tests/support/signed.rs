@@ -1,6 +1,6 @@
-//! Requests with a real signature of version 4, made by the AWS SDK's own signer.
+//! Requests with a valid signature of version 4, made by the AWS SDK's signer.
 
-use super::{Account, Answer, REGION, between, send};
+use super::{Account, REGION, Response, between, send};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
@@ -13,18 +13,18 @@ use std::time::{Duration, SystemTime};
 pub struct Signer(Credentials);
 
 impl Signer {
-    /// Assumes a role of an account by way of the gateway, as Slipway's users do.
+    /// Assumes a role of an account through the gateway, as Slipway's users do.
     pub async fn assume(account: &Account, role: &str) -> Self {
         let arn = format!("arn:aws:iam::{}:role/{role}", account.id);
         let form = format!("Action=AssumeRole&Version=2011-06-15&RoleArn={arn}&RoleSessionName=caller");
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = account.call("sts", "POST", &account.gateway, &headers, form.into()).await.text();
-        let take = |name: &str| between(&answer, &format!("<{name}>"), &format!("</{name}>")).to_owned();
+        let response = account.call("sts", "POST", &account.gateway, &headers, form.into()).await.text();
+        let take = |name: &str| between(&response, &format!("<{name}>"), &format!("</{name}>")).to_owned();
         let token = Some(take("SessionToken"));
         Self(Credentials::new(take("AccessKeyId"), take("SecretAccessKey"), token, None, "test"))
     }
 
-    /// Makes a user who may do what a policy says, and a key of the user's, while the emulator checks nothing yet.
+    /// Creates a user with a policy and an access key, before the emulator's IAM checks are enabled.
     pub async fn user(account: &Account, name: &str, policy: &serde_json::Value) -> Self {
         let iam = async |form: String| iam(account, format!("{form}&UserName={name}")).await;
         iam("Action=CreateUser".to_owned()).await;
@@ -35,7 +35,7 @@ impl Signer {
         Self(Credentials::new(take("AccessKeyId"), take("SecretAccessKey"), None, None, "test"))
     }
 
-    /// The same key with another secret.
+    /// Returns the same key with another secret.
     pub fn forged(&self) -> Self {
         let token = self.0.session_token().map(str::to_owned);
         Self(Credentials::new(self.0.access_key_id(), "not the secret", token, None, "test"))
@@ -79,7 +79,7 @@ impl Signer {
         url: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Answer {
+    ) -> Response {
         let identity = self.0.clone().into();
         let mut settings = SigningSettings::default();
         if service == "s3" {
@@ -104,7 +104,7 @@ impl Signer {
     }
 }
 
-/// Lets a role do what a policy says, while the emulator checks nothing yet.
+/// Adds a policy to a role, before the emulator's IAM checks are enabled.
 pub async fn allow_role(account: &Account, role: &str, policy: &serde_json::Value) {
     let policy = encoded(policy);
     let form = format!("Action=PutRolePolicy&RoleName={role}&PolicyName=own&PolicyDocument={policy}");
@@ -114,9 +114,9 @@ pub async fn allow_role(account: &Account, role: &str, policy: &serde_json::Valu
 async fn iam(account: &Account, form: String) -> String {
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let form = format!("{form}&Version=2010-05-08");
-    let answer = account.call("iam", "POST", &account.gateway, &headers, form.into()).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
+    let response = account.call("iam", "POST", &account.gateway, &headers, form.into()).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.text()
 }
 
 fn encoded(policy: &serde_json::Value) -> String {
