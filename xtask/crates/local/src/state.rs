@@ -183,6 +183,30 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
+    fn state_file_of_an_earlier_version_is_read_and_written_unchanged() {
+        let server = |pid: u32| {
+            serde_json::json!({
+                "url": "http://127.0.0.1:5000", "pid": pid, "start_ticks": 9, "log": "/local/moto.log",
+            })
+        };
+        let stored = serde_json::json!({
+            "schema": "slipway.local/1",
+            "account": "111111111111",
+            "region": "eu-central-1",
+            "access_key_id": "key",
+            "secret_access_key": "secret",
+            "session_token": "token",
+            "emulator": server(7),
+            "gateway": server(8),
+            "started_at": "2026-01-01T00:00:00Z",
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("state.json"), stored.to_string()).unwrap();
+        let state = read(folder.path()).unwrap().unwrap();
+        assert_eq!(serde_json::to_value(state).unwrap(), stored);
+    }
+
+    #[test]
     fn state_file_is_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read(folder.path()).unwrap(), None);

@@ -77,3 +77,26 @@ pub enum Error {
     #[error("the gateway failed")]
     Server(#[source] std::io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_file_of_an_earlier_version_is_read_and_written_unchanged() {
+        let stored = serde_json::json!({
+            "listen": "127.0.0.1:0",
+            "emulator_url": "http://127.0.0.1:5000",
+            "store_bucket": "store",
+            "work_folder": "/local/functions",
+            "registry_folder": "/local/registry",
+            "log_folder": "/local/logs",
+            "ready_file": "/local/gateway.ready",
+            "sole": true,
+            "kept_in": "/local",
+        });
+        let config: GatewayConfig = serde_json::from_value(stored.clone()).unwrap();
+        assert!(config.exclusive_emulator && config.supervisor_folder.is_some());
+        assert_eq!(serde_json::to_value(config).unwrap(), stored);
+    }
+}

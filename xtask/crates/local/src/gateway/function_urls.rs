@@ -230,3 +230,25 @@ fn update(url: &mut FunctionUrl, requested: &Value) -> Result<(), LambdaError> {
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn function_url_of_an_earlier_version_is_read_and_written_unchanged() {
+        let stored = json!({
+            "account": "111111111111",
+            "region": "eu-central-1",
+            "function": "f",
+            "qualifier": "live",
+            "auth_type": "NONE",
+            "cors": { "AllowOrigins": ["*"] },
+            "invoke_mode": "BUFFERED",
+            "created": "2026-01-01T00:00:00.000+0000",
+            "modified": "2026-01-01T00:00:00.000+0000",
+        });
+        let url: FunctionUrl = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(serde_json::to_value(url).unwrap(), stored);
+    }
+}

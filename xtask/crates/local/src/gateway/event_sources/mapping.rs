@@ -105,3 +105,37 @@ impl Mapping {
         description
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapping_of_an_earlier_version_is_read_and_written_unchanged() {
+        let stored = json!({
+            "uuid": "u",
+            "account": "111111111111",
+            "region": "eu-central-1",
+            "event_source_arn": "arn:aws:kinesis:eu-central-1:111111111111:stream/s",
+            "function_arn": "arn:aws:lambda:eu-central-1:111111111111:function:f:live",
+            "enabled": true,
+            "enabled_at": 1.5,
+            "modified_at": 2.5,
+            "starting_position": "LATEST",
+            "starting_position_timestamp": null,
+            "batch_size": 100,
+            "window": 0,
+            "parallelization_factor": 1,
+            "bisect": false,
+            "maximum_retries": -1,
+            "maximum_age": -1,
+            "response_types": ["ReportBatchItemFailures"],
+            "filters": ["{}"],
+            "on_failure": null,
+            "kms_key_arn": null,
+            "tags": { "a": "b" },
+        });
+        let mapping: Mapping = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(serde_json::to_value(mapping).unwrap(), stored);
+    }
+}
