@@ -1,4 +1,4 @@
-//! The local environment, over the leaf crate that keeps it: moto, the Lambda gateway, and how to reach them.
+//! Starts, finds and stops the local environment: moto and the Lambda gateway.
 
 mod interpreters;
 
@@ -6,19 +6,20 @@ pub(crate) use interpreters::Interpreters;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use slipway_local::keeper::{self, Emulator, Event, Options};
-use slipway_local::{State, Status};
+use slipway_local::supervisor::{self, Emulator, Event, Options, StoppedProcess};
+use slipway_local::{Component, State, Status};
 
 use crate::failure::{Failure, Result};
-use crate::progress::Progress;
+use crate::progress::{Progress, Step};
 use crate::settings::{ProcessEnvironment, Project};
 use crate::tools::install::{Tool, Tools};
 
 /// The region of the local environment.
 const REGION: &str = "eu-central-1";
 
-/// The account of the local environment, where `SLIPWAY_LOCAL_ACCOUNT` names no other.
+/// The account of the local environment, unless `SLIPWAY_LOCAL_ACCOUNT` names another one.
 const ACCOUNT: &str = "123456789012";
 
 /// The hidden subcommand that the gateway's process runs.
@@ -44,7 +45,7 @@ pub(crate) fn store_bucket(project: &Project, account: &str) -> String {
     format!("{}-{account}-artifacts", project.settings.name)
 }
 
-/// Starts the local environment, or finds it running.
+/// Starts the local environment, or returns the running one.
 pub(crate) async fn up(
     project: &Project,
     process_env: &ProcessEnvironment,
@@ -71,13 +72,13 @@ pub(crate) async fn up(
     };
     let report = {
         let progress = progress.clone();
-        let step = std::sync::Mutex::new(None);
-        move |event: Event| tell(&progress, &step, event)
+        let step = Mutex::new(None);
+        move |event: Event| report_event(&progress, &step, event)
     };
-    keeper::up(&options, &report).await.map_err(explain)
+    supervisor::up(&options, &report).await.map_err(failure)
 }
 
-/// Which ports to use; free ones where none is asked for.
+/// The ports to listen on; `None` for any free port.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ports {
     /// The emulated AWS.
@@ -86,52 +87,49 @@ pub(crate) struct Ports {
     pub(crate) gateway: Option<u16>,
 }
 
-/// Finds the local environment without starting it.
+/// Returns whether the local environment is running, without starting it.
 pub(crate) async fn find(folder: &Path) -> Result<Status> {
-    keeper::find(folder).await.map_err(explain)
+    supervisor::find(folder).await.map_err(failure)
 }
 
-/// Stops the local environment and all that it left.
-pub(crate) async fn down(folder: &Path) -> Result<Vec<keeper::Stopped>> {
-    keeper::down(folder).await.map_err(explain)
+/// Stops the local environment and all its processes.
+pub(crate) async fn down(folder: &Path) -> Result<Vec<StoppedProcess>> {
+    supervisor::down(folder).await.map_err(failure)
 }
 
-fn tell(progress: &Progress, step: &std::sync::Mutex<Option<crate::progress::Step>>, event: Event) {
+/// Reports an event of the supervisor; `step` is the step of the server that is starting.
+fn report_event(progress: &Progress, step: &Mutex<Option<Step>>, event: Event) {
     let Ok(mut step) = step.lock() else { return };
     match event {
         Event::Waiting { .. } => {
             progress.note("local     waiting for another command that starts or stops the local environment")
         }
-        Event::Starting { what } => *step = Some(progress.step("local", name_of(what))),
-        Event::Started { what, url, .. } => {
+        Event::Starting { component } => *step = Some(progress.step("local", name_of(component))),
+        Event::Started { component, url, .. } => {
             if let Some(step) = step.take() {
-                step.done_as(format!("{} at {url}", name_of(what)), "started");
+                step.done_as(format!("{} at {url}", name_of(component)), "started");
             }
         }
         Event::Reused { .. } => {}
-        Event::Cleaned { what, pid, why } => {
-            progress.note(format!("local     {} (process {pid}) was cleaned up: {why}", name_of(what)))
-        }
+        Event::Cleaned { component, pid, reason } => progress
+            .note(format!("local     {} (process {pid}) was cleaned up: {reason}", name_of(component))),
     }
 }
 
-fn name_of(what: &str) -> &str {
-    match what {
-        "moto" => "emulated AWS (moto)",
-        "gateway" => "Lambda gateway",
-        other => other,
+fn name_of(component: Component) -> &'static str {
+    match component {
+        Component::Emulator => "emulated AWS (moto)",
+        Component::Gateway => "Lambda gateway",
+        Component::Process => "process",
     }
 }
 
-fn explain(error: keeper::Error) -> Failure {
-    let failure = match &error {
-        keeper::Error::PortTaken { .. } => {
-            Failure::failed(error.to_string()).hint("leave the port out to take a free one")
-        }
-        _ => Failure::failed(error.to_string()).hint(
-            "cargo xtask local down clears everything away; cargo xtask local logs shows what was said",
-        ),
+fn failure(error: supervisor::Error) -> Failure {
+    let hint = match &error {
+        supervisor::Error::PortTaken { .. } => "leave the port out to use any free port",
+        _ => "cargo xtask local logs shows the servers' output; cargo xtask local down stops them",
     };
+    let failure = Failure::failed(error.to_string()).hint(hint);
     match std::error::Error::source(&error) {
         Some(source) => failure.caused_by(source.to_string()),
         None => failure,

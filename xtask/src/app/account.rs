@@ -78,7 +78,7 @@ impl AppContext {
                 slipway_local::Status::Stopped => Ok(None),
                 slipway_local::Status::Broken { dead, .. } => {
                     let dead: Vec<String> =
-                        dead.iter().map(|dead| format!("{} ({})", dead.what, dead.why)).collect();
+                        dead.iter().map(|dead| format!("{} ({})", dead.component, dead.reason)).collect();
                     Err(Failure::failed(format!(
                         "a part of the local environment is dead: {}",
                         dead.join(", ")

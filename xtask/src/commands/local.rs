@@ -1,8 +1,8 @@
-//! `local`: the emulated environment on this machine, and functions in it by hand.
+//! `local`: starts and stops the local environment, and calls functions in it.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,41 +30,41 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Start the emulated AWS and the Lambda gateway.
     Up {
-        /// The port of the emulated AWS; a free one where left out.
+        /// The port of the emulated AWS [default: any free port].
         #[arg(long)]
         port: Option<u16>,
-        /// The port of the Lambda gateway; a free one where left out.
+        /// The port of the Lambda gateway [default: any free port].
         #[arg(long)]
         gateway_port: Option<u16>,
     },
-    /// Stop them, and all that they started. What they held is gone.
+    /// Stop both servers and all their processes. Their data is lost.
     Down,
-    /// Tell whether they run, and where.
+    /// Show whether both servers are running, and their addresses.
     Status,
-    /// Print what they and the functions said.
+    /// Print the last lines of the logs.
     Logs {
-        /// One function's log; the servers' where left out.
+        /// The function whose log to print [default: the servers' logs].
         function: Option<FunctionName>,
-        /// How many lines.
+        /// The number of lines of each log.
         #[arg(long, default_value_t = 100)]
         lines: usize,
     },
-    /// Call a function.
+    /// Invoke a function.
     Invoke {
-        /// The function; may be left out where the project has one.
+        /// The function; optional if the project has only one.
         function: Option<FunctionName>,
-        /// The event: JSON, or @ and a file's name.
+        /// The event: JSON, or `@` and a file name.
         #[arg(long, default_value = "{}")]
         event: String,
         /// A version or alias.
         #[arg(long, default_value = "live")]
         qualifier: String,
     },
-    /// Keep a function up behind a function URL, until Ctrl-C.
+    /// Serve a function over HTTP, as a function URL does, until Ctrl-C.
     Serve {
-        /// The function; may be left out where the project has one.
+        /// The function; optional if the project has only one.
         function: Option<FunctionName>,
-        /// The port; a free one where left out.
+        /// The port; 0 for any free port.
         #[arg(long, default_value_t = 0)]
         port: u16,
         /// A version or alias.
@@ -76,7 +76,7 @@ enum Verb {
 /// The local environment.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Report {
-    /// Whether it runs.
+    /// Whether both servers are running.
     pub(crate) running: bool,
     /// The emulated AWS.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,13 +84,13 @@ pub(crate) struct Report {
     /// The Lambda gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gateway: Option<ServerReport>,
-    /// The account that stands for one's own.
+    /// The emulated account: 12 digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,
-    /// What is dead, and why.
+    /// The servers that are dead, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) dead: Vec<String>,
-    /// Processes that were stopped.
+    /// The processes that were stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) stopped: Vec<String>,
 }
@@ -100,22 +100,23 @@ pub(crate) struct Report {
 pub(crate) struct ServerReport {
     /// Its address.
     pub(crate) url: String,
-    /// Its process, where it is ours.
+    /// Its process number; `null` for a server that Slipway did not start.
     pub(crate) pid: Option<u32>,
 }
 
-/// What a called function answered.
+/// The result of an invocation.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct InvokeReport {
-    /// The answer.
-    pub(crate) answer: serde_json::Value,
-    /// The kind of error, where it was one.
+    /// What the function returned.
+    #[serde(rename = "answer")]
+    pub(crate) result: serde_json::Value,
+    /// The kind of the function's error; `null` if it succeeded.
     pub(crate) function_error: Option<String>,
     /// The version that ran.
     pub(crate) executed_version: Option<String>,
-    /// Its last log lines.
+    /// The last lines of the function's log.
     pub(crate) log: Vec<String>,
-    /// Milliseconds.
+    /// The duration in milliseconds.
     pub(crate) took_ms: u64,
 }
 
@@ -138,17 +139,17 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             let stopped: Vec<String> = emulator::down(&folder)
                 .await?
                 .iter()
-                .map(|stopped| format!("{} (process {})", stopped.what, stopped.pid))
+                .map(|stopped| format!("{} (process {})", stopped.component, stopped.pid))
                 .collect();
             let text = if stopped.is_empty() {
                 "Nothing was running.\n".to_owned()
             } else {
-                format!("Stopped {}. What they held is gone.\n", crate::format::list(&stopped))
+                format!("Stopped {}. Their data is lost.\n", crate::format::list(&stopped))
             };
             Answer::new(&Report { stopped, ..Report::default() }, text)
         }
         Verb::Status => status(emulator::find(&folder).await?),
-        Verb::Logs { function, lines } => logs(app, &folder, function.as_ref(), lines),
+        Verb::Logs { function, lines } => logs(app, &folder, function.as_ref(), lines).await,
         Verb::Invoke { function, event, qualifier } => {
             invoke(app, function.as_ref(), &event, &qualifier).await
         }
@@ -156,7 +157,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     }
 }
 
-/// Runs the gateway's own process: the hidden subcommand.
+/// Runs the gateway in this process: the hidden subcommand of the gateway's process.
 pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
     let Some(config) = config.map(PathBuf::from) else {
         return ExitCode::from(FailureKind::Usage.exit_code());
@@ -170,7 +171,7 @@ pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let console = crate::output::Console::new(crate::output::Verbosity::Normal, false, false);
-            console.tell(&format!("the Lambda gateway ended: {error}"));
+            console.tell(&format!("the Lambda gateway cannot run: {error}"));
             ExitCode::FAILURE
         }
         Err(_) => ExitCode::FAILURE,
@@ -179,11 +180,14 @@ pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
 
 fn status(status: Status) -> Result<Answer> {
     let (state, dead) = match status {
-        Status::Stopped => return Answer::new(&Report::default(), "The local environment does not run.\n"),
-        Status::Running(state) => (state, Vec::new()),
-        Status::Broken { state, dead } => {
-            (state, dead.iter().map(|dead| format!("{}: {}", dead.what, dead.why)).collect::<Vec<_>>())
+        Status::Stopped => {
+            return Answer::new(&Report::default(), "The local environment is not running.\n");
         }
+        Status::Running(state) => (state, Vec::new()),
+        Status::Broken { state, dead } => (
+            state,
+            dead.iter().map(|dead| format!("{}: {}", dead.component, dead.reason)).collect::<Vec<_>>(),
+        ),
     };
     let server =
         |server: &slipway_local::Server| Some(ServerReport { url: server.url.clone(), pid: server.pid });
@@ -200,14 +204,14 @@ fn status(status: Status) -> Result<Answer> {
         table.row([
             name.to_owned(),
             server.url.clone(),
-            server.pid.map_or_else(|| "not ours".into(), |pid| pid.to_string()),
+            server.pid.map_or_else(|| "external".into(), |pid| pid.to_string()),
         ]);
     }
     let mut text = table.render("");
     text.push_str(&format!("account {}\n", state.account));
     let failure = (!dead.is_empty()).then(|| {
         Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", ")))
-            .hint("cargo xtask local up starts it anew; what a dead emulator held is gone")
+            .hint("cargo xtask local up starts it again; the data of a dead emulator is lost")
     });
     Ok(Answer::new(&report, text)?.with_failure(failure))
 }
@@ -217,12 +221,40 @@ struct Logs {
     lines: Vec<String>,
 }
 
-fn logs(
+async fn logs(
     app: &AppContext,
-    folder: &std::path::Path,
+    folder: &Path,
     function: Option<&FunctionName>,
     lines: usize,
 ) -> Result<Answer> {
+    let mut files = log_files(folder);
+    let functions = || app.project.functions.keys();
+    match function {
+        Some(function) => {
+            app.project.function(function)?;
+            // The ledger has the exact name while the local environment is running.
+            match deployed_function(app, Some(function)).await {
+                Ok(DeployedFunction { function_name, .. }) => {
+                    files.retain(|path| path.file_stem().is_some_and(|stem| stem == function_name.as_str()));
+                }
+                Err(_) => files.retain(|path| function_of_log(path, functions()) == Some(function)),
+            }
+        }
+        None => files.retain(|path| function_of_log(path, functions()).is_none()),
+    }
+    files.sort();
+    let mut all = Vec::new();
+    for path in &files {
+        let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
+        let last: Vec<&str> = text.lines().rev().take(lines).collect();
+        all.extend(last.into_iter().rev().map(str::to_owned));
+    }
+    let text = if all.is_empty() { "Nothing was logged yet.\n".to_owned() } else { all.join("\n") };
+    Answer::new(&Logs { lines: all }, text)
+}
+
+/// Returns the logs in a folder and its subfolders.
+fn log_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut pending = vec![folder.to_path_buf()];
     while let Some(folder) = pending.pop() {
@@ -235,37 +267,32 @@ fn logs(
             }
         }
     }
-    let of_function = |path: &PathBuf, function: &FunctionName| {
-        path.file_stem().is_some_and(|stem| {
-            stem.to_string_lossy().ends_with(&format!("-{function}"))
-                || stem.to_string_lossy() == function.as_str()
-        })
-    };
-    if let Some(function) = function {
-        app.project.function(function)?;
-        files.retain(|path| of_function(path, function));
-    } else {
-        files.retain(|path| !app.project.functions.keys().any(|function| of_function(path, function)));
-    }
-    files.sort();
-    let mut all = Vec::new();
-    for path in &files {
-        let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
-        let last: Vec<&str> = text.lines().rev().take(lines).collect();
-        all.extend(last.into_iter().rev().map(str::to_owned));
-    }
-    let text = if all.is_empty() { "Nothing was said yet.\n".to_owned() } else { all.join("\n") };
-    Answer::new(&Logs { lines: all }, text)
+    files
 }
 
-/// A deployed function in the local environment.
-struct Target {
+/// Returns the function of the project that wrote a log: of those whose name ends the log's, the one with the longest name.
+///
+/// Terraform puts a prefix before the name, so `shop-local-bucket-api.log` ends with `api` as well as with `bucket-api`.
+fn function_of_log<'a>(
+    path: &Path,
+    functions: impl Iterator<Item = &'a FunctionName>,
+) -> Option<&'a FunctionName> {
+    let stem = path.file_stem()?.to_string_lossy();
+    let ends_log = |function: &&FunctionName| {
+        let prefix = stem.strip_suffix(function.as_str());
+        prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('-'))
+    };
+    functions.filter(ends_log).max_by_key(|function| function.as_str().len())
+}
+
+/// A function that is deployed to the local environment.
+struct DeployedFunction {
     function_name: String,
     state: slipway_local::State,
     functions: Arc<dyn crate::ports::Functions>,
 }
 
-async fn target(app: &AppContext, function: Option<&FunctionName>) -> Result<Target> {
+async fn deployed_function(app: &AppContext, function: Option<&FunctionName>) -> Result<DeployedFunction> {
     let function = one_function(app, function)?;
     let environment = app
         .project
@@ -277,19 +304,23 @@ async fn target(app: &AppContext, function: Option<&FunctionName>) -> Result<Tar
         Failure::usage("this project has no emulated environment")
             .hint("add terraform/environments/local/environment.toml with emulated = true")
     })?;
-    let absent = || {
+    let not_deployed = || {
         Failure::failed(format!("`{function}` is not deployed to {environment}"))
             .hint(format!("cargo xtask release {function} --env {environment}"))
     };
-    let account = app.account_if_there(&environment).await?.ok_or_else(absent)?;
+    let account = app.account_if_there(&environment).await?.ok_or_else(not_deployed)?;
     let Status::Running(state) = emulator::find(&emulator::folder(&app.project)).await? else {
-        return Err(absent());
+        return Err(not_deployed());
     };
     let ledger =
         Ledger::new(account.state.clone(), environment.clone(), app.project.stack_of(&function)?.clone());
-    let serving =
-        ledger.head().await?.last.and_then(|last| last.serves.get(&function).cloned()).ok_or_else(absent)?;
-    Ok(Target { function_name: serving.function_name, state, functions: account.functions })
+    let serving = ledger
+        .head()
+        .await?
+        .last
+        .and_then(|last| last.serves.get(&function).cloned())
+        .ok_or_else(not_deployed)?;
+    Ok(DeployedFunction { function_name: serving.function_name, state, functions: account.functions })
 }
 
 async fn invoke(
@@ -304,26 +335,26 @@ async fn invoke(
         None => event.to_owned(),
     };
     if let Err(error) = serde_json::from_str::<serde_json::Value>(&event) {
-        return Err(Failure::usage("the event is no JSON")
+        return Err(Failure::usage("the event is not valid JSON")
             .caused_by(error)
             .hint("--event '{\"name\": \"Ada\"}', or --event @event.json"));
     }
-    let target = target(app, function).await?;
-    let invocation = target
+    let deployed = deployed_function(app, function).await?;
+    let invocation = deployed
         .functions
-        .invoke(&target.function_name, qualifier, event.as_bytes(), Duration::from_secs(900))
+        .invoke(&deployed.function_name, qualifier, event.as_bytes(), Duration::from_secs(900))
         .await?;
-    let answer = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| {
+    let result = serde_json::from_slice(&invocation.payload).unwrap_or_else(|_| {
         serde_json::Value::String(String::from_utf8_lossy(&invocation.payload).into_owned())
     });
     invocation.log_tail.iter().for_each(|line| app.progress.note(format!("          | {line}")));
     let failed = invocation
         .function_error
         .as_ref()
-        .map(|kind| Failure::failed(format!("the function answered with an error ({kind})")));
-    let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
+        .map(|kind| Failure::failed(format!("the function returned an error ({kind})")));
+    let text = serde_json::to_string_pretty(&result).unwrap_or_default();
     let report = InvokeReport {
-        answer,
+        result,
         function_error: invocation.function_error,
         executed_version: invocation.executed_version,
         log: invocation.log_tail,
@@ -338,18 +369,18 @@ async fn serve(
     port: u16,
     qualifier: &str,
 ) -> Result<Answer> {
-    let target = target(app, function).await?;
+    let deployed = deployed_function(app, function).await?;
     let invoke = function_url::InvokeTarget {
-        gateway_url: target.state.gateway.url.clone(),
-        function: target.function_name.clone(),
+        gateway_url: deployed.state.gateway.url.clone(),
+        function: deployed.function_name.clone(),
         qualifier: Some(qualifier.to_owned()),
-        authorization: function_url::authorization(&target.state.access_key_id, &target.state.region),
+        authorization: function_url::authorization(&deployed.state.access_key_id, &deployed.state.region),
     };
     let progress = app.progress.clone();
     let interrupt = app.interrupt.clone();
-    let name = target.function_name.clone();
+    let name = deployed.function_name.clone();
     let listening = move |address: SocketAddr| {
-        progress.note(format!("serve     {name} at http://{address}/   (Ctrl-C ends it)"))
+        progress.note(format!("serve     {name} at http://{address}/   (press Ctrl-C to stop)"))
     };
     let served = function_url::serve_function_url(
         SocketAddr::from(([127, 0, 0, 1], port)),
@@ -359,10 +390,27 @@ async fn serve(
     )
     .await;
     match served {
-        Ok(()) => Answer::new(&Report::default(), "Ended.\n"),
+        Ok(()) => Answer::new(&Report::default(), "Stopped.\n"),
         Err(error @ function_url::Error::Listen { .. }) => Err(Failure::failed(error.to_string())
             .caused_by(error)
-            .hint("take another --port, or none for a free one")),
+            .hint("choose another --port, or leave it out to use any free port")),
         Err(error) => Err(Failure::failed(error.to_string()).caused_by(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_belongs_to_the_function_with_the_longest_matching_name() {
+        let functions = ["api", "bucket-api"].map(|name| name.parse::<FunctionName>().unwrap());
+        let function_of =
+            |log: &str| function_of_log(Path::new(log), functions.iter()).map(|name| name.as_str());
+        assert_eq!(function_of("logs/shop-local-api.log"), Some("api"));
+        assert_eq!(function_of("logs/shop-local-bucket-api.log"), Some("bucket-api"));
+        assert_eq!(function_of("logs/bucket-api.log"), Some("bucket-api"));
+        assert_eq!(function_of("logs/shop-local-rapi.log"), None);
+        assert_eq!(function_of("gateway.log"), None);
     }
 }

@@ -140,7 +140,7 @@ impl Interpreters<'_> {
         missing: &MissingInterpreter,
     ) -> Failure {
         let version = runtime.trim_start_matches("python");
-        let places = slipway_local::places_of_python(&self.folder());
+        let places = slipway_local::python_search_paths(&self.folder());
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         let substitute = missing.substitute.as_deref().unwrap_or("no python3 at all");
         Failure::refused(format!("`{function}` needs Python {version}, and this machine has none"))

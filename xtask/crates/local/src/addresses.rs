@@ -1,35 +1,35 @@
-//! Where on this machine an address of the cloud is answered.
+//! Translates cloud addresses of function URLs and HTTP APIs to addresses of the local gateway.
 //!
-//! In: a function URL or an HTTP API's endpoint as Terraform outputs it, and the gateway's address. Out: the address of
-//! the same under the gateway, path and query kept. What is neither of the two gives nothing.
+//! In: a function URL or an HTTP API's endpoint as Terraform outputs it, and the gateway's address. Out: the gateway's
+//! address for it, with the same path and query; `None` for any other address.
 
-/// Where the gateway answers function URLs by path: `<prefix>/<url id>/<path>`.
+/// The path under which the gateway serves function URLs: `<prefix>/<url id>/<path>`.
 pub const LAMBDA_URL_PATH: &str = "/_slipway/lambda-url";
-/// Where the gateway answers HTTP APIs by path: `<prefix>/<api id>/<path>`.
+/// The path under which the gateway serves HTTP APIs: `<prefix>/<api id>/<path>`.
 pub const EXECUTE_API_PATH: &str = "/_slipway/execute-api";
 
-/// Gives the gateway's address of a function URL, `https://<id>.lambda-url.<region>.on.aws/…` or its host alone.
+/// Returns the gateway's address for a function URL: `https://<id>.lambda-url.<region>.on.aws/…` or only its host.
 ///
-/// The answer has no slash at its end where the given address had none.
+/// The result ends in a slash only where the given address does.
 pub fn lambda_url_address(gateway_url: &str, function_url: &str) -> Option<String> {
     address(gateway_url, function_url, LAMBDA_URL_PATH, lambda_url_id)
 }
 
-/// Gives the gateway's address of an HTTP API, `https://<id>.execute-api.<region>.amazonaws.com/…` or its host alone.
+/// Returns the gateway's address for an HTTP API: `https://<id>.execute-api.<region>.amazonaws.com/…` or only its host.
 ///
-/// The answer has no slash at its end where the given address had none.
+/// The result ends in a slash only where the given address does.
 pub fn api_address(gateway_url: &str, api_endpoint: &str) -> Option<String> {
     address(gateway_url, api_endpoint, EXECUTE_API_PATH, api_id)
 }
 
-/// Gives the gateway's address of either; what is neither is handed back as it is.
+/// Returns the gateway's address for a function URL or an HTTP API, and any other address unchanged.
 pub fn local_address(gateway_url: &str, address: &str) -> String {
     lambda_url_address(gateway_url, address)
         .or_else(|| api_address(gateway_url, address))
         .unwrap_or_else(|| address.to_owned())
 }
 
-/// Takes the id out of a function URL's host.
+/// Returns the id in a function URL's host.
 pub(crate) fn lambda_url_id(host: &str) -> Option<&str> {
     let (id, rest) = host.split_once(".lambda-url.")?;
     let region =
@@ -37,7 +37,7 @@ pub(crate) fn lambda_url_id(host: &str) -> Option<&str> {
     (is_label(id) && is_label(region)).then_some(id)
 }
 
-/// Takes the id out of an HTTP API's host.
+/// Returns the id in an HTTP API's host.
 pub(crate) fn api_id(host: &str) -> Option<&str> {
     let (id, rest) = host.split_once(".execute-api.")?;
     let region = rest.strip_suffix(".amazonaws.com.cn").or_else(|| rest.strip_suffix(".amazonaws.com"))?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_the_cloud_has_one_here() {
+    fn cloud_address_maps_to_the_gateway() {
         let gateway = "http://127.0.0.1:4000/";
         let url = |url: &str| lambda_url_address(gateway, url);
         let at = |path: &str| Some(format!("http://127.0.0.1:4000{path}"));

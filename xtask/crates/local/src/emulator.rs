@@ -1,62 +1,52 @@
-//! The few calls that the keeper and the gateway make to the emulator themselves.
+//! The client with which the supervisor and the gateway call the emulator.
 //!
-//! moto takes the account from the access key in a request's credential and checks no signature
-//! (<https://docs.getmoto.org/en/latest/docs/multi_account.html>) unless its IAM checks are switched on. Requests are
-//! signed where the key's secret is known; else they carry an `Authorization` of the right form with a signature of zeros,
-//! which those checks refuse.
+//! moto takes the account from the access key in a request's credential and does not check the signature
+//! (<https://docs.getmoto.org/en/latest/docs/multi_account.html>) unless its IAM checks are enabled. Requests are signed
+//! if the key's secret is known. Otherwise their `Authorization` has a signature of zeros, which the IAM checks reject.
 
-use crate::http::{self, Answer, HttpError};
-use crate::signing;
+use crate::http::{self, BufferedResponse, HttpError};
+use crate::signing::{self, Credential};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
 const WITHIN: Duration = Duration::from_secs(30);
-/// A zip for Lambda may be any size in S3; unpacked it has 250 MB at most.
+/// The longest response, in bytes. The largest is the zip of a function, which has at most 250 MB unpacked.
 const LONGEST: usize = 512 << 20;
 
-/// A credential the emulator handed out.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Credential {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
-    /// Empty for a user's key.
-    pub(crate) session_token: String,
-}
-
-/// Whose a key is.
+/// The owner of an access key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// The account's twelve digits.
+    /// 12 digits.
     pub(crate) account: String,
     pub(crate) arn: String,
     pub(crate) user_id: String,
 }
 
-/// What went wrong in a call to the emulator.
+/// Why a call to the emulator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EmulatorError {
-    /// No answer came.
-    #[error("the emulator did not answer {action}")]
+    /// There was no response.
+    #[error("the emulator did not respond to {action}")]
     Http {
         /// The call.
         action: &'static str,
-        /// Why.
+        /// The cause.
         source: HttpError,
     },
-    /// It refused.
-    #[error("the emulator answered {action} with {status}: {body}")]
-    Refused {
+    /// The response is an error.
+    #[error("the emulator responded to {action} with {status}: {body}")]
+    ErrorResponse {
         /// The call.
         action: &'static str,
         /// The HTTP status.
         status: StatusCode,
-        /// The beginning of its answer.
+        /// The beginning of the response's body.
         body: String,
     },
-    /// It answered something else than expected.
-    #[error("the emulator's answer to {action} lacks `{missing}`")]
+    /// The response lacks something.
+    #[error("the emulator's response to {action} lacks `{missing}`")]
     Incomplete {
         /// The call.
         action: &'static str,
@@ -65,19 +55,19 @@ pub enum EmulatorError {
     },
 }
 
-/// Calls the emulator as the owner of one access key, in one region.
+/// A client that calls the emulator with one access key, in one region.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Caller {
     pub(crate) authority: String,
     pub(crate) access_key_id: String,
     pub(crate) region: String,
-    /// What calls are signed with, where it is known.
+    /// The credential that signs the calls, if the secret is known.
     pub(crate) credential: Option<Credential>,
 }
 
 impl Caller {
-    /// Calls with a credential whose secret is known.
-    pub(crate) fn with(authority: String, credential: Credential, region: String) -> Self {
+    /// Makes a client with a complete credential.
+    pub(crate) fn with_credential(authority: String, credential: Credential, region: String) -> Self {
         Self {
             authority,
             access_key_id: credential.access_key_id.clone(),
@@ -86,10 +76,15 @@ impl Caller {
         }
     }
 
-    /// Asks for a path of a service that has paths, and hands back whatever the answer is.
-    pub(crate) async fn ask(&self, service: &str, path: &str, limit: usize) -> Result<Answer, HttpError> {
-        let wrong = |_| HttpError::Address { url: path.to_owned() };
-        let request = Request::get(path).body(Body::empty()).map_err(wrong)?;
+    /// Returns the response to a GET request, which may be an error response.
+    pub(crate) async fn get(
+        &self,
+        service: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<BufferedResponse, HttpError> {
+        let invalid = |_| HttpError::Address { url: path.to_owned() };
+        let request = Request::get(path).body(Body::empty()).map_err(invalid)?;
         let (parts, _) = request.into_parts();
         let request = self.signed(parts, Bytes::new(), service)?;
         http::exchange(&self.authority, request, limit, WITHIN).await
@@ -101,9 +96,9 @@ impl Caller {
         body: Bytes,
         service: &str,
     ) -> Result<Request<Body>, HttpError> {
-        let wrong = |_| HttpError::Address { url: self.authority.clone() };
-        let host = HeaderValue::from_str(&self.authority).map_err(wrong)?;
-        let unsigned = HeaderValue::from_str(&self.authorization(service)).map_err(wrong)?;
+        let invalid = |_| HttpError::Address { url: self.authority.clone() };
+        let host = HeaderValue::from_str(&self.authority).map_err(invalid)?;
+        let unsigned = HeaderValue::from_str(&self.authorization(service)).map_err(invalid)?;
         parts.headers.insert(header::HOST, host);
         parts.headers.insert(header::AUTHORIZATION, unsigned);
         if let Some(credential) = &self.credential {
@@ -112,7 +107,7 @@ impl Caller {
         Ok(Request::from_parts(parts, Body::from(body)))
     }
 
-    /// Gives an `Authorization` value that names our key and a service, and signs nothing.
+    /// Returns an `Authorization` value that names the access key and a service, with a signature of zeros.
     pub(crate) fn authorization(&self, service: &str) -> String {
         let (key, region) = (&self.access_key_id, &self.region);
         format!(
@@ -122,7 +117,7 @@ impl Caller {
         )
     }
 
-    /// Assumes a role; moto asks neither whether it exists nor whose it is, so this is the way into any account.
+    /// Assumes a role. moto checks neither that the role exists nor whose it is, so any account can be entered this way.
     pub(crate) async fn assume_role(
         &self,
         role_arn: &str,
@@ -133,9 +128,9 @@ impl Caller {
             http::encode(role_arn),
             http::encode(session)
         );
-        let answer = self.form("AssumeRole", form).await?;
+        let response = self.post_form("AssumeRole", "sts", form).await?;
         let take = |missing| {
-            element(&answer, missing).ok_or(EmulatorError::Incomplete { action: "AssumeRole", missing })
+            xml_element(&response, missing).ok_or(EmulatorError::Incomplete { action: "AssumeRole", missing })
         };
         Ok(Credential {
             access_key_id: take("AccessKeyId")?,
@@ -144,15 +139,15 @@ impl Caller {
         })
     }
 
-    /// Makes a role that may do anything; one that is there is kept.
-    pub(crate) async fn make_administrator(&self, role: &str) -> Result<(), EmulatorError> {
+    /// Creates a role with all permissions; an existing role gets them.
+    pub(crate) async fn create_admin_role(&self, role: &str) -> Result<(), EmulatorError> {
         let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
         let policy =
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
         let named = format!("Version=2010-05-08&RoleName={role}");
         let create = format!("Action=CreateRole&{named}&AssumeRolePolicyDocument={}", http::encode(trust));
         match self.post_form("CreateRole", "iam", create).await {
-            Ok(_) | Err(EmulatorError::Refused { status: StatusCode::CONFLICT, .. }) => {}
+            Ok(_) | Err(EmulatorError::ErrorResponse { status: StatusCode::CONFLICT, .. }) => {}
             Err(error) => return Err(error),
         }
         let put =
@@ -160,21 +155,22 @@ impl Caller {
         self.post_form("PutRolePolicy", "iam", put).await.map(drop)
     }
 
-    /// Asks whose key ours is: the account's twelve digits.
+    /// Returns the account of the access key: 12 digits.
     pub(crate) async fn account(&self) -> Result<String, EmulatorError> {
         self.identity().await.map(|identity| identity.account)
     }
 
-    /// Asks whose key ours is.
+    /// Returns the owner of the access key.
     pub(crate) async fn identity(&self) -> Result<Identity, EmulatorError> {
         let action = "GetCallerIdentity";
-        let answer = self.form(action, format!("Action={action}&Version=2011-06-15")).await?;
-        let take = |missing| element(&answer, missing).ok_or(EmulatorError::Incomplete { action, missing });
+        let response = self.post_form(action, "sts", format!("Action={action}&Version=2011-06-15")).await?;
+        let take =
+            |missing| xml_element(&response, missing).ok_or(EmulatorError::Incomplete { action, missing });
         Ok(Identity { account: take("Account")?, arn: take("Arn")?, user_id: take("UserId")? })
     }
 
-    /// Calls a service of the JSON protocols; the target is `<service's version>.<action>`.
-    pub(crate) async fn json(
+    /// Calls a service that uses a JSON protocol; the target is `<service's version>.<action>`.
+    pub(crate) async fn call_json(
         &self,
         service: &str,
         target: &'static str,
@@ -182,27 +178,27 @@ impl Caller {
     ) -> Result<serde_json::Value, EmulatorError> {
         let kind = if service == "sqs" { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
         let request = Request::post("/").header("x-amz-target", target).header(header::CONTENT_TYPE, kind);
-        let answer = self.call(target, service, request, input.to_string()).await?;
-        if answer.body.is_empty() {
+        let response = self.call(target, service, request, input.to_string()).await?;
+        if response.body.is_empty() {
             return Ok(serde_json::Value::Null);
         }
-        serde_json::from_slice(&answer.body)
+        serde_json::from_slice(&response.body)
             .map_err(|_| EmulatorError::Incomplete { action: target, missing: "a JSON document" })
     }
 
-    /// Reads a path of a service that has paths.
-    pub(crate) async fn read(
+    /// Reads a JSON document from a service with a REST API.
+    pub(crate) async fn get_json(
         &self,
         service: &str,
         action: &'static str,
         path: &str,
     ) -> Result<serde_json::Value, EmulatorError> {
-        let answer = self.call(action, service, Request::get(path), Bytes::new()).await?;
-        serde_json::from_slice(&answer.body)
+        let response = self.call(action, service, Request::get(path), Bytes::new()).await?;
+        serde_json::from_slice(&response.body)
             .map_err(|_| EmulatorError::Incomplete { action, missing: "a JSON document" })
     }
 
-    /// Publishes to a topic of SNS.
+    /// Publishes a message to an SNS topic.
     pub(crate) async fn publish(&self, topic_arn: &str, message: &str) -> Result<(), EmulatorError> {
         let form = format!(
             "Action=Publish&Version=2010-03-31&TopicArn={}&Message={}",
@@ -214,31 +210,27 @@ impl Caller {
         self.call("Publish", "sns", request, form).await.map(drop)
     }
 
-    /// Reads an S3 object whole; `None` where bucket or key does not exist.
+    /// Reads an S3 object; `None` if bucket or key does not exist.
     pub(crate) async fn object(&self, bucket: &str, key: &str) -> Result<Option<Bytes>, EmulatorError> {
         let key = key.split('/').map(http::encode).collect::<Vec<_>>().join("/");
         let request = Request::get(format!("/{bucket}/{key}"));
         match self.call("GetObject", "s3", request, Bytes::new()).await {
-            Ok(answer) => Ok(Some(answer.body)),
-            Err(EmulatorError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Ok(response) => Ok(Some(response.body)),
+            Err(EmulatorError::ErrorResponse { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Calls CloudWatch Logs; `Err` also for what exists already.
+    /// Calls CloudWatch Logs. Creating what exists already is an error.
     pub(crate) async fn logs(
         &self,
         action: &'static str,
         input: &serde_json::Value,
-    ) -> Result<Answer, EmulatorError> {
+    ) -> Result<BufferedResponse, EmulatorError> {
         let request = Request::post("/")
             .header("x-amz-target", format!("Logs_20140328.{action}"))
             .header(header::CONTENT_TYPE, "application/x-amz-json-1.1");
         self.call(action, "logs", request, input.to_string()).await
-    }
-
-    async fn form(&self, action: &'static str, form: String) -> Result<String, EmulatorError> {
-        self.post_form(action, "sts", form).await
     }
 
     async fn post_form(
@@ -249,8 +241,8 @@ impl Caller {
     ) -> Result<String, EmulatorError> {
         let request = Request::post("/")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8");
-        let answer = self.call(action, service, request, form).await?;
-        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+        let response = self.call(action, service, request, form).await?;
+        Ok(String::from_utf8_lossy(&response.body).into_owned())
     }
 
     async fn call(
@@ -259,21 +251,21 @@ impl Caller {
         service: &str,
         request: axum::http::request::Builder,
         body: impl Into<Bytes>,
-    ) -> Result<Answer, EmulatorError> {
+    ) -> Result<BufferedResponse, EmulatorError> {
         let request =
             request.body(()).map_err(|_| EmulatorError::Incomplete { action, missing: "a valid address" })?;
         let (parts, ()) = request.into_parts();
         let request = self
             .signed(parts, body.into(), service)
             .map_err(|source| EmulatorError::Http { action, source })?;
-        accepted(action, http::exchange(&self.authority, request, LONGEST, WITHIN).await)
+        success(action, http::exchange(&self.authority, request, LONGEST, WITHIN).await)
     }
 }
 
-/// Makes functions' code run nowhere but in the gateway: without this moto asks for Docker on each function.
+/// Disables moto's own execution of functions, which needs Docker.
 ///
-/// It replaces moto's Lambda backend, so functions made before vanish: call it right after the start.
-pub(crate) async fn without_docker(authority: &str) -> Result<(), EmulatorError> {
+/// moto then replaces its Lambda backend and loses all functions, so this is called right after the start.
+pub(crate) async fn disable_docker(authority: &str) -> Result<(), EmulatorError> {
     let action = "/moto-api/config";
     let request = Request::builder()
         .method(Method::POST)
@@ -281,56 +273,59 @@ pub(crate) async fn without_docker(authority: &str) -> Result<(), EmulatorError>
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(r#"{"lambda":{"use_docker":false}}"#))
         .map_err(|_| EmulatorError::Incomplete { action, missing: "a valid address" })?;
-    accepted(action, http::exchange(authority, request, LONGEST, WITHIN).await).map(drop)
+    success(action, http::exchange(authority, request, LONGEST, WITHIN).await).map(drop)
 }
 
-/// Opens the emulator's doors to unsigned calls while something is done; `None` where they stand open anyway.
+/// Runs `work` while the emulator's IAM checks are disabled; `None` if they were disabled before.
 ///
-/// Its switch is asked by setting it. Calls of others at the same moment are not checked either.
-/// They are shut again also where whoever asked for it goes away.
-pub(crate) async fn unchecked<T: Send + 'static>(
+/// The checks are disabled for all clients meanwhile. They are enabled again even if the caller is cancelled, because
+/// the work runs in a task of its own.
+pub(crate) async fn with_iam_checks_disabled<T: Send + 'static>(
     authority: String,
-    turn: OwnedMutexGuard<()>,
+    lock: OwnedMutexGuard<()>,
     work: impl Future<Output = Result<T, EmulatorError>> + Send + 'static,
 ) -> Result<Option<T>, EmulatorError> {
-    let to_the_end = tokio::spawn(async move {
-        let _turn = turn;
-        let former = checks_after(&authority, "inf").await?;
-        if former == "inf" {
+    let task = tokio::spawn(async move {
+        let _lock = lock;
+        let earlier = set_unchecked_calls(&authority, "inf").await?;
+        if earlier == "inf" {
             return Ok(None);
         }
-        let done = work.await;
-        checks_after(&authority, &former).await?;
-        done.map(Some)
+        let result = work.await;
+        set_unchecked_calls(&authority, &earlier).await?;
+        result.map(Some)
     });
-    let missing = "an end";
-    to_the_end.await.unwrap_or(Err(EmulatorError::Incomplete { action: "/moto-api/reset-auth", missing }))
+    let missing = "a result";
+    task.await.unwrap_or(Err(EmulatorError::Incomplete { action: "/moto-api/reset-auth", missing }))
 }
 
-/// Sets after how many calls the emulator checks signatures and policies, and gives what it was set to.
-async fn checks_after(authority: &str, calls: &str) -> Result<String, EmulatorError> {
+/// Sets after how many calls the emulator starts its IAM checks; returns the earlier setting, `inf` if disabled.
+async fn set_unchecked_calls(authority: &str, calls: &str) -> Result<String, EmulatorError> {
     let action = "/moto-api/reset-auth";
     let request = Request::post(action)
         .header(header::CONTENT_TYPE, "text/plain")
         .body(Body::from(calls.to_owned()))
         .map_err(|_| EmulatorError::Incomplete { action, missing: "a valid address" })?;
-    let answer = accepted(action, http::exchange(authority, request, LONGEST, WITHIN).await)?;
-    let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let response = success(action, http::exchange(authority, request, LONGEST, WITHIN).await)?;
+    let document: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let missing = "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT";
-    told[missing].as_str().map(str::to_owned).ok_or(EmulatorError::Incomplete { action, missing })
+    document[missing].as_str().map(str::to_owned).ok_or(EmulatorError::Incomplete { action, missing })
 }
 
-fn accepted(action: &'static str, answer: Result<Answer, HttpError>) -> Result<Answer, EmulatorError> {
-    let answer = answer.map_err(|source| EmulatorError::Http { action, source })?;
-    if answer.status.is_success() {
-        return Ok(answer);
+fn success(
+    action: &'static str,
+    response: Result<BufferedResponse, HttpError>,
+) -> Result<BufferedResponse, EmulatorError> {
+    let response = response.map_err(|source| EmulatorError::Http { action, source })?;
+    if response.status.is_success() {
+        return Ok(response);
     }
-    let body = String::from_utf8_lossy(&answer.body).chars().take(400).collect();
-    Err(EmulatorError::Refused { action, status: answer.status, body })
+    let body = String::from_utf8_lossy(&response.body).chars().take(400).collect();
+    Err(EmulatorError::ErrorResponse { action, status: response.status, body })
 }
 
-/// Takes the text of the first element of that name; the answers read here hold no markup within it.
-pub(crate) fn element(xml: &str, name: &str) -> Option<String> {
+/// Returns the text of the first element with this name, if the element holds text only.
+pub(crate) fn xml_element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     Some(text.trim().to_owned())
@@ -341,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_authorization_names_key_region_and_service() {
+    fn authorization_names_key_region_and_service() {
         let caller = Caller {
             authority: "127.0.0.1:1".to_owned(),
             access_key_id: "AKIA0000000000000000".to_owned(),
@@ -358,9 +353,9 @@ mod tests {
     }
 
     #[test]
-    fn an_element_is_found_by_its_name() {
+    fn xml_element_is_found_by_its_name() {
         let xml = "<a><Account>\n111111111111 </Account><Account>2</Account></a>";
-        assert_eq!(element(xml, "Account").as_deref(), Some("111111111111"));
-        assert_eq!(element(xml, "Arn"), None);
+        assert_eq!(xml_element(xml, "Account").as_deref(), Some("111111111111"));
+        assert_eq!(xml_element(xml, "Arn"), None);
     }
 }

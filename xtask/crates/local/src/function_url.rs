@@ -1,11 +1,11 @@
-//! A function URL on this machine: any HTTP request becomes an event of payload format 2.0, and the function's
-//! answer an HTTP response.
+//! Serves one function over HTTP on this machine, as a function URL does.
 //!
-//! In: HTTP, and which function to invoke through a gateway. Out: what the function answers; 502 where it fails, as
-//! in the cloud. The format: <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>.
+//! In: HTTP requests, and the function to invoke through a gateway. Out: the function's response; 502 if the function
+//! fails, as in the cloud. The event has payload format 2.0:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>.
 
 use crate::http::{self, HttpError};
-use crate::http_event::{self, Front, LONGEST};
+use crate::http_event::{self, HttpEndpoint, LONGEST};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -17,10 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// Lambda's longest time limit.
+/// Lambda's longest time limit, and some seconds for the start.
 const WITHIN: Duration = Duration::from_secs(910);
 
-/// Which function answers, and how it is reached.
+/// The function to invoke, and the gateway that runs it.
 #[derive(Debug, Clone)]
 pub struct InvokeTarget {
     /// The gateway: `http://host:port`.
@@ -29,30 +29,30 @@ pub struct InvokeTarget {
     pub function: String,
     /// A version or an alias.
     pub qualifier: Option<String>,
-    /// The `Authorization` header to invoke with; its credential decides on the account.
+    /// The `Authorization` header of the invocation; its credential selects the account.
     pub authorization: String,
 }
 
-/// What keeps a function URL from being served.
+/// Why a function cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The gateway's address is of no use.
-    #[error("the gateway's address is wrong")]
+    /// The gateway's address is invalid.
+    #[error("the gateway's address is invalid")]
     Gateway(#[from] HttpError),
-    /// The address cannot be listened on.
-    #[error("the function URL cannot be served on {address}")]
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The server broke down.
-    #[error("the function URL's server broke down")]
-    Broken(#[source] std::io::Error),
+    /// The server failed.
+    #[error("the HTTP server failed")]
+    Server(#[source] std::io::Error),
 }
 
-/// Gives an `Authorization` header that names an access key, for an emulator that checks no signature.
+/// Returns an `Authorization` header that names an access key, for an emulator that does not check signatures.
 pub fn authorization(access_key_id: &str, region: &str) -> String {
     let caller = crate::emulator::Caller {
         authority: String::new(),
@@ -63,7 +63,7 @@ pub fn authorization(access_key_id: &str, region: &str) -> String {
     caller.authorization("lambda")
 }
 
-/// Serves until `shutdown` is done; `listening` learns the address.
+/// Serves until `shutdown` completes; calls `listening` with the address.
 pub async fn serve_function_url(
     listen: SocketAddr,
     target: InvokeTarget,
@@ -74,14 +74,14 @@ pub async fn serve_function_url(
     let failed = |source| Error::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     listening(listener.local_addr().map_err(failed)?);
-    let router = Router::new().fallback(answer).with_state(Arc::new((authority, target)));
+    let router = Router::new().fallback(invoke).with_state(Arc::new((authority, target)));
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(shutdown)
         .await
-        .map_err(Error::Broken)
+        .map_err(Error::Server)
 }
 
-async fn answer(
+async fn invoke(
     State(state): State<Arc<(String, InvokeTarget)>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
@@ -92,7 +92,7 @@ async fn answer(
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let front = Front {
+    let endpoint = HttpEndpoint {
         account: "anonymous",
         id: "local",
         domain: host,
@@ -101,7 +101,7 @@ async fn answer(
         path: parts.uri.path(),
         source_ip: client.ip(),
     };
-    let event = http_event::event(&parts, &body, &front);
+    let event = http_event::event(&parts, &body, &endpoint);
     let mut path = format!("/2015-03-31/functions/{}/invocations", http::encode(&target.function));
     if let Some(qualifier) = &target.qualifier {
         path.push_str(&format!("?Qualifier={}", http::encode(qualifier)));
@@ -114,16 +114,16 @@ async fn answer(
         return plain(StatusCode::BAD_GATEWAY, "Bad Gateway");
     };
     match http::exchange(authority, invoke, 2 * LONGEST, WITHIN).await {
-        Ok(answer)
-            if answer.status == StatusCode::OK && !answer.headers.contains_key("x-amz-function-error") =>
+        Ok(result)
+            if result.status == StatusCode::OK && !result.headers.contains_key("x-amz-function-error") =>
         {
-            http_event::response(&answer.body)
+            http_event::response(&result.body)
                 .unwrap_or_else(|| plain(StatusCode::BAD_GATEWAY, "Internal Server Error"))
         }
-        Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
+        Ok(result) if result.status == StatusCode::TOO_MANY_REQUESTS => {
             plain(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
         }
-        // A function's error is not shown to the world; its log has it.
+        // The client must not see a function's error; the function's log has it.
         Ok(_) | Err(_) => plain(StatusCode::BAD_GATEWAY, "Internal Server Error"),
     }
 }

@@ -1,7 +1,7 @@
-//! A small HTTP/1.1 client for servers on this machine: one connection a request, no TLS, no redirects.
+//! A small HTTP/1.1 client for servers on this machine: one connection for each request, no TLS, no redirects.
 //!
-//! In: an authority (`127.0.0.1:5000`) and a request; out: the answer, streaming or whole. What can go wrong:
-//! nobody listens, the answer breaks off or comes too late, or it is longer than the caller allows.
+//! In: an authority (`127.0.0.1:5000`) and a request. Out: the response, streaming or buffered. Errors: nothing listens
+//! there, the connection breaks, the response is late or longer than the caller allows.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -11,35 +11,35 @@ use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// What went wrong between us and a server on this machine.
+/// Why a request to a server on this machine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Nobody listens there.
-    #[error("no connection to {authority}")]
+    /// Nothing listens there.
+    #[error("cannot connect to {authority}")]
     Connect {
         /// Host and port.
         authority: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The conversation broke off.
-    #[error("the conversation with {authority} broke off")]
+    /// The connection broke before the response was complete.
+    #[error("the connection to {authority} broke")]
     Broken {
         /// Host and port.
         authority: String,
-        /// What hyper said.
+        /// The HTTP client's error.
         source: hyper::Error,
     },
-    /// No whole answer came in time.
-    #[error("{authority} did not answer within {within:?}")]
+    /// The response was not complete in time.
+    #[error("{authority} did not respond within {within:?}")]
     Slow {
         /// Host and port.
         authority: String,
-        /// The time it had.
+        /// The time limit.
         within: Duration,
     },
-    /// The answer is longer than the caller allows.
-    #[error("the answer of {authority} is longer than {limit} bytes")]
+    /// The response is longer than the caller allows.
+    #[error("the response of {authority} is longer than {limit} bytes")]
     Long {
         /// Host and port.
         authority: String,
@@ -49,31 +49,37 @@ pub enum HttpError {
     /// The address is not `http://host:port`.
     #[error("`{url}` is not an address of the form http://host:port")]
     Address {
-        /// What was given.
+        /// The invalid address.
         url: String,
     },
 }
 
-/// A whole answer.
-pub(crate) struct Answer {
+/// A response that was received completely.
+pub(crate) struct BufferedResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-/// Takes host and port from `http://host:port` with or without a slash at the end.
+impl std::fmt::Debug for BufferedResponse {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// Returns host and port of `http://host:port`, which may end in a slash.
 pub(crate) fn authority(url: &str) -> Result<String, HttpError> {
-    let wrong = || HttpError::Address { url: url.to_owned() };
-    let rest = url.strip_prefix("http://").ok_or_else(wrong)?;
+    let invalid = || HttpError::Address { url: url.to_owned() };
+    let rest = url.strip_prefix("http://").ok_or_else(invalid)?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let valid = rest
         .parse::<axum::http::uri::Authority>()
         .ok()
         .filter(|authority| authority.port().is_some() && !rest.contains('@'));
-    valid.map(|authority| authority.to_string()).ok_or_else(wrong)
+    valid.map(|authority| authority.to_string()).ok_or_else(invalid)
 }
 
-/// Sends a request and hands back the answer as it begins; its body is still streaming.
+/// Sends a request and returns the response once its headers are there; the body streams.
 pub(crate) async fn send(
     authority: &str,
     mut request: Request<Body>,
@@ -93,14 +99,14 @@ pub(crate) async fn send(
     sender.send_request(request).await.map_err(broken)
 }
 
-/// Sends a request and collects the whole answer, `limit` bytes at most, within the given time.
+/// Sends a request and returns the complete response, at most `limit` bytes long.
 pub(crate) async fn exchange(
     authority: &str,
     request: Request<Body>,
     limit: usize,
     within: Duration,
-) -> Result<Answer, HttpError> {
-    let whole = async {
+) -> Result<BufferedResponse, HttpError> {
+    let complete = async {
         let (parts, body) = send(authority, request).await?.into_parts();
         let body = Limited::new(body, limit).collect().await.map_err(|error| {
             match error.downcast::<hyper::Error>() {
@@ -111,10 +117,10 @@ pub(crate) async fn exchange(
                 }
             }
         })?;
-        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+        Ok(BufferedResponse { status: parts.status, headers: parts.headers, body: body.to_bytes() })
     };
-    match tokio::time::timeout(within, whole).await {
-        Ok(answer) => answer,
+    match tokio::time::timeout(within, complete).await {
+        Ok(response) => response,
         Err(_) => Err(HttpError::Slow { authority: authority.to_owned(), within }),
     }
 }
@@ -131,17 +137,12 @@ pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The same where `+` is no space but itself, as in the addresses that a signature covers.
-pub(crate) fn query_pairs_literal(query: &str) -> Vec<(String, String)> {
-    query_pairs(&query.replace('+', "%2B"))
-}
-
-/// Decodes a part of a path, where `+` is itself.
+/// Decodes a part of a path, in which `+` is not a space.
 pub(crate) fn decode_path(path: &str) -> String {
     decode(&path.replace('+', "%2B"))
 }
 
-/// Encodes a value for a query string or a form: everything but RFC 3986's unreserved characters.
+/// Encodes a value for a query string or a form: all characters except RFC 3986's unreserved ones.
 pub(crate) fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -183,18 +184,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_needs_scheme_and_port() {
+    fn authority_needs_scheme_and_port() {
         assert_eq!(authority("http://127.0.0.1:5000/").unwrap(), "127.0.0.1:5000");
         assert_eq!(authority("http://localhost:1").unwrap(), "localhost:1");
-        for wrong in
+        for invalid in
             ["https://127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1", "http://a@b:1", "http://a:1/x"]
         {
-            assert!(authority(wrong).is_err(), "{wrong}");
+            assert!(authority(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn a_query_is_split_and_decoded() {
+    fn query_is_split_and_decoded() {
         assert_eq!(
             query_pairs("Qualifier=%24LATEST&a=b+c&&flag&x=%zz%4"),
             [("Qualifier", "$LATEST"), ("a", "b c"), ("flag", ""), ("x", "%zz%4")]

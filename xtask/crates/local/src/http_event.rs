@@ -1,10 +1,11 @@
-//! Payload format 2.0: how an HTTP request becomes a function's event, and its answer an HTTP response.
+//! Payload format 2.0: converts an HTTP request to a function's event, and the function's result to an HTTP response.
 //!
-//! In: a request that is here whole, and what stands in front of the function. Out: the event; and of a function's
-//! answer the response, or nothing where the answer has a `statusCode` and is malformed all the same. Function URLs and
-//! HTTP APIs share the format: <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>.
+//! In: a request with its complete body, and the endpoint that received it. Out: the event. For the way back: the
+//! response, or `None` where the result has a `statusCode` but is malformed. Function URLs and HTTP APIs share the
+//! format: <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>.
 
 use crate::http;
+use crate::id::request_id;
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -14,16 +15,16 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
-/// Lambda's longest request, in bytes.
+/// The longest request that Lambda takes, in bytes.
 pub(crate) const LONGEST: usize = 6 << 20;
 
-/// What stands in front of a function: a URL of its own, or a stage of an API.
-pub(crate) struct Front<'a> {
-    /// The owner's account, or `anonymous`.
+/// The HTTP endpoint in front of a function: a function URL, or a stage of an HTTP API.
+pub(crate) struct HttpEndpoint<'a> {
+    /// The account in the event: the owner's or the caller's, or `anonymous`.
     pub(crate) account: &'a str,
-    /// The URL's or API's id.
+    /// The id of the URL or API.
     pub(crate) id: &'a str,
-    /// The host that it has in the cloud.
+    /// The host in the cloud.
     pub(crate) domain: &'a str,
     pub(crate) route_key: &'a str,
     pub(crate) stage: &'a str,
@@ -32,33 +33,33 @@ pub(crate) struct Front<'a> {
     pub(crate) source_ip: IpAddr,
 }
 
-/// Makes the event of a request.
-pub(crate) fn event(parts: &Parts, body: &Bytes, front: &Front<'_>) -> Value {
+/// Returns the event for a request.
+pub(crate) fn event(parts: &Parts, body: &Bytes, endpoint: &HttpEndpoint<'_>) -> Value {
     let now = jiff::Timestamp::now();
     let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let mut headers = joined(&parts.headers);
-    headers.insert("host".to_owned(), front.domain.into());
+    headers.insert("host".to_owned(), endpoint.domain.into());
     let mut event = json!({
         "version": "2.0",
-        "routeKey": front.route_key,
-        "rawPath": front.path,
+        "routeKey": endpoint.route_key,
+        "rawPath": endpoint.path,
         "rawQueryString": parts.uri.query().unwrap_or_default(),
         "headers": headers,
         "requestContext": {
-            "accountId": front.account,
-            "apiId": front.id,
-            "domainName": front.domain,
-            "domainPrefix": front.domain.split('.').next().unwrap_or_default(),
+            "accountId": endpoint.account,
+            "apiId": endpoint.id,
+            "domainName": endpoint.domain,
+            "domainPrefix": endpoint.domain.split('.').next().unwrap_or_default(),
             "http": {
                 "method": parts.method.as_str(),
-                "path": front.path,
+                "path": endpoint.path,
                 "protocol": format!("{:?}", parts.version),
-                "sourceIp": front.source_ip.to_string(),
+                "sourceIp": endpoint.source_ip.to_string(),
                 "userAgent": agent.unwrap_or_default(),
             },
-            "requestId": crate::gateway::request_id(),
-            "routeKey": front.route_key,
-            "stage": front.stage,
+            "requestId": request_id(),
+            "routeKey": endpoint.route_key,
+            "stage": endpoint.stage,
             "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
             "timeEpoch": now.as_millisecond(),
         },
@@ -93,7 +94,7 @@ pub(crate) fn event(parts: &Parts, body: &Bytes, front: &Front<'_>) -> Value {
     event
 }
 
-/// Lower-case names, values of one name joined by commas; cookies have a place of their own.
+/// Returns the headers with lower-case names and the values of one name joined by commas, without cookies.
 fn joined(headers: &HeaderMap) -> Map<String, Value> {
     let mut all = Map::new();
     for (name, value) in headers {
@@ -106,13 +107,13 @@ fn joined(headers: &HeaderMap) -> Map<String, Value> {
 
 fn join(map: &mut Map<String, Value>, name: String, value: &str) {
     let joined = match map.get(&name).and_then(Value::as_str) {
-        Some(former) => format!("{former},{value}"),
+        Some(earlier) => format!("{earlier},{value}"),
         None => value.to_owned(),
     };
     map.insert(name, Value::String(joined));
 }
 
-/// Anything else is handed over in base64.
+/// Returns whether the body is passed as text; any other body is passed in base64.
 fn is_text(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("text/plain");
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -122,13 +123,13 @@ fn is_text(headers: &HeaderMap) -> bool {
         || matches!(kind.as_str(), "application/json" | "application/xml" | "application/javascript")
 }
 
-/// Reads a function's answer: one with a `statusCode` says how to respond, any other is the body itself.
-pub(crate) fn response(answer: &[u8]) -> Option<Response> {
-    let value: Value = serde_json::from_slice(answer).ok()?;
+/// Returns the response for a function's result: a result without `statusCode` is the body itself.
+pub(crate) fn response(result: &[u8]) -> Option<Response> {
+    let value: Value = serde_json::from_slice(result).ok()?;
     let Some(status) = value.get("statusCode") else {
         let body = match value {
             Value::String(text) => text.into_bytes(),
-            _ => answer.to_vec(),
+            _ => result.to_vec(),
         };
         return Some(([(header::CONTENT_TYPE, "application/json")], body).into_response());
     };
@@ -148,7 +149,7 @@ pub(crate) fn response(answer: &[u8]) -> Option<Response> {
     for (name, value) in value.get("headers").and_then(Value::as_object).into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        // The length is ours to tell.
+        // The server sets the length itself.
         if name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING {
             headers.insert(name, HeaderValue::from_str(&text).ok()?);
         }
@@ -165,7 +166,7 @@ mod tests {
 
     use axum::http::Request;
 
-    const FRONT: Front<'static> = Front {
+    const ENDPOINT: HttpEndpoint<'static> = HttpEndpoint {
         account: "anonymous",
         id: "abc",
         domain: "abc.lambda-url.eu-central-1.on.aws",
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_becomes_an_event() {
+    fn event_holds_the_parts_of_the_request() {
         let parts = parts(
             Request::put("/a%20b?x=1&x=2&y=%C3%BC")
                 .header("Host", "localhost:9000")
@@ -189,13 +190,13 @@ mod tests {
                 .header("Cookie", "c=1; d=2")
                 .header("Content-Type", "application/json; charset=utf-8"),
         );
-        let event = event(&parts, &Bytes::from_static(b"{}"), &FRONT);
+        let event = event(&parts, &Bytes::from_static(b"{}"), &ENDPOINT);
         assert_eq!(event["rawPath"], "/a%20b");
         assert_eq!(event["rawQueryString"], "x=1&x=2&y=%C3%BC");
         assert_eq!(event["queryStringParameters"], json!({ "x": "1,2", "y": "ü" }));
         assert_eq!(event["headers"]["x-one"], "a,b");
         assert_eq!(event["headers"].get("cookie"), None);
-        assert_eq!(event["headers"]["host"], FRONT.domain);
+        assert_eq!(event["headers"]["host"], ENDPOINT.domain);
         assert_eq!(event["requestContext"]["domainPrefix"], "abc");
         assert_eq!(event["cookies"], json!(["c=1", "d=2"]));
         assert_eq!(event["requestContext"]["http"]["method"], "PUT");
@@ -205,16 +206,16 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_handed_over_in_base64() {
+    fn binary_body_is_base64_in_the_event() {
         let parts = parts(Request::post("/").header("Content-Type", "application/octet-stream"));
-        let event = event(&parts, &Bytes::from_static(b"\x00\x01"), &FRONT);
+        let event = event(&parts, &Bytes::from_static(b"\x00\x01"), &ENDPOINT);
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("AAE="), &json!(true)));
     }
 
     #[tokio::test]
-    async fn an_answer_becomes_a_response() {
-        let read = async |answer: Value| {
-            let response = response(answer.to_string().as_bytes()).unwrap();
+    async fn response_follows_the_functions_result() {
+        let read = async |result: Value| {
+            let response = response(result.to_string().as_bytes()).unwrap();
             let (parts, body) = response.into_parts();
             (parts.status.as_u16(), parts.headers, axum::body::to_bytes(body, 100).await.unwrap())
         };

@@ -1,11 +1,10 @@
-//! Signs the local environment's own calls, with Signature Version 4 by the AWS SDK's own signer.
+//! Signs requests to the emulator with Signature Version 4, through the AWS SDK's signer.
 //!
-//! In: a request with its `Host`, its body, a credential, region and service. Out: the same with `Authorization`, its
-//! time, its content's digest, and the session's token; what it had of these is replaced. The digest is always sent: without it
-//! the emulator takes a digest of its own reading of the address where there is no body. What can go wrong: a header is no
-//! text; the request is then left as it is, and the emulator refuses it where it checks.
+//! In: a request with its `Host`, its body, a credential, region and service. Out: the request with `Authorization`, date,
+//! content digest and session token; earlier ones are replaced. The digest is always sent: without it moto computes one
+//! from its own reading of the address if there is no body. Errors: a header is not text. The request is then not changed,
+//! and the emulator rejects it if its IAM checks are enabled.
 
-use crate::emulator::Credential;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
@@ -16,23 +15,32 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, header};
 use std::time::SystemTime;
 
-/// What a signature is made of; an older one goes.
-const MADE: [&str; 4] = ["authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
-/// The headers that a signature covers, beside what it adds.
+/// The headers that signing adds.
+const ADDED: [&str; 4] = ["authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
+/// The headers that a signature covers, in addition to those that it adds.
 const COVERED: [HeaderName; 2] = [header::HOST, header::CONTENT_TYPE];
 
-/// Signs a request.
-pub(crate) fn resign(parts: &mut Parts, body: &[u8], credential: &Credential, region: &str, service: &str) {
-    let Some(made) = headers(parts, body, credential, region, service) else {
-        return;
-    };
-    for name in MADE {
-        parts.headers.remove(name);
-    }
-    parts.headers.extend(made);
+/// A credential that the emulator issued.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Credential {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    /// Empty for a user's key.
+    pub(crate) session_token: String,
 }
 
-fn headers(
+/// Signs a request, in place of an earlier signature.
+pub(crate) fn resign(parts: &mut Parts, body: &[u8], credential: &Credential, region: &str, service: &str) {
+    let Some(added) = signature_headers(parts, body, credential, region, service) else {
+        return;
+    };
+    for name in ADDED {
+        parts.headers.remove(name);
+    }
+    parts.headers.extend(added);
+}
+
+fn signature_headers(
     parts: &Parts,
     body: &[u8],
     credential: &Credential,
@@ -62,15 +70,16 @@ fn headers(
         .headers
         .iter()
         .filter(|(name, _)| COVERED.contains(name) || name.as_str().starts_with("x-amz-"))
-        .filter(|(name, _)| !MADE.contains(&name.as_str()))
+        .filter(|(name, _)| !ADDED.contains(&name.as_str()))
         .map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
         .collect::<Option<Vec<_>>>()?;
     let request =
         SignableRequest::new(parts.method.as_str(), url, covered.into_iter(), SignableBody::Bytes(body))
             .ok()?;
     let (instructions, _) = sign(request, &parameters.into()).ok()?.into_parts();
-    let (made, _) = instructions.into_parts();
-    made.into_iter()
+    let (added, _) = instructions.into_parts();
+    added
+        .into_iter()
         .map(|header| {
             let name = HeaderName::try_from(header.name()).ok()?;
             Some((name, HeaderValue::from_str(header.value()).ok()?))

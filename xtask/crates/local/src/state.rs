@@ -1,50 +1,53 @@
-//! What the keeper remembers of the servers it keeps: `<folder>/state.json`, readable by its owner alone.
+//! The state of a local environment: `<folder>/state.json`, readable by its owner only.
 //!
-//! It is written before a server is waited for, so that whatever ends the keeper leaves a trace.
+//! It is written as soon as a server's process exists, before the server is ready. A supervisor that is killed meanwhile
+//! therefore leaves a record of the process.
 
+use crate::layout;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The version of the state file's form.
+/// The version of the state file's format.
 pub(crate) const SCHEMA: &str = "slipway.local/1";
 
-/// The servers of one folder and the credentials that lead into its account.
+/// The servers of one environment and the credentials for its account.
 ///
-/// Without credentials the emulator is not ready yet; without an address the gateway is not.
+/// While there are no credentials, the emulator is starting; while it has no address, a server is starting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// The form of this file: `slipway.local/1`.
+    /// The format of this file: `slipway.local/1`.
     pub schema: String,
-    /// The account's twelve digits.
+    /// 12 digits.
     pub account: String,
-    /// The region, e.g. `eu-central-1`.
+    /// Such as `eu-central-1`.
     pub region: String,
-    /// The key that the emulator maps to the account.
+    /// The access key that the emulator maps to the account.
     pub access_key_id: String,
-    /// Its secret; the emulator never checks it.
+    /// The secret of the access key. The emulator does not check it by default.
     pub secret_access_key: String,
-    /// Its session token.
+    /// The session token of the access key.
     pub session_token: Option<String>,
     /// moto.
     pub emulator: Server,
     /// The Lambda gateway.
     pub gateway: Server,
-    /// When the emulator was started (or attached to).
+    /// When the emulator was started or attached to.
     pub started_at: jiff::Timestamp,
 }
 
 impl State {
-    /// Gives host and port of the registry, which speaks plain HTTP; images are pushed there.
+    /// Returns host and port of the image registry, to which images are pushed over plain HTTP.
     pub fn registry(&self) -> &str {
         self.gateway.url.trim_start_matches("http://")
     }
 
-    /// Gives the host that stands in image URIs: `<account>.dkr.ecr.<region>.amazonaws.com`, as in the cloud.
+    /// Returns the host in image URIs: `<account>.dkr.ecr.<region>.amazonaws.com`, as in the cloud.
     ///
-    /// The registry's port may be another one tomorrow, and a URI that changes is a change in Terraform's plan. The
-    /// gateway finds an image by repository and digest, whatever the host.
+    /// It is not the registry's address, because the port may change, and a changed URI is a change in Terraform's plan.
+    /// The gateway finds an image by repository and digest and ignores the host.
     pub fn image_host(&self) -> String {
         let top = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         format!("{}.dkr.ecr.{}.{top}", self.account, self.region)
@@ -55,61 +58,82 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// `http://127.0.0.1:<port>`; empty while it is being started.
+    /// `http://127.0.0.1:<port>`; empty while the server is starting.
     pub url: String,
-    /// Its process; `None` where it is somebody else's.
+    /// Its process; `None` for a server that Slipway did not start.
     pub pid: Option<u32>,
-    /// The start time of that process in clock ticks since boot, which tells it from a later one with its number.
+    /// The start time of the process in clock ticks since boot, which tells it from a later one with the same number.
     pub start_ticks: Option<u64>,
-    /// Where its output goes.
+    /// The file with its output.
     pub log: PathBuf,
 }
 
-/// What [`crate::keeper::find`] finds.
+/// A kind of process that belongs to a local environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Component {
+    /// moto.
+    Emulator,
+    /// The Lambda gateway.
+    Gateway,
+    /// Any other process, such as a function's.
+    Process,
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Emulator => "moto",
+            Self::Gateway => "gateway",
+            Self::Process => "process",
+        })
+    }
+}
+
+/// Whether a local environment is running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// Both servers answer.
+    /// Both servers respond.
     Running(State),
-    /// Nothing is kept there.
+    /// There is no environment.
     Stopped,
-    /// Something is kept there, and not all of it answers (or a start is under way).
+    /// There is an environment, but a server does not respond or is still starting.
     Broken {
-        /// What the state file says.
+        /// The state file.
         state: State,
-        /// What does not answer, and why.
-        dead: Vec<Dead>,
+        /// The servers that do not respond.
+        dead: Vec<DeadServer>,
     },
 }
 
-/// A server that does not answer.
+/// A server that does not respond.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dead {
-    /// `moto` or `gateway`.
-    pub what: &'static str,
+pub struct DeadServer {
+    /// The emulator or the gateway.
+    pub component: Component,
     /// Why it counts as dead.
-    pub why: String,
+    pub reason: String,
 }
 
-/// Reads a folder's state; `None` where there is none.
+/// Reads the state of an environment; `None` if there is none.
 pub(crate) fn read(folder: &Path) -> Result<Option<State>, StateError> {
-    let path = path(folder);
+    let path = layout::state(folder);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(StateError::File { path, source }),
     };
     let state: State = serde_json::from_slice(&bytes)
-        .map_err(|source| StateError::Form { path: path.clone(), why: source.to_string() })?;
+        .map_err(|source| StateError::Format { path: path.clone(), reason: source.to_string() })?;
     if state.schema != SCHEMA {
-        let why = format!("it has the form `{}`, this program knows `{SCHEMA}`", state.schema);
-        return Err(StateError::Form { path, why });
+        let reason = format!("its format is `{}`, this program reads `{SCHEMA}`", state.schema);
+        return Err(StateError::Format { path, reason });
     }
     Ok(Some(state))
 }
 
-/// Writes a folder's state so that a reader sees the old or the new one, never a part.
+/// Replaces the state of an environment atomically.
 pub(crate) fn write(folder: &Path, state: &State) -> Result<(), StateError> {
-    let path = path(folder);
+    let path = layout::state(folder);
     let written = || -> std::io::Result<()> {
         // Temporary files are made with mode 0600.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -121,9 +145,9 @@ pub(crate) fn write(folder: &Path, state: &State) -> Result<(), StateError> {
     written().map_err(|source| StateError::File { path: path.clone(), source })
 }
 
-/// Forgets a folder's state.
+/// Removes the state of an environment.
 pub(crate) fn remove(folder: &Path) -> Result<(), StateError> {
-    let path = path(folder);
+    let path = layout::state(folder);
     match std::fs::remove_file(&path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(StateError::File { path, source })
@@ -132,28 +156,24 @@ pub(crate) fn remove(folder: &Path) -> Result<(), StateError> {
     }
 }
 
-fn path(folder: &Path) -> PathBuf {
-    folder.join("state.json")
-}
-
-/// What is wrong with a state file.
+/// Why the state file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// It cannot be read or written.
-    #[error("{path}", path = path.display())]
+    #[error("cannot read or write {path}", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is not a state.
-    #[error("{path} is not a state of the local environment: {why}", path = path.display())]
-    Form {
+    /// It is not a state file of this format.
+    #[error("{path} is not a state file of the local environment: {reason}", path = path.display())]
+    Format {
         /// The file.
         path: PathBuf,
-        /// What was found.
-        why: String,
+        /// The problem.
+        reason: String,
     },
 }
 
@@ -163,7 +183,31 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_state_is_kept_for_its_owner_alone() {
+    fn state_file_of_an_earlier_version_is_read_and_written_unchanged() {
+        let server = |pid: u32| {
+            serde_json::json!({
+                "url": "http://127.0.0.1:5000", "pid": pid, "start_ticks": 9, "log": "/local/moto.log",
+            })
+        };
+        let stored = serde_json::json!({
+            "schema": "slipway.local/1",
+            "account": "111111111111",
+            "region": "eu-central-1",
+            "access_key_id": "key",
+            "secret_access_key": "secret",
+            "session_token": "token",
+            "emulator": server(7),
+            "gateway": server(8),
+            "started_at": "2026-01-01T00:00:00Z",
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("state.json"), stored.to_string()).unwrap();
+        let state = read(folder.path()).unwrap().unwrap();
+        assert_eq!(serde_json::to_value(state).unwrap(), stored);
+    }
+
+    #[test]
+    fn state_file_is_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read(folder.path()).unwrap(), None);
         let state = State {
@@ -179,7 +223,7 @@ mod tests {
         };
         write(folder.path(), &state).unwrap();
         assert_eq!(read(folder.path()).unwrap(), Some(state.clone()));
-        let mode = std::fs::metadata(path(folder.path())).unwrap().permissions().mode();
+        let mode = std::fs::metadata(layout::state(folder.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
         write(folder.path(), &State { schema: "slipway.local/9".to_owned(), ..state }).unwrap();

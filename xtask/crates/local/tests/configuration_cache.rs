@@ -144,7 +144,7 @@ async fn cache_is_not_used_for_a_reset_or_shared_emulator() {
     let (theirs, ours) = (Folder::new(), Folder::new());
     let (state, _) = up(&options(theirs.path(), &moto, "340000000007")).await.unwrap();
     let mut attached = options(ours.path(), &moto, "340000000007");
-    attached.emulator = slipway_local::keeper::Emulator::Attach { url: state.emulator.url.clone() };
+    attached.emulator = slipway_local::supervisor::Emulator::Attach { url: state.emulator.url.clone() };
     let (attached, _) = up(&attached).await.unwrap();
 
     let account = Account::enter(&state, "340000000007").await;
@@ -165,6 +165,6 @@ async fn cache_is_not_used_for_a_reset_or_shared_emulator() {
     assert_eq!(account.invoke("gone:live", json!({})).await.status, 404);
     assert_eq!(account.invoke("gone:1", json!({})).await.status, 404);
     for folder in [ours.path(), theirs.path()] {
-        slipway_local::keeper::down(folder).await.unwrap();
+        slipway_local::supervisor::down(folder).await.unwrap();
     }
 }

@@ -15,7 +15,7 @@ async fn requests_to_one_service_are_serialized() {
     )]
     let output = tokio::process::Command::new(moto.parent().unwrap().join("python"))
         .arg(folder.join("tests/support/serialization.py"))
-        .arg(folder.join("src/keeper/start_moto.py"))
+        .arg(folder.join("src/supervisor/start_moto.py"))
         .output()
         .await
         .unwrap();

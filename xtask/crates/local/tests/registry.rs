@@ -33,8 +33,8 @@ impl Registry {
             registry_folder: folder.path().join("registry"),
             log_folder: folder.path().join("logs"),
             ready_file: None,
-            sole: false,
-            kept_in: None,
+            exclusive_emulator: false,
+            supervisor_folder: None,
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (sender, receiver) = tokio::sync::oneshot::channel();

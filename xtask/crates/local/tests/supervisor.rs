@@ -4,7 +4,7 @@
 mod support;
 
 use slipway_local::Status;
-use slipway_local::keeper::{self, Emulator, Error};
+use slipway_local::supervisor::{self, Emulator, Error};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use support::{moto_server, options, up};
 async fn servers_start_once_stop_and_start_again() {
     let moto = require!(moto_server());
     let folder = Folder::new();
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Stopped);
     let options = options(folder.path(), &moto, "300000000001");
     let (first, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events), ANEW);
@@ -31,27 +31,27 @@ async fn servers_start_once_stop_and_start_again() {
     let (second, events) = up(&options).await.unwrap();
     assert_eq!((kinds(&events), &second), (REUSED.map(str::to_owned).to_vec(), &first));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(first.clone()));
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Running(first.clone()));
 
     // Another account changes the credentials and nothing else.
-    let other = keeper::Options { account: "300000000002".to_owned(), ..options.clone() };
+    let other = supervisor::Options { account: "300000000002".to_owned(), ..options.clone() };
     let (entered, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), REUSED);
     assert_eq!((entered.account.as_str(), &entered.emulator), ("300000000002", &first.emulator));
     assert_ne!(entered.access_key_id, first.access_key_id);
     // Another store needs another gateway.
-    let other = keeper::Options { store_bucket: "other".to_owned(), ..other };
+    let other = supervisor::Options { store_bucket: "other".to_owned(), ..other };
     let (_, events) = up(&other).await.unwrap();
     assert_eq!(kinds(&events), ["reused moto", "cleaned gateway", "starting gateway", "started gateway"]);
 
-    let stopped = keeper::down(folder.path()).await.unwrap();
-    let whats: Vec<_> = stopped.iter().map(|stopped| stopped.what).collect();
+    let stopped = supervisor::down(folder.path()).await.unwrap();
+    let whats: Vec<_> = stopped.iter().map(|stopped| stopped.component.to_string()).collect();
     assert_eq!(whats, ["gateway", "moto"]);
-    assert_eq!(stopped[0].end, keeper::End::Terminated);
-    assert_ne!(stopped[1].end, keeper::End::Gone);
+    assert_eq!(stopped[0].end, supervisor::ProcessEnd::Terminated);
+    assert_ne!(stopped[1].end, supervisor::ProcessEnd::AlreadyGone);
     assert_eq!(marked(folder.path()), [0; 0]);
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
-    assert_eq!(keeper::down(folder.path()).await.unwrap(), []);
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Stopped);
+    assert_eq!(supervisor::down(folder.path()).await.unwrap(), []);
     assert_eq!(kinds(&up(&options).await.unwrap().1), ANEW);
 }
 
@@ -79,15 +79,18 @@ async fn requested_port_is_used_or_its_holder_is_named() {
     let error = up(&options).await.unwrap_err();
     let holder = std::process::id().to_string();
     assert!(
-        matches!(&error, Error::PortTaken { what: "moto", holder: Some(name), .. } if name.contains(&holder))
+        matches!(&error, Error::PortTaken { component: slipway_local::Component::Emulator, holder: Some(name), .. } if name.contains(&holder))
     );
     assert!(error.to_string().contains(&port.to_string()), "{error}");
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Stopped);
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Stopped);
 
     options.emulator = Emulator::Start { moto_server: moto.clone(), port: None };
     options.gateway_port = Some(port);
     let error = up(&options).await.unwrap_err();
-    assert!(matches!(error, Error::PortTaken { what: "gateway", .. }), "{error}");
+    assert!(
+        matches!(error, Error::PortTaken { component: slipway_local::Component::Gateway, .. }),
+        "{error}"
+    );
     // The emulator is running and stays; the gateway starts on the requested port once it is free.
     drop(taken);
     let (state, events) = up(&options).await.unwrap();
@@ -95,7 +98,7 @@ async fn requested_port_is_used_or_its_holder_is_named() {
     assert!(state.gateway.url.ends_with(&format!(":{port}")));
     // The emulator does not change its port: a restart would lose its data.
     options.emulator = Emulator::Start { moto_server: moto, port: Some(port) };
-    assert!(matches!(up(&options).await, Err(Error::Elsewhere { .. })));
+    assert!(matches!(up(&options).await, Err(Error::OtherPort { .. })));
 }
 
 #[tokio::test]
@@ -109,8 +112,8 @@ async fn attached_emulator_is_neither_started_nor_stopped() {
     assert_eq!(kinds(&events), ["reused moto", "starting gateway", "started gateway"]);
     assert_eq!((state.emulator.pid, state.account.as_str()), (None, "300000000009"));
     assert_eq!(kinds(&up(&options).await.unwrap().1), REUSED);
-    assert_eq!(keeper::down(ours.path()).await.unwrap().len(), 1);
-    assert_eq!(keeper::find(theirs.path()).await.unwrap(), Status::Running(host));
+    assert_eq!(supervisor::down(ours.path()).await.unwrap().len(), 1);
+    assert_eq!(supervisor::find(theirs.path()).await.unwrap(), Status::Running(host));
 
     options.emulator = Emulator::Attach { url: "http://127.0.0.1:1".to_owned() };
     assert!(matches!(up(&options).await, Err(Error::Attach { .. })));
@@ -125,13 +128,13 @@ async fn failed_server_start_shows_the_end_of_its_log() {
     let error = up(&options).await.unwrap_err().to_string();
     assert!(error.contains("moto did not come up: it ended with exit status: 3"), "{error}");
     assert!(error.contains("moto.log") && error.ends_with("a first line\nno module named moto"), "{error}");
-    let absent = keeper::Options {
+    let absent = supervisor::Options {
         emulator: Emulator::Start { moto_server: PathBuf::from("/nowhere/moto_server"), port: None },
         ..options.clone()
     };
     let error = up(&absent).await.unwrap_err().to_string();
     assert!(error.contains("/nowhere/moto_server"), "{error}");
-    let wrong = keeper::Options { account: "12".to_owned(), ..options };
+    let wrong = supervisor::Options { account: "12".to_owned(), ..options };
     assert!(matches!(up(&wrong).await, Err(Error::Options(_))));
 }
 
@@ -146,10 +149,10 @@ async fn state_file_of_another_format_is_not_trusted() {
     let moto = require!(moto_server());
     let folder = Folder::new();
     std::fs::write(folder.path().join("state.json"), "{}").unwrap();
-    assert!(matches!(keeper::find(folder.path()).await, Err(Error::State(_))));
+    assert!(matches!(supervisor::find(folder.path()).await, Err(Error::State(_))));
     let events = Mutex::new(Vec::new());
     let options = options(folder.path(), &moto, "300000000011");
-    let state = keeper::up(&options, &|event| events.lock().unwrap().push(event)).await.unwrap();
+    let state = supervisor::up(&options, &|event| events.lock().unwrap().push(event)).await.unwrap();
     assert_eq!(kinds(&events.into_inner().unwrap()), ANEW);
-    assert_eq!(keeper::find(folder.path()).await.unwrap(), Status::Running(state));
+    assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Running(state));
 }

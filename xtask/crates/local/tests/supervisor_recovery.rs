@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::json;
 use slipway_local::Status;
-use slipway_local::keeper::{self, Event};
+use slipway_local::supervisor::{self, Event};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -19,15 +19,15 @@ async fn emulator_death_is_reported_as_loss_of_its_data() {
     let options = options(folder.path(), &moto, "300000000003");
     let (first, _) = up(&options).await.unwrap();
     kill(first.emulator.pid.unwrap());
-    let Status::Broken { state, dead } = keeper::find(folder.path()).await.unwrap() else {
+    let Status::Broken { state, dead } = supervisor::find(folder.path()).await.unwrap() else {
         panic!("not broken")
     };
     assert_eq!(state, first);
-    assert_eq!(dead.iter().map(|dead| dead.what).collect::<Vec<_>>(), ["moto"]);
+    assert_eq!(dead.iter().map(|dead| dead.component.to_string()).collect::<Vec<_>>(), ["moto"]);
     let (second, events) = up(&options).await.unwrap();
     assert_eq!(kinds(&events)[..2], ["cleaned gateway", "cleaned moto"]);
-    let reported = matches!(&events[1], Event::Cleaned { pid, why, .. }
-        if *pid == first.emulator.pid.unwrap() && why.contains("is gone; everything in it is gone"));
+    let reported = matches!(&events[1], Event::Cleaned { pid, reason, .. }
+        if *pid == first.emulator.pid.unwrap() && reason.contains("has ended; everything in it is lost"));
     assert!(reported, "{events:?}");
     assert_eq!(kinds(&events)[2..], ANEW);
     assert_ne!(second.emulator.pid, first.emulator.pid);
@@ -56,10 +56,10 @@ async fn dead_gateway_is_replaced_and_its_functions_are_stopped() {
     kill(first.gateway.pid.unwrap());
     assert!(busy.await.is_err());
     assert!(runs(pid));
-    let Status::Broken { dead, .. } = keeper::find(folder.path()).await.unwrap() else {
+    let Status::Broken { dead, .. } = supervisor::find(folder.path()).await.unwrap() else {
         panic!("not broken")
     };
-    assert_eq!(dead.iter().map(|dead| dead.what).collect::<Vec<_>>(), ["gateway"]);
+    assert_eq!(dead.iter().map(|dead| dead.component.to_string()).collect::<Vec<_>>(), ["gateway"]);
 
     let (second, events) = up(&options).await.unwrap();
     assert_eq!(
@@ -75,7 +75,7 @@ async fn dead_gateway_is_replaced_and_its_functions_are_stopped() {
     // A gateway that is asked to stop stops its functions.
     let pid = u32::try_from(response["pid"].as_u64().unwrap()).unwrap();
     assert!(runs(pid));
-    keeper::down(folder.path()).await.unwrap();
+    supervisor::down(folder.path()).await.unwrap();
     assert!(!runs(pid));
 }
 
@@ -93,11 +93,11 @@ async fn interrupted_start_is_detected_and_cleaned_up() {
     let quiet = |_| ();
     tokio::select! {
         () = recorded => (),
-        _ = keeper::up(&options, &quiet) => panic!("it was ready before it was recorded"),
+        _ = supervisor::up(&options, &quiet) => panic!("it was ready before it was recorded"),
     }
     let left = marked(folder.path());
     assert_eq!(left.len(), 1);
-    let Status::Broken { state, dead } = keeper::find(folder.path()).await.unwrap() else {
+    let Status::Broken { state, dead } = supervisor::find(folder.path()).await.unwrap() else {
         panic!("not broken")
     };
     assert_eq!((state.emulator.pid, dead.len()), (Some(left[0]), 2));
@@ -107,14 +107,14 @@ async fn interrupted_start_is_detected_and_cleaned_up() {
     assert_eq!(marked(folder.path()).len(), 2);
 
     // Killed before it could record anything: only the mark identifies the process.
-    keeper::down(folder.path()).await.unwrap();
+    supervisor::down(folder.path()).await.unwrap();
     assert!(!runs(state.emulator.pid.unwrap()));
     let stray = stray(folder.path());
     let (_, events) = up(&options).await.unwrap();
     assert!(events.contains(&Event::Cleaned {
-        what: "process",
+        component: slipway_local::Component::Process,
         pid: stray,
-        why: "it was left behind".to_owned()
+        reason: "it was left behind".to_owned()
     }));
     assert!(!runs(stray));
 }

@@ -46,8 +46,8 @@ async fn start(folder: &tempfile::TempDir) -> (Arc<Objects>, String) {
         registry_folder: folder.path().join("registry"),
         log_folder: folder.path().join("logs"),
         ready_file: None,
-        sole: false,
-        kept_in: None,
+        exclusive_emulator: false,
+        supervisor_folder: None,
     };
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let listening = move |address| sender.send(address).unwrap();

@@ -1,20 +1,157 @@
-//! Processes of this machine: whether one still is the one that was noted.
+//! Processes of this machine, as Linux describes them in /proc: identity, group, environment, memory, listening ports.
+//!
+//! A process may end at any moment; every function treats one that has ended as not found.
 
-/// Reads when a process was started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
+use std::fs;
+use std::path::Path;
+
+/// A process, distinguished from a later one with the same number by its start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProcessIdentity {
+    /// The process number.
+    pub pid: u32,
+    /// The start time in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+impl ProcessIdentity {
+    /// Returns the identity of a living process.
+    pub fn of(pid: u32) -> Option<Self> {
+        start_ticks(pid).map(|start_ticks| Self { pid, start_ticks })
+    }
+
+    /// Returns whether this process still lives. A zombie does not.
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+/// Reads when a living process was started, in clock ticks since boot.
 pub fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
-    let state = fields.next()?;
-    // A zombie has ended: only its parent has not noticed.
-    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
+    stat(pid).map(|stat| stat.start_ticks)
 }
 
 /// Returns the process namespace of this process, such as `pid:[4026531836]`; `None` if /proc does not show it.
 ///
 /// Numbers of processes are unique only within one namespace: <https://man7.org/linux/man-pages/man7/pid_namespaces.7.html>.
 pub fn pid_namespace() -> Option<String> {
-    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let link = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(link.to_string_lossy().into_owned())
+}
+
+/// Finds the processes whose environment holds `name=value`, except this process and its ancestors.
+///
+/// The environment of another user's process cannot be read, so such processes are not found.
+pub fn with_variable(name: &str, value: &Path) -> Vec<ProcessIdentity> {
+    let mut wanted = format!("{name}=").into_bytes();
+    wanted.extend_from_slice(value.as_os_str().as_encoded_bytes());
+    let ancestors = this_and_ancestors();
+    pids()
+        .filter(|pid| !ancestors.contains(pid))
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == wanted))
+        })
+        .filter_map(ProcessIdentity::of)
+        .collect()
+}
+
+/// Returns the process group of a living process.
+pub fn group(pid: u32) -> Option<u32> {
+    stat(pid).map(|stat| stat.group)
+}
+
+/// Returns whether the program file of a process was removed or replaced since the process started.
+pub fn program_was_replaced(pid: u32) -> bool {
+    // The link's text then ends in " (deleted)": proc_pid_exe(5).
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|program| program.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"))
+}
+
+/// Returns the peak memory of a process or of one of its children, whichever is larger, in MiB, rounded up.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    // proc_pid_task_children(5): children that another thread started are not listed here.
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| peak_memory(child.parse().ok()?));
+    children.chain([kibibytes.div_ceil(1024)]).max()
+}
+
+/// Returns whether a process listens on a TCP port.
+pub fn listens(pid: u32, port: u16) -> bool {
+    listening_sockets(port).iter().any(|inode| has_socket(pid, *inode))
+}
+
+/// Returns the process that listens on a TCP port as `name (pid)`, where /proc shows it.
+pub fn port_holder(port: u16) -> Option<String> {
+    let inodes = listening_sockets(port);
+    let pid = pids().find(|pid| inodes.iter().any(|inode| has_socket(*pid, *inode)))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!("{} ({pid})", name.trim()))
+}
+
+struct Stat {
+    parent: u32,
+    group: u32,
+    start_ticks: u64,
+}
+
+/// Reads fields of proc_pid_stat(5); `None` if the process has ended.
+fn stat(pid: u32) -> Option<Stat> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold any character, so the fields are counted from the last parenthesis.
+    let (_, fields) = line.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let (state, parent, group, start) = (fields.first()?, fields.get(1)?, fields.get(2)?, fields.get(19)?);
+    // A zombie has ended; only its parent has not noticed.
+    if matches!(*state, "Z" | "X" | "x") {
+        return None;
+    }
+    Some(Stat { parent: parent.parse().ok()?, group: group.parse().ok()?, start_ticks: start.parse().ok()? })
+}
+
+fn this_and_ancestors() -> Vec<u32> {
+    let mut line = vec![std::process::id()];
+    while let Some(parent) = line.last().and_then(|pid| stat(*pid)).map(|stat| stat.parent) {
+        if parent == 0 {
+            break;
+        }
+        line.push(parent);
+    }
+    line
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").ok();
+    entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Returns the inodes of the sockets that listen on a port, from proc_net(5): address, state 0A, inode.
+fn listening_sockets(port: u16) -> Vec<u64> {
+    let suffix = format!(":{port:04X}");
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let mut inodes = Vec::new();
+    for table in tables.iter().filter_map(|table| fs::read_to_string(table).ok()) {
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if fields.get(1).is_some_and(|local| local.ends_with(&suffix)) && fields.get(3) == Some(&"0A") {
+                inodes.extend(fields.get(9).and_then(|inode| inode.parse::<u64>().ok()));
+            }
+        }
+    }
+    inodes
+}
+
+fn has_socket(pid: u32, inode: u64) -> bool {
+    let socket = format!("socket:[{inode}]");
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    descriptors
+        .flatten()
+        .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == Path::new(&socket)))
 }
 
 #[cfg(test)]
@@ -22,8 +159,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_alive_and_an_impossible_one_is_not() {
+    fn start_ticks_are_those_of_a_living_process() {
         assert!(start_ticks(std::process::id()).is_some_and(|ticks| ticks > 0));
         assert_eq!(start_ticks(u32::MAX), None);
+    }
+
+    #[test]
+    fn identity_is_number_and_start_time() {
+        let this = ProcessIdentity::of(std::process::id()).unwrap();
+        assert!(this.is_alive());
+        assert!(!ProcessIdentity { start_ticks: this.start_ticks + 1, ..this }.is_alive());
+        assert!(this_and_ancestors().len() >= 2);
+        assert!(peak_memory(this.pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn port_holder_is_named_with_its_process() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert!(listens(std::process::id(), port));
+        assert!(!listens(1, port));
+        let name = port_holder(port).unwrap();
+        assert!(name.ends_with(&format!("({})", std::process::id())), "{name}");
+        drop(socket);
+        assert_eq!(port_holder(port), None);
     }
 }

@@ -76,7 +76,7 @@ fn start(machine: &'static Machine) -> TestRun {
         .arg(machine.moto.with_file_name("python"))
         .arg(port.to_string())
         .arg(&folder)
-        .arg(repository().join("xtask/crates/local/src/keeper/start_moto.py"))
+        .arg(repository().join("xtask/crates/local/src/supervisor/start_moto.py"))
         .env("PATH", &machine.path)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -1,58 +1,52 @@
-//! Whose an access key is, the gateway's own way into an account, and the secrets of keys that were handed out.
+//! Owners of access keys, the gateway's own access to each account, and the secrets of issued keys.
 //!
-//! In: access keys, accounts, and the answers of STS and IAM as they pass. Out: identities, callers, secrets. A key
-//! that the emulator does not know belongs to its default account, as it does there. What can go wrong: the emulator
-//! does not answer.
+//! A key that the emulator does not know belongs to its default account, as in the emulator. Errors: the emulator does not
+//! respond.
 
-use super::forward::pass;
-use super::scope::Scope;
-use super::{Gateway, Shared, objects, signature};
-use crate::emulator::{Caller, Credential, EmulatorError, Identity, element, unchecked};
-use crate::signing;
-use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use super::scope::CredentialScope;
+use super::signature;
+use crate::emulator::{Caller, EmulatorError, Identity, with_iam_checks_disabled};
+use crate::signing::{self, Credential};
+use axum::body::Bytes;
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{Method, header};
-use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Keys are forgotten once there are this many.
-const MANY: usize = 4096;
-/// An answer that hands out a key is shorter than this, in bytes.
-const LONGEST: usize = 64 << 10;
-/// Leads nowhere by itself; the emulator lets it assume any role.
-const STRANGER: &str = "AKIA0000000000000000";
-/// The gateway's own role in each account; made only where the emulator checks policies.
+/// A map of keys is emptied when it has this many entries.
+const MOST_KEYS: usize = 4096;
+/// An access key without permissions; the emulator lets it assume any role.
+const UNKNOWN_ACCESS_KEY: &str = "AKIA0000000000000000";
+/// The gateway's own role in each account. It is created only if the emulator's IAM checks are enabled.
 const ROLE: &str = "slipway-gateway";
 
-/// What is known of accounts and keys.
+/// Everything that is known of accounts and access keys.
 pub(crate) struct Accounts {
     authority: String,
-    /// The keeper's state, whose key is known from the beginning.
-    state: Option<PathBuf>,
+    /// The supervisor's folder, whose state file has an access key and its secret.
+    supervisor_folder: Option<PathBuf>,
     identities: Mutex<HashMap<String, Identity>>,
-    credentials: tokio::sync::Mutex<HashMap<String, Credential>>,
-    secrets: Mutex<HashMap<String, Credential>>,
-    /// Held while the emulator's doors stand open for one call of ours.
-    doors: Arc<tokio::sync::Mutex<()>>,
+    /// The gateway's own credentials, by account.
+    own_credentials: tokio::sync::Mutex<HashMap<String, Credential>>,
+    issued: Mutex<HashMap<String, Credential>>,
+    /// Held while the emulator's IAM checks are disabled for a call of the gateway.
+    iam_checks: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Accounts {
-    /// Knows nobody yet.
-    pub(crate) fn new(authority: String, kept_in: Option<&PathBuf>) -> Self {
+    pub(crate) fn new(authority: String, supervisor_folder: Option<PathBuf>) -> Self {
         Self {
             authority,
-            state: kept_in.cloned(),
+            supervisor_folder,
             identities: Mutex::default(),
-            credentials: tokio::sync::Mutex::default(),
-            secrets: Mutex::default(),
-            doors: Arc::default(),
+            own_credentials: tokio::sync::Mutex::default(),
+            issued: Mutex::default(),
+            iam_checks: Arc::default(),
         }
     }
 
-    /// Asks whose a key is.
+    /// Returns the owner of an access key.
     pub(crate) async fn identity(&self, access_key_id: &str) -> Result<Identity, EmulatorError> {
         if let Some(identity) = lock(&self.identities).get(access_key_id) {
             return Ok(identity.clone());
@@ -62,9 +56,9 @@ impl Accounts {
         Ok(identity)
     }
 
-    /// Gives the gateway's own caller in an account; the same one for its whole life.
-    pub(crate) async fn own(&self, account: &str, region: &str) -> Result<Caller, EmulatorError> {
-        let mut credentials = self.credentials.lock().await;
+    /// Returns a client with the gateway's own credential for an account.
+    pub(crate) async fn own_caller(&self, account: &str, region: &str) -> Result<Caller, EmulatorError> {
+        let mut credentials = self.own_credentials.lock().await;
         let credential = match credentials.get(account) {
             Some(credential) => credential.clone(),
             None => {
@@ -73,69 +67,70 @@ impl Accounts {
                 credential
             }
         };
-        Ok(Caller::with(self.authority.clone(), credential, region.to_owned()))
+        Ok(Caller::with_credential(self.authority.clone(), credential, region.to_owned()))
     }
 
-    /// Gets into an account; where the emulator checks policies, by way of a role that may do anything there.
+    /// Gets a credential for an account. If the emulator's IAM checks are enabled, it is for a role with all permissions.
     async fn enter(&self, account: &str, region: &str) -> Result<Credential, EmulatorError> {
         let arn = format!("arn:aws:iam::{account}:role/{ROLE}");
-        let stranger = self.caller(STRANGER, region);
-        match stranger.assume_role(&arn, ROLE).await {
-            Err(EmulatorError::Refused { action, status, body }) => {
-                let turn = Arc::clone(&self.doors).lock_owned().await;
+        let unknown = self.caller(UNKNOWN_ACCESS_KEY, region);
+        match unknown.assume_role(&arn, ROLE).await {
+            Err(EmulatorError::ErrorResponse { action, status, body }) => {
+                let checks = Arc::clone(&self.iam_checks).lock_owned().await;
                 let (authority, region) = (self.authority.clone(), region.to_owned());
-                let entered = unchecked(self.authority.clone(), turn, async move {
-                    let credential = stranger.assume_role(&arn, ROLE).await?;
-                    Caller::with(authority, credential.clone(), region).make_administrator(ROLE).await?;
+                let entered = with_iam_checks_disabled(self.authority.clone(), checks, async move {
+                    let credential = unknown.assume_role(&arn, ROLE).await?;
+                    let caller = Caller::with_credential(authority, credential.clone(), region);
+                    caller.create_admin_role(ROLE).await?;
                     Ok(credential)
                 });
-                entered.await?.ok_or(EmulatorError::Refused { action, status, body })
+                entered.await?.ok_or(EmulatorError::ErrorResponse { action, status, body })
             }
             entered => entered,
         }
     }
 
-    /// Assumes a function's role, which Lambda may do and its caller may not.
-    pub(crate) async fn assume(
+    /// Assumes a function's role. Lambda may do that even if the caller may not.
+    pub(crate) async fn assume_function_role(
         &self,
         caller: &Caller,
         role_arn: &str,
         session: &str,
     ) -> Result<Credential, EmulatorError> {
         match caller.assume_role(role_arn, session).await {
-            Err(EmulatorError::Refused { action, status, body }) => {
-                let turn = Arc::clone(&self.doors).lock_owned().await;
+            Err(EmulatorError::ErrorResponse { action, status, body }) => {
+                let checks = Arc::clone(&self.iam_checks).lock_owned().await;
                 let (caller, role_arn, session) = (caller.clone(), role_arn.to_owned(), session.to_owned());
                 let work = async move { caller.assume_role(&role_arn, &session).await };
-                let assumed = unchecked(self.authority.clone(), turn, work).await?;
-                assumed.ok_or(EmulatorError::Refused { action, status, body })
+                let assumed = with_iam_checks_disabled(self.authority.clone(), checks, work).await?;
+                assumed.ok_or(EmulatorError::ErrorResponse { action, status, body })
             }
             assumed => assumed,
         }
     }
 
-    /// Forgets whose keys are, and its own: the emulator was emptied.
+    /// Forgets the owners of keys and the gateway's own credentials, because the emulator was reset.
     pub(crate) async fn forget(&self) {
         lock(&self.identities).clear();
-        self.credentials.lock().await.clear();
+        self.own_credentials.lock().await.clear();
     }
 
-    /// Notes down a credential that was handed out.
+    /// Remembers an issued credential.
     pub(crate) fn learn(&self, credential: &Credential) {
-        remember(&self.secrets, &credential.access_key_id, credential.clone());
+        remember(&self.issued, &credential.access_key_id, credential.clone());
     }
 
-    /// Gives a key's secret where it was handed out by way of this gateway, or by the keeper.
+    /// Returns the secret of a key that was issued through this gateway or to the supervisor.
     pub(crate) fn secret(&self, access_key_id: &str) -> Option<String> {
         self.credential(access_key_id).map(|credential| credential.secret_access_key)
     }
 
-    /// Gives all of a key that was handed out so.
-    pub(crate) fn credential(&self, access_key_id: &str) -> Option<Credential> {
-        if let Some(credential) = lock(&self.secrets).get(access_key_id) {
+    fn credential(&self, access_key_id: &str) -> Option<Credential> {
+        if let Some(credential) = lock(&self.issued).get(access_key_id) {
             return Some(credential.clone());
         }
-        let state = self.state.as_deref().and_then(|folder| crate::state::read(folder).ok().flatten())?;
+        let folder = self.supervisor_folder.as_deref()?;
+        let state = crate::state::read(folder).ok().flatten()?;
         let credential = (state.access_key_id == access_key_id).then(|| Credential {
             access_key_id: state.access_key_id,
             secret_access_key: state.secret_access_key,
@@ -145,19 +140,19 @@ impl Accounts {
         Some(credential)
     }
 
-    /// Puts a signature of ours in the place of a client's, or of none, where the key's secret is known.
+    /// Signs a request in place of the client, if the secret of the request's key is known.
     pub(crate) fn resign(&self, parts: &mut Parts, body: &[u8]) {
-        if let Some(scope) = Scope::of(&parts.headers, &parts.uri)
+        if let Some(scope) = CredentialScope::of(&parts.headers, &parts.uri)
             && let Some(credential) = self.credential(&scope.access_key_id)
         {
             signing::resign(parts, body, &credential, &scope.region, &scope.service);
         }
     }
 
-    /// Signs a request without a body anew where the client did so with its secret.
+    /// Signs a request without a body again if the client's signature is valid.
     ///
-    /// The emulator finds such signatures wrong unless the content's digest is among what is signed.
-    pub(crate) fn resign_genuine(&self, parts: &mut Parts) {
+    /// The emulator rejects such signatures unless they cover the content's digest.
+    pub(crate) fn resign_verified(&self, parts: &mut Parts) {
         let empty = parts.headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
         let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let digest = parts.headers.contains_key("x-amz-content-sha256");
@@ -165,12 +160,12 @@ impl Accounts {
             return;
         }
         let secret = |key: &str| self.secret(key);
-        if signature::is_genuine(parts, &Bytes::new(), secret) {
+        if signature::is_valid(parts, &Bytes::new(), secret) {
             self.resign(parts, b"");
         }
     }
 
-    /// Gives the caller of a key, who signs where the key's secret is known.
+    /// Returns a client with an access key; it signs if the secret is known.
     pub(crate) fn caller(&self, access_key_id: &str, region: &str) -> Caller {
         Caller {
             authority: self.authority.clone(),
@@ -181,40 +176,9 @@ impl Accounts {
     }
 }
 
-/// Answers what no other route does, and reads in passing which keys STS and IAM hand out.
-pub(super) async fn answer(state: Shared, request: Request) -> Response {
-    let service = Scope::of(request.headers(), request.uri()).map(|scope| scope.service);
-    let hands_out = matches!(service.as_deref(), Some("sts" | "iam")) && request.method() == Method::POST;
-    match hands_out {
-        true => overheard(&state.0, request).await,
-        false => objects::answer(state, request).await,
-    }
-}
-
-async fn overheard(gateway: &Gateway, request: Request) -> Response {
-    let answer = pass(gateway, request).await;
-    let length = answer.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    let short = length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length <= LONGEST);
-    if !short || !answer.status().is_success() {
-        return answer;
-    }
-    let (parts, body) = answer.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
-        return super::refusal::Refusal::service("The emulator's answer broke off").into_response();
-    };
-    let text = String::from_utf8_lossy(&body);
-    if let (Some(access_key_id), Some(secret_access_key)) =
-        (element(&text, "AccessKeyId"), element(&text, "SecretAccessKey"))
-    {
-        let session_token = element(&text, "SessionToken").unwrap_or_default();
-        gateway.accounts.learn(&Credential { access_key_id, secret_access_key, session_token });
-    }
-    Response::from_parts(parts, Body::from(body))
-}
-
 fn remember<T>(map: &Mutex<HashMap<String, T>>, key: &str, value: T) {
     let mut map = lock(map);
-    if map.len() >= MANY {
+    if map.len() >= MOST_KEYS {
         map.clear();
     }
     map.insert(key.to_owned(), value);

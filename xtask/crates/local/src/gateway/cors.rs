@@ -1,8 +1,8 @@
-//! Cross-origin requests as function URLs and HTTP APIs answer them in front of a function.
+//! Cross-origin resource sharing (CORS) of function URLs and HTTP APIs.
 //!
-//! In: the rules that somebody configured, and a request's headers. Out: the headers of the answer, and the whole answer
-//! where a browser only asks whether it may. An origin that is not allowed is answered without those headers, which is
-//! what the browser refuses. See <https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html#urls-cors>.
+//! In: the configured rules, and a request's headers. Out: the response's CORS headers, and the complete response to a
+//! preflight request. For an origin that is not allowed the headers are left out, and the browser blocks the response.
+//! See <https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html#urls-cors>.
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::Response;
 use serde_json::Value;
 
-/// What is allowed.
+/// The configured rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Rules {
+pub(crate) struct CorsRules {
     credentials: bool,
     headers: Vec<String>,
     methods: Vec<String>,
@@ -21,8 +21,8 @@ pub(crate) struct Rules {
     max_age: Option<u64>,
 }
 
-impl Rules {
-    /// Reads `Cors` of a function URL, or `corsConfiguration` of an API; `None` where nothing is configured.
+impl CorsRules {
+    /// Reads `Cors` of a function URL or `corsConfiguration` of an API; `None` if nothing is configured.
     pub(crate) fn read(configured: &Value) -> Option<Self> {
         let members = configured.as_object().filter(|members| !members.is_empty())?;
         let find = |name: &str| {
@@ -45,56 +45,56 @@ impl Rules {
         })
     }
 
-    /// Answers a browser that asks whether it may; `None` for a request that is to reach the function.
+    /// Returns the response to a preflight request; `None` for any other request.
     pub(crate) fn preflight(&self, parts: &Parts, status: StatusCode) -> Option<Response> {
-        let asks = parts.method == Method::OPTIONS
+        let is_preflight = parts.method == Method::OPTIONS
             && parts.headers.contains_key(header::ORIGIN)
             && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if !asks {
+        if !is_preflight {
             return None;
         }
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
-        let told = response.headers_mut();
-        if self.origin(&parts.headers).is_some() {
-            put(told, header::ACCESS_CONTROL_ALLOW_METHODS, &self.methods.join(","));
-            put(told, header::ACCESS_CONTROL_ALLOW_HEADERS, &self.headers.join(","));
+        let headers = response.headers_mut();
+        if self.allowed_origin(&parts.headers).is_some() {
+            put(headers, header::ACCESS_CONTROL_ALLOW_METHODS, &self.methods.join(","));
+            put(headers, header::ACCESS_CONTROL_ALLOW_HEADERS, &self.headers.join(","));
             if let Some(seconds) = self.max_age {
-                put(told, header::ACCESS_CONTROL_MAX_AGE, &seconds.to_string());
+                put(headers, header::ACCESS_CONTROL_MAX_AGE, &seconds.to_string());
             }
         }
-        self.mark(&parts.headers, &mut response);
+        self.apply(&parts.headers, &mut response);
         Some(response)
     }
 
-    /// Puts what is configured in the place of what the function said of it.
-    pub(crate) fn mark(&self, asked: &HeaderMap, response: &mut Response) {
-        let told = response.headers_mut();
+    /// Replaces the CORS headers of a function's response with those of the rules.
+    pub(crate) fn apply(&self, request_headers: &HeaderMap, response: &mut Response) {
+        let headers = response.headers_mut();
         for name in [
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
             header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
         ] {
-            told.remove(name);
+            headers.remove(name);
         }
-        let Some(origin) = self.origin(asked) else {
+        let Some(origin) = self.allowed_origin(request_headers) else {
             return;
         };
-        put(told, header::ACCESS_CONTROL_ALLOW_ORIGIN, &origin);
-        put(told, header::ACCESS_CONTROL_EXPOSE_HEADERS, &self.exposed.join(","));
+        put(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, &origin);
+        put(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, &self.exposed.join(","));
         if self.credentials {
-            put(told, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+            put(headers, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
         }
         if origin != "*" {
-            told.append(header::VARY, HeaderValue::from_static("Origin"));
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
     }
 
-    /// What the answer says of the request's origin: itself, `*`, or nothing where it is not allowed.
-    fn origin(&self, asked: &HeaderMap) -> Option<String> {
-        let origin = asked.get(header::ORIGIN)?.to_str().ok()?;
+    /// Returns the value of Access-Control-Allow-Origin: the request's origin or `*`; `None` if it is not allowed.
+    fn allowed_origin(&self, request_headers: &HeaderMap) -> Option<String> {
+        let origin = request_headers.get(header::ORIGIN)?.to_str().ok()?;
         let any = self.origins.iter().any(|allowed| allowed == "*");
-        let fits = |allowed: &String| match allowed.split_once('*') {
+        let matches = |allowed: &String| match allowed.split_once('*') {
             Some((start, end)) => {
                 origin.len() >= allowed.len() - 1 && origin.starts_with(start) && origin.ends_with(end)
             }
@@ -103,7 +103,7 @@ impl Rules {
         match any {
             true if !self.credentials => Some("*".to_owned()),
             true => Some(origin.to_owned()),
-            false => self.origins.iter().any(fits).then(|| origin.to_owned()),
+            false => self.origins.iter().any(matches).then(|| origin.to_owned()),
         }
     }
 }
@@ -122,14 +122,14 @@ mod tests {
     use axum::http::Request;
     use serde_json::json;
 
-    fn asked(method: &str, origin: &str) -> Parts {
+    fn request(method: &str, origin: &str) -> Parts {
         let request = Request::builder().method(method).header("origin", origin);
         request.header("access-control-request-method", "POST").body(()).unwrap().into_parts().0
     }
 
     #[test]
-    fn only_origins_that_are_allowed_hear_so() {
-        let rules = Rules::read(&json!({
+    fn cors_headers_are_sent_to_allowed_origins_only() {
+        let rules = CorsRules::read(&json!({
             "AllowOrigins": ["https://a.example", "https://*.b.example"], "AllowMethods": ["GET", "POST"],
             "AllowHeaders": ["x-api-key"], "MaxAge": 60, "AllowCredentials": true, "ExposeHeaders": ["x-id"],
         }))
@@ -140,23 +140,23 @@ mod tests {
             ("https://c.example", false),
             ("https://a.example.evil", false),
         ] {
-            let answer = rules.preflight(&asked("OPTIONS", origin), StatusCode::OK).unwrap();
+            let response = rules.preflight(&request("OPTIONS", origin), StatusCode::OK).unwrap();
             let found =
-                answer.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+                response.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
             assert_eq!(found, allowed.then_some(origin));
-            assert_eq!(answer.headers().contains_key("access-control-allow-methods"), allowed);
-            assert_eq!(answer.headers().contains_key("access-control-allow-credentials"), allowed);
+            assert_eq!(response.headers().contains_key("access-control-allow-methods"), allowed);
+            assert_eq!(response.headers().contains_key("access-control-allow-credentials"), allowed);
         }
-        assert!(rules.preflight(&asked("POST", "https://a.example"), StatusCode::OK).is_none());
+        assert!(rules.preflight(&request("POST", "https://a.example"), StatusCode::OK).is_none());
     }
 
     #[test]
-    fn an_apis_rules_read_the_same_and_none_are_none() {
-        let rules = Rules::read(&json!({ "allowOrigins": ["*"], "maxAge": 5 })).unwrap();
-        let answer = rules.preflight(&asked("OPTIONS", "https://x"), StatusCode::NO_CONTENT).unwrap();
-        assert_eq!(answer.status(), 204);
-        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
-        assert_eq!(answer.headers()["access-control-max-age"], "5");
-        assert_eq!((Rules::read(&json!({})), Rules::read(&Value::Null)), (None, None));
+    fn cors_rules_of_an_api_are_read_and_empty_ones_are_none() {
+        let rules = CorsRules::read(&json!({ "allowOrigins": ["*"], "maxAge": 5 })).unwrap();
+        let response = rules.preflight(&request("OPTIONS", "https://x"), StatusCode::NO_CONTENT).unwrap();
+        assert_eq!(response.status(), 204);
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
+        assert_eq!(response.headers()["access-control-max-age"], "5");
+        assert_eq!((CorsRules::read(&json!({})), CorsRules::read(&Value::Null)), (None, None));
     }
 }

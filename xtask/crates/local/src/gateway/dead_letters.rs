@@ -1,94 +1,101 @@
-//! Where Lambda sends events that a function failed on: DeadLetterConfig, which the emulator forgets.
+//! Lambda's DeadLetterConfig, which the emulator does not store.
 //!
-//! In: what functions are asked to be, and the emulator's answers about them. Out: the answers with what was asked; a
-//! published version keeps what it was published with. Nothing is sent there: events that are invoked asynchronously are
-//! tried once on this machine. What can go wrong: it cannot be noted down.
+//! In: the requests that create or change functions, and the emulator's responses about functions. Out: the responses with
+//! the DeadLetterConfig; a published version keeps the one that it was published with. No event is ever sent to the target:
+//! an asynchronous invocation is tried once on this machine. Errors: the configuration cannot be stored.
 
-use super::Gateway;
-use super::kept::Kept;
-use super::refusal::Refusal;
+use super::function_name::LATEST;
+use super::lambda_error::LambdaError;
+use super::owner::Owner;
+use super::persistence::PersistentMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 
 const NAME: &str = "DeadLetterConfig";
-const LATEST: &str = "$LATEST";
 
-/// The targets of one function, by version.
+/// The targets of one function's versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Targets(BTreeMap<String, String>);
+struct Targets(BTreeMap<String, String>);
 
 /// The targets of all functions, by account, region and name.
-pub(crate) type DeadLetters = Kept<Targets>;
+pub(crate) struct DeadLetters(PersistentMap<Targets>);
 
-/// Takes note of what a change asked for, once the emulator has carried it out.
-pub(super) fn note(gateway: &Gateway, asked: Option<&Value>, told: &Value) -> Result<(), Refusal> {
-    let Some((name, version)) = function(told) else {
-        return Ok(());
-    };
-    let asked = asked
-        .and_then(|asked| asked.get(NAME))
-        .map(|config| config["TargetArn"].as_str().unwrap_or_default());
-    let noted = gateway.dead_letters.change(&name, |former| changed(former, asked, &version));
-    noted.map_err(|error| Refusal::service(format!("the DeadLetterConfig cannot be noted down: {error}")))
-}
+impl DeadLetters {
+    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
+        PersistentMap::open(folder).map(Self)
+    }
 
-/// Writes what was asked into an answer; `false` where there is nothing to write.
-pub(super) fn mend(gateway: &Gateway, told: &mut Value) -> bool {
-    for list in ["Functions", "Versions"] {
-        if let Some(functions) = told.get_mut(list).and_then(Value::as_array_mut) {
-            return functions.iter_mut().filter_map(|told| mend(gateway, told).then_some(())).count() > 0;
+    /// Stores the configuration of a request that the emulator has carried out; `configuration` is its response.
+    pub(super) fn record(&self, request: &Value, configuration: &Value) -> Result<(), LambdaError> {
+        let Some((name, version)) = function_of(configuration) else {
+            return Ok(());
+        };
+        let requested = request.get(NAME).map(|config| config["TargetArn"].as_str().unwrap_or_default());
+        self.0
+            .change(&name, |current| changed(current, requested, &version))
+            .map_err(|error| LambdaError::service(format!("the DeadLetterConfig cannot be stored: {error}")))
+    }
+
+    /// Adds the configuration to a response; `false` if there is nothing to add.
+    pub(super) fn add_to(&self, response: &mut Value) -> bool {
+        for list in ["Functions", "Versions"] {
+            if let Some(functions) = response.get_mut(list).and_then(Value::as_array_mut) {
+                return functions.iter_mut().filter_map(|one| self.add_to(one).then_some(())).count() > 0;
+            }
+        }
+        let configuration = match response.get("Configuration").is_some_and(Value::is_object) {
+            true => &mut response["Configuration"],
+            false => response,
+        };
+        let Some((name, version)) = function_of(configuration) else {
+            return false;
+        };
+        let target = self.0.get(&name).and_then(|targets| targets.0.get(&version).cloned());
+        match target {
+            Some(target) => {
+                configuration[NAME] = json!({ "TargetArn": target });
+                true
+            }
+            None => false,
         }
     }
-    let configuration = match told.get("Configuration").is_some_and(Value::is_object) {
-        true => &mut told["Configuration"],
-        false => told,
-    };
-    let Some((name, version)) = function(configuration) else {
-        return false;
-    };
-    let target = gateway.dead_letters.get(&name).and_then(|targets| targets.0.get(&version).cloned());
-    match target {
-        Some(target) => {
-            configuration[NAME] = json!({ "TargetArn": target });
-            true
-        }
-        None => false,
+
+    /// Removes the configuration of a deleted function.
+    pub(super) fn remove(&self, owner: &Owner, function: &str) {
+        self.0.remove(&format!("{}.{}.{function}", owner.account, owner.region));
     }
 }
 
-/// Forgets a function that is gone.
-pub(super) fn forget(gateway: &Gateway, account: &str, region: &str, function: &str) {
-    gateway.dead_letters.remove(&format!("{account}.{region}.{function}"));
-}
-
-/// Tells a function and its version from its configuration.
-fn function(told: &Value) -> Option<(String, String)> {
-    let arn = told.get("FunctionArn")?.as_str()?;
+/// Returns the key of a function and its version, from its configuration.
+fn function_of(configuration: &Value) -> Option<(String, String)> {
+    let arn = configuration.get("FunctionArn")?.as_str()?;
     let parts: Vec<&str> = arn.split(':').collect();
     let [_, _, "lambda", region, account, "function", name, ..] = parts.as_slice() else {
         return None;
     };
-    let version = told.get("Version").and_then(Value::as_str).unwrap_or(LATEST);
+    let version = configuration.get("Version").and_then(Value::as_str).unwrap_or(LATEST);
     Some((format!("{account}.{region}.{name}"), version.to_owned()))
 }
 
-/// What is to be kept after a change; `None` where nothing changes.
-fn changed(former: Option<&Targets>, asked: Option<&str>, version: &str) -> Option<Targets> {
-    let mut targets = former.cloned().unwrap_or_default();
-    match asked {
+/// Returns the targets after a change; `None` if nothing changes.
+fn changed(current: Option<&Targets>, requested: Option<&str>, version: &str) -> Option<Targets> {
+    let mut targets = current.cloned().unwrap_or_default();
+    match requested {
         Some("") => drop(targets.0.remove(LATEST)),
         Some(target) => drop(targets.0.insert(LATEST.to_owned(), target.to_owned())),
         None => {}
     }
-    // What is published now is as the function is now; a number that is known was published before.
+    // A version that is published now has the function's target. A known version was published before.
     if version != LATEST
         && !targets.0.contains_key(version)
         && let Some(latest) = targets.0.get(LATEST).cloned()
     {
         targets.0.insert(version.to_owned(), latest);
     }
-    (former.cloned().unwrap_or_default() != targets).then_some(targets)
+    (current.cloned().unwrap_or_default() != targets).then_some(targets)
 }
 
 #[cfg(test)]
@@ -96,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_keeps_what_it_was_published_with() {
+    fn version_keeps_the_target_that_it_was_published_with() {
         let mut now = changed(None, Some("queue:a"), "1").unwrap();
         let target = |targets: &Targets, version: &str| targets.0.get(version).cloned();
         assert_eq!(
@@ -113,12 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn a_function_is_told_by_its_arn() {
+    fn function_and_version_are_read_from_the_configuration() {
         let arn = "arn:aws:lambda:eu-central-1:111111111111:function:f";
         let name = "111111111111.eu-central-1.f".to_owned();
-        assert_eq!(function(&json!({ "FunctionArn": arn })), Some((name.clone(), LATEST.to_owned())));
+        assert_eq!(function_of(&json!({ "FunctionArn": arn })), Some((name.clone(), LATEST.to_owned())));
         let version = json!({ "FunctionArn": format!("{arn}:3"), "Version": "3" });
-        assert_eq!(function(&version), Some((name, "3".to_owned())));
-        assert_eq!(function(&json!({ "FunctionArn": "x" })), None);
+        assert_eq!(function_of(&version), Some((name, "3".to_owned())));
+        assert_eq!(function_of(&json!({ "FunctionArn": "x" })), None);
     }
 }

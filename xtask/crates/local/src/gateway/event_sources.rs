@@ -1,24 +1,32 @@
-//! Event source mappings: streams that feed functions. The emulator keeps them without their qualifier and polls nothing.
+//! Event source mappings: the records of streams invoke functions. The emulator stores mappings without their qualifier,
+//! and does not poll.
 //!
-//! In: the calls that make, change and read mappings, and records on the emulator's streams. Out: Lambda's answers, and
-//! functions invoked with batches of records, as the mapping says. A mapping and how far it has come are kept for one
-//! life of the emulator, so that the next gateway goes on where this one ended. What can go wrong with a call is Lambda's
-//! error; what goes wrong with a batch is retried, and in the end sent where the mapping says.
+//! In: the calls that create, change and read mappings, and the records of the emulator's streams. Out: Lambda's responses,
+//! and functions that are invoked with batches of records. A mapping and its checkpoints live as long as the emulator, so
+//! the next gateway continues where this one ended. Errors of a call are Lambda's. A failed batch is retried, and in the
+//! end sent to the mapping's destination.
 //! See <https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html>.
 
 pub(super) mod api;
 mod batch;
 mod destination;
 mod filter;
+mod last_result;
 mod mapping;
+mod mapping_store;
 mod poller;
 mod request;
 mod shard;
 mod stream;
 
-use super::Gateway;
-use super::kept::Kept;
-use mapping::{Mapping, Phase};
+use super::accounts::Accounts;
+use super::invoke::Invoker;
+use super::locks::Locks;
+use super::upstream::Upstream;
+use last_result::LastResult;
+use mapping::{Mapping, MappingState};
+use mapping_store::MappingStore;
+use shard::ReaderContext;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -26,125 +34,100 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// All mappings, how far they have come, and the pollers of those that are enabled.
+/// All mappings, the pollers of the enabled ones, and the handler of the calls about them.
 pub(crate) struct EventSources {
-    /// By uuid.
-    mappings: Kept<Mapping>,
-    /// The last sequence number that is done, by uuid and shard.
-    progress: Kept<String>,
+    upstream: Arc<Upstream>,
+    accounts: Arc<Accounts>,
+    mappings: Arc<MappingStore>,
+    /// Locks of mappings.
+    locks: Locks,
+    /// What the pollers' readers need.
+    context: Arc<ReaderContext>,
     pollers: Mutex<HashMap<String, Poller>>,
-    stopping: CancellationToken,
 }
 
-/// One mapping's poller.
+/// The poller of one mapping.
 struct Poller {
     stop: CancellationToken,
     task: JoinHandle<()>,
-    result: Arc<LastResult>,
-}
-
-/// What came of the last thing that a poller did, in Lambda's words.
-pub(super) struct LastResult(Mutex<String>);
-
-impl LastResult {
-    fn set(&self, result: &str) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != result {
-            result.clone_into(&mut last);
-        }
-    }
-
-    fn get(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+    last_result: Arc<LastResult>,
 }
 
 impl EventSources {
-    /// Reads the mappings of a former gateway; [`EventSources::resume`] goes on with them.
-    pub(crate) fn open(folder: &Path, stopping: CancellationToken) -> io::Result<Self> {
-        Ok(Self {
-            mappings: Kept::open(folder.join("mappings"))?,
-            progress: Kept::open(folder.join("progress"))?,
-            pollers: Mutex::default(),
-            stopping,
-        })
+    /// Reads the mappings of an earlier gateway; [`EventSources::resume`] starts their pollers.
+    pub(super) fn open(
+        folder: &Path,
+        upstream: Arc<Upstream>,
+        accounts: Arc<Accounts>,
+        invoker: Arc<Invoker>,
+    ) -> io::Result<Self> {
+        let mappings = Arc::new(MappingStore::open(folder)?);
+        let context = Arc::new(ReaderContext {
+            accounts: Arc::clone(&accounts),
+            invoker,
+            mappings: Arc::clone(&mappings),
+        });
+        let (locks, pollers) = (Locks::default(), Mutex::default());
+        Ok(Self { upstream, accounts, mappings, locks, context, pollers })
     }
 
-    /// Polls for every mapping that is enabled.
-    pub(crate) fn resume(gateway: &Arc<Gateway>) {
-        for (uuid, _) in gateway.event_sources.mappings.all() {
-            Self::restart(gateway, &uuid);
+    /// Starts the pollers of all enabled mappings.
+    pub(super) fn resume(&self) {
+        for mapping in self.mappings.all() {
+            self.restart(&mapping.uuid);
         }
     }
 
-    /// Ends a mapping's poller and begins anew with what the mapping says now; a batch under way is brought to its end.
-    fn restart(gateway: &Arc<Gateway>, uuid: &str) {
-        let sources = &gateway.event_sources;
-        let mut pollers = sources.pollers();
-        let former = pollers.remove(uuid);
-        if let Some(former) = &former {
-            former.stop.cancel();
+    /// Stops a mapping's poller, and starts one for the mapping as it is now. A running batch is completed first.
+    fn restart(&self, uuid: &str) {
+        let mut pollers = self.pollers();
+        let earlier = pollers.remove(uuid);
+        if let Some(earlier) = &earlier {
+            earlier.stop.cancel();
         }
-        let mapping = sources.mappings.get(uuid);
-        let stop = sources.stopping.child_token();
-        let result = match &former {
-            Some(former) => Arc::clone(&former.result),
-            None => Arc::new(LastResult(Mutex::new("No records processed".to_owned()))),
+        let mapping = self.mappings.get(uuid);
+        let stop = self.context.invoker.stopping_child();
+        let last_result = match &earlier {
+            Some(earlier) => Arc::clone(&earlier.last_result),
+            None => Arc::new(LastResult::default()),
         };
-        let poll = mapping
-            .filter(|mapping| mapping.enabled)
-            .map(|mapping| poller::run(Arc::clone(gateway), mapping, stop.clone(), Arc::clone(&result)));
-        if former.is_none() && poll.is_none() {
+        let poll = mapping.filter(|mapping| mapping.enabled).map(|mapping| {
+            poller::poll(Arc::clone(&self.context), mapping, stop.clone(), Arc::clone(&last_result))
+        });
+        if earlier.is_none() && poll.is_none() {
             return;
         }
         let task = tokio::spawn(async move {
-            if let Some(former) = former {
-                let _ = former.task.await;
+            if let Some(earlier) = earlier {
+                let _ = earlier.task.await;
             }
             if let Some(poll) = poll {
                 poll.await;
             }
         });
-        pollers.insert(uuid.to_owned(), Poller { stop, task, result });
+        pollers.insert(uuid.to_owned(), Poller { stop, task, last_result });
     }
 
-    /// Says in which phase of its life a mapping is, and what its poller did last.
-    fn phase(&self, mapping: &Mapping) -> (Phase, String) {
+    /// Returns a mapping's state, and the result of its poller's last action.
+    fn state(&self, mapping: &Mapping) -> (MappingState, String) {
         let pollers = self.pollers();
         let poller = pollers.get(&mapping.uuid);
-        let result = poller.map_or_else(|| "No records processed".to_owned(), |poller| poller.result.get());
+        let last_result =
+            poller.map_or_else(|| LastResult::default().get(), |poller| poller.last_result.get());
         let busy = poller.is_some_and(|poller| !poller.task.is_finished());
-        let phase = match (mapping.enabled, busy) {
-            (true, _) => Phase::Enabled,
-            (false, true) => Phase::Disabling,
-            (false, false) => Phase::Disabled,
+        let state = match (mapping.enabled, busy) {
+            (true, _) => MappingState::Enabled,
+            (false, true) => MappingState::Disabling,
+            (false, false) => MappingState::Disabled,
         };
-        (phase, result)
+        (state, last_result)
     }
 
-    /// Forgets a mapping and how far it had come.
-    fn remove(gateway: &Arc<Gateway>, uuid: &str) {
-        let sources = &gateway.event_sources;
-        sources.mappings.remove(uuid);
-        Self::restart(gateway, uuid);
-        for (name, _) in sources.progress.all() {
-            if name.starts_with(uuid) {
-                sources.progress.remove(&name);
-            }
-        }
-    }
-
-    /// Tells how far a shard has come.
-    fn checkpoint(&self, uuid: &str, shard: &str) -> Option<String> {
-        self.progress.get(&format!("{uuid}.{shard}"))
-    }
-
-    /// Notes down how far a shard has come. A mapping that was deleted meanwhile leaves no trace.
-    fn advance(&self, uuid: &str, shard: &str, sequence: &str) -> io::Result<()> {
-        match self.mappings.get(uuid) {
-            Some(_) => self.progress.put(&format!("{uuid}.{shard}"), sequence.to_owned()),
-            None => Ok(()),
-        }
+    /// Removes a mapping and its checkpoints.
+    fn remove(&self, uuid: &str) {
+        self.mappings.remove(uuid);
+        self.restart(uuid);
+        self.mappings.remove_checkpoints(uuid);
     }
 
     fn pollers(&self) -> MutexGuard<'_, HashMap<String, Poller>> {

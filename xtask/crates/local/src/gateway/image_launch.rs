@@ -1,134 +1,162 @@
-//! How an image's program is run: entry point, arguments, environment and folder.
+//! Prepares the command line of an image's program: entry point, arguments, environment and folder.
 //!
-//! In: an image and a function's configuration. Out: what [`super::launch`] starts. The function's ImageConfig goes
-//! before the image's own settings, each for itself, and the function's variables before the image's. What can go wrong:
-//! the image is not what was published, it has nothing to run, or this machine cannot run it.
+//! In: an image and a function's configuration. Out: a command line. Each setting of the function's ImageConfig overrides
+//! the image's, and the function's variables override the image's. Errors: the image is not what was published, it has no
+//! program, or this machine cannot run it.
 
-use super::functions::{ImageConfig, Target};
-use super::image::{Execution, Image};
-use super::isolation::Inside;
-use super::refusal::{Refusal, chain};
-use super::root_file_system::UnpackError;
-use super::{Gateway, launch};
-use crate::emulator::Credential;
-use crate::process::Launch;
-use crate::registry::{Digest, ImageUri, Reference};
+use super::function_variables;
+use super::function_version::{ImageConfig, ResolvedFunction};
+use super::image::{ExecutionSettings, Image};
+use super::isolation::{ImageProgram, Isolation};
+use super::known_images::KnownImages;
+use super::lambda_error::LambdaError;
+use super::root_file_system::{RootFileSystems, UnpackError};
+use crate::error_chain::error_chain;
+use crate::programs::CommandLine;
+use crate::registry::{Digest, ImageUri, Reference, Registry};
+use crate::signing::Credential;
 use axum::http::StatusCode;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-/// Where an image's programs are looked for if it does not say.
+/// The PATH of an image that does not set it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// An image that is ready to run.
-pub(super) struct Ready {
+/// Prepares images.
+pub(crate) struct ImageLauncher {
+    pub(super) registry: Arc<Registry>,
+    pub(super) known_images: Arc<KnownImages>,
+    pub(super) root_file_systems: RootFileSystems,
+    pub(super) isolation: Isolation,
+}
+
+/// An unpacked image, and how its program runs.
+pub(super) struct PreparedImage {
     root: PathBuf,
-    execution: Execution,
+    settings: ExecutionSettings,
     digest: Digest,
 }
 
-/// Unpacks the image of a function.
-pub(super) async fn prepare(gateway: &Gateway, target: &Target) -> Result<Ready, Refusal> {
-    let configuration = &target.configuration;
-    let function = format!("{}:{}", configuration.function_name, configuration.version);
-    let known = gateway.known_images.find(&configuration.code_sha256).ok_or_else(|| {
-        Refusal::conflict(format!(
-            "{function} is an image that was not given to this local environment's endpoint, so it is not known which. \
-             It was not run."
-        ))
-    })?;
-    let gone = || {
-        let uri = &known.image_uri;
-        Refusal::conflict(format!(
-            "{function} was published with the image {uri}, which names nothing. It was not run."
-        ))
-    };
-    let named = ImageUri::parse(&known.image_uri).ok_or_else(gone)?;
-    let digest = Digest::parse(&known.digest).ok_or_else(gone)?;
-    // A tag meant this digest when the function was given it, and that is what counts.
-    let uri = format!("{}@{digest}", named.place);
-    let image = Image::load(&gateway.registry, &named.repository, &Reference::Digest(digest.clone()), &uri)
-        .map_err(|error| Refusal::conflict(format!("{function} cannot be run: {}", chain(&error))))?;
-    let machine = std::env::consts::ARCH;
-    let architecture = image.architecture();
-    if architecture != machine.replace("aarch64", "arm64") {
-        return Err(Refusal::parameter(format!(
-            "{function} is an image for {architecture}, and this machine is {machine}: the local Lambda gateway cannot \
-             run it"
-        )));
+impl ImageLauncher {
+    /// Unpacks the image of a function.
+    pub(super) async fn prepare(&self, function: &ResolvedFunction) -> Result<PreparedImage, LambdaError> {
+        let configuration = &function.configuration;
+        let name = format!("{}:{}", configuration.function_name, configuration.version);
+        let known = self.known_images.find(&configuration.code_sha256).ok_or_else(|| {
+            LambdaError::conflict(format!(
+                "The image of {name} is unknown, because it was not set through this local environment's endpoint. \
+                 It was not run."
+            ))
+        })?;
+        let invalid = || {
+            let uri = &known.image_uri;
+            LambdaError::conflict(format!(
+                "{name} was published with the image {uri}, which does not exist. It was not run."
+            ))
+        };
+        let uri = ImageUri::parse(&known.image_uri).ok_or_else(invalid)?;
+        // A tag counts for the digest that it named when the function was published.
+        let digest = Digest::parse(&known.digest).ok_or_else(invalid)?;
+        let by_digest = format!("{}@{digest}", uri.host_and_repository);
+        let reference = Reference::Digest(digest.clone());
+        let image =
+            Image::load(&self.registry, &uri.repository, &reference, &by_digest).map_err(|error| {
+                LambdaError::conflict(format!("{name} cannot be run: {}", error_chain(&error)))
+            })?;
+        let machine = std::env::consts::ARCH;
+        let architecture = image.architecture();
+        if architecture != machine.replace("aarch64", "arm64") {
+            return Err(LambdaError::invalid_parameter(format!(
+                "{name} is an image for {architecture}, and this machine is {machine}: the local Lambda gateway \
+                 cannot run it"
+            )));
+        }
+        let settings = overridden(image.execution_settings(), configuration.image_config());
+        let root =
+            self.root_file_systems.unpacked(&self.registry, image).await.map_err(|error| match &error {
+                UnpackError::File(..) | UnpackError::Interrupted(_) => {
+                    LambdaError::service(error_chain(&error))
+                }
+                _ => LambdaError::new(
+                    StatusCode::BAD_GATEWAY,
+                    "InvalidImageException",
+                    format!("The image {by_digest} of {name} cannot be run: {}", error_chain(&error)),
+                ),
+            })?;
+        Ok(PreparedImage { root, settings, digest })
     }
-    let execution = overridden(image.execution(), configuration.image_config());
-    let unpacked = gateway.root_file_systems.folder(&gateway.registry, image).await;
-    let root = unpacked.map_err(|error| match &error {
-        UnpackError::File(..) | UnpackError::Broken(_) => Refusal::service(chain(&error)),
-        _ => Refusal::new(
-            StatusCode::BAD_GATEWAY,
-            "InvalidImageException",
-            format!("The image {uri} of {function} cannot be run: {}", chain(&error)),
-        ),
-    })?;
-    Ok(Ready { root, execution, digest })
+
+    /// Returns the command line of an image's program, isolated from this machine.
+    pub(super) async fn command_line(
+        &self,
+        image: &PreparedImage,
+        function: &ResolvedFunction,
+        variables: Vec<(OsString, OsString)>,
+        marker: Option<PathBuf>,
+    ) -> Result<CommandLine, LambdaError> {
+        let name = &function.configuration.function_name;
+        let command = image.command();
+        if command.is_empty() {
+            return Err(LambdaError::invalid_parameter(format!(
+                "{name} has no program: neither its image {} nor its ImageConfig has an entry point or a command",
+                image.digest
+            )));
+        }
+        let working_dir = image.settings.working_dir.as_deref().filter(|folder| !folder.is_empty());
+        let program =
+            ImageProgram { root: &image.root, working_dir: working_dir.unwrap_or("/"), command, variables };
+        self.isolation.command_line(program, marker).await.map_err(|reason| {
+            let message = format!("{name} is an image and cannot be run here: {reason}");
+            LambdaError::new(StatusCode::BAD_GATEWAY, "ImageIsolationUnavailable", message)
+        })
+    }
 }
 
-impl Ready {
-    /// Gives the folder that is the function's root, as the machine sees it.
+impl PreparedImage {
+    /// Returns the folder that is the function's root, as this machine sees it.
     pub(super) fn root(&self) -> &PathBuf {
         &self.root
     }
 
-    /// Gives the program as the image names it.
+    /// Returns the program as the image names it.
     pub(super) fn program(&self) -> PathBuf {
         self.command().first().map(PathBuf::from).unwrap_or_default()
     }
 
-    fn command(&self) -> Vec<OsString> {
-        let both = [&self.execution.entrypoint, &self.execution.cmd];
-        both.into_iter().flatten().flatten().map(OsString::from).collect()
-    }
-
-    /// Makes the command line.
-    pub(super) async fn launch(
+    /// Returns the environment: `defaults`, the image's variables, configured variables, reserved variables.
+    pub(super) fn variables(
         &self,
-        gateway: &Gateway,
-        target: &Target,
+        function: &ResolvedFunction,
+        defaults: Vec<(OsString, OsString)>,
         credential: &Credential,
         log_stream: &str,
-    ) -> Result<Launch, Refusal> {
-        let name = &target.configuration.function_name;
-        let command = self.command();
-        if command.is_empty() {
-            return Err(Refusal::parameter(format!(
-                "{name} has nothing to run: its image {} has neither entry point nor command, and its ImageConfig \
-                 names none",
-                self.digest
-            )));
-        }
-        let working_dir = self.execution.working_dir.as_deref().filter(|folder| !folder.is_empty());
+    ) -> Vec<(OsString, OsString)> {
         let text = OsString::from;
         let mut variables = vec![
             (text("PATH"), text(PATH)),
             (text("LAMBDA_TASK_ROOT"), text("/var/task")),
             (text("LAMBDA_RUNTIME_DIR"), text("/var/runtime")),
         ];
-        variables.extend(launch::defaults(gateway));
-        let own = self.execution.env.iter().flatten().filter_map(|variable| variable.split_once('='));
+        variables.extend(defaults);
+        let own = self.settings.env.iter().flatten().filter_map(|variable| variable.split_once('='));
         variables.extend(own.map(|(name, value)| (text(name), text(value))));
-        variables.extend(launch::own(target));
-        variables.extend(launch::reserved(target, credential, log_stream));
-        let inside = Inside { root: &self.root, working_dir: working_dir.unwrap_or("/"), command, variables };
-        let marker = gateway.config.kept_in.clone();
-        gateway.isolation.launch(inside, marker).await.map_err(|why| {
-            let message = format!("{name} is an image and cannot be run here: {why}");
-            Refusal::new(StatusCode::BAD_GATEWAY, "ImageIsolationUnavailable", message)
-        })
+        variables.extend(function_variables::configured(function));
+        variables.extend(function_variables::reserved(function, credential, log_stream));
+        variables
+    }
+
+    fn command(&self) -> Vec<OsString> {
+        let both = [&self.settings.entrypoint, &self.settings.cmd];
+        both.into_iter().flatten().flatten().map(OsString::from).collect()
     }
 }
 
-/// Puts what the function says before what the image says; an empty list says nothing.
-fn overridden(mut image: Execution, function: &ImageConfig) -> Execution {
-    let said = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
-    image.entrypoint = said(&function.entry_point).or(image.entrypoint);
-    image.cmd = said(&function.command).or(image.cmd);
+/// Overrides the image's settings with the function's; an empty list overrides nothing.
+fn overridden(mut image: ExecutionSettings, function: &ImageConfig) -> ExecutionSettings {
+    let given = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
+    image.entrypoint = given(&function.entry_point).or(image.entrypoint);
+    image.cmd = given(&function.command).or(image.cmd);
     let folder = function.working_directory.clone().filter(|folder| !folder.is_empty());
     image.working_dir = folder.or(image.working_dir);
     image
@@ -139,9 +167,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_functions_settings_go_before_the_images_each_for_itself() {
+    fn function_settings_override_the_images_each_on_its_own() {
         let list = |words: &[&str]| Some(words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
-        let image = Execution {
+        let image = ExecutionSettings {
             entrypoint: list(&["/entry"]),
             cmd: list(&["app.handle"]),
             env: None,

@@ -1,14 +1,14 @@
-//! One running copy of a function: its process, its Runtime API, its output.
+//! One running instance of a function: its process, its Runtime API, its output.
 //!
-//! In: a program and its environment, then one event after another. Out: an [`Outcome`] for each. What goes wrong
-//! inside is the function's error and told as Lambda tells it; after a crash or a time-out the instance is done for.
+//! In: a command line, then invocations, one at a time. Out: an [`InvocationResult`] for each. Errors inside the instance
+//! are the function's errors, in Lambda's form. After a crash or a timeout the instance cannot be used again.
 
 use super::output::Output;
-use super::runtime_api::{Event, RuntimeApi, Word};
-use crate::process::{self, Launch};
-use crate::procfs;
+use super::runtime_api::{Invocation, RuntimeApi, RuntimeMessage};
+use crate::programs::{self, CommandLine};
 use axum::body::Bytes;
 use serde_json::json;
+use slipway_runner::process;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -18,40 +18,42 @@ use std::time::{Duration, Instant};
 use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
 
-/// What a start may take before the function's own time limit begins to count, as in Lambda.
+/// How long a start may take, in addition to the function's own time limit, as in Lambda.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A function's process, ready for events. It dies with this value, and all that it started.
+/// A function's process. It is killed with this value, together with all processes that it started.
 pub(crate) struct Instance {
     child: Child,
     pid: u32,
     api: RuntimeApi,
     pub(crate) output: Arc<Output>,
-    /// Whether the runtime has asked for its first event.
+    /// Whether the runtime has asked for its first invocation.
     pub(crate) ready: bool,
 }
 
-/// How an invocation ended.
+/// The result of an invocation.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The function's answer.
-    Answer(Bytes),
-    /// The function's error, and whether the instance can go on.
+pub(crate) enum InvocationResult {
+    /// What the function returned.
+    Success(Bytes),
+    /// The function's error. After a fatal one the instance cannot be used again.
     Failure { body: Bytes, fatal: bool },
 }
 
 impl Instance {
-    /// Starts the process; it is not ready before [`Instance::initialised`].
+    /// Starts the process; it is ready after [`Instance::wait_until_ready`].
+    ///
+    /// `output` starts to read the process's output. It is part of the error if the program itself cannot be started.
     pub(crate) async fn spawn(
-        mut launch: Launch,
+        mut command: CommandLine,
         folder: &Path,
         output: impl FnOnce(io::PipeReader) -> io::Result<Arc<Output>>,
     ) -> Result<Self, (io::Error, Option<Arc<Output>>)> {
         let api = RuntimeApi::start().await.map_err(|error| (error, None))?;
-        launch.variables.push(("AWS_LAMBDA_RUNTIME_API".into(), api.address.to_string().into()));
+        command.variables.push(("AWS_LAMBDA_RUNTIME_API".into(), api.address.to_string().into()));
         let (reader, writer) = io::pipe().map_err(|error| (error, None))?;
         let output = output(reader).map_err(|error| (error, None))?;
-        match launch.instance(folder, writer) {
+        match command.spawn_instance(folder, writer) {
             Ok(child) => {
                 let pid = child.id().unwrap_or_default();
                 Ok(Self { child, pid, api, output, ready: false })
@@ -60,45 +62,53 @@ impl Instance {
         }
     }
 
-    /// Waits until the runtime asks for its first event.
-    pub(crate) async fn initialised(
+    /// Waits until the runtime asks for its first invocation.
+    pub(crate) async fn wait_until_ready(
         &mut self,
-        event: &Event,
+        invocation: &Invocation,
         stopping: &CancellationToken,
-    ) -> Result<(), Outcome> {
-        let limit = INIT_WITHIN.max(event.limit);
+    ) -> Result<(), InvocationResult> {
+        let limit = INIT_WITHIN.max(invocation.time_limit);
         tokio::select! {
-            // A word that was said before the end counts.
+            // A message that arrived before the process ended counts.
             biased;
-            word = self.api.words.recv() => match word {
-                Some(Word::InitError(body)) => Err(Outcome::Failure { body, fatal: true }),
+            message = self.api.messages.recv() => match message {
+                Some(RuntimeMessage::InitError(body)) => Err(InvocationResult::Failure { body, fatal: true }),
                 _ => {
                     self.ready = true;
                     Ok(())
                 }
             },
-            status = self.child.wait() => Err(self.exited(&event.id, status)),
-            () = stopping.cancelled() => Err(stopped(&event.id)),
-            () = tokio::time::sleep(limit) => Err(self.timed_out(&event.id, limit)),
+            status = self.child.wait() => Err(self.exited(&invocation.id, status)),
+            () = stopping.cancelled() => Err(stopped(&invocation.id)),
+            () = tokio::time::sleep(limit) => Err(self.timed_out(&invocation.id, limit)),
         }
     }
 
-    /// Runs one event.
-    pub(crate) async fn invoke(&mut self, event: Event, stopping: &CancellationToken) -> Outcome {
-        let (id, limit) = (event.id.clone(), event.limit);
+    /// Runs one invocation.
+    pub(crate) async fn invoke(
+        &mut self,
+        invocation: Invocation,
+        stopping: &CancellationToken,
+    ) -> InvocationResult {
+        let (id, limit) = (invocation.id.clone(), invocation.time_limit);
         let until = Instant::now() + limit;
-        if self.api.events.try_send(event).is_err() {
-            return failure(&id, "Runtime.Unavailable", "the instance does not take events", true);
+        if self.api.invocations.try_send(invocation).is_err() {
+            return failure(&id, "Runtime.Unavailable", "the instance does not take invocations", true);
         }
         loop {
             tokio::select! {
                 biased;
-                word = self.api.words.recv() => match word {
-                    Some(Word::Response { id: answered, body }) if answered == id => return Outcome::Answer(body),
-                    Some(Word::Error { id: answered, body }) if answered == id => {
-                        return Outcome::Failure { body, fatal: false };
+                message = self.api.messages.recv() => match message {
+                    Some(RuntimeMessage::Response { id: of, body }) if of == id => {
+                        return InvocationResult::Success(body);
                     }
-                    Some(Word::InitError(body)) => return Outcome::Failure { body, fatal: true },
+                    Some(RuntimeMessage::Error { id: of, body }) if of == id => {
+                        return InvocationResult::Failure { body, fatal: false };
+                    }
+                    Some(RuntimeMessage::InitError(body)) => {
+                        return InvocationResult::Failure { body, fatal: true };
+                    }
                     Some(_) => {}
                     None => return failure(&id, "Runtime.Unavailable", "its Runtime API ended", true),
                 },
@@ -109,17 +119,17 @@ impl Instance {
         }
     }
 
-    /// Says whether the process still lives, before it is given another event.
-    pub(crate) fn alive(&mut self) -> bool {
+    /// Returns whether the process still lives.
+    pub(crate) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The memory it had at its peak, in MiB.
+    /// Returns the peak memory in MiB.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
-        procfs::peak_memory(self.pid)
+        process::peak_memory(self.pid)
     }
 
-    fn exited(&self, id: &str, status: io::Result<ExitStatus>) -> Outcome {
+    fn exited(&self, id: &str, status: io::Result<ExitStatus>) -> InvocationResult {
         self.output.drain();
         let message = match status {
             Ok(status) if status.success() => "Runtime exited without providing a reason".to_owned(),
@@ -129,29 +139,30 @@ impl Instance {
         failure(id, "Runtime.ExitError", &message, true)
     }
 
-    fn timed_out(&mut self, id: &str, limit: Duration) -> Outcome {
-        process::kill_group(self.pid);
+    fn timed_out(&mut self, id: &str, limit: Duration) -> InvocationResult {
+        programs::kill_group(self.pid);
         self.output.drain();
         let message = format!("Task timed out after {:.2} seconds", limit.as_secs_f64());
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-        self.output.note(&format!("{now} {id} {message}"));
+        self.output.write_line(&format!("{now} {id} {message}"));
         failure(id, "Sandbox.Timedout", &message, true)
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        process::kill_group(self.pid);
+        programs::kill_group(self.pid);
     }
 }
 
-/// Describes an error that the platform finds, the way Lambda does.
-pub(crate) fn failure(id: &str, kind: &str, message: &str, fatal: bool) -> Outcome {
-    let body = json!({ "errorType": kind, "errorMessage": format!("RequestId: {id} Error: {message}") });
-    Outcome::Failure { body: body.to_string().into(), fatal }
+/// Makes an error of the platform in Lambda's form.
+pub(crate) fn failure(id: &str, error_type: &str, message: &str, fatal: bool) -> InvocationResult {
+    let body =
+        json!({ "errorType": error_type, "errorMessage": format!("RequestId: {id} Error: {message}") });
+    InvocationResult::Failure { body: body.to_string().into(), fatal }
 }
 
-fn stopped(id: &str) -> Outcome {
+fn stopped(id: &str) -> InvocationResult {
     failure(id, "Runtime.Stopped", "the local Lambda gateway was stopped", true)
 }
 
@@ -172,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exit_is_described_as_lambda_does() {
+    fn exit_text_is_lambdas() {
         assert_eq!(exit_text(ExitStatus::from_raw(3 << 8)), "exit status 3");
         assert_eq!(exit_text(ExitStatus::from_raw(9)), "signal: killed");
         assert_eq!(exit_text(ExitStatus::from_raw(5)), "signal: 5");

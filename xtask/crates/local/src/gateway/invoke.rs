@@ -1,19 +1,24 @@
-//! Lambda's Invoke: from the HTTP request to the HTTP answer.
+//! Lambda's Invoke.
 //!
 //! In: name, qualifier, payload and options of
-//! <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. Out: the function's answer or error with
-//! Lambda's headers. A call that is cut off by its client goes on to its end, as in the cloud.
+//! <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. Out: the function's result or error with Lambda's
+//! headers. A call whose client disconnects runs to its end, as in the cloud.
 
-use super::functions::{self, FunctionName, Target};
-use super::id::{request_id, trace_id};
-use super::instance::Outcome;
+use super::accounts::Accounts;
+use super::function_cache::FunctionCache;
+use super::function_lookup::resolve;
+use super::function_name::FunctionName;
+use super::function_version::{Configuration, ResolvedFunction};
+use super::instance::{Instance, InvocationResult};
+use super::lambda_error::LambdaError;
+use super::launch::{Launcher, Started};
 use super::output::Output;
-use super::refusal::Refusal;
-use super::runtime_api::Event;
-use super::scope::Scope;
-use super::{Gateway, Shared, launch};
+use super::pool::Pool;
+use super::runtime_api::Invocation;
+use super::scope::CredentialScope;
 use crate::emulator::Caller;
 use crate::http;
+use crate::id::{request_id, trace_header};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -21,30 +26,41 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// The longest payload of a synchronous call, in bytes.
 const LONGEST: usize = 6_291_456;
 /// The longest payload of an asynchronous call, in bytes.
 const LONGEST_EVENT: usize = 1_048_576;
 
+/// Runs functions.
+pub(crate) struct Invoker {
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) function_cache: Arc<FunctionCache>,
+    pub(super) launcher: Launcher,
+    pub(super) pool: Pool,
+    /// Cancelled when the gateway stops.
+    pub(super) stopping: CancellationToken,
+}
+
 /// `X-Amz-Invocation-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum InvocationType {
     RequestResponse,
     Event,
     DryRun,
 }
 
-/// What came of a call.
-struct Ended {
-    outcome: Outcome,
+/// A call that has ended.
+struct CompletedCall {
+    result: InvocationResult,
     /// The end of the log.
-    tail: Vec<u8>,
+    log_tail: Vec<u8>,
 }
 
-/// What a function said to a call of the gateway's own.
-pub(super) struct Invoked {
+/// The result of a call that the gateway made itself.
+pub(super) struct InvokeResult {
     pub(super) request_id: String,
     /// The version that ran.
     pub(super) version: String,
@@ -53,170 +69,226 @@ pub(super) struct Invoked {
     pub(super) failed: bool,
 }
 
-/// Invokes a function in the gateway's own name; the payload may depend on the version that runs.
-pub(super) async fn run(
-    gateway: &Arc<Gateway>,
-    caller: Caller,
-    wanted: &FunctionName,
-    payload: impl FnOnce(&Target) -> Bytes,
-) -> Result<Invoked, Refusal> {
-    let target = functions::resolve(&gateway.known_functions, &caller, wanted).await?;
-    let (request_id, version) = (request_id(), target.configuration.version.clone());
-    let event = Event {
-        id: request_id.clone(),
-        payload: payload(&target),
-        limit: target.configuration.limit(),
-        arn: target.invoked_arn.clone(),
-        trace: trace_id(),
-        client_context: None,
-    };
-    let gateway = Arc::clone(gateway);
-    // A task of its own: it ends its call even when the client goes away.
-    let call = tokio::spawn(async move { call(&gateway, caller, target, event).await });
-    let ended = call.await.map_err(|error| Refusal::service(error.to_string()))??;
-    let (body, failed) = match ended.outcome {
-        Outcome::Answer(body) => (body, false),
-        Outcome::Failure { body, .. } => (body, true),
-    };
-    Ok(Invoked { request_id, version, body, failed })
+/// Invoke, over HTTP.
+pub(super) async fn invoke(
+    State(invoker): State<Arc<Invoker>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    respond(invoker, &name, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Answers an Invoke.
-pub(super) async fn invoke(State(gateway): Shared, Path(name): Path<String>, request: Request) -> Response {
-    answer(gateway, &name, request).await.unwrap_or_else(IntoResponse::into_response)
-}
-
-async fn answer(gateway: Arc<Gateway>, name: &str, request: Request) -> Result<Response, Refusal> {
+async fn respond(invoker: Arc<Invoker>, name: &str, request: Request) -> Result<Response, LambdaError> {
     let (parts, body) = request.into_parts();
     let pairs = http::query_pairs(parts.uri.query().unwrap_or_default());
     let parameter = pairs.iter().find(|(name, _)| name == "Qualifier").map(|(_, value)| value.as_str());
-    let wanted = FunctionName::parse(name, parameter)?;
-    let kind = kind(&parts.headers)?;
+    let name = FunctionName::parse(name, parameter)?;
+    let invocation_type = invocation_type(&parts.headers)?;
     let id = request_id();
-    let authorization = text(&parts.headers, "authorization").ok_or_else(|| {
-        let message = "Missing Authentication Token";
-        Refusal::new(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", message)
-    })?;
-    let caller = caller(&gateway, authorization)?;
-    let payload = payload(body, kind).await?;
+    let authorization =
+        text(&parts.headers, "authorization").ok_or_else(LambdaError::missing_authentication)?;
+    let caller = caller(&invoker.accounts, authorization)?;
+    let payload = payload(body, invocation_type).await?;
     let client_context = client_context(&parts.headers)?;
-    let target = functions::resolve(&gateway.known_functions, &caller, &wanted).await?;
-    let version = target.configuration.version.clone();
-    let respond = |status: StatusCode| {
+    let function = resolve(&invoker.function_cache, &caller, &name).await?;
+    let version = function.configuration.version.clone();
+    let response = |status: StatusCode| {
         Response::builder()
             .status(status)
             .header("x-amzn-requestid", &id)
             .header("x-amz-executed-version", &version)
     };
     let built = |response: Result<Response, axum::http::Error>| {
-        response.map_err(|error| Refusal::service(error.to_string()))
+        response.map_err(|error| LambdaError::service(error.to_string()))
     };
-    if kind == Kind::DryRun {
-        return built(respond(StatusCode::NO_CONTENT).body(Body::empty()));
+    if invocation_type == InvocationType::DryRun {
+        return built(response(StatusCode::NO_CONTENT).body(Body::empty()));
     }
-    let trace = text(&parts.headers, "x-amzn-trace-id").map_or_else(trace_id, str::to_owned);
-    let event = Event {
+    let trace = text(&parts.headers, "x-amzn-trace-id").map_or_else(trace_header, str::to_owned);
+    let invocation = Invocation {
         id: id.clone(),
         payload,
-        limit: target.configuration.limit(),
-        arn: target.invoked_arn.clone(),
+        time_limit: function.configuration.time_limit(),
+        arn: function.invoked_arn.clone(),
         trace: trace.clone(),
         client_context,
     };
-    let tail_wanted = kind == Kind::RequestResponse && text(&parts.headers, "x-amz-log-type") == Some("Tail");
-    // A task of its own: it ends its call even when the client goes away.
-    let call = tokio::spawn(async move { call(&gateway, caller, target, event).await });
-    if kind == Kind::Event {
-        return built(respond(StatusCode::ACCEPTED).header("x-amzn-trace-id", trace).body(Body::empty()));
+    let tail_wanted = invocation_type == InvocationType::RequestResponse
+        && text(&parts.headers, "x-amz-log-type") == Some("Tail");
+    // In a task of its own the call ends even if the client disconnects.
+    let call = tokio::spawn(async move { invoker.call(caller, function, invocation).await });
+    if invocation_type == InvocationType::Event {
+        return built(response(StatusCode::ACCEPTED).header("x-amzn-trace-id", trace).body(Body::empty()));
     }
-    let ended = call.await.map_err(|error| Refusal::service(error.to_string()))??;
-    let mut response = respond(StatusCode::OK)
+    let completed = call.await.map_err(|error| LambdaError::service(error.to_string()))??;
+    let mut response = response(StatusCode::OK)
         .header("x-amzn-trace-id", trace)
         .header(header::CONTENT_TYPE, "application/json");
     if tail_wanted {
-        response = response.header("x-amz-log-result", BASE64_STANDARD.encode(&ended.tail));
+        response = response.header("x-amz-log-result", BASE64_STANDARD.encode(&completed.log_tail));
     }
-    built(match ended.outcome {
-        Outcome::Answer(body) => response.body(Body::from(body)),
-        // Lambda says `Handled` no more: https://docs.aws.amazon.com/lambda/latest/dg/invocation-retries.html
-        Outcome::Failure { body, .. } => {
+    built(match completed.result {
+        InvocationResult::Success(body) => response.body(Body::from(body)),
+        // Lambda no longer uses `Handled`: https://docs.aws.amazon.com/lambda/latest/dg/invocation-retries.html
+        InvocationResult::Failure { body, .. } => {
             response.header("x-amz-function-error", "Unhandled").body(Body::from(body))
         }
     })
 }
 
-/// Runs one event on an instance, a waiting or a new one.
-async fn call(gateway: &Gateway, caller: Caller, target: Target, event: Event) -> Result<Ended, Refusal> {
-    let key = format!("{}|{}|{}", caller.access_key_id, target.configuration.function_arn, target.digest);
-    let memory = target.configuration.memory_size.unwrap_or(128);
-    let version = target.configuration.version.clone();
-    let id = event.id.clone();
-    let (mut instance, place) = match gateway.pool.take(&key) {
-        Some((instance, place)) => (instance, place),
-        None => match launch::start(gateway, &caller, &target, &id).await? {
-            Ok((instance, place)) => (instance, place),
-            Err((output, outcome)) => return Ok(ended(&output, outcome)),
-        },
-    };
-    let begun = Instant::now();
-    let mut init = None;
-    if !instance.ready {
-        if let Err(outcome) = instance.initialised(&event, &gateway.stopping).await {
-            instance.output.drain();
-            let took = begun.elapsed().as_secs_f64() * 1000.0;
-            instance
-                .output
-                .note(&format!("INIT_REPORT Init Duration: {took:.2} ms\tPhase: init\tStatus: error"));
-            return Ok(ended(&instance.output, outcome));
-        }
-        init = Some(begun.elapsed());
+impl Invoker {
+    /// Invokes a function for the gateway itself; the payload may depend on the version that runs.
+    pub(super) async fn invoke(
+        self: &Arc<Self>,
+        caller: Caller,
+        name: &FunctionName,
+        payload: impl FnOnce(&ResolvedFunction) -> Bytes,
+    ) -> Result<InvokeResult, LambdaError> {
+        let function = resolve(&self.function_cache, &caller, name).await?;
+        let (request_id, version) = (request_id(), function.configuration.version.clone());
+        let invocation = Invocation {
+            id: request_id.clone(),
+            payload: payload(&function),
+            time_limit: function.configuration.time_limit(),
+            arn: function.invoked_arn.clone(),
+            trace: trace_header(),
+            client_context: None,
+        };
+        let invoker = Arc::clone(self);
+        // In a task of its own the call ends even if the client disconnects.
+        let call = tokio::spawn(async move { invoker.call(caller, function, invocation).await });
+        let completed = call.await.map_err(|error| LambdaError::service(error.to_string()))??;
+        let (body, failed) = match completed.result {
+            InvocationResult::Success(body) => (body, false),
+            InvocationResult::Failure { body, .. } => (body, true),
+        };
+        Ok(InvokeResult { request_id, version, body, failed })
     }
-    instance.output.note(&format!("START RequestId: {id} Version: {version}"));
-    let begun = Instant::now();
-    let outcome = instance.invoke(event, &gateway.stopping).await;
-    let took = begun.elapsed().as_secs_f64() * 1000.0;
-    instance.output.drain();
-    instance.output.note(&format!("END RequestId: {id}"));
-    let peak = instance.peak_memory().unwrap_or_default();
-    let init =
-        init.map_or(String::new(), |init| format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1000.0));
-    instance.output.note(&format!(
-        "REPORT RequestId: {id}\tDuration: {took:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {memory} MB\t\
-         Max Memory Used: {peak} MB\t{init}",
-        took.ceil(),
-    ));
-    let ended = ended(&instance.output, outcome);
-    match ended.outcome {
-        Outcome::Failure { fatal: true, .. } => {
-            drop(instance);
-            drop(place);
-        }
-        _ => gateway.pool.give_back(key, instance, place),
+
+    /// Returns a token that is cancelled when the gateway stops.
+    pub(super) fn stopping_child(&self) -> CancellationToken {
+        self.stopping.child_token()
     }
-    Ok(ended)
+
+    /// Returns whether the gateway stops, so that running functions are killed.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Ends instances that were idle too long, as long as the gateway serves.
+    pub(super) async fn end_idle_instances(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            self.pool.end_idle();
+        }
+    }
+
+    /// Ends all instances; waits up to `limit` for the busy ones.
+    pub(super) async fn close(&self, limit: Duration) {
+        self.pool.close(limit).await;
+    }
+
+    /// Runs one invocation on an idle or a new instance.
+    async fn call(
+        &self,
+        caller: Caller,
+        function: ResolvedFunction,
+        invocation: Invocation,
+    ) -> Result<CompletedCall, LambdaError> {
+        let configuration = &function.configuration;
+        let key = format!("{}|{}|{}", caller.access_key_id, configuration.function_arn, function.digest);
+        let id = invocation.id.clone();
+        let (mut instance, permit) = match self.pool.take(&key) {
+            Some(idle) => idle,
+            None => {
+                let permit = self.pool.permit().await.ok_or_else(|| {
+                    let error_type = "TooManyRequestsException";
+                    LambdaError::new(StatusCode::TOO_MANY_REQUESTS, error_type, "Rate Exceeded.")
+                })?;
+                match self.launcher.start(&caller, &function, &id).await? {
+                    Started::Running(instance) => (*instance, permit),
+                    Started::Failed { output, result } => return Ok(completed(&output, result)),
+                }
+            }
+        };
+        let mut init = None;
+        if !instance.ready {
+            let begun = Instant::now();
+            if let Err(result) = instance.wait_until_ready(&invocation, &self.stopping).await {
+                instance.output.drain();
+                let line = format!(
+                    "INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: error",
+                    milliseconds(begun.elapsed())
+                );
+                instance.output.write_line(&line);
+                return Ok(completed(&instance.output, result));
+            }
+            init = Some(begun.elapsed());
+        }
+        let completed = self.run(&mut instance, configuration, init, invocation).await;
+        match completed.result {
+            InvocationResult::Failure { fatal: true, .. } => {
+                drop(instance);
+                drop(permit);
+            }
+            _ => self.pool.give_back(key, instance, permit),
+        }
+        Ok(completed)
+    }
+
+    /// Runs one invocation on an instance that is ready, with the log lines of the platform.
+    async fn run(
+        &self,
+        instance: &mut Instance,
+        configuration: &Configuration,
+        init: Option<Duration>,
+        invocation: Invocation,
+    ) -> CompletedCall {
+        let id = invocation.id.clone();
+        instance.output.write_line(&format!("START RequestId: {id} Version: {}", configuration.version));
+        let begun = Instant::now();
+        let result = instance.invoke(invocation, &self.stopping).await;
+        let took = milliseconds(begun.elapsed());
+        instance.output.drain();
+        instance.output.write_line(&format!("END RequestId: {id}"));
+        let memory = configuration.memory_size.unwrap_or(128);
+        let peak = instance.peak_memory().unwrap_or_default();
+        let init =
+            init.map_or(String::new(), |init| format!("Init Duration: {:.2} ms\t", milliseconds(init)));
+        instance.output.write_line(&format!(
+            "REPORT RequestId: {id}\tDuration: {took:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {memory} MB\t\
+             Max Memory Used: {peak} MB\t{init}",
+            took.ceil(),
+        ));
+        completed(&instance.output, result)
+    }
 }
 
-fn ended(output: &Output, outcome: Outcome) -> Ended {
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn completed(output: &Output, result: InvocationResult) -> CompletedCall {
     output.drain();
-    Ended { outcome, tail: output.finish() }
+    CompletedCall { result, log_tail: output.finish() }
 }
 
-fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
+fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, LambdaError> {
     match text(headers, "x-amz-invocation-type") {
-        None | Some("RequestResponse") => Ok(Kind::RequestResponse),
-        Some("Event") => Ok(Kind::Event),
-        Some("DryRun") => Ok(Kind::DryRun),
-        Some(other) => Err(Refusal::parameter(format!(
-            "`{other}` is no invocation type; allowed are RequestResponse, Event and DryRun"
+        None | Some("RequestResponse") => Ok(InvocationType::RequestResponse),
+        Some("Event") => Ok(InvocationType::Event),
+        Some("DryRun") => Ok(InvocationType::DryRun),
+        Some(other) => Err(LambdaError::invalid_parameter(format!(
+            "`{other}` is not an invocation type; allowed are RequestResponse, Event and DryRun"
         ))),
     }
 }
 
-/// Takes key and region from the caller's credential, as the emulator does.
-fn caller(gateway: &Gateway, authorization: &str) -> Result<Caller, Refusal> {
-    match Scope::parse(authorization) {
-        Some(scope) => Ok(gateway.accounts.caller(&scope.access_key_id, &scope.region)),
-        None => Err(Refusal::new(
+/// Returns a client with the key and region of the caller's credential, as the emulator reads them.
+fn caller(accounts: &Accounts, authorization: &str) -> Result<Caller, LambdaError> {
+    match CredentialScope::parse(authorization) {
+        Some(scope) => Ok(accounts.caller(&scope.access_key_id, &scope.region)),
+        None => Err(LambdaError::new(
             StatusCode::FORBIDDEN,
             "IncompleteSignatureException",
             "Authorization header requires 'Credential' parameter.",
@@ -224,10 +296,10 @@ fn caller(gateway: &Gateway, authorization: &str) -> Result<Caller, Refusal> {
     }
 }
 
-async fn payload(body: Body, kind: Kind) -> Result<Bytes, Refusal> {
-    let limit = if kind == Kind::Event { LONGEST_EVENT } else { LONGEST };
+async fn payload(body: Body, invocation_type: InvocationType) -> Result<Bytes, LambdaError> {
+    let limit = if invocation_type == InvocationType::Event { LONGEST_EVENT } else { LONGEST };
     let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
-        Refusal::new(
+        LambdaError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestTooLargeException",
             format!("Request must be smaller than {limit} bytes for the InvokeFunction operation"),
@@ -238,21 +310,23 @@ async fn payload(body: Body, kind: Kind) -> Result<Bytes, Refusal> {
     }
     match serde_json::from_slice::<serde::de::IgnoredAny>(&bytes) {
         Ok(_) => Ok(bytes),
-        Err(error) => Err(Refusal::content(format!("Could not parse request body into json: {error}"))),
+        Err(error) => {
+            Err(LambdaError::invalid_content(format!("Could not parse request body into json: {error}")))
+        }
     }
 }
 
-fn client_context(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+fn client_context(headers: &HeaderMap) -> Result<Option<String>, LambdaError> {
     let Some(encoded) = text(headers, "x-amz-client-context") else {
         return Ok(None);
     };
     let decoded = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| {
         let value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        // Written anew it has no line breaks, and so fits into a header.
+        // Serialized again it has no line breaks, so that it fits into a header.
         value.is_object().then(|| value.to_string())
     });
     let message = "Client context must be a valid Base64-encoded JSON object.";
-    decoded.map(Some).ok_or_else(|| Refusal::content(message))
+    decoded.map(Some).ok_or_else(|| LambdaError::invalid_content(message))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -264,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_context_is_json_in_base64() {
+    fn client_context_is_json_in_base64() {
         let with = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-amz-client-context", BASE64_STANDARD.encode(value).parse().unwrap());

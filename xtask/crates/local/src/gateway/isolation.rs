@@ -1,46 +1,48 @@
-//! A function's own root file system, through util-linux's `unshare`.
+//! Runs the program of an image in its own root file system, through util-linux's `unshare`.
 //!
-//! In: an unpacked image, a program in it, its environment. Out: the command line that runs the program with the image
-//! as its root: read-only, with an empty `/tmp`, `/proc` and the harmless devices, and with process numbers of its own;
-//! the network stays the machine's, because the Runtime API is there. The mounts end with the instance. It needs to be
-//! root, or a machine that lets users have namespaces; where neither works, the error says what was tried.
+//! In: an unpacked image, a program in it, its environment. Out: a command line that runs the program with the image as its
+//! root: read-only, with an empty `/tmp`, with `/proc` and harmless devices, and in its own process namespace. The network
+//! is the machine's, because the Runtime API is there. The mounts end with the instance. This needs root, or a system that
+//! lets users create namespaces; otherwise the error says what was tried.
 
-use crate::process::{self, Launch};
+use crate::programs::{self, CommandLine};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// What stays alive beside the program as process 1, so that the program's signals are like any process's.
+/// The script that mounts the file systems and then runs the program. It stays alive as process 1 of the namespace, so
+/// that signals have their usual effect on the program.
 ///
-/// Arguments: root, working folder, the machine's PATH, user and group id or nothing, exports, `--`, the program and
-/// its arguments.
+/// Arguments: root, working folder, the machine's PATH, user and group id or nothing, exports, `--`, the program and its
+/// arguments.
 const SCRIPT: &str = include_str!("isolation.sh");
 
-/// The user and group that run functions in Lambda.
+/// The user and group of functions in Lambda.
 const IDENTITY: &str = "--setgid=990 --setuid=993";
 
-/// How functions are isolated on this machine; found out once.
+/// Isolation on this machine; which method works is found once.
 #[derive(Default)]
-pub(super) struct Isolation {
-    found: OnceCell<Result<Way, String>>,
+pub(crate) struct Isolation {
+    method: OnceCell<Result<IsolationMethod, String>>,
 }
 
-/// One way that works.
+/// A method of isolation that works on this machine.
 #[derive(Debug, Clone)]
-struct Way {
+struct IsolationMethod {
     unshare: PathBuf,
     shell: PathBuf,
-    mode: Mode,
+    privilege: Privilege,
 }
 
+/// The privilege that allows the mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum Privilege {
     Root,
     UserNamespace,
 }
 
-impl Mode {
+impl Privilege {
     fn arguments(self) -> Vec<OsString> {
         let own: &[&str] = match self {
             Self::Root => &[],
@@ -52,38 +54,42 @@ impl Mode {
 }
 
 /// A program of an image.
-pub(super) struct Inside<'a> {
+pub(super) struct ImageProgram<'a> {
     /// The unpacked image.
     pub(super) root: &'a Path,
-    /// Where the program starts, as it sees it.
+    /// The working folder inside the image.
     pub(super) working_dir: &'a str,
-    /// The program, and its arguments.
+    /// The program and its arguments.
     pub(super) command: Vec<OsString>,
-    /// Its environment; of two values for a name the later one counts.
+    /// The environment. The later one of two values for a name counts.
     pub(super) variables: Vec<(OsString, OsString)>,
 }
 
 impl Isolation {
-    /// Gives the command line for a program; an error where this machine cannot isolate anything.
-    pub(super) async fn launch(&self, inside: Inside<'_>, marker: Option<PathBuf>) -> Result<Launch, String> {
-        let way = self.found.get_or_init(find).await.as_ref().map_err(Clone::clone)?;
-        Ok(way.launch(inside, marker))
+    /// Returns the command line that isolates a program; the error says why this machine cannot isolate it.
+    pub(super) async fn command_line(
+        &self,
+        program: ImageProgram<'_>,
+        marker: Option<PathBuf>,
+    ) -> Result<CommandLine, String> {
+        let method = self.method.get_or_init(find_method).await.as_ref().map_err(Clone::clone)?;
+        Ok(method.command_line(program, marker))
     }
 }
 
-impl Way {
-    fn launch(&self, inside: Inside<'_>, marker: Option<PathBuf>) -> Launch {
-        // What steers the loader is for the image's programs and not for ours on the way to them.
-        let loader = |name: &OsString| name.as_encoded_bytes().starts_with(b"LD_");
-        let (loading, variables): (Vec<_>, Vec<_>) =
-            inside.variables.into_iter().partition(|(name, _)| loader(name));
-        let exports = loading.into_iter().map(|(mut name, value)| {
+impl IsolationMethod {
+    fn command_line(&self, program: ImageProgram<'_>, marker: Option<PathBuf>) -> CommandLine {
+        // The loader's variables are for the image's programs, so unshare and the shell must not get them.
+        let is_for_loader = |name: &OsString| name.as_encoded_bytes().starts_with(b"LD_");
+        let (exported, variables): (Vec<_>, Vec<_>) =
+            program.variables.into_iter().partition(|(name, _)| is_for_loader(name));
+        let exports = exported.into_iter().map(|(mut name, value)| {
             name.push("=");
             name.push(value);
             name
         });
-        let identity = if self.mode == Mode::Root { IDENTITY } else { "" };
-        let mut arguments = self.mode.arguments();
+        let identity = if self.privilege == Privilege::Root { IDENTITY } else { "" };
+        let mut arguments = self.privilege.arguments();
         arguments.extend([
             "--".into(),
             self.shell.clone().into(),
@@ -92,21 +98,21 @@ impl Way {
             "slipway".into(),
         ]);
         arguments.extend([
-            inside.root.into(),
-            inside.working_dir.into(),
-            process::search_path(),
+            program.root.into(),
+            program.working_dir.into(),
+            programs::search_path(),
             identity.into(),
         ]);
         arguments.extend(exports);
         arguments.push("--".into());
-        arguments.extend(inside.command);
-        Launch { program: self.unshare.clone(), arguments, variables, marker }
+        arguments.extend(program.command);
+        CommandLine { program: self.unshare.clone(), arguments, variables, marker }
     }
 }
 
-async fn find() -> Result<Way, String> {
+async fn find_method() -> Result<IsolationMethod, String> {
     let program = |name: &str| {
-        let mut folders = std::env::split_paths(&process::search_path()).collect::<Vec<_>>();
+        let mut folders = std::env::split_paths(&programs::search_path()).collect::<Vec<_>>();
         folders.extend(["/usr/bin", "/bin"].map(PathBuf::from));
         folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
     };
@@ -115,33 +121,35 @@ async fn find() -> Result<Way, String> {
     };
     let shell = program("sh").ok_or("this machine has no `sh`")?;
     let mut tried = Vec::new();
-    let root = rustix::process::geteuid().is_root();
-    for mode in [Mode::Root, Mode::UserNamespace].into_iter().filter(|mode| root || *mode != Mode::Root) {
-        let way = Way { unshare: unshare.clone(), shell: shell.clone(), mode };
-        match way.try_out().await {
-            Ok(()) => return Ok(way),
-            Err(error) => tried.push(match mode {
-                Mode::Root => format!("as root: {error}"),
-                Mode::UserNamespace => format!("in a user namespace: {error}"),
+    let is_root = rustix::process::geteuid().is_root();
+    let privileges = [Privilege::Root, Privilege::UserNamespace];
+    for privilege in privileges.into_iter().filter(|privilege| is_root || *privilege != Privilege::Root) {
+        let method = IsolationMethod { unshare: unshare.clone(), shell: shell.clone(), privilege };
+        match method.probe().await {
+            Ok(()) => return Ok(method),
+            Err(error) => tried.push(match privilege {
+                Privilege::Root => format!("as root: {error}"),
+                Privilege::UserNamespace => format!("in a user namespace: {error}"),
             }),
         }
     }
     Err(format!(
-        "this machine lets nobody run a program in a file system of its own ({}); allow user namespaces \
+        "this machine cannot run a program in its own file system ({}); allow user namespaces \
          (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns) or run as root",
         tried.join("; ")
     ))
 }
 
-impl Way {
-    /// Mounts something where nobody sees it.
-    async fn try_out(&self) -> std::io::Result<()> {
-        let mut arguments = self.mode.arguments();
+impl IsolationMethod {
+    /// Tries a mount in a namespace of its own.
+    async fn probe(&self) -> std::io::Result<()> {
+        let mut arguments = self.privilege.arguments();
         let script = "PATH=$1; mount -n -t tmpfs slipway /proc";
         arguments.extend(["--".into(), self.shell.clone().into(), "-euc".into(), script.into()]);
-        arguments.extend(["slipway".into(), process::search_path()]);
-        let launch = Launch { program: self.unshare.clone(), arguments, variables: Vec::new(), marker: None };
-        launch.output(Duration::from_secs(10)).await.map(drop)
+        arguments.extend(["slipway".into(), programs::search_path()]);
+        let command =
+            CommandLine { program: self.unshare.clone(), arguments, variables: Vec::new(), marker: None };
+        command.output(Duration::from_secs(10)).await.map(drop)
     }
 }
 
@@ -150,18 +158,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_holds_no_value_but_the_loaders() {
-        let way =
-            Way { unshare: "/usr/bin/unshare".into(), shell: "/bin/sh".into(), mode: Mode::UserNamespace };
+    fn command_line_holds_no_variables_except_the_loaders() {
+        let method = IsolationMethod {
+            unshare: "/usr/bin/unshare".into(),
+            shell: "/bin/sh".into(),
+            privilege: Privilege::UserNamespace,
+        };
         let variables = [("SECRET", "hush"), ("LD_LIBRARY_PATH", "/var/lang/lib"), ("PATH", "/var/lang/bin")];
-        let inside = Inside {
+        let program = ImageProgram {
             root: Path::new("/images/abc"),
             working_dir: "/var/task",
             command: vec!["/var/task/bootstrap".into(), "a b".into()],
             variables: variables.map(|(name, value)| (name.into(), value.into())).to_vec(),
         };
-        let launch = way.launch(inside, None);
-        let path = process::search_path().into_string().unwrap();
+        let command = method.command_line(program, None);
+        let path = programs::search_path().into_string().unwrap();
         let expected = [
             "--user",
             "--map-root-user",
@@ -183,13 +194,17 @@ mod tests {
             "/var/task/bootstrap",
             "a b",
         ];
-        assert_eq!(launch.arguments, expected);
-        let names: Vec<_> = launch.variables.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert_eq!(command.arguments, expected);
+        let names: Vec<_> = command.variables.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert_eq!(names, ["SECRET", "PATH"]);
-        let root = Way { mode: Mode::Root, ..way };
-        let inside =
-            Inside { root: Path::new("/r"), working_dir: "/", command: vec!["x".into()], variables: vec![] };
-        let arguments = root.launch(inside, None).arguments;
+        let as_root = IsolationMethod { privilege: Privilege::Root, ..method };
+        let program = ImageProgram {
+            root: Path::new("/r"),
+            working_dir: "/",
+            command: vec!["x".into()],
+            variables: vec![],
+        };
+        let arguments = as_root.command_line(program, None).arguments;
         assert_eq!(arguments[0], "--mount");
         assert!(arguments.contains(&IDENTITY.into()));
     }

@@ -1,7 +1,7 @@
 root=$1 folder=$2 machine=$3 identity=$4 image=$PATH
 shift 4
 PATH=$machine
-# A mount of its own, so that it can be made read-only.
+# A bind mount on itself, which can be remounted read-only.
 mount -n --bind "$root" "$root"
 mount -n -t tmpfs -o mode=1777,size=512m tmp "$root/tmp"
 mount -n -t tmpfs -o mode=0755,size=64k dev "$root/dev"
@@ -13,9 +13,9 @@ ln -s /proc/self/fd "$root/dev/fd"
 ln -s /proc/self/fd/0 "$root/dev/stdin"
 ln -s /proc/self/fd/1 "$root/dev/stdout"
 ln -s /proc/self/fd/2 "$root/dev/stderr"
-# Where parts of /proc are covered, as in many containers, a new one is refused and the old one does.
+# Many containers cover parts of /proc. The kernel then rejects a new proc mount, and the existing one is used.
 mount -n -t proc proc "$root/proc" 2>/dev/null || mount -n --rbind /proc "$root/proc"
-# In a user namespace the flags that the file system has cannot be taken from it.
+# In a user namespace a remount must keep the flags that the file system has.
 mount -n -o remount,bind,ro "$root" 2>/dev/null || mount -n -o remount,bind,ro,nosuid,nodev "$root"
 unshare=$(command -v unshare)
 PATH=$image

@@ -1,9 +1,9 @@
-//! One layer of an image, laid over those below it.
+//! Applies the layers of an image to a folder, one after the other.
 //!
 //! In: a tar of files, folders, links and whiteouts, see
-//! <https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md>. Out: the same in a [`Tree`], with modes (without
-//! set-user-id) and times; owners are not kept, and devices are left out. What can go wrong: a name leads out, a hard
-//! link to nothing, too many bytes. Nothing outside the tree is touched whatever the tar holds.
+//! <https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md>. Out: its entries in a [`Tree`], with modes (without
+//! set-user-id) and times; owners are ignored, and devices are left out. Errors: a name points outside, a hard link to a
+//! missing file, too many bytes. Nothing outside the tree changes, whatever the tar holds.
 
 use super::tree::{Folder, Tree};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
@@ -19,24 +19,24 @@ use tar::{Archive, Entry, EntryType};
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Why a layer is not laid down.
+/// Why a layer cannot be applied.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LayerError {
-    /// It is not a tar, or breaks off.
-    #[error("it is not a whole tar")]
+    /// It is not a tar, or is incomplete.
+    #[error("it is not a complete tar")]
     Tar(#[source] io::Error),
     /// An entry cannot be written.
     #[error("its entry `{0}`")]
     Entry(String, #[source] io::Error),
-    /// An entry's name, or the file that it links to, leads out of the image.
-    #[error("its entry `{0}` leads out of the image")]
+    /// An entry's name, or the target of its hard link, is outside of the image.
+    #[error("its entry `{0}` points outside of the image")]
     Outside(String),
-    /// Lambda's limit.
+    /// Lambda's limit is exceeded.
     #[error("the image has more than {0} bytes unpacked")]
-    Large(u64),
+    TooLarge(u64),
 }
 
-/// Lays one layer after the other.
+/// Applies layers.
 pub(super) struct Layers<'a> {
     tree: &'a Tree,
     limit: u64,
@@ -44,24 +44,24 @@ pub(super) struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    /// Begins with a tree and the bytes that may be written to it.
+    /// Starts with an empty tree; `limit` is the number of bytes that may be written.
     pub(super) fn new(tree: &'a Tree, limit: u64) -> Self {
         Self { tree, limit, written: 0 }
     }
 
-    /// Lays the next layer.
-    pub(super) fn lay(&mut self, tar: impl Read) -> Result<(), LayerError> {
+    /// Applies the next layer.
+    pub(super) fn add(&mut self, tar: impl Read) -> Result<(), LayerError> {
         let mut archive = Archive::new(tar);
-        // What this layer brought, and the folders that lead there: its whiteouts mean only what was there before.
+        // The paths of this layer, with their parents: its whiteouts do not hide them.
         let mut own: HashSet<PathBuf> = HashSet::new();
         for entry in archive.entries().map_err(LayerError::Tar)? {
             let mut entry = entry.map_err(LayerError::Tar)?;
             let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let path = inside(&entry.path_bytes()).ok_or_else(|| LayerError::Outside(shown.clone()))?;
-            self.entry(&mut entry, &path, &mut own).map_err(|failure| match failure {
-                Failure::File(error) => LayerError::Entry(shown, error),
-                Failure::Outside => LayerError::Outside(shown),
-                Failure::Large => LayerError::Large(self.limit),
+            self.entry(&mut entry, &path, &mut own).map_err(|error| match error {
+                EntryError::File(error) => LayerError::Entry(shown, error),
+                EntryError::Outside => LayerError::Outside(shown),
+                EntryError::TooLarge => LayerError::TooLarge(self.limit),
             })?;
         }
         Ok(())
@@ -72,8 +72,8 @@ impl<'a> Layers<'a> {
         entry: &mut Entry<'_, impl Read>,
         path: &Path,
         own: &mut HashSet<PathBuf>,
-    ) -> Result<(), Failure> {
-        // The root itself is there.
+    ) -> Result<(), EntryError> {
+        // The root itself exists.
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(());
         };
@@ -93,15 +93,15 @@ impl<'a> Layers<'a> {
         let mode = entry.header().mode()?;
         if kind.is_dir() {
             let made = folder.replace_with_folder(name)?;
-            // Ours to fill and to remove, whatever the image says.
+            // The owner's permissions are needed to fill the folder and to remove it.
             rustix::fs::fchmod(&made, Mode::from_raw_mode((mode & 0o1777) | 0o700))
                 .map_err(io::Error::from)?;
         } else if kind.is_symlink() {
-            let link = entry.link_name_bytes().ok_or(Failure::Outside)?.into_owned();
+            let link = entry.link_name_bytes().ok_or(EntryError::Outside)?.into_owned();
             folder.remove(name)?;
             rustix::fs::symlinkat(&link[..], &folder, name).map_err(io::Error::from)?;
         } else if kind.is_hard_link() {
-            let link = entry.link_name_bytes().ok_or(Failure::Outside)?.into_owned();
+            let link = entry.link_name_bytes().ok_or(EntryError::Outside)?.into_owned();
             self.hard_link(&link, &folder, name)?;
         } else {
             self.file(entry, &folder, name, mode)?;
@@ -116,9 +116,9 @@ impl<'a> Layers<'a> {
         name: &OsStr,
         hidden: &OsStr,
         own: &HashSet<PathBuf>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), EntryError> {
         if hidden.is_empty() || hidden == "." || hidden == ".." {
-            return Err(Failure::Outside);
+            return Err(EntryError::Outside);
         }
         let folder = match self.tree.folder(parent, false) {
             Ok(folder) => folder,
@@ -128,24 +128,24 @@ impl<'a> Layers<'a> {
         if name.as_bytes() == OPAQUE {
             return Ok(folder.clear(&|path| own.contains(path))?);
         }
-        // Other names with two prefixes are aufs's own.
+        // Other names with two prefixes are metadata of aufs.
         if !hidden.as_bytes().starts_with(WHITEOUT) && !own.contains(&folder.path.join(hidden)) {
             folder.remove(hidden)?;
         }
         Ok(())
     }
 
-    fn hard_link(&self, link: &[u8], folder: &Folder, name: &OsStr) -> Result<(), Failure> {
-        let target = inside(link).ok_or(Failure::Outside)?;
+    fn hard_link(&self, link: &[u8], folder: &Folder, name: &OsStr) -> Result<(), EntryError> {
+        let target = inside(link).ok_or(EntryError::Outside)?;
         let (Some(parent), Some(file)) = (target.parent(), target.file_name()) else {
-            return Err(Failure::Outside);
+            return Err(EntryError::Outside);
         };
         let from = self.tree.folder(parent, false)?;
         if from.path.join(file) == folder.path.join(name) {
             return Ok(());
         }
         folder.remove(name)?;
-        // Without following: a link to a symlink is that symlink, so it leads nowhere else.
+        // A symlink is not followed: the link is then to the symlink itself.
         rustix::fs::linkat(&from, file, folder, name, AtFlags::empty()).map_err(io::Error::from)?;
         Ok(())
     }
@@ -156,8 +156,8 @@ impl<'a> Layers<'a> {
         folder: &Folder,
         name: &OsStr,
         mode: u32,
-    ) -> Result<(), Failure> {
-        // Never into a file that is there: it may be another name's as well.
+    ) -> Result<(), EntryError> {
+        // An existing file is removed, not overwritten: it may have other names.
         folder.remove(name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
@@ -166,12 +166,12 @@ impl<'a> Layers<'a> {
         let left = self.limit - self.written;
         let length = io::copy(&mut entry.by_ref().take(left + 1), &mut file)?;
         if length > left {
-            return Err(Failure::Large);
+            return Err(EntryError::TooLarge);
         }
         self.written += length;
         let seconds =
             entry.header().mtime().ok().and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
-        // Python compares its compiled files with the time of the source.
+        // Python compares the time of a source file with its compiled file.
         let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
         let times = Timestamps { last_access: time, last_modification: time };
         rustix::fs::futimens(file.as_fd(), &times).map_err(io::Error::from)?;
@@ -180,19 +180,19 @@ impl<'a> Layers<'a> {
     }
 }
 
-enum Failure {
+enum EntryError {
     File(io::Error),
     Outside,
-    Large,
+    TooLarge,
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for EntryError {
     fn from(error: io::Error) -> Self {
         Self::File(error)
     }
 }
 
-/// Takes a name of a tar as a path from the root; `None` where it has a `..`.
+/// Returns a name in a tar as a path from the root; `None` if it contains `..`.
 fn inside(name: &[u8]) -> Option<PathBuf> {
     let mut path = PathBuf::new();
     for component in Path::new(OsStr::from_bytes(name)).components() {

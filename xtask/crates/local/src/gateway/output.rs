@@ -1,6 +1,6 @@
-//! What a function writes to stdout and stderr: one pipe, so that the order is kept, cut into lines.
+//! The output of a function: stdout and stderr through one pipe, so that their order is kept, split into lines.
 //!
-//! A line goes to the function's log file, to CloudWatch Logs in the emulator, and to the tail that Invoke returns.
+//! Each line goes to the function's log file, to CloudWatch Logs in the emulator, and to the tail that Invoke returns.
 
 use super::log_stream::LogStream;
 use jiff::Timestamp;
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::unix::pipe::Receiver;
 
-/// Invoke returns so many bytes of the log's end.
+/// How much of the log's end Invoke returns, in bytes.
 const TAIL: usize = 4096;
-/// A line longer than this is cut: CloudWatch's limit for an event.
+/// A longer line is split: CloudWatch's limit for an event, in bytes.
 const LONGEST_LINE: usize = 256 << 10;
 
 /// One instance's output.
@@ -30,30 +30,30 @@ struct Lines {
 }
 
 impl Output {
-    /// Reads from a pipe until its last writer is gone.
+    /// Reads from a pipe in the background until its last writer has closed it.
     pub(crate) fn follow(pipe: PipeReader, log: &Path, stream: LogStream) -> io::Result<Arc<Self>> {
         let pipe = Receiver::from_owned_fd(OwnedFd::from(pipe))?;
-        // A log that cannot be written must not keep the function from running.
+        // The function runs even if its log cannot be written.
         let file = File::options().create(true).append(true).open(log).ok();
         let lines = Lines { partial: Vec::new(), tail: Vec::new(), file, stream };
         let output = Arc::new(Self { pipe, lines: Mutex::new(lines) });
-        let pumped = Arc::clone(&output);
+        let reader = Arc::clone(&output);
         tokio::spawn(async move {
-            // tokio's own read, because it takes note when there is nothing more.
-            while pumped.pipe.readable().await.is_ok() && pumped.read(|buffer| pumped.pipe.try_read(buffer)) {
+            // With tokio's own read, `readable` waits again once the pipe is empty.
+            while reader.pipe.readable().await.is_ok() && reader.read(|buffer| reader.pipe.try_read(buffer)) {
             }
         });
         Ok(output)
     }
 
-    /// Adds a line of the platform's own: START, END, REPORT.
-    pub(crate) fn note(&self, line: &str) {
+    /// Adds a line of the platform, such as START, END or REPORT.
+    pub(crate) fn write_line(&self, line: &str) {
         self.lock().line(line.as_bytes());
     }
 
-    /// Takes in all that was written until now, also a last line without an end; gives the tail and begins the next.
+    /// Ends a last line without a line break, returns the tail, and begins the next one.
     ///
-    /// A function writes before it answers, so after its answer this is everything it wrote.
+    /// A function writes before it responds, so after its response and [`Output::drain`] this is everything it wrote.
     pub(crate) fn finish(&self) -> Vec<u8> {
         let mut lines = self.lock();
         let partial = std::mem::take(&mut lines.partial);
@@ -63,9 +63,9 @@ impl Output {
         std::mem::take(&mut lines.tail)
     }
 
-    /// Reads what there is without waiting; `false` at the end of the pipe.
+    /// Reads everything in the pipe without waiting; `false` at the end of the pipe.
     ///
-    /// It asks the pipe itself and not what tokio last knew of it, so it misses nothing that was written before.
+    /// It reads the pipe directly, because tokio may not know yet that there is something to read.
     pub(crate) fn drain(&self) -> bool {
         self.read(|buffer| Ok(rustix::io::read(&self.pipe, buffer)?))
     }
@@ -76,7 +76,7 @@ impl Output {
         loop {
             match read(&mut buffer) {
                 Ok(0) => return false,
-                Ok(length) => lines.take(&buffer[..length]),
+                Ok(length) => lines.append(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
@@ -89,7 +89,7 @@ impl Output {
 }
 
 impl Lines {
-    fn take(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8]) {
         self.partial.extend_from_slice(bytes);
         while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
             let rest = self.partial.split_off(end + 1);
@@ -106,7 +106,7 @@ impl Lines {
         let mut whole = line.to_vec();
         whole.push(b'\n');
         if let Some(file) = &mut self.file {
-            // One write for each line, so that instances of one function do not mix theirs.
+            // One write for each line keeps the lines of several instances apart.
             let _ = file.write_all(&whole);
         }
         self.tail.extend_from_slice(&whole);
@@ -116,7 +116,7 @@ impl Lines {
     }
 }
 
-/// Names a function's log file.
+/// Returns the path of a function's log file.
 pub(crate) fn log_file(folder: &Path, function: &str) -> PathBuf {
     folder.join(format!("{function}.log"))
 }
@@ -126,12 +126,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lines_are_kept_in_order_and_the_tail_is_short() {
+    async fn output_lines_are_in_order_and_the_tail_is_limited() {
         let folder = tempfile::tempdir().unwrap();
         let log = log_file(folder.path(), "f");
         let (reader, mut writer) = io::pipe().unwrap();
-        let output = Output::follow(reader, &log, LogStream::nowhere()).unwrap();
-        output.note("START");
+        let output = Output::follow(reader, &log, LogStream::discarding()).unwrap();
+        output.write_line("START");
         writer.write_all(b"one\ntwo\nthr").unwrap();
         output.drain();
         writer.write_all(b"ee").unwrap();
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(output.finish(), b"START\none\ntwo\nthree\n");
         writer.write_all("x".repeat(5000).as_bytes()).unwrap();
         output.drain();
-        output.note("END");
+        output.write_line("END");
         let tail = output.finish();
         assert_eq!(tail.len(), TAIL);
         assert!(tail.ends_with(b"x\n"));

@@ -1,94 +1,88 @@
-//! Instances between two calls, and the limit of all there are.
+//! Idle instances, and the limit of all instances.
 //!
-//! One instance does one call at a time; it is kept for a minute for the next one of the very same version,
-//! configuration and credential. When there are too many the one idle longest has to go; when all are busy, a call
-//! waits a little and is then throttled.
+//! An instance runs one call at a time. Afterwards it waits for a minute for the next call of the same version,
+//! configuration and credential. At the limit the instance that is idle longest is ended. If all are busy, a call waits a
+//! while and is then throttled.
 
-use super::Gateway;
 use super::instance::Instance;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const IDLE: Duration = Duration::from_secs(60);
-/// Instances at a time, of all functions.
-const MOST: u32 = 64;
+/// How long an idle instance is kept.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+/// The limit of instances, of all functions together.
+const MOST_INSTANCES: u32 = 64;
+/// How long a call waits for an instance before it is throttled.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// The right to have one more instance.
-pub(crate) type Place = OwnedSemaphorePermit;
+/// The permission to have one instance.
+pub(crate) type InstancePermit = OwnedSemaphorePermit;
 
 /// All idle instances.
 pub(crate) struct Pool {
-    places: Arc<Semaphore>,
-    idle: Mutex<Vec<Idle>>,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<IdleInstance>>,
 }
 
-struct Idle {
+struct IdleInstance {
     key: String,
     since: Instant,
     instance: Instance,
-    place: Place,
+    permit: InstancePermit,
 }
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST as usize)), idle: Mutex::new(Vec::new()) }
+        Self { permits: Arc::new(Semaphore::new(MOST_INSTANCES as usize)), idle: Mutex::new(Vec::new()) }
     }
 
-    /// Takes the instance used last, so that the others can grow old.
-    pub(crate) fn take(&self, key: &str) -> Option<(Instance, Place)> {
+    /// Takes the instance that was used last, so that surplus ones reach their idle limit.
+    pub(crate) fn take(&self, key: &str) -> Option<(Instance, InstancePermit)> {
         let mut idle = self.lock();
         while let Some(index) = idle.iter().rposition(|idle| idle.key == key) {
-            let Idle { mut instance, place, .. } = idle.remove(index);
-            if instance.alive() {
-                return Some((instance, place));
+            let IdleInstance { mut instance, permit, .. } = idle.remove(index);
+            if instance.is_alive() {
+                return Some((instance, permit));
             }
         }
         None
     }
 
-    /// Makes room for a new instance; `None` when all are busy for too long.
-    pub(crate) async fn place(&self) -> Option<Place> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(place);
+    /// Returns the permission for a new instance; `None` if all instances are busy for too long.
+    pub(crate) async fn permit(&self) -> Option<InstancePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
         }
         let oldest = {
             let mut idle = self.lock();
             (!idle.is_empty()).then(|| idle.remove(0))
         };
-        if let Some(Idle { place, .. }) = oldest {
-            return Some(place);
+        if let Some(IdleInstance { permit, .. }) = oldest {
+            return Some(permit);
         }
-        tokio::time::timeout(WAIT, Arc::clone(&self.places).acquire_owned()).await.ok()?.ok()
+        tokio::time::timeout(WAIT, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()
     }
 
     /// Keeps an instance for the next call.
-    pub(crate) fn give_back(&self, key: String, instance: Instance, place: Place) {
-        self.lock().push(Idle { key, since: Instant::now(), instance, place });
+    pub(crate) fn give_back(&self, key: String, instance: Instance, permit: InstancePermit) {
+        self.lock().push(IdleInstance { key, since: Instant::now(), instance, permit });
     }
 
-    /// Ends all idle instances and waits a while for the busy ones, which were told to stop.
+    /// Ends all idle instances and waits up to `limit` for the busy ones, which the stopping gateway interrupts.
     pub(crate) async fn close(&self, limit: Duration) {
         self.lock().clear();
-        let all = Arc::clone(&self.places).acquire_many_owned(MOST);
+        let all = Arc::clone(&self.permits).acquire_many_owned(MOST_INSTANCES);
         let _ = tokio::time::timeout(limit, all).await;
         self.lock().clear();
     }
 
-    fn end_old(&self) {
-        self.lock().retain(|idle| idle.since.elapsed() < IDLE);
+    /// Ends instances that were idle too long.
+    pub(crate) fn end_idle(&self) {
+        self.lock().retain(|idle| idle.since.elapsed() < IDLE_LIMIT);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<IdleInstance>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Ends instances that were idle too long, for as long as the gateway serves.
-pub(super) async fn reap(gateway: Arc<Gateway>) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        gateway.pool.end_old();
     }
 }

@@ -13,7 +13,7 @@ import traceback
 
 
 class Context:
-    """What a handler learns of its call, by Lambda's names."""
+    """The context object of a handler, with Lambda's names."""
 
     def __init__(self, headers):
         self.aws_request_id = headers["Lambda-Runtime-Aws-Request-Id"]
@@ -70,14 +70,14 @@ def main():
     handler = load(connection)
     while True:
         connection.request("GET", "/2018-06-01/runtime/invocation/next")
-        answer = connection.getresponse()
-        payload = answer.read()
-        if answer.status != 200:
+        invocation = connection.getresponse()
+        payload = invocation.read()
+        if invocation.status != 200:
             sys.exit(1)
-        os.environ["_X_AMZN_TRACE_ID"] = answer.headers["Lambda-Runtime-Trace-Id"] or ""
-        base = "/invocation/" + answer.headers["Lambda-Runtime-Aws-Request-Id"]
+        os.environ["_X_AMZN_TRACE_ID"] = invocation.headers["Lambda-Runtime-Trace-Id"] or ""
+        base = "/invocation/" + invocation.headers["Lambda-Runtime-Aws-Request-Id"]
         try:
-            result = json.dumps(handler(json.loads(payload), Context(answer.headers)), ensure_ascii=False)
+            result = json.dumps(handler(json.loads(payload), Context(invocation.headers)), ensure_ascii=False)
         except Exception as error:
             post(connection, base + "/error", json.dumps(describe(error)), type(error).__name__)
         else:

@@ -1,8 +1,8 @@
-//! Images on this machine, each unpacked once into a folder that is a function's root file system.
+//! Unpacks each image once, into a folder that is the root file system of functions.
 //!
 //! In: an [`Image`] of the registry. Out: a folder named by the manifest's digest. Layers are compared with both their
-//! digests while they are unpacked, in a folder that is moved to its place when all is well; so what is there is whole.
-//! What can go wrong: a layer is missing, is not what was pushed, or is not a tar that can be laid down.
+//! digests while they are unpacked into a temporary folder, which is moved to its place at the end. Errors: a layer is
+//! missing, is not what was pushed, or cannot be unpacked.
 
 use super::image::{Image, ImageError, Layer};
 use super::layer::{LayerError, Layers};
@@ -17,50 +17,50 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// Lambda's limit for an image, in bytes unpacked.
+/// Lambda's limit for an unpacked image, in bytes.
 const UNPACKED: u64 = 10 << 30;
-/// What is mounted in every function's file system: it must be a folder, and not a symlink to one.
-const MOUNTED: [&str; 3] = ["dev", "proc", "tmp"];
+/// The mount points in each function's file system. They must be folders, not symlinks to folders.
+const MOUNT_POINTS: [&str; 3] = ["dev", "proc", "tmp"];
 
-/// Unpacked images.
-pub(super) struct RootFileSystems {
+/// The unpacked images on this machine.
+pub(crate) struct RootFileSystems {
     folder: PathBuf,
     unpacking: Mutex<()>,
 }
 
-/// Why an image has no folder.
+/// Why an image cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UnpackError {
-    /// The image is of no use.
+    /// The image cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A layer is gone from the registry.
-    #[error("its layer {0} is not in the registry any more")]
+    /// A layer was removed from the registry.
+    #[error("its layer {0} is no longer in the registry")]
     Missing(Digest),
-    /// A layer is not what it is called.
-    #[error("its layer {layer} holds {found} where {wanted} was promised; it was not unpacked")]
+    /// A layer does not have its digest.
+    #[error("its layer {layer} has the digest {actual} instead of {expected}; it was not unpacked")]
     Tampered {
-        /// As the manifest names it.
+        /// The layer's digest in the manifest.
         layer: Digest,
-        /// What was found.
-        found: Digest,
-        /// What was promised.
-        wanted: Digest,
+        /// The digest of the blob or of the tar inside it.
+        actual: Digest,
+        /// The digest in the manifest or in the config.
+        expected: Digest,
     },
-    /// A layer cannot be laid down.
+    /// A layer cannot be unpacked.
     #[error("its layer {layer} cannot be unpacked")]
     Layer {
-        /// As the manifest names it.
+        /// The layer's digest in the manifest.
         layer: Digest,
-        /// Why.
+        /// The cause.
         source: LayerError,
     },
-    /// A file or folder of ours.
+    /// A file or folder on this machine cannot be used.
     #[error("{path}", path = .0.display())]
     File(PathBuf, #[source] io::Error),
-    /// The work was cut off.
-    #[error("unpacking broke off: {0}")]
-    Broken(String),
+    /// The work was interrupted.
+    #[error("unpacking was interrupted: {0}")]
+    Interrupted(String),
 }
 
 impl RootFileSystems {
@@ -68,8 +68,8 @@ impl RootFileSystems {
         Self { folder, unpacking: Mutex::new(()) }
     }
 
-    /// Gives the folder that holds the unpacked image.
-    pub(super) async fn folder(
+    /// Returns the folder with the unpacked image.
+    pub(super) async fn unpacked(
         &self,
         registry: &Arc<Registry>,
         image: Image,
@@ -84,7 +84,7 @@ impl RootFileSystems {
         }
         let (registry, work, target) = (Arc::clone(registry), self.folder.clone(), ready.clone());
         let unpacked = tokio::task::spawn_blocking(move || unpack(&registry, &image, &work, &target)).await;
-        unpacked.unwrap_or_else(|error| Err(UnpackError::Broken(error.to_string()))).map(|()| ready)
+        unpacked.unwrap_or_else(|error| Err(UnpackError::Interrupted(error.to_string()))).map(|()| ready)
     }
 }
 
@@ -99,25 +99,25 @@ fn unpack(registry: &Registry, image: &Image, work: &Path, ready: &Path) -> Resu
     let tree = Tree::open(temporary.path()).map_err(failed)?;
     let mut layers = Layers::new(&tree, UNPACKED);
     for layer in &image.layers {
-        lay(registry, layer, &mut layers)?;
+        unpack_layer(registry, layer, &mut layers)?;
     }
     let root = tree.folder(Path::new(""), false).map_err(failed)?;
-    for name in MOUNTED {
+    for name in MOUNT_POINTS {
         root.replace_with_folder(name.as_ref()).map_err(failed)?;
     }
     let unpacked = temporary.keep();
     let placed = fs::rename(&unpacked, ready).map_err(|error| UnpackError::File(ready.to_owned(), error));
     if placed.is_err() {
         let _ = fs::remove_dir_all(&unpacked);
-        // Another gateway on the same folder was faster.
+        // Another gateway with the same folder was faster.
         return if ready.is_dir() { Ok(()) } else { placed };
     }
     Ok(())
 }
 
-/// Unpacks one layer and compares what was pushed and what is inside with their digests.
-fn lay(registry: &Registry, layer: &Layer, layers: &mut Layers<'_>) -> Result<(), UnpackError> {
-    let path = registry.blob(&layer.digest);
+/// Unpacks one layer, and compares the blob and the tar inside it with their digests.
+fn unpack_layer(registry: &Registry, layer: &Layer, layers: &mut Layers<'_>) -> Result<(), UnpackError> {
+    let path = registry.blob_path(&layer.digest);
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -125,39 +125,42 @@ fn lay(registry: &Registry, layer: &Layer, layers: &mut Layers<'_>) -> Result<()
         }
         Err(error) => return Err(UnpackError::File(path, error)),
     };
-    let mut pushed = Hashed::new(BufReader::with_capacity(256 << 10, file));
-    let (laid, inside) = match layer.gzip {
-        true => hashed(layers, MultiGzDecoder::new(&mut pushed)),
-        false => hashed(layers, &mut pushed),
+    let mut blob = HashingReader::new(BufReader::with_capacity(256 << 10, file));
+    let (unpacked, tar_digest) = match layer.gzip {
+        true => unpack_tar(layers, MultiGzDecoder::new(&mut blob)),
+        false => unpack_tar(layers, &mut blob),
     };
-    // Bytes of another origin are told as that, whatever they made of the tar.
-    let read = io::copy(&mut pushed, &mut io::sink());
-    let compare = |found: Digest, wanted: &Digest| match found == *wanted {
+    // The blob's digest is compared first: if it differs, that is the cause of any error in the tar.
+    let read = io::copy(&mut blob, &mut io::sink());
+    let compare = |actual: Digest, expected: &Digest| match actual == *expected {
         true => Ok(()),
-        false => Err(UnpackError::Tampered { layer: layer.digest.clone(), found, wanted: wanted.clone() }),
+        false => {
+            let (layer, expected) = (layer.digest.clone(), expected.clone());
+            Err(UnpackError::Tampered { layer, actual, expected })
+        }
     };
     read.map_err(|error| UnpackError::File(path, error))?;
-    compare(pushed.digest(), &layer.digest)?;
-    laid.map_err(|source| UnpackError::Layer { layer: layer.digest.clone(), source })?;
-    compare(inside, &layer.inside)
+    compare(blob.digest(), &layer.digest)?;
+    unpacked.map_err(|source| UnpackError::Layer { layer: layer.digest.clone(), source })?;
+    compare(tar_digest, &layer.tar_digest)
 }
 
-/// Lays a tar and reads on to its very end; a tar may be followed by anything.
-fn hashed(layers: &mut Layers<'_>, tar: impl Read) -> (Result<(), LayerError>, Digest) {
-    let mut tar = Hashed::new(tar);
-    let laid = layers
-        .lay(&mut tar)
+/// Unpacks a tar, and returns the digest of all bytes, also of those after its end mark.
+fn unpack_tar(layers: &mut Layers<'_>, tar: impl Read) -> (Result<(), LayerError>, Digest) {
+    let mut tar = HashingReader::new(tar);
+    let unpacked = layers
+        .add(&mut tar)
         .and_then(|()| io::copy(&mut tar, &mut io::sink()).map(drop).map_err(LayerError::Tar));
-    (laid, tar.digest())
+    (unpacked, tar.digest())
 }
 
-/// A reader that knows the digest of what went through it.
-struct Hashed<R> {
+/// A reader that computes the digest of the bytes that it reads.
+struct HashingReader<R> {
     inner: R,
     digest: Sha256,
 }
 
-impl<R: Read> Hashed<R> {
+impl<R: Read> HashingReader<R> {
     fn new(inner: R) -> Self {
         Self { inner, digest: Sha256::new() }
     }
@@ -167,7 +170,7 @@ impl<R: Read> Hashed<R> {
     }
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer)?;
         self.digest.update(&buffer[..length]);

@@ -1,8 +1,8 @@
 //! The Runtime API of one instance: `next`, `response`, `error`, `init/error`.
 //!
-//! Each instance has a listener of its own, so that a `next` of one that was killed never takes another's event.
-//! In: events from [`super::instance`]; out: what the runtime says. See
-//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+//! Each instance has its own listener, so that a `next` of a killed instance cannot take another's invocation. In:
+//! invocations from [`super::instance`]. Out: the runtime's messages.
+//! See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,29 +18,30 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::AbortHandle;
 
-/// The longest answer of a function, in bytes.
-pub(crate) const LONGEST_ANSWER: usize = 6_291_556;
+/// The longest response of a function, in bytes.
+pub(crate) const LONGEST_RESPONSE: usize = 6_291_556;
 
-/// One call, on its way to the function.
+/// One invocation of a function.
 #[derive(Debug, Clone)]
-pub(crate) struct Event {
+pub(crate) struct Invocation {
+    /// The request id.
     pub(crate) id: String,
     pub(crate) payload: Bytes,
-    pub(crate) limit: Duration,
+    pub(crate) time_limit: Duration,
     pub(crate) arn: String,
     pub(crate) trace: String,
     /// The client context, JSON.
     pub(crate) client_context: Option<String>,
 }
 
-/// What the runtime tells us.
+/// A message of the runtime.
 #[derive(Debug)]
-pub(crate) enum Word {
-    /// It asked for its first event.
+pub(crate) enum RuntimeMessage {
+    /// It asked for its first invocation.
     Ready,
     /// It could not start; the error as JSON.
     InitError(Bytes),
-    /// The function's answer.
+    /// The function's response.
     Response { id: String, body: Bytes },
     /// The function's error as JSON.
     Error { id: String, body: Bytes },
@@ -49,8 +50,8 @@ pub(crate) enum Word {
 /// The running API; it ends with this value.
 pub(crate) struct RuntimeApi {
     pub(crate) address: SocketAddr,
-    pub(crate) events: mpsc::Sender<Event>,
-    pub(crate) words: mpsc::Receiver<Word>,
+    pub(crate) invocations: mpsc::Sender<Invocation>,
+    pub(crate) messages: mpsc::Receiver<RuntimeMessage>,
     server: AbortHandle,
 }
 
@@ -59,12 +60,12 @@ impl RuntimeApi {
     pub(crate) async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (event_sender, event_receiver) = mpsc::channel(1);
-        let (word_sender, word_receiver) = mpsc::channel(8);
+        let (invocation_sender, invocation_receiver) = mpsc::channel(1);
+        let (message_sender, message_receiver) = mpsc::channel(8);
         let api = Arc::new(Api {
-            events: AsyncMutex::new(event_receiver),
-            words: word_sender,
-            under_way: Mutex::new(UnderWay::default()),
+            invocations: AsyncMutex::new(invocation_receiver),
+            messages: message_sender,
+            progress: Mutex::new(Progress::default()),
         });
         let base = "/2018-06-01/runtime";
         let router = Router::new()
@@ -74,7 +75,7 @@ impl RuntimeApi {
             .route(&format!("{base}/init/error"), post(init_error))
             .with_state(api);
         let server = tokio::spawn(axum::serve(listener, router).into_future()).abort_handle();
-        Ok(Self { address, events: event_sender, words: word_receiver, server })
+        Ok(Self { address, invocations: invocation_sender, messages: message_receiver, server })
     }
 }
 
@@ -85,77 +86,82 @@ impl Drop for RuntimeApi {
 }
 
 struct Api {
-    events: AsyncMutex<mpsc::Receiver<Event>>,
-    words: mpsc::Sender<Word>,
-    under_way: Mutex<UnderWay>,
+    invocations: AsyncMutex<mpsc::Receiver<Invocation>>,
+    messages: mpsc::Sender<RuntimeMessage>,
+    progress: Mutex<Progress>,
 }
 
 #[derive(Default)]
-struct UnderWay {
+struct Progress {
     ready: bool,
-    id: Option<String>,
+    /// The id of the invocation that is running.
+    running: Option<String>,
 }
 
 impl Api {
-    /// Ends the invocation under way if it is the one named.
-    fn ends(&self, id: &str) -> bool {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let ends = under_way.id.as_deref() == Some(id);
+    /// Ends the running invocation; `false` if it has another id.
+    fn end_invocation(&self, id: &str) -> bool {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = progress.running.as_deref() == Some(id);
         if ends {
-            under_way.id = None;
+            progress.running = None;
         }
         ends
     }
 
-    fn first(&self) -> bool {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut under_way.ready, true)
+    fn is_first_next(&self) -> bool {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut progress.ready, true)
     }
 }
 
 async fn next(State(api): State<Arc<Api>>) -> Response {
-    if api.first() {
-        let _ = api.words.send(Word::Ready).await;
+    if api.is_first_next() {
+        let _ = api.messages.send(RuntimeMessage::Ready).await;
     }
-    let Some(event) = api.events.lock().await.recv().await else {
-        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "Stopping", "the instance is being stopped");
+    let Some(invocation) = api.invocations.lock().await.recv().await else {
+        return error_response(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Stopping",
+            "the instance is being stopped",
+        );
     };
-    api.under_way.lock().unwrap_or_else(PoisonError::into_inner).id = Some(event.id.clone());
-    let deadline =
-        jiff::Timestamp::now().as_millisecond() + i64::try_from(event.limit.as_millis()).unwrap_or(0);
+    api.progress.lock().unwrap_or_else(PoisonError::into_inner).running = Some(invocation.id.clone());
+    let deadline = jiff::Timestamp::now().as_millisecond()
+        + i64::try_from(invocation.time_limit.as_millis()).unwrap_or(0);
     let mut response = Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
-        .header("Lambda-Runtime-Aws-Request-Id", &event.id)
+        .header("Lambda-Runtime-Aws-Request-Id", &invocation.id)
         .header("Lambda-Runtime-Deadline-Ms", deadline)
-        .header("Lambda-Runtime-Invoked-Function-Arn", &event.arn)
-        .header("Lambda-Runtime-Trace-Id", &event.trace);
-    if let Some(context) = &event.client_context {
+        .header("Lambda-Runtime-Invoked-Function-Arn", &invocation.arn)
+        .header("Lambda-Runtime-Trace-Id", &invocation.trace);
+    if let Some(context) = &invocation.client_context {
         response = response.header("Lambda-Runtime-Client-Context", context);
     }
-    response.body(Body::from(event.payload)).unwrap_or_else(|_| {
-        refusal(StatusCode::INTERNAL_SERVER_ERROR, "InvalidHeader", "a header is malformed")
+    response.body(Body::from(invocation.payload)).unwrap_or_else(|_| {
+        error_response(StatusCode::INTERNAL_SERVER_ERROR, "InvalidHeader", "a header is malformed")
     })
 }
 
 async fn response(State(api): State<Arc<Api>>, Path(id): Path<String>, request: Request) -> Response {
-    let body = match axum::body::to_bytes(request.into_body(), LONGEST_ANSWER).await {
+    let body = match axum::body::to_bytes(request.into_body(), LONGEST_RESPONSE).await {
         Ok(body) => body,
         Err(_) => {
-            if api.ends(&id) {
+            if api.end_invocation(&id) {
                 let message = format!(
-                    "Response payload size exceeded maximum allowed payload size ({LONGEST_ANSWER} bytes)."
+                    "Response payload size exceeded maximum allowed payload size ({LONGEST_RESPONSE} bytes)."
                 );
                 let body = json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message });
-                let _ = api.words.send(Word::Error { id, body: body.to_string().into() }).await;
+                let _ = api.messages.send(RuntimeMessage::Error { id, body: body.to_string().into() }).await;
             }
             let message = "the response is too long";
-            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
+            return error_response(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
         }
     };
-    if !api.ends(&id) {
-        return unknown(&id);
+    if !api.end_invocation(&id) {
+        return unknown_invocation(&id);
     }
-    let _ = api.words.send(Word::Response { id, body }).await;
+    let _ = api.messages.send(RuntimeMessage::Response { id, body }).await;
     accepted()
 }
 
@@ -166,21 +172,21 @@ async fn error(
     request: Request,
 ) -> Response {
     let body = error_body(&headers, request).await;
-    if !api.ends(&id) {
-        return unknown(&id);
+    if !api.end_invocation(&id) {
+        return unknown_invocation(&id);
     }
-    let _ = api.words.send(Word::Error { id, body }).await;
+    let _ = api.messages.send(RuntimeMessage::Error { id, body }).await;
     accepted()
 }
 
 async fn init_error(State(api): State<Arc<Api>>, headers: HeaderMap, request: Request) -> Response {
-    let _ = api.words.send(Word::InitError(error_body(&headers, request).await)).await;
+    let _ = api.messages.send(RuntimeMessage::InitError(error_body(&headers, request).await)).await;
     accepted()
 }
 
-/// Takes the error as the runtime describes it, or makes one of the header that names its type.
+/// Returns the runtime's description of the error, or one with the error type of the header if there is none.
 async fn error_body(headers: &HeaderMap, request: Request) -> Bytes {
-    let body = axum::body::to_bytes(request.into_body(), LONGEST_ANSWER).await.unwrap_or_default();
+    let body = axum::body::to_bytes(request.into_body(), LONGEST_RESPONSE).await.unwrap_or_default();
     if !body.is_empty() {
         return body;
     }
@@ -194,11 +200,15 @@ fn accepted() -> Response {
     (StatusCode::ACCEPTED, headers, r#"{"status":"OK"}"#).into_response()
 }
 
-fn unknown(id: &str) -> Response {
-    refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", &format!("no invocation {id} is under way"))
+fn unknown_invocation(id: &str) -> Response {
+    error_response(
+        StatusCode::BAD_REQUEST,
+        "InvalidRequestID",
+        &format!("the invocation {id} is not running"),
+    )
 }
 
-fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
+fn error_response(status: StatusCode, error_type: &str, message: &str) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json")];
-    (status, headers, json!({ "errorType": kind, "errorMessage": message }).to_string()).into_response()
+    (status, headers, json!({ "errorType": error_type, "errorMessage": message }).to_string()).into_response()
 }

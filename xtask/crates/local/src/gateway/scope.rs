@@ -1,23 +1,23 @@
-//! Which service a request is for, by its credential's scope.
+//! The credential scope of a signed request, which names the access key, the region and the service.
 //!
-//! In: the headers and query of a signed request, in either form of
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>. Out: key, region and
-//! service. A request without a scope is an unsigned one.
+//! In: headers and query of a request that is signed in a header or presigned, see
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>. A request without a scope
+//! is not signed.
 
 use crate::http;
 use axum::http::{HeaderMap, Uri, header};
 
-/// A credential's scope: `<key>/<date>/<region>/<service>/aws4_request`.
+/// A credential scope: `<key>/<date>/<region>/<service>/aws4_request`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scope {
+pub(crate) struct CredentialScope {
     pub(crate) access_key_id: String,
     pub(crate) region: String,
     /// The service's signing name, such as `s3`.
     pub(crate) service: String,
 }
 
-impl Scope {
-    /// Reads the scope of a request: its `Authorization`, or what a presigned address carries.
+impl CredentialScope {
+    /// Reads the scope of a request, from `Authorization` or from a presigned address.
     pub(crate) fn of(headers: &HeaderMap, uri: &Uri) -> Option<Self> {
         if let Some(authorization) = headers.get(header::AUTHORIZATION) {
             return Self::parse(authorization.to_str().ok()?);
@@ -50,8 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_of_a_signature_tell_the_service() {
-        let scope = Scope {
+    fn scope_is_read_from_header_and_presigned_address() {
+        let scope = CredentialScope {
             access_key_id: "AKIA".to_owned(),
             region: "eu-central-1".to_owned(),
             service: "s3".to_owned(),
@@ -59,12 +59,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         let presigned =
             Uri::from_static("/b/k?X-Amz-Credential=AKIA%2F20260101%2Feu-central-1%2Fs3%2Faws4_request&x=1");
-        assert_eq!(Scope::of(&headers, &presigned), Some(scope.clone()));
-        assert_eq!(Scope::of(&headers, &Uri::from_static("/b/k?x=1")), None);
+        assert_eq!(CredentialScope::of(&headers, &presigned), Some(scope.clone()));
+        assert_eq!(CredentialScope::of(&headers, &Uri::from_static("/b/k?x=1")), None);
         let signed =
             "AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-central-1/s3/aws4_request, SignedHeaders=host";
         headers.insert(header::AUTHORIZATION, signed.parse().unwrap());
-        assert_eq!(Scope::of(&headers, &Uri::from_static("/")), Some(scope));
-        assert_eq!(Scope::parse("Basic abc"), None);
+        assert_eq!(CredentialScope::of(&headers, &Uri::from_static("/")), Some(scope));
+        assert_eq!(CredentialScope::parse("Basic abc"), None);
     }
 }

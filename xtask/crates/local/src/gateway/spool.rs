@@ -1,8 +1,7 @@
-//! A request's body, received whole before anything is done with it.
+//! Receives a request's body completely before it is forwarded.
 //!
-//! In: a body as it streams, and a folder. Out: the same bytes to be sent on, and their SHA-256. Short ones stay in
-//! memory, long ones go to a file that has no name and is gone with its handle. What can go wrong: the client breaks
-//! off, or the disk is full.
+//! In: a streaming body, and a folder. Out: the bytes, to be forwarded, and their SHA-256. Short bodies stay in memory;
+//! long ones go to an unnamed file that ends with its handle. Errors: the client disconnects, or the disk is full.
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
@@ -13,24 +12,24 @@ use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
-/// What is kept in memory, in bytes; more goes to a file.
+/// The longest body that is kept in memory, in bytes.
 const IN_MEMORY: usize = 8 << 20;
-/// How much of a file is read at once.
+/// How much of a file is read at once, in bytes.
 const CHUNK: usize = 256 << 10;
 
 /// Why a body was not received.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpoolError {
-    /// The client broke off.
-    #[error("the request's body broke off")]
+    /// The client disconnected.
+    #[error("the request's body is incomplete")]
     Client(#[source] axum::Error),
     /// The file cannot be written.
-    #[error("the request's body cannot be kept")]
+    #[error("the request's body cannot be written to a file")]
     File(#[from] std::io::Error),
 }
 
-/// A body that is here.
-pub(crate) struct Spooled {
+/// A complete body.
+pub(crate) struct SpooledBody {
     bytes: Bytes,
     file: Option<File>,
     /// In bytes.
@@ -38,14 +37,14 @@ pub(crate) struct Spooled {
     pub(crate) sha256: [u8; 32],
 }
 
-/// Receives a body to its end.
-pub(crate) async fn spool(mut body: Body, folder: &Path) -> Result<Spooled, SpoolError> {
+/// Receives a body completely.
+pub(crate) async fn spool(mut body: Body, folder: &Path) -> Result<SpooledBody, SpoolError> {
     let mut memory = Vec::new();
     let mut file = None;
     let mut length = 0;
     let mut digest = Sha256::new();
     while let Some(frame) = body.frame().await {
-        // Trailers of HTTP's own mean nothing to S3: its checksums travel inside the body.
+        // S3 ignores HTTP trailers: its trailing checksums are inside the body.
         let Ok(data) = frame.map_err(SpoolError::Client)?.into_data() else {
             continue;
         };
@@ -65,11 +64,11 @@ pub(crate) async fn spool(mut body: Body, folder: &Path) -> Result<Spooled, Spoo
         file.flush().await?;
         file.seek(SeekFrom::Start(0)).await?;
     }
-    Ok(Spooled { bytes: memory.into(), file, length, sha256: digest.finalize().into() })
+    Ok(SpooledBody { bytes: memory.into(), file, length, sha256: digest.finalize().into() })
 }
 
-impl Spooled {
-    /// Gives the body to be sent on.
+impl SpooledBody {
+    /// Returns the body, to be forwarded.
     pub(crate) fn into_body(self) -> Body {
         match self.file {
             Some(file) => Body::from_stream(ReaderStream::with_capacity(file, CHUNK)),
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_comes_out_is_what_went_in_however_long() {
+    async fn spooled_body_is_unchanged_at_any_length() {
         let folder = tempfile::tempdir().unwrap();
         for length in [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 * IN_MEMORY] {
             let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();

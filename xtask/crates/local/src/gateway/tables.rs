@@ -1,96 +1,110 @@
-//! DynamoDB where the emulator is not as strict as DynamoDB: writes to one table come one after the other.
+//! Serializes DynamoDB writes to one table, so that conditions hold.
 //!
-//! The emulator looks at a condition and writes in two steps, so that of two writers with the same condition both may
-//! succeed, and it undoes a failed transaction by putting back the tables as they were before. In: a request for
-//! DynamoDB. Out: the emulator's answer; a write to one table waits for its turn there, and one to several tables, or in
-//! PartiQL, for all of its region. What can go wrong: the request's body breaks off or is too long.
+//! The emulator checks a condition and writes in two steps, so that two writers with the same condition may both succeed.
+//! It undoes a failed transaction by restoring the tables as they were before. In: a write. Out: the emulator's response. A
+//! write to one table locks the table; a write to several tables, or in PartiQL, locks all tables of its region. Errors:
+//! the request's body is incomplete or too long.
 
-use super::forward::{pass, to_the_end};
-use super::refusal::Refusal;
-use super::scope::Scope;
-use super::{Shared, streams};
+use super::lambda_error::LambdaError;
+use super::locks::Locks;
+use super::scope::CredentialScope;
+use super::upstream::{Upstream, run_to_completion};
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const TARGET: &str = "x-amz-target";
 const SERVICE: &str = "DynamoDB_20120810.";
-/// A batch has 16 MB at most.
+/// The longest request, in bytes. A batch has 16 MB at most.
 const LONGEST: usize = 17 << 20;
 
-/// What a call does to tables.
+/// The handler of DynamoDB writes.
+pub(crate) struct Tables {
+    upstream: Arc<Upstream>,
+    /// Locks of regions and their tables. Tables with the same name in two accounts share a lock.
+    locks: Locks,
+}
+
+/// The tables that a call writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Writes {
-    Nothing,
-    Table(String),
+enum WrittenTables {
+    None,
+    One(String),
     Several,
 }
 
-/// Answers what no other route does.
-pub(super) async fn answer(state: Shared, request: Request) -> Response {
-    let Some(action) = action(&request).filter(|action| !reads(action)).map(str::to_owned) else {
-        return streams::answer(state, request).await;
-    };
-    // An account's table shares its turn with one of that name in another account, which costs nobody much.
-    let scope = Scope::of(request.headers(), request.uri());
-    let region = scope.map(|scope| scope.region).unwrap_or_default();
-    let (mut parts, body) = request.into_parts();
-    // A client that is still sending keeps nobody waiting.
-    let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
-        let message = "The request's body broke off or is longer than 16 MB";
-        return Refusal::new(StatusCode::BAD_REQUEST, "ValidationException", message).into_response();
-    };
-    parts.headers.remove(header::EXPECT);
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let writes = writes(&action, &body);
-    let request = Request::from_parts(parts, Body::from(body));
-    let gateway = state.0;
-    let work = async move {
-        let _held = match &writes {
-            Writes::Nothing => None,
-            Writes::Table(table) => Some(gateway.tables.hold_within(&region, table).await),
-            Writes::Several => Some(gateway.tables.hold(&region).await),
+impl Tables {
+    pub(super) fn new(upstream: Arc<Upstream>) -> Self {
+        Self { upstream, locks: Locks::default() }
+    }
+
+    /// Forwards a write while it holds the locks of its tables.
+    pub(super) async fn write(self: Arc<Self>, request: Request) -> Response {
+        let scope = CredentialScope::of(request.headers(), request.uri());
+        let region = scope.map(|scope| scope.region).unwrap_or_default();
+        let action = action(&request).unwrap_or_default().to_owned();
+        let (mut parts, body) = request.into_parts();
+        // The body is received before a lock is taken, so that a client that is still sending blocks nobody.
+        let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
+            let message = "The request's body is incomplete or longer than 16 MB";
+            return LambdaError::validation(message).into_response();
         };
-        pass(&gateway, request).await
-    };
-    to_the_end(work).await
+        parts.headers.remove(header::EXPECT);
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let written = written_tables(&action, &body);
+        let request = Request::from_parts(parts, Body::from(body));
+        let work = async move {
+            let _lock = match &written {
+                WrittenTables::None => None,
+                WrittenTables::One(table) => Some(self.locks.lock_child(&region, table).await),
+                WrittenTables::Several => Some(self.locks.lock(&region).await),
+            };
+            self.upstream.forward(request).await
+        };
+        run_to_completion(work).await
+    }
 }
 
-/// Takes the action from a call to DynamoDB.
+/// Returns whether a request is a write to DynamoDB.
+pub(super) fn is_write(request: &Request) -> bool {
+    action(request).is_some_and(|action| !is_read(action))
+}
+
+/// Returns the action of a call to DynamoDB.
 fn action(request: &Request) -> Option<&str> {
     request.headers().get(TARGET)?.to_str().ok()?.strip_prefix(SERVICE)
 }
 
-/// Says whether an action changes nothing, by its name.
-fn reads(action: &str) -> bool {
+/// Returns whether an action changes nothing, by its name.
+fn is_read(action: &str) -> bool {
     let verbs = ["Get", "BatchGet", "TransactGet", "Query", "Scan", "Describe", "List"];
     verbs.iter().any(|verb| action.starts_with(verb))
 }
 
-/// Finds the tables that a call writes to.
-fn writes(action: &str, body: &[u8]) -> Writes {
-    // What is no JSON the emulator refuses.
-    let Ok(asked) = serde_json::from_slice::<Value>(body) else {
-        return Writes::Nothing;
+fn written_tables(action: &str, body: &[u8]) -> WrittenTables {
+    // The emulator rejects a body that is not JSON.
+    let Ok(request) = serde_json::from_slice::<Value>(body) else {
+        return WrittenTables::None;
     };
     let tables: BTreeSet<&str> = match action {
         "BatchWriteItem" => {
-            asked["RequestItems"].as_object().into_iter().flatten().map(|(table, _)| name(table)).collect()
+            request["RequestItems"].as_object().into_iter().flatten().map(|(table, _)| name(table)).collect()
         }
-        // The emulator puts whole tables back when a transaction fails.
-        "TransactWriteItems" => return Writes::Several,
-        _ => asked["TableName"].as_str().into_iter().map(name).collect(),
+        // The emulator restores all tables if a transaction fails.
+        "TransactWriteItems" => return WrittenTables::Several,
+        _ => request["TableName"].as_str().into_iter().map(name).collect(),
     };
     match tables.first() {
-        Some(table) if tables.len() == 1 => Writes::Table((*table).to_owned()),
-        _ => Writes::Several,
+        Some(table) if tables.len() == 1 => WrittenTables::One((*table).to_owned()),
+        _ => WrittenTables::Several,
     }
 }
 
-/// A table may be named by its ARN.
+/// Returns the name of a table, which may be given as an ARN.
 fn name(table: &str) -> &str {
     table.rsplit_once(":table/").map_or(table, |(_, name)| name)
 }
@@ -101,26 +115,26 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_call_waits_for_the_tables_that_it_writes_to() {
-        let table = |name: &str| Writes::Table(name.to_owned());
+    fn written_tables_are_found_in_the_request() {
+        let table = |name: &str| WrittenTables::One(name.to_owned());
         let arn = "arn:aws:dynamodb:eu-central-1:111111111111:table/t";
         for (action, body, expected) in [
             ("PutItem", json!({ "TableName": "t", "Item": {} }), table("t")),
             ("UpdateItem", json!({ "TableName": arn }), table("t")),
             ("DeleteTable", json!({ "TableName": "t" }), table("t")),
             ("BatchWriteItem", json!({ "RequestItems": { "t": [], arn: [] } }), table("t")),
-            ("BatchWriteItem", json!({ "RequestItems": { "t": [], "u": [] } }), Writes::Several),
-            ("TransactWriteItems", json!({ "TransactItems": [] }), Writes::Several),
-            ("ExecuteStatement", json!({ "Statement": "DELETE FROM t" }), Writes::Several),
+            ("BatchWriteItem", json!({ "RequestItems": { "t": [], "u": [] } }), WrittenTables::Several),
+            ("TransactWriteItems", json!({ "TransactItems": [] }), WrittenTables::Several),
+            ("ExecuteStatement", json!({ "Statement": "DELETE FROM t" }), WrittenTables::Several),
         ] {
-            assert_eq!(writes(action, body.to_string().as_bytes()), expected, "{action} {body}");
-            assert!(!reads(action), "{action}");
+            assert_eq!(written_tables(action, body.to_string().as_bytes()), expected, "{action} {body}");
+            assert!(!is_read(action), "{action}");
         }
-        assert_eq!(writes("PutItem", b"not JSON"), Writes::Nothing);
+        assert_eq!(written_tables("PutItem", b"not JSON"), WrittenTables::None);
         for action in
             ["GetItem", "BatchGetItem", "TransactGetItems", "Query", "Scan", "DescribeTable", "ListTables"]
         {
-            assert!(reads(action), "{action}");
+            assert!(is_read(action), "{action}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A folder that stands for the root of a file system while it is filled.
+//! A folder that is filled as the root of a file system.
 //!
-//! In: paths as they would be seen from inside. Out: open folders within the tree, and no others: a symlink is followed
-//! as if the tree were all there is, so `/` and any number of `..` end at its top. What can go wrong: a path leads
-//! through a file, in circles, or too deep.
+//! In: paths as seen from inside. Out: open folders within the tree, never outside of it: symlinks are followed with the
+//! tree as the root, so `/` and any number of `..` end at its top. Errors: a path goes through a file, in a circle, or too
+//! deep.
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -13,20 +13,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Folders within folders; each of a path is open while the path is followed.
+/// The deepest path. All folders of a path are open while it is followed.
 const DEEPEST: usize = 200;
-/// As many symlinks as Linux itself follows in one path.
-const LINKS: usize = 40;
+/// The number of symlinks that are followed in one path, as in Linux.
+const MOST_LINKS: usize = 40;
 
-/// The tree.
+/// The root folder.
 pub(super) struct Tree {
     root: OwnedFd,
 }
 
-/// A folder within it.
+/// An open folder within the tree.
 pub(super) struct Folder {
     open: OwnedFd,
-    /// Where it really is, relative to the root.
+    /// The path without symlinks, relative to the root.
     pub(super) path: PathBuf,
 }
 
@@ -36,38 +36,38 @@ impl Tree {
         Ok(Self { root: rustix::fs::open(root, folder_flags(), Mode::empty())? })
     }
 
-    /// Opens a folder; with `make`, what is missing of it is made with mode 0755.
-    pub(super) fn folder(&self, path: &Path, make: bool) -> io::Result<Folder> {
-        let mut way: Vec<(OwnedFd, OsString)> = Vec::new();
-        let mut rest: VecDeque<OsString> = steps(path).collect();
+    /// Opens a folder; with `create`, missing folders are created with mode 0755.
+    pub(super) fn folder(&self, path: &Path, create: bool) -> io::Result<Folder> {
+        let mut opened: Vec<(OwnedFd, OsString)> = Vec::new();
+        let mut rest: VecDeque<OsString> = names(path).collect();
         let mut links = 0;
         while let Some(name) = rest.pop_front() {
             if name == ".." {
-                way.pop();
+                opened.pop();
                 continue;
             }
-            let here = way.last().map_or(self.root.as_fd(), |(open, _)| open.as_fd());
-            match step(here, &name, make) {
-                Ok(_) if way.len() == DEEPEST => return Err(Errno::NAMETOOLONG.into()),
-                Ok(open) => way.push((open, name)),
+            let here = opened.last().map_or(self.root.as_fd(), |(open, _)| open.as_fd());
+            match open_child(here, &name, create) {
+                Ok(_) if opened.len() == DEEPEST => return Err(Errno::NAMETOOLONG.into()),
+                Ok(open) => opened.push((open, name)),
                 Err(Errno::NOTDIR | Errno::LOOP) => {
-                    // What is no link and no folder is not to be gone through.
+                    // Anything that is neither a symlink nor a folder is an error.
                     let link = rustix::fs::readlinkat(here, &name, Vec::new()).map_err(|_| Errno::NOTDIR)?;
                     links += 1;
-                    if links > LINKS {
+                    if links > MOST_LINKS {
                         return Err(Errno::LOOP.into());
                     }
                     let link = PathBuf::from(OsString::from_vec(link.into_bytes()));
                     if link.is_absolute() {
-                        way.clear();
+                        opened.clear();
                     }
-                    steps(&link).collect::<Vec<_>>().into_iter().rev().for_each(|name| rest.push_front(name));
+                    names(&link).collect::<Vec<_>>().into_iter().rev().for_each(|name| rest.push_front(name));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        let path = way.iter().map(|(_, name)| name).collect();
-        let open = match way.pop() {
+        let path = opened.iter().map(|(_, name)| name).collect();
+        let open = match opened.pop() {
             Some((open, _)) => open,
             None => self.root.try_clone()?,
         };
@@ -76,24 +76,25 @@ impl Tree {
 }
 
 impl Folder {
-    /// Opens a folder right in this one that is no symlink; made where it is missing, instead of anything else there.
+    /// Opens a folder directly within this one. Creates it if it is missing, in place of a file or symlink.
     pub(super) fn replace_with_folder(&self, name: &OsStr) -> io::Result<OwnedFd> {
-        match step(self.as_fd(), name, true) {
+        match open_child(self.as_fd(), name, true) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 self.remove(name)?;
-                Ok(step(self.as_fd(), name, true)?)
+                Ok(open_child(self.as_fd(), name, true)?)
             }
             opened => Ok(opened?),
         }
     }
 
-    /// Removes what is there under a name, with all that is in it; nothing there is as well.
+    /// Removes a file or a folder with its content, if it exists.
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
         remove(self.as_fd(), name)
     }
 
-    /// Removes everything in this folder that `keep` does not say yes to; of folders that it keeps, the same of what
-    /// is in them. It is asked by where things really are.
+    /// Removes everything in this folder except the paths for which `keep` returns `true`, recursively.
+    ///
+    /// `keep` gets paths without symlinks, relative to the root.
     pub(super) fn clear(&self, keep: &dyn Fn(&Path) -> bool) -> io::Result<()> {
         clear(self.as_fd(), &self.path, keep)
     }
@@ -105,13 +106,13 @@ impl AsFd for Folder {
     }
 }
 
-fn step(here: BorrowedFd<'_>, name: &OsStr, make: bool) -> Result<OwnedFd, Errno> {
+fn open_child(here: BorrowedFd<'_>, name: &OsStr, create: bool) -> Result<OwnedFd, Errno> {
     let open = || rustix::fs::openat(here, name, folder_flags(), Mode::empty());
     match open() {
-        Err(Errno::NOENT) if make => {
+        Err(Errno::NOENT) if create => {
             rustix::fs::mkdirat(here, name, Mode::from_raw_mode(0o755))?;
             let opened = open()?;
-            // Whatever our own umask is.
+            // mkdirat applies the umask.
             rustix::fs::fchmod(&opened, Mode::from_raw_mode(0o755))?;
             Ok(opened)
         }
@@ -123,8 +124,8 @@ fn folder_flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-/// The names of a path and its `..`, in order.
-fn steps(path: &Path) -> impl Iterator<Item = OsString> {
+/// Returns the names and `..` of a path, in order.
+fn names(path: &Path) -> impl Iterator<Item = OsString> {
     path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),

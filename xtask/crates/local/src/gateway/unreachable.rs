@@ -1,10 +1,10 @@
-//! What a client hears while the emulator is dead: 502, in the form that its service's errors have.
+//! The response while the emulator is dead: 502, in the form of the service's errors.
 //!
-//! In: the request's headers and address, and what went wrong. Out: an answer that names the emulator. SDKs count 502
-//! as passing and try again as often as they are told to: a client of the local environment allows one or two attempts.
+//! In: the request's headers and address, and the error. Out: a response that names the emulator. SDKs take 502 for a
+//! temporary error and retry, so clients of the local environment are configured with one or two attempts.
 
-use super::refusal::chain;
-use super::scope::Scope;
+use super::scope::CredentialScope;
+use crate::error_chain::error_chain;
 use crate::http::HttpError;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -13,29 +13,29 @@ use serde_json::json;
 /// The error's code.
 pub(crate) const CODE: &str = "EmulatorUnreachable";
 
-/// How a service writes its errors.
+/// The format of a service's errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// S3's own.
+enum ErrorFormat {
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
     S3,
     /// <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html>.
     Query,
     Json,
 }
 
-/// Says, without trying again, that the emulator does not answer.
-pub(super) fn unreachable(headers: &HeaderMap, uri: &Uri, emulator_url: &str, error: &HttpError) -> Response {
+/// Makes the response for a request that could not be sent to the emulator.
+pub(super) fn response(headers: &HeaderMap, uri: &Uri, emulator_url: &str, error: &HttpError) -> Response {
     let message = format!(
-        "the emulator (moto) at {emulator_url} cannot be reached: {}; what it held is lost, bring the local environment up anew",
-        chain(error)
+        "the emulator (moto) at {emulator_url} cannot be reached: {}; what it held is lost; start the local environment again",
+        error_chain(error)
     );
-    let (kind, body) = match form(headers, uri) {
-        Form::S3 => ("application/xml", xml(CODE, &message)),
-        Form::Query => {
+    let (kind, body) = match error_format(headers, uri) {
+        ErrorFormat::S3 => ("application/xml", s3_error(CODE, &message)),
+        ErrorFormat::Query => {
             let error = element("Type", "Receiver") + &element("Code", CODE) + &element("Message", &message);
             ("text/xml", format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"))
         }
-        Form::Json => {
+        ErrorFormat::Json => {
             let body = json!({ "__type": CODE, "message": message, "Message": message });
             ("application/json", body.to_string())
         }
@@ -48,19 +48,19 @@ pub(super) fn unreachable(headers: &HeaderMap, uri: &Uri, emulator_url: &str, er
     (StatusCode::BAD_GATEWAY, headers, body).into_response()
 }
 
-/// Writes an error as S3 does: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
-pub(super) fn xml(code: &str, message: &str) -> String {
+/// Formats an error as S3 does: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+pub(super) fn s3_error(code: &str, message: &str) -> String {
     let error = element("Code", code) + &element("Message", message);
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>{error}</Error>")
 }
 
-fn form(headers: &HeaderMap, uri: &Uri) -> Form {
+fn error_format(headers: &HeaderMap, uri: &Uri) -> ErrorFormat {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    match Scope::of(headers, uri).as_ref().map(|scope| scope.service.as_str()) {
-        Some("s3") => Form::S3,
-        _ if kind.starts_with("application/x-www-form-urlencoded") => Form::Query,
-        None if kind.is_empty() => Form::S3,
-        _ => Form::Json,
+    match CredentialScope::of(headers, uri).as_ref().map(|scope| scope.service.as_str()) {
+        Some("s3") => ErrorFormat::S3,
+        _ if kind.starts_with("application/x-www-form-urlencoded") => ErrorFormat::Query,
+        None if kind.is_empty() => ErrorFormat::S3,
+        _ => ErrorFormat::Json,
     }
 }
 

@@ -1,11 +1,11 @@
-//! Blobs on their way out: whole, in part, or their size alone.
+//! Downloads of blobs: whole, a range, or only the size.
 //!
-//! In: a digest and a `Range`. Out: the bytes as they are read from the disk. What can go wrong: the repository does not
-//! hold the blob, or the range lies behind its end.
+//! In: a digest and a `Range`. Out: the bytes, streamed from the disk. Errors: the repository does not hold the blob, or
+//! the range begins after its end.
 
-use super::Registry;
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::name::{Digest, Repository};
+use super::store::Registry;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Response as Builder, StatusCode, header};
 use axum::response::Response;
@@ -17,50 +17,53 @@ use tokio_util::io::ReaderStream;
 /// How much of a file is read at once.
 const CHUNK: usize = 256 << 10;
 
-/// Answers GET and HEAD.
+/// Responds to GET and HEAD.
 pub(super) async fn read(
     registry: &Registry,
     repository: &Repository,
     digest: &Digest,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, RegistryError> {
     let name = repository.as_str();
-    let length = registry.held(repository, digest)?.ok_or_else(|| {
-        Fault::missing("BLOB_UNKNOWN", format!("the repository {name} does not hold the blob {digest}"))
+    let length = registry.blob_size(repository, digest)?.ok_or_else(|| {
+        RegistryError::not_found(
+            "BLOB_UNKNOWN",
+            format!("the repository {name} does not hold the blob {digest}"),
+        )
     })?;
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-    let wanted = match range.and_then(ranged) {
+    let wanted = match range.and_then(parse_range) {
         Some(range) => Some(range.within(length).ok_or_else(|| {
             let message = format!("the blob {digest} has {length} bytes");
-            Fault::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message)
+            RegistryError::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message)
         })?),
         None => None,
     };
     let (first, count) = wanted.unwrap_or((0, length));
-    let mut answer = Builder::builder()
+    let mut response = Builder::builder()
         .header(header::CONTENT_TYPE, "application/octet-stream")
         .header(header::CONTENT_LENGTH, count)
         .header(header::ACCEPT_RANGES, "bytes")
         .header("docker-content-digest", digest.to_string());
     if wanted.is_some() {
         let last = first + count - 1;
-        answer = answer
+        response = response
             .status(StatusCode::PARTIAL_CONTENT)
             .header(header::CONTENT_RANGE, format!("bytes {first}-{last}/{length}"));
     }
     let body = match *method {
         Method::HEAD => Body::empty(),
         _ => {
-            let mut file = File::open(registry.blob(digest)).await?;
+            let mut file = File::open(registry.blob_path(digest)).await?;
             file.seek(SeekFrom::Start(first)).await?;
             Body::from_stream(ReaderStream::with_capacity(file.take(count), CHUNK))
         }
     };
-    answer.body(body).map_err(|error| Fault::bad("UNKNOWN", error.to_string()))
+    response.body(body).map_err(|error| RegistryError::bad_request("UNKNOWN", error.to_string()))
 }
 
-/// A range as it is asked for.
+/// A requested range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Range {
     From { first: u64, last: Option<u64> },
@@ -68,7 +71,7 @@ enum Range {
 }
 
 impl Range {
-    /// Gives first byte and number of bytes; `None` where the blob has none of them.
+    /// Returns the first byte and the number of bytes; `None` if the blob has none of them.
     fn within(self, length: u64) -> Option<(u64, u64)> {
         let (first, end) = match self {
             Self::From { first, last } => {
@@ -80,8 +83,8 @@ impl Range {
     }
 }
 
-/// Reads one range; what is malformed, or more than one, counts as none (RFC 9110, 14.2).
-fn ranged(value: &str) -> Option<Range> {
+/// Reads one range. A malformed range, or several, count as none (RFC 9110, 14.2).
+fn parse_range(value: &str) -> Option<Range> {
     let (first, last) = value.strip_prefix("bytes=")?.trim().split_once('-')?;
     let number = |text: &str| text.parse::<u64>().ok();
     match (first, last) {
@@ -99,8 +102,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_cut_to_what_is_there() {
-        let within = |value: &str| ranged(value).map(|range| range.within(10));
+    fn range_is_limited_to_the_blob() {
+        let within = |value: &str| parse_range(value).map(|range| range.within(10));
         assert_eq!(within("bytes=0-3"), Some(Some((0, 4))));
         assert_eq!(within("bytes=4-"), Some(Some((4, 6))));
         assert_eq!(within("bytes=-3"), Some(Some((7, 3))));
@@ -109,7 +112,7 @@ mod tests {
         assert_eq!(within("bytes=10-"), Some(None));
         assert_eq!(within("bytes=-0"), Some(None));
         for ignored in ["bytes=3-1", "bytes=1-2,4-5", "lines=1-2", "bytes=a-b"] {
-            assert_eq!(ranged(ignored), None, "{ignored}");
+            assert_eq!(parse_range(ignored), None, "{ignored}");
         }
     }
 }

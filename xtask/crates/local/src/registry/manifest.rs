@@ -1,6 +1,6 @@
-//! What a manifest says: the parts that a registry checks and that the gateway runs by.
+//! Manifests: the parts that the registry checks and that the gateway needs to run an image.
 //!
-//! In: JSON of an OCI image manifest or index, or Docker's version 2 schema 2 of them. Out: a [`Manifest`]. See
+//! In: JSON of an OCI image manifest or index, or of Docker's version 2 schema 2. Out: a [`Manifest`]. See
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md>.
 
 use super::name::Digest;
@@ -30,7 +30,7 @@ pub(crate) struct Manifest {
     pub(crate) annotations: Option<BTreeMap<String, String>>,
 }
 
-/// What a manifest says of something else.
+/// A reference from a manifest to a blob or another manifest.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Descriptor {
@@ -45,31 +45,31 @@ pub(crate) struct Descriptor {
 }
 
 impl Manifest {
-    /// Reads a manifest of the media type it came with; the error says what is wrong.
+    /// Reads a manifest that was pushed with a media type; the error describes the problem.
     pub(crate) fn read(bytes: &[u8], media_type: &str) -> Result<Self, String> {
         let manifest: Self =
             serde_json::from_slice(bytes).map_err(|error| format!("the manifest is malformed: {error}"))?;
         if manifest.schema_version != 2 {
-            return Err(format!("the manifest has schemaVersion {}, known is 2", manifest.schema_version));
+            return Err(format!("the manifest's schemaVersion is {}, not 2", manifest.schema_version));
         }
         if let Some(own) = manifest.media_type.as_deref().filter(|own| *own != media_type) {
-            return Err(format!("the manifest says that it is `{own}`, the request `{media_type}`"));
+            return Err(format!("the manifest's media type is `{own}`, the request's is `{media_type}`"));
         }
         match (is_image(media_type), is_list(media_type)) {
-            (true, _) if manifest.config.is_none() => Err("the image's manifest names no config".to_owned()),
+            (true, _) if manifest.config.is_none() => Err("the image's manifest has no config".to_owned()),
             (true, _) if !manifest.manifests.is_empty() => {
-                Err("an image's manifest holds no manifests".to_owned())
+                Err("an image's manifest must not list manifests".to_owned())
             }
             (_, true) if manifest.config.is_some() || !manifest.layers.is_empty() => {
-                Err("an index holds neither config nor layers".to_owned())
+                Err("an index must have neither config nor layers".to_owned())
             }
-            (false, false) => Err(format!("manifests of the media type `{media_type}` are not taken")),
+            (false, false) => Err(format!("the media type `{media_type}` is not supported for manifests")),
             _ => Ok(manifest),
         }
     }
 }
 
-/// Says whether a media type is that of one image.
+/// Returns whether a media type is that of one image.
 pub(crate) fn is_image(media_type: &str) -> bool {
     IMAGES.contains(&media_type)
 }
@@ -79,13 +79,13 @@ fn is_list(media_type: &str) -> bool {
 }
 
 impl Descriptor {
-    /// Reads the digest; `None` where it is none of ours.
+    /// Returns the digest; `None` if it is not a SHA-256 digest.
     pub(crate) fn digest(&self) -> Option<Digest> {
         Digest::parse(&self.digest)
     }
 
-    /// Says whether the bytes lie elsewhere by right and need not be pushed.
-    pub(super) fn foreign(&self) -> bool {
+    /// Returns whether the blob is stored elsewhere and need not be pushed.
+    pub(super) fn is_foreign(&self) -> bool {
         self.media_type.contains("nondistributable") || self.media_type.contains("foreign")
     }
 }

@@ -1,159 +1,172 @@
 //! Manifests and tags.
 //!
-//! In: a manifest under a tag or its digest. Out: the same bytes, by either. What can go wrong: other bytes than the
-//! digest says, a manifest that is malformed or names what was not pushed, a tag that means another manifest already.
+//! In: a manifest under a tag or its digest. Out: the same bytes, by either. Errors: the bytes do not match the digest,
+//! the manifest is malformed or names a blob that was not pushed, the tag names another manifest already.
 
-use super::answer::Query;
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::manifest::{Descriptor, Manifest};
 use super::name::{Digest, Reference, Repository};
-use super::{Registry, referrers, text};
+use super::query::Query;
+use super::referrers;
+use super::store::{Registry, file_names, read_text};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, Response as Builder, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::fs;
-use std::io;
 
 /// The longest manifest, in bytes, as the specification recommends.
 const LONGEST: usize = 4 << 20;
 
-/// Answers GET and HEAD.
+/// Responds to GET and HEAD.
 pub(super) fn read(
     registry: &Registry,
     repository: &Repository,
     reference: &Reference,
     method: &Method,
-) -> Result<Response, Fault> {
+) -> Result<Response, RegistryError> {
     let stored =
         registry.manifest(repository.as_str(), reference)?.ok_or_else(|| unknown(repository, reference))?;
-    let answer = Builder::builder()
+    let response = Builder::builder()
         .header(header::CONTENT_TYPE, stored.media_type)
         .header(header::CONTENT_LENGTH, stored.bytes.len())
         .header("docker-content-digest", stored.digest.to_string());
     let body = if method == Method::HEAD { Body::empty() } else { Body::from(stored.bytes) };
-    answer.body(body).map_err(|error| Fault::bad("UNKNOWN", error.to_string()))
+    response.body(body).map_err(|error| RegistryError::bad_request("UNKNOWN", error.to_string()))
 }
 
-/// Answers PUT. The tag is written last, so that nobody finds half an image by it.
+/// Responds to PUT. The tag is written last, so that it never names an incomplete image.
 pub(super) async fn write(
     registry: &Registry,
     repository: &Repository,
     reference: &Reference,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, RegistryError> {
     let (parts, body) = request.into_parts();
     let bytes = axum::body::to_bytes(body, LONGEST).await.map_err(|_| {
-        let message = format!("the manifest broke off or is longer than {LONGEST} bytes");
-        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message)
+        let message = format!("the manifest is incomplete or longer than {LONGEST} bytes");
+        RegistryError::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message)
     })?;
     let digest = Digest::of(&bytes);
     if let Reference::Digest(wanted) = reference
         && *wanted != digest
     {
-        return Err(Fault::bad("DIGEST_INVALID", format!("the manifest under {wanted} is {digest}")));
+        return Err(RegistryError::bad_request(
+            "DIGEST_INVALID",
+            format!("the manifest pushed as {wanted} has the digest {digest}"),
+        ));
     }
     let given = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let given = given.map(|kind| kind.split(';').next().unwrap_or(kind).trim().to_owned());
     let own = || serde_json::from_slice::<Manifest>(&bytes).ok()?.media_type;
     let media_type = given.or_else(own).unwrap_or_default();
-    let manifest = Manifest::read(&bytes, &media_type).map_err(|why| Fault::bad("MANIFEST_INVALID", why))?;
+    let manifest = Manifest::read(&bytes, &media_type)
+        .map_err(|why| RegistryError::bad_request("MANIFEST_INVALID", why))?;
     check(registry, repository, &manifest)?;
-    let folder = registry.repository(repository);
+    let folder = registry.repository_folder(repository);
     if let Reference::Tag(tag) = reference {
-        // Looked at before anything is written, and once more when the tag is.
-        immutable(registry, repository, tag, &digest)?;
+        // Checked before anything is written, and again when the tag is written.
+        check_tag_is_free(registry, repository, tag, &digest)?;
     }
-    registry.put(&registry.blob(&digest), &bytes)?;
+    registry.put(&registry.blob_path(&digest), &bytes)?;
     registry.put(&folder.join("_manifests").join(digest.hex()), media_type.as_bytes())?;
     let subject = referrers::add(registry, repository, &digest, &media_type, bytes.len(), &manifest)?;
     if let Reference::Tag(tag) = reference
         && !registry.put_new(&folder.join("_tags").join(tag), digest.to_string().as_bytes())?
     {
-        immutable(registry, repository, tag, &digest)?;
+        check_tag_is_free(registry, repository, tag, &digest)?;
     }
-    let mut answer = Builder::builder()
+    let mut response = Builder::builder()
         .status(StatusCode::CREATED)
         .header(header::LOCATION, format!("/v2/{}/manifests/{digest}", repository.as_str()))
         .header("docker-content-digest", digest.to_string());
     if let Some(subject) = subject {
-        answer = answer.header("oci-subject", subject.to_string());
+        response = response.header("oci-subject", subject.to_string());
     }
-    answer.body(Body::empty()).map_err(|error| Fault::bad("UNKNOWN", error.to_string()))
+    response.body(Body::empty()).map_err(|error| RegistryError::bad_request("UNKNOWN", error.to_string()))
 }
 
-/// Answers DELETE: a tag, or a manifest with its tags. Blobs stay, because others may hold them.
+/// Responds to DELETE of a tag, or of a manifest with its tags. Blobs stay, because other repositories may hold them.
 pub(super) fn delete(
     registry: &Registry,
     repository: &Repository,
     reference: &Reference,
-) -> Result<Response, Fault> {
+) -> Result<Response, RegistryError> {
     let stored =
         registry.manifest(repository.as_str(), reference)?.ok_or_else(|| unknown(repository, reference))?;
-    let tags = registry.repository(repository).join("_tags");
+    let tags = registry.repository_folder(repository).join("_tags");
     match reference {
         Reference::Tag(tag) => fs::remove_file(tags.join(tag))?,
         Reference::Digest(digest) => {
-            for tag in names(&tags)? {
-                if text(&tags.join(&tag))?.is_some_and(|named| named == digest.to_string()) {
+            for tag in file_names(&tags)? {
+                if read_text(&tags.join(&tag))?.is_some_and(|named| named == digest.to_string()) {
                     fs::remove_file(tags.join(&tag))?;
                 }
             }
             referrers::remove(registry, repository, &stored)?;
-            fs::remove_file(registry.repository(repository).join("_manifests").join(digest.hex()))?;
+            fs::remove_file(registry.repository_folder(repository).join("_manifests").join(digest.hex()))?;
         }
     }
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
-/// Lists tags in order, `n` of them after `last`.
-pub(super) fn tags(registry: &Registry, repository: &Repository, query: &Query) -> Result<Response, Fault> {
+/// Responds with the tags in order: `n` of them after `last`.
+pub(super) fn tags(
+    registry: &Registry,
+    repository: &Repository,
+    query: &Query,
+) -> Result<Response, RegistryError> {
     let name = repository.as_str();
-    let folder = registry.repository(repository);
+    let folder = registry.repository_folder(repository);
     if !folder.join("_manifests").try_exists()? && !folder.join("_blobs").try_exists()? {
-        return Err(Fault::missing("NAME_UNKNOWN", format!("there is no repository {name}")));
+        return Err(RegistryError::not_found(
+            "NAME_UNKNOWN",
+            format!("the repository {name} does not exist"),
+        ));
     }
-    let mut tags = names(&folder.join("_tags"))?;
+    let mut tags = file_names(&folder.join("_tags"))?;
     tags.sort();
     if let Some(last) = query.get("last") {
         tags.retain(|tag| tag.as_str() > last);
     }
     let mut link = None;
     if let Some(count) = query.get("n") {
-        let count: usize =
-            count.parse().map_err(|_| Fault::bad("UNSUPPORTED", format!("n={count} is not a number")))?;
+        let count: usize = count
+            .parse()
+            .map_err(|_| RegistryError::bad_request("UNSUPPORTED", format!("n={count} is not a number")))?;
         if tags.len() > count {
             tags.truncate(count);
             let last = tags.last().map(String::as_str).unwrap_or_default();
             link = Some(format!("</v2/{name}/tags/list?n={count}&last={last}>; rel=\"next\""));
         }
     }
-    let mut answer = Builder::builder().header(header::CONTENT_TYPE, "application/json");
+    let mut response = Builder::builder().header(header::CONTENT_TYPE, "application/json");
     if let Some(link) = link {
-        answer = answer.header(header::LINK, link);
+        response = response.header(header::LINK, link);
     }
     let body = json!({ "name": name, "tags": tags }).to_string();
-    answer.body(Body::from(body)).map_err(|error| Fault::bad("UNKNOWN", error.to_string()))
+    response.body(Body::from(body)).map_err(|error| RegistryError::bad_request("UNKNOWN", error.to_string()))
 }
 
-/// Refuses a manifest that names what the repository does not hold. Its subject may be missing.
-fn check(registry: &Registry, repository: &Repository, manifest: &Manifest) -> Result<(), Fault> {
+/// Fails if the manifest names a blob or manifest that the repository does not hold. The subject may be missing.
+fn check(registry: &Registry, repository: &Repository, manifest: &Manifest) -> Result<(), RegistryError> {
     let name = repository.as_str();
     let read = |descriptor: &Descriptor| {
         let message = format!("the manifest names the digest `{}`", descriptor.digest);
-        descriptor.digest().ok_or_else(|| Fault::bad("MANIFEST_INVALID", message))
+        descriptor.digest().ok_or_else(|| RegistryError::bad_request("MANIFEST_INVALID", message))
     };
     let missing = |what: &str, digest: &Digest| {
         let message = format!("the manifest names the {what} {digest}, which {name} does not hold");
-        Fault::bad("MANIFEST_BLOB_UNKNOWN", message).detail(json!({ "digest": digest.to_string() }))
+        RegistryError::bad_request("MANIFEST_BLOB_UNKNOWN", message)
+            .with_detail(json!({ "digest": digest.to_string() }))
     };
-    for descriptor in manifest.config.iter().chain(&manifest.layers).filter(|blob| !blob.foreign()) {
+    for descriptor in manifest.config.iter().chain(&manifest.layers).filter(|blob| !blob.is_foreign()) {
         let digest = read(descriptor)?;
-        let size = registry.held(repository, &digest)?.ok_or_else(|| missing("blob", &digest))?;
+        let size = registry.blob_size(repository, &digest)?.ok_or_else(|| missing("blob", &digest))?;
         if size != descriptor.size {
-            let message = format!("the manifest gives {digest} {} bytes; it has {size}", descriptor.size);
-            return Err(Fault::bad("SIZE_INVALID", message));
+            let message = format!("{digest} has {size} bytes; the manifest says {}", descriptor.size);
+            return Err(RegistryError::bad_request("SIZE_INVALID", message));
         }
     }
     for descriptor in &manifest.manifests {
@@ -165,9 +178,14 @@ fn check(registry: &Registry, repository: &Repository, manifest: &Manifest) -> R
     Ok(())
 }
 
-/// Refuses a tag that means something else already, with ECR's words.
-fn immutable(registry: &Registry, repository: &Repository, tag: &str, digest: &Digest) -> Result<(), Fault> {
-    let known = text(&registry.repository(repository).join("_tags").join(tag))?;
+/// Fails with ECR's message if the tag names another manifest already.
+fn check_tag_is_free(
+    registry: &Registry,
+    repository: &Repository,
+    tag: &str,
+    digest: &Digest,
+) -> Result<(), RegistryError> {
+    let known = read_text(&registry.repository_folder(repository).join("_tags").join(tag))?;
     match known {
         Some(known) if known != digest.to_string() => {
             let message = format!(
@@ -176,27 +194,17 @@ fn immutable(registry: &Registry, repository: &Repository, tag: &str, digest: &D
                 repository.as_str()
             );
             let detail = json!({ "tag": tag, "existing": known, "pushed": digest.to_string() });
-            Err(Fault::bad("TAG_INVALID", message).detail(detail))
+            Err(RegistryError::bad_request("TAG_INVALID", message).with_detail(detail))
         }
         _ => Ok(()),
     }
 }
 
-fn unknown(repository: &Repository, reference: &Reference) -> Fault {
+fn unknown(repository: &Repository, reference: &Reference) -> RegistryError {
     let name = repository.as_str();
     let message = match reference {
         Reference::Tag(tag) => format!("the repository {name} has no tag {tag}"),
         Reference::Digest(digest) => format!("the repository {name} has no manifest {digest}"),
     };
-    Fault::missing("MANIFEST_UNKNOWN", message)
-}
-
-/// Lists the names of a folder's files; none where there is no folder.
-pub(super) fn names(folder: &std::path::Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    RegistryError::not_found("MANIFEST_UNKNOWN", message)
 }

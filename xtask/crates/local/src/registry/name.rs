@@ -1,11 +1,11 @@
-//! Names in a registry: repositories, tags, digests, and the image URIs that Lambda is given.
+//! Names in a registry: repositories, tags, digests, and image URIs.
 //!
-//! In: text from a path or a request. Out: names that are safe to be parts of a path on the disk; `None` for all else.
+//! In: text from a path or a request. Out: names that are safe as parts of a path on the disk; `None` for any other text.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// A SHA-256 digest, `sha256:<hex>`; the only algorithm that Lambda and ECR know.
+/// A SHA-256 digest, `sha256:<hex>`; Lambda and ECR know no other algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Digest(String);
 
@@ -22,12 +22,12 @@ impl Digest {
         Self(hex::encode(Sha256::digest(bytes)))
     }
 
-    /// Takes the digest that was computed piece by piece.
+    /// Returns the digest of bytes that were hashed piece by piece.
     pub(crate) fn finish(digest: Sha256) -> Self {
         Self(hex::encode(digest.finalize()))
     }
 
-    /// Gives the 64 digits.
+    /// Returns the 64 digits.
     pub(crate) fn hex(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ impl Repository {
         (text.len() <= 255 && text.split('/').all(component)).then(|| Self(text.to_owned()))
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -64,17 +64,16 @@ fn component(text: &str) -> bool {
         .all(|separator| matches!(separator, "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-'))
 }
 
-/// What a manifest is asked for by.
+/// A reference to a manifest within a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reference {
-    /// What it is called; 128 characters at most.
+    /// At most 128 characters.
     Tag(String),
-    /// What it is.
     Digest(Digest),
 }
 
 impl Reference {
-    /// Reads a digest (whatever has a colon) or a tag.
+    /// Reads a digest, which has a colon, or a tag.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.contains(':') {
             return Digest::parse(text).map(Self::Digest);
@@ -85,19 +84,20 @@ impl Reference {
     }
 }
 
-/// An image as Lambda is told of it: `<host>/<repository>@sha256:<hex>` or `<host>/<repository>:<tag>`.
+/// An image URI: `<host>/<repository>@sha256:<hex>` or `<host>/<repository>:<tag>`.
 ///
-/// The host is not kept: there is one registry, and it may listen on another port than when the image was pushed.
+/// Images are found by repository and reference. The host is ignored: there is one registry, and its port may have changed
+/// since the image was pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageUri {
     /// Host and repository, as given.
-    pub(crate) place: String,
+    pub(crate) host_and_repository: String,
     pub(crate) repository: String,
     pub(crate) reference: Reference,
 }
 
 impl ImageUri {
-    /// Reads an image URI; a digest counts where both a tag and a digest are given.
+    /// Reads an image URI; the digest counts if both a tag and a digest are given.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (named, digest) = match text.split_once('@') {
             Some((named, digest)) => (named, Some(Reference::Digest(Digest::parse(digest)?))),
@@ -109,10 +109,14 @@ impl ImageUri {
             None => (path, None),
         };
         let repository = Repository::parse(path)?;
-        let place = format!("{host}/{path}");
+        let host_and_repository = format!("{host}/{path}");
         let latest = || Reference::Tag("latest".to_owned());
         let reference = digest.or(tag).unwrap_or_else(latest);
-        (!host.is_empty()).then(|| Self { place, repository: repository.as_str().to_owned(), reference })
+        (!host.is_empty()).then(|| Self {
+            host_and_repository,
+            repository: repository.as_str().to_owned(),
+            reference,
+        })
     }
 }
 
@@ -121,17 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_lead_elsewhere() {
-        for right in ["a", "shop/hello", "a.b/c_d/e__f/g---h/1"] {
-            assert!(Repository::parse(right).is_some(), "{right}");
+    fn names_are_safe_in_paths() {
+        for valid in ["a", "shop/hello", "a.b/c_d/e__f/g---h/1"] {
+            assert!(Repository::parse(valid).is_some(), "{valid}");
         }
-        for wrong in
+        for invalid in
             ["", "/", "a/", "/a", "..", "a/..", "a/../b", "A", "a..b", "a___b", "_tags", "a/_tags", ".a"]
         {
-            assert!(Repository::parse(wrong).is_none(), "{wrong}");
+            assert!(Repository::parse(invalid).is_none(), "{invalid}");
         }
-        for wrong in ["", "..", ".", "-a", "a/b", "a b", "sha256:00", &"a".repeat(129)] {
-            assert!(Reference::parse(wrong).is_none(), "{wrong}");
+        for invalid in ["", "..", ".", "-a", "a/b", "a b", "sha256:00", &"a".repeat(129)] {
+            assert!(Reference::parse(invalid).is_none(), "{invalid}");
         }
         assert_eq!(Reference::parse("1.4.2"), Some(Reference::Tag("1.4.2".to_owned())));
         assert!(Digest::parse(&format!("sha256:{}", "A".repeat(64))).is_none());
@@ -139,20 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_the_same_on_any_host() {
+    fn image_uri_names_the_same_image_on_any_host() {
         let hex = "b".repeat(64);
         let digest = Reference::Digest(Digest::parse(&format!("sha256:{hex}")).unwrap());
         for host in ["127.0.0.1:5000", "111111111111.dkr.ecr.eu-central-1.amazonaws.com", "localhost"] {
             for tag in ["", ":1.0.0"] {
                 let uri = ImageUri::parse(&format!("{host}/shop/hello{tag}@sha256:{hex}")).unwrap();
                 assert_eq!((uri.repository.as_str(), &uri.reference), ("shop/hello", &digest));
-                assert_eq!(uri.place, format!("{host}/shop/hello"));
+                assert_eq!(uri.host_and_repository, format!("{host}/shop/hello"));
             }
             let tagged = ImageUri::parse(&format!("{host}/shop/hello:1.0.0")).unwrap();
             assert_eq!(tagged.reference, Reference::Tag("1.0.0".to_owned()));
         }
-        for wrong in ["hello", "host/", "host/a@sha256:1", "/a", "host/a:b:c", "host/../a"] {
-            assert_eq!(ImageUri::parse(wrong), None, "{wrong}");
+        for invalid in ["hello", "host/", "host/a@sha256:1", "/a", "host/a:b:c", "host/../a"] {
+            assert_eq!(ImageUri::parse(invalid), None, "{invalid}");
         }
     }
 }

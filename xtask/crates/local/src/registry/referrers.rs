@@ -1,15 +1,14 @@
-//! Who names an image as their subject: signatures, SBOMs, provenance.
+//! Referrers: manifests that name an image as their subject, such as signatures, SBOMs and provenance.
 //!
 //! In: manifests with a subject, as they are pushed. Out: an index of them by subject, see
-//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>. A subject may be pushed
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>. The subject may be pushed
 //! later or never.
 
-use super::answer::Query;
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::manifest::{Descriptor, INDEX, Manifest};
-use super::manifests::names;
 use super::name::{Digest, Repository};
-use super::{Registry, Stored, text};
+use super::query::Query;
+use super::store::{Registry, StoredManifest, file_names, read_text};
 use axum::body::Body;
 use axum::http::{Response as Builder, header};
 use axum::response::Response;
@@ -17,7 +16,7 @@ use serde_json::json;
 use std::fs;
 use std::io;
 
-/// Notes down a manifest under its subject, and gives that.
+/// Records a manifest as a referrer of its subject, and returns the subject.
 pub(super) fn add(
     registry: &Registry,
     repository: &Repository,
@@ -25,12 +24,15 @@ pub(super) fn add(
     media_type: &str,
     size: usize,
     manifest: &Manifest,
-) -> Result<Option<Digest>, Fault> {
+) -> Result<Option<Digest>, RegistryError> {
     let Some(subject) = &manifest.subject else {
         return Ok(None);
     };
     let subject = subject.digest().ok_or_else(|| {
-        Fault::bad("MANIFEST_INVALID", format!("the manifest's subject is `{}`", subject.digest))
+        RegistryError::bad_request(
+            "MANIFEST_INVALID",
+            format!("the manifest's subject is `{}`", subject.digest),
+        )
     })?;
     let config = || manifest.config.as_ref().map(|config| config.media_type.clone());
     let descriptor = Descriptor {
@@ -40,46 +42,53 @@ pub(super) fn add(
         artifact_type: manifest.artifact_type.clone().or_else(config),
         annotations: manifest.annotations.clone(),
     };
-    let path = registry.repository(repository).join("_referrers").join(subject.hex()).join(digest.hex());
+    let path =
+        registry.repository_folder(repository).join("_referrers").join(subject.hex()).join(digest.hex());
     registry.put(&path, json!(descriptor).to_string().as_bytes())?;
     Ok(Some(subject))
 }
 
-/// Forgets a manifest that is deleted.
-pub(super) fn remove(registry: &Registry, repository: &Repository, stored: &Stored) -> io::Result<()> {
+/// Removes a deleted manifest from the referrers of its subject.
+pub(super) fn remove(
+    registry: &Registry,
+    repository: &Repository,
+    stored: &StoredManifest,
+) -> io::Result<()> {
     let manifest: Option<Manifest> = serde_json::from_slice(&stored.bytes).ok();
     let Some(subject) = manifest.and_then(|manifest| manifest.subject?.digest()) else {
         return Ok(());
     };
-    let folder = registry.repository(repository).join("_referrers").join(subject.hex());
+    let folder = registry.repository_folder(repository).join("_referrers").join(subject.hex());
     match fs::remove_file(folder.join(stored.digest.hex())) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Lists the referrers of a subject, those of one artifact type where the query names it; none is a fair answer.
+/// Responds with the referrers of a subject, of one artifact type if the query names it; the list may be empty.
 pub(super) fn list(
     registry: &Registry,
     repository: &Repository,
     subject: &Digest,
     query: &Query,
-) -> Result<Response, Fault> {
-    let folder = registry.repository(repository).join("_referrers").join(subject.hex());
-    let mut found = names(&folder)?;
-    found.sort();
+) -> Result<Response, RegistryError> {
+    let folder = registry.repository_folder(repository).join("_referrers").join(subject.hex());
+    let mut names = file_names(&folder)?;
+    names.sort();
     let wanted = query.get("artifactType");
     let mut manifests: Vec<Descriptor> = Vec::new();
-    for name in found {
-        let descriptor = text(&folder.join(name))?.and_then(|text| serde_json::from_str(&text).ok());
+    for name in names {
+        let descriptor = read_text(&folder.join(name))?.and_then(|text| serde_json::from_str(&text).ok());
         manifests.extend(descriptor.filter(|descriptor: &Descriptor| {
             wanted.is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted))
         }));
     }
-    let mut answer = Builder::builder().header(header::CONTENT_TYPE, INDEX);
+    let mut response = Builder::builder().header(header::CONTENT_TYPE, INDEX);
     if wanted.is_some() {
-        answer = answer.header("oci-filters-applied", "artifactType");
+        response = response.header("oci-filters-applied", "artifactType");
     }
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
-    answer.body(Body::from(index.to_string())).map_err(|error| Fault::bad("UNKNOWN", error.to_string()))
+    response
+        .body(Body::from(index.to_string()))
+        .map_err(|error| RegistryError::bad_request("UNKNOWN", error.to_string()))
 }

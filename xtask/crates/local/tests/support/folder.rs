@@ -1,7 +1,7 @@
 //! A supervisor's folder for one test, the processes that belong to it, and names for the supervisor's events.
 
 use super::runs;
-use slipway_local::keeper::{self, Event};
+use slipway_local::supervisor::{self, Event};
 use std::path::Path;
 
 /// A folder whose servers are stopped when it is dropped, even if the test fails.
@@ -22,7 +22,7 @@ impl Drop for Folder {
         let folder = self.path().to_owned();
         let ended = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(keeper::down(&folder)).unwrap();
+            runtime.block_on(supervisor::down(&folder)).unwrap();
             assert_eq!(marked(&folder), [0; 0], "processes were left behind");
         });
         assert!(ended.join().is_ok() || std::thread::panicking());
@@ -46,10 +46,10 @@ pub fn marked(folder: &Path) -> Vec<u32> {
 pub fn kinds(events: &[Event]) -> Vec<String> {
     let kind = |event: &Event| match event {
         Event::Waiting { .. } => "waiting".to_owned(),
-        Event::Starting { what } => format!("starting {what}"),
-        Event::Started { what, .. } => format!("started {what}"),
-        Event::Reused { what, .. } => format!("reused {what}"),
-        Event::Cleaned { what, .. } => format!("cleaned {what}"),
+        Event::Starting { component } => format!("starting {component}"),
+        Event::Started { component, .. } => format!("started {component}"),
+        Event::Reused { component, .. } => format!("reused {component}"),
+        Event::Cleaned { component, .. } => format!("cleaned {component}"),
     };
     events.iter().map(kind).collect()
 }

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use sha2::{Digest, Sha256};
 use skip::Missing;
 use slipway_local::State;
-use slipway_local::keeper::{self, Emulator, Event, Options};
+use slipway_local::supervisor::{self, Emulator, Event, Options};
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -51,9 +51,9 @@ pub fn options(folder: &Path, moto_server: &Path, account: &str) -> Options {
 }
 
 /// Starts the environment; returns its state and the supervisor's events.
-pub async fn up(options: &Options) -> Result<(State, Vec<Event>), keeper::Error> {
+pub async fn up(options: &Options) -> Result<(State, Vec<Event>), supervisor::Error> {
     let events = Mutex::new(Vec::new());
-    let state = keeper::up(options, &|event| events.lock().unwrap().push(event)).await?;
+    let state = supervisor::up(options, &|event| events.lock().unwrap().push(event)).await?;
     Ok((state, events.into_inner().unwrap()))
 }
 
@@ -94,7 +94,7 @@ impl Drop for Shared {
         let folder = self.folder.path().to_owned();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(keeper::down(&folder)).unwrap();
+            runtime.block_on(supervisor::down(&folder)).unwrap();
         })
         .join()
         .unwrap();

@@ -1,58 +1,65 @@
-//! What a function's answer to a batch means, and what is done next.
+//! Interprets a function's response to a batch, and decides the next step.
 //!
-//! In: the answer, and how often the batch was tried. Out: what is done with its records; this module does nothing itself.
+//! In: the response, and how often the batch was tried. Out: the next step; this module carries nothing out.
 //! See <https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html> and
 //! <https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>.
 
 use serde_json::Value;
 
-/// What a function said of a batch.
+/// The result of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum BatchResult {
     Success,
-    /// It failed from this record on; those before are done.
+    /// The record with this index failed, and those after it; those before are processed.
     FailedFrom(usize),
 }
 
-/// How a mapping wants failures handled.
+/// How a mapping handles failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rules {
+pub(super) struct RetryPolicy {
     pub(super) bisect: bool,
-    /// -1 for as many as it takes.
+    /// -1 for no limit.
     pub(super) maximum_retries: i64,
 }
 
-/// What is done next.
+/// The next step with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextStep {
     Done,
-    /// Those before `from` are done, the others are tried again.
-    Again {
+    /// The records before `from` are processed, the others are retried.
+    Retry {
         from: usize,
         tried: u64,
     },
-    /// Each half is tried for itself; that counts as no try.
-    Halves,
-    /// Those before `from` are done, the others are given up.
-    GiveUp {
+    /// Each half becomes a batch; that does not count as a try.
+    Bisect,
+    /// The records before `from` are processed, the others are discarded.
+    Discard {
         from: usize,
     },
 }
 
-/// Reads the answer to a batch whose records have these sequence numbers.
-pub(super) fn verdict(answer: &[u8], failed: bool, reports: bool, sequence_numbers: &[&str]) -> Verdict {
-    const ALL: Verdict = Verdict::FailedFrom(0);
+/// Returns the result of a batch whose records have these sequence numbers.
+///
+/// `failed` says that the response is the function's error, `reports` that the function may name failed records.
+pub(super) fn batch_result(
+    response: &[u8],
+    failed: bool,
+    reports: bool,
+    sequence_numbers: &[&str],
+) -> BatchResult {
+    const ALL: BatchResult = BatchResult::FailedFrom(0);
     if failed {
         return ALL;
     }
     if !reports {
-        return Verdict::Success;
+        return BatchResult::Success;
     }
-    let Ok(answer) = serde_json::from_slice::<Value>(answer) else {
+    let Ok(response) = serde_json::from_slice::<Value>(response) else {
         return ALL;
     };
-    let failures = match (&answer, answer.get("batchItemFailures")) {
-        (Value::Null, _) | (Value::Object(_), None | Some(Value::Null)) => return Verdict::Success,
+    let failures = match (&response, response.get("batchItemFailures")) {
+        (Value::Null, _) | (Value::Object(_), None | Some(Value::Null)) => return BatchResult::Success,
         (Value::Object(_), Some(Value::Array(failures))) => failures,
         _ => return ALL,
     };
@@ -64,24 +71,24 @@ pub(super) fn verdict(answer: &[u8], failed: bool, reports: bool, sequence_numbe
         };
         lowest = Some(lowest.map_or(index, |lowest: usize| lowest.min(index)));
     }
-    lowest.map_or(Verdict::Success, Verdict::FailedFrom)
+    lowest.map_or(BatchResult::Success, BatchResult::FailedFrom)
 }
 
-/// Decides what is done with a batch of so many records that was tried `tried` times before.
-pub(super) fn next(verdict: Verdict, records: usize, tried: u64, rules: Rules) -> Next {
-    let Verdict::FailedFrom(from) = verdict else {
-        return Next::Done;
+/// Returns the next step with a batch of `records` records that was tried `tried` times before.
+pub(super) fn next_step(result: BatchResult, records: usize, tried: u64, policy: RetryPolicy) -> NextStep {
+    let BatchResult::FailedFrom(from) = result else {
+        return NextStep::Done;
     };
-    // The record that comes first now has failed once; those before it had the tries so far.
+    // After a partial success the first remaining record has failed once.
     let tried = if from > 0 { 1 } else { tried + 1 };
-    let divisible = rules.bisect && records - from > 1;
+    let divisible = policy.bisect && records - from > 1;
     if divisible && from == 0 {
-        return Next::Halves;
+        return NextStep::Bisect;
     }
-    let last = u64::try_from(rules.maximum_retries).is_ok_and(|most| tried > most);
-    match last && !divisible {
-        true => Next::GiveUp { from },
-        false => Next::Again { from, tried },
+    let exhausted = u64::try_from(policy.maximum_retries).is_ok_and(|most| tried > most);
+    match exhausted && !divisible {
+        true => NextStep::Discard { from },
+        false => NextStep::Retry { from, tried },
     }
 }
 
@@ -90,13 +97,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_as_lambda_reads_it() {
-        let read = |answer: &str| verdict(answer.as_bytes(), false, true, &["1", "2", "3"]);
+    fn batch_result_is_read_as_lambda_reads_it() {
+        let read = |response: &str| batch_result(response.as_bytes(), false, true, &["1", "2", "3"]);
         for success in ["null", "{}", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#] {
-            assert_eq!(read(success), Verdict::Success, "{success}");
+            assert_eq!(read(success), BatchResult::Success, "{success}");
         }
         let some = r#"{"batchItemFailures":[{"itemIdentifier":"3"},{"itemIdentifier":"2"}]}"#;
-        assert_eq!(read(some), Verdict::FailedFrom(1));
+        assert_eq!(read(some), BatchResult::FailedFrom(1));
         for all in [
             r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
             r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
@@ -106,25 +113,25 @@ mod tests {
             "[",
             "7",
         ] {
-            assert_eq!(read(all), Verdict::FailedFrom(0), "{all}");
+            assert_eq!(read(all), BatchResult::FailedFrom(0), "{all}");
         }
-        assert_eq!(verdict(some.as_bytes(), false, false, &["1"]), Verdict::Success);
-        assert_eq!(verdict(b"{}", true, true, &["1"]), Verdict::FailedFrom(0));
+        assert_eq!(batch_result(some.as_bytes(), false, false, &["1"]), BatchResult::Success);
+        assert_eq!(batch_result(b"{}", true, true, &["1"]), BatchResult::FailedFrom(0));
     }
 
     #[test]
-    fn a_batch_is_tried_again_halved_and_given_up() {
-        let rules = |bisect, maximum_retries| Rules { bisect, maximum_retries };
-        let failed = Verdict::FailedFrom;
-        assert_eq!(next(Verdict::Success, 5, 3, rules(true, 0)), Next::Done);
-        assert_eq!(next(failed(0), 5, 0, rules(false, -1)), Next::Again { from: 0, tried: 1 });
-        assert_eq!(next(failed(0), 5, 99, rules(false, -1)), Next::Again { from: 0, tried: 100 });
-        assert_eq!(next(failed(0), 5, 1, rules(false, 2)), Next::Again { from: 0, tried: 2 });
-        assert_eq!(next(failed(0), 5, 2, rules(false, 2)), Next::GiveUp { from: 0 });
-        assert_eq!(next(failed(3), 5, 2, rules(false, 2)), Next::Again { from: 3, tried: 1 });
-        assert_eq!(next(failed(3), 5, 0, rules(false, 0)), Next::GiveUp { from: 3 });
-        assert_eq!(next(failed(0), 5, 0, rules(true, 0)), Next::Halves);
-        assert_eq!(next(failed(3), 5, 0, rules(true, 0)), Next::Again { from: 3, tried: 1 });
-        assert_eq!(next(failed(0), 1, 0, rules(true, 0)), Next::GiveUp { from: 0 });
+    fn next_step_follows_the_retry_policy() {
+        let policy = |bisect, maximum_retries| RetryPolicy { bisect, maximum_retries };
+        let failed = BatchResult::FailedFrom;
+        assert_eq!(next_step(BatchResult::Success, 5, 3, policy(true, 0)), NextStep::Done);
+        assert_eq!(next_step(failed(0), 5, 0, policy(false, -1)), NextStep::Retry { from: 0, tried: 1 });
+        assert_eq!(next_step(failed(0), 5, 99, policy(false, -1)), NextStep::Retry { from: 0, tried: 100 });
+        assert_eq!(next_step(failed(0), 5, 1, policy(false, 2)), NextStep::Retry { from: 0, tried: 2 });
+        assert_eq!(next_step(failed(0), 5, 2, policy(false, 2)), NextStep::Discard { from: 0 });
+        assert_eq!(next_step(failed(3), 5, 2, policy(false, 2)), NextStep::Retry { from: 3, tried: 1 });
+        assert_eq!(next_step(failed(3), 5, 0, policy(false, 0)), NextStep::Discard { from: 3 });
+        assert_eq!(next_step(failed(0), 5, 0, policy(true, 0)), NextStep::Bisect);
+        assert_eq!(next_step(failed(3), 5, 0, policy(true, 0)), NextStep::Retry { from: 3, tried: 1 });
+        assert_eq!(next_step(failed(0), 1, 0, policy(true, 0)), NextStep::Discard { from: 0 });
     }
 }

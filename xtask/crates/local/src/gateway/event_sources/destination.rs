@@ -1,19 +1,19 @@
-//! Where batches go that are given up: a queue or a topic, which gets a message about them.
+//! Sends a message about discarded records to a mapping's on-failure destination: an SQS queue or an SNS topic.
 //!
-//! In: the records, why they are given up, and the last answer of the function. Out: the message is with the emulator's SQS
-//! or SNS. What can go wrong: the destination is not there, or the emulator does not answer.
+//! In: the records, why they are discarded, and the last call of the function. Out: the message, in the emulator. Errors:
+//! the destination does not exist, or the emulator does not respond.
 //! See <https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>.
 
 use super::mapping::Mapping;
 use super::stream::{self, Record, Stream};
 use crate::emulator::EmulatorError;
-use crate::gateway::Gateway;
+use crate::gateway::accounts::Accounts;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Why records are given up.
+/// Why records are discarded, with Lambda's names for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum DiscardReason {
     RetryAttemptsExhausted,
     RecordAgeExceeded,
 }
@@ -23,34 +23,34 @@ pub(super) enum Condition {
 pub(super) struct LastCall {
     pub(super) request_id: String,
     pub(super) executed_version: String,
-    /// Whether the function failed, and did not only name records that it failed on.
+    /// Whether the function returned an error; `false` if it only named failed records.
     pub(super) failed: bool,
+    /// How often the function was called with the records.
     pub(super) calls: u64,
 }
 
-/// Sends the message about records that are given up; does nothing where the mapping names no destination.
+/// Sends the message about discarded records; does nothing if the mapping has no destination.
 pub(super) async fn send(
-    gateway: &Gateway,
+    accounts: &Accounts,
     mapping: &Mapping,
     stream: Stream,
     shard: &str,
     records: &[Record],
-    condition: Condition,
+    reason: DiscardReason,
     call: &LastCall,
 ) -> Result<(), EmulatorError> {
     let Some(arn) = &mapping.on_failure else {
         return Ok(());
     };
-    let message = message(mapping, stream, shard, records, condition, call).to_string();
-    let caller = stream::caller(gateway, arn).await?;
+    let message = message(mapping, stream, shard, records, reason, call).to_string();
+    let caller = stream::caller(accounts, arn).await?;
     if arn.split(':').nth(2) == Some("sns") {
         return caller.publish(arn, &message).await;
     }
     let name = arn.rsplit(':').next().unwrap_or_default();
-    let told = caller.json("sqs", "AmazonSQS.GetQueueUrl", &json!({ "QueueName": name })).await?;
-    let url = &told["QueueUrl"];
-    let input = json!({ "QueueUrl": url, "MessageBody": message });
-    caller.json("sqs", "AmazonSQS.SendMessage", &input).await.map(drop)
+    let queue = caller.call_json("sqs", "AmazonSQS.GetQueueUrl", &json!({ "QueueName": name })).await?;
+    let input = json!({ "QueueUrl": queue["QueueUrl"], "MessageBody": message });
+    caller.call_json("sqs", "AmazonSQS.SendMessage", &input).await.map(drop)
 }
 
 fn message(
@@ -58,7 +58,7 @@ fn message(
     stream: Stream,
     shard: &str,
     records: &[Record],
-    condition: Condition,
+    reason: DiscardReason,
     call: &LastCall,
 ) -> Value {
     let time = |record: Option<&Record>| {
@@ -70,7 +70,7 @@ fn message(
         "requestContext": {
             "requestId": call.request_id,
             "functionArn": mapping.function_arn,
-            "condition": format!("{condition:?}"),
+            "condition": format!("{reason:?}"),
             "approximateInvokeCount": call.calls,
         },
         "version": "1.0",

@@ -1,4 +1,4 @@
-//! One event source mapping, as it is kept and as Lambda tells it.
+//! An event source mapping, as it is stored and as Lambda describes it.
 //!
 //! See <https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html>.
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Which function is fed from which stream, and how.
+/// The stream, the function that its records invoke, and the settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Mapping {
     pub(super) uuid: String,
     pub(super) account: String,
     pub(super) region: String,
     pub(super) event_source_arn: String,
-    /// With the qualifier that it was given.
+    /// With the qualifier of the request.
     pub(super) function_arn: String,
     pub(super) enabled: bool,
-    /// When it was enabled for the first time, in seconds since 1970: where LATEST begins.
+    /// When it was first enabled, in seconds since 1970; the position of LATEST.
     pub(super) enabled_at: Option<f64>,
     /// In seconds since 1970.
     pub(super) modified_at: f64,
@@ -28,12 +28,12 @@ pub(super) struct Mapping {
     pub(super) window: u64,
     pub(super) parallelization_factor: u64,
     pub(super) bisect: bool,
-    /// -1 for as many as it takes.
+    /// -1 for no limit.
     pub(super) maximum_retries: i64,
     /// In seconds; -1 for any age.
     pub(super) maximum_age: i64,
     pub(super) response_types: Vec<String>,
-    /// The patterns, as they were given.
+    /// The patterns of the request.
     pub(super) filters: Vec<String>,
     /// The ARN of a queue or topic.
     pub(super) on_failure: Option<String>,
@@ -41,9 +41,9 @@ pub(super) struct Mapping {
     pub(super) tags: BTreeMap<String, String>,
 }
 
-/// Where in its life a mapping is.
+/// `State` of a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum MappingState {
     Creating,
     Enabling,
     Enabled,
@@ -54,29 +54,29 @@ pub(super) enum Phase {
 }
 
 impl Mapping {
-    /// The mapping's own ARN.
+    /// Returns the ARN of the mapping itself.
     pub(super) fn arn(&self) -> String {
         let Self { account, region, uuid, .. } = self;
         format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}")
     }
 
-    /// Whether the function may name the records that it failed on.
+    /// Returns whether the function may name the records that it failed on.
     pub(super) fn reports_failures(&self) -> bool {
         self.response_types.iter().any(|kind| kind == "ReportBatchItemFailures")
     }
 
-    /// Writes it as Lambda does.
-    pub(super) fn told(&self, phase: Phase, last_result: &str) -> Value {
+    /// Returns Lambda's description of the mapping.
+    pub(super) fn to_json(&self, state: MappingState, last_result: &str) -> Value {
         let on_failure = match &self.on_failure {
             Some(arn) => json!({ "Destination": arn }),
             None => json!({}),
         };
-        let mut told = json!({
+        let mut description = json!({
             "UUID": self.uuid,
             "EventSourceMappingArn": self.arn(),
             "EventSourceArn": self.event_source_arn,
             "FunctionArn": self.function_arn,
-            "State": format!("{phase:?}"),
+            "State": format!("{state:?}"),
             "StateTransitionReason": "User action",
             "LastModified": self.modified_at,
             "LastProcessingResult": last_result,
@@ -92,16 +92,50 @@ impl Mapping {
             "DestinationConfig": { "OnFailure": on_failure },
         });
         if let Some(time) = self.starting_position_timestamp {
-            told["StartingPositionTimestamp"] = json!(time);
+            description["StartingPositionTimestamp"] = json!(time);
         }
         if !self.filters.is_empty() {
             let filters: Vec<Value> =
                 self.filters.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
-            told["FilterCriteria"] = json!({ "Filters": filters });
+            description["FilterCriteria"] = json!({ "Filters": filters });
         }
         if let Some(key) = &self.kms_key_arn {
-            told["KMSKeyArn"] = json!(key);
+            description["KMSKeyArn"] = json!(key);
         }
-        told
+        description
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapping_of_an_earlier_version_is_read_and_written_unchanged() {
+        let stored = json!({
+            "uuid": "u",
+            "account": "111111111111",
+            "region": "eu-central-1",
+            "event_source_arn": "arn:aws:kinesis:eu-central-1:111111111111:stream/s",
+            "function_arn": "arn:aws:lambda:eu-central-1:111111111111:function:f:live",
+            "enabled": true,
+            "enabled_at": 1.5,
+            "modified_at": 2.5,
+            "starting_position": "LATEST",
+            "starting_position_timestamp": null,
+            "batch_size": 100,
+            "window": 0,
+            "parallelization_factor": 1,
+            "bisect": false,
+            "maximum_retries": -1,
+            "maximum_age": -1,
+            "response_types": ["ReportBatchItemFailures"],
+            "filters": ["{}"],
+            "on_failure": null,
+            "kms_key_arn": null,
+            "tags": { "a": "b" },
+        });
+        let mapping: Mapping = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(serde_json::to_value(mapping).unwrap(), stored);
     }
 }

@@ -1,33 +1,34 @@
-//! Reads the shards of one mapping's stream, for as long as the mapping is enabled and the gateway serves.
+//! Reads the shards of one mapping's stream, as long as the mapping is enabled and the gateway serves.
 //!
-//! In: a mapping. Out: each shard is read by a task of its own, also one that comes later. What can go wrong: the stream
-//! is gone, or the emulator does not answer; it is tried again, and the mapping's last result says so.
+//! In: a mapping. Out: a task for each shard, also for one that is added later. Errors: the stream does not exist, or the
+//! emulator does not respond. Both are retried, and the mapping's last result names the error.
 
+use super::last_result::LastResult;
 use super::mapping::Mapping;
-use super::shard::Shard;
+use super::shard::{ReaderContext, ShardReader};
 use super::stream::{self, Stream};
-use super::{Gateway, LastResult};
 use crate::emulator::EmulatorError;
-use crate::gateway::refusal::chain;
+use crate::error_chain::error_chain;
+use crate::gateway::accounts::Accounts;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How often the shards are listed anew.
-const LISTED: Duration = Duration::from_secs(15);
-/// How long after a failure it is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// How often the shards are listed.
+const LIST_EVERY: Duration = Duration::from_secs(15);
+/// How long after an error the shards are listed again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Polls until it is told to stop; batches under way are brought to their end.
-pub(super) async fn run(
-    gateway: Arc<Gateway>,
+/// Polls until `stop` is cancelled; running batches are completed.
+pub(super) async fn poll(
+    context: Arc<ReaderContext>,
     mapping: Mapping,
     stop: CancellationToken,
-    result: Arc<LastResult>,
+    last_result: Arc<LastResult>,
 ) {
-    // It was looked at when the mapping was made.
+    // The ARN was checked when the mapping was created.
     let Ok(stream) = Stream::of(&mapping.event_source_arn) else {
         return;
     };
@@ -35,17 +36,17 @@ pub(super) async fn run(
     let mut known = HashSet::new();
     let mut readers = JoinSet::new();
     while !stop.is_cancelled() {
-        let pause = match shards(&gateway, stream, &mapping).await {
+        let pause = match shards(&context.accounts, stream, &mapping).await {
             Ok(shards) => {
                 for id in shards.into_iter().filter(|id| known.insert(id.clone())) {
-                    let shard = Shard::new(&gateway, stream, &mapping, id, &stop, &result);
-                    readers.spawn(shard.read());
+                    let reader = ShardReader::new(&context, stream, &mapping, id, &stop, &last_result);
+                    readers.spawn(reader.read());
                 }
-                LISTED
+                LIST_EVERY
             }
             Err(error) => {
-                result.set(&format!("PROBLEM: {}", chain(&error)));
-                AGAIN
+                last_result.set_problem(&error_chain(&error));
+                RETRY_AFTER
             }
         };
         tokio::select! {
@@ -56,7 +57,11 @@ pub(super) async fn run(
     while readers.join_next().await.is_some() {}
 }
 
-async fn shards(gateway: &Gateway, stream: Stream, mapping: &Mapping) -> Result<Vec<String>, EmulatorError> {
-    let caller = stream::caller(gateway, &mapping.event_source_arn).await?;
+async fn shards(
+    accounts: &Accounts,
+    stream: Stream,
+    mapping: &Mapping,
+) -> Result<Vec<String>, EmulatorError> {
+    let caller = stream::caller(accounts, &mapping.event_source_arn).await?;
     stream.shards(&caller, &mapping.event_source_arn).await
 }

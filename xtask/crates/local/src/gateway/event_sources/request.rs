@@ -1,18 +1,17 @@
-//! What is asked of a mapping, checked as Lambda checks it.
+//! Applies the request of CreateEventSourceMapping or UpdateEventSourceMapping to a mapping, with Lambda's checks.
 //!
-//! In: the JSON of CreateEventSourceMapping or UpdateEventSourceMapping, and the mapping as it is. Out: the mapping as it
-//! is to be. What can go wrong: a value is not one of those allowed, or asks for what the local environment cannot do;
-//! the refusal names it.
+//! In: the request's JSON, and the current mapping. Out: the changed mapping. Errors: a value is not allowed, or the local
+//! environment does not support it; the error names it.
 
 use super::filter::Pattern;
 use super::mapping::Mapping;
 use super::stream::Stream;
-use crate::gateway::refusal::Refusal;
+use crate::gateway::lambda_error::LambdaError;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What only other sources than streams have, and streams of tumbling windows.
-const UNABLE: [&str; 9] = [
+/// Settings of event sources that are not streams.
+const UNSUPPORTED: [&str; 9] = [
     "Topics",
     "Queues",
     "SourceAccessConfigurations",
@@ -24,9 +23,9 @@ const UNABLE: [&str; 9] = [
     "ProvisionedPollerConfig",
 ];
 
-/// Makes a mapping of what is asked; whose it is and what it feeds is the caller's to fill in.
-pub(super) fn create(asked: &Value) -> Result<Mapping, Refusal> {
-    let event_source_arn = asked["EventSourceArn"].as_str().unwrap_or_default();
+/// Makes a new mapping. The caller sets UUID, owner and function.
+pub(super) fn create(requested: &Value) -> Result<Mapping, LambdaError> {
+    let event_source_arn = requested["EventSourceArn"].as_str().unwrap_or_default();
     let stream = Stream::of(event_source_arn)?;
     let mut mapping = Mapping {
         uuid: String::new(),
@@ -49,149 +48,144 @@ pub(super) fn create(asked: &Value) -> Result<Mapping, Refusal> {
         filters: Vec::new(),
         on_failure: None,
         kms_key_arn: None,
-        tags: tags(&asked["Tags"])?,
+        tags: tags(&requested["Tags"])?,
     };
-    let position = asked["StartingPosition"].as_str();
+    let position = requested["StartingPosition"].as_str();
     mapping.starting_position = match (position, stream) {
         (Some(position @ ("TRIM_HORIZON" | "LATEST")), _) => position.to_owned(),
         (Some(position @ "AT_TIMESTAMP"), Stream::Kinesis) => position.to_owned(),
         (given, _) => {
             let given = given.unwrap_or("nothing");
-            return Err(Refusal::parameter(format!(
+            return Err(LambdaError::invalid_parameter(format!(
                 "StartingPosition is {given}; a stream needs TRIM_HORIZON or LATEST, and Kinesis knows AT_TIMESTAMP"
             )));
         }
     };
     if mapping.starting_position == "AT_TIMESTAMP" {
-        let time = asked["StartingPositionTimestamp"].as_f64();
+        let time = requested["StartingPositionTimestamp"].as_f64();
         mapping.starting_position_timestamp = Some(time.ok_or_else(|| {
-            Refusal::parameter(
+            LambdaError::invalid_parameter(
                 "StartingPositionTimestamp is required for AT_TIMESTAMP, in seconds since 1970",
             )
         })?);
     }
-    update(&mut mapping, asked)?;
+    update(&mut mapping, requested)?;
     Ok(mapping)
 }
 
-/// Changes a mapping as is asked; what is not named stays.
-pub(super) fn update(mapping: &mut Mapping, asked: &Value) -> Result<(), Refusal> {
-    if let Some(name) = UNABLE.into_iter().find(|name| given(&asked[*name]).is_some()) {
-        return Err(Refusal::parameter(format!(
-            "{name} is not for streams, and the local environment reads streams"
+/// Changes a mapping; settings that the request does not name stay.
+pub(super) fn update(mapping: &mut Mapping, requested: &Value) -> Result<(), LambdaError> {
+    if let Some(name) = UNSUPPORTED.into_iter().find(|name| is_set(&requested[*name])) {
+        return Err(LambdaError::invalid_parameter(format!(
+            "{name} is not a setting of streams, and the local environment supports only streams"
         )));
     }
-    if given(&asked["MetricsConfig"]).is_some() {
-        return Err(Refusal::parameter("MetricsConfig: the local environment counts nothing"));
+    if is_set(&requested["MetricsConfig"]) {
+        return Err(LambdaError::invalid_parameter("MetricsConfig: the local environment has no metrics"));
     }
-    number(asked, "TumblingWindowInSeconds", 0, 0)?;
-    if let Some(size) = number(asked, "BatchSize", 1, 10_000)? {
+    number(requested, "TumblingWindowInSeconds", 0, 0)?;
+    if let Some(size) = number(requested, "BatchSize", 1, 10_000)? {
         mapping.batch_size = usize::try_from(size).unwrap_or(1);
     }
-    if let Some(window) = number(asked, "MaximumBatchingWindowInSeconds", 0, 300)? {
+    if let Some(window) = number(requested, "MaximumBatchingWindowInSeconds", 0, 300)? {
         mapping.window = window.unsigned_abs();
     }
-    if let Some(factor) = number(asked, "ParallelizationFactor", 1, 10)? {
+    if let Some(factor) = number(requested, "ParallelizationFactor", 1, 10)? {
         mapping.parallelization_factor = factor.unsigned_abs();
     }
-    if let Some(retries) = number(asked, "MaximumRetryAttempts", -1, 10_000)? {
+    if let Some(retries) = number(requested, "MaximumRetryAttempts", -1, 10_000)? {
         mapping.maximum_retries = retries;
     }
-    if let Some(age) = number(asked, "MaximumRecordAgeInSeconds", -1, 604_800)? {
+    if let Some(age) = number(requested, "MaximumRecordAgeInSeconds", -1, 604_800)? {
         if (0..60).contains(&age) {
             let message = format!("MaximumRecordAgeInSeconds is {age}; allowed are -1 and 60 to 604800");
-            return Err(Refusal::parameter(message));
+            return Err(LambdaError::invalid_parameter(message));
         }
         mapping.maximum_age = age;
     }
-    if let Some(bisect) = asked["BisectBatchOnFunctionError"].as_bool() {
+    if let Some(bisect) = requested["BisectBatchOnFunctionError"].as_bool() {
         mapping.bisect = bisect;
     }
-    if let Some(enabled) = asked["Enabled"].as_bool() {
+    if let Some(enabled) = requested["Enabled"].as_bool() {
         mapping.enabled = enabled;
     }
-    if let Some(types) = asked["FunctionResponseTypes"].as_array() {
+    if let Some(types) = requested["FunctionResponseTypes"].as_array() {
         if let Some(other) = types.iter().find(|kind| *kind != "ReportBatchItemFailures") {
-            let message = format!("FunctionResponseTypes holds {other}; allowed is ReportBatchItemFailures");
-            return Err(Refusal::parameter(message));
+            let message =
+                format!("FunctionResponseTypes contains {other}; allowed is ReportBatchItemFailures");
+            return Err(LambdaError::invalid_parameter(message));
         }
         mapping.response_types = types.iter().filter_map(|kind| kind.as_str().map(str::to_owned)).collect();
     }
-    if !asked["FilterCriteria"].is_null() {
-        mapping.filters = filters(&asked["FilterCriteria"])?;
+    if !requested["FilterCriteria"].is_null() {
+        mapping.filters = filters(&requested["FilterCriteria"])?;
     }
-    if !asked["DestinationConfig"].is_null() {
-        mapping.on_failure = destination(&asked["DestinationConfig"])?;
+    if !requested["DestinationConfig"].is_null() {
+        mapping.on_failure = destination(&requested["DestinationConfig"])?;
     }
-    if let Some(key) = asked["KMSKeyArn"].as_str() {
+    if let Some(key) = requested["KMSKeyArn"].as_str() {
         mapping.kms_key_arn = Some(key.to_owned()).filter(|key| !key.is_empty());
     }
     Ok(())
 }
 
-/// Reads tags: names and values are texts.
-pub(super) fn tags(asked: &Value) -> Result<BTreeMap<String, String>, Refusal> {
-    let tags = asked.as_object().into_iter().flatten();
+/// Reads tags, whose names and values are texts.
+pub(super) fn tags(requested: &Value) -> Result<BTreeMap<String, String>, LambdaError> {
+    let tags = requested.as_object().into_iter().flatten();
     tags.map(|(name, value)| match value.as_str() {
         Some(value) => Ok((name.clone(), value.to_owned())),
-        None => Err(Refusal::parameter(format!("the tag `{name}` is {value}, not a text"))),
+        None => Err(LambdaError::invalid_parameter(format!("the tag `{name}` is {value}, not a text"))),
     })
     .collect()
 }
 
-fn filters(asked: &Value) -> Result<Vec<String>, Refusal> {
+fn filters(requested: &Value) -> Result<Vec<String>, LambdaError> {
     let mut patterns = Vec::new();
-    for filter in asked["Filters"].as_array().into_iter().flatten() {
+    for filter in requested["Filters"].as_array().into_iter().flatten() {
         let pattern = filter["Pattern"].as_str().unwrap_or_default();
-        Pattern::read(pattern).map_err(|why| {
-            Refusal::parameter(format!("Invalid filter pattern definition `{pattern}`: {why}"))
+        Pattern::parse(pattern).map_err(|reason| {
+            LambdaError::invalid_parameter(format!("Invalid filter pattern definition `{pattern}`: {reason}"))
         })?;
         patterns.push(pattern.to_owned());
     }
     if patterns.len() > 5 {
-        return Err(Refusal::parameter("FilterCriteria holds more than 5 filters"));
+        return Err(LambdaError::invalid_parameter("FilterCriteria has more than 5 filters"));
     }
     Ok(patterns)
 }
 
-fn destination(asked: &Value) -> Result<Option<String>, Refusal> {
-    let Some(arn) = asked["OnFailure"]["Destination"].as_str().filter(|arn| !arn.is_empty()) else {
+fn destination(requested: &Value) -> Result<Option<String>, LambdaError> {
+    let Some(arn) = requested["OnFailure"]["Destination"].as_str().filter(|arn| !arn.is_empty()) else {
         return Ok(None);
     };
     match arn.split(':').collect::<Vec<_>>().as_slice() {
         ["arn", _, "sqs" | "sns", _, _, name] if !name.ends_with(".fifo") => Ok(Some(arn.to_owned())),
-        _ => Err(Refusal::parameter(format!(
-            "The destination `{arn}` is not one that the local environment can send to: a standard queue of SQS or topic \
-             of SNS"
+        _ => Err(LambdaError::invalid_parameter(format!(
+            "The destination `{arn}` is not supported by the local environment, only standard SQS queues and SNS topics"
         ))),
     }
 }
 
-fn number(asked: &Value, name: &str, least: i64, most: i64) -> Result<Option<i64>, Refusal> {
-    match &asked[name] {
+fn number(requested: &Value, name: &str, minimum: i64, maximum: i64) -> Result<Option<i64>, LambdaError> {
+    match &requested[name] {
         Value::Null => Ok(None),
-        value => match value.as_i64().filter(|number| (least..=most).contains(number)) {
+        value => match value.as_i64().filter(|number| (minimum..=maximum).contains(number)) {
             Some(number) => Ok(Some(number)),
             None => {
-                let message = format!("{name} is {value}; allowed here are {least} to {most}");
-                Err(Refusal::new(
-                    axum::http::StatusCode::BAD_REQUEST,
-                    "InvalidParameterValueException",
-                    message,
-                ))
+                let message = format!("{name} is {value}; allowed here are {minimum} to {maximum}");
+                Err(LambdaError::invalid_parameter(message))
             }
         },
     }
 }
 
-fn given(value: &Value) -> Option<&Value> {
-    let empty = match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        _ => false,
-    };
-    (!empty).then_some(value)
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -201,15 +195,15 @@ mod tests {
 
     const STREAM: &str = "arn:aws:kinesis:eu-central-1:111111111111:stream/events";
 
-    fn asked(more: Value) -> Value {
-        let mut asked = json!({ "EventSourceArn": STREAM, "StartingPosition": "LATEST" });
-        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        asked
+    fn request(more: Value) -> Value {
+        let mut request = json!({ "EventSourceArn": STREAM, "StartingPosition": "LATEST" });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
     }
 
     #[test]
-    fn what_is_not_named_is_lambdas_default_and_stays() {
-        let mut mapping = create(&asked(json!({}))).unwrap();
+    fn unset_values_are_lambdas_defaults_and_stay_on_update() {
+        let mut mapping = create(&request(json!({}))).unwrap();
         assert_eq!((mapping.batch_size, mapping.maximum_retries, mapping.maximum_age), (100, -1, -1));
         assert!(mapping.enabled && !mapping.bisect);
         update(&mut mapping, &json!({ "BatchSize": 7, "Enabled": false })).unwrap();
@@ -226,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_value_is_an_error_that_names_it() {
         for (more, named) in [
             (json!({ "BatchSize": 0 }), "BatchSize"),
             (json!({ "BatchSize": 10_001 }), "BatchSize"),
@@ -243,7 +237,7 @@ mod tests {
                 "arn:aws:s3:::b",
             ),
         ] {
-            let message = create(&asked(more)).unwrap_err().message();
+            let message = create(&request(more)).unwrap_err().message();
             assert!(message.contains(named), "{message}");
         }
     }

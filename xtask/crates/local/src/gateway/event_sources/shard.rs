@@ -1,20 +1,24 @@
-//! Reads one shard, and brings its records to the function in batches, in order.
+//! Reads one shard, and invokes the function with its records in batches, in order.
 //!
-//! In: a shard, and what the mapping says of batches and failures. Out: the function was called, and what is done is noted
-//! down. What can go wrong: the function fails, and its records are tried again, halved or given up as [`super::batch`]
-//! decides; it cannot be called at all (none of that name, too many running, not yet active), which counts as no try; a
-//! place in the shard has become too old, and is looked up anew.
+//! In: a shard, and the mapping's settings. Out: calls of the function, and a checkpoint after each. Errors: the function
+//! fails, and its records are retried, bisected or discarded as [`super::batch`] decides; the function cannot be invoked
+//! (it does not exist, is not active yet, or too many instances run), which does not count as a try; the shard iterator has
+//! expired, and a new one is requested.
 
-use super::batch::{self, Next, Rules};
-use super::destination::{self, Condition, LastCall};
+use super::batch::{self, BatchResult, NextStep, RetryPolicy};
+use super::destination::{self, DiscardReason, LastCall};
 use super::filter::Pattern;
+use super::last_result::LastResult;
 use super::mapping::Mapping;
+use super::mapping_store::MappingStore;
 use super::stream::{self, Record, Stream};
-use super::{Gateway, LastResult};
 use crate::emulator::EmulatorError;
-use crate::gateway::functions::{FunctionName, Target};
-use crate::gateway::invoke::{self, Invoked};
-use crate::gateway::refusal::{Refusal, chain};
+use crate::error_chain::error_chain;
+use crate::gateway::accounts::Accounts;
+use crate::gateway::function_name::FunctionName;
+use crate::gateway::function_version::ResolvedFunction;
+use crate::gateway::invoke::{InvokeResult, Invoker};
+use crate::gateway::lambda_error::LambdaError;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -22,71 +26,78 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Between two readings of a shard in which something happens.
+/// The pause between two reads of a shard with records.
 const BUSY: Duration = Duration::from_millis(500);
-/// The same where nothing has happened for a while.
+/// The longest pause between two reads of a shard without records.
 const IDLE: Duration = Duration::from_secs(2);
-/// Between two tries of a batch, at first and at most.
+/// The first and the longest pause between two tries of a batch.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-/// An event may have 6 MB; the frame around the records is small.
+/// The largest batch, in bytes. An event may have 6 MB, and the JSON around the records is small.
 const LONGEST: usize = 6_000_000;
 
-/// One shard's reader.
-pub(super) struct Shard {
-    gateway: Arc<Gateway>,
+/// What the readers of all shards need.
+pub(super) struct ReaderContext {
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) invoker: Arc<Invoker>,
+    pub(super) mappings: Arc<MappingStore>,
+}
+
+/// The reader of one shard.
+pub(super) struct ShardReader {
+    context: Arc<ReaderContext>,
     stream: Stream,
     mapping: Arc<Mapping>,
     filters: Vec<Pattern>,
-    id: String,
+    shard: String,
     stop: CancellationToken,
-    result: Arc<LastResult>,
-    /// Where to read on.
-    place: Option<String>,
-    /// Read, and on their way to the function.
+    last_result: Arc<LastResult>,
+    /// The position of the next read.
+    iterator: Option<String>,
+    /// Records that were read and not yet passed to the function.
     pending: VecDeque<Record>,
-    /// Since when the first of them waits.
-    waiting: Instant,
-    /// Whether the shard was closed and is read to its end.
+    /// When the first of them was read.
+    waiting_since: Instant,
+    /// Whether the shard was closed and read to its end.
     ended: bool,
 }
 
-/// Records that are tried together.
+/// Records that are passed to the function together.
 struct Batch {
     records: Vec<Record>,
-    /// How often.
+    /// How often the function was called with them.
     tried: u64,
-    call: LastCall,
+    last_call: LastCall,
 }
 
-/// Told to stop before all was done.
+/// The reader must stop before all records are processed.
 struct Stopped;
 
-impl Shard {
-    /// Begins where the mapping begins, or where a former reader came to.
+impl ShardReader {
+    /// Starts after the checkpoint, or at the mapping's starting position.
     pub(super) fn new(
-        gateway: &Arc<Gateway>,
+        context: &Arc<ReaderContext>,
         stream: Stream,
         mapping: &Arc<Mapping>,
-        id: String,
+        shard: String,
         stop: &CancellationToken,
-        result: &Arc<LastResult>,
+        last_result: &Arc<LastResult>,
     ) -> Self {
         Self {
-            gateway: Arc::clone(gateway),
+            context: Arc::clone(context),
             stream,
             mapping: Arc::clone(mapping),
-            filters: mapping.filters.iter().filter_map(|pattern| Pattern::read(pattern).ok()).collect(),
-            id,
+            filters: mapping.filters.iter().filter_map(|pattern| Pattern::parse(pattern).ok()).collect(),
+            shard,
             stop: stop.clone(),
-            result: Arc::clone(result),
-            place: None,
+            last_result: Arc::clone(last_result),
+            iterator: None,
             pending: VecDeque::new(),
-            waiting: Instant::now(),
+            waiting_since: Instant::now(),
             ended: false,
         }
     }
 
-    /// Reads to the shard's end, or until it is told to stop.
+    /// Reads to the shard's end, or until the mapping's poller stops.
     pub(super) async fn read(mut self) {
         let window = Duration::from_secs(self.mapping.window);
         let mut pause = BUSY;
@@ -95,8 +106,8 @@ impl Shard {
                 && !self.ended
                 && let Err(error) = self.fetch().await
             {
-                self.place = None;
-                self.result.set(&format!("PROBLEM: {}", chain(&error)));
+                self.iterator = None;
+                self.last_result.set_problem(&error_chain(&error));
                 if self.sleep(IDLE).await.is_err() {
                     return;
                 }
@@ -110,7 +121,7 @@ impl Shard {
                 continue;
             }
             pause = BUSY;
-            let left = window.saturating_sub(self.waiting.elapsed());
+            let left = window.saturating_sub(self.waiting_since.elapsed());
             let full = self.pending.len() >= self.mapping.batch_size
                 || self.pending.iter().map(|record| record.size).sum::<usize>() >= LONGEST;
             if !full && !left.is_zero() && !self.ended {
@@ -119,46 +130,46 @@ impl Shard {
                 }
                 continue;
             }
-            let records = self.take();
+            let records = self.take_batch();
             if self.deliver(records).await.is_err() {
                 return;
             }
-            self.waiting = Instant::now();
+            self.waiting_since = Instant::now();
         }
     }
 
-    /// Reads records and keeps those that the filters let through.
+    /// Reads records and keeps those that match a filter.
     async fn fetch(&mut self) -> Result<(), EmulatorError> {
-        let caller = stream::caller(&self.gateway, &self.mapping.event_source_arn).await?;
-        let place = match self.place.take() {
-            Some(place) => place,
+        let caller = stream::caller(&self.context.accounts, &self.mapping.event_source_arn).await?;
+        let iterator = match self.iterator.take() {
+            Some(iterator) => iterator,
             None => {
-                let waiting = self.pending.back().map(|record| record.sequence_number.clone());
-                let done =
-                    waiting.or_else(|| self.gateway.event_sources.checkpoint(&self.mapping.uuid, &self.id));
-                self.stream.place(&caller, &self.mapping, &self.id, done.as_deref()).await?
+                let pending = self.pending.back().map(|record| record.sequence_number.clone());
+                let checkpoint = || self.context.mappings.checkpoint(&self.mapping.uuid, &self.shard);
+                let processed = pending.or_else(checkpoint);
+                self.stream.iterator(&caller, &self.mapping, &self.shard, processed.as_deref()).await?
             }
         };
-        let most = self.mapping.batch_size - self.pending.len();
-        let page = self.stream.read(&caller, &self.mapping, &self.id, &place, most).await?;
-        self.place = page.next;
-        self.ended = self.place.is_none();
+        let limit = self.mapping.batch_size - self.pending.len();
+        let page = self.stream.read(&caller, &self.mapping, &self.shard, &iterator, limit).await?;
+        self.iterator = page.next;
+        self.ended = self.iterator.is_none();
         if self.pending.is_empty() {
-            self.waiting = Instant::now();
+            self.waiting_since = Instant::now();
         }
         let last = page.records.last().map(|record| record.sequence_number.clone());
-        let fitting = page.records.into_iter().filter(|record| {
-            self.filters.is_empty() || self.filters.iter().any(|pattern| pattern.fits(&record.content))
+        let matching = page.records.into_iter().filter(|record| {
+            self.filters.is_empty() || self.filters.iter().any(|pattern| pattern.matches(&record.content))
         });
-        self.pending.extend(fitting);
+        self.pending.extend(matching);
         if let Some(last) = last.filter(|_| self.pending.is_empty()) {
-            self.done(&last);
+            self.set_checkpoint(&last);
         }
         Ok(())
     }
 
-    /// Takes a batch off the front: as many as it may have, and no more than fit into an event.
-    fn take(&mut self) -> Vec<Record> {
+    /// Takes as many pending records as a batch may have and an event can hold.
+    fn take_batch(&mut self) -> Vec<Record> {
         let mut size = 0;
         let fitting = self.pending.iter().take(self.mapping.batch_size).take_while(|record| {
             size += record.size;
@@ -168,12 +179,13 @@ impl Shard {
         self.pending.drain(..count).collect()
     }
 
-    /// Calls the function until every record is done or given up.
+    /// Calls the function until every record is processed or discarded.
     async fn deliver(&mut self, records: Vec<Record>) -> Result<(), Stopped> {
-        let rules = Rules { bisect: self.mapping.bisect, maximum_retries: self.mapping.maximum_retries };
-        let mut batches = VecDeque::from([Batch { records, tried: 0, call: LastCall::default() }]);
+        let policy =
+            RetryPolicy { bisect: self.mapping.bisect, maximum_retries: self.mapping.maximum_retries };
+        let mut batches = VecDeque::from([Batch { records, tried: 0, last_call: LastCall::default() }]);
         while let Some(mut batch) = batches.pop_front() {
-            self.drop_old(&mut batch).await;
+            self.discard_old(&mut batch).await;
             if batch.records.is_empty() {
                 continue;
             }
@@ -182,59 +194,58 @@ impl Shard {
             }
             let invoked = match self.invoke(&batch).await {
                 Ok(invoked) => invoked,
-                Err(refusal) => {
-                    self.result.set(&format!("PROBLEM: {}", refusal.message()));
+                Err(error) => {
+                    self.last_result.set_problem(&error.message());
                     self.sleep(IDLE).await?;
                     batches.push_front(batch);
                     continue;
                 }
             };
-            // A function that was ended because the gateway stops has not failed.
-            if invoked.failed && self.gateway.stopping.is_cancelled() {
+            // A function that was killed because the gateway stops has not failed.
+            if invoked.failed && self.context.invoker.is_stopping() {
                 return Err(Stopped);
             }
             let numbers: Vec<&str> =
                 batch.records.iter().map(|record| record.sequence_number.as_str()).collect();
-            let verdict =
-                batch::verdict(&invoked.body, invoked.failed, self.mapping.reports_failures(), &numbers);
-            self.result.set(match verdict {
-                batch::Verdict::Success => "OK",
-                batch::Verdict::FailedFrom(_) => "PROBLEM: Function call failed",
-            });
-            batch.call = LastCall {
+            let reports = self.mapping.reports_failures();
+            let result = batch::batch_result(&invoked.body, invoked.failed, reports, &numbers);
+            match result {
+                BatchResult::Success => self.last_result.set("OK"),
+                BatchResult::FailedFrom(_) => self.last_result.set_problem("Function call failed"),
+            }
+            batch.last_call = LastCall {
                 request_id: invoked.request_id,
                 executed_version: invoked.version,
                 failed: invoked.failed,
-                calls: batch.call.calls + 1,
+                calls: batch.last_call.calls + 1,
             };
-            match batch::next(verdict, batch.records.len(), batch.tried, rules) {
-                Next::Done => self.done_with(&batch.records),
-                Next::Again { from, tried } => {
+            match batch::next_step(result, batch.records.len(), batch.tried, policy) {
+                NextStep::Done => self.set_checkpoint_after(&batch.records),
+                NextStep::Retry { from, tried } => {
                     let rest = batch.records.split_off(from);
-                    self.done_with(&batch.records);
+                    self.set_checkpoint_after(&batch.records);
                     let doubled = RETRY.0.saturating_mul(1 << tried.saturating_sub(1).min(6));
-                    let rest = Batch { records: rest, tried, call: batch.call };
-                    batches.push_front(rest);
+                    batches.push_front(Batch { records: rest, tried, last_call: batch.last_call });
                     self.sleep(doubled.min(RETRY.1)).await?;
                 }
-                Next::Halves => {
+                NextStep::Bisect => {
                     let second = batch.records.split_off(batch.records.len() / 2);
-                    let (tried, call) = (batch.tried, batch.call.clone());
-                    batches.push_front(Batch { records: second, tried, call });
+                    let (tried, last_call) = (batch.tried, batch.last_call.clone());
+                    batches.push_front(Batch { records: second, tried, last_call });
                     batches.push_front(batch);
                 }
-                Next::GiveUp { from } => {
+                NextStep::Discard { from } => {
                     let rest = batch.records.split_off(from);
-                    self.done_with(&batch.records);
-                    self.give_up(&rest, Condition::RetryAttemptsExhausted, &batch.call).await;
+                    self.set_checkpoint_after(&batch.records);
+                    self.discard(&rest, DiscardReason::RetryAttemptsExhausted, &batch.last_call).await;
                 }
             }
         }
         Ok(())
     }
 
-    /// Gives up the records that are too old.
-    async fn drop_old(&self, batch: &mut Batch) {
+    /// Discards the records that are older than the mapping allows.
+    async fn discard_old(&self, batch: &mut Batch) {
         if self.mapping.maximum_age < 0 {
             return;
         }
@@ -244,38 +255,40 @@ impl Shard {
         if old > 0 {
             let rest = batch.records.split_off(old);
             let old = std::mem::replace(&mut batch.records, rest);
-            self.give_up(&old, Condition::RecordAgeExceeded, &batch.call).await;
+            self.discard(&old, DiscardReason::RecordAgeExceeded, &batch.last_call).await;
         }
     }
 
-    /// Sends the message about records that are given up, and goes on behind them.
-    async fn give_up(&self, records: &[Record], condition: Condition, call: &LastCall) {
-        let (gateway, mapping) = (&self.gateway, &self.mapping);
-        let sent = destination::send(gateway, mapping, self.stream, &self.id, records, condition, call).await;
+    /// Sends the message about discarded records, and continues after them.
+    async fn discard(&self, records: &[Record], reason: DiscardReason, call: &LastCall) {
+        let (accounts, mapping) = (&self.context.accounts, &self.mapping);
+        let sent =
+            destination::send(accounts, mapping, self.stream, &self.shard, records, reason, call).await;
         if let Err(error) = sent {
-            // A destination that is not there keeps nothing up; the mapping says so.
+            // A missing destination does not stop the mapping.
             let arn = mapping.on_failure.as_deref().unwrap_or_default();
-            self.result.set(&format!("PROBLEM: nothing can be sent to {arn}: {}", chain(&error)));
+            self.last_result.set_problem(&format!("nothing can be sent to {arn}: {}", error_chain(&error)));
         }
-        self.done_with(records);
+        self.set_checkpoint_after(records);
     }
 
-    async fn invoke(&self, batch: &Batch) -> Result<Invoked, Refusal> {
-        let wanted = FunctionName::parse(&self.mapping.function_arn, None)?;
-        let caller = self.gateway.accounts.own(&self.mapping.account, &self.mapping.region).await?;
-        invoke::run(&self.gateway, caller, &wanted, |target| event(&batch.records, target)).await
+    async fn invoke(&self, batch: &Batch) -> Result<InvokeResult, LambdaError> {
+        let name = FunctionName::parse(&self.mapping.function_arn, None)?;
+        let ReaderContext { accounts, invoker, .. } = &*self.context;
+        let caller = accounts.own_caller(&self.mapping.account, &self.mapping.region).await?;
+        invoker.invoke(caller, &name, |function| event(&batch.records, function)).await
     }
 
-    fn done_with(&self, records: &[Record]) {
+    fn set_checkpoint_after(&self, records: &[Record]) {
         if let Some(last) = records.last() {
-            self.done(&last.sequence_number);
+            self.set_checkpoint(&last.sequence_number);
         }
     }
 
-    fn done(&self, sequence_number: &str) {
-        let noted = self.gateway.event_sources.advance(&self.mapping.uuid, &self.id, sequence_number);
-        if let Err(error) = noted {
-            self.result.set(&format!("PROBLEM: it cannot be noted down how far it came: {error}"));
+    fn set_checkpoint(&self, sequence_number: &str) {
+        let stored = self.context.mappings.set_checkpoint(&self.mapping.uuid, &self.shard, sequence_number);
+        if let Err(error) = stored {
+            self.last_result.set_problem(&format!("the checkpoint cannot be stored: {error}"));
         }
     }
 
@@ -287,9 +300,9 @@ impl Shard {
     }
 }
 
-/// Writes the event of a batch; whoever runs is the one who invokes.
-fn event(records: &[Record], target: &Target) -> Bytes {
-    let role = target.configuration.role.as_deref();
+/// Returns the event of a batch. Its records name the function's role as the invoking identity.
+fn event(records: &[Record], function: &ResolvedFunction) -> Bytes {
+    let role = function.configuration.role.as_deref();
     let records: Vec<Value> = records
         .iter()
         .map(|record| {

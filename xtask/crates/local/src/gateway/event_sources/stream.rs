@@ -1,13 +1,13 @@
-//! The emulator's streams: whether there is one, its shards, and their records in the form that functions get.
+//! The emulator's streams: their shards and records, in the form that functions get.
 //!
-//! In: a stream's ARN, of Kinesis or of a DynamoDB table. Out: shards, places in them, records. What can go wrong: the
-//! stream is not there, a place is too old to go on from, or the emulator does not answer.
+//! In: the ARN of a Kinesis stream or of a DynamoDB table's stream. Out: shards, shard iterators, records. Errors: the stream
+//! does not exist, an iterator has expired, or the emulator does not respond.
 //! See <https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html> for the form of a record.
 
 use super::mapping::Mapping;
 use crate::emulator::{Caller, EmulatorError};
-use crate::gateway::Gateway;
-use crate::gateway::refusal::Refusal;
+use crate::gateway::accounts::Accounts;
+use crate::gateway::lambda_error::LambdaError;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -20,30 +20,30 @@ pub(super) enum Stream {
     DynamoDb,
 }
 
-/// One record, on its way to a function.
+/// One record.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Record {
     pub(super) sequence_number: String,
     /// In seconds since 1970.
     pub(super) arrived_at: f64,
-    /// As functions get it, but for who invokes.
+    /// As functions get it, except for `invokeIdentityArn`.
     pub(super) event: Value,
-    /// What filters look at; `data` is decoded.
+    /// What filters compare: the event's content with decoded `data`.
     pub(super) content: Value,
-    /// In bytes, about.
+    /// Approximate, in bytes.
     pub(super) size: usize,
 }
 
-/// Records, and where to go on.
+/// Records, and the iterator after them.
 pub(super) struct Page {
     pub(super) records: Vec<Record>,
-    /// Nothing where the shard was closed and is read to its end.
+    /// `None` if the shard was closed and read to its end.
     pub(super) next: Option<String>,
 }
 
 impl Stream {
-    /// Tells the service from a stream's ARN.
-    pub(super) fn of(arn: &str) -> Result<Self, Refusal> {
+    /// Returns the service of a stream.
+    pub(super) fn of(arn: &str) -> Result<Self, LambdaError> {
         match arn.split(':').collect::<Vec<_>>().as_slice() {
             ["arn", _, "kinesis", _, _, name]
                 if name.starts_with("stream/") && !name.contains("/consumer/") =>
@@ -51,71 +51,62 @@ impl Stream {
                 Ok(Self::Kinesis)
             }
             ["arn", _, "dynamodb", _, _, name, ..] if name.contains("/stream/") => Ok(Self::DynamoDb),
-            _ => Err(Refusal::parameter(format!(
-                "The event source `{arn}` is not one that the local environment reads: a stream of Kinesis or of a \
-                 DynamoDB table"
+            _ => Err(LambdaError::invalid_parameter(format!(
+                "The event source `{arn}` is not supported by the local environment, only Kinesis streams and the \
+                 streams of DynamoDB tables"
             ))),
         }
     }
 
-    /// Refuses a stream that is not there.
-    pub(super) async fn exists(gateway: &Gateway, arn: &str) -> Result<(), Refusal> {
+    /// Fails if a stream does not exist.
+    pub(super) async fn check_exists(accounts: &Accounts, arn: &str) -> Result<(), LambdaError> {
         let stream = Self::of(arn)?;
-        let caller = caller(gateway, arn).await?;
-        let asked = match stream {
+        let caller = caller(accounts, arn).await?;
+        let (service, target, input) = match stream {
             Self::Kinesis => {
-                caller
-                    .json(
-                        "kinesis",
-                        "Kinesis_20131202.DescribeStreamSummary",
-                        &json!({ "StreamName": name(arn) }),
-                    )
-                    .await
+                let target = "Kinesis_20131202.DescribeStreamSummary";
+                ("kinesis", target, json!({ "StreamName": name(arn) }))
             }
             Self::DynamoDb => {
-                caller
-                    .json("dynamodb", "DynamoDBStreams_20120810.DescribeStream", &json!({ "StreamArn": arn }))
-                    .await
+                ("dynamodb", "DynamoDBStreams_20120810.DescribeStream", json!({ "StreamArn": arn }))
             }
         };
-        match asked {
+        match caller.call_json(service, target, &input).await {
             Ok(_) => Ok(()),
-            // moto's DynamoDB fails on a table whose stream is switched off.
-            Err(EmulatorError::Refused { status: StatusCode::BAD_REQUEST, .. }) => {
-                Err(Refusal::parameter(format!("Stream not found: {arn}")))
-            }
-            Err(EmulatorError::Refused { .. }) if stream == Self::DynamoDb => {
-                Err(Refusal::parameter(format!("Stream not found: {arn}")))
+            // For a table whose stream is disabled, moto's DynamoDB responds with an internal error.
+            Err(EmulatorError::ErrorResponse { status, .. })
+                if status == StatusCode::BAD_REQUEST || stream == Self::DynamoDb =>
+            {
+                Err(LambdaError::invalid_parameter(format!("Stream not found: {arn}")))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Lists the ids of all shards.
+    /// Returns the ids of all shards.
     pub(super) async fn shards(self, caller: &Caller, arn: &str) -> Result<Vec<String>, EmulatorError> {
-        let told = match self {
+        let description = match self {
             Self::Kinesis => {
-                caller
-                    .json("kinesis", "Kinesis_20131202.ListShards", &json!({ "StreamName": name(arn) }))
-                    .await?
+                let input = json!({ "StreamName": name(arn) });
+                caller.call_json("kinesis", "Kinesis_20131202.ListShards", &input).await?
             }
             Self::DynamoDb => {
                 let target = "DynamoDBStreams_20120810.DescribeStream";
-                let told = caller.json("dynamodb", target, &json!({ "StreamArn": arn })).await?;
-                told["StreamDescription"].clone()
+                let response = caller.call_json("dynamodb", target, &json!({ "StreamArn": arn })).await?;
+                response["StreamDescription"].clone()
             }
         };
-        let shards = told["Shards"].as_array().into_iter().flatten();
+        let shards = description["Shards"].as_array().into_iter().flatten();
         Ok(shards.filter_map(|shard| shard["ShardId"].as_str().map(str::to_owned)).collect())
     }
 
-    /// Finds the place to read on from: after what is done, or where the mapping begins.
-    pub(super) async fn place(
+    /// Returns a shard iterator after the sequence number `processed`, or at the mapping's starting position.
+    pub(super) async fn iterator(
         self,
         caller: &Caller,
         mapping: &Mapping,
         shard: &str,
-        done: Option<&str>,
+        processed: Option<&str>,
     ) -> Result<String, EmulatorError> {
         let arn = &mapping.event_source_arn;
         let mut input = json!({ "ShardId": shard });
@@ -129,12 +120,12 @@ impl Stream {
                 ("dynamodb", "DynamoDBStreams_20120810.GetShardIterator", "SequenceNumber")
             }
         };
-        match (done, mapping.starting_position.as_str(), self) {
-            (Some(done), _, _) => {
+        match (processed, mapping.starting_position.as_str(), self) {
+            (Some(processed), _, _) => {
                 input["ShardIteratorType"] = json!("AFTER_SEQUENCE_NUMBER");
-                input[sequence] = json!(done);
+                input[sequence] = json!(processed);
             }
-            // By the time, so that what comes between this moment and the first reading is not missed.
+            // With a timestamp, so that records that arrive before the first read are not missed.
             (None, "LATEST", Self::Kinesis) => {
                 input["ShardIteratorType"] = json!("AT_TIMESTAMP");
                 input["Timestamp"] = json!(mapping.enabled_at);
@@ -145,34 +136,36 @@ impl Stream {
             }
             (None, position, _) => input["ShardIteratorType"] = json!(position),
         }
-        let told = caller.json(service, target, &input).await?;
-        let place = told["ShardIterator"].as_str().map(str::to_owned);
-        place.ok_or(EmulatorError::Incomplete { action: target, missing: "ShardIterator" })
+        let response = caller.call_json(service, target, &input).await?;
+        let iterator = response["ShardIterator"].as_str().map(str::to_owned);
+        iterator.ok_or(EmulatorError::Incomplete { action: target, missing: "ShardIterator" })
     }
 
-    /// Reads records at a place.
+    /// Reads at most `limit` records at a shard iterator.
     pub(super) async fn read(
         self,
         caller: &Caller,
         mapping: &Mapping,
         shard: &str,
-        place: &str,
-        most: usize,
+        iterator: &str,
+        limit: usize,
     ) -> Result<Page, EmulatorError> {
-        let input = json!({ "ShardIterator": place, "Limit": most.clamp(1, 1000) });
-        let told = match self {
-            Self::Kinesis => caller.json("kinesis", "Kinesis_20131202.GetRecords", &input).await?,
-            Self::DynamoDb => caller.json("dynamodb", "DynamoDBStreams_20120810.GetRecords", &input).await?,
+        let input = json!({ "ShardIterator": iterator, "Limit": limit.clamp(1, 1000) });
+        let (service, target) = match self {
+            Self::Kinesis => ("kinesis", "Kinesis_20131202.GetRecords"),
+            Self::DynamoDb => ("dynamodb", "DynamoDBStreams_20120810.GetRecords"),
         };
-        let records = told["Records"].as_array().into_iter().flatten();
+        let response = caller.call_json(service, target, &input).await?;
+        let records = response["Records"].as_array().into_iter().flatten();
         let records = records.map(|record| match self {
-            Self::Kinesis => kinesis(record, mapping, shard),
-            Self::DynamoDb => dynamodb(record, mapping),
+            Self::Kinesis => kinesis_record(record, mapping, shard),
+            Self::DynamoDb => dynamodb_record(record, mapping),
         });
-        Ok(Page { records: records.collect(), next: told["NextShardIterator"].as_str().map(str::to_owned) })
+        let next = response["NextShardIterator"].as_str().map(str::to_owned);
+        Ok(Page { records: records.collect(), next })
     }
 
-    /// What a failed batch is called in the message about it.
+    /// Returns the name of the batch in a message about discarded records.
     pub(super) fn batch_info(self) -> &'static str {
         match self {
             Self::Kinesis => "KinesisBatchInfo",
@@ -181,14 +174,14 @@ impl Stream {
     }
 }
 
-/// Gives the caller that may read a stream.
-pub(super) async fn caller(gateway: &Gateway, arn: &str) -> Result<Caller, EmulatorError> {
+/// Returns a client for the account and region of an ARN.
+pub(super) async fn caller(accounts: &Accounts, arn: &str) -> Result<Caller, EmulatorError> {
     let mut parts = arn.split(':').skip(3);
     let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    gateway.accounts.own(account, region).await
+    accounts.own_caller(account, region).await
 }
 
-fn kinesis(record: &Value, mapping: &Mapping, shard: &str) -> Record {
+fn kinesis_record(record: &Value, mapping: &Mapping, shard: &str) -> Record {
     let sequence_number = record["SequenceNumber"].as_str().unwrap_or_default().to_owned();
     let encoded = record["Data"].as_str().unwrap_or_default();
     let arrived_at = record["ApproximateArrivalTimestamp"].as_f64().unwrap_or_default();
@@ -218,7 +211,7 @@ fn kinesis(record: &Value, mapping: &Mapping, shard: &str) -> Record {
     Record { sequence_number, arrived_at, size: encoded.len() + 700, event, content }
 }
 
-fn dynamodb(record: &Value, mapping: &Mapping) -> Record {
+fn dynamodb_record(record: &Value, mapping: &Mapping) -> Record {
     let mut event = record.clone();
     event["eventSourceARN"] = json!(mapping.event_source_arn);
     let inner = &record["dynamodb"];
@@ -244,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_streams_are_read() {
+    fn stream_is_recognized_by_its_arn() {
         let of = |arn: &str| Stream::of(arn).ok();
         assert_eq!(of("arn:aws:kinesis:eu-central-1:111111111111:stream/a"), Some(Stream::Kinesis));
         assert_eq!(

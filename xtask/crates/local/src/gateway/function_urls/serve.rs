@@ -1,91 +1,94 @@
-//! Answers a request to a function URL by running the function.
+//! Responds to a request to a function URL by invoking the function.
 //!
-//! In: a request, and the URL's id. Out: what the function answers, with the URL's rules for other origins. What can go
-//! wrong: there is no such URL or the caller did not sign (403), the function fails (502), too many run (429).
+//! In: a request, and the URL's id. Out: the function's response, with the URL's CORS headers. Errors: there is no such URL
+//! or the caller's signature is missing or invalid (403), the function fails (502), too many instances run (429).
 
-use crate::gateway::cors::Rules;
-use crate::gateway::front::{Visit, iam, refused};
-use crate::gateway::functions::FunctionName;
-use crate::gateway::refusal::Refusal;
-use crate::gateway::{Gateway, invoke, signature};
-use crate::http_event::{self, Front, LONGEST};
+use super::{FunctionUrl, FunctionUrls};
+use crate::error_chain::error_chain;
+use crate::gateway::accounts::Accounts;
+use crate::gateway::cors::CorsRules;
+use crate::gateway::endpoint_request::{EndpointRequest, error_response, iam_identity};
+use crate::gateway::function_name::FunctionName;
+use crate::gateway::invoke::Invoker;
+use crate::gateway::lambda_error::LambdaError;
+use crate::gateway::signature;
+use crate::http_event::{self, HttpEndpoint, LONGEST};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Answers a request to the URL of an id.
-pub(in crate::gateway) async fn answer(gateway: &Arc<Gateway>, visit: Visit) -> Response {
-    let forbidden = |why: &str| refused(StatusCode::FORBIDDEN, "Message", "Forbidden", why);
-    let Some(url) = gateway.function_urls.get(&visit.id) else {
-        return forbidden(&format!("no function URL has the id {}", visit.id));
+/// Responds to a request to the function URL with the request's id.
+pub(in crate::gateway) async fn respond(
+    urls: &FunctionUrls,
+    accounts: &Accounts,
+    invoker: &Arc<Invoker>,
+    request: EndpointRequest,
+) -> Response {
+    let forbidden = |reason: &str| error_response(StatusCode::FORBIDDEN, "Message", "Forbidden", reason);
+    let Some(url) = urls.urls.get(&request.id) else {
+        return forbidden(&format!("no function URL has the id {}", request.id));
     };
-    let domain = url.domain(&visit.id);
-    let addresses = visit.addresses(&domain);
-    let (parts, body) = visit.request.into_parts();
+    let domain = url.domain(&request.id);
+    let addresses = request.signed_addresses(&domain);
+    let EndpointRequest { id, path, source_ip, request, .. } = request;
+    let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
-        let why = "the request is longer than 6 MB or broke off";
-        return refused(StatusCode::PAYLOAD_TOO_LARGE, "Message", "Request Entity Too Large", why);
+        let reason = "the request is longer than 6 MB or incomplete";
+        return error_response(StatusCode::PAYLOAD_TOO_LARGE, "Message", "Request Entity Too Large", reason);
     };
-    let rules = Rules::read(&url.cors);
+    let rules = CorsRules::read(&url.cors);
     if let Some(preflight) = rules.as_ref().and_then(|rules| rules.preflight(&parts, StatusCode::OK)) {
         return preflight;
     }
-    let signer = match url.auth_type.as_str() {
+    let iam = match url.auth_type.as_str() {
         "NONE" => None,
-        _ => match signature::signer(&parts, &body, "lambda", &addresses, |key| gateway.accounts.secret(key))
-        {
-            Ok(key) => Some(key),
-            Err(unsigned) => return forbidden(&format!("the request is refused: {unsigned}")),
+        _ => match signature::verify(&parts, &body, "lambda", &addresses, |key| accounts.secret(key)) {
+            Ok(key) => Some(iam_identity(accounts, &key).await),
+            Err(error) => return forbidden(&format!("the request is not authorized: {error}")),
         },
     };
-    let mut front = Front {
-        account: "anonymous",
-        id: &visit.id,
+    let account = iam.as_ref().and_then(|iam| iam["accountId"].as_str()).unwrap_or("anonymous");
+    let endpoint = HttpEndpoint {
+        account,
+        id: &id,
         domain: &domain,
         route_key: "$default",
         stage: "$default",
-        path: &visit.path,
-        source_ip: visit.source_ip,
+        path: &path,
+        source_ip,
     };
-    let mut response = {
-        let iam = match &signer {
-            Some(key) => Some(iam(gateway, key).await),
-            None => None,
-        };
-        let account = iam.as_ref().and_then(|iam| iam["accountId"].as_str()).unwrap_or("anonymous");
-        front.account = account;
-        let mut event = http_event::event(&parts, &body, &front);
-        if let Some(iam) = &iam {
-            event["requestContext"]["authorizer"] = json!({ "iam": iam });
-        }
-        run(gateway, &url, event.to_string()).await
-    };
+    let mut event = http_event::event(&parts, &body, &endpoint);
+    if let Some(iam) = &iam {
+        event["requestContext"]["authorizer"] = json!({ "iam": iam });
+    }
+    let mut response = invoke(accounts, invoker, &url, event.to_string()).await;
     if let Some(rules) = rules {
-        rules.mark(&parts.headers, &mut response);
+        rules.apply(&parts.headers, &mut response);
     }
     response
 }
 
-async fn run(gateway: &Arc<Gateway>, url: &super::FunctionUrl, event: String) -> Response {
-    let broken = |why: &str| refused(StatusCode::BAD_GATEWAY, "Message", "Internal Server Error", why);
-    let wanted = FunctionName {
+async fn invoke(accounts: &Accounts, invoker: &Arc<Invoker>, url: &FunctionUrl, event: String) -> Response {
+    let failed =
+        |reason: &str| error_response(StatusCode::BAD_GATEWAY, "Message", "Internal Server Error", reason);
+    let name = FunctionName {
         account: Some(url.account.clone()),
         name: url.function.clone(),
         qualifier: url.qualifier.clone(),
     };
-    let caller = match gateway.accounts.own(&url.account, &url.region).await {
+    let caller = match accounts.own_caller(&url.account, &url.region).await {
         Ok(caller) => caller,
-        Err(error) => return broken(&crate::gateway::refusal::chain(&error)),
+        Err(error) => return failed(&error_chain(&error)),
     };
-    match invoke::run(gateway, caller, &wanted, |_| event.into()).await {
-        // A function's error is not shown to the world; its log has it.
-        Ok(invoked) if invoked.failed => broken("the function failed; its log says why"),
-        Ok(invoked) => http_event::response(&invoked.body)
-            .unwrap_or_else(|| broken("the function's answer is not an HTTP response")),
-        Err(Refusal::Ours { status: StatusCode::TOO_MANY_REQUESTS, message, .. }) => {
-            refused(StatusCode::TOO_MANY_REQUESTS, "Message", "Too Many Requests", &message)
+    match invoker.invoke(caller, &name, |_| event.into()).await {
+        // The client must not see a function's error; the function's log has it.
+        Ok(result) if result.failed => failed("the function failed; see its log"),
+        Ok(result) => http_event::response(&result.body)
+            .unwrap_or_else(|| failed("the function's result is not an HTTP response")),
+        Err(LambdaError::Own { status: StatusCode::TOO_MANY_REQUESTS, message, .. }) => {
+            error_response(StatusCode::TOO_MANY_REQUESTS, "Message", "Too Many Requests", &message)
         }
-        Err(refusal) => broken(&refusal.message()),
+        Err(error) => failed(&error.message()),
     }
 }

@@ -1,15 +1,16 @@
-//! An HTTP API as the emulator has it: stages, routes, integrations.
+//! HTTP APIs as the emulator's API Gateway has them: stages, routes, integrations.
 //!
-//! In: an API's id. Out: the API, read anew once it may have changed. The emulator keeps APIs by account, and a request
-//! to an API names none: which account an API is of is noted down when it is made. What can go wrong: there is no such
-//! API, or the emulator does not answer.
+//! In: an API's id. Out: the API, read again after it may have changed. The emulator stores APIs by account, but a request
+//! to an API names no account; so the owner is recorded when an API is created. Errors: there is no such API, or the
+//! emulator does not respond.
 
 use super::routes::Route;
 use crate::emulator::EmulatorError;
-use crate::gateway::Gateway;
-use crate::gateway::cors::Rules;
-use crate::gateway::kept::Kept;
-use crate::gateway::scope::Scope;
+use crate::gateway::accounts::Accounts;
+use crate::gateway::cors::CorsRules;
+use crate::gateway::lambda_error::LambdaError;
+use crate::gateway::persistence::PersistentMap;
+use crate::gateway::scope::CredentialScope;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -21,17 +22,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a reading holds; changes that come by way of this gateway end it at once.
-const FRESH: Duration = Duration::from_secs(2);
-/// The longest and default time of an integration.
+/// How long an API is cached. A change through this gateway ends it at once.
+const CACHED_FOR: Duration = Duration::from_secs(2);
+/// The longest time limit of an integration, which is also the default, in milliseconds.
 const LONGEST_TIME: u64 = 30_000;
+/// The longest response of the emulator, in bytes.
 const LONGEST: usize = 8 << 20;
 
 /// One API.
 pub(super) struct Api {
     pub(super) account: String,
     pub(super) region: String,
-    pub(super) cors: Option<Rules>,
+    pub(super) cors: Option<CorsRules>,
     pub(super) stages: Vec<Stage>,
     pub(super) routes: Vec<Route>,
     /// By id.
@@ -44,47 +46,126 @@ pub(super) struct Stage {
 }
 
 pub(super) struct Integration {
-    pub(super) kind: String,
+    pub(super) integration_type: String,
     pub(super) uri: String,
-    /// The payload's.
-    pub(super) format: String,
-    pub(super) within: Duration,
+    pub(super) payload_format: String,
+    pub(super) time_limit: Duration,
 }
 
-/// Whose an API is.
+/// The owner of an API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Owner {
+struct ApiOwner {
     account: String,
     region: String,
 }
 
-/// All APIs that were made, and what was read of them lately.
-pub(crate) struct Apis {
-    owners: Kept<Owner>,
-    read: Mutex<HashMap<String, (Instant, Arc<Api>)>>,
+type Cache = HashMap<String, (Instant, Arc<Api>)>;
+
+/// The owners of all APIs, and the APIs that were read recently.
+pub(super) struct ApiStore {
+    accounts: Arc<Accounts>,
+    /// By id.
+    owners: PersistentMap<ApiOwner>,
+    cache: Mutex<Cache>,
 }
 
-impl Apis {
-    /// Reads whose APIs there are.
-    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
-        Ok(Self { owners: Kept::open(folder)?, read: Mutex::default() })
+impl ApiStore {
+    /// Reads the owners of the APIs that an earlier gateway recorded.
+    pub(super) fn open(folder: PathBuf, accounts: Arc<Accounts>) -> io::Result<Self> {
+        Ok(Self { accounts, owners: PersistentMap::open(folder)?, cache: Mutex::default() })
     }
 
-    /// Takes note that an API has changed, or is gone.
-    pub(super) fn changed(&self, id: &str, gone: bool) {
-        self.lock().remove(id);
-        if gone {
+    /// Returns an API, from the cache or from the emulator.
+    ///
+    /// An API that was not created through this gateway is looked up in the account of the request's signature.
+    pub(super) async fn find(
+        &self,
+        id: &str,
+        signed_by: Option<CredentialScope>,
+    ) -> Result<Option<Arc<Api>>, EmulatorError> {
+        // The id becomes a part of paths, also of a file's.
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok(None);
+        }
+        if let Some((read_at, api)) = self.cache().get(id)
+            && read_at.elapsed() < CACHED_FOR
+        {
+            return Ok(Some(Arc::clone(api)));
+        }
+        let owner = match (self.owners.get(id), signed_by) {
+            (Some(owner), _) => owner,
+            (None, Some(scope)) => ApiOwner {
+                account: self.accounts.identity(&scope.access_key_id).await?.account,
+                region: scope.region,
+            },
+            (None, None) => return Ok(None),
+        };
+        match self.read(id, owner).await {
+            Ok(api) => {
+                let api = Arc::new(api);
+                self.cache().insert(id.to_owned(), (Instant::now(), Arc::clone(&api)));
+                Ok(Some(api))
+            }
+            Err(EmulatorError::ErrorResponse { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records that an API was changed or deleted.
+    pub(super) fn record_change(&self, id: &str, deleted: bool) {
+        self.cache().remove(id);
+        if deleted {
             self.owners.remove(id);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Arc<Api>)>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Records the owner of a created API, and returns the emulator's response.
+    pub(super) async fn record_owner(&self, scope: &CredentialScope, response: Response) -> Response {
+        let (parts, body) = response.into_parts();
+        let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
+            return LambdaError::unreadable_response().into_response();
+        };
+        let created: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let identity = self.accounts.identity(&scope.access_key_id).await;
+        if let (Some(id), Ok(identity)) = (created["apiId"].as_str(), identity) {
+            let owner = ApiOwner { account: identity.account, region: scope.region.clone() };
+            if let Err(error) = self.owners.put(id, owner) {
+                let message = format!("the owner of the API {id} cannot be stored: {error}");
+                return LambdaError::service(message).into_response();
+            }
+        }
+        Response::from_parts(parts, Body::from(body))
+    }
+
+    async fn read(&self, id: &str, owner: ApiOwner) -> Result<Api, EmulatorError> {
+        let caller = self.accounts.own_caller(&owner.account, &owner.region).await?;
+        let base = format!("/v2/apis/{id}");
+        let path = |part: &str| format!("{base}/{part}");
+        let (routes, integrations, stages) = (path("routes"), path("integrations"), path("stages"));
+        let (api, routes, integrations, stages) = tokio::try_join!(
+            caller.get_json("apigateway", "GetApi", &base),
+            caller.get_json("apigateway", "GetRoutes", &routes),
+            caller.get_json("apigateway", "GetIntegrations", &integrations),
+            caller.get_json("apigateway", "GetStages", &stages),
+        )?;
+        let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
+        Ok(Api {
+            account: owner.account,
+            region: owner.region,
+            cors: CorsRules::read(&api["corsConfiguration"]),
+            stages: items(&stages).iter().map(read_stage).collect(),
+            routes: items(&routes).iter().map(Route::read).collect(),
+            integrations: items(&integrations).iter().map(read_integration).collect(),
+        })
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Api {
-    /// Finds the stage of a path, and what is left of the path: `$default` has no prefix.
+    /// Returns the stage of a path, and the rest of the path. The stage `$default` has no prefix.
     pub(super) fn stage<'a>(&self, path: &'a str) -> Option<(&Stage, &'a str)> {
         let rest = path.strip_prefix('/').unwrap_or(path);
         let end = rest.find('/').unwrap_or(rest.len());
@@ -97,105 +178,28 @@ impl Api {
     }
 }
 
-/// Finds an API, as it was read lately or as it is now.
-pub(super) async fn find(
-    gateway: &Gateway,
-    id: &str,
-    signed_by: Option<Scope>,
-) -> Result<Option<Arc<Api>>, EmulatorError> {
-    // An id is a part of paths, also of a file's.
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Ok(None);
-    }
-    if let Some((read, api)) = gateway.apis.lock().get(id)
-        && read.elapsed() < FRESH
-    {
-        return Ok(Some(Arc::clone(api)));
-    }
-    let owner = match gateway.apis.owners.get(id) {
-        Some(owner) => owner,
-        // Made by another way than this gateway; whoever signs is likely to be of its account.
-        None => match signed_by {
-            Some(scope) => Owner {
-                account: gateway.accounts.identity(&scope.access_key_id).await?.account,
-                region: scope.region,
-            },
-            None => return Ok(None),
-        },
-    };
-    match read(gateway, id, owner).await {
-        Ok(api) => {
-            let api = Arc::new(api);
-            gateway.apis.lock().insert(id.to_owned(), (Instant::now(), Arc::clone(&api)));
-            Ok(Some(api))
-        }
-        Err(EmulatorError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Notes down whose the API is that an answer tells of.
-pub(super) async fn made(gateway: &Gateway, scope: &Scope, answer: Response) -> Response {
-    let (parts, body) = answer.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
-        return crate::gateway::refusal::Refusal::service("The emulator's answer broke off").into_response();
-    };
-    let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let owner = gateway.accounts.identity(&scope.access_key_id).await;
-    if let (Some(id), Ok(identity)) = (told["apiId"].as_str(), owner) {
-        let owner = Owner { account: identity.account, region: scope.region.clone() };
-        if let Err(error) = gateway.apis.owners.put(id, owner) {
-            let message = format!("whose the API {id} is cannot be noted down: {error}");
-            return crate::gateway::refusal::Refusal::service(message).into_response();
-        }
-    }
-    Response::from_parts(parts, Body::from(body))
-}
-
-async fn read(gateway: &Gateway, id: &str, owner: Owner) -> Result<Api, EmulatorError> {
-    let caller = gateway.accounts.own(&owner.account, &owner.region).await?;
-    let base = format!("/v2/apis/{id}");
-    let path = |part: &str| format!("{base}/{part}");
-    let (routes, integrations, stages) = (path("routes"), path("integrations"), path("stages"));
-    let (api, routes, integrations, stages) = tokio::try_join!(
-        caller.read("apigateway", "GetApi", &base),
-        caller.read("apigateway", "GetRoutes", &routes),
-        caller.read("apigateway", "GetIntegrations", &integrations),
-        caller.read("apigateway", "GetStages", &stages),
-    )?;
-    let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
-    Ok(Api {
-        account: owner.account,
-        region: owner.region,
-        cors: Rules::read(&api["corsConfiguration"]),
-        stages: items(&stages).iter().map(stage).collect(),
-        routes: items(&routes).iter().map(Route::read).collect(),
-        integrations: items(&integrations).iter().map(integration).collect(),
-    })
-}
-
-fn stage(told: &Value) -> Stage {
+fn read_stage(stage: &Value) -> Stage {
     Stage {
-        name: text(told, "stageName"),
-        variables: told["stageVariables"].as_object().cloned().unwrap_or_default(),
+        name: text(stage, "stageName"),
+        variables: stage["stageVariables"].as_object().cloned().unwrap_or_default(),
     }
 }
 
-fn integration(told: &Value) -> (String, Integration) {
-    let format = text(told, "payloadFormatVersion");
-    let integration = Integration {
-        kind: text(told, "integrationType"),
-        uri: text(told, "integrationUri"),
-        format: if format.is_empty() { "1.0".to_owned() } else { format },
-        within: Duration::from_millis(
-            told["timeoutInMillis"].as_u64().unwrap_or(LONGEST_TIME).clamp(50, LONGEST_TIME),
-        ),
+/// Returns the id of an integration and the integration.
+fn read_integration(integration: &Value) -> (String, Integration) {
+    let format = text(integration, "payloadFormatVersion");
+    let milliseconds = integration["timeoutInMillis"].as_u64().unwrap_or(LONGEST_TIME);
+    let read = Integration {
+        integration_type: text(integration, "integrationType"),
+        uri: text(integration, "integrationUri"),
+        payload_format: if format.is_empty() { "1.0".to_owned() } else { format },
+        time_limit: Duration::from_millis(milliseconds.clamp(50, LONGEST_TIME)),
     };
-    (text(told, "integrationId"), integration)
+    (text(integration, "integrationId"), read)
 }
 
-fn text(told: &Value, name: &str) -> String {
-    told[name].as_str().unwrap_or_default().to_owned()
+fn text(object: &Value, name: &str) -> String {
+    object[name].as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -203,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_is_the_first_part_of_a_path_unless_it_is_the_default_one() {
+    fn stage_is_the_first_part_of_the_path_except_the_default_one() {
         let stage = |name: &str| Stage { name: name.to_owned(), variables: Map::new() };
         let api = |names: &[&str]| Api {
             account: String::new(),

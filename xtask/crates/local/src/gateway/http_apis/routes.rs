@@ -1,8 +1,8 @@
-//! Which route of an HTTP API a request takes.
+//! Finds the route of a request to an HTTP API.
 //!
 //! In: route keys (`GET /objects/{key}`, `ANY /{proxy+}`, `$default`), a method and a path. Out: the most specific route
-//! that fits, and the values of its variables, decoded; nothing where none fits. A full match goes before a greedy one,
-//! an exact method before `ANY`, and `$default` comes last.
+//! that matches, and the decoded values of its variables. A full match comes before a greedy one, an exact method before
+//! `ANY`, and `$default` comes last.
 //! See <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html>.
 
 use crate::http;
@@ -19,9 +19,9 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Reads a route as API Gateway tells it.
-    pub(super) fn read(told: &Value) -> Self {
-        let text = |name: &str| told[name].as_str().unwrap_or_default();
+    /// Reads API Gateway's description of a route.
+    pub(super) fn read(route: &Value) -> Self {
+        let text = |name: &str| route[name].as_str().unwrap_or_default();
         let authorization = text("authorizationType");
         Self {
             key: text("routeKey").to_owned(),
@@ -31,36 +31,36 @@ impl Route {
     }
 }
 
-/// How well a route fits: greater is better.
+/// How specific a match is; the greater one is used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Fit {
-    /// 2 for a literal part, 1 for a variable, 0 for a greedy one; the first difference decides.
+struct Specificity {
+    /// 2 for a literal part, 1 for a variable, 0 for a greedy variable; the first difference decides.
     parts: Vec<u8>,
     exact_method: bool,
 }
 
-/// Chooses the route of a request.
-pub(super) fn choose<'a>(
+/// Returns the route of a request, and the values of its variables.
+pub(super) fn find_route<'a>(
     routes: &'a [Route],
     method: &str,
     path: &str,
 ) -> Option<(&'a Route, Vec<(String, String)>)> {
-    let fitting = routes.iter().filter_map(|route| {
-        let (fit, variables) = fits(&route.key, method, path)?;
-        Some((fit, route, variables))
+    let matches = routes.iter().filter_map(|route| {
+        let (specificity, variables) = match_route(&route.key, method, path)?;
+        Some((specificity, route, variables))
     });
-    let best =
-        fitting.max_by(|one, other| one.0.cmp(&other.0)).map(|(_, route, variables)| (route, variables));
+    let best = matches.max_by(|one, other| one.0.cmp(&other.0));
+    let best = best.map(|(_, route, variables)| (route, variables));
     best.or_else(|| routes.iter().find(|route| route.key == "$default").map(|route| (route, Vec::new())))
 }
 
-fn fits(key: &str, method: &str, path: &str) -> Option<(Fit, Vec<(String, String)>)> {
+fn match_route(key: &str, method: &str, path: &str) -> Option<(Specificity, Vec<(String, String)>)> {
     let (wanted, pattern) = key.split_once(' ')?;
     if wanted != "ANY" && wanted != method {
         return None;
     }
     let mut left = parts(path);
-    let mut fit = Fit { parts: Vec::new(), exact_method: wanted != "ANY" };
+    let mut specificity = Specificity { parts: Vec::new(), exact_method: wanted != "ANY" };
     let mut variables = Vec::new();
     for part in parts(pattern) {
         let variable = part.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
@@ -70,28 +70,28 @@ fn fits(key: &str, method: &str, path: &str) -> Option<(Fit, Vec<(String, String
                 if rest.is_empty() {
                     return None;
                 }
-                fit.parts.push(0);
+                specificity.parts.push(0);
                 variables.push((greedy.to_owned(), http::decode_path(&rest)));
-                return Some((fit, variables));
+                return Some((specificity, variables));
             }
             Some((name, None)) => {
                 let value = left.first().filter(|value| !value.is_empty())?;
                 variables.push((name.to_owned(), http::decode_path(value)));
-                fit.parts.push(1);
+                specificity.parts.push(1);
             }
             None => {
                 if *left.first()? != part {
                     return None;
                 }
-                fit.parts.push(2);
+                specificity.parts.push(2);
             }
         }
         left.remove(0);
     }
-    left.is_empty().then_some((fit, variables))
+    left.is_empty().then_some((specificity, variables))
 }
 
-/// Parts between slashes; one slash at the end counts for nothing.
+/// Returns the parts of a path between slashes; one slash at the end is ignored.
 fn parts(path: &str) -> Vec<&str> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_route_is_taken() {
+    fn most_specific_route_is_used() {
         let keys = [
             "$default",
             "ANY /{proxy+}",
@@ -117,7 +117,7 @@ mod tests {
         let routes: Vec<Route> =
             keys.iter().map(|key| Route { key: (*key).to_owned(), ..Route::default() }).collect();
         let found = |method: &str, path: &str| {
-            let (route, variables) = choose(&routes, method, path).unwrap();
+            let (route, variables) = find_route(&routes, method, path).unwrap();
             let variables: Vec<String> =
                 variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
             (route.key.clone(), variables.join(" "))
@@ -136,14 +136,14 @@ mod tests {
         ] {
             assert_eq!(found(method, path), (key.to_owned(), variables.to_owned()), "{method} {path}");
         }
-        assert!(choose(&routes[2..3], "GET", "/other").is_none());
-        assert!(choose(&routes[2..3], "POST", "/objects").is_none());
+        assert!(find_route(&routes[2..3], "GET", "/other").is_none());
+        assert!(find_route(&routes[2..3], "POST", "/objects").is_none());
     }
 
     #[test]
-    fn a_route_without_authorization_is_open() {
-        let told = serde_json::json!({ "routeKey": "GET /", "target": "integrations/i" });
-        let route = Route::read(&told);
+    fn route_without_authorization_is_open() {
+        let description = serde_json::json!({ "routeKey": "GET /", "target": "integrations/i" });
+        let route = Route::read(&description);
         assert_eq!((route.authorization.as_str(), route.integration.as_deref()), ("NONE", Some("i")));
     }
 }

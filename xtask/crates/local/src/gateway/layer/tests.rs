@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use tar::{Builder, Header};
 
-/// Writes names as they are given, also those that a careful writer refuses.
+/// Writes any name, also those that the crate's own writer rejects.
 struct Tar(Builder<Vec<u8>>);
 
 impl Tar {
@@ -42,7 +42,7 @@ impl Tar {
     }
 }
 
-/// A root with a folder beside it that nothing may reach.
+/// A root folder, and a folder beside it that must not change.
 struct Scene(tempfile::TempDir);
 
 impl Scene {
@@ -58,17 +58,17 @@ impl Scene {
         self.0.path().join("root")
     }
 
-    fn lay(&self, layers: Vec<Tar>) -> Result<(), LayerError> {
+    fn apply(&self, layers: Vec<Tar>) -> Result<(), LayerError> {
         let tree = Tree::open(&self.root()).unwrap();
-        let mut laid = Layers::new(&tree, 1000);
-        layers.into_iter().try_for_each(|layer| laid.lay(&layer.0.into_inner().unwrap()[..]))
+        let mut applied = Layers::new(&tree, 1000);
+        layers.into_iter().try_for_each(|layer| applied.add(&layer.0.into_inner().unwrap()[..]))
     }
 
     fn read(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.root().join(name)).ok()
     }
 
-    fn outside_is_untouched(&self) {
+    fn assert_outside_is_unchanged(&self) {
         let names: Vec<_> = fs::read_dir(self.0.path().join("outside")).unwrap().flatten().collect();
         assert_eq!(names.len(), 1);
         assert_eq!(fs::read_to_string(self.0.path().join("outside/precious")).unwrap(), "mine");
@@ -77,7 +77,7 @@ impl Scene {
 }
 
 #[test]
-fn later_layers_replace_hide_and_add() {
+fn later_layer_replaces_hides_and_adds_files() {
     let scene = Scene::new();
     let base = Tar::new()
         .folder("etc/")
@@ -100,7 +100,7 @@ fn later_layers_replace_hide_and_add() {
         .file("plain/inner", "now a folder")
         .file("nowhere/.wh.x", "")
         .entry(EntryType::Char, "console", 0o600, "", "");
-    scene.lay(vec![base, top]).unwrap();
+    scene.apply(vec![base, top]).unwrap();
     assert_eq!(scene.read("etc/name").as_deref(), Some("top"));
     assert_eq!(scene.read("old/sub/new").as_deref(), Some("new"));
     assert_eq!(scene.read("old/later").as_deref(), Some("later"));
@@ -112,7 +112,7 @@ fn later_layers_replace_hide_and_add() {
 }
 
 #[test]
-fn modes_times_and_links_are_kept() {
+fn layer_keeps_modes_times_and_links() {
     let scene = Scene::new();
     let layer = Tar::new()
         .entry(EntryType::Regular, "bin/run", 0o4755, "", "run")
@@ -121,7 +121,7 @@ fn modes_times_and_links_are_kept() {
         .hard_link("bin/same", "/bin/run")
         .symlink("usr-bin", "/bin")
         .symlink("out", "/../../outside");
-    scene.lay(vec![layer]).unwrap();
+    scene.apply(vec![layer]).unwrap();
     let run = fs::metadata(scene.root().join("bin/run")).unwrap();
     // Without set-user-id.
     assert_eq!((run.permissions().mode() & 0o7777, run.mtime()), (0o755, 1_000_000_000));
@@ -130,13 +130,13 @@ fn modes_times_and_links_are_kept() {
     for (name, link) in [("usr-bin", "/bin"), ("out", "/../../outside")] {
         assert_eq!(fs::read_link(scene.root().join(name)).unwrap(), Path::new(link));
     }
-    // A file that is written anew leaves its other name alone.
-    scene.lay(vec![Tar::new().file("bin/same", "other")]).unwrap();
+    // Replacing a file does not change its other names.
+    scene.apply(vec![Tar::new().file("bin/same", "other")]).unwrap();
     assert_eq!(scene.read("bin/run").as_deref(), Some("run"));
 }
 
 #[test]
-fn a_link_is_followed_within_the_image_and_never_out_of_it() {
+fn symlinks_are_followed_within_the_image_only() {
     let scene = Scene::new();
     let outside = scene.0.path().join("outside");
     let outside = outside.to_str().unwrap();
@@ -149,25 +149,25 @@ fn a_link_is_followed_within_the_image_and_never_out_of_it() {
         .file("up/three", "3")
         .symlink("precious", "../outside/precious")
         .file("precious", "4");
-    scene.lay(vec![layer]).unwrap();
+    scene.apply(vec![layer]).unwrap();
     assert_eq!(scene.read("usr/lib/one").as_deref(), Some("1"));
     assert_eq!(scene.read(&format!("{}/two", &outside[1..])).as_deref(), Some("2"));
     assert_eq!(scene.read("three").as_deref(), Some("3"));
     assert_eq!(scene.read("precious").as_deref(), Some("4"));
-    scene.outside_is_untouched();
+    scene.assert_outside_is_unchanged();
 
-    // Neither does a whiteout reach out, nor an opaque folder.
+    // Whiteouts and opaque folders do not reach outside either.
     let layer = Tar::new()
         .symlink("away", outside)
         .file("away/.wh.precious", "")
         .file("away/.wh..wh..opq", "")
         .file(".wh.away", "");
-    scene.lay(vec![layer]).unwrap();
-    scene.outside_is_untouched();
+    scene.apply(vec![layer]).unwrap();
+    scene.assert_outside_is_unchanged();
 }
 
 #[test]
-fn what_leads_out_is_refused() {
+fn entry_that_points_outside_is_an_error() {
     for layer in [
         Tar::new().file("../evil", "x"),
         Tar::new().file("a/../../evil", "x"),
@@ -176,39 +176,39 @@ fn what_leads_out_is_refused() {
         Tar::new().file(".wh.", ""),
     ] {
         let scene = Scene::new();
-        let error = scene.lay(vec![layer]).unwrap_err();
+        let error = scene.apply(vec![layer]).unwrap_err();
         assert!(matches!(error, LayerError::Outside(_)), "{error:?}");
-        scene.outside_is_untouched();
+        scene.assert_outside_is_unchanged();
     }
-    // Through a symlink a hard link ends at the link, or at what the image has there.
+    // A hard link through a symlink stays within the image.
     let scene = Scene::new();
     let outside = scene.0.path().join("outside");
     let away = Tar::new().symlink("away", outside.to_str().unwrap()).hard_link("mine", "away/precious");
-    let error = scene.lay(vec![away]).unwrap_err();
+    let error = scene.apply(vec![away]).unwrap_err();
     assert!(matches!(&error, LayerError::Entry(name, _) if name == "mine"), "{error:?}");
-    scene.outside_is_untouched();
+    scene.assert_outside_is_unchanged();
 }
 
 #[test]
-fn circles_depths_and_lengths_come_to_an_end() {
-    let entry = |layer: Tar| match Scene::new().lay(vec![layer]).unwrap_err() {
+fn circles_deep_paths_and_large_files_are_errors() {
+    let entry = |layer: Tar| match Scene::new().apply(vec![layer]).unwrap_err() {
         LayerError::Entry(name, _) => name,
         other => panic!("{other:?}"),
     };
     assert_eq!(entry(Tar::new().symlink("a", "b").symlink("b", "a").file("a/x", "")), "a/x");
     assert_eq!(entry(Tar::new().file("plain", "").file("plain/x", "")), "plain/x");
-    // Each link leads 45 folders deeper than the one before, in a name that is short enough.
-    let way = "d/".repeat(45);
+    // Each symlink points 45 folders deeper than the one before, so that names stay short.
+    let folders = "d/".repeat(45);
     let mut deep = Tar::new().symlink("0", "/");
     for number in 1..6 {
-        let before = format!("{}/{way}", number - 1);
+        let before = format!("{}/{folders}", number - 1);
         deep = deep.folder(&before).symlink(&number.to_string(), &before);
     }
-    assert_eq!(entry(deep), format!("4/{way}"));
+    assert_eq!(entry(deep), format!("4/{folders}"));
     let scene = Scene::new();
     let big = "x".repeat(600);
-    let error = scene.lay(vec![Tar::new().file("a", &big), Tar::new().file("b", &big)]).unwrap_err();
-    assert!(matches!(error, LayerError::Large(1000)), "{error:?}");
-    let error = Layers::new(&Tree::open(&scene.root()).unwrap(), 10).lay(&[7; 700][..]).unwrap_err();
+    let error = scene.apply(vec![Tar::new().file("a", &big), Tar::new().file("b", &big)]).unwrap_err();
+    assert!(matches!(error, LayerError::TooLarge(1000)), "{error:?}");
+    let error = Layers::new(&Tree::open(&scene.root()).unwrap(), 10).add(&[7; 700][..]).unwrap_err();
     assert!(matches!(error, LayerError::Tar(_)), "{error:?}");
 }

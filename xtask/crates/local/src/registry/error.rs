@@ -1,43 +1,43 @@
-//! The registry's refusals: a status and `{"errors": [{code, message, detail}]}`.
+//! The registry's error responses: a status and `{"errors": [{code, message, detail}]}`.
 //!
 //! The codes are those of <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes>, and
-//! `TAG_INVALID`, which ECR has from the protocol's older form.
+//! `TAG_INVALID`, which ECR uses from an older version of the protocol.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::io;
 
-/// A request that is not carried out.
+/// Why a request to the registry failed.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct RegistryError {
     status: StatusCode,
     code: &'static str,
     message: String,
     detail: Value,
 }
 
-impl Fault {
+impl RegistryError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), detail: Value::Null }
     }
 
-    pub(crate) fn bad(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    pub(crate) fn missing(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
-    /// Adds what a program may want to read.
-    pub(crate) fn detail(mut self, detail: Value) -> Self {
+    /// Adds the details that a program may read.
+    pub(crate) fn with_detail(mut self, detail: Value) -> Self {
         self.detail = detail;
         self
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for RegistryError {
     fn from(error: io::Error) -> Self {
         let message = format!("the registry cannot read or write its folder: {error}");
         match error.kind() {
@@ -49,7 +49,7 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for RegistryError {
     fn into_response(self) -> Response {
         let body =
             json!({ "errors": [{ "code": self.code, "message": self.message, "detail": self.detail }] });

@@ -1,37 +1,37 @@
-//! Where this machine may have a Python of a version.
+//! The folders on this machine that may hold Python interpreters.
 //!
-//! In: the folders of the PATH and what version managers are told by variables. Out: programs that exist, the likeliest
-//! first. Whether one runs, and which version it is, shows when it is asked. What cannot be read counts as empty.
+//! In: the PATH, and the variables of version managers. Out: existing programs, the most likely ones first. Whether a
+//! program runs, and its version, are known only after running it. A folder that cannot be read counts as empty.
 
-use crate::process;
+use crate::programs;
 use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold interpreters, or folders of them.
+/// Folders with interpreters, and folders with one folder for each version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct SearchPath {
     /// The folders of the PATH.
     pub(super) path: Vec<PathBuf>,
     /// Folders with one folder for each version: `3.13.1`, `cpython-3.13.1-linux-x86_64-gnu`, `cp313-cp313`.
     pub(super) versions: Vec<PathBuf>,
-    /// Folders that systems put programs into, whatever the PATH says.
+    /// System folders, which may be missing in the PATH.
     pub(super) system: Vec<PathBuf>,
-    /// Another folder with folders of versions, looked at after all.
+    /// Another folder with one folder for each version, searched last.
     pub(super) optional: PathBuf,
 }
 
-impl Places {
-    /// Finds those of this machine, and a folder of links before what version managers have.
+impl SearchPath {
+    /// Returns the search path of this machine; `links` comes before the folders of version managers.
     pub(super) fn of_this_machine(links: PathBuf) -> Self {
-        let path: Vec<PathBuf> = std::env::split_paths(&process::search_path()).collect();
-        let mut places = Self::of(path, process::variable);
-        places.versions.insert(0, links);
-        places
+        let path: Vec<PathBuf> = std::env::split_paths(&programs::search_path()).collect();
+        let mut search_path = Self::of(path, programs::variable);
+        search_path.versions.insert(0, links);
+        search_path
     }
 
-    /// Lists all of these folders, in the order in which they are looked at.
-    pub(super) fn all(&self) -> Vec<PathBuf> {
+    /// Returns all folders, in the order in which they are searched.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
         let all = self.path.iter().chain(&self.versions).chain(&self.system).chain([&self.optional]);
         let mut folders: Vec<PathBuf> = Vec::new();
         for folder in all {
@@ -45,7 +45,7 @@ impl Places {
     fn of(path: Vec<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = folder("HOME");
-        // A shim finds its version manager by HOME or PYENV_ROOT, which may be another's here; the shim itself is there.
+        // Shims tell where a version manager is even if HOME or PYENV_ROOT does not.
         let shims =
             path.iter().filter(|folder| folder.ends_with("shims")).filter_map(|folder| folder.parent());
         let roots = folder("PYENV_ROOT").into_iter().chain(shims.map(Path::to_owned));
@@ -59,8 +59,8 @@ impl Places {
         Self { path, versions, system, optional: "/opt/python".into() }
     }
 
-    /// Gives the programs that may be the Python of a version such as `3.13`.
-    pub(super) fn of_version(&self, version: &str) -> Vec<PathBuf> {
+    /// Returns the programs that may be the Python of a version such as `3.13`.
+    pub(super) fn programs_of_version(&self, version: &str) -> Vec<PathBuf> {
         let program = format!("python{version}");
         let on_path = self.path.iter().map(|folder| folder.join(&program));
         let within = |folder: &Path| {
@@ -72,14 +72,14 @@ impl Places {
         all.filter(|program| program.is_file()).collect()
     }
 
-    /// Gives the programs that are some Python 3.
-    pub(super) fn of_any_version(&self) -> Vec<PathBuf> {
+    /// Returns the programs that may be any Python 3.
+    pub(super) fn programs_of_any_version(&self) -> Vec<PathBuf> {
         let folders = self.path.iter().chain(&self.system);
         folders.map(|folder| folder.join("python3")).filter(|program| program.is_file()).collect()
     }
 }
 
-/// Lists the folders of a version within a folder, the newest patch first, what is no release last.
+/// Returns the folders of a version within a folder, the newest patch first, prereleases last.
 fn newest_first(folder: &Path, version: &str) -> Vec<PathBuf> {
     let mut found: Vec<(Option<u32>, PathBuf)> = std::fs::read_dir(folder)
         .into_iter()
@@ -94,10 +94,10 @@ fn newest_first(folder: &Path, version: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Reads the patch number from a folder's name; the outer `None` is another version, the inner one no release.
+/// Returns the patch number in a folder's name; the outer `None` means another version, the inner one no release.
 fn patch(name: &str, version: &str) -> Option<Option<u32>> {
     if let Some(tags) = name.strip_prefix("cp") {
-        // `cp313-cp313` of the images that build wheels; `cp313-cp313t` is of another ABI.
+        // `cp313-cp313` is a folder in the images for building wheels; `cp313-cp313t` has another ABI.
         let tag = version.replace('.', "");
         if tags == format!("{tag}-cp{tag}") {
             return Some(None);
@@ -105,7 +105,7 @@ fn patch(name: &str, version: &str) -> Option<Option<u32>> {
     }
     let rest = name.strip_prefix("cpython-").unwrap_or(name).strip_prefix(version)?;
     let Some(rest) = rest.strip_prefix('.') else {
-        // `3.1` is no `3.13`.
+        // `3.1` is not `3.13`.
         return (rest.is_empty() || rest.starts_with('-')).then_some(None);
     };
     let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
@@ -120,7 +120,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_folders_name_tells_its_version() {
+    fn patch_number_is_read_from_the_folders_name() {
         for (name, expected) in [
             ("3.13.2", Some(Some(2))),
             ("cpython-3.13.10-linux-x86_64-gnu", Some(Some(10))),
@@ -140,34 +140,34 @@ mod tests {
     }
 
     #[test]
-    fn variables_and_shims_lead_to_version_managers() {
-        let places = |path: &[&str], variables: &'static [(&str, &str)]| {
+    fn version_managers_are_found_by_variables_and_shims() {
+        let versions = |path: &[&str], variables: &'static [(&str, &str)]| {
             let variable = |name: &str| {
                 variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
             };
-            Places::of(path.iter().map(PathBuf::from).collect(), variable).versions
+            SearchPath::of(path.iter().map(PathBuf::from).collect(), variable).versions
         };
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(
-            places(&["/bin", "/p/shims"], &[("HOME", "/h")]),
+            versions(&["/bin", "/p/shims"], &[("HOME", "/h")]),
             paths(&["/p/versions", "/h/.pyenv/versions", "/h/.local/share/uv/python"])
         );
         assert_eq!(
-            places(&["/bin"], &[("PYENV_ROOT", "/q"), ("XDG_DATA_HOME", "/d"), ("HOME", "")]),
+            versions(&["/bin"], &[("PYENV_ROOT", "/q"), ("XDG_DATA_HOME", "/d"), ("HOME", "")]),
             paths(&["/q/versions", "/d/uv/python"])
         );
         let own = &[("UV_PYTHON_INSTALL_DIR", "/u"), ("XDG_DATA_HOME", "/d")];
-        assert_eq!(places(&["/bin"], own), paths(&["/u"]));
-        assert_eq!(places(&["/bin"], &[]), paths(&[]));
+        assert_eq!(versions(&["/bin"], own), paths(&["/u"]));
+        assert_eq!(versions(&["/bin"], &[]), paths(&[]));
     }
 
     #[test]
-    fn the_path_comes_first_and_the_newest_patch_next() {
+    fn path_is_searched_before_version_managers_with_the_newest_patch_first() {
         let root = tempfile::tempdir().unwrap();
-        let at = |place: &str| root.path().join(place);
-        let make = |place: &str| {
-            fs::create_dir_all(at(place).parent().unwrap()).unwrap();
-            fs::write(at(place), "").unwrap();
+        let at = |name: &str| root.path().join(name);
+        let create = |name: &str| {
+            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            fs::write(at(name), "").unwrap();
         };
         let expected = [
             "bin/python3.13",
@@ -178,19 +178,19 @@ mod tests {
             "system/python3.13",
             "optional/cp313-cp313/bin/python3.13",
         ];
-        expected.iter().for_each(|place| make(place));
-        make("versions/3.12.1/bin/python3.12");
-        make("versions/3.1.3/bin/python3.1");
-        make("system/python3");
-        // A version without a program counts for nothing.
+        expected.iter().for_each(|name| create(name));
+        create("versions/3.12.1/bin/python3.12");
+        create("versions/3.1.3/bin/python3.1");
+        create("system/python3");
+        // A folder of a version without the program is ignored.
         fs::create_dir_all(at("versions/3.13.99/bin")).unwrap();
-        let places = Places {
+        let search_path = SearchPath {
             path: vec![at("absent"), at("bin")],
             versions: vec![at("versions"), at("uv"), at("none")],
             system: vec![at("system")],
             optional: at("optional"),
         };
-        assert_eq!(places.of_version("3.13"), expected.map(at));
-        assert_eq!(places.of_any_version(), [at("system/python3")]);
+        assert_eq!(search_path.programs_of_version("3.13"), expected.map(at));
+        assert_eq!(search_path.programs_of_any_version(), [at("system/python3")]);
     }
 }

@@ -1,13 +1,13 @@
-//! Random names and numbers: request ids, trace ids, the dice of weighted aliases.
+//! Random values: request ids, trace ids, numbers for weighted aliases. Not for secrets.
 
 use std::hash::{BuildHasher, Hasher};
 
-/// Gives a number in [0, 1).
-pub(crate) fn chance() -> f64 {
+/// Returns a random number in [0, 1).
+pub(crate) fn random_fraction() -> f64 {
     (random() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Draws a UUID of version 4.
+/// Returns a random UUID (version 4), the form of request ids.
 pub(crate) fn request_id() -> String {
     let (high, low) = (random(), random());
     format!(
@@ -20,13 +20,13 @@ pub(crate) fn request_id() -> String {
     )
 }
 
-/// Draws an X-Ray trace header.
-pub(crate) fn trace_id() -> String {
+/// Returns a random X-Ray trace header.
+pub(crate) fn trace_header() -> String {
     let seconds = jiff::Timestamp::now().as_second();
     format!("Root=1-{seconds:08x}-{:024x};Sampled=0", u128::from(random()) << 32 | u128::from(random() >> 32))
 }
 
-/// The standard library seeds its hash maps at random; that is enough for ids, and for nothing secret.
+/// The standard library seeds its hash maps at random; that is enough for ids.
 fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_id_is_a_uuid() {
+    fn request_id_is_a_uuid() {
         let (one, other) = (request_id(), request_id());
         assert_ne!(one, other);
         let lengths: Vec<usize> = one.split('-').map(str::len).collect();
@@ -45,9 +45,9 @@ mod tests {
     }
 
     #[test]
-    fn chances_are_spread_from_zero_to_one() {
-        let drawn: Vec<f64> = (0..1000).map(|_| chance()).collect();
-        assert!(drawn.iter().all(|chance| (0.0..1.0).contains(chance)));
+    fn random_fractions_spread_from_zero_to_one() {
+        let drawn: Vec<f64> = (0..1000).map(|_| random_fraction()).collect();
+        assert!(drawn.iter().all(|fraction| (0.0..1.0).contains(fraction)));
         let mean = drawn.iter().sum::<f64>() / 1000.0;
         assert!((0.4..0.6).contains(&mean), "{mean}");
     }

@@ -1,7 +1,7 @@
-//! What the gateway itself knows of an account, and keeps for one life of the emulator.
+//! Values that outlive the gateway but not the emulator.
 //!
-//! In: values with a name. Out: the same, also to the next gateway: each lies in a file of its own beside the images,
-//! which the keeper forgets when the emulator's life ends. What can go wrong: the disk.
+//! In: values with a name. Out: the same values, also for the next gateway. Each is a file in a folder beside the images,
+//! which the supervisor removes when the emulator is gone. Errors: those of the disk.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,14 +11,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Values by name, in memory and in a folder.
-pub(crate) struct Kept<T> {
+/// A map of values by name, in memory and in a folder.
+pub(crate) struct PersistentMap<T> {
     folder: PathBuf,
     values: Mutex<BTreeMap<String, T>>,
 }
 
-impl<T: Clone + Serialize + DeserializeOwned> Kept<T> {
-    /// Reads what a former gateway kept; a file that is not understood is none of ours.
+impl<T: Clone + Serialize + DeserializeOwned> PersistentMap<T> {
+    /// Reads the values of an earlier gateway. A file of another format is ignored.
     pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let mut values = BTreeMap::new();
@@ -35,22 +35,22 @@ impl<T: Clone + Serialize + DeserializeOwned> Kept<T> {
         Ok(Self { folder, values: Mutex::new(values) })
     }
 
-    /// Finds a value.
+    /// Returns a value.
     pub(crate) fn get(&self, name: &str) -> Option<T> {
         self.lock().get(name).cloned()
     }
 
-    /// Gives all values, by name.
+    /// Returns all values, by name.
     pub(crate) fn all(&self) -> Vec<(String, T)> {
         self.lock().iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// Keeps a value under a name, which is a file's name.
+    /// Stores a value. The name must be valid as a file name.
     pub(crate) fn put(&self, name: &str, value: T) -> io::Result<()> {
         self.change(name, |_| Some(value))
     }
 
-    /// Makes a value of what there is, while nobody else changes any; `None` leaves all as it is.
+    /// Replaces a value atomically by what `change` makes of it; `None` leaves it unchanged.
     pub(crate) fn change(&self, name: &str, change: impl FnOnce(Option<&T>) -> Option<T>) -> io::Result<()> {
         let mut values = self.lock();
         let Some(value) = change(values.get(name)) else {
@@ -64,7 +64,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Kept<T> {
         Ok(())
     }
 
-    /// Forgets a value.
+    /// Removes a value and returns it.
     pub(crate) fn remove(&self, name: &str) -> Option<T> {
         let mut values = self.lock();
         let _ = fs::remove_file(self.path(name));
@@ -85,16 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_known_to_the_next_gateway() {
+    fn values_are_there_for_the_next_gateway() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Kept::<Vec<u32>>::open(folder.path().to_owned()).unwrap();
-        kept.put("a", vec![1]).unwrap();
-        kept.put("b", vec![2]).unwrap();
-        kept.change("a", |value| value.map(|value| [value.as_slice(), &[3]].concat())).unwrap();
-        kept.change("c", |value| value.cloned()).unwrap();
-        assert_eq!(kept.remove("b"), Some(vec![2]));
-        fs::write(folder.path().join("other.json"), "no list").unwrap();
-        let next = Kept::<Vec<u32>>::open(folder.path().to_owned()).unwrap();
+        let map = PersistentMap::<Vec<u32>>::open(folder.path().to_owned()).unwrap();
+        map.put("a", vec![1]).unwrap();
+        map.put("b", vec![2]).unwrap();
+        map.change("a", |value| value.map(|value| [value.as_slice(), &[3]].concat())).unwrap();
+        map.change("c", |value| value.cloned()).unwrap();
+        assert_eq!(map.remove("b"), Some(vec![2]));
+        fs::write(folder.path().join("other.json"), "not a list").unwrap();
+        let next = PersistentMap::<Vec<u32>>::open(folder.path().to_owned()).unwrap();
         assert_eq!(next.all(), [("a".to_owned(), vec![1, 3])]);
         assert_eq!((next.get("a"), next.get("b"), next.get("c")), (Some(vec![1, 3]), None, None));
     }

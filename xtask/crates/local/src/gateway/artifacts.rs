@@ -1,11 +1,12 @@
-//! The artifact behind a function: fetched from the store, checked, unpacked once.
+//! The zips of functions: fetched from the store, compared with their digest, and unpacked once.
 //!
-//! The store's object is named by its digest, and the digest must be the function's CodeSha256: the emulator does not
-//! compare them. Where the store has no such object, the key that the function was made with is tried there.
+//! The store's object is named by its digest, which must be the function's CodeSha256. The emulator does not compare them.
+//! If the store has no such object, the key that the function was created with is tried.
 
-use super::functions::Target;
-use super::refusal::{Refusal, chain};
+use super::function_version::ResolvedFunction;
+use super::lambda_error::LambdaError;
 use crate::emulator::Caller;
+use crate::error_chain::error_chain;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use base64::Engine;
@@ -21,26 +22,30 @@ use zip::ZipArchive;
 /// Lambda's limit for an unpacked zip, in bytes.
 const UNPACKED: u64 = 250 << 20;
 
-/// Artifacts on this machine.
-pub(crate) struct Code {
+/// The unpacked zips on this machine.
+pub(crate) struct Artifacts {
     bucket: String,
     folder: PathBuf,
     unpacking: Mutex<()>,
 }
 
-impl Code {
+impl Artifacts {
     pub(crate) fn new(bucket: String, folder: PathBuf) -> Self {
         Self { bucket, folder, unpacking: Mutex::new(()) }
     }
 
-    /// Gives the folder that holds the function's unpacked artifact.
-    pub(crate) async fn folder(&self, caller: &Caller, target: &Target) -> Result<PathBuf, Refusal> {
-        let wanted = &target.configuration.code_sha256;
+    /// Returns the folder with the function's unpacked zip.
+    pub(crate) async fn unpacked(
+        &self,
+        caller: &Caller,
+        function: &ResolvedFunction,
+    ) -> Result<PathBuf, LambdaError> {
+        let expected = &function.configuration.code_sha256;
         let digest =
-            BASE64_STANDARD.decode(wanted).ok().filter(|digest| digest.len() == 32).ok_or_else(|| {
-                let name = &target.configuration.function_name;
-                Refusal::conflict(format!(
-                    "`{wanted}`, the CodeSha256 of {name}, is not the SHA-256 of a zip"
+            BASE64_STANDARD.decode(expected).ok().filter(|digest| digest.len() == 32).ok_or_else(|| {
+                let name = &function.configuration.function_name;
+                LambdaError::conflict(format!(
+                    "`{expected}`, the CodeSha256 of {name}, is not the SHA-256 of a zip"
                 ))
             })?;
         let digest = hex::encode(digest);
@@ -52,47 +57,54 @@ impl Code {
         if folder.is_dir() {
             return Ok(folder);
         }
-        let zip = self.fetch(caller, target, &digest).await?;
+        let zip = self.fetch(caller, function, &digest).await?;
         let (work, ready) = (self.folder.clone(), folder.clone());
         let unpacked = tokio::task::spawn_blocking(move || unpack(&zip, &work, &ready)).await;
         match unpacked {
             Ok(Ok(())) => Ok(folder),
-            Ok(Err(error)) => Err(Refusal::new(
+            Ok(Err(error)) => Err(LambdaError::new(
                 StatusCode::BAD_GATEWAY,
                 "InvalidZipFileException",
-                format!("The artifact sha256:{digest} cannot be unpacked: {}", chain(&error)),
+                format!("The artifact sha256:{digest} cannot be unpacked: {}", error_chain(&error)),
             )),
-            Err(error) => Err(Refusal::service(error.to_string())),
+            Err(error) => Err(LambdaError::service(error.to_string())),
         }
     }
 
-    async fn fetch(&self, caller: &Caller, target: &Target, digest: &str) -> Result<Bytes, Refusal> {
+    async fn fetch(
+        &self,
+        caller: &Caller,
+        function: &ResolvedFunction,
+        digest: &str,
+    ) -> Result<Bytes, LambdaError> {
         let bucket = &self.bucket;
-        let function = format!("{}:{}", target.configuration.function_name, target.configuration.version);
         let named = format!("artifacts/sha256/{digest}.zip");
-        let keys = [Some(&named), target.emulator_key.as_ref()];
-        let mut refused = format!("the store has neither s3://{bucket}/{named} nor the key it was made with");
+        let keys = [Some(&named), function.emulator_key.as_ref()];
+        let mut problem =
+            format!("the store has neither s3://{bucket}/{named} nor the key it was created with");
         for key in keys.into_iter().flatten() {
             let Some(object) = caller.object(bucket, key).await? else {
                 continue;
             };
-            let (object, found) = tokio::task::spawn_blocking(move || {
-                let found = hex::encode(Sha256::digest(&object));
-                (object, found)
+            let (object, actual) = tokio::task::spawn_blocking(move || {
+                let actual = hex::encode(Sha256::digest(&object));
+                (object, actual)
             })
             .await
-            .map_err(|error| Refusal::service(error.to_string()))?;
-            if found == digest {
+            .map_err(|error| LambdaError::service(error.to_string()))?;
+            if actual == digest {
                 return Ok(object);
             }
-            refused = format!("s3://{bucket}/{key} holds sha256:{found}");
+            problem = format!("s3://{bucket}/{key} holds sha256:{actual}");
             if *key == named {
-                // An object under the name of other bytes is not to be looked past.
+                // Other bytes under this name are an error, even if the other key has the right ones.
                 break;
             }
         }
-        Err(Refusal::conflict(format!(
-            "{function} was published with the code sha256:{digest}, but {refused}. It was not run."
+        let configuration = &function.configuration;
+        Err(LambdaError::conflict(format!(
+            "{}:{} was published with the code sha256:{digest}, but {problem}. It was not run.",
+            configuration.function_name, configuration.version
         )))
     }
 }
@@ -103,13 +115,13 @@ enum UnpackError {
     Zip(#[from] zip::result::ZipError),
     #[error("{0}")]
     File(PathBuf, #[source] io::Error),
-    #[error("its entry `{0}` leads out of it")]
+    #[error("its entry `{0}` points outside of it")]
     Outside(String),
-    #[error("it has more than {UNPACKED} bytes")]
-    Large,
+    #[error("it has more than {UNPACKED} bytes unpacked")]
+    TooLarge,
 }
 
-/// Unpacks into a folder of its own and moves that to its place, so that what is there is whole.
+/// Unpacks into a temporary folder that is moved to its place at the end, so that no folder there is incomplete.
 fn unpack(zip: &[u8], work: &Path, ready: &Path) -> Result<(), UnpackError> {
     let temporary = tempfile::Builder::new()
         .prefix(".unpacking-")
@@ -145,17 +157,17 @@ fn unpack(zip: &[u8], work: &Path, ready: &Path) -> Result<(), UnpackError> {
             continue;
         }
         let mode = entry.unix_mode().unwrap_or(0o644) & 0o777;
-        // A second entry of that name is refused, not written over.
+        // A second entry with the same name is an error.
         let mut file = File::create_new(&path).map_err(failed)?;
         let written = io::copy(&mut (&mut entry).take(left + 1), &mut file).map_err(failed)?;
-        left = left.checked_sub(written).ok_or(UnpackError::Large)?;
+        left = left.checked_sub(written).ok_or(UnpackError::TooLarge)?;
         file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
     }
     let unpacked = temporary.keep();
     let placed = fs::rename(&unpacked, ready).map_err(|error| UnpackError::File(ready.to_owned(), error));
     if placed.is_err() {
         let _ = fs::remove_dir_all(&unpacked);
-        // Another gateway on the same folder was faster.
+        // Another gateway with the same folder was faster.
         return if ready.is_dir() { Ok(()) } else { placed };
     }
     Ok(())
@@ -194,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_artifact_is_unpacked_whole_with_its_modes() {
+    fn artifact_is_unpacked_with_its_modes() {
         let work = tempfile::tempdir().unwrap();
         let ready = work.path().join("abc");
         unpack(&archive(&[("bootstrap", "run", 0o755), ("a/b.txt", "b", 0o644)]), work.path(), &ready)
@@ -202,14 +214,14 @@ mod tests {
         assert_eq!(fs::read_to_string(ready.join("a/b.txt")).unwrap(), "b");
         assert_eq!(fs::metadata(ready.join("bootstrap")).unwrap().permissions().mode() & 0o777, 0o755);
         assert_eq!(fs::metadata(ready.join("a/b.txt")).unwrap().permissions().mode() & 0o777, 0o644);
-        // Unpacked a second time, it is left as it is.
+        // Unpacking again changes nothing.
         unpack(&archive(&[("bootstrap", "run", 0o755)]), work.path(), &ready).unwrap();
         assert!(ready.join("a/b.txt").exists());
         assert_eq!(fs::read_dir(work.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn nothing_is_written_outside() {
+    fn entry_that_points_outside_is_an_error() {
         let work = tempfile::tempdir().unwrap();
         for entries in [&[("../evil", "x", 0o644)][..], &[("a", "x", 0o644), ("/../../evil", "x", 0o644)]] {
             let error = unpack(&archive(entries), work.path(), &work.path().join("abc")).unwrap_err();

@@ -1,10 +1,10 @@
-//! The one door to programs: starts servers and function instances, and ends them.
+//! Starts servers and function instances, and ends them. No other module of this crate starts programs.
 //!
-//! Each gets a process group of its own, so that a terminal's Ctrl-C misses it and one signal reaches all it
-//! started. What can go wrong: the program is missing, not executable, or made for another machine.
+//! Each program gets its own process group: a terminal's Ctrl-C does not reach it, and one signal reaches all processes
+//! that it started. Errors: the program is missing, not executable, or built for another machine.
 
-use crate::procfs::{self, Identity};
 use rustix::process::{Pid, PidfdFlags, Signal};
+use slipway_runner::process::{self, ProcessIdentity};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -13,13 +13,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
-/// Marks every process that belongs to a folder of the local environment; its value is the folder.
+/// The environment variable that marks every process of a local environment; its value is the environment's folder.
 ///
-/// It is inherited, so that whatever was left behind is found. Never set by hand.
+/// Child processes inherit it, so processes that were left behind are found. Users never set it.
 pub(crate) const MARKER: &str = "SLIPWAY_LOCAL_SERVER_OF";
 
-/// What would make a server of ours behave otherwise in one person's shell than in another's.
-const UNWANTED: [&str; 14] = [
+/// Variables of the user's shell that would change how the servers behave.
+const REMOVED_VARIABLES: [&str; 14] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
     "AWS_CONFIG_FILE",
@@ -36,27 +36,28 @@ const UNWANTED: [&str; 14] = [
     "PYTHONSTARTUP",
 ];
 
-/// What is to be started and how.
-pub(crate) struct Launch {
+/// A command line.
+pub(crate) struct CommandLine {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) variables: Vec<(OsString, OsString)>,
+    /// The value of [`MARKER`].
     pub(crate) marker: Option<PathBuf>,
 }
 
-impl Launch {
-    /// Starts a server that outlives us: our environment, output to a file.
-    pub(crate) fn server(self, log: File) -> io::Result<Child> {
+impl CommandLine {
+    /// Starts a server that outlives this process. It inherits the environment; its output goes to a file.
+    pub(crate) fn spawn_server(self, log: File) -> io::Result<Child> {
         let mut command = self.command();
-        for name in UNWANTED {
+        for name in REMOVED_VARIABLES {
             command.env_remove(name);
         }
         let errors = log.try_clone()?;
         command.envs(self.variables).stdout(log).stderr(errors).spawn()
     }
 
-    /// Starts a function instance that dies with its handle: its own environment only, output to a pipe.
-    pub(crate) fn instance(self, folder: &Path, output: io::PipeWriter) -> io::Result<Child> {
+    /// Starts a function instance that ends with its handle. It inherits nothing; its output goes to a pipe.
+    pub(crate) fn spawn_instance(self, folder: &Path, output: io::PipeWriter) -> io::Result<Child> {
         let mut command = self.command();
         command.env_clear();
         if let Some(folder) = &self.marker {
@@ -72,7 +73,7 @@ impl Launch {
             .spawn()
     }
 
-    /// Runs a program to its end and gives what it wrote to stdout; an error where it fails or takes too long.
+    /// Runs a program to its end and returns its stdout. Errors: it fails or takes too long.
     pub(crate) async fn output(self, within: Duration) -> io::Result<Vec<u8>> {
         let mut command = self.command();
         command.envs(self.variables).kill_on_drop(true);
@@ -80,18 +81,15 @@ impl Launch {
         match output.status.success() {
             true => Ok(output.stdout),
             false => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let said = said.trim().lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                let last = stderr.trim().lines().last().map(|line| format!(": {line}")).unwrap_or_default();
                 let program = self.program.display();
-                Err(io::Error::other(format!("{program} ended with {}{said}", output.status)))
+                Err(io::Error::other(format!("{program} ended with {}{last}", output.status)))
             }
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the local environment starts its own servers and functions, here and nowhere else"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the only place in this crate that starts programs")]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::null()).process_group(0);
@@ -102,45 +100,45 @@ impl Launch {
     }
 }
 
-/// Tells where this machine's programs are looked for; functions run by an interpreter need it.
+/// Returns the PATH of this machine.
 pub(crate) fn search_path() -> OsString {
     variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }
 
-/// Reads one of the host's variables, of those that say where the host keeps its interpreters.
-#[expect(clippy::disallowed_methods, reason = "the host's interpreters are found as the host says")]
+/// Reads an environment variable that says where this machine keeps its interpreters.
+#[expect(clippy::disallowed_methods, reason = "these variables say where interpreters are")]
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// How a process ended that was asked to.
+/// How a process ended after a request to end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum ProcessEnd {
     /// It had ended before.
-    Gone,
-    /// It ended by itself after SIGTERM.
+    AlreadyGone,
+    /// It ended after SIGTERM.
     Terminated,
-    /// It had to be killed.
+    /// It ended after SIGKILL.
     Killed,
 }
 
-/// Ends a process and its group: SIGTERM, a while to comply, SIGKILL. Only ever that very process.
-pub(crate) async fn end(identity: Identity, grace: Duration) -> io::Result<End> {
+/// Ends a process and its group: SIGTERM, then SIGKILL after `grace`. A later process with the same number is not ended.
+pub(crate) async fn end(identity: ProcessIdentity, grace: Duration) -> io::Result<ProcessEnd> {
     let Some(pid) = i32::try_from(identity.pid).ok().and_then(Pid::from_raw) else {
-        return Ok(End::Gone);
+        return Ok(ProcessEnd::AlreadyGone);
     };
-    // The descriptor keeps the number from meaning another process between the check and the signal.
+    // While the descriptor is open, no other process can get this number.
     let descriptor = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(descriptor) => descriptor,
-        Err(rustix::io::Errno::SRCH) => return Ok(End::Gone),
+        Err(rustix::io::Errno::SRCH) => return Ok(ProcessEnd::AlreadyGone),
         Err(error) => return Err(error.into()),
     };
-    if !identity.alive() {
-        return Ok(End::Gone);
+    if !identity.is_alive() {
+        return Ok(ProcessEnd::AlreadyGone);
     }
-    let leads = procfs::group(identity.pid) == Some(identity.pid);
+    let is_group_leader = process::group(identity.pid) == Some(identity.pid);
     let signal = |signal: Signal| -> io::Result<()> {
-        let sent = match leads {
+        let sent = match is_group_leader {
             true => rustix::process::kill_process_group(pid, signal),
             false => rustix::process::pidfd_send_signal(&descriptor, signal),
         };
@@ -150,27 +148,28 @@ pub(crate) async fn end(identity: Identity, grace: Duration) -> io::Result<End> 
         }
     };
     signal(Signal::TERM)?;
-    if wait(identity, grace).await {
-        return Ok(End::Terminated);
+    if ends_within(identity, grace).await {
+        return Ok(ProcessEnd::Terminated);
     }
     signal(Signal::KILL)?;
-    match wait(identity, Duration::from_secs(5)).await {
-        true => Ok(End::Killed),
-        false => Err(io::Error::other(format!("process {} survives SIGKILL", identity.pid))),
+    match ends_within(identity, Duration::from_secs(5)).await {
+        true => Ok(ProcessEnd::Killed),
+        false => Err(io::Error::other(format!("process {} still runs after SIGKILL", identity.pid))),
     }
 }
 
-/// Kills a group at once; for one that we lead the life of and whose number is therefore still its own.
+/// Kills a process group at once. The leader must be a child of this process that was not reaped, so that the number is
+/// still its own.
 pub(crate) fn kill_group(leader: u32) {
     if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
-        // It may be gone already, and that is all we want.
+        // The group may have ended already.
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     }
 }
 
-async fn wait(identity: Identity, limit: Duration) -> bool {
+async fn ends_within(identity: ProcessIdentity, limit: Duration) -> bool {
     let until = Instant::now() + limit;
-    while identity.alive() {
+    while identity.is_alive() {
         if Instant::now() >= until {
             return false;
         }
