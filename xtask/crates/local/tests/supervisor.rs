@@ -3,8 +3,8 @@
 
 mod support;
 
-use slipway_local::Status;
 use slipway_local::supervisor::{self, Emulator, Error};
+use slipway_local::{Component, Status};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -79,7 +79,7 @@ async fn requested_port_is_used_or_its_holder_is_named() {
     let error = up(&options).await.unwrap_err();
     let holder = std::process::id().to_string();
     assert!(
-        matches!(&error, Error::PortTaken { component: slipway_local::Component::Emulator, holder: Some(name), .. } if name.contains(&holder))
+        matches!(&error, Error::PortTaken { component: Component::Emulator, holder: Some(name), .. } if name.contains(&holder))
     );
     assert!(error.to_string().contains(&port.to_string()), "{error}");
     assert_eq!(supervisor::find(folder.path()).await.unwrap(), Status::Stopped);
@@ -87,10 +87,7 @@ async fn requested_port_is_used_or_its_holder_is_named() {
     options.emulator = Emulator::Start { moto_server: moto.clone(), port: None };
     options.gateway_port = Some(port);
     let error = up(&options).await.unwrap_err();
-    assert!(
-        matches!(error, Error::PortTaken { component: slipway_local::Component::Gateway, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::PortTaken { component: Component::Gateway, .. }), "{error}");
     // The emulator is running and stays; the gateway starts on the requested port once it is free.
     drop(taken);
     let (state, events) = up(&options).await.unwrap();
@@ -126,7 +123,7 @@ async fn failed_server_start_shows_the_end_of_its_log() {
     write_program(&program, "#!/bin/sh\necho a first line\necho no module named moto >&2\nexit 3\n");
     let options = options(folder.path(), &program, "300000000010");
     let error = up(&options).await.unwrap_err().to_string();
-    assert!(error.contains("moto did not come up: it ended with exit status: 3"), "{error}");
+    assert!(error.contains("moto did not start: it ended with exit status: 3"), "{error}");
     assert!(error.contains("moto.log") && error.ends_with("a first line\nno module named moto"), "{error}");
     let absent = supervisor::Options {
         emulator: Emulator::Start { moto_server: PathBuf::from("/nowhere/moto_server"), port: None },

@@ -4,8 +4,8 @@
 mod support;
 
 use serde_json::json;
-use slipway_local::Status;
 use slipway_local::supervisor::{self, Event};
+use slipway_local::{Component, Status};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ async fn interrupted_start_is_detected_and_cleaned_up() {
     let stray = stray(folder.path());
     let (_, events) = up(&options).await.unwrap();
     assert!(events.contains(&Event::Cleaned {
-        component: slipway_local::Component::Process,
+        component: Component::Process,
         pid: stray,
         reason: "it was left behind".to_owned()
     }));
