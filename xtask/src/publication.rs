@@ -170,7 +170,7 @@ async fn check(
         logs: context.logs.clone(),
         progress: build.progress,
         interrupt: &checks_interrupt,
-        beside: Some(&stop_builder),
+        stop_on_failure: Some(&stop_builder),
     };
     let builder = build.rust.clone().with_interrupt(builder_interrupt);
     let checking = async {

@@ -59,7 +59,7 @@ fn signal_during_a_check_publishes_nothing() {
         let settings = "schema = 1\nname = \"echo\"\n\n[checks.slow]\nrun = \"sleep 600\"\n";
         project.write("pipelines/project.toml", settings);
         let mut running = project.start(&RELEASE);
-        assert!(running.wait_for_event(|event| event["event"] == "started" && event["label"] == "checks"));
+        assert!(running.wait_for_event(|event| event["event"] == "started" && event["label"] == "check"));
         running.signal(signal);
         running.wait().exits(130).says("interrupted");
         assert_buckets_are_empty(&project);
