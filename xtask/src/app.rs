@@ -3,6 +3,7 @@
 mod account;
 mod bootstrap;
 mod builders;
+mod credentials;
 mod ports;
 mod registries;
 mod role;
@@ -84,7 +85,7 @@ impl AppContext {
 
     /// Begins to record this run in `target/slipway/runs/<id>/events.jsonl`.
     pub(crate) fn record(&mut self, command: &str) -> Result<()> {
-        let run = Arc::new(RunLog::begin(&self.project.work_folder(), std::process::id())?);
+        let run = Arc::new(RunLog::start(&self.project.work_folder(), std::process::id())?);
         self.progress.add(run.clone());
         self.progress = self.progress.scope(command);
         self.run = Some(run);

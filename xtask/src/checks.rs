@@ -1,7 +1,7 @@
-//! Checks: commands that must pass before anything is written. In: their settings. Out: a verdict for each.
+//! Checks: commands that must pass before anything is written. In: their settings. Out: a report for each.
 //!
-//! They run in parallel; each keeps its output. A missing program is a failed check with a hint, never a skipped one.
-//! A check that passed on exactly this tree, as it is now defined, is not run again on this machine.
+//! They run in parallel, and each keeps its output in a file. A missing program is a failed check with a hint, never a
+//! skipped one. A check that passed on the same files, with the same settings, does not run again on this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::command_lines::{CommandLines, CommandOutput, FailedLine, FailedLineReason};
 use crate::digest::{Digest, DigestBuilder};
-use crate::exec::{self, Conduct, OnSignal, Output, Program};
 use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format;
 use crate::graph::{self, Task};
@@ -21,14 +21,14 @@ use crate::progress::Progress;
 use crate::settings::{CheckSettings, Project};
 use crate::source::Repository;
 
-/// What one check came to.
+/// Result of one check.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct CheckReport {
     /// Its name.
     pub(crate) name: String,
     /// Whether it passed.
     pub(crate) passed: bool,
-    /// Whether this was known from an earlier run on the same tree.
+    /// Whether it passed in an earlier run on the same files and did not run again.
     pub(crate) remembered: bool,
     /// Its command lines.
     pub(crate) run: Vec<String>,
@@ -40,7 +40,7 @@ pub(crate) struct CheckReport {
     pub(crate) why: Option<String>,
     /// What to do.
     pub(crate) hint: Option<String>,
-    /// Its last lines, where it failed.
+    /// The last lines of its output, if it failed.
     pub(crate) tail: Vec<String>,
 }
 
@@ -48,29 +48,33 @@ pub(crate) struct CheckReport {
 pub(crate) struct Checks<'a> {
     /// The project.
     pub(crate) project: &'a Project,
-    /// The repository, whose tree is what is checked.
+    /// The repository, whose files are checked.
     pub(crate) repository: &'a Repository,
-    /// Where output is kept.
+    /// The folder where output is kept.
     pub(crate) logs: PathBuf,
     /// Where events go.
     pub(crate) progress: &'a Progress,
     /// Signals.
     pub(crate) interrupt: &'a Interrupt,
-    /// What runs beside them and is ended once one of them has failed.
-    pub(crate) beside: Option<&'a Stop>,
+    /// Stops other work as soon as a check failed.
+    pub(crate) stop_on_failure: Option<&'a Stop>,
 }
 
+/// The checks that passed on this machine: `target/slipway/checks.json`.
 #[derive(Default, Serialize, Deserialize)]
-struct Memory {
-    /// Digests of check and tree that passed.
+struct PassedChecks {
+    /// Digests of a check's settings and the files.
     passed: BTreeSet<String>,
 }
 
-/// How many checks run at once: each is a program that uses all cores where it can.
+/// How many checks run at once: most of them use all cores.
 const AT_ONCE: usize = 2;
 
+/// How long a check runs before a console without bars says that it is running.
+const ANNOUNCED_AFTER: Duration = Duration::from_secs(5);
+
 impl Checks<'_> {
-    /// Runs the named checks, or all. Those that passed on this very tree are run too.
+    /// Runs the named checks, or all. Checks that passed on these files run, too.
     pub(crate) async fn run(&self, names: &[String]) -> Result<Vec<CheckReport>> {
         let all = &self.project.settings.checks;
         for name in names {
@@ -81,151 +85,120 @@ impl Checks<'_> {
             }
         }
         let chosen = all.iter().filter(|(name, _)| names.is_empty() || names.contains(name)).collect();
-        self.run_chosen(chosen, true).await
+        self.run_chosen(chosen, &PassedChecks::default()).await
     }
 
-    /// Runs what must pass before these functions are released; what passed on this very tree is not run again.
+    /// Runs the checks that must pass before these functions are released, except those that passed on these files.
     pub(crate) async fn run_for(&self, functions: &[FunctionName]) -> Result<Vec<CheckReport>> {
-        let chosen =
-            self.project.settings.checks.iter().filter(|(_, check)| concerns(check, functions)).collect();
-        self.run_chosen(chosen, false).await
+        let all = self.project.settings.checks.iter();
+        let chosen = all.filter(|(_, check)| concerns(check, functions)).collect();
+        self.run_chosen(chosen, &self.passed_checks()).await
     }
 
     async fn run_chosen(
         &self,
         chosen: Vec<(&String, &CheckSettings)>,
-        fresh: bool,
+        before: &PassedChecks,
     ) -> Result<Vec<CheckReport>> {
         let tree = self.tree()?;
-        let memory_file = self.project.work_folder().join("checks.json");
-        let mut memory: Memory = std::fs::read(&memory_file)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        if chosen.is_empty() {
-            return Ok(Vec::new());
-        }
-        let known = |name: &str, settings: &CheckSettings| {
-            !fresh && memory.passed.contains(&mark(name, settings, &tree).hex())
+        let passed_before = |name: &str, settings: &CheckSettings| {
+            before.passed.contains(&check_digest(name, settings, &tree).hex())
         };
-        if chosen.iter().all(|(name, settings)| known(name, settings)) {
-            // Nothing is waited for, so nothing is told.
+        let known: Vec<&str> = chosen
+            .iter()
+            .filter(|(name, settings)| passed_before(name, settings))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if known.len() == chosen.len() {
             return Ok(chosen.iter().map(|(name, settings)| remembered(name, settings)).collect());
         }
-        let names: Vec<&str> = chosen.iter().map(|(name, _)| name.as_str()).collect();
-        let step = self.progress.slow_step("checks", names.join(" · "));
+        if !known.is_empty() {
+            self.progress.note(format!("check     passed before on these files: {}", known.join(", ")));
+        }
         std::fs::create_dir_all(&self.logs).map_err(|error| failure::io("create", &self.logs, error))?;
         let tasks = chosen.iter().map(|(name, settings)| {
-            let known = known(name, settings);
+            let known = passed_before(name, settings);
             let work = async move {
-                if known { Ok(remembered(name, settings)) } else { self.one(name, settings).await }
+                if known { Ok(remembered(name, settings)) } else { self.run_one(name, settings).await }
             };
             Task::new((*name).clone(), BTreeSet::new(), work)
         });
         let results = graph::run(tasks.collect(), AT_ONCE, self.interrupt).await;
         let mut reports = Vec::new();
         for (_, result) in results {
-            reports.push(result.outcome()?);
+            reports.push(result.into_result()?);
         }
+        let mut passed = self.passed_checks();
         for (report, (name, settings)) in reports.iter().zip(&chosen) {
             if report.passed {
-                memory.passed.insert(mark(name, settings, &tree).hex());
+                passed.passed.insert(check_digest(name, settings, &tree).hex());
             }
         }
-        // Only a saving of time: where it cannot be kept, the checks run again.
-        let _ = serde_json::to_vec(&memory).map(|bytes| std::fs::write(&memory_file, bytes));
-        let failed = reports.iter().filter(|report| !report.passed).count();
-        if failed == 0 {
-            step.done(format!("{} passed", reports.len()));
-        } else {
-            step.failed(format!("{failed} failed"));
-        }
+        self.remember(&passed);
         Ok(reports)
     }
 
-    async fn one(&self, name: &str, settings: &CheckSettings) -> Result<CheckReport> {
-        let begun = Instant::now();
+    async fn run_one(&self, name: &str, settings: &CheckSettings) -> Result<CheckReport> {
         let log = self.logs.join(format!("check-{name}.log"));
-        let mut report = blank(name, settings);
-        report.log = Some(log.display().to_string());
-        let mut kept = String::new();
-        for line in settings.run.lines() {
-            let left = settings.within.saturating_sub(begun.elapsed());
-            match self.command(name, settings, line, left, &mut kept).await? {
-                Ok(()) => {}
-                Err((why, hint, tail)) => {
-                    self.beside.iter().for_each(|stop| stop.stop());
-                    report.passed = false;
-                    report.why = Some(why);
-                    report.hint = settings.hint.clone().or(hint);
-                    report.tail = tail;
-                    break;
-                }
+        let mut output = String::new();
+        let step = self.progress.step("check", name);
+        let started = Instant::now();
+        let lines = self.command_lines(name, settings);
+        let mut keep = |line: CommandOutput<'_>| match line {
+            CommandOutput::Command(line) => output.push_str(&format!("$ {line}\n")),
+            CommandOutput::Line(line) => {
+                output.push_str(&format!("{line}\n"));
+                step.line(line);
             }
-        }
-        report.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        std::fs::write(&log, kept).map_err(|error| failure::io("write", &log, error))?;
-        Ok(report)
+        };
+        let failed = step.announced_after(ANNOUNCED_AFTER, lines.run(self.interrupt, &mut keep)).await?;
+        let report = CheckReport {
+            log: Some(log.display().to_string()),
+            took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..blank(name, settings)
+        };
+        std::fs::write(&log, output).map_err(|error| failure::io("write", &log, error))?;
+        let Some(failed) = failed else {
+            step.done("passed");
+            return Ok(report);
+        };
+        self.stop_on_failure.iter().for_each(|stop| stop.stop());
+        step.failed("failed");
+        let hint = settings.hint.clone().or_else(|| hint(name, &failed));
+        Ok(CheckReport { passed: false, why: Some(failed.why()), hint, tail: failed.tail, ..report })
     }
 
-    /// Runs one command line; the inner error is the check's own failure.
-    async fn command(
-        &self,
-        name: &str,
-        settings: &CheckSettings,
-        line: &str,
-        within: Duration,
-        kept: &mut String,
-    ) -> Result<Result<(), (String, Option<String>, Vec<String>)>> {
-        let words = shlex::split(line).filter(|words| !words.is_empty());
-        let Some(words) = words else {
-            return Err(Failure::usage(format!(
-                "pipelines/project.toml: the check `{name}` has a command line that cannot be split: {line}"
-            )));
-        };
-        let program = Program::new(&words[0], self.project.root.join(&settings.folder)).args(&words[1..]);
-        let data = self.project.work_folder().join("checks").join(name);
-        let program =
-            program.env("TF_DATA_DIR", data).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
-        let program = settings.env.iter().fold(program, |program, (name, value)| program.env(name, value));
-        kept.push_str(&format!("$ {line}\n"));
-        let conduct = Conduct {
-            output: Output::Pipes,
-            within: Some(within),
-            on_signal: OnSignal::Forward,
-            stdin: None,
-        };
-        let ended = exec::run(&program, &conduct, self.interrupt, &mut |_| {}, &mut |_, line| {
-            kept.push_str(line);
-            kept.push('\n');
-        })
-        .await;
-        match ended {
-            Ok(ended) if ended.interrupted => Err(crate::interrupt::interrupted()),
-            Ok(ended) if ended.success() => Ok(Ok(())),
-            Ok(ended) if ended.timed_out => Ok(Err((
-                format!("took longer than {}", format::seconds(settings.within)),
-                Some(format!("raise `within` of [checks.{name}]")),
-                ended.tail,
-            ))),
-            Ok(ended) => Ok(Err((
-                format!(
-                    "`{line}` {}",
-                    ended
-                        .code
-                        .map_or("was ended by a signal".to_owned(), |code| format!("exited with {code}"))
-                ),
-                None,
-                ended.tail,
-            ))),
-            Err(failure) if exec::is_missing(&failure) => {
-                Ok(Err((failure.message().to_owned(), failure.report().hint, Vec::new())))
-            }
-            Err(failure) => Err(failure),
+    fn command_lines(&self, name: &str, settings: &CheckSettings) -> CommandLines {
+        let data = self.project.work_folder().join("checks").join(name).display().to_string();
+        let variables =
+            [("TF_DATA_DIR", data.as_str()), ("TF_IN_AUTOMATION", "1"), ("CHECKPOINT_DISABLE", "1")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
+        CommandLines {
+            owner: format!("the check `{name}`"),
+            lines: settings.run.lines().to_vec(),
+            folder: self.project.root.join(&settings.folder),
+            env: variables.chain(settings.env.clone()).map(|(name, value)| (name, Some(value))).collect(),
+            time_limit: Some(settings.within),
+            ..CommandLines::default()
         }
     }
 
-    /// Hashes the whole work tree: what the checks look at.
+    /// Reads the checks that passed on this machine; none if the file cannot be read.
+    fn passed_checks(&self) -> PassedChecks {
+        let bytes = std::fs::read(self.passed_checks_file()).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Writes the checks that passed. That only saves time: if it fails, the checks run again.
+    fn remember(&self, passed: &PassedChecks) {
+        let _ = serde_json::to_vec(passed).map(|bytes| std::fs::write(self.passed_checks_file(), bytes));
+    }
+
+    fn passed_checks_file(&self) -> PathBuf {
+        self.project.work_folder().join("checks.json")
+    }
+
+    /// Hashes the whole work tree: what the checks read.
     fn tree(&self) -> Result<Digest> {
         let tree = self.repository.work_tree(&[String::new()])?;
         let mut digest = DigestBuilder::new("slipway.tree/1");
@@ -236,7 +209,16 @@ impl Checks<'_> {
     }
 }
 
-/// Makes the failure of checks that did not pass.
+/// Returns what to do about a check that failed, unless its settings say it.
+fn hint(name: &str, failed: &FailedLine) -> Option<String> {
+    match &failed.reason {
+        FailedLineReason::ProgramMissing(failure) => failure.report().hint,
+        FailedLineReason::TimedOut(_) => Some(format!("raise `within` of [checks.{name}]")),
+        FailedLineReason::Exited(_) => None,
+    }
+}
+
+/// Returns the failure of checks that did not pass.
 pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
     let failed: Vec<&CheckReport> = reports.iter().filter(|report| !report.passed).collect();
     if failed.is_empty() {
@@ -259,11 +241,12 @@ pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
     )
     .body(body.trim_end().to_owned())
     .unchanged("Nothing was published or deployed.")
-    .hint("repair it and run the same command again; checks that passed are not run again on the same tree");
+    .hint("repair it and run the same command again; checks that passed do not run again on the same files");
     Some(logs.into_iter().fold(failure, |failure, (name, log)| failure.detail(name, log)))
 }
 
-fn mark(name: &str, settings: &CheckSettings, tree: &Digest) -> Digest {
+/// Returns the digest of a check's settings and the files.
+fn check_digest(name: &str, settings: &CheckSettings, tree: &Digest) -> Digest {
     let mut digest = DigestBuilder::new("slipway.check/1");
     digest.part("name", name);
     settings.run.lines().iter().for_each(|line| digest.part("run", line));
@@ -301,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_runs_for_the_functions_that_it_names_or_for_all() {
+    fn check_runs_for_the_functions_that_it_names_or_for_all() {
         let check = |text: &str| toml::from_str::<CheckSettings>(text).unwrap();
         let hello: FunctionName = "hello".parse().unwrap();
         let other: FunctionName = "other".parse().unwrap();

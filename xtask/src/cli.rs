@@ -1,9 +1,10 @@
-//! The command line: its types, and the way from arguments to an exit code.
+//! The command line: parses arguments, runs a command, prints its answer, returns the exit code.
 
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +15,25 @@ use crate::app::{AppContext, GlobalOptions};
 use crate::commands::{self, Answer};
 use crate::emulator::GATEWAY_COMMAND;
 use crate::failure::{EXIT_CODES, Failure, FailureKind, Result};
-use crate::output::{self, Console, OutputFormat, Verbosity};
+use crate::output::{self, Console, OutputFormat, Verbosity, markdown};
 use crate::settings::{ProcessEnvironment, parse_duration};
 
-/// Releases AWS Lambda functions through Terraform: built once, deployed anywhere, taken back at once.
+/// The variable in which GitHub names the file for a run's summary.
+const SUMMARY_FILE: &str = "GITHUB_STEP_SUMMARY";
+
+/// Releases AWS Lambda functions through Terraform: built once, deployed anywhere, rolled back at once.
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask", version, about, disable_help_subcommand = true, after_help = exit_codes(), max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArguments,
 }
 
-/// What every command takes.
+/// Options of all commands.
 #[derive(Debug, Args)]
-pub(crate) struct Global {
+pub(crate) struct GlobalArguments {
     /// Print one JSON document on stdout instead of text.
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
@@ -39,68 +43,68 @@ pub(crate) struct Global {
     /// Show every line of every program, and every call.
     #[arg(long, short = 'v', global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
-    /// Show errors and what was asked for, no story.
+    /// Show errors and the requested data, no progress.
     #[arg(long, short = 'q', global = true)]
     pub(crate) quiet: bool,
-    /// How long to wait for somebody else's locks, such as 10m.
+    /// How long to wait for locks that somebody else holds, such as 10m.
     #[arg(long, global = true, value_parser = parse_duration, default_value = "0s", value_name = "TIME")]
     pub(crate) lock_timeout: Duration,
 }
 
-/// The verbs.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Build, check, version and publish what changed; with --env, deploy it there.
     Release(commands::release::Arguments),
-    /// Deploy a release that exists. Never builds.
+    /// Deploy an existing release. Never builds.
     Deploy(commands::deploy::Arguments),
-    /// Take an environment back to what served before: traffic first, then Terraform. Never builds.
+    /// Return an environment to what served before: traffic first, then Terraform. Never builds.
     Rollback(commands::rollback::Arguments),
-    /// Remove what stacks made in an environment; never the bootstrap.
+    /// Remove what stacks created in an environment; never the bootstrap.
     Destroy(commands::destroy::Arguments),
-    /// Remove Terraform's local files, which the next run makes again.
+    /// Remove Terraform's local files, which the next run creates again.
     Clean(commands::clean::Arguments),
     /// Prepare an account, once, as its administrator: state, artifact store, registries, signing key, roles.
     Bootstrap(commands::bootstrap::Arguments),
     /// Show what deploying would change, and change nothing.
     Plan(commands::plan::Arguments),
-    /// Show what runs where, and whether it is what the ledger says.
+    /// Show what runs where, and whether it matches the ledger.
     Status(commands::status::Arguments),
-    /// Show an environment's deployments, newest first.
+    /// List an environment's deployments, newest first.
     History(commands::history::Arguments),
-    /// Show a function's releases, newest first.
+    /// List a function's releases, newest first.
     Releases(commands::releases::Arguments),
-    /// Look again at what serves, over the addresses that users reach; --full runs the functions' own suites.
+    /// Verify again what serves, at the URLs that users call; --full runs the functions' own suites.
     Verify(commands::verify::Arguments),
-    /// Send a request to a function's address, signed where it asks for that.
+    /// Send a request to a function's URL or HTTP API, signed if that requires a signature.
     Call(commands::call::Arguments),
-    /// Check everything about a release: its bytes, its SBOM, its signature. Changes nothing.
+    /// Check a release: its bytes, its SBOM, its signature. Changes nothing.
     VerifyRelease(commands::verify_release::Arguments),
-    /// Keys that sign releases.
+    /// Create keys that sign releases.
     Key(commands::key::Arguments),
-    /// Print what an environment's stacks put out.
+    /// Print the outputs of an environment's stacks.
     Output(commands::output::Arguments),
     /// Build functions and print their digests; publish nothing.
     Build(commands::build::Arguments),
-    /// Say why two versions, or a version and the work tree, differ.
+    /// Show why two versions, or a version and the work tree, differ.
     Explain(commands::explain::Arguments),
-    /// Build a release again from its commit, and say whether the bytes agree.
+    /// Build a release again from its commit, and compare the bytes.
     Rebuild(commands::rebuild::Arguments),
-    /// Pin a Python function's packages, with hashes, from what it asks for.
+    /// Pin a Python function's packages, with hashes, from its requirements.
     Lock(commands::lock::Arguments),
     /// Run the project's checks.
     Check(commands::check::Arguments),
     /// Write missing release tags from the catalogue, and push them.
     Tags(commands::tags::Arguments),
-    /// The emulated environment on this machine.
+    /// Manage and call the emulated environment on this machine.
     Local(commands::local::Arguments),
-    /// Slipway's own tools, pinned with hashes.
+    /// List or install Slipway's own tools, pinned with hashes.
     Tools(commands::tools::Arguments),
-    /// Look for everything that is needed, and say what to do about what is not there.
+    /// List every required program and credential, and what to do about those that are missing.
     Doctor(commands::doctor::Arguments),
-    /// Close what a dead run left open: ledger entries, state locks, unsaved state.
+    /// Close what a killed run left open: ledger entries, state locks, unsaved states, moved aliases.
     Recover(commands::recover::Arguments),
-    /// Run this repository's own tests, saying which are left out and why.
+    /// Run this repository's own tests, and name those that did not run.
     Test(commands::test::Arguments),
     /// Print shell completions.
     Completions(commands::completions::Arguments),
@@ -134,7 +138,7 @@ pub(crate) fn main() -> ExitCode {
     match Cli::try_parse_from(&arguments) {
         Ok(cli) => ExitCode::from(run(cli, process_env)),
         Err(error) => {
-            // Help and version go to stdout with 0, mistakes to stderr with 2.
+            // Help and version go to stdout with exit code 0, errors to stderr with 2.
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
@@ -150,11 +154,18 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
     };
     let console = Arc::new(Console::new(verbosity, process_env.interactive, process_env.ci()));
     let name = command.name();
+    let summary_file = process_env.get(SUMMARY_FILE).map(PathBuf::from).filter(|_| command.has_summary());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(command, &global, process_env, console.clone(), verbosity)),
         Err(error) => Err(Failure::failed("the runtime cannot be started").caused_by(error)),
     };
+    if let Some(file) = summary_file
+        && let Err(failure) = markdown::append(&file, &summary(name, &outcome))
+    {
+        // The summary is missing on the run's page; the result of the command is the same.
+        console.stderr(&output::failure_text(&failure.report()));
+    }
     match outcome {
         Ok(answer) => {
             match global.output {
@@ -175,27 +186,38 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
     }
 }
 
+/// Returns the summary of a run: what the command did, and its failure.
+fn summary(command: &str, outcome: &Result<Answer>) -> String {
+    let (done, failure) = match outcome {
+        Ok(answer) => (answer.summary.clone(), answer.failure.as_ref()),
+        Err(failure) => (None, Some(failure)),
+    };
+    // Changes that --exit-code asked for are no failure, and in the plan already.
+    let failure = failure.filter(|failure| failure.kind() != FailureKind::ChangesPresent);
+    let failure = failure.map(|failure| markdown::failure(command, &failure.report()));
+    done.into_iter().chain(failure).collect()
+}
+
 fn show(console: &Console, format: OutputFormat, name: &str, failure: &Failure) -> u8 {
     if format == OutputFormat::Json {
         console.data(&output::document::<()>(name, None, Some(failure)));
     }
-    console.tell(&output::failure_text(&failure.report()));
+    console.stderr(&output::failure_text(&failure.report()));
     failure.kind().exit_code()
 }
 
 async fn dispatch(
     command: Command,
-    global: &Global,
+    global: &GlobalArguments,
     process_env: ProcessEnvironment,
     console: Arc<Console>,
     verbosity: Verbosity,
 ) -> Result<Answer> {
     if global.output == OutputFormat::Dotenv && !matches!(command, Command::Output(_)) {
-        return Err(
-            Failure::usage("--output dotenv is for `cargo xtask output` alone").hint("use text or json")
-        );
+        return Err(Failure::usage("--output dotenv is for `cargo xtask output` alone")
+            .hint("use --output text or json"));
     }
-    // These work anywhere, without a project.
+    // These commands need no project.
     match &command {
         Command::Completions(arguments) => return commands::completions::run(arguments, Cli::command()),
         Command::Man(_) => return commands::completions::man(Cli::command()),
@@ -204,7 +226,7 @@ async fn dispatch(
     let options = GlobalOptions { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
     let name = command.name();
     let mut app = AppContext::open(process_env, console, options)?;
-    if command.changes_something() {
+    if command.is_recorded() {
         app.record(name)?;
     }
     match command {
@@ -239,7 +261,7 @@ async fn dispatch(
 }
 
 impl Command {
-    /// Returns the name of the document that the command prints.
+    /// Returns the command's name, which is also that of its JSON document.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Release(_) => "release",
@@ -273,8 +295,13 @@ impl Command {
         }
     }
 
-    /// Tells whether the run is worth a record of its events.
-    fn changes_something(&self) -> bool {
+    /// Tells whether the command writes a summary for a CI run.
+    fn has_summary(&self) -> bool {
+        matches!(self, Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_))
+    }
+
+    /// Tells whether the run's events are recorded.
+    fn is_recorded(&self) -> bool {
         matches!(
             self,
             Self::Release(_)

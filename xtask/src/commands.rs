@@ -1,4 +1,5 @@
-//! The verbs, one a file: choose, call, return a value that is printed as text or JSON. No command calls another.
+//! The commands, one per file. Each chooses, calls, and returns a value that is rendered as text and JSON. No command calls
+//! another.
 
 pub(crate) mod bootstrap;
 pub(crate) mod build;
@@ -30,32 +31,28 @@ pub(crate) mod tools;
 pub(crate) mod verify;
 pub(crate) mod verify_release;
 
-use std::time::Instant;
-
 use serde::Serialize;
 
-use crate::app::AppContext;
-use crate::delivery::Delivered;
 use crate::failure::{Failure, Result};
-use crate::format::seconds;
-use crate::name::FunctionName;
 use crate::output::document;
 
-/// What a command answers: one value, rendered twice.
+/// A command's answer: one value as JSON and as text.
 pub(crate) struct Answer {
     data: serde_json::Value,
-    /// For people, on stdout.
+    /// Text for people, on stdout.
     pub(crate) text: String,
-    /// Why the command does not exit with 0 although it has an answer.
+    /// Why the command does not exit with 0 although it has a result.
     pub(crate) failure: Option<Failure>,
+    /// Markdown for the summary of a CI run.
+    pub(crate) summary: Option<String>,
 }
 
 impl Answer {
     /// Makes an answer of a value and its text.
     pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Result<Self> {
         let data = serde_json::to_value(data)
-            .map_err(|error| Failure::defect("an answer cannot be written as JSON").caused_by(error))?;
-        Ok(Self { data, text: text.into(), failure: None })
+            .map_err(|error| Failure::defect("an answer cannot be rendered as JSON").caused_by(error))?;
+        Ok(Self { data, text: text.into(), failure: None, summary: None })
     }
 
     /// Adds a reason not to exit with 0.
@@ -64,58 +61,15 @@ impl Answer {
         self
     }
 
-    /// Writes the JSON document.
+    /// Adds the summary for a CI run.
+    pub(crate) fn with_summary(mut self, summary: String) -> Self {
+        self.summary = Some(summary);
+        self
+    }
+
+    /// Renders the JSON document.
     pub(crate) fn document(&self, name: &str) -> String {
         document(name, Some(&self.data), self.failure.as_ref())
-    }
-}
-
-/// Returns the one function that is meant: the named one, or the project's only one.
-fn one_function(app: &AppContext, named: Option<&FunctionName>) -> Result<FunctionName> {
-    let functions = app.project.named_functions(named.map(std::slice::from_ref).unwrap_or_default())?;
-    match functions.as_slice() {
-        [one] => Ok(one.clone()),
-        several => Err(Failure::usage("several functions are possible")
-            .hint(format!("name one: {}", crate::format::list(several.iter().map(FunctionName::as_str))))),
-    }
-}
-
-/// Writes the last line of a delivery.
-fn delivered_text(app: &AppContext, delivered: &Delivered, begun: Instant) -> String {
-    let what = crate::format::list(
-        delivered.functions.iter().map(|(function, version)| format!("{function} {version}")),
-    );
-    let environment = &delivered.environment;
-    let took = seconds(begun.elapsed());
-    if delivered.functions.is_empty() {
-        let stack = &delivered.stack;
-        return match delivered.deployment {
-            Some(number) => format!("{stack} is applied in {environment}.  Deployment {number} · {took}\n"),
-            None if delivered.plan_skipped => format!(
-                "{stack} is up to date in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
-            ),
-            None => format!("{stack} is up to date in {environment} (planned: no changes).  {took}\n"),
-        };
-    }
-    let serve = crate::format::serve(delivered.functions.len());
-    match (delivered.unchanged, delivered.plan_skipped, delivered.deployment) {
-        (true, true, _) => format!(
-            "{what} already {serve} in {environment} (plan skipped: nothing it depends on changed; --plan plans anyway).  {took}\n"
-        ),
-        (true, false, _) => {
-            format!("{what} already {serve} in {environment} (planned: no changes).  {took}\n")
-        }
-        (false, _, Some(number)) => {
-            // Without a name the newest deployment is undone, which may be another stack's by then.
-            let function = match delivered.functions.keys().collect::<Vec<_>>().as_slice() {
-                [one] if app.project.stacks.len() > 1 => format!("{one} "),
-                _ => String::new(),
-            };
-            format!(
-                "{what} {serve} in {environment}.  Deployment {number} · {took} · undo: cargo xtask rollback {function}--env {environment}\n"
-            )
-        }
-        (false, _, None) => format!("{what} {serve} in {environment}.  {took}\n"),
     }
 }
 

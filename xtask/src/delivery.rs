@@ -9,7 +9,10 @@ mod destroy;
 mod environment_stack;
 mod events;
 mod execute;
+mod preview;
+mod recovery;
 pub(crate) mod rollback;
+mod serving;
 mod settle;
 mod skip;
 mod stacks;
@@ -22,10 +25,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(crate) use destroy::{Destroyed, destroy_all, has_resources};
+pub(crate) use destroy::{DestroyRequest, Destroyed, destroy_all};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
-pub(crate) use rollback::{RollbackRequest, choose_rollback, roll_back};
-pub(crate) use settle::{close_cut_off, settle};
+pub(crate) use preview::{StackPlan, StackPreview, preview};
+pub(crate) use recovery::{Leftover, recover};
+pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};
+pub(crate) use serving::{ServingStack, verify_serving};
+pub(crate) use settle::settle;
 pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
 
 use crate::failure::{Failure, Result};
@@ -174,22 +180,6 @@ fn report_changed_inputs(stack: &EnvironmentStack, last: Option<&Ended>, inputs:
         let text = format!("{} takes {}, which changed", stack.name(), crate::format::list(changed));
         stack.progress.note(format!("inputs    {text}"));
     }
-}
-
-/// Plans what a request would change, and changes nothing.
-pub(crate) async fn preview(stack: &EnvironmentStack, request: &DeployRequest) -> Result<Planned> {
-    let lock = stack.lock_work().await?;
-    let last = stack.ledger.head().await?.last;
-    let releases = releases(stack, request, last.as_ref()).await?;
-    let inputs = stack.inputs(&stack.root).await?;
-    let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
-    let planned = stack.infrastructure.plan(&configuration).await?;
-    // The plan is not applied, and a saved plan contains secrets in clear text.
-    let _ = std::fs::remove_file(&planned.file);
-    if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
-        stack.progress.note(format!("          deploying it would be refused: {refused}"));
-    }
-    Ok(planned)
 }
 
 /// Refuses a request that the environment does not allow, before anything is planned.

@@ -30,6 +30,12 @@ pub(crate) fn folder(project: &Project) -> PathBuf {
     project.work_folder().join("local")
 }
 
+/// Returns the Python that the gateway starts for a runtime such as `python3.13`, with the runtime that it really is.
+pub(crate) async fn find_python(project: &Project, runtime: &str) -> Option<(String, PathBuf)> {
+    let found = slipway_local::find_python(&folder(project), runtime).await?;
+    Some((found.runtime, found.program))
+}
+
 /// Returns the local environment's account.
 pub(crate) fn account(process_env: &ProcessEnvironment) -> Result<String> {
     let account = process_env.get("SLIPWAY_LOCAL_ACCOUNT").unwrap_or(ACCOUNT);

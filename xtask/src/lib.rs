@@ -28,6 +28,7 @@ mod delivery;
 mod emulator;
 #[cfg(test)]
 mod fakes;
+mod github;
 #[cfg(test)]
 mod language;
 #[cfg(test)]
@@ -41,13 +42,18 @@ mod plan;
 mod ports;
 mod publication;
 mod release;
+mod requirements;
 mod rollout;
 mod settings;
 mod source;
+mod status;
+mod suite;
+mod test_groups;
 mod tools;
 mod verification;
+mod work_files;
 
-use slipway_runner::{exec, graph, interrupt, process, progress};
+use slipway_runner::{command_lines, exec, graph, interrupt, process, progress};
 use slipway_values::{architecture, digest, failure, format, name, partition, runtime, schema};
 
 /// Runs Slipway's command line on this process's arguments and returns its exit code.

@@ -1,12 +1,17 @@
-//! What a person or a program reads: progress on stderr, data on stdout; one value rendered as text or JSON.
+//! Everything that Slipway prints: progress on stderr, data on stdout. One value is rendered as text, JSON or markdown.
 
 mod console;
+mod deliveries;
+mod dotenv;
 mod events;
 mod json;
+pub(crate) mod markdown;
 mod table;
 mod text;
 
 pub(crate) use console::{Console, Verbosity};
+pub(crate) use deliveries::{deliveries_text, rollback_text};
+pub(crate) use dotenv::dotenv;
 pub(crate) use events::RunLog;
 #[cfg(test)]
 pub(crate) use json::Document;
@@ -14,10 +19,10 @@ pub(crate) use json::document;
 pub(crate) use table::Table;
 pub(crate) use text::failure_text;
 
-/// How data is printed.
+/// The format of the data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON document.
     Json,

@@ -15,7 +15,7 @@ mod sources;
 mod state;
 
 pub(crate) use account::{AccountPreparation, prepare_account};
-pub(crate) use changes::{Action, Change, changes_text};
+pub(crate) use changes::{Action, Change, changes_summary, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, prepare};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
 pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_addresses};
@@ -63,14 +63,7 @@ impl Planned {
 
     /// Returns `+7 ~0 -0`.
     pub(crate) fn summary(&self) -> String {
-        let count =
-            |test: fn(Action) -> bool| self.changes.iter().filter(|change| test(change.action)).count();
-        format!(
-            "+{} ~{} -{}",
-            count(Action::adds),
-            count(|action| action == Action::Update),
-            count(Action::removes)
-        )
+        changes_summary(&self.changes)
     }
 }
 

@@ -170,7 +170,7 @@ async fn check(
         logs: context.logs.clone(),
         progress: build.progress,
         interrupt: &checks_interrupt,
-        beside: Some(&stop_builder),
+        stop_on_failure: Some(&stop_builder),
     };
     let builder = build.rust.clone().with_interrupt(builder_interrupt);
     let checking = async {
@@ -184,7 +184,9 @@ async fn check(
     };
     let preparing = async {
         let failure = if builds_rust { builder.ensure().await.err() } else { None };
-        failure.iter().for_each(|_| stop_checks.stop());
+        // A builder that was stopped for a failed check must not stop the other checks, which then hide that check.
+        let failed = |failure: &&Failure| failure.kind() != FailureKind::Interrupted;
+        failure.iter().filter(failed).for_each(|_| stop_checks.stop());
         failure
     };
     let (checked, prepared) = futures::join!(checking, preparing);

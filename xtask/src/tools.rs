@@ -1,4 +1,4 @@
-//! The programs that Slipway runs, each behind a file that knows its command line and its words.
+//! The programs that Slipway runs; each file builds the command lines of one program and parses its output.
 
 pub(crate) mod cargo;
 pub(crate) mod cargo_tree;

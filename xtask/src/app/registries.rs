@@ -17,7 +17,7 @@ use slipway_cloud::{
 
 use super::ports::explain;
 use crate::digest::Digest;
-use crate::exec::{self, Conduct, Program, Stream};
+use crate::exec::{self, Program, RunOptions, Stream};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ports::{Bases, BlobPlace, Image, Images, Put};
@@ -299,16 +299,15 @@ fn helper(interrupt: Interrupt) -> CredentialHelper {
             std::io::Write::write_all(&mut input, server.as_bytes())?;
             std::io::Seek::rewind(&mut input)?;
             let mut stdout = String::new();
-            let conduct = Conduct {
-                within: Some(std::time::Duration::from_secs(60)),
+            let options = RunOptions {
+                time_limit: Some(std::time::Duration::from_secs(60)),
                 stdin: Some(Arc::new(input)),
-                ..Conduct::default()
+                ..RunOptions::default()
             };
             let ended = exec::run(
                 &Program::new(&program, ".").arg("get"),
-                &conduct,
+                &options,
                 &interrupt,
-                &mut |_| {},
                 &mut |stream, line| {
                     if stream == Stream::Out {
                         stdout.push_str(line);

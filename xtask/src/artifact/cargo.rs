@@ -14,7 +14,7 @@ use crate::progress::Step;
 use crate::runtime::Runtime;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
-use crate::tools::cargo::{Remap, Request};
+use crate::tools::cargo::{PathRemap, RustBuildRequest};
 
 /// Builds a binary; returns the tree to pack and the versions of the tools.
 pub(super) async fn build(
@@ -28,7 +28,7 @@ pub(super) async fn build(
 ) -> Result<(Tree, BTreeMap<String, String>)> {
     let root = &context.project.root;
     let target = context.project.work_folder().join("cargo");
-    let request = Request {
+    let request = RustBuildRequest {
         schema: 1,
         manifest_path: root.join("Cargo.toml"),
         package: package.to_owned(),
@@ -61,7 +61,7 @@ fn glibc_of(runtime: &Runtime) -> Result<String> {
 }
 
 /// Lists the paths of this machine to replace in the binary; the most specific comes last and wins.
-fn remap(context: &BuildContext<'_>, root: &Path, target: &Path) -> Vec<Remap> {
+fn remap(context: &BuildContext<'_>, root: &Path, target: &Path) -> Vec<PathRemap> {
     let process_env = context.process_env;
     let home = |variable: &str, folder: &str| {
         process_env
@@ -72,7 +72,7 @@ fn remap(context: &BuildContext<'_>, root: &Path, target: &Path) -> Vec<Remap> {
     let mut remap = Vec::new();
     let mut add = |from: Option<PathBuf>, to: &str| {
         if let Some(from) = from.filter(|from| from.is_absolute()) {
-            remap.push(Remap { from, to: to.to_owned() });
+            remap.push(PathRemap { from, to: to.to_owned() });
         }
     };
     add(home("RUSTUP_HOME", ".rustup"), "/rustup");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use slipway_archive::Tree;
 
 use super::BuildContext;
-use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::exec::{self, Program, RunOptions};
 use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::name::FunctionName;
@@ -57,16 +57,13 @@ pub(super) async fn build(
     let begun = Instant::now();
     for line in build.run {
         let program = program(function, settings, line, &folder)?.env("SOURCE_DATE_EPOCH", &epoch);
-        let conduct = Conduct {
-            output: Output::Pipes,
-            within: Some(build.time_limit.saturating_sub(begun.elapsed())),
-            on_signal: OnSignal::Forward,
-            stdin: None,
+        let options = RunOptions {
+            time_limit: Some(build.time_limit.saturating_sub(begun.elapsed())),
+            ..RunOptions::default()
         };
-        let ended =
-            exec::run(&program, &conduct, context.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
-                .await
-                .map_err(|failure| failure.unchanged("Nothing was published."))?;
+        let ended = exec::run(&program, &options, context.interrupt, &mut |_, line| step.line(line))
+            .await
+            .map_err(|failure| failure.unchanged("Nothing was published."))?;
         if ended.timed_out {
             return Err(Failure::failed(format!(
                 "building `{function}` took longer than {}: `{line}` was stopped",
@@ -77,7 +74,7 @@ pub(super) async fn build(
             .hint("raise `within` in [build] of its function.toml"));
         }
         if !ended.success() {
-            return Err(exec::unsuccessful(&program, &ended).unchanged("Nothing was published."));
+            return Err(exec::exit_failure(&program, &ended).unchanged("Nothing was published."));
         }
     }
     let packed = |error: slipway_archive::Error| {

@@ -23,7 +23,7 @@ use crate::progress::Step;
 use crate::settings::{FunctionSettings, name_in_artifact};
 use crate::source::{PythonLock, Source};
 use crate::tools::install::Tool;
-use crate::tools::uv::Target;
+use crate::tools::uv::WheelPlatform;
 
 /// The folder beside the artifact in which packages are installed.
 pub(super) const DEPENDENCIES: &str = "dependencies";
@@ -60,7 +60,7 @@ pub(super) async fn build(
         if installed.exists() {
             std::fs::remove_dir_all(&installed).map_err(|error| failure::io("remove", &installed, error))?;
         }
-        let target = Target::new(&settings.runtime, settings.architecture)?;
+        let target = WheelPlatform::new(&settings.runtime, settings.architecture)?;
         context.uv.install(&lock.path, &target, &installed, step).await?;
         let owners = FileOwners::read(&installed)?;
         owners.refuse_overlaps()?;

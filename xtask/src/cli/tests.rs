@@ -1,4 +1,4 @@
-//! The command lines that stand elsewhere, in CI files and documents, read with our own definitions.
+//! Parses the command lines in CI files and pages with the definitions of the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::Cli;
 
-/// What stands for a variable or a placeholder.
+/// The values of variables and placeholders.
 const VALUES: [(&str, &str); 12] = [
     ("$ENVIRONMENT", "prod"),
     ("$FUNCTION", "hello"),
@@ -39,11 +39,11 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Parses a command line as a shell would give it to us; says why it cannot.
+/// Parses a command line as a shell would pass it; the error says why it is not valid.
 fn parse(line: &str) -> Result<(), String> {
     let filled = VALUES.iter().fold(line.to_owned(), |line, (name, value)| line.replace(name, value));
     if filled.contains(['$', '`']) {
-        return Err("a variable that the test knows no value for".into());
+        return Err("a variable without a value in this test".into());
     }
     let words = shlex::split(&filled).ok_or("quotes that do not close")?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -60,7 +60,7 @@ fn parse(line: &str) -> Result<(), String> {
     }
 }
 
-/// Asserts that every line is one command of ours, and that there are some.
+/// Asserts that there are lines, and that each is one command.
 fn assert_all_parse(file: &Path, lines: &[(usize, String)]) {
     assert!(!lines.is_empty(), "{} runs nothing", file.display());
     for (number, line) in lines {
@@ -71,12 +71,12 @@ fn assert_all_parse(file: &Path, lines: &[(usize, String)]) {
 }
 
 #[test]
-fn the_definitions_agree_with_each_other() {
+fn definitions_are_consistent() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn every_step_of_the_workflows_is_one_command() {
+fn workflow_steps_are_one_command_each() {
     let workflows = files(".github/workflows", "yml");
     assert!(!workflows.is_empty());
     for workflow in workflows {
@@ -90,13 +90,13 @@ fn every_step_of_the_workflows_is_one_command() {
             })
             .collect();
         assert_all_parse(&workflow, &steps);
-        // What somebody else can choose reaches the shell as a variable, never as a part of the script.
+        // Values that others choose reach the shell as variables, never as a part of the script.
         assert!(steps.iter().all(|(_, step)| !step.contains("${{")), "{}", workflow.display());
     }
 }
 
 #[test]
-fn every_step_of_the_jenkinsfile_is_one_command() {
+fn jenkinsfile_steps_are_one_command_each() {
     let file = root().join("Jenkinsfile");
     let text = std::fs::read_to_string(&file).unwrap();
     let mut steps = Vec::new();
@@ -106,13 +106,13 @@ fn every_step_of_the_jenkinsfile_is_one_command() {
             let (step, _) = rest.rsplit_once('\'').expect("a quote that closes on the same line");
             steps.push((at + 1, step.to_owned()));
         }
-        // Groovy puts values into what stands in double quotes: then they would be a part of the script.
+        // Groovy replaces variables within double quotes: then they would be a part of the script.
         assert!(!code.contains("sh \"") && !code.contains("sh("), "{}:{}", file.display(), at + 1);
     }
     assert_all_parse(&file, &steps);
 }
 
-/// Takes the command lines out of a document's code blocks, fenced or indented.
+/// Returns the command lines in a page's code blocks, fenced or indented.
 fn commands_of(text: &str) -> Vec<(usize, String)> {
     let (mut fenced, mut found) = (false, Vec::new());
     for (at, line) in text.lines().enumerate() {
@@ -135,7 +135,7 @@ fn commands_of(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn every_command_in_the_documents_exists() {
+fn commands_on_the_pages_exist() {
     let mut documents = files("docs", "md");
     for folder in root().join("docs").read_dir().unwrap() {
         let folder = folder.unwrap();
@@ -153,11 +153,11 @@ fn every_command_in_the_documents_exists() {
             assert_all_parse(&document, &lines);
         }
     }
-    assert!(count >= 2, "README.md tells at least two commands");
+    assert!(count >= 2, "README.md has at least two commands");
 }
 
 #[test]
-fn what_is_no_command_is_found_out() {
+fn invalid_commands_are_rejected() {
     for wrong in [
         "cargo xtask deploy --env dev hello@1.4.1",
         "cargo xtask release --environment dev",

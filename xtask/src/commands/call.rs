@@ -1,4 +1,4 @@
-//! `call`: send a request to a function's URL or HTTP API, signed with the caller's credentials where it asks for that.
+//! `call`: send a request to a function's URL or HTTP API, signed with the caller's credentials if it requires that.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// The environment.
     #[arg(long, short)]
     env: EnvironmentName,
-    /// The function; may be left out where one has an address.
+    /// The function; may be left out if only one has an address.
     #[arg(long)]
     function: Option<FunctionName>,
     /// The method.
@@ -33,28 +33,28 @@ pub(crate) struct Arguments {
     /// The body; @FILE reads a file.
     #[arg(long, short = 'd')]
     data: Option<String>,
-    /// Do not sign, though the address asks for it.
+    /// Do not sign, although the address requires it.
     #[arg(long)]
     unsigned: bool,
-    /// How long the answer may take, in seconds.
+    /// The time limit of the response, in seconds.
     #[arg(long, default_value_t = 30)]
     within: u64,
 }
 
-/// What was answered.
+/// The response.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Report {
     /// The function.
     pub(crate) function: FunctionName,
-    /// The address that was asked.
+    /// The address.
     pub(crate) url: String,
-    /// The service that the request was signed for.
+    /// The service that the request was signed for: `lambda` or `execute-api`.
     pub(crate) signed_for: Option<String>,
     /// The HTTP status.
     pub(crate) status: u16,
-    /// Headers, in their order.
+    /// The headers, in their order.
     pub(crate) headers: Vec<(String, String)>,
-    /// The body: JSON where it is JSON, else text.
+    /// The body: JSON if it can be parsed, otherwise text.
     pub(crate) body: serde_json::Value,
     /// Milliseconds.
     pub(crate) took_ms: u64,
@@ -71,7 +71,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     for header in &arguments.header {
         let (name, value) = header
             .split_once(':')
-            .ok_or_else(|| Failure::usage(format!("`{header}` is no header: write \"name: value\"")))?;
+            .ok_or_else(|| Failure::usage(format!("`{header}` is not a header: write \"name: value\"")))?;
         headers.push((name.trim().to_owned(), value.trim().to_owned()));
     }
     let body = match arguments.data.as_deref() {
@@ -85,31 +85,32 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         },
     };
     let account = app.account_if_there(environment).await?.ok_or_else(|| {
-        Failure::failed(format!("{environment} does not run, so nothing answers"))
+        Failure::failed(format!("{environment} is not running, so no function can be called"))
             .hint(format!("cargo xtask release --env {environment}"))
     })?;
-    let (function, output) = chosen(app, &account, &arguments).await?;
+    let (function, output) = function_with_address(app, &account, &arguments).await?;
     let base = account.address(&output).unwrap_or_default();
     let url = format!("{}{}", base.trim_end_matches('/'), arguments.path);
     let signed_for = output.url_signed_for.clone().filter(|_| !arguments.unsigned);
     let request = HttpRequest { method: arguments.method.to_uppercase(), url: url.clone(), headers, body };
-    let answer =
+    let response =
         account.services.send(&request, signed_for.as_deref(), Duration::from_secs(arguments.within)).await?;
     app.progress.note(format!(
         "{} {} -> {}  {}",
         request.method,
         arguments.path,
-        answer.status,
-        format::seconds(answer.took)
+        response.status,
+        format::seconds(response.took)
     ));
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text.clone().into());
-    let refused = (answer.status >= 400).then(|| {
-        let failure = Failure::failed(format!("{function} answered {}", answer.status));
-        match answer.status {
-            403 if signed_for.is_some() => failure
-                .hint("the caller's credentials may not invoke it: see who is let in by the stack's values"),
-            403 => failure.hint("it may want a signature: leave out --unsigned"),
+    let text = String::from_utf8_lossy(&response.body).into_owned();
+    let body = serde_json::from_slice(&response.body).unwrap_or_else(|_| text.clone().into());
+    let failure = (response.status >= 400).then(|| {
+        let failure = Failure::failed(format!("{function} answered {}", response.status));
+        match response.status {
+            403 if signed_for.is_some() => {
+                failure.hint("the caller's credentials may not invoke it: the stack's values say who may")
+            }
+            403 => failure.hint("it may require a signature: leave out --unsigned"),
             _ => failure,
         }
     });
@@ -117,17 +118,17 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         function,
         url,
         signed_for,
-        status: answer.status,
-        headers: answer.headers,
+        status: response.status,
+        headers: response.headers,
         body,
-        took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
+        took_ms: u64::try_from(response.took.as_millis()).unwrap_or(u64::MAX),
     };
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    Ok(Answer::new(&report, format!("{text}{end}"))?.with_failure(refused))
+    Ok(Answer::new(&report, format!("{text}{end}"))?.with_failure(failure))
 }
 
-/// Returns the one function that is meant, with what its stack says of it.
-async fn chosen(
+/// Returns the named function with an address, or the only one that has one.
+async fn function_with_address(
     app: &AppContext,
     account: &Account,
     arguments: &Arguments,
@@ -144,11 +145,11 @@ async fn chosen(
         (1, _) => Ok(reachable.remove(0)),
         (0, Some(wanted)) => Err(Failure::usage(format!("`{wanted}` has no address in {}", arguments.env))
             .hint(format!(
-                "its stack must put out functions.{wanted}.url; these have one: {}",
+                "its stack must have an output functions.{wanted}.url; these have one: {}",
                 if names.is_empty() { "none" } else { &names }
             ))),
         (0, None) => Err(Failure::usage(format!("no function has an address in {}", arguments.env))
-            .hint("a stack must be applied that puts out functions.<function>.url")),
+            .hint("apply a stack with an output functions.<function>.url")),
         _ => Err(Failure::usage("several functions have an address").hint(format!("--function {names}"))),
     }
 }

@@ -13,11 +13,11 @@ use crate::output::Table;
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The checks, as pipelines/project.toml names them; all where none is named.
+    /// The checks of pipelines/project.toml; without a name all.
     checks: Vec<String>,
 }
 
-/// What the checks came to.
+/// Results of the checks.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Report {
     /// One for each check.
@@ -33,7 +33,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         logs: app.logs(),
         progress: &app.progress,
         interrupt: &app.interrupt,
-        beside: None,
+        stop_on_failure: None,
     };
     let reports = checks.run(&arguments.checks).await?;
     let mut table = Table::new(["check", "verdict", "took", "command"]);

@@ -1,4 +1,4 @@
-//! `completions` and `man`: generated from the command line's own types.
+//! `completions` and `man`: generated from the types of the command line.
 
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ struct Text<'a> {
     text: &'a str,
 }
 
-/// Prints completions for the executable's own name, `xtask`.
+/// Prints completions for the executable's name, `xtask`.
 pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Result<Answer> {
     let mut bytes = Vec::new();
     command.set_bin_name("xtask");
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Result<A
     answer(&bytes)
 }
 
-/// Prints the manual page, with every command below the first one.
+/// Prints the manual page with all commands.
 pub(crate) fn man(command: clap::Command) -> Result<Answer> {
     let mut bytes = Vec::new();
     let command = command.name("slipway");

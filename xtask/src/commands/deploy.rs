@@ -1,4 +1,4 @@
-//! `deploy`: bring a release that exists to an environment. Never builds.
+//! `deploy`: deploy an existing release to an environment. Never builds.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,17 +6,18 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answer, delivered_text, one_function};
+use super::Answer;
 use crate::app::AppContext;
 use crate::delivery::{self, Delivered, DeployRequest};
 use crate::failure::{Failure, Result};
 use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::output::{deliveries_text, markdown};
 
 /// Arguments of `deploy`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The function; may be left out where the project has one.
+    /// The function; may be left out if the project has only one.
     #[arg(conflicts_with = "stack")]
     function: Option<FunctionName>,
     /// The environment.
@@ -25,21 +26,21 @@ pub(crate) struct Arguments {
     /// The release.
     #[arg(long, required_unless_present = "stack", conflicts_with = "stack")]
     version: Option<Version>,
-    /// Apply this stack's files with the releases that are served there already.
+    /// Apply this stack's files with the releases that it serves.
     #[arg(long)]
     stack: Option<StackName>,
-    /// Plan even where nothing can have changed.
+    /// Plan even if nothing can have changed.
     #[arg(long)]
     plan: bool,
-    /// Let a release come back that a rollback left.
+    /// Deploy a release although a rollback left it.
     #[arg(long)]
     lift_hold: bool,
 }
 
-/// What deploying came to.
+/// Result of a deployment.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Report {
-    /// The stack, and those that follow it.
+    /// The stack, and the stacks that take a changed value from it.
     pub(crate) deliveries: Vec<Delivered>,
 }
 
@@ -48,9 +49,9 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let begun = Instant::now();
     let environment = &arguments.env;
     app.project.environment(environment)?;
-    let (stack, asked) = match (&arguments.stack, &arguments.version) {
+    let (stack, named) = match (&arguments.stack, &arguments.version) {
         (None, Some(version)) => {
-            let function = one_function(app, arguments.function.as_ref())?;
+            let function = app.project.one_function(arguments.function.as_ref())?;
             (app.project.stack_of(&function)?.clone(), Some((function, version)))
         }
         (stack, _) => (stack.clone().ok_or_else(|| Failure::usage("nothing to deploy is named"))?, None),
@@ -58,7 +59,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     app.project.stack_in(environment, &stack)?;
     let account = app.account(environment).await?;
     let mut releases = BTreeMap::new();
-    if let Some((function, version)) = asked {
+    if let Some((function, version)) = named {
         let manifest = account.catalogue.manifest(&function, version).await?;
         releases.insert(function, manifest);
     }
@@ -75,8 +76,8 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     {
         return Err(failure);
     }
-    let text: String =
-        results.delivered.iter().map(|delivered| delivered_text(app, delivered, begun)).collect();
+    let text = deliveries_text(&results.delivered, begun.elapsed(), app.project.stacks.len() > 1);
+    let summary = markdown::deliveries("deploy", environment, &results.delivered);
     let report = Report { deliveries: results.delivered };
-    Ok(Answer::new(&report, text)?.with_failure(results.failure))
+    Ok(Answer::new(&report, text)?.with_failure(results.failure).with_summary(summary))
 }

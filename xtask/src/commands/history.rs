@@ -1,4 +1,4 @@
-//! `history`: an environment's deployments, newest first.
+//! `history`: list an environment's deployments, newest first.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// The environment.
     #[arg(long, short)]
     env: EnvironmentName,
-    /// How many.
+    /// The number of deployments.
     #[arg(long, default_value_t = 20)]
     limit: usize,
 }

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slipway_local::{Status, function_url, gateway};
 
-use super::{Answer, one_function};
+use super::Answer;
 use crate::app::AppContext;
 use crate::emulator::{self, Ports};
 use crate::failure::{self, Failure, FailureKind, Result};
@@ -171,7 +171,7 @@ pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let console = crate::output::Console::new(crate::output::Verbosity::Normal, false, false);
-            console.tell(&format!("the Lambda gateway cannot run: {error}"));
+            console.stderr(&format!("the Lambda gateway cannot run: {error}"));
             ExitCode::FAILURE
         }
         Err(_) => ExitCode::FAILURE,
@@ -293,7 +293,7 @@ struct DeployedFunction {
 }
 
 async fn deployed_function(app: &AppContext, function: Option<&FunctionName>) -> Result<DeployedFunction> {
-    let function = one_function(app, function)?;
+    let function = app.project.one_function(function)?;
     let environment = app
         .project
         .environments
@@ -386,7 +386,7 @@ async fn serve(
         SocketAddr::from(([127, 0, 0, 1], port)),
         invoke,
         listening,
-        async move { interrupt.reached(1).await },
+        async move { interrupt.wait_for_signals(1).await },
     )
     .await;
     match served {

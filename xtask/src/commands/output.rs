@@ -1,18 +1,16 @@
-//! `output`: what an environment's stacks put out, as text, JSON or dotenv lines. Sensitive values are never printed.
-
-mod github;
+//! `output`: the outputs of an environment's stacks, as text, JSON or dotenv lines. Sensitive values are never printed.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use self::github::{Repository, Variable};
 use super::Answer;
 use crate::app::{Account, AppContext};
 use crate::failure::{Failure, Result};
+use crate::github::{self, GithubRepository, GithubVariable};
 use crate::name::{EnvironmentName, StackName};
-use crate::output::OutputFormat;
+use crate::output::{OutputFormat, dotenv};
 use crate::plan::Infrastructure as _;
 use crate::plan::{Inputs, Output};
 
@@ -22,26 +20,26 @@ pub(crate) struct Arguments {
     /// The environment.
     #[arg(long, short)]
     env: EnvironmentName,
-    /// The stack; all where left out.
+    /// The stack; without it all.
     #[arg(long)]
     stack: Option<StackName>,
-    /// Set the variables of the repository's environment on GitHub, as each stack.toml's [github] says.
+    /// Set the variables of the repository's environment on GitHub that each stack.toml's [github] names.
     #[arg(long, conflicts_with = "name")]
     github: bool,
-    /// One output, printed alone.
+    /// One output; only its value is printed.
     name: Option<String>,
 }
 
-/// What stacks put out.
+/// The outputs of stacks.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Report {
     /// The environment.
     pub(crate) environment: EnvironmentName,
     /// By stack and name.
     pub(crate) stacks: BTreeMap<StackName, BTreeMap<String, Output>>,
-    /// What was set on GitHub.
+    /// The variables that were set on GitHub.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) github: Vec<Variable>,
+    pub(crate) github: Vec<GithubVariable>,
 }
 
 /// Runs the command.
@@ -51,7 +49,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments, format: OutputFo
         app.project.stack_in(&arguments.env, stack)?;
     }
     let account = app.account_if_there(&arguments.env).await?.ok_or_else(|| {
-        Failure::failed(format!("{} does not run, so it has no outputs", arguments.env))
+        Failure::failed(format!("{} is not running, so it has no outputs", arguments.env))
             .hint(format!("cargo xtask release --env {}", arguments.env))
     })?;
     let mut stacks = BTreeMap::new();
@@ -85,58 +83,37 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments, format: OutputFo
     if let Some(wanted) = &arguments.name {
         stacks.values_mut().for_each(|outputs| outputs.retain(|name, _| name == wanted));
         if stacks.values().all(BTreeMap::is_empty) {
-            return Err(Failure::usage(format!("no stack in {} puts out `{wanted}`", arguments.env))
+            return Err(Failure::usage(format!("no stack in {} has an output `{wanted}`", arguments.env))
                 .hint("cargo xtask output --env … lists all"));
         }
     }
     let text = match format {
-        OutputFormat::Dotenv => dotenv(&stacks),
-        _ => plain(&stacks, arguments.name.is_some()),
+        OutputFormat::Dotenv => dotenv(
+            stacks
+                .values()
+                .flatten()
+                .map(|(name, output)| (name.as_str(), Some(&output.value).filter(|_| !output.sensitive))),
+        ),
+        _ => text(&stacks, arguments.name.is_some()),
     };
     Answer::new(&Report { environment: arguments.env, stacks, github: Vec::new() }, text)
 }
 
-/// Sets the variables that stacks name, from what they put out.
+/// Sets the GitHub variables that the stacks name.
 async fn set_on_github(
     app: &AppContext,
     account: &Account,
     environment: &EnvironmentName,
-    stacks: &BTreeMap<StackName, BTreeMap<String, Output>>,
-) -> Result<Vec<Variable>> {
-    let mut wanted = BTreeMap::new();
-    for (stack, outputs) in stacks {
-        for (variable, name) in &app.project.stacks[stack].github {
-            let output = outputs.get(name).ok_or_else(|| {
-                Failure::usage(format!(
-                    "terraform/stacks/{stack}/stack.toml: [github] names `{name}`, which is not put out in {environment}"
-                ))
-                .unchanged("Nothing was set.")
-            })?;
-            if output.sensitive {
-                return Err(Failure::refused(format!(
-                    "`{name}` of {stack} is sensitive: a variable shows it to everybody"
-                ))
-                .unchanged("Nothing was set.")
-                .hint("make it a secret of the environment on GitHub by hand"));
-            }
-            let value = match &output.value {
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            if wanted.insert(variable.clone(), value).is_some() {
-                return Err(Failure::usage(format!("two stacks set `{variable}` on GitHub")));
-            }
-        }
-    }
-    if wanted.is_empty() {
-        return Err(Failure::usage("no stack says what is set on GitHub")
-            .hint("add [github] to a stack.toml, as in API_BASE_URL = \"api_url\""));
-    }
+    outputs: &BTreeMap<StackName, BTreeMap<String, Output>>,
+) -> Result<Vec<GithubVariable>> {
+    let wanted = github::wanted_variables(environment, &app.project.stacks, outputs)?;
     let remote = app.repository()?.head()?.repository;
-    Repository::find(&app.process_env, remote.as_deref())?.set(&account.services, environment, &wanted).await
+    let repository = GithubRepository::find(&app.process_env, remote.as_deref())?;
+    repository.set_variables(&account.services, environment, &wanted).await
 }
 
-fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> String {
+/// Renders a line for each output: `stack.name = value`, or the value alone.
+fn text(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, value_only: bool) -> String {
     let mut text = String::new();
     for (stack, outputs) in stacks {
         for (name, output) in outputs {
@@ -145,27 +122,12 @@ fn plain(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>, bare: bool) -> 
                 (serde_json::Value::String(value), _) => value.clone(),
                 (value, _) => value.to_string(),
             };
-            text.push_str(&if bare { format!("{value}\n") } else { format!("{stack}.{name} = {value}\n") });
+            text.push_str(&if value_only {
+                format!("{value}\n")
+            } else {
+                format!("{stack}.{name} = {value}\n")
+            });
         }
-    }
-    text
-}
-
-/// Writes `NAME='value'` lines; objects and lists as JSON, sensitive ones left out with a remark.
-fn dotenv(stacks: &BTreeMap<StackName, BTreeMap<String, Output>>) -> String {
-    let mut text = String::new();
-    for (name, output) in stacks.values().flatten() {
-        let key: String =
-            name.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        if output.sensitive {
-            text.push_str(&format!("# {key} is sensitive and not printed\n"));
-            continue;
-        }
-        let value = match &output.value {
-            serde_json::Value::String(value) => value.clone(),
-            other => other.to_string(),
-        };
-        text.push_str(&format!("{key}='{}'\n", value.replace('\'', "'\\''")));
     }
     text
 }
@@ -175,18 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dotenv_lines_survive_quotes_and_leave_secrets_out() {
+    fn text_hides_sensitive_values_and_may_show_the_value_alone() {
         let output = |value: serde_json::Value, sensitive| Output { value, sensitive };
         let outputs = BTreeMap::from([
-            ("api-url".to_owned(), output("it's".into(), false)),
-            ("functions".to_owned(), output(serde_json::json!({"a": 1}), false)),
+            ("ids".to_owned(), output(serde_json::json!(["a"]), false)),
             ("token".to_owned(), output(serde_json::Value::Null, true)),
         ]);
         let stacks = BTreeMap::from([("hello".parse().unwrap(), outputs)]);
-        assert_eq!(
-            dotenv(&stacks),
-            "API_URL='it'\\''s'\nFUNCTIONS='{\"a\":1}'\n# TOKEN is sensitive and not printed\n"
-        );
-        assert!(plain(&stacks, false).contains("hello.token = (sensitive)"));
+        assert_eq!(text(&stacks, false), "hello.ids = [\"a\"]\nhello.token = (sensitive)\n");
+        assert_eq!(text(&stacks, true), "[\"a\"]\n(sensitive)\n");
     }
 }

@@ -5,33 +5,33 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answer, one_function};
+use super::Answer;
 use crate::app::AppContext;
-use crate::delivery::{self, DeployRequest, EnvironmentStack};
+use crate::delivery::{self, StackPlan, StackPreview};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
-use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
-use crate::plan::{self, Change};
+use crate::output::markdown;
+use crate::plan;
 use crate::settings;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The function that --version is meant for; all are planned as they are served where none is named.
+    /// The function of --version; without it all are planned with the releases that they serve.
     function: Option<FunctionName>,
     /// The environment.
     #[arg(long, short)]
     env: EnvironmentName,
-    /// Plan as if this release of the function were deployed.
+    /// Plan with this release of the function.
     #[arg(long)]
     version: Option<Version>,
-    /// Exit with 4 where there are changes.
+    /// Exit with 4 if there are changes.
     #[arg(long)]
     exit_code: bool,
 }
 
-/// What plans would change.
+/// The plans of an environment's stacks.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Report {
     /// The environment.
@@ -40,120 +40,72 @@ pub(crate) struct Report {
     pub(crate) changes_present: bool,
     /// By stack.
     pub(crate) stacks: Vec<StackPlan>,
-    /// Stacks that cannot be planned yet, with the stack whose outputs they wait for.
+    /// Stacks that cannot be planned yet, each with the stack whose outputs it waits for.
     pub(crate) waiting: BTreeMap<StackName, StackName>,
-}
-
-/// What one stack's plan would change.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct StackPlan {
-    /// The stack.
-    pub(crate) stack: StackName,
-    /// `+1 ~0 -0`.
-    pub(crate) summary: String,
-    /// Addresses and actions.
-    pub(crate) changes: Vec<Change>,
-    /// What changed outside Terraform.
-    pub(crate) drift: Vec<Change>,
-    /// Whether outputs would change.
-    pub(crate) outputs_change: bool,
 }
 
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
-    app.project.environment(&arguments.env)?;
-    let mut asked = BTreeMap::new();
-    if arguments.version.is_some() || arguments.function.is_some() {
-        asked.insert(one_function(app, arguments.function.as_ref())?, arguments.version.clone());
-    }
-    let account = app.account(&arguments.env).await?;
-    let mut stacks = Vec::new();
-    let mut waiting = BTreeMap::new();
-    let here = app.project.stacks_in(&arguments.env)?;
-    for name in &settings::apply_order(&here) {
-        let settings = &here[name];
-        if !asked.is_empty() && !settings.functions.iter().any(|function| asked.contains_key(function)) {
+    let environment = &arguments.env;
+    app.project.environment(environment)?;
+    let named = if arguments.version.is_some() || arguments.function.is_some() {
+        Some(app.project.one_function(arguments.function.as_ref())?)
+    } else {
+        None
+    };
+    let versions = named.clone().zip(arguments.version).into_iter().collect();
+    let account = app.account(environment).await?;
+    let (mut stacks, mut waiting) = (Vec::new(), BTreeMap::new());
+    let enabled = app.project.stacks_in(environment)?;
+    for name in settings::apply_order(&enabled) {
+        if named.as_ref().is_some_and(|function| !enabled[&name].functions.contains(function)) {
             continue;
         }
-        let environment_stack = app.environment_stack(&account, &arguments.env, name)?;
-        if let Some(upstream) = missing(&environment_stack).await? {
-            waiting.insert(name.clone(), upstream);
-            continue;
-        }
-        let served = environment_stack.ledger.head().await?.last.map(|last| last.serves).unwrap_or_default();
-        let mut releases = BTreeMap::new();
-        for function in &settings.functions {
-            let version = asked.get(function).cloned().flatten();
-            let manifest = match version {
-                Some(version) => Some(account.catalogue.manifest(function, &version).await?),
-                None if served.contains_key(function) => None,
-                None => Some(account.catalogue.newest(function).await?.ok_or_else(|| {
-                    Failure::usage(format!(
-                        "`{function}` has no release yet, so there is nothing to plan with in {}",
-                        arguments.env
-                    ))
-                    .hint(format!("cargo xtask release {function} --env {}", arguments.env))
-                })?),
-            };
-            releases.extend(manifest.map(|manifest| (function.clone(), manifest)));
-        }
-        let request =
-            DeployRequest { kind: DeploymentKind::Deploy, releases, lift_hold: true, always_plan: true };
-        let planned = delivery::preview(&environment_stack, &request).await?;
-        stacks.push(StackPlan {
-            stack: name.clone(),
-            summary: planned.summary(),
-            outputs_change: planned.outputs_change,
-            drift: planned.relevant_drift(),
-            changes: planned.changes,
-        });
-    }
-    let changes_present = stacks.iter().any(|stack| !stack.changes.is_empty() || stack.outputs_change);
-    let mut text = String::new();
-    for (stack, upstream) in &waiting {
-        text.push_str(&format!(
-            "{stack} in {}  waits for `{upstream}`, which is not applied there\n",
-            arguments.env
-        ));
-    }
-    for stack in &stacks {
-        let outputs = if stack.outputs_change && stack.changes.is_empty() { " (outputs only)" } else { "" };
-        text.push_str(&format!(
-            "{} in {}  {}{outputs}\n",
-            stack.stack,
-            arguments.env,
-            if stack.changes.is_empty() && !stack.outputs_change {
-                "no changes"
-            } else {
-                stack.summary.as_str()
+        let stack = app.environment_stack(&account, environment, &name)?;
+        match delivery::preview(&stack, &versions).await? {
+            StackPreview::Planned(plan) => stacks.push(plan),
+            StackPreview::WaitsFor(upstream) => {
+                waiting.insert(name, upstream);
             }
-        ));
-        text.push_str(&plan::changes_text(&stack.changes, true));
-        if !stack.drift.is_empty() {
-            text.push_str(&format!(
-                "  changed outside Terraform:\n{}",
-                plan::changes_text(&stack.drift, true)
-            ));
         }
     }
-    let present = (arguments.exit_code && changes_present).then(|| {
-        let count = stacks.iter().map(|stack| stack.changes.len()).sum();
-        Failure::new(
-            FailureKind::ChangesPresent,
-            format!("{} present in {}", format::plural(count, "change"), arguments.env),
-        )
-        .unchanged("Nothing was changed: --exit-code asks to be told.")
+    let changes_present = stacks.iter().any(|plan| !plan.is_empty());
+    let failure = (arguments.exit_code && changes_present).then(|| {
+        let count = stacks.iter().map(|plan| plan.changes.len()).sum();
+        let message = format!("{} present in {environment}", format::plural(count, "change"));
+        Failure::new(FailureKind::ChangesPresent, message)
+            .unchanged("Nothing was changed: --exit-code asked for this exit code.")
     });
-    Ok(Answer::new(&Report { environment: arguments.env, changes_present, stacks, waiting }, text)?
-        .with_failure(present))
+    let text = text(environment, &stacks, &waiting);
+    let summary = markdown::plans(environment, &stacks, &waiting);
+    let report = Report { environment: environment.clone(), changes_present, stacks, waiting };
+    Ok(Answer::new(&report, text)?.with_failure(failure).with_summary(summary))
 }
 
-/// Returns a stack whose outputs a stack takes in and that is not applied yet.
-async fn missing(environment_stack: &EnvironmentStack) -> Result<Option<StackName>> {
-    for from in environment_stack.settings.inputs.values() {
-        if plan::read_state(environment_stack.store.as_ref(), &from.stack).await?.is_none() {
-            return Ok(Some(from.stack.clone()));
+/// Renders each stack with its changes.
+fn text(
+    environment: &EnvironmentName,
+    stacks: &[StackPlan],
+    waiting: &BTreeMap<StackName, StackName>,
+) -> String {
+    let mut text = String::new();
+    for (stack, upstream) in waiting {
+        text.push_str(&format!(
+            "{stack} in {environment}  waits for `{upstream}`, which is not applied there\n"
+        ));
+    }
+    for plan in stacks {
+        let summary = match (plan.changes.is_empty(), plan.outputs_change) {
+            (true, false) => "no changes".to_owned(),
+            (true, true) => format!("{} (outputs only)", plan.summary),
+            (false, _) => plan.summary.clone(),
+        };
+        text.push_str(&format!("{} in {environment}  {summary}\n", plan.stack));
+        text.push_str(&plan::changes_text(&plan.changes, true));
+        if !plan.drift.is_empty() {
+            let drift = plan::changes_text(&plan.drift, true);
+            text.push_str(&format!("  changed outside Terraform:\n{drift}"));
         }
     }
-    Ok(None)
+    text
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answer, delivered_text};
+use super::Answer;
 use crate::app::{Account, AppContext};
 use crate::delivery::{self, Delivered, DeployRequest, StackDelivery};
 use crate::digest::Digest;
@@ -15,6 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::format;
 use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::output::{deliveries_text, markdown};
 use crate::publication::{self, FunctionRelease};
 use crate::release::{Manifest, VersionBump, VersionRequest};
 use crate::settings::BuildSettings;
@@ -138,9 +139,14 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let text = if deliveries.is_empty() {
         releases.iter().map(released_line).collect::<String>()
     } else {
-        deliveries.iter().map(|delivered| delivered_text(app, delivered, begun)).collect()
+        deliveries_text(&deliveries, begun.elapsed(), app.project.stacks.len() > 1)
     };
-    Ok(Answer::new(&Report { releases, deliveries }, text)?.with_failure(failure))
+    let summary = match &arguments.env {
+        Some(environment) => markdown::deliveries("release", environment, &deliveries),
+        None => markdown::releases(manifests.iter().zip(releases.iter().map(|released| released.new))),
+    };
+    let report = Report { releases, deliveries };
+    Ok(Answer::new(&report, text)?.with_failure(failure).with_summary(summary))
 }
 
 /// Returns the stacks to deliver to, each with its functions that are released; where no function is named, all stacks of the

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answer, one_function};
+use super::Answer;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format::{age, bytes};
@@ -37,7 +37,7 @@ pub(crate) struct Report {
 
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
-    let function = one_function(app, arguments.function.as_ref())?;
+    let function = app.project.one_function(arguments.function.as_ref())?;
     let catalogue = app.catalogue_if_there(arguments.env.as_ref()).await?;
     let (mut releases, mut total) = (Vec::new(), 0);
     if let Some(catalogue) = &catalogue {

@@ -6,17 +6,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answer;
-use crate::app::{Account, AppContext};
+use crate::app::AppContext;
 use crate::failure::Result;
-use crate::format::age;
-use crate::ledger::{self, DeploymentOutcome, Holder, Ledger, Serving};
-use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::format::{age, list};
+use crate::ledger::Holder;
+use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
+use crate::settings::EnvironmentAccount;
+use crate::status::{EnvironmentAccess, EnvironmentStatus, FunctionStatus};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// One environment; all where left out.
+    /// One environment; without it all.
     #[arg(long, short)]
     env: Option<EnvironmentName>,
 }
@@ -28,209 +30,89 @@ pub(crate) struct Report {
     pub(crate) environments: BTreeMap<EnvironmentName, EnvironmentStatus>,
 }
 
-/// What runs in one environment.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-pub(crate) struct EnvironmentStatus {
-    /// Whether it could be looked at.
-    pub(crate) reached: bool,
-    /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) why: Option<String>,
-    /// By function.
-    pub(crate) functions: BTreeMap<FunctionName, FunctionStatus>,
-    /// What somebody should look at.
-    pub(crate) warnings: Vec<String>,
-}
-
-/// What one function runs.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct FunctionStatus {
-    /// The stack.
-    pub(crate) stack: StackName,
-    /// The release that the ledger says is served.
-    pub(crate) release: Version,
-    /// The commit that it was built from.
-    pub(crate) commit: String,
-    /// The Lambda version that the ledger says is served.
-    pub(crate) lambda_version: String,
-    /// The Lambda version that the alias points to.
-    pub(crate) alias_version: Option<String>,
-    /// The newest Lambda version, where Terraform stands.
-    pub(crate) newest_version: String,
-    /// Whether it was verified.
-    pub(crate) verified: bool,
-    /// Whether alias and configuration are as the ledger says.
-    pub(crate) as_recorded: bool,
-    /// The newest deployment's number.
-    pub(crate) deployment: u64,
-    /// How the newest deployment ended.
-    pub(crate) outcome: DeploymentOutcome,
-    /// Since when this release serves.
-    #[schemars(with = "String")]
-    pub(crate) since: jiff::Timestamp,
-    /// Who made the newest deployment.
-    pub(crate) by: String,
-    /// Releases that are held.
-    pub(crate) held: Vec<Version>,
-}
-
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     if let Some(environment) = &arguments.env {
         app.project.environment(environment)?;
     }
-    let wanted: Vec<&EnvironmentName> = app
-        .project
-        .environments
-        .keys()
-        .filter(|name| arguments.env.as_ref().is_none_or(|wanted| wanted == *name))
-        .collect();
-    let looks = wanted.iter().map(|environment| look(app, environment));
-    let environments: BTreeMap<EnvironmentName, EnvironmentStatus> =
-        wanted.iter().map(|name| (*name).clone()).zip(futures::future::join_all(looks).await).collect();
-    let text =
-        if arguments.env.is_some() { in_detail(app, &environments) } else { overview(app, &environments) };
+    let names = app.project.environments.keys();
+    let names: Vec<&EnvironmentName> =
+        names.filter(|name| arguments.env.as_ref().is_none_or(|wanted| wanted == *name)).collect();
+    let read = names.iter().map(|environment| read(app, environment));
+    let statuses = futures::future::join_all(read).await;
+    let environments = names.into_iter().cloned().zip(statuses).collect();
+    let now = app.clock.now();
+    let text = if arguments.env.is_some() {
+        details(&environments, now)
+    } else {
+        overview(app.project.functions.keys(), &environments)
+    };
     Answer::new(&Report { environments }, text)
 }
 
-/// Looks at an environment; one that cannot be reached is told as such, and does not hide the others.
-async fn look(app: &AppContext, environment: &EnvironmentName) -> EnvironmentStatus {
-    let mut status = EnvironmentStatus::default();
-    match app.account_if_there(environment).await {
-        Ok(None) => status.why = Some("not running".into()),
-        Ok(Some(account)) => match fill(app, environment, &account, &mut status).await {
-            Ok(()) => status.reached = true,
-            Err(failure) => status.why = Some(failure.to_string()),
-        },
-        Err(failure) => status.why = Some(failure.to_string()),
+/// Reads an environment's status; an environment that cannot be read does not hide the others.
+async fn read(app: &AppContext, environment: &EnvironmentName) -> EnvironmentStatus {
+    if let Some(EnvironmentAccount::Cloud(cloud)) =
+        app.project.environments.get(environment).map(|settings| &settings.account)
+        && !app.has_credentials()
+    {
+        return EnvironmentStatus::not_read(format!(
+            "no credentials for account {} (sign in: aws sso login, or set AWS_PROFILE)",
+            cloud.account
+        ));
     }
-    status
+    let account = match app.account_if_there(environment).await {
+        Ok(Some(account)) => account,
+        Ok(None) => return EnvironmentStatus::not_read("not running"),
+        Err(failure) => return EnvironmentStatus::not_read(failure.to_string()),
+    };
+    let access = EnvironmentAccess {
+        environment,
+        store: &account.state,
+        functions: &account.functions,
+        here: Holder::here(),
+        clock: app.clock.as_ref(),
+    };
+    let status = access.read(app.project.stacks.keys()).await;
+    status.unwrap_or_else(|failure| EnvironmentStatus::not_read(failure.to_string()))
 }
 
-async fn fill(
-    app: &AppContext,
-    environment: &EnvironmentName,
-    account: &Account,
-    status: &mut EnvironmentStatus,
-) -> Result<()> {
-    for stack in app.project.stacks.keys() {
-        let ledger = Ledger::new(account.state.clone(), environment.clone(), stack.clone());
-        let head = ledger.head().await?;
-        if let Some(open) = &head.open {
-            let state =
-                if ledger::is_alive(open, &Holder::here(), &ledger.lease(), app.clock.as_ref()).await? {
-                    "is under way"
-                } else {
-                    "was cut off: the next command closes it, or cargo xtask recover"
-                };
-            status.warnings.push(format!(
-                "deployment {} of {stack} ({}) by {} {state}",
-                open.deployment,
-                open.describe(),
-                open.by
-            ));
-        }
-        let Some(last) = head.last else { continue };
-        if last.outcome == DeploymentOutcome::TerraformPending {
-            status.warnings.push(format!("{stack} in {environment}: traffic is back, Terraform does not agree yet: cargo xtask rollback --env {environment} carries on"));
-        }
-        for (function, serving) in &last.serves {
-            let (alias, as_recorded) = compare(account, serving).await?;
-            if alias.as_deref() != Some(serving.lambda_version.as_str()) {
-                status.warnings.push(format!(
-                    "{function} in {environment}: the alias points to {}, the ledger says {}. Somebody moved it by hand: cargo xtask recover --env {environment}",
-                    alias.as_deref().unwrap_or("nothing"),
-                    serving.lambda_version
-                ));
-            } else if !as_recorded {
-                status.warnings.push(format!(
-                    "{function} in {environment}: version {} is not configured as it was verified",
-                    serving.lambda_version
-                ));
-            }
-            status.functions.insert(
-                function.clone(),
-                FunctionStatus {
-                    stack: stack.clone(),
-                    release: serving.release.clone(),
-                    commit: serving.commit.clone(),
-                    lambda_version: serving.lambda_version.clone(),
-                    alias_version: alias,
-                    newest_version: serving.newest_version.clone(),
-                    verified: serving.verified,
-                    as_recorded,
-                    deployment: last.deployment,
-                    outcome: last.outcome,
-                    since: serving.since_at,
-                    by: last.by.clone(),
-                    held: last
-                        .holds
-                        .iter()
-                        .filter(|hold| hold.function == *function)
-                        .map(|hold| hold.release.clone())
-                        .collect(),
-                },
-            );
-        }
+/// Renders a table of functions and environments, and a line for each environment that was not read.
+fn overview<'a>(
+    functions: impl Iterator<Item = &'a FunctionName>,
+    environments: &BTreeMap<EnvironmentName, EnvironmentStatus>,
+) -> String {
+    let read = || environments.iter().filter(|(_, status)| status.reached);
+    let header = std::iter::once("function".to_owned()).chain(read().map(|(name, _)| name.to_string()));
+    let mut table = Table::new(header);
+    for function in functions {
+        let cells = read().map(|(_, status)| status.functions.get(function).map_or("–".to_owned(), cell));
+        table.row(std::iter::once(function.to_string()).chain(cells));
     }
-    Ok(())
-}
-
-/// Returns where the alias points, and whether it and the configuration behind it are as recorded.
-async fn compare(account: &Account, serving: &Serving) -> Result<(Option<String>, bool)> {
-    let (alias, published) = futures::try_join!(
-        account.functions.alias(&serving.function_name, &serving.alias),
-        account.functions.published(&serving.function_name, &serving.lambda_version)
-    )?;
-    let agrees = published.is_some_and(|published| {
-        published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest
-    });
-    let plain = serving.matches(alias.as_ref());
-    Ok((alias.map(|alias| alias.version), agrees && plain))
-}
-
-fn overview(app: &AppContext, environments: &BTreeMap<EnvironmentName, EnvironmentStatus>) -> String {
-    let mut table = Table::new(
-        std::iter::once("function".to_owned()).chain(environments.keys().map(ToString::to_string)),
-    );
-    for function in app.project.functions.keys() {
-        let cell = |status: &EnvironmentStatus| match (status.functions.get(function), &status.why) {
-            (Some(found), _) => {
-                let held = if found.held.is_empty() {
-                    String::new()
-                } else {
-                    format!(
-                        "  held: {}",
-                        found.held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                    )
-                };
-                format!(
-                    "{}  live {}{}{held}",
-                    found.release,
-                    found.alias_version.as_deref().unwrap_or("–"),
-                    if found.as_recorded { "" } else { " ⚠" }
-                )
-            }
-            (None, Some(_)) => "?".to_owned(),
-            (None, None) => "–".to_owned(),
-        };
-        table.row(std::iter::once(function.to_string()).chain(environments.values().map(cell)));
+    let mut text = if read().next().is_some() { table.render("") } else { String::new() };
+    let not_read =
+        environments.iter().filter_map(|(name, status)| Some((name.as_str(), status.why.as_ref()?)));
+    let width = not_read.clone().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (environment, why) in not_read {
+        text.push_str(&format!("? {environment:width$}  {}\n", one_line(why)));
     }
-    let mut text = table.render("");
-    for (environment, status) in environments {
-        if let Some(why) = &status.why {
-            text.push_str(&format!("? {environment}: {why}\n"));
-        }
-        status.warnings.iter().for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
-    }
+    environments.values().for_each(|status| text.push_str(&warnings(status)));
     text
 }
 
-fn in_detail(app: &AppContext, environments: &BTreeMap<EnvironmentName, EnvironmentStatus>) -> String {
+/// Renders what an environment runs of a function: `1.4.1  live 7 ⚠  held: 1.5.0`.
+fn cell(status: &FunctionStatus) -> String {
+    let held = held(status).map_or(String::new(), |held| format!("  held: {held}"));
+    let live = status.alias_version.as_deref().unwrap_or("–");
+    format!("{}  live {live}{}{held}", status.release, if status.as_recorded { "" } else { " ⚠" })
+}
+
+/// Renders everything about each environment's functions.
+fn details(environments: &BTreeMap<EnvironmentName, EnvironmentStatus>, now: jiff::Timestamp) -> String {
     let mut text = String::new();
     for (environment, status) in environments {
         if let Some(why) = &status.why {
-            text.push_str(&format!("{environment}: {why}\n"));
+            text.push_str(&format!("{environment}  {}\n", one_line(why)));
             continue;
         }
         let mut table = Table::new([
@@ -246,26 +128,104 @@ fn in_detail(app: &AppContext, environments: &BTreeMap<EnvironmentName, Environm
             "held",
         ]);
         for (function, found) in &status.functions {
-            let held = found.held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             table.row([
                 function.to_string(),
                 found.release.to_string(),
                 found.alias_version.clone().unwrap_or_else(|| "–".into()),
                 found.newest_version.clone(),
                 found.commit.chars().take(7).collect(),
-                age(found.since, app.clock.now()),
+                age(found.since, now),
                 format!("{} {}", found.deployment, found.outcome.text()),
                 found.by.clone(),
                 if found.verified { "yes".into() } else { "no".into() },
-                if held.is_empty() { "–".into() } else { held },
+                held(found).unwrap_or_else(|| "–".into()),
             ]);
         }
-        text.push_str(&if table.is_empty() {
-            format!("Nothing was deployed to {environment} yet.\n")
+        if table.is_empty() {
+            text.push_str(&format!("Nothing was deployed to {environment} yet.\n"));
         } else {
-            table.render("")
-        });
-        status.warnings.iter().for_each(|warning| text.push_str(&format!("⚠ {warning}\n")));
+            text.push_str(&table.render(""));
+        }
+        text.push_str(&warnings(status));
     }
     text
+}
+
+fn held(status: &FunctionStatus) -> Option<String> {
+    (!status.held.is_empty()).then(|| list(status.held.iter().map(ToString::to_string)))
+}
+
+fn warnings(status: &EnvironmentStatus) -> String {
+    status.warnings.iter().map(|warning| format!("⚠ {warning}\n")).collect()
+}
+
+/// Joins the lines of a message.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::DeploymentOutcome;
+
+    fn environments() -> BTreeMap<EnvironmentName, EnvironmentStatus> {
+        let hello = FunctionStatus {
+            stack: "hello".parse().unwrap(),
+            release: "0.1.0".parse().unwrap(),
+            commit: "8a05e13c".into(),
+            lambda_version: "1".into(),
+            alias_version: Some("1".into()),
+            newest_version: "3".into(),
+            verified: true,
+            as_recorded: true,
+            deployment: 3,
+            outcome: DeploymentOutcome::RolledBack,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            by: "ada@workshop".into(),
+            held: vec!["0.2.0".parse().unwrap()],
+        };
+        let mut local = EnvironmentStatus { reached: true, ..EnvironmentStatus::default() };
+        local.functions.insert("hello".parse().unwrap(), hello);
+        local.warnings.push("look at this".into());
+        let dev = EnvironmentStatus::not_read("no credentials for account 222222222222 (sign in: …)");
+        let prod = EnvironmentStatus::not_read("refused:\n  in two lines");
+        [("dev", dev), ("local", local), ("prod", prod)]
+            .into_iter()
+            .map(|(name, status)| (name.parse().unwrap(), status))
+            .collect()
+    }
+
+    #[test]
+    fn overview_has_a_column_for_what_was_read_and_a_line_for_what_was_not() {
+        let functions: [FunctionName; 2] = ["hello".parse().unwrap(), "invoice".parse().unwrap()];
+        insta::assert_snapshot!(overview(functions.iter(), &environments()), @r"
+        function   local
+        hello      0.1.0  live 1  held: 0.2.0
+        invoice    –
+        ? dev   no credentials for account 222222222222 (sign in: …)
+        ? prod  refused: in two lines
+        ⚠ look at this
+        ");
+    }
+
+    #[test]
+    fn overview_without_a_readable_environment_has_no_table() {
+        let mut environments = environments();
+        environments.retain(|name, _| name.as_str() == "dev");
+        let functions: [FunctionName; 1] = ["hello".parse().unwrap()];
+        let text = overview(functions.iter(), &environments);
+        assert_eq!(text, "? dev  no credentials for account 222222222222 (sign in: …)\n");
+    }
+
+    #[test]
+    fn details_show_each_environment_in_turn() {
+        insta::assert_snapshot!(details(&environments(), jiff::Timestamp::UNIX_EPOCH), @r"
+        dev  no credentials for account 222222222222 (sign in: …)
+        function   release   live   newest   commit    since      deployment      by             verified   held
+        hello      0.1.0     1      3        8a05e13   just now   3 rolled back   ada@workshop   yes        0.2.0
+        ⚠ look at this
+        prod  refused: in two lines
+        ");
+    }
 }

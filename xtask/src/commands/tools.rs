@@ -1,4 +1,4 @@
-//! `tools`: Slipway's own tools, pinned with hashes.
+//! `tools`: list or install Slipway's own tools, pinned with hashes.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -7,26 +7,26 @@ use super::Answer;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::output::Table;
-use crate::tools::install::{ALL, Tool};
+use crate::tools::install::{ALL_TOOLS, Tool};
 
 /// Arguments of `tools`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    verb: Verb,
+    command: ToolsCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
-    /// Install what is missing: from PyPI, by hash, into the project's tool folder; and build the Rust builder.
+enum ToolsCommand {
+    /// Install missing tools from PyPI, with hashes, into the project's tool folder; build the Rust builder.
     Install {
         /// The tools; all where none is named.
         tools: Vec<Tool>,
-        /// Leave the Rust builder for the first Rust build.
+        /// Do not build the Rust builder; the first Rust build does.
         #[arg(long)]
         no_builder: bool,
     },
-    /// List the tools and where they are.
+    /// List the tools with their paths.
     List,
 }
 
@@ -50,8 +50,8 @@ pub(crate) struct ToolReport {
 
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
-    if let Verb::Install { tools, no_builder } = arguments.verb {
-        for tool in ALL.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
+    if let ToolsCommand::Install { tools, no_builder } = arguments.command {
+        for tool in ALL_TOOLS.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
             app.tools.ensure(tool).await?;
         }
         if tools.is_empty() && !no_builder {
@@ -59,7 +59,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         }
     }
     let shown = |path: Option<std::path::PathBuf>| path.map(|path| path.display().to_string());
-    let mut tools: Vec<ToolReport> = ALL
+    let mut tools: Vec<ToolReport> = ALL_TOOLS
         .into_iter()
         .map(|tool| ToolReport {
             name: tool.name().into(),

@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::rollback::applied_configuration;
 use super::{EnvironmentStack, record_failure, settle, show};
 use crate::failure::{Failure, Result};
-use crate::graph::{self, Task};
+use crate::format;
+use crate::graph::{self, Task, TaskResult};
 use crate::interrupt::Interrupt;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
@@ -35,22 +36,75 @@ pub(crate) struct Destroyed {
     pub(crate) changes: Vec<Change>,
 }
 
-/// Destroys stacks, each before those that it depends on; results are in the order of the stacks.
+/// A request to destroy stacks.
+pub(crate) struct DestroyRequest<'a> {
+    /// The stacks.
+    pub(crate) stacks: &'a [EnvironmentStack],
+    /// The environment's other stacks.
+    pub(crate) kept: &'a [EnvironmentStack],
+    /// The names of protected things that were typed ahead.
+    pub(crate) confirmed: &'a BTreeSet<String>,
+}
+
+/// Results of destroying stacks.
+#[derive(Debug, Default)]
+pub(crate) struct DestroyResults {
+    /// The stacks that had resources and have none now.
+    pub(crate) destroyed: Vec<Destroyed>,
+    /// Why not all were destroyed.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Destroys stacks, each before those that it depends on. Refuses if a stack that is kept depends on one of them.
 pub(crate) async fn destroy_all(
-    stacks: &[EnvironmentStack],
-    confirmed: &BTreeSet<String>,
+    request: &DestroyRequest<'_>,
     interrupt: &Interrupt,
-) -> Vec<(StackName, graph::TaskResult<Option<Destroyed>>)> {
+) -> Result<DestroyResults> {
+    let stacks = request.stacks;
+    for kept in request.kept {
+        refuse_dependent(kept, stacks).await?;
+    }
     let tasks = stacks
         .iter()
         .map(|stack| {
             let dependents = stacks.iter().filter(|other| other.settings.upstream().contains(stack.name()));
             let after = dependents.map(|other| other.name().to_string()).collect();
-            Task::new(stack.name().to_string(), after, destroy(stack, confirmed))
+            Task::new(stack.name().to_string(), after, destroy(stack, request.confirmed))
         })
         .collect();
-    let ends = graph::run(tasks, AT_ONCE, interrupt).await;
-    stacks.iter().map(|stack| stack.name().clone()).zip(ends.into_iter().map(|(_, end)| end)).collect()
+    let mut results = DestroyResults::default();
+    let mut not_started = Vec::new();
+    for (stack, result) in graph::run(tasks, AT_ONCE, interrupt).await {
+        match result {
+            TaskResult::Done(destroyed) => results.destroyed.extend(destroyed),
+            TaskResult::Failed(failure) if results.failure.is_none() => {
+                let several = stacks.len() > 1;
+                results.failure = Some(if several { failure.detail("stack", stack) } else { failure });
+            }
+            TaskResult::Failed(_) => {}
+            TaskResult::NotStarted(_) => not_started.push(stack),
+        }
+    }
+    if !not_started.is_empty() {
+        results.failure =
+            results.failure.map(|failure| failure.detail("kept for it", format::list(not_started)));
+    }
+    Ok(results)
+}
+
+/// Refuses to destroy stacks while one that is kept has resources and depends on one of them.
+async fn refuse_dependent(kept: &EnvironmentStack, removed: &[EnvironmentStack]) -> Result<()> {
+    let upstream = kept.settings.upstream();
+    let Some(removed) = removed.iter().find(|removed| upstream.contains(removed.name())) else {
+        return Ok(());
+    };
+    if !has_resources(kept).await? {
+        return Ok(());
+    }
+    let (kept, removed, environment) = (kept.name(), removed.name(), kept.environment());
+    Err(Failure::refused(format!("`{kept}` is applied in {environment} and needs `{removed}`"))
+        .unchanged("Nothing was destroyed.")
+        .hint(format!("destroy both: --stack {kept} --stack {removed}")))
 }
 
 /// Destroys everything in a stack's state; returns `None` if the state is empty.
@@ -69,7 +123,7 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     let planned = stack.infrastructure.plan_destroy(&configuration).await?;
     show(stack, &planned);
     let approved = confirm_protected(stack, &planned, confirmed).and_then(|()| {
-        let what = crate::format::plural(planned.changes.len(), "resource");
+        let what = format::plural(planned.changes.len(), "resource");
         stack.approver.approve(&format!("Destroy {what} of {} in {}?", stack.name(), stack.environment()))
     });
     match approved {
@@ -151,4 +205,59 @@ fn confirm_protected(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+    use crate::delivery::{DeployRequest, deliver};
+    use crate::failure::FailureKind;
+
+    #[tokio::test]
+    async fn stack_that_another_one_needs_is_destroyed_only_with_it() {
+        let mut scene = Scene::new(false);
+        let functions = scene.functions.clone();
+        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
+        let deploy = DeployRequest {
+            kind: DeploymentKind::Deploy,
+            releases: releases.collect(),
+            lift_hold: false,
+            always_plan: false,
+        };
+        deliver(&scene.stack(true), &deploy).await.unwrap();
+        let (stacks, mut dependent) = ([scene.stack(true)], scene.stack(true));
+        dependent.settings.after = vec!["s".parse().unwrap()];
+        let (kept, confirmed) = ([dependent], BTreeSet::new());
+        let request = DestroyRequest { stacks: &stacks, kept: &kept, confirmed: &confirmed };
+        let failure = destroy_all(&request, &Interrupt::never()).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Refused);
+        assert_eq!(failure.message(), "`s` is applied in dev and needs `s`");
+
+        let request = DestroyRequest { kept: &[], ..request };
+        let results = destroy_all(&request, &Interrupt::never()).await.unwrap();
+        assert!(results.failure.is_none());
+        assert_eq!(results.destroyed[0].changes.len(), 2);
+        let again = destroy_all(&request, &Interrupt::never()).await.unwrap();
+        assert!(again.destroyed.is_empty() && again.failure.is_none());
+    }
+
+    #[tokio::test]
+    async fn failure_of_one_stack_is_the_result_of_all() {
+        let mut scene = Scene::new(true);
+        let functions = scene.functions.clone();
+        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
+        let deploy = DeployRequest {
+            kind: DeploymentKind::Deploy,
+            releases: releases.collect(),
+            lift_hold: false,
+            always_plan: false,
+        };
+        deliver(&scene.stack(true), &deploy).await.unwrap();
+        let stacks = [scene.stack(false)];
+        let request = DestroyRequest { stacks: &stacks, kept: &[], confirmed: &BTreeSet::new() };
+        let results = destroy_all(&request, &Interrupt::never()).await.unwrap();
+        assert!(results.destroyed.is_empty());
+        assert_eq!(results.failure.unwrap().message(), "`dev` is protected and was not typed");
+    }
 }

@@ -6,7 +6,7 @@
 mod judge;
 mod oracle;
 mod random;
-mod scene;
+pub(super) mod scene;
 mod step;
 
 use std::collections::BTreeMap;
@@ -175,10 +175,10 @@ fn running_deployment_is_left_alone_and_dead_one_is_closed() {
         let failure = other.ledger.begin(&other.started(DeploymentKind::Deploy, None, BTreeMap::new())).await;
         assert_eq!(failure.unwrap_err().kind(), FailureKind::LockHeld);
         assert!(stack.ledger.head().await.unwrap().open.is_some());
-        let ended = delivery::close_cut_off(&other, &started, None).await.unwrap();
+        let ended = delivery::settle::close_cut_off(&other, &started, None).await.unwrap();
         assert_eq!(ended.outcome, DeploymentOutcome::Interrupted);
         // The second one to close it finds the first one's entry.
-        assert_eq!(delivery::close_cut_off(&stack, &started, None).await.unwrap(), ended);
+        assert_eq!(delivery::settle::close_cut_off(&stack, &started, None).await.unwrap(), ended);
         assert_eq!(delivery::settle(&other).await.unwrap(), Some(ended));
     });
 }
@@ -287,6 +287,7 @@ async fn deploy_all(scene: &mut Scene) {
 async fn destroy(scene: &mut Scene) {
     let (stack, faults) = (scene.stack(true), scene.faults.clone());
     let interrupt = crate::interrupt::Interrupt::never();
-    let sites = [stack];
-    faults.run_until_crash(delivery::destroy_all(&sites, &Default::default(), &interrupt)).await;
+    let stacks = [stack];
+    let request = delivery::DestroyRequest { stacks: &stacks, kept: &[], confirmed: &Default::default() };
+    faults.run_until_crash(delivery::destroy_all(&request, &interrupt)).await;
 }

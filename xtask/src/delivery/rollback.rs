@@ -2,10 +2,12 @@
 //! so that Terraform agrees; then puts the abandoned release on hold.
 
 mod choose;
+mod stacks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use choose::{RollbackRequest, RollbackStep, choose_rollback};
+pub(crate) use stacks::{RolledBack, newest_deployed, roll_back_stack};
 
 use super::execute::{self, configuration_key};
 use super::skip::Current;

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{EnvironmentStack, has_resources};
+use super::EnvironmentStack;
+use super::destroy::has_resources;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{self, DeploymentKind, DeploymentOutcome, Ended, Hold, Serving, Started};
 use crate::name::FunctionName;

@@ -258,6 +258,23 @@ impl Infrastructure for FakeTerraform {
     async fn outputs(&self, configuration: &Configuration) -> Result<Applied> {
         self.faults.call("outputs", || Ok(Applied { outputs: self.state(configuration).outputs })).await
     }
+
+    async fn unlock(&self, configuration: &Configuration, _lock: &str) -> Result<()> {
+        let unlock = || {
+            self.store.remove(&format!("{}.tfstate.tflock", configuration.context.stack));
+            Ok(())
+        };
+        self.faults.call("unlock", unlock).await
+    }
+
+    async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()> {
+        let push = || {
+            let state = std::fs::read(file).map_err(|error| io("read", file, error))?;
+            self.store.set(&format!("{}.tfstate", configuration.context.stack), state);
+            Ok(())
+        };
+        self.faults.call("push the state", push).await
+    }
 }
 
 /// Returns the functions that the var-files describe: `memory = <number>` for all, and the release of each.

@@ -1,4 +1,4 @@
-//! The console: renders events as aligned lines, with bars on a terminal and plain lines elsewhere; asks questions.
+//! The console: prints progress events as aligned lines, with bars on a terminal; asks questions.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, Write as _};
@@ -11,18 +11,18 @@ use super::text::{BAD, BOLD, FAINT, GOOD};
 use crate::format::seconds;
 use crate::progress::{Event, EventKind, Sink, Unit};
 
-/// How much of the story is told.
+/// How much progress is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
-    /// Errors and what was asked for.
+    /// Errors and the requested data.
     Quiet,
-    /// One line a step.
+    /// One line per step.
     Normal,
-    /// Every line of every program, and every call.
+    /// Also every line of every program, and every call to a service.
     Verbose,
 }
 
-/// The owner of stdout and stderr.
+/// Writes to stdout and stderr.
 pub(crate) struct Console {
     verbosity: Verbosity,
     bars: Option<MultiProgress>,
@@ -40,7 +40,7 @@ const TITLE: usize = 66;
 const RESULT: usize = 12;
 
 impl Console {
-    /// Makes the console: bars where a person watches, times before the lines in CI.
+    /// Makes the console: with bars on a terminal, with times before the lines in CI.
     pub(crate) fn new(verbosity: Verbosity, interactive: bool, ci: bool) -> Self {
         let bars = (interactive && !ci && verbosity == Verbosity::Normal)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
@@ -51,7 +51,7 @@ impl Console {
     pub(crate) fn data(&self, text: &str) {
         self.paused(|| {
             let mut out = anstream::stdout().lock();
-            // A reader that has gone away (`| head`) is no failure.
+            // A reader may stop early (`| head`).
             let _ = out.write_all(text.as_bytes());
             if !text.is_empty() && !text.ends_with('\n') {
                 let _ = out.write_all(b"\n");
@@ -60,8 +60,8 @@ impl Console {
         });
     }
 
-    /// Prints a part of the story on stderr, whatever the verbosity.
-    pub(crate) fn tell(&self, text: &str) {
+    /// Prints text on stderr, at any verbosity.
+    pub(crate) fn stderr(&self, text: &str) {
         self.paused(|| {
             let mut err = anstream::stderr().lock();
             let _ = err.write_all(text.as_bytes());
@@ -71,7 +71,7 @@ impl Console {
         });
     }
 
-    /// Asks a question on the terminal and returns whether it was answered with yes.
+    /// Asks a question on the terminal; returns whether the answer is yes.
     pub(crate) fn ask(&self, question: &str) -> bool {
         self.paused(|| {
             let mut err = anstream::stderr().lock();
@@ -83,7 +83,7 @@ impl Console {
         })
     }
 
-    /// Asks for some words on the terminal.
+    /// Asks for text on the terminal.
     pub(crate) fn typed(&self, question: &str) -> String {
         self.paused(|| {
             let mut err = anstream::stderr().lock();
@@ -95,6 +95,7 @@ impl Console {
         })
     }
 
+    /// Runs `work` while no bar is drawn.
     fn paused<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.bars {
             Some(bars) => bars.suspend(work),
@@ -102,7 +103,8 @@ impl Console {
         }
     }
 
-    fn story(&self, text: &str) {
+    /// Prints progress, unless it is quiet.
+    fn progress(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             let time = if self.timed {
                 format!("{} ", jiff::Zoned::now().strftime("%H:%M:%S"))
@@ -111,7 +113,7 @@ impl Console {
             };
             let lines: Vec<String> =
                 text.lines().map(|line| format!("{time}{line}").trim_end().to_owned()).collect();
-            self.tell(&lines.join("\n"));
+            self.stderr(&lines.join("\n"));
         }
     }
 
@@ -125,11 +127,18 @@ impl Console {
             bar
         });
         if bar.is_none() && slow {
-            self.story(&format!("{FAINT}{line} …{FAINT:#}"));
+            self.progress(&format!("{FAINT}{line} …{FAINT:#}"));
         }
         if let Ok(mut running) = self.running.lock() {
             running.insert(step, Running { bar, line });
         }
+    }
+
+    fn announced(&self, step: u64) {
+        let line = self.running.lock().ok().and_then(|running| {
+            running.get(&step).filter(|running| running.bar.is_none()).map(|running| running.line.clone())
+        });
+        line.into_iter().for_each(|line| self.progress(&format!("{FAINT}{line} …{FAINT:#}")));
     }
 
     fn ended(&self, step: u64) {
@@ -146,6 +155,7 @@ impl Sink for Console {
             EventKind::Started { step, label, title, total, unit, slow } => {
                 self.started(*step, label, title, *total, *unit, *slow)
             }
+            EventKind::Announced { step } => self.announced(*step),
             EventKind::Advanced { step, done } => {
                 if let Ok(running) = self.running.lock()
                     && let Some(bar) = running.get(step).and_then(|running| running.bar.as_ref())
@@ -155,7 +165,7 @@ impl Sink for Console {
             }
             EventKind::Line { step, text } => {
                 if self.verbosity == Verbosity::Verbose {
-                    self.story(&format!("{FAINT}          | {text}{FAINT:#}"));
+                    self.progress(&format!("{FAINT}          | {text}{FAINT:#}"));
                 } else if let Ok(running) = self.running.lock()
                     && let Some(Running { bar: Some(bar), line }) = running.get(step)
                 {
@@ -165,13 +175,13 @@ impl Sink for Console {
             }
             EventKind::Finished { step, label, title, result, good, took_ms } => {
                 self.ended(*step);
-                self.story(&finished_line(label, title, result, *good, *took_ms));
+                self.progress(&finished_line(label, title, result, *good, *took_ms));
             }
             EventKind::Dropped { step } => self.ended(*step),
-            EventKind::Note { text } | EventKind::Block { text } => self.story(text),
+            EventKind::Note { text } | EventKind::Block { text } => self.progress(text),
             EventKind::Call { service, operation, subject, took_ms, outcome } => {
                 if self.verbosity == Verbosity::Verbose {
-                    self.story(&format!(
+                    self.progress(&format!(
                         "{FAINT}          > {service} {operation} {subject}: {outcome}, {took_ms} ms{FAINT:#}"
                     ));
                 }
@@ -183,7 +193,7 @@ impl Sink for Console {
 fn finished_line(label: &str, title: &str, result: &str, good: bool, took_ms: u64) -> String {
     let style = if good { GOOD } else { BAD };
     let took = seconds(Duration::from_millis(took_ms));
-    // Padding counts characters without the colour around them.
+    // Padding counts characters without the colour codes around them.
     let gap = " ".repeat(RESULT.saturating_sub(result.chars().count()));
     format!("{label:LABEL$} {title:TITLE$} {style}{result}{style:#}{gap} {FAINT}{took:>9}{FAINT:#}")
 }
@@ -204,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finished_steps_line_up() {
+    fn finished_steps_are_aligned() {
         let strip = |text: String| anstream::adapter::strip_str(&text).to_string();
         let one = strip(finished_line("build", "hello  provided.al2023 x86_64", "1.9 MB", true, 48_100));
         let two = strip(finished_line("apply", "hello in local", "applied", true, 16_300));

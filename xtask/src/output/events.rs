@@ -1,4 +1,4 @@
-//! The run's record: `target/slipway/runs/<id>/events.jsonl`, one event a line with its time, written as it happens.
+//! The log of a run: `target/slipway/runs/<id>/events.jsonl`, one event per line with its time.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::failure::{self, Result};
 use crate::progress::{Event, EventKind, Sink};
 
-/// The record of one run.
+/// The log of one run.
 pub(crate) struct RunLog {
     file: Mutex<(File, u64)>,
     folder: PathBuf,
@@ -24,12 +24,12 @@ struct Line<'a> {
     event: &'a Event,
 }
 
-/// How many runs are kept.
+/// How many runs stay on disk.
 const KEPT: usize = 50;
 
 impl RunLog {
-    /// Begins a run's record in a new folder; the oldest ones go.
-    pub(crate) fn begin(work_folder: &Path, process: u32) -> Result<Self> {
+    /// Starts a log in a new folder; removes the oldest ones.
+    pub(crate) fn start(work_folder: &Path, process: u32) -> Result<Self> {
         let runs = work_folder.join("runs");
         let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f").to_string();
         let id = format!("{now}-{process}");
@@ -41,7 +41,7 @@ impl RunLog {
         Ok(Self { file: Mutex::new((file, 0)), folder })
     }
 
-    /// Returns the run's folder, where programs' output is kept too.
+    /// Returns the run's folder, which also holds the output of programs.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -49,7 +49,8 @@ impl RunLog {
 
 impl Sink for RunLog {
     fn event(&self, event: &Event) {
-        if matches!(event.kind, EventKind::Advanced { .. }) {
+        // These are about how a step is shown.
+        if matches!(event.kind, EventKind::Advanced { .. } | EventKind::Announced { .. }) {
             return;
         }
         let Ok(mut guard) = self.file.lock() else { return };
@@ -57,7 +58,7 @@ impl Sink for RunLog {
         let line = Line { n: guard.1, at: jiff::Timestamp::now().to_string(), event };
         if let Ok(mut text) = serde_json::to_string(&line) {
             text.push('\n');
-            // A record that cannot be written must not stop a release.
+            // A log that cannot be written must not stop a release.
             let _ = guard.0.write_all(text.as_bytes());
         }
     }

@@ -10,17 +10,17 @@ use crate::failure::{ErrorReport, Failure};
 pub(crate) struct Document<T> {
     /// Which document this is, such as `slipway.status/1`.
     pub(crate) schema: String,
-    /// Whether the command did what it was asked.
+    /// Whether the command succeeded.
     pub(crate) ok: bool,
-    /// What the command found or did.
+    /// The command's result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<T>,
-    /// Why it did not.
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<ErrorReport>,
 }
 
-/// Writes the document of a command's outcome.
+/// Renders the document of a command's result.
 pub(crate) fn document<T: Serialize>(name: &str, data: Option<T>, failure: Option<&Failure>) -> String {
     let document = Document {
         schema: format!("slipway.{name}/1"),

@@ -1,4 +1,4 @@
-//! Aligned columns without lines; widths are counted in characters.
+//! Tables with aligned columns and without rules. Widths are counted in characters.
 
 /// Rows under one header.
 pub(crate) struct Table {
@@ -7,7 +7,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Begins a table with its column names.
+    /// Makes a table with its column names.
     pub(crate) fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
         Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
@@ -17,12 +17,12 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Tells whether there is no row.
+    /// Tells whether the table has no rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Writes the table, each line indented and without trailing blanks.
+    /// Renders the table, each line indented and without trailing spaces.
     pub(crate) fn render(&self, indent: &str) -> String {
         let lines = || std::iter::once(&self.header).chain(&self.rows);
         let columns = lines().map(Vec::len).max().unwrap_or(0);
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up() {
+    fn columns_are_aligned() {
         let mut table = Table::new(["function", "dev"]);
         table.row(["hello", "1.5.0"]);
         table.row(["stream-ingest", "–"]);

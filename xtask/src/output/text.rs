@@ -1,4 +1,4 @@
-//! A failure as text, and the styles of everything that is told.
+//! Failures as text, and the styles of all text.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
 pub(super) const FAINT: Style = Style::new().dimmed();
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// Writes a failure for people: message, named lines, quotation, what is unchanged, hint.
+/// Renders a failure: message, details, causes, quoted lines, what is unchanged, hint.
 pub(crate) fn failure_text(report: &ErrorReport) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{BAD}error{BAD:#}: {}", report.message);
@@ -41,7 +41,7 @@ mod tests {
     use crate::failure::Failure;
 
     #[test]
-    fn a_failure_says_all_it_knows() {
+    fn failure_shows_message_details_and_hint() {
         let failure = Failure::refused("`hello` 1.4.2 already exists with other bytes")
             .detail("stored", "sha256:9c1f…e2a4")
             .detail("built", "sha256:77ab…0c19")

@@ -40,7 +40,8 @@ impl Action {
         matches!(self, Self::Delete | Self::Replace | Self::Forget)
     }
 
-    fn word(self) -> &'static str {
+    /// Returns the action as Terraform's users know it.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Update => "update",
@@ -65,6 +66,13 @@ pub(crate) struct Change {
     /// The reason that Terraform gives (`tainted`, `cannot_update`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+}
+
+/// Returns how many resources are added, changed and removed: `+7 ~0 -0`.
+pub(crate) fn changes_summary(changes: &[Change]) -> String {
+    let count = |test: fn(Action) -> bool| changes.iter().filter(|change| test(change.action)).count();
+    let updated = count(|action| action == Action::Update);
+    format!("+{} ~{updated} -{}", count(Action::adds), count(Action::removes))
 }
 
 /// How many changes are shown without --verbose.

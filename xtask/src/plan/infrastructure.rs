@@ -1,5 +1,7 @@
 //! The port through which stacks are planned and applied: Terraform, or a fake in tests.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 
 use super::{Applied, Configuration, Planned};
@@ -20,4 +22,8 @@ pub(crate) trait Infrastructure: Send + Sync {
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied>;
     /// Returns the outputs of the applied configuration.
     async fn outputs(&self, configuration: &Configuration) -> Result<Applied>;
+    /// Removes a lock from the state, by the id in its lock file.
+    async fn unlock(&self, configuration: &Configuration, lock: &str) -> Result<()>;
+    /// Saves a state from a file.
+    async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()>;
 }

@@ -39,7 +39,7 @@ pub(super) async fn publish_all(
         .collect();
     let (mut published, mut failed) = (Vec::new(), Vec::new());
     for (function, result) in graph::run(tasks, AT_ONCE, context.build.interrupt).await {
-        match result.outcome() {
+        match result.into_result() {
             Ok(release) => published.push(release),
             Err(failure) => failed.push((function, failure)),
         }

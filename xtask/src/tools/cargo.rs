@@ -1,7 +1,7 @@
-//! The Rust builder: cargo-lambda as a library, in a program of its own that is built once, on the first Rust build.
+//! The Rust builder: cargo-lambda as a library, in its own program that is built once, before the first Rust build.
 //!
-//! In: a request file. Out: a reply file with the binary and the versions of all that made it. Goes wrong: zig, a target
-//! or a compiler is missing, the code does not compile; cargo's own words are kept.
+//! In: a request file. Out: a response file with the binary and the versions of the tools. Errors: zig, a target or a
+//! compiler is missing; the code does not compile (with cargo's output).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 use super::install::{Tool, Tools};
 use crate::architecture::Architecture;
 use crate::digest::DigestBuilder;
-use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::exec::{self, Program, RunOptions};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Step};
 
-/// What is to be built, as the builder reads it.
+/// A request to build one binary, as the builder reads it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Request {
+pub(crate) struct RustBuildRequest {
     /// 1.
     pub(crate) schema: u32,
     /// The workspace's `Cargo.toml`.
     pub(crate) manifest_path: PathBuf,
-    /// The only package that is selected.
+    /// The package.
     pub(crate) package: String,
     /// The binary.
     pub(crate) binary: String,
@@ -31,49 +31,49 @@ pub(crate) struct Request {
     pub(crate) architecture: Architecture,
     /// The glibc to link for, such as `2.34`.
     pub(crate) glibc: String,
-    /// Where the binary is put.
+    /// The folder for the binary.
     pub(crate) output_folder: PathBuf,
-    /// Paths that must not be seen in the binary.
-    pub(crate) remap: Vec<Remap>,
+    /// Paths that must not appear in the binary.
+    pub(crate) remap: Vec<PathRemap>,
     /// `release`.
     pub(crate) profile: String,
 }
 
-/// One path and what stands for it.
+/// A path and its replacement in the binary.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Remap {
+pub(crate) struct PathRemap {
     /// The path on this machine.
     pub(crate) from: PathBuf,
-    /// What the binary says instead.
+    /// The replacement.
     pub(crate) to: String,
 }
 
-/// What was built.
+/// The binary that was built.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Reply {
+pub(crate) struct RustBuild {
     /// The binary.
     pub(crate) binary: PathBuf,
-    /// Versions by tool.
+    /// Versions of compiler and linker, by tool.
     pub(crate) tools: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
-struct RawReply {
+struct RawResponse {
     ok: bool,
     binary: Option<PathBuf>,
     #[serde(default)]
     tools: BTreeMap<String, String>,
-    error: Option<ReplyError>,
+    error: Option<ResponseError>,
 }
 
 #[derive(Deserialize)]
-struct ReplyError {
+struct ResponseError {
     kind: String,
     message: String,
     hint: Option<String>,
 }
 
-/// The builder and what it needs.
+/// Builds and runs the Rust builder.
 #[derive(Clone)]
 pub(crate) struct RustBuilder {
     tools: Tools,
@@ -81,31 +81,31 @@ pub(crate) struct RustBuilder {
     progress: Progress,
 }
 
-/// The builder's sources, beside this crate's.
+/// The builder's sources, in this crate's folder.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rust-builder");
 
 impl RustBuilder {
-    /// Makes the builder; nothing is built yet.
+    /// Makes the builder's handle; builds nothing.
     pub(crate) fn new(tools: Tools, interrupt: Interrupt, progress: Progress) -> Self {
         Self { tools, interrupt, progress }
     }
 
-    /// Has it end with a part of the run.
+    /// Returns the same builder, which stops together with `interrupt`.
     pub(crate) fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
         self.tools = self.tools.with_interrupt(interrupt.clone());
         self.interrupt = interrupt;
         self
     }
 
-    /// Returns the builder's executable where it is built from its present sources.
+    /// Returns the builder's executable if it was built from its current sources.
     pub(crate) fn find(&self) -> Option<PathBuf> {
         let (executable, mark) = (self.executable(), self.mark());
-        let stamp = stamp().ok()?;
-        (executable.is_file() && std::fs::read_to_string(mark).is_ok_and(|built| built == stamp))
+        let digest = sources_digest().ok()?;
+        (executable.is_file() && std::fs::read_to_string(mark).is_ok_and(|built| built == digest))
             .then_some(executable)
     }
 
-    /// Returns the builder's executable, building it first where it is missing.
+    /// Returns the builder's executable; builds it if it is missing.
     pub(crate) async fn ensure(&self) -> Result<PathBuf> {
         if let Some(executable) = self.find() {
             return Ok(executable);
@@ -120,16 +120,16 @@ impl RustBuilder {
                 .arg(sources.join("Cargo.toml"))
                 .env("CARGO_TARGET_DIR", self.target())
                 .without_env("CARGO_PROFILE_DEV_DEBUG");
-            let conduct =
-                Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None };
-            let ended =
-                exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
+            let result =
+                exec::run(&program, &RunOptions::default(), &self.interrupt, &mut |_, line| step.line(line))
                     .await?;
-            if !ended.success() {
-                step.failed(if ended.interrupted { "stopped" } else { "failed" });
-                return Err(exec::unsuccessful(&program, &ended).hint("it is built from crates.io with a lock file of its own: check the network, then run the same command again"));
+            if !result.success() {
+                step.failed(if result.interrupted { "stopped" } else { "failed" });
+                return Err(exec::exit_failure(&program, &result).hint(
+                    "its crates come from crates.io: check the network, then run the same command again",
+                ));
             }
-            std::fs::write(self.mark(), stamp()?)
+            std::fs::write(self.mark(), sources_digest()?)
                 .map_err(|error| failure::io("write", &self.mark(), error))?;
             step.done("built");
         }
@@ -137,19 +137,19 @@ impl RustBuilder {
         self.find().ok_or_else(|| Failure::defect("the Rust builder was built and cannot be found"))
     }
 
-    /// Builds one binary. `target` is cargo's target folder for functions, `log` keeps cargo's words.
+    /// Builds one binary. `target` is cargo's target folder for functions, `work` holds request and response.
     pub(crate) async fn build(
         &self,
-        request: &Request,
+        request: &RustBuildRequest,
         environment: &[(String, String)],
         target: &Path,
         work: &Path,
         step: &Step,
-    ) -> Result<Reply> {
+    ) -> Result<RustBuild> {
         let builder = self.ensure().await?;
         let zig = self.tools.ensure(Tool::Zig).await?;
         std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
-        let (request_file, reply_file) = (work.join("request.json"), work.join("reply.json"));
+        let (request_file, response_file) = (work.join("request.json"), work.join("reply.json"));
         let text = serde_json::to_vec_pretty(request).map_err(|error| {
             Failure::defect("the build request cannot be written as JSON").caused_by(error)
         })?;
@@ -158,11 +158,11 @@ impl RustBuilder {
         let program = Program::new(&builder, folder)
             .arg("build")
             .arg(&request_file)
-            .arg(&reply_file)
+            .arg(&response_file)
             .env("CARGO_TARGET_DIR", target)
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_ZIGBUILD_ZIG_COMMAND", &zig);
-        // These would replace what the builder decides; a release does not depend on who builds it.
+        // These would change what the builder decides; a release must not depend on who builds it.
         let program = [
             "RUSTFLAGS",
             "CARGO_ENCODED_RUSTFLAGS",
@@ -174,22 +174,23 @@ impl RustBuilder {
         .iter()
         .fold(program, |program, name| program.without_env(name));
         let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let conduct =
-            Conduct { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None };
-        let ended =
-            exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
+        let result =
+            exec::run(&program, &RunOptions::default(), &self.interrupt, &mut |_, line| step.line(line))
                 .await?;
-        if ended.interrupted {
+        if result.interrupted {
             return Err(crate::interrupt::interrupted());
         }
-        let reply =
-            std::fs::read(&reply_file).ok().and_then(|bytes| serde_json::from_slice::<RawReply>(&bytes).ok());
-        match reply {
-            Some(RawReply { ok: true, binary: Some(binary), tools, .. }) => Ok(Reply { binary, tools }),
-            Some(RawReply { error: Some(error), .. }) => {
+        let response = std::fs::read(&response_file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<RawResponse>(&bytes).ok());
+        match response {
+            Some(RawResponse { ok: true, binary: Some(binary), tools, .. }) => {
+                Ok(RustBuild { binary, tools })
+            }
+            Some(RawResponse { error: Some(error), .. }) => {
                 let failure = Failure::failed(error.message).unchanged("Nothing was published.");
-                let failure = if error.kind == "build" && !ended.tail.is_empty() {
-                    failure.body(ended.tail.join("\n"))
+                let failure = if error.kind == "build" && !result.tail.is_empty() {
+                    failure.body(result.tail.join("\n"))
                 } else {
                     failure
                 };
@@ -198,11 +199,11 @@ impl RustBuilder {
                     None => failure,
                 })
             }
-            // Without a reply cargo itself ended the builder, and its last words are the message.
+            // Without a response cargo itself stopped the builder; its output is the message.
             _ => Err(Failure::failed(format!("cargo could not build `{}`", request.binary))
-                .body(ended.tail.join("\n"))
+                .body(result.tail.join("\n"))
                 .unchanged("Nothing was published.")
-                .hint(format!("see the same error faster with cargo build --package {}", request.package))),
+                .hint(format!("cargo build --package {} shows the same error faster", request.package))),
         }
     }
 
@@ -223,8 +224,8 @@ fn cargo_program(folder: &Path) -> Program {
     Program::new("cargo", folder).hint("install Rust from https://rustup.rs")
 }
 
-/// Hashes the builder's sources.
-fn stamp() -> Result<String> {
+/// Returns the digest of the builder's sources.
+fn sources_digest() -> Result<String> {
     let mut digest = DigestBuilder::new("slipway.rust-builder/1");
     let folder = Path::new(SOURCES);
     for entry in walkdir::WalkDir::new(folder)

@@ -1,40 +1,40 @@
-//! `cargo tree`: what is compiled into a package, as cargo itself resolves features and targets.
+//! `cargo tree`: the crates that are compiled for a package, with features and targets resolved by cargo.
 //!
-//! In: a package of the workspace and the architecture it is built for. Out: [`Crate`]s with their licences and edges.
-//! Goes wrong: the lock file is out of date, a crate cannot be fetched.
+//! In: a package of the workspace and the architecture it is built for. Out: [`Crate`]s with licences and dependencies.
+//! Errors: the lock file is out of date, a crate cannot be downloaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::architecture::Architecture;
-use crate::exec::{self, Conduct, Program, Stream};
+use crate::exec::{self, Program, RunOptions, Stream};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 
 /// A crate that takes part in a build.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Crate {
-    /// The licence as its manifest says.
+    /// The licence in its manifest.
     pub(crate) licence: Option<String>,
-    /// Whether its code gets into the binary; build scripts, procedural macros and what only they use do not.
+    /// Whether its code is in the binary; that of build scripts, procedural macros and their dependencies is not.
     pub(crate) linked: bool,
     /// Name and version of each direct dependency.
-    pub(crate) needs: BTreeSet<Id>,
+    pub(crate) needs: BTreeSet<CrateId>,
 }
 
 /// A crate's name and version.
-pub(crate) type Id = (String, String);
+pub(crate) type CrateId = (String, String);
 
-/// What is compiled for a package.
+/// The crates that are compiled for a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CrateTree {
     /// The package itself.
-    pub(crate) root: Id,
-    /// Every crate, the package among them.
-    pub(crate) crates: BTreeMap<Id, Crate>,
+    pub(crate) root: CrateId,
+    /// Every crate, including the package.
+    pub(crate) crates: BTreeMap<CrateId, Crate>,
 }
 
-/// Asks cargo what is compiled for a package.
+/// Returns the crates that are compiled for a package.
 pub(crate) async fn read(
     root: &Path,
     package: &str,
@@ -56,7 +56,7 @@ fn program(root: &Path, package: &str, architecture: Architecture, edges: &str) 
         .args(["--package", package, "--target", architecture.rust_target(), "--edges", edges])
         .args(["--format", "{p}\t{l}\t"])
         .hint("install Rust from https://rustup.rs");
-    // As in the build: who asks must not change what is resolved.
+    // As in the build: the user's variables must not change what is resolved.
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"]
         .iter()
         .fold(program, |program, name| program.without_env(name))
@@ -69,35 +69,34 @@ async fn lines(program: &Program, interrupt: &Interrupt) -> Result<Vec<String>> 
             lines.push(line.to_owned());
         }
     };
-    let ended = exec::run(program, &Conduct::default(), interrupt, &mut |_| {}, &mut keep).await?;
-    if !ended.success() {
-        return Err(exec::unsuccessful(program, &ended).unchanged("Nothing was published.").hint(
-            "the dependencies must be known for the release's SBOM: check Cargo.lock and the network",
-        ));
+    let result = exec::run(program, &RunOptions::default(), interrupt, &mut keep).await?;
+    if !result.success() {
+        return Err(exec::exit_failure(program, &result)
+            .unchanged("Nothing was published.")
+            .hint("the release's SBOM lists the dependencies: check Cargo.lock and the network"));
     }
     Ok(lines)
 }
 
-/// Reads lines such as `2bytes v1.12.1\tMIT\t (*)`: depth, name, version, what cargo adds, licence, whether shown before.
+/// Parses lines such as `2bytes v1.12.1\tMIT\t (*)`: depth, name, version, cargo's remarks, licence, whether repeated.
 fn parse(lines: &[String]) -> Result<CrateTree> {
-    let unread = |line: &str| {
-        Failure::failed("cargo tree says what Slipway does not understand").body(line.to_owned())
-    };
-    let mut crates: BTreeMap<Id, Crate> = BTreeMap::new();
-    let mut path: Vec<Id> = Vec::new();
+    let not_parsed =
+        |line: &str| Failure::failed("Slipway cannot parse this line of cargo tree").body(line.to_owned());
+    let mut crates: BTreeMap<CrateId, Crate> = BTreeMap::new();
+    let mut path: Vec<CrateId> = Vec::new();
     for line in lines.iter().filter(|line| !line.trim().is_empty()) {
         let mut fields = line.split('\t');
         let (package, licence) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         let digits = package.bytes().take_while(u8::is_ascii_digit).count();
-        let depth: usize = package[..digits].parse().map_err(|_| unread(line))?;
+        let depth: usize = package[..digits].parse().map_err(|_| not_parsed(line))?;
         let mut words = package[digits..].split(' ');
         let (Some(name), Some(version)) =
             (words.next(), words.next().and_then(|word| word.strip_prefix('v')))
         else {
-            return Err(unread(line));
+            return Err(not_parsed(line));
         };
         if depth > path.len() {
-            return Err(unread(line));
+            return Err(not_parsed(line));
         }
         let id = (name.to_owned(), version.to_owned());
         path.truncate(depth);
@@ -110,7 +109,7 @@ fn parse(lines: &[String]) -> Result<CrateTree> {
         }
         path.push(id);
     }
-    let root = path.into_iter().next().ok_or_else(|| unread("(nothing)"))?;
+    let root = path.into_iter().next().ok_or_else(|| not_parsed("(nothing)"))?;
     Ok(CrateTree { root, crates })
 }
 
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_names_package_target_and_edges() {
+    fn command_line_names_package_target_and_edges() {
         let argv = program(Path::new("/p"), "hello", Architecture::Arm64, "normal,build").argv().join(" ");
         assert_eq!(
             argv,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::exec::{self, Conduct, Program};
+use crate::exec::{self, Program, RunOptions};
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::interrupt::Interrupt;
@@ -24,8 +24,8 @@ pub(crate) async fn push_tags(
 ) -> Result<()> {
     let program = push_program(root, tags, token);
     let step = progress.slow_step("tags", format!("push {}", format::plural(tags.len(), "tag")));
-    let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
-    let ended = exec::run(&program, &conduct, interrupt, &mut |_| {}, &mut |_, line| step.line(line)).await?;
+    let options = RunOptions { time_limit: Some(Duration::from_secs(120)), ..RunOptions::default() };
+    let ended = exec::run(&program, &options, interrupt, &mut |_, line| step.line(line)).await?;
     if !ended.success() {
         step.failed("failed");
         return Err(Failure::failed("the release tags were not pushed")

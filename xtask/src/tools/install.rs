@@ -1,7 +1,7 @@
-//! The project's own tools: what PyPI has, pinned with hashes, in a folder of the project's.
+//! Slipway's own tools: packages from PyPI, pinned with hashes, in the tool folder.
 //!
-//! Each tool gets a virtual environment named after its lock, so another pin is another folder and nothing is changed
-//! in place. A mark written last says that the installation is whole.
+//! Each tool has a virtual environment named after its lock, so another pin is another folder and nothing is changed in
+//! place. A file that is written last marks a complete installation.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::digest::Digest;
-use crate::exec::{self, Conduct, OnSignal, Output, Program};
+use crate::exec::{self, Program, RunOptions};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::pins::{MOTO_LOCK, UV_LOCK, ZIG_LOCK};
@@ -20,14 +20,14 @@ use crate::progress::{Progress, Step};
 pub(crate) enum Tool {
     /// The installer of Python packages.
     Uv,
-    /// The linker for another glibc.
+    /// The linker for other versions of glibc.
     Zig,
-    /// The emulated AWS.
+    /// The emulator of AWS.
     Moto,
 }
 
-/// All tools, in the order in which they help each other.
-pub(crate) const ALL: [Tool; 3] = [Tool::Uv, Tool::Zig, Tool::Moto];
+/// All tools; uv first, because it installs the others.
+pub(crate) const ALL_TOOLS: [Tool; 3] = [Tool::Uv, Tool::Zig, Tool::Moto];
 
 impl Tool {
     /// Returns the tool's name.
@@ -77,12 +77,12 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// Opens a tool folder; nothing is made until something is installed.
+    /// Makes a tool folder's handle; creates nothing.
     pub(crate) fn new(folder: PathBuf, interrupt: Interrupt, progress: Progress) -> Self {
         Self { folder, interrupt, progress }
     }
 
-    /// Has installing end with a part of the run.
+    /// Returns the same tools, whose installation stops together with `interrupt`.
     pub(crate) fn with_interrupt(self, interrupt: Interrupt) -> Self {
         Self { interrupt, ..self }
     }
@@ -92,7 +92,7 @@ impl Tools {
         &self.folder
     }
 
-    /// Returns a tool's executable where it is installed.
+    /// Returns a tool's executable if it is installed.
     pub(crate) fn find(&self, tool: Tool) -> Option<PathBuf> {
         let home = self.home(tool);
         if !home.join("whole").is_file() {
@@ -101,17 +101,17 @@ impl Tools {
         self.executable(tool).filter(|path| path.is_file())
     }
 
-    /// Returns a tool's executable, installing it first where it is missing.
+    /// Returns a tool's executable; installs the tool if it is missing.
     pub(crate) async fn ensure(&self, tool: Tool) -> Result<PathBuf> {
         if let Some(path) = self.find(tool) {
             return Ok(path);
         }
         if tool != Tool::Uv {
-            // Everything else is installed with it.
+            // uv installs the other tools.
             Box::pin(self.ensure(Tool::Uv)).await?;
         }
         let lock = self.lock().await?;
-        // Another process may have installed it while this one waited.
+        // Another process may have installed it in the meantime.
         if self.find(tool).is_none() {
             self.install(tool).await?;
         }
@@ -146,7 +146,7 @@ impl Tools {
         Ok(())
     }
 
-    /// Installs uv itself with pip, which needs no virtual environment and no ensurepip for that.
+    /// Installs uv itself with pip into a folder, which needs no virtual environment.
     async fn by_pip(&self, home: &Path, requirements: &Path, step: &Step) -> Result<()> {
         let program = Program::new("python3", &self.folder)
             .args([
@@ -166,7 +166,7 @@ impl Tools {
         self.run(&program, step).await.map_err(|failure| self.unreachable(failure, home))
     }
 
-    /// Installs a tool with uv into a virtual environment of its own; with pip where uv does not reach PyPI.
+    /// Installs a tool with uv into its own virtual environment; with pip if uv cannot reach PyPI.
     async fn by_uv(&self, home: &Path, requirements: &Path, step: &Step) -> Result<()> {
         let uv = match self.find(Tool::Uv) {
             Some(uv) => uv,
@@ -194,7 +194,7 @@ impl Tools {
             return Ok(());
         }
         self.interrupt.check()?;
-        // pip is slower, and knows of proxies and mirrors that the user set up for it alone.
+        // pip is slower, but the user may have set up proxies and mirrors for pip only.
         let program = Program::new("python3", &self.folder)
             .args(["-m", "pip", "--python"])
             .arg(&python)
@@ -206,24 +206,17 @@ impl Tools {
 
     fn unreachable(&self, failure: Failure, home: &Path) -> Failure {
         failure.unchanged(format!("Nothing but {} was written.", home.display())).hint(
-            "it comes from PyPI: check the network, proxy or pip's configuration, then cargo xtask tools install",
+            "packages come from PyPI: check the network, the proxy or pip's configuration, then run cargo xtask tools install",
         )
     }
 
     async fn run(&self, program: &Program, step: &Step) -> Result<()> {
-        let conduct = Conduct {
-            output: Output::Pipes,
-            within: Some(Duration::from_secs(900)),
-            on_signal: OnSignal::Forward,
-            stdin: None,
-        };
-        let ended =
-            exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
-                .await?;
-        if ended.success() { Ok(()) } else { Err(exec::unsuccessful(program, &ended)) }
+        let options = RunOptions { time_limit: Some(Duration::from_secs(900)), ..RunOptions::default() };
+        let ended = exec::run(program, &options, &self.interrupt, &mut |_, line| step.line(line)).await?;
+        if ended.success() { Ok(()) } else { Err(exec::exit_failure(program, &ended)) }
     }
 
-    /// Takes the tool folder for this process alone; given up when the file is dropped.
+    /// Locks the tool folder for this process until the returned file is dropped.
     pub(crate) async fn lock(&self) -> Result<std::fs::File> {
         std::fs::create_dir_all(&self.folder).map_err(|error| failure::io("create", &self.folder, error))?;
         let path = self.folder.join("lock");
@@ -234,7 +227,7 @@ impl Tools {
                 Ok(()) => break,
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
                     step.get_or_insert_with(|| {
-                        self.progress.slow_step("wait", "for another process that installs tools")
+                        self.progress.slow_step("wait", "for another process that is installing tools")
                     });
                     self.interrupt.check()?;
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -272,10 +265,10 @@ impl Tools {
     }
 }
 
-/// Checks the project's `[tools]` pins against what Slipway has hashes for.
+/// Checks the project's `[tools]` pins: Slipway has hashes for one version of each tool.
 pub(crate) fn check_pins(pins: &std::collections::BTreeMap<String, String>) -> Result<()> {
     for (name, version) in pins {
-        let Some(tool) = ALL.into_iter().find(|tool| tool.name() == name) else {
+        let Some(tool) = ALL_TOOLS.into_iter().find(|tool| tool.name() == name) else {
             return Err(Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`"))
                 .hint("allowed here: uv, zig, moto"));
         };
@@ -292,8 +285,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_lock_pins_its_tool_with_hashes() {
-        for tool in ALL {
+    fn locks_pin_their_tools_with_hashes() {
+        for tool in ALL_TOOLS {
             assert!(tool.version().split('.').count() >= 3, "{}: {}", tool.name(), tool.version());
             assert!(tool.lock().contains("--hash=sha256:"));
             assert!(!tool.lock().contains("://"), "{} names a host", tool.name());

@@ -16,13 +16,11 @@ use async_trait::async_trait;
 use self::errors::explain;
 use self::stream::TerraformReport;
 use crate::digest::Digest;
-use crate::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
+use crate::exec::{self, OnSignal, OutputTarget, Program, ProgramResult, RunOptions, Stream};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::plan::{Applied, Configuration, Planned};
 use crate::progress::{Progress, Step, Unit};
-
-pub(crate) use commands::{force_unlock, state_push};
 
 /// Held during init: Terraform does not support two in one `TF_PLUGIN_CACHE_DIR` at the same time.
 static INIT_LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -88,12 +86,6 @@ impl Terraform {
         Ok(version)
     }
 
-    /// Returns a configuration with an initialised data folder, for verbs without their own function.
-    pub(crate) async fn ready(&self, configuration: &Configuration) -> Result<Configuration> {
-        self.init(configuration).await?;
-        Ok(configuration.clone())
-    }
-
     /// Initialises a configuration's data folder: modules, provider, backend. Skipped while its inputs are unchanged.
     async fn init(&self, configuration: &Configuration) -> Result<()> {
         let inputs = self.init_inputs(configuration).await?;
@@ -154,18 +146,18 @@ impl Terraform {
         on_signal: OnSignal,
         step: &Step,
         report: &mut TerraformReport,
-    ) -> Result<Ended> {
+    ) -> Result<ProgramResult> {
         let (out, err) = (
             configuration.context.work.join(format!("{verb}.out")),
             configuration.context.work.join(format!("{verb}.err")),
         );
         let stdin = Some(configuration.lock.file());
-        let conduct = Conduct { output: Output::Files { out, err }, within: None, on_signal, stdin };
+        let options =
+            RunOptions { output: OutputTarget::Files { out, err }, time_limit: None, on_signal, stdin };
         let ended = exec::run(
             &program.clone().hint(self.missing_hint()),
-            &conduct,
+            &options,
             &self.interrupt,
-            &mut |_| {},
             &mut |stream, line| match stream {
                 Stream::Out => report.line(line, step, &self.progress),
                 Stream::Err => step.line(line),
@@ -221,7 +213,7 @@ impl Terraform {
         verb: &str,
         on_signal: OnSignal,
         step: &Step,
-    ) -> Result<(Ended, TerraformReport)> {
+    ) -> Result<(ProgramResult, TerraformReport)> {
         let mut attempts = 1;
         loop {
             let mut report = TerraformReport::default();
@@ -302,6 +294,18 @@ impl crate::plan::Infrastructure for Terraform {
         let outputs = serde_json::from_str(&text)
             .map_err(|error| Failure::failed("terraform output did not print JSON").caused_by(error))?;
         Ok(Applied { outputs })
+    }
+
+    async fn unlock(&self, configuration: &Configuration, lock: &str) -> Result<()> {
+        self.init(configuration).await?;
+        let program = commands::force_unlock(&self.program, configuration, lock);
+        exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await.map(drop)
+    }
+
+    async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()> {
+        self.init(configuration).await?;
+        let program = commands::state_push(&self.program, configuration, file);
+        exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await.map(drop)
     }
 }
 

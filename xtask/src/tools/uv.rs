@@ -1,42 +1,42 @@
 //! uv: locks requirements and installs wheels into a folder.
 //!
-//! In: requirements and a [`Target`]. Out: a lock's text; a folder of unpacked wheels. Goes wrong: a package has no wheel for
-//! the target (named), a hash differs, PyPI cannot be reached and the cache does not hold what is needed.
+//! In: requirements and a [`WheelPlatform`]. Out: a lock's text; a folder of unpacked wheels. Errors: a package has no wheel
+//! for the platform (named), a hash differs, PyPI cannot be reached and the cache lacks a package.
 //!
-//! The user's indexes, certificates, credentials and cache hold: UV_INDEX*, UV_CACHE_DIR and the like, and uv.toml. Variables
-//! that would change which packages are chosen, or what is written, are taken from uv: the lock and the settings decide.
+//! uv uses the user's indexes, certificates, credentials and cache: UV_INDEX*, UV_CACHE_DIR and the like, and uv.toml.
+//! Variables that would change which packages are chosen, or what is written, are removed: lock and settings decide.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::install::{Tool, Tools};
 use crate::architecture::Architecture;
-use crate::exec::{self, Conduct, Ended, OnSignal, Output, Program, Stream};
+use crate::exec::{self, Program, ProgramResult, RunOptions, Stream};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Interrupt};
 use crate::progress::Step;
 use crate::runtime::Runtime;
 
-/// uv and what it needs.
+/// Runs uv, and installs it if it is missing.
 pub(crate) struct Uv {
     tools: Tools,
     interrupt: Interrupt,
-    /// Variables of the environment that uv would read and must not.
+    /// Environment variables that uv must not read.
     removed: Vec<String>,
 }
 
-/// What wheels are chosen for.
+/// The platform that wheels are chosen for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct WheelPlatform {
     /// Such as `3.13`.
     pub(crate) python: String,
     /// The architecture; `None` where wheels for all platforms are resolved.
     architecture: Option<Architecture>,
     /// uv's name for the platform, such as `x86_64-manylinux_2_28`.
-    platform: String,
+    uv_platform: String,
 }
 
-/// Variables that say where packages and interpreters come from, how they are fetched and where they are kept.
+/// Variables that decide where packages and interpreters come from, how they are fetched and where they are stored.
 const KEPT: [&str; 28] = [
     "UV_CACHE_DIR",
     "UV_CONCURRENT_DOWNLOADS",
@@ -68,11 +68,11 @@ const KEPT: [&str; 28] = [
     "UV_SYSTEM_CERTS",
 ];
 
-/// What uv says where it could not reach an index; the cache may still hold everything.
+/// What uv prints if it cannot reach an index; its cache may still have all packages.
 const UNREACHABLE: [&str; 4] = ["Failed to fetch", "error sending request", "Could not connect", "dns error"];
 
-impl Target {
-    /// Returns the target of a Python runtime and an architecture.
+impl WheelPlatform {
+    /// Returns the platform of a Python runtime and an architecture.
     pub(crate) fn new(runtime: &Runtime, architecture: Architecture) -> Result<Self> {
         let (python, system) = runtime.python_version().zip(runtime.operating_system()).ok_or_else(|| {
             Failure::usage(format!("`{runtime}` is not a Python runtime that Slipway knows"))
@@ -80,7 +80,7 @@ impl Target {
         Ok(Self {
             python: python.to_owned(),
             architecture: Some(architecture),
-            platform: format!("{}-{}", architecture.linux_name(), system.manylinux()),
+            uv_platform: format!("{}-{}", architecture.linux_name(), system.manylinux()),
         })
     }
 }
@@ -96,28 +96,34 @@ impl Uv {
         Self { tools, interrupt, removed: removed.collect() }
     }
 
-    /// Installs exactly what a lock pins into an empty folder, from wheels alone, each with a hash of the lock's.
-    pub(crate) async fn install(&self, lock: &Path, target: &Target, to: &Path, step: &Step) -> Result<()> {
+    /// Installs the packages of a lock into an empty folder: wheels only, each with a hash from the lock.
+    pub(crate) async fn install(
+        &self,
+        lock: &Path,
+        platform: &WheelPlatform,
+        to: &Path,
+        step: &Step,
+    ) -> Result<()> {
         let uv = self.tools.ensure(Tool::Uv).await?;
         let folder = lock.parent().unwrap_or(Path::new("."));
-        let program = self.sealed(install(Program::new(&uv, folder), lock, target, to));
-        let ended = self.run(&program, step).await?;
-        if ended.success() {
+        let program = self.without_user_settings(install(Program::new(&uv, folder), lock, platform, to));
+        let result = self.run(&program, step).await?;
+        if result.success() {
             return Ok(());
         }
-        if ended.tail.iter().any(|line| UNREACHABLE.iter().any(|words| line.contains(words))) {
-            step.line("no index can be reached; trying with what uv's cache holds");
+        if result.tail.iter().any(|line| UNREACHABLE.iter().any(|words| line.contains(words))) {
+            step.line("no index can be reached; trying with uv's cache");
             let cached = self.run(&program.clone().arg("--offline"), step).await?;
             if cached.success() {
                 return Ok(());
             }
-            return Err(exec::unsuccessful(&program, &ended)
+            return Err(exec::exit_failure(&program, &result)
                 .hint("packages come from PyPI, or from the index that UV_DEFAULT_INDEX or uv.toml names: check the network, proxy or that index"));
         }
-        Err(explain(&program, &ended, target))
+        Err(explain(&program, &result, platform))
     }
 
-    /// Resolves requirements for all platforms and returns the lock's text; `previous` keeps its versions where it may.
+    /// Resolves requirements for all platforms and returns the lock's text. Versions of `previous` stay if they fit.
     pub(crate) async fn compile(
         &self,
         requirements: &Path,
@@ -128,48 +134,50 @@ impl Uv {
         let uv = self.tools.ensure(Tool::Uv).await?;
         let folder = requirements.parent().unwrap_or(Path::new("."));
         let work = tempfile::tempdir()
-            .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
+            .map_err(|error| Failure::failed("a temporary folder cannot be created").caused_by(error))?;
         let out = work.path().join("requirements.lock");
         if let Some(previous) = previous {
             std::fs::write(&out, previous).map_err(|error| crate::failure::io("write", &out, error))?;
         }
         let name = requirements.file_name().map_or(requirements, Path::new);
-        let program = self.sealed(compile(Program::new(&uv, folder), name, python, &out));
-        let ended = self.run(&program, step).await?;
-        if !ended.success() {
-            let target = Target { python: python.to_owned(), architecture: None, platform: String::new() };
-            return Err(explain(&program, &ended, &target));
+        let program = self.without_user_settings(compile(Program::new(&uv, folder), name, python, &out));
+        let result = self.run(&program, step).await?;
+        if !result.success() {
+            let platform =
+                WheelPlatform { python: python.to_owned(), architecture: None, uv_platform: String::new() };
+            return Err(explain(&program, &result, &platform));
         }
         std::fs::read_to_string(&out).map_err(|error| crate::failure::io("read", &out, error))
     }
 
-    /// Finds the interpreter of a version such as `3.13` among those that uv knows, without fetching one.
+    /// Returns the interpreter of a version such as `3.13` if uv finds one; downloads none.
     pub(crate) async fn find_python(&self, version: &str, folder: &Path) -> Result<Option<PathBuf>> {
         let uv = self.tools.ensure(Tool::Uv).await?;
-        let program = self.sealed(find_python(Program::new(&uv, folder), version));
-        let mut said = None;
-        let conduct = Conduct { within: Some(Duration::from_secs(60)), ..Conduct::default() };
-        let ended = exec::run(&program, &conduct, &self.interrupt, &mut |_| {}, &mut |stream, line| {
+        let program = self.without_user_settings(find_python(Program::new(&uv, folder), version));
+        let mut path = None;
+        let options = RunOptions { time_limit: Some(Duration::from_secs(60)), ..RunOptions::default() };
+        let result = exec::run(&program, &options, &self.interrupt, &mut |stream, line| {
             if stream == Stream::Out {
-                said = Some(PathBuf::from(line.trim()));
+                path = Some(PathBuf::from(line.trim()));
             }
         })
         .await?;
-        if ended.interrupted {
+        if result.interrupted {
             return Err(interrupt::interrupted());
         }
-        Ok(said.filter(|path| ended.success() && path.is_file()))
+        Ok(path.filter(|path| result.success() && path.is_file()))
     }
 
-    /// Installs an interpreter where uv keeps its own; the failure says why it could not be had.
+    /// Installs an interpreter into uv's own folder. Errors: it cannot be downloaded.
     pub(crate) async fn install_python(&self, version: &str, folder: &Path, step: &Step) -> Result<()> {
         let uv = self.tools.ensure(Tool::Uv).await?;
-        let program = self.sealed(install_python(Program::new(&uv, folder), version));
-        let ended = self.run(&program, step).await?;
-        if ended.success() { Ok(()) } else { Err(exec::unsuccessful(&program, &ended)) }
+        let program = self.without_user_settings(install_python(Program::new(&uv, folder), version));
+        let result = self.run(&program, step).await?;
+        if result.success() { Ok(()) } else { Err(exec::exit_failure(&program, &result)) }
     }
 
-    fn sealed(&self, program: Program) -> Program {
+    /// Removes the variables that must not change the result.
+    fn without_user_settings(&self, program: Program) -> Program {
         let program = ["VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"]
             .iter()
             .fold(program, |program, name| program.without_env(name));
@@ -179,21 +187,14 @@ impl Uv {
             .hint("cargo xtask tools install")
     }
 
-    async fn run(&self, program: &Program, step: &Step) -> Result<Ended> {
-        let conduct = Conduct {
-            output: Output::Pipes,
-            within: Some(Duration::from_secs(900)),
-            on_signal: OnSignal::Forward,
-            stdin: None,
-        };
-        let ended =
-            exec::run(program, &conduct, &self.interrupt, &mut |_| {}, &mut |_, line| step.line(line))
-                .await?;
-        if ended.interrupted { Err(interrupt::interrupted()) } else { Ok(ended) }
+    async fn run(&self, program: &Program, step: &Step) -> Result<ProgramResult> {
+        let options = RunOptions { time_limit: Some(Duration::from_secs(900)), ..RunOptions::default() };
+        let result = exec::run(program, &options, &self.interrupt, &mut |_, line| step.line(line)).await?;
+        if result.interrupted { Err(interrupt::interrupted()) } else { Ok(result) }
     }
 }
 
-/// Tells whether uv may read a variable: `UV_INDEX_<NAME>_USERNAME` and `_PASSWORD` belong to indexes.
+/// Tells whether uv may read a variable. `UV_INDEX_<NAME>_USERNAME` and `_PASSWORD` belong to indexes.
 fn is_kept(name: &str) -> bool {
     KEPT.contains(&name)
         || (name.starts_with("UV_INDEX_") && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD")))
@@ -203,16 +204,16 @@ fn find_python(program: Program, version: &str) -> Program {
     program.args(["python", "find", "--color", "never", "--no-python-downloads", "--no-project", version])
 }
 
-/// Without a link in the user's folder of programs: Slipway finds it where uv keeps it.
+/// Creates no link in the user's folder of programs: Slipway finds the interpreter in uv's folder.
 fn install_python(program: Program, version: &str) -> Program {
     program.args(["python", "install", "--color", "never", "--no-progress", "--no-bin", version])
 }
 
-fn install(program: Program, lock: &Path, target: &Target, to: &Path) -> Program {
+fn install(program: Program, lock: &Path, platform: &WheelPlatform, to: &Path) -> Program {
     program
         .args(["pip", "install", "--color", "never", "--no-python-downloads", "--target"])
         .arg(to)
-        .args(["--python-platform", &target.platform, "--python-version", &target.python])
+        .args(["--python-platform", &platform.uv_platform, "--python-version", &platform.python])
         .args(["--only-binary", ":all:", "--require-hashes", "--no-deps", "--link-mode", "copy", "-r"])
         .arg(lock)
 }
@@ -226,40 +227,42 @@ fn compile(program: Program, requirements: &Path, python: &str, out: &Path) -> P
         .arg(out)
 }
 
-/// Makes the failure of a uv that could not choose, with the package's name first where uv tells it.
-fn explain(program: &Program, ended: &Ended, target: &Target) -> Failure {
-    let told = ended.tail.join(" ");
-    let failure = exec::unsuccessful(program, ended);
-    if ended.timed_out || ended.code.is_none() {
+/// Returns the failure of a run of uv; it names the package if uv does.
+fn explain(program: &Program, result: &ProgramResult, platform: &WheelPlatform) -> Failure {
+    let output = result.tail.join(" ");
+    let failure = exec::exit_failure(program, result);
+    if result.timed_out || result.code.is_none() {
         return failure;
     }
-    let body = ended.tail.join("\n");
-    let place = match target.architecture {
-        None => format!("Python {}", target.python),
-        Some(architecture) => format!("Python {} on {architecture} ({})", target.python, target.platform),
+    let body = result.tail.join("\n");
+    let place = match platform.architecture {
+        None => format!("Python {}", platform.python),
+        Some(architecture) => {
+            format!("Python {} on {architecture} ({})", platform.python, platform.uv_platform)
+        }
     };
-    if let Some(package) = without_wheel(&told) {
+    if let Some(package) = without_wheel(&output) {
         return Failure::usage(format!("{package} has no wheel for {place}"))
             .body(body)
             .unchanged("Nothing was built.")
-            .hint("take a version that has one, or build the function with with = \"command\": nothing is compiled from a source distribution");
+            .hint("choose a version that has one, or build the function with with = \"command\": nothing is compiled from a source distribution");
     }
-    if let Some(package) = between(&told, "Hash mismatch for `", "`") {
-        return Failure::refused(format!("what the index has for {package} is not what the lock says"))
+    if let Some(package) = between(&output, "Hash mismatch for `", "`") {
+        return Failure::refused(format!("the hash of {package} in the index differs from the lock"))
             .body(body)
             .unchanged("Nothing was built.")
-            .hint("if the lock is to be trusted, the index is not; else make the lock anew with cargo xtask lock");
+            .hint("if you trust the lock, do not trust the index; otherwise write a new lock with cargo xtask lock");
     }
     failure
 }
 
-/// Finds `name==version` in uv's "Because name==version has no (usable) wheels".
-fn without_wheel(told: &str) -> Option<String> {
+/// Returns `name version` from uv's "Because name==version has no (usable) wheels".
+fn without_wheel(output: &str) -> Option<String> {
     let at = ["has no wheels with", "has no usable wheels", "has no wheels"]
         .iter()
-        .filter_map(|words| told.find(words))
+        .filter_map(|words| output.find(words))
         .min()?;
-    let package = told[..at].split_whitespace().next_back()?;
+    let package = output[..at].split_whitespace().next_back()?;
     Some(package.trim_matches(['`', ',']).replacen("==", " ", 1))
 }
 
@@ -273,9 +276,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_lines() {
-        let target = Target::new(&Runtime::Python313, Architecture::Arm64).unwrap();
-        let program = install(Program::new("uv", "."), Path::new("l"), &target, Path::new("o"));
+    fn command_lines_are_complete() {
+        let platform = WheelPlatform::new(&Runtime::Python313, Architecture::Arm64).unwrap();
+        let program = install(Program::new("uv", "."), Path::new("l"), &platform, Path::new("o"));
         assert_eq!(
             program.argv().join(" "),
             "uv pip install --color never --no-python-downloads --target o --python-platform aarch64-manylinux_2_28 \
@@ -297,16 +300,17 @@ mod tests {
     }
 
     #[test]
-    fn the_platform_is_what_the_runtimes_glibc_can_load() {
-        let platform = |runtime, architecture| Target::new(&runtime, architecture).unwrap().platform;
+    fn platform_fits_the_glibc_of_the_runtime() {
+        let platform =
+            |runtime, architecture| WheelPlatform::new(&runtime, architecture).unwrap().uv_platform;
         assert_eq!(platform(Runtime::Python311, Architecture::X86_64), "x86_64-manylinux2014");
         assert_eq!(platform(Runtime::Python312, Architecture::X86_64), "x86_64-manylinux_2_28");
         assert_eq!(platform(Runtime::Python310, Architecture::Arm64), "aarch64-manylinux2014");
-        assert!(Target::new(&Runtime::ProvidedAl2023, Architecture::X86_64).is_err());
+        assert!(WheelPlatform::new(&Runtime::ProvidedAl2023, Architecture::X86_64).is_err());
     }
 
     #[test]
-    fn only_what_says_where_packages_come_from_reaches_uv() {
+    fn uv_reads_only_variables_about_the_source_of_packages() {
         for kept in ["UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_OURS_PASSWORD"] {
             assert!(is_kept(kept), "{kept}");
         }
@@ -316,8 +320,8 @@ mod tests {
     }
 
     #[test]
-    fn the_package_without_a_wheel_is_named() {
-        for (told, named) in [
+    fn package_without_a_wheel_is_named() {
+        for (output, package) in [
             (
                 "  cause: Because pywin32==312 has no wheels with a matching platform tag (e.g., `x`) and you",
                 "pywin32 312",
@@ -327,7 +331,7 @@ mod tests {
                 "docopt 0.6.2",
             ),
         ] {
-            assert_eq!(without_wheel(told).as_deref(), Some(named));
+            assert_eq!(without_wheel(output).as_deref(), Some(package));
         }
         assert_eq!(without_wheel("something else"), None);
     }

@@ -147,7 +147,7 @@ fn protected_environment_is_destroyed_only_if_its_name_is_confirmed() {
     let both = [&destroy[..], &["--confirm", "prod", "--confirm", "terraform_data.table"]].concat();
     shop.run(&both).exits(0).says("data in prod is destroyed");
     shop.run(&["history", "--env", "prod"]).exits(0).says("destroyed");
-    shop.run(&both).exits(0).says("Nothing stands in prod.");
+    shop.run(&both).exits(0).says("No stack is applied in prod.");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn unreachable_store_leaves_no_partial_release() {
     let proxy = Proxy::to(project.emulator_port());
     let through = [("SLIPWAY_LOCAL_EMULATOR", &*proxy.url())];
     let mut running = project.start_with(&RELEASE, &through);
-    assert!(running.wait_for_event(|event| event["event"] == "started" && event["label"] == "checks"));
+    assert!(running.wait_for_event(|event| event["event"] == "started" && event["label"] == "check"));
     proxy.cut(true);
     std::fs::remove_file(&gate).expect("the gate");
     let failed = running.wait().exits(1);

@@ -51,7 +51,7 @@ fn release_serves_and_a_second_run_changes_nothing() {
     "#);
 
     let again = project.run(&RELEASE).exits(0).says("echo 0.1.0 already serves in local (plan skipped");
-    for step in ["checks", "build", "publish", "init", "plan", "apply", "verify", "rollout"] {
+    for step in ["check", "build", "publish", "init", "plan", "apply", "verify", "rollout"] {
         assert!(!again.ran_step(step), "{step} in {again}");
     }
     assert_eq!(again.calls("PutObject", ""), 0, "{again}");
@@ -77,7 +77,7 @@ fn second_release_is_a_minor_version_and_can_be_rolled_back() {
         .run(&["rollback", "--env", "local", "--yes"])
         .exits(0)
         .says("echo 0.1.0 serves in local again.")
-        .says("echo 0.2.0 is held");
+        .says("echo 0.2.0 is on hold");
     assert_eq!(project.account.alias("echo"), "1");
     assert!(project.run(&["local", "invoke"]).exits(0).stdout.contains("\"one\""));
     assert_json_snapshot!(status(&project), @r#"

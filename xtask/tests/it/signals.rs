@@ -59,7 +59,7 @@ fn signal_during_a_check_publishes_nothing() {
         let settings = "schema = 1\nname = \"echo\"\n\n[checks.slow]\nrun = \"sleep 600\"\n";
         project.write("pipelines/project.toml", settings);
         let mut running = project.start(&RELEASE);
-        assert!(running.wait_for_event(|event| event["event"] == "started" && event["label"] == "checks"));
+        assert!(running.wait_for_event(|event| event["event"] == "started" && event["label"] == "check"));
         running.signal(signal);
         running.wait().exits(130).says("interrupted");
         assert_buckets_are_empty(&project);
@@ -105,11 +105,14 @@ fn wait_until_no_process_contains(words: &str, after: &Finished) {
     }
 }
 
-/// Adds a check that waits for the gate file to be removed and then fails; returns an own tool folder without the Rust builder.
+/// Adds two checks that wait for the gate file to be removed: one then fails, the other passes two seconds later. Returns an
+/// own tool folder without the Rust builder.
 fn add_blocked_check(project: &EchoProject) -> String {
     let gate = project.folder.join("target/gate");
-    let check = format!("while [ -e {} ]; do sleep 0.1; done; exit 1", gate.display());
-    let settings = format!("schema = 1\nname = \"echo\"\n\n[checks.slow]\nrun = \"sh -c '{check}'\"\n");
+    let wait = format!("while [ -e {} ]; do sleep 0.1; done", gate.display());
+    let settings = format!(
+        "schema = 1\nname = \"echo\"\n\n[checks.slow]\nrun = \"sh -c '{wait}; exit 1'\"\n\n[checks.slower]\nrun = \"sh -c '{wait}; sleep 2'\"\n"
+    );
     project.write("pipelines/project.toml", &settings);
     project.write("target/gate", "");
     // With the environment running, checks and builder are all that the release waits for.

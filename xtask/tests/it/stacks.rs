@@ -109,7 +109,8 @@ fn stack_output_is_passed_to_dependent_stacks_and_its_changes_are_applied() {
     assert!(at("apply", "base in local") < at("plan", "app in local"), "{first}");
     assert_eq!(output(&project, "app", "joined"), "a,b");
 
-    let again = project.run(&RELEASE).exits(0).says("app is up to date in local (plan skipped");
+    let again =
+        project.run(&RELEASE).exits(0).says("alone, base and app are up to date in local (plan skipped");
     assert!(!again.ran_step("plan"), "{again}");
 
     // Only the base is named: the stack that uses its output is applied too, the other one is not.
@@ -167,12 +168,12 @@ fn invalid_stack_dependencies_and_inputs_are_named() {
 #[test]
 fn stacks_are_destroyed_in_reverse_order_and_can_be_released_again() {
     let project = require!(three_stacks());
-    project.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
+    project.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("No stack is applied in local.");
     project.run(&RELEASE).exits(0);
     project
         .run(&["destroy", "--env", "local", "--stack", "base", "--yes"])
         .exits(6)
-        .says("`app` stands in local and needs `base`")
+        .says("`app` is applied in local and needs `base`")
         .says("Nothing was destroyed.");
     project.run(&["destroy", "--env", "local"]).exits(6).says("there is no terminal to ask at");
     assert_eq!(output(&project, "app", "joined"), "a,b");
@@ -196,7 +197,7 @@ fn stacks_are_destroyed_in_reverse_order_and_can_be_released_again() {
     project.run(&["history", "--env", "local"]).exits(0).says("destroyed");
 
     project.write("terraform/environments/local/environment.toml", "emulated = true\n");
-    project.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("Nothing stands in local.");
+    project.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("No stack is applied in local.");
     project.run(&RELEASE).exits(0).says("app is applied in local.");
     assert_eq!(output(&project, "app", "joined"), "a,b");
 }

@@ -1,12 +1,14 @@
-//! The one door through which programs are run: argument list, folder and environment in; lines and an end out.
+//! Runs programs: argument list, folder and environment in; output lines and an exit status out.
 //!
-//! Each program runs in a process group of its own, so a terminal's Ctrl-C reaches Slipway alone, which decides what
-//! to pass on. Goes wrong: the program is missing (named, with a hint), exceeds its time, is ended by a signal.
+//! This is the only place that starts a program. Each program runs in a process group of its own, so a terminal's Ctrl-C
+//! reaches Slipway alone, which decides what to pass on. Errors: the program is missing (named, with a hint) or cannot
+//! be started. Exceeding the time limit and dying from a signal are results, not errors.
 
-mod lines;
+mod output_lines;
 
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
-use self::lines::Lines;
+use self::output_lines::OutputLines;
 
 use crate::interrupt::{self, Interrupt};
 use slipway_values::failure::{self, Failure, Result};
@@ -30,13 +32,6 @@ pub struct Program {
     hint: Option<String>,
 }
 
-/// A program that is not on the PATH.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the program `{name}` was not found")]
-struct ProgramMissing {
-    name: String,
-}
-
 /// Which stream a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -48,10 +43,10 @@ pub enum Stream {
 
 /// Where a program's output goes.
 #[derive(Debug, Clone)]
-pub enum Output {
-    /// Through pipes: the program ends when nobody reads any more.
+pub enum OutputTarget {
+    /// Through pipes: the program fails to write once Slipway is gone.
     Pipes,
-    /// Into two files that are followed: the program outlives a killed Slipway and comes to its own end.
+    /// Into two files that Slipway reads while they grow: the program can finish although Slipway was killed.
     Files {
         /// The file for standard output.
         out: PathBuf,
@@ -60,60 +55,61 @@ pub enum Output {
     },
 }
 
-/// What a first signal does to a running program.
+/// What the first signal that Slipway receives does to a running program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnSignal {
-    /// It is passed on at once, as one SIGINT.
+    /// The program gets one SIGINT at once.
     Forward,
-    /// The program is left to finish; the second signal is passed on, as one SIGINT.
+    /// The program may finish; it gets one SIGINT at the second signal.
     Finish,
 }
 
-/// How a program is run.
+/// Options for running a program.
 #[derive(Debug, Clone)]
-pub struct Conduct {
-    /// Where its output goes.
-    pub output: Output,
-    /// The time after which it is ended.
-    pub within: Option<Duration>,
-    /// What a first signal does.
+pub struct RunOptions {
+    /// Where the output goes.
+    pub output: OutputTarget,
+    /// The time after which the program gets SIGTERM, and SIGKILL five seconds later.
+    pub time_limit: Option<Duration>,
+    /// What the first signal does.
     pub on_signal: OnSignal,
-    /// A locked file that the program gets as its stdin, and so holds for as long as it lives; else it gets nothing.
+    /// The program's stdin; empty if not set. A program keeps the lock on a locked file for as long as it runs.
     pub stdin: Option<std::sync::Arc<std::fs::File>>,
 }
 
-impl Default for Conduct {
+impl Default for RunOptions {
     fn default() -> Self {
-        Self { output: Output::Pipes, within: None, on_signal: OnSignal::Forward, stdin: None }
+        Self { output: OutputTarget::Pipes, time_limit: None, on_signal: OnSignal::Forward, stdin: None }
     }
 }
 
-/// How a program ended.
+/// Result of running a program.
 #[derive(Debug, Clone)]
-pub struct Ended {
-    /// The exit code; nothing where a signal ended it.
+pub struct ProgramResult {
+    /// The exit code; `None` if a signal killed the program.
     pub code: Option<i32>,
-    /// Whether it was ended for exceeding its time.
+    /// Whether it exceeded its time limit.
     pub timed_out: bool,
-    /// Whether a signal came while it ran.
+    /// Whether Slipway received a signal while it ran.
     pub interrupted: bool,
     /// How long it ran.
     pub took: Duration,
-    /// Its last lines, of both streams, oldest first.
+    /// The last lines of both streams, oldest first.
     pub tail: Vec<String>,
 }
 
-impl Ended {
+impl ProgramResult {
     /// Tells whether the program exited with 0.
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }
 }
 
+/// Number of lines in [`ProgramResult::tail`].
 const TAIL: usize = 40;
 
 impl Program {
-    /// Begins a command line.
+    /// Makes a command line without arguments.
     pub fn new(program: impl AsRef<OsStr>, folder: impl Into<PathBuf>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
@@ -143,13 +139,13 @@ impl Program {
         self
     }
 
-    /// Takes an environment variable from it.
+    /// Removes an environment variable for it.
     pub fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
         self.removed.push(name.as_ref().to_owned());
         self
     }
 
-    /// Says what to do where the program is missing.
+    /// Sets the hint for when the program is missing.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -163,7 +159,7 @@ impl Program {
             .collect()
     }
 
-    /// Returns the command line as one would type it.
+    /// Returns the command line as a shell would accept it.
     pub fn quoted(&self) -> String {
         let parts: Vec<String> = std::iter::once(&self.program)
             .chain(&self.arguments)
@@ -172,7 +168,7 @@ impl Program {
         shlex::try_join(parts.iter().map(String::as_str)).unwrap_or_else(|_| parts.join(" "))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one door through which programs are run")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that starts programs")]
     fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child> {
         let mut command = tokio::process::Command::new(&self.program);
         command
@@ -189,32 +185,47 @@ impl Program {
         command.spawn().map_err(|error| {
             let name = self.program.to_string_lossy();
             if error.kind() == std::io::ErrorKind::NotFound && self.folder.is_dir() {
-                let missing = ProgramMissing { name: name.clone().into_owned() };
+                let missing = MissingProgram(name.clone().into_owned());
+                let hint = || {
+                    format!(
+                        "install {name}, or add its folder to PATH; cargo xtask doctor lists what is needed"
+                    )
+                };
                 Failure::failed(missing.to_string())
                     .caused_by(missing)
-                    .hint(self.hint.clone().unwrap_or_else(|| format!("install {name}, or add its folder to PATH; cargo xtask doctor lists all that is needed")))
+                    .hint(self.hint.clone().unwrap_or_else(hint))
             } else {
-                Failure::failed(format!("`{}` cannot be started in {}", self.quoted(), self.folder.display())).caused_by(error)
+                Failure::failed(format!("`{}` cannot be started in {}", self.quoted(), self.folder.display()))
+                    .caused_by(error)
             }
         })
     }
 }
 
-/// Tells whether a program could not be started because it is not installed.
-pub fn is_missing(failure: &Failure) -> bool {
-    failure.source().is_some_and(|source| source.is::<ProgramMissing>())
+/// The cause of a failure to start a program that does not exist.
+#[derive(Debug)]
+struct MissingProgram(String);
+
+impl fmt::Display for MissingProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program `{}` was not found", self.0)
+    }
 }
 
-/// Runs a program to its end, passing each line on as it comes.
-///
-/// `started` is given the process id as soon as there is one.
+impl std::error::Error for MissingProgram {}
+
+/// Tells whether a program could not be started because it does not exist.
+pub fn is_program_missing(failure: &Failure) -> bool {
+    failure.source().is_some_and(|cause| cause.is::<MissingProgram>())
+}
+
+/// Runs a program to its end and calls `on_line` for each line of its output.
 pub async fn run(
     program: &Program,
-    conduct: &Conduct,
+    options: &RunOptions,
     interrupt: &Interrupt,
-    started: &mut (dyn FnMut(u32) + Send),
     on_line: &mut (dyn FnMut(Stream, &str) + Send),
-) -> Result<Ended> {
+) -> Result<ProgramResult> {
     interrupt.check()?;
     let begun = Instant::now();
     let mut tail = std::collections::VecDeque::with_capacity(TAIL);
@@ -225,33 +236,32 @@ pub async fn run(
         tail.push_back(line.to_owned());
         on_line(stream, line);
     };
-    let stdin = match &conduct.stdin {
+    let stdin = match &options.stdin {
         Some(file) => file
             .try_clone()
             .map_err(|error| failure::io("pass on", Path::new("a locked file"), error))?
             .into(),
         None => Stdio::null(),
     };
-    let (mut child, mut lines) = match &conduct.output {
-        Output::Pipes => {
+    let (mut child, mut lines) = match &options.output {
+        OutputTarget::Pipes => {
             let mut child = program.spawn(stdin, Stdio::piped(), Stdio::piped())?;
-            let lines = Lines::piped(&mut child);
+            let lines = OutputLines::piped(&mut child);
             (child, lines)
         }
-        Output::Files { out, err } => {
+        OutputTarget::Files { out, err } => {
             let create =
                 |path: &Path| std::fs::File::create(path).map_err(|error| failure::io("create", path, error));
             let child = program.spawn(stdin, create(out)?.into(), create(err)?.into())?;
-            (child, Lines::followed(out, err)?)
+            (child, OutputLines::followed(out, err)?)
         }
     };
     let pid = child.id();
-    pid.into_iter().for_each(&mut *started);
     let (mut timed_out, mut forwarded, mut seen) = (false, false, false);
-    let limit = tokio::time::sleep(conduct.within.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365)));
+    let limit = tokio::time::sleep(options.time_limit.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365)));
     tokio::pin!(limit);
-    let first = interrupt.reached(1);
-    let second = interrupt.reached(2);
+    let first = interrupt.wait_for_signals(1);
+    let second = interrupt.wait_for_signals(2);
     tokio::pin!(first, second);
     let status = loop {
         tokio::select! {
@@ -260,7 +270,7 @@ pub async fn run(
             status = child.wait() => break status,
             () = &mut first, if !seen => {
                 seen = true;
-                if conduct.on_signal == OnSignal::Forward && !forwarded {
+                if options.on_signal == OnSignal::Forward && !forwarded {
                     forwarded = true;
                     signal_group(pid, Signal::INT);
                 }
@@ -280,42 +290,49 @@ pub async fn run(
     let status = status.map_err(|error| {
         Failure::failed(format!("`{}` cannot be waited for", program.quoted())).caused_by(error)
     })?;
-    Ok(Ended { code: status.code(), timed_out, interrupted: seen, took: begun.elapsed(), tail: tail.into() })
+    Ok(ProgramResult {
+        code: status.code(),
+        timed_out,
+        interrupted: seen,
+        took: begun.elapsed(),
+        tail: tail.into(),
+    })
 }
 
-/// Runs a short program and returns its standard output; any other end than exit code 0 is a failure that quotes it.
+/// Runs a short program (at most two minutes) and returns its standard output. Every exit code but 0 is a failure that
+/// quotes the output.
 pub async fn capture(program: &Program, interrupt: &Interrupt) -> Result<String> {
     let mut out = String::new();
-    let conduct = Conduct { within: Some(Duration::from_secs(120)), ..Conduct::default() };
-    let ended = run(program, &conduct, interrupt, &mut |_| {}, &mut |stream, line| {
+    let options = RunOptions { time_limit: Some(Duration::from_secs(120)), ..RunOptions::default() };
+    let result = run(program, &options, interrupt, &mut |stream, line| {
         if stream == Stream::Out {
             out.push_str(line);
             out.push('\n');
         }
     })
     .await?;
-    if ended.success() { Ok(out) } else { Err(unsuccessful(program, &ended)) }
+    if result.success() { Ok(out) } else { Err(exit_failure(program, &result)) }
 }
 
-/// Makes the failure of a program that did not exit with 0, with its last lines.
-pub fn unsuccessful(program: &Program, ended: &Ended) -> Failure {
-    if ended.interrupted {
+/// Makes the failure of a program that did not exit with 0, with the last lines of its output.
+pub fn exit_failure(program: &Program, result: &ProgramResult) -> Failure {
+    if result.interrupted {
         return interrupt::interrupted();
     }
-    let how = match (ended.timed_out, ended.code) {
-        (true, _) => format!("took longer than {} and was ended", text_of(ended.took)),
-        (false, Some(code)) => format!("exited with {code}"),
-        (false, None) => "was ended by a signal".to_owned(),
+    let how = match (result.timed_out, result.code) {
+        (true, _) => format!("took longer than {:.1} s and was stopped", result.took.as_secs_f64()),
+        (false, code) => exit_text(code),
     };
     let failure = Failure::failed(format!("`{}` {how}", program.quoted()));
-    if ended.tail.is_empty() { failure } else { failure.body(ended.tail.join("\n")) }
+    if result.tail.is_empty() { failure } else { failure.body(result.tail.join("\n")) }
 }
 
-fn text_of(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+/// Returns how a program exited: `exited with 3`.
+pub(crate) fn exit_text(code: Option<i32>) -> String {
+    code.map_or_else(|| "was killed by a signal".to_owned(), |code| format!("exited with {code}"))
 }
 
-/// Finds a program on a PATH, or takes a path as it is.
+/// Returns the path of an executable on a PATH; a name with a slash is a path already.
 pub fn find_program(name: &str, path: &str) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     let runs = |file: &Path| {
@@ -332,7 +349,7 @@ pub fn find_program(name: &str, path: &str) -> Option<PathBuf> {
 
 fn signal_group(pid: Option<u32>, signal: Signal) {
     if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-        // The group may be gone already, which is what was wanted.
+        // The group may have ended already.
         let _ = kill_process_group(pid, signal);
     }
 }
@@ -345,43 +362,46 @@ mod tests {
         Program::new("sh", ".").arg("-c").arg(script)
     }
 
-    async fn lines_of(conduct: Conduct, script: &str) -> (Ended, Vec<String>) {
+    async fn run_shell(options: RunOptions, script: &str) -> (ProgramResult, Vec<String>) {
         let mut lines = Vec::new();
-        let ended = run(&shell(script), &conduct, &Interrupt::never(), &mut |_| {}, &mut |_, line| {
-            lines.push(line.to_owned())
-        })
-        .await
-        .unwrap();
-        (ended, lines)
+        let mut keep = |_, line: &str| lines.push(line.to_owned());
+        let result = run(&shell(script), &options, &Interrupt::never(), &mut keep).await.unwrap();
+        (result, lines)
     }
 
     #[tokio::test]
-    async fn pipes_and_followed_files_show_the_same_lines() {
+    async fn pipes_and_followed_files_give_the_same_lines() {
         let script = "printf 'a\\nb\\nlast without newline'; exit 3";
         let folder = tempfile::tempdir().unwrap();
-        let files = Output::Files { out: folder.path().join("out"), err: folder.path().join("err") };
-        for output in [Output::Pipes, files] {
-            let (ended, lines) = lines_of(Conduct { output, ..Conduct::default() }, script).await;
+        let files = OutputTarget::Files { out: folder.path().join("out"), err: folder.path().join("err") };
+        for output in [OutputTarget::Pipes, files] {
+            let (result, lines) = run_shell(RunOptions { output, ..RunOptions::default() }, script).await;
             assert_eq!(lines, ["a", "b", "last without newline"]);
-            assert_eq!(ended.code, Some(3));
+            assert_eq!(result.code, Some(3));
         }
     }
 
     #[tokio::test]
-    async fn a_program_beyond_its_time_is_ended_with_its_children() {
-        let conduct = Conduct { within: Some(Duration::from_millis(100)), ..Conduct::default() };
-        let (ended, _) = lines_of(conduct, "sleep 60 & sleep 60; wait").await;
-        assert!(ended.timed_out && ended.took < Duration::from_secs(30));
+    async fn time_limit_stops_a_program_and_its_children() {
+        let options = RunOptions { time_limit: Some(Duration::from_millis(100)), ..RunOptions::default() };
+        let (result, _) = run_shell(options, "sleep 60 & sleep 60; wait").await;
+        assert!(result.timed_out && result.took < Duration::from_secs(30));
     }
 
     #[tokio::test]
-    async fn a_missing_program_is_named() {
+    async fn missing_program_is_named_once_with_its_hint() {
         let program = Program::new("no-such-program-here", ".").hint("install it");
-        let failure = run(&program, &Conduct::default(), &Interrupt::never(), &mut |_| {}, &mut |_, _| {})
-            .await
-            .unwrap_err();
-        assert!(is_missing(&failure));
-        assert!(!is_missing(&Failure::failed("the file was not found")));
-        assert_eq!(failure.report().hint.as_deref(), Some("install it"));
+        let (options, interrupt) = (RunOptions::default(), Interrupt::never());
+        let failure = run(&program, &options, &interrupt, &mut |_, _| {}).await.unwrap_err();
+        assert!(is_program_missing(&failure));
+        let report = failure.report();
+        assert_eq!(report.message, "the program `no-such-program-here` was not found");
+        assert_eq!(report.causes, Vec::<String>::new());
+        assert_eq!(report.hint.as_deref(), Some("install it"));
+    }
+
+    #[test]
+    fn failure_is_a_missing_program_by_its_cause_not_by_its_text() {
+        assert!(!is_program_missing(&Failure::failed("the bucket was not found")));
     }
 }

@@ -36,16 +36,18 @@ pub enum TaskResult<T> {
 }
 
 impl<T> TaskResult<T> {
-    fn of(outcome: Result<T>) -> Self {
-        outcome.map_or_else(Self::Failed, Self::Done)
+    fn new(result: Result<T>) -> Self {
+        result.map_or_else(Self::Failed, Self::Done)
     }
 
-    /// Converts to a plain result.
-    pub fn outcome(self) -> Result<T> {
+    /// Converts to a result.
+    pub fn into_result(self) -> Result<T> {
         match self {
             Self::Done(value) => Ok(value),
             Self::Failed(failure) => Err(failure),
-            Self::NotStarted(after) => Err(Failure::failed(format!("not started: `{after}` was not done"))),
+            Self::NotStarted(after) => {
+                Err(Failure::failed(format!("not started: `{after}` did not succeed")))
+            }
         }
     }
 
@@ -86,19 +88,19 @@ pub async fn run<T>(
         }
         waiting = rest;
         if results.len() > settled {
-            // What failed here may settle others that stand earlier in the list.
+            // A failure may decide tasks that are earlier in the list.
             continue;
         }
         match running.next().await {
             Some((name, result)) => {
-                results.insert(name, TaskResult::of(result));
+                results.insert(name, TaskResult::new(result));
             }
             None if waiting.is_empty() => break,
             None => {
-                // Nothing runs although there was room: what is left waits in a circle or for a name that does not exist.
+                // No task runs and none is ready: the rest waits in a circle or for a task that does not exist.
                 for task in waiting.drain(..) {
                     let failure =
-                        Failure::defect(format!("`{}` waits for something that never runs", task.name));
+                        Failure::defect(format!("`{}` waits for a task that never runs", task.name));
                     results.insert(task.name, TaskResult::Failed(failure));
                 }
             }
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn order_limit_and_failure_hold() {
+    async fn tasks_respect_order_limit_and_failed_predecessors() {
         let (done, now, most) = (RefCell::new(Vec::new()), Cell::new(0), Cell::new(0));
         let (done, now, most) = (&done, &now, &most);
         let work = |name: &'static str, good: bool| async move {
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_circle_is_a_defect_and_never_hangs() {
+    async fn circle_of_tasks_is_a_defect_and_does_not_hang() {
         let tasks = vec![task("a", &["b"], async { Ok(()) }), task("b", &["a"], async { Ok(()) })];
         let results =
             tokio::time::timeout(Duration::from_secs(5), run(tasks, 2, &Interrupt::never())).await.unwrap();

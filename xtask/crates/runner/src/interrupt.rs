@@ -1,7 +1,7 @@
-//! Signals: the first stops new work, the second is passed on to a running apply.
+//! Signals: the first prevents new work, the second reaches a running apply.
 //!
-//! SIGINT, SIGTERM and SIGHUP count alike. In CI nobody sends a second one in time, so `SLIPWAY_GRACE` says after
-//! how long the first counts as two.
+//! SIGINT, SIGTERM and SIGHUP count alike. In CI nobody sends a second signal in time: `SLIPWAY_GRACE` sets the time
+//! after which the first counts as two.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Stop {
 }
 
 impl Interrupt {
-    /// Begins to listen for signals.
+    /// Starts to count signals. `grace` is the time after which a first signal counts as two.
     pub fn listen(grace: Option<Duration>) -> Result<Self> {
         let (sender, count) = watch::channel(0_u32);
         let open = |kind| {
@@ -72,7 +72,7 @@ impl Interrupt {
     }
 
     /// Waits until at least `count` signals were received; a [`Stop`] counts as the first.
-    pub async fn reached(&self, count: u32) {
+    pub async fn wait_for_signals(&self, count: u32) {
         let mut receiver = self.count.clone();
         let signalled = async {
             if receiver.wait_for(|seen| *seen >= count).await.is_err() {
@@ -107,28 +107,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stop_ends_its_own_part_alone_and_counts_as_one_signal() {
+    async fn stop_ends_only_its_own_part_and_counts_as_one_signal() {
         let whole = Interrupt::never();
         let (part, stop) = whole.stoppable();
         assert!(part.check().is_ok());
         stop.stop();
-        part.reached(1).await;
+        part.wait_for_signals(1).await;
         assert_eq!(part.check().unwrap_err().kind(), FailureKind::Interrupted);
         assert!(whole.check().is_ok());
-        let second = tokio::time::timeout(Duration::from_millis(20), part.reached(2)).await;
+        let second = tokio::time::timeout(Duration::from_millis(20), part.wait_for_signals(2)).await;
         assert!(second.is_err(), "one stop is not two signals");
-        let others = tokio::time::timeout(Duration::from_millis(20), whole.reached(1)).await;
-        assert!(others.is_err(), "the rest of the run goes on");
+        let others = tokio::time::timeout(Duration::from_millis(20), whole.wait_for_signals(1)).await;
+        assert!(others.is_err(), "the rest of the run continues");
     }
 
     #[tokio::test]
-    async fn a_part_without_its_stop_hears_signals_still() {
+    async fn part_without_its_stop_still_receives_signals() {
         let (sender, count) = watch::channel(0);
         let whole = Interrupt { count, stopped: None };
         let (part, stop) = whole.stoppable();
         drop(stop);
         sender.send_replace(1);
-        part.reached(1).await;
+        part.wait_for_signals(1).await;
         assert!(part.check().is_err());
     }
 }

@@ -1,5 +1,7 @@
-//! Runs programs and graphs of work: processes, signals, progress events. Knows nothing of functions and releases.
+//! Runs programs, command lines and graphs of tasks: processes, signals, progress events. Knows nothing of functions and
+//! releases.
 
+pub mod command_lines;
 pub mod exec;
 pub mod graph;
 pub mod interrupt;

@@ -23,7 +23,7 @@ pub struct Event {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
-    /// A step began.
+    /// A step started.
     Started {
         /// The step's number.
         step: u64,
@@ -35,8 +35,13 @@ pub enum EventKind {
         total: Option<u64>,
         /// What `total` counts.
         unit: Unit,
-        /// Whether a person waits for it: it is announced when it begins.
+        /// Whether it takes long enough to be announced when it starts.
         slow: bool,
+    },
+    /// A step takes long: it is worth a line although it has not ended.
+    Announced {
+        /// The step's number.
+        step: u64,
     },
     /// A step advanced.
     Advanced {
@@ -156,17 +161,17 @@ impl Progress {
         Self { sinks: self.sinks.clone(), path }
     }
 
-    /// Begins a short step: it is shown when it ends.
+    /// Starts a short step: it is shown when it ends.
     pub fn step(&self, label: &str, title: impl Into<String>) -> Step {
         self.begin(label, title.into(), None, Unit::Items, false)
     }
 
-    /// Begins a step that a person waits for: it is announced even where lines are not redrawn.
+    /// Starts a step that takes long: it is announced also without a terminal.
     pub fn slow_step(&self, label: &str, title: impl Into<String>) -> Step {
         self.begin(label, title.into(), None, Unit::Items, true)
     }
 
-    /// Begins a step with a known total.
+    /// Starts a step with a known total.
     pub fn counted_step(&self, label: &str, title: impl Into<String>, total: u64, unit: Unit) -> Step {
         self.begin(label, title.into(), Some(total), unit, total > 8 << 20 || unit == Unit::Items)
     }
@@ -230,6 +235,16 @@ pub struct Step {
 }
 
 impl Step {
+    /// Waits for the step's work and announces the step if that takes longer than `after`.
+    pub async fn announced_after<T>(&self, after: Duration, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        if let Ok(done) = tokio::time::timeout(after, &mut work).await {
+            return done;
+        }
+        self.progress.send(EventKind::Announced { step: self.id });
+        work.await
+    }
+
     /// Emits how much of the step is done, in its unit.
     pub fn advance(&self, done: u64) {
         self.progress.send(EventKind::Advanced { step: self.id, done });
@@ -251,7 +266,7 @@ impl Step {
         self.end(title.into(), result.into(), true);
     }
 
-    /// Ends the step as failed. The failure itself is reported by whoever receives it.
+    /// Ends the step as failed. The failure itself is reported by the caller.
     pub fn failed(self, result: impl Into<String>) {
         let title = self.title.clone();
         self.end(title, result.into(), false);
@@ -295,8 +310,23 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn step_is_announced_only_when_its_work_takes_longer() {
+        let keep = Arc::new(Keep(Mutex::new(Vec::new())));
+        let progress = Progress::new(vec![keep.clone()]);
+        for (work, announced) in [(0, false), (200, true)] {
+            keep.0.lock().unwrap().clear();
+            let step = progress.step("check", "clippy");
+            let work = tokio::time::sleep(Duration::from_millis(work));
+            step.announced_after(Duration::from_millis(50), work).await;
+            step.done("passed");
+            let events = keep.0.lock().unwrap();
+            assert_eq!(events.iter().any(|event| event.contains("announced")), announced, "{events:?}");
+        }
+    }
+
     #[test]
-    fn a_step_ends_once_and_says_where_it_stood() {
+    fn step_ends_once_and_reports_its_scope() {
         let keep = Arc::new(Keep(Mutex::new(Vec::new())));
         let progress = Progress::new(vec![keep.clone()]).scope("release").scope("hello");
         progress.step("build", "hello").done("1.9 MB");

@@ -64,6 +64,14 @@ impl Infrastructure for AccountTerraform {
         self.calls.lock().unwrap().push("outputs".into());
         Ok(outputs())
     }
+
+    async fn unlock(&self, _: &Configuration, _: &str) -> Result<()> {
+        panic!("an account's state is never unlocked")
+    }
+
+    async fn push_state(&self, _: &Configuration, _: &Path) -> Result<()> {
+        panic!("an account's state is never pushed")
+    }
 }
 
 fn outputs() -> Applied {

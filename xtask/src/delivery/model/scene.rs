@@ -21,23 +21,23 @@ use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, SmokeRecord, TrustPolicy, artifact_key, sample_manifest};
 use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
 
-pub(super) struct Scene {
+pub(in crate::delivery) struct Scene {
     folder: tempfile::TempDir,
     pub(super) faults: Arc<Faults>,
     pub(super) artifacts: Arc<FakeStore>,
-    pub(super) state: Arc<FakeStore>,
-    pub(super) lambda: Arc<FakeLambda>,
+    pub(in crate::delivery) state: Arc<FakeStore>,
+    pub(in crate::delivery) lambda: Arc<FakeLambda>,
     clock: Arc<FakeClock>,
     protected: bool,
     pub(super) trust: TrustPolicy,
     processes: u32,
     pub(super) memory: u32,
-    pub(super) functions: Vec<FunctionName>,
+    pub(in crate::delivery) functions: Vec<FunctionName>,
     releases: BTreeMap<FunctionName, Vec<Manifest>>,
 }
 
 impl Scene {
-    pub(super) fn new(protected: bool) -> Self {
+    pub(in crate::delivery) fn new(protected: bool) -> Self {
         // Where there is a folder in memory: packing waits for the disk otherwise, which is most of a sequence.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         for path in ["terraform/stacks/s", "terraform/environments/dev"] {
@@ -99,7 +99,11 @@ impl Scene {
     }
 
     /// Cuts a release of new bytes, or of the given ones.
-    pub(super) fn release_of(&mut self, function: &FunctionName, bytes: Option<Digest>) -> Manifest {
+    pub(in crate::delivery) fn release_of(
+        &mut self,
+        function: &FunctionName,
+        bytes: Option<Digest>,
+    ) -> Manifest {
         let releases = self.releases.entry(function.clone()).or_default();
         let mut manifest = sample_manifest(function.as_str(), &format!("1.{}.0", releases.len()));
         if let Some(sha256) = bytes {
@@ -137,7 +141,7 @@ impl Scene {
     }
 
     /// Returns a function's name in Lambda.
-    pub(super) fn function_name(function: &FunctionName) -> String {
+    pub(in crate::delivery) fn function_name(function: &FunctionName) -> String {
         format!("shop-333333333333-dev-{function}")
     }
 
@@ -221,7 +225,7 @@ impl Scene {
     }
 
     /// Makes the stack as a new process sees it.
-    pub(super) fn stack(&mut self, approved: bool) -> EnvironmentStack {
+    pub(in crate::delivery) fn stack(&mut self, approved: bool) -> EnvironmentStack {
         self.processes += 1;
         let environment: EnvironmentName = "dev".parse().unwrap();
         let stack: StackName = "s".parse().unwrap();
@@ -290,7 +294,7 @@ async fn roll_back(
     chosen: &mut BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
 ) -> Result<Option<Delivered>> {
     let last = delivery::settle(stack).await?;
-    let back = delivery::choose_rollback(stack, last.as_ref(), request).await?;
+    let back = delivery::rollback::choose_rollback(stack, last.as_ref(), request).await?;
     chosen.clone_from(&back);
     let last = last.expect("a choice needs a deployment");
     if !back.values().any(|back| back.resumed)
@@ -298,5 +302,5 @@ async fn roll_back(
     {
         return Ok(None);
     }
-    delivery::roll_back(stack, &last, &back).await.map(Some)
+    delivery::rollback::roll_back(stack, &last, &back).await.map(Some)
 }

@@ -3,7 +3,7 @@
 //! Terraform has no error codes, so its texts are compared, as of versions 1.10 to 1.15.
 
 use super::stream::{Diagnostic, TerraformReport};
-use crate::exec::{Ended, Program, unsuccessful};
+use crate::exec::{Program, ProgramResult, exit_failure};
 use crate::failure::{Failure, FailureKind};
 use crate::interrupt;
 use crate::plan::Configuration;
@@ -11,7 +11,7 @@ use crate::plan::Configuration;
 const LOCK_FAILED: &str = "Error acquiring the state lock";
 
 /// Tells whether a run met a lock that was released before its holder could be read.
-pub(super) fn lock_was_gone(ended: &Ended, report: &TerraformReport) -> bool {
+pub(super) fn lock_was_gone(ended: &ProgramResult, report: &TerraformReport) -> bool {
     is_lock_without_holder(&all_text(ended, report))
 }
 
@@ -19,7 +19,7 @@ fn is_lock_without_holder(text: &str) -> bool {
     text.contains(LOCK_FAILED) && text.contains(".tflock") && text.contains("NoSuchKey")
 }
 
-fn all_text(ended: &Ended, report: &TerraformReport) -> String {
+fn all_text(ended: &ProgramResult, report: &TerraformReport) -> String {
     report
         .errors
         .iter()
@@ -32,7 +32,7 @@ fn all_text(ended: &Ended, report: &TerraformReport) -> String {
 /// Returns the failure of an unsuccessful run of Terraform.
 pub(super) fn explain(
     program: &Program,
-    ended: &Ended,
+    ended: &ProgramResult,
     report: &TerraformReport,
     configuration: &Configuration,
 ) -> Failure {
@@ -90,7 +90,7 @@ pub(super) fn explain(
             ));
     }
     if report.errors.is_empty() {
-        return unsuccessful(program, ended);
+        return exit_failure(program, ended);
     }
     Failure::failed(format!("terraform failed on {place}")).body(summary_of(&report.errors))
 }

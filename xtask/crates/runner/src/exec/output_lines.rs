@@ -1,4 +1,4 @@
-//! The lines of a running program, from its pipes or from the files that it writes.
+//! Reads the output of a running program line by line, from pipes or from the files that it writes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use slipway_values::failure::{self, Result};
 
 type Reader = tokio::io::Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>;
 
-/// The lines of a running program, from pipes or from the files it writes.
-pub(super) struct Lines {
+/// The output of a running program.
+pub(super) struct OutputLines {
     readers: [Option<Reader>; 2],
     followed: Vec<Followed>,
 }
@@ -23,7 +23,7 @@ struct Followed {
     rest: Vec<u8>,
 }
 
-impl Lines {
+impl OutputLines {
     pub(super) fn piped(child: &mut Child) -> Self {
         let lines = |reader: Option<Box<dyn AsyncRead + Send + Unpin>>| {
             reader.map(|reader| BufReader::new(reader).lines())
@@ -42,7 +42,7 @@ impl Lines {
         Ok(Self { readers: [None, None], followed: vec![open(Stream::Out, out)?, open(Stream::Err, err)?] })
     }
 
-    /// Waits for the next line or the next look at the files; never ends once everything is read.
+    /// Waits for the next line, or reads what the files grew by. Never returns once both pipes are closed.
     pub(super) async fn next(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
         if !self.followed.is_empty() {
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -60,7 +60,7 @@ impl Lines {
         }
     }
 
-    /// Reads what is left after the program's end; a grandchild that keeps a pipe open is waited for shortly only.
+    /// Reads what is left after the program's end; waits two seconds at most for a grandchild that keeps a pipe open.
     pub(super) async fn drain(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
         for followed in &mut self.followed {
             followed.read(on_line);
@@ -87,7 +87,7 @@ async fn next_line(reader: &mut Option<Reader>) -> Option<String> {
 impl Followed {
     fn read(&mut self, on_line: &mut (dyn FnMut(Stream, &str) + Send)) {
         use std::io::Read as _;
-        // An unreadable file shows nothing now; the program's end is told by its exit code all the same.
+        // A file that cannot be read shows no lines; the exit code still decides.
         let _ = self.file.read_to_end(&mut self.rest);
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.rest.drain(..=end).collect();

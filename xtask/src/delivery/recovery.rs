@@ -1,0 +1,321 @@
+//! Recovery: finds what a dead run left behind in a stack, and repairs it after approval.
+//!
+//! In: a stack. Out: each leftover with what was done about it. Leftovers are an open deployment in the ledger, a lock on
+//! the state, a state that Terraform could not save, and an alias that is not where the ledger says. Errors: nobody can be
+//! asked for approval (reported beside the findings), or a repair fails.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::EnvironmentStack;
+use super::settle::close_cut_off;
+use crate::failure::{self, Failure, Result};
+use crate::format;
+use crate::ledger::{self, Serving, Started};
+use crate::name::StackName;
+use crate::plan::{Configuration, Inputs};
+use crate::rollout::{self, Evidence};
+use crate::work_files;
+
+/// One thing that was left behind.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Finding")]
+pub(crate) struct Leftover {
+    /// The stack.
+    pub(crate) stack: StackName,
+    /// What was found.
+    pub(crate) found: String,
+    /// What was done about it.
+    pub(crate) done: String,
+}
+
+/// Result of recovering a stack.
+pub(crate) struct Recovered {
+    /// Everything that was left behind.
+    pub(crate) leftovers: Vec<Leftover>,
+    /// Why nobody could be asked for approval.
+    pub(crate) refused: Option<Failure>,
+}
+
+/// A repair of one leftover.
+enum Repair {
+    CloseDeployment(Box<Started>),
+    Unlock(String),
+    SaveState(PathBuf),
+    MoveAlias(Box<Serving>),
+}
+
+/// Terraform's lock file: <https://developer.hashicorp.com/terraform/language/backend/s3#state-locking>.
+#[derive(Deserialize)]
+struct LockFile {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Who")]
+    who: String,
+    #[serde(rename = "Operation")]
+    operation: String,
+    #[serde(rename = "Created")]
+    created: String,
+}
+
+/// Finds what was left behind in a stack and repairs each leftover that the approver agrees to.
+pub(crate) async fn recover(stack: &EnvironmentStack) -> Result<Recovered> {
+    let mut recovered = Recovered { leftovers: Vec::new(), refused: None };
+    for (found, repair) in find(stack).await? {
+        let done = match repair {
+            None => "left alone".to_owned(),
+            Some(repair) => {
+                stack.progress.note(format!("recover   {found}"));
+                match stack.approver.approve(repair.question()) {
+                    Ok(true) => repair.run(stack).await?,
+                    Ok(false) => "left as it is".to_owned(),
+                    Err(failure) => {
+                        recovered.refused.get_or_insert(failure.unchanged("Nothing was changed."));
+                        "left as it is".to_owned()
+                    }
+                }
+            }
+        };
+        recovered.leftovers.push(Leftover { stack: stack.name().clone(), found, done });
+    }
+    Ok(recovered)
+}
+
+/// Returns what was left behind, each with its repair; `None` for a deployment that is still running.
+async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Option<Repair>)>> {
+    let mut found = Vec::new();
+    let head = stack.ledger.head().await?;
+    if let Some(open) = head.open {
+        let what = format!(
+            "deployment {} ({}) by {} since {} has not ended",
+            open.deployment,
+            open.describe(),
+            open.by,
+            open.at
+        );
+        if ledger::is_alive(&open, &stack.holder, &stack.ledger.lease(), stack.clock.as_ref()).await? {
+            found.push((format!("{what}, and its process is running"), None));
+        } else {
+            let repair = Repair::CloseDeployment(Box::new(open));
+            found.push((format!("{what}, and its process is gone"), Some(repair)));
+        }
+    }
+    let key = format!("{}.tfstate.tflock", stack.name());
+    if let Some(stored) = stack.store.get(&key).await?
+        && let Ok(LockFile { id, who, operation, created }) = serde_json::from_slice(&stored.bytes)
+    {
+        let what = format!("the state is locked by {who} ({operation}) since {created}, lock {id}");
+        found.push((what, Some(Repair::Unlock(id))));
+    }
+    let folders = [stack.root.join("terraform/stacks").join(stack.name().as_str()), stack.plan.work.clone()];
+    for path in work_files::unsaved_states(&folders) {
+        let what = format!("a state that could not be saved is in {}", path.display());
+        found.push((what, Some(Repair::SaveState(path))));
+    }
+    for (function, serving) in head.last.iter().flat_map(|last| &last.serves) {
+        let alias = stack.functions.alias(&serving.function_name, &serving.alias).await?;
+        let Some(alias) = alias else { continue };
+        if serving.matches(Some(&alias)) {
+            continue;
+        }
+        let what = format!(
+            "the alias `{}` of {function} points to {}, the ledger says {} ({})",
+            serving.alias, alias.version, serving.lambda_version, serving.release
+        );
+        found.push((what, Some(Repair::MoveAlias(Box::new(serving.clone())))));
+    }
+    Ok(found)
+}
+
+impl Repair {
+    fn question(&self) -> &'static str {
+        match self {
+            Self::CloseDeployment(_) => "Close it with what its aliases serve now?",
+            Self::Unlock(_) => {
+                "Remove that lock? Only if that run is dead: two applies at once lose a state."
+            }
+            Self::SaveState(_) => "Save that state now?",
+            Self::MoveAlias(_) => "Move the alias back to what the ledger says?",
+        }
+    }
+
+    /// Runs the repair and returns what it did.
+    async fn run(self, stack: &EnvironmentStack) -> Result<String> {
+        match self {
+            Self::CloseDeployment(open) => {
+                let last = stack.ledger.head().await?.last;
+                let ended = close_cut_off(stack, &open, last.as_ref()).await?;
+                let serves = ended.serves.iter();
+                let serves =
+                    format::list(serves.map(|(function, serving)| format!("{function} {}", serving.release)));
+                Ok(format!("closed: it serves {}", if serves.is_empty() { "nothing" } else { &serves }))
+            }
+            Self::Unlock(id) => {
+                stack.infrastructure.unlock(&configuration(stack).await?, &id).await?;
+                Ok("unlocked".into())
+            }
+            Self::SaveState(path) => {
+                stack.infrastructure.push_state(&configuration(stack).await?, &path).await?;
+                let kept = path.with_extension(format!("tfstate.pushed-{}", stack.clock.now().as_second()));
+                std::fs::rename(&path, &kept).map_err(|error| failure::io("rename", &path, error))?;
+                Ok(format!("saved; the file is now {}", kept.display()))
+            }
+            Self::MoveAlias(serving) => {
+                let moved = rollout::point(
+                    &stack.functions,
+                    &serving.function_name,
+                    &serving.alias,
+                    &serving.lambda_version,
+                    Evidence::Served(&serving),
+                )
+                .await?;
+                Ok(format!("moved from {} to {}", moved.from, moved.to))
+            }
+        }
+    }
+}
+
+/// Returns the stack's configuration without releases: unlocking and saving a state need none.
+async fn configuration(stack: &EnvironmentStack) -> Result<Configuration> {
+    let lock = stack.lock_work().await?;
+    stack.configure(&lock, &stack.root, &BTreeMap::new(), Inputs::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+    use crate::delivery::{DeployRequest, deliver};
+    use crate::failure::FailureKind;
+    use crate::fakes::FakeApprover;
+    use crate::ledger::{DeploymentKind, DeploymentOutcome};
+    use crate::ports::{Approver, Functions as _};
+
+    /// Returns a scene whose functions serve their first release.
+    async fn serving_scene() -> Scene {
+        let mut scene = Scene::new(false);
+        let functions = scene.functions.clone();
+        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
+        let request = DeployRequest {
+            kind: DeploymentKind::Deploy,
+            releases: releases.collect(),
+            lift_hold: false,
+            always_plan: false,
+        };
+        deliver(&scene.stack(true), &request).await.unwrap();
+        scene
+    }
+
+    async fn texts(stack: &EnvironmentStack) -> Vec<(String, String)> {
+        let recovered = recover(stack).await.unwrap();
+        recovered.leftovers.into_iter().map(|leftover| (leftover.found, leftover.done)).collect()
+    }
+
+    #[tokio::test]
+    async fn stack_that_is_well_has_no_leftovers() {
+        let mut scene = serving_scene().await;
+        assert_eq!(texts(&scene.stack(true)).await, []);
+    }
+
+    #[tokio::test]
+    async fn open_deployment_of_a_dead_process_is_closed_with_what_serves() {
+        let mut scene = serving_scene().await;
+        let dead = scene.stack(true);
+        let last = dead.ledger.head().await.unwrap().last;
+        let started = dead.started(DeploymentKind::Deploy, last.as_ref(), BTreeMap::new());
+        dead.ledger.begin(&started).await.unwrap();
+        let stack = scene.stack(true);
+        let texts = texts(&stack).await;
+        assert!(texts[0].0.starts_with("deployment 2 (deploy"), "{texts:?}");
+        assert!(texts[0].0.ends_with("has not ended, and its process is gone"), "{texts:?}");
+        assert_eq!(texts[0].1, "closed: it serves a 1.0.0 and b 1.0.0");
+        let head = stack.ledger.head().await.unwrap();
+        assert!(head.open.is_none());
+        assert_eq!(head.last.unwrap().outcome, DeploymentOutcome::Interrupted);
+    }
+
+    #[tokio::test]
+    async fn open_deployment_of_a_running_process_is_left_alone() {
+        let mut scene = serving_scene().await;
+        let mut running = scene.stack(true);
+        running.holder = ledger::Holder::here();
+        let last = running.ledger.head().await.unwrap().last;
+        let started = running.started(DeploymentKind::Deploy, last.as_ref(), BTreeMap::new());
+        running.ledger.begin(&started).await.unwrap();
+        let texts = texts(&running).await;
+        assert!(texts[0].0.ends_with("and its process is running"), "{texts:?}");
+        assert_eq!(texts[0].1, "left alone");
+        assert!(running.ledger.head().await.unwrap().open.is_some());
+    }
+
+    #[tokio::test]
+    async fn lock_on_the_state_is_removed() {
+        let mut scene = serving_scene().await;
+        let lock = r#"{"ID":"5f2e","Who":"ci@build-7","Operation":"OperationTypeApply","Created":"today"}"#;
+        scene.state.set("s.tfstate.tflock", lock);
+        let found = "the state is locked by ci@build-7 (OperationTypeApply) since today, lock 5f2e";
+        let expected = [(found.to_owned(), "unlocked".to_owned())];
+        assert_eq!(texts(&scene.stack(true)).await, expected);
+        assert_eq!(texts(&scene.stack(true)).await, []);
+    }
+
+    #[tokio::test]
+    async fn unsaved_state_is_saved_and_its_file_renamed() {
+        let mut scene = serving_scene().await;
+        let stack = scene.stack(true);
+        let path = stack.root.join("terraform/stacks/s/errored.tfstate");
+        std::fs::write(&path, r#"{"lineage":"8d7f","serial":99}"#).unwrap();
+        let texts = texts(&stack).await;
+        assert!(texts[0].1.starts_with("saved; the file is now "), "{texts:?}");
+        assert!(!path.exists());
+        assert!(scene.state.objects("s.tfstate")["s.tfstate"].ends_with(br#""serial":99}"#));
+    }
+
+    #[tokio::test]
+    async fn alias_that_was_moved_by_hand_goes_back_to_the_ledgers_version() {
+        let mut scene = serving_scene().await;
+        let name = Scene::function_name(&scene.functions[0]);
+        let (_, version) = scene.lambda.serving(&name).unwrap();
+        scene.lambda.publish(&name, version);
+        let revision = scene.lambda.alias(&name, "live").await.unwrap().unwrap().revision_id.unwrap();
+        scene.lambda.move_alias(&name, "live", "2", &revision).await.unwrap();
+        let found = "the alias `live` of a points to 2, the ledger says 1 (1.0.0)".to_owned();
+        assert_eq!(texts(&scene.stack(true)).await, [(found, "moved from 2 to 1".to_owned())]);
+        assert_eq!(scene.lambda.serving(&name).unwrap().0, "1");
+    }
+
+    #[tokio::test]
+    async fn refusal_leaves_everything_as_it_is() {
+        let mut scene = serving_scene().await;
+        scene.state.set("s.tfstate.tflock", r#"{"ID":"1","Who":"ci","Operation":"apply","Created":"today"}"#);
+        let texts = texts(&scene.stack(false)).await;
+        assert_eq!(texts[0].1, "left as it is");
+        assert!(scene.state.objects("").contains_key("s.tfstate.tflock"));
+
+        struct Nobody;
+        impl Approver for Nobody {
+            fn approve(&self, _question: &str) -> Result<bool> {
+                Err(Failure::refused("nobody can be asked"))
+            }
+            fn typed(&self, _name: &str) -> Result<bool> {
+                Ok(false)
+            }
+        }
+        let mut stack = scene.stack(false);
+        stack.approver = Arc::new(Nobody);
+        let recovered = recover(&stack).await.unwrap();
+        assert_eq!(recovered.refused.unwrap().kind(), FailureKind::Refused);
+        assert_eq!(recovered.leftovers[0].done, "left as it is");
+
+        let approver = Arc::new(FakeApprover::new(false));
+        stack.approver = approver.clone();
+        recover(&stack).await.unwrap();
+        let asked = approver.asked.lock().unwrap();
+        assert!(asked[0].starts_with("Remove that lock?"), "{asked:?}");
+    }
+}
