@@ -63,7 +63,7 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     // Everything is released, except the function whose secret its owner has not set yet.
     let release = ["release", "--env", "staging", "--yes"];
     let first = environments.run(&release).exits(5).says("does not exist, or has no value yet");
-    assert!(first.stderr.contains("stack          tracer"), "{first}");
+    assert!(first.stderr.contains("stack       tracer"), "{first}");
     staging.set_secret("tracer-api-keys", r#"["a-key-of-staging-0123456789"]"#);
     let released = environments.run(&release).exits(0).says("tracer 0.1.0 serves in staging");
     assert!(!released.ran_step("build") && !released.ran_step("apply"), "{released}");
