@@ -3,6 +3,9 @@
 //! They run in parallel, and each keeps its output in a file. A missing program is a failed check with a hint, never a
 //! skipped one. A check that passed on the same files, with the same settings, does not run again on this machine.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -277,21 +280,4 @@ fn concerns(check: &CheckSettings, functions: &[FunctionName]) -> bool {
 
 fn remembered(name: &str, settings: &CheckSettings) -> CheckReport {
     CheckReport { remembered: true, ..blank(name, settings) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn check_runs_for_the_functions_that_it_names_or_for_all() {
-        let check = |text: &str| toml::from_str::<CheckSettings>(text).unwrap();
-        let hello: FunctionName = "hello".parse().unwrap();
-        let other: FunctionName = "other".parse().unwrap();
-        let for_hello = check("run = \"true\"\nfunctions = [\"hello\"]");
-        assert!(concerns(&for_hello, &[other.clone(), hello]));
-        assert!(!concerns(&for_hello, std::slice::from_ref(&other)));
-        assert!(!concerns(&for_hello, &[]));
-        assert!(concerns(&check("run = \"true\""), &[other]));
-    }
 }

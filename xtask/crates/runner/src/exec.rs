@@ -5,32 +5,19 @@
 //! be started. Exceeding the time limit and dying from a signal are results, not errors.
 
 mod output_lines;
+mod program;
 
-use std::error::Error as _;
-use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+pub use self::program::{Program, find_program, is_program_missing};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Child;
 
 use self::output_lines::OutputLines;
 
 use crate::interrupt::{self, Interrupt};
 use slipway_values::failure::{self, Failure, Result};
-
-/// A command line, built apart from running it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    program: OsString,
-    arguments: Vec<OsString>,
-    folder: PathBuf,
-    set: Vec<(OsString, OsString)>,
-    removed: Vec<OsString>,
-    hint: Option<String>,
-}
 
 /// Which stream a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,117 +94,6 @@ impl ProgramResult {
 
 /// Number of lines in [`ProgramResult::tail`].
 const TAIL: usize = 40;
-
-impl Program {
-    /// Makes a command line without arguments.
-    pub fn new(program: impl AsRef<OsStr>, folder: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.as_ref().to_owned(),
-            arguments: Vec::new(),
-            folder: folder.into(),
-            set: Vec::new(),
-            removed: Vec::new(),
-            hint: None,
-        }
-    }
-
-    /// Adds an argument.
-    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
-        self.arguments.push(argument.as_ref().to_owned());
-        self
-    }
-
-    /// Adds arguments.
-    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
-        self
-    }
-
-    /// Sets an environment variable for it.
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.set.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
-        self
-    }
-
-    /// Removes an environment variable for it.
-    pub fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
-        self.removed.push(name.as_ref().to_owned());
-        self
-    }
-
-    /// Sets the hint for when the program is missing.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// Returns the arguments, for tests of command lines.
-    pub fn argv(&self) -> Vec<String> {
-        std::iter::once(&self.program)
-            .chain(&self.arguments)
-            .map(|part| part.to_string_lossy().into_owned())
-            .collect()
-    }
-
-    /// Returns the command line as a shell would accept it.
-    pub fn quoted(&self) -> String {
-        let parts: Vec<String> = std::iter::once(&self.program)
-            .chain(&self.arguments)
-            .map(|part| part.to_string_lossy().into_owned())
-            .collect();
-        shlex::try_join(parts.iter().map(String::as_str)).unwrap_or_else(|_| parts.join(" "))
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the only place that starts programs")]
-    fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child> {
-        let mut command = tokio::process::Command::new(&self.program);
-        command
-            .args(&self.arguments)
-            .current_dir(&self.folder)
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr)
-            .process_group(0);
-        self.removed.iter().for_each(|name| {
-            command.env_remove(name);
-        });
-        command.envs(self.set.iter().map(|(name, value)| (name, value)));
-        command.spawn().map_err(|error| {
-            let name = self.program.to_string_lossy();
-            if error.kind() == std::io::ErrorKind::NotFound && self.folder.is_dir() {
-                let missing = MissingProgram(name.clone().into_owned());
-                let hint = || {
-                    format!(
-                        "install {name}, or add its folder to PATH; cargo xtask doctor lists what is needed"
-                    )
-                };
-                Failure::failed(missing.to_string())
-                    .caused_by(missing)
-                    .hint(self.hint.clone().unwrap_or_else(hint))
-            } else {
-                Failure::failed(format!("`{}` cannot be started in {}", self.quoted(), self.folder.display()))
-                    .caused_by(error)
-            }
-        })
-    }
-}
-
-/// The cause of a failure to start a program that does not exist.
-#[derive(Debug)]
-struct MissingProgram(String);
-
-impl fmt::Display for MissingProgram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the program `{}` was not found", self.0)
-    }
-}
-
-impl std::error::Error for MissingProgram {}
-
-/// Tells whether a program could not be started because it does not exist.
-pub fn is_program_missing(failure: &Failure) -> bool {
-    failure.source().is_some_and(|cause| cause.is::<MissingProgram>())
-}
 
 /// Runs a program to its end and calls `on_line` for each line of its output.
 pub async fn run(
@@ -330,21 +206,6 @@ pub fn exit_failure(program: &Program, result: &ProgramResult) -> Failure {
 /// Returns how a program exited: `exited with 3`.
 pub(crate) fn exit_text(code: Option<i32>) -> String {
     code.map_or_else(|| "was killed by a signal".to_owned(), |code| format!("exited with {code}"))
-}
-
-/// Returns the path of an executable on a PATH; a name with a slash is a path already.
-pub fn find_program(name: &str, path: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let runs = |file: &Path| {
-        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    };
-    if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|file| runs(file));
-    }
-    path.split(':')
-        .filter(|folder| !folder.is_empty())
-        .map(|folder| Path::new(folder).join(name))
-        .find(|file| runs(file))
 }
 
 fn signal_group(pid: Option<u32>, signal: Signal) {

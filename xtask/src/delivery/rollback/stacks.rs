@@ -10,7 +10,7 @@ use crate::name::FunctionName;
 /// Result of rolling back a stack.
 #[derive(Debug)]
 pub(crate) struct RolledBack {
-    /// The way of each function back.
+    /// The step of each function.
     pub(crate) steps: BTreeMap<FunctionName, RollbackStep>,
     /// The delivery; `None` if every function served its earlier release already.
     pub(crate) delivered: Option<Delivered>,

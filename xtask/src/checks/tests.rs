@@ -1,0 +1,122 @@
+//! Checks of a project in a repository of its own.
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::progress::{Event, EventKind, Sink};
+
+/// Keeps what a console would show of each ended step.
+#[derive(Default)]
+struct EndedSteps(Mutex<Vec<String>>);
+
+impl Sink for EndedSteps {
+    fn event(&self, event: &Event) {
+        let mut ended = self.0.lock().unwrap();
+        match &event.kind {
+            EventKind::Finished { label, title, result, .. } => {
+                ended.push(format!("{label} {title} {result}"));
+            }
+            EventKind::Note { text } => ended.push(text.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// A project in a repository of its own, with these checks.
+struct Scene {
+    project: Project,
+    repository: Repository,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(checks: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pipelines/project.toml");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, format!("schema = 1\nname = \"shop\"\n{checks}")).unwrap();
+        std::fs::write(folder.path().join(".gitignore"), "/target/\n").unwrap();
+        git2::Repository::init(folder.path()).unwrap();
+        let project = Project::load(folder.path()).unwrap();
+        std::fs::create_dir_all(project.work_folder()).unwrap();
+        Self { project, repository: Repository::open(folder.path()).unwrap(), _folder: folder }
+    }
+
+    /// Runs all checks as a release does; returns their reports and what the console shows.
+    async fn run(&self, stop: Option<&Stop>) -> (Vec<CheckReport>, Vec<String>) {
+        let ended = Arc::new(EndedSteps::default());
+        let progress = Progress::new(vec![ended.clone()]);
+        let checks = Checks {
+            project: &self.project,
+            repository: &self.repository,
+            logs: self.project.work_folder().join("logs"),
+            progress: &progress,
+            interrupt: &Interrupt::never(),
+            stop_on_failure: stop,
+        };
+        let reports = checks.run_for(&[]).await.unwrap();
+        let mut ended = ended.0.lock().unwrap().clone();
+        ended.sort();
+        (reports, ended)
+    }
+}
+
+#[tokio::test]
+async fn passed_check_runs_again_only_when_files_change() {
+    let scene = Scene::new("[checks.one]\nrun = \"true\"\n[checks.two]\nrun = \"test -e marker\"");
+    let (reports, ended) = scene.run(None).await;
+    assert_eq!(reports.iter().map(|report| report.passed).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(ended, ["check one passed", "check two failed"]);
+
+    let (reports, ended) = scene.run(None).await;
+    assert!(reports[0].remembered && !reports[1].remembered);
+    assert_eq!(ended, ["check     passed before on these files: one", "check two failed"]);
+
+    std::fs::write(scene.project.root.join("marker"), "").unwrap();
+    let (reports, ended) = scene.run(None).await;
+    assert!(reports.iter().all(|report| report.passed && !report.remembered));
+    assert_eq!(ended, ["check one passed", "check two passed"]);
+    let (reports, ended) = scene.run(None).await;
+    assert!(reports.iter().all(|report| report.remembered));
+    assert_eq!(ended, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn failed_check_names_its_last_lines_log_and_hint_and_stops_other_work() {
+    let scene = Scene::new(
+        "[checks.format]\nrun = \"sh -c 'echo wrong line 3; exit 1'\"\nhint = \"cargo fmt\"\n[checks.lint]\nrun = \"no-such-program-here\"",
+    );
+    let (other, stop) = Interrupt::never().stoppable();
+    let (reports, _) = scene.run(Some(&stop)).await;
+    assert!(other.check().is_err());
+    assert_eq!(reports[0].why.as_deref(), Some("`sh -c 'echo wrong line 3; exit 1'` exited with 1"));
+    let log = std::fs::read_to_string(reports[0].log.as_ref().unwrap()).unwrap();
+    assert_eq!(log, "$ sh -c 'echo wrong line 3; exit 1'\nwrong line 3\n");
+    assert_eq!(reports[1].why.as_deref(), Some("the program `no-such-program-here` was not found"));
+    let failure = failure(&reports).unwrap();
+    assert_eq!(failure.kind(), FailureKind::ChecksFailed);
+    assert_eq!(failure.message(), "2 checks did not pass: format and lint");
+    let body = failure.report().body.unwrap();
+    assert!(body.contains("  wrong line 3\n  -> cargo fmt\n"), "{body}");
+    assert!(body.contains("-> install no-such-program-here"), "{body}");
+}
+
+#[tokio::test]
+async fn check_beyond_its_time_limit_fails_with_the_key_to_raise() {
+    let scene = Scene::new("[checks.slow]\nrun = \"sleep 60\"\nwithin = \"100ms\"");
+    let (reports, _) = scene.run(None).await;
+    assert_eq!(reports[0].why.as_deref(), Some("took longer than 0.1 s"));
+    assert_eq!(reports[0].hint.as_deref(), Some("raise `within` of [checks.slow]"));
+}
+
+#[test]
+fn check_runs_for_the_functions_that_it_names_or_for_all() {
+    let check = |text: &str| toml::from_str::<CheckSettings>(text).unwrap();
+    let hello: FunctionName = "hello".parse().unwrap();
+    let other: FunctionName = "other".parse().unwrap();
+    let for_hello = check("run = \"true\"\nfunctions = [\"hello\"]");
+    assert!(concerns(&for_hello, &[other.clone(), hello]));
+    assert!(!concerns(&for_hello, std::slice::from_ref(&other)));
+    assert!(!concerns(&for_hello, &[]));
+    assert!(concerns(&check("run = \"true\""), &[other]));
+}
