@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub(crate) use slipway_cloud::{
-    Alias, FunctionConfiguration, HttpRequest, HttpResponse as HttpAnswer, Invocation, Put, Resource,
+    Alias, FunctionConfiguration, HttpRequest, HttpResponse, Invocation, Put, Resource,
 };
 
 use crate::digest::Digest;
@@ -143,11 +143,11 @@ pub(crate) trait Functions: Send + Sync {
     /// Reads an alias; `None` if it does not exist.
     async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>>;
     /// Moves an alias, only if its revision is unchanged.
-    async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias>;
+    async fn move_alias(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias>;
     /// Tells whether an event source is enabled; `None` if it does not exist.
-    async fn event_source(&self, uuid: &str) -> Result<Option<bool>>;
+    async fn event_source_enabled(&self, uuid: &str) -> Result<Option<bool>>;
     /// Enables or disables an event source.
-    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()>;
+    async fn set_event_source_enabled(&self, uuid: &str, enabled: bool) -> Result<()>;
 }
 
 /// Other services of an environment's account.
@@ -161,7 +161,7 @@ pub(crate) trait Services: Send + Sync {
         request: &HttpRequest,
         sign_for: Option<&str>,
         within: Duration,
-    ) -> Result<HttpAnswer>;
+    ) -> Result<HttpResponse>;
 }
 
 /// Signs releases, with a key in a file or in a key management service.

@@ -69,7 +69,7 @@ pub(crate) async fn point(
     }
     let from = now.version.clone();
     let moved = functions
-        .point(function_name, alias, version, now.revision_id.as_deref().unwrap_or_default())
+        .move_alias(function_name, alias, version, now.revision_id.as_deref().unwrap_or_default())
         .await?;
     if !moved.points_only_to(version) {
         return Err(Failure::failed(format!(

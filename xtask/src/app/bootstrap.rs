@@ -12,7 +12,7 @@ use slipway_cloud::{CloudError, CloudErrorKind, ObjectStore, Put, Session};
 use super::AppContext;
 use super::ports::explain;
 use crate::bootstrap::{AccountSpec, AdoptionCandidate, ResourceLookup};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::partition::Partition;
 use crate::plan::{self, AccountPreparation, Backend, Configuration, LockRequest, WorkLock};
 use crate::ports::Resource;
@@ -58,7 +58,7 @@ impl AppContext {
                 "the credentials are for another account than that of {}",
                 spec.label
             ))
-            .detail("spec", &spec.account)
+            .detail("wanted", &spec.account)
             .detail("got", format!("{} ({})", identity.account, identity.arn))
             .unchanged("Nothing was changed.")
             .hint("sign in as the administrator of that account: docs/how-to/first-account.md"));
@@ -160,7 +160,7 @@ impl AdminAccount {
             let failure =
                 Failure::failed(format!("s3://{}/{STATE_KEY} does not exist", self.state_store.bucket()))
                     .unchanged("Nothing was changed.");
-            return Err(match self.newest(bucket).await? {
+            return Err(match self.newest_archive(bucket).await? {
                 Some(key) => failure.hint(format!("it is archived already: s3://{bucket}/{key}")),
                 None => failure.hint("prepare the account first: cargo xtask bootstrap without --archive"),
             });
@@ -168,7 +168,7 @@ impl AdminAccount {
         let lock = format!("{STATE_KEY}.tflock");
         if self.state_store.head(&lock).await.map_err(explain)?.is_some() {
             return Err(Failure::new(
-                crate::failure::FailureKind::LockHeld,
+                FailureKind::LockHeld,
                 format!("s3://{}/{STATE_KEY} is locked by another run", self.state_store.bucket()),
             )
             .unchanged("Nothing was changed.")
@@ -190,7 +190,7 @@ impl AdminAccount {
     async fn restore(&self, spec: &AccountSpec) -> Result<Option<String>> {
         for cloud in spec.environments.values() {
             let bucket = self.session.store(&cloud.state_bucket, None);
-            let Some(key) = self.newest(&cloud.state_bucket).await? else { continue };
+            let Some(key) = self.newest_archive(&cloud.state_bucket).await? else { continue };
             let Some(state) = bucket.get(&key).await.map_err(explain)? else { continue };
             self.state_store.put_new(STATE_KEY, state.bytes, "application/json").await.map_err(explain)?;
             return Ok(Some(format!("s3://{}/{key}", cloud.state_bucket)));
@@ -198,7 +198,8 @@ impl AdminAccount {
         Ok(None)
     }
 
-    async fn newest(&self, bucket: &str) -> Result<Option<String>> {
+    /// Returns the key of the newest archived state in a bucket.
+    async fn newest_archive(&self, bucket: &str) -> Result<Option<String>> {
         let exists = self.session.existing(&Resource::Bucket(bucket.to_owned())).await;
         if exists.map_err(|error| self.bucket_failure(bucket, error))?.is_none() {
             return Ok(None);

@@ -11,8 +11,8 @@ use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::output::Console;
 use crate::ports::{
-    Alias, Approver, Clock, FunctionConfiguration, Functions, Held, HttpAnswer, HttpRequest, Invocation, Put,
-    Services, Store, Stored,
+    Alias, Approver, Clock, FunctionConfiguration, Functions, Held, HttpRequest, HttpResponse, Invocation,
+    Put, Services, Store, Stored,
 };
 
 /// A bucket as a store.
@@ -94,16 +94,16 @@ impl Functions for Lambda {
         self.0.alias(function, alias).await.map_err(explain)
     }
 
-    async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias> {
+    async fn move_alias(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias> {
         let revision = Some(revision).filter(|revision| !revision.is_empty());
         self.0.move_alias(function, alias, version, revision).await.map_err(explain)
     }
 
-    async fn event_source(&self, uuid: &str) -> Result<Option<bool>> {
+    async fn event_source_enabled(&self, uuid: &str) -> Result<Option<bool>> {
         self.0.event_source_enabled(uuid).await.map_err(explain)
     }
 
-    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()> {
+    async fn set_event_source_enabled(&self, uuid: &str, enabled: bool) -> Result<()> {
         self.0.set_event_source_enabled(uuid, enabled).await.map_err(explain)
     }
 }
@@ -240,7 +240,7 @@ impl Services for AccountServices {
         request: &HttpRequest,
         sign_for: Option<&str>,
         within: Duration,
-    ) -> Result<HttpAnswer> {
+    ) -> Result<HttpResponse> {
         self.0.send(request, sign_for, within).await.map_err(explain)
     }
 }

@@ -21,6 +21,9 @@ pub(crate) trait ResourceLookup: Send + Sync {
     async fn existing(&self, candidates: &[AdoptionCandidate]) -> Result<Vec<(String, String)>>;
 }
 
+/// Returns the configuration, with import blocks for the resources to adopt (address and import id).
+type ConfigurationFn<'a> = dyn Fn(&[(String, String)]) -> Result<Configuration> + Send + Sync + 'a;
+
 /// An account, and what applying `terraform/bootstrap` to it needs.
 pub(crate) struct AccountApply<'a> {
     /// What the account needs.
@@ -29,8 +32,8 @@ pub(crate) struct AccountApply<'a> {
     pub(crate) partition: Partition,
     /// Terraform.
     pub(crate) infrastructure: &'a dyn Infrastructure,
-    /// Returns the configuration, with import blocks for the resources to adopt (address and import id).
-    pub(crate) configuration: &'a (dyn Fn(&[(String, String)]) -> Result<Configuration> + Send + Sync),
+    /// Returns `terraform/bootstrap` for the account.
+    pub(crate) configuration: &'a ConfigurationFn<'a>,
     /// Looks up resources that a plan would create.
     pub(crate) resources: &'a dyn ResourceLookup,
     /// Approves the plan.

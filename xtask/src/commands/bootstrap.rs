@@ -161,7 +161,7 @@ fn text(report: &Report) -> String {
     }
     if let Some(key) = &report.signing_public_key {
         text.push_str(&format!(
-            "\nThe signing key's public key, for a file that `trusted_keys` names:\n\n{}\n",
+            "\nThe public key for release signatures, for a file that `trusted_keys` names:\n\n{}\n",
             key.trim()
         ));
     }

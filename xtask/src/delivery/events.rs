@@ -10,7 +10,7 @@ use crate::plan::{Applied, FunctionOutput};
 /// Tells whether every event source is enabled or disabled as the stack says.
 pub(super) async fn are_as_declared(stack: &EnvironmentStack, applied: &Applied) -> Result<bool> {
     for source in applied.functions()?.values().flat_map(|output| &output.event_sources) {
-        if stack.functions.event_source(&source.uuid).await? != Some(source.enabled) {
+        if stack.functions.event_source_enabled(&source.uuid).await? != Some(source.enabled) {
             return Ok(false);
         }
     }
@@ -20,7 +20,7 @@ pub(super) async fn are_as_declared(stack: &EnvironmentStack, applied: &Applied)
 /// Enables or disables a function's event sources as the stack says.
 pub(super) async fn switch(stack: &EnvironmentStack, output: &FunctionOutput) -> Result<()> {
     for source in &output.event_sources {
-        let now = stack.functions.event_source(&source.uuid).await?.ok_or_else(|| {
+        let now = stack.functions.event_source_enabled(&source.uuid).await?.ok_or_else(|| {
             Failure::failed(format!(
                 "the stack `{}` names the event source {}, which does not exist",
                 stack.name(),
@@ -36,7 +36,7 @@ pub(super) async fn switch(stack: &EnvironmentStack, output: &FunctionOutput) ->
         }
         let title = format!("{} {}", output.function_name, source.uuid);
         let step = stack.progress.step("events", title);
-        match stack.functions.switch_event_source(&source.uuid, source.enabled).await {
+        match stack.functions.set_event_source_enabled(&source.uuid, source.enabled).await {
             Ok(()) => step.done(if source.enabled { "enabled" } else { "disabled" }),
             Err(failure) => {
                 step.failed("failed");

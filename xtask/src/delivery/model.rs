@@ -149,7 +149,7 @@ fn alias_moved_by_hand_is_moved_back_by_deploying_again() {
             scene.run(&step, None).await.outcome.unwrap().unwrap();
         }
         let revision = scene.lambda.alias(&name, "live").await.unwrap().unwrap().revision_id.unwrap();
-        scene.lambda.point(&name, "live", "1", &revision).await.unwrap();
+        scene.lambda.move_alias(&name, "live", "1", &revision).await.unwrap();
         let did = scene.run(&step, None).await;
         let moves: Vec<(&str, &str)> =
             did.moves.iter().map(|moved| (moved.from.as_str(), moved.to.as_str())).collect();

@@ -208,7 +208,7 @@ impl Functions for FakeLambda {
             .await
     }
 
-    async fn point(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias> {
+    async fn move_alias(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias> {
         self.faults
             .call(&format!("point {function}:{alias} -> {version}"), || {
                 let mut functions = self.functions.lock().unwrap();
@@ -232,12 +232,12 @@ impl Functions for FakeLambda {
             .await
     }
 
-    async fn event_source(&self, uuid: &str) -> Result<Option<bool>> {
+    async fn event_source_enabled(&self, uuid: &str) -> Result<Option<bool>> {
         let look = || Ok(self.event_sources.lock().unwrap().get(uuid).copied());
         self.faults.call(&format!("event source {uuid}"), look).await
     }
 
-    async fn switch_event_source(&self, uuid: &str, enabled: bool) -> Result<()> {
+    async fn set_event_source_enabled(&self, uuid: &str, enabled: bool) -> Result<()> {
         self.faults
             .call(&format!("switch event source {uuid}"), || {
                 self.event_sources.lock().unwrap().insert(uuid.to_owned(), enabled);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::failure::{Failure, Result};
-use crate::ports::{HttpAnswer, HttpRequest, Services};
+use crate::ports::{HttpRequest, HttpResponse, Services};
 
 /// A request, and the service that it was signed for.
 pub(crate) type Sent = (HttpRequest, Option<String>);
@@ -18,7 +18,7 @@ pub(crate) struct FakeServices {
     /// The text of each secret.
     pub(crate) secrets: Arc<Mutex<BTreeMap<String, String>>>,
     /// The responses to return, in order.
-    pub(crate) responses: Arc<Mutex<Vec<HttpAnswer>>>,
+    pub(crate) responses: Arc<Mutex<Vec<HttpResponse>>>,
     /// The requests that were sent, with the service that each was signed for.
     pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
 }
@@ -34,7 +34,7 @@ impl Services for FakeServices {
         request: &HttpRequest,
         sign_for: Option<&str>,
         _within: Duration,
-    ) -> Result<HttpAnswer> {
+    ) -> Result<HttpResponse> {
         self.sent.lock().unwrap().push((request.clone(), sign_for.map(str::to_owned)));
         let mut responses = self.responses.lock().unwrap();
         if responses.is_empty() {

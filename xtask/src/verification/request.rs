@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
-use crate::ports::HttpAnswer;
+use crate::ports::HttpResponse;
 
 /// A request with all its values.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ pub(super) fn response_of_function(answer: &Value) -> Value {
 }
 
 /// Reads a response that came over HTTP.
-pub(super) fn response_of_url(answer: &HttpAnswer) -> Value {
+pub(super) fn response_of_url(answer: &HttpResponse) -> Value {
     let headers = answer.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     response_value(u64::from(answer.status), headers, &answer.body)
 }
@@ -121,7 +121,7 @@ mod tests {
     fn response_of_function_equals_response_of_url() {
         let encoded = BASE64.encode("{\"id\":7}");
         let answer = json!({ "statusCode": 201, "headers": { "X-Id": "7" }, "body": encoded, "isBase64Encoded": true });
-        let over_http = HttpAnswer {
+        let over_http = HttpResponse {
             status: 201,
             headers: vec![("x-id".into(), "7".into())],
             body: b"{\"id\":7}".to_vec(),

@@ -16,7 +16,7 @@ use crate::failure::Result;
 use crate::fakes::{FakeLambda, FakeServices, FakeVersion, Fault, Faults};
 use crate::interrupt::Interrupt;
 use crate::plan::Output;
-use crate::ports::{Functions, HttpAnswer, Invocation, Services};
+use crate::ports::{Functions, HttpResponse, Invocation, Services};
 use crate::release::{Manifest, RequestRecord, SmokeRecord, sample_manifest};
 use crate::runtime::Runtime;
 use crate::settings::PackageType;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
-use crate::ports::{HttpAnswer, HttpRequest, Services};
+use crate::ports::{HttpRequest, HttpResponse, Services};
 use crate::settings::ProcessEnvironment;
 
 /// GitHub's largest page of variables.
@@ -117,7 +117,7 @@ impl Repository {
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<HttpAnswer> {
+    ) -> Result<HttpResponse> {
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let request = HttpRequest {
             method: method.to_owned(),
@@ -162,12 +162,12 @@ mod tests {
     use super::*;
     use crate::fakes::FakeServices;
 
-    fn answer(status: u16, body: &Value) -> HttpAnswer {
+    fn answer(status: u16, body: &Value) -> HttpResponse {
         let body = body.to_string().into_bytes();
-        HttpAnswer { status, headers: Vec::new(), body, took: Duration::ZERO }
+        HttpResponse { status, headers: Vec::new(), body, took: Duration::ZERO }
     }
 
-    async fn set(answers: Vec<HttpAnswer>) -> (Result<Vec<Variable>>, Vec<(String, String)>) {
+    async fn set(answers: Vec<HttpResponse>) -> (Result<Vec<Variable>>, Vec<(String, String)>) {
         let memory = FakeServices::default();
         *memory.responses.lock().unwrap() = answers;
         let services: Arc<dyn Services> = Arc::new(memory.clone());

@@ -18,9 +18,9 @@ impl SmokeRecord {
     }
 }
 
-fn answer(status: u16, body: &Value) -> HttpAnswer {
+fn answer(status: u16, body: &Value) -> HttpResponse {
     let body = body.to_string().into_bytes();
-    HttpAnswer { status, headers: Vec::new(), body, took: Duration::from_millis(5) }
+    HttpResponse { status, headers: Vec::new(), body, took: Duration::from_millis(5) }
 }
 
 /// Two requests over a URL: the second needs what the first answers.
