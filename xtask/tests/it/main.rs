@@ -7,7 +7,6 @@
 mod aws_provider;
 mod base_images;
 mod bootstrap;
-mod cloud_environments;
 mod concurrency;
 mod crash_recovery;
 mod environments;
@@ -15,6 +14,7 @@ mod modules;
 mod namespaces;
 mod package_types;
 mod partial_apply;
+mod protection;
 mod python;
 mod refusals;
 mod release_lifecycle;
