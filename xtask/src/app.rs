@@ -8,23 +8,23 @@ mod registries;
 mod role;
 mod signing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
 
-use crate::delivery::{DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
-use crate::failure::{Failure, Result};
+use crate::delivery::{self, DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
+use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::ledger::{Holder, Ledger};
-use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::name::{EnvironmentName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
 use crate::plan::PlanContext;
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
-use crate::settings::{self, ProcessEnvironment, Project};
+use crate::settings::{ProcessEnvironment, Project};
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
@@ -133,78 +133,22 @@ impl AppContext {
         Uv::new(self.tools.clone(), self.interrupt.clone(), variables)
     }
 
-    /// Returns the functions that are meant in an environment: the named ones, or all that its stacks run there.
-    pub(crate) fn functions_in(
-        &self,
-        environment: &EnvironmentName,
-        named: &[FunctionName],
-    ) -> Result<Vec<FunctionName>> {
-        let stacks = self.project.stacks_in(environment)?;
-        let runs =
-            |function: &FunctionName| stacks.values().any(|settings| settings.functions.contains(function));
-        if named.is_empty() && !stacks.is_empty() {
-            let known = self.project.functions.keys();
-            return Ok(known
-                .filter(|function| runs(function) || self.project.stack_of(function).is_err())
-                .cloned()
-                .collect());
-        }
-        let functions = self.functions(named)?;
-        if let Some(other) = functions.iter().find(|function| !runs(function)) {
-            let stack = self.project.stack_of(other)?;
-            return Err(Failure::usage(format!("{environment} does not run `{other}`")).hint(format!(
-                "see [stacks.{stack}] in terraform/environments/{environment}/environment.toml"
-            )));
-        }
-        Ok(functions)
-    }
-
-    /// Returns the functions that are meant: the named ones, or all of the project.
-    pub(crate) fn functions(&self, named: &[FunctionName]) -> Result<Vec<FunctionName>> {
-        for function in named {
-            self.project.function(function)?;
-        }
-        if !named.is_empty() {
-            return Ok(named.to_vec());
-        }
-        if self.project.functions.is_empty() {
-            return Err(Failure::usage("this project has no function yet")
-                .hint("add a folder lambda-src/<function> with a function.toml: see README.md"));
-        }
-        Ok(self.project.functions.keys().cloned().collect())
-    }
-
-    /// Returns the stacks that run some functions, each with those of them that it runs.
-    pub(crate) fn stacks_of(
-        &self,
-        functions: &[FunctionName],
-    ) -> Result<Vec<(StackName, Vec<FunctionName>)>> {
-        let mut stacks: BTreeMap<StackName, Vec<FunctionName>> = BTreeMap::new();
-        for function in functions {
-            stacks.entry(self.project.stack_of(function)?.clone()).or_default().push(function.clone());
-        }
-        Ok(stacks.into_iter().collect())
-    }
-
-    /// Puts together deliveries to some stacks of an environment, with the stacks that follow from them, in their order.
+    /// Returns deliveries to some stacks of an environment and to the stacks that use their outputs, in the order of their
+    /// dependencies.
     pub(crate) fn stack_deliveries(
         &self,
         account: &Account,
         environment: &EnvironmentName,
-        mut requests: BTreeMap<StackName, DeployRequest>,
+        requests: BTreeMap<StackName, DeployRequest>,
     ) -> Result<Vec<StackDelivery>> {
         let stacks = self.project.stacks_in(environment)?;
-        let asked: BTreeSet<StackName> = requests.keys().cloned().collect();
-        let follow = settings::downstream(&stacks, &asked);
-        let mut deliveries = Vec::new();
-        for stack in settings::apply_order(&stacks) {
-            if asked.contains(&stack) || follow.contains(&stack) {
-                let request = requests.remove(&stack);
+        delivery::in_order(&stacks, requests)
+            .into_iter()
+            .map(|(stack, request)| {
                 let stack = self.environment_stack(account, environment, &stack)?;
-                deliveries.push(StackDelivery { stack, request });
-            }
-        }
-        Ok(deliveries)
+                Ok(StackDelivery { stack, request })
+            })
+            .collect()
     }
 
     /// Returns one stack in one environment, with everything that a delivery to it needs.

@@ -72,7 +72,7 @@ impl Answer {
 
 /// Returns the one function that is meant: the named one, or the project's only one.
 fn one_function(app: &AppContext, named: Option<&FunctionName>) -> Result<FunctionName> {
-    let functions = app.functions(named.map(std::slice::from_ref).unwrap_or_default())?;
+    let functions = app.project.named_functions(named.map(std::slice::from_ref).unwrap_or_default())?;
     match functions.as_slice() {
         [one] => Ok(one.clone()),
         several => Err(Failure::usage("several functions are possible")

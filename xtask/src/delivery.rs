@@ -26,7 +26,7 @@ pub(crate) use destroy::{Destroyed, destroy_all, has_resources};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use rollback::{RollbackRequest, choose_rollback, roll_back};
 pub(crate) use settle::{close_cut_off, settle};
-pub(crate) use stacks::{StackDelivery, deliver_all};
+pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
 
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};

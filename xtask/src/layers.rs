@@ -45,7 +45,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "settings",
         "flags, environment variables and files, read once into plain structs",
-        &["architecture", "failure", "name", "runtime"],
+        &["architecture", "failure", "format", "name", "runtime"],
     ),
     layer(
         "ports",

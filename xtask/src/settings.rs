@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+mod bucket_owner;
 mod ci_provider;
 mod environment;
 mod file;
 mod function;
 mod process_environment;
 mod project;
+mod selection;
 mod stack;
 mod stack_graph;
 #[cfg(test)]

@@ -261,31 +261,11 @@ impl AppContext {
         let file = format!("terraform/environments/{environment}/environment.toml");
         Failure::refused(format!("the state bucket {bucket} of {environment} {what}"))
             .detail("wanted", format!("a bucket of {}, the account of {environment}", cloud.account))
-            .detail("got", self.likely_owner(cloud))
+            .detail("got", self.project.probable_bucket_owner(cloud))
             .unchanged("Nothing was read or written there.")
             .hint(format!(
                 "[state] of {file} must name a bucket of that account: cargo xtask bootstrap --env {environment} makes it"
             ))
-    }
-
-    /// Returns the probable owner of the state bucket, by another environment's settings or by the bucket's name. S3 does
-    /// not reveal the owner.
-    fn likely_owner(&self, cloud: &CloudAccount) -> String {
-        let bucket = &cloud.state_bucket;
-        let clouds = self.project.environments.iter().filter_map(|(name, other)| match &other.account {
-            EnvironmentAccount::Cloud(other) => Some((name, other)),
-            EnvironmentAccount::Emulated => None,
-        });
-        let named =
-            clouds.filter(|(_, other)| other.state_bucket == *bucket && other.account != cloud.account);
-        if let Some((name, other)) = named.into_iter().next() {
-            return format!("{}, according to the environment {name}", other.account);
-        }
-        let account = |part: &&str| part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit());
-        match bucket.split(['-', '.']).find(account).filter(|account| *account != cloud.account) {
-            Some(account) => format!("{account}, according to its name"),
-            None => "unknown".into(),
-        }
     }
 
     fn cloud_catalogue(&self, session: &Session, settings: &StoreSettings) -> Result<Catalogue> {

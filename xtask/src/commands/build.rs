@@ -78,7 +78,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         return verify(app, &context, &arguments.functions).await;
     }
     let mut artifacts = Vec::new();
-    for function in app.functions(&arguments.functions)? {
+    for function in app.project.named_functions(&arguments.functions)? {
         let WorkTreeBuild { source, artifact, folder } =
             artifact::build_work_tree(&context, &function, arguments.force).await?;
         let path = artifact::output_path(&app.project, &function, &artifact, &folder)?;
@@ -104,7 +104,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
 /// Builds each function twice and reports whether the bytes are the same.
 async fn verify(app: &AppContext, context: &BuildContext<'_>, named: &[FunctionName]) -> Result<Answer> {
     let (mut verified, mut text) = (Vec::new(), String::new());
-    for function in app.functions(named)? {
+    for function in app.project.named_functions(named)? {
         let builds = artifact::build_twice(context, &function).await?;
         let same = builds.are_identical();
         text.push_str(&format!("{function:9} {}  ", builds.sha256[0]));

@@ -66,7 +66,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     if !arguments.path.starts_with('/') {
         return Err(Failure::usage(format!("the path `{}` must begin with /", arguments.path)));
     }
-    app.functions_in(environment, arguments.function.as_slice())?;
+    app.project.functions_in(environment, arguments.function.as_slice())?;
     let mut headers = Vec::new();
     for header in &arguments.header {
         let (name, value) = header

@@ -84,8 +84,8 @@ impl From<&FunctionRelease> for Released {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let begun = Instant::now();
     let functions = match &arguments.env {
-        Some(environment) => app.functions_in(environment, &arguments.functions)?,
-        None => app.functions(&arguments.functions)?,
+        Some(environment) => app.project.functions_in(environment, &arguments.functions)?,
+        None => app.project.named_functions(&arguments.functions)?,
     };
     if let (Some(version), true) = (&arguments.version, functions.len() > 1) {
         return Err(Failure::usage(format!("--version {version} is for one function"))
@@ -151,7 +151,7 @@ fn stacks(
     functions: &[FunctionName],
 ) -> Result<BTreeMap<StackName, Vec<FunctionName>>> {
     let Some(environment) = &arguments.env else { return Ok(BTreeMap::new()) };
-    let mut stacks: BTreeMap<_, _> = app.stacks_of(functions)?.into_iter().collect();
+    let mut stacks: BTreeMap<_, _> = app.project.stacks_of(functions)?.into_iter().collect();
     if arguments.functions.is_empty() {
         for stack in app.project.stacks_in(environment)?.into_keys() {
             stacks.entry(stack).or_default();

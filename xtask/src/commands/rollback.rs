@@ -41,8 +41,8 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let begun = Instant::now();
-    let functions = app.functions(arguments.function.as_slice())?;
-    let stacks = app.stacks_of(&functions)?;
+    let functions = app.project.named_functions(arguments.function.as_slice())?;
+    let stacks = app.project.stacks_of(&functions)?;
     app.project.environment(&arguments.env)?;
     if stacks.len() > 1 && (arguments.to.is_some() || arguments.to_deployment.is_some()) {
         return Err(Failure::usage("--to and --to-deployment are for one stack")

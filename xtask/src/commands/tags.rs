@@ -36,7 +36,7 @@ pub(crate) struct Report {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let repository = app.repository()?;
     let catalogue = app.catalogue(None).await?;
-    let functions = app.functions(&arguments.functions)?;
+    let functions = app.project.named_functions(&arguments.functions)?;
     let tags = release::write_missing_tags(&catalogue, &repository, &functions).await?;
     let mut pushed = Vec::new();
     if arguments.push && !tags.present.is_empty() {

@@ -57,14 +57,14 @@ pub(crate) struct Suite {
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
     let environment = &arguments.env;
-    let functions = app.functions_in(environment, &arguments.functions)?;
+    let functions = app.project.functions_in(environment, &arguments.functions)?;
     let account = app.account_if_there(environment).await?.ok_or_else(|| {
         Failure::failed(format!("{environment} does not run, so there is nothing to verify"))
             .hint(format!("cargo xtask release --env {environment}"))
     })?;
     let protected = app.project.environment(environment)?.protected;
     let (mut verifications, mut suites) = (Vec::new(), Vec::new());
-    for (stack, here) in app.stacks_of(&functions)? {
+    for (stack, here) in app.project.stacks_of(&functions)? {
         let environment_stack = app.environment_stack(&account, environment, &stack)?;
         let (Some(last), Some(applied)) = (
             environment_stack.ledger.head().await?.last,

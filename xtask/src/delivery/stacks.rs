@@ -4,7 +4,7 @@
 //! Out: the result of each delivery. Errors: a stack that depends on a failed one is not started; independent stacks
 //! continue, and running the same command again continues from there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Delivered, DeployRequest, EnvironmentStack, deliver};
 use crate::failure::{Failure, Result};
@@ -14,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::ledger::DeploymentKind;
 use crate::name::StackName;
 use crate::plan;
+use crate::settings::{self, StackSettings};
 
 /// How many stacks are planned and applied in parallel: each needs half a gigabyte while the provider runs.
 const AT_ONCE: usize = 4;
@@ -32,6 +33,24 @@ pub(crate) struct DeliveryResults {
     pub(crate) delivered: Vec<Delivered>,
     /// The failure, if not all were successful.
     pub(crate) failure: Option<Failure>,
+}
+
+/// Orders requests by the dependencies of their stacks, and adds the stacks that use the outputs of a requested one, without
+/// a request.
+pub(crate) fn in_order(
+    stacks: &BTreeMap<StackName, StackSettings>,
+    mut requests: BTreeMap<StackName, DeployRequest>,
+) -> Vec<(StackName, Option<DeployRequest>)> {
+    let requested: BTreeSet<StackName> = requests.keys().cloned().collect();
+    let dependents = settings::downstream(stacks, &requested);
+    settings::apply_order(stacks)
+        .into_iter()
+        .filter(|stack| requested.contains(stack) || dependents.contains(stack))
+        .map(|stack| {
+            let request = requests.remove(&stack);
+            (stack, request)
+        })
+        .collect()
 }
 
 /// Delivers to several stacks.
@@ -103,4 +122,39 @@ fn combined_failure(
         failure = failure.detail("delivered", format::list(successful));
     }
     Some(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::StackOutput;
+
+    #[test]
+    fn requests_are_ordered_with_the_stacks_that_use_their_outputs() {
+        let name = |text: &str| text.parse::<StackName>().unwrap();
+        let uses = |stack: &str| StackSettings {
+            inputs: BTreeMap::from([(
+                "x".to_owned(),
+                StackOutput { stack: name(stack), output: "x".into() },
+            )]),
+            ..StackSettings::default()
+        };
+        let stacks = BTreeMap::from([
+            (name("app"), uses("network")),
+            (name("network"), StackSettings::default()),
+            (name("unrelated"), StackSettings::default()),
+        ]);
+        let request = || DeployRequest {
+            kind: DeploymentKind::Deploy,
+            releases: BTreeMap::new(),
+            lift_hold: false,
+            always_plan: false,
+        };
+        let ordered = in_order(&stacks, BTreeMap::from([(name("network"), request())]));
+        let ordered: Vec<(&str, bool)> =
+            ordered.iter().map(|(stack, request)| (stack.as_str(), request.is_some())).collect();
+        assert_eq!(ordered, [("network", true), ("app", false)]);
+        let both = BTreeMap::from([(name("app"), request()), (name("network"), request())]);
+        assert!(in_order(&stacks, both).iter().all(|(_, request)| request.is_some()));
+    }
 }

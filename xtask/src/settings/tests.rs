@@ -20,13 +20,13 @@ const FILES: [(&str, &str); 5] = [
     ),
 ];
 
-fn project() -> tempfile::TempDir {
+pub(super) fn project() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     FILES.iter().for_each(|(path, text)| write(folder.path(), path, text));
     folder
 }
 
-fn write(root: &Path, path: &str, text: &str) {
+pub(super) fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
