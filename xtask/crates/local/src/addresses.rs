@@ -3,6 +3,8 @@
 //! In: a function URL or an HTTP API's endpoint as Terraform outputs it, and the gateway's address. Out: the gateway's
 //! address for it, with the same path and query; `None` for any other address.
 
+use slipway_values::partition::Partition;
+
 /// The path under which the gateway serves function URLs: `<prefix>/<url id>/<path>`.
 pub const LAMBDA_URL_PATH: &str = "/_slipway/lambda-url";
 /// The path under which the gateway serves HTTP APIs: `<prefix>/<api id>/<path>`.
@@ -40,8 +42,9 @@ pub(crate) fn lambda_url_id(host: &str) -> Option<&str> {
 /// Returns the id in an HTTP API's host.
 pub(crate) fn api_id(host: &str) -> Option<&str> {
     let (id, rest) = host.split_once(".execute-api.")?;
-    let region = rest.strip_suffix(".amazonaws.com.cn").or_else(|| rest.strip_suffix(".amazonaws.com"))?;
-    (is_label(id) && is_label(region)).then_some(id)
+    let (region, suffix) = rest.split_once('.')?;
+    let is_api = is_label(id) && is_label(region) && suffix == Partition::of_region(region).dns_suffix();
+    is_api.then_some(id)
 }
 
 fn address(gateway_url: &str, given: &str, prefix: &str, id: fn(&str) -> Option<&str>) -> Option<String> {
@@ -76,6 +79,8 @@ mod tests {
         assert_eq!(api_address(gateway, api), at("/_slipway/execute-api/q1"));
         assert_eq!(api_address(gateway, &format!("{api}/v1/a")), at("/_slipway/execute-api/q1/v1/a"));
         assert_eq!(Some(local_address(gateway, api)), at("/_slipway/execute-api/q1"));
+        let api_in_china = "https://q1.execute-api.cn-north-1.amazonaws.com.cn";
+        assert_eq!(api_address(gateway, api_in_china), at("/_slipway/execute-api/q1"));
         for other in
             ["https://example.org/", "https://a/b.lambda-url.x.on.aws", "https://.lambda-url.x.on.aws", ""]
         {

@@ -5,6 +5,7 @@
 
 use crate::layout;
 use serde::{Deserialize, Serialize};
+use slipway_values::partition::EcrHost;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,8 +50,7 @@ impl State {
     /// It is not the registry's address, because the port may change, and a changed URI is a change in Terraform's plan.
     /// The gateway finds an image by repository and digest and ignores the host.
     pub fn image_host(&self) -> String {
-        let top = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("{}.dkr.ecr.{}.{top}", self.account, self.region)
+        EcrHost::new(&self.account, &self.region).to_string()
     }
 }
 

@@ -18,6 +18,7 @@ use crate::emulator::Caller;
 use crate::http;
 use crate::state::{self, Component, DeadServer, SCHEMA, Server, State, StateError, Status};
 use lock::Lock;
+use slipway_values::partition::Partition;
 use std::path::Path;
 
 pub use crate::programs::ProcessEnd;
@@ -136,7 +137,8 @@ async fn enter_account(folder: &Path, options: &Options, state: &mut State) -> R
     if caller.access_key_id.is_empty() {
         caller.access_key_id = UNKNOWN_ACCESS_KEY.to_owned();
     }
-    let role = format!("arn:aws:iam::{}:role/slipway-local", options.account);
+    let partition = Partition::of_region(&options.region);
+    let role = partition.arn("iam", "", &options.account, "role/slipway-local");
     let credential = caller.assume_role(&role, "slipway").await?;
     caller.access_key_id.clone_from(&credential.access_key_id);
     let actual = caller.account().await?;

@@ -10,6 +10,7 @@ use crate::signing::{self, Credential};
 use axum::body::Bytes;
 use axum::http::header;
 use axum::http::request::Parts;
+use slipway_values::partition::Partition;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,7 +73,7 @@ impl Accounts {
 
     /// Gets a credential for an account. If the emulator's IAM checks are enabled, it is for a role with all permissions.
     async fn enter(&self, account: &str, region: &str) -> Result<Credential, EmulatorError> {
-        let arn = format!("arn:aws:iam::{account}:role/{ROLE}");
+        let arn = Partition::of_region(region).arn("iam", "", account, &format!("role/{ROLE}"));
         let unknown = self.caller(UNKNOWN_ACCESS_KEY, region);
         match unknown.assume_role(&arn, ROLE).await {
             Err(EmulatorError::ErrorResponse { action, status, body }) => {

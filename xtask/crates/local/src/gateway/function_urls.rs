@@ -21,6 +21,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use slipway_values::partition::Partition;
 use std::sync::Arc;
 
 /// The longest request, in bytes.
@@ -59,7 +60,8 @@ impl FunctionUrl {
     fn arn(&self) -> String {
         let Self { account, region, function, qualifier, .. } = self;
         let qualifier = qualifier.as_ref().map_or(String::new(), |qualifier| format!(":{qualifier}"));
-        format!("arn:aws:lambda:{region}:{account}:function:{function}{qualifier}")
+        let resource = format!("function:{function}{qualifier}");
+        Partition::of_region(region).arn("lambda", region, account, &resource)
     }
 
     /// Returns Lambda's description of the URL.

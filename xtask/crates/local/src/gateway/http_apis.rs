@@ -24,6 +24,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
+use slipway_values::partition::Partition;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,7 +56,8 @@ impl HttpApis {
             Ok(None) => return not_found(&format!("no HTTP API has the id {}", request.id)),
             Err(error) => return failed(StatusCode::BAD_GATEWAY, "Bad Gateway", &error_chain(&error)),
         };
-        let domain = format!("{}.execute-api.{}.amazonaws.com", request.id, api.region);
+        let domain =
+            Partition::of_region(&api.region).host(&format!("{}.execute-api", request.id), &api.region);
         let addresses = request.signed_addresses(&domain);
         let EndpointRequest { id, path: full_path, source_ip, request, .. } = request;
         let (parts, body) = request.into_parts();

@@ -169,8 +169,9 @@ impl Layer {
             return Err(format!("its layer {} has the media type `{media_type}`", descriptor.digest));
         }
         let digest = digest_of(descriptor)?;
-        let tar_digest = Digest::parse(tar_digest)
-            .ok_or_else(|| format!("`{tar_digest}`, a layer of its config, is not a SHA-256 digest"))?;
+        let tar_digest = tar_digest
+            .parse()
+            .map_err(|_| format!("`{tar_digest}`, a layer of its config, is not a SHA-256 digest"))?;
         Ok(Self { digest, tar_digest, gzip })
     }
 }

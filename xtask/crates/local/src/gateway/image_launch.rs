@@ -57,9 +57,9 @@ impl ImageLauncher {
         };
         let uri = ImageUri::parse(&known.image_uri).ok_or_else(invalid)?;
         // A tag counts for the digest that it named when the function was published.
-        let digest = Digest::parse(&known.digest).ok_or_else(invalid)?;
+        let digest = known.digest.parse().map_err(|_| invalid())?;
         let by_digest = format!("{}@{digest}", uri.host_and_repository);
-        let reference = Reference::Digest(digest.clone());
+        let reference = Reference::Digest(digest);
         let image =
             Image::load(&self.registry, &uri.repository, &reference, &by_digest).map_err(|error| {
                 LambdaError::conflict(format!("{name} cannot be run: {}", error_chain(&error)))

@@ -17,8 +17,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use slipway_values::digest::Digest;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -200,8 +199,8 @@ fn set_length(parts: &mut Parts, body: &SpooledBody) {
 
 /// The digests that a body must have.
 struct ExpectedDigests {
-    checksum: Option<[u8; 32]>,
-    content: Option<[u8; 32]>,
+    checksum: Option<Digest>,
+    content: Option<Digest>,
 }
 
 /// Returns the digests in a request's headers; `None` if the body is in chunks, whose digests are in the body.
@@ -213,19 +212,13 @@ fn expected_digests(headers: &HeaderMap, has_checksum: bool) -> Result<Option<Ex
         return Ok(None);
     }
     let checksum = match text(CHECKSUM).filter(|_| has_checksum) {
-        Some(value) => {
-            let decoded = BASE64_STANDARD.decode(value).ok();
-            let digest = decoded.and_then(|bytes| bytes.try_into().ok());
-            Some(digest.ok_or_else(|| {
-                let message = format!("Value for {CHECKSUM} header is invalid.");
-                S3Error(StatusCode::BAD_REQUEST, "InvalidRequest", message)
-            })?)
-        }
+        Some(value) => Some(Digest::from_base64(value).ok_or_else(|| {
+            let message = format!("Value for {CHECKSUM} header is invalid.");
+            S3Error(StatusCode::BAD_REQUEST, "InvalidRequest", message)
+        })?),
         None => None,
     };
-    let mut content = [0; 32];
-    let content =
-        text(CONTENT).filter(|value| hex::decode_to_slice(value, &mut content).is_ok()).map(|_| content);
+    let content = text(CONTENT).and_then(|hex| format!("sha256:{}", hex.to_ascii_lowercase()).parse().ok());
     Ok((checksum.is_some() || content.is_some()).then_some(ExpectedDigests { checksum, content }))
 }
 

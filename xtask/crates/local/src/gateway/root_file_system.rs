@@ -121,7 +121,7 @@ fn unpack_layer(registry: &Registry, layer: &Layer, layers: &mut Layers<'_>) -> 
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(UnpackError::Missing(layer.digest.clone()));
+            return Err(UnpackError::Missing(layer.digest));
         }
         Err(error) => return Err(UnpackError::File(path, error)),
     };
@@ -135,13 +135,13 @@ fn unpack_layer(registry: &Registry, layer: &Layer, layers: &mut Layers<'_>) -> 
     let compare = |actual: Digest, expected: &Digest| match actual == *expected {
         true => Ok(()),
         false => {
-            let (layer, expected) = (layer.digest.clone(), expected.clone());
+            let (layer, expected) = (layer.digest, *expected);
             Err(UnpackError::Tampered { layer, actual, expected })
         }
     };
     read.map_err(|error| UnpackError::File(path, error))?;
     compare(blob.digest(), &layer.digest)?;
-    unpacked.map_err(|source| UnpackError::Layer { layer: layer.digest.clone(), source })?;
+    unpacked.map_err(|source| UnpackError::Layer { layer: layer.digest, source })?;
     compare(tar_digest, &layer.tar_digest)
 }
 
@@ -166,7 +166,7 @@ impl<R: Read> HashingReader<R> {
     }
 
     fn digest(self) -> Digest {
-        Digest::finish(self.digest)
+        Digest::from(self.digest)
     }
 }
 

@@ -5,7 +5,8 @@
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+use slipway_values::digest::Digest;
 use std::io::SeekFrom;
 use std::path::Path;
 use tokio::fs::File;
@@ -34,7 +35,7 @@ pub(crate) struct SpooledBody {
     file: Option<File>,
     /// In bytes.
     pub(crate) length: u64,
-    pub(crate) sha256: [u8; 32],
+    pub(crate) sha256: Digest,
 }
 
 /// Receives a body completely.
@@ -64,7 +65,7 @@ pub(crate) async fn spool(mut body: Body, folder: &Path) -> Result<SpooledBody, 
         file.flush().await?;
         file.seek(SeekFrom::Start(0)).await?;
     }
-    Ok(SpooledBody { bytes: memory.into(), file, length, sha256: digest.finalize().into() })
+    Ok(SpooledBody { bytes: memory.into(), file, length, sha256: digest.into() })
 }
 
 impl SpooledBody {
@@ -89,7 +90,7 @@ mod tests {
             let source = ReaderStream::new(std::io::Cursor::new(bytes.clone()));
             let spooled = spool(Body::from_stream(source), folder.path()).await.unwrap();
             assert_eq!((spooled.length, spooled.file.is_some()), (length as u64, length > IN_MEMORY));
-            assert_eq!(spooled.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
+            assert_eq!(spooled.sha256, Digest::of(&bytes));
             let back = axum::body::to_bytes(spooled.into_body(), usize::MAX).await.unwrap();
             assert!(back == bytes);
         }

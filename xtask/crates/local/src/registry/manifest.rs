@@ -81,7 +81,7 @@ fn is_list(media_type: &str) -> bool {
 impl Descriptor {
     /// Returns the digest; `None` if it is not a SHA-256 digest.
     pub(crate) fn digest(&self) -> Option<Digest> {
-        Digest::parse(&self.digest)
+        self.digest.parse().ok()
     }
 
     /// Returns whether the blob is stored elsewhere and need not be pushed.

@@ -171,7 +171,7 @@ fn check(registry: &Registry, repository: &Repository, manifest: &Manifest) -> R
     }
     for descriptor in &manifest.manifests {
         let digest = read(descriptor)?;
-        if registry.manifest(name, &Reference::Digest(digest.clone()))?.is_none() {
+        if registry.manifest(name, &Reference::Digest(digest))?.is_none() {
             return Err(missing("manifest", &digest));
         }
     }

@@ -24,7 +24,7 @@ impl Query {
 
 /// Reads a digest of a path or query.
 pub(super) fn parse_digest(text: &str) -> Result<Digest, RegistryError> {
-    Digest::parse(text).ok_or_else(|| {
+    text.parse().map_err(|_| {
         let message = format!("`{text}` is not a digest of the form sha256:<64 hexadecimal digits>");
         RegistryError::bad_request("DIGEST_INVALID", message)
     })

@@ -57,9 +57,9 @@ impl Registry {
         };
         let folder = self.repository_folder(&repository);
         let digest = match reference {
-            Reference::Digest(digest) => digest.clone(),
+            Reference::Digest(digest) => *digest,
             Reference::Tag(tag) => {
-                match read_text(&folder.join("_tags").join(tag))?.and_then(|text| Digest::parse(&text)) {
+                match read_text(&folder.join("_tags").join(tag))?.and_then(|text| text.parse().ok()) {
                     Some(digest) => digest,
                     None => return Ok(None),
                 }

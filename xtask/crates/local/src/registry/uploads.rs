@@ -108,7 +108,7 @@ fn store(
     repository: &Repository,
     expected: &Digest,
 ) -> Result<(), RegistryError> {
-    let actual = Digest::finish(std::mem::take(&mut upload.digest));
+    let actual = Digest::from(std::mem::take(&mut upload.digest));
     if actual != *expected {
         let message = format!("expected {expected}, received {} bytes with {actual}", upload.length);
         let detail = serde_json::json!({ "expected": expected.to_string(), "received": actual.to_string() });

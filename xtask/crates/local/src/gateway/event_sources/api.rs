@@ -20,6 +20,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use slipway_values::partition::Partition;
 use std::sync::Arc;
 
 /// The longest request, in bytes.
@@ -195,7 +196,8 @@ async fn function_arn(
 fn arn(owner: &Owner, function: &FunctionName) -> String {
     let account = function.account.as_ref().unwrap_or(&owner.account);
     let qualifier = function.qualifier.as_ref().map_or(String::new(), |qualifier| format!(":{qualifier}"));
-    format!("arn:aws:lambda:{}:{account}:function:{}{qualifier}", owner.region, function.name)
+    let resource = format!("function:{}{qualifier}", function.name);
+    Partition::of_region(&owner.region).arn("lambda", &owner.region, account, &resource)
 }
 
 /// Fails if there is another mapping of the same stream to the same function.

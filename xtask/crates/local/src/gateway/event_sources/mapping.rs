@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use slipway_values::partition::Partition;
 use std::collections::BTreeMap;
 
 /// The stream, the function that its records invoke, and the settings.
@@ -57,7 +58,8 @@ impl Mapping {
     /// Returns the ARN of the mapping itself.
     pub(super) fn arn(&self) -> String {
         let Self { account, region, uuid, .. } = self;
-        format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}")
+        let resource = format!("event-source-mapping:{uuid}");
+        Partition::of_region(region).arn("lambda", region, account, &resource)
     }
 
     /// Returns whether the function may name the records that it failed on.
