@@ -262,6 +262,32 @@ fn pages_named_in_sources_exist_with_their_headings() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// Lists the files of Slipway that pages name as code (`xtask/src/…`) and that do not exist: `file:line: what is missing`.
+fn missing_source_files(root: &Path, pages: &[TextFile]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for TextFile { path, text } in pages {
+        for (line, text) in text.lines().enumerate() {
+            for code in text.split('`').skip(1).step_by(2) {
+                let is_path = code.starts_with("xtask/") && !code.contains(['*', '<', ' ', '…']);
+                if is_path && !root.join(code).exists() {
+                    missing.push(format!("{}:{}: there is no {code}", path.display(), line + 1));
+                }
+            }
+        }
+    }
+    missing
+}
+
+#[test]
+fn source_files_named_in_pages_exist() {
+    let mut missing = missing_source_files(&repository(), &pages());
+    // The page says that this file is to be written.
+    missing.retain(|line| !line.ends_with("there is no xtask/src/commands/promote.rs"));
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    let page = TextFile { path: "p.md".into(), text: "see `xtask/src/main.rs`\nand `xtask/gone.rs`".into() };
+    assert_eq!(missing_source_files(&repository(), &[page]), ["p.md:2: there is no xtask/gone.rs"]);
+}
+
 #[test]
 fn missing_file_and_missing_heading_are_named_with_file_and_line() {
     let root = tempfile::tempdir().unwrap();
