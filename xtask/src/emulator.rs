@@ -1,8 +1,10 @@
 //! Starts, finds and stops the local environment: moto and the Lambda gateway.
 
 mod interpreters;
+mod logs;
 
 pub(crate) use interpreters::Interpreters;
+pub(crate) use logs::{function_of_log, last_lines, log_files};
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

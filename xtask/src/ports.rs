@@ -23,7 +23,7 @@ pub(crate) struct Stored {
 
 /// Result of comparing a stored object with a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum DigestComparison {
     /// It has this digest.
     Same,
     /// It has another digest.
@@ -50,7 +50,7 @@ pub(crate) trait Store: Send + Sync {
     /// Reads an object; `None` if it does not exist.
     async fn get(&self, key: &str) -> Result<Option<Stored>>;
     /// Compares the SHA-256 of an object's bytes; writes them to `to` if they have this digest.
-    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<Held>;
+    async fn compare(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<DigestComparison>;
     /// Returns an object's size in bytes; `None` if it does not exist.
     async fn size(&self, key: &str) -> Result<Option<u64>>;
     /// Lists keys with a prefix in bytewise order, at most `limit` of them.

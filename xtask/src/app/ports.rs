@@ -11,8 +11,8 @@ use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::output::Console;
 use crate::ports::{
-    Alias, Approver, Clock, FunctionConfiguration, Functions, Held, HttpRequest, HttpResponse, Invocation,
-    Put, Services, Store, Stored,
+    Alias, Approver, Clock, DigestComparison, FunctionConfiguration, Functions, HttpRequest, HttpResponse,
+    Invocation, Put, Services, Store, Stored,
 };
 
 /// A bucket as a store.
@@ -44,15 +44,15 @@ impl Store for Bucket {
         Ok(object.map(|object| Stored { bytes: object.bytes }))
     }
 
-    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<Held> {
+    async fn compare(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<DigestComparison> {
         let scratch = tempfile::tempdir()
             .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
         let own = scratch.path().join("object");
         match self.0.get_file(key, to.unwrap_or(&own), digest, &|_| {}).await {
-            Ok(true) => Ok(Held::Same),
-            Ok(false) => Ok(Held::Missing),
+            Ok(true) => Ok(DigestComparison::Same),
+            Ok(false) => Ok(DigestComparison::Missing),
             Err(error) => match error.kind {
-                CloudErrorKind::WrongBytes { got, .. } => Ok(Held::Other(got)),
+                CloudErrorKind::WrongBytes { got, .. } => Ok(DigestComparison::Other(got)),
                 _ => Err(explain(error)),
             },
         }

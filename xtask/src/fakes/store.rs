@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::Faults;
 use crate::digest::Digest;
 use crate::failure::{Result, io};
-use crate::ports::{Held, Put, Store, Stored};
+use crate::ports::{DigestComparison, Put, Store, Stored};
 
 /// A bucket in memory.
 pub(crate) struct FakeStore {
@@ -96,16 +96,16 @@ impl Store for FakeStore {
             .await
     }
 
-    async fn holds(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<Held> {
+    async fn compare(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<DigestComparison> {
         self.faults
             .call(&format!("holds {key}"), || {
                 let objects = self.objects.lock().unwrap();
-                let Some(bytes) = objects.get(key) else { return Ok(Held::Missing) };
+                let Some(bytes) = objects.get(key) else { return Ok(DigestComparison::Missing) };
                 if Digest::of(bytes) != digest {
-                    return Ok(Held::Other(Digest::of(bytes)));
+                    return Ok(DigestComparison::Other(Digest::of(bytes)));
                 }
                 to.map_or(Ok(()), |to| std::fs::write(to, bytes).map_err(|error| io("write", to, error)))?;
-                Ok(Held::Same)
+                Ok(DigestComparison::Same)
             })
             .await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::manifest::Manifest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
-use crate::ports::{Held, Images, Store};
+use crate::ports::{DigestComparison, Images, Store};
 use crate::settings::PackageType;
 
 /// The releases in a store.
@@ -93,13 +93,17 @@ impl Catalogue {
     /// Compares a release's stored bytes with the digest in its manifest; a zip that matches is written to `to`.
     ///
     /// An image is only looked up: its manifest names its blobs by digest, and a registry serves no other bytes for a digest.
-    pub(crate) async fn compare_artifact(&self, manifest: &Manifest, to: Option<&Path>) -> Result<Held> {
+    pub(crate) async fn compare_artifact(
+        &self,
+        manifest: &Manifest,
+        to: Option<&Path>,
+    ) -> Result<DigestComparison> {
         let artifact = &manifest.artifact;
         match manifest.package {
-            PackageType::Zip => self.store.holds(&artifact.key, artifact.sha256, to).await,
+            PackageType::Zip => self.store.compare(&artifact.key, artifact.sha256, to).await,
             PackageType::Image => {
                 let found = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
-                Ok(if found { Held::Same } else { Held::Missing })
+                Ok(if found { DigestComparison::Same } else { DigestComparison::Missing })
             }
         }
     }
@@ -129,10 +133,10 @@ impl Catalogue {
     pub(crate) async fn download_zip(&self, manifest: &Manifest, to: &Path) -> Result<()> {
         let what = format!("the bytes of `{}` {}", manifest.function, manifest.version);
         match self.compare_artifact(manifest, Some(to)).await? {
-            Held::Same => Ok(()),
-            Held::Missing => Err(Failure::failed(format!("{what} are not in the store"))
+            DigestComparison::Same => Ok(()),
+            DigestComparison::Missing => Err(Failure::failed(format!("{what} are not in the store"))
                 .detail("object", self.artifact_address(manifest))),
-            Held::Other(found) => {
+            DigestComparison::Other(found) => {
                 Err(Failure::failed(format!("{what} in the store are not those that were released"))
                     .detail("object", self.artifact_address(manifest))
                     .detail("released", manifest.artifact.sha256.to_string())

@@ -20,7 +20,7 @@ use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::name::EnvironmentName;
-use crate::ports::Held;
+use crate::ports::DigestComparison;
 use crate::settings::ProvenanceClaims;
 
 /// The keys that an environment trusts, and what it requires of a release.
@@ -153,9 +153,11 @@ pub(crate) async fn check_bytes(catalogue: &Catalogue, manifest: &Manifest) -> R
             .hint("restore the object's first version in the store, or create a new release")
     };
     match catalogue.compare_artifact(manifest, None).await? {
-        Held::Same => {}
-        Held::Missing => return Err(refused("the artifact", &artifact.key).detail("found", "nothing")),
-        Held::Other(found) => {
+        DigestComparison::Same => {}
+        DigestComparison::Missing => {
+            return Err(refused("the artifact", &artifact.key).detail("found", "nothing"));
+        }
+        DigestComparison::Other(found) => {
             return Err(refused("the artifact", &artifact.key)
                 .detail("found", found.to_string())
                 .detail("released", artifact.sha256.to_string()));

@@ -9,7 +9,7 @@ use super::{AttestationStatus, TrustPolicy, attestation_key, attestation_status,
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::name::{EnvironmentName, FunctionName, Version};
-use crate::ports::Held;
+use crate::ports::DigestComparison;
 use crate::release::catalogue::Catalogue;
 use crate::release::envelope::Envelope;
 use crate::release::manifest::Manifest;
@@ -108,12 +108,14 @@ async fn artifact(
     examination.add(
         "artifact",
         match stored {
-            Held::Same => Ok(format!("{}, {}", record.sha256.short(), crate::format::bytes(record.size))),
-            Held::Missing => Err(format!("{} is missing", record.key)),
-            Held::Other(found) => Err(format!("{found} instead of {}", record.sha256)),
+            DigestComparison::Same => {
+                Ok(format!("{}, {}", record.sha256.short(), crate::format::bytes(record.size)))
+            }
+            DigestComparison::Missing => Err(format!("{} is missing", record.key)),
+            DigestComparison::Other(found) => Err(format!("{found} instead of {}", record.sha256)),
         },
     );
-    if stored != Held::Same {
+    if stored != DigestComparison::Same {
         examination.add("content", Err("not checked: the artifact is not that of the release".into()));
         return Ok(());
     }
