@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::app::{AppContext, GlobalOptions};
-use crate::commands::{self, Answer};
+use crate::commands::{self, CommandOutput};
 use crate::emulator::GATEWAY_COMMAND;
 use crate::failure::{EXIT_CODES, Failure, FailureKind, Result};
 use crate::output::{self, Console, OutputFormat, Verbosity, markdown};
@@ -37,7 +37,7 @@ pub(crate) struct GlobalArguments {
     /// Print one JSON document on stdout instead of text.
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
-    /// Answer every question with yes.
+    /// CommandOutput every question with yes.
     #[arg(long, short = 'y', global = true)]
     pub(crate) yes: bool,
     /// Show every line of every program, and every call.
@@ -187,7 +187,7 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
 }
 
 /// Returns the summary of a run: what the command did, and its failure.
-fn summary(command: &str, outcome: &Result<Answer>) -> String {
+fn summary(command: &str, outcome: &Result<CommandOutput>) -> String {
     let (done, failure) = match outcome {
         Ok(answer) => (answer.summary.clone(), answer.failure.as_ref()),
         Err(failure) => (None, Some(failure)),
@@ -212,7 +212,7 @@ async fn dispatch(
     process_env: ProcessEnvironment,
     console: Arc<Console>,
     verbosity: Verbosity,
-) -> Result<Answer> {
+) -> Result<CommandOutput> {
     if global.output == OutputFormat::Dotenv && !matches!(command, Command::Output(_)) {
         return Err(Failure::usage("--output dotenv is for `cargo xtask output` alone")
             .hint("use --output text or json"));

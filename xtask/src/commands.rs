@@ -37,7 +37,7 @@ use crate::failure::{Failure, Result};
 use crate::output::document;
 
 /// A command's answer: one value as JSON and as text.
-pub(crate) struct Answer {
+pub(crate) struct CommandOutput {
     data: serde_json::Value,
     /// Text for people, on stdout.
     pub(crate) text: String,
@@ -47,7 +47,7 @@ pub(crate) struct Answer {
     pub(crate) summary: Option<String>,
 }
 
-impl Answer {
+impl CommandOutput {
     /// Makes an answer of a value and its text.
     pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Result<Self> {
         let data = serde_json::to_value(data)

@@ -37,7 +37,7 @@ pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
-use crate::plan::{self, Change, Inputs, Planned};
+use crate::plan::{self, Change, Planned, StackInputs};
 use crate::release::Manifest;
 use crate::source::{Uncommitted, refuse_uncommitted};
 use crate::verification::Verification;
@@ -171,7 +171,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
 }
 
 /// Reports which values from other stacks differ from those of the last deployment.
-fn report_changed_inputs(stack: &EnvironmentStack, last: Option<&Ended>, inputs: &Inputs) {
+fn report_changed_inputs(stack: &EnvironmentStack, last: Option<&Ended>, inputs: &StackInputs) {
     let Some(last) = last else { return };
     let digests = plan::input_digests(inputs);
     let changed = inputs.iter().filter(|(variable, _)| digests.get(*variable) != last.inputs.get(*variable));

@@ -20,7 +20,7 @@ pub(crate) use configuration::{Backend, CodePlaces, Configuration, PlanContext, 
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
 pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;
-pub(crate) use inputs::{Inputs, input_digests, read_inputs, read_outputs};
+pub(crate) use inputs::{StackInputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{LockRequest, WorkLock};
 pub(crate) use sources::{StackSources, unpack_sources};
 pub(crate) use state::{StateVersion, read_state};

@@ -12,7 +12,7 @@ pub(crate) mod tests;
 
 pub(crate) use committed::{Uncommitted, refuse_uncommitted};
 pub(crate) use git::{CommitMessage, FileContent, Repository};
-pub(crate) use inputs::Inputs;
+pub(crate) use inputs::SourceInputs;
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 
 use crate::digest::Digest;
@@ -34,7 +34,7 @@ pub(crate) struct Source {
     /// The remote's address without credentials.
     pub(crate) repository: Option<String>,
     /// The inputs behind the digest.
-    pub(crate) inputs: Inputs,
+    pub(crate) inputs: SourceInputs,
     /// The digest of all inputs.
     pub(crate) inputs_digest: Digest,
 }
@@ -44,7 +44,7 @@ impl Source {
     pub(crate) fn read(project: &Project, repository: &Repository, function: &FunctionName) -> Result<Self> {
         let settings = project.function(function)?;
         let head = repository.head()?;
-        let inputs = Inputs::collect(project, repository, function, settings)?;
+        let inputs = SourceInputs::collect(project, repository, function, settings)?;
         Ok(Self {
             commit: head.commit,
             branch: head.branch,

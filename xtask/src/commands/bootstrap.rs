@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::bootstrap::{self, AccountApply, AccountSpec, FileEdits};
 use crate::failure::{Failure, Result};
@@ -68,7 +68,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let spec = AccountSpec::of(&app.project, arguments.env.as_ref())?;
     let account = app.admin_account(&spec).await?;
     let lock = app.lock_account(&spec).await?;
@@ -85,7 +85,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             spec.account
         );
         report.archived = Some(uri);
-        return Answer::new(&report, text);
+        return CommandOutput::new(&report, text);
     }
     let terraform = app.terraform();
     if arguments.policies {
@@ -93,7 +93,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             bootstrap::deployment_policies(&spec, &terraform.outputs(&configuration(&[])?).await?)?;
         let text = bootstrap::policies_text(&policies)?;
         report.policies = Some(policies);
-        return Answer::new(&report, text);
+        return CommandOutput::new(&report, text);
     }
     let prepared = account.prepare(&spec).await?;
     prepared.created.iter().for_each(|created| app.progress.note(format!("created the {created}")));
@@ -127,7 +127,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         ..report
     };
     let text = text(&report);
-    Answer::new(&report, text)
+    CommandOutput::new(&report, text)
 }
 
 fn text(report: &Report) -> String {

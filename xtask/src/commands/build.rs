@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::artifact::{self, BuildContext, Difference, WorkTreeBuild};
 use crate::digest::Digest;
@@ -70,7 +70,7 @@ pub(crate) struct BuiltArtifact {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let repository = app.repository()?;
     let builders = app.builders();
     let context = app.build_context(&repository, &builders);
@@ -98,11 +98,15 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         let path = built.path.strip_prefix(&app.project.root).unwrap_or(&built.path).display().to_string();
         table.row([built.function.to_string(), built.sha256.to_string(), bytes(built.size), inputs, path]);
     }
-    Answer::new(&Report { artifacts, verified: Vec::new() }, table.render(""))
+    CommandOutput::new(&Report { artifacts, verified: Vec::new() }, table.render(""))
 }
 
 /// Builds each function twice and reports whether the bytes are the same.
-async fn verify(app: &AppContext, context: &BuildContext<'_>, named: &[FunctionName]) -> Result<Answer> {
+async fn verify(
+    app: &AppContext,
+    context: &BuildContext<'_>,
+    named: &[FunctionName],
+) -> Result<CommandOutput> {
     let (mut verified, mut text) = (Vec::new(), String::new());
     for function in app.project.named_functions(named)? {
         let builds = artifact::build_twice(context, &function).await?;
@@ -126,5 +130,5 @@ async fn verify(app: &AppContext, context: &BuildContext<'_>, named: &[FunctionN
             "the files above contain an absolute path, a time or an order that varies: docs/how-to/reproducible.md",
         )
     });
-    Ok(Answer::new(&Report { artifacts: Vec::new(), verified }, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&Report { artifacts: Vec::new(), verified }, text)?.with_failure(failure))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::{Account, AppContext};
 use crate::failure::{self, Failure, Result};
 use crate::format;
@@ -61,7 +61,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
     if !arguments.path.starts_with('/') {
         return Err(Failure::usage(format!("the path `{}` must begin with /", arguments.path)));
@@ -124,7 +124,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         took_ms: u64::try_from(response.took.as_millis()).unwrap_or(u64::MAX),
     };
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    Ok(Answer::new(&report, format!("{text}{end}"))?.with_failure(failure))
+    Ok(CommandOutput::new(&report, format!("{text}{end}"))?.with_failure(failure))
 }
 
 /// Returns the named function with an address, or the only one that has one.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::checks::{self, CheckReport, Checks};
 use crate::failure::Result;
@@ -25,7 +25,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let repository = app.repository()?;
     let checks = Checks {
         project: &app.project,
@@ -52,5 +52,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         table.render("")
     };
     let failure = checks::failure(&reports);
-    Ok(Answer::new(&Report { checks: reports }, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&Report { checks: reports }, text)?.with_failure(failure))
 }

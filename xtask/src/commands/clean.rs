@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format;
@@ -28,7 +28,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     if let Some(environment) = &arguments.env {
         app.project.environment(environment)?;
     }
@@ -45,5 +45,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     } else {
         format!("Removed Terraform's files of {}.\n", format::plural(removed.len(), "folder"))
     };
-    Answer::new(&Report { removed }, text)
+    CommandOutput::new(&Report { removed }, text)
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::failure::{Failure, Result};
 
 /// Arguments of `completions`.
@@ -23,7 +23,7 @@ struct Text<'a> {
 }
 
 /// Prints completions for the executable's name, `xtask`.
-pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Result<Answer> {
+pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Result<CommandOutput> {
     let mut bytes = Vec::new();
     command.set_bin_name("xtask");
     clap_complete::generate(arguments.shell, &mut command, "xtask", &mut bytes);
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments, mut command: clap::Command) -> Result<A
 }
 
 /// Prints the manual page with all commands.
-pub(crate) fn man(command: clap::Command) -> Result<Answer> {
+pub(crate) fn man(command: clap::Command) -> Result<CommandOutput> {
     let mut bytes = Vec::new();
     let command = command.name("slipway");
     let failed = |error| Failure::failed("the manual page cannot be written").caused_by(error);
@@ -46,7 +46,7 @@ pub(crate) fn man(command: clap::Command) -> Result<Answer> {
     answer(&bytes)
 }
 
-fn answer(bytes: &[u8]) -> Result<Answer> {
+fn answer(bytes: &[u8]) -> Result<CommandOutput> {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    Answer::new(&Text { text: &text }, text.clone())
+    CommandOutput::new(&Text { text: &text }, text.clone())
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::delivery::{self, Delivered, DeployRequest};
 use crate::failure::{Failure, Result};
@@ -45,7 +45,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let begun = Instant::now();
     let environment = &arguments.env;
     app.project.environment(environment)?;
@@ -79,5 +79,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let text = deliveries_text(&results.delivered, begun.elapsed(), app.project.stacks.len() > 1);
     let summary = markdown::deliveries("deploy", environment, &results.delivered);
     let report = Report { deliveries: results.delivered };
-    Ok(Answer::new(&report, text)?.with_failure(results.failure).with_summary(summary))
+    Ok(CommandOutput::new(&report, text)?.with_failure(results.failure).with_summary(summary))
 }

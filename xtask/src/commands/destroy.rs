@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::delivery::{self, DestroyRequest, Destroyed};
 use crate::failure::Result;
@@ -35,7 +35,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
     let enabled = app.project.stacks_in(environment)?;
     for stack in &arguments.stack {
@@ -70,5 +70,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         text = format!("No stack is applied in {environment}.\n");
     }
     let report = Report { environment: environment.clone(), destroyed: results.destroyed };
-    Ok(Answer::new(&report, text)?.with_failure(results.failure))
+    Ok(CommandOutput::new(&report, text)?.with_failure(results.failure))
 }

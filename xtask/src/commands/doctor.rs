@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
@@ -23,7 +23,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<CommandOutput> {
     let requirements = Requirements {
         project: &app.project,
         tools: &app.tools,
@@ -46,7 +46,7 @@ pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Answe
     }
     let failure = requirements::failure(&findings);
     let text = text(&findings);
-    Ok(Answer::new(&Report { findings }, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&Report { findings }, text)?.with_failure(failure))
 }
 
 async fn store_access(app: &AppContext, store: &StoreSettings) -> Result<String> {

@@ -1,6 +1,6 @@
 //! `explain`: why two versions, or a version and the work tree, differ: inputs, tools, and what is in the artifact.
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::name::{EnvironmentName, FunctionName, Version};
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let Arguments { function, from, to, env, .. } = arguments;
     let catalogue = app.catalogue_of(env.as_ref()).await?;
     let comparison = match &to {
@@ -39,7 +39,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         }
     };
     let text = text(&comparison);
-    Answer::new(&comparison, text)
+    CommandOutput::new(&comparison, text)
 }
 
 fn text(comparison: &ReleaseComparison) -> String {

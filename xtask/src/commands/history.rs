@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format::age;
@@ -32,7 +32,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     app.project.environment(&arguments.env)?;
     let mut deployments = Vec::new();
     if let Some(account) = app.account_if_there(&arguments.env).await? {
@@ -75,5 +75,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     } else {
         table.render("")
     };
-    Answer::new(&Report { environment: arguments.env, deployments }, text)
+    CommandOutput::new(&Report { environment: arguments.env, deployments }, text)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::release;
@@ -14,11 +14,11 @@ use crate::release;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: KeyAction,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum KeyAction {
     /// Make a P-256 key pair: the private key at PATH, the public one beside it as <name>.pub.pem.
     New {
         /// The private key's file, such as keys/release.key; it must not be one that git would add.
@@ -38,8 +38,8 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
-    let What::New { path } = arguments.what;
+pub(crate) fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
+    let KeyAction::New { path } = arguments.what;
     let path = app.process_env.folder.join(path);
     // Without a repository there is nothing that a private key could be committed to.
     let repository = app.repository().ok();
@@ -52,7 +52,7 @@ pub(crate) fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
          or in CI: SLIPWAY_SIGNING_KEY=<a file with the private key>\n\n\
          to trust it, in terraform/environments/<environment>/environment.toml:\n    signatures = \"required\"\n    trusted_keys = [\"{public_path}\"]\n"
     );
-    Answer::new(&Report { key_id, private_key: path, public_key: public }, text)
+    CommandOutput::new(&Report { key_id, private_key: path, public_key: public }, text)
 }
 
 /// Returns a path as the settings name it: relative to the project, if it is inside.

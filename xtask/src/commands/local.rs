@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slipway_local::{Status, function_url, gateway};
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::emulator::{self, Ports};
 use crate::failure::{self, Failure, FailureKind, Result};
@@ -121,7 +121,7 @@ pub(crate) struct InvokeReport {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let folder = emulator::folder(&app.project);
     match arguments.verb {
         Verb::Up { port, gateway_port } => {
@@ -146,7 +146,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             } else {
                 format!("Stopped {}. Their data is lost.\n", crate::format::list(&stopped))
             };
-            Answer::new(&Report { stopped, ..Report::default() }, text)
+            CommandOutput::new(&Report { stopped, ..Report::default() }, text)
         }
         Verb::Status => status(emulator::find(&folder).await?),
         Verb::Logs { function, lines } => logs(app, &folder, function.as_ref(), lines).await,
@@ -178,10 +178,10 @@ pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
     }
 }
 
-fn status(status: Status) -> Result<Answer> {
+fn status(status: Status) -> Result<CommandOutput> {
     let (state, dead) = match status {
         Status::Stopped => {
-            return Answer::new(&Report::default(), "The local environment is not running.\n");
+            return CommandOutput::new(&Report::default(), "The local environment is not running.\n");
         }
         Status::Running(state) => (state, Vec::new()),
         Status::Broken { state, dead } => (
@@ -213,7 +213,7 @@ fn status(status: Status) -> Result<Answer> {
         Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", ")))
             .hint("cargo xtask local up starts it again; the data of a dead emulator is lost")
     });
-    Ok(Answer::new(&report, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&report, text)?.with_failure(failure))
 }
 
 #[derive(Serialize)]
@@ -226,7 +226,7 @@ async fn logs(
     folder: &Path,
     function: Option<&FunctionName>,
     lines: usize,
-) -> Result<Answer> {
+) -> Result<CommandOutput> {
     let mut files = emulator::log_files(folder);
     let functions = || app.project.functions.keys();
     match function {
@@ -245,7 +245,7 @@ async fn logs(
     files.sort();
     let all = emulator::last_lines(&files, lines)?;
     let text = if all.is_empty() { "Nothing was logged yet.\n".to_owned() } else { all.join("\n") };
-    Answer::new(&Logs { lines: all }, text)
+    CommandOutput::new(&Logs { lines: all }, text)
 }
 
 /// A function that is deployed to the local environment.
@@ -291,7 +291,7 @@ async fn invoke(
     function: Option<&FunctionName>,
     event: &str,
     qualifier: &str,
-) -> Result<Answer> {
+) -> Result<CommandOutput> {
     let event = match event.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(app.process_env.folder.join(file))
             .map_err(|error| failure::io("read", std::path::Path::new(file), error))?,
@@ -323,7 +323,7 @@ async fn invoke(
         log: invocation.log_tail,
         took_ms: u64::try_from(invocation.took.as_millis()).unwrap_or(u64::MAX),
     };
-    Ok(Answer::new(&report, text)?.with_failure(failed))
+    Ok(CommandOutput::new(&report, text)?.with_failure(failed))
 }
 
 async fn serve(
@@ -331,7 +331,7 @@ async fn serve(
     function: Option<&FunctionName>,
     port: u16,
     qualifier: &str,
-) -> Result<Answer> {
+) -> Result<CommandOutput> {
     let deployed = deployed_function(app, function).await?;
     let invoke = function_url::InvokeTarget {
         gateway_url: deployed.state.gateway.url.clone(),
@@ -353,7 +353,7 @@ async fn serve(
     )
     .await;
     match served {
-        Ok(()) => Answer::new(&Report::default(), "Stopped.\n"),
+        Ok(()) => CommandOutput::new(&Report::default(), "Stopped.\n"),
         Err(error @ function_url::Error::Listen { .. }) => Err(Failure::failed(error.to_string())
             .caused_by(error)
             .hint("choose another --port, or leave it out to use any free port")),

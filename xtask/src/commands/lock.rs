@@ -1,6 +1,6 @@
 //! `lock`: pin a Python function's packages, with hashes, from what its pyproject.toml or requirements.in asks for.
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::artifact::{self, LockUpdate};
 use crate::failure::Result;
@@ -18,10 +18,10 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let Arguments { function, upgrade } = arguments;
     let update = artifact::update_lock(&app.project, &function, &app.uv(), upgrade, &app.progress).await?;
-    Answer::new(&update, text(&update))
+    CommandOutput::new(&update, text(&update))
 }
 
 fn text(update: &LockUpdate) -> String {

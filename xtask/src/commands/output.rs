@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::{Account, AppContext};
 use crate::failure::{Failure, Result};
 use crate::github::{self, GithubRepository, GithubVariable};
 use crate::name::{EnvironmentName, StackName};
 use crate::output::{OutputFormat, dotenv};
 use crate::plan::Infrastructure as _;
-use crate::plan::{Inputs, Output};
+use crate::plan::{Output, StackInputs};
 
 /// Arguments of `output`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,11 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments, format: OutputFormat) -> Result<Answer> {
+pub(crate) async fn run(
+    app: &AppContext,
+    arguments: Arguments,
+    format: OutputFormat,
+) -> Result<CommandOutput> {
     app.project.environment(&arguments.env)?;
     if let Some(stack) = &arguments.stack {
         app.project.stack_in(&arguments.env, stack)?;
@@ -64,7 +68,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments, format: OutputFo
             &environment_stack.lock_work().await?,
             &environment_stack.root,
             &BTreeMap::new(),
-            Inputs::new(),
+            StackInputs::new(),
         )?;
         let mut outputs = app.terraform().outputs(&configuration).await?.outputs;
         outputs
@@ -78,7 +82,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments, format: OutputFo
         let text: String =
             variables.iter().map(|one| format!("{} = {}  {}\n", one.name, one.value, one.done)).collect();
         let report = Report { environment: arguments.env, stacks, github: variables };
-        return Answer::new(&report, text);
+        return CommandOutput::new(&report, text);
     }
     if let Some(wanted) = &arguments.name {
         stacks.values_mut().for_each(|outputs| outputs.retain(|name, _| name == wanted));
@@ -96,7 +100,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments, format: OutputFo
         ),
         _ => text(&stacks, arguments.name.is_some()),
     };
-    Answer::new(&Report { environment: arguments.env, stacks, github: Vec::new() }, text)
+    CommandOutput::new(&Report { environment: arguments.env, stacks, github: Vec::new() }, text)
 }
 
 /// Sets the GitHub variables that the stacks name.

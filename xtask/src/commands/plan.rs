@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::delivery::{self, StackPlan, StackPreview};
 use crate::failure::{Failure, FailureKind, Result};
@@ -45,7 +45,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
     app.project.environment(environment)?;
     let named = if arguments.version.is_some() || arguments.function.is_some() {
@@ -79,7 +79,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     let text = text(environment, &stacks, &waiting);
     let summary = markdown::plans(environment, &stacks, &waiting);
     let report = Report { environment: environment.clone(), changes_present, stacks, waiting };
-    Ok(Answer::new(&report, text)?.with_failure(failure).with_summary(summary))
+    Ok(CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary))
 }
 
 /// Renders each stack with its changes.

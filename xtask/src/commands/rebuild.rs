@@ -1,6 +1,6 @@
 //! `rebuild`: build a release again from its commit, and report whether the bytes are the same. Publishes nothing.
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, Version};
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let Arguments { function, version, env } = arguments;
     let catalogue = app.catalogue_of(env.as_ref()).await?;
     let (repository, builders) = (app.repository()?, app.builders());
@@ -30,7 +30,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             .unchanged("Nothing was published.")
     });
     let text = text(&rebuilt);
-    Ok(Answer::new(&rebuilt, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&rebuilt, text)?.with_failure(failure))
 }
 
 fn text(rebuilt: &RebuiltRelease) -> String {

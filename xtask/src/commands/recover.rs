@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::delivery::{self, Leftover};
 use crate::failure::Result;
@@ -27,7 +27,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     app.project.environment(&arguments.env)?;
     let (mut findings, mut refused) = (Vec::new(), None);
     if let Some(account) = app.account_if_there(&arguments.env).await? {
@@ -45,5 +45,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     if findings.is_empty() {
         text = format!("Nothing is left open in {}.\n", arguments.env);
     }
-    Ok(Answer::new(&Report { environment: arguments.env, findings }, text)?.with_failure(refused))
+    Ok(CommandOutput::new(&Report { environment: arguments.env, findings }, text)?.with_failure(refused))
 }

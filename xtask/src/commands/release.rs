@@ -6,7 +6,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::{Account, AppContext};
 use crate::delivery::{self, Delivered, DeployRequest, StackDelivery};
 use crate::digest::Digest;
@@ -82,7 +82,7 @@ impl From<&FunctionRelease> for Released {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let begun = Instant::now();
     let functions = match &arguments.env {
         Some(environment) => app.project.functions_in(environment, &arguments.functions)?,
@@ -146,7 +146,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         None => markdown::releases(manifests.iter().zip(releases.iter().map(|released| released.new))),
     };
     let report = Report { releases, deliveries };
-    Ok(Answer::new(&report, text)?.with_failure(failure).with_summary(summary))
+    Ok(CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary))
 }
 
 /// Returns the stacks to deliver to, each with its functions that are released; where no function is named, all stacks of the

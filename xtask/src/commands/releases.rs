@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format::{age, bytes};
@@ -36,7 +36,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let function = app.project.one_function(arguments.function.as_ref())?;
     let catalogue = app.catalogue_if_there(arguments.env.as_ref()).await?;
     let (mut releases, mut total) = (Vec::new(), 0);
@@ -65,5 +65,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     }
     let text =
         if table.is_empty() { format!("`{function}` has no release yet.\n") } else { table.render("") };
-    Answer::new(&Report { function, total, releases }, text)
+    CommandOutput::new(&Report { function, total, releases }, text)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::delivery::{self, Delivered, EnvironmentStack, RollbackRequest};
 use crate::failure::{Failure, Result};
@@ -40,7 +40,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let begun = Instant::now();
     let environment = &arguments.env;
     let functions = app.project.named_functions(arguments.function.as_slice())?;
@@ -74,7 +74,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         deliveries.extend(back.delivered);
     }
     let summary = markdown::deliveries("rollback", environment, &deliveries);
-    Ok(Answer::new(&Report { deliveries }, text)?.with_summary(summary))
+    Ok(CommandOutput::new(&Report { deliveries }, text)?.with_summary(summary))
 }
 
 fn nothing_deployed(environment: &EnvironmentName) -> Failure {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format::{age, list};
@@ -31,7 +31,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     if let Some(environment) = &arguments.env {
         app.project.environment(environment)?;
     }
@@ -47,7 +47,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     } else {
         overview(app.project.functions.keys(), &environments)
     };
-    Answer::new(&Report { environments }, text)
+    CommandOutput::new(&Report { environments }, text)
 }
 
 /// Reads an environment's status; an environment that cannot be read does not hide the others.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format;
@@ -33,7 +33,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let repository = app.repository()?;
     let catalogue = app.catalogue(None).await?;
     let functions = app.project.named_functions(&arguments.functions)?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         pushed = tags.present;
     }
     let report = Report { written: tags.written, left_out: tags.left_out, pushed };
-    Answer::new(&report, text(&report))
+    CommandOutput::new(&report, text(&report))
 }
 
 fn text(report: &Report) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format::{list, seconds};
@@ -27,7 +27,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let rust_builder = app.rust_builder();
     let groups = TestGroups {
         settings: &app.project.settings.tests,
@@ -60,5 +60,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
     }
     let failure = test_groups::failure(&results, app.process_env.ci());
     let groups = results.into_iter().map(|result| result.report).collect();
-    Ok(Answer::new(&Report { groups }, table.render(""))?.with_failure(failure))
+    Ok(CommandOutput::new(&Report { groups }, table.render(""))?.with_failure(failure))
 }

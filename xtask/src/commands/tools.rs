@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::output::Table;
@@ -49,7 +49,7 @@ pub(crate) struct ToolReport {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     if let ToolsCommand::Install { tools, no_builder } = arguments.command {
         for tool in ALL_TOOLS.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
             app.tools.ensure(tool).await?;
@@ -80,5 +80,5 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
             tool.path.clone().unwrap_or_else(|| "not installed".into()),
         ]);
     }
-    Answer::new(&Report { tools }, table.render(""))
+    CommandOutput::new(&Report { tools }, table.render(""))
 }

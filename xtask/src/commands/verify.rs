@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::{Account, AppContext};
 use crate::delivery::{self, ServingStack};
 use crate::failure::{Failure, Result};
@@ -38,7 +38,7 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
     let functions = app.project.functions_in(environment, &arguments.functions)?;
     let account = app.account_if_there(environment).await?.ok_or_else(|| {
@@ -72,7 +72,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         Some(verification::failure(environment.as_str(), &verifications))
     };
     let report = Report { environment: environment.clone(), verifications, suites };
-    Ok(Answer::new(&report, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&report, text)?.with_failure(failure))
 }
 
 /// Runs the suites of a stack's functions that verified.

@@ -1,6 +1,6 @@
 //! `verify-release`: check everything about a release, one line a check. Changes nothing.
 
-use super::Answer;
+use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, Version};
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let (function, version) = (&arguments.function, &arguments.version);
     app.project.function(function)?;
     let store = app.project.store_environment(arguments.env.as_ref());
@@ -44,7 +44,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Answer
         .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
     let examination = release::examine(&catalogue, function, version, &policies, scratch.path()).await?;
     let (text, failure) = (text(&examination), failure(&examination));
-    Ok(Answer::new(&examination, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&examination, text)?.with_failure(failure))
 }
 
 fn text(examination: &ReleaseExamination) -> String {

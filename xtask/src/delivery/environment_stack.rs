@@ -11,7 +11,7 @@ use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease,
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::Infrastructure;
 use crate::plan::{
-    self, CodePlaces, Configuration, Inputs, LockRequest, PlanContext, ReleaseInput, WorkLock,
+    self, CodePlaces, Configuration, LockRequest, PlanContext, ReleaseInput, StackInputs, WorkLock,
 };
 use crate::ports::{Approver, Clock, Functions, Services, Store};
 use crate::progress::Progress;
@@ -110,7 +110,7 @@ impl EnvironmentStack {
     }
 
     /// Reads the values that the stack takes from other stacks, as its files below `root` name them.
-    pub(crate) async fn inputs(&self, root: &Path) -> Result<Inputs> {
+    pub(crate) async fn inputs(&self, root: &Path) -> Result<StackInputs> {
         let wanted = if root == self.root {
             self.settings.inputs.clone()
         } else {
@@ -125,7 +125,7 @@ impl EnvironmentStack {
         lock: &WorkLock,
         root: &Path,
         releases: &BTreeMap<FunctionName, Manifest>,
-        inputs: Inputs,
+        inputs: StackInputs,
     ) -> Result<Configuration> {
         let releases: BTreeMap<FunctionName, ReleaseInput> = releases
             .iter()

@@ -16,7 +16,7 @@ use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::ledger::{self, Serving, Started};
 use crate::name::StackName;
-use crate::plan::{Configuration, Inputs};
+use crate::plan::{Configuration, StackInputs};
 use crate::rollout::{self, Evidence};
 use crate::work_files;
 
@@ -181,7 +181,7 @@ impl Repair {
 /// Returns the stack's configuration without releases: unlocking and saving a state need none.
 async fn configuration(stack: &EnvironmentStack) -> Result<Configuration> {
     let lock = stack.lock_work().await?;
-    stack.configure(&lock, &stack.root, &BTreeMap::new(), Inputs::new())
+    stack.configure(&lock, &stack.root, &BTreeMap::new(), StackInputs::new())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::inputs::Inputs;
+use super::inputs::StackInputs;
 use super::lock::WorkLock;
 use super::sources::StackSources;
 use crate::architecture::Architecture;
@@ -52,7 +52,7 @@ pub(crate) struct Configuration {
     /// The files, read.
     pub(crate) sources: StackSources,
     /// Values from other stacks.
-    pub(crate) inputs: Inputs,
+    pub(crate) inputs: StackInputs,
     /// The lock on the work folder.
     pub(crate) lock: WorkLock,
 }
@@ -92,11 +92,11 @@ pub(crate) struct ReleaseInput {
     architecture: Architecture,
     runtime: Runtime,
     handler: String,
-    code: Code,
+    code: ReleaseCode,
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct Code {
+struct ReleaseCode {
     sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     s3: Option<S3Code>,
@@ -134,7 +134,7 @@ impl ReleaseInput {
             architecture: manifest.architecture,
             runtime: manifest.runtime.clone(),
             handler: manifest.handler.clone(),
-            code: Code { sha256: manifest.artifact.code_sha256.clone(), s3, image_uri },
+            code: ReleaseCode { sha256: manifest.artifact.code_sha256.clone(), s3, image_uri },
         }
     }
 }
@@ -157,7 +157,7 @@ pub(crate) fn prepare(
     context: &Arc<PlanContext>,
     root: &Path,
     releases: &BTreeMap<FunctionName, ReleaseInput>,
-    inputs: Inputs,
+    inputs: StackInputs,
     lock: &WorkLock,
 ) -> Result<Configuration> {
     let PlanContext { stack, environment, project, work, backend, .. } = context.as_ref();

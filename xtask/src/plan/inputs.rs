@@ -17,7 +17,7 @@ use crate::settings::StackOutput;
 
 /// One value from another stack.
 #[derive(Debug, Clone)]
-pub(crate) struct Input {
+pub(crate) struct StackInput {
     /// The stack and output that it comes from.
     pub(crate) from: StackOutput,
     /// The value.
@@ -27,7 +27,7 @@ pub(crate) struct Input {
 }
 
 /// Values from other stacks, by the variable that they fill.
-pub(crate) type Inputs = BTreeMap<String, Input>;
+pub(crate) type StackInputs = BTreeMap<String, StackInput>;
 
 /// Reads the values that a stack takes from other stacks.
 pub(crate) async fn read_inputs(
@@ -35,9 +35,9 @@ pub(crate) async fn read_inputs(
     stack: &StackName,
     environment: &EnvironmentName,
     wanted: &BTreeMap<String, StackOutput>,
-) -> Result<Inputs> {
+) -> Result<StackInputs> {
     let mut states: BTreeMap<&StackName, Value> = BTreeMap::new();
-    let mut inputs = Inputs::new();
+    let mut inputs = StackInputs::new();
     for (variable, from) in wanted {
         if !states.contains_key(&from.stack) {
             let state = read_state(store, &from.stack).await?.map(|(_, state)| state);
@@ -48,7 +48,7 @@ pub(crate) async fn read_inputs(
         let output = output.ok_or_else(|| no_output(stack, environment, variable, from, state))?;
         inputs.insert(
             variable.clone(),
-            Input {
+            StackInput {
                 from: from.clone(),
                 value: output.get("value").cloned().unwrap_or_default(),
                 sensitive: output.get("sensitive").and_then(Value::as_bool).unwrap_or_default(),
@@ -69,7 +69,7 @@ pub(crate) async fn read_outputs(store: &dyn Store, stack: &StackName) -> Result
 }
 
 /// Returns a digest of each value, so that a later run notices a change; sensitive values are left out.
-pub(crate) fn input_digests(inputs: &Inputs) -> BTreeMap<String, Digest> {
+pub(crate) fn input_digests(inputs: &StackInputs) -> BTreeMap<String, Digest> {
     inputs
         .iter()
         .filter(|(_, input)| !input.sensitive)
@@ -111,7 +111,7 @@ mod tests {
     use crate::failure::FailureKind;
     use crate::fakes::FakeStore;
 
-    async fn read(outputs: &str, from: &str) -> Result<Inputs> {
+    async fn read(outputs: &str, from: &str) -> Result<StackInputs> {
         let store = FakeStore::new("state", Default::default());
         if !outputs.is_empty() {
             let state = format!("{{\"lineage\":\"l\",\"serial\":1,\"outputs\":{outputs}}}");

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::ports::Put;
 use crate::schema::{schema_of, unknown_schema};
-use crate::source::Inputs;
+use crate::source::SourceInputs;
 
 /// The schema of these records.
 const SCHEMA: &str = "slipway.inputs/1";
@@ -31,7 +31,7 @@ pub(crate) struct InputsRecord {
 
 impl InputsRecord {
     /// Describes inputs.
-    pub(crate) fn of(inputs: &Inputs) -> Self {
+    pub(crate) fn of(inputs: &SourceInputs) -> Self {
         let file = |content: &crate::source::FileContent| {
             format!("{}{}", content.blob, if content.executable { " x" } else { "" })
         };

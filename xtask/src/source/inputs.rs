@@ -21,7 +21,7 @@ use crate::settings::{BuildSettings, FunctionSettings, Project};
 
 /// The inputs behind a function's digest, each by itself so that two sets can be compared.
 #[derive(Debug, Clone)]
-pub(crate) struct Inputs {
+pub(crate) struct SourceInputs {
     /// Project-relative folders and files; commits that change them are the function's.
     pub(crate) paths: Vec<String>,
     /// Files: path -> content.
@@ -50,7 +50,7 @@ pub(crate) fn recipe(build: &BuildSettings) -> String {
     }
 }
 
-impl Inputs {
+impl SourceInputs {
     /// Collects a function's inputs from the work tree.
     pub(super) fn collect(
         project: &Project,

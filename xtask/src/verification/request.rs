@@ -13,7 +13,7 @@ use crate::ports::HttpResponse;
 
 /// A request with all its values.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(super) struct FunctionRequest {
     pub(super) method: String,
     /// Path and query.
     pub(super) path: String,
@@ -21,7 +21,7 @@ pub(super) struct Request {
     pub(super) body: Option<String>,
 }
 
-impl Request {
+impl FunctionRequest {
     /// Returns the event that a function URL or an HTTP API would send.
     pub(super) fn event(&self) -> Value {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn request_becomes_the_event_of_a_function_url() {
-        let request = Request {
+        let request = FunctionRequest {
             method: "POST".into(),
             path: "/api/traces?limit=2&tag=a&tag=b%20c".into(),
             headers: BTreeMap::from([("X-API-Key".to_owned(), "k".to_owned())]),

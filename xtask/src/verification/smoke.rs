@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::request::{self, Request};
+use super::request::{self, FunctionRequest};
 use super::values::Values;
 use super::{Check, Clients, Endpoint, VersionUnderTest, differs, passed};
 use crate::failure::{Failure, FailureKind, Result};
@@ -132,7 +132,7 @@ impl<'a> SmokeRun<'a> {
         })
     }
 
-    async fn request(&self, request: &Request, within: Duration) -> Result<SmokeResult> {
+    async fn request(&self, request: &FunctionRequest, within: Duration) -> Result<SmokeResult> {
         let (address, signed_for) = match self.tested.endpoint {
             Endpoint::Version => {
                 let mut result = self.invoke(&request.event(), within).await?;
@@ -161,7 +161,7 @@ impl<'a> SmokeRun<'a> {
     }
 
     /// Fills placeholders in the expectation and in the request; a plain event is sent unchanged.
-    async fn filled(&mut self, smoke: &SmokeRecord) -> Result<(Option<Value>, Option<Request>)> {
+    async fn filled(&mut self, smoke: &SmokeRecord) -> Result<(Option<Value>, Option<FunctionRequest>)> {
         let Some(request) = &smoke.request else { return Ok((smoke.expect.clone(), None)) };
         let expect = match &smoke.expect {
             Some(expected) => Some(self.values.fill_json(expected).await?),
@@ -170,7 +170,7 @@ impl<'a> SmokeRun<'a> {
         Ok((expect, Some(self.filled_request(request).await?)))
     }
 
-    async fn filled_request(&mut self, record: &RequestRecord) -> Result<Request> {
+    async fn filled_request(&mut self, record: &RequestRecord) -> Result<FunctionRequest> {
         let mut headers = std::collections::BTreeMap::new();
         for (name, value) in &record.headers {
             headers.insert(name.to_ascii_lowercase(), self.values.fill(value).await?);
@@ -184,7 +184,7 @@ impl<'a> SmokeRun<'a> {
             }
         };
         let path = self.values.fill(&record.path).await?;
-        Ok(Request { method: record.method.clone(), path, headers, body })
+        Ok(FunctionRequest { method: record.method.clone(), path, headers, body })
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::verify::attestation_key;
 use super::super::{InputsRecord, PublicKey, TrustPolicy, check_trust, sbom};
 use super::*;
 use crate::settings::ProvenanceClaims;
-use crate::source::{FileContent, Inputs};
+use crate::source::{FileContent, SourceInputs};
 
 const RELEASES: [(&str, &str); 3] = [("echo", "1.2.3"), ("echo-image", "0.1.0"), ("ingest", "0.1.0")];
 
@@ -111,7 +111,7 @@ async fn stored_inputs_are_read_and_give_the_same_bytes_and_digest() {
             let blob = content.trim_end_matches(" x").to_owned();
             (path.clone(), FileContent { blob, executable })
         };
-        let inputs = Inputs {
+        let inputs = SourceInputs {
             paths: Vec::new(),
             files: record.files.iter().map(file).collect(),
             parts: record.parts.clone(),

@@ -48,7 +48,7 @@ pub(super) enum Started {
 }
 
 /// The code of a function, on this machine.
-enum Code {
+enum CodeSource {
     /// The folder of an unpacked zip.
     Zip(PathBuf),
     Image(PreparedImage),
@@ -120,23 +120,23 @@ impl Launcher {
         }
     }
 
-    async fn code(&self, caller: &Caller, function: &ResolvedFunction) -> Result<Code, LambdaError> {
+    async fn code(&self, caller: &Caller, function: &ResolvedFunction) -> Result<CodeSource, LambdaError> {
         match function.configuration.is_image() {
-            true => self.images.prepare(function).await.map(Code::Image),
-            false => self.artifacts.unpacked(caller, function).await.map(Code::Zip),
+            true => self.images.prepare(function).await.map(CodeSource::Image),
+            false => self.artifacts.unpacked(caller, function).await.map(CodeSource::Zip),
         }
     }
 
     async fn prepare(
         &self,
         function: &ResolvedFunction,
-        code: Code,
+        code: CodeSource,
         credential: &Credential,
         log_stream: &str,
     ) -> Result<PreparedCommand, LambdaError> {
         let folder = match code {
-            Code::Zip(folder) => folder,
-            Code::Image(image) => {
+            CodeSource::Zip(folder) => folder,
+            CodeSource::Image(image) => {
                 let (folder, program) = (image.root().clone(), image.program());
                 let variables = function_variables::defaults(&self.gateway_url).collect();
                 let variables = image.variables(function, variables, credential, log_stream);
