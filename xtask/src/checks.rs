@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::command_lines::{CommandLines, CommandOutput, FailedLine, FailedLineReason};
+use crate::command_lines::{CommandLineOutput, CommandLines, FailedLine, FailedLineReason};
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format;
@@ -147,9 +147,9 @@ impl Checks<'_> {
         let step = self.progress.step("check", name);
         let started = Instant::now();
         let lines = self.command_lines(name, settings);
-        let mut keep = |line: CommandOutput<'_>| match line {
-            CommandOutput::Command(line) => output.push_str(&format!("$ {line}\n")),
-            CommandOutput::Line(line) => {
+        let mut keep = |line: CommandLineOutput<'_>| match line {
+            CommandLineOutput::Command(line) => output.push_str(&format!("$ {line}\n")),
+            CommandLineOutput::Line(line) => {
                 output.push_str(&format!("{line}\n"));
                 step.line(line);
             }

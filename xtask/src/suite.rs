@@ -10,7 +10,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::command_lines::{CommandLines, CommandOutput, FailedLineReason};
+use crate::command_lines::{CommandLineOutput, CommandLines, FailedLineReason};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::interrupt::Interrupt;
@@ -88,7 +88,7 @@ impl Suites<'_> {
         let mut failures = Vec::new();
         let failed = lines
             .run(self.interrupt, &mut |output| {
-                if let CommandOutput::Line(line) = output {
+                if let CommandLineOutput::Line(line) = output {
                     (self.print)(line);
                     if is_failing_test(line) {
                         failures.push(line.to_owned());

@@ -14,7 +14,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::command_lines::{CommandLines, CommandOutput, FailedLineReason};
+use crate::command_lines::{CommandLineOutput, CommandLines, FailedLineReason};
 use crate::exec::find_program;
 use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format::{list, plural};
@@ -152,8 +152,8 @@ impl TestGroups<'_> {
         };
         let failed = lines
             .run(self.interrupt, &mut |output| match output {
-                CommandOutput::Command(line) => (self.print)(&format!("tests     {name}: {line}")),
-                CommandOutput::Line(line) => (self.print)(line),
+                CommandLineOutput::Command(line) => (self.print)(&format!("tests     {name}: {line}")),
+                CommandLineOutput::Line(line) => (self.print)(line),
             })
             .await?;
         match failed.map(|failed| failed.reason) {

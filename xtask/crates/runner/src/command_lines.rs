@@ -32,7 +32,7 @@ pub struct CommandLines {
 
 /// What running command lines prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandOutput<'a> {
+pub enum CommandLineOutput<'a> {
     /// A command line starts.
     Command(&'a str),
     /// A line of its output, of either stream.
@@ -77,16 +77,16 @@ impl CommandLines {
     pub async fn run(
         &self,
         interrupt: &Interrupt,
-        on_output: &mut (dyn FnMut(CommandOutput<'_>) + Send),
+        on_output: &mut (dyn FnMut(CommandLineOutput<'_>) + Send),
     ) -> Result<Option<FailedLine>> {
         let started = Instant::now();
         let programs: Vec<Program> =
             self.lines.iter().map(|line| self.program(line)).collect::<Result<_>>()?;
         for (line, program) in self.lines.iter().zip(&programs) {
             let time_limit = self.time_limit.map(|limit| limit.saturating_sub(started.elapsed()));
-            on_output(CommandOutput::Command(line));
+            on_output(CommandLineOutput::Command(line));
             let options = RunOptions { time_limit, ..RunOptions::default() };
-            let print = &mut |_, line: &str| on_output(CommandOutput::Line(line));
+            let print = &mut |_, line: &str| on_output(CommandLineOutput::Line(line));
             let (reason, tail) = match exec::run(program, &options, interrupt, print).await {
                 Ok(result) if result.interrupted => return Err(interrupt::interrupted()),
                 Ok(result) if result.success() => continue,
@@ -137,10 +137,10 @@ mod tests {
 
     async fn run(lines: &CommandLines) -> (Result<Option<FailedLine>>, Vec<String>) {
         let mut printed = Vec::new();
-        let mut print = |output: CommandOutput<'_>| {
+        let mut print = |output: CommandLineOutput<'_>| {
             printed.push(match output {
-                CommandOutput::Command(line) => format!("$ {line}"),
-                CommandOutput::Line(line) => line.to_owned(),
+                CommandLineOutput::Command(line) => format!("$ {line}"),
+                CommandLineOutput::Line(line) => line.to_owned(),
             });
         };
         let result = lines.run(&Interrupt::never(), &mut print).await;
