@@ -157,7 +157,7 @@ pub(crate) fn check(
     }
     let needs = LinkRequirements::read(header, bytes)
         .map_err(|source| ElfError::Malformed { path: path.to_owned(), source })?;
-    if let Some(provides) = glibc_of(runtime) {
+    if let Some(provides) = glibc::limit_of(runtime) {
         if needs.unreadable {
             return Err(ElfError::NoSections { path: path.to_owned() });
         }

@@ -28,6 +28,18 @@ pub(crate) fn provided_by(runtime: &Runtime) -> Option<Glibc> {
     Some(Glibc::new(major, minor, 0))
 }
 
+/// Returns the newest glibc that code for a runtime may need; `None` if the runtime's family is unknown.
+///
+/// A runtime that is not listed is newer than this version of Slipway. Its limit is that of its family's newest listed one: a
+/// check that may be too strict is better than none.
+pub(super) fn limit_of(runtime: &Runtime) -> Option<Glibc> {
+    let newest_of_family = || {
+        let family = runtime.family()?;
+        Runtime::LISTED.iter().rfind(|listed| listed.family() == Some(family))
+    };
+    provided_by(runtime).or_else(|| provided_by(newest_of_family()?))
+}
+
 /// Reads the glibc versions that the loader requires, newest first, each with a symbol that needs it.
 ///
 /// A version that no symbol uses is listed by its own name.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::glibc::limit_of;
 use super::{ElfError, ElfFacts, Glibc, Linkage, check};
 use crate::architecture::Architecture;
 use crate::runtime::Runtime;
@@ -97,13 +98,14 @@ fn newer_glibc_is_refused_with_its_symbols() {
     let message = error.to_string();
     assert!(message.contains(&format!("needs glibc {needs}, but provided.al2 has 2.26")), "{message}");
 
-    assert_eq!(
-        facts(&program, "nodejs99.x").glibc,
-        Some(needs),
-        "a runtime that is not listed sets no limit"
-    );
+    assert_eq!(facts(&program, "cobol9").glibc, Some(needs), "an unknown family sets no limit");
+    // A runtime that is not listed has the limit of its family's newest one.
+    assert_eq!(limit_of(&"nodejs99.x".into()), Some(Glibc::new(2, 34, 0)));
+    assert_eq!(limit_of(&"nodejs18.x".into()), Some(Glibc::new(2, 26, 0)));
     if needs == Glibc::new(2, 34, 0) {
-        assert_eq!(facts(&program, "provided.al2023").glibc, Some(needs));
+        for runtime in ["provided.al2023", "nodejs99.x"] {
+            assert_eq!(facts(&program, runtime).glibc, Some(needs));
+        }
     }
 }
 
