@@ -210,7 +210,8 @@ impl AppContext {
         let identity = session.identity().await.map_err(explain)?;
         if identity.account != cloud.account {
             return Err(Failure::refused(format!(
-                "the credentials are for another account than that of {environment}"
+                "the credentials are for account {}; {environment} uses {}",
+                identity.account, cloud.account
             ))
             .detail("wanted", &cloud.account)
             .detail("got", format!("{} ({})", identity.account, identity.arn))

@@ -55,8 +55,8 @@ impl AppContext {
         let identity = session.identity().await.map_err(explain)?;
         if identity.account != spec.account {
             return Err(Failure::refused(format!(
-                "the credentials are for another account than that of {}",
-                spec.label
+                "the credentials are for account {}; {} uses {}",
+                identity.account, spec.label, spec.account
             ))
             .detail("wanted", &spec.account)
             .detail("got", format!("{} ({})", identity.account, identity.arn))
