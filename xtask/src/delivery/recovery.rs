@@ -190,7 +190,6 @@ mod tests {
 
     use super::*;
     use crate::delivery::model::scene::Scene;
-    use crate::delivery::{DeployRequest, deliver};
     use crate::failure::FailureKind;
     use crate::fakes::FakeApprover;
     use crate::ledger::{DeploymentKind, DeploymentOutcome};
@@ -199,15 +198,7 @@ mod tests {
     /// Returns a scene whose functions serve their first release.
     async fn serving_scene() -> Scene {
         let mut scene = Scene::new(false);
-        let functions = scene.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        deliver(&scene.stack(true), &request).await.unwrap();
+        scene.deploy_new_releases().await;
         scene
     }
 

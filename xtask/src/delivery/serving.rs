@@ -75,25 +75,11 @@ pub(crate) async fn verify_serving(
 mod tests {
     use super::*;
     use crate::delivery::model::scene::Scene;
-    use crate::delivery::{DeployRequest, deliver};
-    use crate::ledger::DeploymentKind;
-
-    async fn deploy(scene: &mut Scene) {
-        let functions = scene.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        deliver(&scene.stack(true), &request).await.unwrap();
-    }
 
     #[tokio::test]
     async fn named_functions_are_verified_and_a_bad_answer_is_a_finding() {
         let mut scene = Scene::new(false);
-        deploy(&mut scene).await;
+        scene.deploy_new_releases().await;
         let stack = scene.stack(true);
         let one = &scene.functions[..1];
         let serving = verify_serving(&stack, one, &|_| None).await.unwrap().unwrap();

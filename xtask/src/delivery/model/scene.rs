@@ -224,6 +224,19 @@ impl Scene {
         delivery::settle(&stack).await
     }
 
+    /// Deploys a new release of every function.
+    pub(in crate::delivery) async fn deploy_new_releases(&mut self) {
+        let functions = self.functions.clone();
+        let releases = functions.iter().map(|function| (function.clone(), self.release_of(function, None)));
+        let request = DeployRequest {
+            kind: DeploymentKind::Deploy,
+            releases: releases.collect(),
+            lift_hold: false,
+            always_plan: false,
+        };
+        delivery::deliver(&self.stack(true), &request).await.unwrap();
+    }
+
     /// Makes the stack as a new process sees it.
     pub(in crate::delivery) fn stack(&mut self, approved: bool) -> EnvironmentStack {
         self.processes += 1;

@@ -50,27 +50,12 @@ pub(crate) async fn newest_deployed(stacks: Vec<EnvironmentStack>) -> Result<Opt
 mod tests {
     use super::*;
     use crate::delivery::model::scene::Scene;
-    use crate::delivery::{DeployRequest, deliver};
-    use crate::ledger::DeploymentKind;
-
-    /// Deploys a new release of every function.
-    async fn deploy(scene: &mut Scene) {
-        let functions = scene.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        deliver(&scene.stack(true), &request).await.unwrap();
-    }
 
     #[tokio::test]
     async fn stack_goes_back_once_and_then_serves_its_release_already() {
         let mut scene = Scene::new(false);
-        deploy(&mut scene).await;
-        deploy(&mut scene).await;
+        scene.deploy_new_releases().await;
+        scene.deploy_new_releases().await;
         let request = RollbackRequest {
             functions: scene.functions[..1].to_vec(),
             to: Some("1.0.0".parse().unwrap()),
@@ -87,10 +72,10 @@ mod tests {
     #[tokio::test]
     async fn newest_deployed_stack_is_the_one_with_the_latest_deployment() {
         let (mut earlier, mut later, mut never) = (Scene::new(false), Scene::new(false), Scene::new(false));
-        deploy(&mut earlier).await;
-        deploy(&mut later).await;
+        earlier.deploy_new_releases().await;
+        later.deploy_new_releases().await;
         // Both scenes' clocks start at the same time.
-        deploy(&mut later).await;
+        later.deploy_new_releases().await;
         let stacks = vec![never.stack(true), later.stack(true), earlier.stack(true)];
         let work = stacks[1].plan.work.clone();
         let newest = newest_deployed(stacks).await.unwrap().unwrap();
