@@ -101,7 +101,7 @@ pub(crate) async fn build_work_tree(
     function: &FunctionName,
     force: bool,
 ) -> Result<WorkTreeBuild> {
-    let source = Source::read(context.project, context.repository, function)?;
+    let source = Source::read(context.project, context.process_env, context.repository, function)?;
     let artifact = build(context, function, &source, force).await?;
     let folder = cache_folder(context.project, function, &source.inputs_digest);
     Ok(WorkTreeBuild { source, artifact, folder })
@@ -156,12 +156,14 @@ pub(crate) async fn build(
         .progress
         .slow_step("build", format!("{function}  {} {}", settings.runtime, settings.architecture));
     let collected = match collect_files(context, function, settings, source, &folder, &step).await {
-        Ok(files) => preflight::check(function, settings, &files.tree).map(|()| files),
+        Ok(files) => preflight::check(function, settings, &files.tree)
+            .and_then(|()| refuse_changed_inputs(context, function, source))
+            .map(|()| files),
         Err(failure) => Err(failure),
     };
     let packed = match collected {
         Ok(files) if settings.package == PackageType::Image => {
-            pack_image(context, function, settings, source, &folder, files, &step).await
+            pack_image(context, function, settings, &folder, files, &step).await
         }
         Ok(files) => pack_zip(&files.tree, function, &folder, files.tools, &step),
         Err(failure) => Err(failure),
@@ -173,11 +175,26 @@ pub(crate) async fn build(
             return Err(failure);
         }
     };
-    // Only saves space: what was installed is in the zip.
-    let _ = std::fs::remove_dir_all(folder.join(python::DEPENDENCIES));
+    // Only saves space: what was installed or made is in the zip.
+    for name in [python::DEPENDENCIES, command::MADE] {
+        let _ = std::fs::remove_dir_all(folder.join(name));
+    }
     let size = crate::format::bytes(artifact.size);
     step.done(size);
     Ok(artifact)
+}
+
+/// Refuses a build whose inputs changed while it ran: its bytes are not those of the digest that names it.
+fn refuse_changed_inputs(context: &BuildContext<'_>, function: &FunctionName, source: &Source) -> Result<()> {
+    let now = Source::read(context.project, context.process_env, context.repository, function)?;
+    if now.inputs_digest == source.inputs_digest {
+        return Ok(());
+    }
+    let changed = source.inputs.differences(&now.inputs);
+    Err(Failure::failed(format!("the inputs of `{function}` changed while it was built"))
+        .body(changed.join("\n"))
+        .unchanged("Nothing was published.")
+        .hint("run the same command again; a build that writes into its own sources must write into its output instead"))
 }
 
 /// The files of a function, before they are packed.
@@ -201,10 +218,11 @@ async fn collect_files(
 ) -> Result<CollectedFiles> {
     let without_dependencies = |(tree, tools)| CollectedFiles { tree, dependencies: BTreeSet::new(), tools };
     match &settings.build {
-        BuildSettings::Cargo { binary, package, .. } => {
-            let package = package.clone().unwrap_or_else(|| function.to_string());
-            let binary = binary.clone().unwrap_or_else(|| package.clone());
-            let built = cargo::build(context, settings, source, &package, &binary, folder, step).await;
+        BuildSettings::Cargo { binary, package, features, include, .. } => {
+            let package = package.as_deref().unwrap_or(function.as_str());
+            let binary = binary.as_deref().unwrap_or(package);
+            let wanted = cargo::RustTarget { package, binary, features, include };
+            let built = cargo::build(context, settings, source, &wanted, folder, step).await;
             built.map(without_dependencies)
         }
         BuildSettings::Python { sources, lock, .. } => {
@@ -212,18 +230,15 @@ async fn collect_files(
         }
         BuildSettings::Command { run, output, within, .. } => {
             let build = command::CommandBuild { run: run.lines(), output, time_limit: *within };
-            let built = command::build(context, function, settings, source, &build, step).await;
+            let built = command::build(context, function, settings, source, &build, folder, step).await;
             built.map(without_dependencies)
         }
     }
 }
 
-/// Returns SOURCE_DATE_EPOCH: when the inputs last changed, in seconds since 1970; not before 1980, where a zip's time
-/// begins.
-fn source_date_epoch(context: &BuildContext<'_>, source: &Source) -> Result<i64> {
-    let changed = context.repository.last_change(&source.inputs.paths)?;
-    Ok(changed.as_second().max(315_532_800))
-}
+/// SOURCE_DATE_EPOCH of every build: 1980-01-01, the time of a zip's entries. A time from the history would give the same
+/// inputs other bytes in another clone.
+const SOURCE_DATE_EPOCH: i64 = 315_532_800;
 
 fn pack_zip(
     tree: &Tree,
@@ -253,7 +268,6 @@ async fn pack_image(
     context: &BuildContext<'_>,
     function: &FunctionName,
     settings: &FunctionSettings,
-    source: &Source,
     folder: &Path,
     files: CollectedFiles,
     step: &Step,
@@ -261,7 +275,7 @@ async fn pack_image(
     let metadata = files.tree.clone().partition(|name| name.ends_with(".dist-info/METADATA")).0;
     let for_sbom = pack_zip(&metadata, function, folder, BTreeMap::new(), step)?;
     let (dependencies, code) = files.tree.partition(|name| files.dependencies.contains(name));
-    let trees = image::LayerTrees { code, dependencies, epoch: source_date_epoch(context, source)? };
+    let trees = image::LayerTrees { code, dependencies, epoch: SOURCE_DATE_EPOCH };
     let artifact = image::pack(context, function, settings, trees, folder, files.tools, step).await?;
     Ok(Artifact { file: for_sbom.file, ..artifact })
 }

@@ -206,7 +206,7 @@ impl Checks<'_> {
         let tree = self.repository.work_tree(&[String::new()])?;
         let mut digest = DigestBuilder::new("slipway.tree/1");
         for (path, content) in &tree.files {
-            digest.part(path, format!("{} {}", content.blob, content.executable));
+            digest.part(path, content.to_text());
         }
         Ok(digest.finish())
     }

@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Output(commands::output::Arguments),
     /// Build functions and print their digests; publish nothing.
     Build(commands::build::Arguments),
+    /// List what a function's build depends on, and why.
+    Inputs(commands::inputs::Arguments),
     /// Show why two versions, or a version and the work tree, differ.
     Explain(commands::explain::Arguments),
     /// Build a release again from its commit, and compare the bytes.
@@ -246,6 +248,7 @@ async fn dispatch(
         Command::Key(arguments) => commands::key::run(&app, arguments),
         Command::Output(arguments) => commands::output::run(&app, arguments, global.output).await,
         Command::Build(arguments) => commands::build::run(&app, arguments).await,
+        Command::Inputs(arguments) => commands::inputs::run(&app, &arguments),
         Command::Explain(arguments) => commands::explain::run(&app, arguments).await,
         Command::Rebuild(arguments) => commands::rebuild::run(&app, arguments).await,
         Command::Lock(arguments) => commands::lock::run(&app, arguments).await,
@@ -280,6 +283,7 @@ impl Command {
             Self::Key(_) => "key",
             Self::Output(_) => "output",
             Self::Build(_) => "build",
+            Self::Inputs(_) => "inputs",
             Self::Explain(_) => "explain",
             Self::Rebuild(_) => "rebuild",
             Self::Lock(_) => "lock",

@@ -12,6 +12,7 @@ pub(crate) mod destroy;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod inputs;
 pub(crate) mod key;
 pub(crate) mod local;
 pub(crate) mod lock;

@@ -61,7 +61,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "source",
         "a function's folder at a commit (git through libgit2), the digest of its inputs, the guard against uncommitted changes",
-        &["digest", "failure", "name", "pins", "runtime", "settings"],
+        &["digest", "exec", "failure", "name", "pins", "runtime", "settings"],
     ),
     layer(
         "release",
@@ -315,6 +315,7 @@ const LAYERS: &[Layer] = &[
             "release",
             "requirements",
             "settings",
+            "source",
             "status",
             "suite",
             "test_groups",

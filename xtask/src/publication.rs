@@ -7,6 +7,7 @@
 //! committed where the environment is protected, a missing signing key where signatures are required, checks, builds and
 //! publishing that fail; nothing is deployed then.
 
+mod changed_inputs;
 mod comparison;
 mod functions;
 mod rebuild;
@@ -72,6 +73,7 @@ pub(crate) async fn publish(
     request: &VersionRequest,
 ) -> Result<Vec<FunctionRelease>> {
     let chosen = choose_versions(context, functions, request).await?;
+    changed_inputs::report_unchanged(context, &chosen);
     refuse_dirty_sources(context, &chosen)?;
     let signer = signer(context, &chosen).await?;
     let builds_rust =
@@ -89,10 +91,10 @@ async fn choose_versions(
     functions: &[FunctionName],
     request: &VersionRequest,
 ) -> Result<Vec<ChosenVersion>> {
-    let BuildContext { project, repository, .. } = context.build;
+    let BuildContext { project, process_env, repository, .. } = context.build;
     let mut chosen = Vec::new();
     for function in functions {
-        let source = Source::read(project, repository, function)?;
+        let source = Source::read(project, process_env, repository, function)?;
         let settings = project.function(function)?;
         let choice =
             release::choose_version(context.catalogue, repository, function, settings, &source, request)

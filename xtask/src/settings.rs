@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 mod bucket_owner;
+mod build_variables;
 mod ci_provider;
 mod environment;
 mod file;

@@ -11,14 +11,14 @@ mod requirements;
 pub(crate) mod tests;
 
 pub(crate) use committed::{Uncommitted, refuse_uncommitted};
-pub(crate) use git::{CommitMessage, FileContent, Repository};
-pub(crate) use inputs::SourceInputs;
+pub(crate) use git::{CommitMessage, FileContent, FileKind, Repository};
+pub(crate) use inputs::{SourceInputs, differences};
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::name::FunctionName;
-use crate::settings::Project;
+use crate::settings::{ProcessEnvironment, Project};
 
 /// A function's source: its commit, and the digest of everything that decides its bytes.
 #[derive(Debug, Clone)]
@@ -41,15 +41,20 @@ pub(crate) struct Source {
 
 impl Source {
     /// Reads a function's inputs from the work tree.
-    pub(crate) fn read(project: &Project, repository: &Repository, function: &FunctionName) -> Result<Self> {
+    pub(crate) fn read(
+        project: &Project,
+        process_env: &ProcessEnvironment,
+        repository: &Repository,
+        function: &FunctionName,
+    ) -> Result<Self> {
         let settings = project.function(function)?;
         let head = repository.head()?;
-        let inputs = SourceInputs::collect(project, repository, function, settings)?;
+        let inputs = SourceInputs::collect(project, process_env, repository, function, settings)?;
         Ok(Self {
             commit: head.commit,
             branch: head.branch,
             committed_at: head.committed_at,
-            dirty: inputs.dirty,
+            dirty: !inputs.changed.is_empty(),
             repository: head.repository,
             inputs_digest: inputs.digest(),
             inputs,

@@ -88,6 +88,8 @@ fn options(request: &Request, flags: &Rustflags) -> Build {
         Profile::Release => true,
     };
     cargo.common.locked = true;
+    // The caller reads on standard output which units were compiled, and so which files and variables were used.
+    cargo.common.message_format = vec!["json-render-diagnostics".to_owned()];
     cargo.common.features = request.features.clone();
     cargo.common.target = vec![target::with_glibc(request.architecture, request.glibc)];
     cargo.common.config = vec![flags.config.clone()];
@@ -135,6 +137,8 @@ mod tests {
                 "metrics",
                 "--target",
                 "aarch64-unknown-linux-gnu",
+                "--message-format",
+                "json-render-diagnostics",
                 "--locked",
                 "--config",
                 flags.config.as_str(),

@@ -1,7 +1,7 @@
 //! Builds one Rust Lambda function with cargo-lambda as a library, for glibc of a given version.
 //!
 //! What comes in: `build REQUEST.json REPLY.json` or `version`. What goes out: the reply file, or the versions
-//! as JSON on stdout; cargo's own story goes to stdout and stderr untouched.
+//! as JSON on stdout; cargo's messages go to stdout, one JSON document a line, and what it prints for people to stderr.
 //!
 //! What can go wrong, and how the caller sees it:
 //!

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use slipway_archive::Tree;
 
+mod evidence;
+
 use super::{BuildContext, elf};
 use crate::failure::{Failure, Result};
 use crate::progress::Step;
@@ -16,13 +18,24 @@ use crate::settings::FunctionSettings;
 use crate::source::Source;
 use crate::tools::cargo::{PathRemap, RustBuildRequest};
 
+/// The binary to build.
+pub(super) struct RustTarget<'a> {
+    /// The package.
+    pub(super) package: &'a str,
+    /// Its binary.
+    pub(super) binary: &'a str,
+    /// Its features.
+    pub(super) features: &'a [String],
+    /// Globs of the files to put beside it.
+    pub(super) include: &'a [String],
+}
+
 /// Builds a binary; returns the tree to pack and the versions of the tools.
 pub(super) async fn build(
     context: &BuildContext<'_>,
     settings: &FunctionSettings,
     source: &Source,
-    package: &str,
-    binary: &str,
+    wanted: &RustTarget<'_>,
     folder: &Path,
     step: &Step,
 ) -> Result<(Tree, BTreeMap<String, String>)> {
@@ -31,24 +44,59 @@ pub(super) async fn build(
     let request = RustBuildRequest {
         schema: 1,
         manifest_path: root.join("Cargo.toml"),
-        package: package.to_owned(),
-        binary: binary.to_owned(),
+        package: wanted.package.to_owned(),
+        binary: wanted.binary.to_owned(),
+        features: wanted.features.to_vec(),
         architecture: settings.architecture,
         glibc: glibc_of(&settings.runtime)?,
         output_folder: folder.join("bin"),
         remap: remap(context, root, &target),
         profile: "release".into(),
     };
-    let mut environment =
-        vec![("SOURCE_DATE_EPOCH".to_owned(), super::source_date_epoch(context, source)?.to_string())];
-    // Passed explicitly: a build that checks reproducibility has another CARGO_HOME than this process.
-    environment
-        .extend(context.process_env.get("CARGO_HOME").map(|home| ("CARGO_HOME".to_owned(), home.to_owned())));
+    let declared = settings.build.env();
+    let mut environment = context.process_env.for_builds(declared);
+    environment.push(("SOURCE_DATE_EPOCH".to_owned(), super::SOURCE_DATE_EPOCH.to_string()));
     let reply = context.rust.build(&request, &environment, &target, folder, step).await?;
+    evidence::check(context, settings, source, &target, &reply.units)?;
+    let cannot_pack =
+        |error| Failure::failed(format!("`{}` cannot be packed", wanted.binary)).caused_by(error);
     let mut tree = Tree::new();
-    tree.add_file("bootstrap", true, &reply.binary)
-        .map_err(|error| Failure::failed(format!("`{binary}` cannot be packed")).caused_by(error))?;
+    tree.add_file("bootstrap", true, &reply.binary).map_err(cannot_pack)?;
+    for (name, path, executable) in included(settings, source, wanted.include)? {
+        tree.add_file(&name, executable, root.join(path)).map_err(cannot_pack)?;
+    }
     Ok((tree, reply.tools))
+}
+
+/// Lists the files that lie beside the binary: name in the artifact, project-relative path, executable.
+fn included(
+    settings: &FunctionSettings,
+    source: &Source,
+    globs: &[String],
+) -> Result<Vec<(String, String, bool)>> {
+    let file = settings.folder.join("function.toml");
+    let mut found = Vec::new();
+    for glob in globs {
+        let matcher = globset::GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| {
+            Failure::usage(format!("{}: `include` has an invalid glob", file.display())).caused_by(error)
+        })?;
+        let matcher = matcher.compile_matcher();
+        let before = found.len();
+        for (path, content) in &source.inputs.files {
+            let Ok(name) = Path::new(path).strip_prefix(&settings.folder) else { continue };
+            if matcher.is_match(name) {
+                found.push((name.to_string_lossy().into_owned(), path.clone(), content.executable()));
+            }
+        }
+        if found.len() == before {
+            return Err(Failure::usage(format!("`include` in {} names no file: {glob}", file.display()))
+                .unchanged("Nothing was built.")
+                .hint("globs are relative to the function's folder; files that git ignores are not inputs"));
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
 }
 
 /// Returns the glibc to link for: the runtime's.

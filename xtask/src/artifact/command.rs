@@ -1,13 +1,20 @@
 //! A function that a command of the project builds.
 //!
 //! In: the command lines and the folder that they fill. Out: a tree of the files in that folder. Goes wrong: a program is
-//! missing, fails or takes too long; the folder stays empty; it contains files that git tracks, which emptying would delete.
+//! missing, fails or takes too long; the folder stays empty; git tracks files in it, which would be no inputs.
+//!
+//! The commands run in a copy of the function's inputs, in the same layout below another folder, and with no variables but
+//! those of the machine and the declared ones. A file or variable that is not an input is missing there, rather than unnoticed.
+
+mod input_copy;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use slipway_archive::Tree;
 
+use self::input_copy::InputCopy;
 use super::BuildContext;
 use crate::exec::{self, Program, RunOptions};
 use crate::failure::{self, Failure, Result};
@@ -16,6 +23,9 @@ use crate::name::FunctionName;
 use crate::progress::Step;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
+
+/// The folder beside the artifact that holds what the commands made.
+pub(super) const MADE: &str = "made";
 
 /// The settings of a build by command.
 pub(super) struct CommandBuild<'a> {
@@ -34,29 +44,26 @@ pub(super) async fn build(
     settings: &FunctionSettings,
     source: &Source,
     build: &CommandBuild<'_>,
+    work: &Path,
     step: &Step,
 ) -> Result<(Tree, BTreeMap<String, String>)> {
-    let folder = context.project.root.join(&settings.folder);
-    let output = folder.join(build.output);
     let relative = settings.folder.join(build.output);
     if let Some(file) = context.repository.tracked_file_below(&relative.to_string_lossy())? {
         return Err(Failure::usage(format!(
-            "`output = \"{}\"` of `{function}` is emptied before each build, and git tracks {file}",
+            "`output = \"{}\"` of `{function}` is not part of the function's inputs, and git tracks {file}",
             build.output
         ))
-        .unchanged("Nothing was built or deleted.")
+        .unchanged("Nothing was built.")
         .hint("name a folder that contains only what the command makes, and add it to .gitignore"));
     }
-    match std::fs::remove_dir_all(&output) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(failure::io("empty", &output, error));
-        }
-        _ => std::fs::create_dir_all(&output).map_err(|error| failure::io("create", &output, error))?,
-    }
-    let epoch = super::source_date_epoch(context, source)?.to_string();
+    let copy = InputCopy::make(&context.project.root, function, &source.inputs)?;
+    let folder = copy.folder().join(&settings.folder);
+    let output = folder.join(build.output);
+    std::fs::create_dir_all(&output).map_err(|error| failure::io("create", &output, error))?;
+    let epoch = super::SOURCE_DATE_EPOCH.to_string();
     let begun = Instant::now();
     for line in build.run {
-        let program = program(function, settings, line, &folder)?.env("SOURCE_DATE_EPOCH", &epoch);
+        let program = program(context, function, settings, line, &folder)?.env("SOURCE_DATE_EPOCH", &epoch);
         let options = RunOptions {
             time_limit: Some(build.time_limit.saturating_sub(begun.elapsed())),
             ..RunOptions::default()
@@ -74,7 +81,9 @@ pub(super) async fn build(
             .hint("raise `within` in [build] of its function.toml"));
         }
         if !ended.success() {
-            return Err(exec::exit_failure(&program, &ended).unchanged("Nothing was published."));
+            return Err(exec::exit_failure(&program, &ended).unchanged("Nothing was published.").hint(
+                "the command runs in a copy of the function's inputs: what it needs besides them is declared under [build] with inputs, env and tools",
+            ));
         }
     }
     let packed = |error: slipway_archive::Error| {
@@ -82,7 +91,13 @@ pub(super) async fn build(
             .caused_by(error)
             .unchanged("Nothing was published.")
     };
-    let tree = Tree::from_folder(&output).map_err(packed)?;
+    // The copy is removed in the end: the artifact's files are kept beside it.
+    let made = work.join(MADE);
+    if made.exists() {
+        std::fs::remove_dir_all(&made).map_err(|error| failure::io("empty", &made, error))?;
+    }
+    move_folder(&output, &made)?;
+    let tree = Tree::from_folder(&made).map_err(packed)?;
     if tree.is_empty() {
         return Err(Failure::failed(format!(
             "the command of `{function}` left no file in {}",
@@ -95,20 +110,32 @@ pub(super) async fn build(
     Ok((tree, BTreeMap::new()))
 }
 
+/// Moves a folder, to another disk as well.
+fn move_folder(from: &Path, to: &Path) -> Result<()> {
+    match std::fs::rename(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => input_copy::copy_folder(from, to),
+        Err(error) => Err(failure::io("move", from, error)),
+    }
+}
+
 /// Builds one command line.
 fn program(
+    context: &BuildContext<'_>,
     function: &FunctionName,
     settings: &FunctionSettings,
     line: &str,
-    folder: &std::path::Path,
+    folder: &Path,
 ) -> Result<Program> {
     let words = shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
         Failure::usage(format!(
             "lambda-src/{function}/function.toml: `run` has a command line that cannot be split: {line}"
         ))
     })?;
-    Ok(Program::new(&words[0], folder)
-        .args(&words[1..])
+    let program = Program::new(&words[0], folder).args(&words[1..]).clean_env();
+    let variables = context.process_env.for_builds(settings.build.env());
+    let program = variables.into_iter().fold(program, |program, (name, value)| program.env(name, value));
+    Ok(program
         .env("SLIPWAY_FUNCTION", function.as_str())
         .env("SLIPWAY_ARCHITECTURE", settings.architecture.as_str())
         .env("SLIPWAY_RUNTIME", settings.runtime.as_str()))

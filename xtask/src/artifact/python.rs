@@ -89,7 +89,7 @@ fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<
             continue;
         }
         let name = if below.is_empty() { top.to_owned() } else { format!("{top}/{below}") };
-        found.push((name, file.clone(), content.executable));
+        found.push((name, file.clone(), content.executable()));
     }
     if found.is_empty() {
         return Err(Failure::usage(format!(

@@ -105,7 +105,7 @@ pub(crate) async fn build_replica(
 ) -> Result<ReplicaBuild> {
     let project = Project::load(root)?;
     let repository = Repository::open(&project.root)?;
-    let source = Source::read(&project, &repository, function)?;
+    let source = Source::read(&project, process_env, &repository, function)?;
     share_base_images(context.project, &project)?;
     let replica = BuildContext { project: &project, process_env, repository: &repository, ..*context };
     let artifact = build(&replica, function, &source, true).await?;

@@ -21,6 +21,7 @@ fn reference_has_the_schema_of_every_document() {
         ("releases", schema_of::<super::releases::Report>()),
         ("output", schema_of::<super::output::Report>()),
         ("build", schema_of::<super::build::Report>()),
+        ("inputs", schema_of::<super::inputs::Inputs>()),
         ("explain", schema_of::<crate::publication::ReleaseComparison>()),
         ("rebuild", schema_of::<crate::publication::RebuiltRelease>()),
         ("lock", schema_of::<crate::artifact::LockUpdate>()),

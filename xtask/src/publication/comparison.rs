@@ -74,7 +74,7 @@ pub(crate) async fn compare(
     Ok(ReleaseComparison {
         same: first.sha256 == second.sha256,
         sha256: [first.sha256, second.sha256],
-        inputs: first.inputs.as_ref().zip(second.inputs.as_ref()).map(|(a, b)| a.differences(b)),
+        inputs: first.inputs.as_ref().zip(second.inputs.as_ref()).and_then(|(a, b)| a.differences(b)),
         tools: artifact::tool_differences(&first.tools, &second.tools),
         content: Difference::between(&first.content, &second.content)?,
         from: first.name,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChosenVersion, FunctionRelease, PublicationContext, sbom};
+use super::{ChosenVersion, FunctionRelease, PublicationContext, changed_inputs, sbom};
 use crate::artifact::{self, Artifact, BuildContext};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
@@ -82,10 +82,11 @@ fn combined_failure(published: &[FunctionRelease], failed: Vec<(String, Failure)
 /// Builds and publishes a function, or returns the existing release that was chosen.
 async fn publish_function(
     context: &PublicationContext<'_>,
-    ChosenVersion { function, source, choice }: &ChosenVersion,
+    chosen: &ChosenVersion,
     signer: Option<&dyn Signer>,
     force: bool,
 ) -> Result<FunctionRelease> {
+    let ChosenVersion { function, source, choice } = chosen;
     let (version, reason, exact) = match choice {
         VersionChoice::Reuse(manifest) => {
             return Ok(FunctionRelease { manifest: (**manifest).clone(), new: false });
@@ -98,6 +99,7 @@ async fn publish_function(
     let build = BuildContext { progress, ..context.build };
     let branch = source.branch.as_deref().unwrap_or("detached");
     progress.note(format!("{function:9} {reason}: {version}   ({branch} {})", &source.commit[..7]));
+    changed_inputs::report_changed(context, chosen).await?;
     let artifact = artifact::build(&build, function, source, force).await?;
     build.interrupt.check()?;
     let folder = artifact::cache_folder(build.project, function, &source.inputs_digest);

@@ -3,27 +3,31 @@
 //! The manifest has the digest alone. The record lists the inputs behind it, so that two versions can be compared later,
 //! whatever happened to the history since.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::Catalogue;
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{Failure, Result};
 use crate::ports::Put;
 use crate::schema::{schema_of, unknown_schema};
-use crate::source::SourceInputs;
+use crate::source::{SourceInputs, differences};
 
 /// The schema of these records.
-const SCHEMA: &str = "slipway.inputs/1";
+const SCHEMA: &str = "slipway.inputs/2";
+
+/// The schema of records that name files by git's object id. It is read, and no longer written.
+const SCHEMA_1: &str = "slipway.inputs/1";
 
 /// The inputs behind an inputs digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InputsRecord {
-    /// `slipway.inputs/1`.
+    /// `slipway.inputs/2`.
     schema: String,
-    /// Path -> git's object id, followed by ` x` where the file is executable.
+    /// Path -> SHA-256 of the bytes, followed by ` x` for an executable file and ` l` for a link; in `slipway.inputs/1`, git's
+    /// object id and ` x`.
     pub(crate) files: BTreeMap<String, String>,
     /// Parts of files, and what comes from Slipway itself: name -> text.
     pub(crate) parts: BTreeMap<String, String>,
@@ -32,14 +36,24 @@ pub(crate) struct InputsRecord {
 impl InputsRecord {
     /// Describes inputs.
     pub(crate) fn of(inputs: &SourceInputs) -> Self {
-        let file = |content: &crate::source::FileContent| {
-            format!("{}{}", content.blob, if content.executable { " x" } else { "" })
-        };
         Self {
             schema: SCHEMA.into(),
-            files: inputs.files.iter().map(|(path, content)| (path.clone(), file(content))).collect(),
+            files: inputs.files.iter().map(|(path, content)| (path.clone(), content.to_text())).collect(),
             parts: inputs.parts.clone(),
         }
+    }
+
+    /// Hashes the inputs, as the schema says.
+    fn digest(&self) -> Digest {
+        let mut digest = DigestBuilder::new(&self.schema);
+        for (path, content) in &self.files {
+            match self.schema.as_str() {
+                SCHEMA_1 if !content.ends_with(" x") => digest.part(path, format!("{content} -")),
+                _ => digest.part(path, content),
+            }
+        }
+        self.parts.iter().for_each(|(name, text)| digest.part(name, text));
+        digest.finish()
     }
 
     /// Returns the record's bytes as they are stored.
@@ -67,42 +81,35 @@ impl InputsRecord {
         let Some(stored) = catalogue.store().get(&key(digest)).await? else {
             return Ok(None);
         };
-        Self::read(&stored.bytes, &key(digest)).map(Some)
+        let record = Self::read(&stored.bytes, &key(digest))?;
+        if record.digest() != *digest {
+            return Err(Failure::failed(format!(
+                "{} does not describe the inputs that its name says",
+                key(digest)
+            ))
+            .detail("object", format!("{}/{}", catalogue.store().place(), key(digest)))
+            .unchanged("Nothing was changed.")
+            .hint("the object was replaced: restore it, or delete it"));
+        }
+        Ok(Some(record))
     }
 
     /// Reads a record's bytes; `key` names it in errors.
     pub(super) fn read(bytes: &[u8], key: &str) -> Result<Self> {
-        if let Some(schema) = schema_of(bytes).filter(|schema| schema != SCHEMA) {
+        if let Some(schema) = schema_of(bytes).filter(|schema| schema != SCHEMA && schema != SCHEMA_1) {
             return Err(unknown_schema(key, &schema, SCHEMA));
         }
         serde_json::from_slice(bytes)
             .map_err(|error| Failure::failed(format!("{key} is not a record of inputs")).caused_by(error))
     }
 
-    /// Lists how the inputs of another record differ: `~`, `-` or `+` with a file's path, or a part's name and line.
-    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let names = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| -> BTreeSet<String> {
-            a.keys().chain(b.keys()).cloned().collect()
-        };
-        for path in names(&self.files, &other.files) {
-            match (self.files.get(&path), other.files.get(&path)) {
-                (None, Some(_)) => lines.push(format!("+ {path}")),
-                (Some(_), None) => lines.push(format!("- {path}")),
-                (a, b) if a != b => lines.push(format!("~ {path}")),
-                _ => {}
-            }
+    /// Lists how the inputs of another record differ: `~`, `-` or `+` with a file's path, or a part's name and line; nothing
+    /// where the two records name contents in different ways.
+    pub(crate) fn differences(&self, other: &Self) -> Option<Vec<String>> {
+        if self.schema != other.schema {
+            return None;
         }
-        for name in names(&self.parts, &other.parts) {
-            let part = |record: &Self| -> BTreeSet<String> {
-                let text = record.parts.get(&name);
-                text.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default()
-            };
-            let (a, b) = (part(self), part(other));
-            lines.extend(a.difference(&b).map(|line| format!("- {name}: {line}")));
-            lines.extend(b.difference(&a).map(|line| format!("+ {name}: {line}")));
-        }
-        lines
+        Some(differences((&self.files, &self.parts), (&other.files, &other.parts)))
     }
 }
 
@@ -125,17 +132,19 @@ mod tests {
         let before = record(&[("a.rs", "1"), ("b.rs", "2")], &[("Cargo.lock", "x 1\ny 1"), ("recipe", "r")]);
         let after = record(&[("a.rs", "1 x"), ("c.rs", "3")], &[("Cargo.lock", "x 2\ny 1"), ("recipe", "r")]);
         assert_eq!(
-            before.differences(&after),
+            before.differences(&after).unwrap(),
             ["~ a.rs", "- b.rs", "+ c.rs", "- Cargo.lock: x 1", "+ Cargo.lock: x 2"]
         );
-        assert!(before.differences(&before).is_empty());
+        assert_eq!(before.differences(&before), Some(Vec::new()));
+        let earlier = InputsRecord { schema: SCHEMA_1.into(), ..before.clone() };
+        assert_eq!(earlier.differences(&after), None, "git's object ids and SHA-256 cannot be compared");
     }
 
     #[test]
     fn unknown_schema_is_named_with_the_known_one() {
-        let failure = InputsRecord::read(br#"{"schema":"slipway.inputs/2"}"#, "inputs/x.json").unwrap_err();
+        let failure = InputsRecord::read(br#"{"schema":"slipway.inputs/3"}"#, "inputs/x.json").unwrap_err();
         assert!(
-            failure.message().starts_with("inputs/x.json has the schema slipway.inputs/2; the newest"),
+            failure.message().starts_with("inputs/x.json has the schema slipway.inputs/3; the newest"),
             "{failure}"
         );
         let failure = InputsRecord::read(b"{}", "inputs/x.json").unwrap_err();

@@ -210,7 +210,9 @@ async fn shallow_clone_without_the_newest_release_is_refused_and_rewritten_histo
     tree.git(&["clone", "--quiet", "--depth=1", &url, &clone.to_string_lossy()]);
     let project = crate::settings::Project::load(&clone).unwrap();
     let repository = crate::source::Repository::open(&clone).unwrap();
-    let source = crate::source::Source::read(&project, &repository, &hello()).unwrap();
+    let source =
+        crate::source::Source::read(&project, &crate::source::tests::process_env(), &repository, &hello())
+            .unwrap();
     let settings = project.function(&hello()).unwrap();
     let request = VersionRequest::default();
     let failure = choose_version(&releases.catalogue, &repository, &hello(), settings, &source, &request)

@@ -138,7 +138,7 @@ fn function_file_mistakes_are_reported() {
     lambda-src/hello/function.toml:2: unknown key `bin`
     2 | [build]
       | ^^^^^^^
-    hint: allowed here: binary, package, inputs
+    hint: allowed here: binary, package, features, include, inputs, env
     ");
     insta::assert_snapshot!(failure_text(path, "runtime = \"python3.13\"\n[build]\nwith = \"cargo\"\n"), @r#"lambda-src/hello/function.toml: a Rust function needs `runtime = "provided.al2023"`, not `python3.13`"#);
     insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\nfirst_version = \"1\"\n[build]\nwith = \"cargo\"\n"), @r#"

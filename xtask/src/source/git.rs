@@ -1,15 +1,22 @@
 //! The git repository: HEAD, its history by path, the work tree's files with their content, and tags.
 //!
-//! Content is named by git's object ids. The index has them for all unchanged files; only changed files are read.
+//! What a file contains is what its bytes on disk are, read in this run; git says which files there are, and what HEAD holds.
 
 mod history;
+mod library;
+mod program;
 mod replica;
 mod tags;
+mod work_tree;
 
-use std::collections::BTreeMap;
+pub(super) use work_tree::WorkTree;
+pub(crate) use work_tree::{FileContent, FileKind};
+
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, ObjectType, Oid, StatusOptions};
+use git2::ErrorCode;
+
+use self::work_tree::is_below;
 
 use crate::failure::{Failure, Result};
 
@@ -40,24 +47,6 @@ pub(crate) struct CommitMessage {
     pub(crate) commit: String,
     /// The whole message.
     pub(crate) message: String,
-}
-
-/// The work tree's files below some folders: project-relative path -> object id and whether executable.
-#[derive(Debug, Default)]
-pub(crate) struct WorkTree {
-    /// By project-relative path.
-    pub(crate) files: BTreeMap<String, FileContent>,
-    /// Project-relative paths that differ from HEAD.
-    pub(crate) changed: Vec<String>,
-}
-
-/// A file's content, by git's object id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FileContent {
-    /// Hex object id of the blob.
-    pub(crate) blob: String,
-    /// Whether the file is executable.
-    pub(crate) executable: bool,
 }
 
 impl Repository {
@@ -116,59 +105,6 @@ impl Repository {
         })
     }
 
-    /// Lists the files below some project-relative folders or files, with their content; all files for `[""]`.
-    pub(crate) fn work_tree(&self, below: &[String]) -> Result<WorkTree> {
-        let failed = |error| Failure::failed("the git index or work tree cannot be read").caused_by(error);
-        let places: Vec<String> = below.iter().map(|path| format!("{}{path}", self.prefix)).collect();
-        let mut tree = WorkTree::default();
-        let mut index = self.git.index().map_err(failed)?;
-        index.read(false).map_err(failed)?;
-        for entry in index.iter() {
-            let path = String::from_utf8_lossy(&entry.path);
-            if is_below(&path, &places) && entry.mode != 0o160_000 {
-                tree.files.insert(
-                    self.in_project(&path),
-                    FileContent { blob: entry.id.to_string(), executable: entry.mode & 0o111 != 0 },
-                );
-            }
-        }
-        // One status call for each place: with several, libgit2 misses some where one name begins like another (`api`,
-        // `api-image`), because it visits them in an order that is not that of a tree.
-        let queries = match places.iter().any(String::is_empty) {
-            true => vec![None],
-            false => places.iter().map(|place| Some(place.as_str())).collect(),
-        };
-        for place in queries {
-            let mut options = StatusOptions::new();
-            options
-                .include_untracked(true)
-                .recurse_untracked_dirs(true)
-                .exclude_submodules(true)
-                // The index is only read: another git may hold its lock.
-                .disable_pathspec_match(true);
-            place.into_iter().for_each(|place| {
-                options.pathspec(place);
-            });
-            for status in self.git.statuses(Some(&mut options)).map_err(failed)?.iter() {
-                let Ok(path) = status.path() else { continue };
-                let name = self.in_project(path);
-                if !is_below(path, &places) || tree.changed.contains(&name) {
-                    continue;
-                }
-                match self.read_file(path)? {
-                    Some(content) => {
-                        tree.files.insert(name.clone(), content);
-                    }
-                    None => {
-                        tree.files.remove(&name);
-                    }
-                }
-                tree.changed.push(name);
-            }
-        }
-        Ok(tree)
-    }
-
     /// Returns a file that git tracks below a project-relative folder, where there is one.
     pub(crate) fn tracked_file_below(&self, folder: &str) -> Result<Option<String>> {
         let failed = |error| Failure::failed("the git index cannot be read").caused_by(error);
@@ -194,27 +130,6 @@ impl Repository {
         }
     }
 
-    fn read_file(&self, path: &str) -> Result<Option<FileContent>> {
-        let full = self.full(path);
-        let failed = |error: git2::Error| Failure::failed(format!("{path} cannot be read")).caused_by(error);
-        let Ok(metadata) = full.symlink_metadata() else {
-            return Ok(None);
-        };
-        if metadata.is_symlink() {
-            let target = std::fs::read_link(&full)
-                .map_err(|error| crate::failure::io("read the link", &full, error))?;
-            let id =
-                Oid::hash_object(ObjectType::Blob, target.as_os_str().as_encoded_bytes()).map_err(failed)?;
-            return Ok(Some(FileContent { blob: id.to_string(), executable: false }));
-        }
-        if !metadata.is_file() {
-            return Ok(None);
-        }
-        use std::os::unix::fs::PermissionsExt as _;
-        let id = Oid::hash_file(ObjectType::Blob, &full).map_err(failed)?;
-        Ok(Some(FileContent { blob: id.to_string(), executable: metadata.permissions().mode() & 0o111 != 0 }))
-    }
-
     fn full(&self, path: &str) -> PathBuf {
         self.git.workdir().unwrap_or_else(|| self.git.path()).join(path)
     }
@@ -222,15 +137,6 @@ impl Repository {
     fn in_project(&self, path: &str) -> String {
         path.strip_prefix(&self.prefix).unwrap_or(path).to_owned()
     }
-}
-
-fn is_below(path: &str, places: &[String]) -> bool {
-    places.iter().any(|place| {
-        let place = place.trim_end_matches('/');
-        place.is_empty()
-            || path == place
-            || (path.starts_with(place) && path.as_bytes().get(place.len()) == Some(&b'/'))
-    })
 }
 
 fn time_of(commit: &git2::Commit<'_>) -> Result<jiff::Timestamp> {
@@ -262,14 +168,5 @@ mod tests {
         );
         assert_eq!(without_credentials("https://example.com/a@b"), "https://example.com/a@b");
         assert_eq!(without_credentials("git@example.com:a/b.git"), "git@example.com:a/b.git");
-    }
-
-    #[test]
-    fn is_below_matches_the_folder_and_not_names_that_begin_like_it() {
-        let places = vec!["lambda-src/hello".to_owned()];
-        assert!(is_below("lambda-src/hello/src/main.rs", &places));
-        assert!(is_below("lambda-src/hello", &places));
-        assert!(!is_below("lambda-src/hello-two/src/main.rs", &places));
-        assert!(is_below("anything", &[String::new()]));
     }
 }

@@ -3,15 +3,21 @@
 //! In: a request file. Out: a response file with the binary and the versions of the tools. Errors: zig, a target or a
 //! compiler is missing; the code does not compile (with cargo's output).
 
+mod dep_info;
+mod messages;
+
+pub(crate) use self::messages::CompiledUnit;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::messages::Messages;
 use super::install::{Tool, Tools};
 use crate::architecture::Architecture;
 use crate::digest::DigestBuilder;
-use crate::exec::{self, Program, RunOptions};
+use crate::exec::{self, Program, RunOptions, Stream};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Step};
@@ -35,6 +41,8 @@ pub(crate) struct RustBuildRequest {
     pub(crate) output_folder: PathBuf,
     /// Paths that must not appear in the binary.
     pub(crate) remap: Vec<PathRemap>,
+    /// Features of the package, besides its default ones.
+    pub(crate) features: Vec<String>,
     /// `release`.
     pub(crate) profile: String,
 }
@@ -49,12 +57,14 @@ pub(crate) struct PathRemap {
 }
 
 /// The binary that was built.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct RustBuild {
     /// The binary.
     pub(crate) binary: PathBuf,
     /// Versions of compiler and linker, by tool.
     pub(crate) tools: BTreeMap<String, String>,
+    /// What was compiled, with what it read.
+    pub(crate) units: Vec<CompiledUnit>,
 }
 
 #[derive(Deserialize)]
@@ -137,7 +147,8 @@ impl RustBuilder {
         self.find().ok_or_else(|| Failure::defect("the Rust builder was built and cannot be found"))
     }
 
-    /// Builds one binary. `target` is cargo's target folder for functions, `work` holds request and response.
+    /// Builds one binary with the variables of `environment` alone. `target` is cargo's target folder for functions, `work`
+    /// holds request and response.
     pub(crate) async fn build(
         &self,
         request: &RustBuildRequest,
@@ -155,28 +166,20 @@ impl RustBuilder {
         })?;
         std::fs::write(&request_file, text).map_err(|error| failure::io("write", &request_file, error))?;
         let folder = request.manifest_path.parent().unwrap_or(Path::new("."));
-        let program = Program::new(&builder, folder)
-            .arg("build")
-            .arg(&request_file)
-            .arg(&response_file)
+        let program =
+            Program::new(&builder, folder).arg("build").arg(&request_file).arg(&response_file).clean_env();
+        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let program = program
             .env("CARGO_TARGET_DIR", target)
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_ZIGBUILD_ZIG_COMMAND", &zig);
-        // These would change what the builder decides; a release must not depend on who builds it.
-        let program = [
-            "RUSTFLAGS",
-            "CARGO_ENCODED_RUSTFLAGS",
-            "CARGO_BUILD_RUSTFLAGS",
-            "CARGO_ZIGBUILD_ZIG_VERSION",
-            "RUSTC_WRAPPER",
-            "CARGO_BUILD_TARGET",
-        ]
-        .iter()
-        .fold(program, |program, name| program.without_env(name));
-        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let result =
-            exec::run(&program, &RunOptions::default(), &self.interrupt, &mut |_, line| step.line(line))
-                .await?;
+        let mut messages = Messages::default();
+        let mut read = |stream: Stream, line: &str| {
+            if stream != Stream::Out || !messages.read(line) {
+                step.line(line);
+            }
+        };
+        let result = exec::run(&program, &RunOptions::default(), &self.interrupt, &mut read).await?;
         if result.interrupted {
             return Err(crate::interrupt::interrupted());
         }
@@ -185,7 +188,7 @@ impl RustBuilder {
             .and_then(|bytes| serde_json::from_slice::<RawResponse>(&bytes).ok());
         match response {
             Some(RawResponse { ok: true, binary: Some(binary), tools, .. }) => {
-                Ok(RustBuild { binary, tools })
+                Ok(RustBuild { units: messages.units(folder, &binary)?, binary, tools })
             }
             Some(RawResponse { error: Some(error), .. }) => {
                 let failure = Failure::failed(error.message).unchanged("Nothing was published.");

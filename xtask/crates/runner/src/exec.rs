@@ -190,6 +190,20 @@ pub async fn capture(program: &Program, interrupt: &Interrupt) -> Result<String>
     if result.success() { Ok(out) } else { Err(exit_failure(program, &result)) }
 }
 
+/// Runs a short program without a terminal or a signal's attention, and returns its standard output, byte for byte. `input` is
+/// its standard input. Every exit code but 0 is a failure that quotes standard error.
+///
+/// For questions whose answer comes at once and is needed where nothing can wait for it asynchronously, such as git's.
+pub fn output(program: &Program, input: &[u8]) -> Result<Vec<u8>> {
+    let output = program.output(input)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let failure = Failure::failed(format!("`{}` {}", program.quoted(), exit_text(output.status.code())));
+    Err(if errors.is_empty() { failure } else { failure.body(errors) })
+}
+
 /// Makes the failure of a program that did not exit with 0, with the last lines of its output.
 pub fn exit_failure(program: &Program, result: &ProgramResult) -> Failure {
     if result.interrupted {

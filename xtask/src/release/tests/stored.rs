@@ -13,7 +13,6 @@ use super::super::verify::attestation_key;
 use super::super::{InputsRecord, PublicKey, TrustPolicy, check_trust, sbom};
 use super::*;
 use crate::settings::ProvenanceClaims;
-use crate::source::{FileContent, SourceInputs};
 
 const RELEASES: [(&str, &str); 3] = [("echo", "1.2.3"), ("echo-image", "0.1.0"), ("ingest", "0.1.0")];
 
@@ -105,19 +104,6 @@ async fn stored_inputs_are_read_and_give_the_same_bytes_and_digest() {
         let digest = releases.stored_manifest(release).await.source.inputs_digest;
         let record = InputsRecord::find(&releases.catalogue, &digest).await.unwrap().expect("a record");
         let key = format!("inputs/sha256/{}.json", digest.hex());
-        assert_eq!(record.bytes().unwrap(), releases.object(&key));
-        let file = |(path, content): (&String, &String)| {
-            let executable = content.ends_with(" x");
-            let blob = content.trim_end_matches(" x").to_owned();
-            (path.clone(), FileContent { blob, executable })
-        };
-        let inputs = SourceInputs {
-            paths: Vec::new(),
-            files: record.files.iter().map(file).collect(),
-            parts: record.parts.clone(),
-            dirty: false,
-        };
-        assert_eq!(inputs.digest(), digest, "{}", release.0);
-        assert_eq!(InputsRecord::of(&inputs), record);
+        assert_eq!(record.bytes().unwrap(), releases.object(&key), "{}", release.0);
     }
 }

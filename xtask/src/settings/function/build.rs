@@ -24,11 +24,20 @@ pub(crate) enum BuildSettings {
     Cargo {
         /// The binary's name; the package's name by default.
         binary: Option<String>,
-        /// The Cargo package; the function's name by default.
+        /// The Cargo package, anywhere in the workspace; the function's name by default.
         package: Option<String>,
+        /// Features of the package to build with, besides its default ones.
+        #[serde(default)]
+        features: Vec<String>,
+        /// Files to put beside the binary, as globs relative to the function's folder; each keeps its path below that folder.
+        #[serde(default)]
+        include: Vec<String>,
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
+        /// Names of environment variables that reach the build; their values are inputs.
+        #[serde(default)]
+        env: Vec<String>,
     },
     /// Python sources, with wheels from a lock file.
     Python {
@@ -55,6 +64,12 @@ pub(crate) enum BuildSettings {
         /// Further files that change the bytes, as globs relative to the project.
         #[serde(default)]
         inputs: Vec<String>,
+        /// Names of environment variables that reach the command; their values are inputs.
+        #[serde(default)]
+        env: Vec<String>,
+        /// Commands that print the versions of the tools that the command uses; what they print is an input.
+        #[serde(default)]
+        tools: Vec<String>,
         /// Files of the artifact that the preflight ignores, as globs.
         #[serde(default)]
         allow: Vec<String>,
@@ -66,6 +81,14 @@ impl BuildSettings {
     pub(crate) fn inputs(&self) -> &[String] {
         match self {
             Self::Cargo { inputs, .. } | Self::Python { inputs, .. } | Self::Command { inputs, .. } => inputs,
+        }
+    }
+
+    /// Returns the names of the environment variables that reach the build.
+    pub(crate) fn env(&self) -> &[String] {
+        match self {
+            Self::Cargo { env, .. } | Self::Command { env, .. } => env,
+            Self::Python { .. } => &[],
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use git2::{Oid, Sort};
 
-use super::{CommitMessage, Repository, time_of};
+use super::{CommitMessage, Repository};
 use crate::failure::{Failure, Result};
 
 impl Repository {
@@ -28,21 +28,6 @@ impl Repository {
             }
         }
         Ok(found)
-    }
-
-    /// Returns the time of the newest commit that changed any of the paths; HEAD's where the history has none.
-    pub(crate) fn last_change(&self, paths: &[String]) -> Result<jiff::Timestamp> {
-        let failed = |error| Failure::failed("the git history cannot be walked").caused_by(error);
-        let mut walk = self.git.revwalk().map_err(failed)?;
-        walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
-        walk.push_head().map_err(failed)?;
-        for id in walk {
-            let commit = self.git.find_commit(id.map_err(failed)?).map_err(failed)?;
-            if commit.parent_count() < 2 && self.is_changed_by(&commit, paths).map_err(failed)? {
-                return time_of(&commit);
-            }
-        }
-        Ok(self.head()?.committed_at)
     }
 
     /// Returns whether a commit is in this repository and HEAD descends from it, or is it.

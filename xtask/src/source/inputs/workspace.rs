@@ -1,14 +1,14 @@
 //! The parts of the Cargo workspace that decide a Rust function's bytes.
 //!
-//! In: the root `Cargo.toml` and `Cargo.lock`. Out: the folders of the crates that a function depends on, and the parts of
-//! those two files that affect it. Goes wrong: a broken manifest, no lock file, a path dependency outside the repository, a
-//! function's folder that cargo treats as a crate.
+//! In: the root `Cargo.toml` and `Cargo.lock`, and the packages that a function is compiled from. Out: the parts of those two
+//! files that affect it. Goes wrong: a broken manifest, no lock file, a function's folder that cargo treats as a crate.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Component, Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::places::normalised;
 use super::text_of;
 use crate::failure::{Failure, Result};
 
@@ -63,43 +63,17 @@ impl Workspace {
         Err(failure.hint(format!("write in [workspace] of Cargo.toml: exclude = [{}]", list.join(", "))))
     }
 
-    /// Lists the folders of a crate's path dependencies, direct and indirect, relative to the project.
-    pub(super) fn crates_of(&self, folder: &Path) -> Result<Vec<String>> {
-        let mut found = BTreeSet::new();
-        let mut queue = VecDeque::from([folder.to_path_buf()]);
-        while let Some(folder) = queue.pop_front() {
-            let manifest = read_toml(&self.root.join(&folder).join("Cargo.toml"))?;
-            for (name, dependency) in dependencies(&manifest) {
-                let inherited = dependency.get("workspace").and_then(Value::as_bool).unwrap_or(false);
-                let (base, path) = if inherited {
-                    (Path::new(""), self.inherited(name).and_then(|entry| entry.get("path")))
-                } else {
-                    (folder.as_path(), dependency.get("path"))
-                };
-                let Some(path) = path.and_then(Value::as_str) else {
-                    continue;
-                };
-                let next = normalised(&base.join(path));
-                if next.starts_with("..") || next.is_absolute() {
-                    return Err(Failure::usage(format!("{}/Cargo.toml: the path dependency `{name}` is outside the repository: {path}", folder.display()))
-                        .hint("a release belongs to a commit, which cannot contain that crate: move it into the repository or depend on a published version"));
-                }
-                if found.insert(text_of(&next)) {
-                    queue.push_back(next);
-                }
-            }
-        }
-        Ok(found.into_iter().collect())
-    }
-
-    /// Returns the parts of the workspace's files that decide the bytes of a package.
-    pub(super) fn parts(&self, folders: &[PathBuf], package: &str) -> Result<BTreeMap<String, String>> {
+    /// Returns the parts of the workspace's files that decide the bytes of a package. `folders` are those of the local
+    /// packages, absolute; `resolved` are name, version and source of all.
+    pub(super) fn parts(
+        &self,
+        folders: &[&Path],
+        resolved: &BTreeSet<(String, String, String)>,
+    ) -> Result<BTreeMap<String, String>> {
         let mut parts = BTreeMap::new();
-        for (name, table) in
-            [("profile", self.manifest.get("profile")), ("patch", self.manifest.get("patch"))]
-        {
-            if let Some(table) = table {
-                parts.insert(format!("Cargo.toml [{name}]"), canonical(table));
+        for name in ["profile", "patch", "replace", "cargo-features"] {
+            if let Some(value) = self.manifest.get(name) {
+                parts.insert(format!("Cargo.toml [{name}]"), canonical(value));
             }
         }
         let workspace = self.manifest.get("workspace").and_then(Value::as_table);
@@ -109,11 +83,7 @@ impl Workspace {
             }
         }
         for folder in folders {
-            let path = self.root.join(folder).join("Cargo.toml");
-            if !path.is_file() {
-                continue;
-            }
-            let manifest = read_toml(&path)?;
+            let manifest = read_toml(&folder.join("Cargo.toml"))?;
             for (name, dependency) in dependencies(&manifest) {
                 if dependency.get("workspace").is_some()
                     && let Some(entry) = self.inherited(name)
@@ -122,7 +92,7 @@ impl Workspace {
                 }
             }
         }
-        parts.insert("Cargo.lock".into(), self.locked(package)?);
+        parts.insert("Cargo.lock".into(), self.locked(resolved));
         Ok(parts)
     }
 
@@ -130,60 +100,23 @@ impl Workspace {
         self.manifest.get("workspace")?.get("dependencies")?.get(name)
     }
 
-    /// Lists the dependencies of a package in `Cargo.lock`, direct and indirect, with version, source and checksum.
-    fn locked(&self, package: &str) -> Result<String> {
-        let packages: Vec<&Table> = self
-            .lock
-            .get("package")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_table)
-            .collect();
-        let field = |table: &Table, name: &str| {
-            table.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    /// Lists packages with version, source and the checksum that `Cargo.lock` has for them.
+    fn locked(&self, resolved: &BTreeSet<(String, String, String)>) -> String {
+        let packages = self.lock.get("package").and_then(Value::as_array).into_iter().flatten();
+        let field = |package: &Value, name: &str| {
+            package.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let mut by_name: BTreeMap<String, Vec<&Table>> = BTreeMap::new();
-        for table in packages {
-            by_name.entry(field(table, "name")).or_default().push(table);
-        }
-        if !by_name.contains_key(package) {
-            return Err(Failure::usage(format!("Cargo.lock has no package `{package}`"))
-                .hint("run cargo metadata to update the lock file, or name the package with [build] package in function.toml"));
-        }
-        let mut lines = BTreeSet::new();
-        let mut queue = VecDeque::from([package.to_owned()]);
-        let mut seen = BTreeSet::new();
-        while let Some(wanted) = queue.pop_front() {
-            if !seen.insert(wanted.clone()) {
-                continue;
-            }
-            let mut words = wanted.split(' ');
-            let (name, version) = (words.next().unwrap_or_default(), words.next());
-            for table in by_name
-                .get(name)
-                .into_iter()
-                .flatten()
-                .filter(|table| version.is_none_or(|version| field(table, "version") == version))
-            {
-                let checksum = field(table, "checksum");
-                lines.insert(format!(
-                    "{name} {} {} {checksum}",
-                    field(table, "version"),
-                    field(table, "source")
-                ));
-                queue.extend(
-                    table
-                        .get("dependencies")
-                        .and_then(Value::as_array)
-                        .into_iter()
-                        .flatten()
-                        .filter_map(Value::as_str)
-                        .map(str::to_owned),
-                );
-            }
-        }
-        Ok(lines.into_iter().collect::<Vec<_>>().join("\n"))
+        let checksums: BTreeMap<(String, String, String), String> = packages
+            .map(|package| {
+                let key = (field(package, "name"), field(package, "version"), field(package, "source"));
+                (key, field(package, "checksum"))
+            })
+            .collect();
+        let lines = resolved.iter().map(|key| {
+            let checksum = checksums.get(key).map(String::as_str).unwrap_or_default();
+            format!("{} {} {} {checksum}", key.0, key.1, key.2)
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -197,7 +130,7 @@ fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 /// Formats a TOML value with sorted keys, so that order and comments do not matter.
-fn canonical(value: &Value) -> String {
+pub(super) fn canonical(value: &Value) -> String {
     match value {
         Value::Table(table) => {
             let sorted: BTreeMap<&String, String> =
@@ -220,20 +153,6 @@ fn read_toml(path: &Path) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| {
         Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
     })
-}
-
-fn normalised(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                out.pop();
-            }
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::name::FunctionName;
-use crate::settings::Project;
+use crate::settings::{ProcessEnvironment, Project};
 use crate::source::{Repository, Source};
 
 /// A project in a git repository of its own, removed in the end.
@@ -52,22 +52,28 @@ impl Tree {
             ),
             (
                 "lambda-src/hello/Cargo.toml",
-                "[package]\nname = \"hello\"\n[dependencies]\nshared = { path = \"../../crates/shared\" }\nserde.workspace = true\n",
+                "[package]\nname = \"hello\"\n[dependencies]\nshared = { path = \"../../crates/shared\" }\nextra.workspace = true\n[dev-dependencies]\nother = { path = \"../../crates/other\" }\n",
             ),
             ("lambda-src/hello/src/main.rs", "fn main() {}\n"),
+            ("lambda-src/hello/src/word.rs", "\n"),
             (
                 "crates/shared/Cargo.toml",
                 "[package]\nname = \"shared\"\n[dependencies]\ndeep = { path = \"../deep\" }\n",
             ),
             ("crates/shared/src/lib.rs", ""),
-            ("crates/deep/Cargo.toml", "[package]\nname = \"deep\"\n"),
+            ("crates/deep/Cargo.toml", "[package]\nname = \"deep\"\n[dependencies]\nitoa = \"1\"\n"),
             ("crates/deep/src/lib.rs", ""),
+            ("crates/extra/Cargo.toml", "[package]\nname = \"extra\"\n[features]\nrc = []\n"),
+            ("crates/extra/src/lib.rs", ""),
             ("crates/other/Cargo.toml", "[package]\nname = \"other\"\n"),
             ("crates/other/src/lib.rs", ""),
+            ("vendor/itoa/Cargo.toml", "[package]\nname = \"itoa\"\nversion = \"1.0.0\"\n"),
+            ("vendor/itoa/src/lib.rs", ""),
+            ("vendor/itoa/.cargo-checksum.json", "{\"files\":{},\"package\":null}"),
             ("Cargo.toml", MANIFEST),
             ("Cargo.lock", LOCK),
             ("rust-toolchain.toml", "[toolchain]\nchannel = \"1.95\"\n"),
-            (".cargo/config.toml", "[build]\n"),
+            (".cargo/config.toml", CONFIG),
             (".gitignore", "target/\n*.ignored\n"),
             ("data/greetings.json", "{}\n"),
             ("README.md", "# Shop\n"),
@@ -139,7 +145,7 @@ impl Tree {
 
     /// Reads the source of the function `hello`.
     pub(crate) fn source(&self) -> Source {
-        Source::read(&self.project(), &self.repository(), &hello()).unwrap()
+        Source::read(&self.project(), &process_env(), &self.repository(), &hello()).unwrap()
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -148,52 +154,60 @@ impl Tree {
 
     pub(super) fn failure(&self) -> Failure {
         Repository::open(&self.root())
-            .and_then(|repository| Source::read(&self.project(), &repository, &hello()))
+            .and_then(|repository| Source::read(&self.project(), &process_env(), &repository, &hello()))
             .expect_err("no source here")
     }
+}
+
+/// The variables of this machine: cargo runs for real.
+pub(crate) fn process_env() -> ProcessEnvironment {
+    ProcessEnvironment::read().unwrap()
 }
 
 pub(crate) fn hello() -> FunctionName {
     "hello".parse().unwrap()
 }
 
-const MANIFEST: &str = "[workspace]\nmembers = [\"lambda-src/*\", \"crates/*\"]\nresolver = \"3\"\n[workspace.package]\nedition = \"2024\"\n[workspace.dependencies]\nserde = \"1\"\nunused = \"1\"\n[profile.release]\nlto = true\n";
+const MANIFEST: &str = "[workspace]\nmembers = [\"lambda-src/*\", \"crates/*\"]\nexclude = [\"lambda-src/hello-two\"]\nresolver = \"3\"\n[workspace.package]\nedition = \"2024\"\n[workspace.dependencies]\nextra = { path = \"crates/extra\" }\nunused = \"1\"\n[profile.release]\nlto = true\n";
+
+const CONFIG: &str =
+    "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n";
 
 const LOCK: &str = r#"version = 4
 
 [[package]]
-name = "hello"
-version = "0.1.0"
-dependencies = ["shared", "serde"]
-
-[[package]]
-name = "shared"
-version = "0.1.0"
-dependencies = ["deep"]
-
-[[package]]
 name = "deep"
-version = "0.1.0"
-dependencies = ["itoa 1.0.0"]
+version = "0.0.0"
+dependencies = [
+ "itoa",
+]
 
 [[package]]
-name = "serde"
-version = "1.0.200"
-source = "registry+x"
-checksum = "aa"
+name = "extra"
+version = "0.0.0"
+
+[[package]]
+name = "hello"
+version = "0.0.0"
+dependencies = [
+ "extra",
+ "other",
+ "shared",
+]
 
 [[package]]
 name = "itoa"
 version = "1.0.0"
-checksum = "bb"
+source = "registry+https://github.com/rust-lang/crates.io-index"
 
 [[package]]
-name = "itoa"
-version = "2.0.0"
-checksum = "cc"
+name = "other"
+version = "0.0.0"
 
 [[package]]
-name = "unrelated"
-version = "3.0.0"
-checksum = "dd"
+name = "shared"
+version = "0.0.0"
+dependencies = [
+ "deep",
+]
 "#;

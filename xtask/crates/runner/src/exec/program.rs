@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -15,6 +16,7 @@ pub struct Program {
     program: OsString,
     arguments: Vec<OsString>,
     folder: PathBuf,
+    clean: bool,
     set: Vec<(OsString, OsString)>,
     removed: Vec<OsString>,
     hint: Option<String>,
@@ -27,6 +29,7 @@ impl Program {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
             folder: folder.into(),
+            clean: false,
             set: Vec::new(),
             removed: Vec::new(),
             hint: None,
@@ -54,6 +57,12 @@ impl Program {
     /// Removes an environment variable for it.
     pub fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
         self.removed.push(name.as_ref().to_owned());
+        self
+    }
+
+    /// Starts it with no variable but those that are set here, instead of with this process's variables.
+    pub fn clean_env(mut self) -> Self {
+        self.clean = true;
         self
     }
 
@@ -90,27 +99,65 @@ impl Program {
             .stdout(stdout)
             .stderr(stderr)
             .process_group(0);
+        if self.clean {
+            command.env_clear();
+        }
         self.removed.iter().for_each(|name| {
             command.env_remove(name);
         });
         command.envs(self.set.iter().map(|(name, value)| (name, value)));
-        command.spawn().map_err(|error| {
-            let name = self.program.to_string_lossy();
-            if error.kind() == std::io::ErrorKind::NotFound && self.folder.is_dir() {
-                let missing = MissingProgram(name.clone().into_owned());
-                let hint = || {
-                    format!(
-                        "install {name}, or add its folder to PATH; cargo xtask doctor lists what is needed"
-                    )
-                };
-                Failure::failed(missing.to_string())
-                    .caused_by(missing)
-                    .hint(self.hint.clone().unwrap_or_else(hint))
-            } else {
-                Failure::failed(format!("`{}` cannot be started in {}", self.quoted(), self.folder.display()))
-                    .caused_by(error)
-            }
-        })
+        command.spawn().map_err(|error| self.not_started(error))
+    }
+
+    /// Runs the program to its end, with an input and nothing else to attend to.
+    #[expect(clippy::disallowed_methods, reason = "the only place that starts programs")]
+    pub(super) fn output(&self, input: &[u8]) -> Result<std::process::Output> {
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .current_dir(&self.folder)
+            .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if self.clean {
+            command.env_clear();
+        }
+        self.removed.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        command.envs(self.set.iter().map(|(name, value)| (name, value)));
+        let mut child = command.spawn().map_err(|error| self.not_started(error))?;
+        let pipe = child.stdin.take();
+        let (written, output) = std::thread::scope(|scope| {
+            // On a thread of its own: a program that prints while it reads would block otherwise.
+            let writing = scope.spawn(|| pipe.map_or(Ok(()), |mut pipe| pipe.write_all(input)));
+            let output = child.wait_with_output();
+            (writing.join(), output)
+        });
+        let failed =
+            |error| Failure::failed(format!("`{}` cannot be waited for", self.quoted())).caused_by(error);
+        let output = output.map_err(failed)?;
+        match written {
+            // A program that ends without reading everything says why by its exit code.
+            Ok(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(error)),
+            _ => Ok(output),
+        }
+    }
+
+    fn not_started(&self, error: std::io::Error) -> Failure {
+        let name = self.program.to_string_lossy();
+        if error.kind() == std::io::ErrorKind::NotFound && self.folder.is_dir() {
+            let missing = MissingProgram(name.clone().into_owned());
+            let hint = || {
+                format!("install {name}, or add its folder to PATH; cargo xtask doctor lists what is needed")
+            };
+            Failure::failed(missing.to_string())
+                .caused_by(missing)
+                .hint(self.hint.clone().unwrap_or_else(hint))
+        } else {
+            Failure::failed(format!("`{}` cannot be started in {}", self.quoted(), self.folder.display()))
+                .caused_by(error)
+        }
     }
 }
 

@@ -1,0 +1,295 @@
+//! What cargo says about a function's package: the packages that it is compiled from, and where their files lie.
+//!
+//! In: the project's folder and the function's settings. Out: [`CargoPackage`]. Cargo resolves the dependencies, so path
+//! dependencies, `[patch]`, `[replace]`, `paths`, vendored sources and inherited dependencies are those that it will compile.
+//! Goes wrong: cargo is missing, a manifest is broken, `Cargo.lock` is missing or out of date, the package or binary does not
+//! exist.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::exec::{self, Program};
+use crate::failure::{Failure, Result};
+use crate::name::nearest;
+use crate::settings::ProcessEnvironment;
+
+/// A package, and all that it is compiled from.
+#[derive(Debug)]
+pub(super) struct CargoPackage {
+    /// Packages whose files can change: all that do not come from a registry or a git repository.
+    pub(super) local: Vec<LocalPackage>,
+    /// Every package: `name version source`, sorted.
+    pub(super) resolved: BTreeSet<(String, String, String)>,
+}
+
+/// A package whose files are on this machine only because somebody put them there.
+#[derive(Debug)]
+pub(super) struct LocalPackage {
+    /// Its name.
+    pub(super) name: String,
+    /// Its folder.
+    pub(super) folder: PathBuf,
+    /// The source files of its targets; they may lie outside its folder.
+    pub(super) sources: Vec<PathBuf>,
+}
+
+/// A package's binary.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The package.
+    pub(super) package: &'a str,
+    /// The binary.
+    pub(super) binary: &'a str,
+    /// The features to build with.
+    pub(super) features: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: Vec<String>,
+    resolve: Option<Resolve>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    version: String,
+    source: Option<String>,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+    #[serde(default)]
+    features: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    metadata: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+    src_path: PathBuf,
+    #[serde(default, rename = "required-features")]
+    required_features: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    pkg: String,
+    dep_kinds: Vec<DependencyKind>,
+}
+
+#[derive(Deserialize)]
+struct DependencyKind {
+    kind: Option<String>,
+}
+
+impl CargoPackage {
+    /// Asks cargo about a package of the workspace.
+    pub(super) fn read(root: &Path, process_env: &ProcessEnvironment, wanted: Wanted<'_>) -> Result<Self> {
+        let text = metadata(root, process_env)?;
+        let metadata: Metadata = serde_json::from_slice(&text)
+            .map_err(|error| Failure::failed("what cargo metadata prints cannot be read").caused_by(error))?;
+        Self::of(&metadata, wanted, &downloads(process_env))
+    }
+
+    fn of(metadata: &Metadata, wanted: Wanted<'_>, downloads: &[PathBuf]) -> Result<Self> {
+        let members: Vec<&Package> = metadata
+            .packages
+            .iter()
+            .filter(|package| metadata.workspace_members.contains(&package.id))
+            .collect();
+        let Some(package) = members.iter().find(|package| package.name == wanted.package) else {
+            let names = members.iter().map(|package| package.name.as_str());
+            return Err(Failure::usage(format!("the workspace has no package `{}`", wanted.package))
+                .detail("packages", nearest(wanted.package, names, 5).join(", "))
+                .unchanged("Nothing was built.")
+                .hint("name it with package = \"…\" under [build] in function.toml"));
+        };
+        check(package, wanted)?;
+        let by_id: BTreeMap<&str, &Package> =
+            metadata.packages.iter().map(|package| (package.id.as_str(), package)).collect();
+        let nodes: BTreeMap<&str, &Node> = metadata
+            .resolve
+            .iter()
+            .flat_map(|resolve| &resolve.nodes)
+            .map(|node| (node.id.as_str(), node))
+            .collect();
+        let (mut seen, mut queue) = (BTreeSet::new(), VecDeque::from([package.id.as_str()]));
+        let mut found = Self { local: Vec::new(), resolved: BTreeSet::new() };
+        while let Some(id) = queue.pop_front() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let Some(package) = by_id.get(id) else { continue };
+            let source = package.source.clone().unwrap_or_default();
+            found.resolved.insert((package.name.clone(), package.version.clone(), source));
+            let folder = package.manifest_path.parent().unwrap_or(Path::new("/")).to_path_buf();
+            // A vendored or replaced package names a registry as its source; its files lie elsewhere.
+            if package.source.is_none() || !downloads.iter().any(|place| folder.starts_with(place)) {
+                found.local.push(LocalPackage {
+                    name: package.name.clone(),
+                    sources: sources(package),
+                    folder,
+                });
+            }
+            let node = nodes.get(id).into_iter().flat_map(|node| &node.deps);
+            // What only tests and examples need is not compiled.
+            let compiled = node.filter(|dependency| {
+                dependency.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"))
+            });
+            queue.extend(compiled.map(|dependency| dependency.pkg.as_str()));
+        }
+        Ok(found)
+    }
+}
+
+/// The source files of what is compiled: libraries, binaries, procedural macros, build scripts.
+fn sources(package: &Package) -> Vec<PathBuf> {
+    let unbuilt = ["test", "bench", "example"];
+    let compiled = package
+        .targets
+        .iter()
+        .filter(|target| !target.kind.iter().any(|kind| unbuilt.contains(&kind.as_str())));
+    compiled.map(|target| target.src_path.clone()).collect()
+}
+
+/// Refuses a binary or a feature that the package does not have, and settings of cargo-lambda that would be passed over.
+fn check(package: &Package, wanted: Wanted<'_>) -> Result<()> {
+    let binaries = || package.targets.iter().filter(|target| target.kind.iter().any(|kind| kind == "bin"));
+    let refused = |message: String| Failure::usage(message).unchanged("Nothing was built.");
+    let Some(binary) = binaries().find(|target| target.name == wanted.binary) else {
+        let names: Vec<&str> = binaries().map(|target| target.name.as_str()).collect();
+        return Err(refused(format!("the package `{}` has no binary `{}`", package.name, wanted.binary))
+            .detail("binaries", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+            .hint("name it with binary = \"…\" under [build] in function.toml"));
+    };
+    if let Some(unknown) = wanted
+        .features
+        .iter()
+        .find(|name| !name.contains('/') && !package.features.contains_key(name.as_str()))
+    {
+        let names: Vec<&str> = package.features.keys().map(String::as_str).collect();
+        return Err(refused(format!("the package `{}` has no feature `{unknown}`", package.name))
+            .detail("features", names.join(", ")));
+    }
+    let enabled = enabled_features(package, wanted.features);
+    let missing: Vec<&str> = binary
+        .required_features
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.contains('/') && !enabled.contains(*name))
+        .collect();
+    if !missing.is_empty() {
+        let list: Vec<String> = wanted
+            .features
+            .iter()
+            .map(String::as_str)
+            .chain(missing.iter().copied())
+            .map(|name| format!("{name:?}"))
+            .collect();
+        return Err(refused(format!(
+            "the binary `{}` of `{}` requires the features {}",
+            binary.name,
+            package.name,
+            missing.join(", ")
+        ))
+        .hint(format!("write under [build] in function.toml: features = [{}]", list.join(", "))));
+    }
+    check_cargo_lambda_settings(package)
+}
+
+/// Lists the features that are on: the default ones, the requested ones, and those that they turn on.
+fn enabled_features<'a>(package: &'a Package, requested: &'a [String]) -> BTreeSet<&'a str> {
+    let mut enabled = BTreeSet::new();
+    let mut queue: Vec<&str> = requested.iter().map(String::as_str).chain(["default"]).collect();
+    while let Some(name) = queue.pop() {
+        if let Some(further) = package.features.get(name)
+            && enabled.insert(name)
+        {
+            queue.extend(further.iter().map(String::as_str));
+        }
+    }
+    enabled
+}
+
+/// Refuses settings of cargo-lambda that decide what is in the zip: Slipway does not read them.
+fn check_cargo_lambda_settings(package: &Package) -> Result<()> {
+    let lambda = &package.metadata["lambda"];
+    for (table, key, instead) in [
+        ("deploy", "include", "include = [\"…\"] under [build] in function.toml"),
+        ("build", "include", "include = [\"…\"] under [build] in function.toml"),
+        ("build", "features", "features = [\"…\"] under [build] in function.toml"),
+    ] {
+        if !lambda[table][key].is_null() {
+            return Err(Failure::usage(format!(
+                "Cargo.toml of `{}` has [package.metadata.lambda.{table}] {key}, which Slipway does not read",
+                package.name
+            ))
+            .unchanged("Nothing was built.")
+            .hint(format!("write {instead}, and remove it from Cargo.toml")));
+        }
+    }
+    Ok(())
+}
+
+/// Runs `cargo metadata`: without the network where everything is downloaded, else with it.
+fn metadata(root: &Path, process_env: &ProcessEnvironment) -> Result<Vec<u8>> {
+    let program =
+        cargo(root, process_env).args(["metadata", "--format-version", "1", "--locked", "--color", "never"]);
+    if let Ok(text) = exec::output(&program.clone().arg("--offline"), &[]) {
+        return Ok(text);
+    }
+    exec::output(&program, &[]).map_err(|failure| {
+        if exec::is_program_missing(&failure) {
+            return failure;
+        }
+        let body = failure.report().body.unwrap_or_default();
+        let hint = if !root.join("Cargo.lock").is_file() {
+            "commit Cargo.lock: without it a release cannot be rebuilt (cargo generate-lockfile makes one)"
+        } else if body.contains("--locked") {
+            "Cargo.lock does not fit the manifests: run cargo metadata, look at the change, and commit it"
+        } else {
+            "cargo metadata --locked in that folder shows the same error"
+        };
+        Failure::usage("cargo cannot resolve the packages of this workspace")
+            .detail("folder", root.display().to_string())
+            .body(body)
+            .unchanged("Nothing was built.")
+            .hint(hint)
+    })
+}
+
+/// Returns cargo's command line as a build runs it.
+pub(super) fn cargo(root: &Path, process_env: &ProcessEnvironment) -> Program {
+    let program = Program::new("cargo", root).hint("install Rust from https://rustup.rs").clean_env();
+    process_env.for_builds(&[]).into_iter().fold(program, |program, (name, value)| program.env(name, value))
+}
+
+/// Returns cargo's own folder.
+pub(super) fn cargo_home(process_env: &ProcessEnvironment) -> Option<PathBuf> {
+    let home = || process_env.get("HOME").map(|home| Path::new(home).join(".cargo"));
+    process_env.get("CARGO_HOME").map(PathBuf::from).or_else(home)
+}
+
+/// Lists the folders that cargo fills with downloads, whose content `Cargo.lock` names by checksum or commit.
+fn downloads(process_env: &ProcessEnvironment) -> Vec<PathBuf> {
+    let Some(home) = cargo_home(process_env) else { return Vec::new() };
+    let places = ["registry", "git"].map(|name| home.join(name));
+    let canonical = places.iter().filter_map(|place| place.canonicalize().ok()).collect::<Vec<_>>();
+    places.into_iter().chain(canonical).collect()
+}

@@ -1,0 +1,169 @@
+//! Repositories as other people have them: files that git converts, hides or leaves out, and repositories inside repositories.
+
+use std::path::PathBuf;
+
+use super::tree::{HELLO, Tree};
+use crate::source::Repository;
+use crate::source::git::WorkTree;
+
+const MAIN: &str = "lambda-src/hello/src/main.rs";
+
+fn look(tree: &Tree) -> WorkTree {
+    Repository::open(&tree.root()).unwrap().work_tree(&[HELLO.to_owned()]).unwrap()
+}
+
+fn main_of(tree: &Tree) -> PathBuf {
+    tree.root().join(MAIN)
+}
+
+#[test]
+fn edit_that_keeps_size_and_time_is_a_change() {
+    let tree = Tree::new();
+    let before = look(&tree);
+    let time = main_of(&tree).metadata().unwrap().modified().unwrap();
+    tree.git(&["status"]);
+    tree.write(MAIN, "fn main() [}\n");
+    let file = std::fs::File::options().write(true).open(main_of(&tree)).unwrap();
+    file.set_modified(time).unwrap();
+    let after = look(&tree);
+    assert_eq!(after.changed, [MAIN]);
+    assert_ne!(after.files[MAIN], before.files[MAIN]);
+}
+
+#[test]
+fn index_flags_hide_no_change() {
+    for flag in ["--assume-unchanged", "--skip-worktree"] {
+        let tree = Tree::new();
+        tree.git(&["update-index", flag, MAIN]);
+        let unchanged = look(&tree);
+        assert!(unchanged.changed.is_empty() && unchanged.hidden.is_empty(), "{flag}: {unchanged:?}");
+        tree.write(MAIN, "fn main() { hidden() }\n");
+        assert_eq!(tree.git(&["status", "--porcelain"]), "", "git shows nothing");
+        let found = look(&tree);
+        assert_eq!(found.changed, [MAIN], "{flag}");
+        assert!(found.hidden.contains_key(MAIN), "{flag}");
+        assert_ne!(found.files[MAIN], unchanged.files[MAIN]);
+    }
+}
+
+#[test]
+fn file_that_a_sparse_checkout_left_out_is_named() {
+    let tree = Tree::new();
+    tree.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/lambda-src/hello/src/main.rs"]);
+    assert!(!main_of(&tree).exists());
+    let found = look(&tree);
+    assert_eq!(found.left_out, [MAIN]);
+    assert!(found.changed.is_empty());
+}
+
+#[test]
+fn line_endings_of_this_machine_are_named_and_hashed() {
+    let tree = Tree::new();
+    let before = look(&tree);
+    tree.git(&["config", "core.autocrlf", "true"]);
+    std::fs::remove_file(main_of(&tree)).unwrap();
+    tree.git(&["checkout", "--", MAIN]);
+    assert_eq!(std::fs::read(main_of(&tree)).unwrap(), b"fn main() {}\r\n");
+    assert_eq!(tree.git(&["status", "--porcelain"]), "");
+    let found = look(&tree);
+    assert!(found.changed.is_empty(), "clean, as git says");
+    assert!(found.converted[MAIN].contains("core.autocrlf"), "{:?}", found.converted);
+    assert_ne!(found.files[MAIN], before.files[MAIN], "the digest is that of the bytes on disk");
+}
+
+#[test]
+fn line_endings_that_the_commit_asks_for_are_as_committed() {
+    let tree = Tree::new();
+    tree.write(".gitattributes", "*.rs text eol=crlf\n");
+    tree.commit("x");
+    std::fs::remove_file(main_of(&tree)).unwrap();
+    tree.git(&["checkout", "--", MAIN]);
+    assert_eq!(std::fs::read(main_of(&tree)).unwrap(), b"fn main() {}\r\n");
+    let found = look(&tree);
+    assert!(found.changed.is_empty() && found.converted.is_empty(), "{found:?}");
+    // An editor's other line endings: git says clean, a checkout writes other bytes.
+    tree.write(MAIN, "fn main() {\r\n}\r\n");
+    tree.commit("x");
+    assert!(look(&tree).converted.is_empty());
+    tree.write(MAIN, "fn main() {\n}\r\n");
+    tree.git(&["add", MAIN]);
+    assert_eq!(tree.git(&["status", "--porcelain"]), "");
+    let found = look(&tree);
+    assert!(found.changed.is_empty());
+    assert!(found.converted[MAIN].contains("eol"), "{:?}", found.converted);
+}
+
+#[test]
+fn file_behind_a_filter_is_clean_as_git_says() {
+    let tree = Tree::new();
+    tree.write(".gitattributes", "*.rs filter=rev\n");
+    tree.git(&["config", "filter.rev.clean", "rev"]);
+    tree.git(&["config", "filter.rev.smudge", "rev"]);
+    tree.git(&["add", "--all"]);
+    tree.git(&["commit", "--quiet", "--message", "x"]);
+    std::fs::remove_file(main_of(&tree)).unwrap();
+    tree.git(&["checkout", "--", MAIN]);
+    let before = look(&tree);
+    assert!(before.changed.is_empty(), "{:?}", before.changed);
+    // Another time on the same bytes: git runs the filter again.
+    tree.write(MAIN, "fn main() {}\n");
+    assert!(look(&tree).changed.is_empty());
+    tree.write(MAIN, "fn main() { 1 }\n");
+    let found = look(&tree);
+    assert_eq!(found.changed, [MAIN]);
+    assert_ne!(found.files[MAIN], before.files[MAIN]);
+}
+
+/// Adds a repository of one file as the submodule `libs/shared` below the function; returns its origin.
+fn with_submodule(tree: &Tree) -> tempfile::TempDir {
+    let origin = tempfile::tempdir().unwrap();
+    let inner = git2::Repository::init(origin.path()).unwrap();
+    std::fs::write(origin.path().join("lib.rs"), "one").unwrap();
+    let mut index = inner.index().unwrap();
+    index.add_path(std::path::Path::new("lib.rs")).unwrap();
+    let id = index.write_tree().unwrap();
+    let ada = git2::Signature::new("Ada", "ada@example.com", &git2::Time::new(1_793_534_400, 0)).unwrap();
+    inner.commit(Some("HEAD"), &ada, &ada, "one", &inner.find_tree(id).unwrap(), &[]).unwrap();
+    let url = origin.path().to_string_lossy().into_owned();
+    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &url];
+    tree.git(&[&add[..], &["lambda-src/hello/libs/shared"]].concat());
+    tree.git(&["commit", "--quiet", "--all", "--message", "feat: a submodule"]);
+    origin
+}
+
+#[test]
+fn submodule_counts_with_its_commit_and_its_changes() {
+    let tree = Tree::new();
+    let _origin = with_submodule(&tree);
+    let file = "lambda-src/hello/libs/shared/lib.rs";
+    let clean = look(&tree);
+    assert!(clean.changed.is_empty(), "{clean:?}");
+    assert!(clean.files.contains_key(file));
+    tree.write(file, "two");
+    let edited = look(&tree);
+    assert_eq!(edited.changed, [file]);
+    assert_ne!(edited.files[file], clean.files[file]);
+    let folder = "lambda-src/hello/libs/shared";
+    tree.git(&["-C", folder, "commit", "--quiet", "--all", "--message", "two"]);
+    let moved = look(&tree);
+    assert_eq!(moved.changed, [folder]);
+    tree.git(&["commit", "--quiet", "--all", "--message", "the other word"]);
+    let committed = look(&tree);
+    assert!(committed.changed.is_empty(), "{:?}", committed.changed);
+    assert_eq!(committed.files[file], edited.files[file]);
+    // A folder inside the submodule is found as well.
+    let inside = tree.repository().work_tree(&[file.to_owned()]).unwrap();
+    assert_eq!(inside.files.keys().collect::<Vec<_>>(), [file]);
+    tree.git(&["submodule", "--quiet", "deinit", "--force", "--all"]);
+    assert_eq!(look(&tree).missing_submodules, [folder]);
+}
+
+#[test]
+fn repository_in_a_folder_that_is_no_submodule_is_named() {
+    let tree = Tree::new();
+    tree.git(&["init", "--quiet", "lambda-src/hello/vendor"]);
+    tree.write("lambda-src/hello/vendor/x.rs", "");
+    tree.git(&["-C", "lambda-src/hello/vendor", "add", "x.rs"]);
+    tree.git(&["-C", "lambda-src/hello/vendor", "commit", "--quiet", "--message", "x"]);
+    assert_eq!(look(&tree).embedded, ["lambda-src/hello/vendor/"]);
+}
