@@ -16,8 +16,6 @@ use std::path::{Path, PathBuf};
 
 use git2::ErrorCode;
 
-use self::work_tree::is_below;
-
 use crate::failure::{Failure, Result};
 
 /// The repository around the project.
@@ -62,8 +60,7 @@ impl Repository {
                 root.display()
             ))
             .hint(format!("git config --global --add safe.directory {}", root.display())),
-            _ => Failure::failed(format!("the git repository around {} cannot be opened", root.display()))
-                .caused_by(error),
+            _ => not_opened(root, error),
         })?;
         let workdir = git.workdir().ok_or_else(|| {
             Failure::usage(format!(
@@ -107,12 +104,8 @@ impl Repository {
 
     /// Returns a file that git tracks below a project-relative folder, where there is one.
     pub(crate) fn tracked_file_below(&self, folder: &str) -> Result<Option<String>> {
-        let failed = |error| Failure::failed("the git index cannot be read").caused_by(error);
-        let places = [format!("{}{folder}", self.prefix)];
-        let mut index = self.git.index().map_err(failed)?;
-        index.read(false).map_err(failed)?;
-        let paths = index.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned());
-        Ok(paths.into_iter().find(|path| is_below(path, &places)).map(|path| self.in_project(&path)))
+        let listing = library::listing(&self.git, &[format!("{}{folder}", self.prefix)])?;
+        Ok(listing.index.into_keys().next().map(|path| self.in_project(&path)))
     }
 
     /// Returns whether `git add` would add a file: it is inside the work tree, and not ignored.
@@ -137,6 +130,25 @@ impl Repository {
     fn in_project(&self, path: &str) -> String {
         path.strip_prefix(&self.prefix).unwrap_or(path).to_owned()
     }
+}
+
+/// Returns the failure to open a repository, with the command that helps where the format is known.
+fn not_opened(root: &Path, error: git2::Error) -> Failure {
+    let message = error.message().to_lowercase();
+    let failure = |what: &str| {
+        Failure::usage(format!("the git repository around {} {what}", root.display()))
+            .unchanged("Nothing was changed.")
+    };
+    if message.contains("refstorage") {
+        return failure("keeps its references in the reftable format, which Slipway does not read")
+            .hint("git refs migrate --ref-format=files");
+    }
+    if message.contains("objectformat") || message.contains("object format") || message.contains("oid type") {
+        return failure("names its objects by SHA-256, which Slipway does not read").hint(
+            "git init --object-format=sha1 in another folder, then git fast-export --all in this one and git fast-import there",
+        );
+    }
+    Failure::failed(format!("the git repository around {} cannot be opened", root.display())).caused_by(error)
 }
 
 fn time_of(commit: &git2::Commit<'_>) -> Result<jiff::Timestamp> {

@@ -20,6 +20,7 @@ mod refusals;
 mod release_lifecycle;
 mod reproducible;
 mod rollback;
+mod rust_inputs;
 mod secrets;
 mod signals;
 mod signing;

@@ -246,7 +246,7 @@ fn build_command_fills_the_output_folder() {
     let first = shop.build();
     let files = shop.build_and_unpack();
     let made = fs::read_to_string(files.path().join("made")).expect("what was made");
-    assert_eq!(made, "a name 1790000000 arm64 invoice nodejs22.x");
+    assert_eq!(made, "a name 315532800 arm64 invoice nodejs22.x");
     assert!(files.path().join("index.mjs").is_file());
     // The command's output, and a file added to it, are removed before the next run; neither is an input.
     shop.write_source("dist/left", "over");

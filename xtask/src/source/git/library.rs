@@ -12,8 +12,22 @@ use crate::failure::{Failure, Result};
 pub(super) const SUBMODULE: u32 = 0o160_000;
 
 /// Lists the files at or below some places, paths of the repository; everything for `""`.
+///
+/// An index that libgit2 does not read (split, sparse) is read by the program `git`.
 pub(super) fn listing(git: &git2::Repository, places: &[String]) -> Result<Listing> {
+    if let Err(error) = git.index().and_then(|mut index| index.read(false)) {
+        let root = git.workdir().unwrap_or_else(|| git.path());
+        return super::program::listing(root, places).map_err(|failure| {
+            if crate::exec::is_program_missing(&failure) { index_not_read(error) } else { failure }
+        });
+    }
     Ok(Listing { head: head(git, places)?, index: index(git, places)?, untracked: untracked(git, places)? })
+}
+
+fn index_not_read(error: git2::Error) -> Failure {
+    Failure::failed("the git index has a form that can only be read by the program git, which is not installed")
+        .caused_by(error)
+        .hint("install git, or write the index in its common form on a machine that has it: git update-index --no-split-index; git sparse-checkout reapply --no-sparse-index")
 }
 
 fn failed(error: git2::Error) -> Failure {
@@ -157,9 +171,16 @@ fn each_status(
 
 /// Returns how git converts a file between the repository and the work tree.
 pub(super) fn conversion(git: &git2::Repository, path: &str) -> Result<Conversion> {
+    let readable = git.index().is_ok();
     let attribute = |name: &str| -> Result<Option<String>> {
-        let value = git.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX).map_err(failed)?;
-        Ok(value.map(str::to_owned).filter(|value| value != "unset" && value != "false"))
+        let value = if readable {
+            let value = git.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
+            value.map_err(failed)?.map(str::to_owned)
+        } else {
+            let root = git.workdir().unwrap_or_else(|| git.path());
+            super::program::attribute(root, name, path)?
+        };
+        Ok(value.filter(|value| value != "unset" && value != "false" && value != "unspecified"))
     };
     if let Some(filter) = attribute("filter")? {
         return Ok(Conversion::Filter(filter));

@@ -1,10 +1,13 @@
-//! Questions to the program `git`, for what libgit2 does not do: filters that are programs, and checkouts as git writes them.
+//! Questions to the program `git`, for what libgit2 does not do: indexes that are split or sparse, filters that
+//! are programs, and checkouts as git writes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::library::SUBMODULE;
+use super::work_tree::{HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
 use crate::exec::{self, Program};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// How many paths go into one command line.
 const PATHS_AT_ONCE: usize = 500;
@@ -72,4 +75,74 @@ pub(super) fn checkout_matches(repository: &git2::Repository, path: &str) -> Res
         Err(failure) if exec::is_program_missing(&failure) => Ok(None),
         Err(failure) => Err(failure),
     }
+}
+
+/// Lists the files at or below some places; everything for `""`.
+pub(super) fn listing(root: &Path, places: &[String]) -> Result<Listing> {
+    let everything = places.iter().any(String::is_empty);
+    let at_places = |program: Program| match everything {
+        true => program,
+        false => program.arg("--").args(places.iter().map(|place| place.trim_end_matches('/'))),
+    };
+    let run = |program: Program| exec::output(&program, &[]);
+    // `H 100644 <id> 0<tab>path`; a small letter is assume-unchanged, S is skip-worktree.
+    let mut index = BTreeMap::new();
+    for line in records(&run(git(root).args(["ls-files", "-z", "-v", "--stage"]))?)? {
+        let Some((entry, path)) = line.split_once('\t') else { continue };
+        let fields: Vec<&str> = entry.split(' ').collect();
+        let [tag, mode, id, stage] = fields[..] else { continue };
+        let mode = u32::from_str_radix(mode, 8).unwrap_or_default();
+        let holds_a_place = mode == SUBMODULE && places.iter().any(|place| is_below(place, &[path]));
+        if !is_below(path, places) && !holds_a_place {
+            continue;
+        }
+        let hidden = match tag {
+            "S" | "s" => Some(HiddenBy::SkipWorktree),
+            tag if tag.starts_with(char::is_lowercase) => Some(HiddenBy::AssumeUnchanged),
+            _ => None,
+        };
+        index.insert(
+            path.to_owned(),
+            IndexEntry { id: id.to_owned(), mode, hidden, conflicted: stage != "0" },
+        );
+    }
+    // `100644 blob <id><tab>path`.
+    let mut head = BTreeMap::new();
+    let submodules = index.iter().filter(|(_, entry)| entry.mode == SUBMODULE).map(|(path, _)| path.clone());
+    let tree = git(root).args(["ls-tree", "-r", "-z", "--full-tree", "HEAD"]);
+    let tree = match everything {
+        true => tree,
+        false => at_places(tree).args(submodules),
+    };
+    for line in records(&run(tree)?)? {
+        let Some((entry, path)) = line.split_once('\t') else { continue };
+        let fields: Vec<&str> = entry.split(' ').collect();
+        let [mode, _, id] = fields[..] else { continue };
+        let mode = u32::from_str_radix(mode, 8).unwrap_or_default();
+        head.insert(path.to_owned(), TreeEntry { id: id.to_owned(), mode });
+    }
+    let untracked = git(root).args(["ls-files", "-z", "--others", "--exclude-standard"]);
+    let untracked = records(&run(at_places(untracked))?)?.into_iter().collect();
+    Ok(Listing { head, index, untracked })
+}
+
+/// Returns the value of an attribute of a file.
+pub(super) fn attribute(root: &Path, name: &str, path: &str) -> Result<Option<String>> {
+    let output = exec::output(&git(root).args(["check-attr", "-z", name, "--", path]), &[])?;
+    // Path, attribute, value.
+    Ok(records(&output)?.into_iter().nth(2))
+}
+
+/// Splits the output of `-z`.
+fn records(output: &[u8]) -> Result<Vec<String>> {
+    output
+        .split(|byte| *byte == 0)
+        .filter(|record| !record.is_empty())
+        .map(|record| {
+            String::from_utf8(record.to_vec()).map_err(|_| {
+                let path = String::from_utf8_lossy(record).into_owned();
+                Failure::usage(format!("the name of {path} is not UTF-8")).hint("rename the file")
+            })
+        })
+        .collect()
 }

@@ -167,3 +167,69 @@ fn repository_in_a_folder_that_is_no_submodule_is_named() {
     tree.git(&["-C", "lambda-src/hello/vendor", "commit", "--quiet", "--message", "x"]);
     assert_eq!(look(&tree).embedded, ["lambda-src/hello/vendor/"]);
 }
+
+#[test]
+fn split_and_sparse_indexes_give_the_same_files() {
+    let plain = Tree::new();
+    let clean = look(&plain);
+    type Arrange = fn(&Tree);
+    let indexes: [(&str, Arrange); 2] = [
+        ("split", |tree| {
+            tree.git(&["update-index", "--split-index"]);
+        }),
+        ("sparse", |tree| {
+            tree.write("elsewhere/deep/x", "x");
+            tree.commit("x");
+            tree.git(&[
+                "sparse-checkout",
+                "set",
+                "--cone",
+                "--sparse-index",
+                "lambda-src",
+                "crates",
+                "vendor",
+            ]);
+        }),
+    ];
+    for (name, arrange) in indexes {
+        let tree = Tree::new();
+        arrange(&tree);
+        let index = git2::Repository::open(tree.root()).unwrap().index();
+        assert!(index.is_err(), "{name}: libgit2 reads this index, so the test shows nothing");
+        let found = look(&tree);
+        assert_eq!((&found.files, &found.changed), (&clean.files, &clean.changed), "{name}");
+        tree.write(MAIN, "fn main() { 1 }\n");
+        tree.write("lambda-src/hello/src/new.rs", "");
+        let found = look(&tree);
+        assert_eq!(found.changed, [MAIN, "lambda-src/hello/src/new.rs"], "{name}");
+        tree.git(&["update-index", "--assume-unchanged", MAIN]);
+        assert!(look(&tree).hidden.contains_key(MAIN), "{name}");
+    }
+}
+
+#[test]
+fn formats_that_are_not_read_are_refused_by_name() {
+    for (option, words, hint) in [
+        ("--ref-format=reftable", "reftable", "git refs migrate"),
+        ("--object-format=sha256", "SHA-256", "fast-export"),
+    ] {
+        let tree = Tree::without_repository("");
+        tree.git(&["init", "--quiet", option]);
+        tree.git(&["add", "--all"]);
+        tree.git(&["commit", "--quiet", "--message", "x"]);
+        let failure = tree.failure();
+        assert!(failure.message().contains(words), "{option}: {failure}");
+        assert!(failure.report().hint.is_some_and(|text| text.contains(hint)), "{option}");
+    }
+}
+
+#[test]
+fn worktree_of_a_repository_is_read_like_the_repository() {
+    let tree = Tree::new();
+    let outside = tempfile::tempdir().unwrap();
+    let elsewhere = outside.path().join("worktree");
+    tree.git(&["worktree", "add", "--quiet", &elsewhere.to_string_lossy(), "HEAD"]);
+    let found = Repository::open(&elsewhere).unwrap().work_tree(&[HELLO.to_owned()]).unwrap();
+    assert_eq!(found.files, look(&tree).files);
+    assert!(found.changed.is_empty());
+}
