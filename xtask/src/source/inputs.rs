@@ -272,7 +272,8 @@ fn add_globs(
     let globs = settings.build.inputs();
     let matcher = matcher(function, globs)?;
     let whole = repository.work_tree_where(&[String::new()], &|path| matcher.is_match(path))?;
-    let deleted = whole.changed.iter().filter(|path| !whole.files.contains_key(*path));
+    let deleted =
+        whole.changed.iter().filter(|path| !whole.files.contains_key(*path) && matcher.is_match(path));
     for path in whole.files.keys().chain(deleted) {
         places.add(path.clone(), format!("`inputs` in lambda-src/{function}/function.toml names it"));
     }
@@ -320,7 +321,7 @@ fn refuse_unknown_content(function: &FunctionName, tree: &WorkTree) -> Result<()
     if let Some((path, reason)) = tree.converted.iter().next() {
         return Err(refused(format!("{path} is not as a checkout of the commit writes it: {reason}"))
             .detail("git status", "does not show it: git compares the converted content")
-            .hint(format!("git config core.autocrlf false; rm {path}; git checkout -- {path}")));
+            .hint(format!("git config core.autocrlf false; rm {path}; git checkout -- {path} (changes of that file that you want to keep: put them aside first)")));
     }
     if let Some(path) = tree.lfs_pointers.first() {
         return Err(refused(format!(

@@ -11,6 +11,7 @@ mod concurrency;
 mod crash_recovery;
 mod environments;
 mod modules;
+mod mutations;
 mod namespaces;
 mod package_types;
 mod partial_apply;

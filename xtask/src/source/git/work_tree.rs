@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid};
 
@@ -149,6 +149,34 @@ struct OnDisk {
     mode: u32,
     blob: String,
     is_lfs_pointer: bool,
+    has_carriage_return: bool,
+}
+
+/// Where attributes of git can come from, so that they are asked for only where there are any.
+struct Attributes<'a> {
+    root: &'a Path,
+    everywhere: bool,
+    folders: BTreeMap<PathBuf, bool>,
+}
+
+impl<'a> Attributes<'a> {
+    fn of(git: &git2::Repository, root: &'a Path) -> Self {
+        let config = git.config().and_then(|mut config| config.snapshot()).ok();
+        let has_file = config.is_some_and(|config| config.get_string("core.attributesfile").is_ok());
+        let own = git.commondir().join("info/attributes").exists();
+        let home =
+            git2::Config::find_xdg().ok().and_then(|file| Some(file.parent()?.join("attributes").exists()));
+        Self { root, everywhere: has_file || own || home.unwrap_or_default(), folders: BTreeMap::new() }
+    }
+
+    /// Tells whether a file's folder or one above it has attributes.
+    fn apply_to(&mut self, path: &str) -> bool {
+        self.everywhere
+            || Path::new(path).ancestors().skip(1).any(|folder| {
+                let has = || self.root.join(folder).join(".gitattributes").exists();
+                *self.folders.entry(folder.to_path_buf()).or_insert_with(has)
+            })
+    }
 }
 
 /// How a Git LFS pointer begins: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
@@ -183,6 +211,7 @@ fn read_into(
     let listing = library::listing(git, places)?;
     let root = git.workdir().unwrap_or_else(|| git.path());
     let name = |path: &str| in_project(&format!("{at}{path}"));
+    let mut attributes = Attributes::of(git, root);
     let mut paths: BTreeSet<&str> = listing.head.keys().map(String::as_str).collect();
     paths.extend(listing.index.keys().map(String::as_str));
     paths.extend(listing.untracked.iter().map(String::as_str));
@@ -224,16 +253,22 @@ fn read_into(
             continue;
         };
         let staged = index.id != head.id || index.mode != head.mode || index.conflicted;
-        if on_disk.blob == head.id && on_disk.mode == head.mode {
+        let same = on_disk.blob == head.id;
+        let may_be_converted =
+            on_disk.mode == head.mode && !staged && hidden.is_none() && (!same || attributes.apply_to(path));
+        if may_be_converted {
+            let conversion = library::conversion(git, path)?;
+            // Bytes without a carriage return are the same after a conversion of line endings.
+            let stays = same && conversion == Conversion::LineEndings && !on_disk.has_carriage_return;
+            if conversion != Conversion::None && !stays {
+                converted.push((path.to_owned(), conversion));
+                continue;
+            }
+        }
+        if same && on_disk.mode == head.mode {
             if staged {
                 tree.changed.push(in_project);
             }
-            continue;
-        }
-        let only_content = on_disk.mode == head.mode && !staged && hidden.is_none();
-        let conversion = if only_content { library::conversion(git, path)? } else { Conversion::None };
-        if conversion != Conversion::None {
-            converted.push((path.to_owned(), conversion));
             continue;
         }
         if let Some(hidden) = hidden {
@@ -244,7 +279,7 @@ fn read_into(
     judge_converted(tree, git, &converted, &name)
 }
 
-/// Decides about files whose bytes differ from HEAD's and that git converts: changed, or as a checkout writes them.
+/// Decides about files that git converts: changed, or as a checkout writes them.
 fn judge_converted(
     tree: &mut WorkTree,
     git: &git2::Repository,
@@ -266,21 +301,16 @@ fn judge_converted(
             Conversion::Filter(_) | Conversion::None => continue,
             Conversion::LineEndings => {
                 "its line endings are not those of the commit (core.autocrlf, or `text` in .gitattributes)"
+                    .to_owned()
             }
             Conversion::Attribute(attribute) => {
                 if super::program::checkout_matches(git, path)? != Some(false) {
                     continue;
                 }
-                match *attribute {
-                    "eol" => "its line endings are not those that `eol` in .gitattributes asks for",
-                    "ident" => "its $Id$ is not the one that a checkout writes",
-                    _ => {
-                        "its encoding is not the one that `working-tree-encoding` in .gitattributes asks for"
-                    }
-                }
+                format!("`{attribute}` in .gitattributes converts it, and a checkout gives other bytes")
             }
         };
-        tree.converted.insert(name(path), reason.to_owned());
+        tree.converted.insert(name(path), reason);
     }
     Ok(())
 }
@@ -309,9 +339,7 @@ fn read_submodule(
     let checked_out =
         inner.head().and_then(|head| head.peel_to_commit()).map(|commit| commit.id().to_string());
     let committed = head.map(|head| head.id.as_str());
-    if checked_out.ok().as_deref() != committed || index.map(|index| index.id.as_str()) != committed {
-        tree.changed.push(name);
-    }
+    let moved = checked_out.ok().as_deref() != committed || index.map(|index| index.id.as_str()) != committed;
     let inside: Vec<String> = places
         .iter()
         .filter_map(|place| {
@@ -323,7 +351,13 @@ fn read_submodule(
             }
         })
         .collect();
-    read_into(tree, &inner, &format!("{at}{path}/"), &inside, in_project, keep)
+    let before = tree.files.len() + tree.changed.len();
+    read_into(tree, &inner, &format!("{at}{path}/"), &inside, in_project, keep)?;
+    // Where it is at another commit matters only to those who use a file of it.
+    if moved && (keep(&name) || tree.files.len() + tree.changed.len() > before) {
+        tree.changed.push(name);
+    }
+    Ok(())
 }
 
 /// Reads a file; nothing where there is no file or link.
@@ -356,6 +390,7 @@ fn read_file(path: &Path) -> Result<Option<OnDisk>> {
         mode,
         blob: blob.to_string(),
         is_lfs_pointer: bytes.starts_with(LFS_POINTER),
+        has_carriage_return: bytes.contains(&b'\r'),
     }))
 }
 

@@ -233,3 +233,27 @@ fn worktree_of_a_repository_is_read_like_the_repository() {
     assert_eq!(found.files, look(&tree).files);
     assert!(found.changed.is_empty());
 }
+
+#[test]
+fn copy_has_submodules_filtered_files_and_changes() {
+    let tree = Tree::new();
+    let _origin = with_submodule(&tree);
+    tree.write(".gitattributes", "*.rev filter=rev\n");
+    tree.git(&["config", "filter.rev.clean", "rev"]);
+    tree.git(&["config", "filter.rev.smudge", "rev"]);
+    tree.write("lambda-src/hello/word.rev", "drow\n");
+    tree.git(&["add", "--all"]);
+    tree.git(&["commit", "--quiet", "--message", "x"]);
+    let copy = |name: &str| {
+        let to = tree.root().join("target").join(name);
+        let root = tree.repository().check_out_copy(&tree.git(&["rev-parse", "HEAD"]), &to).unwrap();
+        tree.repository().copy_changes_to(&root).unwrap();
+        Repository::open(&root).unwrap().work_tree(&[HELLO.to_owned()]).unwrap().files
+    };
+    assert_eq!(copy("committed"), look(&tree).files);
+    let inner = "lambda-src/hello/libs/shared";
+    tree.write(&format!("{inner}/lib.rs"), "two");
+    assert_eq!(copy("changed"), look(&tree).files);
+    tree.git(&["-C", inner, "commit", "--quiet", "--all", "--message", "two"]);
+    assert_eq!(copy("moved"), look(&tree).files);
+}

@@ -71,6 +71,7 @@ fn installed(tools: &Path, prefix: &str, file: &str) -> Option<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test binary has no settings but the environment")]
-fn variable(name: &str) -> Option<String> {
+/// Returns an environment variable of the test run.
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,0 +1,49 @@
+//! What git says about the files of a function: independent of Slipway's reading.
+
+use super::build_world::BuildWorld;
+
+/// The paths of each function's inputs.
+fn paths(function: &str) -> &'static [&'static str] {
+    match function {
+        "snake" => &["lambda-src/snake"],
+        _ => &["lambda-src/maker", ":(glob)data/*.json"],
+    }
+}
+
+/// Returns the reason for which a function's files are not as HEAD has them; nothing where they are.
+pub fn dirty(world: &BuildWorld, function: &str) -> Option<String> {
+    let arguments = |words: &[&str]| -> Vec<String> {
+        words.iter().chain(&["--"]).chain(paths(function)).map(|word| (*word).to_owned()).collect()
+    };
+    let status = ["status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none"];
+    let (_, status) = world.git(&arguments(&status));
+    // The output of the command is not one of its inputs.
+    let relevant = |line: &&str| !line.contains("lambda-src/maker/dist/");
+    if let Some(line) = status.lines().find(relevant) {
+        return Some(line.to_owned());
+    }
+    // Files whose changes the index hides: compared by content.
+    let (_, index) = world.git(&arguments(&["ls-files", "-v", "--stage"]));
+    for line in index.lines() {
+        let Some((entry, path)) = line.split_once('\t') else { continue };
+        let fields: Vec<&str> = entry.split(' ').collect();
+        let hidden = fields[0] == "S" || fields[0].starts_with(char::is_lowercase);
+        if !hidden || !relevant(&path) {
+            continue;
+        }
+        let file = world.folder.join(path);
+        let present = file.symlink_metadata().is_ok();
+        if !present && fields[0].eq_ignore_ascii_case("s") {
+            continue;
+        }
+        let (_, hashed) = world.git(&["hash-object", "--no-filters", "--", path].map(str::to_owned));
+        use std::os::unix::fs::PermissionsExt as _;
+        let executable = file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0);
+        let link = file.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        let mode = if executable { "100755" } else { "100644" };
+        if !present || link || hashed.trim() != fields[2] || mode != fields[1] {
+            return Some(format!("hidden: {line}"));
+        }
+    }
+    None
+}
