@@ -68,7 +68,7 @@ fn target_of(root: &Path, link: &str) -> Result<Option<String>> {
     let project = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
     match target.strip_prefix(&project) {
         Ok(path) => Ok(Some(path.to_string_lossy().into_owned())),
-        Err(_) => Err(Failure::usage(format!(
+        Err(_) => Err(Failure::refused(format!(
             "{link} is a link to {}, outside the project",
             target.display()
         ))

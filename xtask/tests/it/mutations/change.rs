@@ -11,6 +11,8 @@ use super::build_world::BuildWorld;
 pub enum Change {
     /// Writes other content.
     Edit(String, u32),
+    /// Writes this content.
+    Write(String, String),
     /// Writes other content of the same size, and keeps the file's time.
     EditUnseen(String),
     /// Writes a file that may not exist yet.
@@ -35,6 +37,8 @@ pub enum Change {
     Submodule(u32),
     /// Sets a variable for the builds that follow.
     Variable(String, u32),
+    /// Writes cargo's configuration in its own folder.
+    CargoHome(u32),
     /// Changes what a tool on the PATH does, and what it says of its version.
     Tool(u32),
 }
@@ -134,6 +138,13 @@ impl Change {
         match self {
             Self::Edit(path, number) => replace(&at(path), &content(path, *number)),
             Self::EditUnseen(path) => edit_unseen(&at(path)),
+            Self::Write(path, text) => {
+                let file = at(path);
+                if fs::create_dir_all(file.parent().expect("a folder")).is_ok() {
+                    let _ = fs::write(file, text);
+                }
+            }
+            Self::CargoHome(number) => world.write_cargo_configuration(*number),
             Self::Add(path, number) => {
                 let file = at(path);
                 if !file.is_dir() && fs::create_dir_all(file.parent().expect("a folder")).is_ok() {

@@ -6,6 +6,17 @@ use super::build_world::BuildWorld;
 fn paths(function: &str) -> &'static [&'static str] {
     match function {
         "snake" => &["lambda-src/snake"],
+        "rusty" => &[
+            "lambda-src/rusty",
+            "crates/patched",
+            "crates/shared",
+            "vendor/thing",
+            "lambda-src/snake/vendor",
+            "Cargo.toml",
+            "Cargo.lock",
+            ".cargo",
+            ":(glob)data/*.json",
+        ],
         _ => &["lambda-src/maker", ":(glob)data/*.json"],
     }
 }
@@ -36,12 +47,20 @@ pub fn dirty(world: &BuildWorld, function: &str) -> Option<String> {
         if !present && fields[0].eq_ignore_ascii_case("s") {
             continue;
         }
-        let (_, hashed) = world.git(&["hash-object", "--no-filters", "--", path].map(str::to_owned));
         use std::os::unix::fs::PermissionsExt as _;
-        let executable = file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0);
-        let link = file.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
-        let mode = if executable { "100755" } else { "100644" };
-        if !present || link || hashed.trim() != fields[2] || mode != fields[1] {
+        let metadata = file.symlink_metadata();
+        let (bytes, mode) = match &metadata {
+            Ok(metadata) if metadata.is_symlink() => {
+                let target = std::fs::read_link(&file).expect("a link");
+                (target.into_os_string().into_encoded_bytes(), "120000")
+            }
+            Ok(metadata) if metadata.permissions().mode() & 0o111 != 0 => {
+                (std::fs::read(&file).expect("a file"), "100755")
+            }
+            _ => (std::fs::read(&file).unwrap_or_default(), "100644"),
+        };
+        let hashed = git2::Oid::hash_object(git2::ObjectType::Blob, &bytes).expect("an object's id");
+        if !present || hashed.to_string() != fields[2] || mode != fields[1] {
             return Some(format!("hidden: {line}"));
         }
     }
