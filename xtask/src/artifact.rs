@@ -174,7 +174,7 @@ pub(crate) async fn build(
         }
     };
     // Only saves space: what was installed is in the zip.
-    let _ = std::fs::remove_dir_all(folder.join(python::DEPENDENCIES));
+    let _ = std::fs::remove_dir_all(folder.join(python::PREPARED));
     let size = crate::format::bytes(artifact.size);
     step.done(size);
     Ok(artifact)

@@ -25,7 +25,7 @@ pub(crate) use environment::{CloudAccount, EnvironmentAccount, EnvironmentSettin
 pub(crate) use file::parse_duration;
 pub(crate) use function::{
     BaseReference, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, PackageType, SmokeTest,
-    name_in_artifact, placeholders,
+    name_in_artifact, placeholders, source_path,
 };
 pub(crate) use process_environment::ProcessEnvironment;
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};

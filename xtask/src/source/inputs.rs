@@ -78,8 +78,9 @@ impl SourceInputs {
                 parts.extend(workspace.parts(&folders, &package)?);
             }
             BuildSettings::Python { lock, .. } => {
+                paths.extend(settings.build.source_paths(&settings.folder));
                 let folder = project.root.join(&settings.folder);
-                let requirements = PythonRequirements::read(&folder, &settings.runtime)?;
+                let requirements = PythonRequirements::read(&folder, &settings.runtime, lock.as_deref())?;
                 if let Some(lock) = PythonLock::read(&folder, lock.as_deref())? {
                     lock.check(function, requirements.as_ref())?;
                     parts.insert("lock".into(), Digest::of(&lock.text).to_string());

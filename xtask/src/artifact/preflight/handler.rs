@@ -1,7 +1,7 @@
 //! Checks that the handler that the settings name is in the artifact.
 //!
 //! In: settings and tree. Out: a finding, if the handler is missing. Handlers of `provided.*`, Python and Node.js are
-//! checked; those of other runtimes are not.
+//! checked; those of other runtimes are not, nor those that the settings say lie in a layer.
 
 use slipway_archive::{Entry, Tree};
 
@@ -16,6 +16,9 @@ const NODE: &str = "https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.
 
 /// Returns what is wrong with the handler.
 pub(super) fn handler_problem(settings: &FunctionSettings, tree: &Tree) -> Result<Option<PreflightFinding>> {
+    if settings.handler_in_layer {
+        return Ok(None);
+    }
     let (problem, rule) = match settings.runtime.family() {
         Some(RuntimeFamily::Custom) => (bootstrap(tree)?, PROVIDED),
         Some(RuntimeFamily::Python) => (python(&settings.handler, tree)?, PYTHON),
@@ -27,7 +30,10 @@ pub(super) fn handler_problem(settings: &FunctionSettings, tree: &Tree) -> Resul
     } else {
         format!("handler {}", settings.handler)
     };
-    Ok(problem.map(|problem| PreflightFinding { subject, problem, rule }))
+    Ok(problem.map(|problem| PreflightFinding {
+        of_handler: true,
+        ..PreflightFinding::new(subject, problem, rule)
+    }))
 }
 
 fn bootstrap(tree: &Tree) -> Result<Option<String>> {

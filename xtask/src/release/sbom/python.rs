@@ -4,10 +4,11 @@
 //! has no name or version. Rule: <https://packaging.python.org/en/latest/specifications/core-metadata/>.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{SbomComponent, SbomComponents};
 use crate::failure::{self, Failure, Result};
+use crate::source::PythonLock;
 
 /// Lists the components of a Python function: the distributions in its artifact.
 pub(crate) fn python_components(artifact: &Path, lock: Option<&str>) -> Result<SbomComponents> {
@@ -137,22 +138,11 @@ fn headers(text: &str) -> Vec<(String, String)> {
     headers
 }
 
-/// Reads `name==version … --hash=sha256:…` from a lock: hashes by normalised name and version.
+/// Reads the hashes of a lock's packages, by normalised name and version.
 fn locked_hashes(lock: &str) -> BTreeMap<(String, String), Vec<String>> {
-    let mut found = BTreeMap::new();
-    for line in lock.replace("\\\n", " ").replace("\\\r\n", " ").lines() {
-        let line = line.trim();
-        if line.starts_with('#') {
-            continue;
-        }
-        let mut words = line.split_whitespace();
-        let Some((name, version)) = words.next().and_then(|word| word.split_once("==")) else { continue };
-        let name = name.split('[').next().unwrap_or(name);
-        let hashes: Vec<String> =
-            words.filter_map(|word| word.strip_prefix("--hash=sha256:")).map(str::to_owned).collect();
-        found.insert((normalised(name), version.trim_end_matches(';').to_owned()), hashes);
-    }
-    found
+    let lock = PythonLock { path: PathBuf::new(), text: lock.to_owned() };
+    let pins = lock.packages().into_iter();
+    pins.map(|pin| ((normalised(&pin.name), pin.version), pin.sha256)).collect()
 }
 
 /// Returns a name in the form in which indexes compare names: <https://packaging.python.org/en/latest/specifications/name-normalization/>.
