@@ -175,6 +175,15 @@ fn handler_of_a_layer_passes_only_where_the_settings_say_so() {
 }
 
 #[test]
+fn handler_behind_a_link_to_a_folder_is_found() {
+    let here = folder(&[("store/app@1/index.js", b"x")]);
+    std::fs::create_dir(here.path().join("modules")).unwrap();
+    std::os::unix::fs::symlink("../store/app@1", here.path().join("modules/app")).unwrap();
+    assert!(found_in(&settings("nodejs22.x", "modules/app/index.handler", &[]), here.path()).is_empty());
+    assert_eq!(found_in(&settings("nodejs22.x", "modules/app/other.handler", &[]), here.path()).len(), 1);
+}
+
+#[test]
 fn pointers_of_git_lfs_are_found_unless_they_are_allowed() {
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
     let files: [(&str, &[u8]); 2] =

@@ -187,7 +187,7 @@ mod tests {
             "six-1.17.0",
             "Name: six\nVersion: 1.17.0\nLicense: first line\n  second line\nClassifier: License :: OSI Approved :: MIT License\n",
         );
-        let lock = "# comment\npydantic-core==2.41.5 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via pydantic\nTyping.Extensions==4.15.0 ; python_version >= '3.9' \\\n    --hash=sha256:cc\n";
+        let lock = "# comment\npydantic-core==2.41.5 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via pydantic\nTyping.Extensions==4.15.0 ; python_version >= '3.9' \\\n    --hash=sha256:cc\nsix @ https://example.com/six-1.17.0-py3-none-any.whl --hash=sha256:dd\n";
         let components = installed_components(folder.path(), Some(lock)).unwrap();
         let ids: Vec<&str> = components.all.iter().map(|component| component.id.as_str()).collect();
         assert_eq!(ids, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0", "pypi:typing-extensions@4.15.0"]);
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(core.licence.as_deref(), Some("MIT"));
         assert_eq!((&core.sha256, &core.possible_sha256), (&None, &vec!["aa".to_owned(), "bb".to_owned()]));
         assert_eq!(core.dependencies, ["pypi:typing-extensions@4.15.0"]);
-        assert_eq!(six.licence.as_deref(), Some("MIT License"));
+        assert_eq!((six.licence.as_deref(), six.sha256.as_deref()), (Some("MIT License"), Some("dd")));
         assert_eq!((typing.licence.as_deref(), typing.sha256.as_deref()), (Some("PSF-2.0"), Some("cc")));
         assert!(typing.dependencies.is_empty());
         assert_eq!(components.direct, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0"]);
