@@ -60,7 +60,7 @@ impl Project {
                 "no project here: neither {} nor a folder above it has {PROJECT_FILE}",
                 from.display()
             ))
-            .hint("run this inside the repository; docs/adopting.md describes how to add Slipway to one")
+            .hint("run this inside the repository; to add Slipway to one: https://github.com/slipway/slipway/blob/main/docs/adopting.md")
         })?;
         let root = root.to_path_buf();
         let settings: ProjectSettings = file::load(&root, Path::new(PROJECT_FILE))?;

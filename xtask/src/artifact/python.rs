@@ -19,6 +19,7 @@ use std::path::Path;
 use slipway_archive::{Error, Tree};
 
 use super::{BuildContext, CollectedFiles};
+use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
 use crate::progress::Step;
 use crate::settings::FunctionSettings;
@@ -52,7 +53,9 @@ pub(super) async fn build(
     let own = sources::collect(root, settings, source, sources, &prepared.join("sources"), &mut tree)?;
     let (mut tools, mut dependencies) = (BTreeMap::new(), BTreeSet::new());
     let function_folder = root.join(&settings.folder);
-    if let Some(lock) = PythonLock::read(&function_folder, lock)?
+    let found = PythonLock::read(&function_folder, lock)?;
+    refuse_other_lock(source, found.as_ref())?;
+    if let Some(lock) = found
         && !lock.packages().is_empty()
     {
         let installed = prepared.join("packages");
@@ -67,6 +70,9 @@ pub(super) async fn build(
             index_options: &indexes.options,
         };
         context.uv.install(&packages, &target, &installed, step).await?;
+        // What uv read from the disk is what was hashed.
+        let read = PythonLock { text: read_text(&lock.path)?, ..lock.clone() };
+        refuse_other_lock(source, Some(&read))?;
         refuse_missing(&lock, &installed)?;
         let owners = FileOwners::read(&installed)?;
         owners.refuse_overlaps()?;
@@ -81,6 +87,23 @@ pub(super) async fn build(
         tools.insert("uv".to_owned(), Tool::Uv.version().to_owned());
     }
     Ok(CollectedFiles { tree, dependencies, tools })
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))
+}
+
+/// Refuses another lock than the one that the inputs digest was made from.
+fn refuse_other_lock(source: &Source, lock: Option<&PythonLock>) -> Result<()> {
+    let now = lock.map(|lock| Digest::of(&lock.text).to_string());
+    if source.inputs.parts.get("lock") == now.as_ref() {
+        return Ok(());
+    }
+    Err(Failure::failed(
+        "the lock is not the one that the inputs digest was made from: it changed during the build",
+    )
+    .unchanged("Nothing was built.")
+    .hint("run it again"))
 }
 
 /// Refuses an installation that lacks a package which the lock pins for every platform.

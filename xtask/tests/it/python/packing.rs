@@ -118,6 +118,16 @@ fn file_that_changes_during_the_build_is_not_packed() {
         .says("run it again");
     let document = shop.run(&["releases", "invoice", "--env", "local", "--output", "json"]).exits(0).json();
     assert_eq!(document["data"]["total"], 0);
+
+    // The lock as well: another one would install other packages under this name.
+    let check = check.replace("main.py", "requirements.lock");
+    shop.write("pipelines/project.toml", &format!("{}{check}", super::PROJECT));
+    shop.write_source("requirements.lock", "# no package\n");
+    shop.commit("feat: a lock");
+    shop.run(&["release", "invoice", "--env", "local", "--yes"])
+        .exits(1)
+        .says("the lock is not the one that the inputs digest was made from")
+        .says("run it again");
 }
 
 #[test]
