@@ -6,8 +6,12 @@
 //! uv uses the user's indexes, certificates, credentials and cache: UV_INDEX*, UV_CACHE_DIR and the like, and uv.toml.
 //! Variables that would change which packages are chosen, or what is written, are removed: lock and settings decide.
 
+mod errors;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use errors::{explain, is_unreachable};
 
 use super::install::{Tool, Tools};
 use crate::architecture::Architecture;
@@ -68,9 +72,6 @@ const KEPT: [&str; 28] = [
     "UV_SYSTEM_CERTS",
 ];
 
-/// What uv prints if it cannot reach an index; its cache may still have all packages.
-const UNREACHABLE: [&str; 4] = ["Failed to fetch", "error sending request", "Could not connect", "dns error"];
-
 /// A lock to install, and where its packages come from.
 pub(crate) struct LockedPackages<'a> {
     /// The function's folder, in which uv runs.
@@ -129,7 +130,7 @@ impl Uv {
         if result.success() {
             return Ok(());
         }
-        if result.tail.iter().any(|line| UNREACHABLE.iter().any(|words| line.contains(words))) {
+        if is_unreachable(&result) {
             step.line("no index can be reached; trying with uv's cache");
             let cached = self.run(&program.clone().arg("--offline"), step).await?;
             if cached.success() {
@@ -295,50 +296,6 @@ fn compile(program: Program, requirements: &Path, python: &str, out: &Path) -> P
         .arg(out)
 }
 
-/// Returns the failure of a run of uv; it names the package if uv does.
-fn explain(program: &Program, result: &ProgramResult, platform: &WheelPlatform) -> Failure {
-    let output = result.tail.join(" ");
-    let failure = exec::exit_failure(program, result);
-    if result.timed_out || result.code.is_none() {
-        return failure;
-    }
-    let body = result.tail.join("\n");
-    let place = match platform.architecture {
-        None => format!("Python {}", platform.python),
-        Some(architecture) => {
-            format!("Python {} on {architecture} ({})", platform.python, platform.uv_platform)
-        }
-    };
-    if let Some(package) = without_wheel(&output) {
-        return Failure::usage(format!("{package} has no wheel for {place}"))
-            .body(body)
-            .unchanged("Nothing was built.")
-            .hint("choose a version that has one, or build the function with with = \"command\": nothing is compiled from a source distribution");
-    }
-    if let Some(package) = between(&output, "Hash mismatch for `", "`") {
-        return Failure::refused(format!("the hash of {package} in the index differs from the lock"))
-            .body(body)
-            .unchanged("Nothing was built.")
-            .hint("if you trust the lock, do not trust the index; otherwise write a new lock with cargo xtask lock");
-    }
-    failure
-}
-
-/// Returns `name version` from uv's "Because name==version has no (usable) wheels".
-fn without_wheel(output: &str) -> Option<String> {
-    let at = ["has no wheels with", "has no usable wheels", "has no wheels"]
-        .iter()
-        .filter_map(|words| output.find(words))
-        .min()?;
-    let package = output[..at].split_whitespace().next_back()?;
-    Some(package.trim_matches(['`', ',']).replacen("==", " ", 1))
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let rest = &text[text.find(before)? + before.len()..];
-    Some(&rest[..rest.find(after)?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,22 +362,5 @@ mod tests {
         for removed in ["UV_NO_BINARY", "UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_TARGET"] {
             assert!(!is_kept(removed), "{removed}");
         }
-    }
-
-    #[test]
-    fn package_without_a_wheel_is_named() {
-        for (output, package) in [
-            (
-                "  cause: Because pywin32==312 has no wheels with a matching platform tag (e.g., `x`) and you",
-                "pywin32 312",
-            ),
-            (
-                "  cause: Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2",
-                "docopt 0.6.2",
-            ),
-        ] {
-            assert_eq!(without_wheel(output).as_deref(), Some(package));
-        }
-        assert_eq!(without_wheel("something else"), None);
     }
 }

@@ -3,16 +3,18 @@
 //! In: a folder, single files, bytes. Out: entries sorted bytewise by name. Names, links and file types are checked when an
 //! entry is added; contents are read only when the tree is packed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+mod folder_links;
+
 use crate::Error;
 use crate::listing::{LINK_MODE, mode};
 use crate::name::Names;
+use crate::tree::folder_links::FolderLinks;
 
 /// The files of an archive under sorted, unique names.
 ///
@@ -217,80 +219,6 @@ fn name_below<'a>(root: &Path, path: &'a Path) -> Result<&'a str, Error> {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let name = || relative.to_string_lossy().into_owned();
     relative.to_str().ok_or_else(|| Error::Name { name: name(), reason: "is not UTF-8" })
-}
-
-/// Links to folders of a tree: the link's name -> the folder's.
-#[derive(Default)]
-struct FolderLinks(BTreeMap<String, String>);
-
-impl FolderLinks {
-    fn add(&mut self, name: &str, folder: &str) {
-        self.0.insert(name.to_owned(), folder.to_owned());
-    }
-
-    /// Refuses links through which a folder contains itself.
-    fn refuse_cycles(&self, root: &Path) -> Result<(), Error> {
-        // Links that are being followed, and links behind which there is no circle.
-        let (mut open, mut done) = (BTreeSet::new(), BTreeSet::new());
-        for start in self.0.keys() {
-            let mut stack = vec![(start.as_str(), false)];
-            while let Some((link, left)) = stack.pop() {
-                if left {
-                    open.remove(link);
-                    done.insert(link);
-                } else if !done.contains(link) {
-                    let folder = &self.0[link];
-                    open.insert(link);
-                    stack.push((link, true));
-                    let below = below(&self.0, folder).map(|(name, _)| name.as_str());
-                    for next in below {
-                        if open.contains(next) {
-                            let target = root.join(&self.0[next]);
-                            return Err(Error::LinkCycle { link: root.join(next), target });
-                        }
-                        stack.push((next, false));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lists the links whose folders have files, with their targets as links have them.
-    fn with_files(self, tree: &Tree) -> Vec<(String, String)> {
-        let mut names: BTreeMap<String, ()> =
-            tree.iter().map(|entry| (entry.name().to_owned(), ())).collect();
-        let mut kept = BTreeMap::new();
-        // A folder may have nothing but links to folders with files.
-        loop {
-            let before = kept.len();
-            for (name, folder) in &self.0 {
-                if !kept.contains_key(name) && below(&names, folder).next().is_some() {
-                    kept.insert(name.clone(), relative_target(name, folder));
-                    names.insert(name.clone(), ());
-                }
-            }
-            if kept.len() == before {
-                return kept.into_iter().collect();
-            }
-        }
-    }
-}
-
-/// Lists the names below a folder; all where it is the root, whose name is empty.
-fn below<'a, T>(names: &'a BTreeMap<String, T>, folder: &str) -> impl Iterator<Item = (&'a String, &'a T)> {
-    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    names.range(prefix.clone()..).take_while(move |(name, _)| name.starts_with(&prefix))
-}
-
-/// Returns a folder's name relative to the folder of a link: `..` first, then what both do not share.
-fn relative_target(link: &str, folder: &str) -> String {
-    let from: Vec<&str> = link.split('/').collect();
-    let from = &from[..from.len() - 1];
-    let to: Vec<&str> = folder.split('/').collect();
-    let shared = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
-    let up = std::iter::repeat_n("..", from.len() - shared);
-    up.chain(to[shared..].iter().copied()).collect::<Vec<_>>().join("/")
 }
 
 fn regular_file(path: &Path) -> Result<Metadata, Error> {

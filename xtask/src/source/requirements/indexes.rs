@@ -75,5 +75,5 @@ pub(super) fn has_credentials(url: &str) -> bool {
     let Some((user, _)) = authority.rsplit_once('@') else { return false };
     // `git@host` is the user of every SSH server of git's.
     user != "git"
-        && user.split(':').any(|part| !part.is_empty() && !(part.starts_with("${") && part.ends_with('}')))
+        && user.split(':').any(|part| !(part.is_empty() || part.starts_with("${") && part.ends_with('}')))
 }
