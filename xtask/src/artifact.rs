@@ -176,7 +176,7 @@ pub(crate) async fn build(
         }
     };
     // Only saves space: what was installed or made is in the zip.
-    for name in [python::DEPENDENCIES, command::MADE] {
+    for name in [python::PREPARED, command::MADE] {
         let _ = std::fs::remove_dir_all(folder.join(name));
     }
     let size = crate::format::bytes(artifact.size);

@@ -252,7 +252,18 @@ const LAYERS: &[Layer] = &[
     layer(
         "requirements",
         "the programs, tools and credentials that a project needs on this machine",
-        &["emulator", "exec", "failure", "format", "interrupt", "runtime", "settings", "source", "tools"],
+        &[
+            "emulator",
+            "exec",
+            "failure",
+            "format",
+            "interrupt",
+            "plan",
+            "runtime",
+            "settings",
+            "source",
+            "tools",
+        ],
     ),
     layer(
         "github",

@@ -11,6 +11,7 @@ mod guard;
 mod infrastructure;
 mod inputs;
 mod lock;
+mod names;
 mod sources;
 mod state;
 
@@ -22,6 +23,7 @@ pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_
 pub(crate) use infrastructure::Infrastructure;
 pub(crate) use inputs::{StackInputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{LockRequest, WorkLock};
+pub(crate) use names::long_names;
 pub(crate) use sources::{StackSources, unpack_sources};
 pub(crate) use state::{StateVersion, read_state};
 

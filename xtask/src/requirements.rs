@@ -1,7 +1,7 @@
 //! What a project needs on this machine: programs, tools, credentials. Changes nothing and installs nothing.
 //!
-//! In: the project and its tools. Out: a requirement each, with its version or place, or what to do about it. Errors: none;
-//! what cannot be found out counts as missing.
+//! In: the project and its tools. Out: a requirement each, with its version or place, or what to do about it; names that
+//! Lambda would refuse. Errors: what cannot be found out counts as missing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +14,7 @@ use crate::exec::{self, Program};
 use crate::failure::{Failure, Result};
 use crate::format::list;
 use crate::interrupt::Interrupt;
+use crate::plan;
 use crate::runtime::RuntimeFamily;
 use crate::settings::{BuildSettings, PackageType, Project};
 use crate::source::Repository;
@@ -252,6 +253,24 @@ fn installable(what: &str, needed_for: &str, version: Option<&str>) -> Requireme
             .hint("it is installed when it is needed, or now: cargo xtask tools install")
     });
     Requirement::new(what, needed_for, Availability::Later, found)
+}
+
+/// Returns a requirement for each name of a Lambda function that is too long in an environment.
+pub(crate) fn long_names(project: &Project) -> Result<Vec<Requirement>> {
+    let mut requirements = Vec::new();
+    for environment in project.environments.keys() {
+        for found in plan::long_names(project, environment)? {
+            let what = format!("name of {} in {}", found.address, found.stack);
+            let needed_for = format!("--env {environment}");
+            requirements.push(Requirement::new(
+                what,
+                needed_for,
+                Availability::Later,
+                Err(found.failure(environment)),
+            ));
+        }
+    }
+    Ok(requirements)
 }
 
 /// Returns the failure of requirements that are missing.

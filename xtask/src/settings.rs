@@ -26,7 +26,7 @@ pub(crate) use environment::{CloudAccount, EnvironmentAccount, EnvironmentSettin
 pub(crate) use file::parse_duration;
 pub(crate) use function::{
     BaseReference, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, PackageType, SmokeTest,
-    name_in_artifact, placeholders,
+    name_in_artifact, placeholders, source_path,
 };
 pub(crate) use process_environment::ProcessEnvironment;
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
@@ -61,7 +61,7 @@ impl Project {
                 "no project here: neither {} nor a folder above it has {PROJECT_FILE}",
                 from.display()
             ))
-            .hint("run this inside the repository; docs/adopting.md describes how to add Slipway to one")
+            .hint("run this inside the repository; to add Slipway to one: https://github.com/slipway/slipway/blob/main/docs/adopting.md")
         })?;
         let root = root.to_path_buf();
         let settings: ProjectSettings = file::load(&root, Path::new(PROJECT_FILE))?;

@@ -87,9 +87,14 @@ pub(super) async fn build(
         }
     }
     let packed = |error: slipway_archive::Error| {
-        Failure::failed(format!("the output of `{function}`'s command cannot be packed"))
+        let leads_outside = matches!(error, slipway_archive::Error::LinkEscapes { .. });
+        let failure = Failure::failed(format!("the output of `{function}`'s command cannot be packed"))
             .caused_by(error)
-            .unchanged("Nothing was published.")
+            .unchanged("Nothing was published.");
+        match leads_outside {
+            true => failure.hint("let the command copy what the link leads to: bundle the code into one file, or use `pnpm deploy --prod` (its links stay inside its folder), `npm ci --install-links`, cp -RL"),
+            false => failure,
+        }
     };
     // The copy is removed in the end: the artifact's files are kept beside it.
     let made = work.join(MADE);

@@ -1,4 +1,5 @@
-//! The preflight finds what Lambda would refuse, or fail on at the first call, and secrets that were packed by mistake.
+//! The preflight finds what Lambda would refuse, or fail on at the first call, and what was packed by mistake: secrets, and
+//! pointers of Git LFS in place of files.
 //!
 //! In: the tree to pack, and the function's settings. Out: nothing, or one refusal with every finding: file, problem, limit
 //! and the source of the rule. `[build] allow` lets single files pass. Links out of the tree and names that cannot be
@@ -28,12 +29,25 @@ pub(super) struct PreflightFinding {
     problem: String,
     /// The page that states the rule.
     rule: &'static str,
+    /// Whether it is about the handler, which may lie in a layer.
+    of_handler: bool,
+}
+
+impl PreflightFinding {
+    fn new(subject: impl Into<String>, problem: impl Into<String>, rule: &'static str) -> Self {
+        Self { subject: subject.into(), problem: problem.into(), rule, of_handler: false }
+    }
 }
 
 /// Lambda's quotas: 250 MB unzipped, layers included.
 const QUOTAS: &str = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html";
 /// The operating system of each runtime, which decides its glibc.
 const RUNTIMES: &str = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html";
+/// The format of a pointer, which replaces a file that Git LFS has not fetched.
+const LFS: &str = "https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md";
+/// The first line of a pointer; a pointer has less than [`LFS_POINTER_SIZE`] bytes.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+const LFS_POINTER_SIZE: usize = 1024;
 /// The limit in bytes, as Lambda's own error message states it.
 const MAX_UNPACKED_SIZE: u64 = 262_144_000;
 /// How many findings are listed; the message has the number of all.
@@ -56,9 +70,27 @@ pub(super) fn check(function: &FunctionName, settings: &FunctionSettings, tree: 
         "the preflight of `{function}` found {}",
         format::plural(findings.len(), "problem")
     ));
-    Err(failure.body(body.trim_end().to_owned()).unchanged("Nothing was packed or published.").hint(
-        "fix them; for a file that belongs there, write [build] allow = [\"path/in/artifact\"] in function.toml",
-    ))
+    Err(failure
+        .body(body.trim_end().to_owned())
+        .unchanged("Nothing was packed or published.")
+        .hint(hint(&findings)))
+}
+
+/// Returns what to do about the findings: how to fix them, and which keys of function.toml let them pass.
+fn hint(findings: &[PreflightFinding]) -> String {
+    let mut hint = "fix them".to_owned();
+    if findings.iter().any(|finding| finding.rule == LFS) {
+        hint.push_str("; git lfs pull fetches the files that pointers of Git LFS stand for");
+    }
+    if findings.iter().any(|finding| finding.of_handler) {
+        hint.push_str("; if the handler lies in a layer, write handler_in_layer = true in function.toml");
+    }
+    if findings.iter().any(|finding| !finding.of_handler) {
+        hint.push_str(
+            "; for a file that belongs there, write [build] allow = [\"path/in/artifact\"] in function.toml",
+        );
+    }
+    hint
 }
 
 /// Lists the problems of a tree; every file is read once.
@@ -84,15 +116,14 @@ fn findings(
             let name = Path::new(entry.name());
             if let Err(error) = elf::check(name, &bytes, settings.architecture, &settings.runtime) {
                 let problem = error.to_string();
-                let problem = problem.strip_prefix(entry.name()).unwrap_or(&problem).trim_start().to_owned();
-                findings.push(PreflightFinding { subject: entry.name().to_owned(), problem, rule: RUNTIMES });
+                let problem = problem.strip_prefix(entry.name()).unwrap_or(&problem).trim_start();
+                findings.push(PreflightFinding::new(entry.name(), problem, RUNTIMES));
             }
+        } else if bytes.len() < LFS_POINTER_SIZE && bytes.starts_with(LFS_POINTER) {
+            let problem = "is a pointer of Git LFS, not the file that it stands for";
+            findings.push(PreflightFinding::new(entry.name(), problem, LFS));
         } else if let Some(problem) = secrets::secret_in(entry.name(), &bytes) {
-            findings.push(PreflightFinding {
-                subject: entry.name().to_owned(),
-                problem,
-                rule: secrets::RULE,
-            });
+            findings.push(PreflightFinding::new(entry.name(), problem, secrets::RULE));
         }
     }
     findings.extend(handler::handler_problem(settings, tree)?);
@@ -112,14 +143,11 @@ fn too_large(function: &FunctionName, mut files: Vec<(&str, u64)>) -> Option<Pre
     files.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let largest: Vec<String> =
         files.iter().take(5).map(|(name, size)| format!("{name} {}", format::bytes(*size))).collect();
-    Some(PreflightFinding {
-        subject: function.to_string(),
-        problem: format!(
-            "unpacks to {total} bytes; Lambda's limit is {MAX_UNPACKED_SIZE} (250 MB). The largest: {}",
-            largest.join(", ")
-        ),
-        rule: QUOTAS,
-    })
+    let problem = format!(
+        "unpacks to {total} bytes; Lambda's limit is {MAX_UNPACKED_SIZE} (250 MB). The largest: {}",
+        largest.join(", ")
+    );
+    Some(PreflightFinding::new(function.as_str(), problem, QUOTAS))
 }
 
 fn allowed(function: &FunctionName, settings: &FunctionSettings) -> Result<GlobSet> {

@@ -7,6 +7,7 @@
 //! installer's own records ([recording installs](https://packaging.python.org/en/latest/specifications/recording-installed-packages/)).
 
 mod lock;
+mod sources;
 
 #[cfg(test)]
 pub(crate) use lock::VersionChange;
@@ -18,15 +19,16 @@ use std::path::Path;
 use slipway_archive::{Error, Tree};
 
 use super::{BuildContext, CollectedFiles};
+use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
 use crate::progress::Step;
-use crate::settings::{FunctionSettings, name_in_artifact};
-use crate::source::{PythonLock, Source};
+use crate::settings::FunctionSettings;
+use crate::source::{PythonLock, PythonRequirements, Source};
 use crate::tools::install::Tool;
-use crate::tools::uv::WheelPlatform;
+use crate::tools::uv::{LockedPackages, WheelPlatform};
 
-/// The folder beside the artifact in which packages are installed.
-pub(super) const DEPENDENCIES: &str = "dependencies";
+/// The folder beside the artifact in which its files are prepared.
+pub(super) const PREPARED: &str = "prepared";
 
 /// Files that an installer writes into a distribution's folder and no importer reads.
 const INSTALLER_FILES: [&str; 5] = ["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"];
@@ -42,26 +44,36 @@ pub(super) async fn build(
     step: &Step,
 ) -> Result<CollectedFiles> {
     let root = &context.project.root;
+    let prepared = folder.join(PREPARED);
+    if prepared.exists() {
+        std::fs::remove_dir_all(&prepared).map_err(|error| failure::io("remove", &prepared, error))?;
+    }
     let mut tree = Tree::new();
     // Name in the artifact -> the source's path.
-    let mut own = BTreeMap::new();
-    for path in sources {
-        for (name, path, executable) in files_of(settings, source, path)? {
-            refuse_outside_link(root, &settings.folder, &path)?;
-            tree.add_file(&name, executable, root.join(&path)).map_err(cannot_pack)?;
-            own.insert(name, path);
-        }
-    }
+    let own = sources::collect(root, settings, source, sources, &prepared.join("sources"), &mut tree)?;
     let (mut tools, mut dependencies) = (BTreeMap::new(), BTreeSet::new());
-    if let Some(lock) = PythonLock::read(&root.join(&settings.folder), lock)?
-        && !lock.pins().is_empty()
+    let function_folder = root.join(&settings.folder);
+    let found = PythonLock::read(&function_folder, lock)?;
+    refuse_other_lock(source, found.as_ref())?;
+    if let Some(lock) = found
+        && !lock.packages().is_empty()
     {
-        let installed = folder.join(DEPENDENCIES);
-        if installed.exists() {
-            std::fs::remove_dir_all(&installed).map_err(|error| failure::io("remove", &installed, error))?;
-        }
+        let installed = prepared.join("packages");
         let target = WheelPlatform::new(&settings.runtime, settings.architecture)?;
-        context.uv.install(&lock.path, &target, &installed, step).await?;
+        let named = lock.path.strip_prefix(&function_folder).ok().and_then(Path::to_str);
+        let requirements = PythonRequirements::read(&function_folder, &settings.runtime, named)?;
+        let indexes = requirements.map(|requirements| requirements.indexes).unwrap_or_default();
+        let packages = LockedPackages {
+            folder: &function_folder,
+            lock: &lock.path,
+            index_lines: &indexes.lines,
+            index_options: &indexes.options,
+        };
+        context.uv.install(&packages, &target, &installed, step).await?;
+        // What uv read from the disk is what was hashed.
+        let read = PythonLock { text: read_text(&lock.path)?, ..lock.clone() };
+        refuse_other_lock(source, Some(&read))?;
+        refuse_missing(&lock, &installed)?;
         let owners = FileOwners::read(&installed)?;
         owners.refuse_overlaps()?;
         remove_machine_files(&installed)?;
@@ -77,50 +89,44 @@ pub(super) async fn build(
     Ok(CollectedFiles { tree, dependencies, tools })
 }
 
-/// Lists the files of one entry of `sources`: name in the artifact, project-relative path, executable.
-fn files_of(settings: &FunctionSettings, source: &Source, path: &str) -> Result<Vec<(String, String, bool)>> {
-    let place = settings.folder.join(path);
-    let top = name_in_artifact(path).unwrap_or(path);
-    let mut found = Vec::new();
-    for (file, content) in &source.inputs.files {
-        let Ok(below) = Path::new(file).strip_prefix(&place) else { continue };
-        let below = below.to_string_lossy();
-        if below.ends_with(".pyc") || below.split('/').any(|part| part == "__pycache__") {
-            continue;
-        }
-        let name = if below.is_empty() { top.to_owned() } else { format!("{top}/{below}") };
-        found.push((name, file.clone(), content.executable()));
-    }
-    if found.is_empty() {
-        return Err(Failure::usage(format!(
-            "`sources` in {}/function.toml names `{path}`, but git lists no file there",
-            settings.folder.display()
-        ))
-        .unchanged("Nothing was built.")
-        .hint("check the path, and that git does not ignore it: git check-ignore --verbose <path>"));
-    }
-    Ok(found)
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))
 }
 
-/// Refuses a link to a file outside the function's folder: that file is not an input, so its changes would be missed.
-fn refuse_outside_link(root: &Path, folder: &Path, path: &str) -> Result<()> {
-    let full = root.join(path);
-    let metadata = full.symlink_metadata().map_err(|error| failure::io("read", &full, error))?;
-    if !metadata.is_symlink() {
+/// Refuses another lock than the one that the inputs digest was made from.
+fn refuse_other_lock(source: &Source, lock: Option<&PythonLock>) -> Result<()> {
+    let now = lock.map(|lock| Digest::of(&lock.text).to_string());
+    if source.inputs.parts.get("lock") == now.as_ref() {
         return Ok(());
     }
-    let target = full.canonicalize().map_err(|error| failure::io("follow the link", &full, error))?;
-    let folder = root.join(folder);
-    let folder = folder.canonicalize().map_err(|error| failure::io("read", &folder, error))?;
-    if target.starts_with(&folder) && target.is_file() {
-        return Ok(());
-    }
-    Err(Failure::refused(format!(
-        "{path} is a link to {}, which is not a file in the function's folder",
-        target.display()
-    ))
+    Err(Failure::failed(
+        "the lock is not the one that the inputs digest was made from: it changed during the build",
+    )
     .unchanged("Nothing was built.")
-    .hint("replace the link with a copy of the file"))
+    .hint("run it again"))
+}
+
+/// Refuses an installation that lacks a package which the lock pins for every platform.
+fn refuse_missing(lock: &PythonLock, installed: &Path) -> Result<()> {
+    let comparable = |name: &str| name.to_ascii_lowercase().replace(['-', '.'], "_");
+    let entries = installed.read_dir().map_err(|error| failure::io("read", installed, error))?;
+    let found: BTreeSet<String> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some(comparable(name.strip_suffix(".dist-info")?.split('-').next()?))
+        })
+        .collect();
+    match lock.packages().iter().find(|pin| pin.everywhere && !found.contains(&comparable(&pin.name))) {
+        Some(pin) => Err(Failure::failed(format!(
+            "{} {} is pinned in {} and was not installed",
+            pin.name,
+            pin.version,
+            lock.path.display()
+        ))
+        .unchanged("Nothing was built.")),
+        None => Ok(()),
+    }
 }
 
 /// Removes the files that differ by machine.

@@ -44,6 +44,7 @@ pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Comma
             findings.push(Requirement::new(what, needed_for, Availability::Later, found));
         }
     }
+    findings.extend(requirements::long_names(&app.project)?);
     let failure = requirements::failure(&findings);
     let text = text(&findings);
     Ok(CommandOutput::new(&Report { findings }, text)?.with_failure(failure))

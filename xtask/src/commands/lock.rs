@@ -1,4 +1,5 @@
-//! `lock`: pin a Python function's packages, with hashes, from what its pyproject.toml or requirements.in asks for.
+//! `lock`: pin a Python function's packages, with hashes, from what its pyproject.toml or requirements.in asks for, or from
+//! its uv.lock.
 
 use super::CommandOutput;
 use crate::app::AppContext;

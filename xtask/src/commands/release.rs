@@ -16,6 +16,7 @@ use crate::format;
 use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::{deliveries_text, markdown};
+use crate::plan;
 use crate::publication::{self, FunctionRelease};
 use crate::release::{Manifest, VersionBump, VersionRequest};
 use crate::settings::BuildSettings;
@@ -93,6 +94,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             .hint(format!("name it: {}", format::list(functions.iter().map(FunctionName::as_str)))));
     }
     let stacks = stacks(app, &arguments, &functions)?;
+    refuse_long_names(app, &arguments, &functions, &stacks)?;
     let repository = app.repository()?;
     repository.head()?;
     let account = open_account(app, &arguments, &functions).await?;
@@ -164,6 +166,30 @@ fn stacks(
         }
     }
     Ok(stacks)
+}
+
+/// Refuses a name of a Lambda function that Lambda will not take, before anything is built; without an environment, notes
+/// those in every environment.
+fn refuse_long_names(
+    app: &AppContext,
+    arguments: &Arguments,
+    functions: &[FunctionName],
+    stacks: &BTreeMap<StackName, Vec<FunctionName>>,
+) -> Result<()> {
+    if let Some(environment) = &arguments.env {
+        let found = plan::long_names(&app.project, environment)?;
+        let found = found.into_iter().find(|found| stacks.contains_key(&found.stack));
+        return found.map_or(Ok(()), |found| Err(found.failure(environment)));
+    }
+    for environment in app.project.environments.keys() {
+        for found in plan::long_names(&app.project, environment)? {
+            if app.project.stacks[&found.stack].functions.iter().any(|function| functions.contains(function))
+            {
+                app.progress.note(format!("names  {}", found.failure(environment).message()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Opens the environment's account. While a local environment starts, the Rust builder is prepared.

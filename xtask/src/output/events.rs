@@ -35,6 +35,7 @@ impl RunLog {
         let id = format!("{now}-{process}");
         let folder = runs.join(&id);
         std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
+        ignore_for_git(work_folder)?;
         let path = folder.join("events.jsonl");
         let file = File::create(&path).map_err(|error| failure::io("create", &path, error))?;
         remove_oldest(&runs);
@@ -61,6 +62,18 @@ impl Sink for RunLog {
             // A log that cannot be written must not stop a release.
             let _ = guard.0.write_all(text.as_bytes());
         }
+    }
+}
+
+/// Makes git ignore Slipway's folder, whatever the project's own .gitignore says.
+fn ignore_for_git(work_folder: &Path) -> Result<()> {
+    let path = work_folder.join(".gitignore");
+    match File::create_new(&path) {
+        Ok(mut file) => {
+            file.write_all(b"# Made by Slipway.\n*\n").map_err(|error| failure::io("write", &path, error))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failure::io("create", &path, error)),
     }
 }
 

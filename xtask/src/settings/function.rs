@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub(crate) use build::{BuildSettings, name_in_artifact};
+pub(crate) use build::{BuildSettings, name_in_artifact, source_path};
 pub(crate) use image::{BaseReference, ImageSettings};
 pub(crate) use smoke::{DeploymentTests, SmokeTest, placeholders};
 
@@ -41,6 +41,8 @@ pub(crate) struct FunctionSettings {
     pub(crate) runtime: Runtime,
     /// Lambda's handler; `bootstrap` for a compiled function.
     pub(crate) handler: String,
+    /// Whether the handler, or the `bootstrap` of a custom runtime, lies in a layer or a base image, not in the artifact.
+    pub(crate) handler_in_layer: bool,
     /// The architecture of the function's code.
     pub(crate) architecture: Architecture,
     /// Zip or image.
@@ -63,6 +65,8 @@ pub(crate) struct FunctionSettings {
 struct FunctionFile {
     runtime: Runtime,
     handler: Option<String>,
+    #[serde(default)]
+    handler_in_layer: bool,
     #[serde(default = "default_architecture")]
     architecture: Architecture,
     #[serde(default = "zip")]
@@ -128,10 +132,17 @@ impl FunctionSettings {
         if let Some(message) = build::handler_mistake(&raw.runtime, &handler) {
             return Err(wrong(message).hint(build::handler_example(&raw.runtime)));
         }
+        if raw.handler_in_layer && matches!(raw.build, BuildSettings::Cargo { .. }) {
+            return Err(wrong(
+                "`handler_in_layer = true` does not fit with = \"cargo\": the binary that is built is the `bootstrap`".into(),
+            )
+            .hint("remove the key"));
+        }
         Ok(Self {
             folder: relative.parent().unwrap_or(Path::new("")).to_path_buf(),
             runtime: raw.runtime,
             handler,
+            handler_in_layer: raw.handler_in_layer,
             architecture: raw.architecture,
             package: raw.package,
             first_version: raw.first_version,

@@ -156,7 +156,7 @@ fn function_file_mistakes_are_reported() {
     lambda-src/hello/function.toml:2: unknown key `memory`
     2 | memory = 128
       | ^^^^^^
-    hint: allowed here: runtime, handler, architecture, package, first_version, build, image, smoke, deployment_tests
+    hint: allowed here: runtime, handler, handler_in_layer, architecture, package, first_version, build, image, smoke, deployment_tests
     ");
 }
 
@@ -211,9 +211,16 @@ fn python_and_command_build_mistakes_are_reported() {
     "#);
     insta::assert_snapshot!(python("python3.13", handler, "sources = [\"../other\"]"), @r#"
     lambda-src/hello/function.toml: `sources` names "../other", which is not a path below the function's folder
-    hint: write it relative to the folder of function.toml, without . and ..
+    hint: write it relative to the folder of function.toml, without . and ..; for a folder that functions share, relative to the project with a leading slash, as in "/lambda-src/common"
     "#);
-    insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\", \"lib/app\"]"), @r#"lambda-src/hello/function.toml: two of `sources` end with `app` and would have the same path in the artifact"#);
+    insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\", \"/lambda-src/shared/app\"]"), @r#"
+    lambda-src/hello/function.toml: `/lambda-src/shared/app` and `src/app` in `sources` would both be `app` in the artifact
+    hint: rename one of the two folders: each source keeps its last name
+    "#);
+    for outside in ["/", "/../other", "/lambda-src/../../other"] {
+        let said = python("python3.13", handler, &format!("sources = [{outside:?}]"));
+        assert!(said.contains("which is not a path below the function's folder"), "{said}");
+    }
     insta::assert_snapshot!(python("python3.13", handler, "sources = [\"src/app\"]\nlock = \"/tmp/lock\""), @r#"
     lambda-src/hello/function.toml: `lock` names "/tmp/lock", which is not a path below the function's folder
     hint: write it relative to the folder of function.toml, without . and ..
@@ -235,6 +242,36 @@ fn python_and_command_build_mistakes_are_reported() {
     lambda-src/hello/function.toml:2: `soon` is not a valid duration: write a number and ms, s, m or h, such as "3s"
     2 | [build]
       | ^^^^^^^
+    "#);
+}
+
+#[test]
+fn python_handlers_are_taken_as_lambda_takes_them() {
+    let load = |handler: &str| {
+        let text = format!(
+            "runtime = \"python3.13\"\nhandler = \"{handler}\"\n[build]\nwith = \"python\"\nsources = [\"src/app\"]\n"
+        );
+        let folder = project();
+        write(folder.path(), "lambda-src/hello/function.toml", &text);
+        Project::load(folder.path())
+    };
+    for good in
+        ["app.handle", "lambda-function.handle", "src/my-func.handle", "app.v1-2.main.handle", "größe.handle"]
+    {
+        load(good).expect(good);
+    }
+    for bad in ["handle", ".handle", "app.", "app..handle", "app.my-handle", "a b.handle", "src//app.handle"]
+    {
+        assert!(load(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn handler_of_a_layer_does_not_fit_a_rust_function() {
+    let path = "lambda-src/hello/function.toml";
+    insta::assert_snapshot!(failure_text(path, "runtime = \"provided.al2023\"\nhandler_in_layer = true\n[build]\nwith = \"cargo\"\n"), @r#"
+    lambda-src/hello/function.toml: `handler_in_layer = true` does not fit with = "cargo": the binary that is built is the `bootstrap`
+    hint: remove the key
     "#);
 }
 

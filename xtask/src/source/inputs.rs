@@ -85,8 +85,11 @@ impl SourceInputs {
                 add_cargo(project, process_env, wanted, &mut places, &mut parts)?;
             }
             BuildSettings::Python { lock, .. } => {
+                for path in settings.build.source_paths(&settings.folder) {
+                    places.add(path, format!("`sources` in lambda-src/{function}/function.toml names it"));
+                }
                 let folder = project.root.join(&settings.folder);
-                let requirements = PythonRequirements::read(&folder, &settings.runtime)?;
+                let requirements = PythonRequirements::read(&folder, &settings.runtime, lock.as_deref())?;
                 if let Some(lock) = PythonLock::read(&folder, lock.as_deref())? {
                     lock.check(function, requirements.as_ref())?;
                     parts.insert("lock".into(), Digest::of(&lock.text).to_string());
@@ -112,6 +115,10 @@ impl SourceInputs {
             add_globs(&mut tree, repository, function, settings, &mut places)?;
             // Once more, for links among what the globs name.
             tree = places::read(&project.root, repository, &mut places, &keep)?;
+        }
+        if matches!(settings.build, BuildSettings::Python { .. }) {
+            // They are packed as they are: the preflight of the artifact finds them.
+            tree.lfs_pointers.clear();
         }
         refuse_unknown_content(function, &tree)?;
         if parts.contains_key("Cargo.lock") {

@@ -1,25 +1,26 @@
 //! A Python function's requirements, and the lock that pins them.
 //!
-//! In: a function's folder with `pyproject.toml` or `requirements.in`, and its lock. Out: [`PythonRequirements`], the digest
-//! of what is required, and [`PythonLock`], pinned and hashed. Goes wrong: both files have requirements, a file cannot be
-//! read, the lock is missing or was made from other requirements.
-//!
-//! A line of the lock that begins with [`HEADER`] has the digest of the requirements. A lock that another tool made has no
-//! such line; it is accepted where no file beside it has requirements.
+//! In: a function's folder with `pyproject.toml` (and the `uv.lock` beside it) or `requirements.in`, and its lock. Out:
+//! [`PythonRequirements`], the digest of what is required and the indexes that it names, and [`PythonLock`], pinned and
+//! hashed. Goes wrong: both files have requirements, a file cannot be read, a file beside them asks for packages and nothing
+//! reads it, the lock is missing, was made from other requirements or has a line that pins nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+mod indexes;
+mod lock;
+mod unread;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
+
+pub(crate) use indexes::PackageIndexes;
+pub(crate) use lock::{DEFAULT_LOCK, PythonLock};
 
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, Result};
 use crate::name::FunctionName;
 use crate::runtime::Runtime;
-
-/// Begins the line of a lock that has the digest of the requirements.
-const HEADER: &str = "# slipway.lock/1 ";
 
 /// The packages that a function requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,28 +29,30 @@ pub(crate) struct PythonRequirements {
     pub(crate) file: &'static str,
     /// Digest of the requirements and of the Python version that they are for.
     pub(crate) digest: Digest,
+    /// Whether a `uv.lock` beside `pyproject.toml` has chosen the versions: the lock is exported from it.
+    pub(crate) chosen_by_uv: bool,
+    /// The indexes that the requirements name.
+    pub(crate) indexes: PackageIndexes,
 }
 
-/// A lock file.
-#[derive(Debug, Clone)]
-pub(crate) struct PythonLock {
-    /// The file.
-    pub(crate) path: PathBuf,
-    /// Its text.
-    pub(crate) text: String,
+/// The requirements in one file.
+struct FoundRequirements {
+    /// What decides which packages are chosen.
+    text: String,
+    indexes: PackageIndexes,
+    /// All files that were read.
+    files: BTreeSet<PathBuf>,
 }
-
-/// The lock's name where the settings name none.
-pub(crate) const DEFAULT_LOCK: &str = "requirements.lock";
 
 impl PythonRequirements {
-    /// Reads the requirements in a function's folder; nothing where there are none.
-    pub(crate) fn read(folder: &Path, runtime: &Runtime) -> Result<Option<Self>> {
+    /// Reads the requirements in a function's folder; nothing where there are none. `lock` is the lock that the settings
+    /// name.
+    pub(crate) fn read(folder: &Path, runtime: &Runtime, lock: Option<&str>) -> Result<Option<Self>> {
         let project = folder.join("pyproject.toml");
         let project = if project.is_file() { requirements_of_project(&project)? } else { None };
         let list = folder.join("requirements.in");
         let list = if list.is_file() { requirements_of_list(&list)? } else { None };
-        let (file, text) = match (project, list) {
+        let (file, found) = match (project, list) {
             (Some(_), Some(_)) => {
                 return Err(Failure::usage(format!(
                     "{} has requirements twice: in pyproject.toml, [project] dependencies, and in requirements.in",
@@ -57,14 +60,22 @@ impl PythonRequirements {
                 ))
                 .hint("keep one of the two"));
             }
-            (Some(text), None) => ("pyproject.toml", text),
-            (None, Some(text)) => ("requirements.in", text),
-            (None, None) => return Ok(None),
+            (Some(found), None) => ("pyproject.toml", Some(found)),
+            (None, Some(found)) => ("requirements.in", Some(found)),
+            (None, None) => ("", None),
         };
+        unread::refuse(folder, lock, found.as_ref().map(|found| (file, &found.files)))?;
+        let Some(found) = found else { return Ok(None) };
         let mut digest = DigestBuilder::new("slipway.requirements/1");
         digest.part("python", runtime.as_str());
-        digest.part(file, text);
-        Ok(Some(Self { file, digest: digest.finish() }))
+        digest.part(file, found.text);
+        let uv_lock = folder.join("uv.lock");
+        let chosen_by_uv = file == "pyproject.toml" && uv_lock.is_file();
+        if chosen_by_uv {
+            let text = std::fs::read(&uv_lock).map_err(|error| failure::io("read", &uv_lock, error))?;
+            digest.part("uv.lock", text);
+        }
+        Ok(Some(Self { file, digest: digest.finish(), chosen_by_uv, indexes: found.indexes }))
     }
 
     /// Makes the failure of requirements without a lock.
@@ -78,108 +89,9 @@ impl PythonRequirements {
     }
 }
 
-impl PythonLock {
-    /// Reads a function's lock: the named one, which must exist, or the default one where there is one.
-    pub(crate) fn read(folder: &Path, named: Option<&str>) -> Result<Option<Self>> {
-        let path = folder.join(named.unwrap_or(DEFAULT_LOCK));
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(Self { path, text })),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::usage(format!(
-                "function.toml names the lock {}, which does not exist",
-                path.display()
-            ))
-            .hint("make it with cargo xtask lock, or remove the key `lock` from function.toml")),
-            Err(error) => Err(failure::io("read", &path, error)),
-        }
-    }
-
-    /// Makes the lock of requirements from what the resolver wrote; `python` is a version such as `3.13`.
-    pub(crate) fn of(
-        path: PathBuf,
-        function: &FunctionName,
-        requirements: &PythonRequirements,
-        python: &str,
-        resolved: &str,
-    ) -> Self {
-        let text = format!(
-            "{HEADER}{} of {} for python{python}\n# Made by `cargo xtask lock {function}`; do not edit.\n{}",
-            requirements.digest,
-            requirements.file,
-            without_leading_comments(resolved)
-        );
-        Self { path, text }
-    }
-
-    /// Writes the file completely or not at all.
-    pub(crate) fn write(&self) -> Result<()> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let failed = |error| failure::io("write", &self.path, error);
-        let mut file = tempfile::Builder::new()
-            .prefix(".requirements-")
-            .permissions(std::fs::Permissions::from_mode(0o666)) // less the umask, like any new file
-            .tempfile_in(folder)
-            .map_err(failed)?;
-        file.write_all(self.text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&self.path).map(drop).map_err(|error| failed(error.error))
-    }
-
-    /// Refuses a lock that was made from other requirements than those that are there now.
-    pub(crate) fn check(
-        &self,
-        function: &FunctionName,
-        requirements: Option<&PythonRequirements>,
-    ) -> Result<()> {
-        let Some(requirements) = requirements else { return Ok(()) };
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let why = match self.requirements_digest() {
-            Some(digest) if digest == requirements.digest.hex() => return Ok(()),
-            Some(_) => format!(
-                "lambda-src/{function}/{name} is out of date: {} or the runtime changed since it was made",
-                requirements.file
-            ),
-            None => format!(
-                "lambda-src/{function}/{name} has no digest of its requirements, so it may be out of date with {}",
-                requirements.file
-            ),
-        };
-        Err(Failure::usage(why).unchanged("Nothing was built.").hint(format!("cargo xtask lock {function}")))
-    }
-
-    /// Returns the digest of the requirements that the lock was made from, in hex.
-    fn requirements_digest(&self) -> Option<&str> {
-        let line = self.text.lines().find_map(|line| line.strip_prefix(HEADER))?;
-        line.split_whitespace().find_map(|word| word.strip_prefix("sha256:"))
-    }
-
-    /// Lists the pinned packages: name -> versions; several where they differ by platform or Python version.
-    pub(crate) fn pins(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let mut pins: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for line in self.text.lines().filter(|line| !line.starts_with([' ', '\t', '#', '-'])) {
-            if let Some((name, rest)) = line.split_once("==") {
-                let version = rest.split([' ', ';', '\\']).next().unwrap_or_default();
-                let name = name.split('[').next().unwrap_or_default().trim();
-                pins.entry(name.to_owned()).or_default().insert(version.to_owned());
-            }
-        }
-        pins
-    }
-}
-
-/// Drops the comments before the first package, so that the same packages give the same file.
-fn without_leading_comments(resolved: &str) -> &str {
-    let comments: usize =
-        resolved.split_inclusive('\n').take_while(|line| line.starts_with('#')).map(str::len).sum();
-    &resolved[comments..]
-}
-
 /// Reads the part of `pyproject.toml` that decides which packages are chosen; nothing where it has no dependencies.
-fn requirements_of_project(path: &Path) -> Result<Option<String>> {
-    let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
-    })?;
+fn requirements_of_project(path: &Path) -> Result<Option<FoundRequirements>> {
+    let table = read_table(path)?;
     let project = table.get("project");
     let dependencies = project.and_then(|project| project.get("dependencies")).and_then(Value::as_array);
     let Some(dependencies) = dependencies.filter(|list| !list.is_empty()) else { return Ok(None) };
@@ -189,12 +101,21 @@ fn requirements_of_project(path: &Path) -> Result<Option<String>> {
     for decides in [python, uv].into_iter().flatten() {
         text.push_str(&format!("{decides}\n"));
     }
-    Ok(Some(text))
+    let indexes = PackageIndexes::of_project(path, uv)?;
+    Ok(Some(FoundRequirements { text, indexes, files: BTreeSet::from([path.to_path_buf()]) }))
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
+    text.parse().map_err(|error: toml::de::Error| {
+        Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
+    })
 }
 
 /// Reads the requirements of a list and of the lists that it includes; nothing where there are none.
-fn requirements_of_list(path: &Path) -> Result<Option<String>> {
+fn requirements_of_list(path: &Path) -> Result<Option<FoundRequirements>> {
     let (mut text, mut seen, mut queue) = (String::new(), BTreeSet::new(), vec![path.to_path_buf()]);
+    let mut indexes = PackageIndexes::default();
     while let Some(path) = queue.pop() {
         if !seen.insert(path.clone()) {
             continue;
@@ -209,23 +130,33 @@ fn requirements_of_list(path: &Path) -> Result<Option<String>> {
             }
             text.push_str(line);
             text.push('\n');
-            let included = ["-r", "--requirement", "-c", "--constraint"].iter().find_map(|option| {
-                let rest = line.strip_prefix(option)?;
-                rest.starts_with([' ', '=', '\t']).then(|| rest.trim_start_matches(['=', ' ', '\t']))
-            });
-            if let Some(included) = included.filter(|name| !name.contains("://")) {
-                queue.push(path.parent().unwrap_or(Path::new("")).join(included));
+            let folder = path.parent().unwrap_or(Path::new(""));
+            if let Some(included) = value_of(line, &["-r", "--requirement", "-c", "--constraint"])
+                .filter(|name| !name.contains("://"))
+            {
+                queue.push(folder.join(included));
             }
+            indexes.read_line(line, folder);
         }
     }
-    Ok((!text.is_empty()).then_some(text))
+    Ok((!text.is_empty()).then_some(FoundRequirements { text, indexes, files: seen }))
+}
+
+/// Returns the value of a line with one of these options, as `--option value` or `--option=value`; `-rfile` as well.
+fn value_of<'a>(line: &'a str, options: &[&str]) -> Option<&'a str> {
+    options.iter().find_map(|option| {
+        let rest = line.strip_prefix(option)?;
+        let short = option.len() == 2 && !rest.is_empty();
+        (short || rest.starts_with([' ', '=', '\t'])).then(|| rest.trim_start_matches(['=', ' ', '\t']))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::FailureKind;
 
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    pub(super) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
@@ -233,9 +164,12 @@ mod tests {
         folder
     }
 
+    fn read(files: &[(&str, &str)], lock: Option<&str>) -> Result<Option<PythonRequirements>> {
+        PythonRequirements::read(folder(files).path(), &Runtime::Python313, lock)
+    }
+
     fn digest(files: &[(&str, &str)]) -> Option<Digest> {
-        let requirements = PythonRequirements::read(folder(files).path(), &Runtime::Python313).unwrap();
-        requirements.map(|requirements| requirements.digest)
+        read(files, None).unwrap().map(|requirements| requirements.digest)
     }
 
     #[test]
@@ -259,64 +193,137 @@ mod tests {
         assert_eq!(list("# nothing\n\n", ""), None);
         assert_eq!(list("a # why\n", ""), list("\n# x\na\n", ""));
         assert_ne!(list("a\n-r more.in\n", "b"), list("a\n-r more.in\n", "c"));
+        assert_ne!(list("a\n-rmore.in\n", "b"), list("a\n-rmore.in\n", "c"));
         let here = folder(&[("requirements.in", "a\n")]);
-        let runtime = |runtime| PythonRequirements::read(here.path(), &runtime).unwrap().unwrap().digest;
+        let runtime =
+            |runtime| PythonRequirements::read(here.path(), &runtime, None).unwrap().unwrap().digest;
         assert_ne!(runtime(Runtime::Python312), runtime(Runtime::Python313));
     }
 
     #[test]
     fn requirements_in_two_files_are_refused() {
-        let both =
-            folder(&[("requirements.in", "a\n"), ("pyproject.toml", "[project]\ndependencies = [\"b\"]\n")]);
-        let failure = PythonRequirements::read(both.path(), &Runtime::Python313).unwrap_err();
+        let failure = read(
+            &[("requirements.in", "a\n"), ("pyproject.toml", "[project]\ndependencies = [\"b\"]\n")],
+            None,
+        )
+        .unwrap_err();
         assert!(failure.message().contains("has requirements twice"), "{failure}");
     }
 
     #[test]
-    fn lock_of_other_requirements_is_refused() {
-        let function = "ingest".parse().unwrap();
-        let here = folder(&[("requirements.in", "a\n")]);
-        let requirements = PythonRequirements::read(here.path(), &Runtime::Python313).unwrap().unwrap();
-        let lock = |header: &str| PythonLock {
-            path: "requirements.lock".into(),
-            text: format!("{header}\na==1 \\\n"),
+    fn uv_lock_of_a_project_is_part_of_the_digest() {
+        let project = ("pyproject.toml", "[project]\ndependencies = [\"b\"]\n");
+        let plain = read(&[project], None).unwrap().unwrap();
+        let one = read(&[project, ("uv.lock", "version = 1\n")], None).unwrap().unwrap();
+        let two = read(&[project, ("uv.lock", "version = 2\n")], None).unwrap().unwrap();
+        assert_eq!((plain.chosen_by_uv, one.chosen_by_uv), (false, true));
+        assert_ne!(plain.digest, one.digest);
+        assert_ne!(one.digest, two.digest);
+    }
+
+    #[test]
+    fn files_that_nothing_reads_are_refused_by_name() {
+        let dependencies = ("pyproject.toml", "[project]\ndependencies = [\"a\"]\n");
+        let list = ("requirements.in", "a\n");
+        for (files, lock, file, hint) in [
+            (vec![("requirements.txt", "a\n")], None, "requirements.txt", "git mv"),
+            (vec![("requirements.txt", "a\n"), list], None, "requirements.txt", "requirements.in"),
+            (
+                vec![("requirements.txt", "a\n"), dependencies],
+                Some("other.lock"),
+                "requirements.txt",
+                "pyproject.toml",
+            ),
+            (vec![("Pipfile", "[packages]\na = \"*\"\n")], None, "Pipfile", "requirements.in"),
+            (
+                vec![("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.13\"\na = \"1\"\n")],
+                None,
+                "[tool.poetry.dependencies] in pyproject.toml",
+                "[project] dependencies",
+            ),
+            (
+                vec![("pyproject.toml", "[project]\ndynamic = [\"dependencies\"]\n")],
+                None,
+                "dynamic = [\"dependencies\"] in pyproject.toml",
+                "[project] dependencies",
+            ),
+            (
+                vec![("uv.lock", "version = 1\n"), ("pyproject.toml", "[project]\n")],
+                None,
+                "uv.lock",
+                "[project] dependencies",
+            ),
+            (vec![("uv.lock", "version = 1\n"), list], None, "uv.lock", "[project] dependencies"),
+            (vec![("poetry.lock", "\n")], None, "poetry.lock", "[project] dependencies"),
+            (
+                vec![("setup.cfg", "[options]\ninstall_requires =\n  a\n")],
+                None,
+                "setup.cfg",
+                "requirements.in",
+            ),
+        ] {
+            let failure = read(&files, lock).expect_err(file);
+            assert_eq!(failure.kind(), FailureKind::Usage);
+            assert!(failure.message().contains(&format!("{file} ")), "{file}: {failure}");
+            let report = failure.report();
+            assert!(report.hint.as_ref().is_some_and(|said| said.contains(hint)), "{file}: {report:?}");
+        }
+        for (files, lock) in [
+            (vec![("requirements.txt", "a==1\n")], Some("requirements.txt")),
+            (vec![("requirements.txt", "a\n"), ("requirements.in", "-r requirements.txt\n")], None),
+            (vec![("requirements.txt", "# none\n\n")], None),
+            (vec![("poetry.lock", "\n"), dependencies], None),
+            (vec![("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.13\"\n")], None),
+            (
+                vec![(
+                    "pyproject.toml",
+                    "[project]\ndependencies = [\"a\"]\n[tool.poetry.dependencies]\na = \"1\"\n",
+                )],
+                None,
+            ),
+            (vec![("setup.cfg", "[flake8]\n")], None),
+        ] {
+            read(&files, lock).unwrap_or_else(|failure| panic!("{files:?}: {failure}"));
+        }
+    }
+
+    #[test]
+    fn indexes_of_lists_and_projects_are_read() {
+        let list = read(
+            &[
+                ("requirements.in", "--index-url=https://a.example/simple\n-r more.in\na\n"),
+                (
+                    "more.in",
+                    "--extra-index-url https://${TOKEN}@b.example/simple\n--find-links wheels\n--no-index\n-f https://c.example/\n",
+                ),
+            ],
+            None,
+        );
+        let lines = list.unwrap().unwrap().indexes.lines;
+        assert_eq!(
+            lines[..2],
+            ["--index-url https://a.example/simple", "--extra-index-url https://${TOKEN}@b.example/simple"]
+        );
+        // A folder is relative to its file, and uv runs elsewhere.
+        assert!(lines[2].starts_with("--find-links /") && lines[2].ends_with("/wheels"), "{lines:?}");
+        assert_eq!(lines[3..], ["--no-index", "--find-links https://c.example/"]);
+
+        let project = |more: &str| {
+            read(&[("pyproject.toml", &format!("[project]\ndependencies = [\"a\"]\n{more}"))], None)
         };
-        let fresh = lock(&format!("{HEADER}{} of requirements.in", requirements.digest));
-        fresh.check(&function, Some(&requirements)).unwrap();
-        fresh.check(&function, None).unwrap();
-        let stale = lock(&format!("{HEADER}{}", Digest::of("other")));
-        let failure = stale.check(&function, Some(&requirements)).unwrap_err();
-        assert!(
-            failure.message().starts_with("lambda-src/ingest/requirements.lock is out of date"),
-            "{failure}"
+        let found = project(
+            "[[tool.uv.index]]\nname = \"ours\"\nurl = \"https://a.example/simple\"\nexplicit = true\n[[tool.uv.index]]\nurl = \"https://b.example/simple\"\ndefault = true\n",
         );
-        assert_eq!(failure.report().hint.as_deref(), Some("cargo xtask lock ingest"));
-        let foreign = lock("").check(&function, Some(&requirements)).unwrap_err();
-        assert!(foreign.message().contains("has no digest of its requirements"), "{foreign}");
-        lock("").check(&function, None).unwrap();
-    }
-
-    #[test]
-    fn pins_with_extras_and_markers_are_read() {
-        let text = "# c\na==1.0 \\\n    --hash=sha256:0\nb[x,y]==2 ; sys_platform == 'linux' \\\nb==3 ; sys_platform == 'win32'\n    # via a==9\n";
-        let lock = PythonLock { path: PathBuf::new(), text: text.into() };
-        let versions = |name: &str| lock.pins()[name].iter().cloned().collect::<Vec<_>>().join(" ");
-        assert_eq!((versions("a"), versions("b"), lock.pins().len()), ("1.0".into(), "2 3".into(), 2));
-    }
-
-    #[test]
-    fn lock_text_has_no_comments_of_the_resolver_before_the_first_package() {
-        assert_eq!(without_leading_comments("# x\n# y\na==1\n    # via b\n"), "a==1\n    # via b\n");
-        let here = folder(&[("requirements.in", "a\n")]);
-        let requirements = PythonRequirements::read(here.path(), &Runtime::Python313).unwrap().unwrap();
-        let (function, path) = ("ingest".parse().unwrap(), here.path().join("requirements.lock"));
-        let lock = PythonLock::of(path, &function, &requirements, "3.13", "# x\na==1\n");
-        lock.check(&function, Some(&requirements)).unwrap();
-        lock.write().unwrap();
-        let read = PythonLock::read(here.path(), None).unwrap().unwrap();
-        assert_eq!(read.text, lock.text);
-        assert!(
-            read.text.ends_with("for python3.13\n# Made by `cargo xtask lock ingest`; do not edit.\na==1\n")
+        assert_eq!(
+            found.unwrap().unwrap().indexes.options,
+            ["--index", "ours=https://a.example/simple", "--default-index", "https://b.example/simple"]
         );
+        assert_eq!(project("").unwrap().unwrap().indexes, PackageIndexes::default());
+        let failure =
+            project("[[tool.uv.index]]\nname = \"my-own\"\nurl = \"https://me:token@a.example/simple\"\n")
+                .unwrap_err();
+        assert!(failure.message().contains("has credentials"), "{failure}");
+        assert!(!format!("{:?}", failure.report()).contains("token"), "{:?}", failure.report());
+        assert!(failure.report().hint.unwrap().contains("UV_INDEX_MY_OWN_PASSWORD"));
     }
 }

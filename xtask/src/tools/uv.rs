@@ -1,13 +1,17 @@
 //! uv: locks requirements and installs wheels into a folder.
 //!
-//! In: requirements and a [`WheelPlatform`]. Out: a lock's text; a folder of unpacked wheels. Errors: a package has no wheel
+//! In: requirements or a `uv.lock`, and a [`WheelPlatform`]. Out: a lock's text; a folder of unpacked wheels. Errors: a package has no wheel
 //! for the platform (named), a hash differs, PyPI cannot be reached and the cache lacks a package.
 //!
 //! uv uses the user's indexes, certificates, credentials and cache: UV_INDEX*, UV_CACHE_DIR and the like, and uv.toml.
 //! Variables that would change which packages are chosen, or what is written, are removed: lock and settings decide.
 
+mod errors;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use errors::{explain, is_unreachable};
 
 use super::install::{Tool, Tools};
 use crate::architecture::Architecture;
@@ -68,8 +72,17 @@ const KEPT: [&str; 28] = [
     "UV_SYSTEM_CERTS",
 ];
 
-/// What uv prints if it cannot reach an index; its cache may still have all packages.
-const UNREACHABLE: [&str; 4] = ["Failed to fetch", "error sending request", "Could not connect", "dns error"];
+/// A lock to install, and where its packages come from.
+pub(crate) struct LockedPackages<'a> {
+    /// The function's folder, in which uv runs.
+    pub(crate) folder: &'a Path,
+    /// The lock.
+    pub(crate) lock: &'a Path,
+    /// Lines of a requirements file that name indexes.
+    pub(crate) index_lines: &'a [String],
+    /// Words of uv's command line that name indexes.
+    pub(crate) index_options: &'a [String],
+}
 
 impl WheelPlatform {
     /// Returns the platform of a Python runtime and an architecture.
@@ -99,19 +112,25 @@ impl Uv {
     /// Installs the packages of a lock into an empty folder: wheels only, each with a hash from the lock.
     pub(crate) async fn install(
         &self,
-        lock: &Path,
+        packages: &LockedPackages<'_>,
         platform: &WheelPlatform,
         to: &Path,
         step: &Step,
     ) -> Result<()> {
         let uv = self.tools.ensure(Tool::Uv).await?;
-        let folder = lock.parent().unwrap_or(Path::new("."));
-        let program = self.without_user_settings(install(Program::new(&uv, folder), lock, platform, to));
+        let work = tempfile::tempdir()
+            .map_err(|error| Failure::failed("a temporary folder cannot be created").caused_by(error))?;
+        // In a file uv replaces ${NAME} by the variable: no credentials are on the command line.
+        let indexes = work.path().join("indexes.txt");
+        std::fs::write(&indexes, packages.index_lines.join("\n"))
+            .map_err(|error| crate::failure::io("write", &indexes, error))?;
+        let program = Program::new(&uv, packages.folder);
+        let program = self.without_user_settings(install(program, packages, &indexes, platform, to));
         let result = self.run(&program, step).await?;
         if result.success() {
             return Ok(());
         }
-        if result.tail.iter().any(|line| UNREACHABLE.iter().any(|words| line.contains(words))) {
+        if is_unreachable(&result) {
             step.line("no index can be reached; trying with uv's cache");
             let cached = self.run(&program.clone().arg("--offline"), step).await?;
             if cached.success() {
@@ -148,6 +167,32 @@ impl Uv {
             return Err(explain(&program, &result, &platform));
         }
         std::fs::read_to_string(&out).map_err(|error| crate::failure::io("read", &out, error))
+    }
+
+    /// Writes the packages of a project's `uv.lock` as a lock; `folder` has it and its `pyproject.toml`.
+    pub(crate) async fn export(&self, folder: &Path, step: &Step) -> Result<String> {
+        let uv = self.tools.ensure(Tool::Uv).await?;
+        let work = tempfile::tempdir()
+            .map_err(|error| Failure::failed("a temporary folder cannot be created").caused_by(error))?;
+        let out = work.path().join("requirements.lock");
+        let program = self.without_user_settings(export(Program::new(&uv, folder), &out));
+        let result = self.run(&program, step).await?;
+        if result.success() {
+            return std::fs::read_to_string(&out).map_err(|error| crate::failure::io("read", &out, error));
+        }
+        let failure = exec::exit_failure(&program, &result);
+        let said = |words: &str| result.tail.iter().any(|line| line.contains(words));
+        Err(if said("needs to be updated") || said("Unable to find lockfile") {
+            Failure::usage(format!(
+                "{}/uv.lock is out of date with pyproject.toml beside it",
+                folder.display()
+            ))
+            .hint(format!("uv lock --directory {}, then cargo xtask lock", folder.display()))
+        } else if said("No interpreter found") {
+            failure.hint("uv compares uv.lock with pyproject.toml by a Python that `requires-python` allows: install one with uv python install")
+        } else {
+            failure
+        })
     }
 
     /// Returns the interpreter of a version such as `3.13` if uv finds one; downloads none.
@@ -209,13 +254,37 @@ fn install_python(program: Program, version: &str) -> Program {
     program.args(["python", "install", "--color", "never", "--no-progress", "--no-bin", version])
 }
 
-fn install(program: Program, lock: &Path, platform: &WheelPlatform, to: &Path) -> Program {
-    program
+fn install(
+    program: Program,
+    packages: &LockedPackages<'_>,
+    indexes: &Path,
+    platform: &WheelPlatform,
+    to: &Path,
+) -> Program {
+    let program = program
         .args(["pip", "install", "--color", "never", "--no-python-downloads", "--target"])
         .arg(to)
         .args(["--python-platform", &platform.uv_platform, "--python-version", &platform.python])
         .args(["--only-binary", ":all:", "--require-hashes", "--no-deps", "--link-mode", "copy", "-r"])
-        .arg(lock)
+        .arg(packages.lock);
+    let program = match packages.index_lines {
+        [] => program,
+        _ => program.arg("-r").arg(indexes),
+    };
+    match (packages.index_lines, packages.index_options) {
+        ([], []) => program,
+        // Each package may come from any of the indexes: its hash decides.
+        (_, options) => program.args(options).args(["--index-strategy", "unsafe-best-match"]),
+    }
+}
+
+/// Without groups: they are for development. `--locked` refuses a `uv.lock` that is older than its `pyproject.toml`.
+fn export(program: Program, out: &Path) -> Program {
+    program
+        .args(["export", "--color", "never", "--no-python-downloads", "--quiet", "--locked"])
+        .args(["--no-default-groups", "--no-emit-project", "--no-header", "--format", "requirements.txt"])
+        .arg("--output-file")
+        .arg(out)
 }
 
 fn compile(program: Program, requirements: &Path, python: &str, out: &Path) -> Program {
@@ -227,50 +296,6 @@ fn compile(program: Program, requirements: &Path, python: &str, out: &Path) -> P
         .arg(out)
 }
 
-/// Returns the failure of a run of uv; it names the package if uv does.
-fn explain(program: &Program, result: &ProgramResult, platform: &WheelPlatform) -> Failure {
-    let output = result.tail.join(" ");
-    let failure = exec::exit_failure(program, result);
-    if result.timed_out || result.code.is_none() {
-        return failure;
-    }
-    let body = result.tail.join("\n");
-    let place = match platform.architecture {
-        None => format!("Python {}", platform.python),
-        Some(architecture) => {
-            format!("Python {} on {architecture} ({})", platform.python, platform.uv_platform)
-        }
-    };
-    if let Some(package) = without_wheel(&output) {
-        return Failure::usage(format!("{package} has no wheel for {place}"))
-            .body(body)
-            .unchanged("Nothing was built.")
-            .hint("choose a version that has one, or build the function with with = \"command\": nothing is compiled from a source distribution");
-    }
-    if let Some(package) = between(&output, "Hash mismatch for `", "`") {
-        return Failure::refused(format!("the hash of {package} in the index differs from the lock"))
-            .body(body)
-            .unchanged("Nothing was built.")
-            .hint("if you trust the lock, do not trust the index; otherwise write a new lock with cargo xtask lock");
-    }
-    failure
-}
-
-/// Returns `name version` from uv's "Because name==version has no (usable) wheels".
-fn without_wheel(output: &str) -> Option<String> {
-    let at = ["has no wheels with", "has no usable wheels", "has no wheels"]
-        .iter()
-        .filter_map(|words| output.find(words))
-        .min()?;
-    let package = output[..at].split_whitespace().next_back()?;
-    Some(package.trim_matches(['`', ',']).replacen("==", " ", 1))
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let rest = &text[text.find(before)? + before.len()..];
-    Some(&rest[..rest.find(after)?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,7 +303,27 @@ mod tests {
     #[test]
     fn command_lines_are_complete() {
         let platform = WheelPlatform::new(&Runtime::Python313, Architecture::Arm64).unwrap();
-        let program = install(Program::new("uv", "."), Path::new("l"), &platform, Path::new("o"));
+        let lines = ["--index-url https://example.com".to_owned()];
+        let options = ["--index".to_owned(), "ours=https://example.com".to_owned()];
+        let installed = |index_lines, index_options| {
+            let folder = Path::new(".");
+            let packages = LockedPackages { folder, lock: Path::new("l"), index_lines, index_options };
+            install(Program::new("uv", "."), &packages, Path::new("i"), &platform, Path::new("o"))
+        };
+        for (lines, options, end) in [
+            (lines.as_slice(), [].as_slice(), "-r l -r i --index-strategy unsafe-best-match"),
+            (&[], &options, "-r l --index ours=https://example.com --index-strategy unsafe-best-match"),
+        ] {
+            let line = installed(lines, options).argv().join(" ");
+            assert!(line.ends_with(end), "{line}");
+        }
+        let program = export(Program::new("uv", "."), Path::new("o"));
+        assert_eq!(
+            program.argv().join(" "),
+            "uv export --color never --no-python-downloads --quiet --locked --no-default-groups --no-emit-project \
+             --no-header --format requirements.txt --output-file o"
+        );
+        let program = installed(&[], &[]);
         assert_eq!(
             program.argv().join(" "),
             "uv pip install --color never --no-python-downloads --target o --python-platform aarch64-manylinux_2_28 \
@@ -317,22 +362,5 @@ mod tests {
         for removed in ["UV_NO_BINARY", "UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_TARGET"] {
             assert!(!is_kept(removed), "{removed}");
         }
-    }
-
-    #[test]
-    fn package_without_a_wheel_is_named() {
-        for (output, package) in [
-            (
-                "  cause: Because pywin32==312 has no wheels with a matching platform tag (e.g., `x`) and you",
-                "pywin32 312",
-            ),
-            (
-                "  cause: Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2",
-                "docopt 0.6.2",
-            ),
-        ] {
-            assert_eq!(without_wheel(output).as_deref(), Some(package));
-        }
-        assert_eq!(without_wheel("something else"), None);
     }
 }

@@ -3,6 +3,8 @@
 //! Packages come from the machine's index or, where there is none, from uv's cache.
 
 mod interpreter;
+mod packing;
+mod requirements;
 
 use std::fs;
 use std::path::Path;

@@ -12,7 +12,6 @@ use std::sync::{Mutex, PoisonError};
 use sha2::{Digest as _, Sha256};
 
 use crate::hashing::{CHUNK, chunks};
-use crate::listing::mode;
 use crate::tree::Source;
 use crate::{Entry, Error, ListingEntry};
 
@@ -47,6 +46,7 @@ pub(crate) fn read_entry(
             let mut file = io::Read::take(file, size.saturating_add(1));
             (path.as_path(), chunks(&mut file, chunk, &mut each))
         }
+        Source::Link(target) => (Path::new(entry.name()), chunks(&mut target.as_bytes(), CHUNK, &mut each)),
         Source::Bytes(bytes) => (Path::new(entry.name()), chunks(&mut bytes.as_slice(), CHUNK, &mut each)),
     };
     let length = length.map_err(|source| {
@@ -55,12 +55,7 @@ pub(crate) fn read_entry(
     if length != size {
         return Err(Error::Changed { path: path.to_owned(), expected: size });
     }
-    Ok(ListingEntry {
-        path: entry.name().to_owned(),
-        mode: mode(entry.executable()),
-        size: length,
-        sha256: hash.into(),
-    })
+    Ok(ListingEntry { path: entry.name().to_owned(), mode: entry.mode(), size: length, sha256: hash.into() })
 }
 
 /// Adds up the progress of several threads and reports it, one at a time.

@@ -45,7 +45,7 @@ pub enum Error {
 
     /// A symbolic link whose target is outside the tree.
     #[error(
-        "the link {} points outside the tree, to {}: replace it with a copy of the file",
+        "the link {} points outside the tree, to {}: replace it with a copy",
         link.display(),
         target.display()
     )]
@@ -67,16 +67,16 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A symbolic link to a folder, whose files would be stored twice or in an endless loop.
+    /// A symbolic link to a folder that contains the link, directly or through other links.
     #[error(
-        "the link {} points to a folder, {}: only links to files can be stored",
+        "the link {} points to a folder that contains it, {}: following it would never end",
         link.display(),
         target.display()
     )]
-    LinkToFolder {
+    LinkCycle {
         /// The link.
         link: PathBuf,
-        /// Its target, as written in the link.
+        /// The folder.
         target: PathBuf,
     },
 
@@ -106,8 +106,8 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// An entry of a zip that is neither a file nor a folder.
-    #[error("{} contains a symbolic link, {name:?}, which is not unpacked", archive.display())]
+    /// A symbolic link in a zip whose target is not below the folder that the zip is unpacked into.
+    #[error("{} contains a symbolic link, {name:?}, that could lead outside and is not unpacked", archive.display())]
     LinkInZip {
         /// The zip.
         archive: PathBuf,

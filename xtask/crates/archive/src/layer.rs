@@ -2,7 +2,7 @@
 //!
 //! In: a [`Tree`], its folder in the image, a time, and the path of the layer. Out: the layer, synced and renamed to its
 //! path, with its digests. Entries are sorted bytewise by name, each folder (with a slash at its end) before its entries.
-//! Folders have mode 0755, files 0755 or 0644. All belong to user and group 0, without names. The gzip header has neither
+//! Folders have mode 0755, files 0755 or 0644, links 0777. All belong to user and group 0, without names. The gzip header has neither
 //! time nor name, and there is one gzip member.
 //!
 //! Errors: a name that would delete a file of a lower layer, a file that changes or disappears while it is packed, a full
@@ -19,7 +19,6 @@ use tar::{EntryType, Header};
 use crate::atomic_file::AtomicFile;
 use crate::compressor::LEVEL;
 use crate::contents::{Progress, read_entry};
-use crate::listing::mode;
 use crate::{Error, Listing, Tree, name};
 
 /// The prefix of a name that deletes a file in a layer
@@ -91,8 +90,14 @@ pub fn write_layer(
         let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
         folders.write_missing(&mut tar, parent, time).map_err(failed)?;
         let size = entry.size()?;
-        let header = header(EntryType::Regular, mode(entry.executable()), size, time);
-        write_header(&mut tar, header, &name).map_err(failed)?;
+        if let Some(target) = entry.link() {
+            let header = header(EntryType::Symlink, 0o777, 0, time);
+            write_header(&mut tar, header, &name, Some(target)).map_err(failed)?;
+            listed.push(read_entry(entry, size, to, &progress, |_| Ok(()))?);
+            continue;
+        }
+        let header = header(EntryType::Regular, entry.mode(), size, time);
+        write_header(&mut tar, header, &name, None).map_err(failed)?;
         listed.push(read_entry(entry, size, to, &progress, |chunk| tar.get_mut().write_all(chunk))?);
         let padding = size.next_multiple_of(BLOCK) - size;
         tar.get_mut().write_all(&[0; BLOCK as usize][..padding as usize]).map_err(failed)?;
@@ -140,7 +145,8 @@ impl Folders<'_> {
             let known = self.current == folder
                 || self.current.strip_prefix(folder).is_some_and(|below| below.starts_with('/'));
             if !known {
-                write_header(tar, header(EntryType::Directory, 0o755, 0, time), &format!("{folder}/"))?;
+                let header = header(EntryType::Directory, 0o755, 0, time);
+                write_header(tar, header, &format!("{folder}/"), None)?;
             }
         }
         parent.clone_into(&mut self.current);
@@ -159,13 +165,30 @@ fn header(kind: EntryType, mode: u32, size: u64, time: u64) -> Header {
     header
 }
 
-/// Writes a header; a name that is too long for ustar's fields goes into a pax record.
-fn write_header<W: Write>(tar: &mut tar::Builder<W>, mut header: Header, name: &str) -> io::Result<()> {
-    if header.set_path(name).is_err() {
-        tar.append_pax_extensions([("path", name.as_bytes())])?;
+/// Writes a header; a name or a link's target that is too long for ustar's fields goes into a pax record.
+fn write_header<W: Write>(
+    tar: &mut tar::Builder<W>,
+    mut header: Header,
+    name: &str,
+    link: Option<&str>,
+) -> io::Result<()> {
+    let mut records = Vec::new();
+    let short_name = header.set_path(name).is_err().then(|| {
+        records.push(("path", name.as_bytes()));
         // Readers use the name in the record. Readers without support for records get a unique short name.
         let digest = Digest::of(name).hex();
-        header.set_path(if name.ends_with('/') { format!("{digest}/") } else { digest })?;
+        if name.ends_with('/') { format!("{digest}/") } else { digest }
+    });
+    if let Some(link) = link
+        && header.set_link_name_literal(link).is_err()
+    {
+        records.push(("linkpath", link.as_bytes()));
+    }
+    if !records.is_empty() {
+        tar.append_pax_extensions(records)?;
+    }
+    if let Some(name) = short_name {
+        header.set_path(name)?;
     }
     header.set_cksum();
     tar.get_mut().write_all(header.as_bytes())

@@ -11,7 +11,7 @@ use slipway_values::digest::Digest;
 pub struct ListingEntry {
     /// The path inside the archive, with `/` between its parts.
     pub path: String,
-    /// `0o755` for an executable file, `0o644` for others.
+    /// `0o755` for an executable file, `0o644` for others, `0o120777` for a link to a folder, whose content is its target.
     pub mode: u32,
     /// The length of the unpacked content, in bytes.
     pub size: u64,
@@ -22,7 +22,7 @@ pub struct ListingEntry {
 /// The files of an archive, sorted bytewise by path.
 ///
 /// Its text form ([`fmt::Display`]) is a line that names the format, then one line a file: mode in four octal
-/// digits, size in decimal, SHA-256 in lower-case hex, path, with single spaces between them. Each line ends in
+/// digits (six for a link), size in decimal, SHA-256 in lower-case hex, path, with single spaces between them. Each line ends in
 /// a line feed, which no path contains.
 ///
 /// ```text
@@ -66,6 +66,9 @@ impl fmt::Display for Listing {
         Ok(())
     }
 }
+
+/// The mode of a link, with its file type.
+pub(crate) const LINK_MODE: u32 = 0o120_777;
 
 /// Returns the mode with which a file is stored and unpacked.
 pub(crate) const fn mode(executable: bool) -> u32 {

@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+mod folder_links;
+
 use crate::Error;
+use crate::listing::{LINK_MODE, mode};
 use crate::name::Names;
+use crate::tree::folder_links::FolderLinks;
 
 /// The files of an archive under sorted, unique names.
 ///
@@ -39,6 +43,8 @@ struct Content {
 pub(crate) enum Source {
     File(PathBuf),
     Bytes(Vec<u8>),
+    /// A link to a folder of the tree: the target as the link has it.
+    Link(String),
 }
 
 impl Tree {
@@ -50,14 +56,17 @@ impl Tree {
     /// Creates a tree of all files below a folder, named relative to it.
     ///
     /// A file is executable if its owner may execute it. A symbolic link to a file in the folder is stored as that file's
-    /// content.
+    /// content, and one to a folder in it as a link, because what is found from a file can depend on the folder that it
+    /// really lies in: `node_modules` of pnpm are made of such links. A link to a folder without files is left out, as the
+    /// folder is.
     ///
     /// # Errors
-    /// The folder cannot be read; a link is broken, or points outside or to a folder; an entry is not a file, folder or
-    /// link; a name is refused or not UTF-8.
+    /// The folder cannot be read; a link is broken or points outside; following links to folders would never end; an entry
+    /// is not a file, folder or link; a name is refused or not UTF-8.
     pub fn from_folder(folder: &Path) -> Result<Self, Error> {
         let root = fs::canonicalize(folder).map_err(Error::io("read the folder", folder))?;
         let mut tree = Self::new();
+        let mut links = FolderLinks::default();
         for found in WalkDir::new(&root).min_depth(1) {
             let found = found.map_err(|error| {
                 let path = error.path().unwrap_or(&root).to_owned();
@@ -69,13 +78,17 @@ impl Tree {
                 continue;
             }
             let source = if kind.is_symlink() { follow(path, &root)? } else { path.to_owned() };
-            let relative = path.strip_prefix(&root).unwrap_or(path);
-            let name = relative.to_str().ok_or_else(|| Error::Name {
-                name: relative.to_string_lossy().into_owned(),
-                reason: "is not UTF-8",
-            })?;
+            let name = name_below(&root, path)?;
+            if kind.is_symlink() && source.is_dir() {
+                links.add(name, name_below(&root, &source)?);
+                continue;
+            }
             let executable = is_executable(&regular_file(&source)?);
             tree.add(name, executable, Source::File(source))?;
+        }
+        links.refuse_cycles(&root)?;
+        for (name, target) in links.with_files(&tree) {
+            tree.add(&name, false, Source::Link(target))?;
         }
         Ok(tree)
     }
@@ -156,8 +169,21 @@ impl<'tree> Entry<'tree> {
     pub fn path(&self) -> Option<&'tree Path> {
         match &self.content.source {
             Source::File(path) => Some(path),
-            Source::Bytes(_) => None,
+            Source::Bytes(_) | Source::Link(_) => None,
         }
+    }
+
+    /// Returns the target of a link to a folder, relative to the link's own folder; `None` for a file.
+    pub fn link(&self) -> Option<&'tree str> {
+        match &self.content.source {
+            Source::Link(target) => Some(target),
+            Source::File(_) | Source::Bytes(_) => None,
+        }
+    }
+
+    /// Returns the mode with which the entry is stored.
+    pub(crate) fn mode(&self) -> u32 {
+        if self.link().is_some() { LINK_MODE } else { mode(self.executable()) }
     }
 
     /// Returns the current length of the content, in bytes.
@@ -168,6 +194,7 @@ impl<'tree> Entry<'tree> {
         match &self.content.source {
             Source::File(path) => Ok(regular_file(path)?.len()),
             Source::Bytes(bytes) => Ok(bytes.len() as u64),
+            Source::Link(target) => Ok(target.len() as u64),
         }
     }
 
@@ -176,16 +203,22 @@ impl<'tree> Entry<'tree> {
     }
 }
 
-/// Returns the target of a link to a file in `root`, a canonical path.
+/// Returns the target of a link to a file or folder in `root`, a canonical path.
 fn follow(link: &Path, root: &Path) -> Result<PathBuf, Error> {
     let target = fs::read_link(link).map_err(Error::io("read the link", link))?;
     let link = link.to_owned();
     match fs::canonicalize(&link) {
         Err(source) => Err(Error::LinkBroken { link, target, source }),
         Ok(file) if !file.starts_with(root) => Err(Error::LinkEscapes { link, target }),
-        Ok(file) if file.is_dir() => Err(Error::LinkToFolder { link, target }),
         Ok(file) => Ok(file),
     }
+}
+
+/// Returns the name of a path below `root`.
+fn name_below<'a>(root: &Path, path: &'a Path) -> Result<&'a str, Error> {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let name = || relative.to_string_lossy().into_owned();
+    relative.to_str().ok_or_else(|| Error::Name { name: name(), reason: "is not UTF-8" })
 }
 
 fn regular_file(path: &Path) -> Result<Metadata, Error> {
@@ -275,8 +308,52 @@ mod tests {
         let looping = folder();
         symlink("..", looping.path().join("lib/up")).expect("a link");
         let error = Tree::from_folder(looping.path()).expect_err("a folder");
-        assert!(matches!(error, Error::LinkToFolder { .. }), "{error}");
+        assert!(matches!(error, Error::LinkCycle { .. }), "{error}");
         assert!(error.to_string().contains("lib/up"), "{error}");
+    }
+
+    #[test]
+    fn links_to_folders_stay_links_as_pnpm_makes_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let modules = folder.path().join("node_modules");
+        for package in ["a@1/node_modules/a", "b@1/node_modules/b"] {
+            fs::create_dir_all(modules.join(".pnpm").join(package)).expect("folders");
+            fs::write(modules.join(".pnpm").join(package).join("index.js"), package).expect("a file");
+        }
+        fs::create_dir(modules.join("empty")).expect("a folder");
+        for (target, link) in [
+            (".pnpm/a@1/node_modules/a", "a"),
+            ("../../b@1/node_modules/b", ".pnpm/a@1/node_modules/b"),
+            ("../../a@1/node_modules/a", ".pnpm/b@1/node_modules/a"),
+            ("empty", "to-nothing"),
+        ] {
+            symlink(target, modules.join(link)).expect("a link");
+        }
+        // An absolute link is stored as a relative one: its target has another path in Lambda.
+        symlink(modules.join(".pnpm/b@1/node_modules/b"), folder.path().join("absolute")).expect("a link");
+        let tree = Tree::from_folder(folder.path()).expect("a tree");
+        let links: Vec<_> = tree.iter().filter_map(|entry| Some((entry.name(), entry.link()?))).collect();
+        assert_eq!(
+            links,
+            [
+                ("absolute", "node_modules/.pnpm/b@1/node_modules/b"),
+                ("node_modules/.pnpm/a@1/node_modules/b", "../../b@1/node_modules/b"),
+                ("node_modules/.pnpm/b@1/node_modules/a", "../../a@1/node_modules/a"),
+                ("node_modules/a", ".pnpm/a@1/node_modules/a"),
+            ]
+        );
+        assert_eq!(tree.len(), 6);
+    }
+
+    #[test]
+    fn folders_that_contain_themselves_through_links_are_refused() {
+        let folder = folder();
+        fs::create_dir(folder.path().join("other")).expect("a folder");
+        symlink("../other", folder.path().join("lib/there")).expect("a link");
+        assert!(Tree::from_folder(folder.path()).is_ok());
+        symlink("../lib", folder.path().join("other/back")).expect("a link");
+        let error = Tree::from_folder(folder.path()).expect_err("a circle");
+        assert!(matches!(&error, Error::LinkCycle { link, .. } if link.ends_with("lib/there")), "{error}");
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! Lists and unpacks an existing zip, which is not trusted.
 //!
 //! In: the path of any zip. Out: its canonical listing, or its files in a folder. Errors name the entry: one that would be
-//! unpacked outside the folder, twice, or on top of another; a symbolic link; a wrong size or checksum. Folder entries
-//! are ignored, because folders are created for the files below them.
+//! unpacked outside the folder, twice, or on top of another; a symbolic link that could lead outside; a wrong size or
+//! checksum. Folder entries are ignored, because folders are created for the files below them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use crate::hashing::{CHUNK, chunks};
-use crate::listing::mode;
+use crate::listing::{LINK_MODE, mode};
 use crate::name::{self, Names};
 use crate::{Error, Listing, ListingEntry};
 
@@ -22,7 +22,12 @@ use crate::{Error, Listing, ListingEntry};
 /// # Errors
 /// The zip cannot be read, is damaged, or has an entry that is refused.
 pub fn read_zip(path: &Path) -> Result<Listing, Error> {
-    visit(path, |_, content| chunks(content, CHUNK, |_| Ok(())).map_err(Error::io("read", path)))
+    visit(path, |entry, content| {
+        if entry.mode == LINK_MODE {
+            return link_target(entry, content, path).map(|target| target.len() as u64);
+        }
+        chunks(content, CHUNK, |_| Ok(())).map_err(Error::io("read", path))
+    })
 }
 
 /// Unpacks a zip into a folder that is empty or does not exist; its parent must exist.
@@ -45,7 +50,14 @@ pub fn unpack_zip(path: &Path, to: &Path) -> Result<(), Error> {
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir_in(parent)
         .map_err(Error::io("create a temporary folder in", parent))?;
+    let mut links = Vec::new();
     visit(path, |entry, content| {
+        if entry.mode == LINK_MODE {
+            let target = link_target(entry, content, path)?;
+            let length = target.len() as u64;
+            links.push((entry.path.clone(), target));
+            return Ok(length);
+        }
         let file = part.path().join(&entry.path);
         let action = "unpack into";
         let final_name = to.join(&entry.path);
@@ -63,6 +75,15 @@ pub fn unpack_zip(path: &Path, to: &Path) -> Result<(), Error> {
             .map_err(Error::io(action, &final_name))?;
         Ok(length)
     })?;
+    // Last, so that no file is written through a link.
+    for (name, target) in links {
+        let link = part.path().join(&name);
+        let failed = |error| Error::io("unpack into", &to.join(&name))(error);
+        if let Some(folder) = link.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        symlink(target, &link).map_err(failed)?;
+    }
     fs::rename(part.path(), to).map_err(Error::io("unpack into", to))?;
     // The folder was renamed: nothing is left to delete under its old name.
     let _ = part.keep();
@@ -88,6 +109,25 @@ struct ZipEntry {
     mode: u32,
 }
 
+/// The longest target of a link that is read, in bytes: Linux has no longer paths.
+const LONGEST_TARGET: u64 = 4096;
+
+/// Reads a link's target, which must be below the folder that the zip is unpacked into: a relative path that goes up no
+/// further than to that folder, and only at its beginning.
+fn link_target(entry: &ZipEntry, content: &mut dyn Read, archive: &Path) -> Result<String, Error> {
+    let refused = || Error::LinkInZip { archive: archive.to_owned(), name: entry.path.clone() };
+    let mut target = String::new();
+    content.take(LONGEST_TARGET + 1).read_to_string(&mut target).map_err(|_| refused())?;
+    let depth = entry.path.matches('/').count();
+    let up = target.split('/').take_while(|part| *part == "..").count();
+    let below = target.split('/').skip(up).collect::<Vec<_>>().join("/");
+    // `..` alone, as the target of a link, leads to a folder that contains the link.
+    if target.len() as u64 > LONGEST_TARGET || up > depth || name::check(&below).is_err() {
+        return Err(refused());
+    }
+    Ok(target)
+}
+
 /// Checks every name, then passes each file's content to `each`, which reads all of it and returns its length.
 fn visit(
     archive: &Path,
@@ -101,7 +141,8 @@ fn visit(
         let mut entry = zip.by_index(index).map_err(Error::zip("read", archive))?;
         let size = entry.size();
         let executable = entry.unix_mode().is_some_and(|mode| mode & 0o100 != 0);
-        let found = ZipEntry { path: name.to_owned(), mode: mode(executable) };
+        let mode = if entry.is_symlink() { LINK_MODE } else { mode(executable) };
+        let found = ZipEntry { path: name.to_owned(), mode };
         // One byte more than the declared length shows that the length is wrong.
         let from = (&mut entry).take(size.saturating_add(1));
         let mut content = HashingReader { from, hash: Sha256::new(), failed: false };
@@ -135,9 +176,6 @@ fn checked_names(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Resul
             let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
             refused(Error::Name { name, reason: "is not UTF-8" })
         })?;
-        if entry.is_symlink() {
-            return Err(Error::LinkInZip { archive: archive.to_owned(), name: name.to_owned() });
-        }
         match name.strip_suffix('/') {
             Some(folder) => name::check(folder).map_err(refused)?,
             None => files.insert(name, index).map_err(refused)?,

@@ -22,7 +22,6 @@ use slipway_values::digest::Digest;
 use crate::atomic_file::AtomicFile;
 use crate::compressor::LEVEL;
 use crate::contents::{Progress, read_entry};
-use crate::listing::mode;
 use crate::zip_writer::format::{Method, PackedEntry, ZipFile};
 use crate::zip_writer::pipeline::{Piece, in_order};
 use crate::{Entry, Error, Listing, ListingEntry, Tree, sha256_file};
@@ -120,13 +119,16 @@ thread_local! {
 
 /// Compresses a file in memory.
 fn compress(entry: Entry<'_>, size: u64, to: &Path, progress: &Progress<'_>) -> Result<Compressed, Error> {
+    let is_link = entry.link().is_some();
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     let entry = read_entry(entry, size, to, progress, |chunk| {
         content.extend_from_slice(chunk);
         Ok(())
     })?;
     let crc32 = libdeflater::crc32(&content);
-    let (method, bytes) = match deflate(&content) {
+    // A link is stored, as every zip program stores it.
+    let deflated = if is_link { None } else { deflate(&content) };
+    let (method, bytes) = match deflated {
         Some(deflated) => (Method::Deflated, deflated),
         None => (Method::Stored, content),
     };
@@ -154,7 +156,7 @@ fn stream<W: Write + std::io::Seek>(
     zip: &mut ZipFile<W>,
     progress: &Progress<'_>,
 ) -> Result<ListingEntry, Error> {
-    let open = zip.begin(entry.name(), mode(entry.executable()), size).map_err(Error::io("write", to))?;
+    let open = zip.begin(entry.name(), entry.mode(), size).map_err(Error::io("write", to))?;
     let mut encoder = DeflateEncoder::new(open, Compression::new(LEVEL.into()));
     let mut crc = Crc::new();
     let listed = read_entry(entry, size, to, progress, |chunk| {

@@ -1,7 +1,9 @@
 //! Checks that the handler that the settings name is in the artifact.
 //!
 //! In: settings and tree. Out: a finding, if the handler is missing. Handlers of `provided.*`, Python and Node.js are
-//! checked; those of other runtimes are not.
+//! checked; those of other runtimes are not, nor those that the settings say lie in a layer.
+
+use std::path::Path;
 
 use slipway_archive::{Entry, Tree};
 
@@ -16,6 +18,9 @@ const NODE: &str = "https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.
 
 /// Returns what is wrong with the handler.
 pub(super) fn handler_problem(settings: &FunctionSettings, tree: &Tree) -> Result<Option<PreflightFinding>> {
+    if settings.handler_in_layer {
+        return Ok(None);
+    }
     let (problem, rule) = match settings.runtime.family() {
         Some(RuntimeFamily::Custom) => (bootstrap(tree)?, PROVIDED),
         Some(RuntimeFamily::Python) => (python(&settings.handler, tree)?, PYTHON),
@@ -27,7 +32,10 @@ pub(super) fn handler_problem(settings: &FunctionSettings, tree: &Tree) -> Resul
     } else {
         format!("handler {}", settings.handler)
     };
-    Ok(problem.map(|problem| PreflightFinding { subject, problem, rule }))
+    Ok(problem.map(|problem| PreflightFinding {
+        of_handler: true,
+        ..PreflightFinding::new(subject, problem, rule)
+    }))
 }
 
 fn bootstrap(tree: &Tree) -> Result<Option<String>> {
@@ -86,8 +94,33 @@ fn node(handler: &str, tree: &Tree) -> Result<Option<String>> {
     Ok(bytes_of(entry)?.is_empty().then(|| format!("{} is empty (0 bytes)", entry.name())))
 }
 
+/// Returns the file of a name, also behind links to folders.
 fn find<'tree>(tree: &'tree Tree, name: &str) -> Option<Entry<'tree>> {
-    tree.iter().find(|entry| entry.name() == name)
+    let mut name = name.to_owned();
+    // A tree has no circle of links, so that this ends.
+    loop {
+        if let Some(entry) = tree.iter().find(|entry| entry.name() == name) {
+            return Some(entry);
+        }
+        name = tree.iter().find_map(|entry| {
+            let below = name.strip_prefix(entry.name())?.strip_prefix('/')?;
+            let folder = Path::new(entry.name()).parent()?.join(entry.link()?);
+            Some(format!("{}/{below}", without_parents(&folder)))
+        })?;
+    }
+}
+
+/// Resolves each `..` in the target of a link, which leads to a folder of the tree.
+fn without_parents(path: &Path) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.iter().filter_map(|part| part.to_str()) {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
 }
 
 fn bytes_of(entry: Entry<'_>) -> Result<Vec<u8>> {

@@ -27,6 +27,7 @@ fn settings(runtime: &str, handler: &str, allow: &[&str]) -> FunctionSettings {
         folder: "lambda-src/ingest".into(),
         runtime: runtime.into(),
         handler: handler.into(),
+        handler_in_layer: false,
         image: None,
         architecture: Architecture::X86_64,
         package: PackageType::Zip,
@@ -145,6 +146,63 @@ fn handlers_are_checked_in_the_form_of_their_runtime() {
     assert_eq!(bootstrap(b"", 0o755), "bootstrap: is empty (0 bytes)");
     assert!(bootstrap(b"print()", 0o755).starts_with("bootstrap: is neither a program"));
     assert!(found("provided.al2", "bootstrap", &[app]).starts_with("bootstrap: is missing"));
+    assert_eq!(
+        found("python3.13", "lambda-function.handle", &[("lambda-function.py", b"def handle(): pass")]),
+        ""
+    );
+}
+
+#[test]
+fn handler_of_a_layer_passes_only_where_the_settings_say_so() {
+    let here = folder(&[("index.js", b"x")]);
+    let tree = Tree::from_folder(here.path()).unwrap();
+    for (runtime, handler) in [
+        ("nodejs22.x", "/opt/nodejs/node_modules/wrapper/handler.handler"),
+        ("python3.13", "newrelic_lambda_wrapper.handler"),
+        ("provided.al2023", "bootstrap"),
+    ] {
+        let refused = settings(runtime, handler, &["**"]);
+        let failure = check(&"ingest".parse().unwrap(), &refused, &tree).unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Refused);
+        assert_eq!(
+            failure.report().hint.unwrap(),
+            "fix them; if the handler lies in a layer, write handler_in_layer = true in function.toml",
+            "{runtime}"
+        );
+        let allowed = FunctionSettings { handler_in_layer: true, ..refused };
+        check(&"ingest".parse().unwrap(), &allowed, &tree).unwrap();
+    }
+}
+
+#[test]
+fn handler_behind_a_link_to_a_folder_is_found() {
+    let here = folder(&[("store/app@1/index.js", b"x")]);
+    std::fs::create_dir(here.path().join("modules")).unwrap();
+    std::os::unix::fs::symlink("../store/app@1", here.path().join("modules/app")).unwrap();
+    assert!(found_in(&settings("nodejs22.x", "modules/app/index.handler", &[]), here.path()).is_empty());
+    assert_eq!(found_in(&settings("nodejs22.x", "modules/app/other.handler", &[]), here.path()).len(), 1);
+}
+
+#[test]
+fn pointers_of_git_lfs_are_found_unless_they_are_allowed() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    let files: [(&str, &[u8]); 2] =
+        [("app/main.py", b"def handle(event, context):\n    return 1\n"), ("app/model.bin", pointer)];
+    let here = folder(&files);
+    let tree = Tree::from_folder(here.path()).unwrap();
+    let function = "ingest".parse().unwrap();
+    let refused = settings("python3.13", "app.main.handle", &[]);
+    let failure = check(&function, &refused, &tree).unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+    let report = failure.report();
+    assert!(report.body.unwrap().starts_with("app/model.bin: is a pointer of Git LFS"));
+    assert!(report.hint.unwrap().contains("git lfs pull"));
+    check(&function, &settings("python3.13", "app.main.handle", &["app/*.bin"]), &tree).unwrap();
+    // A page about the format, or a program that writes pointers, is no pointer.
+    let long = [pointer.as_slice(), &[b'x'; 1024]].concat();
+    for bytes in [long.as_slice(), b"# version https://git-lfs.github.com/spec/v1\n"] {
+        assert!(python(&[("app/page.txt", bytes)]).is_empty());
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Locks: a Python function's packages, pinned with hashes, resolved from its pyproject.toml or requirements.in.
+//! Locks: a Python function's packages, pinned with hashes, resolved from its pyproject.toml or requirements.in, or exported
+//! from its uv.lock.
 //!
 //! In: the function's settings and requirements, and the old lock. Out: a new lock file, if it differs from the old one, and
-//! what changed ([`LockUpdate`]). Goes wrong: the function has no requirements, uv cannot resolve them.
+//! what changed ([`LockUpdate`]). Goes wrong: the function has no requirements, uv cannot resolve them, one of them
+//! cannot be pinned with a hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -65,22 +67,33 @@ pub(crate) async fn update_lock(
             .hint("a lock is for functions with [build] with = \"python\""));
     };
     let folder = project.root.join(&settings.folder);
-    let requirements = PythonRequirements::read(&folder, &settings.runtime)?.ok_or_else(|| {
-        Failure::usage(format!("`{function}` requires no package")).unchanged("No lock was written.").hint(
-            format!(
-                "name packages in {}/requirements.in, or in pyproject.toml under [project] dependencies",
-                settings.folder.display()
-            ),
-        )
-    })?;
+    let requirements =
+        PythonRequirements::read(&folder, &settings.runtime, named.as_deref())?.ok_or_else(|| {
+            Failure::usage(format!("`{function}` requires no package"))
+                .unchanged("No lock was written.")
+                .hint(format!(
+                    "name packages in {}/requirements.in, or in pyproject.toml under [project] dependencies",
+                    settings.folder.display()
+                ))
+        })?;
+    if upgrade && requirements.chosen_by_uv {
+        let folder = settings.folder.display();
+        return Err(Failure::usage(format!("the versions of `{function}` are chosen in {folder}/uv.lock"))
+            .unchanged("The lock was not changed.")
+            .hint(format!("uv lock --upgrade --directory {folder}, then cargo xtask lock {function}")));
+    }
     let name = named.as_deref().unwrap_or(DEFAULT_LOCK);
     let path = folder.join(name);
     // The lock that the settings name may not exist yet: this makes it.
     let old = if path.is_file() { PythonLock::read(&folder, Some(name))? } else { None };
     let previous = old.as_ref().filter(|_| !upgrade).map(|lock| lock.text.as_str());
     let python = settings.runtime.python_version().unwrap_or_default();
-    let step = progress.slow_step("lock", format!("{function}  {} for Python {python}", requirements.file));
-    let compiled = uv.compile(&folder.join(requirements.file), python, previous, &step).await;
+    let file = if requirements.chosen_by_uv { "uv.lock" } else { requirements.file };
+    let step = progress.slow_step("lock", format!("{function}  {file} for Python {python}"));
+    let compiled = match requirements.chosen_by_uv {
+        true => uv.export(&folder, &step).await,
+        false => uv.compile(&folder.join(requirements.file), python, previous, &step).await,
+    };
     let compiled = match compiled {
         Ok(compiled) => compiled,
         Err(failure) => {
@@ -89,6 +102,10 @@ pub(crate) async fn update_lock(
         }
     };
     let new = PythonLock::of(path, function, &requirements, python, &compiled);
+    if let Err(failure) = new.check_lines(function) {
+        step.failed("failed");
+        return Err(failure.unchanged("The lock was not changed."));
+    }
     let written = old.as_ref().is_none_or(|old| old.text != new.text);
     if written {
         new.write()?;
@@ -129,8 +146,10 @@ mod tests {
 
     #[test]
     fn packages_are_added_removed_or_changed_between_two_locks() {
-        let pins = |text: &str| PythonLock { path: PathBuf::new(), text: text.into() }.pins();
-        let (before, now) = (pins("a==1\nb==1\nc==1\n"), pins("a==1\nb==2\nd==1\n"));
+        let pins = |text: &str| {
+            PythonLock { path: PathBuf::new(), text: text.replace('H', "--hash=sha256:0") }.pins()
+        };
+        let (before, now) = (pins("a==1 H\nb==1 H\nc==1 H\n"), pins("a==1 H\nb==2 H\nd==1 H\n"));
         assert_eq!(only_in(&now, &before), [("d".to_owned(), "1".to_owned())].into());
         assert_eq!(only_in(&before, &now), [("c".to_owned(), "1".to_owned())].into());
         let changed = VersionChange { from: "1".into(), to: "2".into() };

@@ -4,10 +4,11 @@
 //! has no name or version. Rule: <https://packaging.python.org/en/latest/specifications/core-metadata/>.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{SbomComponent, SbomComponents};
 use crate::failure::{self, Failure, Result};
+use crate::source::PythonLock;
 
 /// Lists the components of a Python function: the distributions in its artifact.
 pub(crate) fn python_components(artifact: &Path, lock: Option<&str>) -> Result<SbomComponents> {
@@ -137,22 +138,11 @@ fn headers(text: &str) -> Vec<(String, String)> {
     headers
 }
 
-/// Reads `name==version … --hash=sha256:…` from a lock: hashes by normalised name and version.
+/// Reads the hashes of a lock's packages, by normalised name and version.
 fn locked_hashes(lock: &str) -> BTreeMap<(String, String), Vec<String>> {
-    let mut found = BTreeMap::new();
-    for line in lock.replace("\\\n", " ").replace("\\\r\n", " ").lines() {
-        let line = line.trim();
-        if line.starts_with('#') {
-            continue;
-        }
-        let mut words = line.split_whitespace();
-        let Some((name, version)) = words.next().and_then(|word| word.split_once("==")) else { continue };
-        let name = name.split('[').next().unwrap_or(name);
-        let hashes: Vec<String> =
-            words.filter_map(|word| word.strip_prefix("--hash=sha256:")).map(str::to_owned).collect();
-        found.insert((normalised(name), version.trim_end_matches(';').to_owned()), hashes);
-    }
-    found
+    let lock = PythonLock { path: PathBuf::new(), text: lock.to_owned() };
+    let pins = lock.packages().into_iter();
+    pins.map(|pin| ((normalised(&pin.name), pin.version), pin.sha256)).collect()
 }
 
 /// Returns a name in the form in which indexes compare names: <https://packaging.python.org/en/latest/specifications/name-normalization/>.
@@ -197,7 +187,7 @@ mod tests {
             "six-1.17.0",
             "Name: six\nVersion: 1.17.0\nLicense: first line\n  second line\nClassifier: License :: OSI Approved :: MIT License\n",
         );
-        let lock = "# comment\npydantic-core==2.41.5 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via pydantic\nTyping.Extensions==4.15.0 ; python_version >= '3.9' \\\n    --hash=sha256:cc\n";
+        let lock = "# comment\npydantic-core==2.41.5 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via pydantic\nTyping.Extensions==4.15.0 ; python_version >= '3.9' \\\n    --hash=sha256:cc\nsix @ https://example.com/six-1.17.0-py3-none-any.whl --hash=sha256:dd\n";
         let components = installed_components(folder.path(), Some(lock)).unwrap();
         let ids: Vec<&str> = components.all.iter().map(|component| component.id.as_str()).collect();
         assert_eq!(ids, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0", "pypi:typing-extensions@4.15.0"]);
@@ -205,7 +195,7 @@ mod tests {
         assert_eq!(core.licence.as_deref(), Some("MIT"));
         assert_eq!((&core.sha256, &core.possible_sha256), (&None, &vec!["aa".to_owned(), "bb".to_owned()]));
         assert_eq!(core.dependencies, ["pypi:typing-extensions@4.15.0"]);
-        assert_eq!(six.licence.as_deref(), Some("MIT License"));
+        assert_eq!((six.licence.as_deref(), six.sha256.as_deref()), (Some("MIT License"), Some("dd")));
         assert_eq!((typing.licence.as_deref(), typing.sha256.as_deref()), (Some("PSF-2.0"), Some("cc")));
         assert!(typing.dependencies.is_empty());
         assert_eq!(components.direct, ["pypi:pydantic-core@2.41.5", "pypi:six@1.17.0"]);

@@ -41,7 +41,8 @@ pub(crate) enum BuildSettings {
     },
     /// Python sources, with wheels from a lock file.
     Python {
-        /// Folders and files, relative to the function's folder; each is put at the artifact's root under its last name.
+        /// Folders and files, relative to the function's folder, or to the project after a leading slash; each is put at the
+        /// artifact's root under its last name.
         sources: Vec<String>,
         /// The lock file, relative to the function's folder; `requirements.lock` by default, where it exists.
         lock: Option<String>,
@@ -100,6 +101,14 @@ impl BuildSettings {
         }
     }
 
+    /// Lists the paths of a Python function's sources, relative to the project; `folder` is the function's.
+    pub(crate) fn source_paths(&self, folder: &Path) -> Vec<String> {
+        match self {
+            Self::Python { sources, .. } => sources.iter().map(|path| source_path(folder, path)).collect(),
+            Self::Cargo { .. } | Self::Command { .. } => Vec::new(),
+        }
+    }
+
     /// Checks the table by itself and against the runtime.
     ///
     /// # Errors
@@ -125,18 +134,18 @@ impl BuildSettings {
                         Some("name the folder of your package, as in sources = [\"src/ingest\"]".into()),
                     ));
                 }
-                for path in sources {
-                    check_inside("sources", path)?;
-                }
-                let mut names: Vec<&str> = sources.iter().filter_map(|path| name_in_artifact(path)).collect();
+                sources.iter().try_for_each(|path| check_source(path))?;
+                let mut names: Vec<(&str, &String)> =
+                    sources.iter().filter_map(|path| Some((name_in_artifact(path)?, path))).collect();
                 names.sort_unstable();
-                if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+                if let Some([(name, first), (_, second)]) =
+                    names.windows(2).find(|pair| pair[0].0 == pair[1].0)
+                {
                     return Err((
                         format!(
-                            "two of `sources` end with `{}` and would have the same path in the artifact",
-                            pair[0]
+                            "`{first}` and `{second}` in `sources` would both be `{name}` in the artifact"
                         ),
-                        None,
+                        Some("rename one of the two folders: each source keeps its last name".into()),
                     ));
                 }
                 lock.as_ref().map_or(Ok(()), |lock| check_inside("lock", lock))
@@ -156,15 +165,42 @@ fn is_buildable_python(runtime: &Runtime) -> bool {
     minor.is_some_and(|minor: u32| minor >= OLDEST_PYTHON)
 }
 
+/// Returns the path of a source relative to the project; `folder` is the function's.
+pub(crate) fn source_path(folder: &Path, source: &str) -> String {
+    match source.strip_prefix('/') {
+        Some(shared) => shared.to_owned(),
+        None => folder.join(source).to_string_lossy().into_owned(),
+    }
+}
+
 /// Returns the name of a source at the artifact's root.
 pub(crate) fn name_in_artifact(path: &str) -> Option<&str> {
     Path::new(path).file_name().and_then(|name| name.to_str())
 }
 
+/// Refuses a source that is below neither the function's folder nor the project's.
+fn check_source(path: &str) -> Result<(), (String, Option<String>)> {
+    if is_below(path.strip_prefix('/').unwrap_or(path)) {
+        return Ok(());
+    }
+    Err((
+        format!("`sources` names {path:?}, which is not a path below the function's folder"),
+        Some(
+            "write it relative to the folder of function.toml, without . and ..; for a folder that functions share, \
+             relative to the project with a leading slash, as in \"/lambda-src/common\""
+                .into(),
+        ),
+    ))
+}
+
+fn is_below(path: &str) -> bool {
+    let mut parts = Path::new(path).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
 /// Refuses a path that is not below the function's folder.
 fn check_inside(key: &str, path: &str) -> Result<(), (String, Option<String>)> {
-    let mut parts = Path::new(path).components().peekable();
-    if parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_))) {
+    if is_below(path) {
         return Ok(());
     }
     Err((
@@ -184,8 +220,15 @@ pub(super) fn handler_mistake(runtime: &Runtime, handler: &str) -> Option<String
     let identifier = |part: &str| {
         part.chars().all(|c| c.is_alphanumeric() || c == '_') && !part.starts_with(|c: char| c.is_numeric())
     };
+    // The runtime imports the module by its name, whatever characters its file's name has: hyphens are common.
+    let module = |module: &str| {
+        let mut parts = module.strip_prefix('/').unwrap_or(module).split(['.', '/']);
+        parts.all(|part| !part.is_empty() && !part.contains(char::is_whitespace))
+    };
     let python = |handler: &str| {
-        handler.contains('.') && handler.split(['.', '/']).all(|part| !part.is_empty() && identifier(part))
+        handler
+            .rsplit_once('.')
+            .is_some_and(|(path, name)| module(path) && !name.is_empty() && identifier(name))
     };
     (runtime.family() == Some(RuntimeFamily::Python) && !python(handler))
         .then(|| format!("`handler = \"{handler}\"` is not a valid Python handler"))

@@ -234,6 +234,11 @@ fn read_into(
             tree.embedded.push(in_project);
             continue;
         }
+        if index.is_none() && !listing.untracked.contains(path) {
+            // Removed from the index, and ignored if it is still on disk.
+            tree.changed.push(in_project);
+            continue;
+        }
         let on_disk = read_file(&root.join(path))?;
         let hidden = index.and_then(|index| index.hidden);
         let Some(on_disk) = on_disk else {

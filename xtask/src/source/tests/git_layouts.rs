@@ -74,7 +74,7 @@ fn line_endings_of_this_machine_are_named_and_hashed() {
 #[test]
 fn line_endings_that_the_commit_asks_for_are_as_committed() {
     let tree = Tree::new();
-    tree.write(".gitattributes", "*.rs text eol=crlf\n");
+    tree.write(".gitattributes", "main.rs text eol=crlf\n");
     tree.commit("x");
     std::fs::remove_file(main_of(&tree)).unwrap();
     tree.git(&["checkout", "--", MAIN]);
@@ -256,4 +256,17 @@ fn copy_has_submodules_filtered_files_and_changes() {
     assert_eq!(copy("changed"), look(&tree).files);
     tree.git(&["-C", inner, "commit", "--quiet", "--all", "--message", "two"]);
     assert_eq!(copy("moved"), look(&tree).files);
+}
+
+#[test]
+fn ignored_file_that_was_removed_from_the_index_is_gone() {
+    let tree = Tree::new();
+    tree.write("lambda-src/hello/notes.ignored", "x");
+    tree.git(&["add", "--force", "lambda-src/hello/notes.ignored"]);
+    tree.git(&["commit", "--quiet", "--message", "x"]);
+    assert!(look(&tree).files.contains_key("lambda-src/hello/notes.ignored"));
+    tree.git(&["rm", "--quiet", "--cached", "lambda-src/hello/notes.ignored"]);
+    let found = look(&tree);
+    assert!(!found.files.contains_key("lambda-src/hello/notes.ignored"));
+    assert_eq!(found.changed, ["lambda-src/hello/notes.ignored"]);
 }

@@ -8,6 +8,7 @@ pub mod echo_project;
 pub mod http;
 pub mod machine;
 pub mod observed_state;
+pub mod packages;
 pub mod process;
 #[path = "../../../../tests/support/programs.rs"]
 pub mod programs;

@@ -181,3 +181,31 @@ fn layer_time_does_not_change_the_content_digest() {
     assert_ne!(first.diff_id, later.diff_id);
     assert_eq!(first.content_digest(), later.content_digest());
 }
+
+#[test]
+fn links_to_folders_are_links_in_a_layer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deep = "very-long-name-of-a-folder/".repeat(5);
+    let from = folder.path().join("from");
+    std::fs::create_dir_all(from.join(&deep)).expect("folders");
+    std::fs::write(from.join(&deep).join("file"), "x").expect("a file");
+    std::os::unix::fs::symlink(&deep, from.join("short")).expect("a link");
+    let tree = Tree::from_folder(&from).expect("a tree");
+    let path = folder.path().join("layer.tar.gz");
+    let layer = write_layer(&tree, "var/task", 0, &path, &|_| {}).expect("a layer");
+    let file = std::fs::File::open(&path).expect("the layer");
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let links: Vec<(String, String)> = tar
+        .entries()
+        .expect("entries")
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| entry.header().entry_type().is_symlink())
+        .map(|entry| {
+            let target = entry.link_name().expect("a target").expect("a target");
+            let name = entry.path().expect("a name");
+            (name.display().to_string(), target.display().to_string())
+        })
+        .collect();
+    assert_eq!(links, [("var/task/short".to_owned(), deep.trim_end_matches('/').to_owned())]);
+    assert_eq!(layer.listing.entries().len(), 2);
+}

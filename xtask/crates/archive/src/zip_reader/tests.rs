@@ -101,11 +101,40 @@ fn duplicate_names_and_files_that_are_folders_are_refused() {
 }
 
 #[test]
-fn symbolic_links_in_a_zip_are_refused() {
-    let error = refusal(&foreign(|zip| {
-        zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).expect("a link");
-    }));
-    assert!(matches!(&error, Error::LinkInZip { name, .. } if name == "link"), "{error}");
+fn symbolic_links_that_could_lead_outside_are_refused() {
+    for (name, target) in [
+        ("link", "/etc/passwd"),
+        ("link", ".."),
+        ("a/link", "../../etc"),
+        ("a/link", "b/../../.."),
+        ("link", "a//b"),
+        ("link", "."),
+        ("link", ""),
+    ] {
+        let error = refusal(&foreign(|zip| {
+            zip.add_symlink(name, target, SimpleFileOptions::default()).expect("a link");
+        }));
+        assert!(matches!(&error, Error::LinkInZip { name: found, .. } if found == name), "{target}: {error}");
+    }
+}
+
+#[test]
+fn links_to_folders_are_written_read_and_unpacked_as_links() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = folder.path().join("from");
+    std::fs::create_dir_all(from.join("m/.pnpm/a/m/a")).expect("folders");
+    std::fs::write(from.join("m/.pnpm/a/m/a/index.js"), "x").expect("a file");
+    std::os::unix::fs::symlink(".pnpm/a/m/a", from.join("m/a")).expect("a link");
+    let tree = crate::Tree::from_folder(&from).expect("a tree");
+    let path = folder.path().join("a.zip");
+    let written = crate::write_zip(&tree, &path, &|_| {}).expect("a zip");
+    assert_eq!(read_zip(&path).expect("read"), written.listing);
+    let modes: Vec<u32> = written.listing.entries().iter().map(|entry| entry.mode).collect();
+    assert_eq!(modes, [0o644, 0o120_777]);
+    let to = folder.path().join("to");
+    unpack_zip(&path, &to).expect("unpacked");
+    assert_eq!(std::fs::read_link(to.join("m/a")).expect("a link"), std::path::Path::new(".pnpm/a/m/a"));
+    assert_eq!(std::fs::read_to_string(to.join("m/a/index.js")).expect("a file"), "x");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The structure of a zip: headers, sizes and the directory at its end. Each field has one fixed value or rule.
 //!
 //! In: entries in order, compressed already or written piece by piece. Out: a zip whose only date is 1980-01-01 (the
-//! earliest in a zip), made on Unix, with modes 0755 or 0644, and without extra fields except zip64's where a size or an
+//! earliest in a zip), made on Unix, with modes 0755 or 0644 (links: 0777), and without extra fields except zip64's where a size or an
 //! offset needs them. Errors: writing fails. Nothing may be written after that.
 //!
 //! Source of every field: [APPNOTE 6.3.10](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT).
@@ -13,6 +13,8 @@ const DATE: u16 = (1 << 5) | 1;
 /// Bit 11 of the flags: the name is UTF-8.
 const UTF8: u16 = 1 << 11;
 const UNIX: u16 = 3 << 8;
+/// The file type of a regular file, in the upper bits of a mode.
+const REGULAR: u32 = 0o100_000;
 /// Versions of the format: 2.0 has deflate, 4.5 zip64.
 const VERSION_DEFLATE: u16 = 20;
 const VERSION_ZIP64: u16 = 45;
@@ -128,7 +130,8 @@ impl<W: Write + Seek> ZipFile<W> {
         fields.u32(CENTRAL).u16(UNIX | version).u16(version);
         fields.common(name, packed, large, extra.len());
         fields.u16(0).u16(0).u16(0); // no comment, first disk, no internal attributes
-        fields.u32((0o100_000 | mode) << 16);
+        let file_type = if mode > 0o777 { 0 } else { REGULAR };
+        fields.u32((file_type | mode) << 16);
         fields.u32(low_32(header_offset));
         self.directory.extend(name.as_bytes());
         self.directory.extend(extra);
