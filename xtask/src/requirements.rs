@@ -265,6 +265,7 @@ pub(crate) fn failure(requirements: &[Requirement]) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::terraform::TerraformVariables;
     use crate::progress::Progress;
 
     #[test]
@@ -311,7 +312,7 @@ mod tests {
         let tools = Tools::new(folder.path().to_path_buf(), interrupt.clone(), progress.clone());
         let rust_builder = RustBuilder::new(tools.clone(), interrupt.clone(), progress.clone());
         let terraform =
-            Terraform::new("no-such-terraform", "", Vec::new(), folder.path(), interrupt.clone(), progress);
+            Terraform::new("no-such-terraform", TerraformVariables::default(), folder.path(), interrupt.clone(), progress);
         let requirements = Requirements {
             project: &project,
             tools: &tools,
