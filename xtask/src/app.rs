@@ -109,7 +109,7 @@ impl AppContext {
     pub(crate) fn terraform(&self) -> Terraform {
         Terraform::new(
             &self.project.settings.terraform,
-            TerraformVariables::of(&self.process_env),
+            TerraformVariables::of(self.process_env.variables_with_prefix("")),
             &self.project.work_folder(),
             self.interrupt.clone(),
             self.progress.clone(),
@@ -186,7 +186,11 @@ impl AppContext {
             holder: Holder::here(),
             by: self.process_env.actor(),
             run_url: self.process_env.run_url(),
-            commit: self.stack_commit(stack, environment, self.project.stack_in(environment, stack)?.files.as_deref()),
+            commit: self.stack_commit(
+                stack,
+                environment,
+                self.project.stack_in(environment, stack)?.files.as_deref(),
+            ),
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
     }
@@ -206,7 +210,12 @@ impl AppContext {
     }
 
     /// Returns the commit of a stack's files; `None` without a repository. Files that cannot be read count as not committed.
-    fn stack_commit(&self, stack: &StackName, environment: &EnvironmentName, files: Option<&[String]>) -> Option<StackCommit> {
+    fn stack_commit(
+        &self,
+        stack: &StackName,
+        environment: &EnvironmentName,
+        files: Option<&[String]>,
+    ) -> Option<StackCommit> {
         let commit = self.repository().ok()?.head().ok()?.commit;
         let sources = StackSources::read(&self.project.root, stack, environment, files);
         let dirty = sources.map_or(true, |sources| sources.uncommitted.is_some());

@@ -193,6 +193,7 @@ impl AppContext {
     }
 
     async fn cloud_account(&self, environment: &EnvironmentName, cloud: &CloudAccount) -> Result<Account> {
+        refuse_other_state(&self.process_env)?;
         let mut role =
             cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
         if let Some(wanted) = &role {
@@ -335,6 +336,18 @@ impl AppContext {
     }
 }
 
+/// Refuses an endpoint for S3 alone: Terraform would keep its state there, and Slipway would read another one.
+pub(super) fn refuse_other_state(process: &ProcessEnvironment) -> Result<()> {
+    match (process.get("AWS_ENDPOINT_URL_S3"), process.get("AWS_ENDPOINT_URL")) {
+        (Some(_), None) => Err(Failure::usage(
+            "AWS_ENDPOINT_URL_S3 is set: Terraform would keep its state there, and Slipway would not find it",
+        )
+        .unchanged("Nothing was changed.")
+        .hint("unset it, or set AWS_ENDPOINT_URL, which both use for every service")),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the variables that keep a program on this machine, whatever the user's variables and files say: endpoints of
 /// single services, FIPS, dual stack, profiles, a certificate bundle or a proxy would lead it elsewhere. An empty one is
 /// removed from the program's environment.
@@ -354,6 +367,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn state_at_an_endpoint_that_slipway_does_not_use_is_refused() {
+        let check = |set: &[(&str, &str)]| refuse_other_state(&ProcessEnvironment::of(set));
+        let (s3, all) = (("AWS_ENDPOINT_URL_S3", "https://a"), ("AWS_ENDPOINT_URL", "https://b"));
+        assert!(check(&[s3]).unwrap_err().message().starts_with("AWS_ENDPOINT_URL_S3 is set"));
+        assert!(check(&[s3, all]).is_ok() && check(&[all]).is_ok() && check(&[]).is_ok());
+    }
+
+    #[test]
     fn local_environment_stays_local_whatever_the_variables_say() {
         let process = ProcessEnvironment::of(&[
             ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
@@ -364,7 +385,8 @@ mod tests {
         ]);
         let set = [("AWS_REGION".to_owned(), "eu-central-1".to_owned())];
         let variables = only_local(&process, &set);
-        let of = |name: &str| variables.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let of =
+            |name: &str| variables.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_str());
         for name in ["AWS_ENDPOINT_URL_S3", "AWS_USE_FIPS_ENDPOINT", "HTTP_PROXY"] {
             assert_eq!(of(name), Some(""), "{name}");
         }

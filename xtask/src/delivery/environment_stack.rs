@@ -144,13 +144,29 @@ impl EnvironmentStack {
             }
             if sources.lock_ignored {
                 let path = sources.lock_path();
-                self.progress.note(format!("          git ignores {path}: other machines may use other providers"));
+                self.progress
+                    .note(format!("          git ignores {path}: other machines may use other providers"));
             }
             StackFiles::of_project(&self.plan, &self.root, sources)?
         } else {
             StackFiles::of_copy(&self.plan, root)?
         };
         plan::prepare(&self.plan, files, &releases, inputs, lock)
+    }
+
+    /// Prepares Terraform for commands that touch only the state: with the project's files, or with the backend alone where
+    /// those cannot be used.
+    pub(crate) fn configure_for_state(&self, lock: &WorkLock) -> Result<Configuration> {
+        let (releases, inputs) = (BTreeMap::new(), StackInputs::new());
+        let of_project = self.read_sources().and_then(|sources| {
+            plan::check_contract(&sources, self.name(), false)?;
+            let files = StackFiles::of_project(&self.plan, &self.root, sources)?;
+            plan::prepare(&self.plan, files, &releases, inputs.clone(), lock)
+        });
+        of_project.or_else(|_| {
+            let files = StackFiles::of_backend(&self.plan)?;
+            plan::prepare(&self.plan, files, &releases, inputs, lock)
+        })
     }
 
     /// Reads the stack's files in the project.

@@ -41,3 +41,50 @@ pub(crate) fn check(
         None => failure,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+    use crate::failure::FailureKind;
+
+    /// Returns the kind, message and hint of the refusal in an environment.
+    fn refusal(protected: bool, sources: &StackSources) -> Option<(FailureKind, String)> {
+        let settings = Scene::new(protected).stack(true).environment_settings;
+        let failure =
+            check(sources, &"web".parse().unwrap(), &"prod".parse().unwrap(), &settings, false).err()?;
+        let report = failure.report();
+        let details: Vec<String> = report.details.iter().map(|detail| detail.value.clone()).collect();
+        let hint = report.hint.unwrap_or_default();
+        Some((failure.kind(), format!("{} | {} | {hint}", report.message, details.join(" "))))
+    }
+
+    #[test]
+    fn protected_environment_takes_only_files_that_a_commit_has() {
+        let committed = {
+            let mut sources = StackSources::sample("terraform/stacks/web");
+            sources.backends.insert("s3".into());
+            sources.from_git = true;
+            sources
+        };
+        assert_eq!(refusal(true, &committed), None);
+        let mut ignored = committed.clone();
+        ignored.ignored = vec!["a/override.tf".into(), "a/web.tfvars".into()];
+        let mut changed = committed.clone();
+        changed.uncommitted = Some("a/main.tf".into());
+        let mut without_git = committed;
+        without_git.from_git = false;
+        for (sources, words) in [
+            (&ignored, "prod is protected and git ignores a/override.tf and a/web.tfvars"),
+            (&changed, "changes that are not committed | a/main.tf |"),
+            (&without_git, "the files of `web` are in no git repository"),
+        ] {
+            let (kind, text) = refusal(true, sources).unwrap();
+            assert_eq!(kind, FailureKind::Refused);
+            assert!(text.contains(words), "{text}");
+            assert_eq!(refusal(false, sources), None);
+        }
+        let (kind, _) = refusal(false, &StackSources::sample("terraform/stacks/web")).unwrap();
+        assert_eq!(kind, FailureKind::Usage);
+    }
+}

@@ -77,6 +77,13 @@ impl StackFiles {
         Ok(Self { copy, sources, project: Some(project.to_path_buf()) })
     }
 
+    /// Brings the copy to a module that declares the backend and nothing else.
+    pub(crate) fn of_backend(context: &PlanContext) -> Result<Self> {
+        let sources = StackSources::of_backend(&context.stack);
+        let copy = working_copy::of_sources(&sources, &context.work, true)?;
+        Ok(Self { copy, sources, project: None })
+    }
+
     /// Takes the files that are in the copy already: those of an applied configuration.
     pub(crate) fn of_copy(context: &PlanContext, copy: &Path) -> Result<Self> {
         let sources = StackSources::of_copy(copy, &context.stack, &context.environment)?;

@@ -56,14 +56,18 @@ mod tests {
     fn each_missing_part_is_named_with_the_line_to_write() {
         let mut sources = StackSources::sample("terraform/stacks/web");
         assert!(refusal(&sources).starts_with("the stack `web` has no backend \"s3\""));
-        assert!(refusal(&sources).ends_with("terraform/stacks/web/terraform.tf: terraform { backend \"s3\" {} }"));
+        assert!(
+            refusal(&sources).ends_with("terraform/stacks/web/terraform.tf: terraform { backend \"s3\" {} }")
+        );
         sources.backends.insert("local".into());
         assert!(refusal(&sources).starts_with("the stack `web` keeps its state in `local`"));
         sources.backends = ["s3".to_owned()].into();
         assert!(check_contract(&sources, &"web".parse().unwrap(), false).is_ok());
         assert!(refusal(&sources).contains("no variable `releases` | copy it from docs/terraform.md"));
         sources.variables.insert("releases".into(), Default::default());
-        assert!(refusal(&sources).contains("no output `functions` | write into terraform/stacks/web/outputs.tf"));
+        assert!(
+            refusal(&sources).contains("no output `functions` | write into terraform/stacks/web/outputs.tf")
+        );
         sources.outputs.insert("functions".into());
         assert!(check_contract(&sources, &"web".parse().unwrap(), true).is_ok());
     }

@@ -103,7 +103,9 @@ impl Terraform {
             return Ok(());
         }
         if configuration.context.readonly_lock {
-            self.progress.note(format!("          {path} does not exist: commit one, so that every run uses the same providers"));
+            self.progress.note(format!(
+                "          {path} does not exist: commit one, so that every run uses the same providers"
+            ));
             return Ok(());
         }
         let file = project.join(&path);
@@ -251,7 +253,8 @@ impl crate::plan::Infrastructure for Terraform {
 
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         let file = configuration.context.work.join("plan.tfplan");
-        self.planned(configuration, commands::plan(self.base(configuration), configuration, &file), file).await
+        self.planned(configuration, commands::plan(self.base(configuration), configuration, &file), file)
+            .await
     }
 
     async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<serde_json::Value> {
@@ -263,7 +266,12 @@ impl crate::plan::Infrastructure for Terraform {
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
         let file = configuration.context.work.join("plan.tfplan");
-        self.planned(configuration, commands::plan_destroy(self.base(configuration), configuration, &file), file).await
+        self.planned(
+            configuration,
+            commands::plan_destroy(self.base(configuration), configuration, &file),
+            file,
+        )
+        .await
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {

@@ -282,7 +282,8 @@ pub(super) fn clean(path: &str) -> Option<String> {
 
 /// Returns the path that leads from a folder of the project to another path of it, such as `../../policies`.
 pub(super) fn relative_to(folder: &str, path: &str) -> String {
-    let parts = |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let parts =
+        |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let (from, to) = (parts(folder), parts(path));
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = std::iter::repeat_n("..".to_owned(), from.len() - common);
@@ -302,9 +303,7 @@ pub(super) fn file_name(path: &str) -> &str {
 }
 
 fn text(path: &Path) -> Result<String> {
-    path.to_str()
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::usage(format!("{} is not UTF-8", path.display())))
+    path.to_str().map(str::to_owned).ok_or_else(|| Failure::usage(format!("{} is not UTF-8", path.display())))
 }
 
 #[cfg(test)]

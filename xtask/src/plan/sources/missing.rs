@@ -7,7 +7,8 @@
 use globset::GlobBuilder;
 
 use super::listing::{ProjectFiles, join, parent, relative_to};
-use super::reads::{FileRead, PathText, Place};
+use super::path_text::{PathText, Place};
+use super::reads::FileRead;
 use super::{StackSources, is_below, is_state};
 use crate::failure::{Failure, Result};
 use crate::name::StackName;
@@ -50,7 +51,9 @@ impl Check<'_> {
                 }
                 self.unknown()
             }
-            PathText::Exact(Place::Outside(path)) | PathText::Begins(Place::Outside(path)) => self.outside(path),
+            PathText::Exact(Place::Outside(path)) | PathText::Begins(Place::Outside(path)) => {
+                self.outside(path)
+            }
             PathText::Unknown => self.unknown(),
         }
     }
@@ -99,8 +102,9 @@ impl Check<'_> {
             return Ok(());
         }
         let what = self.what();
-        let failure = Failure::usage(format!("{what} reads {path}, which is not part of the stack `{}`", self.stack))
-            .unchanged("Nothing was changed.");
+        let failure =
+            Failure::usage(format!("{what} reads {path}, which is not part of the stack `{}`", self.stack))
+                .unchanged("Nothing was changed.");
         if !is_listed {
             return Err(failure.detail("because", "git ignores it").hint(format!(
                 "a rollback could not have that file: commit it (git check-ignore -v {path} says why git ignores it), or give its content as a value"
@@ -108,15 +112,14 @@ impl Check<'_> {
         }
         let own = &self.sources.folder;
         let folder = parent(path);
-        let pattern = if folder.is_empty() || is_below(own, folder) || is_below(folder, own) || folder == own {
+        let pattern = if folder.is_empty() || is_below(own, folder) || is_below(folder, own) || folder == own
+        {
             relative_to(own, path)
         } else {
             format!("{}/**", relative_to(own, folder))
         };
-        Err(failure.hint(format!(
-            "add it to terraform/stacks/{}/stack.toml: files = [\"{pattern}\"]",
-            self.stack
-        )))
+        Err(failure
+            .hint(format!("add it to terraform/stacks/{}/stack.toml: files = [\"{pattern}\"]", self.stack)))
     }
 
     fn outside(&self, path: &str) -> Result<()> {

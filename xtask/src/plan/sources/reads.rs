@@ -4,33 +4,11 @@
 //! In: a module's expressions and local values. Out: each read, with its path as far as it is known before the plan. A read
 //! whose path is known only to the plan is [`PathText::Unknown`].
 
-use std::collections::BTreeMap;
-
-use hcl::expr::{Expression, FuncCall, ObjectKey, Operation, TemplateExpr, Traversal, TraversalOperator};
+use hcl::expr::{Expression, FuncCall, ObjectKey, Operation, TemplateExpr, TraversalOperator};
 use hcl::template::{Element, Template};
 
-use super::listing::clean;
+use super::path_text::{ModuleTexts, PathText, is_path};
 use super::syntax::Declarations;
-
-/// A path as far as it is known before the plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PathText {
-    /// The whole path.
-    Exact(Place),
-    /// Its beginning, up to a folder.
-    Begins(Place),
-    /// Nothing.
-    Unknown,
-}
-
-/// Where a path leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Into the project: the path relative to it.
-    Inside(String),
-    /// Out of the project, to this path of the machine or relative to the project.
-    Outside(String),
-}
 
 /// A file, a folder or a set of files that an expression reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +22,6 @@ pub(super) struct FileRead {
     /// Whether Terraform goes on without an error if the file does not exist.
     pub(super) quiet: bool,
 }
-
-/// Stands for the project's folder at the beginning of a text.
-const PROJECT: char = '\u{1}';
 
 /// Functions that read files: <https://developer.hashicorp.com/terraform/language/functions/file>.
 const FILE_FUNCTIONS: [&str; 11] = [
@@ -63,9 +38,6 @@ const FILE_FUNCTIONS: [&str; 11] = [
     "templatefile",
 ];
 
-/// How deep local values may name each other.
-const DEEPEST: usize = 16;
-
 /// Functions whose result changes by itself: <https://developer.hashicorp.com/terraform/language/functions/timestamp>.
 const VOLATILE_FUNCTIONS: [&str; 4] = ["timestamp", "plantimestamp", "uuid", "bcrypt"];
 
@@ -77,7 +49,8 @@ pub(super) fn file_reads(
     root: &str,
 ) -> (Vec<FileRead>, Vec<String>) {
     let locals = declarations.locals.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    let mut reader = Reader { module, root, locals, found: Vec::new(), volatile: Vec::new(), within_path: 0 };
+    let texts = ModuleTexts { module, root, locals };
+    let mut reader = Reader { texts, found: Vec::new(), volatile: Vec::new(), within_path: 0 };
     for expression in &declarations.expressions {
         reader.visit(expression, false);
     }
@@ -85,19 +58,11 @@ pub(super) fn file_reads(
 }
 
 struct Reader<'a> {
-    module: &'a str,
-    root: &'a str,
-    locals: BTreeMap<&'a str, &'a Expression>,
+    texts: ModuleTexts<'a>,
     found: Vec<FileRead>,
     volatile: Vec<String>,
     /// How deep the visited expression is within a path that was looked at as a whole.
     within_path: usize,
-}
-
-/// A text as far as it is known.
-enum Text {
-    Exact(String),
-    Begins(String),
 }
 
 impl Reader<'_> {
@@ -165,16 +130,13 @@ impl Reader<'_> {
         }
         let quiet = quiet || matches!(name, "fileset" | "fileexists");
         let pattern = (name == "fileset").then(|| call.args.get(1)).flatten();
-        let pattern = pattern.and_then(|pattern| match self.text(pattern, 0) {
-            Some(Text::Exact(pattern)) => Some(pattern),
-            _ => None,
-        });
+        let pattern = pattern.and_then(|pattern| self.texts.exact(pattern));
         let mut paths = Vec::new();
         if let Some(path) = call.args.first() {
             alternatives(path, &mut paths);
         }
         for path in paths {
-            let path = self.path(path, true).unwrap_or(PathText::Unknown);
+            let path = self.texts.path(path, true).unwrap_or(PathText::Unknown);
             self.found.push(FileRead {
                 function: Some(name.to_owned()),
                 path,
@@ -210,10 +172,9 @@ impl Reader<'_> {
 
     fn visit_directive(&mut self, directive: &hcl::template::Directive, quiet: bool) {
         let (expression, templates) = match directive {
-            hcl::template::Directive::If(directive) => (
-                &directive.cond_expr,
-                [Some(&directive.true_template), directive.false_template.as_ref()],
-            ),
+            hcl::template::Directive::If(directive) => {
+                (&directive.cond_expr, [Some(&directive.true_template), directive.false_template.as_ref()])
+            }
             hcl::template::Directive::For(directive) => {
                 (&directive.collection_expr, [Some(&directive.template), None])
             }
@@ -232,137 +193,11 @@ impl Reader<'_> {
 
     fn add_path(&mut self, expression: &Expression, quiet: bool) {
         if self.within_path == 0
-            && let Some(path) = self.path(expression, false)
+            && let Some(path) = self.texts.path(expression, false)
         {
             self.found.push(FileRead { function: None, path, pattern: None, quiet });
         }
     }
-
-    /// Returns where an expression's text leads. Outside a function, only a text that begins with `path.…` is a path.
-    fn path(&self, expression: &Expression, of_function: bool) -> Option<PathText> {
-        let (text, exact) = match self.text(expression, 0)? {
-            Text::Exact(text) => (text, true),
-            // What follows the last slash is only a part of a name.
-            Text::Begins(text) => (text.rsplit_once('/').map(|(folder, _)| folder.to_owned())?, false),
-        };
-        let place = match text.strip_prefix(PROJECT) {
-            Some(path) if !path.contains(PROJECT) && !path.contains('\n') => match clean(path) {
-                Some(path) => Place::Inside(path),
-                None => Place::Outside(path.trim_start_matches('/').to_owned()),
-            },
-            None if of_function && (text.starts_with('/') || text.starts_with('~')) => Place::Outside(text),
-            None if of_function => match clean(&format!("{}/{text}", self.root)) {
-                Some(path) => Place::Inside(path),
-                None => Place::Outside(text),
-            },
-            _ => return None,
-        };
-        Some(if exact { PathText::Exact(place) } else { PathText::Begins(place) })
-    }
-
-    /// Returns an expression's text; `None` where nothing is known.
-    fn text(&self, expression: &Expression, depth: usize) -> Option<Text> {
-        match expression {
-            Expression::String(text) => Some(Text::Exact(text.clone())),
-            Expression::Number(number) => Some(Text::Exact(number.to_string())),
-            Expression::Parenthesis(inner) => self.text(inner, depth),
-            Expression::Traversal(traversal) => self.traversed(traversal, depth),
-            Expression::FuncCall(call) => self.called(call, depth),
-            Expression::TemplateExpr(template) => {
-                let template = Template::from_expr(template).ok()?;
-                let mut text = String::new();
-                for element in template.elements() {
-                    let part = match element {
-                        Element::Literal(literal) => Some(Text::Exact(literal.clone())),
-                        Element::Interpolation(inner) => self.text(&inner.expr, depth),
-                        Element::Directive(_) => None,
-                    };
-                    match part {
-                        Some(Text::Exact(part)) => text.push_str(&part),
-                        Some(Text::Begins(part)) => return Some(Text::Begins(text + &part)),
-                        None if text.is_empty() => return None,
-                        None => return Some(Text::Begins(text)),
-                    }
-                }
-                Some(Text::Exact(text))
-            }
-            _ => None,
-        }
-    }
-
-    fn traversed(&self, traversal: &Traversal, depth: usize) -> Option<Text> {
-        let (name, member) = member(traversal)?;
-        match (name, member) {
-            ("path", "module") => Some(Text::Exact(format!("{PROJECT}/{}", self.module))),
-            ("path", "root" | "cwd") => Some(Text::Exact(format!("{PROJECT}/{}", self.root))),
-            ("local", name) if depth < DEEPEST => self.text(self.locals.get(name)?, depth + 1),
-            _ => None,
-        }
-    }
-
-    fn called(&self, call: &FuncCall, depth: usize) -> Option<Text> {
-        let exact = |index: usize| match self.text(call.args.get(index)?, depth)? {
-            Text::Exact(text) => Some(text),
-            Text::Begins(_) => None,
-        };
-        match call.name.name.as_str() {
-            "abspath" | "pathexpand" => self.text(call.args.first()?, depth),
-            "dirname" => {
-                let path = exact(0)?;
-                Some(Text::Exact(path.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned()))
-            }
-            "join" => {
-                let separator = exact(0)?;
-                let parts: Vec<&Expression> = match call.args.get(1..)? {
-                    [Expression::Array(parts)] => parts.iter().collect(),
-                    parts => parts.iter().collect(),
-                };
-                let mut text = String::new();
-                for (index, part) in parts.into_iter().enumerate() {
-                    if index > 0 {
-                        text.push_str(&separator);
-                    }
-                    match self.text(part, depth) {
-                        Some(Text::Exact(part)) => text.push_str(&part),
-                        _ => return (!text.is_empty()).then_some(Text::Begins(text)),
-                    }
-                }
-                Some(Text::Exact(text))
-            }
-            "format" => {
-                let format = exact(0)?;
-                let mut text = String::new();
-                for (index, part) in format.split("%s").enumerate() {
-                    if index > 0 {
-                        match self.text(call.args.get(index)?, depth) {
-                            Some(Text::Exact(value)) => text.push_str(&value),
-                            _ => return (!text.is_empty()).then_some(Text::Begins(text)),
-                        }
-                    }
-                    if part.contains('%') {
-                        return (!text.is_empty()).then_some(Text::Begins(text));
-                    }
-                    text.push_str(part);
-                }
-                Some(Text::Exact(text))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Returns `a` and `b` of a traversal `a.b`.
-fn member(traversal: &Traversal) -> Option<(&str, &str)> {
-    match (&traversal.expr, traversal.operators.as_slice()) {
-        (Expression::Variable(name), [TraversalOperator::GetAttr(member)]) => {
-            Some((name.as_str(), member.as_str()))
-        }
-        _ => None,
-    }
-}
-
-fn is_path(traversal: &Traversal) -> bool {
-    member(traversal).is_some_and(|(name, _)| name == "path")
 }
 
 /// Adds the expressions that a conditional may choose from.
@@ -380,6 +215,7 @@ fn alternatives<'a>(expression: &'a Expression, found: &mut Vec<&'a Expression>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sources::path_text::Place;
 
     fn reads(text: &str) -> Vec<FileRead> {
         let mut declarations = Declarations::default();
@@ -412,7 +248,10 @@ mod tests {
                 r#"[for name in var.names : file("${path.module}/t/${name}.json")]"#,
                 PathText::Begins(Place::Inside("terraform/modules/m/t".into())),
             ),
-            (r#"file("${path.module}/../../../../x")"#, PathText::Exact(Place::Outside("terraform/modules/m/../../../../x".into()))),
+            (
+                r#"file("${path.module}/../../../../x")"#,
+                PathText::Exact(Place::Outside("terraform/modules/m/../../../../x".into())),
+            ),
             (r#"file("~/.ssh/id.pub")"#, PathText::Exact(Place::Outside("~/.ssh/id.pub".into()))),
             (r#"file(var.path)"#, PathText::Unknown),
             (r#"file(local.loop)"#, PathText::Unknown),
@@ -428,7 +267,9 @@ mod tests {
 
     #[test]
     fn reads_that_fail_without_a_word_are_quiet() {
-        let found = reads("output \"x\" {\n  value = [fileset(local.x, \"**\"), try(file(\"a\"), \"\"), file(\"b\")]\n}\n");
+        let found = reads(
+            "output \"x\" {\n  value = [fileset(local.x, \"**\"), try(file(\"a\"), \"\"), file(\"b\")]\n}\n",
+        );
         let quiet: Vec<bool> = found.iter().map(|read| read.quiet).collect();
         assert_eq!(quiet, [true, true, false]);
         assert_eq!(found[0].pattern.as_deref(), Some("**"));

@@ -58,8 +58,7 @@ impl Declarations {
             self.add_json(&value);
             return Ok(());
         }
-        let body: Body =
-            hcl::parse(&String::from_utf8_lossy(content)).map_err(|error| invalid(&error))?;
+        let body: Body = hcl::parse(&String::from_utf8_lossy(content)).map_err(|error| invalid(&error))?;
         self.add_body(&body);
         Ok(())
     }
@@ -82,7 +81,9 @@ impl Declarations {
                 }
                 ("output", Some(name)) => self.outputs.push(name),
                 ("data", Some(kind)) => self.data.push(kind),
-                ("module", Some(_)) => self.modules.extend(attribute("source").map(|source| literal(&source))),
+                ("module", Some(_)) => {
+                    self.modules.extend(attribute("source").map(|source| literal(&source)))
+                }
                 ("terraform", _) => {
                     for inner in block.body().blocks() {
                         match inner.identifier() {
@@ -131,9 +132,9 @@ impl Declarations {
             self.backends.extend(terraform.get("cloud").map(|_| "cloud".to_owned()));
         }
         for locals in members(value, "locals").flat_map(objects) {
-            let values = locals.iter().filter_map(|(name, value)| {
-                Some((name.clone(), json_expression(value.as_str()?)))
-            });
+            let values = locals
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), json_expression(value.as_str()?))));
             self.locals.extend(values);
         }
     }
@@ -199,8 +200,7 @@ pub(crate) fn value_names(path: &str, content: &[u8]) -> Result<Vec<String>> {
         let object = value.as_object().ok_or_else(|| invalid(&"it must be an object"))?;
         return Ok(object.keys().cloned().collect());
     }
-    let body =
-        Body::from_str(&String::from_utf8_lossy(content)).map_err(|error| invalid(&error))?;
+    let body = Body::from_str(&String::from_utf8_lossy(content)).map_err(|error| invalid(&error))?;
     Ok(body.attributes().map(|attribute| attribute.key().to_owned()).collect())
 }
 

@@ -38,7 +38,8 @@ impl ProjectFolder {
     #[expect(clippy::disallowed_methods, reason = "a repository for a test")]
     fn git(&self, arguments: &[&str]) {
         let identity = ["-c", "user.name=a", "-c", "user.email=a@b"];
-        let done = Command::new("git").args(identity).args(arguments).current_dir(self.path()).output().unwrap();
+        let done =
+            Command::new("git").args(identity).args(arguments).current_dir(self.path()).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
@@ -79,7 +80,10 @@ fn sources_are_the_files_of_the_stack_its_local_modules_and_its_values() {
             "terraform/stacks/s/modules.tf",
             "module \"a\" {\n  source = \"../../modules/a\"\n}\ndata \"aws_region\" \"r\" {}\n",
         ),
-        ("terraform/modules/a/main.tf", "module \"b\" {\n  source = \"./b\"\n}\ndata \"aws_ami\" \"x\" {}\nvariable \"inner\" {}\n"),
+        (
+            "terraform/modules/a/main.tf",
+            "module \"b\" {\n  source = \"./b\"\n}\ndata \"aws_ami\" \"x\" {}\nvariable \"inner\" {}\n",
+        ),
         ("terraform/modules/a/b/main.tf", "module \"c\" {\n  source = \"registry/c/aws\"\n}\n"),
         ("terraform/modules/a/policy.json", "{}"),
         ("terraform/modules/a/README.md", ""),
@@ -198,7 +202,11 @@ fn links_are_followed_inside_the_project_and_refused_outside() {
     let sources = project.read();
     assert_eq!(
         names(&sources),
-        ["terraform/stacks/s/main.tf", "terraform/stacks/s/policies/a.json", "terraform/stacks/s/providers.tf"]
+        [
+            "terraform/stacks/s/main.tf",
+            "terraform/stacks/s/policies/a.json",
+            "terraform/stacks/s/providers.tf"
+        ]
     );
     assert_eq!(sources.files["terraform/stacks/s/providers.tf"].content, b"# one");
     let before = sources.digest();
@@ -245,7 +253,10 @@ fn linked_stack_keeps_the_layout_that_its_modules_need() {
 #[test]
 fn json_syntax_and_json_values_are_read_as_terraform_reads_them() {
     let project = ProjectFolder::new(&[
-        ("terraform/stacks/s/extra.tf.json", r#"{"module": {"note": {"source": "../../modules/note"}}, "variable": {"memory": {}}}"#),
+        (
+            "terraform/stacks/s/extra.tf.json",
+            r#"{"module": {"note": {"source": "../../modules/note"}}, "variable": {"memory": {}}}"#,
+        ),
         ("terraform/modules/note/main.tf", "# one"),
         ("terraform/environments/local/s.tfvars.json", r#"{"timeout": 9}"#),
     ]);
@@ -275,7 +286,10 @@ fn file_that_is_read_and_not_packed_is_refused_with_the_line_to_write() {
         (r#"fileset("${path.module}/../../../lambdas", "**/*.py")"#, "files = [\"../../../lambdas/a/**\"]"),
         (r#"fileset("${path.module}/../../..", "lambdas/**")"#, "files = [\"../../../lambdas/a/**\"]"),
         (r#""${path.module}/../../policies""#, "files = [\"../../policies/**\"]"),
-        (r#"[for n in ["a"] : file("${path.root}/../../policies/${n}.txt")]"#, "files = [\"../../policies/**\"]"),
+        (
+            r#"[for n in ["a"] : file("${path.root}/../../policies/${n}.txt")]"#,
+            "files = [\"../../policies/**\"]",
+        ),
     ] {
         project.write("terraform/stacks/s/reads.tf", &read(expression));
         let refusal = project.refusal();
@@ -313,7 +327,10 @@ fn file_that_is_read_and_not_packed_is_refused_with_the_line_to_write() {
 #[test]
 fn declared_files_are_packed_in_the_projects_layout() {
     let project = ProjectFolder::new(&[
-        ("terraform/stacks/s/reads.tf", "locals {\n  note = file(\"${path.module}/../../policies/note.txt\")\n}\n"),
+        (
+            "terraform/stacks/s/reads.tf",
+            "locals {\n  note = file(\"${path.module}/../../policies/note.txt\")\n}\n",
+        ),
         ("terraform/policies/note.txt", "one"),
         ("terraform/policies/deep/other.json", "{}"),
         ("terraform/policies/secret.txt", "hush"),
@@ -385,11 +402,38 @@ fn copy_is_the_archive_and_keeps_a_state_that_was_not_saved() {
     assert_eq!(again.values, sources.values);
 }
 
+/// Archives of earlier versions hold what was on the disk: no modes, no links, ignored files.
+#[test]
+fn archive_of_an_earlier_version_stays_usable() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tree = slipway_archive::Tree::new();
+    for (path, text) in [
+        ("terraform/stacks/s/main.tf", MAIN),
+        ("terraform/stacks/s/override.tf", "module \"m\" {\n  source = \"../../modules/m\"\n}\n"),
+        ("terraform/modules/m/main.tf", "variable \"inner\" {}\n"),
+        ("terraform/environments/local/s.tfvars", "timeout = 1\n"),
+    ] {
+        tree.add_bytes(path, false, text.into()).unwrap();
+    }
+    let zip = folder.path().join("applied.zip");
+    slipway_archive::write_zip(&tree, &zip, &|_| {}).unwrap();
+    let copy = working_copy::unpack_stored(&zip, folder.path()).unwrap();
+    let sources = StackSources::of_copy(&copy, &"s".parse().unwrap(), &"local".parse().unwrap()).unwrap();
+    assert_eq!(sources.files.len(), 4);
+    assert_eq!(sources.folder, "terraform/stacks/s");
+    assert_eq!(sources.values, ["terraform/environments/local/s.tfvars"]);
+    assert_eq!(sources.variables.keys().collect::<Vec<_>>(), ["releases", "timeout"]);
+    assert!(sources.ignored.is_empty() && sources.uncommitted.is_none());
+}
+
 #[test]
 fn two_hundred_files_are_read_and_copied_in_a_moment() {
     let project = ProjectFolder::new(&[]);
     for number in 0..200 {
-        project.write(&format!("terraform/stacks/s/files/{number}.json"), &format!("{{\"number\": {number}}}\n").repeat(40));
+        project.write(
+            &format!("terraform/stacks/s/files/{number}.json"),
+            &format!("{{\"number\": {number}}}\n").repeat(40),
+        );
     }
     project.commit();
     let sources = project.read();
@@ -400,5 +444,4 @@ fn two_hundred_files_are_read_and_copied_in_a_moment() {
     assert_eq!(sources.files.len(), 201);
     // 30 ms on a quiet machine; the tests run many at a time.
     assert!(took < std::time::Duration::from_millis(300), "{took:?}");
-    println!("{took:?}");
 }

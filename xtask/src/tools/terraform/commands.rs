@@ -46,8 +46,7 @@ pub(super) fn init(base: Program, configuration: &Configuration) -> Program {
 
 /// `terraform plan` to a file, as a stream of JSON.
 pub(super) fn plan(base: Program, configuration: &Configuration, file: &Path) -> Program {
-    base
-        .args(["plan", "-json", "-input=false", "-detailed-exitcode"])
+    base.args(["plan", "-json", "-input=false", "-detailed-exitcode"])
         .arg(lock_timeout(Duration::ZERO, configuration))
         .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
         .arg(format!("-out={}", file.display()))
@@ -60,10 +59,7 @@ pub(super) fn plan_destroy(base: Program, configuration: &Configuration, file: &
 
 /// `terraform apply` of exactly a saved plan.
 pub(super) fn apply(base: Program, configuration: &Configuration, file: &Path) -> Program {
-    base
-        .args(["apply", "-json", "-input=false"])
-        .arg(lock_timeout(PLAN_OF_ANOTHER, configuration))
-        .arg(file)
+    base.args(["apply", "-json", "-input=false"]).arg(lock_timeout(PLAN_OF_ANOTHER, configuration)).arg(file)
 }
 
 /// `terraform show -json` of a saved plan.
@@ -83,10 +79,7 @@ pub(crate) fn force_unlock(base: Program, id: &str) -> Program {
 
 /// `terraform state push`: saves a state that an apply could not save.
 pub(crate) fn state_push(base: Program, configuration: &Configuration, file: &Path) -> Program {
-    base
-        .args(["state", "push"])
-        .arg(lock_timeout(PLAN_OF_ANOTHER, configuration))
-        .arg(file)
+    base.args(["state", "push"]).arg(lock_timeout(PLAN_OF_ANOTHER, configuration)).arg(file)
 }
 
 #[cfg(test)]

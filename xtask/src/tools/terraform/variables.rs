@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::plan::Configuration;
-use crate::settings::ProcessEnvironment;
 
 /// The variables of this process that Terraform and the AWS provider read.
 #[derive(Debug, Clone, Default)]
@@ -34,15 +33,17 @@ const CREDENTIALS: [&str; 6] = [
 const VALUE: &str = "TF_VAR_";
 
 impl TerraformVariables {
-    /// Reads the variables of this process.
-    pub(crate) fn of(process: &ProcessEnvironment) -> Self {
-        let variables = ["TF_", "AWS_", "TERRAFORM_CONFIG"]
-            .into_iter()
-            .flat_map(|prefix| process.variables_with_prefix(prefix))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let home = process.get("HOME").map(PathBuf::from);
-        Self { variables, path: process.get("PATH").unwrap_or_default().to_owned(), home }
+    /// Takes what Terraform reads from all variables of this process.
+    pub(crate) fn of<'a>(process: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let all: BTreeMap<&str, &str> = process.into_iter().collect();
+        let is_read =
+            |name: &str| name.starts_with("TF_") || name.starts_with("AWS_") || name == "TERRAFORM_CONFIG";
+        let read = all.iter().filter(|(name, _)| is_read(name));
+        Self {
+            variables: read.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            path: all.get("PATH").map(|path| (*path).to_owned()).unwrap_or_default(),
+            home: all.get("HOME").map(PathBuf::from),
+        }
     }
 
     /// Returns the PATH.
@@ -67,9 +68,10 @@ impl TerraformVariables {
             let is_needed = |has_default: bool| {
                 configuration.project.is_none() && !has_default && !given.contains(variable)
             };
-            return !sources.variables.get(variable).is_some_and(|declared| {
-                declared.ephemeral || is_needed(declared.has_default)
-            });
+            return !sources
+                .variables
+                .get(variable)
+                .is_some_and(|declared| declared.ephemeral || is_needed(declared.has_default));
         }
         name.starts_with("TF_CLI_ARGS") || matches!(name, "TF_WORKSPACE" | "TF_DATA_DIR")
     }
@@ -121,7 +123,9 @@ impl TerraformVariables {
         let cli = ["TF_CLI_CONFIG_FILE", "TERRAFORM_CONFIG"].iter().find_map(|name| reaching.get(*name));
         let home = |name: &str| self.home.as_ref().map(|home| home.join(name));
         // https://developer.hashicorp.com/terraform/cli/config/config-file#locations
-        files.extend(cli.map(PathBuf::from).or_else(|| home(".terraformrc")).map(|file| ("cli configuration", file)));
+        files.extend(
+            cli.map(PathBuf::from).or_else(|| home(".terraformrc")).map(|file| ("cli configuration", file)),
+        );
         let others = home(".terraform.d").into_iter().flat_map(|folder| files_in(&folder));
         let is_configuration = |file: &PathBuf| {
             let name = file.to_string_lossy();
@@ -130,9 +134,9 @@ impl TerraformVariables {
         files.extend(others.filter(is_configuration).map(|file| ("cli configuration", file)));
         let aws = reaching.get("AWS_CONFIG_FILE").map(PathBuf::from).or_else(|| home(".aws/config"));
         files.extend(aws.map(|file| ("aws configuration", file)));
-        let contents = files.into_iter().filter_map(|(what, file)| {
-            Some((what.to_owned(), Digest::of(std::fs::read(&file).ok()?).hex()))
-        });
+        let contents = files
+            .into_iter()
+            .filter_map(|(what, file)| Some((what.to_owned(), Digest::of(std::fs::read(&file).ok()?).hex())));
         let contents: Vec<(String, String)> = contents.collect();
         reaching.into_iter().chain(contents).collect()
     }
@@ -153,7 +157,7 @@ mod tests {
     use crate::tools::terraform::commands::tests::configuration;
 
     fn variables(set: &[(&str, &str)]) -> TerraformVariables {
-        TerraformVariables::of(&ProcessEnvironment::of(set))
+        TerraformVariables::of(set.iter().copied())
     }
 
     /// A configuration of the project's files that declares some variables; `given` has a value in a file.

@@ -37,9 +37,9 @@ impl Terraform {
             Failure::failed(format!("`{}` did not print JSON", command.quoted())).caused_by(error)
         })?;
         let version = value.get("terraform_version").and_then(serde_json::Value::as_str);
-        let version = version.filter(|version| !version.is_empty()).ok_or_else(|| {
-            Failure::failed(format!("`{}` did not print a version", command.quoted()))
-        })?;
+        let version = version
+            .filter(|version| !version.is_empty())
+            .ok_or_else(|| Failure::failed(format!("`{}` did not print a version", command.quoted())))?;
         if is_terraform_itself(&program) {
             let parent = self.cache.parent().unwrap_or(Path::new("."));
             // The cache only saves time: a failure to write it is ignored.
@@ -118,7 +118,10 @@ mod tests {
         let file = folder.path().join("terraform");
         for (bytes, is_itself) in [
             ("\u{7f}ELF path\tgithub.com/hashicorp/terraform\nmod", true),
-            ("\u{7f}ELF path\tgithub.com/tofuutils/tenv/v4/cmd/terraform\ndep\tgithub.com/hashicorp/terraform\tv1\n", false),
+            (
+                "\u{7f}ELF path\tgithub.com/tofuutils/tenv/v4/cmd/terraform\ndep\tgithub.com/hashicorp/terraform\tv1\n",
+                false,
+            ),
             ("#!/bin/sh\n# path\tgithub.com/hashicorp/terraform\n", false),
         ] {
             std::fs::write(&file, bytes).unwrap();
