@@ -324,3 +324,46 @@ fn protect(file: &Path) -> Result<()> {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
         .map_err(|error| failure::io("protect", file, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::SourceFile;
+
+    /// Runs what follows an `init` that left `new` as the lock file of the copy; returns the project's lock file.
+    fn lock_after_init(of_project: &str, readonly: bool, ignored: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let (project, copy) = (folder.path().join("project"), folder.path().join("copy"));
+        let stack = project.join("terraform/stacks/hello");
+        [&stack, &copy].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        let mut configuration = commands::tests::configuration(readonly);
+        let path = configuration.sources.lock_path();
+        configuration.sources.files.clear();
+        if !of_project.is_empty() {
+            std::fs::write(project.join(&path), of_project).unwrap();
+            let file = SourceFile { content: of_project.into(), executable: false };
+            configuration.sources.files.insert(path.clone(), file);
+        }
+        configuration.sources.lock_ignored = ignored;
+        (configuration.folder, configuration.project) = (copy.clone(), Some(project.clone()));
+        std::fs::write(copy.join(".terraform.lock.hcl"), "new").unwrap();
+        let terraform = Terraform::new(
+            "terraform",
+            TerraformVariables::default(),
+            folder.path(),
+            Interrupt::never(),
+            Progress::silent(),
+        );
+        terraform.write_lock_back(&configuration).unwrap();
+        assert_eq!(configuration.planned_sources().files[&path].content, b"new");
+        std::fs::read_to_string(project.join(&path)).unwrap_or_default()
+    }
+
+    #[test]
+    fn lock_file_is_written_back_but_not_in_ci_and_not_if_git_ignores_it() {
+        assert_eq!(lock_after_init("", false, false), "new");
+        assert_eq!(lock_after_init("old", false, false), "new");
+        assert_eq!(lock_after_init("", true, false), "");
+        assert_eq!(lock_after_init("", false, true), "");
+    }
+}

@@ -31,6 +31,8 @@ pub(super) struct ProjectFiles {
     changed: BTreeSet<String>,
     /// Links that were followed.
     links: BTreeSet<String>,
+    /// Real folders that were entered through a link.
+    linked_folders: BTreeSet<String>,
 }
 
 /// A file that exists below the path under which it is asked for.
@@ -62,6 +64,7 @@ impl ProjectFiles {
             known: BTreeMap::new(),
             changed: BTreeSet::new(),
             links: BTreeSet::new(),
+            linked_folders: BTreeSet::new(),
         })
     }
 
@@ -117,6 +120,9 @@ impl ProjectFiles {
                 .hint("remove the link"));
         }
         self.list(&real)?;
+        if real != folder {
+            self.linked_folders.insert(real.clone());
+        }
         let place = self.root.join(&real);
         let entries = place.read_dir().map_err(|error| failure::io("read", &place, error))?;
         above.push(real.clone());
@@ -205,9 +211,13 @@ impl ProjectFiles {
         (full.is_file(), full.is_dir())
     }
 
-    /// Returns a changed path, deleted or new, for which `is_of_stack` returns true.
+    /// Returns a changed path, deleted or new, that is a link that was followed, in a folder behind one, or for which
+    /// `is_of_stack` returns true.
     pub(super) fn changed(&self, is_of_stack: impl Fn(&str) -> bool) -> Option<&str> {
-        self.changed.iter().map(String::as_str).find(|path| self.links.contains(*path) || is_of_stack(path))
+        let mut changed = self.changed.iter().map(String::as_str);
+        changed.find(|path| {
+            self.links.contains(*path) || self.linked_folders.contains(parent(path)) || is_of_stack(path)
+        })
     }
 
     /// Lists the files below some folders, by their real paths, at once.

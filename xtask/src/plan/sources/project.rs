@@ -12,6 +12,20 @@ use super::{LINKS, LOCK_FILE, SourceFile, StackSources, is_automatic, is_packed,
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 
+/// Where a stack's files come from, by their real paths.
+#[derive(Default)]
+struct Origins {
+    files: BTreeSet<String>,
+    /// What `files` in stack.toml matches, deleted files among it.
+    patterns: Vec<globset::GlobMatcher>,
+}
+
+impl Origins {
+    fn contains(&self, path: &str) -> bool {
+        self.files.contains(path) || self.patterns.iter().any(|pattern| pattern.is_match(path))
+    }
+}
+
 impl StackSources {
     /// Reads a stack's files from the project. `extra` are the patterns of `files` in stack.toml; `None` if it has no such
     /// key.
@@ -45,17 +59,20 @@ impl StackSources {
         project.list_all(&likely)?;
         let mut sources =
             Self { folder: folder.clone(), from_git: project.has_repository(), ..Self::default() };
-        let mut origins = BTreeSet::new();
+        let mut origins = Origins::default();
         sources.read_modules(&mut |module| {
             let mut files = Vec::new();
             for found in project.below(module, &is_packed)? {
                 let file = project.read(&found)?;
-                origins.insert(found.real);
+                origins.files.insert(found.real);
                 files.push((found.path, file));
             }
             Ok(files)
         })?;
-        if project.follow(&link)? && folder != link {
+        if folder != link {
+            if !project.follow(&link)? {
+                sources.ignored.push(link.clone());
+            }
             sources.add_link(&link, &folder)?;
         }
         for suffix in ["tfvars", "tfvars.json"] {
@@ -63,7 +80,7 @@ impl StackSources {
             match project.file(&path)? {
                 Some(found) => {
                     let file = project.read(&found)?;
-                    origins.insert(found.real);
+                    origins.files.insert(found.real);
                     sources.files.insert(path.clone(), file);
                     sources.values.push(path);
                 }
@@ -115,7 +132,7 @@ impl StackSources {
         project: &mut ProjectFiles,
         stack: &StackName,
         pattern: &str,
-        origins: &mut BTreeSet<String>,
+        origins: &mut Origins,
     ) -> Result<()> {
         let wrong = |message: String| {
             Failure::usage(format!("terraform/stacks/{stack}/stack.toml: `{pattern}` in `files` {message}"))
@@ -145,9 +162,10 @@ impl StackSources {
         }
         for found in found {
             let file = project.read(&found)?;
-            origins.insert(found.real);
+            origins.files.insert(found.real);
             self.files.insert(found.path, file);
         }
+        origins.patterns.push(glob);
         Ok(())
     }
 

@@ -212,8 +212,14 @@ fn links_are_followed_inside_the_project_and_refused_outside() {
     let before = sources.digest();
     project.write("terraform/shared/providers.tf", "# two");
     assert_ne!(project.read().digest(), before);
+    project.commit();
+    std::fs::remove_file(project.path().join("terraform/shared/policies/a.json")).unwrap();
+    assert_eq!(project.read().uncommitted.as_deref(), Some("terraform/shared/policies/a.json"));
+    project.git(&["checkout", "--quiet", "terraform/shared/policies/a.json"]);
     // Its target is not what any other clone has.
     project.write(".gitignore", "terraform/shared/providers.tf\n");
+    project.git(&["rm", "--quiet", "--cached", "terraform/shared/providers.tf"]);
+    project.commit();
     assert_eq!(project.read().ignored, ["terraform/stacks/s/providers.tf"]);
 
     let outside = tempfile::tempdir().unwrap();
@@ -242,6 +248,11 @@ fn linked_stack_keeps_the_layout_that_its_modules_need() {
         [LINKS, "infra/envs/dev/main.tf", "infra/envs/dev/stack.toml", "infra/modules/x/main.tf"]
     );
     assert_eq!(sources.folder, "infra/envs/dev");
+    project.commit();
+    assert_eq!(project.read().uncommitted, None);
+    project.write("infra/modules/x/main.tf", "# changed");
+    assert_eq!(project.read().uncommitted.as_deref(), Some("infra/modules/x/main.tf"));
+    let sources = project.read();
     let copy = project.copy_of(&sources);
     assert!(copy.join("terraform/stacks/s/../../modules/x/main.tf").is_file());
     let again = StackSources::of_copy(&copy, &"s".parse().unwrap(), &"local".parse().unwrap()).unwrap();
@@ -347,6 +358,10 @@ fn declared_files_are_packed_in_the_projects_layout() {
     project.write("terraform/policies/note.txt", "three");
     let sources = project.read_with(Some(&declared)).unwrap();
     assert_eq!(sources.uncommitted.as_deref(), Some("terraform/policies/note.txt"));
+    project.commit();
+    std::fs::remove_file(project.path().join("terraform/policies/deep/other.json")).unwrap();
+    let sources = project.read_with(Some(&declared)).unwrap();
+    assert_eq!(sources.uncommitted.as_deref(), Some("terraform/policies/deep/other.json"));
 
     for (pattern, words) in [
         ("../../../../x/**", "leaves the project"),

@@ -85,7 +85,8 @@ mod tests {
     use crate::tools::terraform::TerraformVariables;
 
     fn program(folder: &Path, text: &str) -> Terraform {
-        let path = folder.join("terraform");
+        let path = folder.join("bin/terraform");
+        std::fs::create_dir(folder.join("bin")).unwrap();
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         Terraform::new(
