@@ -43,7 +43,7 @@ impl Check<'_> {
                 None => Ok(()),
             },
             PathText::Begins(Place::Inside(folder)) => {
-                if self.is_packed_whole(folder) {
+                if self.is_of_module(folder) && (!self.read.quiet || !self.lacks_any_below(project, folder)) {
                     return Ok(());
                 }
                 if let (true, Some(missing)) = (self.nothing_below(folder), first_below(project, folder)?) {
@@ -90,8 +90,13 @@ impl Check<'_> {
         !self.sources.files.keys().any(|file| is_below(file, folder))
     }
 
+    /// Tells whether a file below a folder is not packed: Markdown, hidden and ignored files are not.
+    fn lacks_any_below(&self, project: &ProjectFiles, folder: &str) -> bool {
+        walk(project, folder, &mut |file| !self.sources.files.contains_key(file))
+    }
+
     /// Tells whether a folder belongs to a module, whose files are packed.
-    fn is_packed_whole(&self, folder: &str) -> bool {
+    fn is_of_module(&self, folder: &str) -> bool {
         self.sources.modules.iter().any(|module| folder == module || is_below(folder, module))
     }
 

@@ -311,6 +311,8 @@ fn file_that_is_read_and_not_packed_is_refused_with_the_line_to_write() {
         (r#"file("${path.module}/../../../../x")"#, "outside the project"),
         (r#"fileset(var.folder, "**")"#, "a path that is known only to the plan"),
         (r#"try(file(var.folder), "")"#, "a path that is known only to the plan"),
+        // The folder holds notes.md, which is not packed.
+        (r#"fileset("${path.module}/${var.folder}", "**")"#, "a path that is known only to the plan"),
     ] {
         project.write("terraform/stacks/s/reads.tf", &read(expression));
         let refusal = project.refusal();
@@ -319,6 +321,7 @@ fn file_that_is_read_and_not_packed_is_refused_with_the_line_to_write() {
     for fine in [
         r#"file("${path.module}/main.tf")"#,
         r#"fileset(path.module, "*.tf")"#,
+        r#"fileset("${path.module}/sql/${var.folder}", "**")"#,
         r#"file("${path.module}/../../policies/absent.txt")"#,
         r#""${path.module}/build/out.zip""#,
     ] {
@@ -439,6 +442,22 @@ fn archive_of_an_earlier_version_stays_usable() {
     assert_eq!(sources.values, ["terraform/environments/local/s.tfvars"]);
     assert_eq!(sources.variables.keys().collect::<Vec<_>>(), ["releases", "timeout"]);
     assert!(sources.ignored.is_empty() && sources.uncommitted.is_none());
+}
+
+#[test]
+fn stacks_of_this_repository_keep_the_contract_and_read_only_what_is_packed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut count = 0;
+    for entry in root.join("terraform/stacks").read_dir().unwrap() {
+        let stack: StackName = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
+        for environment in ["local", "dev", "staging", "prod"] {
+            let sources = StackSources::read(root, &stack, &environment.parse().unwrap(), None).unwrap();
+            let runs_functions = stack.as_str() != "network";
+            crate::plan::check_contract(&sources, &stack, runs_functions).unwrap();
+            count += 1;
+        }
+    }
+    assert!(count >= 24, "{count}");
 }
 
 #[test]
