@@ -22,14 +22,14 @@ use crate::interrupt::Interrupt;
 use crate::ledger::{Holder, Ledger};
 use crate::name::{EnvironmentName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
-use crate::plan::PlanContext;
+use crate::plan::{PlanContext, StackSources};
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
 use crate::settings::{ProcessEnvironment, Project};
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
-use crate::tools::terraform::Terraform;
+use crate::tools::terraform::{Terraform, TerraformVariables};
 use crate::tools::uv::Uv;
 
 /// Options that every command has.
@@ -107,16 +107,9 @@ impl AppContext {
 
     /// Returns the Terraform program that the project names.
     pub(crate) fn terraform(&self) -> Terraform {
-        let settings = self
-            .process_env
-            .variables_with_prefix("TF_")
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let path = self.process_env.get("PATH").unwrap_or_default();
         Terraform::new(
             &self.project.settings.terraform,
-            path,
-            settings,
+            TerraformVariables::of(self.process_env.variables_with_prefix("")),
             &self.project.work_folder(),
             self.interrupt.clone(),
             self.progress.clone(),
@@ -170,8 +163,7 @@ impl AppContext {
             work,
             backend: account.backend.clone(),
             variables: self.with_terraform_tuning(account.variables.clone()),
-            readonly_lock: (environment_settings.protected || self.process_env.ci())
-                && self.project.stack_folder(stack).join(".terraform.lock.hcl").is_file(),
+            readonly_lock: environment_settings.protected || self.process_env.ci(),
             lock_timeout: self.options.lock_timeout,
         };
         Ok(EnvironmentStack {
@@ -194,7 +186,11 @@ impl AppContext {
             holder: Holder::here(),
             by: self.process_env.actor(),
             run_url: self.process_env.run_url(),
-            commit: self.stack_commit(stack, environment),
+            commit: self.stack_commit(
+                stack,
+                environment,
+                self.project.stack_in(environment, stack)?.files.as_deref(),
+            ),
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
     }
@@ -213,13 +209,33 @@ impl AppContext {
         ports::approver(self.console.clone(), self.options.yes, self.process_env.interactive)
     }
 
-    /// Returns the commit of a stack's files; `None` without a repository.
-    fn stack_commit(&self, stack: &StackName, environment: &EnvironmentName) -> Option<StackCommit> {
-        let repository = self.repository().ok()?;
-        let commit = repository.head().ok()?.commit;
-        let sources = crate::plan::StackSources::read(&self.project.root, stack, environment).ok()?;
-        let paths: Vec<String> = sources.files.keys().cloned().collect();
-        let dirty = !repository.work_tree(&paths).ok()?.changed.is_empty();
+    /// Returns the commit of a stack's files; `None` without a repository. Files that cannot be read count as not committed.
+    fn stack_commit(
+        &self,
+        stack: &StackName,
+        environment: &EnvironmentName,
+        files: Option<&[String]>,
+    ) -> Option<StackCommit> {
+        let commit = self.repository().ok()?.head().ok()?.commit;
+        let sources = StackSources::read(&self.project.root, stack, environment, files);
+        let dirty = sources.map_or(true, |sources| sources.uncommitted.is_some());
         Some(StackCommit { commit, dirty })
+    }
+
+    /// Refuses stacks whose files show, before anything is built, that they cannot be deployed to an environment.
+    pub(crate) fn check_stack_files<'a>(
+        &self,
+        environment: &EnvironmentName,
+        stacks: impl IntoIterator<Item = &'a StackName>,
+    ) -> Result<()> {
+        let environment_settings = self.project.environment(environment)?;
+        for stack in stacks {
+            let settings = self.project.stack_in(environment, stack)?;
+            let files = settings.files.as_deref();
+            let sources = StackSources::read(&self.project.root, stack, environment, files)?;
+            let runs_functions = !settings.functions.is_empty();
+            delivery::check_stack_files(&sources, stack, environment, environment_settings, runs_functions)?;
+        }
+        Ok(())
     }
 }

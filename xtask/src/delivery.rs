@@ -9,6 +9,7 @@ mod destroy;
 mod environment_stack;
 mod events;
 mod execute;
+mod files;
 mod preview;
 mod recovery;
 pub(crate) mod rollback;
@@ -27,6 +28,7 @@ use serde::Serialize;
 
 pub(crate) use destroy::{DestroyRequest, Destroyed, destroy_all};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
+pub(crate) use files::check as check_stack_files;
 pub(crate) use preview::{StackPlan, StackPreview, preview};
 pub(crate) use recovery::{Leftover, recover};
 pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};
@@ -111,6 +113,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let inputs = stack.inputs(&stack.root).await?;
     report_changed_inputs(stack, last.as_ref(), &inputs);
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    stack.check_files(&configuration)?;
     let current = skip::Current::read(stack, &configuration).await?;
     if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
         return Ok(Delivered::unchanged(stack, versions, true));

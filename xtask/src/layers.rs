@@ -82,7 +82,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "plan",
-        "a stack's files, var-files and backend; Terraform's plan and state as values; guards",
+        "a stack's files as git lists them, their archive and working copy; var-files and backend; Terraform's plan and state as values; guards",
         &[
             "architecture",
             "digest",
@@ -96,6 +96,7 @@ const LAYERS: &[Layer] = &[
             "release",
             "runtime",
             "settings",
+            "source",
         ],
     ),
     layer(

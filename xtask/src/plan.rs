@@ -6,6 +6,7 @@
 mod account;
 mod changes;
 mod configuration;
+mod contract;
 mod fingerprint;
 mod guard;
 mod infrastructure;
@@ -14,18 +15,25 @@ mod lock;
 mod names;
 mod sources;
 mod state;
+mod working_copy;
 
 pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
-pub(crate) use configuration::{Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, prepare};
+pub(crate) use configuration::{
+    Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare,
+};
+pub(crate) use contract::check_contract;
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
 pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;
 pub(crate) use inputs::{StackInputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{LockRequest, WorkLock};
 pub(crate) use names::long_names;
-pub(crate) use sources::{StackSources, unpack_sources};
+pub(crate) use sources::StackSources;
+#[cfg(test)]
+pub(crate) use sources::{SourceFile, Variable};
 pub(crate) use state::{StateVersion, read_state};
+pub(crate) use working_copy::{PackedSources, unpack_stored};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -285,6 +285,7 @@ pub(crate) fn failure(requirements: &[Requirement]) -> Option<Failure> {
 mod tests {
     use super::*;
     use crate::progress::Progress;
+    use crate::tools::terraform::TerraformVariables;
 
     #[test]
     fn terraform_before_1_10_is_missing() {
@@ -329,8 +330,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tools = Tools::new(folder.path().to_path_buf(), interrupt.clone(), progress.clone());
         let rust_builder = RustBuilder::new(tools.clone(), interrupt.clone(), progress.clone());
-        let terraform =
-            Terraform::new("no-such-terraform", "", Vec::new(), folder.path(), interrupt.clone(), progress);
+        let terraform = Terraform::new(
+            "no-such-terraform",
+            TerraformVariables::default(),
+            folder.path(),
+            interrupt.clone(),
+            progress,
+        );
         let requirements = Requirements {
             project: &project,
             tools: &tools,

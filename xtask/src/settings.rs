@@ -134,11 +134,6 @@ impl Project {
     pub(crate) fn work_folder(&self) -> PathBuf {
         self.root.join("target/slipway")
     }
-
-    /// Returns the folder of a stack's root module.
-    pub(crate) fn stack_folder(&self, stack: &StackName) -> PathBuf {
-        self.root.join("terraform/stacks").join(stack.as_str())
-    }
 }
 
 /// Returns the failure of an unknown name, with the nearest known ones; `file` is where a new one would be defined.

@@ -16,7 +16,7 @@ use crate::partition::EcrHost;
 use crate::plan::{Backend, CodePlaces, FunctionOutput};
 use crate::ports::{Functions, Images, Services, Store};
 use crate::release::Catalogue;
-use crate::settings::{CloudAccount, EnvironmentAccount, StoreSettings};
+use crate::settings::{CloudAccount, EnvironmentAccount, ProcessEnvironment, StoreSettings};
 
 /// An environment's account, with the store that its releases come from.
 pub(crate) struct Account {
@@ -142,11 +142,7 @@ impl AppContext {
         let (store, own) = (session.store(&bucket, None), session.store(&state_bucket, None));
         self.make_buckets(state, &store, &own).await?;
         let mut variables = session.environment().await.map_err(explain)?;
-        // The user's profile, certificate bundle or proxy would keep Terraform from reaching the emulator.
-        variables.extend(
-            ["AWS_PROFILE", "AWS_CA_BUNDLE", "HTTP_PROXY", "http_proxy"]
-                .map(|name| (name.to_owned(), String::new())),
-        );
+        variables.extend(only_local(&self.process_env, &variables));
         let project = &self.project.settings.name;
         let images = Repositories::new(
             &format!("{}/{project}", state.registry()),
@@ -197,6 +193,7 @@ impl AppContext {
     }
 
     async fn cloud_account(&self, environment: &EnvironmentName, cloud: &CloudAccount) -> Result<Account> {
+        refuse_other_state(&self.process_env)?;
         let mut role =
             cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
         if let Some(wanted) = &role {
@@ -336,5 +333,63 @@ impl AppContext {
 
     pub(super) async fn session(&self, target: SessionConfig) -> Result<Session> {
         Session::open(target, Some(self.observer())).await.map_err(explain)
+    }
+}
+
+/// Refuses an endpoint for S3 alone: Terraform would keep its state there, and Slipway would read another one.
+pub(super) fn refuse_other_state(process: &ProcessEnvironment) -> Result<()> {
+    match (process.get("AWS_ENDPOINT_URL_S3"), process.get("AWS_ENDPOINT_URL")) {
+        (Some(_), None) => Err(Failure::usage(
+            "AWS_ENDPOINT_URL_S3 is set: Terraform would keep its state there, and Slipway would not find it",
+        )
+        .unchanged("Nothing was changed.")
+        .hint("unset it, or set AWS_ENDPOINT_URL, which both use for every service")),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the variables that keep a program on this machine, whatever the user's variables and files say: endpoints of
+/// single services, FIPS, dual stack, profiles, a certificate bundle or a proxy would lead it elsewhere. An empty one is
+/// removed from the program's environment.
+fn only_local(process: &ProcessEnvironment, set: &[(String, String)]) -> Vec<(String, String)> {
+    let of_user = process.variables_with_prefix("AWS_").map(|(name, _)| name);
+    let removed = of_user
+        .filter(|name| !set.iter().any(|(set, _)| set == name))
+        .chain(["HTTP_PROXY", "http_proxy"])
+        .map(|name| (name.to_owned(), String::new()));
+    let files = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
+    // Last, so that they win over the removed ones.
+    removed.chain(files.map(|name| (name.to_owned(), "/dev/null".to_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_at_an_endpoint_that_slipway_does_not_use_is_refused() {
+        let check = |set: &[(&str, &str)]| refuse_other_state(&ProcessEnvironment::of(set));
+        let (s3, all) = (("AWS_ENDPOINT_URL_S3", "https://a"), ("AWS_ENDPOINT_URL", "https://b"));
+        assert!(check(&[s3]).unwrap_err().message().starts_with("AWS_ENDPOINT_URL_S3 is set"));
+        assert!(check(&[s3, all]).is_ok() && check(&[all]).is_ok() && check(&[]).is_ok());
+    }
+
+    #[test]
+    fn local_environment_stays_local_whatever_the_variables_say() {
+        let process = ProcessEnvironment::of(&[
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+            ("AWS_USE_FIPS_ENDPOINT", "true"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_CONFIG_FILE", "/home/ada/config"),
+            ("PATH", "/bin"),
+        ]);
+        let set = [("AWS_REGION".to_owned(), "eu-central-1".to_owned())];
+        let variables = only_local(&process, &set);
+        let of =
+            |name: &str| variables.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        for name in ["AWS_ENDPOINT_URL_S3", "AWS_USE_FIPS_ENDPOINT", "HTTP_PROXY"] {
+            assert_eq!(of(name), Some(""), "{name}");
+        }
+        assert_eq!((of("AWS_REGION"), of("PATH"), of("AWS_CONFIG_FILE")), (None, None, Some("/dev/null")));
     }
 }

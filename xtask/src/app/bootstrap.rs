@@ -10,6 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use slipway_cloud::{CloudError, CloudErrorKind, ObjectStore, Put, Session};
 
 use super::AppContext;
+use super::account::refuse_other_state;
 use super::ports::explain;
 use crate::bootstrap::{AccountSpec, AdoptionCandidate, ResourceLookup};
 use crate::failure::{Failure, FailureKind, Result};
@@ -51,6 +52,7 @@ pub(crate) struct PreparedAccount {
 impl AppContext {
     /// Opens an account with the caller's own credentials.
     pub(crate) async fn admin_account(&self, spec: &AccountSpec) -> Result<AdminAccount> {
+        refuse_other_state(&self.process_env)?;
         let session = self.session(self.cloud_target(&spec.region, None)).await?;
         let identity = session.identity().await.map_err(explain)?;
         if identity.account != spec.account {

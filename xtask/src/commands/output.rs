@@ -11,8 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::github::{self, GithubRepository, GithubVariable};
 use crate::name::{EnvironmentName, StackName};
 use crate::output::{OutputFormat, dotenv};
-use crate::plan::Infrastructure as _;
-use crate::plan::{Output, StackInputs};
+use crate::plan::{self, Output};
 
 /// Arguments of `output`.
 #[derive(Debug, clap::Args)]
@@ -63,14 +62,8 @@ pub(crate) async fn run(
         .keys()
         .filter(|name| arguments.stack.as_ref().is_none_or(|wanted| wanted == *name))
     {
-        let environment_stack = app.environment_stack(&account, &arguments.env, name)?;
-        let configuration = environment_stack.configure(
-            &environment_stack.lock_work().await?,
-            &environment_stack.root,
-            &BTreeMap::new(),
-            StackInputs::new(),
-        )?;
-        let mut outputs = app.terraform().outputs(&configuration).await?.outputs;
+        let applied = plan::read_outputs(account.state.as_ref(), name).await?.unwrap_or_default();
+        let mut outputs = applied.outputs;
         outputs
             .values_mut()
             .filter(|output| output.sensitive)

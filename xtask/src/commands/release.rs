@@ -97,6 +97,10 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     refuse_long_names(app, &arguments, &functions, &stacks)?;
     let repository = app.repository()?;
     repository.head()?;
+    if let Some(environment) = &arguments.env {
+        // Whatever the files show must be found before publishing: else a release is left that was never deployed.
+        app.check_stack_files(environment, stacks.keys())?;
+    }
     let account = open_account(app, &arguments, &functions).await?;
     if !stacks.is_empty() {
         // A missing Terraform must be found before publishing: else a release is left that was never deployed.

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::files;
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::Infrastructure;
 use crate::plan::{
-    self, CodePlaces, Configuration, LockRequest, PlanContext, ReleaseInput, StackInputs, WorkLock,
+    self, CodePlaces, Configuration, LockRequest, PlanContext, ReleaseInput, StackFiles, StackInputs,
+    StackSources, WorkLock,
 };
 use crate::ports::{Approver, Clock, Functions, Services, Store};
 use crate::progress::Progress;
@@ -119,7 +121,10 @@ impl EnvironmentStack {
         plan::read_inputs(self.store.as_ref(), self.name(), self.environment(), &wanted).await
     }
 
-    /// Prepares the stack's files below `root` for Terraform, with these releases and values from other stacks.
+    /// Prepares the stack's files for Terraform, with these releases and values from other stacks.
+    ///
+    /// `root` is the project, whose files are copied into the work folder, or that copy with the files that were applied
+    /// before.
     pub(crate) fn configure(
         &self,
         lock: &WorkLock,
@@ -132,7 +137,52 @@ impl EnvironmentStack {
             .filter(|(function, _)| self.settings.functions.contains(function))
             .map(|(function, manifest)| (function.clone(), ReleaseInput::new(manifest, &self.places)))
             .collect();
-        plan::prepare(&self.plan, root, &releases, inputs, lock)
+        let files = if root == self.root {
+            let sources = self.read_sources()?;
+            for path in &sources.ignored {
+                self.progress.note(format!("          git ignores {path}: it is not part of the plan"));
+            }
+            if sources.lock_ignored {
+                let path = sources.lock_path();
+                self.progress
+                    .note(format!("          git ignores {path}: other machines may use other providers"));
+            }
+            StackFiles::of_project(&self.plan, &self.root, sources)?
+        } else {
+            StackFiles::of_copy(&self.plan, root)?
+        };
+        plan::prepare(&self.plan, files, &releases, inputs, lock)
+    }
+
+    /// Prepares Terraform for commands that touch only the state: with the project's files, or with the backend alone where
+    /// those cannot be used.
+    pub(crate) fn configure_for_state(&self, lock: &WorkLock) -> Result<Configuration> {
+        let (releases, inputs) = (BTreeMap::new(), StackInputs::new());
+        let of_project = self.read_sources().and_then(|sources| {
+            plan::check_contract(&sources, self.name(), false)?;
+            let files = StackFiles::of_project(&self.plan, &self.root, sources)?;
+            plan::prepare(&self.plan, files, &releases, inputs.clone(), lock)
+        });
+        of_project.or_else(|_| {
+            let files = StackFiles::of_backend(&self.plan)?;
+            plan::prepare(&self.plan, files, &releases, inputs, lock)
+        })
+    }
+
+    /// Reads the stack's files in the project.
+    fn read_sources(&self) -> Result<StackSources> {
+        StackSources::read(&self.root, self.name(), self.environment(), self.settings.files.as_deref())
+    }
+
+    /// Refuses files that break the contract with Slipway, or that a protected environment may not be given.
+    pub(crate) fn check_files(&self, configuration: &Configuration) -> Result<()> {
+        files::check(
+            &configuration.sources,
+            self.name(),
+            self.environment(),
+            &self.environment_settings,
+            !self.settings.functions.is_empty(),
+        )
     }
 
     /// Returns the ledger entry of a deployment that is about to begin.

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentOutcome, Ended, Serving, Started};
 use crate::name::FunctionName;
-use crate::plan::{Applied, Configuration, FunctionOutput, Output, Planned, input_digests};
+use crate::plan::{Applied, Configuration, FunctionOutput, Output, PackedSources, Planned, input_digests};
 use crate::ports::Put;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
@@ -207,8 +207,7 @@ pub(super) fn serving(
 
 /// Stores the stack's files in the environment's store, under their digest.
 async fn store_configuration(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Digest> {
-    let zip = stack.plan.work.join("configuration.zip");
-    let digest = configuration.sources.pack(&zip)?;
+    let PackedSources { zip, digest } = configuration.pack()?;
     match stack.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
         Put::Created | Put::Same => Ok(digest),
         Put::Different => Err(Failure::failed(format!(

@@ -70,6 +70,8 @@ pub(crate) async fn preview(
     let releases = releases(stack, &request, last.as_ref()).await?;
     let inputs = stack.inputs(&stack.root).await?;
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    let runs_functions = !stack.settings.functions.is_empty();
+    plan::check_contract(&configuration.sources, stack.name(), runs_functions)?;
     let planned = stack.infrastructure.plan(&configuration).await?;
     // The plan is not applied, and a saved plan contains secrets in clear text.
     let _ = std::fs::remove_file(&planned.file);

@@ -4,7 +4,6 @@
 //! the state, a state that Terraform could not save, and an alias that is not where the ledger says. Errors: nobody can be
 //! asked for approval (reported beside the findings), or a repair fails.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -16,7 +15,7 @@ use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::ledger::{self, Serving, Started};
 use crate::name::StackName;
-use crate::plan::{Configuration, StackInputs};
+use crate::plan::Configuration;
 use crate::rollout::{self, Evidence};
 use crate::work_files;
 
@@ -178,14 +177,15 @@ impl Repair {
     }
 }
 
-/// Returns the stack's configuration without releases: unlocking and saving a state need none.
+/// Returns a configuration of the stack's backend: unlocking and saving a state need no more.
 async fn configuration(stack: &EnvironmentStack) -> Result<Configuration> {
     let lock = stack.lock_work().await?;
-    stack.configure(&lock, &stack.root, &BTreeMap::new(), StackInputs::new())
+    stack.configure_for_state(&lock)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;

@@ -294,12 +294,9 @@ pub(super) async fn applied_configuration(
         ))
         .hint("restore the object's first version"));
     }
-    let folder = stack.plan.work.join("configurations");
-    std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
-    let zip = folder.join(format!("{}.zip", &digest.hex()[..16]));
+    let zip = stack.plan.work.join("applied.zip");
     std::fs::write(&zip, &stored.bytes).map_err(|error| failure::io("write", &zip, error))?;
-    let root = folder.join(&digest.hex()[..16]);
-    plan::unpack_sources(&zip, &root)?;
+    let root = plan::unpack_stored(&zip, &stack.plan.work)?;
     let inputs = stack.inputs(&root).await?;
     stack.configure(lock, &root, releases, inputs)
 }

@@ -33,7 +33,7 @@ impl Current {
     pub(super) async fn read(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Self> {
         let (state, identity) = futures::try_join!(
             plan::read_state(stack.store.as_ref(), stack.name()),
-            stack.infrastructure.identity()
+            stack.infrastructure.identity(configuration)
         )?;
         let state = state.map(|(mark, _)| mark);
         Ok(Self { plan_inputs: plan::fingerprint(configuration, &identity, state.as_ref())?, state })

@@ -137,7 +137,7 @@ impl FakeTerraform {
 
 #[async_trait]
 impl Infrastructure for FakeTerraform {
-    async fn identity(&self) -> Result<Vec<(String, String)>> {
+    async fn identity(&self, _: &Configuration) -> Result<Vec<(String, String)>> {
         Ok(vec![("terraform".into(), "in memory".into())])
     }
 

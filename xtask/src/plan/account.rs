@@ -15,7 +15,7 @@ use super::configuration::{
     Backend, Configuration, EMULATOR_ATTEMPTS, PlanContext, backend_text, check_values, write_private,
 };
 use super::lock::WorkLock;
-use super::sources::StackSources;
+use super::sources::{SourceFile, StackSources};
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 
@@ -68,7 +68,7 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
             "copy terraform/bootstrap and terraform/modules from Slipway's repository: docs/adopting.md",
         ));
     }
-    let mut sources = StackSources::read_root(root, Path::new(FOLDER), None)?;
+    let mut sources = StackSources::read_root(root, FOLDER)?;
     if backend.endpoint.is_some()
         && let Some(account) = values.get_mut("account")
     {
@@ -82,19 +82,21 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
     write_private(&backend_file, backend_text(stack, backend).as_bytes())?;
     let by_hand = format!("{FOLDER}/{}.tfvars", backend.account);
     let by_hand_file = root.join(&by_hand);
-    if let Some(text) = sources.files.get(&by_hand) {
-        check_values(&by_hand, text, stack, &sources.variables)?;
+    if let Some(file) = sources.files.get(&by_hand) {
+        check_values(&by_hand, &file.content, stack, &sources.variables)?;
     }
     let folder = if adopted.is_empty() {
         root.join(FOLDER)
     } else {
-        sources.files.insert(format!("{FOLDER}/adopt.tf"), imports_text(adopted).into_bytes());
+        let content = imports_text(adopted).into_bytes();
+        sources.files.insert(format!("{FOLDER}/adopt.tf"), SourceFile { content, executable: false });
         copy(&sources, &work.join("adopting"))?.join(FOLDER)
     };
     let var_files = by_hand_file.is_file().then_some(by_hand_file).into_iter().chain([var_file]).collect();
     Ok(Configuration {
         context: context.clone(),
         folder,
+        project: None,
         var_files,
         backend_file,
         sources,
@@ -108,11 +110,11 @@ fn copy(sources: &StackSources, to: &Path) -> Result<PathBuf> {
     if to.exists() {
         std::fs::remove_dir_all(to).map_err(|error| failure::io("remove", to, error))?;
     }
-    for (path, content) in &sources.files {
+    for (path, source) in &sources.files {
         let file = to.join(path);
         let folder = file.parent().unwrap_or(to);
         std::fs::create_dir_all(folder).map_err(|error| failure::io("create", folder, error))?;
-        std::fs::write(&file, content).map_err(|error| failure::io("write", &file, error))?;
+        std::fs::write(&file, &source.content).map_err(|error| failure::io("write", &file, error))?;
     }
     Ok(to.to_path_buf())
 }

@@ -1,6 +1,7 @@
-//! Terraform's inputs: the root module's folder, the var-files that Slipway writes, the backend, the environment.
+//! Terraform's inputs: the copy of the stack's files, the var-files that Slipway writes, the backend, the environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use serde::Serialize;
 
 use super::inputs::StackInputs;
 use super::lock::WorkLock;
-use super::sources::StackSources;
+use super::sources::{SourceFile, StackSources, Variable, value_names};
+use super::working_copy::{self, PackedSources};
 use crate::architecture::Architecture;
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};
@@ -32,7 +34,7 @@ pub(crate) struct PlanContext {
     pub(crate) backend: Backend,
     /// Environment variables that Terraform gets besides those of this process.
     pub(crate) variables: Vec<(String, String)>,
-    /// Whether `init` may not change the lock file.
+    /// Whether `init` may not change a lock file that is there, nor write one into the project.
     pub(crate) readonly_lock: bool,
     /// How long to wait for the state's lock.
     pub(crate) lock_timeout: Duration,
@@ -43,8 +45,10 @@ pub(crate) struct PlanContext {
 pub(crate) struct Configuration {
     /// What does not depend on the releases.
     pub(crate) context: Arc<PlanContext>,
-    /// The root module's folder.
+    /// The root module's folder, in the copy of the files.
     pub(crate) folder: PathBuf,
+    /// The project's folder, where the files are those of the project and not those that were applied before.
+    pub(crate) project: Option<PathBuf>,
     /// Var-files in order of precedence, lowest first.
     pub(crate) var_files: Vec<PathBuf>,
     /// The file with the backend's settings.
@@ -57,13 +61,76 @@ pub(crate) struct Configuration {
     pub(crate) lock: WorkLock,
 }
 
+/// A stack's files in the copy that Terraform works in.
+pub(crate) struct StackFiles {
+    copy: PathBuf,
+    sources: StackSources,
+    project: Option<PathBuf>,
+}
+
+impl StackFiles {
+    /// Brings the copy to the project's files.
+    pub(crate) fn of_project(context: &PlanContext, project: &Path, sources: StackSources) -> Result<Self> {
+        // A lock file that is not the project's stays in the copy, so that the next run uses the same providers.
+        let keep_lock = sources.lock_ignored || context.readonly_lock;
+        let copy = working_copy::of_sources(&sources, &context.work, keep_lock)?;
+        Ok(Self { copy, sources, project: Some(project.to_path_buf()) })
+    }
+
+    /// Brings the copy to a module that declares the backend and nothing else.
+    pub(crate) fn of_backend(context: &PlanContext) -> Result<Self> {
+        let sources = StackSources::of_backend(&context.stack);
+        let copy = working_copy::of_sources(&sources, &context.work, true)?;
+        Ok(Self { copy, sources, project: None })
+    }
+
+    /// Takes the files that are in the copy already: those of an applied configuration.
+    pub(crate) fn of_copy(context: &PlanContext, copy: &Path) -> Result<Self> {
+        let sources = StackSources::of_copy(copy, &context.stack, &context.environment)?;
+        Ok(Self { copy: copy.to_path_buf(), sources, project: None })
+    }
+}
+
 impl Configuration {
-    /// Reads the module's files again: `init` completes lock files.
-    pub(crate) fn read_again(&self) -> Result<StackSources> {
-        let terraform = self.folder.ancestors().skip(1).find(|folder| folder.ends_with("terraform"));
-        let root = terraform.and_then(Path::parent).unwrap_or(&self.folder);
-        let folder = self.folder.strip_prefix(root).unwrap_or(&self.folder);
-        StackSources::read_root(root, folder, None)
+    /// Returns the lock file as it is in the copy: `init` completes it.
+    pub(crate) fn lock_file(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.join(super::sources::LOCK_FILE)).ok()
+    }
+
+    /// Returns the files that Terraform plans with: those that were read, with the lock file as `init` left it.
+    pub(crate) fn planned_sources(&self) -> Cow<'_, StackSources> {
+        let path = self.sources.lock_path();
+        let lock = self.lock_file();
+        if self.sources.files.get(&path).map(|file| &file.content) == lock.as_ref() {
+            return Cow::Borrowed(&self.sources);
+        }
+        let mut sources = self.sources.clone();
+        match lock {
+            Some(content) => sources.files.insert(path, SourceFile { content, executable: false }),
+            None => sources.files.remove(&path),
+        };
+        Cow::Owned(sources)
+    }
+
+    /// Returns how to add a file to the stack that Terraform did not find in the copy, by the path in its message.
+    pub(crate) fn hint_for_missing(&self, path: &str) -> Option<String> {
+        let stack = &self.context.stack;
+        let Some(project) = &self.project else {
+            return Some(format!(
+                "the files that were applied do not have it: deploy the release instead, cargo xtask deploy --env {} --version …",
+                self.context.environment
+            ));
+        };
+        let found = project.join(&self.sources.folder).join(path);
+        found.exists().then(|| {
+            let path = path.trim_start_matches("./");
+            format!("the plan sees only files of the stack: add it to terraform/stacks/{stack}/stack.toml, files = [\"{path}\"], unless git ignores it")
+        })
+    }
+
+    /// Packs the files that Terraform plans with, as they are stored next to the ledger.
+    pub(crate) fn pack(&self) -> Result<PackedSources> {
+        working_copy::pack(&self.planned_sources(), &self.context.work)
     }
 }
 
@@ -150,18 +217,16 @@ pub(crate) struct EnvironmentInput {
     max_retries: Option<u32>,
 }
 
-/// Reads a stack's files below `root` and writes the var-file and the backend file for it.
-///
-/// `root` is the project, or an unpacked copy of the files that are applied.
+/// Writes the var-file and the backend file for a stack's files.
 pub(crate) fn prepare(
     context: &Arc<PlanContext>,
-    root: &Path,
+    files: StackFiles,
     releases: &BTreeMap<FunctionName, ReleaseInput>,
     inputs: StackInputs,
     lock: &WorkLock,
 ) -> Result<Configuration> {
     let PlanContext { stack, environment, project, work, backend, .. } = context.as_ref();
-    let sources = StackSources::read(root, stack, environment)?;
+    let StackFiles { copy, sources, project: own } = files;
     std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
     let environment_input = EnvironmentInput {
         name: environment.to_string(),
@@ -176,19 +241,14 @@ pub(crate) fn prepare(
     let json =
         |error: serde_json::Error| Failure::defect("the var-file cannot be written as JSON").caused_by(error);
     // Terraform warns on every run about a value for a variable that the stack does not declare.
-    if sources.variables.contains("releases") {
+    if sources.variables.contains_key("releases") {
         values.insert("releases", serde_json::to_value(releases).map_err(json)?);
-    } else if !releases.is_empty() {
-        return Err(Failure::usage(format!(
-            "the stack `{stack}` runs functions and declares no variable `releases`"
-        ))
-        .hint("copy it from docs/terraform.md into terraform/stacks/<stack>/variables.tf"));
     }
-    if sources.variables.contains("environment") {
+    if sources.variables.contains_key("environment") {
         values.insert("environment", serde_json::to_value(environment_input).map_err(json)?);
     }
     for (variable, input) in &inputs {
-        if !sources.variables.contains(variable) {
+        if !sources.variables.contains_key(variable) {
             return Err(Failure::usage(format!(
                 "terraform/stacks/{stack}/stack.toml: [inputs] fills `{variable}`, which the stack does not declare"
             ))
@@ -201,16 +261,14 @@ pub(crate) fn prepare(
     write_private(&var_file, &serde_json::to_vec_pretty(&values).map_err(json)?)?;
     let backend_file = work.join("backend.hcl");
     write_private(&backend_file, backend_text(stack, backend).as_bytes())?;
-    let values_file = format!("terraform/environments/{environment}/{stack}.tfvars");
-    let tfvars = root.join(&values_file);
-    if let Some(text) = sources.files.get(&values_file) {
-        check_values(&values_file, text, stack, &sources.variables)?;
+    for path in &sources.values {
+        check_values(path, &sources.files[path].content, stack, &sources.variables)?;
     }
-    let var_files = tfvars.is_file().then_some(tfvars).into_iter().chain([var_file]).collect();
-    let folder = root.join("terraform/stacks").join(stack.as_str());
+    let var_files = sources.values.iter().map(|path| copy.join(path)).chain([var_file]).collect();
     Ok(Configuration {
         context: context.clone(),
-        folder,
+        folder: copy.join(&sources.folder),
+        project: own,
         var_files,
         backend_file,
         sources,
@@ -224,15 +282,12 @@ pub(super) fn check_values(
     file: &str,
     text: &[u8],
     stack: &StackName,
-    declared: &BTreeSet<String>,
+    declared: &BTreeMap<String, Variable>,
 ) -> Result<()> {
-    let body: hcl::Body = hcl::parse(&String::from_utf8_lossy(text)).map_err(|error| {
-        Failure::usage(format!("{file} cannot be read")).caused_by(error).unchanged("Nothing was changed.")
-    })?;
-    match body.attributes().map(|attribute| attribute.key()).find(|key| !declared.contains(*key)) {
+    match value_names(file, text)?.into_iter().find(|key| !declared.contains_key(key)) {
         None => Ok(()),
         Some(key) => {
-            let near = nearest(key, declared.iter().map(String::as_str), 5).join(", ");
+            let near = nearest(&key, declared.keys().map(String::as_str), 5).join(", ");
             Err(Failure::usage(format!("{file}: the stack `{stack}` declares no variable `{key}`"))
                 .unchanged("Nothing was changed.")
                 .hint(format!("variables there: {near}")))

@@ -10,8 +10,9 @@ use crate::failure::Result;
 /// Plans and applies a stack.
 #[async_trait]
 pub(crate) trait Infrastructure: Send + Sync {
-    /// Returns what a plan depends on besides its files: the program's version and the user's settings for it.
-    async fn identity(&self) -> Result<Vec<(String, String)>>;
+    /// Returns what a plan depends on besides its files: the program's version in that folder and the settings that reach
+    /// it from variables and the user's files. Refuses a variable that would change the plan unseen.
+    async fn identity(&self, configuration: &Configuration) -> Result<Vec<(String, String)>>;
     /// Plans a configuration.
     async fn plan(&self, configuration: &Configuration) -> Result<Planned>;
     /// Reads a saved plan with its values. They may be secret: do not print them.

@@ -68,7 +68,7 @@ pub(crate) fn long_names(project: &Project, environment: &EnvironmentName) -> Re
     let variables = Value::from(Map::from_iter([("environment".to_owned(), Value::from(known))]));
     let mut found = Vec::new();
     for (stack, settings) in project.stacks_in(environment)? {
-        let bodies = root_module(&project.stack_folder(&stack));
+        let bodies = root_module(&project.root.join("terraform/stacks").join(stack.as_str()));
         let mut context = Context::new();
         context.declare_var("var", variables.clone());
         context.declare_var("local", known_locals(&context, bodies.values()));

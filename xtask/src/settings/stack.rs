@@ -18,6 +18,8 @@ pub(crate) struct StackSettings {
     pub(crate) after: Vec<StackName>,
     /// Resource addresses, with `*` as wildcard, that no plan may delete or replace.
     pub(crate) protect: Vec<String>,
+    /// Patterns of further files that the stack reads, relative to its folder; `None` without the key.
+    pub(crate) files: Option<Vec<String>>,
     /// Outputs of other stacks, by the variable that each is passed to.
     pub(crate) inputs: BTreeMap<String, StackOutput>,
     /// Outputs that set variables of the GitHub environment, by the variable's name.
@@ -49,6 +51,7 @@ struct StackFile {
     after: Vec<StackName>,
     #[serde(default)]
     protect: Vec<String>,
+    files: Option<Vec<String>>,
     #[serde(default)]
     inputs: BTreeMap<String, String>,
     #[serde(default)]
@@ -87,8 +90,8 @@ impl StackSettings {
             return Err(wrong(format!("`{name}` under [github] is not a valid name of a GitHub variable"))
                 .hint("upper-case letters, digits and underscores, not beginning with GITHUB_"));
         }
-        let StackFile { functions, after, protect, github, .. } = raw;
-        Ok(Self { functions, after, protect, inputs, github })
+        let StackFile { functions, after, protect, files, github, .. } = raw;
+        Ok(Self { functions, after, protect, files, inputs, github })
     }
 
     /// Reads the settings in a copy of a stack's files; copies of earlier versions have no `stack.toml`.

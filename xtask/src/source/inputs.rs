@@ -120,7 +120,7 @@ impl SourceInputs {
             // They are packed as they are: the preflight of the artifact finds them.
             tree.lfs_pointers.clear();
         }
-        refuse_unknown_content(function, &tree)?;
+        tree.refuse_unknown_content(&format!("`{function}` is built from them"))?;
         if parts.contains_key("Cargo.lock") {
             let shared = repository.work_tree(&["Cargo.toml".into(), "Cargo.lock".into()])?;
             // Of files that are read in part, only that part counts: whether it differs from HEAD is not known without
@@ -305,38 +305,6 @@ fn tool_version(
     let program = variables.into_iter().fold(program, |program, (name, value)| program.env(name, value));
     let output = exec::output(&program, &[])?;
     Ok(String::from_utf8_lossy(&output).trim().to_owned())
-}
-
-/// Refuses inputs whose content on this machine is not what the commit says, or is not known.
-fn refuse_unknown_content(function: &FunctionName, tree: &WorkTree) -> Result<()> {
-    let refused = |message: String| Failure::refused(message).unchanged("Nothing was built.");
-    if let Some(path) = tree.missing_submodules.first() {
-        return Err(refused(format!(
-            "{path} is a submodule that is not checked out, and `{function}` is built from it"
-        ))
-        .hint(format!("git submodule update --init --recursive {path}")));
-    }
-    if let Some(path) = tree.embedded.first() {
-        return Err(refused(format!("{path} is a repository of its own: git does not know its files, and `{function}` is built from them"))
-            .hint("make it a submodule (git submodule add), or remove its .git folder and commit its files"));
-    }
-    if let Some(path) = tree.left_out.first() {
-        let folder = Path::new(path).parent().map(text_of).unwrap_or_default();
-        return Err(refused(format!("a sparse checkout left out {path}, which `{function}` is built from"))
-            .hint(format!("git sparse-checkout add {folder}, or git sparse-checkout disable")));
-    }
-    if let Some((path, reason)) = tree.converted.iter().next() {
-        return Err(refused(format!("{path} is not as a checkout of the commit writes it: {reason}"))
-            .detail("git status", "does not show it: git compares the converted content")
-            .hint(format!("git config core.autocrlf false; rm {path}; git checkout -- {path} (changes of that file that you want to keep: put them aside first)")));
-    }
-    if let Some(path) = tree.lfs_pointers.first() {
-        return Err(refused(format!(
-            "{path} is a Git LFS pointer, not the file itself, and `{function}` is built from it"
-        ))
-        .hint("git lfs pull"));
-    }
-    Ok(())
 }
 
 fn matcher(function: &FunctionName, globs: &[String]) -> Result<globset::GlobSet> {

@@ -6,15 +6,17 @@
 mod commands;
 mod errors;
 mod stream;
+mod variables;
+mod version;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use self::errors::explain;
 use self::stream::TerraformReport;
+pub(crate) use self::variables::TerraformVariables;
 use crate::digest::Digest;
 use crate::exec::{self, OnSignal, OutputTarget, Program, ProgramResult, RunOptions, Stream};
 use crate::failure::{self, Failure, Result};
@@ -35,19 +37,17 @@ pub(crate) struct Terraform {
     program: String,
     interrupt: Interrupt,
     progress: Progress,
-    /// The user's `TF_*` variables.
-    settings: Arc<Vec<(String, String)>>,
-    /// The file that caches the version by the program's path, size and modification time.
+    /// The variables of this process that Terraform reads.
+    variables: TerraformVariables,
+    /// The file that caches the version by the program's file.
     cache: PathBuf,
-    path: String,
 }
 
 impl Terraform {
     /// Uses Terraform from the PATH, or the path that the project names.
     pub(crate) fn new(
         program: &str,
-        path: &str,
-        settings: Vec<(String, String)>,
+        variables: TerraformVariables,
         work: &Path,
         interrupt: Interrupt,
         progress: Progress,
@@ -56,34 +56,9 @@ impl Terraform {
             program: program.to_owned(),
             interrupt,
             progress,
-            settings: Arc::new(settings),
-            cache: work.join("terraform/version.json"),
-            path: path.to_owned(),
+            variables,
+            cache: work.join("terraform/version.txt"),
         }
-    }
-
-    /// Returns Terraform's version, such as `1.11.4`; cached while the program file is unchanged.
-    pub(crate) async fn version(&self) -> Result<String> {
-        let program = crate::exec::find_program(&self.program, &self.path).ok_or_else(|| self.missing())?;
-        let identity = identity_of(&program)?;
-        if let Ok(text) = std::fs::read_to_string(&self.cache)
-            && let Some((known, version)) = text.split_once('\n')
-            && known == identity
-        {
-            return Ok(version.trim().to_owned());
-        }
-        let command = commands::version(&self.program).hint(self.missing_hint());
-        let text = exec::capture(&command, &self.interrupt).await?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-            Failure::failed(format!("`{}` did not print JSON", command.quoted())).caused_by(error)
-        })?;
-        let version =
-            value.get("terraform_version").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-        let parent = self.cache.parent().unwrap_or(Path::new("."));
-        // The cache only saves time: a failure to write it is ignored.
-        let _ = std::fs::create_dir_all(parent)
-            .and_then(|()| std::fs::write(&self.cache, format!("{identity}\n{version}")));
-        Ok(version)
     }
 
     /// Initialises a configuration's data folder: modules, provider, backend. Skipped while its inputs are unchanged.
@@ -102,7 +77,7 @@ impl Terraform {
             "init",
             format!("{} in {}", configuration.context.stack, configuration.context.environment),
         );
-        let program = commands::init(&self.program, configuration);
+        let program = commands::init(self.base(configuration), configuration);
         let ended = self
             .run(configuration, &program, "init", OnSignal::Forward, &step, &mut TerraformReport::default())
             .await?;
@@ -111,31 +86,57 @@ impl Terraform {
             return Err(explain(&program, &ended, &TerraformReport::default(), configuration));
         }
         step.done("ready");
+        self.write_lock_back(configuration)?;
         // init may have completed the lock file, which is one of its inputs.
-        let mut now = configuration.clone();
-        now.sources = configuration.read_again()?;
-        let inputs = self.init_inputs(&now).await?;
+        let inputs = self.init_inputs(configuration).await?;
         std::fs::write(&mark, inputs).map_err(|error| failure::io("write", &mark, error))
+    }
+
+    /// Writes the lock file, where `init` changed it, into the stack's own folder.
+    fn write_lock_back(&self, configuration: &Configuration) -> Result<()> {
+        let sources = &configuration.sources;
+        let path = sources.lock_path();
+        let (Some(project), Some(lock)) = (&configuration.project, configuration.lock_file()) else {
+            return Ok(());
+        };
+        if sources.lock_ignored || sources.files.get(&path).is_some_and(|file| file.content == lock) {
+            return Ok(());
+        }
+        if configuration.context.readonly_lock {
+            self.progress.note(format!(
+                "          {path} does not exist: commit one, so that every run uses the same providers"
+            ));
+            return Ok(());
+        }
+        let file = project.join(&path);
+        std::fs::write(&file, lock).map_err(|error| failure::io("write", &file, error))?;
+        self.progress.note(format!("          init changed {path}: commit it"));
+        Ok(())
     }
 
     /// Returns the digest of everything that init depends on.
     async fn init_inputs(&self, configuration: &Configuration) -> Result<String> {
-        let mut digest = crate::digest::DigestBuilder::new("slipway.init/1");
-        for (path, content) in &configuration.sources.files {
-            if path.ends_with(".tf") || path.ends_with(".hcl") || path.ends_with(".tf.json") {
-                digest.part(path, content);
+        let mut digest = crate::digest::DigestBuilder::new("slipway.init/2");
+        let lock = configuration.sources.lock_path();
+        for (path, file) in &configuration.sources.files {
+            let is_read = path.ends_with(".tf") || path.ends_with(".hcl") || path.ends_with(".tf.json");
+            if is_read && *path != lock {
+                digest.part(path, &file.content);
             }
         }
+        digest.part("lock", configuration.lock_file().unwrap_or_default());
         digest.part("backend", std::fs::read(&configuration.backend_file).unwrap_or_default());
-        digest.part("terraform", self.version().await?);
-        for (name, value) in self.settings.iter() {
-            digest.part(name, value);
-            if name == "TF_CLI_CONFIG_FILE" {
-                digest.part("cli configuration", std::fs::read(value).unwrap_or_default());
-            }
+        digest.part("terraform", self.version_in(&configuration.folder).await?);
+        for (name, value) in self.variables.identity(configuration) {
+            digest.part(&name, value);
         }
         let digest: Digest = digest.finish();
         Ok(digest.hex())
+    }
+
+    /// Returns the part that all of a configuration's command lines have in common.
+    fn base(&self, configuration: &Configuration) -> Program {
+        commands::base(&self.program, configuration, &self.variables.removed(configuration))
     }
 
     async fn run(
@@ -174,6 +175,7 @@ impl Terraform {
         program: Program,
         file: PathBuf,
     ) -> Result<Planned> {
+        self.variables.refuse_values(configuration)?;
         self.init(configuration).await?;
         let step = self.progress.slow_step(
             "plan",
@@ -242,18 +244,21 @@ impl Terraform {
 
 #[async_trait]
 impl crate::plan::Infrastructure for Terraform {
-    async fn identity(&self) -> Result<Vec<(String, String)>> {
-        let version = self.version().await?;
-        Ok(std::iter::once(("terraform".to_owned(), version)).chain(self.settings.iter().cloned()).collect())
+    async fn identity(&self, configuration: &Configuration) -> Result<Vec<(String, String)>> {
+        self.variables.refuse_values(configuration)?;
+        let version = self.version_in(&configuration.folder).await?;
+        let settings = self.variables.identity(configuration);
+        Ok(std::iter::once(("terraform".to_owned(), version)).chain(settings).collect())
     }
 
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         let file = configuration.context.work.join("plan.tfplan");
-        self.planned(configuration, commands::plan(&self.program, configuration, &file), file).await
+        self.planned(configuration, commands::plan(self.base(configuration), configuration, &file), file)
+            .await
     }
 
     async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<serde_json::Value> {
-        let program = commands::show(&self.program, configuration, &planned.file);
+        let program = commands::show(self.base(configuration), &planned.file);
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
         serde_json::from_str(&text)
             .map_err(|error| Failure::failed("terraform show did not print JSON").caused_by(error))
@@ -261,14 +266,19 @@ impl crate::plan::Infrastructure for Terraform {
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
         let file = configuration.context.work.join("plan.tfplan");
-        self.planned(configuration, commands::plan_destroy(&self.program, configuration, &file), file).await
+        self.planned(
+            configuration,
+            commands::plan_destroy(self.base(configuration), configuration, &file),
+            file,
+        )
+        .await
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {
         let title = format!("{} in {}", configuration.context.stack, configuration.context.environment);
         let total = planned.changes.len() as u64;
         let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
-        let program = commands::apply(&self.program, configuration, &planned.file);
+        let program = commands::apply(self.base(configuration), configuration, &planned.file);
         let (ended, report) =
             self.run_locked(configuration, &program, "apply", OnSignal::Finish, &step).await?;
         // A saved plan contains secrets in clear text, and is stale from now on.
@@ -289,7 +299,7 @@ impl crate::plan::Infrastructure for Terraform {
 
     async fn outputs(&self, configuration: &Configuration) -> Result<Applied> {
         self.init(configuration).await?;
-        let program = commands::output(&self.program, configuration);
+        let program = commands::output(self.base(configuration));
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
         let outputs = serde_json::from_str(&text)
             .map_err(|error| Failure::failed("terraform output did not print JSON").caused_by(error))?;
@@ -298,13 +308,13 @@ impl crate::plan::Infrastructure for Terraform {
 
     async fn unlock(&self, configuration: &Configuration, lock: &str) -> Result<()> {
         self.init(configuration).await?;
-        let program = commands::force_unlock(&self.program, configuration, lock);
+        let program = commands::force_unlock(self.base(configuration), lock);
         exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await.map(drop)
     }
 
     async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()> {
         self.init(configuration).await?;
-        let program = commands::state_push(&self.program, configuration, file);
+        let program = commands::state_push(self.base(configuration), configuration, file);
         exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await.map(drop)
     }
 }
@@ -315,13 +325,45 @@ fn protect(file: &Path) -> Result<()> {
         .map_err(|error| failure::io("protect", file, error))
 }
 
-fn identity_of(program: &Path) -> Result<String> {
-    let path = program.canonicalize().map_err(|error| failure::io("find", program, error))?;
-    let metadata = path.metadata().map_err(|error| failure::io("read", &path, error))?;
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-        .unwrap_or_default();
-    Ok(format!("{} {} {}", path.display(), metadata.len(), modified.as_nanos()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::SourceFile;
+
+    /// Runs what follows an `init` that left `new` as the lock file of the copy; returns the project's lock file.
+    fn lock_after_init(of_project: &str, readonly: bool, ignored: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let (project, copy) = (folder.path().join("project"), folder.path().join("copy"));
+        let stack = project.join("terraform/stacks/hello");
+        [&stack, &copy].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        let mut configuration = commands::tests::configuration(readonly);
+        let path = configuration.sources.lock_path();
+        configuration.sources.files.clear();
+        if !of_project.is_empty() {
+            std::fs::write(project.join(&path), of_project).unwrap();
+            let file = SourceFile { content: of_project.into(), executable: false };
+            configuration.sources.files.insert(path.clone(), file);
+        }
+        configuration.sources.lock_ignored = ignored;
+        (configuration.folder, configuration.project) = (copy.clone(), Some(project.clone()));
+        std::fs::write(copy.join(".terraform.lock.hcl"), "new").unwrap();
+        let terraform = Terraform::new(
+            "terraform",
+            TerraformVariables::default(),
+            folder.path(),
+            Interrupt::never(),
+            Progress::silent(),
+        );
+        terraform.write_lock_back(&configuration).unwrap();
+        assert_eq!(configuration.planned_sources().files[&path].content, b"new");
+        std::fs::read_to_string(project.join(&path)).unwrap_or_default()
+    }
+
+    #[test]
+    fn lock_file_is_written_back_but_not_in_ci_and_not_if_git_ignores_it() {
+        assert_eq!(lock_after_init("", false, false), "new");
+        assert_eq!(lock_after_init("old", false, false), "new");
+        assert_eq!(lock_after_init("", true, false), "");
+        assert_eq!(lock_after_init("", false, true), "");
+    }
 }

@@ -27,6 +27,7 @@ mod secrets;
 mod signals;
 mod signing;
 mod skipped_tests;
+mod stack_files;
 mod stacks;
 mod support;
 mod systems;

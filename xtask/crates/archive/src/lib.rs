@@ -4,7 +4,7 @@
 //! ([`write_layer`]) whose bytes depend only on the names, the contents and the executable bits (for a layer, also on
 //! prefix and time), with its SHA-256 and the canonical [`Listing`], which identifies the content independently of the
 //! compressor; images of such layers ([`image`]). From an existing zip: its listing ([`read_zip`]) and its files
-//! ([`unpack_zip`]).
+//! ([`unpack_zip`], [`mirror_zip`]).
 //!
 //! Errors: an [`Error`] names the entry, path or image: a name that leaves the tree, a duplicate name, a link that points
 //! outside, a file that changes while it is packed, a full disk, a damaged or hostile zip, a base image that Lambda would
@@ -32,5 +32,5 @@ pub use hashing::sha256_file;
 pub use layer::{Layer, write_layer};
 pub use listing::{Listing, ListingEntry};
 pub use tree::{Entry, Tree};
-pub use zip_reader::{read_zip, unpack_zip};
+pub use zip_reader::{mirror_zip, read_zip, unpack_zip};
 pub use zip_writer::{WINDOW, WrittenZip, write_zip};

@@ -17,6 +17,10 @@ use crate::listing::{LINK_MODE, mode};
 use crate::name::{self, Names};
 use crate::{Error, Listing, ListingEntry};
 
+mod mirror;
+
+pub use mirror::mirror_zip;
+
 /// Returns the listing of an existing zip; every content is read and hashed.
 ///
 /// # Errors

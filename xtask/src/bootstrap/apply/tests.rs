@@ -21,7 +21,7 @@ struct AccountTerraform {
 
 #[async_trait]
 impl Infrastructure for AccountTerraform {
-    async fn identity(&self) -> Result<Vec<(String, String)>> {
+    async fn identity(&self, _: &Configuration) -> Result<Vec<(String, String)>> {
         Ok(Vec::new())
     }
 

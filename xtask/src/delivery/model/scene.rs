@@ -45,7 +45,7 @@ impl Scene {
         }
         std::fs::write(
             folder.path().join("terraform/stacks/s/main.tf"),
-            "variable \"releases\" {}\nvariable \"memory\" {}\n",
+            "terraform {\n  backend \"s3\" {}\n}\nvariable \"releases\" {}\nvariable \"memory\" {}\noutput \"functions\" {\n  value = {}\n}\n",
         )
         .unwrap();
         let faults = Arc::new(Faults::default());
@@ -70,6 +70,22 @@ impl Scene {
     fn write_values(&self) {
         let path = self.folder.path().join("terraform/environments/dev/s.tfvars");
         std::fs::write(path, format!("memory = {}\n", self.memory)).unwrap();
+        if self.protected {
+            self.commit();
+        }
+    }
+
+    /// Commits the project's files: a protected environment accepts no others.
+    fn commit(&self) {
+        let repository = git2::Repository::init(self.folder.path()).unwrap();
+        let mut index = repository.index().unwrap();
+        index.add_all(["terraform"], git2::IndexAddOption::DEFAULT, None).unwrap();
+        index.write().unwrap();
+        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+        let author = git2::Signature::now("ada", "ada@example.com").unwrap();
+        let head = repository.head().ok().and_then(|head| head.peel_to_commit().ok());
+        let parents: Vec<&git2::Commit<'_>> = head.iter().collect();
+        repository.commit(Some("HEAD"), &author, &author, "x", &tree, &parents).unwrap();
     }
 
     pub(super) fn catalogue(&self) -> Catalogue {

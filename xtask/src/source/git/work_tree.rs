@@ -56,6 +56,41 @@ pub(crate) enum FileKind {
     Link,
 }
 
+impl WorkTree {
+    /// Refuses files whose content on this machine is not what the commit says, or is not known. `used_by` says what they
+    /// decide, such as "`hello` is built from them".
+    pub(crate) fn refuse_unknown_content(&self, used_by: &str) -> Result<()> {
+        let refused = |message: String| Failure::refused(message).unchanged("Nothing was changed.");
+        if let Some(path) = self.missing_submodules.first() {
+            return Err(refused(format!("{path} is a submodule that is not checked out, and {used_by}"))
+                .hint(format!("git submodule update --init --recursive {path}")));
+        }
+        if let Some(path) = self.embedded.first() {
+            return Err(refused(format!(
+                "{path} is a repository of its own: git does not know its files, and {used_by}"
+            ))
+            .hint(
+                "make it a submodule (git submodule add), or remove its .git folder and commit its files",
+            ));
+        }
+        if let Some(path) = self.left_out.first() {
+            let folder = Path::new(path).parent().unwrap_or(Path::new("")).display();
+            return Err(refused(format!("a sparse checkout left out {path}, and {used_by}"))
+                .hint(format!("git sparse-checkout add {folder}, or git sparse-checkout disable")));
+        }
+        if let Some((path, reason)) = self.converted.iter().next() {
+            return Err(refused(format!("{path} is not as a checkout of the commit writes it: {reason}"))
+                .detail("git status", "does not show it: git compares the converted content")
+                .hint(format!("keep a copy of your changes, then: git config core.autocrlf false; rm {path}; git checkout -- {path}")));
+        }
+        if let Some(path) = self.lfs_pointers.first() {
+            return Err(refused(format!("{path} is a Git LFS pointer, not the file itself, and {used_by}"))
+                .hint("git lfs pull"));
+        }
+        Ok(())
+    }
+}
+
 impl FileContent {
     /// Returns the content of bytes.
     pub(crate) fn of(bytes: &[u8], kind: FileKind) -> Self {

@@ -6,15 +6,20 @@ use std::time::Duration;
 use crate::exec::Program;
 use crate::plan::Configuration;
 
-fn base(program: &str, configuration: &Configuration) -> Program {
-    let command = Program::new(program, &configuration.folder)
+/// Returns the program in a configuration's folder with its environment; `removed` are the user's variables that it is not
+/// given.
+pub(super) fn base(program: &str, configuration: &Configuration, removed: &[&str]) -> Program {
+    let command = Program::new(program, &configuration.folder);
+    let command = removed.iter().fold(command, |command, name| command.without_env(name));
+    let command = command
         .env("TF_DATA_DIR", configuration.context.work.join("data"))
         .env("TF_IN_AUTOMATION", "1")
-        .env("CHECKPOINT_DISABLE", "1")
-        // These would change the arguments.
-        .without_env("TF_CLI_ARGS")
-        .without_env("TF_WORKSPACE");
-    configuration.context.variables.iter().fold(command, |command, (name, value)| command.env(name, value))
+        .env("CHECKPOINT_DISABLE", "1");
+    let variables = &configuration.context.variables;
+    variables.iter().fold(command, |command, (name, value)| match value.as_str() {
+        "" => command.without_env(name),
+        value => command.env(name, value),
+    })
 }
 
 /// The least time that an apply waits for the state's lock. The deploy lock excludes every other apply, so only a plan can
@@ -26,71 +31,65 @@ fn lock_timeout(least: Duration, configuration: &Configuration) -> String {
 }
 
 /// `terraform version -json`.
-pub(super) fn version(program: &str) -> Program {
-    Program::new(program, ".").args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1")
+pub(super) fn version(program: &str, folder: &Path) -> Program {
+    Program::new(program, folder).args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1")
 }
 
 /// `terraform init`, against exactly this backend.
-pub(super) fn init(program: &str, configuration: &Configuration) -> Program {
-    let command = base(program, configuration)
+pub(super) fn init(base: Program, configuration: &Configuration) -> Program {
+    let command = base
         .args(["init", "-input=false", "-no-color", "-reconfigure"])
         .arg(format!("-backend-config={}", configuration.backend_file.display()));
-    if configuration.context.readonly_lock { command.arg("-lockfile=readonly") } else { command }
+    let has_lock = configuration.sources.files.contains_key(&configuration.sources.lock_path());
+    if configuration.context.readonly_lock && has_lock { command.arg("-lockfile=readonly") } else { command }
 }
 
 /// `terraform plan` to a file, as a stream of JSON.
-pub(super) fn plan(program: &str, configuration: &Configuration, file: &Path) -> Program {
-    base(program, configuration)
-        .args(["plan", "-json", "-input=false", "-detailed-exitcode"])
+pub(super) fn plan(base: Program, configuration: &Configuration, file: &Path) -> Program {
+    base.args(["plan", "-json", "-input=false", "-detailed-exitcode"])
         .arg(lock_timeout(Duration::ZERO, configuration))
         .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
         .arg(format!("-out={}", file.display()))
 }
 
 /// `terraform plan -destroy` to a file, as a stream of JSON.
-pub(super) fn plan_destroy(program: &str, configuration: &Configuration, file: &Path) -> Program {
-    plan(program, configuration, file).args(["-destroy"])
+pub(super) fn plan_destroy(base: Program, configuration: &Configuration, file: &Path) -> Program {
+    plan(base, configuration, file).args(["-destroy"])
 }
 
 /// `terraform apply` of exactly a saved plan.
-pub(super) fn apply(program: &str, configuration: &Configuration, file: &Path) -> Program {
-    base(program, configuration)
-        .args(["apply", "-json", "-input=false"])
-        .arg(lock_timeout(PLAN_OF_ANOTHER, configuration))
-        .arg(file)
+pub(super) fn apply(base: Program, configuration: &Configuration, file: &Path) -> Program {
+    base.args(["apply", "-json", "-input=false"]).arg(lock_timeout(PLAN_OF_ANOTHER, configuration)).arg(file)
 }
 
 /// `terraform show -json` of a saved plan.
-pub(super) fn show(program: &str, configuration: &Configuration, file: &Path) -> Program {
-    base(program, configuration).args(["show", "-json", "-no-color"]).arg(file)
+pub(super) fn show(base: Program, file: &Path) -> Program {
+    base.args(["show", "-json", "-no-color"]).arg(file)
 }
 
 /// `terraform output -json`.
-pub(super) fn output(program: &str, configuration: &Configuration) -> Program {
-    base(program, configuration).args(["output", "-json"])
+pub(super) fn output(base: Program) -> Program {
+    base.args(["output", "-json"])
 }
 
 /// `terraform force-unlock`: releases a lock whose holder is dead.
-pub(crate) fn force_unlock(program: &str, configuration: &Configuration, id: &str) -> Program {
-    base(program, configuration).args(["force-unlock", "-force", id])
+pub(crate) fn force_unlock(base: Program, id: &str) -> Program {
+    base.args(["force-unlock", "-force", id])
 }
 
 /// `terraform state push`: saves a state that an apply could not save.
-pub(crate) fn state_push(program: &str, configuration: &Configuration, file: &Path) -> Program {
-    base(program, configuration)
-        .args(["state", "push"])
-        .arg(lock_timeout(PLAN_OF_ANOTHER, configuration))
-        .arg(file)
+pub(crate) fn state_push(base: Program, configuration: &Configuration, file: &Path) -> Program {
+    base.args(["state", "push"]).arg(lock_timeout(PLAN_OF_ANOTHER, configuration)).arg(file)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::sync::Arc;
 
     use crate::plan::{Backend, PlanContext, StackSources, WorkLock};
 
-    fn configuration(readonly_lock: bool) -> Configuration {
+    pub(in crate::tools::terraform) fn configuration(readonly_lock: bool) -> Configuration {
         Configuration {
             context: Arc::new(PlanContext {
                 stack: "hello".parse().unwrap(),
@@ -113,12 +112,8 @@ mod tests {
             backend_file: "/w/backend.hcl".into(),
             inputs: Default::default(),
             lock: WorkLock::of_temporary_file(),
-            sources: StackSources {
-                files: Default::default(),
-                variables: Default::default(),
-                volatile_data: Default::default(),
-                remote_modules: Default::default(),
-            },
+            project: None,
+            sources: StackSources::sample("terraform/stacks/hello"),
         }
     }
 
@@ -129,14 +124,14 @@ mod tests {
         let (free, strict) = (configuration(false), configuration(true));
         insta::assert_snapshot!(
             [
-                line(init("terraform", &free)),
-                line(init("terraform", &strict)),
-                line(plan("terraform", &free, plan_file)),
-                line(apply("terraform", &free, plan_file)),
-                line(show("terraform", &free, plan_file)),
-                line(output("terraform", &free)),
-                line(force_unlock("terraform", &free, "5e1c")),
-                line(state_push("terraform", &free, Path::new("errored.tfstate"))),
+                line(init(base("terraform", &free, &[]), &free)),
+                line(init(base("terraform", &strict, &[]), &strict)),
+                line(plan(base("terraform", &free, &[]), &free, plan_file)),
+                line(apply(base("terraform", &free, &[]), &free, plan_file)),
+                line(show(base("terraform", &free, &[]), plan_file)),
+                line(output(base("terraform", &free, &[]))),
+                line(force_unlock(base("terraform", &free, &[]), "5e1c")),
+                line(state_push(base("terraform", &free, &[]), &free, Path::new("errored.tfstate"))),
             ]
             .join("\n"),
             @r"

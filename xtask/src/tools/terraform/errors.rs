@@ -92,7 +92,17 @@ pub(super) fn explain(
     if report.errors.is_empty() {
         return exit_failure(program, ended);
     }
-    Failure::failed(format!("terraform failed on {place}")).body(summary_of(&report.errors))
+    let failure = Failure::failed(format!("terraform failed on {place}")).body(summary_of(&report.errors));
+    match missing_file(&all).and_then(|file| configuration.hint_for_missing(file)) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// Returns the path that Terraform did not find: `no file exists at "./../../policies/note.txt"`.
+fn missing_file(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("no file exists at \"")?;
+    rest.split('"').next()
 }
 
 fn summary_of(errors: &[Diagnostic]) -> String {

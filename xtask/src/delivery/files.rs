@@ -1,0 +1,90 @@
+//! The guard on a stack's files: the contract with Slipway, and what a protected environment requires of them.
+
+use crate::failure::{Failure, Result};
+use crate::format;
+use crate::name::{EnvironmentName, StackName};
+use crate::plan::{self, StackSources};
+use crate::settings::EnvironmentSettings;
+use crate::source::{Uncommitted, refuse_uncommitted};
+
+/// Refuses files that break the contract, that git ignores although Terraform would read them in the project's folder, or
+/// that no commit has. The last two count in protected environments.
+pub(crate) fn check(
+    sources: &StackSources,
+    stack: &StackName,
+    environment: &EnvironmentName,
+    settings: &EnvironmentSettings,
+    runs_functions: bool,
+) -> Result<()> {
+    plan::check_contract(sources, stack, runs_functions)?;
+    if !settings.protected {
+        return Ok(());
+    }
+    if !sources.from_git {
+        return Err(Failure::refused(format!(
+            "{environment} is protected and the files of `{stack}` are in no git repository"
+        ))
+        .unchanged("Nothing was changed.")
+        .hint("deploy from a clone: only what a commit holds may run there"));
+    }
+    if let Some(first) = sources.ignored.first() {
+        let names = format::list(sources.ignored.iter().map(String::as_str));
+        return Err(Failure::refused(format!(
+            "{environment} is protected and git ignores {names}, which Terraform would read"
+        ))
+        .unchanged("Nothing was changed.")
+        .hint(format!("commit it with git add --force {first}, or remove it")));
+    }
+    let uncommitted = sources.uncommitted.as_ref().map(|_| Uncommitted::Stack(stack));
+    refuse_uncommitted(environment, settings, uncommitted).map_err(|failure| match &sources.uncommitted {
+        Some(path) => failure.detail("file", path),
+        None => failure,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+    use crate::failure::FailureKind;
+
+    /// Returns the kind, message and hint of the refusal in an environment.
+    fn refusal(protected: bool, sources: &StackSources) -> Option<(FailureKind, String)> {
+        let settings = Scene::new(protected).stack(true).environment_settings;
+        let failure =
+            check(sources, &"web".parse().unwrap(), &"prod".parse().unwrap(), &settings, false).err()?;
+        let report = failure.report();
+        let details: Vec<String> = report.details.iter().map(|detail| detail.value.clone()).collect();
+        let hint = report.hint.unwrap_or_default();
+        Some((failure.kind(), format!("{} | {} | {hint}", report.message, details.join(" "))))
+    }
+
+    #[test]
+    fn protected_environment_takes_only_files_that_a_commit_has() {
+        let committed = {
+            let mut sources = StackSources::sample("terraform/stacks/web");
+            sources.backends.insert("s3".into());
+            sources.from_git = true;
+            sources
+        };
+        assert_eq!(refusal(true, &committed), None);
+        let mut ignored = committed.clone();
+        ignored.ignored = vec!["a/override.tf".into(), "a/web.tfvars".into()];
+        let mut changed = committed.clone();
+        changed.uncommitted = Some("a/main.tf".into());
+        let mut without_git = committed;
+        without_git.from_git = false;
+        for (sources, words) in [
+            (&ignored, "prod is protected and git ignores a/override.tf and a/web.tfvars"),
+            (&changed, "changes that are not committed | a/main.tf |"),
+            (&without_git, "the files of `web` are in no git repository"),
+        ] {
+            let (kind, text) = refusal(true, sources).unwrap();
+            assert_eq!(kind, FailureKind::Refused);
+            assert!(text.contains(words), "{text}");
+            assert_eq!(refusal(false, sources), None);
+        }
+        let (kind, _) = refusal(false, &StackSources::sample("terraform/stacks/web")).unwrap();
+        assert_eq!(kind, FailureKind::Usage);
+    }
+}
