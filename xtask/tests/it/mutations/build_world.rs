@@ -135,8 +135,7 @@ impl BuildWorld {
             let built = match self.build(&["build", function, "--output", "json"]) {
                 Ok(built) => built,
                 Err(reason) => {
-                    self.tally.refused += 1;
-                    *self.tally.reasons.entry(reason).or_default() += 1;
+                    self.tally.refuse(&reason);
                     self.refused_in_a_row += 1;
                     continue;
                 }
@@ -170,7 +169,7 @@ impl BuildWorld {
                 }
                 Some(_) => {}
                 None => {
-                    self.tally.other_bytes +=
+                    self.tally.other_results +=
                         usize::from(!self.artifacts.values().any(|known| *known == artifact));
                     self.artifacts.insert(key, artifact);
                 }

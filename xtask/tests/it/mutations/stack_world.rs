@@ -1,0 +1,337 @@
+//! A repository whose stack reads files in many ways. After each change it is released; then plain Terraform plans the whole
+//! repository, without Slipway, and must find nothing to do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Tally;
+use crate::support::EchoProject;
+use crate::support::echo;
+use crate::support::process;
+
+/// The project, and what surrounds its releases.
+pub struct StackWorld {
+    project: EchoProject,
+    variables: Vec<(String, String)>,
+    /// What was found so far.
+    pub tally: Tally,
+    /// Where plain Terraform runs.
+    elsewhere: PathBuf,
+    code_is_second: bool,
+}
+
+/// A change of what a stack is planned from, or of what might decide a plan.
+#[derive(Debug, Clone)]
+pub enum StackChange {
+    /// Writes a file, whether it exists or not.
+    Write(&'static str, u32),
+    /// Writes a file of the same size with the same times.
+    WriteUnseen(&'static str),
+    Delete(&'static str),
+    Rename(&'static str, &'static str),
+    Chmod(&'static str),
+    /// Makes a file a link.
+    Link(&'static str, &'static str),
+    /// Has git ignore a pattern.
+    Ignore(&'static str),
+    Commit,
+    /// Changes the function's code.
+    Code,
+    Variable(&'static str, &'static str),
+    /// Takes the newest deployment back.
+    Rollback,
+}
+
+const FILES: [&str; 12] = [
+    "terraform/stacks/echo/note.txt",
+    "terraform/stacks/echo/template.tpl",
+    "terraform/stacks/echo/deep/data.json",
+    "terraform/stacks/echo/extra.tf",
+    "terraform/stacks/echo/more.tf.json",
+    "terraform/shared/linked.tf",
+    "terraform/policies/policy.json",
+    "terraform/policies/undeclared.json",
+    "terraform/modules/inner/main.tf",
+    "terraform/modules/inner/text.txt",
+    "terraform/environments/local/echo.tfvars",
+    "README.md",
+];
+
+const NEW_FILES: [&str; 7] = [
+    "terraform/stacks/echo/override.tf",
+    "terraform/stacks/echo/new.tf",
+    "terraform/stacks/echo/new.auto.tfvars",
+    "terraform/stacks/echo/deep/new.json",
+    "terraform/modules/inner/new.tf",
+    "terraform/policies/new.json",
+    "terraform/stacks/echo/terraform.tfvars",
+];
+
+const VARIABLES: [(&str, &str); 8] = [
+    ("TF_VAR_word", "from the shell"),
+    ("TF_CLI_ARGS_plan", "-destroy"),
+    ("TF_CLI_ARGS_plan", "-target=terraform_data.note"),
+    ("TF_CLI_ARGS_apply", "-parallelism=1"),
+    ("TF_CLI_ARGS_init", "-upgrade"),
+    ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+    ("AWS_USE_FIPS_ENDPOINT", "true"),
+    ("TF_WORKSPACE", "other"),
+];
+
+impl StackChange {
+    /// Returns a random change.
+    pub fn random(random: &mut fastrand::Rng) -> Self {
+        let file = FILES[random.usize(..FILES.len())];
+        let new = NEW_FILES[random.usize(..NEW_FILES.len())];
+        let number = random.u32(1..60);
+        match random.u32(..50) {
+            0..=15 => Self::Write(file, number),
+            16..=19 => Self::WriteUnseen(file),
+            20..=25 => Self::Write(new, number),
+            26..=28 => Self::Delete(new),
+            29 => Self::Delete(file),
+            30 => Self::Rename(file, new),
+            31..=32 => Self::Chmod(file),
+            33..=35 => Self::Link(
+                "terraform/stacks/echo/linked.tf",
+                ["../../shared/linked.tf", "../../shared/other.tf", "/etc/hostname"][random.usize(..3)],
+            ),
+            36..=37 => {
+                Self::Ignore(["override.tf", "*.auto.tfvars", "new.*", "!override.tf"][random.usize(..4)])
+            }
+            38..=41 => Self::Commit,
+            42..=43 => Self::Code,
+            44..=46 => {
+                let (name, value) = VARIABLES[random.usize(..VARIABLES.len())];
+                Self::Variable(name, value)
+            }
+            47 => Self::Variable("", ""),
+            _ => Self::Rollback,
+        }
+    }
+}
+
+impl StackWorld {
+    /// Makes a project that is released.
+    pub fn new() -> Self {
+        let project = EchoProject::new().expect("an echo project");
+        for file in FILES.iter().filter(|file| !file.ends_with("echo.tfvars")) {
+            project.write(file, &text_of(file, 0));
+        }
+        project.write(
+            "terraform/shared/other.tf",
+            "resource \"terraform_data\" \"linked\" {\n  input = \"other\"\n}\n",
+        );
+        project.write(
+            "terraform/stacks/echo/stack.toml",
+            "functions = [\"echo\"]\nfiles = [\"../../policies/policy.json\"]\n",
+        );
+        let link = project.folder.join("terraform/stacks/echo/linked.tf");
+        std::os::unix::fs::symlink("../../shared/linked.tf", link).expect("a link");
+        project.commit("feat: files of every kind");
+        let elsewhere = project.home.join("plain-terraform");
+        Self { project, variables: Vec::new(), tally: Tally::default(), elsewhere, code_is_second: false }
+    }
+
+    /// Makes a change.
+    pub fn make(&mut self, change: &StackChange) -> Result<(), String> {
+        self.tally.changes += 1;
+        let at = |path: &str| self.project.folder.join(path);
+        match change {
+            StackChange::Write(path, number) => {
+                let text = if path.ends_with("echo.tfvars") {
+                    let text = fs::read_to_string(at(path)).unwrap_or_default();
+                    let known: Vec<&str> = text.lines().filter(|line| !line.starts_with("word")).collect();
+                    format!("{}\nword = \"tfvars {number}\"\n", known.join("\n"))
+                } else {
+                    text_of(path, *number)
+                };
+                // Through links, as an editor writes.
+                if fs::create_dir_all(at(path).parent().expect("a folder")).is_ok() {
+                    let _ = fs::write(at(path), text);
+                }
+            }
+            StackChange::WriteUnseen(path) => write_unseen(&at(path)),
+            StackChange::Delete(path) => {
+                let _ = fs::remove_file(at(path));
+            }
+            StackChange::Rename(from, to) => {
+                let _ = fs::rename(at(from), at(to));
+            }
+            StackChange::Chmod(path) => {
+                use std::os::unix::fs::PermissionsExt as _;
+                let _ = fs::set_permissions(at(path), fs::Permissions::from_mode(0o755));
+            }
+            StackChange::Link(path, target) => {
+                let _ = fs::remove_file(at(path));
+                let _ = std::os::unix::fs::symlink(target, at(path));
+            }
+            StackChange::Ignore(pattern) => {
+                let text = fs::read_to_string(at(".gitignore")).unwrap_or_default();
+                self.project.write(".gitignore", &format!("{text}{pattern}\n"));
+            }
+            StackChange::Commit => {
+                self.project.commit("feat: x");
+            }
+            StackChange::Code => {
+                self.code_is_second = !self.code_is_second;
+                let source = echo::SOURCE.to_owned();
+                let source = if self.code_is_second { echo::second(&source) } else { source };
+                self.project.write("lambda-src/echo/src/main.rs", &source);
+                self.project.commit("feat: other code");
+            }
+            StackChange::Variable("", _) => self.variables.clear(),
+            StackChange::Variable(name, value) => {
+                self.variables.retain(|(known, _)| known != name);
+                self.variables.push(((*name).to_owned(), (*value).to_owned()));
+            }
+            StackChange::Rollback => return self.roll_back(),
+        }
+        Ok(())
+    }
+
+    /// Releases, and has plain Terraform look for what was missed.
+    pub fn check(&mut self) -> Result<(), String> {
+        let variables: Vec<(&str, &str)> =
+            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let release = ["release", "--env", "local", "--yes", "--output", "json"];
+        let finished = self.project.start_with(&release, &variables).wait();
+        if finished.code != Some(0) {
+            let message = finished.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+            let loud = matches!(finished.code, Some(1 | 2 | 5 | 6)) && !message.is_empty();
+            assert!(loud, "{finished}");
+            self.tally.refuse(&message);
+            return Ok(());
+        }
+        self.tally.compared += 1;
+        let unchanged = finished.json()["data"].to_string().contains("\"unchanged\":true");
+        self.tally.other_results += usize::from(!unchanged);
+        match self.plain_plan() {
+            (0, _) => Ok(()),
+            (2, plan) => {
+                Err(format!("the release says that it is done, and Terraform plans:\n{plan}\n{finished}"))
+            }
+            (code, plan) => Err(format!(
+                "the release succeeds, and plain Terraform exits with {code}:\n{plan}\n{finished}"
+            )),
+        }
+    }
+
+    /// Rolls back where there is something to go back to; that must end well, and leave nothing to plan.
+    fn roll_back(&mut self) -> Result<(), String> {
+        let finished = self.project.run(&["rollback", "--env", "local", "--yes"]);
+        match finished.code {
+            Some(0) => {
+                self.tally.compared += 1;
+                Ok(())
+            }
+            // Nothing to go back to.
+            Some(2 | 6) => Ok(()),
+            _ => Err(format!("{finished}")),
+        }
+    }
+
+    /// Plans what git lists with Terraform alone; returns the exit code and the output.
+    fn plain_plan(&self) -> (i32, String) {
+        let _ = fs::remove_dir_all(&self.elsewhere);
+        let root = &self.project.folder;
+        let list =
+            self.program("git", root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).1;
+        for path in list.split('\0').filter(|path| !path.is_empty()) {
+            let (from, to) = (root.join(path), self.elsewhere.join(path));
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+            // Links are followed: outside the repository Terraform would read the same file.
+            if from.is_file() {
+                fs::copy(from, to).expect("a copy");
+            }
+        }
+        let stack = self.elsewhere.join("terraform/stacks/echo");
+        let [_, bucket] = self.project.account.buckets();
+        fs::write(self.elsewhere.join("state"), self.project.account.object(&bucket, "echo.tfstate"))
+            .expect("the state");
+        fs::write(
+            stack.join("zz_plain_override.tf"),
+            "terraform {\n  backend \"local\" {\n    path = \"../../../state\"\n  }\n}\n",
+        )
+        .expect("another backend");
+        let init = self.program("terraform", &stack, &["init", "-input=false", "-no-color"]);
+        if init.0 != 0 {
+            return init;
+        }
+        let values = self.project.folder.join("target/slipway/terraform/local/echo/slipway.tfvars.json");
+        let values = format!("-var-file={}", values.display());
+        let own = "-var-file=../../environments/local/echo.tfvars";
+        self.program(
+            "terraform",
+            &stack,
+            &["plan", "-input=false", "-no-color", "-detailed-exitcode", "-lock=false", own, &values],
+        )
+    }
+
+    fn program(&self, name: &str, folder: &Path, arguments: &[&str]) -> (i32, String) {
+        let output = process::command(Path::new(name))
+            .args(arguments)
+            .current_dir(folder)
+            .env("PATH", &self.project.test_run.machine.path)
+            .env("HOME", &self.project.home)
+            .output()
+            .expect(name);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout) + &text(&output.stderr))
+    }
+}
+
+/// Returns the content of a file for a number.
+fn text_of(path: &str, number: u32) -> String {
+    let resource = |name: &str, input: &str| {
+        format!("resource \"terraform_data\" \"{name}\" {{\n  input = {input}\n}}\n")
+    };
+    let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name {
+        "extra.tf" => {
+            let policy = if number % 7 == 3 { "undeclared" } else { "policy" };
+            format!(
+                "variable \"word\" {{\n  type    = string\n  default = \"default {number}\"\n}}\n{}{}{}{}module \"inner\" {{\n  source = \"../../modules/inner\"\n  word   = var.word\n}}\n",
+                resource("note", "file(\"${path.module}/note.txt\")"),
+                resource("template", "templatefile(\"${path.module}/template.tpl\", { word = var.word })"),
+                resource("policy", &format!("file(\"${{path.module}}/../../policies/{policy}.json\")")),
+                resource(
+                    "data",
+                    "[for name in fileset(path.module, \"deep/*\") : filesha256(\"${path.module}/${name}\")]"
+                ),
+            )
+        }
+        "main.tf" => format!(
+            "variable \"word\" {{\n  type = string\n}}\n{}",
+            resource(
+                "inner",
+                &format!("\"${{var.word}} {number} ${{file(\"${{path.module}}/text.txt\")}}\"")
+            ),
+        ),
+        "more.tf.json" => {
+            format!(
+                "{{\"resource\": {{\"terraform_data\": {{\"json\": {{\"input\": \"json {number}\"}}}}}}}}\n"
+            )
+        }
+        "linked.tf" => resource("linked", &format!("\"linked {number}\"")),
+        "override.tf" => resource("note", &format!("\"override {number}\"")),
+        "new.tf" => resource("new", &format!("\"new {number}\"")),
+        name if name.ends_with("tfvars") => format!("word = \"{name} {number}\"\n"),
+        "template.tpl" => format!("template {number} of ${{word}}\n"),
+        _ => format!("text {number}\n"),
+    }
+}
+
+/// Changes a digit of a file and puts its times back.
+fn write_unseen(path: &Path) {
+    if let (Ok(mut bytes), Ok(metadata)) = (fs::read(path), path.metadata())
+        && let Some(byte) = bytes.iter_mut().rev().find(|byte| byte.is_ascii_digit())
+        && !path.ends_with("echo.tfvars")
+    {
+        *byte = if *byte == b'9' { b'0' } else { *byte + 1 };
+        let _ = fs::write(path, bytes);
+        if let (Ok(time), Ok(file)) = (metadata.modified(), fs::File::options().write(true).open(path)) {
+            let _ = file.set_modified(time);
+        }
+    }
+}
