@@ -5,10 +5,12 @@
 //! Errors: a guard refuses, a lock is held, Terraform fails, a version does not verify. In each case the ledger records
 //! what is served.
 
+mod contract;
 mod destroy;
 mod environment_stack;
 mod events;
 mod execute;
+mod observe;
 mod preview;
 mod recovery;
 pub(crate) mod rollback;
@@ -34,7 +36,9 @@ pub(crate) use serving::{ServingStack, verify_serving};
 pub(crate) use settle::settle;
 pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
 
-use crate::failure::{Failure, Result};
+use execute::Execution;
+
+use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Planned, StackInputs};
@@ -74,6 +78,9 @@ pub(crate) struct Delivered {
     pub(crate) functions: BTreeMap<FunctionName, Version>,
     /// Verified Lambda versions.
     pub(crate) verifications: Vec<Verification>,
+    /// The releases that `rollback` without a function would go back to now; empty if it could not undo this deployment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) undo: BTreeMap<FunctionName, Version>,
 }
 
 impl Delivered {
@@ -91,6 +98,7 @@ impl Delivered {
             changes: Vec::new(),
             functions,
             verifications: Vec::new(),
+            undo: BTreeMap::new(),
         }
     }
 }
@@ -118,6 +126,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     for manifest in releases.values() {
         stack.check_bytes(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
     }
+    let files = execute::pack_configuration(stack, &configuration)?;
     let planned = stack.infrastructure.plan(&configuration).await?;
     show(stack, &planned);
     if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
@@ -125,12 +134,17 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         let _ = std::fs::remove_file(&planned.file);
         return Err(refused);
     }
-    let known =
+    let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
+    contract::check_plan(stack, &configuration, &planned, &releases, last.as_ref(), known_files).await?;
+    let mut known =
         if planned.is_empty() { Some(stack.infrastructure.outputs(&configuration).await?) } else { None };
     let mut nothing_to_do = false;
-    if let Some(applied) = &known {
-        nothing_to_do = execute::pending(stack, applied, &releases, last.as_ref()).await?.is_empty()
-            && events::are_as_declared(stack, applied).await?;
+    if let Some(applied) = &mut known {
+        let outputs = contract::outputs_of(stack, applied, &releases)
+            .await
+            .map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        nothing_to_do = execute::pending(stack, &outputs, &releases, last.as_ref()).await?.is_empty()
+            && events::are_as_declared(stack, &outputs).await?;
     }
     if nothing_to_do && last.as_ref().is_some_and(|last| last.outcome.is_settled()) {
         current.remember(stack)?;
@@ -142,15 +156,23 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         approve(stack, &planned, &versions)?;
     }
     let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), planned_release(manifest)?)));
-    let started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
+    let mut started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
+    continue_failed(&mut started, request, last.as_ref());
     stack.ledger.begin(&started).await?;
     let lease = stack.keep_lease(started.deployment);
-    let result =
-        execute::execute(stack, &started, last.as_ref(), &configuration, &planned, known, &releases).await;
+    let execution = Execution {
+        started: &started,
+        last: last.as_ref(),
+        configuration: &configuration,
+        files,
+        planned: &planned,
+        releases: &releases,
+    };
+    let mut verifications = Vec::new();
+    let result = execute::execute(stack, &execution, known, &mut verifications).await;
     drop(lease);
     match result {
-        Ok(done) => {
-            let mut ended = done.ended;
+        Ok(mut ended) => {
             ended.holds.retain(|hold| {
                 request.releases.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release)
             });
@@ -163,10 +185,26 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
                 plan_skipped: false,
                 changes: planned.changes,
                 functions: versions,
-                verifications: done.verifications,
+                verifications,
+                undo: rollback::undo(stack, &ended, last.as_ref()).await,
             })
         }
-        Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure).await),
+        Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure, &verifications).await),
+    }
+}
+
+/// Makes a deployment that is run again the owner of what its failed run had rolled out already, so that a rollback undoes
+/// both together.
+fn continue_failed(started: &mut Started, request: &DeployRequest, last: Option<&Ended>) {
+    let failed = last.filter(|last| !last.outcome.is_settled() && last.kind != DeploymentKind::Rollback);
+    let Some(failed) = failed else { return };
+    for (function, manifest) in &request.releases {
+        if let Some(serving) = started.serves.get_mut(function)
+            && serving.since == failed.deployment
+            && serving.release == manifest.version
+        {
+            serving.since = started.deployment;
+        }
     }
 }
 
@@ -228,7 +266,10 @@ async fn releases(
                 stack.environment()
             )));
         };
-        releases.insert(function.clone(), stack.catalogue.manifest(function, &serving.release).await?);
+        releases.insert(
+            function.clone(),
+            stack.recorded_manifest(function, &serving.release, serving.digest).await?,
+        );
     }
     Ok(releases)
 }
@@ -273,17 +314,40 @@ fn approve(
     }
 }
 
-/// Records a failed deployment with what is served now, and returns the failure to report.
+/// Records a failed deployment with what is served now, and returns the failure to report, which says where the aliases
+/// point if that is not where they pointed before.
 async fn record_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     failure: Failure,
+    verifications: &[Verification],
 ) -> Failure {
-    match settle::end_in_failure(stack, started, last, &failure).await {
-        Ok(()) => failure,
+    match settle::end_in_failure(stack, started, last, &failure, verifications).await {
+        Ok(observed) => {
+            let sentences = observed.sentences(started, verifications);
+            if failure.kind() == FailureKind::VerificationFailed {
+                let failure = failure.unchanged(sentences);
+                // Here the version that did not verify serves, whatever moved the alias there.
+                if observed.nothing_moved(started) || started.serves.is_empty() {
+                    return failure;
+                }
+                let environment = stack.environment();
+                return failure.detail("go back", format!("cargo xtask rollback --env {environment}"));
+            }
+            match failure.report().unchanged {
+                _ if observed.nothing_moved(started) => failure,
+                Some(before) => failure.unchanged(format!("{before} {sentences}")),
+                None => failure.unchanged(sentences),
+            }
+        }
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure.detail("also failed", second.message().to_owned()),
+        Err(second) => failure
+            .unchanged(format!(
+                "Where the aliases point could not be read: see cargo xtask status --env {}.",
+                stack.environment()
+            ))
+            .detail("also failed", second.message().to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@
 mod account;
 mod changes;
 mod configuration;
+mod contract;
 mod fingerprint;
 mod guard;
 mod infrastructure;
@@ -17,6 +18,10 @@ mod state;
 pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, prepare};
+pub(crate) use contract::{
+    ContractFunction, ContractFunctions, UNPUBLISHED, changes_alias, check_contract, ignore_hint,
+    output_hint, refuse_removal_of_serving, unpublished,
+};
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
 pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;

@@ -116,10 +116,9 @@ impl EnvironmentAccess<'_> {
                 open.by
             ));
         }
-        let outcome = head.last.as_ref().map(|last| last.outcome);
-        if outcome == Some(DeploymentOutcome::TerraformPending) {
+        if let Some(unfinished) = head.last.as_ref().and_then(Ended::unfinished_rollback_text) {
             warnings.push(format!(
-                "{stack} in {environment}: traffic is back, Terraform does not agree yet: cargo xtask rollback --env {environment} continues"
+                "{stack} in {environment}: {unfinished}: cargo xtask rollback --env {environment} continues"
             ));
         }
         Ok(warnings)
@@ -168,8 +167,15 @@ impl EnvironmentAccess<'_> {
                 "{function} in {environment}: the alias points to {points_to}, the ledger says {recorded}. Somebody moved it by hand: cargo xtask recover --env {environment}"
             ));
         }
-        (!status.as_recorded).then(|| {
-            format!("{function} in {environment}: version {recorded} is not configured as it was verified")
+        if !status.as_recorded {
+            return Some(format!(
+                "{function} in {environment}: version {recorded} is not configured as it was recorded"
+            ));
+        }
+        (!status.verified).then(|| {
+            format!(
+                "{function} in {environment}: version {recorded} serves and was not verified: release it again, or cargo xtask rollback {function} --env {environment}"
+            )
         })
     }
 }
@@ -211,6 +217,7 @@ mod tests {
                 function_name: NAME.into(),
                 alias: "live".into(),
                 lambda_version: "1".into(),
+                alias_elsewhere: None,
                 newest_version: "1".into(),
                 config_digest: published.digest(),
                 verified: true,

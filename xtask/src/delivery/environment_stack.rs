@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::failure::Result;
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
-use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::Infrastructure;
 use crate::plan::{
     self, CodePlaces, Configuration, LockRequest, PlanContext, ReleaseInput, StackInputs, WorkLock,
@@ -96,6 +97,36 @@ impl EnvironmentStack {
             interrupt: &self.interrupt,
         };
         WorkLock::take(request).await
+    }
+
+    /// Reads the manifest of a release that the ledger names; refuses one that is not the recorded one.
+    ///
+    /// A release that was not asked for by name is known by its digest alone: whatever is stored under its version may have
+    /// been replaced since it was verified.
+    pub(crate) async fn recorded_manifest(
+        &self,
+        function: &FunctionName,
+        version: &Version,
+        recorded: Digest,
+    ) -> Result<Manifest> {
+        let manifest = self.catalogue.manifest(function, version).await?;
+        let found = manifest.digest()?;
+        if found == recorded {
+            return Ok(manifest);
+        }
+        let key = Manifest::key(function, version);
+        let place = self.catalogue.store().place();
+        Err(Failure::refused(format!(
+            "the manifest of `{function}` {version} is not the one that was deployed to {}",
+            self.environment()
+        ))
+        .detail("manifest", format!("{place}/{key}"))
+        .detail("in the ledger", recorded.to_string())
+        .detail("found", found.to_string())
+        .hint(format!(
+            "the object was replaced: restore its first version, or deploy another release of `{function}`: cargo xtask deploy {function} --env {} --version <VERSION>",
+            self.environment()
+        )))
     }
 
     /// Refuses a release whose signature this environment does not accept.

@@ -2,14 +2,17 @@
 //! so that Terraform agrees; then puts the abandoned release on hold.
 
 mod choose;
+mod past;
 mod stacks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use choose::{RollbackRequest, RollbackStep, choose_rollback};
+pub(crate) use choose::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, undo};
 pub(crate) use stacks::{RolledBack, newest_deployed, roll_back_stack};
 
+use super::contract::{self, AliasesBefore};
 use super::execute::{self, configuration_key};
+use super::observe::{self, Observed};
 use super::skip::Current;
 use super::{Delivered, EnvironmentStack, settle};
 use crate::digest::Digest;
@@ -17,7 +20,7 @@ use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, Serving, Started};
 use crate::name::FunctionName;
-use crate::plan::{self, Applied, Change, Configuration};
+use crate::plan::{self, Applied, Change, Configuration, FunctionOutput};
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification;
@@ -28,7 +31,7 @@ pub(crate) async fn roll_back(
     last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
 ) -> Result<Delivered> {
-    show(stack, last, steps);
+    show(stack, last, steps).await?;
     if !stack
         .approver
         .approve("Move live traffic now?")
@@ -50,7 +53,7 @@ pub(crate) async fn roll_back(
     ended.at = stack.clock.now();
     let changes = match result {
         Ok(changes) => changes,
-        Err(failure) => return Err(record_failure(stack, &started, last, failure).await),
+        Err(failure) => return Err(record_failure(stack, &started, last, steps, failure).await),
     };
     stack.ledger.end(&ended).await?;
     Ok(Delivered {
@@ -66,6 +69,7 @@ pub(crate) async fn roll_back(
             .map(|(function, serving)| (function.clone(), serving.release.clone()))
             .collect(),
         verifications: Vec::new(),
+        undo: BTreeMap::new(),
     })
 }
 
@@ -74,26 +78,60 @@ async fn record_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: &Ended,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
     failure: Failure,
 ) -> Failure {
     let record = async {
-        let mut ended =
-            settle::ended_as_observed(stack, started, Some(last), DeploymentOutcome::TerraformPending)
-                .await?;
-        let moved = ended.serves != started.serves;
-        if !moved {
-            ended.outcome = DeploymentOutcome::Failed;
+        let (mut ended, observed) =
+            settle::ended_as_observed(stack, started, Some(last), DeploymentOutcome::Failed, &[]).await?;
+        let back = back(steps, &observed);
+        // By where traffic is, not by what this run moved: it may have been moved by an earlier one that failed as well.
+        if !back.is_empty() {
+            ended.outcome = DeploymentOutcome::TerraformPending;
         }
         ended.why = Some(failure.message().to_owned());
         stack.ledger.end(&ended).await?;
-        Ok::<_, Failure>(moved)
+        Ok::<_, Failure>((back, observed))
     };
     match record.await {
-        Ok(true) => failure.unchanged("Traffic is back on the earlier release and stays there. Terraform does not agree yet: the ledger says `terraform pending`."),
-        Ok(false) => failure,
+        Ok((back, observed)) if back.is_empty() && observed.nothing_moved(started) => {
+            failure.unchanged("No alias was moved.")
+        }
+        Ok((back, observed)) if back.is_empty() => failure.unchanged(observed.sentences(started, &[])),
+        Ok((back, _)) => {
+            let others = steps.keys().filter(|function| !back.contains(function));
+            let others = format::list(others.map(FunctionName::as_str));
+            let back = back.into_iter().map(|function| format!("{function} {}", steps[function].to.release));
+            let others = if others.is_empty() {
+                String::new()
+            } else {
+                format!(" The rollback did not reach {others}.")
+            };
+            failure.unchanged(format!("Traffic is back on the earlier release ({}) and stays there.{others} Terraform does not agree yet: the ledger says `terraform pending`.", format::list(back)))
+        }
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure.detail("also failed", second.message().to_owned()),
+        Err(second) => failure
+            .unchanged(format!(
+                "Where the aliases point could not be read: see cargo xtask status --env {}.",
+                stack.environment()
+            ))
+            .detail("also failed", second.message().to_owned()),
     }
+}
+
+/// Returns the functions whose traffic is back on the earlier release, apart from those that had nothing to go back from.
+fn back<'a>(
+    steps: &'a BTreeMap<FunctionName, RollbackStep>,
+    observed: &Observed,
+) -> BTreeSet<&'a FunctionName> {
+    let is_back = |(function, step): &(&FunctionName, &RollbackStep)| {
+        (step.resumed || step.from.lambda_version != step.to.lambda_version)
+            && observed
+                .aliases
+                .get(*function)
+                .is_some_and(|observed| step.to.matches(observed.found.as_ref()))
+    };
+    steps.iter().filter(is_back).map(|(function, _)| function).collect()
 }
 
 /// Moves the aliases, then makes Terraform agree. `ended` always says what is served.
@@ -139,21 +177,26 @@ async fn run(
     let configuration = applied_configuration(stack, &lock, last, releases).await?;
     let planned = stack.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
+    // These files were applied before, so that only what this plan changes has to be looked at.
+    contract::check_plan(stack, &configuration, &planned, releases, Some(last), true).await?;
     refuse_others(stack, &planned, steps).await?;
-    let applied = if planned.is_empty() {
+    let mut applied = if planned.is_empty() {
         stack.infrastructure.outputs(&configuration).await?
     } else {
-        stack.infrastructure.apply(&configuration, &planned).await?
+        let before = AliasesBefore::read(stack, started).await?;
+        let applied = stack.infrastructure.apply(&configuration, &planned).await;
+        before.applied(stack, started, applied).await?
     };
+    let outputs = contract::outputs_of(stack, &mut applied, releases).await?;
     for function in &gone {
-        through_terraform(stack, started, function, releases, &applied, ended).await?;
+        through_terraform(stack, started, &releases[function], &outputs[function], &applied, ended).await?;
     }
-    let outputs = execute::outputs_of(stack, &applied, releases)?;
     for (function, serving) in &mut ended.serves {
         if let Some(output) = outputs.get(function) {
             serving.newest_version = output.version.clone();
         }
     }
+    observe::compare(&mut ended.serves, &observe::aliases(stack, started).await?);
     let current = Current::read(stack, &configuration).await?;
     ended.inputs = plan::input_digests(&configuration.inputs);
     (ended.plan_inputs, ended.state) = (current.plan_inputs, current.state);
@@ -179,8 +222,8 @@ async fn releases(
 ) -> Result<BTreeMap<FunctionName, Manifest>> {
     let mut releases = BTreeMap::new();
     for (function, serving) in &last.serves {
-        let release = steps.get(function).map_or(&serving.release, |step| &step.to.release);
-        let manifest = stack.catalogue.manifest(function, release).await?;
+        let serving = steps.get(function).map_or(serving, |step| &step.to);
+        let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await?;
         stack.check_trust(&manifest).await?;
         stack.check_bytes(&manifest).await?;
         releases.insert(function.clone(), manifest);
@@ -223,7 +266,6 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
                 configuration.state.unwrap_or_default()
             ),
         )
-        .unchanged("No alias was moved.")
         .hint(format!(
             "deploy the release instead: cargo xtask deploy {function} --env {} --version {}",
             stack.environment(),
@@ -246,23 +288,19 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
 async fn through_terraform(
     stack: &EnvironmentStack,
     started: &Started,
-    function: &FunctionName,
-    releases: &BTreeMap<FunctionName, Manifest>,
+    manifest: &Manifest,
+    output: &FunctionOutput,
     applied: &Applied,
     ended: &mut Ended,
 ) -> Result<()> {
-    let outputs = execute::outputs_of(stack, applied, releases)?;
-    let verified =
-        execute::verify(stack, &releases[function], &outputs[function], &applied.outputs, None).await?;
+    let function = &manifest.function;
+    let verified = execute::verify(stack, manifest, output, &applied.outputs, None).await?;
     if !verified.passed() {
         return Err(verification::failure(stack.environment().as_str(), std::slice::from_ref(&verified)));
     }
-    execute::roll_out(stack, function, &outputs[function], &verified).await?;
+    execute::roll_out(stack, function, output, &verified).await?;
     let left = started.serves.get(function).map(|serving| serving.release.clone());
-    ended.serves.insert(
-        function.clone(),
-        execute::serving(stack, started, &releases[function], &outputs[function], &verified)?,
-    );
+    ended.serves.insert(function.clone(), execute::serving(stack, started, manifest, output, &verified)?);
     ended.holds.extend(left.map(|release| Hold {
         function: function.clone(),
         release,
@@ -334,23 +372,36 @@ async fn refuse_others(
     )))
 }
 
-fn show(stack: &EnvironmentStack, last: &Ended, steps: &BTreeMap<FunctionName, RollbackStep>) {
+/// Shows what goes back to what, and where an alias points if that is not where the ledger says.
+async fn show(
+    stack: &EnvironmentStack,
+    last: &Ended,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
+) -> Result<()> {
     let now = stack.clock.now();
     let mut text = String::new();
     for (function, step) in steps {
+        let RollbackStep { from, to, .. } = step;
         let resumed = if step.resumed { "continues an unfinished rollback" } else { "verified" };
+        let alias = stack.functions.alias(&from.function_name, &from.alias).await?;
+        let elsewhere = match &alias {
+            alias if from.matches(alias.as_ref()) => String::new(),
+            Some(alias) => format!(", but `{}` points to {}", from.alias, observe::points_to(alias)),
+            None => format!(", but there is no alias `{}`", from.alias),
+        };
         text.push_str(&format!(
-            "{} runs   {function} {}   deployment {}, {}, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
+            "{} runs   {function} {}   deployment {}, {}, by {}{elsewhere}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
             stack.environment(),
-            step.from.release,
+            from.release,
             last.deployment,
             format::age(last.at, now),
             last.by,
             " ".repeat((stack.environment().as_str().len() + 5).saturating_sub(7)),
-            step.to.release,
+            to.release,
             step.deployment,
-            step.to.lambda_version,
+            to.lambda_version,
         ));
     }
     stack.progress.block(text);
+    Ok(())
 }

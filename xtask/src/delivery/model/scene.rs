@@ -11,7 +11,8 @@ use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, Rollback
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::fakes::{
-    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, Fault, Faults,
+    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion, Fault, Faults,
+    StackFlaw,
 };
 use crate::interrupt::Interrupt;
 use crate::ledger::{DeploymentKind, Ended, Holder, Ledger};
@@ -34,6 +35,10 @@ pub(in crate::delivery) struct Scene {
     pub(super) memory: u32,
     pub(in crate::delivery) functions: Vec<FunctionName>,
     releases: BTreeMap<FunctionName, Vec<Manifest>>,
+    /// How the stack breaks its contract.
+    pub(in crate::delivery) flaw: StackFlaw,
+    /// Functions that existed before the first deployment.
+    pub(super) adopted: bool,
 }
 
 impl Scene {
@@ -56,6 +61,8 @@ impl Scene {
             clock: Arc::new(FakeClock::new()),
             functions: vec!["a".parse().unwrap(), "b".parse().unwrap()],
             releases: BTreeMap::new(),
+            flaw: StackFlaw::None,
+            adopted: false,
             processes: 0,
             memory: 128,
             protected,
@@ -65,6 +72,40 @@ impl Scene {
         };
         scene.write_values();
         scene
+    }
+
+    /// Makes a scene whose functions exist already, with an alias on a version that was published by hand.
+    pub(in crate::delivery) fn adopted(protected: bool) -> Self {
+        let mut scene = Self::new(protected);
+        scene.adopted = true;
+        for function in &scene.functions {
+            let name = Self::function_name(function);
+            let by_hand = FakeVersion {
+                code_sha256: format!("by hand {function}"),
+                memory: 128,
+                runtime: None,
+                handler: None,
+                architecture: crate::architecture::Architecture::Arm64,
+                state: "Active".into(),
+            };
+            scene.lambda.publish(&name, by_hand);
+            scene.lambda.create_alias(&name);
+        }
+        let names: Vec<String> = scene.functions.iter().map(Self::function_name).collect();
+        scene.terraform().adopt("s", &names);
+        scene
+    }
+
+    /// Changes how the stack breaks its contract, in its files as well.
+    pub(in crate::delivery) fn write_flaw(&mut self, flaw: StackFlaw) {
+        self.flaw = flaw;
+        let path = self.folder.path().join("terraform/stacks/s/main.tf");
+        let text = format!("# {flaw:?}\nvariable \"releases\" {{}}\nvariable \"memory\" {{}}\n");
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn terraform(&self) -> Arc<FakeTerraform> {
+        FakeTerraform::new(self.faults.clone(), self.state.clone(), self.lambda.clone(), self.flaw)
     }
 
     fn write_values(&self) {
@@ -150,12 +191,17 @@ impl Scene {
         self.faults.arm(fault);
         let artifacts_before = self.artifacts.objects("");
         let moves_before = self.lambda.moves.lock().unwrap().len();
+        let aliases_before = self.lambda.aliases();
         let faults = self.faults.clone();
         let mut chosen = BTreeMap::new();
         let outcome = match step {
             Step::Configure(memory) => {
                 self.memory = *memory;
                 self.write_values();
+                Some(Ok(None))
+            }
+            Step::EditStack(flaw) => {
+                self.write_flaw(*flaw);
                 Some(Ok(None))
             }
             Step::DeleteOldVersions(function) => {
@@ -201,6 +247,8 @@ impl Scene {
             by: format!("process {}", self.processes),
             faulted_call,
             calls,
+            aliases_before,
+            aliases_after: self.lambda.aliases(),
             moves: self.lambda.moves.lock().unwrap()[moves_before..].to_vec(),
             chosen,
             wrote_artifacts: self.artifacts.objects("") != artifacts_before,
@@ -278,7 +326,7 @@ impl Scene {
             places: CodePlaces { bucket: "artifacts".into(), registry: None },
             functions: self.lambda.clone(),
             services: Arc::new(FakeServices::default()),
-            infrastructure: FakeTerraform::new(self.faults.clone(), self.state.clone(), self.lambda.clone()),
+            infrastructure: self.terraform(),
             approver: Arc::new(FakeApprover::new(approved)),
             clock: self.clock.clone(),
             progress: Progress::silent(),
@@ -307,13 +355,7 @@ async fn roll_back(
     chosen: &mut BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
 ) -> Result<Option<Delivered>> {
     let last = delivery::settle(stack).await?;
-    let back = delivery::rollback::choose_rollback(stack, last.as_ref(), request).await?;
-    chosen.clone_from(&back);
-    let last = last.expect("a choice needs a deployment");
-    if !back.values().any(|back| back.resumed)
-        && back.values().all(|back| back.from.release == back.to.release)
-    {
-        return Ok(None);
-    }
-    delivery::rollback::roll_back(stack, &last, &back).await.map(Some)
+    let choice = delivery::rollback::choose_rollback(stack, last.as_ref(), request).await?;
+    chosen.clone_from(&choice.steps);
+    delivery::roll_back_stack(stack, request).await.map(|done| done.delivered)
 }

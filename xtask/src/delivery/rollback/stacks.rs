@@ -1,8 +1,8 @@
 //! Rolls back a stack as a request says, and finds the stack of an environment's newest deployment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{RollbackRequest, RollbackStep, choose_rollback, roll_back};
+use super::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, roll_back};
 use crate::delivery::{Delivered, EnvironmentStack, settle};
 use crate::failure::Result;
 use crate::name::FunctionName;
@@ -10,8 +10,10 @@ use crate::name::FunctionName;
 /// Result of rolling back a stack.
 #[derive(Debug)]
 pub(crate) struct RolledBack {
-    /// The step of each function.
+    /// The step of each function that went back.
     pub(crate) steps: BTreeMap<FunctionName, RollbackStep>,
+    /// The functions that stay although they were meant as well, and why.
+    pub(crate) stay: BTreeMap<FunctionName, String>,
     /// The delivery; `None` if every function served its earlier release already.
     pub(crate) delivered: Option<Delivered>,
 }
@@ -22,13 +24,24 @@ pub(crate) async fn roll_back_stack(
     request: &RollbackRequest,
 ) -> Result<RolledBack> {
     let last = settle(stack).await?;
-    let steps = choose_rollback(stack, last.as_ref(), request).await?;
-    let serves_already = |step: &RollbackStep| !step.resumed && step.from.release == step.to.release;
-    let delivered = match last {
-        Some(last) if !steps.values().all(serves_already) => Some(roll_back(stack, &last, &steps).await?),
-        _ => None,
+    let RollbackChoice { mut steps, stay } = choose_rollback(stack, last.as_ref(), request).await?;
+    let mut open = BTreeSet::new();
+    for (function, step) in &steps {
+        // The alias decides, not the ledger: it may have been moved by hand.
+        let alias = stack.functions.alias(&step.from.function_name, &step.from.alias).await?;
+        let serves =
+            !step.resumed && step.from.release == step.to.release && step.from.matches(alias.as_ref());
+        if !serves {
+            open.insert(function.clone());
+        }
+    }
+    let Some(last) = last.filter(|_| !open.is_empty()) else {
+        return Ok(RolledBack { steps, stay, delivered: None });
     };
-    Ok(RolledBack { steps, delivered })
+    // The others serve what they go back to, and keep their entry in the ledger.
+    steps.retain(|function, _| open.contains(function));
+    let delivered = Some(roll_back(stack, &last, &steps).await?);
+    Ok(RolledBack { steps, stay, delivered })
 }
 
 /// Returns the stack with the newest deployment; `None` if nothing was deployed to any of them.
