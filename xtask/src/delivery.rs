@@ -135,7 +135,8 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         return Err(refused);
     }
     let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
-    contract::check_plan(stack, &configuration, &planned, &releases, last.as_ref(), known_files).await?;
+    let places =
+        contract::check_plan(stack, &configuration, &planned, &releases, last.as_ref(), known_files).await?;
     let mut known =
         if planned.is_empty() { Some(stack.infrastructure.outputs(&configuration).await?) } else { None };
     let mut nothing_to_do = false;
@@ -166,6 +167,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         configuration: &configuration,
         files,
         planned: &planned,
+        places: &places,
         releases: &releases,
     };
     let mut verifications = Vec::new();

@@ -19,7 +19,7 @@ pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
 pub(crate) use configuration::{Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, prepare};
 pub(crate) use contract::{
-    ContractFunction, ContractFunctions, UNPUBLISHED, changes_alias, check_contract, ignore_hint,
+    ContractFunction, ContractFunctions, Places, UNPUBLISHED, changes_alias, check_contract, ignore_hint,
     output_hint, refuse_removal_of_serving, unpublished,
 };
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};

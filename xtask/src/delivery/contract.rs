@@ -13,14 +13,15 @@ use crate::format;
 use crate::ledger::{Ended, Started};
 use crate::name::FunctionName;
 use crate::plan::{
-    self, Applied, Configuration, ContractFunction, ContractFunctions, FunctionOutput, Planned,
+    self, Applied, Configuration, ContractFunction, ContractFunctions, FunctionOutput, Places, Planned,
 };
 use crate::ports::Alias;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::settings::PackageType;
 
-/// Refuses a plan that removes what is about to serve, or that does not keep the contract.
+/// Refuses a plan that removes what is about to serve, or that does not keep the contract. Returns the names in Lambda and the
+/// aliases of the functions, as far as they are known.
 ///
 /// Reading a plan's values starts the provider again. So they are read only where the plan changes an alias, and where the
 /// stack's files are not `known`: those of the last verified deployment, which kept the contract.
@@ -31,10 +32,10 @@ pub(super) async fn check_plan(
     releases: &BTreeMap<FunctionName, Manifest>,
     last: Option<&Ended>,
     known: bool,
-) -> Result<()> {
+) -> Result<Places> {
     let checked = async {
         if planned.is_empty() {
-            return Ok(());
+            return Ok(Places::new());
         }
         let state = plan::read_state(stack.store.as_ref(), stack.name()).await?;
         let functions = functions(stack, releases, last).await?;
@@ -42,11 +43,12 @@ pub(super) async fn check_plan(
         plan::refuse_removal_of_serving(stack.name(), &functions, planned, &state)?;
         if !functions.is_empty() && (!known || plan::changes_alias(planned)) {
             let values = stack.infrastructure.values(configuration, planned).await?;
-            plan::check_contract(stack.name(), &functions, &values)?;
+            return plan::check_contract(stack.name(), &functions, &values);
         }
-        Ok(())
+        let serving = functions.into_iter().filter_map(|(name, function)| Some((name, function.serving?)));
+        Ok(serving.collect())
     };
-    let checked: Result<()> = checked.await;
+    let checked: Result<Places> = checked.await;
     if checked.is_err() {
         // A saved plan contains secrets in clear text.
         let _ = std::fs::remove_file(&planned.file);
@@ -117,9 +119,13 @@ pub(super) async fn outputs_of(
 pub(super) struct AliasesBefore(BTreeMap<FunctionName, ObservedAlias>);
 
 impl AliasesBefore {
-    /// Reads the aliases.
-    pub(super) async fn read(stack: &EnvironmentStack, started: &Started) -> Result<Self> {
-        observe::aliases(stack, started).await.map(Self)
+    /// Reads the aliases of the functions that a plan or the ledger names.
+    pub(super) async fn read(stack: &EnvironmentStack, started: &Started, places: &Places) -> Result<Self> {
+        let serves = started.serves.iter().map(|(function, serving)| {
+            (function.clone(), (serving.function_name.clone(), serving.alias.clone()))
+        });
+        let places: Places = serves.chain(places.clone()).collect();
+        observe::read_aliases(stack, places.into_iter()).await.map(Self)
     }
 
     /// Moves back the aliases that an apply moved to a version which it published, and refuses the deployment.

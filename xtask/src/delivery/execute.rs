@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentOutcome, Ended, Serving, Started};
 use crate::name::FunctionName;
-use crate::plan::{Applied, Configuration, FunctionOutput, Output, Planned, input_digests};
+use crate::plan::{Applied, Configuration, FunctionOutput, Output, Places, Planned, input_digests};
 use crate::ports::Put;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
@@ -28,6 +28,8 @@ pub(super) struct Execution<'a> {
     pub(super) files: Digest,
     /// The plan.
     pub(super) planned: &'a Planned,
+    /// The names in Lambda and the aliases that are known before the apply.
+    pub(super) places: &'a Places,
     /// A release for each function.
     pub(super) releases: &'a BTreeMap<FunctionName, Manifest>,
 }
@@ -40,12 +42,12 @@ pub(super) async fn execute(
     known: Option<Applied>,
     verifications: &mut Vec<Verification>,
 ) -> Result<Ended> {
-    let Execution { started, last, configuration, files, planned, releases } = *execution;
+    let Execution { started, last, configuration, files, planned, places, releases } = *execution;
     store_configuration(stack, files).await?;
     let mut applied = match known {
         Some(applied) => applied,
         None => {
-            let before = AliasesBefore::read(stack, started).await?;
+            let before = AliasesBefore::read(stack, started, places).await?;
             let applied = stack.infrastructure.apply(configuration, planned).await;
             before.applied(stack, started, applied).await?
         }

@@ -59,7 +59,7 @@ pub(super) async fn aliases(
     let places = functions.into_iter().filter_map(|function| {
         let serving = started.serves.get(function).map(|serving| (&serving.function_name, &serving.alias));
         let output = outputs.get(function).map(|output| (&output.function_name, &output.alias));
-        serving.or(output).map(|(name, alias)| (function.clone(), name.clone(), alias.clone()))
+        serving.or(output).map(|(name, alias)| (function.clone(), (name.clone(), alias.clone())))
     });
     read_aliases(stack, places).await
 }
@@ -88,11 +88,12 @@ pub(super) fn compare(
     });
 }
 
-async fn read_aliases(
+/// Reads aliases, each by the function's name in Lambda and its own.
+pub(super) async fn read_aliases(
     stack: &EnvironmentStack,
-    places: impl Iterator<Item = (FunctionName, String, String)>,
+    places: impl Iterator<Item = (FunctionName, (String, String))>,
 ) -> Result<BTreeMap<FunctionName, ObservedAlias>> {
-    let reads = places.map(|(function, function_name, alias)| async move {
+    let reads = places.map(|(function, (function_name, alias))| async move {
         let found = stack.functions.alias(&function_name, &alias).await?;
         Ok::<_, crate::failure::Failure>((function, ObservedAlias { function_name, alias, found }))
     });
@@ -253,6 +254,9 @@ fn sentence(
             points_to(alias),
             failed.lambda_version
         ),
+        (None, None) if serves_tested => {
+            format!("The alias `{name}` of `{function}` points to version {version}, which verified.")
+        }
         (None, None) => {
             format!("The alias `{name}` of `{function}` points to version {}.", points_to(alias))
         }

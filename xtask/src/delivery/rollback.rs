@@ -178,12 +178,12 @@ async fn run(
     let planned = stack.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
     // These files were applied before, so that only what this plan changes has to be looked at.
-    contract::check_plan(stack, &configuration, &planned, releases, Some(last), true).await?;
+    let places = contract::check_plan(stack, &configuration, &planned, releases, Some(last), true).await?;
     refuse_others(stack, &planned, steps).await?;
     let mut applied = if planned.is_empty() {
         stack.infrastructure.outputs(&configuration).await?
     } else {
-        let before = AliasesBefore::read(stack, started).await?;
+        let before = AliasesBefore::read(stack, started, &places).await?;
         let applied = stack.infrastructure.apply(&configuration, &planned).await;
         before.applied(stack, started, applied).await?
     };

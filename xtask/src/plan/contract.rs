@@ -24,6 +24,9 @@ pub(crate) struct ContractFunction {
     pub(crate) serving: Option<(String, String)>,
 }
 
+/// The name in Lambda and the alias of each function.
+pub(crate) type Places = BTreeMap<FunctionName, (String, String)>;
+
 /// The functions of a stack that are about to serve.
 pub(crate) type ContractFunctions = BTreeMap<FunctionName, ContractFunction>;
 
@@ -128,14 +131,19 @@ fn is_named(attribute: &str, name: &str) -> bool {
         || attribute.split_once(":function:").is_some_and(|(_, rest)| rest.split(':').next() == Some(name))
 }
 
-/// Refuses a plan whose values do not keep the contract. `values` is what `terraform show -json` prints.
-pub(crate) fn check_contract(stack: &StackName, functions: &ContractFunctions, values: &Value) -> Result<()> {
+/// Refuses a plan whose values do not keep the contract, and returns the name in Lambda and the alias of each function, as
+/// far as they are known. `values` is what `terraform show -json` prints.
+pub(crate) fn check_contract(
+    stack: &StackName,
+    functions: &ContractFunctions,
+    values: &Value,
+) -> Result<Places> {
     refuse_values(stack, functions, values).map_err(|failure| failure.unchanged("Nothing was applied."))
 }
 
-fn refuse_values(stack: &StackName, functions: &ContractFunctions, values: &Value) -> Result<()> {
+fn refuse_values(stack: &StackName, functions: &ContractFunctions, values: &Value) -> Result<Places> {
     if functions.is_empty() {
-        return Ok(());
+        return Ok(Places::new());
     }
     let Some(output) = values.pointer("/output_changes/functions").filter(|output| !is_deleted(output))
     else {
@@ -199,7 +207,10 @@ fn refuse_values(stack: &StackName, functions: &ContractFunctions, values: &Valu
             .hint(format!("write in {address}: package_type = \"{package_type}\"")));
         }
     }
-    Ok(())
+    let place = |(function, (name, alias, _)): (&&FunctionName, &(&str, &str, &str))| {
+        ((*function).clone(), ((*name).to_owned(), (*alias).to_owned()))
+    };
+    Ok(named.iter().map(place).collect())
 }
 
 fn kind(change: &Value) -> &str {
