@@ -268,10 +268,9 @@ async fn releases(
                 stack.environment()
             )));
         };
-        releases.insert(
-            function.clone(),
-            stack.recorded_manifest(function, &serving.release, serving.digest).await?,
-        );
+        let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await;
+        releases
+            .insert(function.clone(), manifest.map_err(|failure| failure.unchanged("Nothing was changed."))?);
     }
     Ok(releases)
 }
@@ -326,22 +325,24 @@ async fn record_failure(
     verifications: &[Verification],
 ) -> Failure {
     match settle::end_in_failure(stack, started, last, &failure, verifications).await {
-        Ok(observed) => {
+        Ok((ended, observed)) => {
             let sentences = observed.sentences(started, verifications);
-            if failure.kind() == FailureKind::VerificationFailed {
-                let failure = failure.unchanged(sentences);
-                // Here the version that did not verify serves, whatever moved the alias there.
-                if observed.nothing_moved(started) || started.serves.is_empty() {
-                    return failure;
-                }
-                let environment = stack.environment();
-                return failure.detail("go back", format!("cargo xtask rollback --env {environment}"));
-            }
-            match failure.report().unchanged {
-                _ if observed.nothing_moved(started) => failure,
+            let moved = !observed.nothing_moved(started);
+            let failure = match failure.report().unchanged {
+                _ if failure.kind() == FailureKind::VerificationFailed => failure.unchanged(sentences),
+                _ if !moved => failure,
                 Some(before) => failure.unchanged(format!("{before} {sentences}")),
                 None => failure.unchanged(sentences),
+            };
+            let undo = if moved { rollback::undo(stack, &ended, last).await } else { BTreeMap::new() };
+            if undo.is_empty() {
+                return failure;
             }
+            let names: Vec<&str> = undo.keys().map(FunctionName::as_str).collect();
+            failure.detail(
+                "undo",
+                format!("cargo xtask rollback {} --env {}", names.join(" "), stack.environment()),
+            )
         }
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
         Err(second) => failure

@@ -50,7 +50,7 @@ pub(super) async fn aliases(
     started: &Started,
 ) -> Result<BTreeMap<FunctionName, ObservedAlias>> {
     let functions: BTreeSet<&FunctionName> = started.serves.keys().chain(started.will.keys()).collect();
-    // What the ledger does not know yet may exist all the same: a stack that was applied before its first deployment.
+    // What the ledger does not know yet may still exist: a stack that was applied before its first deployment.
     let outputs = if functions.iter().all(|function| started.serves.contains_key(*function)) {
         BTreeMap::new()
     } else {

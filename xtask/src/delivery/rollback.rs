@@ -4,6 +4,8 @@
 mod choose;
 mod past;
 mod stacks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

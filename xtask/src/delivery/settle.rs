@@ -63,14 +63,15 @@ pub(crate) async fn close_cut_off(
     Ok(ended)
 }
 
-/// Closes a deployment that failed, with what is served now; `verifications` are those of its run. Returns what was read.
+/// Closes a deployment that failed, with what is served now; `verifications` are those of its run. Returns its entry and what was
+/// read.
 pub(super) async fn end_in_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     failure: &Failure,
     verifications: &[Verification],
-) -> Result<Observed> {
+) -> Result<(Ended, Observed)> {
     let outcome = match failure.kind() {
         FailureKind::VerificationFailed => DeploymentOutcome::VerificationFailed,
         FailureKind::Interrupted => DeploymentOutcome::Interrupted,
@@ -79,7 +80,7 @@ pub(super) async fn end_in_failure(
     let (mut ended, observed) = ended_as_observed(stack, started, last, outcome, verifications).await?;
     ended.why = Some(failure.message().to_owned());
     stack.ledger.end(&ended).await?;
-    Ok(observed)
+    Ok((ended, observed))
 }
 
 /// Returns the end of an unsuccessful deployment, with what is served now and the holds that follow from it.

@@ -18,6 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::ledger::{DeploymentKind, Ended, Holder, Ledger};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{Backend, CodePlaces, PlanContext};
+use crate::ports::Functions as _;
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, SmokeRecord, TrustPolicy, artifact_key, sample_manifest};
 use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
@@ -102,6 +103,56 @@ impl Scene {
         let path = self.folder.path().join("terraform/stacks/s/main.tf");
         let text = format!("# {flaw:?}\nvariable \"releases\" {{}}\nvariable \"memory\" {{}}\n");
         std::fs::write(path, text).unwrap();
+    }
+
+    /// Changes the stack's configuration.
+    pub(in crate::delivery) fn write_memory(&mut self, memory: u32) {
+        self.memory = memory;
+        self.write_values();
+    }
+
+    /// Tells whether the functions existed before the first deployment.
+    pub(in crate::delivery) fn is_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// Makes the next release of a function answer wrongly.
+    pub(in crate::delivery) fn fail_next_release(&mut self, function: &str) {
+        let function: FunctionName = function.parse().unwrap();
+        let next = self.release_of(&function, None);
+        self.releases.get_mut(&function).unwrap().pop();
+        self.lambda.bad_code.lock().unwrap().insert(next.artifact.code_sha256);
+    }
+
+    /// Removes a manifest from the store and returns its bytes.
+    pub(in crate::delivery) fn remove_manifest(&self, function: &str, version: &str) -> Vec<u8> {
+        let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
+        let bytes = self.artifacts.objects(&key).remove(&key).unwrap();
+        self.artifacts.remove(&key);
+        bytes
+    }
+
+    /// Puts another manifest of the same version into the store and returns the bytes of the first one.
+    pub(in crate::delivery) fn replace_manifest(&self, function: &str, version: &str) -> Vec<u8> {
+        let first = self.remove_manifest(function, version);
+        let (function, version) = (function.parse().unwrap(), version.parse().unwrap());
+        let mut other = Manifest::read(&first, &function, &version).unwrap();
+        other.handler = "another".into();
+        self.artifacts.set(&Manifest::key(&function, &version), other.sealed().bytes().unwrap());
+        first
+    }
+
+    /// Puts a manifest back.
+    pub(in crate::delivery) fn restore_manifest(&self, function: &str, version: &str, bytes: Vec<u8>) {
+        let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
+        self.artifacts.set(&key, bytes);
+    }
+
+    /// Moves an alias as somebody does by hand.
+    pub(in crate::delivery) async fn move_alias_by_hand(&self, function: &str, version: &str) {
+        let name = Self::function_name(&function.parse().unwrap());
+        let now = self.lambda.alias(&name, "live").await.unwrap().unwrap();
+        self.lambda.move_alias(&name, "live", version, &now.revision_id.unwrap()).await.unwrap();
     }
 
     fn terraform(&self) -> Arc<FakeTerraform> {
