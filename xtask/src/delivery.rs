@@ -112,7 +112,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     guard(stack, request, last.as_ref())?;
     let releases = releases(stack, request, last.as_ref()).await?;
     for manifest in releases.values() {
-        stack.check_trust(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        stack.check_trust(manifest).await.map_err(nothing_changed)?;
     }
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
@@ -124,7 +124,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         return Ok(Delivered::unchanged(stack, versions, true));
     }
     for manifest in releases.values() {
-        stack.check_bytes(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        stack.check_bytes(manifest).await.map_err(nothing_changed)?;
     }
     let files = execute::pack_configuration(stack, &configuration)?;
     let planned = stack.infrastructure.plan(&configuration).await?;
@@ -141,9 +141,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         if planned.is_empty() { Some(stack.infrastructure.outputs(&configuration).await?) } else { None };
     let mut nothing_to_do = false;
     if let Some(applied) = &mut known {
-        let outputs = contract::outputs_of(stack, applied, &releases)
-            .await
-            .map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        let outputs = contract::outputs_of(stack, applied, &releases).await.map_err(nothing_changed)?;
         nothing_to_do = execute::pending(stack, &outputs, &releases, last.as_ref()).await?.is_empty()
             && events::are_as_declared(stack, &outputs).await?;
     }
@@ -237,6 +235,12 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
             .unchanged("Nothing was changed.")
             .hint("release a repaired version, or deploy this one again with --lift-hold"));
         }
+        if request.kind == DeploymentKind::Release
+            && let Some(serving) = last.and_then(|last| last.serves.get(function))
+            && serving.release == *version
+        {
+            stack.check_recorded(manifest, serving.digest).map_err(nothing_changed)?;
+        }
         let uncommitted = manifest.source.dirty.then_some(Uncommitted::Release(function, version));
         refuse_uncommitted(environment, &stack.environment_settings, uncommitted)?;
     }
@@ -269,10 +273,13 @@ async fn releases(
             )));
         };
         let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await;
-        releases
-            .insert(function.clone(), manifest.map_err(|failure| failure.unchanged("Nothing was changed."))?);
+        releases.insert(function.clone(), manifest.map_err(nothing_changed)?);
     }
     Ok(releases)
+}
+
+fn nothing_changed(failure: Failure) -> Failure {
+    failure.unchanged("Nothing was changed.")
 }
 
 /// Shows a plan.

@@ -133,15 +133,20 @@ impl AliasesBefore {
     /// A plan shows most of such moves, but not those of a script or of another provider. An alias that somebody moved to an
     /// older version meanwhile is left where it is.
     pub(super) async fn refuse_moved(&self, stack: &EnvironmentStack, started: &Started) -> Result<()> {
+        let places = self
+            .0
+            .iter()
+            .map(|(function, was)| (function.clone(), (was.function_name.clone(), was.alias.clone())));
+        let mut now = observe::read_aliases(stack, places).await?;
         let mut moved = Vec::new();
         for (function, was) in &self.0 {
             let Some(alias) = was.found.as_ref().filter(|alias| alias.weights.is_empty()) else { continue };
             let newest = started.serves.get(function).map(|serving| serving.newest_version.as_str());
             let known = number(&alias.version).max(newest.and_then(number));
-            let now = stack.functions.alias(&was.function_name, &was.alias).await?;
             let is_new = |now: &Alias| {
                 std::iter::once(&now.version).chain(now.weights.keys()).any(|version| number(version) > known)
             };
+            let now = now.remove(function).and_then(|now| now.found);
             let Some(now) = now.filter(is_new) else { continue };
             let step =
                 stack.progress.step("rollout", format!("{function} {} -> {}", was.alias, alias.version));

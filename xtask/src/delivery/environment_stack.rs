@@ -110,9 +110,16 @@ impl EnvironmentStack {
         recorded: Digest,
     ) -> Result<Manifest> {
         let manifest = self.catalogue.manifest(function, version).await?;
+        self.check_recorded(&manifest, recorded)?;
+        Ok(manifest)
+    }
+
+    /// Refuses a manifest of a release that the ledger names, if it has another digest than was recorded.
+    pub(crate) fn check_recorded(&self, manifest: &Manifest, recorded: Digest) -> Result<()> {
+        let Manifest { function, version, .. } = manifest;
         let found = manifest.digest()?;
         if found == recorded {
-            return Ok(manifest);
+            return Ok(());
         }
         let key = Manifest::key(function, version);
         let place = self.catalogue.store().place();

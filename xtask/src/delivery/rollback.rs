@@ -14,7 +14,7 @@ pub(crate) use stacks::{RolledBack, newest_deployed, roll_back_stack};
 
 use super::contract::{self, AliasesBefore};
 use super::execute::{self, configuration_key};
-use super::observe::{self, Observed};
+use super::observe::{self, Observed, ObservedAlias};
 use super::skip::Current;
 use super::{Delivered, EnvironmentStack, settle};
 use crate::digest::Digest;
@@ -27,13 +27,14 @@ use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification;
 
-/// Takes functions back to earlier releases.
-pub(crate) async fn roll_back(
+/// Takes functions back to earlier releases; `aliases` are theirs, as they were read.
+async fn roll_back(
     stack: &EnvironmentStack,
     last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
+    aliases: &BTreeMap<FunctionName, ObservedAlias>,
 ) -> Result<Delivered> {
-    show(stack, last, steps).await?;
+    show(stack, last, steps, aliases);
     if !stack
         .approver
         .approve("Move live traffic now?")
@@ -375,19 +376,20 @@ async fn refuse_others(
 }
 
 /// Shows what goes back to what, and where an alias points if that is not where the ledger says.
-async fn show(
+fn show(
     stack: &EnvironmentStack,
     last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
-) -> Result<()> {
+    aliases: &BTreeMap<FunctionName, ObservedAlias>,
+) {
     let now = stack.clock.now();
     let mut text = String::new();
     for (function, step) in steps {
         let RollbackStep { from, to, .. } = step;
         let resumed = if step.resumed { "continues an unfinished rollback" } else { "verified" };
-        let alias = stack.functions.alias(&from.function_name, &from.alias).await?;
-        let elsewhere = match &alias {
-            alias if from.matches(alias.as_ref()) => String::new(),
+        let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
+        let elsewhere = match alias {
+            alias if from.matches(alias) => String::new(),
             Some(alias) => format!(", but `{}` points to {}", from.alias, observe::points_to(alias)),
             None => format!(", but there is no alias `{}`", from.alias),
         };
@@ -405,5 +407,4 @@ async fn show(
         ));
     }
     stack.progress.block(text);
-    Ok(())
 }

@@ -283,7 +283,7 @@ fn configuration(function: &str, number: &str, version: &FakeVersion) -> Functio
         code_sha256: version.code_sha256.clone(),
         runtime: version.runtime.as_ref().map(Runtime::to_string),
         handler: version.handler.clone(),
-        package_type: "Zip".into(),
+        package_type: if version.runtime.is_some() { "Zip" } else { "Image" }.into(),
         architecture: version.architecture.to_string(),
         memory_mb: version.memory,
         timeout_s: 3,

@@ -1,9 +1,9 @@
 //! Rolls back a stack as a request says, and finds the stack of an environment's newest deployment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, roll_back};
-use crate::delivery::{Delivered, EnvironmentStack, settle};
+use crate::delivery::{Delivered, EnvironmentStack, observe, settle};
 use crate::failure::Result;
 use crate::name::FunctionName;
 
@@ -25,22 +25,22 @@ pub(crate) async fn roll_back_stack(
 ) -> Result<RolledBack> {
     let last = settle(stack).await?;
     let RollbackChoice { mut steps, stay } = choose_rollback(stack, last.as_ref(), request).await?;
-    let mut open = BTreeSet::new();
-    for (function, step) in &steps {
-        // The alias decides, not the ledger: it may have been moved by hand.
-        let alias = stack.functions.alias(&step.from.function_name, &step.from.alias).await?;
-        let serves =
-            !step.resumed && step.from.release == step.to.release && step.from.matches(alias.as_ref());
-        if !serves {
-            open.insert(function.clone());
-        }
-    }
-    let Some(last) = last.filter(|_| !open.is_empty()) else {
+    // The alias decides, not the ledger: it may have been moved by hand.
+    let places = steps.iter().map(|(function, step)| {
+        (function.clone(), (step.from.function_name.clone(), step.from.alias.clone()))
+    });
+    let aliases = observe::read_aliases(stack, places).await?;
+    let serves_already = |function: &FunctionName, step: &RollbackStep| {
+        let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
+        !step.resumed && step.from.release == step.to.release && step.from.matches(alias)
+    };
+    let all_serve = steps.iter().all(|(function, step)| serves_already(function, step));
+    let Some(last) = last.filter(|_| !all_serve) else {
         return Ok(RolledBack { steps, stay, delivered: None });
     };
     // The others serve what they go back to, and keep their entry in the ledger.
-    steps.retain(|function, _| open.contains(function));
-    let delivered = Some(roll_back(stack, &last, &steps).await?);
+    steps.retain(|function, step| !serves_already(function, step));
+    let delivered = Some(roll_back(stack, &last, &steps, &aliases).await?);
     Ok(RolledBack { steps, stay, delivered })
 }
 

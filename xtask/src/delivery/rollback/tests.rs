@@ -226,6 +226,25 @@ async fn manifest_that_was_replaced_is_not_used_by_its_version_alone() {
     roll_back_to(&mut scene, &RollbackRequest::default()).await.unwrap();
 }
 
+/// `release` takes the newest release of unchanged inputs, which nobody asked for by its version.
+#[tokio::test]
+async fn release_that_serves_is_not_replaced_under_its_version() {
+    let mut scene = Scene::new(false);
+    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.replace_manifest("a", "1.0.0");
+    let a: FunctionName = "a".parse().unwrap();
+    let stack = scene.stack(true);
+    let replaced = stack.catalogue.manifest(&a, &"1.0.0".parse().unwrap()).await.unwrap();
+    let request = DeployRequest {
+        kind: DeploymentKind::Release,
+        releases: BTreeMap::from([(a, replaced)]),
+        lift_hold: false,
+        always_plan: false,
+    };
+    let failure = deliver(&stack, &request).await.unwrap_err();
+    assert_eq!(failure.message(), "the manifest of `a` 1.0.0 is not the one that was deployed to dev");
+}
+
 #[tokio::test]
 async fn release_serves_already_only_where_its_alias_says_so() {
     let mut scene = Scene::new(false);
