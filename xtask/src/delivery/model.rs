@@ -46,6 +46,19 @@ async fn run_sequence(seed: u64) {
         let did = scene.run(&step, fault).await;
         transcript.lines.push(format!("    -> {did:?}"));
         oracle.after(&mut scene, &step, &did).await;
+        // What failed is run again, as its hint says.
+        if matches!((&step, &did.outcome), (Step::RollBack { .. }, Some(Err(_)))) && random.one_in(2) {
+            let again = Step::RollBack {
+                functions: Vec::new(),
+                back: RollbackTo::Previous,
+                lift_hold: false,
+                approved: true,
+            };
+            transcript.lines.push(format!("{again:?}"));
+            let did = scene.run(&again, None).await;
+            transcript.lines.push(format!("    -> {did:?}"));
+            oracle.after(&mut scene, &again, &did).await;
+        }
         if random.one_in(2) {
             transcript.lines.push("settle".into());
             let did = scene.settle().await;
