@@ -43,9 +43,15 @@ async fn roll_back(
         return Err(Failure::refused("not approved").unchanged("Nothing was changed."));
     }
     // Only the ledger is needed to move traffic back, neither a manifest nor the artifact's bytes.
-    let will = last.serves.iter().map(|(function, serving)| match steps.get(function) {
-        Some(step) => (function.clone(), planned_release(&step.to, Some(step.to.lambda_version.clone()))),
-        None => (function.clone(), planned_release(serving, None)),
+    let carried = carried(last, steps);
+    let will = last.serves.iter().map(|(function, serving)| {
+        let release = match steps.get(function) {
+            Some(step) => planned_release(&step.to, Some(step.to.lambda_version.clone())),
+            None => {
+                planned_release(serving, carried.contains(function).then(|| serving.lambda_version.clone()))
+            }
+        };
+        (function.clone(), release)
     });
     let started = stack.started(DeploymentKind::Rollback, Some(last), will.collect());
     stack.ledger.begin(&started).await?;
@@ -76,6 +82,21 @@ async fn roll_back(
     })
 }
 
+/// Returns the functions whose traffic an unfinished rollback brought back, and which this one is not about: Terraform does
+/// not agree with them either, until a rollback ends well.
+fn carried<'a>(last: &'a Ended, steps: &BTreeMap<FunctionName, RollbackStep>) -> BTreeSet<&'a FunctionName> {
+    let is_back = |function: &FunctionName, wanted: &PlannedRelease| {
+        let serving = last.serves.get(function);
+        !steps.contains_key(function)
+            && serving.is_some_and(|serving| wanted.lambda_version.as_ref() == Some(&serving.lambda_version))
+    };
+    last.unfinished_rollback()
+        .into_iter()
+        .filter(|(function, wanted)| is_back(function, wanted))
+        .map(|(function, _)| function)
+        .collect()
+}
+
 /// Records a failed rollback with what is served now, and returns the failure to report.
 async fn record_failure(
     stack: &EnvironmentStack,
@@ -89,7 +110,7 @@ async fn record_failure(
             settle::ended_as_observed(stack, started, Some(last), DeploymentOutcome::Failed, &[]).await?;
         let back = back(steps, &observed);
         // By where traffic is, not by what this run moved: it may have been moved by an earlier one that failed as well.
-        if !back.is_empty() {
+        if !back.is_empty() || !carried(last, steps).is_empty() {
             ended.outcome = DeploymentOutcome::TerraformPending;
         }
         ended.why = Some(failure.message().to_owned());
@@ -182,7 +203,7 @@ async fn run(
     plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
     // These files were applied before, so that only what this plan changes has to be looked at.
     let places = contract::check_plan(stack, &configuration, &planned, releases, Some(last), true).await?;
-    refuse_others(stack, &planned, steps).await?;
+    refuse_others(stack, &planned, last, steps).await?;
     let mut applied = if planned.is_empty() {
         stack.infrastructure.outputs(&configuration).await?
     } else {
@@ -345,16 +366,19 @@ pub(super) async fn applied_configuration(
     stack.configure(lock, &root, releases, inputs)
 }
 
-/// Refuses a plan that would change more than the named functions.
+/// Refuses a plan that would change more than the functions that go back, or that an unfinished rollback took back.
 async fn refuse_others(
     stack: &EnvironmentStack,
     planned: &plan::Planned,
+    last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
 ) -> Result<()> {
     if planned.changes.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = steps.values().map(|step| step.to.function_name.clone()).collect();
+    let carried = carried(last, steps).into_iter().filter_map(|function| last.serves.get(function));
+    let serving = steps.values().map(|step| &step.to).chain(carried);
+    let names: Vec<String> = serving.map(|serving| serving.function_name.clone()).collect();
     let state = plan::read_state(stack.store.as_ref(), stack.name())
         .await?
         .map(|(_, state)| state)

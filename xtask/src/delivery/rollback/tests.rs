@@ -204,6 +204,30 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
 }
 
 #[tokio::test]
+async fn rollback_of_another_function_keeps_the_warning_and_finishes_both() {
+    let mut scene = Scene::new(false);
+    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    let kept = scene.remove_manifest("a", "1.0.0");
+    let of =
+        |name: &str| RollbackRequest { functions: vec![name.parse().unwrap()], ..RollbackRequest::default() };
+    roll_back_to(&mut scene, &of("a")).await.unwrap_err();
+    roll_back_to(&mut scene, &of("b")).await.unwrap_err();
+    let ended = last(&mut scene).await;
+    assert_eq!(ended.outcome, DeploymentOutcome::TerraformPending);
+    let text = "traffic is back on a 1.0.0 and b 1.0.0, Terraform does not agree yet";
+    assert_eq!(ended.unfinished_rollback_text().as_deref(), Some(text));
+    scene.restore_manifest("a", "1.0.0", kept);
+    undo_newest(&mut scene).await.unwrap();
+    assert_eq!(last(&mut scene).await.outcome, DeploymentOutcome::RolledBack);
+    for function in &scene.functions {
+        let name = Scene::function_name(function);
+        let (_, serving) = scene.lambda.serving(&name).unwrap();
+        assert_eq!(scene.lambda.latest(&name).unwrap().code_sha256, serving.code_sha256);
+    }
+}
+
+#[tokio::test]
 async fn manifest_that_was_replaced_is_not_used_by_its_version_alone() {
     let mut scene = Scene::new(false);
     deploy(&mut scene, &["a", "b"]).await.unwrap();
