@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
 pub(crate) struct Report {
     /// One for each stack that was rolled back.
     pub(crate) deliveries: Vec<Delivered>,
+    /// The functions that stay although they were meant as well, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) stay: BTreeMap<FunctionName, String>,
 }
 
 /// Runs the command.
@@ -63,7 +66,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     } else {
         stacks
     };
-    let (mut deliveries, mut text) = (Vec::new(), String::new());
+    let (mut deliveries, mut stay, mut text) = (Vec::new(), BTreeMap::new(), String::new());
     for stack in &stacks {
         let request = RollbackRequest {
             // Without a name the newest deployment is meant, which need not have changed all functions of its stack.
@@ -75,9 +78,10 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         let back = delivery::roll_back_stack(stack, &request).await?;
         text.push_str(&rollback_text(environment, &back, begun.elapsed()));
         deliveries.extend(back.delivered);
+        stay.extend(back.stay);
     }
     let summary = markdown::deliveries("rollback", environment, &deliveries);
-    Ok(CommandOutput::new(&Report { deliveries }, text)?.with_summary(summary))
+    Ok(CommandOutput::new(&Report { deliveries, stay }, text)?.with_summary(summary))
 }
 
 fn nothing_deployed(environment: &EnvironmentName) -> Failure {

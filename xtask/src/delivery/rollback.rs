@@ -85,16 +85,7 @@ async fn roll_back(
 /// Returns the functions whose traffic an unfinished rollback brought back, and which this one is not about: Terraform does
 /// not agree with them either, until a rollback ends well.
 fn carried<'a>(last: &'a Ended, steps: &BTreeMap<FunctionName, RollbackStep>) -> BTreeSet<&'a FunctionName> {
-    let is_back = |function: &FunctionName, wanted: &PlannedRelease| {
-        let serving = last.serves.get(function);
-        !steps.contains_key(function)
-            && serving.is_some_and(|serving| wanted.lambda_version.as_ref() == Some(&serving.lambda_version))
-    };
-    last.unfinished_rollback()
-        .into_iter()
-        .filter(|(function, wanted)| is_back(function, wanted))
-        .map(|(function, _)| function)
-        .collect()
+    last.brought_back().into_keys().filter(|function| !steps.contains_key(*function)).collect()
 }
 
 /// Records a failed rollback with what is served now, and returns the failure to report.

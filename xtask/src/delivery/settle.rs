@@ -97,6 +97,19 @@ pub(super) async fn ended_as_observed(
     if started.kind == DeploymentKind::Destroy && !has_resources(stack).await? {
         ended.mark_destroyed();
     }
+    // Terraform did not get as far as to agree: what an earlier rollback left undone is still to be done.
+    let unapplied = matches!(outcome, DeploymentOutcome::Failed | DeploymentOutcome::Interrupted);
+    let deploys = matches!(started.kind, DeploymentKind::Release | DeploymentKind::Deploy);
+    if let Some(last) = last.filter(|_| unapplied && deploys) {
+        let back = last.brought_back().into_iter();
+        ended.rolled_back_before = back
+            .filter(|(function, wanted)| {
+                let serving = ended.serves.get(*function);
+                serving.map(|serving| &serving.lambda_version) == wanted.lambda_version.as_ref()
+            })
+            .map(|(function, wanted)| (function.clone(), wanted.clone()))
+            .collect();
+    }
     for (function, serving) in &ended.serves {
         let Some(left) = started.serves.get(function).filter(|before| before.release != serving.release)
         else {

@@ -234,6 +234,9 @@ pub(crate) struct Ended {
     /// Releases that are not deployed again without `--lift-hold`.
     #[serde(default)]
     pub(crate) holds: Vec<Hold>,
+    /// What an unfinished rollback had brought back before this deployment, which failed before Terraform agreed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rolled_back_before: BTreeMap<FunctionName, PlannedRelease>,
     /// The commit of the stack's files.
     pub(crate) commit: Option<String>,
     /// Whether the stack's files differed from that commit.
@@ -279,6 +282,7 @@ impl Ended {
             serves: started.serves.clone(),
             will: started.will.clone(),
             holds: before.map(|before| before.holds.clone()).unwrap_or_default(),
+            rolled_back_before: BTreeMap::new(),
             commit: before.and_then(|before| before.commit.clone()),
             dirty: before.is_some_and(|before| before.dirty),
             configuration: before.and_then(|before| before.configuration),
@@ -315,14 +319,27 @@ impl Ended {
         self.outcome.is_settled() && self.configuration == Some(files)
     }
 
-    /// Returns the functions of a rollback that did not end, each with the release that it wants; empty for any other
-    /// deployment. `rollback`, `status` and `recover` all decide by it whether a rollback has to be continued.
+    /// Returns the functions of a rollback that did not end, each with the release that it wants; empty where there is none.
+    /// `rollback`, `status` and `recover` all decide by it whether a rollback has to be continued.
     pub(crate) fn unfinished_rollback(&self) -> BTreeMap<&FunctionName, &PlannedRelease> {
-        if self.kind != DeploymentKind::Rollback || self.outcome == DeploymentOutcome::RolledBack {
-            return BTreeMap::new();
+        match (self.kind, self.outcome) {
+            (DeploymentKind::Rollback, DeploymentOutcome::RolledBack) => BTreeMap::new(),
+            // Functions that were not part of it keep their release, and have no Lambda version to go back to.
+            (DeploymentKind::Rollback, _) => {
+                self.will.iter().filter(|(_, choice)| choice.lambda_version.is_some()).collect()
+            }
+            _ => self.rolled_back_before.iter().collect(),
         }
-        // Functions that were not part of it keep their release, and have no Lambda version to go back to.
-        self.will.iter().filter(|(_, choice)| choice.lambda_version.is_some()).collect()
+    }
+
+    /// Returns the functions whose traffic an unfinished rollback brought back: Terraform does not agree with them.
+    pub(crate) fn brought_back(&self) -> BTreeMap<&FunctionName, &PlannedRelease> {
+        let mut unfinished = self.unfinished_rollback();
+        unfinished.retain(|function, wanted| {
+            let serving = self.serves.get(*function);
+            serving.is_some_and(|serving| wanted.lambda_version.as_ref() == Some(&serving.lambda_version))
+        });
+        unfinished
     }
 
     /// Says what is left of a rollback that did not end; `None` where none is.

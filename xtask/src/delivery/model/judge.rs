@@ -1,14 +1,14 @@
 //! Checks the result of a command without a fault: it succeeded or was refused as it had to, and a rollback chose what an
 //! independent reading of the history gives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scene::Scene;
 use super::step::{RollbackTo, Step, StepResult};
 use crate::delivery::Delivered;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::fakes::StackFlaw;
-use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Serving};
+use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, PlannedRelease, Serving};
 use crate::name::{FunctionName, Version};
 use crate::release::Manifest;
 
@@ -143,9 +143,9 @@ fn wanted<'a>(before: &'a [Ended], functions: &'a [FunctionName]) -> Vec<&'a Fun
     if !functions.is_empty() {
         return functions.iter().collect();
     }
-    let unfinished = unfinished(last);
+    let unfinished = unfinished(before);
     if !unfinished.is_empty() {
-        return unfinished;
+        return unfinished.into_keys().collect();
     }
     let came_with = |ended: &Ended| {
         let serves = last.serves.iter();
@@ -163,10 +163,10 @@ fn wanted<'a>(before: &'a [Ended], functions: &'a [FunctionName]) -> Vec<&'a Fun
 fn previous(before: &[Ended], function: &FunctionName) -> Option<Serving> {
     let last = before.first()?;
     let now = last.serves.get(function)?;
-    if unfinished(last).contains(&function) {
-        let version = last.will[function].lambda_version.as_ref().unwrap();
+    if let Some(wanted) = unfinished(before).get(function) {
         return newest(before, function, |serving| {
-            serving.release == last.will[function].release && serving.lambda_version == *version
+            serving.release == wanted.release
+                && Some(&serving.lambda_version) == wanted.lambda_version.as_ref()
         });
     }
     let run = before
@@ -184,11 +184,23 @@ fn ended_well(ended: &Ended) -> bool {
     matches!(ended.outcome, DeploymentOutcome::Verified | DeploymentOutcome::RolledBack)
 }
 
-/// The functions that an unfinished rollback is about.
-fn unfinished(last: &Ended) -> Vec<&FunctionName> {
-    let unfinished = last.kind == DeploymentKind::Rollback && last.outcome != DeploymentOutcome::RolledBack;
-    let functions = last.will.iter().filter(|(_, choice)| unfinished && choice.lambda_version.is_some());
-    functions.map(|(function, _)| function).collect()
+/// What an unfinished rollback wants, by function. A deployment that failed before Terraform agreed leaves undone what was
+/// brought back before it.
+fn unfinished(before: &[Ended]) -> BTreeMap<&FunctionName, &PlannedRelease> {
+    let Some((last, earlier)) = before.split_first() else { return BTreeMap::new() };
+    if last.kind == DeploymentKind::Rollback {
+        let open = last.outcome != DeploymentOutcome::RolledBack;
+        return last.will.iter().filter(|(_, choice)| open && choice.lambda_version.is_some()).collect();
+    }
+    if !matches!(last.outcome, DeploymentOutcome::Failed | DeploymentOutcome::Interrupted) {
+        return BTreeMap::new();
+    }
+    let mut earlier = unfinished(earlier);
+    earlier.retain(|function, wanted| {
+        let serving = last.serves.get(*function).map(|serving| &serving.lambda_version);
+        serving == wanted.lambda_version.as_ref()
+    });
+    earlier
 }
 
 /// The newest release of a function that fits, among those of deployments that verified.

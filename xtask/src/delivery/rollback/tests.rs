@@ -3,6 +3,7 @@
 use super::*;
 use crate::delivery::model::scene::Scene;
 use crate::delivery::{DeployRequest, Leftover, deliver, recover};
+use crate::fakes::StackFlaw;
 use crate::name::Version;
 
 /// Deploys a new release of each of these functions.
@@ -225,6 +226,30 @@ async fn rollback_of_another_function_keeps_the_warning_and_finishes_both() {
         let (_, serving) = scene.lambda.serving(&name).unwrap();
         assert_eq!(scene.lambda.latest(&name).unwrap().code_sha256, serving.code_sha256);
     }
+}
+
+#[tokio::test]
+async fn release_that_fails_after_a_failed_rollback_keeps_its_warning() {
+    let mut scene = Scene::new(false);
+    for _ in 0..3 {
+        deploy(&mut scene, &["a", "b"]).await.unwrap();
+    }
+    let kept = scene.remove_manifest("a", "1.1.0");
+    undo_newest(&mut scene).await.unwrap_err();
+    scene.restore_manifest("a", "1.1.0", kept);
+    // Moved back, so that it is refused after the apply.
+    scene.flaw = StackFlaw::MovesAliasUnseen;
+    deploy(&mut scene, &["a", "b"]).await.unwrap_err();
+    scene.flaw = StackFlaw::None;
+    let ended = last(&mut scene).await;
+    assert_eq!((ended.deployment, ended.outcome), (5, DeploymentOutcome::Failed));
+    let text = "traffic is back on a 1.1.0 and b 1.1.0, Terraform does not agree yet";
+    assert_eq!(ended.unfinished_rollback_text().as_deref(), Some(text));
+    // It continues, instead of going further back.
+    let done = undo_newest(&mut scene).await.unwrap();
+    assert!(done.steps.values().all(|step| step.resumed), "{:?}", done.steps);
+    assert_eq!(serves(&mut scene).await, ["a 1.1.0", "b 1.1.0"]);
+    assert_eq!(last(&mut scene).await.unfinished_rollback_text(), None);
 }
 
 #[tokio::test]
