@@ -5,11 +5,13 @@
 //! Errors: a guard refuses, a lock is held, Terraform fails, a version does not verify. In each case the ledger records
 //! what is served.
 
+mod contract;
 mod destroy;
 mod environment_stack;
 mod events;
 mod execute;
 mod files;
+mod observe;
 mod preview;
 mod recovery;
 pub(crate) mod rollback;
@@ -36,7 +38,9 @@ pub(crate) use serving::{ServingStack, verify_serving};
 pub(crate) use settle::settle;
 pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
 
-use crate::failure::{Failure, Result};
+use execute::Execution;
+
+use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Planned, StackInputs};
@@ -76,6 +80,9 @@ pub(crate) struct Delivered {
     pub(crate) functions: BTreeMap<FunctionName, Version>,
     /// Verified Lambda versions.
     pub(crate) verifications: Vec<Verification>,
+    /// The releases that `rollback` without a function would go back to now; empty if it could not undo this deployment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) undo: BTreeMap<FunctionName, Version>,
 }
 
 impl Delivered {
@@ -93,6 +100,7 @@ impl Delivered {
             changes: Vec::new(),
             functions,
             verifications: Vec::new(),
+            undo: BTreeMap::new(),
         }
     }
 }
@@ -106,7 +114,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     guard(stack, request, last.as_ref())?;
     let releases = releases(stack, request, last.as_ref()).await?;
     for manifest in releases.values() {
-        stack.check_trust(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        stack.check_trust(manifest).await.map_err(nothing_changed)?;
     }
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
@@ -119,7 +127,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         return Ok(Delivered::unchanged(stack, versions, true));
     }
     for manifest in releases.values() {
-        stack.check_bytes(manifest).await.map_err(|failure| failure.unchanged("Nothing was changed."))?;
+        stack.check_bytes(manifest).await.map_err(nothing_changed)?;
     }
     let planned = stack.infrastructure.plan(&configuration).await?;
     show(stack, &planned);
@@ -128,15 +136,22 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         let _ = std::fs::remove_file(&planned.file);
         return Err(refused);
     }
-    let known =
+    // After the plan: `init` may have completed the lock file.
+    let files = execute::pack_configuration(&configuration)?;
+    let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
+    let places =
+        contract::check_plan(stack, &configuration, &planned, &releases, last.as_ref(), known_files).await?;
+    let mut known =
         if planned.is_empty() { Some(stack.infrastructure.outputs(&configuration).await?) } else { None };
     let mut nothing_to_do = false;
-    if let Some(applied) = &known {
-        nothing_to_do = execute::pending(stack, applied, &releases, last.as_ref()).await?.is_empty()
-            && events::are_as_declared(stack, applied).await?;
+    if let Some(applied) = &mut known {
+        let outputs = contract::outputs_of(stack, applied, &releases).await.map_err(nothing_changed)?;
+        nothing_to_do = execute::pending(stack, &outputs, &releases, last.as_ref()).await?.is_empty()
+            && events::are_as_declared(stack, &outputs).await?;
     }
     if nothing_to_do && last.as_ref().is_some_and(|last| last.outcome.is_settled()) {
         current.remember(stack)?;
+        let _ = std::fs::remove_file(&planned.file);
         return Ok(Delivered::unchanged(stack, versions, false));
     }
     // If the last deployment failed and everything is as requested by now, only the ledger needs a new entry: it then
@@ -145,15 +160,23 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         approve(stack, &planned, &versions)?;
     }
     let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), planned_release(manifest)?)));
-    let started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
+    let mut started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
+    continue_failed(&mut started, request, last.as_ref());
     stack.ledger.begin(&started).await?;
     let lease = stack.keep_lease(started.deployment);
-    let result =
-        execute::execute(stack, &started, last.as_ref(), &configuration, &planned, known, &releases).await;
+    let execution = Execution {
+        started: &started,
+        last: last.as_ref(),
+        configuration: &configuration,
+        planned: &planned,
+        places: &places,
+        releases: &releases,
+    };
+    let mut verifications = Vec::new();
+    let result = execute::execute(stack, &execution, known, &mut verifications).await;
     drop(lease);
     match result {
-        Ok(done) => {
-            let mut ended = done.ended;
+        Ok(mut ended) => {
             ended.holds.retain(|hold| {
                 request.releases.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release)
             });
@@ -166,10 +189,26 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
                 plan_skipped: false,
                 changes: planned.changes,
                 functions: versions,
-                verifications: done.verifications,
+                verifications,
+                undo: rollback::undo(stack, &ended, last.as_ref()).await,
             })
         }
-        Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure).await),
+        Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure, &verifications).await),
+    }
+}
+
+/// Makes a deployment that is run again the owner of what its failed run had rolled out already, so that a rollback undoes
+/// both together.
+fn continue_failed(started: &mut Started, request: &DeployRequest, last: Option<&Ended>) {
+    let failed = last.filter(|last| !last.outcome.is_settled() && last.kind != DeploymentKind::Rollback);
+    let Some(failed) = failed else { return };
+    for (function, manifest) in &request.releases {
+        if let Some(serving) = started.serves.get_mut(function)
+            && serving.since == failed.deployment
+            && serving.release == manifest.version
+        {
+            serving.since = started.deployment;
+        }
     }
 }
 
@@ -199,6 +238,12 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
             ))
             .unchanged("Nothing was changed.")
             .hint("release a repaired version, or deploy this one again with --lift-hold"));
+        }
+        if request.kind == DeploymentKind::Release
+            && let Some(serving) = last.and_then(|last| last.serves.get(function))
+            && serving.release == *version
+        {
+            stack.check_recorded(manifest, serving.digest).map_err(nothing_changed)?;
         }
         let uncommitted = manifest.source.dirty.then_some(Uncommitted::Release(function, version));
         refuse_uncommitted(environment, &stack.environment_settings, uncommitted)?;
@@ -231,9 +276,14 @@ async fn releases(
                 stack.environment()
             )));
         };
-        releases.insert(function.clone(), stack.catalogue.manifest(function, &serving.release).await?);
+        let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await;
+        releases.insert(function.clone(), manifest.map_err(nothing_changed)?);
     }
     Ok(releases)
+}
+
+fn nothing_changed(failure: Failure) -> Failure {
+    failure.unchanged("Nothing was changed.")
 }
 
 /// Shows a plan.
@@ -276,17 +326,42 @@ fn approve(
     }
 }
 
-/// Records a failed deployment with what is served now, and returns the failure to report.
+/// Records a failed deployment with what is served now, and returns the failure to report, which says where the aliases
+/// point if that is not where they pointed before.
 async fn record_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     failure: Failure,
+    verifications: &[Verification],
 ) -> Failure {
-    match settle::end_in_failure(stack, started, last, &failure).await {
-        Ok(()) => failure,
+    match settle::end_in_failure(stack, started, last, &failure, verifications).await {
+        Ok((ended, observed)) => {
+            let sentences = observed.sentences(started, verifications);
+            let moved = !observed.nothing_moved(started);
+            let failure = match failure.report().unchanged {
+                _ if failure.kind() == FailureKind::VerificationFailed => failure.unchanged(sentences),
+                _ if !moved => failure,
+                Some(before) => failure.unchanged(format!("{before} {sentences}")),
+                None => failure.unchanged(sentences),
+            };
+            let undo = if moved { rollback::undo(stack, &ended, last).await } else { BTreeMap::new() };
+            if undo.is_empty() {
+                return failure;
+            }
+            let names: Vec<&str> = undo.keys().map(FunctionName::as_str).collect();
+            failure.detail(
+                "undo",
+                format!("cargo xtask rollback {} --env {}", names.join(" "), stack.environment()),
+            )
+        }
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure.detail("also failed", second.message().to_owned()),
+        Err(second) => failure
+            .unchanged(format!(
+                "Where the aliases point could not be read: see cargo xtask status --env {}.",
+                stack.environment()
+            ))
+            .detail("also failed", second.message().to_owned()),
     }
 }
 

@@ -107,7 +107,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "ledger",
         "who runs what since when; the deploy lock and its lease",
-        &["digest", "failure", "name", "plan", "ports", "process", "schema"],
+        &["digest", "failure", "format", "name", "plan", "ports", "process", "schema"],
     ),
     layer(
         "verification",

@@ -7,6 +7,7 @@ mod account;
 mod changes;
 mod configuration;
 mod contract;
+mod file_contract;
 mod fingerprint;
 mod guard;
 mod infrastructure;
@@ -22,7 +23,11 @@ pub(crate) use changes::{Action, Change, changes_summary, changes_text};
 pub(crate) use configuration::{
     Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare,
 };
-pub(crate) use contract::check_contract;
+pub(crate) use contract::{
+    ContractFunction, ContractFunctions, Places, UNPUBLISHED, changes_alias, check_contract, ignore_hint,
+    output_hint, refuse_removal_of_serving, unpublished,
+};
+pub(crate) use file_contract::check_files_contract;
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
 pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::failure::{Failure, Result};
 use crate::ledger::Serving;
-use crate::ports::Functions;
+use crate::ports::{Alias, Functions};
 use crate::verification::Verification;
 
 /// Evidence that a version may serve.
@@ -16,6 +16,13 @@ pub(crate) enum Evidence<'a> {
     Verified(&'a Verification),
     /// According to the ledger it was verified and served before.
     Served(&'a Serving),
+    /// It served, as was read just before something moved the alias away from it that was not asked to.
+    ServedUntilNow {
+        /// The function's name in Lambda.
+        function_name: &'a str,
+        /// Where the alias pointed.
+        alias: &'a Alias,
+    },
 }
 
 impl Evidence<'_> {
@@ -30,6 +37,9 @@ impl Evidence<'_> {
                 serving.verified
                     && serving.function_name == function_name
                     && serving.lambda_version == version
+            }
+            Self::ServedUntilNow { function_name: name, alias } => {
+                *name == function_name && alias.points_only_to(version)
             }
         }
     }
@@ -58,11 +68,9 @@ pub(crate) async fn point(
         )));
     }
     let Some(now) = functions.alias(function_name, alias).await? else {
-        return Err(Failure::failed(format!("{function_name} has no alias `{alias}`"))
-            .unchanged("Nothing was rolled out.")
-            .hint(
-                "the stack must create the alias that its output `functions` names: see docs/terraform.md",
-            ));
+        return Err(Failure::failed(format!("{function_name} has no alias `{alias}`")).hint(
+            "the stack must create the alias that its output `functions` names: see docs/terraform.md",
+        ));
     };
     if now.points_only_to(version) {
         return Ok(Moved { from: version.to_owned(), to: version.to_owned() });

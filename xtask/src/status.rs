@@ -116,10 +116,9 @@ impl EnvironmentAccess<'_> {
                 open.by
             ));
         }
-        let outcome = head.last.as_ref().map(|last| last.outcome);
-        if outcome == Some(DeploymentOutcome::TerraformPending) {
+        if let Some(unfinished) = head.last.as_ref().and_then(Ended::unfinished_rollback_text) {
             warnings.push(format!(
-                "{stack} in {environment}: traffic is back, Terraform does not agree yet: cargo xtask rollback --env {environment} continues"
+                "{stack} in {environment}: {unfinished}: cargo xtask rollback --env {environment} continues"
             ));
         }
         Ok(warnings)
@@ -168,8 +167,15 @@ impl EnvironmentAccess<'_> {
                 "{function} in {environment}: the alias points to {points_to}, the ledger says {recorded}. Somebody moved it by hand: cargo xtask recover --env {environment}"
             ));
         }
-        (!status.as_recorded).then(|| {
-            format!("{function} in {environment}: version {recorded} is not configured as it was verified")
+        if !status.as_recorded {
+            return Some(format!(
+                "{function} in {environment}: version {recorded} is not configured as it was recorded"
+            ));
+        }
+        (!status.verified).then(|| {
+            format!(
+                "{function} in {environment}: version {recorded} serves and was not verified: cargo xtask release --env {environment} verifies it"
+            )
         })
     }
 }
@@ -211,6 +217,7 @@ mod tests {
                 function_name: NAME.into(),
                 alias: "live".into(),
                 lambda_version: "1".into(),
+                alias_elsewhere: None,
                 newest_version: "1".into(),
                 config_digest: published.digest(),
                 verified: true,
@@ -326,15 +333,51 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rollback_that_terraform_does_not_agree_with_is_a_warning() {
+    async fn rollback_that_did_not_end_well_is_a_warning_however_often_it_failed() {
         let scene = Scene::serving().await;
-        let second = started(2);
+        let outcomes = [
+            DeploymentOutcome::TerraformPending,
+            DeploymentOutcome::TerraformPending,
+            // Earlier versions wrote this where a second rollback failed.
+            DeploymentOutcome::Failed,
+            DeploymentOutcome::Interrupted,
+        ];
+        for (deployment, outcome) in (2..).zip(outcomes) {
+            let last = scene.ledger().head().await.unwrap().last;
+            let mut rollback = started(deployment);
+            rollback.kind = DeploymentKind::Rollback;
+            rollback.serves = last.unwrap().serves;
+            rollback.will.values_mut().for_each(|choice| choice.lambda_version = Some("1".into()));
+            scene.ledger().begin(&rollback).await.unwrap();
+            let ended = Ended::of(&rollback, None, outcome, jiff::Timestamp::UNIX_EPOCH);
+            scene.ledger().end(&ended).await.unwrap();
+            let status = scene.status().await;
+            assert_eq!(
+                status.warnings,
+                [
+                    "hello in dev: traffic is back on hello 1.0.0, Terraform does not agree yet: cargo xtask rollback --env dev continues"
+                ],
+                "{outcome:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn version_that_serves_unverified_is_a_warning() {
+        let scene = Scene::serving().await;
+        let mut second = started(2);
+        second.serves = scene.ledger().head().await.unwrap().last.unwrap().serves;
+        second.serves.values_mut().for_each(|serving| serving.verified = false);
         scene.ledger().begin(&second).await.unwrap();
-        let outcome = DeploymentOutcome::TerraformPending;
+        let outcome = DeploymentOutcome::VerificationFailed;
         let ended = Ended::of(&second, None, outcome, jiff::Timestamp::UNIX_EPOCH);
         scene.ledger().end(&ended).await.unwrap();
         let status = scene.status().await;
-        assert!(status.warnings[0].contains("Terraform does not agree yet"), "{status:?}");
-        assert!(status.functions.is_empty());
+        assert_eq!(
+            status.warnings,
+            [
+                "hello in dev: version 1 serves and was not verified: cargo xtask release --env dev verifies it"
+            ]
+        );
     }
 }

@@ -24,6 +24,7 @@ use crate::name::FunctionName;
 use crate::plan::Output;
 use crate::ports::{FunctionConfiguration, Functions, Services};
 use crate::release::Manifest;
+use crate::settings::PackageType;
 
 /// One check of a version.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -153,6 +154,14 @@ pub(crate) async fn verify(clients: &Clients<'_>, tested: &VersionUnderTest<'_>)
     };
     let digest = configuration.digest();
     verification.config_digest = Some(digest);
+    // A function's package type cannot change, so that the stack has to create another function.
+    let package = match manifest.package {
+        PackageType::Zip => "Zip",
+        PackageType::Image => "Image",
+    };
+    if configuration.package_type != package {
+        verification.checks.push(compare("package type", package, &configuration.package_type));
+    }
     verification.checks.push(compare("code", &manifest.artifact.code_sha256, &configuration.code_sha256));
     verification.checks.push(configuration_check(manifest, &configuration, known_configuration, digest));
     if !good || !verification.passed() {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::rollback::applied_configuration;
 use super::{EnvironmentStack, record_failure, settle, show};
+use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::graph::{self, Task, TaskResult};
@@ -140,7 +141,7 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     let result = stack.infrastructure.apply(&configuration, &planned).await;
     drop(lease);
     if let Err(failure) = result {
-        return Err(record_failure(stack, &started, last.as_ref(), failure).await);
+        return Err(record_failure(stack, &started, last.as_ref(), failure, &[]).await);
     }
     let mut ended = Ended::of(&started, last.as_ref(), DeploymentOutcome::Destroyed, stack.clock.now());
     ended.mark_destroyed();
@@ -166,15 +167,17 @@ async fn releases(
     stack: &EnvironmentStack,
     last: Option<&Ended>,
 ) -> Result<BTreeMap<FunctionName, Manifest>> {
-    let mut versions: BTreeMap<&FunctionName, &Version> = BTreeMap::new();
+    let mut versions: BTreeMap<&FunctionName, (&Version, Digest)> = BTreeMap::new();
     if let Some(last) = last {
-        versions.extend(last.will.iter().map(|(function, choice)| (function, &choice.release)));
-        versions.extend(last.serves.iter().map(|(function, serving)| (function, &serving.release)));
+        let will = last.will.iter();
+        versions.extend(will.map(|(function, choice)| (function, (&choice.release, choice.digest))));
+        let serves = last.serves.iter();
+        versions.extend(serves.map(|(function, serving)| (function, (&serving.release, serving.digest))));
     }
     let mut releases = BTreeMap::new();
     for function in &stack.settings.functions {
         let manifest = match versions.get(function) {
-            Some(version) => Some(stack.catalogue.manifest(function, version).await?),
+            Some((version, digest)) => Some(stack.recorded_manifest(function, version, *digest).await?),
             None => stack.catalogue.newest(function).await?,
         };
         releases.extend(manifest.map(|manifest| (function.clone(), manifest)));

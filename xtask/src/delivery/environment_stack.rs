@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files;
-use crate::failure::Result;
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
-use crate::name::{EnvironmentName, FunctionName, StackName};
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::Infrastructure;
 use crate::plan::{
     self, CodePlaces, Configuration, LockRequest, PlanContext, ReleaseInput, StackFiles, StackInputs,
@@ -100,6 +101,43 @@ impl EnvironmentStack {
         WorkLock::take(request).await
     }
 
+    /// Reads the manifest of a release that the ledger names; refuses one that is not the recorded one.
+    ///
+    /// A release that was not asked for by name is known by its digest alone: whatever is stored under its version may have
+    /// been replaced since it was verified.
+    pub(crate) async fn recorded_manifest(
+        &self,
+        function: &FunctionName,
+        version: &Version,
+        recorded: Digest,
+    ) -> Result<Manifest> {
+        let manifest = self.catalogue.manifest(function, version).await?;
+        self.check_recorded(&manifest, recorded)?;
+        Ok(manifest)
+    }
+
+    /// Refuses a manifest of a release that the ledger names, if it has another digest than was recorded.
+    pub(crate) fn check_recorded(&self, manifest: &Manifest, recorded: Digest) -> Result<()> {
+        let Manifest { function, version, .. } = manifest;
+        let found = manifest.digest()?;
+        if found == recorded {
+            return Ok(());
+        }
+        let key = Manifest::key(function, version);
+        let place = self.catalogue.store().place();
+        Err(Failure::refused(format!(
+            "the manifest of `{function}` {version} is not the one that was deployed to {}",
+            self.environment()
+        ))
+        .detail("manifest", format!("{place}/{key}"))
+        .detail("in the ledger", recorded.to_string())
+        .detail("found", found.to_string())
+        .hint(format!(
+            "the object was replaced: restore its first version, or deploy another release of `{function}`: cargo xtask deploy {function} --env {} --version <VERSION>",
+            self.environment()
+        )))
+    }
+
     /// Refuses a release whose signature this environment does not accept.
     pub(crate) async fn check_trust(&self, manifest: &Manifest) -> Result<()> {
         release::check_trust(&self.catalogue, manifest, &self.trust, self.environment()).await
@@ -159,7 +197,7 @@ impl EnvironmentStack {
     pub(crate) fn configure_for_state(&self, lock: &WorkLock) -> Result<Configuration> {
         let (releases, inputs) = (BTreeMap::new(), StackInputs::new());
         let of_project = self.read_sources().and_then(|sources| {
-            plan::check_contract(&sources, self.name(), false)?;
+            plan::check_files_contract(&sources, self.name(), false)?;
             let files = StackFiles::of_project(&self.plan, &self.root, sources)?;
             plan::prepare(&self.plan, files, &releases, inputs.clone(), lock)
         });

@@ -3,13 +3,19 @@
 //! In: the event sources in the stack's output `functions`. Out: each is enabled or disabled as the output says. Errors: a
 //! mapping in the output does not exist.
 
+use std::collections::BTreeMap;
+
 use super::EnvironmentStack;
 use crate::failure::{Failure, Result};
-use crate::plan::{Applied, FunctionOutput};
+use crate::name::FunctionName;
+use crate::plan::FunctionOutput;
 
 /// Tells whether every event source is enabled or disabled as the stack says.
-pub(super) async fn are_as_declared(stack: &EnvironmentStack, applied: &Applied) -> Result<bool> {
-    for source in applied.functions()?.values().flat_map(|output| &output.event_sources) {
+pub(super) async fn are_as_declared(
+    stack: &EnvironmentStack,
+    outputs: &BTreeMap<FunctionName, FunctionOutput>,
+) -> Result<bool> {
+    for source in outputs.values().flat_map(|output| &output.event_sources) {
         if stack.functions.event_source_enabled(&source.uuid).await? != Some(source.enabled) {
             return Ok(false);
         }

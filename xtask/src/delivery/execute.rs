@@ -2,68 +2,74 @@
 
 use std::collections::BTreeMap;
 
+use super::contract::{self, AliasesBefore};
 use super::skip::Current;
-use super::{EnvironmentStack, events};
+use super::{EnvironmentStack, events, observe};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentOutcome, Ended, Serving, Started};
 use crate::name::FunctionName;
-use crate::plan::{Applied, Configuration, FunctionOutput, Output, PackedSources, Planned, input_digests};
+use crate::plan::{
+    Applied, Configuration, FunctionOutput, Output, PackedSources, Places, Planned, input_digests,
+};
 use crate::ports::Put;
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification::{self, Clients, Endpoint, Verification, VersionUnderTest};
 
-/// Result of executing a plan.
-pub(super) struct ExecutionResult {
-    /// The ledger entry, not yet written.
-    pub(super) ended: Ended,
-    /// Verified Lambda versions.
-    pub(super) verifications: Vec<Verification>,
+/// A plan that was approved, with the releases that it is to serve.
+pub(super) struct Execution<'a> {
+    /// The deployment's entry.
+    pub(super) started: &'a Started,
+    /// The deployment before it.
+    pub(super) last: Option<&'a Ended>,
+    /// The stack's files, in `configuration.zip` of the work folder as well.
+    pub(super) configuration: &'a Configuration,
+    /// The plan.
+    pub(super) planned: &'a Planned,
+    /// The names in Lambda and the aliases that are known before the apply.
+    pub(super) places: &'a Places,
+    /// A release for each function.
+    pub(super) releases: &'a BTreeMap<FunctionName, Manifest>,
 }
 
-/// Applies a plan, verifies the new versions and rolls them out.
+/// Applies a plan, unless it is empty and its outputs are `known`; verifies the new versions and rolls them out. Returns the
+/// ledger entry, not yet written. `verifications` are what was verified, even where the rest fails.
 pub(super) async fn execute(
     stack: &EnvironmentStack,
-    started: &Started,
-    last: Option<&Ended>,
-    configuration: &Configuration,
-    planned: &Planned,
+    execution: &Execution<'_>,
     known: Option<Applied>,
-    releases: &BTreeMap<FunctionName, Manifest>,
-) -> Result<ExecutionResult> {
-    let stored = store_configuration(stack, configuration).await?;
-    let applied = match known {
+    verifications: &mut Vec<Verification>,
+) -> Result<Ended> {
+    let Execution { started, last, configuration, planned, places, releases } = *execution;
+    // Packed again: `init` may have completed the lock file.
+    let files = store_configuration(stack, configuration).await?;
+    let mut applied = match known {
         Some(applied) => applied,
-        None => stack.infrastructure.apply(configuration, planned).await?,
+        None => {
+            let before = AliasesBefore::read(stack, started, places).await?;
+            let applied = stack.infrastructure.apply(configuration, planned).await;
+            before.applied(stack, started, applied).await?
+        }
     };
     stack.interrupt.check()?;
-    let outputs = outputs_of(stack, &applied, releases)?;
-    let pending = pending(stack, &applied, releases, last).await?;
-    let mut verifications = Vec::new();
+    let outputs = contract::outputs_of(stack, &mut applied, releases).await?;
+    let pending = pending(stack, &outputs, releases, last).await?;
     for function in &pending {
         verifications
             .push(verify(stack, &releases[function], &outputs[function], &applied.outputs, last).await?);
     }
     if !verifications.iter().all(Verification::passed) {
-        let first: Vec<&FunctionName> =
-            pending.iter().filter(|function| !started.serves.contains_key(*function)).collect();
-        let failure = verification::failure(stack.environment().as_str(), &verifications);
-        return Err(if first.is_empty() {
-            failure.unchanged("No alias was moved: users reach the same version as before.")
-        } else {
-            failure.unchanged(
-                "This was the first deployment: its alias points to the version that did not verify.",
-            )
-        });
+        return Err(verification::failure(stack.environment().as_str(), verifications));
     }
     stack.interrupt.check()?;
     let mut serves = started.serves.clone();
-    for (function, verification) in pending.iter().zip(&verifications) {
+    for (function, verification) in pending.iter().zip(verifications.iter()) {
         let output = &outputs[function];
         roll_out(stack, function, output, verification).await?;
         serves.insert(function.clone(), serving(stack, started, &releases[function], output, verification)?);
     }
+    observe::compare(&mut serves, &observe::aliases(stack, started).await?);
     for output in outputs.values() {
         events::switch(stack, output).await?;
     }
@@ -72,49 +78,31 @@ pub(super) async fn execute(
     ended.serves = serves;
     ended.commit = stack.commit.as_ref().map(|commit| commit.commit.clone());
     ended.dirty = stack.commit.as_ref().is_some_and(|commit| commit.dirty);
-    ended.configuration = Some(stored);
+    ended.configuration = Some(files);
     ended.inputs = input_digests(&configuration.inputs);
     ended.plan_inputs = current.plan_inputs;
     ended.state = current.state;
-    Ok(ExecutionResult { ended, verifications })
+    Ok(ended)
 }
 
 /// Returns the functions whose newest version is not verified, or is not the one that the alias points to.
 pub(super) async fn pending(
     stack: &EnvironmentStack,
-    applied: &Applied,
+    outputs: &BTreeMap<FunctionName, FunctionOutput>,
     releases: &BTreeMap<FunctionName, Manifest>,
     last: Option<&Ended>,
 ) -> Result<Vec<FunctionName>> {
-    let outputs = outputs_of(stack, applied, releases)?;
-    let mut pending = Vec::new();
-    for (function, output) in &outputs {
+    let reads = outputs.iter().map(|(function, output)| async move {
         let alias = stack.functions.alias(&output.function_name, &output.alias).await?;
         let settled = last.and_then(|last| last.verified(function)).is_some_and(|serving| {
             serving.release == releases[function].version
+                && (&serving.function_name, &serving.alias) == (&output.function_name, &output.alias)
                 && (output.version == serving.lambda_version || output.version == serving.newest_version)
                 && serving.matches(alias.as_ref())
         });
-        if !settled {
-            pending.push(function.clone());
-        }
-    }
-    Ok(pending)
-}
-
-/// Returns the output of each function that the stack runs; a missing one is a mistake in the stack.
-pub(super) fn outputs_of(
-    stack: &EnvironmentStack,
-    applied: &Applied,
-    releases: &BTreeMap<FunctionName, Manifest>,
-) -> Result<BTreeMap<FunctionName, FunctionOutput>> {
-    let mut outputs = applied.functions()?;
-    if let Some(missing) = releases.keys().find(|function| !outputs.contains_key(function)) {
-        return Err(Failure::failed(format!("the stack `{}` runs `{missing}`, but its output `functions` does not contain it", stack.name()))
-            .hint("outputs.tf must contain: output \"functions\" { value = { <function> = { function_name, alias, version, code_sha256 } } }"));
-    }
-    outputs.retain(|function, _| releases.contains_key(function));
-    Ok(outputs)
+        Ok::<_, Failure>((!settled).then(|| function.clone()))
+    });
+    Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
 pub(super) async fn verify(
@@ -186,7 +174,10 @@ pub(super) fn serving(
     output: &FunctionOutput,
     verification: &Verification,
 ) -> Result<Serving> {
-    let before = started.serves.get(&manifest.function).filter(|serving| serving.release == manifest.version);
+    let before = started
+        .serves
+        .get(&manifest.function)
+        .filter(|serving| serving.release == manifest.version && serving.verified);
     Ok(Serving {
         release: manifest.version.clone(),
         digest: manifest.digest()?,
@@ -195,6 +186,7 @@ pub(super) fn serving(
         function_name: output.function_name.clone(),
         alias: output.alias.clone(),
         lambda_version: output.version.clone(),
+        alias_elsewhere: None,
         newest_version: output.version.clone(),
         config_digest: verification.config_digest.ok_or_else(|| {
             Failure::defect(format!("`{}` was verified without its configuration", manifest.function))
@@ -205,15 +197,20 @@ pub(super) fn serving(
     })
 }
 
+/// Packs the stack's files into the work folder; returns the digest under which they are stored.
+pub(super) fn pack_configuration(configuration: &Configuration) -> Result<Digest> {
+    Ok(configuration.pack()?.digest)
+}
+
 /// Stores the stack's files in the environment's store, under their digest.
 async fn store_configuration(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Digest> {
     let PackedSources { zip, digest } = configuration.pack()?;
-    match stack.store.put_new_file(&configuration_key(&digest), &zip, digest, &|_| {}).await? {
+    let key = configuration_key(&digest);
+    match stack.store.put_new_file(&key, &zip, digest, &|_| {}).await? {
         Put::Created | Put::Same => Ok(digest),
         Put::Different => Err(Failure::failed(format!(
-            "{}/{} does not contain the bytes that its name says",
-            stack.store.place(),
-            configuration_key(&digest)
+            "{}/{key} does not contain the bytes that its name says",
+            stack.store.place()
         ))
         .unchanged("Nothing was applied.")
         .hint("the object was replaced: delete it and run the same command again")),

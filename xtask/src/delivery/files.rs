@@ -16,7 +16,7 @@ pub(crate) fn check(
     settings: &EnvironmentSettings,
     runs_functions: bool,
 ) -> Result<()> {
-    plan::check_contract(sources, stack, runs_functions)?;
+    plan::check_files_contract(sources, stack, runs_functions)?;
     if !settings.protected {
         return Ok(());
     }

@@ -19,7 +19,7 @@ use step::{RollbackTo, Step};
 
 use crate::delivery;
 use crate::failure::FailureKind;
-use crate::fakes::Fault;
+use crate::fakes::{Fault, StackFlaw};
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Holder};
 use crate::ports::Functions as _;
 
@@ -35,7 +35,8 @@ fn run_sequences(seeds: Range<u64>) {
 
 async fn run_sequence(seed: u64) {
     let mut random = Random::new(seed);
-    let mut scene = Scene::new(random.one_in(3));
+    let protected = random.one_in(3);
+    let mut scene = if random.one_in(4) { Scene::adopted(protected) } else { Scene::new(protected) };
     let mut oracle = Oracle::default();
     let mut transcript = Transcript { seed, lines: Vec::new() };
     for _ in 0..STEPS {
@@ -45,6 +46,19 @@ async fn run_sequence(seed: u64) {
         let did = scene.run(&step, fault).await;
         transcript.lines.push(format!("    -> {did:?}"));
         oracle.after(&mut scene, &step, &did).await;
+        // What failed is run again, as its hint says.
+        if matches!((&step, &did.outcome), (Step::RollBack { .. }, Some(Err(_)))) && random.one_in(2) {
+            let again = Step::RollBack {
+                functions: Vec::new(),
+                back: RollbackTo::Previous,
+                lift_hold: false,
+                approved: true,
+            };
+            transcript.lines.push(format!("{again:?}"));
+            let did = scene.run(&again, None).await;
+            transcript.lines.push(format!("    -> {did:?}"));
+            oracle.after(&mut scene, &again, &did).await;
+        }
         if random.one_in(2) {
             transcript.lines.push("settle".into());
             let did = scene.settle().await;
@@ -73,7 +87,7 @@ impl Drop for Transcript {
 
 fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
     let function = scene.functions[random.below(scene.functions.len())].clone();
-    match random.below(20) {
+    match random.below(23) {
         0..=5 => {
             let mut targets = vec![function];
             if random.one_in(3) || !scene.all_have_releases() {
@@ -114,6 +128,10 @@ fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
         15 | 16 => Step::Configure(if random.one_in(4) { 666 } else { 128 + random.below(4) as u32 }),
         17 => Step::DeleteOldVersions(function),
         18 => Step::Wait(100_000),
+        19..=21 => Step::EditStack(
+            [StackFlaw::None, StackFlaw::None, StackFlaw::MovesAlias, StackFlaw::MovesAliasUnseen]
+                [random.below(4)],
+        ),
         _ => Step::Wait(60),
     }
 }

@@ -71,11 +71,17 @@ pub(crate) async fn preview(
     let inputs = stack.inputs(&stack.root).await?;
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     let runs_functions = !stack.settings.functions.is_empty();
-    plan::check_contract(&configuration.sources, stack.name(), runs_functions)?;
+    plan::check_files_contract(&configuration.sources, stack.name(), runs_functions)?;
     let planned = stack.infrastructure.plan(&configuration).await?;
+    let files = super::execute::pack_configuration(&configuration)?;
+    let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
+    let kept =
+        super::contract::check_plan(stack, &configuration, &planned, &releases, last.as_ref(), known_files)
+            .await;
     // The plan is not applied, and a saved plan contains secrets in clear text.
     let _ = std::fs::remove_file(&planned.file);
-    if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
+    let allowed = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned).and(kept);
+    if let Err(refused) = allowed {
         stack.progress.note(format!("          deploying it would be refused: {refused}"));
     }
     Ok(StackPreview::Planned(StackPlan {

@@ -13,7 +13,7 @@ use super::EnvironmentStack;
 use super::settle::close_cut_off;
 use crate::failure::{self, Failure, Result};
 use crate::format;
-use crate::ledger::{self, Serving, Started};
+use crate::ledger::{self, Ended, Serving, Started};
 use crate::name::StackName;
 use crate::plan::Configuration;
 use crate::rollout::{self, Evidence};
@@ -65,8 +65,8 @@ pub(crate) async fn recover(stack: &EnvironmentStack) -> Result<Recovered> {
     let mut recovered = Recovered { leftovers: Vec::new(), refused: None };
     for (found, repair) in find(stack).await? {
         let done = match repair {
-            None => "left alone".to_owned(),
-            Some(repair) => {
+            Err(left) => left,
+            Ok(repair) => {
                 stack.progress.note(format!("recover   {found}"));
                 match stack.approver.approve(repair.question()) {
                     Ok(true) => repair.run(stack).await?,
@@ -83,8 +83,8 @@ pub(crate) async fn recover(stack: &EnvironmentStack) -> Result<Recovered> {
     Ok(recovered)
 }
 
-/// Returns what was left behind, each with its repair; `None` for a deployment that is still running.
-async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Option<Repair>)>> {
+/// Returns what was left behind, each with its repair, or with what there is to do instead.
+async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Result<Repair, String>)>> {
     let mut found = Vec::new();
     let head = stack.ledger.head().await?;
     if let Some(open) = head.open {
@@ -96,10 +96,10 @@ async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Option<Repair>)>>
             open.at
         );
         if ledger::is_alive(&open, &stack.holder, &stack.ledger.lease(), stack.clock.as_ref()).await? {
-            found.push((format!("{what}, and its process is running"), None));
+            found.push((format!("{what}, and its process is running"), Err("left alone".to_owned())));
         } else {
             let repair = Repair::CloseDeployment(Box::new(open));
-            found.push((format!("{what}, and its process is gone"), Some(repair)));
+            found.push((format!("{what}, and its process is gone"), Ok(repair)));
         }
     }
     let key = format!("{}.tfstate.tflock", stack.name());
@@ -107,24 +107,39 @@ async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Option<Repair>)>>
         && let Ok(LockFile { id, who, operation, created }) = serde_json::from_slice(&stored.bytes)
     {
         let what = format!("the state is locked by {who} ({operation}) since {created}, lock {id}");
-        found.push((what, Some(Repair::Unlock(id))));
+        found.push((what, Ok(Repair::Unlock(id))));
     }
     let folders = [stack.root.join("terraform/stacks").join(stack.name().as_str()), stack.plan.work.clone()];
     for path in work_files::unsaved_states(&folders) {
         let what = format!("a state that could not be saved is in {}", path.display());
-        found.push((what, Some(Repair::SaveState(path))));
+        found.push((what, Ok(Repair::SaveState(path))));
+    }
+    let environment = stack.environment();
+    if let Some(unfinished) = head.last.as_ref().and_then(Ended::unfinished_rollback_text) {
+        found.push((unfinished, Err(format!("to continue: cargo xtask rollback --env {environment}"))));
     }
     for (function, serving) in head.last.iter().flat_map(|last| &last.serves) {
         let alias = stack.functions.alias(&serving.function_name, &serving.alias).await?;
-        let Some(alias) = alias else { continue };
-        if serving.matches(Some(&alias)) {
+        if serving.matches(alias.as_ref()) {
             continue;
         }
+        let (name, version, release) = (&serving.alias, &serving.lambda_version, &serving.release);
+        let Some(alias) = alias else {
+            let what =
+                format!("the alias `{name}` of {function} is gone, the ledger says {version} ({release})");
+            found.push((what, Err(format!("to create it again: cargo xtask release --env {environment}"))));
+            continue;
+        };
         let what = format!(
-            "the alias `{}` of {function} points to {}, the ledger says {} ({})",
-            serving.alias, alias.version, serving.lambda_version, serving.release
+            "the alias `{name}` of {function} points to {}, the ledger says {version} ({release})",
+            super::observe::points_to(&alias)
         );
-        found.push((what, Some(Repair::MoveAlias(Box::new(serving.clone())))));
+        let repair = if serving.verified {
+            Ok(Repair::MoveAlias(Box::new(serving.clone())))
+        } else {
+            Err(format!("version {version} was not verified: cargo xtask release --env {environment}"))
+        };
+        found.push((what, repair));
     }
     Ok(found)
 }

@@ -2,14 +2,19 @@
 //! so that Terraform agrees; then puts the abandoned release on hold.
 
 mod choose;
+mod past;
 mod stacks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use choose::{RollbackRequest, RollbackStep, choose_rollback};
+pub(crate) use choose::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, undo};
 pub(crate) use stacks::{RolledBack, newest_deployed, roll_back_stack};
 
+use super::contract::{self, AliasesBefore};
 use super::execute::{self, configuration_key};
+use super::observe::{self, Observed, ObservedAlias};
 use super::skip::Current;
 use super::{Delivered, EnvironmentStack, settle};
 use crate::digest::Digest;
@@ -17,18 +22,19 @@ use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, Serving, Started};
 use crate::name::FunctionName;
-use crate::plan::{self, Applied, Change, Configuration};
+use crate::plan::{self, Applied, Change, Configuration, FunctionOutput};
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification;
 
-/// Takes functions back to earlier releases.
-pub(crate) async fn roll_back(
+/// Takes functions back to earlier releases; `aliases` are theirs, as they were read.
+async fn roll_back(
     stack: &EnvironmentStack,
     last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
+    aliases: &BTreeMap<FunctionName, ObservedAlias>,
 ) -> Result<Delivered> {
-    show(stack, last, steps);
+    show(stack, last, steps, aliases);
     if !stack
         .approver
         .approve("Move live traffic now?")
@@ -37,9 +43,15 @@ pub(crate) async fn roll_back(
         return Err(Failure::refused("not approved").unchanged("Nothing was changed."));
     }
     // Only the ledger is needed to move traffic back, neither a manifest nor the artifact's bytes.
-    let will = last.serves.iter().map(|(function, serving)| match steps.get(function) {
-        Some(step) => (function.clone(), planned_release(&step.to, Some(step.to.lambda_version.clone()))),
-        None => (function.clone(), planned_release(serving, None)),
+    let carried = carried(last, steps);
+    let will = last.serves.iter().map(|(function, serving)| {
+        let release = match steps.get(function) {
+            Some(step) => planned_release(&step.to, Some(step.to.lambda_version.clone())),
+            None => {
+                planned_release(serving, carried.contains(function).then(|| serving.lambda_version.clone()))
+            }
+        };
+        (function.clone(), release)
     });
     let started = stack.started(DeploymentKind::Rollback, Some(last), will.collect());
     stack.ledger.begin(&started).await?;
@@ -50,7 +62,7 @@ pub(crate) async fn roll_back(
     ended.at = stack.clock.now();
     let changes = match result {
         Ok(changes) => changes,
-        Err(failure) => return Err(record_failure(stack, &started, last, failure).await),
+        Err(failure) => return Err(record_failure(stack, &started, last, steps, failure).await),
     };
     stack.ledger.end(&ended).await?;
     Ok(Delivered {
@@ -66,7 +78,14 @@ pub(crate) async fn roll_back(
             .map(|(function, serving)| (function.clone(), serving.release.clone()))
             .collect(),
         verifications: Vec::new(),
+        undo: BTreeMap::new(),
     })
+}
+
+/// Returns the functions whose traffic an unfinished rollback brought back, and which this one is not about: Terraform does
+/// not agree with them either, until a rollback ends well.
+fn carried<'a>(last: &'a Ended, steps: &BTreeMap<FunctionName, RollbackStep>) -> BTreeSet<&'a FunctionName> {
+    last.brought_back().into_keys().filter(|function| !steps.contains_key(*function)).collect()
 }
 
 /// Records a failed rollback with what is served now, and returns the failure to report.
@@ -74,26 +93,60 @@ async fn record_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: &Ended,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
     failure: Failure,
 ) -> Failure {
     let record = async {
-        let mut ended =
-            settle::ended_as_observed(stack, started, Some(last), DeploymentOutcome::TerraformPending)
-                .await?;
-        let moved = ended.serves != started.serves;
-        if !moved {
-            ended.outcome = DeploymentOutcome::Failed;
+        let (mut ended, observed) =
+            settle::ended_as_observed(stack, started, Some(last), DeploymentOutcome::Failed, &[]).await?;
+        let back = back(steps, &observed);
+        // By where traffic is, not by what this run moved: it may have been moved by an earlier one that failed as well.
+        if !back.is_empty() || !carried(last, steps).is_empty() {
+            ended.outcome = DeploymentOutcome::TerraformPending;
         }
         ended.why = Some(failure.message().to_owned());
         stack.ledger.end(&ended).await?;
-        Ok::<_, Failure>(moved)
+        Ok::<_, Failure>((back, observed))
     };
     match record.await {
-        Ok(true) => failure.unchanged("Traffic is back on the earlier release and stays there. Terraform does not agree yet: the ledger says `terraform pending`."),
-        Ok(false) => failure,
+        Ok((back, observed)) if back.is_empty() && observed.nothing_moved(started) => {
+            failure.unchanged("No alias was moved.")
+        }
+        Ok((back, observed)) if back.is_empty() => failure.unchanged(observed.sentences(started, &[])),
+        Ok((back, _)) => {
+            let others = steps.keys().filter(|function| !back.contains(function));
+            let others = format::list(others.map(FunctionName::as_str));
+            let back = back.into_iter().map(|function| format!("{function} {}", steps[function].to.release));
+            let others = if others.is_empty() {
+                String::new()
+            } else {
+                format!(" The rollback did not reach {others}.")
+            };
+            failure.unchanged(format!("Traffic is back on the earlier release ({}) and stays there.{others} Terraform does not agree yet: the ledger says `terraform pending`.", format::list(back)))
+        }
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure.detail("also failed", second.message().to_owned()),
+        Err(second) => failure
+            .unchanged(format!(
+                "Where the aliases point could not be read: see cargo xtask status --env {}.",
+                stack.environment()
+            ))
+            .detail("also failed", second.message().to_owned()),
     }
+}
+
+/// Returns the functions whose traffic is back on the earlier release, apart from those that had nothing to go back from.
+fn back<'a>(
+    steps: &'a BTreeMap<FunctionName, RollbackStep>,
+    observed: &Observed,
+) -> BTreeSet<&'a FunctionName> {
+    let is_back = |(function, step): &(&FunctionName, &RollbackStep)| {
+        (step.resumed || step.from.lambda_version != step.to.lambda_version)
+            && observed
+                .aliases
+                .get(*function)
+                .is_some_and(|observed| step.to.matches(observed.found.as_ref()))
+    };
+    steps.iter().filter(is_back).map(|(function, _)| function).collect()
 }
 
 /// Moves the aliases, then makes Terraform agree. `ended` always says what is served.
@@ -139,21 +192,26 @@ async fn run(
     let configuration = applied_configuration(stack, &lock, last, releases).await?;
     let planned = stack.infrastructure.plan(&configuration).await?;
     plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
-    refuse_others(stack, &planned, steps).await?;
-    let applied = if planned.is_empty() {
+    // These files were applied before, so that only what this plan changes has to be looked at.
+    let places = contract::check_plan(stack, &configuration, &planned, releases, Some(last), true).await?;
+    refuse_others(stack, &planned, last, steps).await?;
+    let mut applied = if planned.is_empty() {
         stack.infrastructure.outputs(&configuration).await?
     } else {
-        stack.infrastructure.apply(&configuration, &planned).await?
+        let before = AliasesBefore::read(stack, started, &places).await?;
+        let applied = stack.infrastructure.apply(&configuration, &planned).await;
+        before.applied(stack, started, applied).await?
     };
+    let outputs = contract::outputs_of(stack, &mut applied, releases).await?;
     for function in &gone {
-        through_terraform(stack, started, function, releases, &applied, ended).await?;
+        through_terraform(stack, started, &releases[function], &outputs[function], &applied, ended).await?;
     }
-    let outputs = execute::outputs_of(stack, &applied, releases)?;
     for (function, serving) in &mut ended.serves {
         if let Some(output) = outputs.get(function) {
             serving.newest_version = output.version.clone();
         }
     }
+    observe::compare(&mut ended.serves, &observe::aliases(stack, started).await?);
     let current = Current::read(stack, &configuration).await?;
     ended.inputs = plan::input_digests(&configuration.inputs);
     (ended.plan_inputs, ended.state) = (current.plan_inputs, current.state);
@@ -179,8 +237,8 @@ async fn releases(
 ) -> Result<BTreeMap<FunctionName, Manifest>> {
     let mut releases = BTreeMap::new();
     for (function, serving) in &last.serves {
-        let release = steps.get(function).map_or(&serving.release, |step| &step.to.release);
-        let manifest = stack.catalogue.manifest(function, release).await?;
+        let serving = steps.get(function).map_or(serving, |step| &step.to);
+        let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await?;
         stack.check_trust(&manifest).await?;
         stack.check_bytes(&manifest).await?;
         releases.insert(function.clone(), manifest);
@@ -223,7 +281,6 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
                 configuration.state.unwrap_or_default()
             ),
         )
-        .unchanged("No alias was moved.")
         .hint(format!(
             "deploy the release instead: cargo xtask deploy {function} --env {} --version {}",
             stack.environment(),
@@ -246,23 +303,19 @@ async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &Ro
 async fn through_terraform(
     stack: &EnvironmentStack,
     started: &Started,
-    function: &FunctionName,
-    releases: &BTreeMap<FunctionName, Manifest>,
+    manifest: &Manifest,
+    output: &FunctionOutput,
     applied: &Applied,
     ended: &mut Ended,
 ) -> Result<()> {
-    let outputs = execute::outputs_of(stack, applied, releases)?;
-    let verified =
-        execute::verify(stack, &releases[function], &outputs[function], &applied.outputs, None).await?;
+    let function = &manifest.function;
+    let verified = execute::verify(stack, manifest, output, &applied.outputs, None).await?;
     if !verified.passed() {
         return Err(verification::failure(stack.environment().as_str(), std::slice::from_ref(&verified)));
     }
-    execute::roll_out(stack, function, &outputs[function], &verified).await?;
+    execute::roll_out(stack, function, output, &verified).await?;
     let left = started.serves.get(function).map(|serving| serving.release.clone());
-    ended.serves.insert(
-        function.clone(),
-        execute::serving(stack, started, &releases[function], &outputs[function], &verified)?,
-    );
+    ended.serves.insert(function.clone(), execute::serving(stack, started, manifest, output, &verified)?);
     ended.holds.extend(left.map(|release| Hold {
         function: function.clone(),
         release,
@@ -301,16 +354,19 @@ pub(super) async fn applied_configuration(
     stack.configure(lock, &root, releases, inputs)
 }
 
-/// Refuses a plan that would change more than the named functions.
+/// Refuses a plan that would change more than the functions that go back, or that an unfinished rollback took back.
 async fn refuse_others(
     stack: &EnvironmentStack,
     planned: &plan::Planned,
+    last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
 ) -> Result<()> {
     if planned.changes.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = steps.values().map(|step| step.to.function_name.clone()).collect();
+    let carried = carried(last, steps).into_iter().filter_map(|function| last.serves.get(function));
+    let serving = steps.values().map(|step| &step.to).chain(carried);
+    let names: Vec<String> = serving.map(|serving| serving.function_name.clone()).collect();
     let state = plan::read_state(stack.store.as_ref(), stack.name())
         .await?
         .map(|(_, state)| state)
@@ -331,22 +387,35 @@ async fn refuse_others(
     )))
 }
 
-fn show(stack: &EnvironmentStack, last: &Ended, steps: &BTreeMap<FunctionName, RollbackStep>) {
+/// Shows what goes back to what, and where an alias points if that is not where the ledger says.
+fn show(
+    stack: &EnvironmentStack,
+    last: &Ended,
+    steps: &BTreeMap<FunctionName, RollbackStep>,
+    aliases: &BTreeMap<FunctionName, ObservedAlias>,
+) {
     let now = stack.clock.now();
     let mut text = String::new();
     for (function, step) in steps {
+        let RollbackStep { from, to, .. } = step;
         let resumed = if step.resumed { "continues an unfinished rollback" } else { "verified" };
+        let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
+        let elsewhere = match alias {
+            alias if from.matches(alias) => String::new(),
+            Some(alias) => format!(", but `{}` points to {}", from.alias, observe::points_to(alias)),
+            None => format!(", but there is no alias `{}`", from.alias),
+        };
         text.push_str(&format!(
-            "{} runs   {function} {}   deployment {}, {}, by {}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
+            "{} runs   {function} {}   deployment {}, {}, by {}{elsewhere}\nback to{}   {function} {}   deployment {}, {resumed}, Lambda version {}\n",
             stack.environment(),
-            step.from.release,
+            from.release,
             last.deployment,
             format::age(last.at, now),
             last.by,
             " ".repeat((stack.environment().as_str().len() + 5).saturating_sub(7)),
-            step.to.release,
+            to.release,
             step.deployment,
-            step.to.lambda_version,
+            to.lambda_version,
         ));
     }
     stack.progress.block(text);

@@ -42,7 +42,7 @@ pub(crate) async fn verify_serving(
         Clients { functions: &stack.functions, services: &stack.services, interrupt: &stack.interrupt };
     let mut serving_functions = Vec::new();
     for (function, serving) in last.serves.iter().filter(|(function, _)| functions.contains(function)) {
-        let manifest = stack.catalogue.manifest(function, &serving.release).await?;
+        let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await?;
         let output = outputs.get(function);
         let address = output.and_then(address);
         let signed_for = output.and_then(|output| output.url_signed_for.as_deref());

@@ -2,14 +2,14 @@
 //!
 //! A deployment that was cut off is closed by comparing the aliases with what served before it and what it wanted to serve.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::EnvironmentStack;
 use super::destroy::has_resources;
+use super::observe::{self, Observed};
 use crate::failure::{Failure, FailureKind, Result};
-use crate::ledger::{self, DeploymentKind, DeploymentOutcome, Ended, Hold, Serving, Started};
-use crate::name::FunctionName;
+use crate::ledger::{self, DeploymentKind, DeploymentOutcome, Ended, Hold, Started};
+use crate::verification::Verification;
 
 /// Returns the newest ended deployment, after closing one that was cut off. Refuses (exit code 7) while another one runs.
 pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
@@ -40,7 +40,8 @@ pub(crate) async fn close_cut_off(
     open: &Started,
     last: Option<&Ended>,
 ) -> Result<Ended> {
-    let mut ended = ended_as_observed(stack, open, last, DeploymentOutcome::Interrupted).await?;
+    // What its process verified died with it: only what the ledger knows by now counts as verified.
+    let (mut ended, _) = ended_as_observed(stack, open, last, DeploymentOutcome::Interrupted, &[]).await?;
     ended.why = Some("it was cut off and closed by a later command".into());
     let served: Vec<String> =
         ended.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect();
@@ -62,21 +63,24 @@ pub(crate) async fn close_cut_off(
     Ok(ended)
 }
 
-/// Closes a deployment that failed, with what is served now.
+/// Closes a deployment that failed, with what is served now; `verifications` are those of its run. Returns its entry and what was
+/// read.
 pub(super) async fn end_in_failure(
     stack: &EnvironmentStack,
     started: &Started,
     last: Option<&Ended>,
     failure: &Failure,
-) -> Result<()> {
+    verifications: &[Verification],
+) -> Result<(Ended, Observed)> {
     let outcome = match failure.kind() {
         FailureKind::VerificationFailed => DeploymentOutcome::VerificationFailed,
         FailureKind::Interrupted => DeploymentOutcome::Interrupted,
         _ => DeploymentOutcome::Failed,
     };
-    let mut ended = ended_as_observed(stack, started, last, outcome).await?;
+    let (mut ended, observed) = ended_as_observed(stack, started, last, outcome, verifications).await?;
     ended.why = Some(failure.message().to_owned());
-    stack.ledger.end(&ended).await
+    stack.ledger.end(&ended).await?;
+    Ok((ended, observed))
 }
 
 /// Returns the end of an unsuccessful deployment, with what is served now and the holds that follow from it.
@@ -85,14 +89,26 @@ pub(super) async fn ended_as_observed(
     started: &Started,
     last: Option<&Ended>,
     outcome: DeploymentOutcome,
-) -> Result<Ended> {
+    verifications: &[Verification],
+) -> Result<(Ended, Observed)> {
     let mut ended = Ended::of(started, last, outcome, stack.clock.now());
-    ended.serves = serving_now(stack, started).await?;
-    if started.kind == DeploymentKind::Destroy {
-        ended.serves = still_existing(stack, ended.serves).await?;
-        if !has_resources(stack).await? {
-            ended.mark_destroyed();
-        }
+    let observed = observe::serving_now(stack, started, verifications).await?;
+    ended.serves = observed.serves.clone();
+    if started.kind == DeploymentKind::Destroy && !has_resources(stack).await? {
+        ended.mark_destroyed();
+    }
+    // Terraform did not get as far as to agree: what an earlier rollback left undone is still to be done.
+    let unapplied = matches!(outcome, DeploymentOutcome::Failed | DeploymentOutcome::Interrupted);
+    let deploys = matches!(started.kind, DeploymentKind::Release | DeploymentKind::Deploy);
+    if let Some(last) = last.filter(|_| unapplied && deploys) {
+        let back = last.brought_back().into_iter();
+        ended.rolled_back_before = back
+            .filter(|(function, wanted)| {
+                let serving = ended.serves.get(*function);
+                serving.map(|serving| &serving.lambda_version) == wanted.lambda_version.as_ref()
+            })
+            .map(|(function, wanted)| (function.clone(), wanted.clone()))
+            .collect();
     }
     for (function, serving) in &ended.serves {
         let Some(left) = started.serves.get(function).filter(|before| before.release != serving.release)
@@ -109,53 +125,5 @@ pub(super) async fn ended_as_observed(
             });
         }
     }
-    Ok(ended)
-}
-
-/// Returns what still exists after a destruction that was cut off.
-async fn still_existing(
-    stack: &EnvironmentStack,
-    mut serves: BTreeMap<FunctionName, Serving>,
-) -> Result<BTreeMap<FunctionName, Serving>> {
-    for (function, serving) in serves.clone() {
-        if stack.functions.alias(&serving.function_name, &serving.alias).await?.is_none() {
-            serves.remove(&function);
-        }
-    }
-    Ok(serves)
-}
-
-/// Returns what is served, by comparing each alias with both sides of a deployment.
-async fn serving_now(stack: &EnvironmentStack, started: &Started) -> Result<BTreeMap<FunctionName, Serving>> {
-    let mut serves = started.serves.clone();
-    for (function, serving) in &mut serves {
-        let Some(alias) = stack.functions.alias(&serving.function_name, &serving.alias).await? else {
-            continue;
-        };
-        let Some(choice) = started.will.get(function).filter(|_| alias.version != serving.lambda_version)
-        else {
-            continue;
-        };
-        let Some(published) = stack.functions.published(&serving.function_name, &alias.version).await? else {
-            continue;
-        };
-        // If neither side fits, the alias was moved by hand: the ledger keeps its record, and status shows the difference.
-        if published.code_sha256 == choice.code_sha256 {
-            let moves_forward = choice.lambda_version.is_none();
-            *serving = Serving {
-                release: choice.release.clone(),
-                digest: choice.digest,
-                commit: choice.commit.clone(),
-                code_sha256: choice.code_sha256.clone(),
-                lambda_version: alias.version.clone(),
-                newest_version: if moves_forward { alias.version } else { serving.newest_version.clone() },
-                config_digest: published.digest(),
-                verified: true,
-                since: started.deployment,
-                since_at: started.at,
-                ..serving.clone()
-            };
-        }
-    }
-    Ok(serves)
+    Ok((ended, observed))
 }

@@ -103,6 +103,30 @@ impl FakeLambda {
         function.alias = Some((function.newest, 1));
     }
 
+    /// Moves the alias to the newest version, as a Terraform does that does not leave it alone.
+    pub(crate) fn move_alias_to_newest(&self, name: &str) {
+        let mut functions = self.functions.lock().unwrap();
+        if let Some(function) = functions.get_mut(name)
+            && let Some((version, revision)) =
+                function.alias.filter(|(version, _)| *version != function.newest)
+        {
+            assert!(version < function.newest);
+            function.alias = Some((function.newest, revision + 1));
+        }
+    }
+
+    /// Updates a function's code and configuration without publishing a version.
+    pub(crate) fn update_latest(&self, name: &str, version: FakeVersion) {
+        self.functions.lock().unwrap().entry(name.to_owned()).or_default().latest = Some(version);
+    }
+
+    /// Returns where the aliases point, by function.
+    pub(crate) fn aliases(&self) -> BTreeMap<String, u64> {
+        let functions = self.functions.lock().unwrap();
+        let aliases = functions.iter().filter_map(|(name, function)| Some((name.clone(), function.alias?.0)));
+        aliases.collect()
+    }
+
     /// Changes a published version's state.
     pub(crate) fn set_state(&self, name: &str, number: u64, state: &str) {
         let mut functions = self.functions.lock().unwrap();
@@ -259,7 +283,7 @@ fn configuration(function: &str, number: &str, version: &FakeVersion) -> Functio
         code_sha256: version.code_sha256.clone(),
         runtime: version.runtime.as_ref().map(Runtime::to_string),
         handler: version.handler.clone(),
-        package_type: "Zip".into(),
+        package_type: if version.runtime.is_some() { "Zip" } else { "Image" }.into(),
         architecture: version.architecture.to_string(),
         memory_mb: version.memory,
         timeout_s: 3,

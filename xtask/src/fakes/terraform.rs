@@ -1,6 +1,7 @@
 //! Terraform in memory: it refreshes from Lambda, plans against the var-files, applies a plan and stores its state.
 //!
-//! It keeps the contract with stacks: it publishes versions, creates the alias once and never moves it.
+//! It keeps the contract with stacks: it publishes versions, creates the alias once and never moves it, unless the stack has a
+//! [`StackFlaw`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,11 +19,32 @@ use crate::plan::Infrastructure;
 use crate::plan::{Action, Applied, Change, Configuration, Output, Planned};
 use crate::runtime::Runtime;
 
+/// How a stack breaks its contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum StackFlaw {
+    /// It keeps it.
+    #[default]
+    None,
+    /// Its alias has no `ignore_changes`: each apply moves it to the newest version, as the plan shows.
+    MovesAlias,
+    /// Something that no plan shows moves the alias to the newest version in each apply that changes something.
+    MovesAliasUnseen,
+    /// It publishes no versions.
+    PublishesNothing,
+    /// It has no output `functions`.
+    HasNoOutput,
+    /// Its output `functions` is sensitive.
+    HidesOutput,
+    /// It no longer has its functions.
+    DeletesFunctions,
+}
+
 /// Terraform over [`FakeLambda`], with its state in a [`FakeStore`].
 pub(crate) struct FakeTerraform {
     faults: Arc<Faults>,
     store: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
+    flaw: StackFlaw,
 }
 
 /// The state: the functions that Terraform created, and the outputs.
@@ -72,9 +94,21 @@ impl PlannedFunction {
 }
 
 impl FakeTerraform {
-    /// Returns Terraform for an account, with its state in the account's bucket.
-    pub(crate) fn new(faults: Arc<Faults>, store: Arc<FakeStore>, lambda: Arc<FakeLambda>) -> Arc<Self> {
-        Arc::new(Self { faults, store, lambda })
+    /// Returns Terraform for an account, with its state in the account's bucket, for a stack with this flaw.
+    pub(crate) fn new(
+        faults: Arc<Faults>,
+        store: Arc<FakeStore>,
+        lambda: Arc<FakeLambda>,
+        flaw: StackFlaw,
+    ) -> Arc<Self> {
+        Arc::new(Self { faults, store, lambda, flaw })
+    }
+
+    /// Makes the state of functions that were applied by hand, before any deployment, and have no output yet.
+    pub(crate) fn adopt(&self, stack: &str, names: &[String]) {
+        let mut state = State { lineage: "8d7f".into(), serial: 1, ..State::default() };
+        state.resources = names.iter().flat_map(|name| resources(name, name)).collect();
+        self.store.set(&format!("{stack}.tfstate"), serde_json::to_vec(&state).expect("a state"));
     }
 
     fn state(&self, configuration: &Configuration) -> State {
@@ -97,12 +131,7 @@ impl FakeTerraform {
         state.resources = names
             .keys()
             .filter(|name| self.lambda.newest(&function_name(configuration, name)).is_some())
-            .map(|name| {
-                json!({
-                    "module": format!("module.{name}"), "type": "aws_lambda_function", "name": "this",
-                    "instances": [{"attributes": {"function_name": function_name(configuration, name)}}],
-                })
-            })
+            .flat_map(|name| resources(name, &function_name(configuration, name)))
             .collect();
         self.store.set(
             &format!("{}.tfstate", configuration.context.stack),
@@ -117,21 +146,86 @@ impl FakeTerraform {
         names: &BTreeMap<String, PlannedFunction>,
     ) -> BTreeMap<String, Output> {
         let mut functions = serde_json::Map::new();
+        if self.flaw == StackFlaw::HasNoOutput {
+            return BTreeMap::new();
+        }
         for name in names.keys() {
             let function_name = function_name(configuration, name);
             if let (Some(newest), Some(latest)) =
                 (self.lambda.newest(&function_name), self.lambda.latest(&function_name))
             {
+                let published = self.flaw != StackFlaw::PublishesNothing;
+                let version = if published { newest.to_string() } else { "$LATEST".to_owned() };
                 functions.insert(
                     name.clone(),
-                    json!({"function_name": function_name, "alias": "live", "version": newest.to_string(), "code_sha256": latest.code_sha256}),
+                    json!({"function_name": function_name, "alias": "live", "version": version, "code_sha256": latest.code_sha256}),
                 );
             }
         }
         BTreeMap::from([(
             "functions".to_owned(),
-            Output { value: Value::Object(functions), sensitive: false },
+            Output { value: Value::Object(functions), sensitive: self.flaw == StackFlaw::HidesOutput },
         )])
+    }
+}
+
+/// Returns a function and its alias as they are in a state.
+fn resources(name: &str, function_name: &str) -> [Value; 2] {
+    ["aws_lambda_function.this", "aws_lambda_alias.live"].map(|address| {
+        let (kind, label) = address.split_once('.').expect("a type and a name");
+        json!({
+            "module": format!("module.{name}"), "type": kind, "name": label,
+            "instances": [{"attributes": {"function_name": function_name, "name": label}}],
+        })
+    })
+}
+
+impl FakeTerraform {
+    /// Returns a plan as `terraform show -json` prints it, as far as the contract is checked by it.
+    fn values_of(&self, configuration: &Configuration, planned: &Planned, plan: &Plan) -> Value {
+        let (mut known, mut unknown) = (serde_json::Map::new(), serde_json::Map::new());
+        let mut changes = Vec::new();
+        for (name, wanted) in &plan.wanted {
+            let function_name = function_name(configuration, name);
+            let action = |kind: &str| {
+                let address = format!("module.{name}.{kind}");
+                planned.changes.iter().find(|change| change.address == address).map(|change| change.action)
+            };
+            let mut output = json!({"function_name": function_name, "alias": "live"});
+            let version_is_unknown = action("aws_lambda_function.this").is_some();
+            if let Some(newest) = self.lambda.newest(&function_name).filter(|_| !version_is_unknown) {
+                output["version"] = newest.to_string().into();
+            }
+            known.insert(name.clone(), output);
+            unknown.insert(name.clone(), json!({"version": version_is_unknown}));
+            if let Some(action) = action("aws_lambda_function.this") {
+                let publish = self.flaw != StackFlaw::PublishesNothing;
+                changes.push(json!({
+                    "address": format!("module.{name}.aws_lambda_function.this"), "type": "aws_lambda_function",
+                    "change": {"actions": [action.word()], "after": {
+                        "function_name": function_name, "package_type": "Zip", "publish": publish,
+                        "source_code_hash": wanted.code_sha256,
+                    }},
+                }));
+            }
+            if let Some(action) = action("aws_lambda_alias.live") {
+                let before = self.lambda.serving(&function_name).map(|(version, _)| version);
+                changes.push(json!({
+                    "address": format!("module.{name}.aws_lambda_alias.live"), "type": "aws_lambda_alias",
+                    "change": {
+                        "actions": [action.word()],
+                        "before": {"function_name": function_name, "name": "live", "function_version": before},
+                        "after": {"function_name": function_name, "name": "live"},
+                        "after_unknown": {"function_version": true},
+                    },
+                }));
+            }
+        }
+        let mut outputs = json!({});
+        if self.flaw != StackFlaw::HasNoOutput {
+            outputs["functions"] = json!({"actions": ["update"], "after": known, "after_unknown": unknown});
+        }
+        json!({"output_changes": outputs, "resource_changes": changes})
     }
 }
 
@@ -156,15 +250,27 @@ impl Infrastructure for FakeTerraform {
                             reason: None,
                         });
                     };
-                    match self.lambda.latest(&function_name) {
-                        None => add("aws_lambda_function.this", Action::Create),
-                        Some(latest) if !wanted.is(&latest) => {
-                            add("aws_lambda_function.this", Action::Update)
+                    if self.flaw == StackFlaw::DeletesFunctions {
+                        if self.lambda.latest(&function_name).is_some() {
+                            add("aws_lambda_function.this", Action::Delete);
+                        }
+                        continue;
+                    }
+                    let change = match self.lambda.latest(&function_name) {
+                        None => Some(Action::Create),
+                        Some(latest) if !wanted.is(&latest) => Some(Action::Update),
+                        Some(_) => None,
+                    };
+                    change.into_iter().for_each(|action| add("aws_lambda_function.this", action));
+                    match self.lambda.serving(&function_name) {
+                        None => add("aws_lambda_alias.live", Action::Create),
+                        Some((version, _)) if self.flaw == StackFlaw::MovesAlias => {
+                            let newest = self.lambda.newest(&function_name).map(|newest| newest.to_string());
+                            if change.is_some() || newest != Some(version) {
+                                add("aws_lambda_alias.live", Action::Update);
+                            }
                         }
                         Some(_) => {}
-                    }
-                    if self.lambda.serving(&function_name).is_none() {
-                        add("aws_lambda_alias.live", Action::Create);
                     }
                 }
                 let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
@@ -177,9 +283,13 @@ impl Infrastructure for FakeTerraform {
             .await
     }
 
-    async fn values(&self, _: &Configuration, planned: &Planned) -> Result<Value> {
-        let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
-        Ok(serde_json::from_slice(&bytes).expect("a plan"))
+    async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<Value> {
+        let read = || {
+            let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
+            let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
+            Ok(self.values_of(configuration, planned, &plan))
+        };
+        self.faults.call("show the plan", read).await
     }
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
@@ -189,7 +299,8 @@ impl Infrastructure for FakeTerraform {
                 let name = |resource: &Value| {
                     resource["instances"][0]["attributes"]["function_name"].as_str().map(str::to_owned)
                 };
-                let gone: Vec<String> = state.resources.iter().filter_map(name).collect();
+                let is_function = |resource: &&Value| resource["type"] == "aws_lambda_function";
+                let gone: Vec<String> = state.resources.iter().filter(is_function).filter_map(name).collect();
                 let changes = gone.iter().map(|name| Change {
                     address: format!("module.{name}.aws_lambda_function.this"),
                     action: Action::Delete,
@@ -222,11 +333,19 @@ impl Infrastructure for FakeTerraform {
         }
         for (name, wanted) in &plan.wanted {
             let function_name = function_name(configuration, name);
+            if self.flaw == StackFlaw::DeletesFunctions {
+                self.lambda.delete(&function_name);
+                continue;
+            }
             let result = self
                 .faults
                 .call(&format!("apply {name}"), || {
                     if self.lambda.latest(&function_name).is_none_or(|latest| !wanted.is(&latest)) {
-                        self.lambda.publish(&function_name, wanted.version());
+                        if self.flaw == StackFlaw::PublishesNothing {
+                            self.lambda.update_latest(&function_name, wanted.version());
+                        } else {
+                            self.lambda.publish(&function_name, wanted.version());
+                        }
                     }
                     Ok(())
                 })
@@ -237,6 +356,9 @@ impl Infrastructure for FakeTerraform {
                         .call(&format!("apply the alias of {name}"), || {
                             if self.lambda.serving(&function_name).is_none() {
                                 self.lambda.create_alias(&function_name);
+                            }
+                            if matches!(self.flaw, StackFlaw::MovesAlias | StackFlaw::MovesAliasUnseen) {
+                                self.lambda.move_alias_to_newest(&function_name);
                             }
                             Ok(())
                         })
@@ -250,9 +372,16 @@ impl Infrastructure for FakeTerraform {
                 return Err(failure);
             }
         }
-        self.faults
-            .call("save the state", || Ok(Applied { outputs: self.save(configuration, &plan.wanted) }))
-            .await
+        let save = || {
+            let mut outputs = self.save(configuration, &plan.wanted);
+            // As Terraform's stream: it has no values of sensitive outputs.
+            outputs
+                .values_mut()
+                .filter(|output| output.sensitive)
+                .for_each(|output| output.value = Value::Null);
+            Ok(Applied { outputs })
+        };
+        self.faults.call("save the state", save).await
     }
 
     async fn outputs(&self, configuration: &Configuration) -> Result<Applied> {

@@ -126,13 +126,16 @@ pub(crate) struct Serving {
     pub(crate) function_name: String,
     /// The alias that users reach.
     pub(crate) alias: String,
-    /// The Lambda version that the alias points to.
+    /// The Lambda version that serves this release.
     pub(crate) lambda_version: String,
+    /// Where the alias pointed when the entry was written, if that was not this version: `7`, or `7 and 10 % to 8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) alias_elsewhere: Option<String>,
     /// The newest Lambda version, which Terraform knows.
     pub(crate) newest_version: String,
     /// The digest of the serving version's configuration.
     pub(crate) config_digest: Digest,
-    /// Whether it was verified.
+    /// Whether a verification of exactly this version passed.
     pub(crate) verified: bool,
     /// The deployment since which this release serves.
     pub(crate) since: u64,
@@ -145,6 +148,12 @@ impl Serving {
     /// Tells whether an alias sends all traffic to this Lambda version.
     pub(crate) fn matches(&self, alias: Option<&Alias>) -> bool {
         alias.is_some_and(|alias| alias.points_only_to(&self.lambda_version))
+    }
+
+    /// Tells whether this is the same Lambda version of the same release as another record.
+    pub(crate) fn is_same_version(&self, other: &Self) -> bool {
+        (&self.function_name, &self.lambda_version, self.digest, self.config_digest)
+            == (&other.function_name, &other.lambda_version, other.digest, other.config_digest)
     }
 }
 
@@ -225,6 +234,9 @@ pub(crate) struct Ended {
     /// Releases that are not deployed again without `--lift-hold`.
     #[serde(default)]
     pub(crate) holds: Vec<Hold>,
+    /// What an unfinished rollback had brought back before this deployment, which failed before Terraform agreed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rolled_back_before: BTreeMap<FunctionName, PlannedRelease>,
     /// The commit of the stack's files.
     pub(crate) commit: Option<String>,
     /// Whether the stack's files differed from that commit.
@@ -270,6 +282,7 @@ impl Ended {
             serves: started.serves.clone(),
             will: started.will.clone(),
             holds: before.map(|before| before.holds.clone()).unwrap_or_default(),
+            rolled_back_before: BTreeMap::new(),
             commit: before.and_then(|before| before.commit.clone()),
             dirty: before.is_some_and(|before| before.dirty),
             configuration: before.and_then(|before| before.configuration),
@@ -299,5 +312,58 @@ impl Ended {
     /// Returns what a function serves, if that is verified.
     pub(crate) fn verified(&self, function: &FunctionName) -> Option<&Serving> {
         self.serves.get(function).filter(|serving| serving.verified)
+    }
+
+    /// Tells whether this deployment applied and verified exactly these files of the stack.
+    pub(crate) fn kept_contract_with(&self, files: Digest) -> bool {
+        self.outcome.is_settled() && self.configuration == Some(files)
+    }
+
+    /// Returns the functions of a rollback that did not end, each with the release that it wants; empty where there is none.
+    /// `rollback`, `status` and `recover` all decide by it whether a rollback has to be continued.
+    pub(crate) fn unfinished_rollback(&self) -> BTreeMap<&FunctionName, &PlannedRelease> {
+        match (self.kind, self.outcome) {
+            (DeploymentKind::Rollback, DeploymentOutcome::RolledBack) => BTreeMap::new(),
+            // Functions that were not part of it keep their release, and have no Lambda version to go back to.
+            (DeploymentKind::Rollback, _) => {
+                self.will.iter().filter(|(_, choice)| choice.lambda_version.is_some()).collect()
+            }
+            _ => self.rolled_back_before.iter().collect(),
+        }
+    }
+
+    /// Returns the functions whose traffic an unfinished rollback brought back: Terraform does not agree with them.
+    pub(crate) fn brought_back(&self) -> BTreeMap<&FunctionName, &PlannedRelease> {
+        let mut unfinished = self.unfinished_rollback();
+        unfinished.retain(|function, wanted| {
+            let serving = self.serves.get(*function);
+            serving.is_some_and(|serving| wanted.lambda_version.as_ref() == Some(&serving.lambda_version))
+        });
+        unfinished
+    }
+
+    /// Says what is left of a rollback that did not end; `None` where none is.
+    pub(crate) fn unfinished_rollback_text(&self) -> Option<String> {
+        let unfinished = self.unfinished_rollback();
+        let releases = |back: bool| {
+            let chosen = unfinished.iter().filter(|(function, choice)| {
+                let serving = self.serves.get(**function);
+                let serves = serving.is_some_and(|serving| {
+                    choice.lambda_version.as_ref() == Some(&serving.lambda_version)
+                        && serving.alias_elsewhere.is_none()
+                });
+                serves == back
+            });
+            crate::format::list(chosen.map(|(function, choice)| format!("{function} {}", choice.release)))
+        };
+        let (back, not_back) = (releases(true), releases(false));
+        match (back.as_str(), not_back.as_str()) {
+            ("", "") => None,
+            (back, "") => Some(format!("traffic is back on {back}, Terraform does not agree yet")),
+            ("", not_back) => Some(format!("the rollback to {not_back} failed and moved no traffic")),
+            (back, not_back) => Some(format!(
+                "traffic is back on {back}, but not on {not_back}, and Terraform does not agree yet"
+            )),
+        }
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn rollback_text(environment: &EnvironmentName, back: &RolledBack, to
     let what = list(steps().map(|(function, step)| format!("{function} {}", step.to.release)));
     let serve = serve(back.steps.len());
     let Some(delivered) = &back.delivered else {
-        return format!("{what} already {serve} in {environment}. Nothing was changed.\n");
+        let stay = stay_text(back);
+        return format!("{what} already {serve} in {environment}. Nothing was changed.\n{stay}");
     };
     let number = delivered.deployment.unwrap_or_default();
     let took = seconds(took);
@@ -42,7 +43,13 @@ pub(crate) fn rollback_text(environment: &EnvironmentName, back: &RolledBack, to
             step.from.release
         ));
     }
+    text.push_str(&stay_text(back));
     text
+}
+
+/// Returns a line for each function that was meant as well and stays.
+fn stay_text(back: &RolledBack) -> String {
+    back.stay.iter().map(|(function, why)| format!("{function} stays: {why}.\n")).collect()
 }
 
 /// Tells whether a delivery recorded no deployment.
@@ -96,15 +103,25 @@ fn changed_line(delivered: &Delivered, several_stacks: bool) -> String {
         return format!("{stack} is applied in {environment}.  Deployment {number}");
     }
     let what = list(functions.iter().map(|(function, version)| format!("{function} {version}")));
-    // Without a name `rollback` undoes the newest deployment, which may be another stack's by then.
-    let name = match functions.keys().collect::<Vec<_>>().as_slice() {
-        [one] if several_stacks => format!("{one} "),
-        _ => String::new(),
-    };
     let serve = serve(functions.len());
-    format!(
-        "{what} {serve} in {environment}.  Deployment {number} · undo: cargo xtask rollback {name}--env {environment}"
-    )
+    let undo = undo_text(delivered, several_stacks);
+    format!("{what} {serve} in {environment}.  Deployment {number}{undo}")
+}
+
+/// Returns the command that undoes a delivery, and what it goes back to; empty where none would.
+fn undo_text(Delivered { environment, undo, .. }: &Delivered, several_stacks: bool) -> String {
+    if undo.is_empty() {
+        return String::new();
+    }
+    // Without a name `rollback` undoes the newest deployment, which may be another stack's by then.
+    let names = if several_stacks {
+        undo.keys().map(|function| format!("{function} ")).collect()
+    } else {
+        String::new()
+    };
+    let back: Vec<String> = undo.iter().map(|(function, version)| format!("{function} {version}")).collect();
+    let back = if back.len() > 3 { plural(back.len(), "release") } else { list(back) };
+    format!(" · undo: cargo xtask rollback {names}--env {environment} (back to {back})")
 }
 
 /// Adds the time of the run: to the only line, or as a line of its own.
@@ -155,6 +172,7 @@ mod tests {
             changes: Vec::new(),
             functions: functions.iter().map(release).collect(),
             verifications: Vec::new(),
+            undo: BTreeMap::new(),
         }
     }
 
@@ -164,14 +182,17 @@ mod tests {
 
     #[test]
     fn one_delivery_has_one_line_with_the_time() {
-        let one = delivered("hello", &["hello"], Some(2));
+        let first = delivered("hello", &["hello"], Some(1));
+        assert_eq!(text(&[first], true), "hello 0.1.0 serves in local.  Deployment 1 · 12.3 s\n");
+        let undo = BTreeMap::from([("hello".parse().unwrap(), "0.0.9".parse().unwrap())]);
+        let one = Delivered { undo, ..delivered("hello", &["hello"], Some(2)) };
         assert_eq!(
             text(std::slice::from_ref(&one), true),
-            "hello 0.1.0 serves in local.  Deployment 2 · 12.3 s · undo: cargo xtask rollback hello --env local\n"
+            "hello 0.1.0 serves in local.  Deployment 2 · 12.3 s · undo: cargo xtask rollback hello --env local (back to hello 0.0.9)\n"
         );
         assert_eq!(
             text(&[one], false),
-            "hello 0.1.0 serves in local.  Deployment 2 · 12.3 s · undo: cargo xtask rollback --env local\n"
+            "hello 0.1.0 serves in local.  Deployment 2 · 12.3 s · undo: cargo xtask rollback --env local (back to hello 0.0.9)\n"
         );
         assert_eq!(
             text(&[delivered("network", &[], Some(3))], true),
@@ -190,11 +211,16 @@ mod tests {
             delivered("api", &["bucket-api-image", "bucket-api-zip"], None),
             delivered("hello", &["hello"], None),
             delivered("invoice", &["invoice"], None),
-            delivered("tracer", &["tracer"], Some(4)),
+            Delivered {
+                undo: [("tracer", "0.0.9"), ("tail", "0.1.0")]
+                    .map(|(name, version)| (name.parse().unwrap(), version.parse().unwrap()))
+                    .into(),
+                ..delivered("tracer", &["tracer"], Some(4))
+            },
         ];
         insta::assert_snapshot!(text(&many, true), @r"
         4 functions already serve and network is up to date in local (plan skipped: nothing changed): bucket-api-image 0.1.0, bucket-api-zip 0.1.0, hello 0.1.0 and 1 other
-        tracer 0.1.0 serves in local.  Deployment 4 · undo: cargo xtask rollback tracer --env local
+        tracer 0.1.0 serves in local.  Deployment 4 · undo: cargo xtask rollback tail tracer --env local (back to tail 0.1.0 and tracer 0.0.9)
         Done in 12.3 s.
         ");
     }
@@ -210,10 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn rollback_names_what_is_held() {
-        let none = RolledBack { steps: BTreeMap::new(), delivered: None };
+    fn rollback_names_what_stays() {
+        let stay = BTreeMap::from([("new".parse().unwrap(), "it has one release".to_owned())]);
+        let none = RolledBack { steps: BTreeMap::new(), stay, delivered: None };
         assert!(
-            rollback_text(&"dev".parse().unwrap(), &none, Duration::ZERO).ends_with("Nothing was changed.\n")
+            rollback_text(&"dev".parse().unwrap(), &none, Duration::ZERO)
+                .ends_with("Nothing was changed.\nnew stays: it has one release.\n")
         );
     }
 }

@@ -252,6 +252,7 @@ mod tests {
             changes: Vec::new(),
             functions: BTreeMap::from([(stack.parse().unwrap(), "1.2.0".parse().unwrap())]),
             verifications: Vec::new(),
+            undo: BTreeMap::new(),
         };
         let mut hello = delivered("hello", Some(7));
         hello.functions.insert("hello-two".parse().unwrap(), "0.1.0".parse().unwrap());

@@ -74,6 +74,16 @@ pub(crate) fn unrelated_addresses(
 
 /// Returns the addresses in a state of the Lambda functions with these names, and of their aliases.
 fn addresses_of(state: &Value, function_names: &[String]) -> Vec<String> {
+    let named = |attributes: &Value| {
+        let own = attributes.get("function_name").and_then(Value::as_str);
+        own.is_some_and(|own| function_names.iter().any(|name| name == own))
+    };
+    let instances = instances(state).into_iter();
+    instances.filter(|(_, _, attributes)| named(attributes)).map(|(_, address, _)| address).collect()
+}
+
+/// Returns the Lambda functions and aliases in a state: type, address and attributes of each.
+pub(super) fn instances(state: &Value) -> Vec<(&str, String, &Value)> {
     let mut found = Vec::new();
     for resource in state.get("resources").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| resource.get(name).and_then(Value::as_str);
@@ -82,19 +92,18 @@ fn addresses_of(state: &Value, function_names: &[String]) -> Vec<String> {
         else {
             continue;
         };
+        if text("mode") == Some("data") {
+            continue;
+        }
         let module = text("module").map(|module| format!("{module}.")).unwrap_or_default();
         for instance in resource.get("instances").and_then(Value::as_array).into_iter().flatten() {
-            let named = instance
-                .pointer("/attributes/function_name")
-                .and_then(Value::as_str)
-                .is_some_and(|own| function_names.iter().any(|name| name == own));
             let index = match instance.get("index_key") {
                 Some(Value::String(key)) => format!("[{key:?}]"),
                 Some(Value::Number(number)) => format!("[{number}]"),
                 _ => String::new(),
             };
-            if named {
-                found.push(format!("{module}{kind}.{name}{index}"));
+            if let Some(attributes) = instance.get("attributes") {
+                found.push((kind, format!("{module}{kind}.{name}{index}"), attributes));
             }
         }
     }

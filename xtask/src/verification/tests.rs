@@ -176,6 +176,13 @@ async fn image_function_has_no_runtime_and_handler_to_compare() {
 }
 
 #[tokio::test]
+async fn function_of_another_package_type_fails() {
+    let mut bench = Bench::new(|_| {});
+    bench.manifest.package = PackageType::Image;
+    assert_eq!(bench.wrong().await[0], "package type: expected Image, got Zip");
+}
+
+#[tokio::test]
 async fn version_in_the_ledger_must_have_the_recorded_configuration() {
     let bench = Bench::new(|_| {});
     let digest = bench.verify("1", None, false).await.config_digest.unwrap();

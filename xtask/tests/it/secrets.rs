@@ -103,7 +103,7 @@ fn first_release_names_the_missing_secret_and_how_to_set_it() {
         .run(&RELEASE)
         .exits(5)
         .says(&format!("the secret {SECRET} does not exist, or has no value yet"))
-        .says("This was the first deployment: its alias points to the version that did not verify.")
+        .says("This was the first deployment of `")
         .says(&format!("aws secretsmanager put-secret-value --secret-id {SECRET} --secret-string"));
     let status = project.run(&["status", "--env", "local", "--output", "json"]).exits(0).json();
     let serves = &status["data"]["environments"]["local"]["functions"]["echo"]["verified"];

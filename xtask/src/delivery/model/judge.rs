@@ -1,13 +1,14 @@
 //! Checks the result of a command without a fault: it succeeded or was refused as it had to, and a rollback chose what an
 //! independent reading of the history gives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scene::Scene;
 use super::step::{RollbackTo, Step, StepResult};
 use crate::delivery::Delivered;
 use crate::failure::{Failure, FailureKind, Result};
-use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Serving};
+use crate::fakes::StackFlaw;
+use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, PlannedRelease, Serving};
 use crate::name::{FunctionName, Version};
 use crate::release::Manifest;
 
@@ -30,9 +31,19 @@ pub(super) fn command(
                 && targets
                     .iter()
                     .any(|(function, manifest)| held.contains(&(function.clone(), manifest.version.clone())));
-            let incomplete = before.first().is_none_or(|last| last.serves.is_empty())
-                && targets.len() < scene.functions.len();
-            deployment(scene, targets, *approved, held || incomplete, did, outcome);
+            let is_target = |name: &FunctionName| targets.iter().any(|(function, _)| function == name);
+            let others = || scene.functions.iter().filter(|name| !is_target(name));
+            let serves = |name: &FunctionName| before.first().and_then(|last| last.serves.get(name));
+            let incomplete = others().any(|name| serves(name).is_none());
+            // What another function serves without a verification is verified together with the targets.
+            let bad_code = scene.lambda.bad_code.lock().unwrap().clone();
+            let others_well = others()
+                .filter_map(serves)
+                .all(|serving| serving.verified || !bad_code.contains(&serving.code_sha256));
+            let targets_well =
+                targets.iter().all(|(_, manifest)| !bad_code.contains(&manifest.artifact.code_sha256));
+            let all_well = scene.memory != scene.lambda.bad_memory && others_well && targets_well;
+            deployment(scene, targets, *approved, (held || incomplete, all_well), did, outcome);
         }
         Step::RollBack { functions, back, lift_hold, approved } => {
             rollback(scene, functions, back, did);
@@ -53,18 +64,14 @@ pub(super) fn command(
                 }
                 Err(_) => panic!("{did:?}"),
             }
-            let unfinished = before.first().map(unfinished).unwrap_or_default();
-            let wanted: Vec<&FunctionName> = match (functions.as_slice(), before.first()) {
-                ([], Some(last)) => {
-                    let all = last.serves.keys();
-                    all.filter(|name| unfinished.is_empty() || unfinished.contains(name)).collect()
-                }
-                (named, _) => named.iter().collect(),
-            };
             if matches!(back, RollbackTo::Previous) {
+                let wanted = wanted(&before, functions);
                 let chosen: Vec<&FunctionName> = did.chosen.keys().collect();
-                let all = wanted.iter().all(|function| previous(&before, function).is_some());
-                assert_eq!(chosen, if all { wanted } else { Vec::new() }, "what goes back: {did:?}");
+                let there: Vec<&FunctionName> =
+                    wanted.iter().copied().filter(|name| previous(&before, name).is_some()).collect();
+                // By name all go back, or none; without a name a function that has nothing to go back to stays.
+                let all = functions.is_empty() || there.len() == wanted.len();
+                assert_eq!(chosen, if all { there } else { Vec::new() }, "what goes back: {did:?}");
             }
         }
         _ => {}
@@ -74,13 +81,10 @@ pub(super) fn command(
         scene: &Scene,
         targets: &[(FunctionName, Manifest)],
         approved: bool,
-        must_be_refused: bool,
+        (must_be_refused, all_well): (bool, bool),
         did: &StepResult,
         outcome: Result<Option<&Delivered>, FailureKind>,
     ) {
-        let bad_code = scene.lambda.bad_code.lock().unwrap();
-        let all_well = scene.memory != scene.lambda.bad_memory
-            && targets.iter().all(|(_, manifest)| !bad_code.contains(&manifest.artifact.code_sha256));
         match outcome {
             Ok(Some(delivered)) => {
                 assert!(!must_be_refused && all_well, "a deployment went well that could not: {did:?}");
@@ -100,7 +104,8 @@ pub(super) fn command(
             }
             Ok(None) => panic!("a deployment returned nothing"),
             Err(FailureKind::Refused | FailureKind::Usage) => {
-                assert!(must_be_refused || !approved, "refused without a reason: {did:?}");
+                let flawed = scene.flaw != StackFlaw::None;
+                assert!(must_be_refused || !approved || flawed, "refused without a reason: {did:?}");
             }
             Err(FailureKind::VerificationFailed) => assert!(!all_well, "well, and did not verify: {did:?}"),
             Err(_) => panic!("{did:?}"),
@@ -131,33 +136,77 @@ fn rollback(scene: &Scene, functions: &[FunctionName], back: &RollbackTo, did: &
     }
 }
 
+/// The functions that a rollback without a target is about: the named ones, else those of an unfinished rollback, else those
+/// whose release came with the newest deployment that ended well or changed something.
+fn wanted<'a>(before: &'a [Ended], functions: &'a [FunctionName]) -> Vec<&'a FunctionName> {
+    let Some(last) = before.first() else { return functions.iter().collect() };
+    if !functions.is_empty() {
+        return functions.iter().collect();
+    }
+    let unfinished = unfinished(before);
+    if !unfinished.is_empty() {
+        return unfinished.into_keys().collect();
+    }
+    let came_with = |ended: &Ended| {
+        let serves = last.serves.iter();
+        serves.filter(|(_, serving)| serving.since == ended.deployment).map(|(name, _)| name).collect()
+    };
+    let mut newest = before.iter().map(|ended| (ended_well(ended), came_with(ended)));
+    newest
+        .find(|(ended_well, came): &(bool, Vec<&FunctionName>)| *ended_well || !came.is_empty())
+        .map(|(_, came)| came)
+        .unwrap_or_default()
+}
+
 /// What a function goes back to by itself: where an unfinished rollback wanted to go, else what served before the
 /// release that serves now came, without what is held.
 fn previous(before: &[Ended], function: &FunctionName) -> Option<Serving> {
     let last = before.first()?;
     let now = last.serves.get(function)?;
-    if unfinished(last).contains(&function) {
-        let version = last.will[function].lambda_version.as_ref().unwrap();
+    if let Some(wanted) = unfinished(before).get(function) {
         return newest(before, function, |serving| {
-            serving.release == last.will[function].release && serving.lambda_version == *version
+            serving.release == wanted.release
+                && Some(&serving.lambda_version) == wanted.lambda_version.as_ref()
         });
     }
     let run = before
         .iter()
         .take_while(|ended| ended.serves.get(function).is_some_and(|serving| serving.release == now.release))
         .count();
-    newest(&before[run..], function, |serving| {
+    let earlier = &before[run..];
+    let added = earlier.iter().position(|ended| ended_well(ended) && !ended.serves.contains_key(function));
+    newest(&earlier[..added.unwrap_or(earlier.len())], function, |serving| {
         serving.release != now.release && last.hold_on(function, &serving.release).is_none()
     })
 }
 
-/// The functions that an unfinished rollback is about.
-fn unfinished(last: &Ended) -> Vec<&FunctionName> {
-    let unfinished = last.kind == DeploymentKind::Rollback && last.outcome != DeploymentOutcome::RolledBack;
-    let functions = last.will.iter().filter(|(_, choice)| unfinished && choice.lambda_version.is_some());
-    functions.map(|(function, _)| function).collect()
+fn ended_well(ended: &Ended) -> bool {
+    matches!(ended.outcome, DeploymentOutcome::Verified | DeploymentOutcome::RolledBack)
 }
 
+/// What an unfinished rollback wants, by function. A deployment that failed before Terraform agreed leaves undone what was
+/// brought back before it.
+fn unfinished(before: &[Ended]) -> BTreeMap<&FunctionName, &PlannedRelease> {
+    let Some((last, earlier)) = before.split_first() else { return BTreeMap::new() };
+    if last.kind == DeploymentKind::Rollback {
+        let open = last.outcome != DeploymentOutcome::RolledBack;
+        return last.will.iter().filter(|(_, choice)| open && choice.lambda_version.is_some()).collect();
+    }
+    if !matches!(last.outcome, DeploymentOutcome::Failed | DeploymentOutcome::Interrupted) {
+        return BTreeMap::new();
+    }
+    let mut earlier = unfinished(earlier);
+    earlier.retain(|function, wanted| {
+        let serving = last.serves.get(*function).map(|serving| &serving.lambda_version);
+        serving == wanted.lambda_version.as_ref()
+    });
+    earlier
+}
+
+/// The newest release of a function that fits, among those of deployments that verified.
 fn newest(entries: &[Ended], function: &FunctionName, fits: impl Fn(&Serving) -> bool) -> Option<Serving> {
-    entries.iter().filter_map(|ended| ended.serves.get(function)).find(|serving| fits(serving)).cloned()
+    let well = entries.iter().filter(|ended| ended_well(ended));
+    well.filter_map(|ended| ended.serves.get(function))
+        .find(|serving| serving.verified && fits(serving))
+        .cloned()
 }

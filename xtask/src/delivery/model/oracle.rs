@@ -6,7 +6,8 @@ use super::judge;
 use super::scene::Scene;
 use super::step::{Step, StepResult};
 use crate::failure::Result;
-use crate::ledger::{Ended, Hold};
+use crate::fakes::StackFlaw;
+use crate::ledger::{DeploymentOutcome, Ended, Hold};
 use crate::name::{FunctionName, Version};
 
 /// What the oracle remembers from step to step.
@@ -24,20 +25,28 @@ pub(super) struct Oracle {
     kept: BTreeMap<String, Vec<u8>>,
     /// The newest ended entry.
     last: Option<Ended>,
+    /// Whether traffic is back by a rollback that Terraform does not agree with, and nothing was deployed since.
+    terraform_pending: bool,
 }
 
 impl Oracle {
     /// Judges a step.
     pub(super) async fn after(&mut self, scene: &mut Scene, step: &Step, did: &StepResult) {
         self.nothing_bad_was_pointed_to(scene, did);
+        what_is_said_is_so(scene, did);
         assert!(!did.wrote_artifacts, "a deployment wrote to the artifact store");
         self.remember_holds(step, did);
         self.rollbacks_apply_what_was_applied(scene, step, did);
         self.history_only_grew(scene);
+        self.remember_pending(step, did);
         let faulted = did.faulted_call.is_some();
         if let (false, Some(outcome)) = (faulted, &did.outcome) {
+            nothing_bad_was_left(scene, did);
             let head = scene.stack(true).ledger.head().await.unwrap();
-            if !matches!(step, Step::Configure(_) | Step::Wait(_) | Step::DeleteOldVersions(_)) {
+            if !matches!(
+                step,
+                Step::Configure(_) | Step::Wait(_) | Step::DeleteOldVersions(_) | Step::EditStack(_)
+            ) {
                 assert!(head.open.is_none(), "left open: {:?}", head.open);
                 judge::command(scene, &self.left, step, did, outcome);
             }
@@ -60,6 +69,7 @@ impl Oracle {
     /// However a sequence went, releases that are well can be deployed in the end.
     pub(super) async fn everything_can_be_repaired(&mut self, scene: &mut Scene) {
         scene.run(&Step::Configure(128), None).await;
+        scene.run(&Step::EditStack(StackFlaw::None), None).await;
         let functions = scene.functions.clone();
         let targets: Vec<_> =
             functions.iter().map(|function| (function.clone(), scene.release_of(function, None))).collect();
@@ -76,7 +86,10 @@ impl Oracle {
     fn nothing_bad_was_pointed_to(&self, scene: &Scene, did: &StepResult) {
         for moved in &did.moves {
             let (number, version) = scene.lambda.serving(&moved.function).unwrap();
-            if number == moved.to {
+            // What was moved away without being asked is moved back to where it was.
+            let back =
+                did.aliases_before.get(&moved.function).map(u64::to_string).as_ref() == Some(&moved.to);
+            if number == moved.to && !back {
                 assert!(scene.lambda.responds_correctly(&version), "{moved:?} serves and is not well");
             }
         }
@@ -86,7 +99,7 @@ impl Oracle {
     fn remember_holds(&mut self, step: &Step, did: &StepResult) {
         let moved = |function: &FunctionName| {
             let name = Scene::function_name(function);
-            did.moves.iter().any(|moved| moved.function == name)
+            did.aliases_before.get(&name) != did.aliases_after.get(&name)
         };
         let well = matches!(did.outcome, Some(Ok(Some(_))));
         match step {
@@ -122,6 +135,25 @@ impl Oracle {
         }
     }
 
+    /// A rollback that failed after it moved traffic is unfinished until one ends well, however often it fails.
+    fn remember_pending(&mut self, step: &Step, did: &StepResult) {
+        match (step, &did.outcome) {
+            (Step::RollBack { .. }, Some(Err(_))) => {
+                self.terraform_pending |= did.chosen.iter().any(|(function, back)| {
+                    let alias = did.aliases_after.get(&Scene::function_name(function));
+                    let moved = back.resumed || back.from.lambda_version != back.to.lambda_version;
+                    moved && alias.map(u64::to_string).as_ref() == Some(&back.to.lambda_version)
+                });
+            }
+            (Step::RollBack { .. }, Some(Ok(Some(_)))) | (Step::Deploy { .. }, _) => {
+                self.terraform_pending = false;
+            }
+            // The ledger alone says whether a rollback that died had moved anything.
+            (Step::RollBack { .. }, None) => self.terraform_pending = false,
+            _ => {}
+        }
+    }
+
     /// A rollback brings Terraform to agree with what is applied, not with what lies in the tree by now.
     fn rollbacks_apply_what_was_applied(&mut self, scene: &Scene, step: &Step, did: &StepResult) {
         let well = matches!(did.outcome, Some(Ok(Some(_))));
@@ -152,17 +184,28 @@ impl Oracle {
     /// What the newest ended entry says is what the aliases and versions say.
     fn ledger_agrees(&mut self, scene: &Scene, last: Option<&Ended>) {
         let Some(last) = last else { return };
+        if self.terraform_pending {
+            // Interrupted where the entry could not be written and a later command closed it.
+            let pending = [DeploymentOutcome::TerraformPending, DeploymentOutcome::Interrupted];
+            assert!(pending.contains(&last.outcome), "the warning is lost: {last:?}");
+            let text = last.unfinished_rollback_text().unwrap_or_default();
+            assert!(text.starts_with("traffic is back on "), "the warning is lost: {last:?}");
+        }
         for (function, serving) in &last.serves {
             let (number, version) = scene.lambda.serving(&serving.function_name).expect("an alias");
             let manifest = scene.manifest(function, &serving.release);
             assert_eq!(number, serving.lambda_version, "the alias of {function} and the ledger");
+            assert_eq!(serving.alias_elsewhere, None, "{function}");
             assert_eq!(version.code_sha256, serving.code_sha256, "the code of {function}");
             assert_eq!(manifest.artifact.code_sha256, serving.code_sha256, "{function} {}", serving.release);
             assert_eq!(manifest.digest().unwrap(), serving.digest, "{function} {}", serving.release);
             assert!(
-                serving.verified && scene.lambda.responds_correctly(&version),
-                "{function} serves and is not well"
+                !serving.verified || scene.lambda.responds_correctly(&version),
+                "{function} {} is not well, and the ledger says that it was verified",
+                serving.release
             );
+            let must_be = last.outcome == DeploymentOutcome::Verified;
+            assert!(serving.verified || !must_be, "{function} was not verified in {:?}", last.outcome);
             let held = last.hold_on(function, &serving.release);
             assert!(held.is_none(), "{function} {} serves and is held", serving.release);
             self.served.insert(function.clone());
@@ -184,5 +227,45 @@ impl Oracle {
         }
         assert_eq!(holds, self.left, "the ledger's holds and those that rollbacks left");
         self.last = Some(last.clone());
+    }
+}
+
+/// A command leaves no alias on a version that is not well, unless it was there before, or Terraform created it there.
+fn nothing_bad_was_left(scene: &Scene, did: &StepResult) {
+    for (name, version) in &did.aliases_after {
+        let before = did.aliases_before.get(name);
+        if before.is_some_and(|before| before != version) {
+            let (_, serving) = scene.lambda.serving(name).unwrap();
+            assert!(scene.lambda.responds_correctly(&serving), "{name} was left on {version}: {did:?}");
+        }
+    }
+}
+
+/// What a failure says about the aliases is so.
+fn what_is_said_is_so(scene: &Scene, did: &StepResult) {
+    let Some(Err(failure)) = &did.outcome else { return };
+    let said = failure.report().unchanged.unwrap_or_default();
+    if ["No alias was moved", "Nothing was changed", "Nothing was applied"]
+        .iter()
+        .any(|text| said.contains(text))
+    {
+        assert_eq!(did.aliases_before, did.aliases_after, "it says: {said}");
+    }
+    for function in &scene.functions {
+        for subject in [format!("`live` of `{function}`"), format!("of `{function}`: its alias `live`")] {
+            let Some((_, after)) = said.split_once(&format!("{subject} points to version ")) else {
+                continue;
+            };
+            let number: String = after.chars().take_while(char::is_ascii_digit).collect();
+            let alias = did.aliases_after[&Scene::function_name(function)].to_string();
+            assert_eq!(number, alias, "it says: {said}");
+            // An error that is injected into a smoke event fails a verification as well.
+            let failed =
+                did.faulted_call.is_none() && after[number.len()..].starts_with(", which did not verify");
+            if failed {
+                let (_, version) = scene.lambda.serving(&Scene::function_name(function)).unwrap();
+                assert!(!scene.lambda.responds_correctly(&version), "it says: {said}");
+            }
+        }
     }
 }

@@ -11,12 +11,14 @@ use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, Rollback
 use crate::digest::Digest;
 use crate::failure::Result;
 use crate::fakes::{
-    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, Fault, Faults,
+    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion, Fault, Faults,
+    StackFlaw,
 };
 use crate::interrupt::Interrupt;
 use crate::ledger::{DeploymentKind, Ended, Holder, Ledger};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{Backend, CodePlaces, PlanContext};
+use crate::ports::Functions as _;
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, SmokeRecord, TrustPolicy, artifact_key, sample_manifest};
 use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
@@ -34,7 +36,14 @@ pub(in crate::delivery) struct Scene {
     pub(super) memory: u32,
     pub(in crate::delivery) functions: Vec<FunctionName>,
     releases: BTreeMap<FunctionName, Vec<Manifest>>,
+    /// How the stack breaks its contract.
+    pub(in crate::delivery) flaw: StackFlaw,
+    /// Functions that existed before the first deployment.
+    pub(super) adopted: bool,
 }
+
+/// The stack's files, as the contract asks for them.
+const STACK: &str = "terraform {\n  backend \"s3\" {}\n}\nvariable \"releases\" {}\nvariable \"memory\" {}\noutput \"functions\" {\n  value = {}\n}\n";
 
 impl Scene {
     pub(in crate::delivery) fn new(protected: bool) -> Self {
@@ -43,11 +52,7 @@ impl Scene {
         for path in ["terraform/stacks/s", "terraform/environments/dev"] {
             std::fs::create_dir_all(folder.path().join(path)).unwrap();
         }
-        std::fs::write(
-            folder.path().join("terraform/stacks/s/main.tf"),
-            "terraform {\n  backend \"s3\" {}\n}\nvariable \"releases\" {}\nvariable \"memory\" {}\noutput \"functions\" {\n  value = {}\n}\n",
-        )
-        .unwrap();
+        std::fs::write(folder.path().join("terraform/stacks/s/main.tf"), STACK).unwrap();
         let faults = Arc::new(Faults::default());
         let scene = Self {
             artifacts: FakeStore::new("artifacts", faults.clone()),
@@ -56,6 +61,8 @@ impl Scene {
             clock: Arc::new(FakeClock::new()),
             functions: vec!["a".parse().unwrap(), "b".parse().unwrap()],
             releases: BTreeMap::new(),
+            flaw: StackFlaw::None,
+            adopted: false,
             processes: 0,
             memory: 128,
             protected,
@@ -65,6 +72,92 @@ impl Scene {
         };
         scene.write_values();
         scene
+    }
+
+    /// Makes a scene whose functions exist already, with an alias on a version that was published by hand.
+    pub(in crate::delivery) fn adopted(protected: bool) -> Self {
+        let mut scene = Self::new(protected);
+        scene.adopted = true;
+        for function in &scene.functions {
+            let name = Self::function_name(function);
+            let by_hand = FakeVersion {
+                code_sha256: format!("by hand {function}"),
+                memory: 128,
+                runtime: None,
+                handler: None,
+                architecture: crate::architecture::Architecture::Arm64,
+                state: "Active".into(),
+            };
+            scene.lambda.publish(&name, by_hand);
+            scene.lambda.create_alias(&name);
+        }
+        let names: Vec<String> = scene.functions.iter().map(Self::function_name).collect();
+        scene.terraform().adopt("s", &names);
+        scene
+    }
+
+    /// Changes how the stack breaks its contract, in its files as well.
+    pub(in crate::delivery) fn write_flaw(&mut self, flaw: StackFlaw) {
+        self.flaw = flaw;
+        let path = self.folder.path().join("terraform/stacks/s/main.tf");
+        std::fs::write(path, format!("# {flaw:?}\n{STACK}")).unwrap();
+        if self.protected {
+            self.commit();
+        }
+    }
+
+    /// Changes the stack's configuration.
+    pub(in crate::delivery) fn write_memory(&mut self, memory: u32) {
+        self.memory = memory;
+        self.write_values();
+    }
+
+    /// Tells whether the functions existed before the first deployment.
+    pub(in crate::delivery) fn is_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// Makes the next release of a function answer wrongly.
+    pub(in crate::delivery) fn fail_next_release(&mut self, function: &str) {
+        let function: FunctionName = function.parse().unwrap();
+        let next = self.release_of(&function, None);
+        self.releases.get_mut(&function).unwrap().pop();
+        self.lambda.bad_code.lock().unwrap().insert(next.artifact.code_sha256);
+    }
+
+    /// Removes a manifest from the store and returns its bytes.
+    pub(in crate::delivery) fn remove_manifest(&self, function: &str, version: &str) -> Vec<u8> {
+        let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
+        let bytes = self.artifacts.objects(&key).remove(&key).unwrap();
+        self.artifacts.remove(&key);
+        bytes
+    }
+
+    /// Puts another manifest of the same version into the store and returns the bytes of the first one.
+    pub(in crate::delivery) fn replace_manifest(&self, function: &str, version: &str) -> Vec<u8> {
+        let first = self.remove_manifest(function, version);
+        let (function, version) = (function.parse().unwrap(), version.parse().unwrap());
+        let mut other = Manifest::read(&first, &function, &version).unwrap();
+        other.handler = "another".into();
+        self.artifacts.set(&Manifest::key(&function, &version), other.sealed().bytes().unwrap());
+        first
+    }
+
+    /// Puts a manifest back.
+    pub(in crate::delivery) fn restore_manifest(&self, function: &str, version: &str, bytes: Vec<u8>) {
+        let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
+        self.artifacts.set(&key, bytes);
+    }
+
+    /// Moves an alias as somebody does by hand.
+    pub(in crate::delivery) async fn move_alias_by_hand(&self, function: &str, version: &str) {
+        let name = Self::function_name(&function.parse().unwrap());
+        let now = self.lambda.alias(&name, "live").await.unwrap().unwrap();
+        self.lambda.move_alias(&name, "live", version, &now.revision_id.unwrap()).await.unwrap();
+    }
+
+    fn terraform(&self) -> Arc<FakeTerraform> {
+        FakeTerraform::new(self.faults.clone(), self.state.clone(), self.lambda.clone(), self.flaw)
     }
 
     fn write_values(&self) {
@@ -166,12 +259,17 @@ impl Scene {
         self.faults.arm(fault);
         let artifacts_before = self.artifacts.objects("");
         let moves_before = self.lambda.moves.lock().unwrap().len();
+        let aliases_before = self.lambda.aliases();
         let faults = self.faults.clone();
         let mut chosen = BTreeMap::new();
         let outcome = match step {
             Step::Configure(memory) => {
                 self.memory = *memory;
                 self.write_values();
+                Some(Ok(None))
+            }
+            Step::EditStack(flaw) => {
+                self.write_flaw(*flaw);
                 Some(Ok(None))
             }
             Step::DeleteOldVersions(function) => {
@@ -217,6 +315,8 @@ impl Scene {
             by: format!("process {}", self.processes),
             faulted_call,
             calls,
+            aliases_before,
+            aliases_after: self.lambda.aliases(),
             moves: self.lambda.moves.lock().unwrap()[moves_before..].to_vec(),
             chosen,
             wrote_artifacts: self.artifacts.objects("") != artifacts_before,
@@ -294,7 +394,7 @@ impl Scene {
             places: CodePlaces { bucket: "artifacts".into(), registry: None },
             functions: self.lambda.clone(),
             services: Arc::new(FakeServices::default()),
-            infrastructure: FakeTerraform::new(self.faults.clone(), self.state.clone(), self.lambda.clone()),
+            infrastructure: self.terraform(),
             approver: Arc::new(FakeApprover::new(approved)),
             clock: self.clock.clone(),
             progress: Progress::silent(),
@@ -323,13 +423,7 @@ async fn roll_back(
     chosen: &mut BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
 ) -> Result<Option<Delivered>> {
     let last = delivery::settle(stack).await?;
-    let back = delivery::rollback::choose_rollback(stack, last.as_ref(), request).await?;
-    chosen.clone_from(&back);
-    let last = last.expect("a choice needs a deployment");
-    if !back.values().any(|back| back.resumed)
-        && back.values().all(|back| back.from.release == back.to.release)
-    {
-        return Ok(None);
-    }
-    delivery::rollback::roll_back(stack, &last, &back).await.map(Some)
+    let choice = delivery::rollback::choose_rollback(stack, last.as_ref(), request).await?;
+    chosen.clone_from(&choice.steps);
+    delivery::roll_back_stack(stack, request).await.map(|done| done.delivered)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::delivery::{self, Delivered};
 use crate::failure::Result;
-use crate::fakes::AliasMove;
+use crate::fakes::{AliasMove, StackFlaw};
 use crate::name::{FunctionName, Version};
 use crate::release::Manifest;
 
@@ -26,6 +26,8 @@ pub(super) enum Step {
     },
     /// The stack's configuration is changed; the next deployment applies it. 666 makes every function answer wrongly.
     Configure(u32),
+    /// The stack's files are edited, so that it keeps its contract, or breaks it.
+    EditStack(StackFlaw),
     /// Somebody deletes Lambda versions that nobody needs.
     DeleteOldVersions(FunctionName),
     /// Seconds pass.
@@ -54,6 +56,7 @@ impl fmt::Debug for Step {
                 write!(f, "roll back {names:?} {back:?}, lift_hold {lift_hold}, approved {approved}")
             }
             Self::Configure(memory) => write!(f, "configure memory {memory}"),
+            Self::EditStack(flaw) => write!(f, "edit the stack: {flaw:?}"),
             Self::DeleteOldVersions(function) => write!(f, "delete old versions of {function}"),
             Self::Wait(seconds) => write!(f, "wait {seconds} s"),
         }
@@ -70,6 +73,10 @@ pub(super) struct StepResult {
     pub(super) faulted_call: Option<String>,
     /// How many calls to ports it made.
     pub(super) calls: u64,
+    /// Where the aliases pointed before it, by function.
+    pub(super) aliases_before: BTreeMap<String, u64>,
+    /// Where they pointed after it.
+    pub(super) aliases_after: BTreeMap<String, u64>,
     /// Alias moves.
     pub(super) moves: Vec<AliasMove>,
     /// What a rollback chose, if it chose.
@@ -93,6 +100,9 @@ impl fmt::Debug for StepResult {
         }
         for AliasMove { function, from, to } in &self.moves {
             write!(f, ", {function} {from} -> {to}")?;
+        }
+        if self.aliases_before != self.aliases_after {
+            write!(f, ", aliases {:?} -> {:?}", self.aliases_before, self.aliases_after)?;
         }
         for (function, back) in &self.chosen {
             let (from, to) = (&back.from, &back.to);

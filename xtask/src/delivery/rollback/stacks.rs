@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{RollbackRequest, RollbackStep, choose_rollback, roll_back};
-use crate::delivery::{Delivered, EnvironmentStack, settle};
+use super::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, roll_back};
+use crate::delivery::{Delivered, EnvironmentStack, observe, settle};
 use crate::failure::Result;
 use crate::name::FunctionName;
 
 /// Result of rolling back a stack.
 #[derive(Debug)]
 pub(crate) struct RolledBack {
-    /// The step of each function.
+    /// The step of each function that went back.
     pub(crate) steps: BTreeMap<FunctionName, RollbackStep>,
+    /// The functions that stay although they were meant as well, and why.
+    pub(crate) stay: BTreeMap<FunctionName, String>,
     /// The delivery; `None` if every function served its earlier release already.
     pub(crate) delivered: Option<Delivered>,
 }
@@ -22,13 +24,24 @@ pub(crate) async fn roll_back_stack(
     request: &RollbackRequest,
 ) -> Result<RolledBack> {
     let last = settle(stack).await?;
-    let steps = choose_rollback(stack, last.as_ref(), request).await?;
-    let serves_already = |step: &RollbackStep| !step.resumed && step.from.release == step.to.release;
-    let delivered = match last {
-        Some(last) if !steps.values().all(serves_already) => Some(roll_back(stack, &last, &steps).await?),
-        _ => None,
+    let RollbackChoice { mut steps, stay } = choose_rollback(stack, last.as_ref(), request).await?;
+    // The alias decides, not the ledger: it may have been moved by hand.
+    let places = steps.iter().map(|(function, step)| {
+        (function.clone(), (step.from.function_name.clone(), step.from.alias.clone()))
+    });
+    let aliases = observe::read_aliases(stack, places).await?;
+    let serves_already = |function: &FunctionName, step: &RollbackStep| {
+        let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
+        !step.resumed && step.from.release == step.to.release && step.from.matches(alias)
     };
-    Ok(RolledBack { steps, delivered })
+    let all_serve = steps.iter().all(|(function, step)| serves_already(function, step));
+    let Some(last) = last.filter(|_| !all_serve) else {
+        return Ok(RolledBack { steps, stay, delivered: None });
+    };
+    // The others serve what they go back to, and keep their entry in the ledger.
+    steps.retain(|function, step| !serves_already(function, step));
+    let delivered = Some(roll_back(stack, &last, &steps, &aliases).await?);
+    Ok(RolledBack { steps, stay, delivered })
 }
 
 /// Returns the stack with the newest deployment; `None` if nothing was deployed to any of them.

@@ -453,7 +453,7 @@ fn stacks_of_this_repository_keep_the_contract_and_read_only_what_is_packed() {
         for environment in ["local", "dev", "staging", "prod"] {
             let sources = StackSources::read(root, &stack, &environment.parse().unwrap(), None).unwrap();
             let runs_functions = stack.as_str() != "network";
-            crate::plan::check_contract(&sources, &stack, runs_functions).unwrap();
+            crate::plan::check_files_contract(&sources, &stack, runs_functions).unwrap();
             count += 1;
         }
     }
