@@ -11,7 +11,7 @@ mod requirements;
 pub(crate) mod tests;
 
 pub(crate) use committed::{Uncommitted, refuse_uncommitted};
-pub(crate) use git::{CommitMessage, FileContent, Repository};
+pub(crate) use git::{CommitMessage, Containment, FileContent, Repository};
 pub(crate) use inputs::SourceInputs;
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 

@@ -86,11 +86,18 @@ async fn publish_function(
     signer: Option<&dyn Signer>,
     force: bool,
 ) -> Result<FunctionRelease> {
-    let (version, reason, exact) = match choice {
-        VersionChoice::Reuse(manifest) => {
+    let (version, reason, exact, notes) = match choice {
+        VersionChoice::Reuse { manifest, newest } => {
+            if let Some(newest) = newest {
+                let again = if context.environment.is_some() { "deployed" } else { "taken" };
+                context.build.progress.note(format!(
+                    "{function:9} {} has the same inputs and is {again} again; the newest release is {newest}",
+                    manifest.version
+                ));
+            }
             return Ok(FunctionRelease { manifest: (**manifest).clone(), new: false });
         }
-        VersionChoice::New { version, reason, exact } => (version, reason, *exact),
+        VersionChoice::New { version, reason, exact, notes } => (version, reason, *exact, notes),
     };
     context.build.interrupt.check()?;
     let started_on = context.clock.now();
@@ -98,6 +105,7 @@ async fn publish_function(
     let build = BuildContext { progress, ..context.build };
     let branch = source.branch.as_deref().unwrap_or("detached");
     progress.note(format!("{function:9} {reason}: {version}   ({branch} {})", &source.commit[..7]));
+    notes.iter().for_each(|note| progress.note(format!("{function:9} {note}")));
     let artifact = artifact::build(&build, function, source, force).await?;
     build.interrupt.check()?;
     let folder = artifact::cache_folder(build.project, function, &source.inputs_digest);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, ObjectType, Oid, StatusOptions};
 
+pub(crate) use self::history::{CommitMessage, Containment};
 use crate::failure::{Failure, Result};
 
 /// The repository around the project.
@@ -31,15 +32,6 @@ pub(crate) struct Head {
     pub(crate) committed_at: jiff::Timestamp,
     /// The remote's address without credentials.
     pub(crate) repository: Option<String>,
-}
-
-/// A commit with its message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CommitMessage {
-    /// 40 hex characters.
-    pub(crate) commit: String,
-    /// The whole message.
-    pub(crate) message: String,
 }
 
 /// The work tree's files below some folders: project-relative path -> object id and whether executable.
