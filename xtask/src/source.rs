@@ -10,8 +10,10 @@ mod requirements;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use committed::{Uncommitted, refuse_uncommitted};
-pub(crate) use git::{CommitMessage, Containment, FileContent, Repository};
+pub(crate) use committed::{
+    Uncommitted, is_protected, refuse_uncommitted, uncommitted_files, uncommitted_settings,
+};
+pub(crate) use git::{CommitMessage, Containment, FileContent, NotCommitted, Repository};
 pub(crate) use inputs::SourceInputs;
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 

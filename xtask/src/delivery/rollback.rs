@@ -41,6 +41,7 @@ pub(crate) async fn roll_back(
         Some(step) => (function.clone(), planned_release(&step.to, Some(step.to.lambda_version.clone()))),
         None => (function.clone(), planned_release(serving, None)),
     });
+    stack.refuse_weaker_trust(Some(last))?;
     let started = stack.started(DeploymentKind::Rollback, Some(last), will.collect());
     stack.ledger.begin(&started).await?;
     let lease = stack.keep_lease(started.deployment);

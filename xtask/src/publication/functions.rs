@@ -23,7 +23,8 @@ use crate::source::Source;
 /// the target folder that all share.
 const AT_ONCE: usize = 4;
 
-/// Publishes a release of each function that has a new version; `force` builds it even if its artifact is cached.
+/// Publishes a release of each function that has a new version; `force` builds it even if its artifact is
+/// cached, as a run that signs does: an artifact that another run left proves nothing.
 pub(super) async fn publish_all(
     context: &PublicationContext<'_>,
     chosen: &[ChosenVersion],

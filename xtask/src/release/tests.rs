@@ -1,14 +1,15 @@
 //! Choosing versions and publishing, with a store in memory and a real repository; documents that earlier versions stored.
 
 mod lines;
+mod owner;
 mod stored;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Catalogue, InputsRecord, Manifest, PublishedRelease, ReleaseContent, ReleaseStatements, VersionBump, VersionChoice,
-    VersionRequest, artifact_key, choose_version, publish, sample_manifest,
+    Catalogue, InputsRecord, Manifest, PublishedRelease, ReleaseContent, ReleaseStatements, VersionBump,
+    VersionChoice, VersionRequest, artifact_key, choose_version, publish, sample_manifest,
 };
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
@@ -128,10 +129,16 @@ async fn next_version_follows_from_the_changed_inputs() {
     assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "reuse 0.1.0");
     tree.write("lambda-src/hello/src/main.rs", "fn main() { 1; }\n");
     tree.commit("no convention");
-    assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "0.1.1: 1 change since 0.1.0 that says no type");
+    assert_eq!(
+        releases.chosen(&tree, VersionRequest::default()).await,
+        "0.1.1: 1 change since 0.1.0 that says no type"
+    );
     tree.write("crates/shared/src/lib.rs", "fn more() {}\n");
     tree.commit("feat: more");
-    assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "0.2.0: 2 changes since 0.1.0, 1 says no type");
+    assert_eq!(
+        releases.chosen(&tree, VersionRequest::default()).await,
+        "0.2.0: 2 changes since 0.1.0, 1 says no type"
+    );
     releases.release(&tree, "0.2.0").await;
     assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "reuse 0.2.0");
 }

@@ -204,12 +204,12 @@ impl VersionContext<'_> {
     /// Returns the version after the highest release tag that HEAD descends from, or the first version.
     fn after_tag(&self, bump: Option<VersionBump>) -> Result<NextVersion> {
         let next = |version, reason| Ok(NextVersion { version, reason, notes: Vec::new() });
-        let Some((version, commit)) = newest_tag(self.repository, self.function)? else {
+        let Some((version, commit)) = newest_tag(self.catalogue, self.repository, self.function)? else {
             return next(self.settings.first_version.clone(), "first release".into());
         };
         let changes = self.repository.changes(Some(&commit), &self.source.inputs.paths)?;
         if changes.is_empty() && bump.is_none() && !self.source.dirty {
-            let tag = format!("{}{version}", tags::prefix(self.function));
+            let tag = format!("{}{version}", tags::prefix(self.catalogue, self.function));
             return next(version, format!("as tagged {tag}"));
         }
         let summary = summarise(&changes);
@@ -236,8 +236,12 @@ fn reason(summary: &ChangeSummary, version: &Version, is_requested: bool) -> Str
 }
 
 /// Returns the highest release tag that HEAD descends from.
-fn newest_tag(repository: &Repository, function: &FunctionName) -> Result<Option<(Version, String)>> {
-    let tags = repository.tags(&tags::prefix(function))?;
+fn newest_tag(
+    catalogue: &Catalogue,
+    repository: &Repository,
+    function: &FunctionName,
+) -> Result<Option<(Version, String)>> {
+    let tags = tags::own_tags(catalogue, repository, function)?;
     let mut versions: Vec<(Version, String)> =
         tags.into_iter().filter_map(|(name, commit)| Some((name.parse().ok()?, commit))).collect();
     versions.sort();

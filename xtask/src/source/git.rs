@@ -2,7 +2,9 @@
 //!
 //! Content is named by git's object ids. The index has them for all unchanged files; only changed files are read.
 
+mod head_files;
 mod history;
+mod identity;
 mod replica;
 mod tags;
 
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, ObjectType, Oid, StatusOptions};
 
+pub(crate) use self::head_files::NotCommitted;
 pub(crate) use self::history::{CommitMessage, Containment};
 use crate::failure::{Failure, Result};
 

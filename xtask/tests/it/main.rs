@@ -12,6 +12,7 @@ mod crash_recovery;
 mod environments;
 mod modules;
 mod namespaces;
+mod origins;
 mod package_types;
 mod partial_apply;
 mod protection;

@@ -101,7 +101,7 @@ async fn version_of_an_earlier_line_is_refused_where_its_number_is_taken() {
 }
 
 #[tokio::test]
-async fn later_line_is_told_which_repair_it_lacks_until_it_has_it() {
+async fn later_line_names_the_repair_that_it_lacks_until_it_has_it() {
     let releases = Releases::new();
     let tree = hotfix_of_the_first_of_three(&releases).await;
     tree.write("crates/deep/src/lib.rs", "fn repaired() {}\n");

@@ -200,7 +200,9 @@ mod tests {
         ] {
             assert_eq!(level_of(message), Some(Breaking), "{message:?}");
         }
-        for message in ["fix: a\n\nThis is no BREAKING CHANGE: nothing breaks", "fix: a\n\nbreaking change: b"] {
+        for message in
+            ["fix: a\n\nThis is no BREAKING CHANGE: nothing breaks", "fix: a\n\nbreaking change: b"]
+        {
             assert_eq!(level_of(message), Some(Other), "{message:?}");
         }
     }
@@ -229,8 +231,14 @@ mod tests {
             ("Merge pull request 'feat: rounding' (#42) from topic into main", Some(Feature)),
             ("Merged in topic (pull request #1)\n\nfeat: rounding\n\nApproved-by: Ada", Some(Feature)),
             ("Merged in topic (pull request #1)\n\nTopic\n\nApproved-by: Ada", None),
-            ("Pull request #12: feat!: a\n\nMerge in SHOP/api from topic to main\n\n* commit 'ab':\n  fix: b", Some(Breaking)),
-            ("Merge branch 'topic' into 'main'\n\nfeat: rounding\n\nSee merge request shop/api!42", Some(Feature)),
+            (
+                "Pull request #12: feat!: a\n\nMerge in SHOP/api from topic to main\n\n* commit 'ab':\n  fix: b",
+                Some(Breaking),
+            ),
+            (
+                "Merge branch 'topic' into 'main'\n\nfeat: rounding\n\nSee merge request shop/api!42",
+                Some(Feature),
+            ),
             ("Merge branch 'main' into topic", None),
         ] {
             assert_eq!(level_of(message), level, "{message:?}");
@@ -256,7 +264,8 @@ mod tests {
 
     #[test]
     fn summary_counts_commits_that_say_no_type_and_merges_only_by_what_they_say() {
-        let plain = |message: &str, merge| CommitMessage { commit: "1".into(), message: message.into(), merge };
+        let plain =
+            |message: &str, merge| CommitMessage { commit: "1".into(), message: message.into(), merge };
         let commits = [
             plain("wip", false),
             plain("Merge pull request #1 from shop/topic\n\nfeat: rounding", true),

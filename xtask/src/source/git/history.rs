@@ -245,7 +245,9 @@ impl Repository {
         let Some(tree) = tree else { return Ok(None) };
         match tree.get_path(Path::new(path)) {
             Ok(entry) => Ok(Some((entry.id(), entry.filemode()))),
-            Err(error) if error.class() == ErrorClass::Tree && error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) if error.class() == ErrorClass::Tree && error.code() == ErrorCode::NotFound => {
+                Ok(None)
+            }
             Err(error) => Err(self.unreadable(error)),
         }
     }

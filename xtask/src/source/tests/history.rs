@@ -103,10 +103,9 @@ fn history_that_a_partial_clone_left_out_is_an_error_with_the_command_that_fetch
     tree.git(&["clone", "--quiet", "--filter=tree:0", &from, &to.to_string_lossy()]);
     let repository = Repository::open(&to).unwrap();
     let paths = [HELLO.to_owned()];
-    for failure in [
-        repository.changes(Some(&first), &paths).unwrap_err(),
-        repository.last_change(&paths).unwrap_err(),
-    ] {
+    for failure in
+        [repository.changes(Some(&first), &paths).unwrap_err(), repository.last_change(&paths).unwrap_err()]
+    {
         let hint = failure.report().hint.unwrap_or_default();
         assert!(hint.contains("git fetch --refetch --filter=blob:none"), "{failure}: {hint}");
     }

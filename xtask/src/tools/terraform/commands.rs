@@ -99,6 +99,7 @@ mod tests {
                 work: "/w".into(),
                 backend: Backend {
                     bucket: "b".into(),
+                    prefix: String::new(),
                     region: "eu-central-1".into(),
                     account: "333333333333".into(),
                     lock_table: None,
