@@ -110,11 +110,12 @@ impl AppContext {
 
     /// Returns what tells this project from others that use the same buckets or the same repository.
     pub(crate) fn identity(&self) -> ProjectIdentity {
-        let root = self.project.root.clone();
+        let (root, same_root) = (self.project.root.clone(), self.project.root.clone());
         let remote = self.repository().ok().and_then(|repository| repository.remote());
         ProjectIdentity::new(&self.project.settings.name, remote, move |commit| {
             Repository::open(&root).is_ok_and(|repository| repository.alone_has_commit(commit))
         })
+        .alone_if(move || Repository::open(&same_root).is_ok_and(|repository| repository.has_one_project()))
     }
 
     /// Returns the Terraform program that the project names.

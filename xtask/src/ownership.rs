@@ -27,6 +27,7 @@ pub(crate) struct ProjectIdentity {
     /// The repository's address without credentials, where it has a remote.
     pub(crate) repository: Option<String>,
     knows_commit: Arc<KnowsCommit>,
+    is_alone: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The project that writes below a prefix of a store.
@@ -66,7 +67,17 @@ impl ProjectIdentity {
         repository: Option<String>,
         knows_commit: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self { project: project.to_owned(), repository, knows_commit: Arc::new(knows_commit) }
+        Self {
+            project: project.to_owned(),
+            repository,
+            knows_commit: Arc::new(knows_commit),
+            is_alone: Arc::new(|| true),
+        }
+    }
+
+    /// Sets what tells whether this is the only project of its repository: only then does the repository's name show anything.
+    pub(crate) fn alone_if(self, is_alone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { is_alone: Arc::new(is_alone), ..self }
     }
 
     /// Returns the marker of this project.
@@ -94,8 +105,8 @@ impl ProjectIdentity {
             && same(name(&marker.repository).as_deref(), name(&self.repository).as_deref())
     }
 
-    /// Returns whether traces show that this project wrote something: a commit that only it can have made, the name of its
-    /// repository, or functions that are all named `<project>-<account>-…`, as Slipway's modules name them.
+    /// Returns whether traces show that this project wrote something: a commit that only it can have made, the name of a
+    /// repository that only it is in, or functions that are all named `<project>-<account>-…`, as Slipway's modules name them.
     pub(crate) fn wrote(&self, traces: &Traces<'_>) -> bool {
         let is_own = |name: &&str| {
             let rest = name.strip_prefix(self.project.as_str()).and_then(|rest| rest.strip_prefix('-'));
@@ -105,7 +116,9 @@ impl ProjectIdentity {
         };
         let repository = traces.repository.and_then(repository_name);
         traces.commits.iter().any(|commit| (self.knows_commit)(commit))
-            || (repository.is_some() && repository == self.repository.as_deref().and_then(repository_name))
+            || (repository.is_some()
+                && repository == self.repository.as_deref().and_then(repository_name)
+                && (self.is_alone)())
             || (!traces.function_names.is_empty() && traces.function_names.iter().all(is_own))
     }
 
@@ -195,6 +208,8 @@ mod tests {
             !own.wrote(&Traces { repository: Some("https://example.com/acme/mini"), ..Traces::default() })
         );
         assert!(own.wrote(&names(&["shop-111111111111-dev-api"])));
+        let traces = || Traces { repository: Some("https://example.com/x/shop"), ..Traces::default() };
+        assert!(!own.clone().alone_if(|| false).wrote(&traces()), "another project is in the repository");
         assert!(!own.wrote(&names(&["shop-111111111111-dev-api", "api"])), "one of them says nothing");
         assert!(!own.wrote(&names(&["shop-tool-111111111111-dev-api"])), "another project's");
         assert!(!own.wrote(&names(&["shopping-111111111111-dev-api"])));

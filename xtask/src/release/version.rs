@@ -171,7 +171,8 @@ impl VersionContext<'_> {
             reason = format!("{reason} ({how})");
         }
         if lines.newest.version != *version {
-            reason = format!("{reason}, as {} is not in this history", lines.newest.version);
+            let place = if lines.newest_is_missing { "clone" } else { "history" };
+            reason = format!("{reason}, as {} is not in this {place}", lines.newest.version);
         }
         let notes = lines.lacking.iter().map(line::lacking_note).collect();
         Ok(NextVersion { version: next, reason, notes })

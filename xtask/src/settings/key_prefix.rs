@@ -36,7 +36,7 @@ fn prefix<'de, D: serde::Deserializer<'de>>(
         !part.is_empty()
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    if !parts.iter().all(|part| fits(part)) {
+    if !parts.iter().all(fits) {
         return Err(serde::de::Error::custom(format!(
             "`{text}` is not a valid prefix: letters, digits, `-` and `_`, with `/` between its parts, as in \"shop/\""
         )));

@@ -101,6 +101,24 @@ async fn version_of_an_earlier_line_is_refused_where_its_number_is_taken() {
 }
 
 #[tokio::test]
+async fn newest_release_whose_commit_is_not_in_the_clone_is_named_with_what_fetches_it() {
+    let (releases, tree) = (Releases::new(), Tree::new());
+    releases.release(&tree, "0.1.0").await;
+    tree.git(&["checkout", "--quiet", "-b", "topic"]);
+    let topic = commit(&tree, "a", "feat: a");
+    releases.release(&tree, "0.2.0").await;
+    tree.git(&["checkout", "--quiet", "main"]);
+    tree.git(&["branch", "--quiet", "--delete", "--force", "topic"]);
+    tree.git(&["reflog", "expire", "--expire=now", "--all"]);
+    tree.git(&["gc", "--quiet", "--prune=now"]);
+    commit(&tree, "b", "fix: b");
+    assert_eq!(chosen(&releases, &tree).await, "0.1.1: 1 change since 0.1.0, as 0.2.0 is not in this clone");
+    commit(&tree, "c", "feat: c");
+    let failure = releases.choose(&tree, VersionRequest::default()).await.unwrap_err();
+    assert!(details(&failure).contains(&format!("git fetch origin {topic}")), "{failure}");
+}
+
+#[tokio::test]
 async fn later_line_names_the_repair_that_it_lacks_until_it_has_it() {
     let releases = Releases::new();
     let tree = hotfix_of_the_first_of_three(&releases).await;

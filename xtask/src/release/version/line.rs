@@ -29,6 +29,8 @@ const NAMED: usize = 5;
 pub(super) struct ReleaseLines {
     /// The highest version of all.
     pub(super) newest: Manifest,
+    /// Whether the commit of the highest version is not in this clone, so that nothing can be said of its changes.
+    pub(super) newest_is_missing: bool,
     /// The highest version that is in HEAD's history.
     pub(super) base: Option<Base>,
     /// Lower versions that are not in it, newest first: repairs of earlier lines that were not brought here.
@@ -59,7 +61,10 @@ impl ReleaseLines {
         let mut versions = catalogue.versions(function).await?;
         versions.retain(|version| !version.is_dirty());
         let mut base = Base::of(repository, &newest, paths)?;
+        let mut newest_is_missing = false;
         if base.is_none() {
+            let containment = repository.head_contains(&newest.source.commit, paths)?;
+            newest_is_missing = containment == Containment::Missing;
             let older: Vec<&Version> = versions.iter().filter(|known| **known < newest.version).collect();
             'search: for some in older.chunks(AT_ONCE) {
                 for manifest in manifests(catalogue, function, some).await? {
@@ -74,7 +79,7 @@ impl ReleaseLines {
             Some(base) => lacking(catalogue, repository, function, paths, base, &versions).await?,
             None => Vec::new(),
         };
-        Ok(Self { newest, base, lacking, versions })
+        Ok(Self { newest, newest_is_missing, base, lacking, versions })
     }
 
     /// Returns the version after the base that no release has: the next patch number that is free, or the next minor or
@@ -99,16 +104,20 @@ impl ReleaseLines {
         let Some(taken) = self.versions.iter().find(begun) else { return Ok(next) };
         let level = if bump == VersionBump::Minor { "minor" } else { "major" };
         let free = bumped(&self.newest.version, bump);
+        let newest = &self.newest.source.commit;
+        let first = match self.newest_is_missing {
+            true => {
+                format!("fetch its commit, which may be merged here by a squash: git fetch origin {newest}")
+            }
+            false => format!("merge or rebase onto the commit of {}", self.newest.version),
+        };
         Err(Failure::refused(format!(
             "`{function}` needs a new {level} version after {base}, and {taken} is a release that is not in this history"
         ))
         .detail("newest here", base.to_string())
-        .detail("newest of all", format!("{} at commit {}", self.newest.version, short(&self.newest.source.commit)))
+        .detail("newest of all", format!("{} at commit {}", self.newest.version, short(newest)))
         .unchanged("Nothing was built or published.")
-        .hint(format!(
-            "merge or rebase onto the commit of {}, or name the version: cargo xtask release {function} --version {free}",
-            self.newest.version
-        )))
+        .hint(format!("{first}; or name the version: cargo xtask release {function} --version {free}")))
     }
 }
 

@@ -14,16 +14,16 @@ impl Repository {
     /// Returns whether a commit can be only this project's: the repository has it, and no other project.
     pub(crate) fn alone_has_commit(&self, commit: &str) -> bool {
         let Ok(id) = git2::Oid::from_str(commit) else { return false };
-        self.git.find_commit(id).is_ok() && self.projects() == 1
+        self.git.find_commit(id).is_ok() && self.has_one_project()
     }
 
-    /// Counts the projects whose settings git tracks.
-    fn projects(&self) -> usize {
-        let Ok(index) = self.git.index() else { return 0 };
+    /// Returns whether git tracks the settings of exactly one project.
+    pub(crate) fn has_one_project(&self) -> bool {
+        let Ok(index) = self.git.index() else { return false };
         let is_project = |path: &[u8]| match path.strip_suffix(PROJECT_FILE.as_bytes()) {
             Some(folder) => folder.is_empty() || folder.ends_with(b"/"),
             None => false,
         };
-        index.iter().filter(|entry| is_project(&entry.path)).count()
+        index.iter().filter(|entry| is_project(&entry.path)).count() == 1
     }
 }
