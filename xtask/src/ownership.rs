@@ -35,7 +35,7 @@ pub(crate) struct ProjectIdentity {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Marker {
     /// `slipway.marker/1`.
-    schema: String,
+    pub(crate) schema: String,
     /// The project's name.
     pub(crate) project: String,
     /// The environment, where the store is one of an environment.

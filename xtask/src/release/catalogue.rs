@@ -65,7 +65,7 @@ impl Catalogue {
     pub(crate) async fn versions(&self, function: &FunctionName) -> Result<Vec<Version>> {
         let prefix = format!("releases/{function}/");
         let keys = self.store.list(&prefix, None).await?;
-        self.check_keys(function, &keys).await?;
+        self.check_keys(function, &keys)?;
         let mut versions: Vec<Version> = keys
             .iter()
             .filter_map(|key| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok())

@@ -1,7 +1,8 @@
 //! The project that a function's releases belong to: markers `releases/<function>/project.<name>.json` beside the manifests.
 //!
 //! The key has the project's name, so that the listing of versions says whose they are without another call. Two projects that
-//! begin at the same moment leave two markers, and both are refused from then on.
+//! begin at the same moment leave two markers, and both are refused until one replaces the other: objects of a store are never
+//! changed, so that this is another marker, `project.<name>.replaces.<other>.json`.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -52,20 +53,15 @@ impl Catalogue {
     }
 
     /// Refuses the releases of another project, by the keys of a function's folder.
-    pub(super) async fn check_keys(&self, function: &FunctionName, keys: &[String]) -> Result<()> {
+    pub(super) fn check_keys(&self, function: &FunctionName, keys: &[String]) -> Result<()> {
         let Some(owner) = self.owner.as_deref().filter(|owner| owner.standing(function).is_none()) else {
             return Ok(());
         };
-        let own = &owner.project.project;
-        let start = marker_start(function);
-        let names: Vec<&str> =
-            keys.iter().filter_map(|key| key.strip_prefix(&start)?.strip_suffix(".json")).collect();
-        let others: Vec<&str> = names.iter().copied().filter(|name| name != own).collect();
-        if !others.is_empty() && !self.replaces(function, own, &names, &others).await? {
-            return Err(self.foreign(&owner.project, function, &others));
+        let markers = Markers::of(function, &owner.project.project, keys);
+        if !markers.others.is_empty() {
+            return Err(self.foreign(&owner.project, function, &markers.others));
         }
-        let marked = names.len() > others.len();
-        owner.remember(function, if marked { Standing::Marked } else { Standing::Unmarked });
+        owner.remember(function, if markers.own { Standing::Marked } else { Standing::Unmarked });
         Ok(())
     }
 
@@ -75,7 +71,7 @@ impl Catalogue {
             return Ok(());
         }
         let keys = self.store().list(&marker_start(function), None).await?;
-        self.check_keys(function, &keys).await
+        self.check_keys(function, &keys)
     }
 
     /// Refuses a release that neither a marker nor its own source shows to be this project's.
@@ -105,7 +101,7 @@ impl Catalogue {
             self.newest(function).await?;
         }
         if owner.standing(function) != Some(Standing::Marked) {
-            self.write_marker(owner, function, Vec::new()).await?;
+            self.write_marker(owner, function).await?;
         }
         Ok(())
     }
@@ -115,55 +111,32 @@ impl Catalogue {
     pub(crate) async fn claim(&self, function: &FunctionName, from: Option<&str>) -> Result<bool> {
         let Some(owner) = self.owner.as_deref() else { return Ok(false) };
         let own = &owner.project.project;
-        let start = marker_start(function);
-        let keys = self.store().list(&start, None).await?;
-        let names: Vec<&str> =
-            keys.iter().filter_map(|key| key.strip_prefix(&start)?.strip_suffix(".json")).collect();
-        let others: Vec<&str> = names.iter().copied().filter(|name| name != own).collect();
-        let owned = names.iter().any(|name| name == own);
-        if owned && (others.is_empty() || self.replaces(function, own, &names, &others).await?) {
+        let keys = self.store().list(&marker_start(function), None).await?;
+        let markers = Markers::of(function, own, &keys);
+        if markers.own && markers.others.is_empty() {
             return Ok(false);
         }
-        if owned || others.iter().any(|name| Some(*name) != from) {
-            return Err(self.foreign(&owner.project, function, &others));
+        if markers.others.iter().any(|other| Some(other.as_str()) != from) {
+            return Err(self.foreign(&owner.project, function, &markers.others));
         }
-        self.write_marker(owner, function, others.into_iter().map(str::to_owned).collect()).await?;
+        self.write_marker(owner, function).await?;
+        for other in markers.others {
+            let marker = Marker { replaces: vec![other.clone()], ..owner.project.marker(None) };
+            self.store().put_new(&replacing_key(function, own, &other), marker.bytes()?).await?;
+        }
         Ok(true)
     }
 
-    async fn write_marker(
-        &self,
-        owner: &Owner,
-        function: &FunctionName,
-        replaces: Vec<String>,
-    ) -> Result<()> {
-        let mut marker = owner.project.marker(None);
-        marker.replaces = replaces;
+    async fn write_marker(&self, owner: &Owner, function: &FunctionName) -> Result<()> {
+        let bytes = owner.project.marker(None).bytes()?;
         // One that exists has this project's name in its key, and perhaps another address of its repository.
-        self.store().put_new(&marker_key(function, &owner.project.project), marker.bytes()?).await?;
+        self.store().put_new(&marker_key(function, &owner.project.project), bytes).await?;
         owner.remember(function, Standing::Marked);
         Ok(())
     }
 
-    /// Returns whether this project's marker says that it replaces the others.
-    async fn replaces(
-        &self,
-        function: &FunctionName,
-        own: &str,
-        names: &[&str],
-        others: &[&str],
-    ) -> Result<bool> {
-        if !names.contains(&own) {
-            return Ok(false);
-        }
-        let key = marker_key(function, own);
-        let Some(stored) = self.store().get(&key).await? else { return Ok(false) };
-        let marker = Marker::read(&stored.bytes, &format!("{}/{key}", self.store().place()))?;
-        Ok(others.iter().all(|other| marker.replaces.iter().any(|replaced| replaced == other)))
-    }
-
-    fn foreign(&self, project: &ProjectIdentity, function: &FunctionName, others: &[&str]) -> Failure {
-        let other = others.first().copied().unwrap_or_default();
+    fn foreign(&self, project: &ProjectIdentity, function: &FunctionName, others: &[String]) -> Failure {
+        let other = others.first().map(String::as_str).unwrap_or_default();
         Failure::refused(format!(
             "the releases of `{function}` in {} belong to the project {}, and this is {}",
             self.store().place(),
@@ -198,6 +171,34 @@ impl Catalogue {
             project.project
         ))
     }
+}
+
+/// The markers of a function's releases, by their keys.
+struct Markers {
+    /// Whether this project has one.
+    own: bool,
+    /// The other projects that have one, without those that this project replaces.
+    others: Vec<String>,
+}
+
+impl Markers {
+    fn of(function: &FunctionName, own: &str, keys: &[String]) -> Self {
+        let start = marker_start(function);
+        let names = || keys.iter().filter_map(|key| key.strip_prefix(&start)?.strip_suffix(".json"));
+        let replaced: Vec<&str> =
+            names().filter_map(|name| name.strip_prefix(own)?.strip_prefix(REPLACES)).collect();
+        // A project's name has no dot.
+        let owners = names().filter(|name| !name.contains('.'));
+        let others = owners.filter(|name| *name != own && !replaced.contains(name)).map(str::to_owned);
+        Self { others: others.collect(), own: names().any(|name| name == own) }
+    }
+}
+
+/// What stands between two projects' names in the key of a marker with which one replaces the other.
+const REPLACES: &str = ".replaces.";
+
+fn replacing_key(function: &FunctionName, own: &str, other: &str) -> String {
+    format!("{}{own}{REPLACES}{other}.json", marker_start(function))
 }
 
 fn marker_start(function: &FunctionName) -> String {

@@ -91,6 +91,21 @@ async fn claim_marks_what_shows_nothing_and_takes_over_only_from_the_project_tha
 }
 
 #[tokio::test]
+async fn two_projects_that_began_at_the_same_moment_are_both_refused_until_one_replaces_the_other() {
+    let releases = Releases::new();
+    opened_by(&releases, "shop", None).publish("0.1.0", "one", false).await.unwrap();
+    let marker = ProjectIdentity::new("mini", None, |_| false).marker(None);
+    releases.store.set("releases/hello/project.mini.json", marker.bytes().unwrap());
+    for (name, other) in [("shop", "mini"), ("mini", "shop")] {
+        let failure = opened_by(&releases, name, None).catalogue.newest(&hello()).await.unwrap_err();
+        assert!(failure.message().contains(&format!("the project {other}, and this is {name}")), "{failure}");
+    }
+    assert!(opened_by(&releases, "mini", None).catalogue.claim(&hello(), Some("shop")).await.unwrap());
+    opened_by(&releases, "mini", None).catalogue.newest(&hello()).await.unwrap();
+    opened_by(&releases, "shop", None).catalogue.newest(&hello()).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn tags_of_another_project_in_the_repository_are_neither_read_nor_taken() {
     let (releases, tree) = (Releases::new(), Tree::new());
     let (shop, mini) = (opened_by(&releases, "shop", None), opened_by(&releases, "mini", None));
