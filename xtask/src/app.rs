@@ -242,7 +242,11 @@ impl AppContext {
     ) -> Result<StackCommit> {
         let repository = self.repository()?;
         let commit = repository.head()?.commit;
-        *protected = source::is_protected(&repository, environment, self.project.environment(environment)?)?;
+        let settings = self.project.environment(environment)?;
+        // If the commit cannot be read, it may say that the environment is protected.
+        let committed = source::is_protected(&repository, environment, settings);
+        *protected = committed.as_ref().map_or(true, |protected| *protected);
+        committed?;
         let sources = crate::plan::StackSources::read(&self.project.root, stack, environment)?;
         let paths: Vec<String> = sources.files.keys().cloned().collect();
         let dirty = !repository.work_tree(&paths)?.changed.is_empty();

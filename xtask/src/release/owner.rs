@@ -194,7 +194,7 @@ impl Markers {
     }
 }
 
-/// What stands between two projects' names in the key of a marker with which one replaces the other.
+/// What is between two projects' names in the key of a marker with which one replaces the other.
 const REPLACES: &str = ".replaces.";
 
 fn replacing_key(function: &FunctionName, own: &str, other: &str) -> String {
