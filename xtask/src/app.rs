@@ -19,14 +19,15 @@ pub(crate) use registries::AnyRegistry;
 use crate::delivery::{self, DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
-use crate::ledger::{Holder, Ledger};
+use crate::ledger::Holder;
 use crate::name::{EnvironmentName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
+use crate::ownership::ProjectIdentity;
 use crate::plan::{PlanContext, StackSources};
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
 use crate::settings::{ProcessEnvironment, Project};
-use crate::source::Repository;
+use crate::source::{self, Repository};
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
 use crate::tools::terraform::{Terraform, TerraformVariables};
@@ -41,6 +42,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) yes: bool,
     /// How long to wait for locks.
     pub(crate) lock_timeout: Duration,
+    /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
+    pub(crate) accept_weaker_trust: bool,
 }
 
 /// Everything that a command works with.
@@ -105,6 +108,16 @@ impl AppContext {
         Repository::open(&self.project.root)
     }
 
+    /// Returns what tells this project from others that use the same buckets or the same repository.
+    pub(crate) fn identity(&self) -> ProjectIdentity {
+        let (root, same_root) = (self.project.root.clone(), self.project.root.clone());
+        let remote = self.repository().ok().and_then(|repository| repository.remote());
+        ProjectIdentity::new(&self.project.settings.name, remote, move |commit| {
+            Repository::open(&root).is_ok_and(|repository| repository.alone_has_commit(commit))
+        })
+        .alone_if(move || Repository::open(&same_root).is_ok_and(|repository| repository.has_one_project()))
+    }
+
     /// Returns the Terraform program that the project names.
     pub(crate) fn terraform(&self) -> Terraform {
         Terraform::new(
@@ -152,7 +165,12 @@ impl AppContext {
         environment: &EnvironmentName,
         stack: &StackName,
     ) -> Result<EnvironmentStack> {
-        let environment_settings = self.project.environment(environment)?.clone();
+        let mut environment_settings = self.project.environment(environment)?.clone();
+        let (commit, unknown_commit) =
+            match self.stack_commit(stack, environment, &mut environment_settings.protected) {
+                Ok(commit) => (Some(commit), None),
+                Err(failure) => (None, Some(failure.to_string())),
+            };
         let settings = self.project.stack_in(environment, stack)?;
         let work =
             self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
@@ -172,7 +190,7 @@ impl AppContext {
             environment_settings,
             settings,
             root: self.project.root.clone(),
-            ledger: Ledger::new(account.state.clone(), environment.clone(), stack.clone()),
+            ledger: account.ledger(environment, stack),
             store: account.state.clone(),
             catalogue: account.catalogue.clone(),
             places: account.places.clone(),
@@ -186,11 +204,9 @@ impl AppContext {
             holder: Holder::here(),
             by: self.process_env.actor(),
             run_url: self.process_env.run_url(),
-            commit: self.stack_commit(
-                stack,
-                environment,
-                self.project.stack_in(environment, stack)?.files.as_deref(),
-            ),
+            commit,
+            unknown_commit,
+            accept_weaker_trust: self.options.accept_weaker_trust,
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
     }
@@ -209,17 +225,29 @@ impl AppContext {
         ports::approver(self.console.clone(), self.options.yes, self.process_env.interactive)
     }
 
-    /// Returns the commit of a stack's files; `None` without a repository. Files that cannot be read count as not committed.
+    /// Returns the commit of a stack's files; files that cannot be read count as not committed. `protected` becomes true if the
+    /// commit says so, whatever the work tree says.
     fn stack_commit(
         &self,
         stack: &StackName,
         environment: &EnvironmentName,
-        files: Option<&[String]>,
-    ) -> Option<StackCommit> {
-        let commit = self.repository().ok()?.head().ok()?.commit;
-        let sources = StackSources::read(&self.project.root, stack, environment, files);
+        protected: &mut bool,
+    ) -> Result<StackCommit> {
+        let repository = self.repository()?;
+        let commit = repository.head()?.commit;
+        let settings = self.project.environment(environment)?;
+        // If the commit cannot be read, it may say that the environment is protected.
+        let committed = source::is_protected(&repository, environment, settings);
+        *protected = committed.as_ref().map_or(true, |protected| *protected);
+        committed?;
+        let files = self.project.stack_in(environment, stack)?.files;
+        let sources = StackSources::read(&self.project.root, stack, environment, files.as_deref());
         let dirty = sources.map_or(true, |sources| sources.uncommitted.is_some());
-        Some(StackCommit { commit, dirty })
+        let uncommitted = match *protected {
+            true => source::uncommitted_settings(&repository, &self.project, environment, Some(stack))?,
+            false => Vec::new(),
+        };
+        Ok(StackCommit { commit, dirty, uncommitted })
     }
 
     /// Refuses stacks whose files show, before anything is built, that they cannot be deployed to an environment.

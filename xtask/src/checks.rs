@@ -1,8 +1,10 @@
 //! Checks: commands that must pass before anything is written. In: their settings. Out: a report for each.
 //!
 //! They run in parallel, and each keeps its output in a file. A missing program is a failed check with a hint, never a
-//! skipped one. A check that passed on the same files, with the same settings, does not run again on this machine.
+//! skipped one. A check that passed on the same files, with the same settings and programs, does not run again on this machine,
+//! except for a run that signs or that releases for a protected environment.
 
+mod marks;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +13,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use self::marks::PassedChecks;
 use crate::command_lines::{CommandLineOutput, CommandLines, FailedLine, FailedLineReason};
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, FailureKind, Result};
@@ -53,6 +56,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) project: &'a Project,
     /// The repository, whose files are checked.
     pub(crate) repository: &'a Repository,
+    /// The PATH, on which the programs of the checks are found.
+    pub(crate) path: &'a str,
     /// The folder where output is kept.
     pub(crate) logs: PathBuf,
     /// Where events go.
@@ -61,13 +66,6 @@ pub(crate) struct Checks<'a> {
     pub(crate) interrupt: &'a Interrupt,
     /// Stops other work as soon as a check failed.
     pub(crate) stop_on_failure: Option<&'a Stop>,
-}
-
-/// The checks that passed on this machine: `target/slipway/checks.json`.
-#[derive(Default, Serialize, Deserialize)]
-struct PassedChecks {
-    /// Digests of a check's settings and the files.
-    passed: BTreeSet<String>,
 }
 
 /// How many checks run at once: most of them use all cores.
@@ -91,11 +89,17 @@ impl Checks<'_> {
         self.run_chosen(chosen, &PassedChecks::default()).await
     }
 
-    /// Runs the checks that must pass before these functions are released, except those that passed on these files.
-    pub(crate) async fn run_for(&self, functions: &[FunctionName]) -> Result<Vec<CheckReport>> {
+    /// Runs the checks that must pass before these functions are released. With `trust_marks`, those that passed on these
+    /// files in an earlier run of this machine are left out.
+    pub(crate) async fn run_for(
+        &self,
+        functions: &[FunctionName],
+        trust_marks: bool,
+    ) -> Result<Vec<CheckReport>> {
         let all = self.project.settings.checks.iter();
         let chosen = all.filter(|(_, check)| concerns(check, functions)).collect();
-        self.run_chosen(chosen, &self.passed_checks()).await
+        let before = if trust_marks { self.passed_checks() } else { PassedChecks::default() };
+        self.run_chosen(chosen, &before).await
     }
 
     async fn run_chosen(
@@ -104,9 +108,8 @@ impl Checks<'_> {
         before: &PassedChecks,
     ) -> Result<Vec<CheckReport>> {
         let tree = self.tree()?;
-        let passed_before = |name: &str, settings: &CheckSettings| {
-            before.passed.contains(&check_digest(name, settings, &tree).hex())
-        };
+        let passed_before =
+            |name: &str, settings: &CheckSettings| before.passed.contains(&self.mark(name, settings, &tree));
         let known: Vec<&str> = chosen
             .iter()
             .filter(|(name, settings)| passed_before(name, settings))
@@ -134,7 +137,7 @@ impl Checks<'_> {
         let mut passed = self.passed_checks();
         for (report, (name, settings)) in reports.iter().zip(&chosen) {
             if report.passed {
-                passed.passed.insert(check_digest(name, settings, &tree).hex());
+                passed.passed.insert(self.mark(name, settings, &tree));
             }
         }
         self.remember(&passed);
@@ -186,21 +189,6 @@ impl Checks<'_> {
         }
     }
 
-    /// Reads the checks that passed on this machine; none if the file cannot be read.
-    fn passed_checks(&self) -> PassedChecks {
-        let bytes = std::fs::read(self.passed_checks_file()).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
-    /// Writes the checks that passed. That only saves time: if it fails, the checks run again.
-    fn remember(&self, passed: &PassedChecks) {
-        let _ = serde_json::to_vec(passed).map(|bytes| std::fs::write(self.passed_checks_file(), bytes));
-    }
-
-    fn passed_checks_file(&self) -> PathBuf {
-        self.project.work_folder().join("checks.json")
-    }
-
     /// Hashes the whole work tree: what the checks read.
     fn tree(&self) -> Result<Digest> {
         let tree = self.repository.work_tree(&[String::new()])?;
@@ -246,17 +234,6 @@ pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
     .unchanged("Nothing was published or deployed.")
     .hint("repair it and run the same command again; checks that passed do not run again on the same files");
     Some(logs.into_iter().fold(failure, |failure, (name, log)| failure.detail(name, log)))
-}
-
-/// Returns the digest of a check's settings and the files.
-fn check_digest(name: &str, settings: &CheckSettings, tree: &Digest) -> Digest {
-    let mut digest = DigestBuilder::new("slipway.check/1");
-    digest.part("name", name);
-    settings.run.lines().iter().for_each(|line| digest.part("run", line));
-    digest.part("folder", settings.folder.to_string_lossy().as_bytes());
-    settings.env.iter().for_each(|(name, value)| digest.part(name, value));
-    digest.part("tree", tree.bytes());
-    digest.finish()
 }
 
 fn blank(name: &str, settings: &CheckSettings) -> CheckReport {

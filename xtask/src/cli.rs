@@ -49,6 +49,9 @@ pub(crate) struct GlobalArguments {
     /// How long to wait for locks that somebody else holds, such as 10m.
     #[arg(long, global = true, value_parser = parse_duration, default_value = "0s", value_name = "TIME")]
     pub(crate) lock_timeout: Duration,
+    /// Deploy although the environment trusts more than at its last deployment; the ledger records it.
+    #[arg(long, global = true)]
+    pub(crate) accept_weaker_trust: bool,
 }
 
 /// The commands.
@@ -106,6 +109,8 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Arguments),
     /// Close what a killed run left open: ledger entries, state locks, unsaved states, moved aliases.
     Recover(commands::recover::Arguments),
+    /// Mark a stack's ledger or a function's releases as this project's, where nothing else shows it.
+    Claim(commands::claim::Arguments),
     /// Run this repository's own tests, and name those that did not run.
     Test(commands::test::Arguments),
     /// Print shell completions.
@@ -225,7 +230,12 @@ async fn dispatch(
         Command::Man(_) => return commands::completions::man(Cli::command()),
         _ => {}
     }
-    let options = GlobalOptions { verbosity, yes: global.yes, lock_timeout: global.lock_timeout };
+    let options = GlobalOptions {
+        verbosity,
+        yes: global.yes,
+        lock_timeout: global.lock_timeout,
+        accept_weaker_trust: global.accept_weaker_trust,
+    };
     let name = command.name();
     let mut app = AppContext::open(process_env, console, options)?;
     if command.is_recorded() {
@@ -258,6 +268,7 @@ async fn dispatch(
         Command::Tools(arguments) => commands::tools::run(&app, arguments).await,
         Command::Doctor(arguments) => commands::doctor::run(&app, arguments).await,
         Command::Recover(arguments) => commands::recover::run(&app, arguments).await,
+        Command::Claim(arguments) => commands::claim::run(&app, arguments).await,
         Command::Test(arguments) => commands::test::run(&app, arguments).await,
         Command::Completions(_) | Command::Man(_) => Err(Failure::new(FailureKind::Defect, "handled above")),
     }
@@ -293,6 +304,7 @@ impl Command {
             Self::Tools(_) => "tools",
             Self::Doctor(_) => "doctor",
             Self::Recover(_) => "recover",
+            Self::Claim(_) => "claim",
             Self::Test(_) => "test",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
@@ -318,6 +330,7 @@ impl Command {
                 | Self::Lock(_)
                 | Self::Check(_)
                 | Self::Recover(_)
+                | Self::Claim(_)
                 | Self::Tags(_)
         )
     }

@@ -126,6 +126,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
         return Ok(Delivered::unchanged(stack, versions, true));
     }
+    let accepts_weaker_trust = stack.refuse_weaker_trust(last.as_ref())?;
     for manifest in releases.values() {
         stack.check_bytes(manifest).await.map_err(nothing_changed)?;
     }
@@ -149,7 +150,9 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         nothing_to_do = execute::pending(stack, &outputs, &releases, last.as_ref()).await?.is_empty()
             && events::are_as_declared(stack, &outputs).await?;
     }
-    if nothing_to_do && last.as_ref().is_some_and(|last| last.outcome.is_settled()) {
+    // What was accepted is recorded, although nothing else is to be done.
+    let is_settled = last.as_ref().is_some_and(|last| last.outcome.is_settled());
+    if nothing_to_do && is_settled && !accepts_weaker_trust {
         current.remember(stack)?;
         let _ = std::fs::remove_file(&planned.file);
         return Ok(Delivered::unchanged(stack, versions, false));
@@ -248,9 +251,7 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
         let uncommitted = manifest.source.dirty.then_some(Uncommitted::Release(function, version));
         refuse_uncommitted(environment, &stack.environment_settings, uncommitted)?;
     }
-    let dirty = stack.commit.as_ref().is_some_and(|commit| commit.dirty);
-    let uncommitted = dirty.then_some(Uncommitted::Stack(stack.name()));
-    refuse_uncommitted(environment, &stack.environment_settings, uncommitted)
+    stack.refuse_uncommitted()
 }
 
 /// Returns a release for every function of the stack: the requested ones, and the serving ones of the others.

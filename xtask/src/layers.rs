@@ -57,6 +57,11 @@ const LAYERS: &[Layer] = &[
         "traits for what lies outside: stores, registries, Lambda, signing keys, approval, time",
         &["digest", "failure"],
     ),
+    layer(
+        "ownership",
+        "whose a ledger and releases are: markers of projects, and traces of them from before there were markers",
+        &["failure", "name", "schema"],
+    ),
     // The stages, in the order of a release.
     layer(
         "source",
@@ -72,6 +77,7 @@ const LAYERS: &[Layer] = &[
             "failure",
             "format",
             "name",
+            "ownership",
             "ports",
             "progress",
             "runtime",
@@ -107,7 +113,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "ledger",
         "who runs what since when; the deploy lock and its lease",
-        &["digest", "failure", "format", "name", "plan", "ports", "process", "schema"],
+        &["digest", "failure", "format", "name", "ownership", "plan", "ports", "process", "schema"],
     ),
     layer(
         "verification",
@@ -180,7 +186,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "status",
         "what runs in an environment, compared with its ledgers",
-        &["failure", "ledger", "name", "ports"],
+        &["failure", "ledger", "name", "ownership", "ports"],
     ),
     layer(
         "suite",
@@ -293,6 +299,7 @@ const LAYERS: &[Layer] = &[
             "ledger",
             "name",
             "output",
+            "ownership",
             "partition",
             "plan",
             "ports",

@@ -9,14 +9,19 @@ use std::sync::Arc;
 mod entry;
 mod format;
 mod lease;
+mod owner;
+mod trust;
 
 pub(crate) use entry::{
     DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, PlannedRelease, SCHEMA, Serving, Started,
 };
 pub(crate) use lease::{Lease, RENEW_EVERY, is_alive};
+pub(crate) use owner::Claim;
+pub(crate) use trust::TrustRecord;
 
 use crate::failure::{Failure, FailureKind, Result};
 use crate::name::{EnvironmentName, StackName};
+use crate::ownership::ProjectIdentity;
 use crate::ports::{Put, Store};
 
 /// The ledger of one stack in one environment.
@@ -25,6 +30,10 @@ pub(crate) struct Ledger {
     store: Arc<dyn Store>,
     environment: EnvironmentName,
     stack: StackName,
+    /// The project that it has to belong to; tests of other things leave it out.
+    owner: Option<Arc<owner::Owner>>,
+    /// Where the ledger was kept before its keys got a prefix.
+    earlier: Option<Arc<dyn Store>>,
 }
 
 /// The newest entries of a ledger.
@@ -42,12 +51,29 @@ const TOP: u64 = 9_999_999_999;
 impl Ledger {
     /// Opens a stack's ledger in its environment's store.
     pub(crate) fn new(store: Arc<dyn Store>, environment: EnvironmentName, stack: StackName) -> Self {
-        Self { store, environment, stack }
+        Self { store, environment, stack, owner: None, earlier: None }
     }
 
-    /// Reads the newest entries.
+    /// Requires that the ledger belongs to a project: each reading compares its marker.
+    pub(crate) fn of_project(self, project: &ProjectIdentity) -> Self {
+        Self { owner: Some(Arc::new(owner::Owner::new(project.clone()))), ..self }
+    }
+
+    /// Refuses to begin a ledger that this project has in another store already: the same bucket without the prefix.
+    pub(crate) fn unless_in(self, earlier: Arc<dyn Store>) -> Self {
+        Self { earlier: Some(earlier), ..self }
+    }
+
+    /// Reads the newest entries. Refuses the ledger of another project.
     pub(crate) async fn head(&self) -> Result<Head> {
-        let keys = self.store.list(&self.prefix(), Some(3)).await?;
+        let entries = async { self.entries(&self.store.list(&self.prefix(), Some(3)).await?).await };
+        // The marker is read while the entries are listed, so that it costs no round trip of its own.
+        let (head, marker) = futures::try_join!(entries, self.marker())?;
+        self.check_owner(marker.as_ref(), &head).await?;
+        Ok(head)
+    }
+
+    async fn entries(&self, keys: &[String]) -> Result<Head> {
         let Some(newest) = keys.first().and_then(|key| self.sequence_of(key)) else {
             return Ok(Head::default());
         };
@@ -61,7 +87,8 @@ impl Ledger {
 
     /// Reads up to `limit` ended deployments, newest first.
     pub(crate) async fn history(&self, limit: usize) -> Result<Vec<Ended>> {
-        let keys = self.store.list(&self.prefix(), None).await?;
+        let prefix = self.prefix();
+        let (keys, ()) = futures::try_join!(self.store.list(&prefix, None), self.refuse_foreign())?;
         let sequences = keys
             .iter()
             .filter(|key| key.ends_with(".ended.json"))
@@ -80,6 +107,7 @@ impl Ledger {
 
     /// Begins a deployment by taking the stack's deploy lock. `started.deployment` must be the head's number plus one.
     pub(crate) async fn begin(&self, started: &Started) -> Result<()> {
+        self.mark().await?;
         let key = self.key(started.deployment, "started");
         match self.store.put_new(&key, to_json(started)?).await? {
             Put::Created | Put::Same => Ok(()),

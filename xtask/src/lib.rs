@@ -37,6 +37,7 @@ mod ledger;
 #[cfg(test)]
 mod links;
 mod output;
+mod ownership;
 mod pins;
 mod plan;
 mod ports;

@@ -28,8 +28,8 @@ use crate::format;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::ports::{Clock, Signer, SigningKeys};
 use crate::release::{self, Catalogue, Manifest, VersionChoice, VersionRequest};
-use crate::settings::BuildSettings;
-use crate::source::{Source, Uncommitted, refuse_uncommitted};
+use crate::settings::{BuildSettings, EnvironmentSettings};
+use crate::source::{self, Source, Uncommitted, refuse_uncommitted};
 
 /// What publishing needs: settings, ports and tools.
 pub(crate) struct PublicationContext<'a> {
@@ -78,8 +78,12 @@ pub(crate) async fn publish(
     let signer = signer(context, &chosen).await?;
     let builds_rust =
         chosen.iter().any(|chosen| chosen.choice.is_new() && is_rust(context, &chosen.function));
-    check(context, functions, builds_rust).await?;
-    let releases = functions::publish_all(context, &chosen, signer.as_deref(), request.force).await?;
+    // What is signed, or runs in a protected environment, was built and checked by this run: nothing that another run left is
+    // taken for it.
+    let trust_earlier = signer.is_none() && !is_protected(context)?;
+    check(context, functions, builds_rust, trust_earlier).await?;
+    let force = request.force || signer.is_some();
+    let releases = functions::publish_all(context, &chosen, signer.as_deref(), force).await?;
     if context.tags {
         releases.iter().for_each(|release| write_tag(context, &release.manifest));
     }
@@ -107,9 +111,19 @@ async fn choose_versions(
 /// Refuses new releases of uncommitted changes that the environment would refuse to run.
 fn refuse_dirty_sources(context: &PublicationContext<'_>, chosen: &[ChosenVersion]) -> Result<()> {
     let Some(environment) = context.environment else { return Ok(()) };
+    let BuildContext { project, repository, .. } = context.build;
+    let settings = project.environment(environment)?;
+    if is_protected(context)? {
+        let files = source::uncommitted_settings(repository, project, environment, None)?;
+        let files = files.iter().map(|(file, why)| Uncommitted::File(file, *why));
+        let settings = EnvironmentSettings { protected: true, ..settings.clone() };
+        refuse_uncommitted(environment, &settings, files)
+            .map_err(|failure| failure.unchanged("Nothing was built, published or deployed."))?;
+    }
     let dirty = chosen.iter().filter(|chosen| chosen.source.dirty && chosen.choice.is_new());
-    let uncommitted = dirty.map(|chosen| Uncommitted::Inputs(&chosen.function));
-    refuse_uncommitted(environment, context.build.project.environment(environment)?, uncommitted)
+    let uncommitted =
+        dirty.map(|chosen| Uncommitted::Inputs(&chosen.function, &chosen.source.inputs.changed));
+    refuse_uncommitted(environment, settings, uncommitted)
         .map_err(|failure| failure.unchanged("Nothing was built, published or deployed."))
 }
 
@@ -151,6 +165,13 @@ async fn signer(
     Ok(None)
 }
 
+/// Returns whether the releases are for a protected environment.
+fn is_protected(context: &PublicationContext<'_>) -> Result<bool> {
+    let Some(environment) = context.environment else { return Ok(false) };
+    let settings = context.build.project.environment(environment)?;
+    source::is_protected(context.build.repository, environment, settings)
+}
+
 fn is_rust(context: &PublicationContext<'_>, function: &FunctionName) -> bool {
     let settings = context.build.project.functions.get(function);
     settings.is_some_and(|settings| matches!(settings.build, BuildSettings::Cargo { .. }))
@@ -162,6 +183,7 @@ async fn check(
     context: &PublicationContext<'_>,
     functions: &[FunctionName],
     builds_rust: bool,
+    trust_earlier: bool,
 ) -> Result<()> {
     let build = &context.build;
     let (checks_interrupt, stop_checks) = build.interrupt.stoppable();
@@ -169,6 +191,7 @@ async fn check(
     let checks = Checks {
         project: build.project,
         repository: build.repository,
+        path: build.process_env.get("PATH").unwrap_or_default(),
         logs: context.logs.clone(),
         progress: build.progress,
         interrupt: &checks_interrupt,
@@ -176,7 +199,7 @@ async fn check(
     };
     let builder = build.rust.clone().with_interrupt(builder_interrupt);
     let checking = async {
-        let reports = checks.run_for(functions).await;
+        let reports = checks.run_for(functions, trust_earlier).await;
         let failure = match reports {
             Ok(reports) => checks::failure(&reports),
             Err(failure) => Some(failure),
@@ -206,7 +229,7 @@ fn write_tag(context: &PublicationContext<'_>, manifest: &Manifest) {
     if manifest.source.dirty {
         return;
     }
-    if let (name, Err(failure)) = release::write_tag(context.build.repository, manifest) {
+    if let (name, Err(failure)) = release::write_tag(context.catalogue, context.build.repository, manifest) {
         context
             .build
             .progress

@@ -10,6 +10,7 @@ mod envelope;
 mod inputs_record;
 mod key;
 mod manifest;
+mod owner;
 mod provenance;
 mod publish;
 pub(crate) mod sbom;

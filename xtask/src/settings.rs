@@ -14,6 +14,7 @@ mod ci_provider;
 mod environment;
 mod file;
 mod function;
+mod key_prefix;
 mod process_environment;
 mod project;
 mod selection;

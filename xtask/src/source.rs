@@ -10,8 +10,8 @@ mod requirements;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use committed::{Uncommitted, refuse_uncommitted};
-pub(crate) use git::{CommitMessage, FileContent, FileKind, Repository};
+pub(crate) use committed::{Uncommitted, is_protected, refuse_uncommitted, uncommitted_settings};
+pub(crate) use git::{CommitMessage, Containment, FileContent, FileKind, NotCommitted, Repository};
 pub(crate) use inputs::{SourceInputs, differences};
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::failure::Result;
 use crate::ledger::{self, DeploymentOutcome, Ended, Head, Holder, Ledger, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::ownership::ProjectIdentity;
 use crate::ports::{Clock, Functions, Store};
 
 /// What runs in one environment.
@@ -66,6 +67,8 @@ pub(crate) struct EnvironmentAccess<'a> {
     pub(crate) environment: &'a EnvironmentName,
     /// Its store, which holds the ledgers.
     pub(crate) store: &'a Arc<dyn Store>,
+    /// The project that the ledgers have to belong to.
+    pub(crate) project: &'a ProjectIdentity,
     /// Its functions.
     pub(crate) functions: &'a Arc<dyn Functions>,
     /// This process, to tell whether an open deployment's process is alive.
@@ -86,7 +89,8 @@ impl EnvironmentAccess<'_> {
     pub(crate) async fn read(&self, stacks: impl Iterator<Item = &StackName>) -> Result<EnvironmentStatus> {
         let mut status = EnvironmentStatus { reached: true, ..EnvironmentStatus::default() };
         for stack in stacks {
-            let ledger = Ledger::new(self.store.clone(), self.environment.clone(), stack.clone());
+            let ledger = Ledger::new(self.store.clone(), self.environment.clone(), stack.clone())
+                .of_project(self.project);
             let head = ledger.head().await?;
             status.warnings.extend(self.stack_warnings(&ledger, stack, &head).await?);
             let Some(last) = &head.last else { continue };
@@ -239,7 +243,9 @@ mod tests {
             let (environment, stack) = ("dev".parse().unwrap(), "hello".parse().unwrap());
             let store: Arc<dyn Store> = self.store.clone();
             let functions: Arc<dyn Functions> = self.lambda.clone();
+            let project = ProjectIdentity::new("shop", None, |_| true);
             let access = EnvironmentAccess {
+                project: &project,
                 environment: &environment,
                 store: &store,
                 functions: &functions,
@@ -272,6 +278,7 @@ mod tests {
             lambda_version: None,
         };
         Started {
+            trust: None,
             schema: SCHEMA.into(),
             deployment,
             stack: "hello".parse().unwrap(),

@@ -34,11 +34,11 @@ locals {
       resources = ["arn:${local.partition}:s3:::${prefix}*/*"]
     },
     {
-      # The statement above reaches the state bucket, whose name begins alike.
+      # The statement above reaches the state bucket, whose name begins alike. Projects that share it have keys below a prefix.
       sid       = "KeepStateAndLedger"
       effect    = "Deny"
       write     = ["s3:DeleteObject"]
-      resources = [for key in ["*.tfstate", "configurations/*", "ledger/*"] : "arn:${local.partition}:s3:::${local.state_buckets[environment]}/${key}"]
+      resources = [for key in ["*.tfstate", "configurations/*", "*/configurations/*", "ledger/*", "*/ledger/*"] : "arn:${local.partition}:s3:::${local.state_buckets[environment]}/${key}"]
     },
     {
       sid  = "Streams"

@@ -11,7 +11,9 @@ use super::registries::{AnyRegistry, EcrRegistry, Repositories, docker_credentia
 use super::{AppContext, role};
 use crate::emulator;
 use crate::failure::{Failure, Result};
-use crate::name::EnvironmentName;
+use crate::ledger::Ledger;
+use crate::name::{EnvironmentName, StackName};
+use crate::ownership::ProjectIdentity;
 use crate::partition::EcrHost;
 use crate::plan::{Backend, CodePlaces, FunctionOutput};
 use crate::ports::{Functions, Images, Services, Store};
@@ -26,6 +28,8 @@ pub(crate) struct Account {
     pub(crate) places: CodePlaces,
     /// The environment's own store.
     pub(crate) state: Arc<dyn Store>,
+    /// The same bucket without the prefix of its keys, where there is one.
+    unprefixed_state: Option<Arc<dyn Store>>,
     /// The environment's functions.
     pub(crate) functions: Arc<dyn Functions>,
     /// Other services of the account.
@@ -38,9 +42,21 @@ pub(crate) struct Account {
     pub(crate) variables: Vec<(String, String)>,
     /// Whether it is emulated. Its releases get no git tags.
     pub(crate) emulated: bool,
+    /// The project that its ledgers and releases have to belong to.
+    pub(crate) project: ProjectIdentity,
 }
 
 impl Account {
+    /// Opens a stack's ledger, which has to be this project's.
+    pub(crate) fn ledger(&self, environment: &EnvironmentName, stack: &StackName) -> Ledger {
+        let ledger =
+            Ledger::new(self.state.clone(), environment.clone(), stack.clone()).of_project(&self.project);
+        match &self.unprefixed_state {
+            Some(store) => ledger.unless_in(store.clone()),
+            None => ledger,
+        }
+    }
+
     /// Returns a function's address as seen from this machine; `None` if it has none.
     pub(crate) fn address(&self, output: &FunctionOutput) -> Option<String> {
         let url = output.url.as_deref()?;
@@ -143,7 +159,7 @@ impl AppContext {
         self.make_buckets(state, &store, &own).await?;
         let mut variables = session.environment().await.map_err(explain)?;
         variables.extend(only_local(&self.process_env, &variables));
-        let project = &self.project.settings.name;
+        let (project, identity) = (&self.project.settings.name, self.identity());
         let images = Repositories::new(
             &format!("{}/{project}", state.registry()),
             Arc::new(slipway_cloud::Anonymous),
@@ -151,19 +167,25 @@ impl AppContext {
             self.observer(),
         )?;
         Ok(Account {
-            catalogue: Catalogue::new(Arc::new(Bucket(store))).with_images(Some(Arc::new(images))),
+            catalogue: Catalogue::new(Arc::new(Bucket::new(store, "")))
+                .with_images(Some(Arc::new(images)))
+                .of_project(&identity)
+                .with_tag_prefix(&self.project.settings.tag_prefix),
             places: CodePlaces {
                 bucket,
+                prefix: String::new(),
                 // The name that ECR would have in that account: the gateway compares repository and digest only, because its
                 // port may change.
                 registry: Some(format!("{}/{project}", state.image_host())),
             },
-            state: Arc::new(Bucket(own)),
+            state: Arc::new(Bucket::new(own, "")),
+            unprefixed_state: None,
             functions: Arc::new(Lambda(session.functions())),
             services: Arc::new(AccountServices(session)),
             gateway: Some(state.gateway.url.clone()),
             backend: Backend {
                 bucket: state_bucket,
+                prefix: String::new(),
                 region: state.region.clone(),
                 account: state.account.clone(),
                 lock_table: None,
@@ -171,6 +193,7 @@ impl AppContext {
             },
             variables,
             emulated: true,
+            project: identity,
         })
     }
 
@@ -234,12 +257,20 @@ impl AppContext {
         }
         let (store_session, settings) = self.store_session().await?;
         Ok(Account {
-            places: CodePlaces { bucket: settings.bucket.clone(), registry: settings.repositories.clone() },
+            places: CodePlaces {
+                bucket: settings.bucket.clone(),
+                prefix: settings.prefix.clone(),
+                registry: settings.repositories.clone(),
+            },
             catalogue: self.cloud_catalogue(&store_session, &settings)?,
-            state: Arc::new(Bucket(state)),
+            unprefixed_state: (!cloud.state_prefix.is_empty()).then(|| {
+                Arc::new(Bucket::new(session.store(&cloud.state_bucket, None), "")) as Arc<dyn Store>
+            }),
+            state: Arc::new(Bucket::new(state, &cloud.state_prefix)),
             functions: Arc::new(Lambda(session.functions())),
             backend: Backend {
                 bucket: cloud.state_bucket.clone(),
+                prefix: cloud.state_prefix.clone(),
                 region: cloud.region.clone(),
                 account: cloud.account.clone(),
                 lock_table: cloud.lock_table.clone(),
@@ -250,6 +281,7 @@ impl AppContext {
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
+            project: self.identity(),
         })
     }
 
@@ -270,7 +302,10 @@ impl AppContext {
         let images =
             settings.repositories.as_deref().map(|place| self.repositories(session, settings, place));
         let store = session.store(&settings.bucket, settings.kms_key.clone());
-        Ok(Catalogue::new(Arc::new(Bucket(store))).with_images(images.transpose()?))
+        let store = Arc::new(Bucket::new(store, &settings.prefix));
+        let tag_prefix = &self.project.settings.tag_prefix;
+        let catalogue = Catalogue::new(store).of_project(&self.identity()).with_tag_prefix(tag_prefix);
+        Ok(catalogue.with_images(images.transpose()?))
     }
 
     fn repositories(

@@ -70,6 +70,7 @@ impl AppContext {
         let variables = self.with_terraform_tuning(session.environment().await.map_err(explain)?);
         let backend = Backend {
             bucket,
+            prefix: String::new(),
             region: spec.region.clone(),
             account: spec.account.clone(),
             // Only a lock file: a lock table keeps the digest of a lost state, and Terraform would refuse a new one.

@@ -15,14 +15,29 @@ use crate::ports::{
     Invocation, Put, Services, Store, Stored,
 };
 
-/// A bucket as a store.
-pub(super) struct Bucket(pub(super) ObjectStore);
+/// A bucket as a store, or the keys in it that begin with a prefix.
+pub(super) struct Bucket {
+    objects: ObjectStore,
+    /// What each key begins with: nothing, or a name with a slash at its end.
+    prefix: String,
+}
+
+impl Bucket {
+    /// Returns a bucket's keys with a prefix as a store. Its own keys are without the prefix.
+    pub(super) fn new(objects: ObjectStore, prefix: &str) -> Self {
+        Self { objects, prefix: prefix.to_owned() }
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}
 
 #[async_trait]
 impl Store for Bucket {
     async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<Put> {
         let kind = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
-        self.0.put_new(key, bytes, kind).await.map_err(explain)
+        self.objects.put_new(&self.key(key), bytes, kind).await.map_err(explain)
     }
 
     async fn put_new_file(
@@ -32,15 +47,15 @@ impl Store for Bucket {
         digest: Digest,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put> {
-        self.0.put_new_file(key, path, digest, progress).await.map_err(explain)
+        self.objects.put_new_file(&self.key(key), path, digest, progress).await.map_err(explain)
     }
 
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
-        self.0.put(key, bytes, "application/json").await.map(drop).map_err(explain)
+        self.objects.put(&self.key(key), bytes, "application/json").await.map(drop).map_err(explain)
     }
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
-        let object = self.0.get(key).await.map_err(explain)?;
+        let object = self.objects.get(&self.key(key)).await.map_err(explain)?;
         Ok(object.map(|object| Stored { bytes: object.bytes }))
     }
 
@@ -48,7 +63,7 @@ impl Store for Bucket {
         let scratch = tempfile::tempdir()
             .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
         let own = scratch.path().join("object");
-        match self.0.get_file(key, to.unwrap_or(&own), digest, &|_| {}).await {
+        match self.objects.get_file(&self.key(key), to.unwrap_or(&own), digest, &|_| {}).await {
             Ok(true) => Ok(DigestComparison::Same),
             Ok(false) => Ok(DigestComparison::Missing),
             Err(error) => match error.kind {
@@ -59,15 +74,17 @@ impl Store for Bucket {
     }
 
     async fn size(&self, key: &str) -> Result<Option<u64>> {
-        Ok(self.0.head(key).await.map_err(explain)?.map(|head| head.size))
+        Ok(self.objects.head(&self.key(key)).await.map_err(explain)?.map(|head| head.size))
     }
 
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>> {
-        Ok(self.0.list(prefix, limit).await.map_err(explain)?.into_iter().map(|listed| listed.key).collect())
+        let listed = self.objects.list(&self.key(prefix), limit).await.map_err(explain)?;
+        let keys = listed.into_iter().map(|listed| listed.key);
+        Ok(keys.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned)).collect())
     }
 
     fn place(&self) -> String {
-        format!("s3://{}", self.0.bucket())
+        format!("s3://{}/{}", self.objects.bucket(), self.prefix).trim_end_matches('/').to_owned()
     }
 }
 

@@ -26,6 +26,9 @@ impl Sink for EndedSteps {
 struct Scene {
     project: Project,
     repository: Repository,
+    /// The folders of programs.
+    path: String,
+    trust_marks: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -39,7 +42,8 @@ impl Scene {
         git2::Repository::init(folder.path()).unwrap();
         let project = Project::load(folder.path()).unwrap();
         std::fs::create_dir_all(project.work_folder()).unwrap();
-        Self { project, repository: Repository::open(folder.path()).unwrap(), _folder: folder }
+        let repository = Repository::open(folder.path()).unwrap();
+        Self { project, repository, path: "/usr/bin:/bin".into(), trust_marks: true, _folder: folder }
     }
 
     /// Runs all checks as a release does; returns their reports and what the console shows.
@@ -49,12 +53,13 @@ impl Scene {
         let checks = Checks {
             project: &self.project,
             repository: &self.repository,
+            path: &self.path,
             logs: self.project.work_folder().join("logs"),
             progress: &progress,
             interrupt: &Interrupt::never(),
             stop_on_failure: stop,
         };
-        let reports = checks.run_for(&[]).await.unwrap();
+        let reports = checks.run_for(&[], self.trust_marks).await.unwrap();
         let mut ended = ended.0.lock().unwrap().clone();
         ended.sort();
         (reports, ended)
@@ -79,6 +84,22 @@ async fn passed_check_runs_again_only_when_files_change() {
     let (reports, ended) = scene.run(None).await;
     assert!(reports.iter().all(|report| report.remembered));
     assert_eq!(ended, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn mark_of_another_program_is_not_used_and_a_run_may_take_none() {
+    let mut scene = Scene::new("[checks.one]\nrun = \"true\"");
+    let programs = scene.project.root.join("target/programs");
+    std::fs::create_dir_all(&programs).unwrap();
+    std::fs::write(programs.join("true"), "one").unwrap();
+    scene.path = format!("{}:/usr/bin:/bin", programs.display());
+    assert!(!scene.run(None).await.0[0].remembered);
+    assert!(scene.run(None).await.0[0].remembered);
+    std::fs::write(programs.join("true"), "another").unwrap();
+    assert!(!scene.run(None).await.0[0].remembered, "the program was replaced");
+    assert!(scene.run(None).await.0[0].remembered);
+    scene.trust_marks = false;
+    assert!(!scene.run(None).await.0[0].remembered);
 }
 
 #[tokio::test]

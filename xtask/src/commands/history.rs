@@ -7,7 +7,7 @@ use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format::age;
-use crate::ledger::{DeploymentKind, Ended, Ledger};
+use crate::ledger::{DeploymentKind, Ended};
 use crate::name::EnvironmentName;
 use crate::output::Table;
 
@@ -37,11 +37,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     let mut deployments = Vec::new();
     if let Some(account) = app.account_if_there(&arguments.env).await? {
         for stack in app.project.stacks.keys() {
-            deployments.extend(
-                Ledger::new(account.state.clone(), arguments.env.clone(), stack.clone())
-                    .history(arguments.limit)
-                    .await?,
-            );
+            deployments.extend(account.ledger(&arguments.env, stack).history(arguments.limit).await?);
         }
     }
     deployments.sort_by(|a, b| b.at.cmp(&a.at).then(b.deployment.cmp(&a.deployment)));

@@ -15,7 +15,6 @@ use super::CommandOutput;
 use crate::app::AppContext;
 use crate::emulator::{self, Ports};
 use crate::failure::{self, Failure, FailureKind, Result};
-use crate::ledger::Ledger;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
 
@@ -275,9 +274,8 @@ async fn deployed_function(app: &AppContext, function: Option<&FunctionName>) ->
     let Status::Running(state) = emulator::find(&emulator::folder(&app.project)).await? else {
         return Err(not_deployed());
     };
-    let ledger =
-        Ledger::new(account.state.clone(), environment.clone(), app.project.stack_of(&function)?.clone());
-    let serving = ledger
+    let serving = account
+        .ledger(&environment, app.project.stack_of(&function)?)
         .head()
         .await?
         .last

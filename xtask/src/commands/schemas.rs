@@ -33,6 +33,7 @@ fn reference_has_the_schema_of_every_document() {
         ("verify-release", schema_of::<crate::release::ReleaseExamination>()),
         ("doctor", schema_of::<super::doctor::Report>()),
         ("recover", schema_of::<super::recover::Report>()),
+        ("claim", schema_of::<super::claim::Report>()),
         ("test", schema_of::<super::test::Report>()),
     ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/schemas");

@@ -69,6 +69,7 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> EnvironmentSta
     let access = EnvironmentAccess {
         environment,
         store: &account.state,
+        project: &account.project,
         functions: &account.functions,
         here: Holder::here(),
         clock: app.clock.as_ref(),

@@ -116,6 +116,7 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     if !has_resources(stack).await? {
         return Ok(None);
     }
+    stack.refuse_weaker_trust(last.as_ref())?;
     let releases = releases(stack, last.as_ref()).await?;
     let configuration = match &last {
         Some(last) => applied_configuration(stack, &lock, last, &releases).await?,

@@ -1,15 +1,17 @@
 //! One stack in one environment, with everything that a delivery to it needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::future::try_join_all;
 
 use super::files;
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
+use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started, TrustRecord};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::Infrastructure;
 use crate::plan::{
@@ -19,7 +21,8 @@ use crate::plan::{
 use crate::ports::{Approver, Clock, Functions, Services, Store};
 use crate::progress::Progress;
 use crate::release::{self, Catalogue, Manifest, TrustPolicy};
-use crate::settings::{EnvironmentSettings, StackSettings};
+use crate::settings::{EnvironmentSettings, ProvenanceClaims, StackSettings};
+use crate::source::{NotCommitted, Uncommitted, refuse_uncommitted};
 
 /// The commit of a stack's files.
 #[derive(Debug, Clone)]
@@ -28,6 +31,9 @@ pub(crate) struct StackCommit {
     pub(crate) commit: String,
     /// Whether the files differ from it.
     pub(crate) dirty: bool,
+    /// Files that decide the deployment and that it does not hold: the stack's, settings and keys. Read where the environment
+    /// is protected.
+    pub(crate) uncommitted: Vec<(String, NotCommitted)>,
 }
 
 /// One stack in one environment.
@@ -70,8 +76,12 @@ pub(crate) struct EnvironmentStack {
     pub(crate) by: String,
     /// The CI run.
     pub(crate) run_url: Option<String>,
-    /// The commit of the stack's files; `None` without a repository.
+    /// The commit of the stack's files; `None` where it is not known.
     pub(crate) commit: Option<StackCommit>,
+    /// Why the commit is not known: no repository, or one that cannot be read.
+    pub(crate) unknown_commit: Option<String>,
+    /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
+    pub(crate) accept_weaker_trust: bool,
     /// Whether everything is shown (`--verbose`).
     pub(crate) verbose: bool,
 }
@@ -156,6 +166,9 @@ impl EnvironmentStack {
         } else {
             StackSettings::load_from_copy(root, self.name())?.inputs
         };
+        // Values of another project's stack of the same name would be taken without a word.
+        let upstream: BTreeSet<&StackName> = wanted.values().map(|from| &from.stack).collect();
+        try_join_all(upstream.into_iter().map(|stack| self.ledger.refuse_foreign_stack(stack))).await?;
         plan::read_inputs(self.store.as_ref(), self.name(), self.environment(), &wanted).await
     }
 
@@ -223,6 +236,60 @@ impl EnvironmentStack {
         )
     }
 
+    /// Refuses files of the stack, settings and keys that are not committed, where the environment is protected. Where git
+    /// cannot say, that is refused, too.
+    pub(super) fn refuse_uncommitted(&self) -> Result<()> {
+        let (environment, settings) = (self.environment(), &self.environment_settings);
+        if let (true, Some(why)) = (settings.protected, &self.unknown_commit) {
+            return Err(Failure::refused(format!(
+                "{environment} is protected, and git cannot say whether the files of `{}` are committed",
+                self.name()
+            ))
+            .detail("git", why.clone())
+            .unchanged("Nothing was changed.")
+            .hint("repair what git says: git status shows the same error"));
+        }
+        let commit = self.commit.as_ref();
+        let files = commit.map(|commit| commit.uncommitted.as_slice()).unwrap_or_default();
+        let files = files.iter().map(|(file, why)| Uncommitted::File(file, *why));
+        let stack = commit.is_some_and(|commit| commit.dirty).then_some(Uncommitted::Stack(self.name()));
+        refuse_uncommitted(environment, settings, files.chain(stack))
+    }
+
+    /// Returns the settings that decide which releases are trusted, with what is weaker than at the last deployment.
+    fn trust_record(&self, last: Option<&Ended>) -> TrustRecord {
+        let ProvenanceClaims { repository, git_ref, workflow } = &self.trust.claims;
+        let claims = [("repository", repository), ("ref", git_ref), ("workflow", workflow)];
+        let claims = claims.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
+        let mut now = TrustRecord::new(
+            self.environment_settings.protected,
+            self.trust.required,
+            self.trust.keys.iter().map(|key| key.id().to_owned()).collect(),
+            claims.collect(),
+        );
+        let before = last.and_then(|last| last.trust.as_ref());
+        now.accepted_weaker = before.map(|before| now.weaker_than(before)).unwrap_or_default();
+        now
+    }
+
+    /// Refuses settings that trust more than those of the last deployment, unless that is accepted. Returns whether it is.
+    pub(super) fn refuse_weaker_trust(&self, last: Option<&Ended>) -> Result<bool> {
+        let weaker = self.trust_record(last).accepted_weaker;
+        if weaker.is_empty() || self.accept_weaker_trust {
+            return Ok(!weaker.is_empty());
+        }
+        let (environment, stack) = (self.environment(), self.name());
+        let failure = Failure::refused(format!(
+            "the trust settings of {environment} are weaker than at deployment {} of `{stack}`",
+            last.map_or(0, |last| last.deployment)
+        ));
+        let failure = weaker.into_iter().fold(failure, |failure, what| failure.detail("weaker", what));
+        Err(failure.unchanged("Nothing was changed.").hint(format!(
+            "restore them in terraform/environments/{environment}/environment.toml, or accept them once with \
+             --accept-weaker-trust, which the ledger records"
+        )))
+    }
+
     /// Returns the ledger entry of a deployment that is about to begin.
     pub(crate) fn started(
         &self,
@@ -241,6 +308,7 @@ impl EnvironmentStack {
             by: self.by.clone(),
             run_url: self.run_url.clone(),
             holder: Holder { since: Some(self.clock.real_time()), ..self.holder.clone() },
+            trust: Some(self.trust_record(last)),
             at: self.clock.now(),
         }
     }
@@ -264,5 +332,89 @@ pub(crate) struct LeaseKeeper(tokio::task::JoinHandle<()>);
 impl Drop for LeaseKeeper {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+    use crate::delivery::{DeployRequest, deliver, rollback};
+    use crate::failure::FailureKind;
+
+    /// The newest deployment that ended.
+    async fn last(scene: &mut Scene) -> Ended {
+        scene.stack(true).ledger.head().await.unwrap().last.unwrap()
+    }
+
+    fn unchanged() -> DeployRequest {
+        let (kind, releases) = (DeploymentKind::Deploy, BTreeMap::new());
+        DeployRequest { kind, releases, lift_hold: false, always_plan: false }
+    }
+
+    #[tokio::test]
+    async fn weaker_trust_settings_are_refused_until_they_are_accepted_and_the_ledger_records_it() {
+        let mut scene = Scene::new(true);
+        scene.deploy_new_releases().await;
+        let recorded = last(&mut scene).await.trust.unwrap();
+        assert!(recorded.protected && recorded.accepted_weaker.is_empty());
+
+        let weaker = |scene: &mut Scene, accept| {
+            let mut stack = scene.stack(true);
+            stack.environment_settings.protected = false;
+            stack.accept_weaker_trust = accept;
+            stack
+        };
+        let stack = weaker(&mut scene, false);
+        let request = DeployRequest { always_plan: true, ..unchanged() };
+        let failure = deliver(&stack, &request).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Refused);
+        let report = failure.report();
+        assert_eq!(report.message, "the trust settings of dev are weaker than at deployment 1 of `s`");
+        assert_eq!(report.details[0].value, "protected = true before, now false");
+        assert!(report.hint.unwrap().contains("--accept-weaker-trust"));
+        assert_eq!(last(&mut scene).await.deployment, 1, "nothing was written");
+        // A rollback and a destruction as well, before any alias moves.
+        let end = last(&mut scene).await;
+        let failure =
+            rollback::roll_back(&stack, &end, &BTreeMap::new(), &BTreeMap::new()).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Refused);
+        assert!(scene.stack(true).ledger.head().await.unwrap().open.is_none());
+
+        // Nothing else is to be done, and what was accepted is recorded.
+        deliver(&weaker(&mut scene, true), &request).await.unwrap();
+        let accepted = last(&mut scene).await;
+        assert_eq!(accepted.deployment, 2);
+        let trust = accepted.trust.unwrap();
+        assert_eq!(trust.accepted_weaker, ["protected = true before, now false"]);
+        assert_ne!(trust.digest, recorded.digest);
+        deliver(&weaker(&mut scene, false), &unchanged()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn files_whose_commit_is_not_known_or_does_not_hold_them_are_refused_where_it_is_protected() {
+        for protected in [true, false] {
+            let mut scene = Scene::new(protected);
+            scene.deploy_new_releases().await;
+            let request = DeployRequest { always_plan: true, ..unchanged() };
+            let mut stack = scene.stack(true);
+            stack.unknown_commit = Some("the index is broken".into());
+            let unknown = deliver(&stack, &request).await;
+            let mut stack = scene.stack(true);
+            let uncommitted = vec![("pipelines/project.toml".to_owned(), NotCommitted::Changed)];
+            stack.commit = Some(StackCommit { commit: "9040e95".into(), dirty: false, uncommitted });
+            let changed = deliver(&stack, &request).await;
+            if !protected {
+                assert!(unknown.is_ok() && changed.is_ok());
+                continue;
+            }
+            let unknown = unknown.unwrap_err();
+            assert_eq!(unknown.kind(), FailureKind::Refused);
+            assert!(unknown.message().contains("git cannot say whether"), "{unknown}");
+            assert_eq!(
+                changed.unwrap_err().message(),
+                "dev is protected and pipelines/project.toml has changes that are not committed"
+            );
+        }
     }
 }

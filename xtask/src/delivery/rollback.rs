@@ -28,12 +28,13 @@ use crate::rollout::{self, Evidence};
 use crate::verification;
 
 /// Takes functions back to earlier releases; `aliases` are theirs, as they were read.
-async fn roll_back(
+pub(super) async fn roll_back(
     stack: &EnvironmentStack,
     last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
     aliases: &BTreeMap<FunctionName, ObservedAlias>,
 ) -> Result<Delivered> {
+    stack.refuse_weaker_trust(Some(last))?;
     show(stack, last, steps, aliases);
     if !stack
         .approver

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::trust::TrustRecord;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::StateVersion;
@@ -51,6 +52,9 @@ pub(crate) struct Started {
     pub(crate) run_url: Option<String>,
     /// The process that runs it.
     pub(crate) holder: Holder,
+    /// The settings that decide which releases are trusted; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trust: Option<TrustRecord>,
     /// When it began.
     #[schemars(with = "String")]
     pub(crate) at: jiff::Timestamp,
@@ -251,6 +255,9 @@ pub(crate) struct Ended {
     pub(crate) plan_inputs: Option<Digest>,
     /// The state's version after it.
     pub(crate) state: Option<StateVersion>,
+    /// The settings that decide which releases are trusted; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trust: Option<TrustRecord>,
     /// Who ran it.
     pub(crate) by: String,
     /// The CI run.
@@ -289,6 +296,7 @@ impl Ended {
             inputs: before.map(|before| before.inputs.clone()).unwrap_or_default(),
             plan_inputs: None,
             state: None,
+            trust: started.trust.clone(),
             by: started.by.clone(),
             run_url: started.run_url.clone(),
             started_at: started.at,

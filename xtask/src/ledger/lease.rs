@@ -109,6 +109,7 @@ mod tests {
 
     fn started(holder: Holder, at: jiff::Timestamp) -> Started {
         Started {
+            trust: None,
             schema: SCHEMA.into(),
             deployment: 1,
             stack: "s".parse().unwrap(),

@@ -142,6 +142,9 @@ pub(super) const EMULATOR_ATTEMPTS: u32 = 3;
 pub(crate) struct Backend {
     /// The bucket.
     pub(crate) bucket: String,
+    /// What each key begins with.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) prefix: String,
     /// The region.
     pub(crate) region: String,
     /// The account that it must be in.
@@ -176,6 +179,8 @@ struct ReleaseCode {
 pub(crate) struct CodePlaces {
     /// The bucket of zips.
     pub(crate) bucket: String,
+    /// What each key of a zip begins with.
+    pub(crate) prefix: String,
     /// The registry of images with the prefix of its repositories, as Lambda knows it.
     pub(crate) registry: Option<String>,
 }
@@ -191,7 +196,10 @@ impl ReleaseInput {
     pub(crate) fn new(manifest: &Manifest, places: &CodePlaces) -> Self {
         let key = &manifest.artifact.key;
         let (s3, image_uri) = match manifest.package {
-            PackageType::Zip => (Some(S3Code { bucket: places.bucket.clone(), key: key.clone() }), None),
+            PackageType::Zip => {
+                let key = format!("{}{key}", places.prefix);
+                (Some(S3Code { bucket: places.bucket.clone(), key }), None)
+            }
             PackageType::Image => {
                 (None, places.registry.as_ref().map(|registry| format!("{registry}/{key}")))
             }
@@ -298,8 +306,8 @@ pub(super) fn check_values(
 /// Writes the S3 backend's settings: <https://developer.hashicorp.com/terraform/language/backend/s3>.
 pub(super) fn backend_text(stack: &StackName, backend: &Backend) -> String {
     let mut text = format!(
-        "bucket = {:?}\nkey = \"{stack}.tfstate\"\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
-        backend.bucket, backend.region, backend.account
+        "bucket = {:?}\nkey = \"{}{stack}.tfstate\"\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
+        backend.bucket, backend.prefix, backend.region, backend.account
     );
     if let Some(table) = &backend.lock_table {
         text.push_str(&format!("dynamodb_table = {table:?}\n"));
@@ -337,6 +345,7 @@ mod tests {
     fn backend_names_its_account() {
         let backend = Backend {
             bucket: "b".into(),
+            prefix: "shop/".into(),
             region: "eu-central-1".into(),
             account: "333333333333".into(),
             lock_table: Some("locks".into()),
@@ -344,7 +353,7 @@ mod tests {
         };
         insta::assert_snapshot!(backend_text(&"hello".parse().unwrap(), &backend), @r#"
         bucket = "b"
-        key = "hello.tfstate"
+        key = "shop/hello.tfstate"
         region = "eu-central-1"
         use_lockfile = true
         allowed_account_ids = ["333333333333"]
@@ -357,7 +366,7 @@ mod tests {
         let manifest = crate::release::sample_manifest("hello", "1.2.3");
         let mut input = serde_json::to_value(ReleaseInput::new(
             &manifest,
-            &CodePlaces { bucket: "store".into(), registry: None },
+            &CodePlaces { bucket: "store".into(), prefix: String::new(), registry: None },
         ))
         .unwrap();
         input["code"]["sha256"] = "[base64]".into();

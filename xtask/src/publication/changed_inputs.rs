@@ -13,7 +13,7 @@ pub(super) fn report_unchanged(context: &PublicationContext<'_>, chosen: &[Chose
     let reused: Vec<&ChosenVersion> = chosen.iter().filter(|chosen| !chosen.choice.is_new()).collect();
     let text = match reused[..] {
         [] => return,
-        [ChosenVersion { function, source, choice: VersionChoice::Reuse(manifest) }] => {
+        [ChosenVersion { function, source, choice: VersionChoice::Reuse { manifest, .. } }] => {
             let count = source.inputs.count();
             format!(
                 "{function} {} has the same {count} inputs ({})",

@@ -23,7 +23,8 @@ use crate::source::Source;
 /// the target folder that all share.
 const AT_ONCE: usize = 4;
 
-/// Publishes a release of each function that has a new version; `force` builds it even if its artifact is cached.
+/// Publishes a release of each function that has a new version; `force` builds it even if its artifact is
+/// cached, as a run that signs does: an artifact that another run left proves nothing.
 pub(super) async fn publish_all(
     context: &PublicationContext<'_>,
     chosen: &[ChosenVersion],
@@ -87,11 +88,18 @@ async fn publish_function(
     force: bool,
 ) -> Result<FunctionRelease> {
     let ChosenVersion { function, source, choice } = chosen;
-    let (version, reason, exact) = match choice {
-        VersionChoice::Reuse(manifest) => {
+    let (version, reason, exact, notes) = match choice {
+        VersionChoice::Reuse { manifest, newest } => {
+            if let Some(newest) = newest {
+                let again = if context.environment.is_some() { "deployed" } else { "taken" };
+                context.build.progress.note(format!(
+                    "{function:9} {} has the same inputs and is {again} again; the newest release is {newest}",
+                    manifest.version
+                ));
+            }
             return Ok(FunctionRelease { manifest: (**manifest).clone(), new: false });
         }
-        VersionChoice::New { version, reason, exact } => (version, reason, *exact),
+        VersionChoice::New { version, reason, exact, notes } => (version, reason, *exact, notes),
     };
     context.build.interrupt.check()?;
     let started_on = context.clock.now();
@@ -100,6 +108,7 @@ async fn publish_function(
     let branch = source.branch.as_deref().unwrap_or("detached");
     progress.note(format!("{function:9} {reason}: {version}   ({branch} {})", &source.commit[..7]));
     changed_inputs::report_changed(context, chosen).await?;
+    notes.iter().for_each(|note| progress.note(format!("{function:9} {note}")));
     let artifact = artifact::build(&build, function, source, force).await?;
     build.interrupt.check()?;
     let folder = artifact::cache_folder(build.project, function, &source.inputs_digest);

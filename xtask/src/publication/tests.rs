@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::*;
+use crate::artifact;
 use crate::digest::Digest;
 use crate::fakes::{FakeClock, FakeSigner, FakeSigningKeys, FakeStore, Faults};
 use crate::interrupt::Interrupt;
@@ -191,7 +192,7 @@ async fn dirty_tree_is_refused_for_a_protected_environment_before_the_build() {
     let report = failure.report();
     assert_eq!(
         report.message,
-        "prod is protected and the inputs of `ingest` have changes that are not committed"
+        "prod is protected and the inputs of `ingest` have changes that are not committed: lambda-src/ingest/src/app.py"
     );
     assert_eq!(report.unchanged.as_deref(), Some("Nothing was built, published or deployed."));
     assert!(scene.store.objects("").is_empty());
@@ -205,6 +206,30 @@ async fn dirty_tree_is_refused_for_a_protected_environment_before_the_build() {
     // An existing release of these very inputs is no new one: delivery judges it.
     scene.environment = Some("prod".parse().unwrap());
     assert!(!scene.publish(VersionRequest::default()).await.unwrap().new);
+}
+
+#[tokio::test]
+async fn settings_that_are_not_committed_are_refused_for_a_protected_environment_before_the_build() {
+    for (file, text) in [
+        ("pipelines/project.toml", "schema = 1\nname = \"shop\"\n# changed\n"),
+        // The protection itself is taken away.
+        ("terraform/environments/prod/environment.toml", CLOUD),
+    ] {
+        let mut scene = Scene::new();
+        scene.tree.write(file, text);
+        scene.environment = Some("prod".parse().unwrap());
+        let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Refused);
+        let report = failure.report();
+        assert_eq!(
+            report.message,
+            format!("prod is protected and {file} has changes that are not committed")
+        );
+        assert_eq!(report.unchanged.as_deref(), Some("Nothing was built, published or deployed."));
+        assert!(scene.store.objects("").is_empty());
+        scene.environment = Some("dev".parse().unwrap());
+        scene.publish(VersionRequest::default()).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -241,6 +266,39 @@ async fn release_is_signed_where_a_key_is_configured_and_refused_without_one_whe
     policy.claims.git_ref = Some("refs/heads/main".into());
     let environment = "dev".parse().unwrap();
     check_trust(&scene.catalogue, &release.manifest, &policy, &environment).await.unwrap();
+}
+
+#[tokio::test]
+async fn run_that_signs_takes_neither_an_artifact_nor_a_check_mark_of_another_run() {
+    let count = |scene: &Scene| {
+        let file = scene.tree.root().join("target/count");
+        std::fs::read_to_string(file).map_or(0, |text| text.lines().count())
+    };
+    for signs in [true, false] {
+        let mut scene = Scene::new();
+        scene.tree.write(
+            "pipelines/project.toml",
+            "schema = 1\nname = \"shop\"\n[checks.unit]\nrun = \"sh -c 'echo run >> target/count'\"\n",
+        );
+        scene.tree.commit("test: count");
+        std::fs::create_dir_all(scene.tree.root().join("target/slipway")).unwrap();
+        // Another run left an artifact and a mark, and its release is not in the store.
+        let earlier = scene.publish(VersionRequest::default()).await.unwrap().manifest;
+        let left = scene.store.objects("").into_keys().collect::<Vec<_>>();
+        left.iter().for_each(|key| scene.store.remove(key));
+        let settings = &scene.tree.project();
+        let folder = artifact::cache_folder(settings, &ingest(), &earlier.source.inputs_digest);
+        let before = std::fs::metadata(folder.join("ingest.zip")).unwrap().modified().unwrap();
+        assert_eq!(count(&scene), 1);
+        if signs {
+            scene.keys = FakeSigningKeys::of(FakeSigner::new().0);
+        }
+        let release = scene.publish(VersionRequest::default()).await.unwrap();
+        assert!(release.new && release.manifest.artifact == earlier.artifact);
+        let after = std::fs::metadata(folder.join("ingest.zip")).unwrap().modified().unwrap();
+        assert_eq!(after != before, signs, "whether it was built again");
+        assert_eq!(count(&scene), if signs { 2 } else { 1 }, "how often the check ran");
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::manifest::Manifest;
+use super::owner::Owner;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
+use crate::ownership::ProjectIdentity;
 use crate::ports::{DigestComparison, Images, Store};
 use crate::settings::PackageType;
 
@@ -14,12 +16,30 @@ use crate::settings::PackageType;
 pub(crate) struct Catalogue {
     store: Arc<dyn Store>,
     images: Option<Arc<dyn Images>>,
+    /// The project that releases have to belong to; tests of other things leave it out.
+    pub(super) owner: Option<Arc<Owner>>,
+    tag_prefix: String,
 }
 
 impl Catalogue {
     /// Reads releases from a store.
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, images: None }
+        Self { store, images: None, owner: None, tag_prefix: String::new() }
+    }
+
+    /// Requires that releases belong to a project: each function's are compared once, before one is used or published.
+    pub(crate) fn of_project(self, project: &ProjectIdentity) -> Self {
+        Self { owner: Some(Arc::new(Owner::new(project.clone()))), ..self }
+    }
+
+    /// Sets what the names of the tags that mirror it begin with.
+    pub(crate) fn with_tag_prefix(self, prefix: &str) -> Self {
+        Self { tag_prefix: prefix.to_owned(), ..self }
+    }
+
+    /// Returns what the names of its tags begin with.
+    pub(super) fn tag_prefix(&self) -> &str {
+        &self.tag_prefix
     }
 
     /// Adds the registry of images.
@@ -45,6 +65,7 @@ impl Catalogue {
     pub(crate) async fn versions(&self, function: &FunctionName) -> Result<Vec<Version>> {
         let prefix = format!("releases/{function}/");
         let keys = self.store.list(&prefix, None).await?;
+        self.check_keys(function, &keys)?;
         let mut versions: Vec<Version> = keys
             .iter()
             .filter_map(|key| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok())
@@ -55,10 +76,13 @@ impl Catalogue {
 
     /// Reads a release's manifest, where it exists.
     pub(crate) async fn find(&self, function: &FunctionName, version: &Version) -> Result<Option<Manifest>> {
-        let Some(stored) = self.store.get(&Manifest::key(function, version)).await? else {
-            return Ok(None);
-        };
-        Manifest::read(&stored.bytes, function, version).map(Some)
+        let key = Manifest::key(function, version);
+        // Whose the releases are is asked at the same time.
+        let (stored, ()) = futures::try_join!(self.store.get(&key), self.check_listing(function))?;
+        let Some(stored) = stored else { return Ok(None) };
+        let manifest = Manifest::read(&stored.bytes, function, version)?;
+        self.check_manifest(&manifest)?;
+        Ok(Some(manifest))
     }
 
     /// Reads a release's manifest; an unknown version lists the nearest ones that exist.

@@ -76,6 +76,11 @@ impl InputsRecord {
         }
     }
 
+    /// Returns whether the record of an inputs digest was stored.
+    pub(super) async fn exists(catalogue: &Catalogue, digest: &Digest) -> Result<bool> {
+        Ok(catalogue.store().size(&key(digest)).await?.is_some())
+    }
+
     /// Reads the record of an inputs digest, where it was stored.
     pub(crate) async fn find(catalogue: &Catalogue, digest: &Digest) -> Result<Option<Self>> {
         let Some(stored) = catalogue.store().get(&key(digest)).await? else {

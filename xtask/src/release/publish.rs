@@ -84,6 +84,7 @@ pub(crate) async fn publish(
     let store = catalogue.store();
     let digest = manifest.artifact.sha256;
     let exact_version = exact_version || matches!(content, ReleaseContent::Image(_));
+    catalogue.mark(&manifest.function).await?;
     store_content(catalogue, &manifest, &content, step).await?;
     let mut manifest = manifest;
     if let Some(sbom) = statements.sbom {

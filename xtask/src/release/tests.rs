@@ -1,13 +1,15 @@
 //! Choosing versions and publishing, with a store in memory and a real repository; documents that earlier versions stored.
 
+mod lines;
+mod owner;
 mod stored;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Catalogue, Manifest, PublishedRelease, ReleaseContent, ReleaseStatements, VersionBump, VersionChoice,
-    VersionRequest, artifact_key, choose_version, publish, sample_manifest,
+    Catalogue, InputsRecord, Manifest, PublishedRelease, ReleaseContent, ReleaseStatements, VersionBump,
+    VersionChoice, VersionRequest, artifact_key, choose_version, publish, sample_manifest,
 };
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
@@ -66,6 +68,7 @@ impl Releases {
         manifest.source.commit = source.commit;
         manifest.source.inputs_digest = source.inputs_digest;
         manifest.source.dirty = source.dirty;
+        InputsRecord::of(&source.inputs).store(&self.catalogue, &source.inputs_digest).await.unwrap();
         let step = Progress::silent().step("publish", "hello");
         let published = publish(
             &self.catalogue,
@@ -89,9 +92,13 @@ impl Releases {
     /// Returns the choice as text: `reuse 0.1.0`, `0.2.0: 1 change since 0.1.0`.
     async fn chosen(&self, tree: &Tree, request: VersionRequest) -> String {
         match self.choose(tree, request).await.unwrap() {
-            VersionChoice::Reuse(manifest) => format!("reuse {}", manifest.version),
-            VersionChoice::New { version, reason, exact } => {
-                format!("{version}: {reason}{}", if exact { " (exact)" } else { "" })
+            VersionChoice::Reuse { manifest, newest: None } => format!("reuse {}", manifest.version),
+            VersionChoice::Reuse { manifest, newest: Some(newest) } => {
+                format!("reuse {} although {newest} is newer", manifest.version)
+            }
+            VersionChoice::New { version, reason, exact, notes } => {
+                let notes = notes.iter().map(|note| format!("; {note}")).collect::<String>();
+                format!("{version}: {reason}{}{notes}", if exact { " (exact)" } else { "" })
             }
         }
     }
@@ -122,10 +129,16 @@ async fn next_version_follows_from_the_changed_inputs() {
     assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "reuse 0.1.0");
     tree.write("lambda-src/hello/src/main.rs", "fn main() { 1; }\n");
     tree.commit("no convention");
-    assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "0.1.1: 1 change since 0.1.0");
+    assert_eq!(
+        releases.chosen(&tree, VersionRequest::default()).await,
+        "0.1.1: 1 change since 0.1.0 that says no type"
+    );
     tree.write("crates/shared/src/lib.rs", "fn more() {}\n");
     tree.commit("feat: more");
-    assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "0.2.0: 2 changes since 0.1.0");
+    assert_eq!(
+        releases.chosen(&tree, VersionRequest::default()).await,
+        "0.2.0: 2 changes since 0.1.0, 1 says no type"
+    );
     releases.release(&tree, "0.2.0").await;
     assert_eq!(releases.chosen(&tree, VersionRequest::default()).await, "reuse 0.2.0");
 }

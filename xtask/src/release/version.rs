@@ -1,14 +1,18 @@
 //! The next version of a function: as requested, by a bump, or from the Conventional Commits that changed the inputs.
 
-use git_conventional::Commit;
+mod commits;
+mod line;
 
+use self::commits::{ChangeLevel, ChangeSummary, summarise};
+use self::line::ReleaseLines;
 use super::catalogue::Catalogue;
 use super::manifest::Manifest;
 use super::tags;
 use crate::failure::{Failure, Result};
+use crate::format::plural;
 use crate::name::{FunctionName, Version};
 use crate::settings::FunctionSettings;
-use crate::source::{CommitMessage, Repository, Source};
+use crate::source::{Containment, Repository, Source};
 
 /// The number of a version that is raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -36,7 +40,12 @@ pub(crate) struct VersionRequest {
 #[derive(Debug, Clone)]
 pub(crate) enum VersionChoice {
     /// An existing release with the same inputs.
-    Reuse(Box<Manifest>),
+    Reuse {
+        /// Its manifest.
+        manifest: Box<Manifest>,
+        /// The newest release, where that is another one.
+        newest: Option<Version>,
+    },
     /// A new version.
     New {
         /// The version.
@@ -45,6 +54,8 @@ pub(crate) enum VersionChoice {
         reason: String,
         /// Whether exactly this version was requested.
         exact: bool,
+        /// What else the author should know: releases of other lines that are not in this history.
+        notes: Vec<String>,
     },
 }
 
@@ -64,30 +75,39 @@ pub(crate) async fn choose_version(
     source: &Source,
     request: &VersionRequest,
 ) -> Result<VersionChoice> {
-    let newest = catalogue.newest(function).await?;
     if let Some(version) = &request.version {
         return requested_version(catalogue, function, source, version).await;
     }
-    if let Some(newest) = &newest
-        && !request.force
-        && request.bump.is_none()
-        && newest.source.inputs_digest == source.inputs_digest
-    {
-        return Ok(VersionChoice::Reuse(Box::new(newest.clone())));
+    let newest = catalogue.newest(function).await?;
+    if !request.force && request.bump.is_none() {
+        if let Some(newest) = &newest
+            && newest.source.inputs_digest == source.inputs_digest
+        {
+            return Ok(VersionChoice::Reuse { manifest: Box::new(newest.clone()), newest: None });
+        }
+        if let Some(newest) = &newest
+            && let Some(same) = line::with_inputs(catalogue, function, &source.inputs_digest).await?
+        {
+            let newest = Some(newest.version.clone());
+            return Ok(VersionChoice::Reuse { manifest: Box::new(same), newest });
+        }
     }
-    let (next, reason) = next_version(repository, function, settings, source, newest.as_ref(), request.bump)?;
+    let context = VersionContext { catalogue, repository, function, settings, source };
+    let next = context.next(newest, request.bump).await?;
     if !source.dirty {
-        return Ok(VersionChoice::New { version: next, reason, exact: false });
+        let NextVersion { version, reason, notes } = next;
+        return Ok(VersionChoice::New { version, reason, exact: false, notes });
     }
-    let version = next.dirty(&source.inputs_digest);
+    let version = next.version.dirty(&source.inputs_digest);
     match catalogue.find(function, &version).await? {
         Some(same) if same.source.inputs_digest == source.inputs_digest => {
-            Ok(VersionChoice::Reuse(Box::new(same)))
+            Ok(VersionChoice::Reuse { manifest: Box::new(same), newest: None })
         }
         _ => Ok(VersionChoice::New {
             version,
-            reason: format!("{reason}, with changes that are not committed"),
+            reason: format!("{}, with changes that are not committed", next.reason),
             exact: false,
+            notes: next.notes,
         }),
     }
 }
@@ -101,63 +121,137 @@ async fn requested_version(
     if let Some(existing) = catalogue.find(function, version).await?
         && existing.source.inputs_digest == source.inputs_digest
     {
-        return Ok(VersionChoice::Reuse(Box::new(existing)));
+        return Ok(VersionChoice::Reuse { manifest: Box::new(existing), newest: None });
     }
     if source.dirty {
         return Err(Failure::refused(format!("`{function}` {version} would be a release that no commit can rebuild: the function's inputs have changes that are not committed"))
             .unchanged("Nothing was built or published.")
             .hint(format!("commit first, or leave out --version: the release is then named {}", version.dirty(&source.inputs_digest))));
     }
-    Ok(VersionChoice::New { version: version.clone(), reason: "requested".into(), exact: true })
+    let (reason, notes) = ("requested".into(), Vec::new());
+    Ok(VersionChoice::New { version: version.clone(), reason, exact: true, notes })
 }
 
-/// Returns the version after the newest release or tag, and the reason for it.
-fn next_version(
-    repository: &Repository,
-    function: &FunctionName,
-    settings: &FunctionSettings,
-    source: &Source,
-    newest: Option<&Manifest>,
-    bump: Option<VersionBump>,
-) -> Result<(Version, String)> {
-    let base = match newest {
-        Some(manifest) if repository.head_descends_from(&manifest.source.commit) => {
-            Some((manifest.version.clone(), manifest.source.commit.clone()))
+/// The next version, why it is this one, and what else the author should know.
+struct NextVersion {
+    version: Version,
+    reason: String,
+    notes: Vec<String>,
+}
+
+/// What the next version of a function is chosen from.
+struct VersionContext<'a> {
+    catalogue: &'a Catalogue,
+    repository: &'a Repository,
+    function: &'a FunctionName,
+    settings: &'a FunctionSettings,
+    source: &'a Source,
+}
+
+impl VersionContext<'_> {
+    /// Returns the version after the newest release that HEAD has, or after the newest tag.
+    async fn next(&self, newest: Option<Manifest>, bump: Option<VersionBump>) -> Result<NextVersion> {
+        let Some(newest) = newest else { return self.after_tag(bump) };
+        if !self.repository.head_descends_from(&newest.source.commit)? {
+            refuse_shallow(self.repository, self.function, &newest.source.commit)?;
         }
-        Some(manifest) => {
-            refuse_shallow(repository, function, &manifest.source.commit)?;
-            // The history was rewritten: the catalogue's number still counts, its commit does not.
-            let level = bump.unwrap_or(VersionBump::Patch);
-            return Ok((
-                bumped(&manifest.version, level),
-                format!("changed since {} (its commit is no longer in the history)", manifest.version),
-            ));
+        let paths = &self.source.inputs.paths;
+        let lines = ReleaseLines::read(self.catalogue, self.repository, self.function, paths, newest).await?;
+        let Some(base) = &lines.base else { return self.after_unrelated(&lines.newest, bump) };
+        let summary = summarise(&self.repository.changes(Some(&base.since), paths)?);
+        let version = &base.manifest.version;
+        let level = bump.or(bump_for(&summary, version)).unwrap_or(VersionBump::Patch);
+        let next = match self.source.dirty {
+            // It names the inputs as well, so it never is that of another release.
+            true => bumped(version, level),
+            false => lines.free_version(self.function, version, level)?,
+        };
+        let mut reason = reason(&summary, version, bump.is_some());
+        if let Some(how) = &base.how {
+            reason = format!("{reason} ({how})");
         }
-        None => newest_tag(repository, function)?,
-    };
-    let Some((version, commit)) = base else {
-        return Ok((settings.first_version.clone(), "first release".into()));
-    };
-    let changes = repository.changes(Some(&commit), &source.inputs.paths)?;
-    let bump_of_commits = || commits_bump(&changes, &version);
-    let level = bump.or_else(bump_of_commits).unwrap_or(VersionBump::Patch);
-    if newest.is_none() && changes.is_empty() && bump.is_none() && !source.dirty {
-        return Ok((version.clone(), format!("as tagged {}{version}", tags::prefix(function))));
+        if lines.newest.version != *version {
+            let place = if lines.newest_is_missing { "clone" } else { "history" };
+            reason = format!("{reason}, as {} is not in this {place}", lines.newest.version);
+        }
+        let notes = lines.lacking.iter().map(line::lacking_note).collect();
+        Ok(NextVersion { version: next, reason, notes })
     }
-    let count = match changes.len() {
+
+    /// Continues the newest release's number although HEAD has no release: neither its commit nor another one's.
+    fn after_unrelated(&self, newest: &Manifest, bump: Option<VersionBump>) -> Result<NextVersion> {
+        let paths = &self.source.inputs.paths;
+        let Manifest { version, source, .. } = newest;
+        let reason = match self.repository.head_contains(&source.commit, paths)? {
+            Containment::Absent { base: Some(base) } => {
+                let summary = summarise(&self.repository.changes(Some(&base), paths)?);
+                let level = bump.or(bump_for(&summary, version)).unwrap_or(VersionBump::Patch);
+                return Ok(NextVersion {
+                    version: bumped(version, level),
+                    reason: format!(
+                        "{} since the branch of {version} began; {version} itself is not in this history",
+                        plural(summary.commits, "change")
+                    ),
+                    notes: Vec::new(),
+                });
+            }
+            // The history was rewritten: the catalogue's number still counts, its commit does not.
+            _ => format!("changed since {version} (its commit is no longer in the history)"),
+        };
+        let version = bumped(version, bump.unwrap_or(VersionBump::Patch));
+        Ok(NextVersion { version, reason, notes: Vec::new() })
+    }
+
+    /// Returns the version after the highest release tag that HEAD descends from, or the first version.
+    fn after_tag(&self, bump: Option<VersionBump>) -> Result<NextVersion> {
+        let next = |version, reason| Ok(NextVersion { version, reason, notes: Vec::new() });
+        let Some((version, commit)) = newest_tag(self.catalogue, self.repository, self.function)? else {
+            return next(self.settings.first_version.clone(), "first release".into());
+        };
+        let changes = self.repository.changes(Some(&commit), &self.source.inputs.paths)?;
+        if changes.is_empty() && bump.is_none() && !self.source.dirty {
+            let tag = format!("{}{version}", tags::prefix(self.catalogue, self.function));
+            return next(version, format!("as tagged {tag}"));
+        }
+        let summary = summarise(&changes);
+        let level = bump.or(bump_for(&summary, &version)).unwrap_or(VersionBump::Patch);
+        next(bumped(&version, level), reason(&summary, &version, bump.is_some()))
+    }
+}
+
+/// Explains a version: `2 changes since 0.1.0`, and how many of the commits say no type, unless `--bump` decides.
+fn reason(summary: &ChangeSummary, version: &Version, is_requested: bool) -> String {
+    let since = match summary.commits {
         0 => "changed inputs".to_owned(),
-        count => crate::format::plural(count, "change"),
+        count => plural(count, "change"),
     };
-    Ok((bumped(&version, level), format!("{count} since {version}")))
+    let untyped = match (summary.untyped, summary.commits) {
+        _ if is_requested => String::new(),
+        (0, _) => String::new(),
+        (1, 1) => " that says no type".to_owned(),
+        (untyped, all) if untyped == all => format!(", all {untyped} say no type"),
+        (1, _) => ", 1 says no type".to_owned(),
+        (untyped, _) => format!(", {untyped} say no type"),
+    };
+    format!("{since} since {version}{untyped}")
 }
 
 /// Returns the highest release tag that HEAD descends from.
-fn newest_tag(repository: &Repository, function: &FunctionName) -> Result<Option<(Version, String)>> {
-    let tags = repository.tags(&tags::prefix(function))?;
+fn newest_tag(
+    catalogue: &Catalogue,
+    repository: &Repository,
+    function: &FunctionName,
+) -> Result<Option<(Version, String)>> {
+    let tags = tags::own_tags(catalogue, repository, function)?;
     let mut versions: Vec<(Version, String)> =
         tags.into_iter().filter_map(|(name, commit)| Some((name.parse().ok()?, commit))).collect();
     versions.sort();
-    Ok(versions.into_iter().rev().find(|(_, commit)| repository.head_descends_from(commit)))
+    for (version, commit) in versions.into_iter().rev() {
+        if repository.head_descends_from(&commit)? {
+            return Ok(Some((version, commit)));
+        }
+    }
+    Ok(None)
 }
 
 fn refuse_shallow(repository: &Repository, function: &FunctionName, commit: &str) -> Result<()> {
@@ -166,29 +260,25 @@ fn refuse_shallow(repository: &Repository, function: &FunctionName, commit: &str
     }
     Err(Failure::usage(format!(
         "this is a shallow clone, and the commit of `{function}`'s newest release, {}, is not in it",
-        &commit[..commit.len().min(7)]
+        short(commit)
     ))
     .unchanged("Nothing was built or published.")
     .hint("git fetch --unshallow (in GitHub Actions: fetch-depth: 0), or name the version with --version"))
 }
 
-/// Returns the largest bump that Conventional Commits among some commits require.
-fn commits_bump(commits: &[CommitMessage], version: &Version) -> Option<VersionBump> {
-    commits
-        .iter()
-        .filter_map(|commit| Commit::parse(commit.message.trim()).ok())
-        .map(|commit| commit_bump(&commit, version))
-        .max()
+/// Returns the bump that commits require, where one of them says its type.
+fn bump_for(summary: &ChangeSummary, version: &Version) -> Option<VersionBump> {
+    // Before 1.0.0 a breaking change raises the minor number: https://semver.org/#spec-item-4
+    Some(match (summary.level?, version.numbers().0) {
+        (ChangeLevel::Breaking, 0) | (ChangeLevel::Feature, _) => VersionBump::Minor,
+        (ChangeLevel::Breaking, _) => VersionBump::Major,
+        (ChangeLevel::Other, _) => VersionBump::Patch,
+    })
 }
 
-fn commit_bump(commit: &Commit<'_>, version: &Version) -> VersionBump {
-    // Before 1.0.0 a breaking change raises the minor number: https://semver.org/#spec-item-4
-    match (commit.breaking(), version.numbers().0) {
-        (true, 0) => VersionBump::Minor,
-        (true, _) => VersionBump::Major,
-        (false, _) if commit.type_() == git_conventional::Type::FEAT => VersionBump::Minor,
-        (false, _) => VersionBump::Patch,
-    }
+/// Returns the first hex digits of a commit's id.
+fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
 }
 
 /// Returns a version with a number raised; a pre-release becomes its release.
@@ -208,23 +298,33 @@ pub(super) fn bumped(version: &Version, bump: VersionBump) -> Version {
 mod tests {
     use super::*;
 
-    fn bump_for(messages: &[&str], version: &str) -> Option<VersionBump> {
-        let commits: Vec<CommitMessage> = messages
-            .iter()
-            .map(|message| CommitMessage { commit: String::new(), message: (*message).to_owned() })
-            .collect();
-        commits_bump(&commits, &version.parse().unwrap())
+    #[test]
+    fn conventional_commits_decide_the_bump() {
+        let bump = |level, version: &str| {
+            let summary = ChangeSummary { commits: 1, untyped: 0, level };
+            bump_for(&summary, &version.parse().unwrap())
+        };
+        assert_eq!(bump(Some(ChangeLevel::Other), "1.0.0"), Some(VersionBump::Patch));
+        assert_eq!(bump(Some(ChangeLevel::Feature), "1.0.0"), Some(VersionBump::Minor));
+        assert_eq!(bump(Some(ChangeLevel::Feature), "0.3.1"), Some(VersionBump::Minor));
+        assert_eq!(bump(Some(ChangeLevel::Breaking), "1.0.0"), Some(VersionBump::Major));
+        assert_eq!(bump(Some(ChangeLevel::Breaking), "0.3.1"), Some(VersionBump::Minor));
+        assert_eq!(bump(None, "1.0.0"), None);
     }
 
     #[test]
-    fn conventional_commits_decide_the_bump() {
-        assert_eq!(bump_for(&["fix: a"], "1.0.0"), Some(VersionBump::Patch));
-        assert_eq!(bump_for(&["fix: a", "feat(hello): b\n"], "1.0.0"), Some(VersionBump::Minor));
-        assert_eq!(bump_for(&["feat!: a"], "1.0.0"), Some(VersionBump::Major));
-        assert_eq!(bump_for(&["refactor: a\n\nBREAKING CHANGE: b"], "1.0.0"), Some(VersionBump::Major));
-        assert_eq!(bump_for(&["feat!: a"], "0.3.1"), Some(VersionBump::Minor));
-        assert_eq!(bump_for(&["update things"], "1.0.0"), None);
-        assert_eq!(bump_for(&["update things", "chore: tidy"], "1.0.0"), Some(VersionBump::Patch));
+    fn reason_says_how_many_commits_say_no_type() {
+        let reason = |commits, untyped, requested| {
+            let summary = ChangeSummary { commits, untyped, level: None };
+            reason(&summary, &Version::new(0, 1, 0), requested)
+        };
+        assert_eq!(reason(0, 0, false), "changed inputs since 0.1.0");
+        assert_eq!(reason(1, 0, false), "1 change since 0.1.0");
+        assert_eq!(reason(1, 1, false), "1 change since 0.1.0 that says no type");
+        assert_eq!(reason(2, 2, false), "2 changes since 0.1.0, all 2 say no type");
+        assert_eq!(reason(3, 1, false), "3 changes since 0.1.0, 1 says no type");
+        assert_eq!(reason(4, 2, false), "4 changes since 0.1.0, 2 say no type");
+        assert_eq!(reason(4, 2, true), "4 changes since 0.1.0");
     }
 
     #[test]

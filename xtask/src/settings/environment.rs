@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::file;
+use super::key_prefix::key_prefix;
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 
@@ -77,6 +78,8 @@ pub(crate) struct CloudAccount {
     pub(crate) role: Option<String>,
     /// The bucket that stores state, ledger and plans.
     pub(crate) state_bucket: String,
+    /// What each key in the state bucket begins with: nothing, or a name with a slash at its end.
+    pub(crate) state_prefix: String,
     /// A DynamoDB table for state locks, in addition to the lock file.
     pub(crate) lock_table: Option<String>,
 }
@@ -116,6 +119,8 @@ enum SignaturePolicy {
 #[serde(deny_unknown_fields)]
 struct StateTable {
     bucket: String,
+    #[serde(default, deserialize_with = "key_prefix")]
+    prefix: String,
     lock_table: Option<String>,
 }
 
@@ -152,6 +157,7 @@ impl EnvironmentSettings {
                 region,
                 role: raw.role,
                 state_bucket: state.bucket,
+                state_prefix: state.prefix,
                 lock_table: state.lock_table,
             })
         };

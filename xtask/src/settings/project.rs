@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::file::duration;
+use super::key_prefix::{key_prefix, tag_prefix};
 use crate::name::FunctionName;
 
 /// The settings of the whole project.
@@ -23,6 +24,9 @@ pub(crate) struct ProjectSettings {
     /// The Terraform program: its path, or its name on the PATH.
     #[serde(default = "terraform")]
     pub(crate) terraform: String,
+    /// What the name of each release tag begins with: nothing, or a name with a slash at its end.
+    #[serde(default, deserialize_with = "tag_prefix")]
+    pub(crate) tag_prefix: String,
     /// The store of releases, for every environment that is not emulated.
     pub(crate) store: Option<StoreSettings>,
     /// Exact versions of the tools that Slipway installs; it must know the hashes of these versions.
@@ -46,6 +50,9 @@ pub(crate) struct StoreSettings {
     pub(crate) region: String,
     /// The store's bucket.
     pub(crate) bucket: String,
+    /// What each key in the bucket begins with: nothing, or a name with a slash at its end.
+    #[serde(default, deserialize_with = "key_prefix")]
+    pub(crate) prefix: String,
     /// The role to assume for writing to the store.
     pub(crate) role: Option<String>,
     /// The image registry and the prefix of its repositories, `host[/prefix]`; each function has its own repository.

@@ -2,7 +2,9 @@
 //!
 //! What a file contains is what its bytes on disk are, read in this run; git says which files there are, and what HEAD holds.
 
+mod head_files;
 mod history;
+mod identity;
 mod library;
 mod program;
 mod replica;
@@ -16,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 use git2::ErrorCode;
 
+pub(crate) use self::head_files::NotCommitted;
+pub(crate) use self::history::{CommitMessage, Containment};
 use crate::failure::{Failure, Result};
 
 /// The repository around the project.
@@ -36,15 +40,6 @@ pub(crate) struct Head {
     pub(crate) committed_at: jiff::Timestamp,
     /// The remote's address without credentials.
     pub(crate) repository: Option<String>,
-}
-
-/// A commit with its message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CommitMessage {
-    /// 40 hex characters.
-    pub(crate) commit: String,
-    /// The whole message.
-    pub(crate) message: String,
 }
 
 impl Repository {

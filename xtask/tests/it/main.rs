@@ -15,6 +15,7 @@ mod environments;
 mod modules;
 mod mutations;
 mod namespaces;
+mod origins;
 mod package_types;
 mod partial_apply;
 mod protection;

@@ -162,6 +162,11 @@ fn second_release_is_a_minor_version_and_can_be_rolled_back() {
         "lineage": "[lineage]",
         "serial": 3
       },
+      "trust": {
+        "digest": "[digest]",
+        "protected": false,
+        "signatures_required": false
+      },
       "by": "[by]",
       "run_url": null,
       "started_at": "[time]",

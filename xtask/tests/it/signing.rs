@@ -178,7 +178,12 @@ fn release_of_an_untrusted_signer_is_not_deployed() {
     require_signatures(&project, "keys/other.pub.pem", "[provenance]\nref = \"refs/heads/release\"\n");
     project.run(&second).exits(6).says("ref is refs/heads/main, must be refs/heads/release");
     require_signatures(&project, "keys/other.pub.pem", "[provenance]\nref = \"refs/heads/main\"\n");
-    project.run(&second).exits(0).says("echo 0.2.0 serves in local.");
+    project
+        .run(&second)
+        .exits(6)
+        .says("the trust settings of local are weaker than at deployment 1 of `echo`");
+    let accepted = [&second[..], &["--accept-weaker-trust"]].concat();
+    project.run(&accepted).exits(0).says("echo 0.2.0 serves in local.");
 }
 
 #[test]

@@ -198,6 +198,8 @@ fn stacks_are_destroyed_in_reverse_order_and_can_be_released_again() {
 
     project.write("terraform/environments/local/environment.toml", "emulated = true\n");
     project.run(&["destroy", "--env", "local", "--yes"]).exits(0).says("No stack is applied in local.");
-    project.run(&RELEASE).exits(0).says("app is applied in local.");
+    project.run(&RELEASE).exits(6).says("protected = true before, now false");
+    let release = [&RELEASE[..], &["--accept-weaker-trust"]].concat();
+    project.run(&release).exits(0).says("app is applied in local.");
     assert_eq!(output(&project, "app", "joined"), "a,b");
 }

@@ -233,7 +233,8 @@ run "state_and_keys_are_kept" {
 
   assert {
     condition = (one([for statement in jsondecode(output.policies["prod/apply/data"]).Statement : statement.Resource if statement.Sid == "KeepStateAndLedger"]) == [
-      "arn:aws:s3:::shop-222222222222-prod-state/*.tfstate", "arn:aws:s3:::shop-222222222222-prod-state/configurations/*", "arn:aws:s3:::shop-222222222222-prod-state/ledger/*",
+      "arn:aws:s3:::shop-222222222222-prod-state/*.tfstate", "arn:aws:s3:::shop-222222222222-prod-state/configurations/*", "arn:aws:s3:::shop-222222222222-prod-state/*/configurations/*",
+      "arn:aws:s3:::shop-222222222222-prod-state/ledger/*", "arn:aws:s3:::shop-222222222222-prod-state/*/ledger/*",
       ]
     && one([for statement in jsondecode(output.policies["prod/apply/data"]).Statement : statement.Effect if statement.Sid == "KeepStateAndLedger"]) == "Deny")
     error_message = "States and ledger are written and never deleted."

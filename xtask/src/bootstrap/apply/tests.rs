@@ -137,6 +137,7 @@ fn configuration(
 ) -> Result<Configuration> {
     let backend = Backend {
         bucket: spec.bootstrap_bucket(),
+        prefix: String::new(),
         region: spec.region.clone(),
         account: spec.account.clone(),
         lock_table: None,

@@ -365,6 +365,7 @@ impl Scene {
             work: self.folder.path().join("work"),
             backend: Backend {
                 bucket: "state".into(),
+                prefix: String::new(),
                 region: "eu-central-1".into(),
                 account: "333333333333".into(),
                 lock_table: None,
@@ -391,7 +392,7 @@ impl Scene {
             ledger: Ledger::new(self.state.clone(), environment, stack),
             store: self.state.clone(),
             catalogue: self.catalogue(),
-            places: CodePlaces { bucket: "artifacts".into(), registry: None },
+            places: CodePlaces { bucket: "artifacts".into(), prefix: String::new(), registry: None },
             functions: self.lambda.clone(),
             services: Arc::new(FakeServices::default()),
             infrastructure: self.terraform(),
@@ -411,6 +412,8 @@ impl Scene {
             by: format!("process {}", self.processes),
             run_url: None,
             commit: None,
+            unknown_commit: None,
+            accept_weaker_trust: false,
             verbose: false,
         }
     }

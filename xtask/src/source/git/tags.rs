@@ -27,6 +27,12 @@ impl Repository {
         Ok(found)
     }
 
+    /// Returns the message of an annotated tag.
+    pub(crate) fn tag_message(&self, name: &str) -> Option<String> {
+        let object = self.git.revparse_single(&format!("refs/tags/{name}")).ok()?;
+        object.as_tag()?.message().ok().flatten().map(str::to_owned)
+    }
+
     /// Writes an annotated tag; returns whether it is new. A tag of that name at another commit is refused and not moved.
     pub(crate) fn tag(&self, name: &str, commit: &str, message: &str) -> Result<bool> {
         let failed = |error: git2::Error| {

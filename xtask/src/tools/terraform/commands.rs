@@ -98,6 +98,7 @@ pub(super) mod tests {
                 work: "/w".into(),
                 backend: Backend {
                     bucket: "b".into(),
+                    prefix: String::new(),
                     region: "eu-central-1".into(),
                     account: "333333333333".into(),
                     lock_table: None,

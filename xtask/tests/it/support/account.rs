@@ -108,6 +108,11 @@ impl Account {
         assert_eq!(put.status, 200, "{bucket}/{key}: {}", put.text());
     }
 
+    /// Deletes one object, without Slipway.
+    pub fn delete(&self, bucket: &str, key: &str) {
+        self.s3("DELETE", &format!("/{bucket}/{key}"), &[]);
+    }
+
     /// The buckets of a project in this account: artifacts and state.
     pub fn buckets(&self) -> [String; 2] {
         [format!("echo-{}-artifacts", self.id), format!("echo-{}-local-state", self.id)]

@@ -55,7 +55,7 @@ impl Sandbox {
     }
 
     /// Creates a sandbox for an account, in a folder of the test run's.
-    pub(super) fn within(test_run: &'static TestRun, account: Account, parent: &Path) -> Self {
+    pub fn within(test_run: &'static TestRun, account: Account, parent: &Path) -> Self {
         let (folder, home) = (parent.join("project"), parent.join("home"));
         for folder in [&folder, &home] {
             fs::create_dir_all(folder).expect("a sandbox's folder");
