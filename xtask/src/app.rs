@@ -241,8 +241,8 @@ impl AppContext {
         *protected = committed.as_ref().map_or(true, |protected| *protected);
         committed?;
         let files = self.project.stack_in(environment, stack)?.files;
-        let sources = StackSources::read(&self.project.root, stack, environment, files.as_deref());
-        let dirty = sources.map_or(true, |sources| sources.uncommitted.is_some());
+        let sources = StackSources::read(&self.project.root, stack, environment, files.as_deref())?;
+        let dirty = sources.uncommitted.is_some();
         let uncommitted = match *protected {
             true => source::uncommitted_settings(&repository, &self.project, environment, Some(stack))?,
             false => Vec::new(),

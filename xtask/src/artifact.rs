@@ -57,6 +57,17 @@ pub(crate) struct Artifact {
     pub(crate) image: Option<image::BuiltLayers>,
 }
 
+/// The record of an artifact that is kept: what it was made from, and by which Slipway.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArtifactRecord {
+    /// The inputs digest, in full: the folder's name has a part of it.
+    inputs: Digest,
+    /// Slipway's version.
+    slipway: String,
+    artifact: Artifact,
+}
+
 /// What a build needs: settings, the repository and the tools.
 #[derive(Clone, Copy)]
 pub(crate) struct BuildContext<'a> {
@@ -146,7 +157,7 @@ pub(crate) async fn build(
 ) -> Result<Artifact> {
     let settings = context.project.function(function)?;
     let folder = cache_folder(context.project, function, &source.inputs_digest);
-    if !force && let Some(artifact) = cached(&folder) {
+    if !force && let Some(artifact) = cached(&folder, &source.inputs_digest) {
         let step = context.progress.step("build", format!("{function}  built before from the same inputs"));
         step.done(crate::format::bytes(artifact.size));
         return Ok(artifact);
@@ -168,17 +179,15 @@ pub(crate) async fn build(
         Ok(files) => pack_zip(&files.tree, function, &folder, files.tools, &step),
         Err(failure) => Err(failure),
     };
-    let artifact = match packed.and_then(|artifact| write_record(artifact, &folder)) {
+    let artifact = match packed.and_then(|artifact| write_record(artifact, source.inputs_digest, &folder)) {
         Ok(artifact) => artifact,
         Err(failure) => {
             step.failed("failed");
             return Err(failure);
         }
     };
-    // Only saves space: what was installed or made is in the zip.
-    for name in [python::PREPARED, command::MADE] {
-        let _ = std::fs::remove_dir_all(folder.join(name));
-    }
+    // Only saves space: what was installed is in the zip.
+    let _ = std::fs::remove_dir_all(folder.join(python::PREPARED));
     let size = crate::format::bytes(artifact.size);
     step.done(size);
     Ok(artifact)
@@ -205,6 +214,8 @@ struct CollectedFiles {
     dependencies: BTreeSet<String>,
     /// Versions of the tools that made them.
     tools: BTreeMap<String, String>,
+    /// Where they lie, if that is removed after packing.
+    _copy: Option<command::InputCopy>,
 }
 
 /// Collects a function's files: compiles, installs or runs its command.
@@ -216,22 +227,22 @@ async fn collect_files(
     folder: &Path,
     step: &Step,
 ) -> Result<CollectedFiles> {
-    let without_dependencies = |(tree, tools)| CollectedFiles { tree, dependencies: BTreeSet::new(), tools };
+    let own = |tree, tools, copy| CollectedFiles { tree, dependencies: BTreeSet::new(), tools, _copy: copy };
     match &settings.build {
         BuildSettings::Cargo { binary, package, features, include, .. } => {
             let package = package.as_deref().unwrap_or(function.as_str());
             let binary = binary.as_deref().unwrap_or(package);
             let wanted = cargo::RustTarget { package, binary, features, include };
-            let built = cargo::build(context, settings, source, &wanted, folder, step).await;
-            built.map(without_dependencies)
+            let (tree, tools) = cargo::build(context, settings, source, &wanted, folder, step).await?;
+            Ok(own(tree, tools, None))
         }
         BuildSettings::Python { sources, lock, .. } => {
             python::build(context, settings, source, sources, lock.as_deref(), folder, step).await
         }
         BuildSettings::Command { run, output, within, .. } => {
             let build = command::CommandBuild { run: run.lines(), output, time_limit: *within };
-            let built = command::build(context, function, settings, source, &build, folder, step).await;
-            built.map(without_dependencies)
+            let (tree, copy) = command::build(context, function, settings, source, &build, step).await?;
+            Ok(own(tree, BTreeMap::new(), Some(copy)))
         }
     }
 }
@@ -281,19 +292,27 @@ async fn pack_image(
 }
 
 /// Writes an artifact's record. It comes last: an artifact without one is not complete.
-fn write_record(artifact: Artifact, folder: &Path) -> Result<Artifact> {
-    let record = folder.join("artifact.json");
-    let text = serde_json::to_vec_pretty(&artifact).map_err(|error| {
+fn write_record(artifact: Artifact, inputs: Digest, folder: &Path) -> Result<Artifact> {
+    let path = folder.join("artifact.json");
+    let record = ArtifactRecord { inputs, slipway: VERSION.to_owned(), artifact };
+    let text = serde_json::to_vec_pretty(&record).map_err(|error| {
         Failure::defect("an artifact's record cannot be written as JSON").caused_by(error)
     })?;
-    std::fs::write(&record, text).map_err(|error| failure::io("write", &record, error))?;
-    Ok(artifact)
+    std::fs::write(&path, text).map_err(|error| failure::io("write", &path, error))?;
+    Ok(record.artifact)
 }
 
-/// Returns the artifact in a cache folder if its bytes are still those of its record.
-fn cached(folder: &Path) -> Option<Artifact> {
-    let artifact: Artifact =
+/// Slipway's version: an artifact that another one made is made again.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Returns the artifact in a cache folder if it was made from these inputs and its bytes are still those of its record.
+fn cached(folder: &Path, inputs: &Digest) -> Option<Artifact> {
+    let record: ArtifactRecord =
         serde_json::from_slice(&std::fs::read(folder.join("artifact.json")).ok()?).ok()?;
+    if record.inputs != *inputs || record.slipway != VERSION {
+        return None;
+    }
+    let artifact = record.artifact;
     if let Some(layers) = &artifact.image {
         return (artifact.path(folder).is_file() && layers.are_intact(folder)).then_some(artifact);
     }

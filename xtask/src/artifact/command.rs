@@ -8,13 +8,12 @@
 
 mod input_copy;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use slipway_archive::Tree;
 
-use self::input_copy::InputCopy;
+pub(super) use self::input_copy::InputCopy;
 use super::BuildContext;
 use crate::exec::{self, Program, RunOptions};
 use crate::failure::{self, Failure, Result};
@@ -23,9 +22,6 @@ use crate::name::FunctionName;
 use crate::progress::Step;
 use crate::settings::FunctionSettings;
 use crate::source::Source;
-
-/// The folder beside the artifact that holds what the commands made.
-pub(super) const MADE: &str = "made";
 
 /// The settings of a build by command.
 pub(super) struct CommandBuild<'a> {
@@ -37,16 +33,15 @@ pub(super) struct CommandBuild<'a> {
     pub(super) time_limit: Duration,
 }
 
-/// Runs a function's commands and collects the files that they made.
+/// Runs a function's commands and collects the files that they made; they lie in the copy of its inputs.
 pub(super) async fn build(
     context: &BuildContext<'_>,
     function: &FunctionName,
     settings: &FunctionSettings,
     source: &Source,
     build: &CommandBuild<'_>,
-    work: &Path,
     step: &Step,
-) -> Result<(Tree, BTreeMap<String, String>)> {
+) -> Result<(Tree, InputCopy)> {
     let relative = settings.folder.join(build.output);
     if let Some(file) = context.repository.tracked_file_below(&relative.to_string_lossy())? {
         return Err(Failure::usage(format!(
@@ -96,13 +91,7 @@ pub(super) async fn build(
             false => failure,
         }
     };
-    // The copy is removed in the end: the artifact's files are kept beside it.
-    let made = work.join(MADE);
-    if made.exists() {
-        std::fs::remove_dir_all(&made).map_err(|error| failure::io("empty", &made, error))?;
-    }
-    move_folder(&output, &made)?;
-    let tree = Tree::from_folder(&made).map_err(packed)?;
+    let tree = Tree::from_folder(&output).map_err(packed)?;
     if tree.is_empty() {
         return Err(Failure::failed(format!(
             "the command of `{function}` left no file in {}",
@@ -112,16 +101,7 @@ pub(super) async fn build(
         .unchanged("Nothing was published.")
         .hint("`output` in [build] is the folder that the command fills"));
     }
-    Ok((tree, BTreeMap::new()))
-}
-
-/// Moves a folder, to another disk as well.
-fn move_folder(from: &Path, to: &Path) -> Result<()> {
-    match std::fs::rename(from, to) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => input_copy::copy_folder(from, to),
-        Err(error) => Err(failure::io("move", from, error)),
-    }
+    Ok((tree, copy))
 }
 
 /// Builds one command line.

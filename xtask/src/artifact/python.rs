@@ -86,7 +86,7 @@ pub(super) async fn build(
         }
         tools.insert("uv".to_owned(), Tool::Uv.version().to_owned());
     }
-    Ok(CollectedFiles { tree, dependencies, tools })
+    Ok(CollectedFiles { tree, dependencies, tools, _copy: None })
 }
 
 fn read_text(path: &Path) -> Result<String> {

@@ -25,7 +25,7 @@ use crate::digest::{Digest, DigestBuilder};
 use crate::exec::{self, Program};
 use crate::failure::{Failure, Result};
 use crate::name::FunctionName;
-use crate::settings::{BuildSettings, FunctionSettings, ProcessEnvironment, Project};
+use crate::settings::{BuildSettings, FunctionSettings, PackageType, ProcessEnvironment, Project};
 
 /// The inputs behind a function's digest, each by itself so that two sets can be compared.
 #[derive(Debug, Clone)]
@@ -44,10 +44,13 @@ pub(crate) struct SourceInputs {
 
 /// Returns what of Slipway itself decides the bytes of functions that are built this way. A change of it changes the digest
 /// of all such functions, deliberately, and of no other.
-pub(crate) fn recipe(build: &BuildSettings) -> String {
-    let compressor = slipway_archive::compressor();
+fn recipe(settings: &FunctionSettings) -> String {
+    let compressor = match settings.package {
+        PackageType::Zip => slipway_archive::compressor(),
+        PackageType::Image => slipway_archive::layer_compressor(),
+    };
     let pin = |lock: &str| Digest::of(lock).short();
-    match build {
+    match &settings.build {
         BuildSettings::Cargo { .. } => format!(
             "recipe 2; {compressor}; builder {}; zig {}",
             pin(crate::pins::RUST_BUILDER_LOCK),
@@ -71,7 +74,7 @@ impl SourceInputs {
     ) -> Result<Self> {
         let mut places = Places::default();
         places.add(text_of(&settings.folder), format!("the folder of `{function}`"));
-        let mut parts = BTreeMap::from([("recipe".to_owned(), recipe(&settings.build))]);
+        let mut parts = BTreeMap::from([("recipe".to_owned(), recipe(settings))]);
         for name in settings.build.env() {
             let value = process_env
                 .get(name)

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::package_types::Shop;
 use super::support::TestRun;
 use super::support::base_images::base_images;
+use super::support::echo::SMALLEST_STACK;
 use super::support::registry::{Corruption, Registry, corrupting_registry, free_port};
 use super::support::sandbox::copy;
 use crate::require;
@@ -30,13 +31,11 @@ fn write_named_function(shop: &Shop, name: &str, runtime: &str, base: &str) {
     shop.write(&format!("lambda-src/{name}/src/prices/app.py"), code);
 }
 
-const NO_PROVIDER: &str = "terraform {\n  backend \"s3\" {}\n}\n";
-
 #[test]
 fn unusable_base_image_publishes_nothing() {
     let test_run = require!(TestRun::shared());
     let registry = require!(Registry::start(test_run));
-    let shop = Shop::new(test_run, &["small"], NO_PROVIDER);
+    let shop = Shop::new(test_run, &["small"], SMALLEST_STACK);
     let bases = base_images(test_run);
     let python = &bases.python;
     let digest = &python.digest;
@@ -77,7 +76,7 @@ fn base_image_shared_by_functions_is_fetched_once() {
     let test_run = require!(TestRun::shared());
     let registry = require!(Registry::start(test_run));
     let functions = ["one", "three", "two"];
-    let shop = Shop::new(test_run, &functions, NO_PROVIDER);
+    let shop = Shop::new(test_run, &functions, SMALLEST_STACK);
     let bases = base_images(test_run);
     for function in functions {
         write_named_function(
@@ -96,7 +95,7 @@ fn base_image_shared_by_functions_is_fetched_once() {
 #[test]
 fn base_image_on_disk_is_cached_and_checked_against_its_digest() {
     let test_run = require!(TestRun::shared());
-    let shop = Shop::new(test_run, &["small"], NO_PROVIDER);
+    let shop = Shop::new(test_run, &["small"], SMALLEST_STACK);
     let bases = base_images(test_run);
     copy(&bases.python.layout, &shop.folder.join("bases/python"));
     write_small_function(&shop, &bases.runtime, &format!("oci:bases/python@{}", bases.python.digest));

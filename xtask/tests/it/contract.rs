@@ -20,7 +20,12 @@ fn edit(project: &EchoProject, path: &str, from: &str, to: &str) {
 
 fn ledger(project: &EchoProject) -> Vec<String> {
     let [_, state] = project.account.buckets();
-    project.account.keys(&state).into_iter().filter(|key| key.starts_with("ledger/")).collect()
+    project
+        .account
+        .keys(&state)
+        .into_iter()
+        .filter(|key| key.starts_with("ledger/") && key.ends_with("ed.json"))
+        .collect()
 }
 
 fn newest_deployment(project: &EchoProject) -> Value {

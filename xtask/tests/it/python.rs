@@ -12,6 +12,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::support::TestRun;
+use super::support::echo::SMALLEST_STACK;
 use super::support::machine::repository;
 use super::support::process::Finished;
 use super::support::python::{local_python_runtime, package_index_variables};
@@ -317,7 +318,7 @@ fn failure_of_one_function_leaves_the_others_published() {
     let shop = Shop::new(test_run);
     shop.write("terraform/environments/local/environment.toml", "emulated = true\n");
     shop.write("terraform/stacks/shop/stack.toml", "functions = [\"broken\", \"invoice\"]\n");
-    shop.write("terraform/stacks/shop/main.tf", "variable \"releases\" {\n  type = any\n}\n");
+    shop.write("terraform/stacks/shop/main.tf", SMALLEST_STACK);
     let settings = |source: &str| {
         format!(
             "runtime = \"python3.13\"\nhandler = \"app.handle\"\n[build]\nwith = \"python\"\nsources = [\"{source}\"]\n"

@@ -14,7 +14,7 @@ use crate::name::FunctionName;
 use crate::source::{FileContent, FileKind, SourceInputs};
 
 /// A copy of inputs, removed in the end.
-pub(super) struct InputCopy {
+pub(in crate::artifact) struct InputCopy {
     folder: PathBuf,
     /// Held while the copy exists: two builds of a function do not share it.
     _lock: File,
@@ -96,25 +96,6 @@ fn copy_input(from: &Path, to: &Path, path: &str, content: &FileContent) -> Resu
     let mode = if content.executable() { 0o755 } else { 0o644 };
     std::fs::set_permissions(to, Permissions::from_mode(mode))
         .map_err(|error| failure::io("write", to, error))
-}
-
-/// Copies a folder with its links and modes.
-pub(super) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    for entry in walkdir::WalkDir::new(from) {
-        let entry = entry.map_err(|error| {
-            Failure::failed(format!("{} cannot be read", from.display())).caused_by(error)
-        })?;
-        let place = to.join(entry.path().strip_prefix(from).unwrap_or(entry.path()));
-        let copied = if entry.file_type().is_dir() {
-            std::fs::create_dir_all(&place)
-        } else if entry.file_type().is_symlink() {
-            std::fs::read_link(entry.path()).and_then(|target| std::os::unix::fs::symlink(target, &place))
-        } else {
-            std::fs::copy(entry.path(), &place).map(drop)
-        };
-        copied.map_err(|error| failure::io("copy", entry.path(), error))?;
-    }
-    Ok(())
 }
 
 fn remove(folder: &Path) -> Result<()> {

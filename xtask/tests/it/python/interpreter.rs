@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{FOLDER, Shop};
 use crate::require;
 use crate::support::TestRun;
+use crate::support::echo::SMALLEST_STACK;
 
 /// Finds a version of Python that the system does not have; returns it, and a PATH without that version.
 fn missing_python(path: &str) -> (&'static str, String) {
@@ -37,7 +38,7 @@ fn missing_python_version_is_refused_before_the_plan_only_if_native_code_needs_i
     shop.run(&["lock", "invoice"]).exits(0);
     shop.write("terraform/environments/local/environment.toml", "emulated = true\n");
     shop.write("terraform/stacks/shop/stack.toml", "functions = [\"invoice\"]\n");
-    shop.write("terraform/stacks/shop/main.tf", "terraform {\n  backend \"s3\" {}\n}\n");
+    shop.write("terraform/stacks/shop/main.tf", SMALLEST_STACK);
     shop.commit("feat: a stack");
 
     let document = shop.run(&["doctor", "--output", "json"]).json();

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{FOLDER, Shop};
 use crate::require;
 use crate::support::TestRun;
+use crate::support::echo::SMALLEST_STACK;
 
 /// A shop whose function has no packages.
 fn shop(test_run: &'static TestRun, settings: &str) -> Shop {
@@ -54,15 +55,24 @@ fn shared_folder_is_in_the_artifact_and_the_digest_of_each_function() {
     shop.commit("feat: another rate");
     shop.run(&["build", "invoice", "--verify"]).exits(0);
 
-    // A link is followed where its target is one of the sources, and refused elsewhere with the key that helps.
+    // A link is followed: what it leads to is an input, whether it is one of the sources or not.
     symlink("../../../common", shop.folder.join(FOLDER).join("src/app/shared")).expect("a link");
     let files = shop.build_and_unpack();
     assert!(files.path().join("app/shared/rates.py").is_file());
     shop.edit("function.toml", ", \"/lambda-src/common\"", "");
+    let before = shop.build();
+    assert!(shop.build_and_unpack().path().join("app/shared/rates.py").is_file());
+    shop.write("lambda-src/common/rates.py", "RATE = 3\n");
+    assert_ne!(shop.build()["inputs_digest"], before["inputs_digest"]);
+    // What git ignores cannot be packed.
+    shop.write(".gitignore", "/target/\ndist/\ngenerated/\n");
+    shop.write("generated/rates.py", "RATE = 4\n");
+    symlink("../../../../generated", shop.folder.join(FOLDER).join("src/app/generated")).expect("a link");
     shop.run(&["build", "invoice"])
         .exits(6)
-        .says("lambda-src/invoice/src/app/shared is a link to")
-        .says("sources = [\"/lambda-src/common\", …]");
+        .says("lambda-src/invoice/src/app/generated is a link to")
+        .says("if git ignores it, it cannot be packed");
+    fs::remove_file(shop.folder.join(FOLDER).join("src/app/generated")).expect("the link");
     shop.edit("function.toml", "\"src/app\"", "\"src/app\", \"../common\"");
     shop.run(&["build", "invoice"]).exits(2).says("as in \"/lambda-src/common\"");
     shop.edit("function.toml", "../common", "/lambda-src/other/app");
@@ -113,7 +123,7 @@ fn file_that_changes_during_the_build_is_not_packed() {
     shop.write("pipelines/project.toml", &format!("{}{check}", super::PROJECT));
     shop.write("terraform/environments/local/environment.toml", "emulated = true\n");
     shop.write("terraform/stacks/shop/stack.toml", "functions = [\"invoice\"]\n");
-    shop.write("terraform/stacks/shop/main.tf", "variable \"releases\" {\n  type = any\n}\n");
+    shop.write("terraform/stacks/shop/main.tf", SMALLEST_STACK);
     shop.commit("feat: a check that edits");
     shop.run(&["release", "invoice", "--env", "local", "--yes"])
         .exits(1)
@@ -184,7 +194,7 @@ fn name_that_lambda_will_not_take_is_refused_before_anything_is_published() {
     shop.write(
         "terraform/stacks/shop/main.tf",
         &format!(
-            "terraform {{\n  backend \"s3\" {{}}\n}}\nlocals {{\n  name_prefix = \"${{var.environment.project}}-${{var.environment.account_id}}-${{var.environment.name}}\"\n}}\n\
+            "{SMALLEST_STACK}locals {{\n  name_prefix = \"${{var.environment.project}}-${{var.environment.account_id}}-${{var.environment.name}}\"\n}}\n\
              module \"invoice\" {{\n  source = \"../../modules/lambda-function\"\n  name = \"${{local.name_prefix}}-{long}-invoice\"\n}}\n"
         ),
     );

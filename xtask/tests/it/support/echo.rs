@@ -23,6 +23,9 @@ pub struct Template {
 pub const SOURCE: &str = include_str!("../echo/main.rs");
 const STACK: &str = include_str!("../echo/main.tf");
 
+/// What a stack that runs functions must have at least: docs/terraform.md.
+pub const SMALLEST_STACK: &str = "terraform {\n  backend \"s3\" {}\n}\nvariable \"releases\" {\n  type = any\n}\noutput \"functions\" {\n  value = {}\n}\n";
+
 const PROJECT: &str = r#"schema = 1
 name = "echo"
 
