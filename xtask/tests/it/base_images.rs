@@ -87,7 +87,7 @@ fn base_image_shared_by_functions_is_fetched_once() {
         );
     }
     // The stack runs no function, so that the release fails here; by then all functions are published.
-    let failed = shop.run(&RELEASE).exits(2).says("declares no variable `releases`");
+    let failed = shop.run(&RELEASE).exits(6).says("does not contain");
     assert_eq!(failed.stderr.matches(" new ").count(), 3, "{failed}");
     assert_eq!(failed.calls("GetBlob", ""), 2, "config and layer: {failed}");
 }

@@ -102,6 +102,7 @@ fn ignored_files_are_not_planned_and_a_protected_environment_refuses_them() {
     assert_nothing_published(&project);
 
     project.write(ENVIRONMENT, "emulated = true\n");
+    project.commit("build: open it");
     project
         .run(&RELEASE)
         .exits(0)

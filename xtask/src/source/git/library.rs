@@ -112,7 +112,15 @@ const ASSUME_UNCHANGED: u16 = 0x8000;
 const SKIP_WORKTREE: u16 = 0x4000;
 
 /// Lists the files that git does not know and does not ignore; a repository in its own folder has a slash at its end.
+///
+/// Git itself is asked where it is installed: libgit2 takes a link to a folder for a folder, and so for ignored where a
+/// pattern ends with a slash.
 fn untracked(git: &git2::Repository, places: &[String]) -> Result<BTreeSet<String>> {
+    let root = git.workdir().unwrap_or_else(|| git.path());
+    match super::program::untracked(root, places) {
+        Err(failure) if crate::exec::is_program_missing(&failure) => {}
+        listed => return listed,
+    }
     let mut found = BTreeSet::new();
     each_status(git, places, StatusShow::Workdir, true, &mut |status, path| {
         if status.is_wt_new() {

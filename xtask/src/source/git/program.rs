@@ -121,9 +121,17 @@ pub(super) fn listing(root: &Path, places: &[String]) -> Result<Listing> {
         let mode = u32::from_str_radix(mode, 8).unwrap_or_default();
         head.insert(path.to_owned(), TreeEntry { id: id.to_owned(), mode });
     }
-    let untracked = git(root).args(["ls-files", "-z", "--others", "--exclude-standard"]);
-    let untracked = records(&run(at_places(untracked))?)?.into_iter().collect();
-    Ok(Listing { head, index, untracked })
+    Ok(Listing { head, index, untracked: untracked(root, places)? })
+}
+
+/// Lists the files that git does not know and does not ignore; a repository in its own folder has a slash at its end.
+pub(super) fn untracked(root: &Path, places: &[String]) -> Result<BTreeSet<String>> {
+    let program = git(root).args(["ls-files", "-z", "--others", "--exclude-standard", "--"]);
+    let program = match places.iter().any(String::is_empty) {
+        true => program,
+        false => program.args(places.iter().map(|place| place.trim_end_matches('/'))),
+    };
+    Ok(records(&exec::output(&program, &[])?)?.into_iter().collect())
 }
 
 /// Returns the value of an attribute of a file.

@@ -273,3 +273,14 @@ fn ignored_file_that_was_removed_from_the_index_is_gone() {
     assert!(!found.files.contains_key("lambda-src/hello/notes.ignored"));
     assert_eq!(found.changed, ["lambda-src/hello/notes.ignored"]);
 }
+
+/// A pattern for folders does not match a link to a folder: gitignore(5).
+#[test]
+fn link_to_a_folder_is_not_ignored_by_a_pattern_for_folders() {
+    let tree = Tree::new();
+    tree.write(".gitignore", "target/\ngenerated/\n");
+    tree.commit("x");
+    let link = tree.root().join("lambda-src/hello/generated");
+    std::os::unix::fs::symlink("../../crates", link).unwrap();
+    assert_eq!(look(&tree).changed, ["lambda-src/hello/generated"]);
+}

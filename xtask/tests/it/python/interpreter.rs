@@ -69,7 +69,7 @@ fn missing_python_version_is_refused_before_the_plan_only_if_native_code_needs_i
     shop.edit("function.toml", "lock = \"requirements.lock\"\n", "");
     shop.commit("feat: no packages");
     shop.run(&release)
-        .exits(2)
+        .exits(6)
         .says(&format!("invoice: this machine has no {runtime}"))
-        .says("declares no variable `releases`");
+        .says("does not contain `invoice`");
 }
