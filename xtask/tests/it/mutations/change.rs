@@ -11,6 +11,8 @@ use super::build_world::BuildWorld;
 pub enum Change {
     /// Writes other content.
     Edit(String, u32),
+    /// Sets a flag in git's index that hides a file's changes, and writes other content.
+    EditHidden(String, &'static str, u32),
     /// Writes this content.
     Write(String, String),
     /// Writes other content of the same size, and keeps the file's time.
@@ -113,8 +115,10 @@ impl Change {
                 )
                 .into(),
             ),
-            59..=61 => git(&["update-index", "--assume-unchanged", &file]),
-            62..=64 => git(&["update-index", "--skip-worktree", &file]),
+            59..=64 => {
+                let flag = if random.bool() { "--assume-unchanged" } else { "--skip-worktree" };
+                Self::EditHidden(file, flag, random.u32(5..9))
+            }
             65..=66 => git(&["update-index", "--no-assume-unchanged", "--no-skip-worktree", &file]),
             67..=68 => git(&["config", "core.autocrlf", one(random, &["true", "input", "false"])]),
             69..=70 => git(&["checkout", "--force", "HEAD", "--", &file]),
@@ -138,6 +142,10 @@ impl Change {
         match self {
             Self::Edit(path, number) => replace(&at(path), &content(path, *number)),
             Self::EditUnseen(path) => edit_unseen(&at(path)),
+            Self::EditHidden(path, flag, number) => {
+                world.git(&["update-index".to_owned(), (*flag).to_owned(), path.clone()]);
+                replace(&at(path), &content(path, *number));
+            }
             Self::Write(path, text) => {
                 let file = at(path);
                 if fs::create_dir_all(file.parent().expect("a folder")).is_ok() {
