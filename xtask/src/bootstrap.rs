@@ -234,7 +234,7 @@ pub(crate) fn deployment_policies(spec: &AccountSpec, applied: &Applied) -> Resu
     if policies.is_null() {
         return Err(Failure::failed(format!("the account {} has no deployment roles", spec.account)).hint(
             format!(
-                "name who may deploy in terraform/bootstrap/{}.tfvars (`ci`), then run cargo xtask bootstrap: docs/how-to/first-account.md",
+                "name who may deploy in terraform/bootstrap/{}.tfvars (`ci`), then run cargo xtask bootstrap: https://github.com/slipway/slipway/blob/main/docs/how-to/first-account.md",
                 spec.account
             ),
         ));

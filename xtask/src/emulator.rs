@@ -119,8 +119,13 @@ fn report_event(progress: &Progress, step: &Mutex<Option<Step>>, event: Event) {
             }
         }
         Event::Reused { .. } => {}
-        Event::Cleaned { component, pid, reason } => progress
-            .note(format!("local     {} (process {pid}) was cleaned up: {reason}", name_of(component))),
+        Event::Cleaned { component, pid, reason } => {
+            let what = match component {
+                Component::Process => format!("process {pid}"),
+                _ => format!("{} (process {pid})", name_of(component)),
+            };
+            progress.note(format!("local     {what} was cleaned up: {reason}"));
+        }
     }
 }
 

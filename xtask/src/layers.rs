@@ -118,7 +118,18 @@ const LAYERS: &[Layer] = &[
     layer(
         "verification",
         "checks a published Lambda version: code, configuration, smoke events",
-        &["digest", "failure", "format", "interrupt", "name", "plan", "ports", "release", "settings"],
+        &[
+            "digest",
+            "failure",
+            "format",
+            "interrupt",
+            "name",
+            "plan",
+            "ports",
+            "release",
+            "runtime",
+            "settings",
+        ],
     ),
     layer(
         "rollout",

@@ -24,8 +24,9 @@ pub(crate) use configuration::{
     Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare,
 };
 pub(crate) use contract::{
-    ContractFunction, ContractFunctions, Places, UNPUBLISHED, changes_alias, check_contract, ignore_hint,
-    output_hint, refuse_removal_of_serving, unpublished,
+    ContractFunction, ContractFunctions, Places, UNPUBLISHED, changes_alias, check_contract,
+    created_functions, creates_function, exists_already, ignore_hint, output_hint, refuse_removal_of_serving,
+    unpublished,
 };
 pub(crate) use file_contract::check_files_contract;
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
@@ -145,7 +146,7 @@ impl Applied {
         serde_json::from_value(output.value.clone()).map_err(|error| {
             Failure::failed("the stack's output `functions` is not as Slipway needs it")
                 .caused_by(error)
-                .hint("it must be { <function> = { function_name, alias, version, code_sha256 } }: see docs/terraform.md")
+                .hint("it must be { <function> = { function_name, alias, version, code_sha256 } }: see https://github.com/slipway/slipway/blob/main/docs/terraform.md#what-a-stack-must-provide")
         })
     }
 }

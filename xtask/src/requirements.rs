@@ -266,7 +266,7 @@ pub(crate) fn long_names(project: &Project) -> Result<Vec<Requirement>> {
                 what,
                 needed_for,
                 Availability::Later,
-                Err(found.failure(environment)),
+                Err(found.requirement()),
             ));
         }
     }

@@ -69,7 +69,7 @@ pub(crate) async fn point(
     }
     let Some(now) = functions.alias(function_name, alias).await? else {
         return Err(Failure::failed(format!("{function_name} has no alias `{alias}`")).hint(
-            "the stack must create the alias that its output `functions` names: see docs/terraform.md",
+            "the stack must create the alias that its output `functions` names: see https://github.com/slipway/slipway/blob/main/docs/terraform.md",
         ));
     };
     if now.points_only_to(version) {

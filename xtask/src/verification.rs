@@ -24,6 +24,7 @@ use crate::name::FunctionName;
 use crate::plan::Output;
 use crate::ports::{FunctionConfiguration, Functions, Services};
 use crate::release::Manifest;
+use crate::runtime::{Runtime, RuntimeFamily};
 use crate::settings::PackageType;
 
 /// One check of a version.
@@ -65,6 +66,9 @@ pub(crate) struct Verification {
     /// The checks.
     #[serde(rename = "findings")]
     pub(crate) checks: Vec<Check>,
+    /// Why the version was not called, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_called: Option<String>,
 }
 
 impl Verification {
@@ -73,7 +77,7 @@ impl Verification {
         self.checks.iter().all(|check| check.passed)
     }
 
-    /// Returns a summary on one line: `code ok · configuration ok · 2 smoke events 43 ms`.
+    /// Returns a summary on one line: `code ok · configuration ok · 2 smoke events 43 ms`, or why the version was not called.
     pub(crate) fn summary(&self) -> String {
         let (smokes, others): (Vec<&Check>, Vec<&Check>) =
             self.checks.iter().partition(|check| check.name.starts_with("smoke"));
@@ -82,7 +86,7 @@ impl Verification {
             others.iter().filter(|check| check.name != "active").map(other).collect();
         let took: u64 = smokes.iter().map(|check| check.took_ms).sum();
         match smokes.as_slice() {
-            [] => {}
+            [] => words.extend(self.not_called.iter().map(|why| format!("not called: {why}"))),
             [one] => words.push(format!("{} {took} ms", one.name)),
             several => words.push(format!("{} smoke events {took} ms", several.len())),
         }
@@ -105,6 +109,8 @@ pub(crate) struct VersionUnderTest<'a> {
     pub(crate) known_configuration: Option<Digest>,
     /// Whether only safe smoke events may run.
     pub(crate) protected: bool,
+    /// Whether the local environment runs it.
+    pub(crate) emulated: bool,
     /// The stack's outputs.
     pub(crate) outputs: &'a BTreeMap<String, Output>,
     /// Where requests go.
@@ -145,6 +151,7 @@ pub(crate) async fn verify(clients: &Clients<'_>, tested: &VersionUnderTest<'_>)
         lambda_version: version.to_owned(),
         config_digest: None,
         checks: Vec::new(),
+        not_called: None,
     };
     let (active, configuration) = await_active(functions, function_name, version, interrupt).await?;
     let good = active.passed;
@@ -167,12 +174,33 @@ pub(crate) async fn verify(clients: &Clients<'_>, tested: &VersionUnderTest<'_>)
     if !good || !verification.passed() {
         return Ok(verification);
     }
+    verification.not_called = not_called(tested);
+    if verification.not_called.is_some() {
+        return Ok(verification);
+    }
     let mut smoke_run = SmokeRun::new(clients, tested);
     for smoke in manifest.smoke.iter().filter(|smoke| smoke.safe || !protected) {
         interrupt.check()?;
         verification.checks.push(smoke_run.run(smoke).await?);
     }
     Ok(verification)
+}
+
+/// Returns the reason for which no smoke event can be sent to a version.
+fn not_called(tested: &VersionUnderTest<'_>) -> Option<String> {
+    let manifest = tested.manifest;
+    let managed = manifest.managed().map(|(runtime, _)| runtime).filter(|_| tested.emulated);
+    let runs_here = |runtime: &Runtime| {
+        matches!(runtime.family(), Some(RuntimeFamily::Custom | RuntimeFamily::Python) | None)
+    };
+    if let Some(runtime) = managed.filter(|runtime| !runs_here(runtime)) {
+        return Some(format!("the local environment does not run {runtime}"));
+    }
+    if manifest.smoke.is_empty() {
+        return Some("there is no smoke event".into());
+    }
+    let may_run = manifest.smoke.iter().any(|smoke| smoke.safe || !tested.protected);
+    (!may_run).then(|| "no smoke event is safe".into())
 }
 
 /// Waits until a published version is active; returns its configuration if it exists.

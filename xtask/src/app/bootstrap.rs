@@ -63,7 +63,7 @@ impl AppContext {
             .detail("wanted", &spec.account)
             .detail("got", format!("{} ({})", identity.account, identity.arn))
             .unchanged("Nothing was changed.")
-            .hint("sign in as the administrator of that account: docs/how-to/first-account.md"));
+            .hint("sign in as the administrator of that account: https://github.com/slipway/slipway/blob/main/docs/how-to/first-account.md"));
         }
         let bucket = spec.bootstrap_bucket();
         let state_store = session.store(&bucket, None);

@@ -127,7 +127,7 @@ async fn verify(
         verified.iter().filter(|one| !one.same).map(|one| one.function.as_str()).collect();
     let failure = (!differing.is_empty()).then(|| {
         Failure::failed(format!("the bytes of {} depend on where they are built", list(differing))).hint(
-            "the files above contain an absolute path, a time or an order that varies: docs/how-to/reproducible.md",
+            "the files above contain an absolute path, a time or an order that varies: https://github.com/slipway/slipway/blob/main/docs/how-to/reproducible.md",
         )
     });
     Ok(CommandOutput::new(&Report { artifacts: Vec::new(), verified }, text)?.with_failure(failure))

@@ -1,5 +1,7 @@
 //! `history`: list an environment's deployments, newest first.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,8 +9,8 @@ use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::format::age;
-use crate::ledger::{DeploymentKind, Ended};
-use crate::name::EnvironmentName;
+use crate::ledger::{DeploymentKind, Ended, Serving};
+use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
 
 /// Arguments of `history`.
@@ -50,18 +52,12 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             DeploymentKind::Rollback => "rollback",
             DeploymentKind::Destroy => "destroy",
         };
-        let serves: Vec<String> = ended
-            .serves
-            .iter()
-            .map(|(function, serving)| format!("{function} {} ({})", serving.release, serving.lambda_version))
-            .collect();
-        let serves = if serves.is_empty() { "–".to_owned() } else { serves.join(", ") };
         table.row([
             ended.deployment.to_string(),
             ended.stack.to_string(),
             kind.into(),
             ended.outcome.text().into(),
-            serves,
+            serves(ended.deployment, &ended.serves),
             age(ended.at, app.clock.now()),
             ended.by.clone(),
         ]);
@@ -72,4 +68,49 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         table.render("")
     };
     CommandOutput::new(&Report { environment: arguments.env, deployments }, text)
+}
+
+/// How many functions a line names.
+const NAMED: usize = 3;
+
+/// Returns what serves after a deployment. Of many functions, those whose release came with it are named first.
+fn serves(deployment: u64, serves: &BTreeMap<FunctionName, Serving>) -> String {
+    let mut functions: Vec<_> = serves.iter().collect();
+    if functions.is_empty() {
+        return "–".into();
+    }
+    if functions.len() > NAMED {
+        functions.sort_by_key(|(_, serving)| serving.since != deployment);
+    }
+    let mut named: Vec<String> = functions
+        .iter()
+        .take(NAMED)
+        .map(|(function, serving)| format!("{function} {} ({})", serving.release, serving.lambda_version))
+        .collect();
+    named.extend((functions.len() > NAMED).then(|| format!("{} more", functions.len() - NAMED)));
+    named.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_functions_those_that_a_deployment_changed_are_named_first() {
+        let entry: serde_json::Value =
+            serde_json::from_str(include_str!("../ledger/stored/release.ended.json")).unwrap();
+        let serving = entry["serves"].as_object().unwrap().values().next().unwrap().clone();
+        let serving: Serving = serde_json::from_value(serving).unwrap();
+        let mut functions = BTreeMap::new();
+        assert_eq!(serves(7, &functions), "–");
+        for name in ["a", "b", "c", "d", "e"] {
+            let since = if name == "d" { 7 } else { 1 };
+            functions.insert(name.parse().unwrap(), Serving { since, ..serving.clone() });
+            if name == "c" {
+                assert!(serves(7, &functions).contains(", c "));
+            }
+        }
+        let text = serves(7, &functions);
+        assert!(text.starts_with("d ") && text.contains(", a ") && text.ends_with(", 2 more"), "{text}");
+    }
 }

@@ -41,9 +41,12 @@ pub(super) async fn check_plan(
         let functions = functions(stack, releases, last).await?;
         let state = state.map(|(_, state)| state).unwrap_or_default();
         plan::refuse_removal_of_serving(stack.name(), &functions, planned, &state)?;
-        if !functions.is_empty() && (!known || plan::changes_alias(planned)) {
+        let reads_values = !known || plan::changes_alias(planned) || plan::creates_function(planned);
+        if !functions.is_empty() && reads_values {
             let values = stack.infrastructure.values(configuration, planned).await?;
-            return plan::check_contract(stack.name(), &functions, &values);
+            let places = plan::check_contract(stack.name(), &functions, &values)?;
+            refuse_existing(stack, &values).await?;
+            return Ok(places);
         }
         let serving = functions.into_iter().filter_map(|(name, function)| Some((name, function.serving?)));
         Ok(serving.collect())
@@ -54,6 +57,20 @@ pub(super) async fn check_plan(
         let _ = std::fs::remove_file(&planned.file);
     }
     checked
+}
+
+/// Refuses a plan that creates a function that exists: its apply would create everything else beside what there is, and
+/// then fail.
+async fn refuse_existing(stack: &EnvironmentStack, values: &serde_json::Value) -> Result<()> {
+    let created = plan::created_functions(values).into_iter().map(|(address, name)| async move {
+        let found = stack.functions.published(&name, plan::UNPUBLISHED).await?;
+        Ok::<_, Failure>(found.map(|_| (address, name)))
+    });
+    let found = futures::future::try_join_all(created).await?;
+    match found.into_iter().flatten().next() {
+        Some((address, name)) => Err(plan::exists_already(stack.name(), &address, &name)),
+        None => Ok(()),
+    }
 }
 
 /// Returns the functions that are about to serve, with the names that the ledger or the state knows.
@@ -291,6 +308,23 @@ mod tests {
         let failure = deploy(&mut scene).await.unwrap_err();
         assert_eq!(failure.message(), "the stack `s` runs `a` and `b`, but has no output `functions`");
         assert!(scene.lambda.aliases().is_empty());
+        assert_eq!(last(&mut scene).await, None);
+    }
+
+    #[tokio::test]
+    async fn plan_that_creates_a_function_that_exists_is_not_applied() {
+        let mut scene = Scene::adopted(false);
+        scene.write_flaw(StackFlaw::ForgotFunctions);
+        let before = scene.lambda.aliases();
+        let failure = deploy(&mut scene).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Refused);
+        let name = Scene::function_name(&scene.functions[0]);
+        let expected = format!("the function {name} exists already and is not in the state of the stack `s`");
+        assert!(failure.message().ends_with(&expected), "{failure}");
+        let (unchanged, hint) = said(&failure);
+        assert_eq!(unchanged, "Nothing was applied.");
+        assert!(hint.contains("existing-functions.md"), "{hint}");
+        assert_eq!((scene.lambda.aliases(), scene.lambda.newest(&name)), (before, Some(1)));
         assert_eq!(last(&mut scene).await, None);
     }
 

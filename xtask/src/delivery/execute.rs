@@ -127,6 +127,7 @@ pub(super) async fn verify(
         version: &output.version,
         known_configuration: known,
         protected: stack.environment_settings.protected,
+        emulated: stack.environment_settings.is_emulated(),
         outputs,
         endpoint: Endpoint::Version,
     };

@@ -27,8 +27,11 @@ pub(crate) fn check(
         .unchanged("Nothing was changed.")
         .hint("deploy from a clone: only what a commit holds may run there"));
     }
-    if let Some(first) = sources.ignored.first() {
-        let names = format::list(sources.ignored.iter().map(String::as_str));
+    // The lock file decides which providers run.
+    let lock = sources.lock_ignored.then(|| sources.lock_path());
+    let ignored: Vec<&str> = sources.ignored.iter().chain(&lock).map(String::as_str).collect();
+    if let Some(first) = ignored.first() {
+        let names = format::list(&ignored);
         return Err(Failure::refused(format!(
             "{environment} is protected and git ignores {names}, which Terraform would read"
         ))
@@ -70,12 +73,15 @@ mod tests {
         assert_eq!(refusal(true, &committed), None);
         let mut ignored = committed.clone();
         ignored.ignored = vec!["a/override.tf".into(), "a/web.tfvars".into()];
+        let mut lock = committed.clone();
+        lock.lock_ignored = true;
         let mut changed = committed.clone();
         changed.uncommitted = Some("a/main.tf".into());
         let mut without_git = committed;
         without_git.from_git = false;
         for (sources, words) in [
             (&ignored, "prod is protected and git ignores a/override.tf and a/web.tfvars"),
+            (&lock, "git ignores terraform/stacks/web/.terraform.lock.hcl, which Terraform would read"),
             (&changed, "changes that are not committed | a/main.tf |"),
             (&without_git, "the files of `web` are in no git repository"),
         ] {

@@ -53,6 +53,7 @@ pub(crate) async fn verify_serving(
             version: &serving.lambda_version,
             known_configuration: Some(serving.config_digest),
             protected: stack.environment_settings.protected,
+            emulated: stack.environment_settings.is_emulated(),
             outputs: &applied.outputs,
             endpoint: match &address {
                 Some(address) => Endpoint::Url { address, signed_for },

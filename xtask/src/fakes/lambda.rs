@@ -177,7 +177,9 @@ impl FakeLambda {
 
     fn version(&self, name: &str, number: &str) -> Option<FakeVersion> {
         let functions = self.functions.lock().unwrap();
-        functions.get(name)?.published.get(&number.parse().ok()?).cloned()
+        let function = functions.get(name)?;
+        let number = if number == "$LATEST" { function.newest } else { number.parse().ok()? };
+        function.published.get(&number).cloned()
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum StackFlaw {
     HidesOutput,
     /// It no longer has its functions.
     DeletesFunctions,
+    /// Its state does not have the functions that exist.
+    ForgotFunctions,
 }
 
 /// Terraform over [`FakeLambda`], with its state in a [`FakeStore`].
@@ -258,6 +260,7 @@ impl Infrastructure for FakeTerraform {
                     }
                     let change = match self.lambda.latest(&function_name) {
                         None => Some(Action::Create),
+                        Some(_) if self.flaw == StackFlaw::ForgotFunctions => Some(Action::Create),
                         Some(latest) if !wanted.is(&latest) => Some(Action::Update),
                         Some(_) => None,
                     };

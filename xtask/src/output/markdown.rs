@@ -242,6 +242,7 @@ mod tests {
             lambda_version: "2".into(),
             config_digest: None,
             checks: vec![check("code"), check("smoke \"greets\"")],
+            not_called: None,
         };
         let delivered = |stack: &str, deployment| Delivered {
             environment: environment(),

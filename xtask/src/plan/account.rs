@@ -65,7 +65,7 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
     let PlanContext { stack, work, backend, .. } = context.as_ref();
     if !root.join(FOLDER).is_dir() {
         return Err(Failure::usage(format!("this project has no {FOLDER}")).hint(
-            "copy terraform/bootstrap and terraform/modules from Slipway's repository: docs/adopting.md",
+            "copy terraform/bootstrap and terraform/modules from Slipway's repository: https://github.com/slipway/slipway/blob/main/docs/adopting.md",
         ));
     }
     let mut sources = StackSources::read_root(root, FOLDER)?;

@@ -295,10 +295,16 @@ pub(super) fn check_values(
     match value_names(file, text)?.into_iter().find(|key| !declared.contains_key(key)) {
         None => Ok(()),
         Some(key) => {
-            let near = nearest(&key, declared.keys().map(String::as_str), 5).join(", ");
+            // Slipway fills these two.
+            let own = |name: &&str| !matches!(*name, "releases" | "environment");
+            let near = nearest(&key, declared.keys().map(String::as_str).filter(own), 5).join(", ");
             Err(Failure::usage(format!("{file}: the stack `{stack}` declares no variable `{key}`"))
                 .unchanged("Nothing was changed.")
-                .hint(format!("variables there: {near}")))
+                .hint(if near.is_empty() {
+                    "it declares none of its own".to_owned()
+                } else {
+                    format!("variables there: {near}")
+                }))
         }
     }
 }

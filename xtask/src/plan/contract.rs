@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Change, Planned};
+use super::{Action, Change, Planned};
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, StackName};
 
@@ -61,6 +61,33 @@ pub(crate) fn ignore_hint() -> String {
 /// Tells whether a plan changes an alias in place, so that only its values show whether the alias moves.
 pub(crate) fn changes_alias(planned: &Planned) -> bool {
     planned.changes.iter().any(|change| !change.action.removes() && is_of(change, ALIAS))
+}
+
+/// Tells whether a plan creates a function of Lambda.
+pub(crate) fn creates_function(planned: &Planned) -> bool {
+    planned.changes.iter().any(|change| change.action == Action::Create && is_of(change, FUNCTION))
+}
+
+/// Returns the address and the name in Lambda of each function that a plan creates, as far as it knows the name.
+pub(crate) fn created_functions(values: &Value) -> Vec<(String, String)> {
+    let changes = values.get("resource_changes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let created = changes.iter().filter(|change| {
+        let actions = change.pointer("/change/actions").and_then(Value::as_array);
+        kind(change) == FUNCTION && actions.is_some_and(|actions| actions == &["create"])
+    });
+    let text = |value: &Value, pointer: &str| Some(value.pointer(pointer)?.as_str()?.to_owned());
+    created
+        .filter_map(|change| Some((text(change, "/address")?, text(change, "/change/after/function_name")?)))
+        .collect()
+}
+
+/// Returns the refusal of a plan that creates a function that exists.
+pub(crate) fn exists_already(stack: &StackName, address: &str, name: &str) -> Failure {
+    Failure::refused(format!(
+        "the plan would create {address}, but the function {name} exists already and is not in the state of the stack `{stack}`"
+    ))
+    .unchanged("Nothing was applied.")
+    .hint("to take it over, bring its state or import it: https://github.com/slipway/slipway/blob/main/docs/how-to/existing-functions.md; if it is another one, give this one another name")
 }
 
 /// Tells whether a plan removes or replaces a function or an alias of Lambda.

@@ -34,7 +34,12 @@ pub(crate) fn check_files_contract(
     }
     if !sources.variables.contains_key("releases") {
         let message = format!("the stack `{stack}` runs functions and declares no variable `releases`");
-        return refused(message, format!("copy it from docs/terraform.md into {folder}/variables.tf"));
+        return refused(
+            message,
+            format!(
+                "copy it into {folder}/variables.tf from https://github.com/slipway/slipway/blob/main/docs/terraform.md#what-a-stack-must-provide"
+            ),
+        );
     }
     if !sources.outputs.contains("functions") {
         let message = format!("the stack `{stack}` runs functions and has no output `functions`");
@@ -67,7 +72,9 @@ mod tests {
         assert!(refusal(&sources).starts_with("the stack `web` keeps its state in `local`"));
         sources.backends = ["s3".to_owned()].into();
         assert!(check_files_contract(&sources, &"web".parse().unwrap(), false).is_ok());
-        assert!(refusal(&sources).contains("no variable `releases` | copy it from docs/terraform.md"));
+        assert!(refusal(&sources).contains(
+            "no variable `releases` | copy it into terraform/stacks/web/variables.tf from https://"
+        ));
         sources.variables.insert("releases".into(), Default::default());
         assert!(
             refusal(&sources).contains("no output `functions` | write into terraform/stacks/web/outputs.tf")

@@ -35,6 +35,12 @@ pub(crate) struct LongName {
 }
 
 impl LongName {
+    /// Returns the failure as `doctor` shows it beside its place.
+    pub(crate) fn requirement(&self) -> Failure {
+        Failure::usage(format!("{} characters; Lambda takes {LONGEST}", self.name.len()))
+            .hint(format!("{} is too long: form a shorter name in {}", self.name, self.file))
+    }
+
     /// Returns what is wrong with it, and what to do.
     pub(crate) fn failure(&self, environment: &EnvironmentName) -> Failure {
         let Self { stack, name, file, address } = self;

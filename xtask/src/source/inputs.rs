@@ -123,7 +123,7 @@ impl SourceInputs {
             // They are packed as they are: the preflight of the artifact finds them.
             tree.lfs_pointers.clear();
         }
-        tree.refuse_unknown_content(&format!("`{function}` is built from them"))?;
+        tree.refuse_unknown_content(&format!("`{function}` is built from it"))?;
         if parts.contains_key("Cargo.lock") {
             let shared = repository.work_tree(&["Cargo.toml".into(), "Cargo.lock".into()])?;
             // Of files that are read in part, only that part counts: whether it differs from HEAD is not known without

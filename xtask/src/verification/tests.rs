@@ -28,6 +28,7 @@ struct Bench {
     services: FakeServices,
     outputs: BTreeMap<String, Output>,
     endpoint: Endpoint<'static>,
+    emulated: bool,
 }
 
 impl Bench {
@@ -54,6 +55,7 @@ impl Bench {
             services: FakeServices::default(),
             outputs: BTreeMap::new(),
             endpoint: Endpoint::Version,
+            emulated: false,
         }
     }
 
@@ -77,6 +79,7 @@ impl Bench {
             version,
             known_configuration: known,
             protected,
+            emulated: self.emulated,
             outputs: &self.outputs,
             endpoint: self.endpoint,
         };
@@ -100,6 +103,32 @@ impl Bench {
             took,
         });
     }
+}
+
+#[tokio::test]
+async fn version_that_was_not_called_says_why() {
+    let mut bench = Bench::new(|_| {});
+    let summary = |verification: Verification| {
+        assert!(verification.passed(), "{verification:?}");
+        verification.summary()
+    };
+    bench.manifest.smoke.retain(|smoke| !smoke.safe);
+    let not_safe = summary(bench.verify("1", None, true).await);
+    assert_eq!(not_safe, "code ok · configuration ok · not called: no smoke event is safe");
+    bench.manifest.smoke.clear();
+    let none = summary(bench.verify("1", None, false).await);
+    assert_eq!(none, "code ok · configuration ok · not called: there is no smoke event");
+
+    let node = Runtime::from("nodejs22.x");
+    let mut bench = Bench::new(|version| version.runtime = Some(node.clone()));
+    bench.manifest.runtime = node;
+    bench.emulated = true;
+    let elsewhere = summary(bench.verify("1", None, false).await);
+    assert!(elsewhere.ends_with("not called: the local environment does not run nodejs22.x"), "{elsewhere}");
+    bench.emulated = false;
+    let verification = bench.verify("1", None, false).await;
+    assert!(verification.checks.iter().any(|check| check.name.starts_with("smoke")), "{verification:?}");
+    assert_eq!(verification.not_called, None);
 }
 
 fn smoke(name: &str, safe: bool) -> SmokeRecord {

@@ -41,4 +41,16 @@ fn hello_is_released_twice_and_rolled_back() {
     assert_eq!(hello["held"], serde_json::json!(["0.2.0"]));
     // The rollback published the old code again; traffic stays on the verified version.
     assert_eq!((&hello["lambda_version"], &hello["newest_version"]), (&"1".into(), &"3".into()));
+
+    // A state that does not have what exists: nothing is created beside it.
+    let [_, state] = project.account.buckets();
+    project.account.keys(&state).iter().for_each(|key| project.account.delete(&state, key));
+    let refused = project
+        .run(&["release", "--env", "local", "--yes", "--lift-hold"])
+        .exits(6)
+        .says("-local-hello exists already and is not in the state of the stack `hello`")
+        .says("Nothing was applied.")
+        .says("docs/how-to/existing-functions.md");
+    assert!(refused.ran_step("plan") && !refused.ran_step("apply"), "{refused}");
+    assert_eq!(project.account.alias("hello"), "1");
 }

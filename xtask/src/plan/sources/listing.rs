@@ -225,7 +225,7 @@ impl ProjectFiles {
         let Some(repository) = &self.repository else { return Ok(()) };
         let folders: Vec<String> = folders.iter().map(|folder| (*folder).to_owned()).collect();
         let tree = repository.work_tree(&folders)?;
-        tree.refuse_unknown_content("a stack is planned from them")?;
+        tree.refuse_unknown_content("a stack is planned from it")?;
         self.known.extend(tree.files.into_iter().map(|(path, file)| (path, file.executable())));
         self.changed.extend(tree.changed);
         self.listed.extend(folders);

@@ -57,8 +57,8 @@ pub(crate) enum FileKind {
 }
 
 impl WorkTree {
-    /// Refuses files whose content on this machine is not what the commit says, or is not known. `used_by` says what they
-    /// decide, such as "`hello` is built from them".
+    /// Refuses files whose content on this machine is not what the commit says, or is not known. `used_by` says what each
+    /// decides, such as "`hello` is built from it".
     pub(crate) fn refuse_unknown_content(&self, used_by: &str) -> Result<()> {
         let refused = |message: String| Failure::refused(message).unchanged("Nothing was changed.");
         if let Some(path) = self.missing_submodules.first() {

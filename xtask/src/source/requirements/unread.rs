@@ -24,7 +24,9 @@ pub(super) fn refuse(
 ) -> Result<()> {
     let exists = |name: &str| folder.join(name).is_file();
     let refused = |what: &str, hint: String| {
-        Err(Failure::usage(format!("{what} beside {}/function.toml is read by nothing", folder.display()))
+        // The folder's name is the function's.
+        let function = folder.file_name().unwrap_or_default().display();
+        Err(Failure::usage(format!("nothing reads {what} beside lambda-src/{function}/function.toml"))
             .unchanged("Nothing was built or locked.")
             .hint(hint))
     };

@@ -108,7 +108,8 @@ fn missing_file(text: &str) -> Option<&str> {
 fn summary_of(errors: &[Diagnostic]) -> String {
     let mut out = Vec::new();
     for error in errors.iter().take(6) {
-        let at = error.address.as_deref().map(|address| format!("  ({address})")).unwrap_or_default();
+        let at: Vec<&str> = error.address.iter().chain(&error.place).map(String::as_str).collect();
+        let at = if at.is_empty() { String::new() } else { format!("  ({})", at.join(", ")) };
         out.push(format!("{}{at}", error.summary));
         out.extend(
             error

@@ -35,6 +35,8 @@ pub(super) struct Diagnostic {
     pub(super) detail: String,
     /// The address of the resource.
     pub(super) address: Option<String>,
+    /// File and line, as Terraform names them: relative to the stack's folder.
+    pub(super) place: Option<String>,
 }
 
 impl TerraformReport {
@@ -101,6 +103,7 @@ impl TerraformReport {
             summary: text(message, "/diagnostic/summary").to_owned(),
             detail: text(message, "/diagnostic/detail").trim().to_owned(),
             address: (!address.is_empty()).then(|| address.to_owned()),
+            place: place(message),
         };
         if text(message, "/diagnostic/severity") == "error" {
             self.errors.push(diagnostic);
@@ -108,6 +111,13 @@ impl TerraformReport {
             self.warnings.push(diagnostic.summary);
         }
     }
+}
+
+/// Returns the file and line that a diagnostic names.
+fn place(message: &Value) -> Option<String> {
+    let range = message.pointer("/diagnostic/range")?;
+    let line = range.pointer("/start/line").and_then(Value::as_u64)?;
+    Some(format!("{}:{line}", range.get("filename")?.as_str()?))
 }
 
 fn change(message: &Value) -> Option<Change> {
@@ -152,7 +162,7 @@ mod tests {
             r#"{"type":"planned_change","change":{"resource":{"addr":"data.aws_x.y"},"action":"read"}}"#,
             r#"{"type":"planned_change","change":{"resource":{"addr":"aws_x.z"},"action":"remove"}}"#,
             r#"{"type":"outputs","outputs":{"functions":{"sensitive":false,"action":"update"}}}"#,
-            r#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Bad","detail":"very\n","address":"aws_x.y"}}"#,
+            r#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Bad","detail":"very\n","address":"aws_x.y","range":{"filename":"main.tf","start":{"line":9,"column":1}}}}"#,
             "not json",
         ]);
         let seen: Vec<(&str, Action)> =
@@ -167,6 +177,7 @@ mod tests {
         );
         assert!(report.outputs_change);
         assert_eq!(report.errors[0].detail, "very");
+        assert_eq!(report.errors[0].place.as_deref(), Some("main.tf:9"));
     }
 
     #[test]

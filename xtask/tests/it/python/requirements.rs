@@ -184,7 +184,7 @@ fn file_that_asks_for_packages_and_is_not_read_is_refused() {
         shop.run(command)
             .exits(2)
             .says("requirements.txt beside")
-            .says("is read by nothing")
+            .says("nothing reads ")
             .says("git mv requirements.txt requirements.in");
     }
     fs::remove_file(shop.folder.join(FOLDER).join("requirements.txt")).expect("the list");
