@@ -19,6 +19,7 @@ mod serving;
 mod settle;
 mod skip;
 mod stacks;
+mod trust;
 
 #[cfg(test)]
 mod model;
@@ -114,7 +115,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let last = settle(stack).await?;
     guard(stack, request, last.as_ref())?;
     let releases = releases(stack, request, last.as_ref()).await?;
-    check_trust(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
+    trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
     let inputs = stack.inputs(&stack.root).await?;
@@ -197,34 +198,6 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         }
         Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure, &verifications).await),
     }
-}
-
-/// Refuses releases that the environment does not trust.
-///
-/// The signatures of releases that serve already are not read again if the ledger proves that they were checked: the newest
-/// deployment, no rollback, had the same trust settings and ended with this very manifest verified. So nothing new is let in;
-/// and where signatures are required or the environment is protected, each run reads them.
-async fn check_trust(
-    stack: &EnvironmentStack,
-    last: Option<&Ended>,
-    releases: &BTreeMap<FunctionName, Manifest>,
-) -> Result<()> {
-    let known = last.filter(|last| {
-        !stack.trust.required
-            && !stack.environment_settings.protected
-            && matches!(last.kind, DeploymentKind::Release | DeploymentKind::Deploy)
-            && last.outcome.is_settled()
-            && stack.has_trust_of(last)
-    });
-    let mut unknown = Vec::new();
-    for (function, manifest) in releases {
-        let digest = manifest.digest()?;
-        let served = known.and_then(|last| last.verified(function));
-        if served.is_none_or(|serving| serving.digest != digest) {
-            unknown.push(manifest);
-        }
-    }
-    side_by_side(unknown.into_iter().map(|manifest| stack.check_trust(manifest))).await.map(drop)
 }
 
 /// Makes a deployment that is run again the owner of what its failed run had rolled out already, so that a rollback undoes
