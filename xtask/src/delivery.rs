@@ -19,6 +19,7 @@ mod serving;
 mod settle;
 mod skip;
 mod stacks;
+mod trust;
 
 #[cfg(test)]
 mod model;
@@ -44,6 +45,7 @@ use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Planned, StackInputs};
+use crate::ports::side_by_side;
 use crate::release::Manifest;
 use crate::source::{Uncommitted, refuse_uncommitted};
 use crate::verification::Verification;
@@ -113,9 +115,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let last = settle(stack).await?;
     guard(stack, request, last.as_ref())?;
     let releases = releases(stack, request, last.as_ref()).await?;
-    for manifest in releases.values() {
-        stack.check_trust(manifest).await.map_err(nothing_changed)?;
-    }
+    trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
     let inputs = stack.inputs(&stack.root).await?;
@@ -127,9 +127,9 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         return Ok(Delivered::unchanged(stack, versions, true));
     }
     let accepts_weaker_trust = stack.refuse_weaker_trust(last.as_ref())?;
-    for manifest in releases.values() {
-        stack.check_bytes(manifest).await.map_err(nothing_changed)?;
-    }
+    side_by_side(releases.values().map(|manifest| stack.check_bytes(manifest)))
+        .await
+        .map_err(nothing_changed)?;
     let planned = stack.infrastructure.plan(&configuration).await?;
     show(stack, &planned);
     if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
@@ -261,10 +261,8 @@ async fn releases(
     last: Option<&Ended>,
 ) -> Result<BTreeMap<FunctionName, Manifest>> {
     let mut releases = request.releases.clone();
-    for function in &stack.settings.functions {
-        if releases.contains_key(function) {
-            continue;
-        }
+    let others = stack.settings.functions.iter().filter(|function| !request.releases.contains_key(*function));
+    let manifests = side_by_side(others.map(async |function| {
         let Some(serving) = last.and_then(|last| last.serves.get(function)) else {
             return Err(Failure::usage(format!(
                 "the stack `{}` also runs `{function}`, which has no release in {} yet",
@@ -278,8 +276,9 @@ async fn releases(
             )));
         };
         let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await;
-        releases.insert(function.clone(), manifest.map_err(nothing_changed)?);
-    }
+        Ok((function.clone(), manifest.map_err(nothing_changed)?))
+    }));
+    releases.extend(manifests.await?);
     Ok(releases)
 }
 
@@ -309,7 +308,11 @@ fn approve(
     let what = if planned.changes.is_empty() {
         let names: Vec<String> =
             versions.iter().map(|(function, version)| format!("{function} {version}")).collect();
-        format!("Verify and roll out {} in {}?", crate::format::list(names), stack.environment())
+        let what = match names.len() {
+            1..=9 => crate::format::list(names),
+            many => crate::format::plural(many, "function"),
+        };
+        format!("Verify and roll out {what} in {}?", stack.environment())
     } else {
         let changes = crate::format::plural(planned.changes.len(), "change");
         format!("Apply {changes} to {} in {}?", stack.name(), stack.environment())

@@ -7,12 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 pub(crate) use slipway_cloud::{
     Alias, FunctionConfiguration, HttpRequest, HttpResponse, Invocation, Put, Resource,
 };
 
 use crate::digest::Digest;
 use crate::failure::Result;
+
+/// How many calls are under way at once, which limits connections and memory, and spares an account's limit of calls a second
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html#api-requests>).
+const AT_ONCE: usize = 32;
+
+/// Makes calls side by side; the results are in the order of the calls. The first failure in that order ends it.
+pub(crate) async fn side_by_side<T, F: Future<Output = Result<T>>>(
+    calls: impl IntoIterator<Item = F>,
+) -> Result<Vec<T>> {
+    stream::iter(calls).buffered(AT_ONCE).try_collect().await
+}
 
 /// A stored object's content.
 #[derive(Debug, Clone)]
@@ -30,6 +42,15 @@ pub(crate) enum DigestComparison {
     Other(Digest),
     /// It does not exist.
     Missing,
+}
+
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The key.
+    pub(crate) key: String,
+    /// The store's mark of this content (S3: the ETag); another content has another one. Empty where the store has none.
+    pub(crate) mark: String,
 }
 
 /// A store of immutable objects.
@@ -55,6 +76,8 @@ pub(crate) trait Store: Send + Sync {
     async fn size(&self, key: &str) -> Result<Option<u64>>;
     /// Lists keys with a prefix in bytewise order, at most `limit` of them.
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>>;
+    /// Lists objects with a prefix whose keys come after `after`, in bytewise order, at most `limit` of them.
+    async fn list_after(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>>;
     /// Returns the name of the store, for messages.
     fn place(&self) -> String;
 }

@@ -26,8 +26,8 @@ use crate::checks::{self, Checks};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::name::{EnvironmentName, FunctionName};
-use crate::ports::{Clock, Signer, SigningKeys};
-use crate::release::{self, Catalogue, Manifest, VersionChoice, VersionRequest};
+use crate::ports::{Clock, Signer, SigningKeys, side_by_side};
+use crate::release::{self, Catalogue, Manifest, RecordedReleases, VersionChoice, VersionRequest};
 use crate::settings::{BuildSettings, EnvironmentSettings};
 use crate::source::{self, Source, Uncommitted, refuse_uncommitted};
 
@@ -37,6 +37,8 @@ pub(crate) struct PublicationContext<'a> {
     pub(crate) build: BuildContext<'a>,
     /// Where releases are published.
     pub(crate) catalogue: &'a Catalogue,
+    /// The releases that the environment's ledgers name, where they were read.
+    pub(crate) recorded: RecordedReleases,
     /// The key that signs releases.
     pub(crate) signing_keys: &'a dyn SigningKeys,
     /// The time.
@@ -90,22 +92,31 @@ pub(crate) async fn publish(
     Ok(releases)
 }
 
+/// Reads the functions' sources and chooses a version for each: side by side, so that the number of round trips does not grow
+/// with the number of functions.
 async fn choose_versions(
     context: &PublicationContext<'_>,
     functions: &[FunctionName],
     request: &VersionRequest,
 ) -> Result<Vec<ChosenVersion>> {
     let BuildContext { project, process_env, repository, .. } = context.build;
-    let mut chosen = Vec::new();
-    for function in functions {
-        let source = Source::read(project, process_env, repository, function)?;
+    let sources = Source::read_all(project, process_env, repository, functions)?;
+    let snapshot;
+    let catalogue = match functions {
+        [_] => context.catalogue,
+        _ => {
+            let folder = project.work_folder().join("manifests");
+            snapshot = context.catalogue.snapshot(functions, &context.recorded, &folder).await?;
+            &snapshot
+        }
+    };
+    side_by_side(functions.iter().zip(sources).map(async |(function, source)| {
         let settings = project.function(function)?;
         let choice =
-            release::choose_version(context.catalogue, repository, function, settings, &source, request)
-                .await?;
-        chosen.push(ChosenVersion { function: function.clone(), source, choice });
-    }
-    Ok(chosen)
+            release::choose_version(catalogue, repository, function, settings, &source, request).await?;
+        Ok(ChosenVersion { function: function.clone(), source, choice })
+    }))
+    .await
 }
 
 /// Refuses new releases of uncommitted changes that the environment would refuse to run.

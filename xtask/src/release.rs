@@ -14,6 +14,7 @@ mod owner;
 mod provenance;
 mod publish;
 pub(crate) mod sbom;
+mod snapshot;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub(crate) use manifest::{ArtifactRecord, BuildRecord, Manifest, RequestRecord, 
 pub(crate) use manifest::{artifact_key, tests::sample as sample_manifest};
 pub(crate) use provenance::BuildInvocation;
 pub(crate) use publish::{ProvenanceSigner, PublishedRelease, ReleaseContent, ReleaseStatements, publish};
+pub(crate) use snapshot::RecordedReleases;
 pub(crate) use tags::{write_missing_tags, write_tag};
 pub(crate) use verify::{ReleaseExamination, TrustPolicy, check_bytes, check_trust, examine};
 pub(crate) use version::{VersionBump, VersionChoice, VersionRequest, choose_version};

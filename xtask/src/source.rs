@@ -12,8 +12,10 @@ pub(crate) mod tests;
 
 pub(crate) use committed::{Uncommitted, is_protected, refuse_uncommitted, uncommitted_settings};
 pub(crate) use git::{CommitMessage, Containment, FileContent, FileKind, NotCommitted, Repository};
-pub(crate) use inputs::{SourceInputs, differences};
+pub(crate) use inputs::{SharedReadings, SourceInputs, differences};
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
+
+use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::failure::Result;
@@ -47,9 +49,44 @@ impl Source {
         repository: &Repository,
         function: &FunctionName,
     ) -> Result<Self> {
-        let settings = project.function(function)?;
+        Self::read_with(project, process_env, repository, function, &SharedReadings::default())
+    }
+
+    /// Reads the inputs of several functions. What is the same for all of them is read once; each function's files are read
+    /// from the disk.
+    pub(crate) fn read_all(
+        project: &Project,
+        process_env: &ProcessEnvironment,
+        repository: &Repository,
+        functions: &[FunctionName],
+    ) -> Result<Vec<Self>> {
+        let readings = SharedReadings::default();
+        let parents: BTreeSet<String> = functions
+            .iter()
+            .filter_map(|function| project.functions.get(function)?.folder.parent())
+            .map(|parent| parent.to_string_lossy().into_owned())
+            .collect();
+        // One function alone has less to list than the folder of all.
+        let shared = if functions.len() > 1 {
+            Some(repository.share_listing(&parents.into_iter().collect::<Vec<_>>())?)
+        } else {
+            None
+        };
+        let read = |function| Self::read_with(project, process_env, repository, function, &readings);
+        let sources = functions.iter().map(read).collect();
+        drop(shared);
+        sources
+    }
+
+    fn read_with(
+        project: &Project,
+        process_env: &ProcessEnvironment,
+        repository: &Repository,
+        function: &FunctionName,
+        readings: &SharedReadings,
+    ) -> Result<Self> {
         let head = repository.head()?;
-        let inputs = SourceInputs::collect(project, process_env, repository, function, settings)?;
+        let inputs = SourceInputs::collect(project, process_env, repository, function, readings)?;
         Ok(Self {
             commit: head.commit,
             branch: head.branch,

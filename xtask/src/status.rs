@@ -222,6 +222,7 @@ mod tests {
                 alias: "live".into(),
                 lambda_version: "1".into(),
                 alias_elsewhere: None,
+                alias_revision: None,
                 newest_version: "1".into(),
                 config_digest: published.digest(),
                 verified: true,

@@ -5,7 +5,7 @@ use crate::artifact::BuildContext;
 use crate::name::EnvironmentName;
 use crate::ports::SigningKeys;
 use crate::publication::PublicationContext;
-use crate::release::Catalogue;
+use crate::release::{Catalogue, RecordedReleases};
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::uv::Uv;
@@ -49,10 +49,12 @@ impl AppContext {
         signing_keys: &'a dyn SigningKeys,
         environment: Option<&'a EnvironmentName>,
         account: Option<&Account>,
+        recorded: RecordedReleases,
     ) -> PublicationContext<'a> {
         PublicationContext {
             build,
             catalogue,
+            recorded,
             signing_keys,
             clock: &*self.clock,
             environment,

@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureKind, Result};
 use crate::output::Console;
 use crate::ports::{
     Alias, Approver, Clock, DigestComparison, FunctionConfiguration, Functions, HttpRequest, HttpResponse,
-    Invocation, Put, Services, Store, Stored,
+    Invocation, Listed, Put, Services, Store, Stored,
 };
 
 /// A bucket as a store, or the keys in it that begin with a prefix.
@@ -81,6 +81,16 @@ impl Store for Bucket {
         let listed = self.objects.list(&self.key(prefix), limit).await.map_err(explain)?;
         let keys = listed.into_iter().map(|listed| listed.key);
         Ok(keys.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned)).collect())
+    }
+
+    async fn list_after(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>> {
+        let listed =
+            self.objects.list_after(&self.key(prefix), &self.key(after), limit).await.map_err(explain)?;
+        let own = listed.into_iter().filter_map(|listed| {
+            let key = listed.key.strip_prefix(&self.prefix)?.to_owned();
+            Some(Listed { key, mark: listed.etag })
+        });
+        Ok(own.collect())
     }
 
     fn place(&self) -> String {

@@ -17,8 +17,9 @@ use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::{deliveries_text, markdown};
 use crate::plan;
+use crate::ports::side_by_side;
 use crate::publication::{self, FunctionRelease};
-use crate::release::{Manifest, VersionBump, VersionRequest};
+use crate::release::{Manifest, RecordedReleases, VersionBump, VersionRequest};
 use crate::settings::BuildSettings;
 
 /// Arguments of `release`.
@@ -113,8 +114,21 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     let emulated = account.as_ref().is_some_and(|account| account.emulated);
     let (builders, signing_keys) = (app.builders(), app.signing_keys(emulated));
     let build = app.build_context(&repository, &builders);
-    let context =
-        app.publication_context(build, &catalogue, &signing_keys, arguments.env.as_ref(), account.as_ref());
+    let recorded = match (&account, &arguments.env) {
+        // Reading a ledger takes more calls than reading a manifest.
+        (Some(account), Some(environment)) if functions.len() > 4 * stacks.len() => {
+            recorded_releases(account, environment, stacks.keys()).await
+        }
+        _ => RecordedReleases::new(),
+    };
+    let context = app.publication_context(
+        build,
+        &catalogue,
+        &signing_keys,
+        arguments.env.as_ref(),
+        account.as_ref(),
+        recorded,
+    );
     let request =
         VersionRequest { version: arguments.version.clone(), bump: arguments.bump, force: arguments.force };
     let published = publication::publish(&context, &functions, &request).await?;
@@ -153,6 +167,19 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     };
     let report = Report { releases, deliveries };
     Ok(CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary))
+}
+
+/// Returns the releases that the stacks' ledgers name. A ledger that cannot be read, or is another project's, is left out: the
+/// delivery reads it again and refuses it.
+async fn recorded_releases(
+    account: &Account,
+    environment: &EnvironmentName,
+    stacks: impl Iterator<Item = &StackName>,
+) -> RecordedReleases {
+    let heads = stacks.map(async |stack| Ok(account.ledger(environment, stack).head().await.ok()));
+    let heads = side_by_side(heads).await.unwrap_or_default();
+    let serving = heads.into_iter().flatten().filter_map(|head| head.last).flat_map(|last| last.serves);
+    serving.map(|(function, serving)| (function, (serving.release, serving.digest))).collect()
 }
 
 /// Returns the stacks to deliver to, each with its functions that are released; where no function is named, all stacks of the

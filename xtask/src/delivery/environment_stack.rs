@@ -272,6 +272,11 @@ impl EnvironmentStack {
         now
     }
 
+    /// Returns whether a deployment ran with the present settings that decide which releases are trusted.
+    pub(super) fn has_trust_of(&self, last: &Ended) -> bool {
+        last.trust.as_ref().is_some_and(|before| before.digest == self.trust_record(None).digest)
+    }
+
     /// Refuses settings that trust more than those of the last deployment, unless that is accepted. Returns whether it is.
     pub(super) fn refuse_weaker_trust(&self, last: Option<&Ended>) -> Result<bool> {
         let weaker = self.trust_record(last).accepted_weaker;

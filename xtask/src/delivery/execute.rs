@@ -12,7 +12,7 @@ use crate::name::FunctionName;
 use crate::plan::{
     Applied, Configuration, FunctionOutput, Output, PackedSources, Places, Planned, input_digests,
 };
-use crate::ports::Put;
+use crate::ports::{Put, side_by_side};
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification::{self, Clients, Endpoint, Verification, VersionUnderTest};
@@ -102,7 +102,7 @@ pub(super) async fn pending(
         });
         Ok::<_, Failure>((!settled).then(|| function.clone()))
     });
-    Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
+    Ok(side_by_side(reads).await?.into_iter().flatten().collect())
 }
 
 pub(super) async fn verify(
@@ -188,6 +188,7 @@ pub(super) fn serving(
         alias: output.alias.clone(),
         lambda_version: output.version.clone(),
         alias_elsewhere: None,
+        alias_revision: None,
         newest_version: output.version.clone(),
         config_digest: verification.config_digest.ok_or_else(|| {
             Failure::defect(format!("`{}` was verified without its configuration", manifest.function))

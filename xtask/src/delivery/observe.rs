@@ -12,7 +12,7 @@ use crate::format;
 use crate::ledger::{Ended, PlannedRelease, Serving, Started};
 use crate::name::FunctionName;
 use crate::plan::{self, FunctionOutput};
-use crate::ports::{Alias, FunctionConfiguration};
+use crate::ports::{Alias, FunctionConfiguration, side_by_side};
 use crate::verification::Verification;
 
 /// How many deployments of the ledger are searched for the verification of a Lambda version.
@@ -81,7 +81,9 @@ pub(super) fn compare(
     serves.retain(|function, serving| match aliases.get(function).map(|observed| &observed.found) {
         Some(None) => false,
         Some(Some(alias)) => {
-            serving.alias_elsewhere = (!serving.matches(Some(alias))).then(|| points_to(alias));
+            let stands = serving.matches(Some(alias));
+            serving.alias_elsewhere = (!stands).then(|| points_to(alias));
+            serving.alias_revision = alias.revision_id.clone().filter(|_| stands);
             true
         }
         None => true,
@@ -97,7 +99,7 @@ pub(super) async fn read_aliases(
         let found = stack.functions.alias(&function_name, &alias).await?;
         Ok::<_, crate::failure::Failure>((function, ObservedAlias { function_name, alias, found }))
     });
-    Ok(futures::future::try_join_all(reads).await?.into_iter().collect())
+    Ok(side_by_side(reads).await?.into_iter().collect())
 }
 
 /// Reads what serves now, whatever a deployment did before it failed or was cut off; `verifications` are those of this run.
@@ -165,6 +167,7 @@ fn chosen(
         alias: observed.alias.clone(),
         lambda_version: published.version.clone(),
         alias_elsewhere: None,
+        alias_revision: None,
         newest_version: newest.unwrap_or(&published.version).clone(),
         config_digest: published.digest(),
         verified: false,

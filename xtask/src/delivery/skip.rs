@@ -11,6 +11,7 @@ use crate::ledger::Ended;
 use crate::name::FunctionName;
 use crate::plan::StateVersion;
 use crate::plan::{self, Configuration, FRESH_HOURS};
+use crate::ports::side_by_side;
 use crate::release::Manifest;
 
 /// The present state of everything that a plan depends on.
@@ -91,16 +92,96 @@ pub(super) async fn may_skip(
 }
 
 /// Tells whether every alias and every serving configuration is as recorded in the ledger.
+///
+/// Every alias is read. The configuration of its version is not where the alias has the RevisionId that the ledger recorded
+/// with it: then the alias was neither moved nor made again since, so that the function is the same one, and a published version
+/// never changes (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html>).
 pub(super) async fn matches_ledger(stack: &EnvironmentStack, last: &Ended) -> Result<bool> {
-    let comparisons = last.serves.values().map(|serving| async move {
-        let (alias, published) = futures::try_join!(
-            stack.functions.alias(&serving.function_name, &serving.alias),
-            stack.functions.published(&serving.function_name, &serving.lambda_version)
-        )?;
-        Ok::<_, failure::Failure>(
-            serving.matches(alias.as_ref())
-                && published.is_some_and(|published| published.digest() == serving.config_digest),
-        )
+    let comparisons = last.serves.values().map(async |serving| {
+        let alias = stack.functions.alias(&serving.function_name, &serving.alias).await?;
+        if !serving.matches(alias.as_ref()) {
+            return Ok(false);
+        }
+        let revision = alias.and_then(|alias| alias.revision_id);
+        if revision.is_some() && revision == serving.alias_revision {
+            return Ok(true);
+        }
+        let published = stack.functions.published(&serving.function_name, &serving.lambda_version).await?;
+        Ok(published.is_some_and(|published| {
+            published.digest() == serving.config_digest && published.code_sha256 == serving.code_sha256
+        }))
     });
-    Ok(futures::future::try_join_all(comparisons).await?.into_iter().all(|agrees| agrees))
+    Ok(side_by_side(comparisons).await?.into_iter().all(|agrees| agrees))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+    use crate::delivery::{DeployRequest, deliver};
+    use crate::ledger::DeploymentKind;
+
+    /// Deploys what serves already; returns whether the plan was skipped, and how many rounds of calls and calls that took.
+    async fn deploy_again(scene: &mut Scene) -> (bool, usize, u64) {
+        let functions = scene.functions.clone();
+        let newest = functions.iter().map(|function| (function.clone(), scene.newest_release(function)));
+        let request = DeployRequest {
+            kind: DeploymentKind::Release,
+            releases: newest.collect(),
+            lift_hold: false,
+            always_plan: false,
+        };
+        let (stack, faults) = (scene.stack(true), scene.faults().clone());
+        faults.arm(None);
+        let (delivered, rounds) = faults.count_rounds(deliver(&stack, &request)).await;
+        (delivered.unwrap().plan_skipped, rounds, faults.calls())
+    }
+
+    #[tokio::test]
+    async fn rounds_do_not_grow_with_the_number_of_functions_and_each_alias_is_read() {
+        let mut found = Vec::new();
+        for functions in [3, 30] {
+            let mut scene = Scene::new(false);
+            scene.functions = (0..functions).map(|number| format!("f{number:03}").parse().unwrap()).collect();
+            scene.deploy_new_releases().await;
+            let (skipped, rounds, calls) = deploy_again(&mut scene).await;
+            assert!(skipped);
+            found.push((rounds, calls - functions));
+        }
+        assert_eq!(found[0], found[1], "rounds, and calls beside those of the aliases");
+        assert!(found[0].0 <= 8, "{} rounds", found[0].0);
+    }
+
+    #[tokio::test]
+    async fn alias_that_was_made_again_is_not_taken_for_the_recorded_one() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        assert!(deploy_again(&mut scene).await.0);
+        // The function is deleted and made again by hand: the same names and numbers, and other code.
+        let name = Scene::function_name(&scene.functions[0].clone());
+        let mut version = scene.lambda.serving(&name).unwrap().1;
+        version.code_sha256 = "by hand".into();
+        scene.lambda.delete(&name);
+        scene.lambda.publish(&name, version);
+        scene.lambda.create_alias(&name);
+        let last = scene.stack(true).ledger.head().await.unwrap().last.unwrap();
+        assert!(!matches_ledger(&scene.stack(true), &last).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn entry_without_a_revision_is_compared_by_the_configuration() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        let stack = scene.stack(true);
+        let mut last = stack.ledger.head().await.unwrap().last.unwrap();
+        assert!(last.serves.values().all(|serving| serving.alias_revision.is_some()));
+        for serving in last.serves.values_mut() {
+            serving.alias_revision = None;
+        }
+        assert!(matches_ledger(&stack, &last).await.unwrap());
+        for serving in last.serves.values_mut() {
+            serving.config_digest = Digest::of("another");
+        }
+        assert!(!matches_ledger(&stack, &last).await.unwrap());
+    }
 }

@@ -1,8 +1,9 @@
 //! Fault injection: an error, or a crash of the process, before or after the effect of the n-th call to a port.
 
 use std::sync::Mutex;
+use std::task::Poll;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::failure::{Failure, Result};
 
@@ -31,6 +32,8 @@ struct State {
     calls: u64,
     fault: Option<(u64, Fault)>,
     triggered_at: Option<String>,
+    /// Calls that wait for the next round, where rounds are counted.
+    waiting: Option<Vec<oneshot::Sender<()>>>,
 }
 
 impl Faults {
@@ -58,8 +61,42 @@ impl Faults {
         }
     }
 
+    /// Runs a command and counts its rounds: how many calls followed each other at least. Calls side by side are one round.
+    pub(crate) async fn count_rounds<T>(&self, command: impl Future<Output = T>) -> (T, usize) {
+        self.state.lock().unwrap().waiting = Some(Vec::new());
+        let mut command = std::pin::pin!(tokio::task::unconstrained(command));
+        let mut rounds = 0;
+        let result = std::future::poll_fn(|context| {
+            loop {
+                if let Poll::Ready(result) = command.as_mut().poll(context) {
+                    return Poll::Ready(result);
+                }
+                let waiting = std::mem::take(self.state.lock().unwrap().waiting.as_mut().unwrap());
+                if waiting.is_empty() {
+                    return Poll::Pending;
+                }
+                // Nothing goes on without an answer: all calls that wait get theirs.
+                rounds += 1;
+                for call in waiting {
+                    let _ = call.send(());
+                }
+            }
+        });
+        let result = result.await;
+        self.state.lock().unwrap().waiting = None;
+        (result, rounds)
+    }
+
     /// Makes one call, with the armed fault where its turn has come.
     pub(super) async fn call<T>(&self, name: &str, effect: impl FnOnce() -> Result<T>) -> Result<T> {
+        let turn = self.state.lock().unwrap().waiting.as_mut().map(|waiting| {
+            let (answer, turn) = oneshot::channel();
+            waiting.push(answer);
+            turn
+        });
+        if let Some(turn) = turn {
+            turn.await.unwrap();
+        }
         let fault = {
             let mut state = self.state.lock().unwrap();
             let fault = state.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);

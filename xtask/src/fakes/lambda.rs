@@ -1,6 +1,7 @@
 //! Lambda in memory: immutable numbered versions, aliases with revisions, and functions that respond correctly or not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub(crate) struct FakeLambda {
     pub(crate) scripted_invocation: Mutex<Option<Invocation>>,
     /// The moves of aliases through the API, oldest first.
     pub(crate) moves: Mutex<Vec<AliasMove>>,
+    /// The last revision of an alias: one that is made again has another.
+    revisions: AtomicU64,
     /// Event sources by id: whether they are enabled.
     pub(crate) event_sources: Mutex<BTreeMap<String, bool>>,
 }
@@ -76,6 +79,7 @@ impl FakeLambda {
             bad_memory: 666,
             scripted_invocation: Mutex::default(),
             moves: Mutex::default(),
+            revisions: AtomicU64::default(),
             event_sources: Mutex::default(),
         })
     }
@@ -100,18 +104,17 @@ impl FakeLambda {
         let mut functions = self.functions.lock().unwrap();
         let function = functions.get_mut(name).expect("a function before its alias");
         assert!(function.alias.is_none(), "the alias of {name} exists already");
-        function.alias = Some((function.newest, 1));
+        function.alias = Some((function.newest, self.new_revision()));
     }
 
     /// Moves the alias to the newest version, as a Terraform does that does not leave it alone.
     pub(crate) fn move_alias_to_newest(&self, name: &str) {
         let mut functions = self.functions.lock().unwrap();
         if let Some(function) = functions.get_mut(name)
-            && let Some((version, revision)) =
-                function.alias.filter(|(version, _)| *version != function.newest)
+            && let Some((version, _)) = function.alias.filter(|(version, _)| *version != function.newest)
         {
             assert!(version < function.newest);
-            function.alias = Some((function.newest, revision + 1));
+            function.alias = Some((function.newest, self.new_revision()));
         }
     }
 
@@ -173,6 +176,10 @@ impl FakeLambda {
     /// Returns whether a version responds correctly.
     pub(crate) fn responds_correctly(&self, version: &FakeVersion) -> bool {
         version.memory != self.bad_memory && !self.bad_code.lock().unwrap().contains(&version.code_sha256)
+    }
+
+    fn new_revision(&self) -> u64 {
+        self.revisions.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     fn version(&self, name: &str, number: &str) -> Option<FakeVersion> {
@@ -247,13 +254,14 @@ impl Functions for FakeLambda {
                 if !found.published.contains_key(&number) {
                     return Err(Failure::failed(format!("{function}:{version} does not exist")));
                 }
-                found.alias = Some((number, current + 1));
+                let moved = (number, self.new_revision());
+                found.alias = Some(moved);
                 self.moves.lock().unwrap().push(AliasMove {
                     function: function.to_owned(),
                     from: from.to_string(),
                     to: version.to_owned(),
                 });
-                Ok(alias_value((number, current + 1)))
+                Ok(alias_value(moved))
             })
             .await
     }

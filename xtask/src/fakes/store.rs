@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::Faults;
 use crate::digest::Digest;
 use crate::failure::{Result, io};
-use crate::ports::{DigestComparison, Put, Store, Stored};
+use crate::ports::{DigestComparison, Listed, Put, Store, Stored};
 
 /// A bucket in memory.
 pub(crate) struct FakeStore {
@@ -123,6 +123,16 @@ impl Store for FakeStore {
         self.faults
             .call(&format!("list {prefix}"), || {
                 Ok(self.objects(prefix).into_keys().take(limit.unwrap_or(usize::MAX)).collect())
+            })
+            .await
+    }
+
+    async fn list_after(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>> {
+        self.faults
+            .call(&format!("list {prefix} after {after}"), || {
+                let objects = self.objects(prefix).into_iter().filter(|(key, _)| key.as_str() > after);
+                let listed = objects.map(|(key, bytes)| Listed { key, mark: Digest::of(bytes).hex() });
+                Ok(listed.take(limit).collect())
             })
             .await
     }

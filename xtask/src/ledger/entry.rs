@@ -135,6 +135,10 @@ pub(crate) struct Serving {
     /// Where the alias pointed when the entry was written, if that was not this version: `7`, or `7 and 10 % to 8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) alias_elsewhere: Option<String>,
+    /// The alias's RevisionId when it pointed only to this version: an alias with the same one was not changed since, nor
+    /// made again. Unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) alias_revision: Option<String>,
     /// The newest Lambda version, which Terraform knows.
     pub(crate) newest_version: String,
     /// The digest of the serving version's configuration.

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::delivery::{Delivered, RolledBack};
 use crate::format::{list, plural, seconds, serve};
-use crate::name::EnvironmentName;
+use crate::name::{EnvironmentName, FunctionName};
 
 /// How many characters the names of unchanged functions may take on one line.
 const NAMES: usize = 60;
+
+/// From how many functions on a rollback, whose every step counts, names only some of them.
+const MANY: usize = 10;
 
 /// Renders deliveries: a line for each that changed something, and one for all that are unchanged. `took` is the time of
 /// the whole run; `several_stacks` tells whether the project has more than one stack.
@@ -28,7 +31,10 @@ pub(crate) fn deliveries_text(deliveries: &[Delivered], took: Duration, several_
 /// Renders a rollback of one stack. `took` is the time of the whole run.
 pub(crate) fn rollback_text(environment: &EnvironmentName, back: &RolledBack, took: Duration) -> String {
     let steps = || back.steps.iter();
-    let what = list(steps().map(|(function, step)| format!("{function} {}", step.to.release)));
+    let names: Vec<String> =
+        steps().map(|(function, step)| format!("{function} {}", step.to.release)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let what = if names.len() > MANY { shortened(&names) } else { list(&names) };
     let serve = serve(back.steps.len());
     let Some(delivered) = &back.delivered else {
         let stay = stay_text(back);
@@ -102,10 +108,29 @@ fn changed_line(delivered: &Delivered, several_stacks: bool) -> String {
     if functions.is_empty() {
         return format!("{stack} is applied in {environment}.  Deployment {number}");
     }
-    let what = list(functions.iter().map(|(function, version)| format!("{function} {version}")));
-    let serve = serve(functions.len());
     let undo = undo_text(delivered, several_stacks);
-    format!("{what} {serve} in {environment}.  Deployment {number}{undo}")
+    format!("{}.  Deployment {number}{undo}", serving_text(delivered))
+}
+
+/// Says which releases serve: each by its name, or, where they are many, those that were verified now and how many others.
+fn serving_text(Delivered { environment, functions, verifications, .. }: &Delivered) -> String {
+    let all: Vec<String> =
+        functions.iter().map(|(function, version)| format!("{function} {version}")).collect();
+    if all.len() <= 3 {
+        return format!("{} {} in {environment}", list(&all), serve(all.len()));
+    }
+    let is_new = |function: &FunctionName| verifications.iter().any(|one| one.function == *function);
+    let new = functions.keys().zip(&all).filter(|(function, _)| is_new(function));
+    let new: Vec<&str> = new.map(|(_, name)| name.as_str()).collect();
+    let what = match new.as_slice() {
+        [] => return format!("{} serve in {environment} as before", plural(all.len(), "function")),
+        [name] => format!("{name} serves"),
+        several => format!("{} ({}) serve", plural(several.len(), "function"), shortened(several)),
+    };
+    match all.len() - new.len() {
+        0 => format!("{what} in {environment}"),
+        others => format!("{what} in {environment}, {} as before", plural(others, "other")),
+    }
 }
 
 /// Returns the command that undoes a delivery, and what it goes back to; empty where none would.
@@ -160,6 +185,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::verification::Verification;
 
     fn delivered(stack: &str, functions: &[&str], deployment: Option<u64>) -> Delivered {
         let release = |name: &&str| (name.parse().unwrap(), "0.1.0".parse().unwrap());
@@ -232,6 +258,41 @@ mod tests {
         c 0.1.0 already serves in local (plan skipped: nothing changed; --plan plans anyway).
         a 0.1.0 and b 0.1.0 already serve in local (planned: no changes).
         Done in 12.3 s.
+        ");
+    }
+
+    #[test]
+    fn hundred_functions_have_one_line_of_bounded_length() {
+        let names: Vec<String> = (0..100).map(|number| format!("function-{number:03}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let verified = |functions: &[&str]| {
+            let verification = |name: &&str| Verification {
+                function: name.parse().unwrap(),
+                function_name: (*name).to_owned(),
+                lambda_version: "2".into(),
+                config_digest: None,
+                checks: Vec::new(),
+            };
+            functions.iter().map(verification).collect::<Vec<_>>()
+        };
+        let all = |deployment, verified_now: &[&str]| Delivered {
+            verifications: verified(verified_now),
+            ..delivered("many", &names, deployment)
+        };
+        let texts = [
+            all(None, &[]),
+            all(Some(2), &names[..1]),
+            all(Some(3), &names[..9]),
+            all(Some(4), &names),
+            all(Some(5), &[]),
+        ]
+        .map(|delivery| text(&[delivery], false));
+        insta::assert_snapshot!(texts.concat(), @r"
+        100 functions already serve in local (plan skipped: nothing changed): function-000 0.1.0, function-001 0.1.0, function-002 0.1.0 and 97 others  12.3 s
+        function-000 0.1.0 serves in local, 99 others as before.  Deployment 2 · 12.3 s
+        9 functions (function-000 0.1.0, function-001 0.1.0, function-002 0.1.0 and 6 others) serve in local, 91 others as before.  Deployment 3 · 12.3 s
+        100 functions (function-000 0.1.0, function-001 0.1.0, function-002 0.1.0 and 97 others) serve in local.  Deployment 4 · 12.3 s
+        100 functions serve in local as before.  Deployment 5 · 12.3 s
         ");
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::manifest::Manifest;
 use super::owner::Owner;
+use super::snapshot::Snapshot;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
 use crate::ownership::ProjectIdentity;
@@ -19,12 +20,14 @@ pub(crate) struct Catalogue {
     /// The project that releases have to belong to; tests of other things leave it out.
     pub(super) owner: Option<Arc<Owner>>,
     tag_prefix: String,
+    /// What was read of many functions at once.
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 impl Catalogue {
     /// Reads releases from a store.
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, images: None, owner: None, tag_prefix: String::new() }
+        Self { store, images: None, owner: None, tag_prefix: String::new(), snapshot: None }
     }
 
     /// Requires that releases belong to a project: each function's are compared once, before one is used or published.
@@ -35,6 +38,11 @@ impl Catalogue {
     /// Sets what the names of the tags that mirror it begin with.
     pub(crate) fn with_tag_prefix(self, prefix: &str) -> Self {
         Self { tag_prefix: prefix.to_owned(), ..self }
+    }
+
+    /// Answers from what was read of many functions at once.
+    pub(super) fn with_snapshot(&self, snapshot: Snapshot) -> Self {
+        Self { snapshot: Some(Arc::new(snapshot)), ..self.clone() }
     }
 
     /// Returns what the names of its tags begin with.
@@ -64,7 +72,10 @@ impl Catalogue {
     /// Lists a function's versions, newest first.
     pub(crate) async fn versions(&self, function: &FunctionName) -> Result<Vec<Version>> {
         let prefix = format!("releases/{function}/");
-        let keys = self.store.list(&prefix, None).await?;
+        let keys = match self.snapshot.as_ref().and_then(|snapshot| snapshot.keys(function)) {
+            Some(keys) => keys,
+            None => self.store.list(&prefix, None).await?,
+        };
         self.check_keys(function, &keys)?;
         let mut versions: Vec<Version> = keys
             .iter()
@@ -76,12 +87,19 @@ impl Catalogue {
 
     /// Reads a release's manifest, where it exists.
     pub(crate) async fn find(&self, function: &FunctionName, version: &Version) -> Result<Option<Manifest>> {
+        let snapshot = self.snapshot.as_deref();
+        if let Some(bytes) = snapshot.and_then(|snapshot| snapshot.proven(function, version)) {
+            let manifest = Manifest::read(&bytes, function, version)?;
+            self.check_manifest(&manifest)?;
+            return Ok(Some(manifest));
+        }
         let key = Manifest::key(function, version);
         // Whose the releases are is asked at the same time.
         let (stored, ()) = futures::try_join!(self.store.get(&key), self.check_listing(function))?;
         let Some(stored) = stored else { return Ok(None) };
         let manifest = Manifest::read(&stored.bytes, function, version)?;
         self.check_manifest(&manifest)?;
+        snapshot.iter().for_each(|snapshot| snapshot.keep(function, version, &stored.bytes));
         Ok(Some(manifest))
     }
 

@@ -8,6 +8,7 @@ mod identity;
 mod library;
 mod program;
 mod replica;
+mod shared;
 mod tags;
 mod work_tree;
 
@@ -27,6 +28,8 @@ pub(crate) struct Repository {
     git: git2::Repository,
     /// The project's folder inside the repository, with a trailing slash, or nothing.
     prefix: String,
+    /// What git lists, where it was read for several functions.
+    shared: shared::Shared,
 }
 
 /// The commit that is checked out.
@@ -71,7 +74,7 @@ impl Repository {
         } else {
             format!("{}/", relative.to_string_lossy())
         };
-        Ok(Self { git, prefix })
+        Ok(Self { git, prefix, shared: shared::Shared::default() })
     }
 
     /// Reads the commit that is checked out.

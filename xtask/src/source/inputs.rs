@@ -10,15 +10,15 @@
 mod cargo_config;
 mod cargo_metadata;
 mod places;
+mod readings;
 mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use self::cargo_config::CargoConfig;
-use self::cargo_metadata::{CargoPackage, Wanted};
+use self::cargo_metadata::Wanted;
 pub(crate) use self::places::Places;
-use self::workspace::Workspace;
+pub(crate) use self::readings::SharedReadings;
 use super::git::{FileContent, Repository, WorkTree};
 use super::requirements::{PythonLock, PythonRequirements};
 use crate::digest::{Digest, DigestBuilder};
@@ -70,8 +70,9 @@ impl SourceInputs {
         process_env: &ProcessEnvironment,
         repository: &Repository,
         function: &FunctionName,
-        settings: &FunctionSettings,
+        readings: &SharedReadings,
     ) -> Result<Self> {
+        let settings = project.function(function)?;
         let mut places = Places::default();
         places.add(text_of(&settings.folder), format!("the folder of `{function}`"));
         let mut parts = BTreeMap::from([("recipe".to_owned(), recipe(settings))]);
@@ -85,7 +86,7 @@ impl SourceInputs {
             BuildSettings::Cargo { package, binary, features, .. } => {
                 let package = package.as_deref().unwrap_or(function.as_str());
                 let wanted = Wanted { package, binary: binary.as_deref().unwrap_or(package), features };
-                add_cargo(project, process_env, wanted, &mut places, &mut parts)?;
+                add_cargo(project, process_env, wanted, readings, &mut places, &mut parts)?;
             }
             BuildSettings::Python { lock, .. } => {
                 for path in settings.build.source_paths(&settings.folder) {
@@ -104,7 +105,9 @@ impl SourceInputs {
             }
             BuildSettings::Command { tools, .. } => {
                 for line in tools {
-                    parts.insert(format!("tool {line}"), tool_version(project, process_env, function, line)?);
+                    let version =
+                        readings.tool(line, || tool_version(project, process_env, function, line))?;
+                    parts.insert(format!("tool {line}"), version);
                 }
             }
         }
@@ -209,13 +212,14 @@ fn add_cargo(
     project: &Project,
     process_env: &ProcessEnvironment,
     wanted: Wanted<'_>,
+    readings: &SharedReadings,
     places: &mut Places,
     parts: &mut BTreeMap<String, String>,
 ) -> Result<()> {
     let root = &project.root;
-    let workspace = Workspace::read(root)?;
+    let workspace = readings.workspace(root)?;
     workspace.check_members(project.functions.values().map(|settings| settings.folder.as_path()))?;
-    let package = CargoPackage::read(root, process_env, wanted)?;
+    let package = readings.package(root, process_env, wanted)?;
     let canonical = root.canonicalize().unwrap_or_else(|_| root.clone());
     let relative = |path: &Path| -> Option<String> {
         let path = places::normalised(path);
@@ -258,14 +262,14 @@ fn add_cargo(
             places.add(file, "it chooses the Rust toolchain");
         }
     }
-    let config = CargoConfig::read(root, process_env)?;
+    let config = readings.config(root, process_env)?;
     for file in &config.inside {
         places.add(relative(file).unwrap_or_default(), "cargo's configuration");
     }
     if let Some(text) = config.outside_text() {
         parts.insert("cargo configuration outside the project".into(), text);
     }
-    parts.insert("rustc".into(), cargo_config::compiler(root, process_env)?);
+    parts.insert("rustc".into(), readings.compiler(root, process_env)?.to_owned());
     let folders: Vec<&Path> = package.local.iter().map(|local| local.folder.as_path()).collect();
     parts.extend(workspace.parts(&folders, &package.resolved)?);
     Ok(())

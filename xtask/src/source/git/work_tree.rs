@@ -227,7 +227,8 @@ impl Repository {
     pub(crate) fn work_tree_where(&self, below: &[String], keep: &dyn Fn(&str) -> bool) -> Result<WorkTree> {
         let places: Vec<String> = below.iter().map(|path| format!("{}{path}", self.prefix)).collect();
         let mut tree = WorkTree::default();
-        read_into(&mut tree, &self.git, "", &places, &|path| self.in_project(path), keep)?;
+        let listing = self.listing(&places)?;
+        read_into(&mut tree, &self.git, listing, "", &places, &|path| self.in_project(path), keep)?;
         tree.changed.sort();
         tree.changed.dedup();
         Ok(tree)
@@ -238,12 +239,12 @@ impl Repository {
 fn read_into(
     tree: &mut WorkTree,
     git: &git2::Repository,
+    listing: Listing,
     at: &str,
     places: &[String],
     in_project: &dyn Fn(&str) -> String,
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
-    let listing = library::listing(git, places)?;
     let root = git.workdir().unwrap_or_else(|| git.path());
     let name = |path: &str| in_project(&format!("{at}{path}"));
     let mut attributes = Attributes::of(git, root);
@@ -392,7 +393,8 @@ fn read_submodule(
         })
         .collect();
     let before = tree.files.len() + tree.changed.len();
-    read_into(tree, &inner, &format!("{at}{path}/"), &inside, in_project, keep)?;
+    let listing = library::listing(&inner, &inside)?;
+    read_into(tree, &inner, listing, &format!("{at}{path}/"), &inside, in_project, keep)?;
     // Where it is at another commit matters only to those who use a file of it.
     if moved && (keep(&name) || tree.files.len() + tree.changed.len() > before) {
         tree.changed.push(name);

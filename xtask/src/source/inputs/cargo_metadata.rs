@@ -98,15 +98,29 @@ struct DependencyKind {
     kind: Option<String>,
 }
 
-impl CargoPackage {
-    /// Asks cargo about a package of the workspace.
-    pub(super) fn read(root: &Path, process_env: &ProcessEnvironment, wanted: Wanted<'_>) -> Result<Self> {
+/// What cargo says about the whole workspace.
+pub(super) struct CargoMetadata {
+    metadata: Metadata,
+    /// The folders that cargo downloads packages to.
+    downloads: Vec<PathBuf>,
+}
+
+impl CargoMetadata {
+    /// Asks cargo.
+    pub(super) fn read(root: &Path, process_env: &ProcessEnvironment) -> Result<Self> {
         let text = metadata(root, process_env)?;
         let metadata: Metadata = serde_json::from_slice(&text)
             .map_err(|error| Failure::failed("what cargo metadata prints cannot be read").caused_by(error))?;
-        Self::of(&metadata, wanted, &downloads(process_env))
+        Ok(Self { metadata, downloads: downloads(process_env) })
     }
 
+    /// Returns a package of the workspace.
+    pub(super) fn package(&self, wanted: Wanted<'_>) -> Result<CargoPackage> {
+        CargoPackage::of(&self.metadata, wanted, &self.downloads)
+    }
+}
+
+impl CargoPackage {
     fn of(metadata: &Metadata, wanted: Wanted<'_>, downloads: &[PathBuf]) -> Result<Self> {
         let members: Vec<&Package> = metadata
             .packages
