@@ -271,6 +271,7 @@ mod tests {
                 function_name: (*name).to_owned(),
                 lambda_version: "2".into(),
                 config_digest: None,
+                not_called: None,
                 checks: Vec::new(),
             };
             functions.iter().map(verification).collect::<Vec<_>>()
