@@ -234,7 +234,8 @@ fn rust_and_python_zips_and_images_are_released_verified_changed_and_rolled_back
     let size = shop.manifest("prices-image", "0.1.0")["artifact"]["size"].as_u64().expect("a size");
     shop.write_prices("prices-image", "two");
     shop.commit("feat: say two");
-    let second = shop.run_signed(&RELEASE).exits(0).says("prices-image 0.2.0 serve in local.");
+    let second =
+        shop.run_signed(&RELEASE).exits(0).says("prices-image 0.2.0 serves in local, 3 others as before.");
     let (before, after) = (shop.layers("prices-image", "0.1.0"), shop.layers("prices-image", "0.2.0"));
     let [python, dependencies, code] = &before[..] else { panic!("the layers of {before:?}") };
     assert_eq!((&after[0], &after[1], after.len()), (python, dependencies, 3));

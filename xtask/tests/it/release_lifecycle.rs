@@ -131,6 +131,7 @@ fn second_release_is_a_minor_version_and_can_be_rolled_back() {
           "function_name": "echo-[account]-local-echo",
           "alias": "live",
           "lambda_version": "1",
+          "alias_revision": "[revision]",
           "newest_version": "1",
           "config_digest": "[digest]",
           "verified": true,

@@ -84,6 +84,7 @@ fn redact(value: &mut Value, account: &str) {
                     "by" => "[by]",
                     "commit" => "[commit]",
                     "lineage" => "[lineage]",
+                    "alias_revision" => "[revision]",
                     "digest" | "config_digest" | "configuration" | "plan_inputs" | "code_sha256"
                         if member.is_string() =>
                     {
