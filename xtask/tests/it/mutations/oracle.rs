@@ -21,10 +21,28 @@ fn paths(function: &str) -> &'static [&'static str] {
     }
 }
 
+/// Lists the files of the repository that links among a function's files lead to: they are inputs as well.
+fn link_targets(world: &BuildWorld, paths: &[String]) -> Vec<String> {
+    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"].map(str::to_owned);
+    let (_, files) = world.git(&[&list[..], paths].concat());
+    let root = world.folder.canonicalize().expect("the project's folder");
+    files
+        .split('\0')
+        .map(|file| world.folder.join(file))
+        .filter(|file| file.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()))
+        .filter_map(|link| {
+            let target = link.canonicalize().ok()?;
+            Some(target.strip_prefix(&root).ok()?.to_string_lossy().into_owned())
+        })
+        .collect()
+}
+
 /// Returns the reason for which a function's files are not as HEAD has them; nothing where they are.
 pub fn dirty(world: &BuildWorld, function: &str) -> Option<String> {
+    let mut paths: Vec<String> = paths(function).iter().map(|path| (*path).to_owned()).collect();
+    paths.extend(link_targets(world, &paths));
     let arguments = |words: &[&str]| -> Vec<String> {
-        words.iter().chain(&["--"]).chain(paths(function)).map(|word| (*word).to_owned()).collect()
+        words.iter().chain(&["--"]).map(|word| (*word).to_owned()).chain(paths.iter().cloned()).collect()
     };
     let status = ["status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none"];
     let (_, status) = world.git(&arguments(&status));
