@@ -10,6 +10,7 @@
 mod build_world;
 mod change;
 mod oracle;
+mod plain_terraform;
 mod rust_project;
 mod stack_world;
 
@@ -100,6 +101,7 @@ fn stacks_of_changed_repositories_are_never_taken_for_unchanged() {
         for change in changes {
             world.make(change)?;
             world.check()?;
+            world.restore_after_refusals();
         }
         Ok(world.tally)
     };

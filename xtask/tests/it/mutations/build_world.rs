@@ -1,5 +1,5 @@
-//! The generated repository: a Python function with a submodule, and a function that a command builds from files inside and
-//! outside its folder, a variable and a tool.
+//! The generated repository: a Python function with a submodule, a function that a command builds from files inside and
+//! outside its folder, a variable and a tool, and an image with its base.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::change::Change;
 use super::{Tally, oracle, rust_project};
 use crate::support::TestRun;
+use crate::support::base_images::base_images;
 use crate::support::process;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, copy};
 
 /// A repository, what surrounds it, and every artifact that was made of it.
 pub struct BuildWorld {
@@ -31,7 +32,9 @@ pub struct BuildWorld {
 }
 
 /// The functions that build in no time.
-pub const QUICK: &[&str] = &["snake", "maker"];
+pub const QUICK: &[&str] = &["snake", "maker", "framed"];
+/// Where the base of the image lies in the project.
+const BASE: &str = "bases/libc";
 /// The function that takes a compiler.
 pub const RUST: &[&str] = &["rusty"];
 
@@ -101,6 +104,13 @@ impl BuildWorld {
         ] {
             self.sandbox.write(path, text);
         }
+        self.copy_base();
+        self.write_image(0);
+        self.sandbox.write(
+            "lambda-src/framed/make.sh",
+            "#!/bin/sh\ncp page.txt dist/page.txt; cp make.sh dist/bootstrap; chmod +x dist/bootstrap\n",
+        );
+        self.sandbox.write("lambda-src/framed/page.txt", "page 1\n");
         rust_project::write(&self.sandbox);
         self.write_tool(0);
         let submodule = self.submodule.to_string_lossy().into_owned();
@@ -283,6 +293,35 @@ impl BuildWorld {
                 self.git_at(&place, &["commit", "--quiet", "--all", "--message", "more"]);
             }
         }
+    }
+
+    /// Copies the images' base into the repository.
+    fn copy_base(&self) {
+        copy(&base_images(self.sandbox.test_run).libc.layout, &self.folder.join(BASE));
+    }
+
+    /// Writes the settings of the image.
+    pub fn write_image(&self, number: u32) {
+        let digest = &base_images(self.sandbox.test_run).libc.digest;
+        let text = format!(
+            "runtime = \"provided.al2023\"\npackage = \"image\"\n[build]\nwith = \"command\"\nrun = [\"sh make.sh\"]\noutput = \"dist\"\nallow = [\"**\"]\n[image]\nbase = \"oci:{BASE}@{digest}\"\nentrypoint = [\"/var/task/bootstrap\"]\n[image.env]\nNUMBER = \"{number}\"\n"
+        );
+        self.sandbox.write("lambda-src/framed/function.toml", &text);
+    }
+
+    /// Changes a byte of the largest file of the images' base, or puts the base back.
+    pub fn change_base(&self, spoil: bool) {
+        self.copy_base();
+        if !spoil {
+            return;
+        }
+        let blobs = fs::read_dir(self.folder.join(BASE).join("blobs/sha256")).expect("the base's blobs");
+        let largest = blobs.flatten().max_by_key(|blob| blob.metadata().map_or(0, |data| data.len()));
+        let largest = largest.expect("a blob").path();
+        let mut bytes = fs::read(&largest).expect("a blob");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(largest, bytes).expect("another blob");
     }
 
     /// Writes cargo's configuration in its own folder.

@@ -41,12 +41,16 @@ pub enum Change {
     Variable(String, u32),
     /// Writes cargo's configuration in its own folder.
     CargoHome(u32),
+    /// Writes other settings of the image.
+    Image(u32),
+    /// Spoils a blob of the image's base, or puts the base back.
+    Base(bool),
     /// Changes what a tool on the PATH does, and what it says of its version.
     Tool(u32),
 }
 
 /// Files that are inputs, in the folders of functions and elsewhere.
-const FILES: [&str; 14] = [
+const FILES: [&str; 16] = [
     "lambda-src/snake/src/snake/app.py",
     "lambda-src/snake/src/snake/data.json",
     "lambda-src/snake/src/snake/deep/er.py",
@@ -57,6 +61,8 @@ const FILES: [&str; 14] = [
     "lambda-src/maker/src/two.txt",
     "lambda-src/maker/src/linked",
     "lambda-src/maker/run.sh",
+    "lambda-src/framed/page.txt",
+    "lambda-src/framed/make.sh",
     "data/shared.json",
     "data/more.json",
     "data/other.txt",
@@ -64,7 +70,7 @@ const FILES: [&str; 14] = [
 ];
 
 /// New names for files.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "lambda-src/snake/src/snake/new.py",
     "lambda-src/snake/src/snake/__init__.py",
     "lambda-src/snake/src/other.py",
@@ -73,6 +79,7 @@ const NAMES: [&str; 10] = [
     "lambda-src/maker/new.txt",
     "lambda-src/maker/dist/left.txt",
     "lambda-src/maker/node_modules/x.js",
+    "lambda-src/framed/new.txt",
     "data/new.json",
     "data/new.txt",
 ];
@@ -121,16 +128,19 @@ impl Change {
             }
             65..=66 => git(&["update-index", "--no-assume-unchanged", "--no-skip-worktree", &file]),
             67..=68 => git(&["config", "core.autocrlf", one(random, &["true", "input", "false"])]),
-            69..=70 => git(&["checkout", "--force", "HEAD", "--", &file]),
-            71 => git(&["update-index", one(random, &["--split-index", "--no-split-index"])]),
-            72 => git(&["stash", "--include-untracked"]),
+            69 => git(&["checkout", "--force", "HEAD", "--", &file]),
+            70 => git(&["update-index", one(random, &["--split-index", "--no-split-index"])]),
+            71 => git(&["stash", "--include-untracked"]),
+            72 => git(&["tag", "--force", one(random, &["v9.0.0", "maker-v9.9.9", "snake/1.0.0"])]),
             73..=74 => git(&["rm", "--cached", "--force", "--quiet", &file]),
             75..=82 => Self::Commit,
             83..=88 => Self::Submodule(random.u32(..4)),
-            89..=94 => Self::Variable(
+            89..=92 => Self::Variable(
                 one(random, &["MAKER_FLAVOUR", "UNDECLARED", "LANG", "TZ", "PYTHONDONTWRITEBYTECODE"]).into(),
                 random.u32(..3),
             ),
+            93..=94 => Self::Image(random.u32(..4)),
+            95 => Self::Base(random.bool()),
             _ => Self::Tool(random.u32(..3)),
         }
     }
@@ -202,6 +212,8 @@ impl Change {
                     world.variables.push((name.clone(), number.to_string()));
                 }
             }
+            Self::Image(number) => world.write_image(*number),
+            Self::Base(spoil) => world.change_base(*spoil),
             Self::Tool(number) => world.write_tool(*number),
         }
     }
@@ -220,16 +232,21 @@ fn content(path: &str, number: u32) -> String {
     format!("content {number}\nof this file\n")
 }
 
-/// Writes an existing file; `build.py` and `run.sh` stay programs.
+/// Writes an existing file; programs stay programs.
 fn replace(path: &Path, text: &str) {
     if !path.is_file() {
         return;
     }
-    if path.ends_with("build.py") || path.ends_with("run.sh") {
+    if is_program(path) {
         append(path, "# changed");
     } else {
         let _ = fs::write(path, text);
     }
+}
+
+/// Whether a build runs the file.
+fn is_program(path: &Path) -> bool {
+    ["build.py", "run.sh", "make.sh"].iter().any(|name| path.ends_with(name))
 }
 
 fn append(path: &Path, line: &str) {
@@ -240,8 +257,7 @@ fn append(path: &Path, line: &str) {
 /// Changes one byte of a file and puts its times back.
 fn edit_unseen(path: &Path) {
     if let (Ok(mut bytes), Ok(metadata)) = (fs::read(path), path.metadata())
-        && !path.ends_with("build.py")
-        && !path.ends_with("run.sh")
+        && !is_program(path)
         && let Some(byte) = bytes.iter_mut().find(|byte| byte.is_ascii_digit())
     {
         *byte = if *byte == b'9' { b'0' } else { *byte + 1 };

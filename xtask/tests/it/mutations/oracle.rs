@@ -6,6 +6,7 @@ use super::build_world::BuildWorld;
 fn paths(function: &str) -> &'static [&'static str] {
     match function {
         "snake" => &["lambda-src/snake"],
+        "framed" => &["lambda-src/framed"],
         "rusty" => &[
             "lambda-src/rusty",
             "crates/patched",
@@ -47,7 +48,8 @@ pub fn dirty(world: &BuildWorld, function: &str) -> Option<String> {
     let status = ["status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none"];
     let (_, status) = world.git(&arguments(&status));
     // The output of the command is not one of its inputs.
-    let relevant = |line: &&str| !line.contains("lambda-src/maker/dist/");
+    let relevant =
+        |line: &&str| !line.contains("lambda-src/maker/dist/") && !line.contains("lambda-src/framed/dist/");
     if let Some(line) = status.lines().find(relevant) {
         return Some(line.to_owned());
     }
@@ -62,7 +64,7 @@ pub fn dirty(world: &BuildWorld, function: &str) -> Option<String> {
         }
         let file = world.folder.join(path);
         let present = file.symlink_metadata().is_ok();
-        if !present && fields[0].eq_ignore_ascii_case("s") {
+        if !present && fields[0] == "S" {
             continue;
         }
         use std::os::unix::fs::PermissionsExt as _;

@@ -2,12 +2,13 @@
 //! repository, without Slipway, and must find nothing to do.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Tally;
+use super::plain_terraform::PlainTerraform;
 use crate::support::EchoProject;
 use crate::support::echo;
-use crate::support::process;
+use crate::support::process::Finished;
 
 /// The project, and what surrounds its releases.
 pub struct StackWorld {
@@ -15,9 +16,8 @@ pub struct StackWorld {
     variables: Vec<(String, String)>,
     /// What was found so far.
     pub tally: Tally,
-    /// Where plain Terraform runs.
-    elsewhere: PathBuf,
     code_is_second: bool,
+    refused_in_a_row: u32,
 }
 
 /// A change of what a stack is planned from, or of what might decide a plan.
@@ -38,17 +38,22 @@ pub enum StackChange {
     /// Changes the function's code.
     Code,
     Variable(&'static str, &'static str),
+    /// Puts another Terraform first on the PATH, which says another version and plans with another value.
+    Terraform(u32),
+    /// Names the newest commit.
+    Tag(&'static str),
     /// Takes the newest deployment back.
     Rollback,
 }
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "terraform/stacks/echo/note.txt",
     "terraform/stacks/echo/template.tpl",
     "terraform/stacks/echo/deep/data.json",
     "terraform/stacks/echo/extra.tf",
     "terraform/stacks/echo/more.tf.json",
     "terraform/shared/linked.tf",
+    "terraform/shared/tags.tf",
     "terraform/policies/policy.json",
     "terraform/policies/undeclared.json",
     "terraform/modules/inner/main.tf",
@@ -101,7 +106,9 @@ impl StackChange {
             }
             38..=41 => Self::Commit,
             42..=43 => Self::Code,
-            44..=46 => {
+            44 => Self::Terraform(random.u32(..3)),
+            45 if number.is_multiple_of(4) => Self::Tag(["echo-v9.0.0", "v1.2.3"][random.usize(..2)]),
+            45..=46 => {
                 let (name, value) = VARIABLES[random.usize(..VARIABLES.len())];
                 Self::Variable(name, value)
             }
@@ -126,11 +133,18 @@ impl StackWorld {
             "terraform/stacks/echo/stack.toml",
             "functions = [\"echo\"]\nfiles = [\"../../policies/policy.json\"]\n",
         );
-        let link = project.folder.join("terraform/stacks/echo/linked.tf");
-        std::os::unix::fs::symlink("../../shared/linked.tf", link).expect("a link");
+        for name in ["linked.tf", "tags.tf"] {
+            let link = project.folder.join("terraform/stacks/echo").join(name);
+            std::os::unix::fs::symlink(format!("../../shared/{name}"), link).expect("a link");
+        }
         project.commit("feat: files of every kind");
-        let elsewhere = project.home.join("plain-terraform");
-        Self { project, variables: Vec::new(), tally: Tally::default(), elsewhere, code_is_second: false }
+        Self {
+            project,
+            variables: Vec::new(),
+            tally: Tally::default(),
+            code_is_second: false,
+            refused_in_a_row: 0,
+        }
     }
 
     /// Makes a change.
@@ -185,6 +199,10 @@ impl StackWorld {
                 self.variables.retain(|(known, _)| known != name);
                 self.variables.push(((*name).to_owned(), (*value).to_owned()));
             }
+            StackChange::Terraform(number) => self.write_terraform(*number),
+            StackChange::Tag(name) => {
+                self.terraform().program("git", &self.project.folder, &["tag", "--force", name]);
+            }
             StackChange::Rollback => return self.roll_back(),
         }
         Ok(())
@@ -192,92 +210,92 @@ impl StackWorld {
 
     /// Releases, and has plain Terraform look for what was missed.
     pub fn check(&mut self) -> Result<(), String> {
-        let variables: Vec<(&str, &str)> =
-            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let variables = self.variables();
         let release = ["release", "--env", "local", "--yes", "--output", "json"];
-        let finished = self.project.start_with(&release, &variables).wait();
+        let finished = self.start(&release, &variables);
         if finished.code != Some(0) {
             let message = finished.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
             let loud = matches!(finished.code, Some(1 | 2 | 5 | 6)) && !message.is_empty();
             assert!(loud, "{finished}");
             self.tally.refuse(&message);
+            self.refused_in_a_row += 1;
             return Ok(());
         }
+        self.refused_in_a_row = 0;
         self.tally.compared += 1;
         let unchanged = finished.json()["data"].to_string().contains("\"unchanged\":true");
         self.tally.other_results += usize::from(!unchanged);
-        match self.plain_plan() {
-            (0, _) => Ok(()),
-            (2, plan) => {
-                Err(format!("the release says that it is done, and Terraform plans:\n{plan}\n{finished}"))
-            }
-            (code, plan) => Err(format!(
-                "the release succeeds, and plain Terraform exits with {code}:\n{plan}\n{finished}"
-            )),
+        let terraform = self.terraform();
+        terraform.copy_what_git_lists();
+        terraform.has_nothing_to_do(&finished)
+    }
+
+    /// Puts everything back that keeps releases from being made.
+    pub fn restore_after_refusals(&mut self) {
+        if self.refused_in_a_row < 4 {
+            return;
         }
+        self.refused_in_a_row = 0;
+        self.variables.clear();
+        self.write_terraform(0);
+        let git = |arguments: &[&str]| self.terraform().program("git", &self.project.folder, arguments).1;
+        let begin = git(&["rev-list", "--max-count=1", "--grep=files of every kind", "HEAD"]);
+        git(&["rm", "-r", "--cached", "--force", "--quiet", "."]);
+        git(&["checkout", "--quiet", "--force", begin.trim(), "--", "."]);
+        git(&["clean", "--quiet", "-d", "--force"]);
+        self.code_is_second = false;
+        self.project.commit("feat: begin again");
+    }
+
+    fn terraform(&self) -> PlainTerraform<'_> {
+        PlainTerraform::new(&self.project)
+    }
+
+    /// The variables that surround a release.
+    fn variables(&self) -> Vec<(&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
+        let path = self.terraform().path();
+        let variables: Vec<_> = variables.iter().copied().chain([("PATH", path.as_str())]).collect();
+        self.project.start_with(arguments, &variables).wait()
+    }
+
+    /// Writes a Terraform that calls the machine's with a value of its own; with 0, none.
+    fn write_terraform(&self, number: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = self.project.home.join("bin/terraform");
+        let _ = fs::remove_file(&file);
+        if number == 0 {
+            return;
+        }
+        let path = &self.project.test_run.machine.path;
+        let text = format!(
+            "#!/bin/sh\nexport PATH={path}\nif [ \"$1\" = version ]; then\n  terraform \"$@\" | sed 's/\"terraform_version\": \"[^\"]*\"/\"terraform_version\": \"1.90.{number}\"/'\nelse\n  TF_VAR_machine=\"terraform {number}\" exec terraform \"$@\"\nfi\n"
+        );
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder for programs");
+        fs::write(&file, text).expect("a program");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
     }
 
     /// Rolls back where there is something to go back to; that must end well, and leave nothing to plan.
     fn roll_back(&mut self) -> Result<(), String> {
-        let finished = self.project.run(&["rollback", "--env", "local", "--yes"]);
+        let finished = self.start(&["rollback", "--env", "local", "--yes"], &[]);
         match finished.code {
             Some(0) => {
                 self.tally.compared += 1;
-                Ok(())
+                let terraform = self.terraform();
+                terraform.copy_what_the_ledger_keeps();
+                terraform.has_nothing_to_do(&finished)
             }
             // Nothing to go back to.
-            Some(2 | 6) => Ok(()),
+            Some(2 | 6) => {
+                self.tally.refuse(&finished.stderr);
+                Ok(())
+            }
             _ => Err(format!("{finished}")),
         }
-    }
-
-    /// Plans what git lists with Terraform alone; returns the exit code and the output.
-    fn plain_plan(&self) -> (i32, String) {
-        let _ = fs::remove_dir_all(&self.elsewhere);
-        let root = &self.project.folder;
-        let list =
-            self.program("git", root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).1;
-        for path in list.split('\0').filter(|path| !path.is_empty()) {
-            let (from, to) = (root.join(path), self.elsewhere.join(path));
-            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-            // Links are followed: outside the repository Terraform would read the same file.
-            if from.is_file() {
-                fs::copy(from, to).expect("a copy");
-            }
-        }
-        let stack = self.elsewhere.join("terraform/stacks/echo");
-        let [_, bucket] = self.project.account.buckets();
-        fs::write(self.elsewhere.join("state"), self.project.account.object(&bucket, "echo.tfstate"))
-            .expect("the state");
-        fs::write(
-            stack.join("zz_plain_override.tf"),
-            "terraform {\n  backend \"local\" {\n    path = \"../../../state\"\n  }\n}\n",
-        )
-        .expect("another backend");
-        let init = self.program("terraform", &stack, &["init", "-input=false", "-no-color"]);
-        if init.0 != 0 {
-            return init;
-        }
-        let values = self.project.folder.join("target/slipway/terraform/local/echo/slipway.tfvars.json");
-        let values = format!("-var-file={}", values.display());
-        let own = "-var-file=../../environments/local/echo.tfvars";
-        self.program(
-            "terraform",
-            &stack,
-            &["plan", "-input=false", "-no-color", "-detailed-exitcode", "-lock=false", own, &values],
-        )
-    }
-
-    fn program(&self, name: &str, folder: &Path, arguments: &[&str]) -> (i32, String) {
-        let output = process::command(Path::new(name))
-            .args(arguments)
-            .current_dir(folder)
-            .env("PATH", &self.project.test_run.machine.path)
-            .env("HOME", &self.project.home)
-            .output()
-            .expect(name);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code().unwrap_or(-1), text(&output.stdout) + &text(&output.stderr))
     }
 }
 
@@ -291,8 +309,9 @@ fn text_of(path: &str, number: u32) -> String {
         "extra.tf" => {
             let policy = if number % 7 == 3 { "undeclared" } else { "policy" };
             format!(
-                "variable \"word\" {{\n  type    = string\n  default = \"default {number}\"\n}}\n{}{}{}{}module \"inner\" {{\n  source = \"../../modules/inner\"\n  word   = var.word\n}}\n",
+                "variable \"word\" {{\n  type    = string\n  default = \"default {number}\"\n}}\nvariable \"machine\" {{\n  type    = string\n  default = \"this one\"\n}}\n{}{}{}{}{}module \"inner\" {{\n  source = \"../../modules/inner\"\n  word   = var.word\n}}\n",
                 resource("note", "file(\"${path.module}/note.txt\")"),
+                resource("machine", "\"${var.machine} ${jsonencode(local.tags)}\""),
                 resource("template", "templatefile(\"${path.module}/template.tpl\", { word = var.word })"),
                 resource("policy", &format!("file(\"${{path.module}}/../../policies/{policy}.json\")")),
                 resource(
@@ -313,6 +332,7 @@ fn text_of(path: &str, number: u32) -> String {
                 "{{\"resource\": {{\"terraform_data\": {{\"json\": {{\"input\": \"json {number}\"}}}}}}}}\n"
             )
         }
+        "tags.tf" => format!("locals {{\n  tags = {{ number = \"{number}\" }}\n}}\n"),
         "linked.tf" => resource("linked", &format!("\"linked {number}\"")),
         "override.tf" => resource("note", &format!("\"override {number}\"")),
         "new.tf" => resource("new", &format!("\"new {number}\"")),
