@@ -82,6 +82,8 @@ impl BuildWorld {
         for (path, text) in [
             ("pipelines/project.toml", "schema = 1\nname = \"shop\"\n"),
             (".gitignore", "/target/\ndist/\n"),
+            (".gitattributes", "*.rev filter=rev\n"),
+            ("lambda-src/snake/src/snake/turned.rev", "content of a filter\n"),
             ("README.md", "# Shop\n"),
             (
                 "lambda-src/snake/function.toml",

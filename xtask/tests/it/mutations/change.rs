@@ -50,10 +50,11 @@ pub enum Change {
 }
 
 /// Files that are inputs, in the folders of functions and elsewhere.
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "lambda-src/snake/src/snake/app.py",
     "lambda-src/snake/src/snake/data.json",
     "lambda-src/snake/src/snake/deep/er.py",
+    "lambda-src/snake/src/snake/turned.rev",
     "lambda-src/snake/function.toml.notes",
     "lambda-src/snake/vendor/lib.py",
     "lambda-src/maker/build.py",
@@ -118,7 +119,15 @@ impl Change {
             56..=58 => Self::Attribute(
                 one(
                     random,
-                    &["*.txt text eol=crlf", "*.py text", "*.json filter=rev", "*.txt -text", "*.txt ident"],
+                    &[
+                        "*.txt text eol=crlf",
+                        "*.py text",
+                        "*.json filter=rev",
+                        "*.txt -text",
+                        "*.txt ident",
+                        "*.rev -filter",
+                        "* text=auto eol=lf",
+                    ],
                 )
                 .into(),
             ),
@@ -228,6 +237,9 @@ fn content(path: &str, number: u32) -> String {
         return format!(
             "# {number}\nWORD = {number}\n\n\ndef handle(event, context):\n    return {number}\n"
         );
+    }
+    if path.ends_with(".rs") {
+        return format!("pub const WORD: &str = \"{path} {number}\";\n");
     }
     format!("content {number}\nof this file\n")
 }

@@ -126,9 +126,7 @@ pub fn random_change(random: &mut fastrand::Rng) -> Change {
     let one = |random: &mut fastrand::Rng, list: &[&str]| list[random.usize(..list.len())].to_owned();
     let word = one(random, &words);
     match random.u32(..20) {
-        0..=3 => {
-            Change::Write(word.clone(), format!("pub const WORD: &str = \"{word} {}\";\n", random.u32(..50)))
-        }
+        0..=3 => Change::Edit(word, random.u32(..50)),
         4..=5 => Change::EditUnseen(word),
         6..=7 => Change::Edit(one(random, &texts), random.u32(..9)),
         8 => Change::EditUnseen(one(random, &texts)),
@@ -146,7 +144,10 @@ pub fn random_change(random: &mut fastrand::Rng) -> Change {
             ),
         ),
         15 => Change::Write("lambda-src/rusty/src/bin/more.rs".into(), "fn main() {}\n".into()),
-        16 => Change::Git(["update-index".into(), "--assume-unchanged".into(), word].into()),
+        16 => {
+            let flag = if random.bool() { "--assume-unchanged" } else { "--skip-worktree" };
+            Change::EditHidden(word, flag, random.u32(50..60))
+        }
         17 => Change::Delete("lambda-src/rusty/settings.txt".into()),
         _ => Change::Commit,
     }
