@@ -2,6 +2,7 @@
 //!
 //! What a file contains is what its bytes on disk are, read in this run; git says which files there are, and what HEAD holds.
 
+mod conversion;
 mod head_files;
 mod history;
 mod identity;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use git2::{AttrCheckFlags, ObjectType, StatusOptions, StatusShow, TreeWalkMode, TreeWalkResult};
 
-use super::work_tree::{Conversion, HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
+use super::conversion::Conversion;
+use super::work_tree::{HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
 use crate::failure::{Failure, Result};
 
 /// The mode of an entry that is a commit of another repository.
