@@ -258,7 +258,7 @@ impl Drop for LeaseKeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::model::scene::Scene;
+    use crate::delivery::model::scene::{Scene, deploy_request};
     use crate::delivery::{DeployRequest, deliver};
     use crate::failure::FailureKind;
 
@@ -267,8 +267,7 @@ mod tests {
         for protected in [true, false] {
             let mut scene = Scene::new(protected);
             scene.deploy_new_releases().await;
-            let (kind, releases) = (DeploymentKind::Deploy, BTreeMap::new());
-            let request = DeployRequest { kind, releases, lift_hold: false, always_plan: true };
+            let request = DeployRequest { always_plan: true, ..deploy_request(BTreeMap::new()) };
             let mut stack = scene.stack(true);
             stack.unknown_commit = Some("the index is broken".into());
             let unknown = deliver(&stack, &request).await;

@@ -50,26 +50,15 @@ impl EnvironmentStack {
 mod tests {
     use std::collections::BTreeMap;
 
-    use crate::delivery::model::scene::Scene;
+    use crate::delivery::model::scene::{Scene, deploy_request};
     use crate::delivery::{DeployRequest, deliver, rollback};
     use crate::failure::FailureKind;
-    use crate::ledger::{DeploymentKind, Ended};
-
-    /// The newest deployment that ended.
-    async fn last(scene: &mut Scene) -> Ended {
-        scene.stack(true).ledger.head().await.unwrap().last.unwrap()
-    }
-
-    fn unchanged() -> DeployRequest {
-        let (kind, releases) = (DeploymentKind::Deploy, BTreeMap::new());
-        DeployRequest { kind, releases, lift_hold: false, always_plan: false }
-    }
 
     #[tokio::test]
     async fn weaker_trust_settings_are_refused_until_they_are_accepted_and_the_ledger_records_it() {
         let mut scene = Scene::new(true);
         scene.deploy_new_releases().await;
-        let recorded = last(&mut scene).await.trust.unwrap();
+        let recorded = scene.last_ended().await.unwrap().trust.unwrap();
         assert!(recorded.protected && recorded.accepted_weaker.is_empty());
 
         let weaker = |scene: &mut Scene, accept| {
@@ -79,16 +68,16 @@ mod tests {
             stack
         };
         let stack = weaker(&mut scene, false);
-        let request = DeployRequest { always_plan: true, ..unchanged() };
+        let request = DeployRequest { always_plan: true, ..deploy_request(BTreeMap::new()) };
         let failure = deliver(&stack, &request).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::Refused);
         let report = failure.report();
         assert_eq!(report.message, "the trust settings of dev are weaker than at deployment 1 of `s`");
         assert_eq!(report.details[0].value, "protected = true before, now false");
         assert!(report.hint.unwrap().contains("--accept-weaker-trust"));
-        assert_eq!(last(&mut scene).await.deployment, 1, "nothing was written");
+        assert_eq!(scene.last_ended().await.unwrap().deployment, 1, "nothing was written");
         // A rollback and a destruction as well, before any alias moves.
-        let end = last(&mut scene).await;
+        let end = scene.last_ended().await.unwrap();
         let failure =
             rollback::roll_back(&stack, &end, &BTreeMap::new(), &BTreeMap::new()).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::Refused);
@@ -96,11 +85,11 @@ mod tests {
 
         // Nothing else is to be done, and what was accepted is recorded.
         deliver(&weaker(&mut scene, true), &request).await.unwrap();
-        let accepted = last(&mut scene).await;
+        let accepted = scene.last_ended().await.unwrap();
         assert_eq!(accepted.deployment, 2);
         let trust = accepted.trust.unwrap();
         assert_eq!(trust.accepted_weaker, ["protected = true before, now false"]);
         assert_ne!(trust.digest, recorded.digest);
-        deliver(&weaker(&mut scene, false), &unchanged()).await.unwrap();
+        deliver(&weaker(&mut scene, false), &deploy_request(BTreeMap::new())).await.unwrap();
     }
 }

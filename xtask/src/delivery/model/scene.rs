@@ -4,6 +4,8 @@
 mod commands;
 mod releases;
 
+pub(in crate::delivery) use commands::deploy_request;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use crate::failure::Result;
 use crate::fakes::Fault;
 use crate::ledger::{DeploymentKind, Ended};
 use crate::name::FunctionName;
+use crate::release::Manifest;
 
 impl Scene {
     /// Runs a step; afterwards its process is dead.
@@ -101,18 +102,39 @@ impl Scene {
         delivery::settle(&stack).await
     }
 
-    /// Deploys a new release of every function.
+    /// Deploys a new release of every function, which succeeds.
     pub(in crate::delivery) async fn deploy_new_releases(&mut self) {
-        let functions = self.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), self.release_of(function, None)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        delivery::deliver(&self.stack(true), &request).await.unwrap();
+        self.deploy_all().await.unwrap();
     }
+
+    /// Deploys a new release of every function.
+    pub(in crate::delivery) async fn deploy_all(&mut self) -> Result<Delivered> {
+        self.deploy_new(self.functions.clone()).await
+    }
+
+    /// Deploys a new release of each of these functions; without any, the configuration alone.
+    pub(in crate::delivery) async fn deploy(&mut self, functions: &[&str]) -> Result<Delivered> {
+        self.deploy_new(functions.iter().map(|name| name.parse().unwrap()).collect()).await
+    }
+
+    async fn deploy_new(&mut self, functions: Vec<FunctionName>) -> Result<Delivered> {
+        let releases = functions.into_iter().map(|function| {
+            let manifest = self.release_of(&function, None);
+            (function, manifest)
+        });
+        let request = deploy_request(releases.collect());
+        delivery::deliver(&self.stack(true), &request).await
+    }
+
+    /// Reads the newest deployment that ended.
+    pub(in crate::delivery) async fn last_ended(&mut self) -> Option<Ended> {
+        self.stack(true).ledger.head().await.unwrap().last
+    }
+}
+
+/// Returns the request of the command `deploy` without options.
+pub(in crate::delivery) fn deploy_request(releases: BTreeMap<FunctionName, Manifest>) -> DeployRequest {
+    DeployRequest { kind: DeploymentKind::Deploy, releases, lift_hold: false, always_plan: false }
 }
 
 /// Does what the command `rollback` does with one stack.
