@@ -122,13 +122,25 @@ impl Repository {
         }
     }
 
-    fn full(&self, path: &str) -> PathBuf {
-        self.git.workdir().unwrap_or_else(|| self.git.path()).join(path)
+    /// Returns where a path of the repository is on the disk.
+    fn on_disk(&self, path: impl AsRef<Path>) -> PathBuf {
+        folder_of(&self.git).join(path)
     }
 
     fn in_project(&self, path: &str) -> String {
         path.strip_prefix(&self.prefix).unwrap_or(path).to_owned()
     }
+}
+
+/// Returns the folder of a repository's files.
+fn folder_of(git: &git2::Repository) -> &Path {
+    git.workdir().unwrap_or_else(|| git.path())
+}
+
+/// Returns the failure of a path that cannot be written into a record.
+fn not_utf8(path: &[u8]) -> Failure {
+    let path = String::from_utf8_lossy(path);
+    Failure::usage(format!("the name of {path} is not UTF-8")).hint("rename the file")
 }
 
 /// Returns the failure to open a repository, with the command that helps where the format is known.

@@ -12,7 +12,7 @@ use std::path::Path;
 use git2::{ObjectType, Oid};
 
 use super::conversion::{Attributes, Conversion, LFS_POINTER, judge_converted};
-use super::{Repository, library};
+use super::{Repository, folder_of, library};
 use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
 
@@ -203,7 +203,7 @@ fn read_into(
     in_project: &dyn Fn(&str) -> String,
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
-    let root = git.workdir().unwrap_or_else(|| git.path());
+    let root = folder_of(git);
     let name = |path: &str| in_project(&format!("{at}{path}"));
     let mut attributes = Attributes::of(git, root);
     let mut paths: BTreeSet<&str> = listing.head.keys().map(String::as_str).collect();
@@ -291,7 +291,7 @@ fn read_submodule(
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
     let name = in_project(&format!("{at}{path}"));
-    let folder = git.workdir().unwrap_or_else(|| git.path()).join(path);
+    let folder = folder_of(git).join(path);
     if !folder.join(".git").exists() {
         tree.missing_submodules.push(name);
         return Ok(());
