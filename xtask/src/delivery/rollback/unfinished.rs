@@ -55,13 +55,7 @@ pub(super) async fn record_failure(
             };
             failure.unchanged(format!("Traffic is back on the earlier release ({}) and stays there.{others} Terraform does not agree yet: the ledger says `terraform pending`.", format::list(back)))
         }
-        // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure
-            .unchanged(format!(
-                "Where the aliases point could not be read: see cargo xtask status --env {}.",
-                stack.environment()
-            ))
-            .detail("also failed", second.message().to_owned()),
+        Err(second) => settle::left_open(stack, failure, &second),
     }
 }
 
