@@ -156,7 +156,7 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     }))
 }
 
-/// Tells whether a stack's state contains resources.
+/// Returns whether a stack's state contains resources.
 pub(crate) async fn has_resources(stack: &EnvironmentStack) -> Result<bool> {
     let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(_, state)| state);
     let resources = state.as_ref().and_then(|state| state.get("resources")?.as_array());

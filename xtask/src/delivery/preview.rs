@@ -37,7 +37,7 @@ pub(crate) enum StackPreview {
 }
 
 impl StackPlan {
-    /// Tells whether applying the plan would change nothing.
+    /// Returns whether applying the plan would change nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && !self.outputs_change
     }

@@ -54,7 +54,7 @@ impl Current {
     }
 }
 
-/// Tells whether nothing can have changed since the last verified deployment of exactly these releases.
+/// Returns whether nothing can have changed since the last verified deployment of exactly these releases.
 pub(super) async fn may_skip(
     stack: &EnvironmentStack,
     current: &Current,
@@ -91,7 +91,7 @@ pub(super) async fn may_skip(
     matches_ledger(stack, last).await
 }
 
-/// Tells whether every alias and every serving configuration is as recorded in the ledger.
+/// Returns whether every alias and every serving configuration is as recorded in the ledger.
 ///
 /// Every alias is read. The configuration of its version is not where the alias has the RevisionId that the ledger recorded
 /// with it: then the alias was neither moved nor made again since, so that the function is the same one, and a published version

@@ -113,7 +113,7 @@ impl Scene {
         self.write_values();
     }
 
-    /// Tells whether the functions existed before the first deployment.
+    /// Returns whether the functions existed before the first deployment.
     pub(in crate::delivery) fn is_adopted(&self) -> bool {
         self.adopted
     }

@@ -171,7 +171,7 @@ fn dep_files(folder: &Path, select: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBu
         .collect())
 }
 
-/// Tells whether two names are one file, or files of the same bytes.
+/// Returns whether two names are one file, or files of the same bytes.
 fn is_same(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let (Ok(a), Ok(b)) = (one.metadata(), other.metadata()) else { return false };
