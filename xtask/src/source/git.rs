@@ -91,13 +91,11 @@ impl Repository {
             .peel_to_commit()
             .map_err(|error| Failure::failed("HEAD is not a commit").caused_by(error))?;
         let branch = head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten();
-        let remote =
-            self.git.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
         Ok(Head {
             commit: commit.id().to_string(),
             branch,
             committed_at: time_of(&commit)?,
-            repository: remote,
+            repository: self.remote(),
         })
     }
 
