@@ -19,8 +19,18 @@ pub(super) enum Conversion {
     Filter(String),
     /// By an attribute that fixes the result for everybody.
     Attribute(&'static str),
+    /// Line endings, by the attribute `eol=lf`: a checkout writes line feeds as they are committed.
+    LineFeeds,
     /// Line endings, as this machine's configuration says.
     LineEndings,
+}
+
+impl Conversion {
+    /// Returns whether bytes stay the same without asking git: a conversion of line endings changes none without a carriage
+    /// return.
+    pub(super) fn keeps_line_feeds(&self) -> bool {
+        matches!(self, Self::LineFeeds | Self::LineEndings)
+    }
 }
 
 /// How a Git LFS pointer begins: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
@@ -77,7 +87,8 @@ pub(super) fn judge_converted(
                 "its line endings are not those of the commit (core.autocrlf, or `text` in .gitattributes)"
                     .to_owned()
             }
-            Conversion::Attribute(attribute) => {
+            Conversion::Attribute(_) | Conversion::LineFeeds => {
+                let attribute = if let Conversion::Attribute(name) = conversion { name } else { "eol" };
                 if super::program::checkout_matches(git, path)? != Some(false) {
                     continue;
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use git2::{AttrCheckFlags, ObjectType, StatusOptions, StatusShow, TreeWalkMode, TreeWalkResult};
+use git2::{AttrCheckFlags, AttrValue, ObjectType, StatusOptions, StatusShow, TreeWalkMode, TreeWalkResult};
 
 use super::conversion::Conversion;
 use super::work_tree::{HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
@@ -173,32 +173,50 @@ fn each_status(
     Ok(())
 }
 
-/// Returns how git converts a file between the repository and the work tree.
+/// Returns how git converts a file between the repository and the work tree, by the rules of
+/// <https://git-scm.com/docs/gitattributes>.
 pub(super) fn conversion(git: &git2::Repository, path: &str) -> Result<Conversion> {
     let readable = git.index().is_ok();
+    // As `git check-attr` says it: `set`, `unset` or a value; nothing where it is not specified.
     let attribute = |name: &str| -> Result<Option<String>> {
-        let value = if readable {
-            let value = git.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
-            value.map_err(failed)?.map(str::to_owned)
-        } else {
-            let root = folder_of(git);
-            super::program::attribute(root, name, path)?
-        };
-        Ok(value.filter(|value| value != "unset" && value != "false" && value != "unspecified"))
+        if !readable {
+            let value = super::program::attribute(folder_of(git), name, path)?;
+            return Ok(value.filter(|value| value != "unspecified"));
+        }
+        let value = git.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX).map_err(failed)?;
+        Ok(match AttrValue::from_string(value) {
+            AttrValue::True => Some("set".to_owned()),
+            AttrValue::False => Some("unset".to_owned()),
+            AttrValue::String(value) => Some(value.to_owned()),
+            AttrValue::Bytes(_) | AttrValue::Unspecified => None,
+        })
     };
-    if let Some(filter) = attribute("filter")? {
+    let applied = |name: &str| Ok::<_, Failure>(attribute(name)?.filter(|value| value != "unset"));
+    if let Some(filter) = applied("filter")? {
         return Ok(Conversion::Filter(filter));
     }
-    for name in ["working-tree-encoding", "ident", "eol"] {
-        if attribute(name)?.is_some() {
+    for name in ["working-tree-encoding", "ident"] {
+        if applied(name)?.is_some() {
             return Ok(Conversion::Attribute(name));
         }
+    }
+    let text = match attribute("text")? {
+        None => attribute("crlf")?,
+        text => text,
+    };
+    if text.as_deref() == Some("unset") {
+        // Then neither `eol` nor the configuration converts line endings.
+        return Ok(Conversion::None);
+    }
+    match applied("eol")?.as_deref() {
+        Some("lf") => return Ok(Conversion::LineFeeds),
+        Some(_) => return Ok(Conversion::Attribute("eol")),
+        None => {}
     }
     let converts = git
         .config()
         .and_then(|mut config| config.snapshot())
         .and_then(|config| config.get_string("core.autocrlf"))
         .is_ok_and(|value| value != "false");
-    let text = attribute("text")?.is_some() || attribute("crlf")?.is_some();
-    Ok(if converts || text { Conversion::LineEndings } else { Conversion::None })
+    Ok(if converts || text.is_some() { Conversion::LineEndings } else { Conversion::None })
 }

@@ -257,8 +257,7 @@ fn read_into(
             on_disk.mode == head.mode && !staged && hidden.is_none() && (!same || attributes.apply_to(path));
         if may_be_converted {
             let conversion = library::conversion(git, path)?;
-            // Bytes without a carriage return are the same after a conversion of line endings.
-            let stays = same && conversion == Conversion::LineEndings && !on_disk.has_carriage_return;
+            let stays = same && conversion.keeps_line_feeds() && !on_disk.has_carriage_return;
             if conversion != Conversion::None && !stays {
                 converted.push((path.to_owned(), conversion));
                 continue;
