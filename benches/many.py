@@ -12,21 +12,17 @@ The stack makes nothing but functions and aliases, with one role for all of them
 provider. Exit: 0 measured (whatever the verdicts), 1 a command failed; the end of its output is printed.
 """
 
-import argparse
 import collections
 import datetime
 import json
-import os
-import pathlib
 import re
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import project_bench
+from project_bench import ROOT, ProjectBench
+
 COMMAND = ("release", "--env", "local", "--yes")
 SETTINGS = """runtime = "python3.11"
 handler = "app.handle"
@@ -42,31 +38,12 @@ CODE = "def handle(event, context):\n    return {number}\n"
 STACK = ROOT / "benches/many.tf"
 
 
-class Failed(Exception):
-    """A command failed."""
-
-
-class Bench:
-    """A generated project, the tool, and the measurements."""
+class Bench(ProjectBench):
+    """A generated project of many functions."""
 
     def __init__(self, folder, options):
-        self.folder, self.options, self.rows = folder, options, []
-        self.project, self.tool = folder / "project", folder / "xtask"
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GIT_")) and k != "CARGO_TARGET_DIR"}
-        self.env["SLIPWAY_TOOLS"] = str(options.tools)
-        self.env["CHECKPOINT_DISABLE"] = "1"
-
-    def run(self, *command):
-        """Runs a command, which must succeed; returns the seconds it took."""
-        clock = time.perf_counter()
-        ended = subprocess.run(
-            [str(part) for part in command], cwd=self.project, env=self.env, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        took = time.perf_counter() - clock
-        if ended.returncode:
-            raise Failed(f"{' '.join(map(str, command))}: exit {ended.returncode}\n{ended.stdout[-3000:]}")
-        self.said = ended.stdout
-        return took
+        super().__init__(folder, options, "project")
+        self.subject = f"{options.functions} functions; "
 
     def name(self, number):
         return f"f{number:04}"
@@ -77,8 +54,7 @@ class Bench:
         path.write_text(text)
 
     def prepare(self):
-        self.tool.unlink(missing_ok=True)  # the gateway of an earlier run may run it
-        shutil.copy2(self.options.tool, self.tool)  # a build elsewhere must not change it meanwhile
+        self.copy_tool()
         if self.project.exists():
             return
         names = [self.name(number) for number in range(self.options.functions)]
@@ -93,11 +69,17 @@ class Bench:
         self.run("git", "init", "-q")
         self.commit("feat: many functions")
 
-    def commit(self, message):
-        self.run("git", "add", "-A")
-        self.run("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", message)
+    def measure(self):
+        goal = {100: 1.0, 1000: 5.0}.get(self.options.functions)
+        if not self.options.unchanged:
+            self.release("from nothing")
+        self.release("nothing changed", self.options.times, goal)
+        if not self.options.unchanged:
+            self.change_one()
+            self.release("one function changed")
+            self.release("nothing changed, after that", self.options.times, goal)
 
-    def measure(self, name, times=1, goal=None):
+    def release(self, name, times=1, goal=None):
         self.run(self.tool, "local", "up")
         took = [self.run(self.tool, *COMMAND) for _ in range(times)]
         calls = self.calls()
@@ -157,46 +139,12 @@ def chain(calls):
     return count
 
 
-def load():
-    return " ".join(f"{value:.1f}" for value in os.getloadavg())
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tool", type=pathlib.Path, default=ROOT / "target/debug/xtask", help="the built xtask")
-    tools = os.environ.get("SLIPWAY_TOOLS", ROOT / "target/slipway/tools")
-    parser.add_argument("--tools", type=pathlib.Path, default=tools, help="the folder of installed tools")
+    parser = project_bench.options(__doc__)
     parser.add_argument("--functions", type=int, default=100, help="how many functions (default 100)")
-    parser.add_argument("--folder", type=pathlib.Path, help="work here; a project in it is used again")
-    parser.add_argument("--keep", action="store_true", help="leave the folder, and the local environment up")
     parser.add_argument("--times", type=int, default=5, help="releases with nothing changed (default 5)")
     parser.add_argument("--unchanged", action="store_true", help="measure only releases with nothing changed")
-    options = parser.parse_args()
-    folder = (options.folder or pathlib.Path(tempfile.mkdtemp(prefix="slipway-bench-"))).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    bench, before = Bench(folder, options), load()
-    try:
-        bench.prepare()
-        goal = {100: 1.0, 1000: 5.0}.get(options.functions)
-        if not options.unchanged:
-            bench.measure("from nothing")
-        bench.measure("nothing changed", options.times, goal)
-        if not options.unchanged:
-            bench.change_one()
-            bench.measure("one function changed")
-            bench.measure("nothing changed, after that", options.times, goal)
-    except Failed as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    finally:
-        print(f"\n{options.functions} functions; {os.cpu_count()} cores; load average {before} before, {load()} after\n")
-        print(bench.table())
-        if not options.keep:
-            if bench.project.exists():
-                subprocess.run([bench.tool, "local", "down"], cwd=bench.project, env=bench.env, check=False,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return project_bench.main(Bench, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -12,63 +12,37 @@ alternating pairs in one run, so that a load that comes and goes meets both side
 Exit: 0 measured (whatever the verdicts), 1 a command failed; the end of its output is printed.
 """
 
-import argparse
 import datetime
 import json
-import os
-import pathlib
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import project_bench
+from project_bench import ROOT, Failed, ProjectBench
+
 ENVIRONMENT, STACK, FUNCTION = "local", "hello", "hello"
 EXTRA_FILES = 10_000
 # The bench measures Slipway, not how long a function's own tests take; and a release remembers passed checks anyway.
 CHECKS_LEFT_OUT = re.compile(r"\[checks\.(?:format|clippy|test)\]\n(?:[^\n]+\n)+\n?")
 
 
-class Failed(Exception):
-    """A command failed."""
-
-
-class Bench:
-    """A clone of the repository, the tool, and the measurements."""
+class Bench(ProjectBench):
+    """A clone of the repository."""
 
     def __init__(self, folder, options):
-        self.folder, self.options, self.rows, self.spent, self.said = folder, options, [], [], ""
-        self.clone, self.tool = folder / "clone", folder / "xtask"
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GIT_")) and k != "CARGO_TARGET_DIR"}
-        self.env["SLIPWAY_TOOLS"] = str(options.tools)
-        self.env["CHECKPOINT_DISABLE"] = "1"
-
-    def run(self, *command, cwd=None, env=None):
-        """Runs a command, which must succeed; returns the seconds it took and the time when it began."""
-        began, clock = time.time(), time.perf_counter()
-        ended = subprocess.run(
-            [str(part) for part in command], cwd=cwd or self.clone, env=self.env | (env or {}), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        took = time.perf_counter() - clock
-        if ended.returncode:
-            raise Failed(f"{' '.join(map(str, command))}: exit {ended.returncode}\n{ended.stdout[-3000:]}")
-        self.said = ended.stdout
-        return took, began
+        super().__init__(folder, options, "clone")
+        self.spent = []
 
     def xtask(self, *arguments, cwd=None):
         return self.run(self.tool, *arguments, cwd=cwd)
 
     def events(self):
         """Reads the record of the newest run."""
-        runs = sorted((self.clone / "target/slipway/runs").iterdir())
+        runs = sorted((self.project / "target/slipway/runs").iterdir())
         return [json.loads(line) for line in (runs[-1] / "events.jsonl").read_text().splitlines()]
-
-    def commit(self, message, cwd=None):
-        self.run("git", "add", "-A", cwd=cwd)
-        self.run("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", message, cwd=cwd)
 
     def row(self, name, seconds, aim=None, note=""):
         """Adds a line to the table; `aim` is in the unit of `seconds`."""
@@ -82,11 +56,13 @@ class Bench:
 
     def prepare(self):
         """Clones and releases two versions whose bytes differ; continues an earlier run."""
-        shutil.copy2(self.options.tool, self.tool)  # a build elsewhere must not change it meanwhile
-        if not self.clone.exists():
-            self.run("git", "clone", "-q", ROOT, self.clone, cwd=self.folder)
-            project = self.clone / "pipelines/project.toml"
-            project.write_text(CHECKS_LEFT_OUT.sub("", project.read_text()))
+        if self.options.cold:
+            return
+        self.copy_tool()
+        if not self.project.exists():
+            self.run("git", "clone", "-q", ROOT, self.project, cwd=self.folder)
+            settings = self.project / "pipelines/project.toml"
+            settings.write_text(CHECKS_LEFT_OUT.sub("", settings.read_text()))
             self.commit("chore: leave the quick checks")
         released = self.folder / "released"
         versions = released.read_text().split() if released.exists() else []
@@ -103,7 +79,7 @@ class Bench:
         self.older, self.newer = versions
 
     def change_function(self):
-        for path in (self.clone / "lambda-src" / FUNCTION / "src").rglob("*.rs"):
+        for path in (self.project / "lambda-src" / FUNCTION / "src").rglob("*.rs"):
             text = path.read_text()
             # The call that logs it, not the tests that name it: tests do not change the bytes.
             if '"greeted");' in text:
@@ -119,15 +95,24 @@ class Bench:
 
     @property
     def work(self):
-        return self.clone / "target/slipway/terraform" / ENVIRONMENT / STACK
+        return self.project / "target/slipway/terraform" / ENVIRONMENT / STACK
+
+    def measure(self):
+        if self.options.cold:
+            self.cold()
+            return
+        self.help()
+        self.nothing_to_do()
+        self.many_files()
+        self.rollback_and_by_hand()
 
     def help(self):
-        self.row("`xtask --help`", [self.xtask("--help")[0] for _ in range(20)], 0.030)
+        self.row("`xtask --help`", [self.xtask("--help") for _ in range(20)], 0.030)
 
     def nothing_to_do(self):
         command = ("release", FUNCTION, "--env", ENVIRONMENT, "--yes")
         self.xtask(*command)
-        times = [self.xtask(*command)[0] for _ in range(self.options.pairs * 3)]
+        times = [self.xtask(*command) for _ in range(self.options.pairs * 3)]
         self.row("`release`, nothing changed", times, 0.5)
 
     def rollback_and_by_hand(self):
@@ -136,8 +121,9 @@ class Bench:
         shutil.copy2(self.work / "slipway.tfvars.json", var_file)
         until_alias, until_agreed, by_hand, self.by_hand = [], [], [], []
         for _ in range(self.options.pairs):
-            took, began = self.xtask("rollback", FUNCTION, "--env", ENVIRONMENT, "--yes")
+            took = self.xtask("rollback", FUNCTION, "--env", ENVIRONMENT, "--yes")
             until_agreed.append(took)
+            began = self.began
             moved = next(e for e in self.events() if e["event"] == "finished" and e.get("label") == "rollout")
             moment = datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d*Z$", r"\1+00:00", moved["at"]))
             until_alias.append(moment.timestamp() - began)
@@ -153,7 +139,7 @@ class Bench:
         self.ratio("rollback : by hand", until_agreed, by_hand, 0.8)
 
     def terraform_by_hand(self, var_file):
-        state = json.loads((self.clone / "target/slipway/local/state.json").read_text())
+        state = json.loads((self.project / "target/slipway/local/state.json").read_text())
         with tempfile.TemporaryDirectory(dir=self.folder) as data:
             env = {
                 "AWS_ACCESS_KEY_ID": state["access_key_id"], "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
@@ -161,14 +147,14 @@ class Bench:
                 "AWS_ENDPOINT_URL": state["gateway"]["url"], "AWS_EC2_METADATA_DISABLED": "true",
                 "TF_DATA_DIR": data, "TF_IN_AUTOMATION": "1",
             }
-            folder = self.clone / "terraform/stacks" / STACK
-            own = self.clone / "terraform/environments" / ENVIRONMENT / f"{STACK}.tfvars"
+            folder = self.project / "terraform/stacks" / STACK
+            own = self.project / "terraform/environments" / ENVIRONMENT / f"{STACK}.tfvars"
             commands = (
                 ("init", "-input=false", "-reconfigure", f"-backend-config={self.work / 'backend.hcl'}"),
                 ("plan", "-input=false", f"-var-file={own}", f"-var-file={var_file}", f"-out={data}/plan"),
                 ("apply", "-input=false", f"{data}/plan"),
             )
-            took = [self.run("terraform", command[0], "-no-color", *command[1:], cwd=folder, env=env)[0] for command in commands]
+            took = [self.run("terraform", command[0], "-no-color", *command[1:], cwd=folder, env=env) for command in commands]
             if "0 added, 1 changed, 0 destroyed" not in self.said:
                 raise Failed(f"by hand, another change was applied:\n{self.said[-3000:]}")
             self.by_hand.append(took)
@@ -183,8 +169,8 @@ class Bench:
         """The same function and cached artifact in a repository with many more files."""
         large = self.folder / "large"
         shutil.rmtree(large, ignore_errors=True)
-        self.run("git", "clone", "-q", self.clone, large, cwd=self.folder)
-        shutil.copytree(self.clone / "target/slipway/artifacts", large / "target/slipway/artifacts")
+        self.run("git", "clone", "-q", self.project, large, cwd=self.folder)
+        shutil.copytree(self.project / "target/slipway/artifacts", large / "target/slipway/artifacts")
         for number in range(EXTRA_FILES):
             path = large / f"extra/{number // 100:03}/{number:05}.txt"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,8 +178,8 @@ class Bench:
         self.commit("docs: very much", cwd=large)
         without, with_them = [], []
         for _ in range(self.options.pairs * 2 + 1):
-            without.append(self.xtask("build", FUNCTION)[0])
-            with_them.append(self.xtask("build", FUNCTION, cwd=large)[0])
+            without.append(self.xtask("build", FUNCTION))
+            with_them.append(self.xtask("build", FUNCTION, cwd=large))
         # The first run of each fills caches.
         self.row("`build`, artifact kept", without[1:])
         self.row(f"`build`, artifact kept, {EXTRA_FILES} files more", with_them[1:])
@@ -211,15 +197,15 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=self.folder) as target:
             env = {"CARGO_TARGET_DIR": target}
             build = ("cargo", "build", "--locked", "--package", "xtask")
-            self.row("cold build of the tool", [self.run(*build, cwd=source, env=env)[0]], 240)
+            self.row("cold build of the tool", [self.run(*build, cwd=source, env=env)], 240)
             stage, touched = source / "xtask/src/rollout.rs", []
             for _ in range(3):
                 stage.write_text(stage.read_text() + "\n// touched\n")
-                touched.append(self.run(*build, cwd=source, env=env)[0])
+                touched.append(self.run(*build, cwd=source, env=env))
             self.row("rebuild after one touched stage file", touched, 15)
         with tempfile.TemporaryDirectory(dir=self.folder) as target:
             build = ("cargo", "build", "--locked", "--manifest-path", builder)
-            self.row("cold build of rust-builder", [self.run(*build, cwd=source, env={"CARGO_TARGET_DIR": target})[0]])
+            self.row("cold build of rust-builder", [self.run(*build, cwd=source, env={"CARGO_TARGET_DIR": target})])
 
     def table(self):
         lines = ["| Command | Median | Range | n | Goal | Verdict |", "|---|---|---|---|---|---|"]
@@ -230,6 +216,9 @@ class Bench:
             name = f"{name} ({note})" if note else name
             wanted = "" if aim is None else text(aim, unit)
             lines.append(f"| {name} | {shown[0]} | {shown[1]} – {shown[2]} | {len(values)} | {wanted} | {verdict} |")
+        if self.spent:
+            lines += ["", "Where the time of a rollback and of the hand-run goes:", "", "| Step | What | Took |", "|---|---|---|"]
+            lines += [f"| {label} | {title} | {text(ms / 1000, 's')} |" for label, title, ms in self.spent]
         return "\n".join(lines)
 
 
@@ -239,48 +228,11 @@ def text(value, unit):
     return f"{value:.2f} {unit}".strip()
 
 
-def load():
-    return " ".join(f"{value:.1f}" for value in os.getloadavg())
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tool", type=pathlib.Path, default=ROOT / "target/debug/xtask", help="the built xtask")
-    tools = os.environ.get("SLIPWAY_TOOLS", ROOT / "target/slipway/tools")
-    parser.add_argument("--tools", type=pathlib.Path, default=tools, help="the folder of installed tools")
-    parser.add_argument("--folder", type=pathlib.Path, help="work here; a prepared clone in it is used again")
-    parser.add_argument("--keep", action="store_true", help="leave the folder, and the local environment up")
+    parser = project_bench.options(__doc__)
     parser.add_argument("--pairs", type=int, default=5, help="rollbacks and hand-runs (default 5)")
     parser.add_argument("--cold", action="store_true", help="measure builds of the tool instead")
-    options = parser.parse_args()
-    folder = (options.folder or pathlib.Path(tempfile.mkdtemp(prefix="slipway-bench-"))).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    bench, before = Bench(folder, options), load()
-    try:
-        if options.cold:
-            bench.cold()
-        else:
-            bench.prepare()
-            before = load()
-            bench.help()
-            bench.nothing_to_do()
-            bench.many_files()
-            bench.rollback_and_by_hand()
-    except Failed as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    finally:
-        print(f"\n{os.cpu_count()} cores; load average {before} before, {load()} after (1, 5, 15 minutes)\n")
-        print(bench.table())
-        if bench.spent:
-            print("\nWhere the time of a rollback and of the hand-run goes:\n\n| Step | What | Took |\n|---|---|---|")
-            print("\n".join(f"| {label} | {title} | {text(ms / 1000, 's')} |" for label, title, ms in bench.spent))
-        if not options.keep:
-            if not options.cold and bench.clone.exists():
-                subprocess.run([bench.tool, "local", "down"], cwd=bench.clone, env=bench.env, check=False,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return project_bench.main(Bench, parser.parse_args())
 
 
 if __name__ == "__main__":

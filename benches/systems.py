@@ -13,11 +13,9 @@ with nothing applied; what was built is kept.
 Exit: 0 measured (whatever the verdicts), 1 a command failed; the end of its output is printed.
 """
 
-import argparse
 import concurrent.futures
 import http.client
 import json
-import os
 import pathlib
 import shutil
 import statistics
@@ -27,57 +25,42 @@ import tempfile
 import time
 import urllib.parse
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import project_bench
+from project_bench import AUTHOR, ROOT, Failed, ProjectBench
+
 KEY = "local-development-key"
 
 
-class Failed(Exception):
-    """A command failed."""
-
-
-class Bench:
-    """A clone of the repository, the tool, and the measurements."""
+class Bench(ProjectBench):
+    """A clone of the repository."""
 
     def __init__(self, folder, options):
-        self.folder, self.options, self.rows = folder, options, []
-        self.clone, self.tool = folder / "clone", folder / "xtask"
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GIT_")) and k != "CARGO_TARGET_DIR"}
-        self.env |= {"SLIPWAY_TOOLS": str(options.tools), "CHECKPOINT_DISABLE": "1"}
-
-    def run(self, *command, cwd=None, env=None, keep=True):
-        began = time.perf_counter()
-        ended = subprocess.run([str(part) for part in command], cwd=cwd or self.clone, env=self.env | (env or {}), text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        took = time.perf_counter() - began
-        if ended.returncode:
-            raise Failed(f"{' '.join(map(str, command))}: exit {ended.returncode}\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-        self.said = ended.stdout
-        return took
+        super().__init__(folder, options, "clone")
 
     def release(self, *more):
         return self.run(self.tool, "release", "--env", "local", "--yes", *more)
 
     def prepare(self):
-        shutil.copy2(self.options.tool, self.tool)
+        self.copy_tool()
         gateway = self.options.tool.parent / "slipway-gateway"
         if gateway.exists():
             shutil.copy2(gateway, self.folder / "slipway-gateway")
-        if not self.clone.exists():
-            self.run("git", "clone", "-q", ROOT, self.clone, cwd=self.folder)
+        if not self.project.exists():
+            self.run("git", "clone", "-q", ROOT, self.project, cwd=self.folder)
             # What is measured is the environment, not how long the functions' own checks take.
-            (self.clone / "pipelines/project.toml").write_text('schema = 1\nname = "slipway"\n')
-            self.run("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qam", "chore: no checks")
+            (self.project / "pipelines/project.toml").write_text('schema = 1\nname = "slipway"\n')
+            self.run("git", *AUTHOR, "commit", "-qam", "chore: no checks")
         artifacts = ROOT / "target/slipway/artifacts"
-        if artifacts.is_dir() and not (self.clone / "target/slipway/artifacts").exists():
-            shutil.copytree(artifacts, self.clone / "target/slipway/artifacts")
+        if artifacts.is_dir() and not (self.project / "target/slipway/artifacts").exists():
+            shutil.copytree(artifacts, self.project / "target/slipway/artifacts")
         print("preparing: every function is built once", file=sys.stderr)
         self.release()
-        stacks = self.clone / "target/slipway/terraform/local"
+        stacks = self.project / "target/slipway/terraform/local"
         self.stacks = sorted(folder.name for folder in stacks.iterdir() if (folder / "backend.hcl").exists())
 
     def aws(self):
         """The variables with which Terraform reaches the emulated AWS, as Slipway passes them to test suites."""
-        state = json.loads((self.clone / "target/slipway/local/state.json").read_text())
+        state = json.loads((self.project / "target/slipway/local/state.json").read_text())
         return {"AWS_ACCESS_KEY_ID": state["access_key_id"], "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
                 "AWS_REGION": state["region"], "AWS_ENDPOINT_URL": state["gateway"]["url"], "AWS_CA_BUNDLE": ""} | (
                     {"AWS_SESSION_TOKEN": state["session_token"]} if state.get("session_token") else {})
@@ -88,11 +71,11 @@ class Bench:
     def by_hand(self, apply):
         began = time.perf_counter()
         for stack in self.stacks:
-            work = self.clone / "target/slipway/terraform/local" / stack
+            work = self.project / "target/slipway/terraform/local" / stack
             data = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
             env = self.aws() | {"TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1"}
-            chdir = f"-chdir={self.clone / 'terraform/stacks' / stack}"
-            values = self.clone / f"terraform/environments/local/{stack}.tfvars"
+            chdir = f"-chdir={self.project / 'terraform/stacks' / stack}"
+            values = self.project / f"terraform/environments/local/{stack}.tfvars"
             files = [f"-var-file={path}" for path in (values, work / "slipway.tfvars.json") if path.exists()]
             self.run("terraform", chdir, "init", "-input=false", "-reconfigure", f"-backend-config={work / 'backend.hcl'}", env=env)
             self.run("terraform", chdir, "plan", "-input=false", *files, f"-out={data / 'plan'}", env=env)
@@ -100,6 +83,10 @@ class Bench:
                 self.run("terraform", chdir, "apply", "-input=false", str(data / "plan"), env=env)
             shutil.rmtree(data)
         return time.perf_counter() - began
+
+    def measure(self):
+        self.whole()
+        self.tracer()
 
     def whole(self):
         ours, theirs, nothing, nothing_by_hand, planned = [], [], [], [], []
@@ -128,7 +115,7 @@ class Bench:
         # The last run may have been by hand, which the ledger does not know.
         self.destroy()
         self.release()
-        self.run(self.tool, "output", "--env", "local", "--stack", "tracer", "api_url")
+        self.run(self.tool, "output", "--env", "local", "--stack", "tracer", "api_url", stderr=subprocess.PIPE)
         url = self.said.strip().split("//")[1].split(".")[0]
         gateway = urllib.parse.urlparse(self.aws()["AWS_ENDPOINT_URL"])
         base = f"/_slipway/lambda-url/{url}"
@@ -162,12 +149,12 @@ class Bench:
         for clients in (1, 8):
             many("health", clients, 400 // clients, health)
             many("create a trace", clients, 200 // clients, create)
-        logs = (self.clone / "target/slipway/local").rglob("*tracer*.log")
+        logs = (self.project / "target/slipway/local").rglob("*tracer*.log")
         text = "".join(path.read_text(errors="replace") for path in logs)
         starts = [float(part.split(" ms")[0]) / 1000 for part in text.split("Init Duration: ")[1:]]
         if starts:
             self.rows.append(("tracer, cold start (init)", starts, None, "s"))
-        binary = self.clone / "target/slipway/artifacts/tracer"
+        binary = self.project / "target/slipway/artifacts/tracer"
         sizes = [path.stat().st_size / 1e6 for path in binary.rglob("bootstrap")] or [path.stat().st_size / 1e6 for path in binary.rglob("*.zip")]
         if sizes:
             self.rows.append(("tracer, what is uploaded, MB", [sizes[-1]], None, ""))
@@ -182,39 +169,10 @@ class Bench:
         return "\n".join(lines)
 
 
-def load():
-    return " ".join(f"{value:.1f}" for value in os.getloadavg())
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tool", type=pathlib.Path, default=ROOT / "target/debug/xtask", help="the built xtask")
-    tools = os.environ.get("SLIPWAY_TOOLS", ROOT / "target/slipway/tools")
-    parser.add_argument("--tools", type=pathlib.Path, default=tools, help="the folder of installed tools")
-    parser.add_argument("--folder", type=pathlib.Path, help="work here; a prepared clone in it is used again")
-    parser.add_argument("--keep", action="store_true", help="leave the folder, and the local environment up")
+    parser = project_bench.options(__doc__)
     parser.add_argument("--pairs", type=int, default=3, help="times that everything is brought up each way (default 3)")
-    options = parser.parse_args()
-    folder = (options.folder or pathlib.Path(tempfile.mkdtemp(prefix="slipway-bench-"))).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    bench, before = Bench(folder, options), load()
-    try:
-        bench.prepare()
-        before = load()
-        bench.whole()
-        bench.tracer()
-    except Failed as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    finally:
-        print(f"\n{os.cpu_count()} cores; load average {before} before, {load()} after (1, 5, 15 minutes)\n")
-        print(bench.table())
-        if not options.keep:
-            if bench.clone.exists():
-                subprocess.run([bench.tool, "local", "down"], cwd=bench.clone, env=bench.env, check=False,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return project_bench.main(Bench, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ fn blank(name: &str, settings: &CheckSettings) -> CheckReport {
     }
 }
 
-/// Tells whether a check must pass before one of these functions is released.
+/// Returns whether a check must pass before one of these functions is released.
 fn concerns(check: &CheckSettings, functions: &[FunctionName]) -> bool {
     check.functions.is_empty() || check.functions.iter().any(|function| functions.contains(function))
 }

@@ -311,12 +311,12 @@ impl Command {
         }
     }
 
-    /// Tells whether the command writes a summary for a CI run.
+    /// Returns whether the command writes a summary for a CI run.
     fn has_summary(&self) -> bool {
         matches!(self, Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_))
     }
 
-    /// Tells whether the run's events are recorded.
+    /// Returns whether the run's events are recorded.
     fn is_recorded(&self) -> bool {
         matches!(
             self,

@@ -359,13 +359,7 @@ async fn record_failure(
                 format!("cargo xtask rollback {} --env {}", names.join(" "), stack.environment()),
             )
         }
-        // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure
-            .unchanged(format!(
-                "Where the aliases point could not be read: see cargo xtask status --env {}.",
-                stack.environment()
-            ))
-            .detail("also failed", second.message().to_owned()),
+        Err(second) => settle::left_open(stack, failure, &second),
     }
 }
 

@@ -167,7 +167,7 @@ pub(crate) trait Functions: Send + Sync {
     async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>>;
     /// Moves an alias, only if its revision is unchanged.
     async fn move_alias(&self, function: &str, alias: &str, version: &str, revision: &str) -> Result<Alias>;
-    /// Tells whether an event source is enabled; `None` if it does not exist.
+    /// Returns whether an event source is enabled; `None` if it does not exist.
     async fn event_source_enabled(&self, uuid: &str) -> Result<Option<bool>>;
     /// Enables or disables an event source.
     async fn set_event_source_enabled(&self, uuid: &str, enabled: bool) -> Result<()>;

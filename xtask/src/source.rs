@@ -9,6 +9,7 @@ mod inputs;
 mod requirements;
 #[cfg(test)]
 pub(crate) mod tests;
+mod toml_file;
 
 pub(crate) use committed::{Uncommitted, is_protected, refuse_uncommitted, uncommitted_settings};
 pub(crate) use git::{CommitMessage, Containment, FileContent, FileKind, NotCommitted, Repository};

@@ -55,12 +55,12 @@ pub(crate) struct Suites<'a> {
     pub(crate) interrupt: &'a Interrupt,
 }
 
-/// Tells whether a suite's command lines need uv.
+/// Returns whether a suite's command lines need uv.
 pub(crate) fn uses_uv(tests: &DeploymentTests) -> bool {
     tests.run.lines().iter().any(|line| line.split_whitespace().next() == Some("uv"))
 }
 
-/// Tells whether a suite can run without the function's address. Of two functions behind one address only the function
+/// Returns whether a suite can run without the function's address. Of two functions behind one address only the function
 /// that serves there has it.
 pub(crate) fn needs_address(tests: &DeploymentTests) -> bool {
     tests.env.values().any(|value| value.contains("${url}"))
@@ -156,7 +156,7 @@ pub(crate) fn failure(environment: &str, suites: &[SuiteReport]) -> Option<Failu
     Some(if lines.is_empty() { failure } else { failure.body(lines.join("\n")) })
 }
 
-/// Tells whether a line of pytest's summary names a test that failed or could not be set up.
+/// Returns whether a line of pytest's summary names a test that failed or could not be set up.
 fn is_failing_test(line: &str) -> bool {
     ["FAILED ", "ERROR "].iter().any(|word| line.strip_prefix(word).is_some_and(|rest| rest.contains("::")))
 }

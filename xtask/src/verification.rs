@@ -72,7 +72,7 @@ pub(crate) struct Verification {
 }
 
 impl Verification {
-    /// Tells whether all checks passed.
+    /// Returns whether all checks passed.
     pub(crate) fn passed(&self) -> bool {
         self.checks.iter().all(|check| check.passed)
     }

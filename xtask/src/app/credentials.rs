@@ -18,7 +18,7 @@ const VARIABLES: [&str; 5] = [
 ];
 
 impl AppContext {
-    /// Tells whether AWS credentials are configured: by variables, by a default profile, or by an EC2 instance's role.
+    /// Returns whether AWS credentials are configured: by variables, by a default profile, or by an EC2 instance's role.
     pub(crate) fn has_credentials(&self) -> bool {
         are_configured(|name| self.process_env.get(name), is_ec2_instance)
     }
@@ -42,7 +42,7 @@ fn are_configured<'a>(variable: impl Fn(&str) -> Option<&'a str>, is_ec2: impl F
     !disabled && (variable("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_some() || is_ec2())
 }
 
-/// Tells whether a profile file has the section `[default]` with a key for credentials; a region alone is none.
+/// Returns whether a profile file has the section `[default]` with a key for credentials; a region alone is none.
 fn has_default_profile(path: &Path) -> bool {
     let keys = ["aws_access_key_id", "credential_process", "sso_", "role_arn", "login_session"];
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -50,7 +50,7 @@ fn has_default_profile(path: &Path) -> bool {
     lines.take_while(|line| !line.starts_with('[')).any(|line| keys.iter().any(|key| line.starts_with(key)))
 }
 
-/// Tells whether this machine is an EC2 instance, as its firmware says:
+/// Returns whether this machine is an EC2 instance, as its firmware says:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html>.
 fn is_ec2_instance() -> bool {
     let begins = |path: &str, text: &str| {

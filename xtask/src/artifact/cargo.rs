@@ -111,20 +111,14 @@ fn glibc_of(runtime: &Runtime) -> Result<String> {
 /// Lists the paths of this machine to replace in the binary; the most specific comes last and wins.
 fn remap(context: &BuildContext<'_>, root: &Path, target: &Path) -> Vec<PathRemap> {
     let process_env = context.process_env;
-    let home = |variable: &str, folder: &str| {
-        process_env
-            .get(variable)
-            .map(PathBuf::from)
-            .or_else(|| process_env.get("HOME").map(|home| Path::new(home).join(folder)))
-    };
     let mut remap = Vec::new();
     let mut add = |from: Option<PathBuf>, to: &str| {
         if let Some(from) = from.filter(|from| from.is_absolute()) {
             remap.push(PathRemap { from, to: to.to_owned() });
         }
     };
-    add(home("RUSTUP_HOME", ".rustup"), "/rustup");
-    add(home("CARGO_HOME", ".cargo"), "/cargo");
+    add(process_env.rustup_home(), "/rustup");
+    add(process_env.cargo_home(), "/cargo");
     add(Some(root.to_path_buf()), "/src");
     add(Some(target.to_path_buf()), "/target");
     remap

@@ -33,7 +33,7 @@ impl TwoBuilds {
 /// Builds a function in two copies of the work tree, the second with a CARGO_HOME of its own.
 pub(crate) async fn build_twice(context: &BuildContext<'_>, function: &FunctionName) -> Result<TwoBuilds> {
     let commit = context.repository.head()?.commit;
-    let home = cargo_home(context.process_env);
+    let home = context.process_env.cargo_home().filter(|home| home.is_dir());
     // Names of different length, so that a path in the bytes moves everything behind it.
     let folders = [temporary_folder("slipway-first-")?, temporary_folder("slipway-in-another-folder-")?];
     let mut built = Vec::new();
@@ -130,14 +130,6 @@ fn temporary_folder(prefix: &str) -> Result<tempfile::TempDir> {
         .prefix(prefix)
         .tempdir()
         .map_err(|error| failure::io("create", &std::env::temp_dir(), error))
-}
-
-fn cargo_home(process_env: &ProcessEnvironment) -> Option<PathBuf> {
-    process_env
-        .get("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| process_env.get("HOME").map(|home| Path::new(home).join(".cargo")))
-        .filter(|home| home.is_dir())
 }
 
 /// Makes a CARGO_HOME with the downloads of another one; cargo unpacks and compiles all of them again.

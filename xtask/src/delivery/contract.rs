@@ -219,26 +219,10 @@ fn number(version: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::delivery::model::scene::Scene;
-    use crate::delivery::{Delivered, DeployRequest, RollbackRequest, deliver, roll_back_stack};
+    use crate::delivery::{RollbackRequest, roll_back_stack};
     use crate::failure::FailureKind;
     use crate::fakes::StackFlaw;
-    use crate::ledger::{DeploymentKind, DeploymentOutcome};
-
-    async fn deploy(scene: &mut Scene) -> Result<Delivered> {
-        let functions = scene.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        deliver(&scene.stack(true), &request).await
-    }
-
-    async fn last(scene: &mut Scene) -> Option<Ended> {
-        scene.stack(true).ledger.head().await.unwrap().last
-    }
+    use crate::ledger::DeploymentOutcome;
 
     fn said(failure: &Failure) -> (String, String) {
         let report = failure.report();
@@ -250,13 +234,13 @@ mod tests {
         let mut scene = Scene::new(true);
         scene.flaw = StackFlaw::MovesAlias;
         scene.deploy_new_releases().await;
-        let failure = deploy(&mut scene).await.unwrap_err();
+        let failure = scene.deploy_all().await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::Refused);
         let (unchanged, hint) = said(&failure);
         assert_eq!(unchanged, "Nothing was applied.");
         assert!(hint.contains("ignore_changes = [function_version, routing_config]"), "{hint}");
         assert_eq!(scene.lambda.newest(&Scene::function_name(&scene.functions[0])), Some(1));
-        assert_eq!(last(&mut scene).await.unwrap().deployment, 1);
+        assert_eq!(scene.last_ended().await.unwrap().deployment, 1);
         assert!(!scene.stack(true).plan.work.join("plan.tfplan").exists(), "the plan has secrets");
     }
 
@@ -268,11 +252,11 @@ mod tests {
             }
             scene.flaw = StackFlaw::MovesAliasUnseen;
             let before = scene.lambda.aliases();
-            let failure = deploy(&mut scene).await.unwrap_err();
+            let failure = scene.deploy_all().await.unwrap_err();
             assert_eq!(failure.kind(), FailureKind::Refused);
             assert!(failure.message().contains("the alias `live` of `a` from version 1 to 2"), "{failure}");
             assert_eq!(scene.lambda.aliases(), before);
-            let ended = last(&mut scene).await.unwrap();
+            let ended = scene.last_ended().await.unwrap();
             assert_eq!(ended.outcome, DeploymentOutcome::Failed);
             assert!(ended.serves.values().all(|serving| serving.lambda_version == "1"), "{ended:?}");
         }
@@ -282,9 +266,9 @@ mod tests {
     async fn stack_that_publishes_nothing_is_refused_before_the_apply_where_its_files_are_new() {
         let mut scene = Scene::new(false);
         scene.write_flaw(StackFlaw::PublishesNothing);
-        let failure = deploy(&mut scene).await.unwrap_err();
+        let failure = scene.deploy_all().await.unwrap_err();
         assert!(said(&failure).1.ends_with("publish = true"), "{failure}");
-        assert_eq!(last(&mut scene).await, None);
+        assert_eq!(scene.last_ended().await, None);
     }
 
     #[tokio::test]
@@ -293,10 +277,10 @@ mod tests {
         scene.deploy_new_releases().await;
         // The files are those that kept the contract, so that only the outputs show it.
         scene.flaw = StackFlaw::PublishesNothing;
-        let failure = deploy(&mut scene).await.unwrap_err();
+        let failure = scene.deploy_all().await.unwrap_err();
         assert!(failure.message().contains("names version `$LATEST` of `a`"), "{failure}");
         assert_eq!(said(&failure).0, "");
-        let ended = last(&mut scene).await.unwrap();
+        let ended = scene.last_ended().await.unwrap();
         assert_eq!(ended.outcome, DeploymentOutcome::Failed);
         assert!(ended.serves.values().all(|serving| serving.release.to_string() == "1.0.0"));
     }
@@ -305,10 +289,10 @@ mod tests {
     async fn missing_output_is_refused_before_the_apply() {
         let mut scene = Scene::new(false);
         scene.write_flaw(StackFlaw::HasNoOutput);
-        let failure = deploy(&mut scene).await.unwrap_err();
+        let failure = scene.deploy_all().await.unwrap_err();
         assert_eq!(failure.message(), "the stack `s` runs `a` and `b`, but has no output `functions`");
         assert!(scene.lambda.aliases().is_empty());
-        assert_eq!(last(&mut scene).await, None);
+        assert_eq!(scene.last_ended().await, None);
     }
 
     #[tokio::test]
@@ -316,7 +300,7 @@ mod tests {
         let mut scene = Scene::adopted(false);
         scene.write_flaw(StackFlaw::ForgotFunctions);
         let before = scene.lambda.aliases();
-        let failure = deploy(&mut scene).await.unwrap_err();
+        let failure = scene.deploy_all().await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::Refused);
         let name = Scene::function_name(&scene.functions[0]);
         let expected = format!("the function {name} exists already and is not in the state of the stack `s`");
@@ -325,17 +309,17 @@ mod tests {
         assert_eq!(unchanged, "Nothing was applied.");
         assert!(hint.contains("existing-functions.md"), "{hint}");
         assert_eq!((scene.lambda.aliases(), scene.lambda.newest(&name)), (before, Some(1)));
-        assert_eq!(last(&mut scene).await, None);
+        assert_eq!(scene.last_ended().await, None);
     }
 
     #[tokio::test]
     async fn sensitive_output_is_read_from_the_state() {
         let mut scene = Scene::new(false);
         scene.write_flaw(StackFlaw::HidesOutput);
-        let delivered = deploy(&mut scene).await.unwrap();
+        let delivered = scene.deploy_all().await.unwrap();
         assert_eq!((delivered.deployment, delivered.verifications.len()), (Some(1), 2));
-        deploy(&mut scene).await.unwrap();
-        assert_eq!(last(&mut scene).await.unwrap().outcome, DeploymentOutcome::Verified);
+        scene.deploy_all().await.unwrap();
+        assert_eq!(scene.last_ended().await.unwrap().outcome, DeploymentOutcome::Verified);
     }
 
     #[tokio::test]
@@ -346,7 +330,7 @@ mod tests {
             scene.deploy_new_releases().await;
             scene.flaw = StackFlaw::DeletesFunctions;
             let before = scene.lambda.aliases();
-            let failure = deploy(&mut scene).await.unwrap_err();
+            let failure = scene.deploy_all().await.unwrap_err();
             assert_eq!(failure.kind(), FailureKind::Refused);
             assert!(failure.message().starts_with("the plan would delete module.a.aws_lambda_function.this"));
             assert_eq!(said(&failure).0, "Nothing was applied.");

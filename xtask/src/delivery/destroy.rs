@@ -156,7 +156,7 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     }))
 }
 
-/// Tells whether a stack's state contains resources.
+/// Returns whether a stack's state contains resources.
 pub(crate) async fn has_resources(stack: &EnvironmentStack) -> Result<bool> {
     let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(_, state)| state);
     let resources = state.as_ref().and_then(|state| state.get("resources")?.as_array());
@@ -215,21 +215,12 @@ fn confirm_protected(
 mod tests {
     use super::*;
     use crate::delivery::model::scene::Scene;
-    use crate::delivery::{DeployRequest, deliver};
     use crate::failure::FailureKind;
 
     #[tokio::test]
     async fn stack_that_another_one_needs_is_destroyed_only_with_it() {
         let mut scene = Scene::new(false);
-        let functions = scene.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
-        let deploy = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        deliver(&scene.stack(true), &deploy).await.unwrap();
+        scene.deploy_new_releases().await;
         let (stacks, mut dependent) = ([scene.stack(true)], scene.stack(true));
         dependent.settings.after = vec!["s".parse().unwrap()];
         let (kept, confirmed) = ([dependent], BTreeSet::new());
@@ -249,15 +240,7 @@ mod tests {
     #[tokio::test]
     async fn failure_of_one_stack_is_the_result_of_all() {
         let mut scene = Scene::new(true);
-        let functions = scene.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
-        let deploy = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        deliver(&scene.stack(true), &deploy).await.unwrap();
+        scene.deploy_new_releases().await;
         let stacks = [scene.stack(false)];
         let request = DestroyRequest { stacks: &stacks, kept: &[], confirmed: &BTreeSet::new() };
         let results = destroy_all(&request, &Interrupt::never()).await.unwrap();

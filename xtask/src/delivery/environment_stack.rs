@@ -1,5 +1,8 @@
 //! One stack in one environment, with everything that a delivery to it needs.
 
+mod stored_releases;
+mod trust_settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +11,10 @@ use std::time::Duration;
 use futures::future::try_join_all;
 
 use super::files;
-use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started, TrustRecord};
-use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
+use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::Infrastructure;
 use crate::plan::{
     self, CodePlaces, Configuration, LockRequest, PlanContext, ReleaseInput, StackFiles, StackInputs,
@@ -20,8 +22,8 @@ use crate::plan::{
 };
 use crate::ports::{Approver, Clock, Functions, Services, Store};
 use crate::progress::Progress;
-use crate::release::{self, Catalogue, Manifest, TrustPolicy};
-use crate::settings::{EnvironmentSettings, ProvenanceClaims, StackSettings};
+use crate::release::{Catalogue, Manifest, TrustPolicy};
+use crate::settings::{EnvironmentSettings, StackSettings};
 use crate::source::{NotCommitted, Uncommitted, refuse_uncommitted};
 
 /// The commit of a stack's files.
@@ -109,54 +111,6 @@ impl EnvironmentStack {
             interrupt: &self.interrupt,
         };
         WorkLock::take(request).await
-    }
-
-    /// Reads the manifest of a release that the ledger names; refuses one that is not the recorded one.
-    ///
-    /// A release that was not asked for by name is known by its digest alone: whatever is stored under its version may have
-    /// been replaced since it was verified.
-    pub(crate) async fn recorded_manifest(
-        &self,
-        function: &FunctionName,
-        version: &Version,
-        recorded: Digest,
-    ) -> Result<Manifest> {
-        let manifest = self.catalogue.manifest(function, version).await?;
-        self.check_recorded(&manifest, recorded)?;
-        Ok(manifest)
-    }
-
-    /// Refuses a manifest of a release that the ledger names, if it has another digest than was recorded.
-    pub(crate) fn check_recorded(&self, manifest: &Manifest, recorded: Digest) -> Result<()> {
-        let Manifest { function, version, .. } = manifest;
-        let found = manifest.digest()?;
-        if found == recorded {
-            return Ok(());
-        }
-        let key = Manifest::key(function, version);
-        let place = self.catalogue.store().place();
-        Err(Failure::refused(format!(
-            "the manifest of `{function}` {version} is not the one that was deployed to {}",
-            self.environment()
-        ))
-        .detail("manifest", format!("{place}/{key}"))
-        .detail("in the ledger", recorded.to_string())
-        .detail("found", found.to_string())
-        .hint(format!(
-            "the object was replaced: restore its first version, or deploy another release of `{function}`: cargo xtask deploy {function} --env {} --version <VERSION>",
-            self.environment()
-        )))
-    }
-
-    /// Refuses a release whose signature this environment does not accept.
-    pub(crate) async fn check_trust(&self, manifest: &Manifest) -> Result<()> {
-        release::check_trust(&self.catalogue, manifest, &self.trust, self.environment()).await
-    }
-
-    /// Checks that the parts of a release are in the store; byte for byte if signatures are required.
-    pub(crate) async fn check_bytes(&self, manifest: &Manifest) -> Result<()> {
-        self.catalogue.check_artifact(manifest).await?;
-        if self.trust.required { release::check_bytes(&self.catalogue, manifest).await } else { Ok(()) }
     }
 
     /// Reads the values that the stack takes from other stacks, as its files below `root` name them.
@@ -256,45 +210,6 @@ impl EnvironmentStack {
         refuse_uncommitted(environment, settings, files.chain(stack))
     }
 
-    /// Returns the settings that decide which releases are trusted, with what is weaker than at the last deployment.
-    fn trust_record(&self, last: Option<&Ended>) -> TrustRecord {
-        let ProvenanceClaims { repository, git_ref, workflow } = &self.trust.claims;
-        let claims = [("repository", repository), ("ref", git_ref), ("workflow", workflow)];
-        let claims = claims.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
-        let mut now = TrustRecord::new(
-            self.environment_settings.protected,
-            self.trust.required,
-            self.trust.keys.iter().map(|key| key.id().to_owned()).collect(),
-            claims.collect(),
-        );
-        let before = last.and_then(|last| last.trust.as_ref());
-        now.accepted_weaker = before.map(|before| now.weaker_than(before)).unwrap_or_default();
-        now
-    }
-
-    /// Returns whether a deployment ran with the present settings that decide which releases are trusted.
-    pub(super) fn has_trust_of(&self, last: &Ended) -> bool {
-        last.trust.as_ref().is_some_and(|before| before.digest == self.trust_record(None).digest)
-    }
-
-    /// Refuses settings that trust more than those of the last deployment, unless that is accepted. Returns whether it is.
-    pub(super) fn refuse_weaker_trust(&self, last: Option<&Ended>) -> Result<bool> {
-        let weaker = self.trust_record(last).accepted_weaker;
-        if weaker.is_empty() || self.accept_weaker_trust {
-            return Ok(!weaker.is_empty());
-        }
-        let (environment, stack) = (self.environment(), self.name());
-        let failure = Failure::refused(format!(
-            "the trust settings of {environment} are weaker than at deployment {} of `{stack}`",
-            last.map_or(0, |last| last.deployment)
-        ));
-        let failure = weaker.into_iter().fold(failure, |failure, what| failure.detail("weaker", what));
-        Err(failure.unchanged("Nothing was changed.").hint(format!(
-            "restore them in terraform/environments/{environment}/environment.toml, or accept them once with \
-             --accept-weaker-trust, which the ledger records"
-        )))
-    }
-
     /// Returns the ledger entry of a deployment that is about to begin.
     pub(crate) fn started(
         &self,
@@ -343,65 +258,16 @@ impl Drop for LeaseKeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::model::scene::Scene;
-    use crate::delivery::{DeployRequest, deliver, rollback};
+    use crate::delivery::model::scene::{Scene, deploy_request};
+    use crate::delivery::{DeployRequest, deliver};
     use crate::failure::FailureKind;
-
-    /// The newest deployment that ended.
-    async fn last(scene: &mut Scene) -> Ended {
-        scene.stack(true).ledger.head().await.unwrap().last.unwrap()
-    }
-
-    fn unchanged() -> DeployRequest {
-        let (kind, releases) = (DeploymentKind::Deploy, BTreeMap::new());
-        DeployRequest { kind, releases, lift_hold: false, always_plan: false }
-    }
-
-    #[tokio::test]
-    async fn weaker_trust_settings_are_refused_until_they_are_accepted_and_the_ledger_records_it() {
-        let mut scene = Scene::new(true);
-        scene.deploy_new_releases().await;
-        let recorded = last(&mut scene).await.trust.unwrap();
-        assert!(recorded.protected && recorded.accepted_weaker.is_empty());
-
-        let weaker = |scene: &mut Scene, accept| {
-            let mut stack = scene.stack(true);
-            stack.environment_settings.protected = false;
-            stack.accept_weaker_trust = accept;
-            stack
-        };
-        let stack = weaker(&mut scene, false);
-        let request = DeployRequest { always_plan: true, ..unchanged() };
-        let failure = deliver(&stack, &request).await.unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Refused);
-        let report = failure.report();
-        assert_eq!(report.message, "the trust settings of dev are weaker than at deployment 1 of `s`");
-        assert_eq!(report.details[0].value, "protected = true before, now false");
-        assert!(report.hint.unwrap().contains("--accept-weaker-trust"));
-        assert_eq!(last(&mut scene).await.deployment, 1, "nothing was written");
-        // A rollback and a destruction as well, before any alias moves.
-        let end = last(&mut scene).await;
-        let failure =
-            rollback::roll_back(&stack, &end, &BTreeMap::new(), &BTreeMap::new()).await.unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Refused);
-        assert!(scene.stack(true).ledger.head().await.unwrap().open.is_none());
-
-        // Nothing else is to be done, and what was accepted is recorded.
-        deliver(&weaker(&mut scene, true), &request).await.unwrap();
-        let accepted = last(&mut scene).await;
-        assert_eq!(accepted.deployment, 2);
-        let trust = accepted.trust.unwrap();
-        assert_eq!(trust.accepted_weaker, ["protected = true before, now false"]);
-        assert_ne!(trust.digest, recorded.digest);
-        deliver(&weaker(&mut scene, false), &unchanged()).await.unwrap();
-    }
 
     #[tokio::test]
     async fn files_whose_commit_is_not_known_or_does_not_hold_them_are_refused_where_it_is_protected() {
         for protected in [true, false] {
             let mut scene = Scene::new(protected);
             scene.deploy_new_releases().await;
-            let request = DeployRequest { always_plan: true, ..unchanged() };
+            let request = DeployRequest { always_plan: true, ..deploy_request(BTreeMap::new()) };
             let mut stack = scene.stack(true);
             stack.unknown_commit = Some("the index is broken".into());
             let unknown = deliver(&stack, &request).await;

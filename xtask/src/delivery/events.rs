@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 use crate::name::FunctionName;
 use crate::plan::FunctionOutput;
 
-/// Tells whether every event source is enabled or disabled as the stack says.
+/// Returns whether every event source is enabled or disabled as the stack says.
 pub(super) async fn are_as_declared(
     stack: &EnvironmentStack,
     outputs: &BTreeMap<FunctionName, FunctionOutput>,

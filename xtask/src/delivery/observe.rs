@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::sync::OnceCell;
+
 use super::EnvironmentStack;
 use crate::failure::Result;
 use crate::format;
@@ -15,8 +17,8 @@ use crate::plan::{self, FunctionOutput};
 use crate::ports::{Alias, FunctionConfiguration, side_by_side};
 use crate::verification::Verification;
 
-/// How many deployments of the ledger are searched for the verification of a Lambda version.
-const HISTORY: usize = 500;
+/// How many deployments of the ledger are searched for a verified Lambda version.
+pub(super) const HISTORY: usize = 500;
 
 /// An alias as it was read.
 #[derive(Debug, Clone)]
@@ -109,17 +111,18 @@ pub(super) async fn serving_now(
     verifications: &[Verification],
 ) -> Result<Observed> {
     let aliases = aliases(stack, started).await?;
-    let mut serves = BTreeMap::new();
+    let (mut serves, history) = (BTreeMap::new(), OnceCell::new());
     for (function, observed) in &aliases {
         // Without its alias a function serves nobody, so that there is nothing to record.
         let Some(alias) = &observed.found else { continue };
-        let serving = served_by(stack, started, function, observed, alias, verifications).await?;
+        let serving = served_by(stack, started, function, observed, alias, verifications, &history).await?;
         serves.extend(serving.map(|serving| (function.clone(), serving)));
     }
     Ok(Observed { serves, aliases })
 }
 
-/// Returns which release an alias serves; `None` if it points to code that no deployment of this stack knows.
+/// Returns which release an alias serves; `None` if it points to code that no deployment of this stack knows. `history` is
+/// read at most once for all functions.
 async fn served_by(
     stack: &EnvironmentStack,
     started: &Started,
@@ -127,6 +130,7 @@ async fn served_by(
     observed: &ObservedAlias,
     alias: &Alias,
     verifications: &[Verification],
+    history: &OnceCell<Vec<Ended>>,
 ) -> Result<Option<Serving>> {
     let before = started.serves.get(function);
     if let Some(before) = before.filter(|before| before.matches(Some(alias))) {
@@ -139,7 +143,11 @@ async fn served_by(
     {
         let mut serving = chosen(started, function, choice, observed, &published);
         serving.verified = verified_in(verifications, &serving)
-            || verified_before(&stack.ledger.history(HISTORY).await?, function, &serving);
+            || verified_before(
+                history.get_or_try_init(|| stack.ledger.history(HISTORY)).await?,
+                function,
+                &serving,
+            );
         return Ok(Some(serving));
     }
     // Neither side fits: somebody else moved it. The ledger keeps its record, and says where the alias points.
@@ -263,5 +271,36 @@ fn sentence(
         (None, None) => {
             format!("The alias `{name}` of `{function}` points to version {}.", points_to(alias))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+    use crate::ledger::DeploymentKind;
+
+    #[tokio::test]
+    async fn history_is_read_once_for_all_functions() {
+        let mut calls_beside = Vec::new();
+        for functions in [3, 30] {
+            let mut scene = Scene::new(false);
+            scene.functions = (0..functions).map(|number| format!("f{number:03}").parse().unwrap()).collect();
+            scene.deploy_new_releases().await;
+            let first = scene.last_ended().await.unwrap();
+            scene.deploy_new_releases().await;
+            let will = scene.last_ended().await.unwrap().will;
+            // As a later command finds a deployment that was cut off after its rollout.
+            let stack = scene.stack(true);
+            let started = stack.started(DeploymentKind::Deploy, Some(&first), will);
+            scene.faults().arm(None);
+            let observed = serving_now(&stack, &started, &[]).await.unwrap();
+            assert!(
+                observed.serves.values().all(|serving| serving.verified && serving.lambda_version == "2")
+            );
+            // The alias and the version of each function.
+            calls_beside.push(scene.faults().calls() - 2 * functions);
+        }
+        assert_eq!(calls_beside[0], calls_beside[1]);
     }
 }

@@ -37,7 +37,7 @@ pub(crate) enum StackPreview {
 }
 
 impl StackPlan {
-    /// Tells whether applying the plan would change nothing.
+    /// Returns whether applying the plan would change nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && !self.outputs_change
     }
@@ -106,7 +106,6 @@ async fn newest_release(stack: &EnvironmentStack, function: &FunctionName) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::deliver;
     use crate::delivery::model::scene::Scene;
     use crate::settings::StackOutput;
 
@@ -136,14 +135,7 @@ mod tests {
     async fn functions_that_serve_keep_their_release_unless_another_version_is_named() {
         let mut scene = Scene::new(false);
         let functions = scene.functions.clone();
-        let first = functions.iter().map(|function| (function.clone(), scene.release_of(function, None)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: first.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        deliver(&scene.stack(true), &request).await.unwrap();
+        scene.deploy_new_releases().await;
         let newer = scene.release_of(&functions[0], None);
         let stack = scene.stack(true);
         assert!(planned(preview(&stack, &BTreeMap::new()).await.unwrap()).is_empty());

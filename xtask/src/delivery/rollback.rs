@@ -1,28 +1,32 @@
 //! Rolls back: moves the aliases first, so that traffic is back within a second; then applies the recorded configuration,
 //! so that Terraform agrees; then puts the abandoned release on hold.
 
+mod applied;
 mod choose;
 mod past;
 mod stacks;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use applied::applied_configuration;
 pub(crate) use choose::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, undo};
 pub(crate) use stacks::{RolledBack, newest_deployed, roll_back_stack};
 
+use self::applied::{refuse_others, releases};
+use self::unfinished::{carried, record_failure};
 use super::contract::{self, AliasesBefore};
-use super::execute::{self, configuration_key};
-use super::observe::{self, Observed, ObservedAlias};
+use super::execute;
+use super::observe::{self, ObservedAlias};
 use super::skip::Current;
-use super::{Delivered, EnvironmentStack, settle};
-use crate::digest::Digest;
-use crate::failure::{self, Failure, FailureKind, Result};
+use super::{Delivered, EnvironmentStack};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, Serving, Started};
 use crate::name::FunctionName;
-use crate::plan::{self, Applied, Change, Configuration, FunctionOutput};
+use crate::plan::{self, Applied, Change, FunctionOutput};
 use crate::release::Manifest;
 use crate::rollout::{self, Evidence};
 use crate::verification;
@@ -81,73 +85,6 @@ pub(super) async fn roll_back(
         verifications: Vec::new(),
         undo: BTreeMap::new(),
     })
-}
-
-/// Returns the functions whose traffic an unfinished rollback brought back, and which this one is not about: Terraform does
-/// not agree with them either, until a rollback ends well.
-fn carried<'a>(last: &'a Ended, steps: &BTreeMap<FunctionName, RollbackStep>) -> BTreeSet<&'a FunctionName> {
-    last.brought_back().into_keys().filter(|function| !steps.contains_key(*function)).collect()
-}
-
-/// Records a failed rollback with what is served now, and returns the failure to report.
-async fn record_failure(
-    stack: &EnvironmentStack,
-    started: &Started,
-    last: &Ended,
-    steps: &BTreeMap<FunctionName, RollbackStep>,
-    failure: Failure,
-) -> Failure {
-    let record = async {
-        let (mut ended, observed) =
-            settle::ended_as_observed(stack, started, Some(last), DeploymentOutcome::Failed, &[]).await?;
-        let back = back(steps, &observed);
-        // By where traffic is, not by what this run moved: it may have been moved by an earlier one that failed as well.
-        if !back.is_empty() || !carried(last, steps).is_empty() {
-            ended.outcome = DeploymentOutcome::TerraformPending;
-        }
-        ended.why = Some(failure.message().to_owned());
-        stack.ledger.end(&ended).await?;
-        Ok::<_, Failure>((back, observed))
-    };
-    match record.await {
-        Ok((back, observed)) if back.is_empty() && observed.nothing_moved(started) => {
-            failure.unchanged("No alias was moved.")
-        }
-        Ok((back, observed)) if back.is_empty() => failure.unchanged(observed.sentences(started, &[])),
-        Ok((back, _)) => {
-            let others = steps.keys().filter(|function| !back.contains(function));
-            let others = format::list(others.map(FunctionName::as_str));
-            let back = back.into_iter().map(|function| format!("{function} {}", steps[function].to.release));
-            let others = if others.is_empty() {
-                String::new()
-            } else {
-                format!(" The rollback did not reach {others}.")
-            };
-            failure.unchanged(format!("Traffic is back on the earlier release ({}) and stays there.{others} Terraform does not agree yet: the ledger says `terraform pending`.", format::list(back)))
-        }
-        // The ledger stays open: the next command compares the aliases with both sides and closes it.
-        Err(second) => failure
-            .unchanged(format!(
-                "Where the aliases point could not be read: see cargo xtask status --env {}.",
-                stack.environment()
-            ))
-            .detail("also failed", second.message().to_owned()),
-    }
-}
-
-/// Returns the functions whose traffic is back on the earlier release, apart from those that had nothing to go back from.
-fn back<'a>(
-    steps: &'a BTreeMap<FunctionName, RollbackStep>,
-    observed: &Observed,
-) -> BTreeSet<&'a FunctionName> {
-    let is_back = |(function, step): &(&FunctionName, &RollbackStep)| {
-        (step.resumed || step.from.lambda_version != step.to.lambda_version)
-            && observed
-                .aliases
-                .get(*function)
-                .is_some_and(|observed| step.to.matches(observed.found.as_ref()))
-    };
-    steps.iter().filter(is_back).map(|(function, _)| function).collect()
 }
 
 /// Moves the aliases, then makes Terraform agree. `ended` always says what is served.
@@ -230,23 +167,6 @@ fn planned_release(serving: &Serving, lambda_version: Option<String>) -> Planned
     }
 }
 
-/// Reads the releases that Terraform is to apply: those that come back, and those that stay.
-async fn releases(
-    stack: &EnvironmentStack,
-    last: &Ended,
-    steps: &BTreeMap<FunctionName, RollbackStep>,
-) -> Result<BTreeMap<FunctionName, Manifest>> {
-    let mut releases = BTreeMap::new();
-    for (function, serving) in &last.serves {
-        let serving = steps.get(function).map_or(serving, |step| &step.to);
-        let manifest = stack.recorded_manifest(function, &serving.release, serving.digest).await?;
-        stack.check_trust(&manifest).await?;
-        stack.check_bytes(&manifest).await?;
-        releases.insert(function.clone(), manifest);
-    }
-    Ok(releases)
-}
-
 /// Points a function's alias to the version that served before; returns false if that version no longer exists.
 async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &RollbackStep) -> Result<bool> {
     let to = &step.to;
@@ -323,69 +243,6 @@ async fn through_terraform(
         deployment: started.deployment,
     }));
     Ok(())
-}
-
-/// Reads the applied configuration from the environment's store.
-pub(super) async fn applied_configuration(
-    stack: &EnvironmentStack,
-    lock: &plan::WorkLock,
-    last: &Ended,
-    releases: &BTreeMap<FunctionName, Manifest>,
-) -> Result<Configuration> {
-    let Some(digest) = last.configuration else {
-        let inputs = stack.inputs(&stack.root).await?;
-        return stack.configure(lock, &stack.root, releases, inputs);
-    };
-    let key = configuration_key(&digest);
-    let stored = stack.store.get(&key).await?.ok_or_else(|| {
-        Failure::failed(format!("the applied configuration is missing: {}/{key}", stack.store.place()))
-            .hint("restore that object, or deploy again, which stores it anew")
-    })?;
-    if Digest::of(&stored.bytes) != digest {
-        return Err(Failure::failed(format!(
-            "{}/{key} does not contain the bytes that its name says",
-            stack.store.place()
-        ))
-        .hint("restore the object's first version"));
-    }
-    let zip = stack.plan.work.join("applied.zip");
-    std::fs::write(&zip, &stored.bytes).map_err(|error| failure::io("write", &zip, error))?;
-    let root = plan::unpack_stored(&zip, &stack.plan.work)?;
-    let inputs = stack.inputs(&root).await?;
-    stack.configure(lock, &root, releases, inputs)
-}
-
-/// Refuses a plan that would change more than the functions that go back, or that an unfinished rollback took back.
-async fn refuse_others(
-    stack: &EnvironmentStack,
-    planned: &plan::Planned,
-    last: &Ended,
-    steps: &BTreeMap<FunctionName, RollbackStep>,
-) -> Result<()> {
-    if planned.changes.is_empty() {
-        return Ok(());
-    }
-    let carried = carried(last, steps).into_iter().filter_map(|function| last.serves.get(function));
-    let serving = steps.values().map(|step| &step.to).chain(carried);
-    let names: Vec<String> = serving.map(|serving| serving.function_name.clone()).collect();
-    let state = plan::read_state(stack.store.as_ref(), stack.name())
-        .await?
-        .map(|(_, state)| state)
-        .unwrap_or_default();
-    let others = plan::unrelated_addresses(planned, &state, &names);
-    if others.is_empty() {
-        return Ok(());
-    }
-    let _ = std::fs::remove_file(&planned.file);
-    Err(Failure::refused(format!(
-        "updating Terraform to match would change more than {}",
-        format::list(steps.keys().map(FunctionName::as_str))
-    ))
-    .body(others.join("\n"))
-    .hint(format!(
-        "something was changed outside Terraform: see cargo xtask plan --env {}, then deploy",
-        stack.environment()
-    )))
 }
 
 /// Shows what goes back to what, and where an alias points if that is not where the ledger says.

@@ -83,6 +83,17 @@ pub(super) async fn end_in_failure(
     Ok((ended, observed))
 }
 
+/// Returns the failure of a deployment whose end could not be recorded. The ledger stays open: the next command compares the
+/// aliases with both sides and closes it.
+pub(super) fn left_open(stack: &EnvironmentStack, failure: Failure, second: &Failure) -> Failure {
+    failure
+        .unchanged(format!(
+            "Where the aliases point could not be read: see cargo xtask status --env {}.",
+            stack.environment()
+        ))
+        .detail("also failed", second.message().to_owned())
+}
+
 /// Returns the end of an unsuccessful deployment, with what is served now and the holds that follow from it.
 pub(super) async fn ended_as_observed(
     stack: &EnvironmentStack,

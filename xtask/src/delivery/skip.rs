@@ -54,7 +54,7 @@ impl Current {
     }
 }
 
-/// Tells whether nothing can have changed since the last verified deployment of exactly these releases.
+/// Returns whether nothing can have changed since the last verified deployment of exactly these releases.
 pub(super) async fn may_skip(
     stack: &EnvironmentStack,
     current: &Current,
@@ -91,7 +91,7 @@ pub(super) async fn may_skip(
     matches_ledger(stack, last).await
 }
 
-/// Tells whether every alias and every serving configuration is as recorded in the ledger.
+/// Returns whether every alias and every serving configuration is as recorded in the ledger.
 ///
 /// Every alias is read. The configuration of its version is not where the alias has the RevisionId that the ledger recorded
 /// with it: then the alias was neither moved nor made again since, so that the function is the same one, and a published version
@@ -117,7 +117,7 @@ pub(super) async fn matches_ledger(stack: &EnvironmentStack, last: &Ended) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::model::scene::Scene;
+    use crate::delivery::model::scene::{Scene, deploy_request};
     use crate::delivery::{DeployRequest, deliver};
     use crate::ledger::DeploymentKind;
 
@@ -125,12 +125,7 @@ mod tests {
     async fn deploy_again(scene: &mut Scene) -> (bool, usize, u64) {
         let functions = scene.functions.clone();
         let newest = functions.iter().map(|function| (function.clone(), scene.newest_release(function)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Release,
-            releases: newest.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
+        let request = DeployRequest { kind: DeploymentKind::Release, ..deploy_request(newest.collect()) };
         let (stack, faults) = (scene.stack(true), scene.faults().clone());
         faults.arm(None);
         let (delivered, rounds) = faults.count_rounds(deliver(&stack, &request)).await;
@@ -164,7 +159,7 @@ mod tests {
         scene.lambda.delete(&name);
         scene.lambda.publish(&name, version);
         scene.lambda.create_alias(&name);
-        let last = scene.stack(true).ledger.head().await.unwrap().last.unwrap();
+        let last = scene.last_ended().await.unwrap();
         assert!(!matches_ledger(&scene.stack(true), &last).await.unwrap());
     }
 

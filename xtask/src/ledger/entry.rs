@@ -153,12 +153,12 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Tells whether an alias sends all traffic to this Lambda version.
+    /// Returns whether an alias sends all traffic to this Lambda version.
     pub(crate) fn matches(&self, alias: Option<&Alias>) -> bool {
         alias.is_some_and(|alias| alias.points_only_to(&self.lambda_version))
     }
 
-    /// Tells whether this is the same Lambda version of the same release as another record.
+    /// Returns whether this is the same Lambda version of the same release as another record.
     pub(crate) fn is_same_version(&self, other: &Self) -> bool {
         (&self.function_name, &self.lambda_version, self.digest, self.config_digest)
             == (&other.function_name, &other.lambda_version, other.digest, other.config_digest)
@@ -198,7 +198,7 @@ pub(crate) enum DeploymentOutcome {
 }
 
 impl DeploymentOutcome {
-    /// Tells whether nothing is left to do: what the ledger records is applied, verified and served.
+    /// Returns whether nothing is left to do: what the ledger records is applied, verified and served.
     pub(crate) fn is_settled(self) -> bool {
         matches!(self, Self::Verified | Self::RolledBack)
     }
@@ -326,7 +326,7 @@ impl Ended {
         self.serves.get(function).filter(|serving| serving.verified)
     }
 
-    /// Tells whether this deployment applied and verified exactly these files of the stack.
+    /// Returns whether this deployment applied and verified exactly these files of the stack.
     pub(crate) fn kept_contract_with(&self, files: Digest) -> bool {
         self.outcome.is_settled() && self.configuration == Some(files)
     }

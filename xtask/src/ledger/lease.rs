@@ -53,7 +53,7 @@ impl Lease {
     }
 }
 
-/// Tells whether the process that began a deployment is still running.
+/// Returns whether the process that began a deployment is still running.
 ///
 /// Process numbers count only within one process namespace of one boot: two containers may share a host name and a
 /// kernel. Where the holder may be in another namespace, its lease decides.
@@ -90,7 +90,7 @@ impl Holder {
         }
     }
 
-    /// Tells whether a process number means the same process to both. An unknown namespace is never the same.
+    /// Returns whether a process number means the same process to both. An unknown namespace is never the same.
     fn shares_processes_with(&self, other: &Self) -> bool {
         self.host == other.host
             && self.boot == other.boot

@@ -3,10 +3,12 @@
 //! The marker is `ledger/<stack>/project.json`, behind the entries in a listing. It covers the stack's state and lease as well,
 //! which are used only after the ledger was read.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Head, Ledger};
 use crate::failure::{Failure, Result};
+use crate::format;
 use crate::name::StackName;
 use crate::ownership::{Marker, ProjectIdentity, Traces};
 use crate::plan;
@@ -160,10 +162,7 @@ impl Ledger {
             "the state of `{}` in {} has {} that no deployment of {} recorded",
             self.stack,
             self.environment,
-            match resources {
-                1 => "1 resource".to_owned(),
-                count => format!("{count} resources"),
-            },
+            format::plural(resources, "resource"),
             project.project
         ))
         .detail("state", format!("{}/{}.tfstate", self.store.place(), self.stack))
@@ -250,9 +249,8 @@ fn traces(head: &Head) -> Traces<'_> {
 fn function_names(head: &Head) -> Vec<&str> {
     let open = head.open.iter().flat_map(|open| open.serves.values());
     let last = head.last.iter().flat_map(|last| last.serves.values());
-    let mut names: Vec<&str> = open.chain(last).map(|serving| serving.function_name.as_str()).collect();
-    names.dedup();
-    names
+    let names: BTreeSet<&str> = open.chain(last).map(|serving| serving.function_name.as_str()).collect();
+    names.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn stay_text(back: &RolledBack) -> String {
     back.stay.iter().map(|(function, why)| format!("{function} stays: {why}.\n")).collect()
 }
 
-/// Tells whether a delivery recorded no deployment.
+/// Returns whether a delivery recorded no deployment.
 fn is_unchanged(delivered: &Delivered) -> bool {
     delivered.deployment.is_none()
 }

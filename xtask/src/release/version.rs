@@ -157,7 +157,7 @@ impl VersionContext<'_> {
         }
         let paths = &self.source.inputs.paths;
         let lines = ReleaseLines::read(self.catalogue, self.repository, self.function, paths, newest).await?;
-        let Some(base) = &lines.base else { return self.after_unrelated(&lines.newest, bump) };
+        let Some(base) = &lines.base else { return self.after_unrelated(&lines, bump) };
         let summary = summarise(&self.repository.changes(Some(&base.since), paths)?);
         let version = &base.manifest.version;
         let level = bump.or(bump_for(&summary, version)).unwrap_or(VersionBump::Patch);
@@ -171,7 +171,7 @@ impl VersionContext<'_> {
             reason = format!("{reason} ({how})");
         }
         if lines.newest.version != *version {
-            let place = if lines.newest_is_missing { "clone" } else { "history" };
+            let place = if lines.newest_is_missing() { "clone" } else { "history" };
             reason = format!("{reason}, as {} is not in this {place}", lines.newest.version);
         }
         let notes = lines.lacking.iter().map(line::lacking_note).collect();
@@ -179,12 +179,12 @@ impl VersionContext<'_> {
     }
 
     /// Continues the newest release's number although HEAD has no release: neither its commit nor another one's.
-    fn after_unrelated(&self, newest: &Manifest, bump: Option<VersionBump>) -> Result<NextVersion> {
-        let paths = &self.source.inputs.paths;
-        let Manifest { version, source, .. } = newest;
-        let reason = match self.repository.head_contains(&source.commit, paths)? {
+    fn after_unrelated(&self, lines: &ReleaseLines, bump: Option<VersionBump>) -> Result<NextVersion> {
+        let version = &lines.newest.version;
+        let reason = match &lines.newest_containment {
             Containment::Absent { base: Some(base) } => {
-                let summary = summarise(&self.repository.changes(Some(&base), paths)?);
+                let changes = self.repository.changes(Some(base), &self.source.inputs.paths)?;
+                let summary = summarise(&changes);
                 let level = bump.or(bump_for(&summary, version)).unwrap_or(VersionBump::Patch);
                 return Ok(NextVersion {
                     version: bumped(version, level),

@@ -95,6 +95,21 @@ impl ProcessEnvironment {
         self.variables.get(name)
     }
 
+    /// Returns cargo's own folder: that of `CARGO_HOME`, or `.cargo` in the user's.
+    pub(crate) fn cargo_home(&self) -> Option<PathBuf> {
+        self.folder_of("CARGO_HOME", ".cargo")
+    }
+
+    /// Returns the folder of Rust's toolchains: that of `RUSTUP_HOME`, or `.rustup` in the user's.
+    pub(crate) fn rustup_home(&self) -> Option<PathBuf> {
+        self.folder_of("RUSTUP_HOME", ".rustup")
+    }
+
+    fn folder_of(&self, variable: &str, in_home: &str) -> Option<PathBuf> {
+        let in_home = || self.get("HOME").map(|home| PathBuf::from(home).join(in_home));
+        self.get(variable).map(PathBuf::from).or_else(in_home)
+    }
+
     /// Returns a copy with one variable set.
     pub(crate) fn with_variable(&self, name: &str, value: impl Into<String>) -> Self {
         let mut other = self.clone();

@@ -118,13 +118,14 @@ mod tests {
     use crate::failure::FailureKind;
     use crate::source::tests::Tree;
 
+    const CLOUD: &str = "account = \"111111111111\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n";
+    const PROD: &str = "terraform/environments/prod/environment.toml";
+
     #[test]
     fn uncommitted_changes_are_refused_in_protected_environments_only() {
         let tree = Tree::new();
-        let cloud = "account = \"111111111111\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n";
-        tree.write("terraform/environments/dev/environment.toml", cloud);
-        let protected = format!("protected = true\n{cloud}");
-        tree.write("terraform/environments/prod/environment.toml", &protected);
+        tree.write("terraform/environments/dev/environment.toml", CLOUD);
+        tree.write(PROD, &format!("protected = true\n{CLOUD}"));
         let project = tree.project();
         let (function, version, stack) =
             ("hello".parse().unwrap(), "1.0.0-dirty.abcdef01".parse().unwrap(), "web".parse().unwrap());
@@ -155,9 +156,6 @@ mod tests {
             check("prod", None).unwrap();
         }
     }
-
-    const CLOUD: &str = "account = \"111111111111\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n";
-    const PROD: &str = "terraform/environments/prod/environment.toml";
 
     /// A project with a protected environment that trusts a key, and a stack; everything is committed.
     fn protected() -> Tree {

@@ -2,6 +2,7 @@
 //!
 //! What a file contains is what its bytes on disk are, read in this run; git says which files there are, and what HEAD holds.
 
+mod conversion;
 mod head_files;
 mod history;
 mod identity;
@@ -90,13 +91,11 @@ impl Repository {
             .peel_to_commit()
             .map_err(|error| Failure::failed("HEAD is not a commit").caused_by(error))?;
         let branch = head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten();
-        let remote =
-            self.git.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
         Ok(Head {
             commit: commit.id().to_string(),
             branch,
             committed_at: time_of(&commit)?,
-            repository: remote,
+            repository: self.remote(),
         })
     }
 
@@ -121,13 +120,25 @@ impl Repository {
         }
     }
 
-    fn full(&self, path: &str) -> PathBuf {
-        self.git.workdir().unwrap_or_else(|| self.git.path()).join(path)
+    /// Returns where a path of the repository is on the disk.
+    fn on_disk(&self, path: impl AsRef<Path>) -> PathBuf {
+        folder_of(&self.git).join(path)
     }
 
     fn in_project(&self, path: &str) -> String {
         path.strip_prefix(&self.prefix).unwrap_or(path).to_owned()
     }
+}
+
+/// Returns the folder of a repository's files.
+fn folder_of(git: &git2::Repository) -> &Path {
+    git.workdir().unwrap_or_else(|| git.path())
+}
+
+/// Returns the failure of a path that cannot be written into a record.
+fn not_utf8(path: &[u8]) -> Failure {
+    let path = String::from_utf8_lossy(path);
+    Failure::usage(format!("the name of {path} is not UTF-8")).hint("rename the file")
 }
 
 /// Returns the failure to open a repository, with the command that helps where the format is known.

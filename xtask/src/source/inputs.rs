@@ -27,6 +27,9 @@ use crate::failure::{Failure, Result};
 use crate::name::FunctionName;
 use crate::settings::{BuildSettings, FunctionSettings, PackageType, ProcessEnvironment, Project};
 
+/// What to do where cargo or the compiler is missing.
+const INSTALL_RUST: &str = "install Rust from https://rustup.rs";
+
 /// The inputs behind a function's digest, each by itself so that two sets can be compared.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceInputs {
@@ -89,19 +92,7 @@ impl SourceInputs {
                 add_cargo(project, process_env, wanted, readings, &mut places, &mut parts)?;
             }
             BuildSettings::Python { lock, .. } => {
-                for path in settings.build.source_paths(&settings.folder) {
-                    places.add(path, format!("`sources` in lambda-src/{function}/function.toml names it"));
-                }
-                let folder = project.root.join(&settings.folder);
-                let requirements = PythonRequirements::read(&folder, &settings.runtime, lock.as_deref())?;
-                if let Some(lock) = PythonLock::read(&folder, lock.as_deref())? {
-                    lock.check(function, requirements.as_ref())?;
-                    parts.insert("lock".into(), Digest::of(&lock.text).to_string());
-                } else if let Some(requirements) = requirements {
-                    return Err(requirements.missing_lock(function));
-                }
-                parts.insert("runtime".into(), settings.runtime.to_string());
-                parts.insert("architecture".into(), settings.architecture.to_string());
+                add_python(project, function, settings, lock.as_deref(), &mut places, &mut parts)?;
             }
             BuildSettings::Command { tools, .. } => {
                 for line in tools {
@@ -275,6 +266,31 @@ fn add_cargo(
     Ok(())
 }
 
+/// Adds a Python function's sources and lock, and what its packages are chosen for.
+fn add_python(
+    project: &Project,
+    function: &FunctionName,
+    settings: &FunctionSettings,
+    lock: Option<&str>,
+    places: &mut Places,
+    parts: &mut BTreeMap<String, String>,
+) -> Result<()> {
+    for path in settings.build.source_paths(&settings.folder) {
+        places.add(path, format!("`sources` in lambda-src/{function}/function.toml names it"));
+    }
+    let folder = project.root.join(&settings.folder);
+    let requirements = PythonRequirements::read(&folder, &settings.runtime, lock)?;
+    if let Some(lock) = PythonLock::read(&folder, lock)? {
+        lock.check(function, requirements.as_ref())?;
+        parts.insert("lock".into(), Digest::of(&lock.text).to_string());
+    } else if let Some(requirements) = requirements {
+        return Err(requirements.missing_lock(function));
+    }
+    parts.insert("runtime".into(), settings.runtime.to_string());
+    parts.insert("architecture".into(), settings.architecture.to_string());
+    Ok(())
+}
+
 /// Adds the files that the `inputs` globs name.
 fn add_globs(
     tree: &mut WorkTree,
@@ -307,11 +323,15 @@ fn tool_version(
             "lambda-src/{function}/function.toml: `tools` has a command line that cannot be split: {line}"
         ))
     })?;
-    let program = Program::new(&words[0], &project.root).args(&words[1..]).clean_env();
-    let variables = process_env.for_builds(&[]);
-    let program = variables.into_iter().fold(program, |program, (name, value)| program.env(name, value));
+    let program = build_program(&words[0], &project.root, process_env).args(&words[1..]);
     let output = exec::output(&program, &[])?;
     Ok(String::from_utf8_lossy(&output).trim().to_owned())
+}
+
+/// Returns the command line of a program that runs in the project's folder with the variables of builds alone.
+fn build_program(name: &str, root: &Path, process_env: &ProcessEnvironment) -> Program {
+    let program = Program::new(name, root).clean_env();
+    process_env.for_builds(&[]).into_iter().fold(program, |program, (name, value)| program.env(name, value))
 }
 
 fn matcher(function: &FunctionName, globs: &[String]) -> Result<globset::GlobSet> {

@@ -12,11 +12,12 @@ mod unread;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use toml::{Table, Value};
+use toml::Value;
 
 pub(crate) use indexes::PackageIndexes;
 pub(crate) use lock::{DEFAULT_LOCK, PythonLock};
 
+use super::toml_file;
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, Result};
 use crate::name::FunctionName;
@@ -91,7 +92,7 @@ impl PythonRequirements {
 
 /// Reads the part of `pyproject.toml` that decides which packages are chosen; nothing where it has no dependencies.
 fn requirements_of_project(path: &Path) -> Result<Option<FoundRequirements>> {
-    let table = read_table(path)?;
+    let table = toml_file::read(path)?;
     let project = table.get("project");
     let dependencies = project.and_then(|project| project.get("dependencies")).and_then(Value::as_array);
     let Some(dependencies) = dependencies.filter(|list| !list.is_empty()) else { return Ok(None) };
@@ -103,13 +104,6 @@ fn requirements_of_project(path: &Path) -> Result<Option<FoundRequirements>> {
     }
     let indexes = PackageIndexes::of_project(path, uv)?;
     Ok(Some(FoundRequirements { text, indexes, files: BTreeSet::from([path.to_path_buf()]) }))
-}
-
-fn read_table(path: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
-    text.parse().map_err(|error: toml::de::Error| {
-        Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
-    })
 }
 
 /// Reads the requirements of a list and of the lists that it includes; nothing where there are none.

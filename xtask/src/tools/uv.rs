@@ -239,7 +239,7 @@ impl Uv {
     }
 }
 
-/// Tells whether uv may read a variable. `UV_INDEX_<NAME>_USERNAME` and `_PASSWORD` belong to indexes.
+/// Returns whether uv may read a variable. `UV_INDEX_<NAME>_USERNAME` and `_PASSWORD` belong to indexes.
 fn is_kept(name: &str) -> bool {
     KEPT.contains(&name)
         || (name.starts_with("UV_INDEX_") && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD")))

@@ -188,7 +188,7 @@ impl<'a> SmokeRun<'a> {
     }
 }
 
-/// Tells whether a request uses this value.
+/// Returns whether a request uses this value.
 fn uses(smoke: &SmokeRecord, name: &str) -> bool {
     let text = serde_json::to_string(&smoke.request).unwrap_or_default();
     text.contains(&format!("${{{name}}}"))
@@ -215,7 +215,7 @@ pub(super) fn compare_response(
     }
 }
 
-/// Tells whether every member of `expected` is in `got`; lists must agree element by element.
+/// Returns whether every member of `expected` is in `got`; lists must agree element by element.
 pub(super) fn is_subset(expected: &Value, got: &Value) -> bool {
     match (expected, got) {
         (Value::Object(expected), Value::Object(got)) => {

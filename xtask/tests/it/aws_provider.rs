@@ -2,10 +2,9 @@
 //!
 //! The function has the code of the echo project under the name that the stack expects, so that it builds quickly.
 
+use super::support::commands::RELEASE;
 use super::support::{EchoProject, TestRun};
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
 #[test]
 fn hello_is_released_twice_and_rolled_back() {

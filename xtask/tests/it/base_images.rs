@@ -9,12 +9,11 @@ use sha2::{Digest as _, Sha256};
 use super::package_types::Shop;
 use super::support::TestRun;
 use super::support::base_images::base_images;
+use super::support::commands::RELEASE;
 use super::support::echo::SMALLEST_STACK;
 use super::support::registry::{Corruption, Registry, corrupting_registry, free_port};
 use super::support::sandbox::copy;
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
 /// Writes a Python function without dependencies on a base; it builds quickly.
 fn write_small_function(shop: &Shop, runtime: &str, base: &str) {

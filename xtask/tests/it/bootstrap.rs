@@ -65,10 +65,7 @@ impl Accounts {
     }
 
     fn run(&self, account: &Account, arguments: &[&str]) -> Finished {
-        let variables = account.administrator_variables();
-        let variables: Vec<(&str, &str)> =
-            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.sandbox.start_with(arguments, &variables).wait()
+        self.sandbox.run_as_administrator_of(account, arguments)
     }
 
     /// Bootstraps dev with credentials for the store's account.

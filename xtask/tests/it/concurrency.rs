@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::signals::{block_apply, unblock_apply, wait_for_blocked_apply};
+use super::support::commands::RELEASE;
 use super::support::{EchoProject, ObservedState, rounds::rounds};
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
 #[test]
 fn second_deployment_reports_who_holds_the_lock() {

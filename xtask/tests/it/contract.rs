@@ -3,11 +3,10 @@
 
 use serde_json::Value;
 
+use super::support::commands::{RELEASE, ROLLBACK};
 use super::support::{EchoProject, TestRun};
 use crate::require;
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
-const ROLLBACK: [&str; 4] = ["rollback", "--env", "local", "--yes"];
 const MODULE: &str = "terraform/modules/lambda-function/main.tf";
 const STACK: &str = "terraform/stacks/echo/main.tf";
 

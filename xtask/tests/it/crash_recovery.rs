@@ -5,13 +5,11 @@
 
 use std::sync::Mutex;
 
+use super::support::commands::{RELEASE, ROLLBACK};
 use super::support::echo_project::Checkpoint;
 use super::support::skip::Missing;
 use super::support::{EchoProject, ObservedState, rounds::rounds};
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
-const ROLLBACK: [&str; 4] = ["rollback", "--env", "local", "--yes"];
 
 /// How a round gets its project.
 #[derive(Clone, Copy, PartialEq)]

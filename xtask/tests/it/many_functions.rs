@@ -1,19 +1,18 @@
 //! Many functions in one stack: what a release with nothing to do asks, and what it says.
 
 use super::support::TestRun;
+use super::support::commands::RELEASE;
 use super::support::sandbox::{AutoStop, Sandbox, init_repository};
+use super::support::settings_files::write_local_project;
 use crate::require;
 
 const FUNCTIONS: usize = 12;
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const SETTINGS: &str = "runtime = \"python3.11\"\nhandler = \"app.handle\"\narchitecture = \"x86_64\"\n\n[build]\nwith = \"python\"\nsources = [\"src/app.py\"]\n";
 
 fn many_functions(test_run: &'static TestRun) -> AutoStop {
     let sandbox = AutoStop(Sandbox::new(test_run));
     let names: Vec<String> = (0..FUNCTIONS).map(|number| format!("f{number:02}")).collect();
-    sandbox.write("pipelines/project.toml", "schema = 1\nname = \"many\"\n");
-    sandbox.write(".gitignore", "/target/\n**/.terraform/\n");
-    sandbox.write("terraform/environments/local/environment.toml", "emulated = true\n");
+    write_local_project(&sandbox, "many", "");
     sandbox.write("terraform/stacks/many/main.tf", include_str!("../../../benches/many.tf"));
     sandbox.write("terraform/stacks/many/stack.toml", &format!("functions = {names:?}\n"));
     for name in &names {

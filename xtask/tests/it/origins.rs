@@ -6,6 +6,7 @@ use super::support::TestRun;
 use super::support::account::Account;
 use super::support::process::Finished;
 use super::support::sandbox::{Sandbox, init_repository};
+use super::support::settings_files::{environment_in_account, project_with_store};
 use crate::require;
 
 const CODE: &str = "lambda-src/api/src/index.js";
@@ -67,21 +68,9 @@ impl Project {
     /// Writes the project's files; `store` and `state` are further lines of these tables.
     fn write_files(&self, store: &str, state: &str) {
         let id = &self.account().id;
-        let (store_bucket, state_bucket) = (&self.store, &self.state);
         for (path, text) in [
-            (
-                "pipelines/project.toml",
-                format!(
-                    "schema = 1\nname = \"{}\"\n\n[store]\naccount = \"{id}\"\nregion = \"eu-central-1\"\nbucket = \"{store_bucket}\"\n{store}",
-                    self.name
-                ),
-            ),
-            (
-                DEV,
-                format!(
-                    "account = \"{id}\"\nregion = \"eu-central-1\"\n\n[state]\nbucket = \"{state_bucket}\"\n{state}"
-                ),
-            ),
+            ("pipelines/project.toml", project_with_store(self.name, id, &self.store) + store),
+            (DEV, environment_in_account(id, &self.state) + state),
             (".gitignore", "/target/\n**/.terraform/\ndist/\n".to_owned()),
             ("lambda-src/api/function.toml", FUNCTION.to_owned()),
             (CODE, code(0)),
@@ -97,10 +86,7 @@ impl Project {
     }
 
     fn run(&self, arguments: &[&str]) -> Finished {
-        let variables = self.account().administrator_variables();
-        let variables: Vec<(&str, &str)> =
-            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.sandbox.start_with(arguments, &variables).wait()
+        self.sandbox.run_as_administrator_of(self.account(), arguments)
     }
 
     fn commit(&self, number: u32, message: &str) -> String {

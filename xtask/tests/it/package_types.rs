@@ -8,15 +8,16 @@ use serde_json::{Value, json};
 use super::base_images::blob_in;
 use super::support::TestRun;
 use super::support::base_images::{MARKER_FILE, base_images};
+use super::support::commands::RELEASE;
 use super::support::echo;
 use super::support::machine::repository;
 use super::support::process::Finished;
 use super::support::python::{local_python_runtime, package_index_variables};
 use super::support::registry::Registry;
 use super::support::sandbox::{AutoStop, Sandbox, copy, init_repository};
+use super::support::settings_files::write_local_project;
 use crate::require;
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const FUNCTIONS: [&str; 4] = ["echo", "echo-image", "prices", "prices-image"];
 const KEY: &str = "keys/release.key";
 const ENVIRONMENT: &str = "terraform/environments/local/environment.toml";
@@ -40,11 +41,9 @@ impl Shop {
     pub(super) fn new(test_run: &'static TestRun, functions: &[&str], main: &str) -> Self {
         let sandbox = AutoStop(Sandbox::new(test_run));
         let named = functions.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-        sandbox.write("pipelines/project.toml", "schema = 1\nname = \"echo\"\n");
-        sandbox.write(".gitignore", "/target/\n**/.terraform/\n*.key\n");
+        write_local_project(&sandbox, "echo", "*.key\n");
         sandbox.write("terraform/stacks/shop/stack.toml", &format!("functions = [{named}]\n"));
         sandbox.write("terraform/stacks/shop/main.tf", main);
-        sandbox.write(ENVIRONMENT, "emulated = true\n");
         init_repository(&sandbox.folder);
         let mut variables = package_index_variables();
         variables.push(("SLIPWAY_SIGNING_KEY".into(), KEY.into()));

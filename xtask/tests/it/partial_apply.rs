@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::signals::{block_apply, unblock_apply, wait_for_blocked_apply};
 use super::support::account::Account;
+use super::support::commands::RELEASE;
 use super::support::machine::repository;
 use super::support::{EchoProject, ObservedState, Running};
 use crate::require;
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const VALUES: &str = "terraform/environments/local/echo.tfvars";
 
 /// Two resources that can be created, and one whose name may be taken by another account.

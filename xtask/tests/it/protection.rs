@@ -9,6 +9,7 @@ use super::support::TestRun;
 use super::support::account::Account;
 use super::support::process::Finished;
 use super::support::sandbox::{Sandbox, init_repository};
+use super::support::settings_files::{environment_in_account, project_with_store};
 use crate::require;
 
 const DEV: &str = "terraform/environments/dev/environment.toml";
@@ -46,25 +47,20 @@ impl Shop {
         }
         sandbox.write(
             "pipelines/project.toml",
-            &format!(
-                "schema = 1\nname = \"shop\"\n\n[store]\naccount = \"{id}\"\nregion = \"eu-central-1\"\nbucket = \"shop-{id}-artifacts\"\n"
-            ),
+            &project_with_store("shop", &id, &format!("shop-{id}-artifacts")),
         );
         sandbox.write(".gitignore", "/target/\n**/.terraform/\n");
         sandbox.write("terraform/stacks/data/main.tf", DATA);
         sandbox.write("terraform/stacks/data/stack.toml", "protect = [\"terraform_data.table\"]\n");
-        sandbox.write(DEV, &environment(&id, &format!("shop-{id}-dev-state")));
-        let prod = environment(&id, &format!("shop-{id}-prod-state"));
+        sandbox.write(DEV, &environment_in_account(&id, &format!("shop-{id}-dev-state")));
+        let prod = environment_in_account(&id, &format!("shop-{id}-prod-state"));
         sandbox.write("terraform/environments/prod/environment.toml", &format!("protected = true\n{prod}"));
         init_repository(&sandbox.folder);
         Self { sandbox }
     }
 
     fn run(&self, arguments: &[&str]) -> Finished {
-        let variables = self.sandbox.account.administrator_variables();
-        let variables: Vec<(&str, &str)> =
-            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.sandbox.start_with(arguments, &variables).wait()
+        self.sandbox.run_as_administrator_of(&self.sandbox.account, arguments)
     }
 
     /// Reads all objects of an environment's bucket.
@@ -87,10 +83,6 @@ impl Shop {
         assert!(!plan.exists(), "the refused plan, with all its values, is left by {refused}");
         refused
     }
-}
-
-fn environment(account: &str, bucket: &str) -> String {
-    format!("account = \"{account}\"\nregion = \"eu-central-1\"\n\n[state]\nbucket = \"{bucket}\"\n")
 }
 
 #[test]
@@ -157,9 +149,9 @@ fn state_bucket_of_another_account_is_refused() {
     let (own, other) = (shop.sandbox.account.id.clone(), Account::new(test_run));
     let bucket = format!("shop-{}-live-state", other.id);
     other.create_bucket(&bucket);
-    shop.sandbox.write(DEV, &environment(&own, &bucket));
+    shop.sandbox.write(DEV, &environment_in_account(&own, &bucket));
     let live = "terraform/environments/live/environment.toml";
-    shop.sandbox.write(live, &environment(&other.id, &bucket));
+    shop.sandbox.write(live, &environment_in_account(&other.id, &bucket));
     let assert_refused = |finished: Finished, source: &str| {
         finished
             .exits(6)
@@ -181,7 +173,7 @@ fn state_bucket_of_another_account_is_refused() {
     assert_eq!(other.keys(&bucket), Vec::<String>::new(), "a bucket of another account was written to");
     assert!(shop.state_objects("dev").is_empty());
 
-    shop.sandbox.write(DEV, &environment(&own, &format!("shop-{own}-dev-state")));
+    shop.sandbox.write(DEV, &environment_in_account(&own, &format!("shop-{own}-dev-state")));
     shop.run(&["deploy", "--stack", "data", "--env", "dev", "--yes"]).exits(0);
     assert_eq!(other.keys(&bucket), Vec::<String>::new());
 }

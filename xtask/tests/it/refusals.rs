@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::support::commands::RELEASE;
 use super::support::proxy::Proxy;
 use super::support::{EchoProject, ObservedState};
 use crate::require;
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const RECOVER: [&str; 4] = ["recover", "--env", "local", "--yes"];
 
 fn state(project: &EchoProject) -> Value {

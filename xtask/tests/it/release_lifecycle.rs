@@ -3,10 +3,9 @@
 use insta::assert_json_snapshot;
 use serde_json::Value;
 
+use super::support::commands::RELEASE;
 use super::support::{EchoProject, ObservedState, redacted};
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
 fn status(project: &EchoProject) -> Value {
     let document = project.run(&["status", "--output", "json"]).exits(0).json();

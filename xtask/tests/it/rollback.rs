@@ -1,10 +1,8 @@
 //! Rollbacks that cannot complete: no earlier release, or a plan that would change other resources.
 
+use super::support::commands::{RELEASE, ROLLBACK};
 use super::support::{EchoProject, ObservedState};
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
-const ROLLBACK: [&str; 4] = ["rollback", "--env", "local", "--yes"];
 
 #[test]
 fn first_release_cannot_be_rolled_back() {

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
+use super::support::commands::RELEASE;
 use super::support::{EchoProject, ObservedState};
 use crate::require;
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const SECRET: &str = "shop-keys";
 const FUNCTION: &str = "lambda-src/echo/function.toml";
 const STACK: &str = "terraform/stacks/echo/main.tf";

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::support::commands::RELEASE;
 use super::support::process::Finished;
 use super::support::{EchoProject, ObservedState, Running};
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
 /// Makes the stack's apply run as long as the file `target/gate` exists in the project.
 pub fn block_apply(project: &EchoProject) {

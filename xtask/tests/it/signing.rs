@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::support::commands::RELEASE;
 use super::support::http;
 use super::support::process::Finished;
 use super::support::skip::Missing;
@@ -16,7 +17,6 @@ use super::support::{EchoProject, ObservedState};
 use crate::require;
 use verifiers::{find_openssl, path, run_openssl, verify_with_openssl, verify_with_python};
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 const DEPLOY_FIRST: [&str; 7] = ["deploy", "echo", "--env", "local", "--version", "0.1.0", "--yes"];
 const VERIFY_FIRST: [&str; 5] = ["verify-release", "echo", "0.1.0", "--env", "local"];
 const KEY: &str = "keys/release.key";

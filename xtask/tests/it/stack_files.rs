@@ -7,11 +7,10 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 
+use super::support::commands::{RELEASE, ROLLBACK};
 use super::support::{EchoProject, TestRun};
 use crate::require;
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
-const ROLLBACK: [&str; 4] = ["rollback", "--env", "local", "--yes"];
 const STACK: &str = "terraform/stacks/echo";
 const ENVIRONMENT: &str = "terraform/environments/local/environment.toml";
 

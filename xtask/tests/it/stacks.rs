@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::support::TestRun;
+use super::support::commands::RELEASE;
 use super::support::sandbox::{AutoStop, Sandbox, init_repository};
+use super::support::settings_files::write_local_project;
 use super::support::skip::Missing;
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 
 const BASE: &str = r#"terraform {
   backend "s3" {}
@@ -68,10 +68,8 @@ resource "terraform_data" "alone" {
 /// A project of three stacks and no function: `app` uses an output of `base`, `alone` uses none.
 fn three_stacks() -> Result<AutoStop, Missing> {
     let sandbox = AutoStop(Sandbox::new(TestRun::shared()?));
+    write_local_project(&sandbox, "shop", "");
     for (path, text) in [
-        ("pipelines/project.toml", "schema = 1\nname = \"shop\"\n"),
-        (".gitignore", "/target/\n**/.terraform/\n"),
-        ("terraform/environments/local/environment.toml", "emulated = true\n"),
         ("terraform/environments/local/base.tfvars", "ids = [\"a\", \"b\"]\n"),
         ("terraform/stacks/base/main.tf", BASE),
         ("terraform/stacks/base/stack.toml", ""),

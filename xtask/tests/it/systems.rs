@@ -11,12 +11,12 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::support::TestRun;
+use super::support::commands::RELEASE;
 use super::support::python::package_index_variables;
 use super::support::repository_copy::{STACKS, copy_repository_into, resource_type, resources};
 use super::support::sandbox::{AutoStop, Sandbox, init_repository};
 use crate::require;
 
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
 /// The project without its checks, which are tested elsewhere.
 const PROJECT: &str = "schema = 1\nname = \"slipway\"\n";
 

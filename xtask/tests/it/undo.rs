@@ -5,13 +5,12 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::support::TestRun;
+use super::support::commands::{RELEASE, ROLLBACK};
 use super::support::process::Finished;
 use super::support::sandbox::{AutoStop, Sandbox, init_repository};
+use super::support::settings_files::write_local_project;
 use super::support::skip::Missing;
 use crate::require;
-
-const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
-const ROLLBACK: [&str; 4] = ["rollback", "--env", "local", "--yes"];
 
 const STACK: &str = r#"terraform {
   backend "s3" {}
@@ -76,9 +75,7 @@ impl std::ops::Deref for Two {
 impl Two {
     fn new() -> Result<Self, Missing> {
         let sandbox = AutoStop(Sandbox::new(TestRun::shared()?));
-        sandbox.write("pipelines/project.toml", "schema = 1\nname = \"echo\"\n");
-        sandbox.write(".gitignore", "/target/\n**/.terraform/\ndist/\n");
-        sandbox.write("terraform/environments/local/environment.toml", "emulated = true\n");
+        write_local_project(&sandbox, "echo", "dist/\n");
         sandbox.write("terraform/stacks/two/main.tf", STACK);
         sandbox.write("terraform/stacks/two/stack.toml", "functions = [\"orders\", \"prices\"]\n");
         let project = Self { sandbox };

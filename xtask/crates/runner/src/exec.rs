@@ -86,7 +86,7 @@ pub struct ProgramResult {
 }
 
 impl ProgramResult {
-    /// Tells whether the program exited with 0.
+    /// Returns whether the program exited with 0.
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }

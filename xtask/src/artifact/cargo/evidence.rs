@@ -26,9 +26,12 @@ pub(super) fn check(
 ) -> Result<()> {
     let allowed = allowed_folders(context, target);
     let root = canonical(&context.project.root);
+    let passed = context.process_env.for_builds(&[]);
+    let passed: BTreeSet<&str> = passed.iter().map(|(name, _)| name.as_str()).collect();
     let mut undeclared = BTreeSet::new();
     for unit in units {
-        let is_local = !allowed.iter().any(|folder| canonical(&unit.folder).starts_with(folder));
+        let unit_folder = canonical(&unit.folder);
+        let is_local = !allowed.iter().any(|folder| unit_folder.starts_with(folder));
         for file in &unit.files {
             let file = canonical(file);
             if allowed.iter().any(|folder| file.starts_with(folder)) {
@@ -41,7 +44,7 @@ pub(super) fn check(
                 undeclared.insert(inside.map_or(file.clone(), Path::to_path_buf));
             }
         }
-        check_variables(context, settings, unit, is_local)?;
+        check_variables(context, settings, &passed, unit, is_local)?;
     }
     match undeclared.into_iter().next() {
         None => Ok(()),
@@ -67,15 +70,15 @@ fn check_folder(
     Ok(())
 }
 
-/// Refuses a variable that decided the bytes and is not declared.
+/// Refuses a variable that decided the bytes and is not declared. `passed` are the variables that every build gets.
 fn check_variables(
     context: &BuildContext<'_>,
     settings: &FunctionSettings,
+    passed: &BTreeSet<&str>,
     unit: &CompiledUnit,
     is_local: bool,
 ) -> Result<()> {
     let declared = settings.build.env();
-    let passed = context.process_env.for_builds(&[]);
     let is_known = |name: &str| {
         declared.iter().any(|known| known == name)
             || SET_BY_THE_BUILD.contains(&name)
@@ -84,16 +87,14 @@ fn check_variables(
     };
     for (name, value) in unit.variables.iter().filter(|(name, _)| !is_known(name)) {
         // What is passed to every build is this machine's: its value is not an input.
-        let is_machines = value.is_some() && passed.iter().any(|(passed, _)| passed == name);
+        let is_machines = value.is_some() && passed.contains(name.as_str());
         let was_kept_out = value.is_none() && is_local && context.process_env.get(name).is_some();
         if is_machines || was_kept_out {
             return Err(undeclared_variable(settings, name, "is compiled in"));
         }
     }
     let kept_out = |name: &&String| {
-        !is_known(name)
-            && context.process_env.get(name).is_some()
-            && !passed.iter().any(|(passed, _)| passed == *name)
+        !is_known(name) && context.process_env.get(name).is_some() && !passed.contains(name.as_str())
     };
     match unit.watched_variables.iter().find(kept_out).filter(|_| is_local) {
         None => Ok(()),
@@ -139,13 +140,9 @@ fn undeclared_file(context: &BuildContext<'_>, settings: &FunctionSettings, file
 /// input, and what this build makes.
 fn allowed_folders(context: &BuildContext<'_>, target: &Path) -> Vec<PathBuf> {
     let process_env = context.process_env;
-    let home = |variable: &str, folder: &str| {
-        let below_home = || process_env.get("HOME").map(|home| Path::new(home).join(folder));
-        process_env.get(variable).map(PathBuf::from).or_else(below_home)
-    };
-    let cargo = home("CARGO_HOME", ".cargo");
+    let cargo = process_env.cargo_home();
     let downloads = cargo.iter().flat_map(|home| ["registry", "git"].map(|name| home.join(name)));
-    let toolchains = home("RUSTUP_HOME", ".rustup").map(|home| home.join("toolchains"));
+    let toolchains = process_env.rustup_home().map(|home| home.join("toolchains"));
     downloads.chain(toolchains).chain([target.to_path_buf()]).map(|folder| canonical(&folder)).collect()
 }
 

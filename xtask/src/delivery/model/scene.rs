@@ -1,26 +1,27 @@
 //! The scene: one stack of two functions in an environment in memory, and the commands that are run on it, each by a
 //! process of its own that is dead afterwards.
 
+mod commands;
+mod releases;
+
+pub(in crate::delivery) use commands::deploy_request;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::random::Random;
-use super::step::{RollbackTo, Step, StepResult};
-use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, RollbackRequest};
-use crate::digest::Digest;
-use crate::failure::Result;
+use crate::delivery::EnvironmentStack;
 use crate::fakes::{
-    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion, Fault, Faults,
+    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion, Faults,
     StackFlaw,
 };
 use crate::interrupt::Interrupt;
-use crate::ledger::{DeploymentKind, Ended, Holder, Ledger};
-use crate::name::{EnvironmentName, FunctionName, StackName, Version};
+use crate::ledger::{Holder, Ledger};
+use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::{Backend, CodePlaces, PlanContext};
 use crate::ports::Functions as _;
 use crate::progress::Progress;
-use crate::release::{Catalogue, Manifest, SmokeRecord, TrustPolicy, artifact_key, sample_manifest};
+use crate::release::{Catalogue, Manifest, TrustPolicy};
 use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
 
 pub(in crate::delivery) struct Scene {
@@ -112,41 +113,9 @@ impl Scene {
         self.write_values();
     }
 
-    /// Tells whether the functions existed before the first deployment.
+    /// Returns whether the functions existed before the first deployment.
     pub(in crate::delivery) fn is_adopted(&self) -> bool {
         self.adopted
-    }
-
-    /// Makes the next release of a function answer wrongly.
-    pub(in crate::delivery) fn fail_next_release(&mut self, function: &str) {
-        let function: FunctionName = function.parse().unwrap();
-        let next = self.release_of(&function, None);
-        self.releases.get_mut(&function).unwrap().pop();
-        self.lambda.bad_code.lock().unwrap().insert(next.artifact.code_sha256);
-    }
-
-    /// Removes a manifest from the store and returns its bytes.
-    pub(in crate::delivery) fn remove_manifest(&self, function: &str, version: &str) -> Vec<u8> {
-        let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
-        let bytes = self.artifacts.objects(&key).remove(&key).unwrap();
-        self.artifacts.remove(&key);
-        bytes
-    }
-
-    /// Puts another manifest of the same version into the store and returns the bytes of the first one.
-    pub(in crate::delivery) fn replace_manifest(&self, function: &str, version: &str) -> Vec<u8> {
-        let first = self.remove_manifest(function, version);
-        let (function, version) = (function.parse().unwrap(), version.parse().unwrap());
-        let mut other = Manifest::read(&first, &function, &version).unwrap();
-        other.handler = "another".into();
-        self.artifacts.set(&Manifest::key(&function, &version), other.sealed().bytes().unwrap());
-        first
-    }
-
-    /// Puts a manifest back.
-    pub(in crate::delivery) fn restore_manifest(&self, function: &str, version: &str, bytes: Vec<u8>) {
-        let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
-        self.artifacts.set(&key, bytes);
     }
 
     /// Moves an alias as somebody does by hand.
@@ -185,81 +154,6 @@ impl Scene {
         Catalogue::new(self.artifacts.clone())
     }
 
-    pub(super) fn all_have_releases(&self) -> bool {
-        self.functions
-            .iter()
-            .all(|function| self.releases.get(function).is_some_and(|releases| !releases.is_empty()))
-    }
-
-    /// Cuts a release; once in a while its bytes are those of an earlier one, or answer wrongly.
-    pub(super) fn new_release(&mut self, function: &FunctionName, random: &mut Random) -> Manifest {
-        let same = self.some_release(function, random).filter(|_| random.one_in(5));
-        let manifest = self.release_of(function, same.map(|release| release.artifact.sha256));
-        if !random.one_in(4) || self.releases[function].len() == 1 {
-            return manifest;
-        }
-        let code = &manifest.artifact.code_sha256;
-        // Bytes that served well do not turn bad.
-        if self.releases[function].iter().filter(|release| release.artifact.code_sha256 == *code).count() == 1
-        {
-            self.lambda.bad_code.lock().unwrap().insert(code.clone());
-        }
-        manifest
-    }
-
-    /// Cuts a release of new bytes, or of the given ones.
-    pub(in crate::delivery) fn release_of(
-        &mut self,
-        function: &FunctionName,
-        bytes: Option<Digest>,
-    ) -> Manifest {
-        let releases = self.releases.entry(function.clone()).or_default();
-        let mut manifest = sample_manifest(function.as_str(), &format!("1.{}.0", releases.len()));
-        if let Some(sha256) = bytes {
-            manifest.artifact.sha256 = sha256;
-            manifest.artifact.code_sha256 = sha256.base64();
-            manifest.artifact.key = artifact_key(&sha256);
-        }
-        manifest.smoke = vec![SmokeRecord {
-            name: "is well".into(),
-            event: serde_json::json!({}),
-            request: None,
-            capture: BTreeMap::new(),
-            expect: Some(serde_json::json!({"well": true})),
-            expect_error: None,
-            within_ms: 3_000,
-            safe: true,
-        }];
-        let manifest = manifest.sealed();
-        self.artifacts.set(&manifest.artifact.key, *b"zip");
-        self.artifacts.set(&Manifest::key(function, &manifest.version), manifest.bytes().unwrap());
-        releases.push(manifest.clone());
-        manifest
-    }
-
-    pub(super) fn some_release(&self, function: &FunctionName, random: &mut Random) -> Option<Manifest> {
-        let releases = self.releases.get(function).filter(|releases| !releases.is_empty())?;
-        // The newer ones more often.
-        let back = random.below(releases.len()).min(random.below(releases.len()));
-        Some(releases[releases.len() - 1 - back].clone())
-    }
-
-    pub(super) fn manifest(&self, function: &FunctionName, version: &Version) -> Manifest {
-        let mut releases = self.releases[function].iter();
-        releases.find(|release| release.version == *version).unwrap().clone()
-    }
-
-    /// Stores an attestation that nobody made.
-    pub(in crate::delivery) fn break_attestation(&self, manifest: &Manifest) {
-        let digest = manifest.digest().unwrap();
-        self.artifacts.set(&format!("attestations/sha256/{}.dsse.json", digest.hex()), *b"broken");
-    }
-
-    /// Returns the newest release of a function.
-    pub(in crate::delivery) fn newest_release(&self, function: &FunctionName) -> Manifest {
-        self.releases[function].last().unwrap().clone()
-    }
-
     /// Returns what counts the calls.
     pub(in crate::delivery) fn faults(&self) -> &Arc<Faults> {
         &self.faults
@@ -268,105 +162,6 @@ impl Scene {
     /// Returns a function's name in Lambda.
     pub(in crate::delivery) fn function_name(function: &FunctionName) -> String {
         format!("shop-333333333333-dev-{function}")
-    }
-
-    /// Runs a step; afterwards its process is dead.
-    pub(super) async fn run(&mut self, step: &Step, fault: Option<(u64, Fault)>) -> StepResult {
-        self.faults.arm(fault);
-        let artifacts_before = self.artifacts.objects("");
-        let moves_before = self.lambda.moves.lock().unwrap().len();
-        let aliases_before = self.lambda.aliases();
-        let faults = self.faults.clone();
-        let mut chosen = BTreeMap::new();
-        let outcome = match step {
-            Step::Configure(memory) => {
-                self.memory = *memory;
-                self.write_values();
-                Some(Ok(None))
-            }
-            Step::EditStack(flaw) => {
-                self.write_flaw(*flaw);
-                Some(Ok(None))
-            }
-            Step::DeleteOldVersions(function) => {
-                self.lambda.delete_old_versions(&Self::function_name(function));
-                Some(Ok(None))
-            }
-            Step::Wait(seconds) => {
-                self.clock.advance(*seconds);
-                Some(Ok(None))
-            }
-            Step::Deploy { targets, lift_hold, always_plan, approved } => {
-                let stack = self.stack(*approved);
-                let request = DeployRequest {
-                    kind: DeploymentKind::Deploy,
-                    releases: targets.iter().cloned().collect(),
-                    lift_hold: *lift_hold,
-                    always_plan: *always_plan,
-                };
-                let outcome = faults.run_until_crash(delivery::deliver(&stack, &request)).await;
-                outcome.map(|outcome| outcome.map(Some))
-            }
-            Step::RollBack { functions, back, lift_hold, approved } => {
-                let stack = self.stack(*approved);
-                let request = RollbackRequest {
-                    functions: functions.clone(),
-                    to: match back {
-                        RollbackTo::To(version) => Some(version.clone()),
-                        _ => None,
-                    },
-                    to_deployment: match back {
-                        RollbackTo::ToDeployment(number) => Some(*number),
-                        _ => None,
-                    },
-                    lift_hold: *lift_hold,
-                };
-                faults.run_until_crash(roll_back(&stack, &request, &mut chosen)).await
-            }
-        };
-        let (faulted_call, calls) = (self.faults.triggered_at(), self.faults.calls());
-        self.faults.arm(None);
-        StepResult {
-            outcome,
-            by: format!("process {}", self.processes),
-            faulted_call,
-            calls,
-            aliases_before,
-            aliases_after: self.lambda.aliases(),
-            moves: self.lambda.moves.lock().unwrap()[moves_before..].to_vec(),
-            chosen,
-            wrote_artifacts: self.artifacts.objects("") != artifacts_before,
-        }
-    }
-
-    /// Reads all ended deployments, newest first, as they lie in the store.
-    pub(super) fn history(&self) -> Vec<Ended> {
-        let entries = self.state.objects("ledger/");
-        entries
-            .iter()
-            .filter(|(key, _)| key.ends_with(".ended.json"))
-            .map(|(_, bytes)| serde_json::from_slice(bytes).unwrap())
-            .collect()
-    }
-
-    /// Closes what is open, as every command does first.
-    pub(super) async fn settle(&mut self) -> Result<Option<Ended>> {
-        self.faults.arm(None);
-        let stack = self.stack(true);
-        delivery::settle(&stack).await
-    }
-
-    /// Deploys a new release of every function.
-    pub(in crate::delivery) async fn deploy_new_releases(&mut self) {
-        let functions = self.functions.clone();
-        let releases = functions.iter().map(|function| (function.clone(), self.release_of(function, None)));
-        let request = DeployRequest {
-            kind: DeploymentKind::Deploy,
-            releases: releases.collect(),
-            lift_hold: false,
-            always_plan: false,
-        };
-        delivery::deliver(&self.stack(true), &request).await.unwrap();
     }
 
     /// Makes the stack as a new process sees it.
@@ -433,16 +228,4 @@ impl Scene {
             verbose: false,
         }
     }
-}
-
-/// Does what the command `rollback` does with one stack.
-async fn roll_back(
-    stack: &EnvironmentStack,
-    request: &RollbackRequest,
-    chosen: &mut BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
-) -> Result<Option<Delivered>> {
-    let last = delivery::settle(stack).await?;
-    let choice = delivery::rollback::choose_rollback(stack, last.as_ref(), request).await?;
-    chosen.clone_from(&choice.steps);
-    delivery::roll_back_stack(stack, request).await.map(|done| done.delivered)
 }

@@ -3,15 +3,13 @@
 //! In: the newest deployments, as they are known. Out: which releases served before, by deployments that verified. Errors:
 //! the ledger cannot be read.
 
+use crate::delivery::observe::HISTORY;
 use crate::failure::Result;
 use crate::ledger::{DeploymentOutcome, Ended, Ledger, Serving};
 use crate::name::FunctionName;
 
 /// How many deployments are read at a time: mostly the first of them decides.
 const AT_ONCE: u64 = 8;
-
-/// How many deployments are looked at.
-const HISTORY: usize = 500;
 
 /// The deployments of a stack.
 pub(super) struct Past<'a> {

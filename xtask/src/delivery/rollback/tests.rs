@@ -1,26 +1,10 @@
 //! What a rollback goes back to, and what it leaves alone.
 
 use super::*;
-use crate::delivery::model::scene::Scene;
+use crate::delivery::model::scene::{Scene, deploy_request};
 use crate::delivery::{DeployRequest, Leftover, deliver, recover};
 use crate::fakes::StackFlaw;
 use crate::name::Version;
-
-/// Deploys a new release of each of these functions.
-async fn deploy(scene: &mut Scene, functions: &[&str]) -> Result<Delivered> {
-    let releases = functions.iter().map(|name| {
-        let function: FunctionName = name.parse().unwrap();
-        let manifest = scene.release_of(&function, None);
-        (function, manifest)
-    });
-    let request = DeployRequest {
-        kind: DeploymentKind::Deploy,
-        releases: releases.collect(),
-        lift_hold: false,
-        always_plan: false,
-    };
-    deliver(&scene.stack(true), &request).await
-}
 
 async fn roll_back_to(scene: &mut Scene, request: &RollbackRequest) -> Result<RolledBack> {
     roll_back_stack(&scene.stack(true), request).await
@@ -30,13 +14,9 @@ async fn undo_newest(scene: &mut Scene) -> Result<RolledBack> {
     roll_back_to(scene, &RollbackRequest::default()).await
 }
 
-async fn last(scene: &mut Scene) -> Ended {
-    scene.stack(true).ledger.head().await.unwrap().last.unwrap()
-}
-
 /// What serves, as `a 1.0.0`.
 async fn serves(scene: &mut Scene) -> Vec<String> {
-    let last = last(scene).await;
+    let last = scene.last_ended().await.unwrap();
     last.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect()
 }
 
@@ -51,15 +31,17 @@ fn undo_of(delivered: &Delivered) -> Vec<String> {
 #[tokio::test]
 async fn rollback_without_a_name_takes_back_exactly_what_the_newest_deployment_changed() {
     let mut scene = Scene::new(true);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    let delivered = deploy(&mut scene, &["b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    let delivered = scene.deploy(&["b"]).await.unwrap();
     assert_eq!(undo_of(&delivered), ["b 1.1.0"]);
     let done = undo_newest(&mut scene).await.unwrap();
     assert_eq!(back_to(&done), ["b 1.1.0"]);
     assert_eq!(serves(&mut scene).await, ["a 1.1.0", "b 1.1.0"]);
-    let holds: Vec<String> = last(&mut scene)
+    let holds: Vec<String> = scene
+        .last_ended()
         .await
+        .unwrap()
         .holds
         .iter()
         .map(|hold| format!("{} {}", hold.function, hold.release))
@@ -70,7 +52,7 @@ async fn rollback_without_a_name_takes_back_exactly_what_the_newest_deployment_c
 #[tokio::test]
 async fn first_release_has_nothing_to_undo() {
     let mut scene = Scene::new(false);
-    let delivered = deploy(&mut scene, &["a", "b"]).await.unwrap();
+    let delivered = scene.deploy(&["a", "b"]).await.unwrap();
     assert!(delivered.undo.is_empty());
     let failure = undo_newest(&mut scene).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Refused);
@@ -80,10 +62,10 @@ async fn first_release_has_nothing_to_undo() {
 #[tokio::test]
 async fn deployment_of_configuration_alone_has_no_release_to_undo() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
     scene.write_memory(256);
-    let delivered = deploy(&mut scene, &[]).await.unwrap();
+    let delivered = scene.deploy(&[]).await.unwrap();
     assert_eq!((delivered.deployment, delivered.undo.len()), (Some(3), 0));
     let failure = undo_newest(&mut scene).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Refused);
@@ -96,16 +78,16 @@ async fn deployment_of_configuration_alone_has_no_release_to_undo() {
 #[tokio::test]
 async fn function_that_was_added_does_not_stand_in_the_way() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
     scene.functions.push("c".parse().unwrap());
-    let delivered = deploy(&mut scene, &["a", "c"]).await.unwrap();
+    let delivered = scene.deploy(&["a", "c"]).await.unwrap();
     assert_eq!(undo_of(&delivered), ["a 1.0.0"]);
     let done = undo_newest(&mut scene).await.unwrap();
     assert_eq!(back_to(&done), ["a 1.0.0"]);
     assert!(done.stay[&"c".parse().unwrap()].contains("only verified release"), "{:?}", done.stay);
     assert_eq!(serves(&mut scene).await, ["a 1.0.0", "b 1.0.0", "c 1.0.0"]);
 
-    deploy(&mut scene, &["a", "b", "c"]).await.unwrap();
+    scene.deploy(&["a", "b", "c"]).await.unwrap();
     let request = RollbackRequest { to_deployment: Some(1), ..RollbackRequest::default() };
     let done = roll_back_to(&mut scene, &request).await.unwrap();
     assert_eq!(back_to(&done), ["a 1.0.0", "b 1.0.0"]);
@@ -116,10 +98,10 @@ async fn function_that_was_added_does_not_stand_in_the_way() {
 #[tokio::test]
 async fn rollback_passes_over_a_deployment_that_failed_and_changed_nothing() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    deploy(&mut scene, &["a"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a"]).await.unwrap();
     scene.fail_next_release("a");
-    let failure = deploy(&mut scene, &["a"]).await.unwrap_err();
+    let failure = scene.deploy(&["a"]).await.unwrap_err();
     assert_eq!(
         failure.report().unchanged.unwrap(),
         "No alias was moved: users reach the same version as before."
@@ -133,14 +115,14 @@ async fn rollback_passes_over_a_deployment_that_failed_and_changed_nothing() {
 async fn rollback_never_goes_to_what_did_not_verify() {
     let mut scene = Scene::new(false);
     scene.fail_next_release("a");
-    let failure = deploy(&mut scene, &["a", "b"]).await.unwrap_err();
+    let failure = scene.deploy(&["a", "b"]).await.unwrap_err();
     let unchanged = failure.report().unchanged.unwrap();
     assert!(unchanged.starts_with("This was the first deployment of `a`: its alias `live` points to version 1, which did not verify."), "{unchanged}");
-    let ended = last(&mut scene).await;
+    let ended = scene.last_ended().await.unwrap();
     let verified: Vec<bool> = ended.serves.values().map(|serving| serving.verified).collect();
     assert_eq!((ended.outcome, verified), (DeploymentOutcome::VerificationFailed, vec![false, true]));
 
-    let delivered = deploy(&mut scene, &["a", "b"]).await.unwrap();
+    let delivered = scene.deploy(&["a", "b"]).await.unwrap();
     assert!(delivered.undo.is_empty(), "{:?}", delivered.undo);
     assert!(undo_newest(&mut scene).await.is_err());
     for request in [
@@ -161,7 +143,7 @@ async fn rollback_never_goes_to_what_did_not_verify() {
 async fn alias_that_was_there_before_the_first_deployment_is_not_said_to_have_moved() {
     let mut scene = Scene::adopted(false);
     scene.fail_next_release("a");
-    let failure = deploy(&mut scene, &["a", "b"]).await.unwrap_err();
+    let failure = scene.deploy(&["a", "b"]).await.unwrap_err();
     let unchanged = failure.report().unchanged.unwrap();
     assert!(
         unchanged.starts_with(
@@ -169,16 +151,16 @@ async fn alias_that_was_there_before_the_first_deployment_is_not_said_to_have_mo
         ),
         "{unchanged}"
     );
-    assert!(last(&mut scene).await.serves.is_empty());
-    let delivered = deploy(&mut scene, &["a", "b"]).await.unwrap();
+    assert!(scene.last_ended().await.unwrap().serves.is_empty());
+    let delivered = scene.deploy(&["a", "b"]).await.unwrap();
     assert!(delivered.undo.is_empty(), "what was there before was never released");
 }
 
 #[tokio::test]
 async fn rollback_that_failed_twice_keeps_its_warning() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
     let kept = scene.remove_manifest("a", "1.0.0");
     for deployment in [3, 4, 5] {
         let failure = undo_newest(&mut scene).await.unwrap_err();
@@ -187,7 +169,7 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
             unchanged.starts_with("Traffic is back on the earlier release (a 1.0.0 and b 1.0.0)"),
             "{unchanged}"
         );
-        let ended = last(&mut scene).await;
+        let ended = scene.last_ended().await.unwrap();
         assert_eq!((ended.deployment, ended.outcome), (deployment, DeploymentOutcome::TerraformPending));
         let text = "traffic is back on a 1.0.0 and b 1.0.0, Terraform does not agree yet";
         assert_eq!(ended.unfinished_rollback_text().as_deref(), Some(text));
@@ -199,7 +181,7 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
     }
     scene.restore_manifest("a", "1.0.0", kept);
     undo_newest(&mut scene).await.unwrap();
-    let ended = last(&mut scene).await;
+    let ended = scene.last_ended().await.unwrap();
     assert_eq!((ended.outcome, ended.unfinished_rollback_text()), (DeploymentOutcome::RolledBack, None));
     assert!(recover(&scene.stack(true)).await.unwrap().leftovers.is_empty());
 }
@@ -207,20 +189,20 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
 #[tokio::test]
 async fn rollback_of_another_function_keeps_the_warning_and_finishes_both() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
     let kept = scene.remove_manifest("a", "1.0.0");
     let of =
         |name: &str| RollbackRequest { functions: vec![name.parse().unwrap()], ..RollbackRequest::default() };
     roll_back_to(&mut scene, &of("a")).await.unwrap_err();
     roll_back_to(&mut scene, &of("b")).await.unwrap_err();
-    let ended = last(&mut scene).await;
+    let ended = scene.last_ended().await.unwrap();
     assert_eq!(ended.outcome, DeploymentOutcome::TerraformPending);
     let text = "traffic is back on a 1.0.0 and b 1.0.0, Terraform does not agree yet";
     assert_eq!(ended.unfinished_rollback_text().as_deref(), Some(text));
     scene.restore_manifest("a", "1.0.0", kept);
     undo_newest(&mut scene).await.unwrap();
-    assert_eq!(last(&mut scene).await.outcome, DeploymentOutcome::RolledBack);
+    assert_eq!(scene.last_ended().await.unwrap().outcome, DeploymentOutcome::RolledBack);
     for function in &scene.functions {
         let name = Scene::function_name(function);
         let (_, serving) = scene.lambda.serving(&name).unwrap();
@@ -232,16 +214,16 @@ async fn rollback_of_another_function_keeps_the_warning_and_finishes_both() {
 async fn release_that_fails_after_a_failed_rollback_keeps_its_warning() {
     let mut scene = Scene::new(false);
     for _ in 0..3 {
-        deploy(&mut scene, &["a", "b"]).await.unwrap();
+        scene.deploy(&["a", "b"]).await.unwrap();
     }
     let kept = scene.remove_manifest("a", "1.1.0");
     undo_newest(&mut scene).await.unwrap_err();
     scene.restore_manifest("a", "1.1.0", kept);
     // Moved back, so that it is refused after the apply.
     scene.flaw = StackFlaw::MovesAliasUnseen;
-    deploy(&mut scene, &["a", "b"]).await.unwrap_err();
+    scene.deploy(&["a", "b"]).await.unwrap_err();
     scene.flaw = StackFlaw::None;
-    let ended = last(&mut scene).await;
+    let ended = scene.last_ended().await.unwrap();
     assert_eq!((ended.deployment, ended.outcome), (5, DeploymentOutcome::Failed));
     let text = "traffic is back on a 1.1.0 and b 1.1.0, Terraform does not agree yet";
     assert_eq!(ended.unfinished_rollback_text().as_deref(), Some(text));
@@ -249,16 +231,16 @@ async fn release_that_fails_after_a_failed_rollback_keeps_its_warning() {
     let done = undo_newest(&mut scene).await.unwrap();
     assert!(done.steps.values().all(|step| step.resumed), "{:?}", done.steps);
     assert_eq!(serves(&mut scene).await, ["a 1.1.0", "b 1.1.0"]);
-    assert_eq!(last(&mut scene).await.unfinished_rollback_text(), None);
+    assert_eq!(scene.last_ended().await.unwrap().unfinished_rollback_text(), None);
 }
 
 #[tokio::test]
 async fn manifest_that_was_replaced_is_not_used_by_its_version_alone() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
     let other = scene.replace_manifest("b", "1.1.0");
-    let failure = deploy(&mut scene, &["a"]).await.unwrap_err();
+    let failure = scene.deploy(&["a"]).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Refused);
     assert_eq!(failure.message(), "the manifest of `b` 1.1.0 is not the one that was deployed to dev");
     assert_eq!(failure.report().unchanged.as_deref(), Some("Nothing was changed."));
@@ -279,17 +261,13 @@ async fn manifest_that_was_replaced_is_not_used_by_its_version_alone() {
 #[tokio::test]
 async fn release_that_serves_is_not_replaced_under_its_version() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
     scene.replace_manifest("a", "1.0.0");
     let a: FunctionName = "a".parse().unwrap();
     let stack = scene.stack(true);
     let replaced = stack.catalogue.manifest(&a, &"1.0.0".parse().unwrap()).await.unwrap();
-    let request = DeployRequest {
-        kind: DeploymentKind::Release,
-        releases: BTreeMap::from([(a, replaced)]),
-        lift_hold: false,
-        always_plan: false,
-    };
+    let releases = BTreeMap::from([(a, replaced)]);
+    let request = DeployRequest { kind: DeploymentKind::Release, ..deploy_request(releases) };
     let failure = deliver(&stack, &request).await.unwrap_err();
     assert_eq!(failure.message(), "the manifest of `a` 1.0.0 is not the one that was deployed to dev");
 }
@@ -297,8 +275,8 @@ async fn release_that_serves_is_not_replaced_under_its_version() {
 #[tokio::test]
 async fn release_serves_already_only_where_its_alias_says_so() {
     let mut scene = Scene::new(false);
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
-    deploy(&mut scene, &["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
     scene.move_alias_by_hand("a", "1").await;
     let request = RollbackRequest {
         functions: vec!["a".parse().unwrap()],

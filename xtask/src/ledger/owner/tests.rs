@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::super::format::{self, FORMATS};
-use super::super::{Ended, Ledger, Started};
-use super::Claim;
+use super::super::{Ended, Head, Ledger, Serving, Started};
+use super::{Claim, function_names};
 use crate::failure::{Failure, FailureKind};
 use crate::fakes::{FakeStore, Faults};
 use crate::ownership::ProjectIdentity;
@@ -142,4 +142,17 @@ async fn state_with_resources_that_no_deployment_recorded_is_refused_until_it_is
     assert!(text(&failure).starts_with("the state of `s` in dev has 2 resources that no deployment of shop"));
     ledger(&store, "dev", &shop).claim(None).await.unwrap();
     ledger(&store, "dev", &shop).head().await.unwrap();
+}
+
+#[test]
+fn functions_of_the_open_deployment_and_of_the_one_before_it_are_named_once() {
+    let mut ended: Ended = format::read(FORMATS, ENDED.as_bytes(), "b/k").unwrap();
+    let serving = std::mem::take(&mut ended.serves).into_values().next().unwrap();
+    for name in ["a", "b"] {
+        let serving = Serving { function_name: name.to_owned(), ..serving.clone() };
+        ended.serves.insert(name.parse().unwrap(), serving);
+    }
+    let open = Started { serves: ended.serves.clone(), ..started() };
+    let head = Head { open: Some(open), last: Some(ended) };
+    assert_eq!(function_names(&head), ["a", "b"]);
 }

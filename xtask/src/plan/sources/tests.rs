@@ -1,77 +1,14 @@
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::Command;
+//! Which files belong to a stack, and which are refused.
 
+mod copies;
+mod project_folder;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use self::project_folder::{ProjectFolder, names};
 use super::*;
 use crate::failure::FailureKind;
 use crate::plan::working_copy;
-
-/// A project with the stack `s`, in a repository.
-struct ProjectFolder(tempfile::TempDir);
-
-const MAIN: &str = "terraform {\n  backend \"s3\" {}\n}\nvariable \"releases\" {}\nvariable \"timeout\" {\n  default = 3\n}\noutput \"functions\" {\n  value = {}\n}\n";
-
-impl ProjectFolder {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let project = Self(tempfile::tempdir().unwrap());
-        project.git(&["init", "--quiet"]);
-        project.write("terraform/stacks/s/main.tf", MAIN);
-        files.iter().for_each(|(path, text)| project.write(path, text));
-        project
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn link(&self, path: &str, target: &str) {
-        let path = self.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        symlink(target, path).unwrap();
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a repository for a test")]
-    fn git(&self, arguments: &[&str]) {
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@b"];
-        let done =
-            Command::new("git").args(identity).args(arguments).current_dir(self.path()).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
-
-    fn commit(&self) {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--message", "x"]);
-    }
-
-    fn read_with(&self, extra: Option<&[String]>) -> Result<StackSources> {
-        StackSources::read(self.path(), &"s".parse().unwrap(), &"local".parse().unwrap(), extra)
-    }
-
-    fn read(&self) -> StackSources {
-        self.read_with(None).unwrap()
-    }
-
-    /// Returns message and hint of the failure to read.
-    fn refusal(&self) -> String {
-        let failure = self.read_with(None).unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Usage, "{failure}");
-        format!("{failure} | {}", failure.report().hint.unwrap_or_default())
-    }
-
-    /// Returns the paths of the files in the copy.
-    fn copy_of(&self, sources: &StackSources) -> std::path::PathBuf {
-        working_copy::of_sources(sources, &self.path().join("target/work"), false).unwrap()
-    }
-}
-
-fn names(sources: &StackSources) -> Vec<&str> {
-    sources.files.keys().map(String::as_str).collect()
-}
 
 #[test]
 fn sources_are_the_files_of_the_stack_its_local_modules_and_its_values() {
@@ -379,72 +316,6 @@ fn declared_files_are_packed_in_the_projects_layout() {
 }
 
 #[test]
-fn modes_are_kept_in_the_archive_and_in_the_copy() {
-    let project = ProjectFolder::new(&[("terraform/stacks/s/scripts/info.sh", "#!/bin/sh\n")]);
-    project.commit();
-    let before = project.read().digest();
-    let script = "terraform/stacks/s/scripts/info.sh";
-    std::fs::set_permissions(project.path().join(script), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let sources = project.read();
-    assert_ne!(sources.digest(), before);
-    let copy = project.copy_of(&sources);
-    let mode = |path: &str| copy.join(path).metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(script), mode("terraform/stacks/s/main.tf")), (0o755, 0o644));
-}
-
-#[test]
-fn copy_is_the_archive_and_keeps_a_state_that_was_not_saved() {
-    let project = ProjectFolder::new(&[("terraform/environments/local/s.tfvars", "timeout = 1\n")]);
-    let (work, sources) = (project.path().join("target/work"), project.read());
-    let copy = project.copy_of(&sources);
-    let folder = copy.join("terraform/stacks/s");
-    for name in ["left.tf", LOCK_FILE, "errored.tfstate"] {
-        std::fs::write(folder.join(name), "x").unwrap();
-    }
-    std::fs::write(folder.join("main.tf"), "changed").unwrap();
-    working_copy::of_sources(&sources, &work, true).unwrap();
-    assert!(!folder.join("left.tf").exists() && folder.join(LOCK_FILE).exists());
-    project.copy_of(&sources);
-    assert!(!folder.join(LOCK_FILE).exists() && folder.join("errored.tfstate").exists());
-    assert_eq!(std::fs::read_to_string(folder.join("main.tf")).unwrap(), MAIN);
-
-    let zip = work.join("configuration.zip");
-    let kept = work.join("kept.zip");
-    std::fs::copy(&zip, &kept).unwrap();
-    project.write("terraform/environments/local/s.tfvars", "timeout = 2\n");
-    project.copy_of(&project.read());
-    assert_ne!(std::fs::read(&zip).unwrap(), std::fs::read(&kept).unwrap());
-    working_copy::unpack_stored(&kept, &work).unwrap();
-    let again = StackSources::of_copy(&copy, &"s".parse().unwrap(), &"local".parse().unwrap()).unwrap();
-    assert_eq!(again.digest(), sources.digest());
-    assert_eq!(again.values, sources.values);
-}
-
-/// Archives of earlier versions hold what was on the disk: no modes, no links, ignored files.
-#[test]
-fn archive_of_an_earlier_version_stays_usable() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut tree = slipway_archive::Tree::new();
-    for (path, text) in [
-        ("terraform/stacks/s/main.tf", MAIN),
-        ("terraform/stacks/s/override.tf", "module \"m\" {\n  source = \"../../modules/m\"\n}\n"),
-        ("terraform/modules/m/main.tf", "variable \"inner\" {}\n"),
-        ("terraform/environments/local/s.tfvars", "timeout = 1\n"),
-    ] {
-        tree.add_bytes(path, false, text.into()).unwrap();
-    }
-    let zip = folder.path().join("applied.zip");
-    slipway_archive::write_zip(&tree, &zip, &|_| {}).unwrap();
-    let copy = working_copy::unpack_stored(&zip, folder.path()).unwrap();
-    let sources = StackSources::of_copy(&copy, &"s".parse().unwrap(), &"local".parse().unwrap()).unwrap();
-    assert_eq!(sources.files.len(), 4);
-    assert_eq!(sources.folder, "terraform/stacks/s");
-    assert_eq!(sources.values, ["terraform/environments/local/s.tfvars"]);
-    assert_eq!(sources.variables.keys().collect::<Vec<_>>(), ["releases", "timeout"]);
-    assert!(sources.ignored.is_empty() && sources.uncommitted.is_none());
-}
-
-#[test]
 fn stacks_of_this_repository_keep_the_contract_and_read_only_what_is_packed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut count = 0;
@@ -458,24 +329,4 @@ fn stacks_of_this_repository_keep_the_contract_and_read_only_what_is_packed() {
         }
     }
     assert!(count >= 24, "{count}");
-}
-
-#[test]
-fn two_hundred_files_are_read_and_copied_in_a_moment() {
-    let project = ProjectFolder::new(&[]);
-    for number in 0..200 {
-        project.write(
-            &format!("terraform/stacks/s/files/{number}.json"),
-            &format!("{{\"number\": {number}}}\n").repeat(40),
-        );
-    }
-    project.commit();
-    let sources = project.read();
-    project.copy_of(&sources);
-    let begun = std::time::Instant::now();
-    project.copy_of(&sources);
-    let took = begun.elapsed();
-    assert_eq!(sources.files.len(), 201);
-    // 30 ms on a quiet machine; the tests run many at a time.
-    assert!(took < std::time::Duration::from_millis(300), "{took:?}");
 }

@@ -29,8 +29,8 @@ const NAMED: usize = 5;
 pub(super) struct ReleaseLines {
     /// The highest version of all.
     pub(super) newest: Manifest,
-    /// Whether the commit of the highest version is not in this clone, so that nothing can be said of its changes.
-    pub(super) newest_is_missing: bool,
+    /// Whether HEAD's history has the highest version.
+    pub(super) newest_containment: Containment,
     /// The highest version that is in HEAD's history.
     pub(super) base: Option<Base>,
     /// Lower versions that are not in it, newest first: repairs of earlier lines that were not brought here.
@@ -60,15 +60,13 @@ impl ReleaseLines {
     ) -> Result<Self> {
         let mut versions = catalogue.versions(function).await?;
         versions.retain(|version| !version.is_dirty());
-        let mut base = Base::of(repository, &newest, paths)?;
-        let mut newest_is_missing = false;
+        let newest_containment = repository.head_contains(&newest.source.commit, paths)?;
+        let mut base = Base::of(&newest, &newest_containment);
         if base.is_none() {
-            let containment = repository.head_contains(&newest.source.commit, paths)?;
-            newest_is_missing = containment == Containment::Missing;
             let older: Vec<&Version> = versions.iter().filter(|known| **known < newest.version).collect();
             'search: for some in older.chunks(AT_ONCE) {
                 for manifest in manifests(catalogue, function, some).await? {
-                    base = Base::of(repository, &manifest, paths)?;
+                    base = Base::of(&manifest, &repository.head_contains(&manifest.source.commit, paths)?);
                     if base.is_some() {
                         break 'search;
                     }
@@ -79,7 +77,12 @@ impl ReleaseLines {
             Some(base) => lacking(catalogue, repository, function, paths, base, &versions).await?,
             None => Vec::new(),
         };
-        Ok(Self { newest, newest_is_missing, base, lacking, versions })
+        Ok(Self { newest, newest_containment, base, lacking, versions })
+    }
+
+    /// Returns whether the commit of the highest version is not in this clone, so that nothing can be said of its changes.
+    pub(super) fn newest_is_missing(&self) -> bool {
+        self.newest_containment == Containment::Missing
     }
 
     /// Returns the version after the base that no release has: the next patch number that is free, or the next minor or
@@ -105,7 +108,7 @@ impl ReleaseLines {
         let level = if bump == VersionBump::Minor { "minor" } else { "major" };
         let free = bumped(&self.newest.version, bump);
         let newest = &self.newest.source.commit;
-        let first = match self.newest_is_missing {
+        let first = match self.newest_is_missing() {
             true => {
                 format!("fetch its commit, which may be merged here by a squash: git fetch origin {newest}")
             }
@@ -123,21 +126,18 @@ impl ReleaseLines {
 
 impl Base {
     /// Returns a release as base if HEAD's history has it.
-    fn of(repository: &Repository, manifest: &Manifest, paths: &[String]) -> Result<Option<Self>> {
-        let commit = &manifest.source.commit;
-        let base = |since: String, how| Some(Self { manifest: manifest.clone(), since, how });
-        Ok(match repository.head_contains(commit, paths)? {
-            Containment::Ancestor => base(commit.clone(), None),
+    fn of(manifest: &Manifest, containment: &Containment) -> Option<Self> {
+        let base = |since: &String, how| Some(Self { manifest: manifest.clone(), since: since.clone(), how });
+        match containment {
+            Containment::Ancestor => base(&manifest.source.commit, None),
             Containment::Equivalent { commit } => {
-                let how = format!("which is here as commit {}", short(&commit));
-                base(commit, Some(how))
+                base(commit, Some(format!("which is here as commit {}", short(commit))))
             }
             Containment::Merged { base: since } => {
-                let how = format!("whose changes are here; counted since commit {}", short(&since));
-                base(since, Some(how))
+                base(since, Some(format!("whose changes are here; counted since commit {}", short(since))))
             }
             Containment::Absent { .. } | Containment::Missing => None,
-        })
+        }
     }
 }
 

@@ -38,12 +38,12 @@ impl Repository {
             let Some(current) = place else { return Ok(Some(NotCommitted::Outside)) };
             // The first component that is a link decides where the rest is.
             let link = current.ancestors().filter(|part| !part.as_os_str().is_empty()).filter(|part| {
-                self.work_path(part).symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
+                self.on_disk(part).symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
             });
             let Some(link) = link.last().map(Path::to_path_buf) else {
                 return self.file_not_committed(&tree, &current);
             };
-            let full = self.work_path(&link);
+            let full = self.on_disk(&link);
             let text =
                 std::fs::read_link(&full).map_err(|error| failure::io("read the link", &full, error))?;
             let id = Oid::hash_object(ObjectType::Blob, text.as_os_str().as_encoded_bytes())
@@ -70,7 +70,7 @@ impl Repository {
     }
 
     fn file_not_committed(&self, tree: &git2::Tree<'_>, path: &Path) -> Result<Option<NotCommitted>> {
-        let full = self.work_path(path);
+        let full = self.on_disk(path);
         let bytes = match std::fs::read(&full) {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -120,10 +120,6 @@ impl Repository {
         self.git.head().and_then(|head| head.peel_to_tree()).map_err(|error| {
             Failure::failed("the commit that is checked out cannot be read").caused_by(error)
         })
-    }
-
-    fn work_path(&self, path: &Path) -> PathBuf {
-        self.git.workdir().unwrap_or_else(|| self.git.path()).join(path)
     }
 }
 

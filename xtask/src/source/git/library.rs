@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use git2::{AttrCheckFlags, ObjectType, StatusOptions, StatusShow, TreeWalkMode, TreeWalkResult};
+use git2::{AttrCheckFlags, AttrValue, ObjectType, StatusOptions, StatusShow, TreeWalkMode, TreeWalkResult};
 
-use super::work_tree::{Conversion, HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
+use super::conversion::Conversion;
+use super::work_tree::{HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
+use super::{folder_of, not_utf8};
 use crate::failure::{Failure, Result};
 
 /// The mode of an entry that is a commit of another repository.
@@ -16,7 +18,7 @@ pub(super) const SUBMODULE: u32 = 0o160_000;
 /// An index that libgit2 does not read (split, sparse) is read by the program `git`.
 pub(super) fn listing(git: &git2::Repository, places: &[String]) -> Result<Listing> {
     if let Err(error) = git.index().and_then(|mut index| index.read(false)) {
-        let root = git.workdir().unwrap_or_else(|| git.path());
+        let root = folder_of(git);
         return super::program::listing(root, places).map_err(|failure| {
             if crate::exec::is_program_missing(&failure) { index_not_read(error) } else { failure }
         });
@@ -83,10 +85,7 @@ fn index(git: &git2::Repository, places: &[String]) -> Result<BTreeMap<String, I
     index.read(false).map_err(failed)?;
     let mut found = BTreeMap::new();
     for entry in index.iter() {
-        let path = String::from_utf8(entry.path).map_err(|error| {
-            let path = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            Failure::usage(format!("the name of {path} is not UTF-8")).hint("rename the file")
-        })?;
+        let path = String::from_utf8(entry.path).map_err(|error| not_utf8(error.as_bytes()))?;
         let holds_a_place = entry.mode == SUBMODULE && places.iter().any(|place| is_below(place, &[&path]));
         if !is_below(&path, places) && !holds_a_place {
             continue;
@@ -116,7 +115,7 @@ const SKIP_WORKTREE: u16 = 0x4000;
 /// Git itself is asked where it is installed: libgit2 takes a link to a folder for a folder, and so for ignored where a
 /// pattern ends with a slash.
 fn untracked(git: &git2::Repository, places: &[String]) -> Result<BTreeSet<String>> {
-    let root = git.workdir().unwrap_or_else(|| git.path());
+    let root = folder_of(git);
     match super::program::untracked(root, places) {
         Err(failure) if crate::exec::is_program_missing(&failure) => {}
         listed => return listed,
@@ -165,10 +164,7 @@ fn each_status(
             options.pathspec(place);
         });
         for status in git.statuses(Some(&mut options)).map_err(failed)?.iter() {
-            let path = status.path().map_err(|_| {
-                let path = String::from_utf8_lossy(status.path_bytes()).into_owned();
-                Failure::usage(format!("the name of {path} is not UTF-8")).hint("rename the file")
-            })?;
+            let path = status.path().map_err(|_| not_utf8(status.path_bytes()))?;
             if is_below(path, places) {
                 take(status.status(), path);
             }
@@ -177,32 +173,50 @@ fn each_status(
     Ok(())
 }
 
-/// Returns how git converts a file between the repository and the work tree.
+/// Returns how git converts a file between the repository and the work tree, by the rules of
+/// <https://git-scm.com/docs/gitattributes>.
 pub(super) fn conversion(git: &git2::Repository, path: &str) -> Result<Conversion> {
     let readable = git.index().is_ok();
+    // As `git check-attr` says it: `set`, `unset` or a value; nothing where it is not specified.
     let attribute = |name: &str| -> Result<Option<String>> {
-        let value = if readable {
-            let value = git.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
-            value.map_err(failed)?.map(str::to_owned)
-        } else {
-            let root = git.workdir().unwrap_or_else(|| git.path());
-            super::program::attribute(root, name, path)?
-        };
-        Ok(value.filter(|value| value != "unset" && value != "false" && value != "unspecified"))
+        if !readable {
+            let value = super::program::attribute(folder_of(git), name, path)?;
+            return Ok(value.filter(|value| value != "unspecified"));
+        }
+        let value = git.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX).map_err(failed)?;
+        Ok(match AttrValue::from_string(value) {
+            AttrValue::True => Some("set".to_owned()),
+            AttrValue::False => Some("unset".to_owned()),
+            AttrValue::String(value) => Some(value.to_owned()),
+            AttrValue::Bytes(_) | AttrValue::Unspecified => None,
+        })
     };
-    if let Some(filter) = attribute("filter")? {
+    let applied = |name: &str| Ok::<_, Failure>(attribute(name)?.filter(|value| value != "unset"));
+    if let Some(filter) = applied("filter")? {
         return Ok(Conversion::Filter(filter));
     }
-    for name in ["working-tree-encoding", "ident", "eol"] {
-        if attribute(name)?.is_some() {
+    for name in ["working-tree-encoding", "ident"] {
+        if applied(name)?.is_some() {
             return Ok(Conversion::Attribute(name));
         }
+    }
+    let text = match attribute("text")? {
+        None => attribute("crlf")?,
+        text => text,
+    };
+    if text.as_deref() == Some("unset") {
+        // Then neither `eol` nor the configuration converts line endings.
+        return Ok(Conversion::None);
+    }
+    match applied("eol")?.as_deref() {
+        Some("lf") => return Ok(Conversion::LineFeeds),
+        Some(_) => return Ok(Conversion::Attribute("eol")),
+        None => {}
     }
     let converts = git
         .config()
         .and_then(|mut config| config.snapshot())
         .and_then(|config| config.get_string("core.autocrlf"))
         .is_ok_and(|value| value != "false");
-    let text = attribute("text")?.is_some() || attribute("crlf")?.is_some();
-    Ok(if converts || text { Conversion::LineEndings } else { Conversion::None })
+    Ok(if converts || text.is_some() { Conversion::LineEndings } else { Conversion::None })
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::library::SUBMODULE;
 use super::work_tree::{HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
+use super::{folder_of, not_utf8};
 use crate::exec::{self, Program};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 
 /// How many paths go into one command line.
 const PATHS_AT_ONCE: usize = 500;
@@ -38,7 +39,7 @@ pub(super) fn git(folder: &Path) -> Program {
 
 /// Returns which of these files differ from HEAD as git sees it, filters included; nothing where git is not installed.
 pub(super) fn changed(repository: &git2::Repository, paths: &[String]) -> Result<Option<BTreeSet<String>>> {
-    let root = repository.workdir().unwrap_or_else(|| repository.path());
+    let root = folder_of(repository);
     let mut found = BTreeSet::new();
     for paths in paths.chunks(PATHS_AT_ONCE) {
         let program = git(root)
@@ -64,7 +65,7 @@ pub(super) fn changed(repository: &git2::Repository, paths: &[String]) -> Result
 
 /// Returns whether a file has the bytes that a checkout of HEAD would write; nothing where git is not installed.
 pub(super) fn checkout_matches(repository: &git2::Repository, path: &str) -> Result<Option<bool>> {
-    let root = repository.workdir().unwrap_or_else(|| repository.path());
+    let root = folder_of(repository);
     let program = git(root).args(["cat-file", "--filters"]).arg(format!("HEAD:{path}"));
     match exec::output(&program, &[]) {
         Ok(written) => {
@@ -79,15 +80,9 @@ pub(super) fn checkout_matches(repository: &git2::Repository, path: &str) -> Res
 
 /// Lists the files at or below some places; everything for `""`.
 pub(super) fn listing(root: &Path, places: &[String]) -> Result<Listing> {
-    let everything = places.iter().any(String::is_empty);
-    let at_places = |program: Program| match everything {
-        true => program,
-        false => program.arg("--").args(places.iter().map(|place| place.trim_end_matches('/'))),
-    };
-    let run = |program: Program| exec::output(&program, &[]);
     // `H 100644 <id> 0<tab>path`; a small letter is assume-unchanged, S is skip-worktree.
     let mut index = BTreeMap::new();
-    for line in records(&run(git(root).args(["ls-files", "-z", "-v", "--stage"]))?)? {
+    for line in records(&exec::output(&git(root).args(["ls-files", "-z", "-v", "--stage"]), &[])?)? {
         let Some((entry, path)) = line.split_once('\t') else { continue };
         let fields: Vec<&str> = entry.split(' ').collect();
         let [tag, mode, id, stage] = fields[..] else { continue };
@@ -109,12 +104,12 @@ pub(super) fn listing(root: &Path, places: &[String]) -> Result<Listing> {
     // `100644 blob <id><tab>path`.
     let mut head = BTreeMap::new();
     let submodules = index.iter().filter(|(_, entry)| entry.mode == SUBMODULE).map(|(path, _)| path.clone());
-    let tree = git(root).args(["ls-tree", "-r", "-z", "--full-tree", "HEAD"]);
-    let tree = match everything {
+    let tree = git(root).args(["ls-tree", "-r", "-z", "--full-tree", "HEAD", "--"]);
+    let tree = match is_everything(places) {
         true => tree,
-        false => at_places(tree).args(submodules),
+        false => tree.args(without_slash(places)).args(submodules),
     };
-    for line in records(&run(tree)?)? {
+    for line in records(&exec::output(&tree, &[])?)? {
         let Some((entry, path)) = line.split_once('\t') else { continue };
         let fields: Vec<&str> = entry.split(' ').collect();
         let [mode, _, id] = fields[..] else { continue };
@@ -127,11 +122,19 @@ pub(super) fn listing(root: &Path, places: &[String]) -> Result<Listing> {
 /// Lists the files that git does not know and does not ignore; a repository in its own folder has a slash at its end.
 pub(super) fn untracked(root: &Path, places: &[String]) -> Result<BTreeSet<String>> {
     let program = git(root).args(["ls-files", "-z", "--others", "--exclude-standard", "--"]);
-    let program = match places.iter().any(String::is_empty) {
+    let program = match is_everything(places) {
         true => program,
-        false => program.args(places.iter().map(|place| place.trim_end_matches('/'))),
+        false => program.args(without_slash(places)),
     };
     Ok(records(&exec::output(&program, &[])?)?.into_iter().collect())
+}
+
+fn is_everything(places: &[String]) -> bool {
+    places.iter().any(String::is_empty)
+}
+
+fn without_slash(places: &[String]) -> impl Iterator<Item = &str> {
+    places.iter().map(|place| place.trim_end_matches('/'))
 }
 
 /// Returns the value of an attribute of a file.
@@ -146,11 +149,6 @@ fn records(output: &[u8]) -> Result<Vec<String>> {
     output
         .split(|byte| *byte == 0)
         .filter(|record| !record.is_empty())
-        .map(|record| {
-            String::from_utf8(record.to_vec()).map_err(|_| {
-                let path = String::from_utf8_lossy(record).into_owned();
-                Failure::usage(format!("the name of {path} is not UTF-8")).hint("rename the file")
-            })
-        })
+        .map(|record| String::from_utf8(record.to_vec()).map_err(|_| not_utf8(record)))
         .collect()
 }

@@ -39,7 +39,7 @@ impl Repository {
     pub(crate) fn copy_changes_to(&self, project: &Path) -> Result<()> {
         let tree = self.work_tree(&[String::new()])?;
         for path in &tree.changed {
-            let (from, to) = (self.full(&format!("{}{path}", self.prefix)), project.join(path));
+            let (from, to) = (self.on_disk(format!("{}{path}", self.prefix)), project.join(path));
             if from.join(".git").exists() {
                 // A submodule at another commit than HEAD's.
                 let submodule = git2::Repository::open(&from).and_then(|submodule| {
@@ -100,7 +100,7 @@ fn check_out(git: &git2::Repository, id: Oid, to: &Path) -> Result<()> {
     }
     let tree = copy.find_commit(id).and_then(|commit| commit.tree()).map_err(failed)?;
     for (path, commit) in submodules(&tree).map_err(failed)? {
-        let folder = git.workdir().unwrap_or_else(|| git.path()).join(&path);
+        let folder = super::folder_of(git).join(&path);
         let submodule = git2::Repository::open(&folder)
             .ok()
             .filter(|submodule| submodule.find_commit(commit).is_ok())

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use git2::{ObjectType, Oid};
 
-use super::{Repository, library};
+use super::conversion::{Attributes, Conversion, LFS_POINTER, judge_converted};
+use super::{Repository, folder_of, library};
 use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
 
@@ -165,19 +166,6 @@ pub(super) struct IndexEntry {
     pub(super) conflicted: bool,
 }
 
-/// How git converts a file between the repository and the work tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Conversion {
-    /// Not at all.
-    None,
-    /// By a program that the attribute `filter` names.
-    Filter(String),
-    /// By an attribute that fixes the result for everybody.
-    Attribute(&'static str),
-    /// Line endings, as this machine's configuration says.
-    LineEndings,
-}
-
 /// A file as it is on disk.
 struct OnDisk {
     content: FileContent,
@@ -186,36 +174,6 @@ struct OnDisk {
     is_lfs_pointer: bool,
     has_carriage_return: bool,
 }
-
-/// Where attributes of git can come from, so that they are asked for only where there are any.
-struct Attributes<'a> {
-    root: &'a Path,
-    everywhere: bool,
-    folders: BTreeMap<PathBuf, bool>,
-}
-
-impl<'a> Attributes<'a> {
-    fn of(git: &git2::Repository, root: &'a Path) -> Self {
-        let config = git.config().and_then(|mut config| config.snapshot()).ok();
-        let has_file = config.is_some_and(|config| config.get_string("core.attributesfile").is_ok());
-        let own = git.commondir().join("info/attributes").exists();
-        let home =
-            git2::Config::find_xdg().ok().and_then(|file| Some(file.parent()?.join("attributes").exists()));
-        Self { root, everywhere: has_file || own || home.unwrap_or_default(), folders: BTreeMap::new() }
-    }
-
-    /// Tells whether a file's folder or one above it has attributes.
-    fn apply_to(&mut self, path: &str) -> bool {
-        self.everywhere
-            || Path::new(path).ancestors().skip(1).any(|folder| {
-                let has = || self.root.join(folder).join(".gitattributes").exists();
-                *self.folders.entry(folder.to_path_buf()).or_insert_with(has)
-            })
-    }
-}
-
-/// How a Git LFS pointer begins: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
-const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 
 impl Repository {
     /// Reads the files below some project-relative folders or files; all files for `[""]`.
@@ -245,7 +203,7 @@ fn read_into(
     in_project: &dyn Fn(&str) -> String,
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
-    let root = git.workdir().unwrap_or_else(|| git.path());
+    let root = folder_of(git);
     let name = |path: &str| in_project(&format!("{at}{path}"));
     let mut attributes = Attributes::of(git, root);
     let mut paths: BTreeSet<&str> = listing.head.keys().map(String::as_str).collect();
@@ -299,8 +257,7 @@ fn read_into(
             on_disk.mode == head.mode && !staged && hidden.is_none() && (!same || attributes.apply_to(path));
         if may_be_converted {
             let conversion = library::conversion(git, path)?;
-            // Bytes without a carriage return are the same after a conversion of line endings.
-            let stays = same && conversion == Conversion::LineEndings && !on_disk.has_carriage_return;
+            let stays = same && conversion.keeps_line_feeds() && !on_disk.has_carriage_return;
             if conversion != Conversion::None && !stays {
                 converted.push((path.to_owned(), conversion));
                 continue;
@@ -320,42 +277,6 @@ fn read_into(
     judge_converted(tree, git, &converted, &name)
 }
 
-/// Decides about files that git converts: changed, or as a checkout writes them.
-fn judge_converted(
-    tree: &mut WorkTree,
-    git: &git2::Repository,
-    converted: &[(String, Conversion)],
-    name: &dyn Fn(&str) -> String,
-) -> Result<()> {
-    if converted.is_empty() {
-        return Ok(());
-    }
-    let paths: Vec<String> = converted.iter().map(|(path, _)| path.clone()).collect();
-    let changed = super::program::changed(git, &paths)?.map_or_else(|| library::changed(git, &paths), Ok)?;
-    for (path, conversion) in converted {
-        if changed.contains(path) {
-            tree.changed.push(name(path));
-            continue;
-        }
-        let reason = match conversion {
-            // A program decides: that git runs it and finds the committed content is all that can be asked.
-            Conversion::Filter(_) | Conversion::None => continue,
-            Conversion::LineEndings => {
-                "its line endings are not those of the commit (core.autocrlf, or `text` in .gitattributes)"
-                    .to_owned()
-            }
-            Conversion::Attribute(attribute) => {
-                if super::program::checkout_matches(git, path)? != Some(false) {
-                    continue;
-                }
-                format!("`{attribute}` in .gitattributes converts it, and a checkout gives other bytes")
-            }
-        };
-        tree.converted.insert(name(path), reason);
-    }
-    Ok(())
-}
-
 /// Reads a submodule's files. It differs from HEAD if another commit is checked out there, or if its own files differ.
 #[expect(clippy::too_many_arguments, reason = "one step of a recursion over repositories")]
 fn read_submodule(
@@ -369,7 +290,7 @@ fn read_submodule(
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
     let name = in_project(&format!("{at}{path}"));
-    let folder = git.workdir().unwrap_or_else(|| git.path()).join(path);
+    let folder = folder_of(git).join(path);
     if !folder.join(".git").exists() {
         tree.missing_submodules.push(name);
         return Ok(());

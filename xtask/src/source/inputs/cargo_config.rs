@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::cargo_metadata::cargo_home;
 use super::workspace::canonical;
+use super::{INSTALL_RUST, build_program};
 use crate::digest::Digest;
-use crate::exec::{self, Program};
-use crate::failure::{self, Failure, Result};
+use crate::exec;
+use crate::failure::Result;
 use crate::settings::ProcessEnvironment;
+use crate::source::toml_file;
 
 /// Tables that decide where packages come from, how cargo talks and what people type, and no bytes. What `source` replaces is
 /// found as a package whose files do not lie in cargo's folder.
@@ -51,12 +52,12 @@ impl CargoConfig {
         let mut found = Self::default();
         let mut files: Vec<PathBuf> =
             root.ancestors().filter_map(|folder| config_in(&folder.join(".cargo"))).collect();
-        files.extend(cargo_home(process_env).and_then(|home| config_in(&home)));
+        files.extend(process_env.cargo_home().and_then(|home| config_in(&home)));
         while let Some(file) = files.pop() {
             if found.inside.contains(&file) || found.outside.contains_key(&file) {
                 continue;
             }
-            let table = read(&file)?;
+            let table = toml_file::read(&file)?;
             files.extend(included(&file, &table));
             if file.starts_with(root) {
                 found.inside.push(file);
@@ -102,19 +103,9 @@ fn included(file: &Path, table: &Table) -> Vec<PathBuf> {
     files.into_iter().filter(|file| file.is_file()).collect()
 }
 
-fn read(file: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(file).map_err(|error| failure::io("read", file, error))?;
-    text.parse().map_err(|error: toml::de::Error| {
-        Failure::usage(format!("{} cannot be read as TOML", file.display())).caused_by(error)
-    })
-}
-
 /// Returns the compiler's version: release, commit and LLVM. The machine that it runs on does not decide the bytes.
 pub(super) fn compiler(root: &Path, process_env: &ProcessEnvironment) -> Result<String> {
-    let program =
-        Program::new("rustc", root).arg("-vV").hint("install Rust from https://rustup.rs").clean_env();
-    let variables = process_env.for_builds(&[]);
-    let program = variables.into_iter().fold(program, |program, (name, value)| program.env(name, value));
+    let program = build_program("rustc", root, process_env).arg("-vV").hint(INSTALL_RUST);
     let output = exec::output(&program, &[])?;
     let text = String::from_utf8_lossy(&output);
     let lines: Vec<&str> =

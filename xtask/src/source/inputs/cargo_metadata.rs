@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::exec::{self, Program};
+use super::{INSTALL_RUST, build_program};
+use crate::exec;
 use crate::failure::{Failure, Result};
 use crate::name::nearest;
 use crate::settings::ProcessEnvironment;
@@ -172,7 +173,7 @@ impl CargoPackage {
     }
 }
 
-/// The source files of what is compiled: libraries, binaries, procedural macros, build scripts.
+/// Lists the source files of what is compiled: libraries, binaries, procedural macros, build scripts.
 fn sources(package: &Package) -> Vec<PathBuf> {
     let unbuilt = ["test", "bench", "example"];
     let compiled = package
@@ -263,8 +264,9 @@ fn check_cargo_lambda_settings(package: &Package) -> Result<()> {
 
 /// Runs `cargo metadata`: without the network where everything is downloaded, else with it.
 fn metadata(root: &Path, process_env: &ProcessEnvironment) -> Result<Vec<u8>> {
-    let program =
-        cargo(root, process_env).args(["metadata", "--format-version", "1", "--locked", "--color", "never"]);
+    let program = build_program("cargo", root, process_env)
+        .args(["metadata", "--format-version", "1", "--locked", "--color", "never"])
+        .hint(INSTALL_RUST);
     if let Ok(text) = exec::output(&program.clone().arg("--offline"), &[]) {
         return Ok(text);
     }
@@ -288,21 +290,9 @@ fn metadata(root: &Path, process_env: &ProcessEnvironment) -> Result<Vec<u8>> {
     })
 }
 
-/// Returns cargo's command line as a build runs it.
-pub(super) fn cargo(root: &Path, process_env: &ProcessEnvironment) -> Program {
-    let program = Program::new("cargo", root).hint("install Rust from https://rustup.rs").clean_env();
-    process_env.for_builds(&[]).into_iter().fold(program, |program, (name, value)| program.env(name, value))
-}
-
-/// Returns cargo's own folder.
-pub(super) fn cargo_home(process_env: &ProcessEnvironment) -> Option<PathBuf> {
-    let home = || process_env.get("HOME").map(|home| Path::new(home).join(".cargo"));
-    process_env.get("CARGO_HOME").map(PathBuf::from).or_else(home)
-}
-
 /// Lists the folders that cargo fills with downloads, whose content `Cargo.lock` names by checksum or commit.
 fn downloads(process_env: &ProcessEnvironment) -> Vec<PathBuf> {
-    let Some(home) = cargo_home(process_env) else { return Vec::new() };
+    let Some(home) = process_env.cargo_home() else { return Vec::new() };
     let places = ["registry", "git"].map(|name| home.join(name));
     let canonical = places.iter().filter_map(|place| place.canonicalize().ok()).collect::<Vec<_>>();
     places.into_iter().chain(canonical).collect()

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::places::normalised;
 use super::text_of;
 use crate::failure::{Failure, Result};
+use crate::source::toml_file;
 
 /// The Cargo workspace at the project's root.
 pub(super) struct Workspace {
@@ -150,9 +151,7 @@ fn read_toml(path: &Path) -> Result<Table> {
         let failure = crate::failure::io("read", path, error);
         if path.ends_with("Cargo.lock") { failure.hint("commit Cargo.lock: without it a release cannot be rebuilt (cargo generate-lockfile makes one)") } else { failure }
     })?;
-    text.parse().map_err(|error: toml::de::Error| {
-        Failure::usage(format!("{} cannot be read as TOML", path.display())).caused_by(error)
-    })
+    toml_file::parse(path, &text)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use super::read_table;
+use super::super::toml_file;
 use crate::failure::{Failure, Result};
 
 const UNDER_PROJECT: &str = "write its packages under [project] dependencies in pyproject.toml (Poetry reads that table as well), then cargo xtask lock";
@@ -47,18 +47,11 @@ pub(super) fn refuse(
     }
     let project = folder.join("pyproject.toml");
     let of_project = read.is_some_and(|(file, _)| file == "pyproject.toml");
-    if project.is_file() && !of_project {
-        let table = read_table(&project)?;
-        let poetry = table.get("tool").and_then(|tool| tool.get("poetry"));
-        let poetry = poetry.and_then(|poetry| poetry.get("dependencies")).and_then(Value::as_table);
-        if poetry.is_some_and(|list| list.keys().any(|name| name != "python")) {
-            return refused("[tool.poetry.dependencies] in pyproject.toml", UNDER_PROJECT.into());
-        }
-        let dynamic = table.get("project").and_then(|project| project.get("dynamic"));
-        let dynamic = dynamic.and_then(Value::as_array).into_iter().flatten();
-        if dynamic.filter_map(Value::as_str).any(|name| name == "dependencies") {
-            return refused("dynamic = [\"dependencies\"] in pyproject.toml", UNDER_PROJECT.into());
-        }
+    if project.is_file()
+        && !of_project
+        && let Some(unread) = unread_in_project(&project)?
+    {
+        return refused(&format!("{unread} in pyproject.toml"), UNDER_PROJECT.into());
     }
     if exists("uv.lock") && !of_project && lock != Some("uv.lock") {
         return refused(
@@ -83,6 +76,19 @@ pub(super) fn refuse(
         }
     }
     Ok(())
+}
+
+/// Returns what asks for packages in a `pyproject.toml` without dependencies under `[project]`.
+fn unread_in_project(path: &Path) -> Result<Option<&'static str>> {
+    let table = toml_file::read(path)?;
+    let poetry = table.get("tool").and_then(|tool| tool.get("poetry"));
+    let poetry = poetry.and_then(|poetry| poetry.get("dependencies")).and_then(Value::as_table);
+    if poetry.is_some_and(|list| list.keys().any(|name| name != "python")) {
+        return Ok(Some("[tool.poetry.dependencies]"));
+    }
+    let dynamic = table.get("project").and_then(|project| project.get("dynamic"));
+    let mut dynamic = dynamic.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    Ok(dynamic.any(|name| name == "dependencies").then_some("dynamic = [\"dependencies\"]"))
 }
 
 /// Returns whether a list has anything but comments; a list that cannot be read counts as one that does.

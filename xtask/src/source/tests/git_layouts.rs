@@ -94,6 +94,47 @@ fn line_endings_that_the_commit_asks_for_are_as_committed() {
 }
 
 #[test]
+fn line_feeds_are_as_committed_and_other_line_endings_are_named() {
+    let tree = Tree::new();
+    tree.write(".gitattributes", "* text=auto eol=lf\n");
+    tree.commit("x");
+    let found = look(&tree);
+    assert!(found.changed.is_empty() && found.converted.is_empty(), "{found:?}");
+    // Git says clean, as it would commit line feeds; a checkout writes other bytes.
+    tree.write(MAIN, "fn main() {}\r\n");
+    tree.git(&["add", MAIN]);
+    assert_eq!(tree.git(&["status", "--porcelain"]), "");
+    let found = look(&tree);
+    assert!(found.changed.is_empty());
+    assert!(found.converted[MAIN].contains("eol"), "{:?}", found.converted);
+    tree.write(MAIN, "fn main() { }\n");
+    assert_eq!(look(&tree).changed, [MAIN]);
+}
+
+/// With an attribute that is unset nothing converts the file: its bytes decide, whatever git's index says of it.
+#[test]
+fn file_whose_attributes_are_unset_is_compared_by_its_bytes() {
+    for attributes in ["-filter", "-text eol=lf", "-crlf", "-text -filter -ident -working-tree-encoding"] {
+        let tree = Tree::new();
+        tree.write(".gitattributes", &format!("main.rs {attributes}\n"));
+        // Git then trusts size and time.
+        tree.git(&["config", "core.trustctime", "false"]);
+        tree.git(&["config", "core.checkStat", "minimal"]);
+        let file = std::fs::File::options().write(true).open(main_of(&tree)).unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        file.set_modified(long_ago).unwrap();
+        tree.git(&["add", "--all"]);
+        tree.git(&["commit", "--quiet", "--message", "x"]);
+        assert!(look(&tree).changed.is_empty(), "{attributes}");
+        tree.write(MAIN, "fn main() []\n");
+        let file = std::fs::File::options().write(true).open(main_of(&tree)).unwrap();
+        file.set_modified(long_ago).unwrap();
+        assert_eq!(tree.git(&["status", "--porcelain"]), "", "git does not see it");
+        assert_eq!(look(&tree).changed, [MAIN], "{attributes}");
+    }
+}
+
+#[test]
 fn file_behind_a_filter_is_clean_as_git_says() {
     let tree = Tree::new();
     tree.write(".gitattributes", "*.rs filter=rev\n");

@@ -143,9 +143,9 @@ impl Artifact {
         }
         let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if folder.ends_with("deps") {
-            // `deps/lib<name>-<hash>.rlib` and `deps/<name>-<hash>.d`.
-            let stem = stem.strip_prefix("lib").unwrap_or(&stem).to_owned();
-            return dep_files(folder, &|path| path.file_stem().is_some_and(|name| *name == *stem));
+            // `deps/lib<name>-<hash>.rlib` and `deps/<name>-<hash>.d`: asked for by its name, as the folder has those of all.
+            let record = folder.join(format!("{}.d", stem.strip_prefix("lib").unwrap_or(&stem)));
+            return Ok(Some(record).filter(|record| record.exists()).into_iter().collect());
         }
         // A binary lies above `deps`, as a second name of `deps/<name>-<hash>`.
         let deps = folder.join("deps");
@@ -171,7 +171,7 @@ fn dep_files(folder: &Path, select: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBu
         .collect())
 }
 
-/// Tells whether two names are one file, or files of the same bytes.
+/// Returns whether two names are one file, or files of the same bytes.
 fn is_same(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let (Ok(a), Ok(b)) = (one.metadata(), other.metadata()) else { return false };

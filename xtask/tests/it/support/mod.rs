@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod base_images;
+pub mod commands;
 pub mod differences;
 pub mod echo;
 pub mod echo_project;
@@ -19,6 +20,7 @@ pub mod remaining_resources;
 pub mod repository_copy;
 pub mod rounds;
 pub mod sandbox;
+pub mod settings_files;
 #[path = "../../../../tests/support/skip.rs"]
 pub mod skip;
 pub mod test_run;

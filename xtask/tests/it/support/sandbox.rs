@@ -78,6 +78,14 @@ impl Sandbox {
         self.start_within(&[], arguments, variables)
     }
 
+    /// Runs a command with an administrator's credentials for an account.
+    pub fn run_as_administrator_of(&self, account: &Account, arguments: &[&str]) -> Finished {
+        let variables = account.administrator_variables();
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.start_with(arguments, &variables).wait()
+    }
+
     /// Starts a command through a program that runs it, such as `unshare`, given with its arguments.
     pub fn start_within(&self, wrapper: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Running {
         let machine = self.test_run.machine;

@@ -173,7 +173,7 @@ impl fmt::Display for MissingProgram {
 
 impl std::error::Error for MissingProgram {}
 
-/// Tells whether a program could not be started because it does not exist.
+/// Returns whether a program could not be started because it does not exist.
 pub fn is_program_missing(failure: &Failure) -> bool {
     failure.source().is_some_and(|cause| cause.is::<MissingProgram>())
 }

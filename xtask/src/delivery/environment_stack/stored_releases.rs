@@ -1,0 +1,57 @@
+//! The stored releases that a delivery to one environment takes: the recorded manifest, a signature, the bytes.
+
+use super::EnvironmentStack;
+use crate::digest::Digest;
+use crate::failure::{Failure, Result};
+use crate::name::{FunctionName, Version};
+use crate::release::{self, Manifest};
+
+impl EnvironmentStack {
+    /// Reads the manifest of a release that the ledger names; refuses one that is not the recorded one.
+    ///
+    /// A release that was not asked for by name is known by its digest alone: whatever is stored under its version may have
+    /// been replaced since it was verified.
+    pub(crate) async fn recorded_manifest(
+        &self,
+        function: &FunctionName,
+        version: &Version,
+        recorded: Digest,
+    ) -> Result<Manifest> {
+        let manifest = self.catalogue.manifest(function, version).await?;
+        self.check_recorded(&manifest, recorded)?;
+        Ok(manifest)
+    }
+
+    /// Refuses a manifest of a release that the ledger names, if it has another digest than was recorded.
+    pub(crate) fn check_recorded(&self, manifest: &Manifest, recorded: Digest) -> Result<()> {
+        let Manifest { function, version, .. } = manifest;
+        let found = manifest.digest()?;
+        if found == recorded {
+            return Ok(());
+        }
+        let key = Manifest::key(function, version);
+        let place = self.catalogue.store().place();
+        Err(Failure::refused(format!(
+            "the manifest of `{function}` {version} is not the one that was deployed to {}",
+            self.environment()
+        ))
+        .detail("manifest", format!("{place}/{key}"))
+        .detail("in the ledger", recorded.to_string())
+        .detail("found", found.to_string())
+        .hint(format!(
+            "the object was replaced: restore its first version, or deploy another release of `{function}`: cargo xtask deploy {function} --env {} --version <VERSION>",
+            self.environment()
+        )))
+    }
+
+    /// Refuses a release whose signature this environment does not accept.
+    pub(crate) async fn check_trust(&self, manifest: &Manifest) -> Result<()> {
+        release::check_trust(&self.catalogue, manifest, &self.trust, self.environment()).await
+    }
+
+    /// Checks that the parts of a release are in the store; byte for byte if signatures are required.
+    pub(crate) async fn check_bytes(&self, manifest: &Manifest) -> Result<()> {
+        self.catalogue.check_artifact(manifest).await?;
+        if self.trust.required { release::check_bytes(&self.catalogue, manifest).await } else { Ok(()) }
+    }
+}

@@ -1,0 +1,150 @@
+//! The commands that are run on a scene, and what they leave.
+
+use std::collections::BTreeMap;
+
+use super::Scene;
+use crate::delivery::model::step::{RollbackTo, Step, StepResult};
+use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, RollbackRequest};
+use crate::failure::Result;
+use crate::fakes::Fault;
+use crate::ledger::{DeploymentKind, Ended};
+use crate::name::FunctionName;
+use crate::release::Manifest;
+
+impl Scene {
+    /// Runs a step; afterwards its process is dead.
+    pub(in crate::delivery::model) async fn run(
+        &mut self,
+        step: &Step,
+        fault: Option<(u64, Fault)>,
+    ) -> StepResult {
+        self.faults.arm(fault);
+        let artifacts_before = self.artifacts.objects("");
+        let moves_before = self.lambda.moves.lock().unwrap().len();
+        let aliases_before = self.lambda.aliases();
+        let faults = self.faults.clone();
+        let mut chosen = BTreeMap::new();
+        let outcome = match step {
+            Step::Configure(memory) => {
+                self.memory = *memory;
+                self.write_values();
+                Some(Ok(None))
+            }
+            Step::EditStack(flaw) => {
+                self.write_flaw(*flaw);
+                Some(Ok(None))
+            }
+            Step::DeleteOldVersions(function) => {
+                self.lambda.delete_old_versions(&Self::function_name(function));
+                Some(Ok(None))
+            }
+            Step::Wait(seconds) => {
+                self.clock.advance(*seconds);
+                Some(Ok(None))
+            }
+            Step::Deploy { targets, lift_hold, always_plan, approved } => {
+                let stack = self.stack(*approved);
+                let request = DeployRequest {
+                    kind: DeploymentKind::Deploy,
+                    releases: targets.iter().cloned().collect(),
+                    lift_hold: *lift_hold,
+                    always_plan: *always_plan,
+                };
+                let outcome = faults.run_until_crash(delivery::deliver(&stack, &request)).await;
+                outcome.map(|outcome| outcome.map(Some))
+            }
+            Step::RollBack { functions, back, lift_hold, approved } => {
+                let stack = self.stack(*approved);
+                let request = RollbackRequest {
+                    functions: functions.clone(),
+                    to: match back {
+                        RollbackTo::To(version) => Some(version.clone()),
+                        _ => None,
+                    },
+                    to_deployment: match back {
+                        RollbackTo::ToDeployment(number) => Some(*number),
+                        _ => None,
+                    },
+                    lift_hold: *lift_hold,
+                };
+                faults.run_until_crash(roll_back(&stack, &request, &mut chosen)).await
+            }
+        };
+        let (faulted_call, calls) = (self.faults.triggered_at(), self.faults.calls());
+        self.faults.arm(None);
+        StepResult {
+            outcome,
+            by: format!("process {}", self.processes),
+            faulted_call,
+            calls,
+            aliases_before,
+            aliases_after: self.lambda.aliases(),
+            moves: self.lambda.moves.lock().unwrap()[moves_before..].to_vec(),
+            chosen,
+            wrote_artifacts: self.artifacts.objects("") != artifacts_before,
+        }
+    }
+
+    /// Reads all ended deployments, newest first, as they lie in the store.
+    pub(in crate::delivery::model) fn history(&self) -> Vec<Ended> {
+        let entries = self.state.objects("ledger/");
+        entries
+            .iter()
+            .filter(|(key, _)| key.ends_with(".ended.json"))
+            .map(|(_, bytes)| serde_json::from_slice(bytes).unwrap())
+            .collect()
+    }
+
+    /// Closes what is open, as every command does first.
+    pub(in crate::delivery::model) async fn settle(&mut self) -> Result<Option<Ended>> {
+        self.faults.arm(None);
+        let stack = self.stack(true);
+        delivery::settle(&stack).await
+    }
+
+    /// Deploys a new release of every function, which succeeds.
+    pub(in crate::delivery) async fn deploy_new_releases(&mut self) {
+        self.deploy_all().await.unwrap();
+    }
+
+    /// Deploys a new release of every function.
+    pub(in crate::delivery) async fn deploy_all(&mut self) -> Result<Delivered> {
+        self.deploy_new(self.functions.clone()).await
+    }
+
+    /// Deploys a new release of each of these functions; without any, the configuration alone.
+    pub(in crate::delivery) async fn deploy(&mut self, functions: &[&str]) -> Result<Delivered> {
+        self.deploy_new(functions.iter().map(|name| name.parse().unwrap()).collect()).await
+    }
+
+    async fn deploy_new(&mut self, functions: Vec<FunctionName>) -> Result<Delivered> {
+        let releases = functions.into_iter().map(|function| {
+            let manifest = self.release_of(&function, None);
+            (function, manifest)
+        });
+        let request = deploy_request(releases.collect());
+        delivery::deliver(&self.stack(true), &request).await
+    }
+
+    /// Reads the newest deployment that ended.
+    pub(in crate::delivery) async fn last_ended(&mut self) -> Option<Ended> {
+        self.stack(true).ledger.head().await.unwrap().last
+    }
+}
+
+/// Returns the request of the command `deploy` without options.
+pub(in crate::delivery) fn deploy_request(releases: BTreeMap<FunctionName, Manifest>) -> DeployRequest {
+    DeployRequest { kind: DeploymentKind::Deploy, releases, lift_hold: false, always_plan: false }
+}
+
+/// Does what the command `rollback` does with one stack.
+async fn roll_back(
+    stack: &EnvironmentStack,
+    request: &RollbackRequest,
+    chosen: &mut BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
+) -> Result<Option<Delivered>> {
+    let last = delivery::settle(stack).await?;
+    let choice = delivery::rollback::choose_rollback(stack, last.as_ref(), request).await?;
+    chosen.clone_from(&choice.steps);
+    delivery::roll_back_stack(stack, request).await.map(|done| done.delivered)
+}

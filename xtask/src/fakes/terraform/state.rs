@@ -1,0 +1,96 @@
+//! Terraform's state in memory: the functions that it created, as they are in Lambda, and the outputs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::saved_plan::{PlannedFunction, function_name};
+use super::{FakeTerraform, StackFlaw};
+use crate::plan::{Configuration, Output};
+
+/// The state: the functions that Terraform created, and the outputs.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) lineage: String,
+    pub(super) serial: u64,
+    pub(super) outputs: BTreeMap<String, Output>,
+    pub(super) resources: Vec<Value>,
+}
+
+impl FakeTerraform {
+    /// Makes the state of functions that were applied by hand, before any deployment, and have no output yet.
+    pub(crate) fn adopt(&self, stack: &str, names: &[String]) {
+        let mut state = State { lineage: "8d7f".into(), serial: 1, ..State::default() };
+        state.resources = names.iter().flat_map(|name| resources(name, name)).collect();
+        self.store.set(&format!("{stack}.tfstate"), serde_json::to_vec(&state).expect("a state"));
+    }
+
+    pub(super) fn state(&self, configuration: &Configuration) -> State {
+        let key = format!("{}.tfstate", configuration.context.stack);
+        self.store.objects(&key).get(&key).map_or_else(
+            || State { lineage: "8d7f".into(), ..State::default() },
+            |bytes| serde_json::from_slice(bytes).expect("a state"),
+        )
+    }
+
+    /// Writes the state of the functions that Terraform created, as they are in Lambda; returns the outputs.
+    pub(super) fn save(
+        &self,
+        configuration: &Configuration,
+        names: &BTreeMap<String, PlannedFunction>,
+    ) -> BTreeMap<String, Output> {
+        let mut state = self.state(configuration);
+        state.serial += 1;
+        state.outputs = self.outputs_now(configuration, names);
+        state.resources = names
+            .keys()
+            .filter(|name| self.lambda.newest(&function_name(configuration, name)).is_some())
+            .flat_map(|name| resources(name, &function_name(configuration, name)))
+            .collect();
+        self.store.set(
+            &format!("{}.tfstate", configuration.context.stack),
+            serde_json::to_vec(&state).expect("a state"),
+        );
+        state.outputs
+    }
+
+    pub(super) fn outputs_now(
+        &self,
+        configuration: &Configuration,
+        names: &BTreeMap<String, PlannedFunction>,
+    ) -> BTreeMap<String, Output> {
+        let mut functions = serde_json::Map::new();
+        if self.flaw == StackFlaw::HasNoOutput {
+            return BTreeMap::new();
+        }
+        for name in names.keys() {
+            let function_name = function_name(configuration, name);
+            if let (Some(newest), Some(latest)) =
+                (self.lambda.newest(&function_name), self.lambda.latest(&function_name))
+            {
+                let published = self.flaw != StackFlaw::PublishesNothing;
+                let version = if published { newest.to_string() } else { "$LATEST".to_owned() };
+                functions.insert(
+                    name.clone(),
+                    json!({"function_name": function_name, "alias": "live", "version": version, "code_sha256": latest.code_sha256}),
+                );
+            }
+        }
+        BTreeMap::from([(
+            "functions".to_owned(),
+            Output { value: Value::Object(functions), sensitive: self.flaw == StackFlaw::HidesOutput },
+        )])
+    }
+}
+
+/// Returns a function and its alias as they are in a state.
+fn resources(name: &str, function_name: &str) -> [Value; 2] {
+    ["aws_lambda_function.this", "aws_lambda_alias.live"].map(|address| {
+        let (kind, label) = address.split_once('.').expect("a type and a name");
+        json!({
+            "module": format!("module.{name}"), "type": kind, "name": label,
+            "instances": [{"attributes": {"function_name": function_name, "name": label}}],
+        })
+    })
+}
