@@ -63,39 +63,49 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Decides about files that git converts: changed, or as a checkout writes them.
+/// A file of HEAD that git converts.
+pub(super) struct ConvertedFile {
+    /// Relative to its repository.
+    pub(super) path: String,
+    /// The hex object id of what HEAD has.
+    pub(super) blob: String,
+    pub(super) conversion: Conversion,
+}
+
+/// Decides about files that git converts: changed, or as a checkout writes them. Of those that are not, the first is named.
 pub(super) fn judge_converted(
     tree: &mut WorkTree,
     git: &git2::Repository,
-    converted: &[(String, Conversion)],
+    converted: &[ConvertedFile],
     name: &dyn Fn(&str) -> String,
 ) -> Result<()> {
     if converted.is_empty() {
         return Ok(());
     }
-    let paths: Vec<String> = converted.iter().map(|(path, _)| path.clone()).collect();
+    let paths: Vec<String> = converted.iter().map(|file| file.path.clone()).collect();
     let changed = super::program::changed(git, &paths)?.map_or_else(|| library::changed(git, &paths), Ok)?;
-    for (path, conversion) in converted {
-        if changed.contains(path) {
-            tree.changed.push(name(path));
+    let mut by_attribute = Vec::new();
+    for file in converted {
+        if changed.contains(&file.path) {
+            tree.changed.push(name(&file.path));
             continue;
         }
-        let reason = match conversion {
+        match file.conversion {
             // A program decides: that git runs it and finds the committed content is all that can be asked.
-            Conversion::Filter(_) | Conversion::None => continue,
+            Conversion::Filter(_) | Conversion::None => {}
             Conversion::LineEndings => {
-                "its line endings are not those of the commit (core.autocrlf, or `text` in .gitattributes)"
-                    .to_owned()
+                let reason = "its line endings are not those of the commit (core.autocrlf, or `text` in .gitattributes)";
+                tree.converted.insert(name(&file.path), reason.to_owned());
             }
-            Conversion::Attribute(_) | Conversion::LineFeeds => {
-                let attribute = if let Conversion::Attribute(name) = conversion { name } else { "eol" };
-                if super::program::checkout_matches(git, path)? != Some(false) {
-                    continue;
-                }
-                format!("`{attribute}` in .gitattributes converts it, and a checkout gives other bytes")
-            }
-        };
-        tree.converted.insert(name(path), reason);
+            Conversion::Attribute(_) | Conversion::LineFeeds => by_attribute.push(file),
+        }
+    }
+    if !by_attribute.is_empty()
+        && let Some(file) = super::program::differs_from_checkout(git, &by_attribute)?
+    {
+        let attribute = if let Conversion::Attribute(name) = file.conversion { name } else { "eol" };
+        let reason = format!("`{attribute}` in .gitattributes converts it, and a checkout gives other bytes");
+        tree.converted.insert(name(&file.path), reason);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::conversion::ConvertedFile;
 use super::library::SUBMODULE;
 use super::work_tree::{HiddenBy, IndexEntry, Listing, TreeEntry, is_below};
 use super::{folder_of, not_utf8};
@@ -63,19 +64,38 @@ pub(super) fn changed(repository: &git2::Repository, paths: &[String]) -> Result
     Ok(Some(found))
 }
 
-/// Returns whether a file has the bytes that a checkout of HEAD would write; nothing where git is not installed.
-pub(super) fn checkout_matches(repository: &git2::Repository, path: &str) -> Result<Option<bool>> {
+/// Returns the first of these files that has other bytes than a checkout of HEAD would write; nothing if there is none, or
+/// where git is not installed.
+///
+/// One program for all of them. Its answer does not say how long a converted file is: the answers up to the first that
+/// differs are told apart by what is expected of them.
+pub(super) fn differs_from_checkout<'a>(
+    repository: &git2::Repository,
+    files: &[&'a ConvertedFile],
+) -> Result<Option<&'a ConvertedFile>> {
     let root = folder_of(repository);
-    let program = git(root).args(["cat-file", "--filters"]).arg(format!("HEAD:{path}"));
-    match exec::output(&program, &[]) {
-        Ok(written) => {
-            let file = root.join(path);
-            let bytes = std::fs::read(&file).map_err(|error| crate::failure::io("read", &file, error))?;
-            Ok(Some(bytes == written))
-        }
-        Err(failure) if exec::is_program_missing(&failure) => Ok(None),
-        Err(failure) => Err(failure),
+    // A line of the question ends at a line break, which a path can have.
+    if let Some(file) = files.iter().find(|file| file.path.contains('\n')) {
+        return Ok(Some(file));
     }
+    let questions: String = files.iter().map(|file| format!("{} {}\n", file.blob, file.path)).collect();
+    let program = git(root).args(["cat-file", "--filters", "--batch=%(rest)"]);
+    let written = match exec::output(&program, questions.as_bytes()) {
+        Ok(written) => written,
+        Err(failure) if exec::is_program_missing(&failure) => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let mut rest = written.as_slice();
+    for file in files {
+        let path = root.join(&file.path);
+        let bytes = std::fs::read(&path).map_err(|error| crate::failure::io("read", &path, error))?;
+        let expected = [file.path.as_bytes(), b"\n", &bytes, b"\n"].concat();
+        match rest.strip_prefix(expected.as_slice()) {
+            Some(others) => rest = others,
+            None => return Ok(Some(file)),
+        }
+    }
+    Ok(None)
 }
 
 /// Lists the files at or below some places; everything for `""`.

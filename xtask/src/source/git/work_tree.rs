@@ -11,7 +11,7 @@ use std::path::Path;
 
 use git2::{ObjectType, Oid};
 
-use super::conversion::{Attributes, Conversion, LFS_POINTER, judge_converted};
+use super::conversion::{Attributes, Conversion, ConvertedFile, LFS_POINTER, judge_converted};
 use super::{Repository, folder_of, library};
 use crate::digest::Digest;
 use crate::failure::{self, Failure, Result};
@@ -193,6 +193,9 @@ impl Repository {
     }
 }
 
+/// Git's mode of a link.
+const LINK: u32 = 0o120_000;
+
 /// Reads a repository's files into a tree. `at` is where the repository lies in the outermost one, with a slash at its end.
 fn read_into(
     tree: &mut WorkTree,
@@ -253,13 +256,17 @@ fn read_into(
         };
         let staged = index.id != head.id || index.mode != head.mode || index.conflicted;
         let same = on_disk.blob == head.id;
-        let may_be_converted =
-            on_disk.mode == head.mode && !staged && hidden.is_none() && (!same || attributes.apply_to(path));
+        // Git converts no links.
+        let may_be_converted = on_disk.mode == head.mode
+            && on_disk.mode != LINK
+            && !staged
+            && hidden.is_none()
+            && (!same || attributes.apply_to(path));
         if may_be_converted {
             let conversion = library::conversion(git, path)?;
             let stays = same && conversion.keeps_line_feeds() && !on_disk.has_carriage_return;
             if conversion != Conversion::None && !stays {
-                converted.push((path.to_owned(), conversion));
+                converted.push(ConvertedFile { path: path.to_owned(), blob: head.id.clone(), conversion });
                 continue;
             }
         }
@@ -336,7 +343,7 @@ fn read_file(path: &Path) -> Result<Option<OnDisk>> {
     };
     let (bytes, kind, mode) = if metadata.is_symlink() {
         let target = std::fs::read_link(path).map_err(|error| failure::io("read the link", path, error))?;
-        (target.into_os_string().into_encoded_bytes(), FileKind::Link, 0o120_000)
+        (target.into_os_string().into_encoded_bytes(), FileKind::Link, LINK)
     } else if metadata.is_file() {
         let bytes = std::fs::read(path).map_err(|error| failure::io("read", path, error))?;
         match metadata.permissions().mode() & 0o111 {

@@ -94,6 +94,28 @@ fn line_endings_that_the_commit_asks_for_are_as_committed() {
 }
 
 #[test]
+fn first_of_several_converted_files_that_differs_is_named() {
+    let tree = Tree::new();
+    tree.write(".gitattributes", "*.txt text eol=crlf\n");
+    let names = ["a.txt", "b and c.txt", "d.txt"].map(|name| format!("lambda-src/hello/src/{name}"));
+    for name in &names {
+        tree.write(name, "one\r\ntwo\r\n");
+    }
+    std::os::unix::fs::symlink("a.txt", tree.root().join("lambda-src/hello/src/link.txt")).unwrap();
+    tree.commit("x");
+    let found = look(&tree);
+    assert!(found.changed.is_empty() && found.converted.is_empty(), "{found:?}");
+    for name in &names[1..] {
+        tree.write(name, "one\ntwo\r\n");
+    }
+    tree.git(&["add", "--all"]);
+    assert_eq!(tree.git(&["status", "--porcelain"]), "");
+    let found = look(&tree);
+    assert!(found.changed.is_empty());
+    assert_eq!(found.converted.keys().collect::<Vec<_>>(), [&names[1]]);
+}
+
+#[test]
 fn line_feeds_are_as_committed_and_other_line_endings_are_named() {
     let tree = Tree::new();
     tree.write(".gitattributes", "* text=auto eol=lf\n");
