@@ -21,7 +21,8 @@ mod working_copy;
 pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
 pub(crate) use configuration::{
-    Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare,
+    Backend, CodePlaces, Configuration, PlanContext, ProviderLock, ReleaseInput, StackFiles,
+    no_provider_lock, prepare,
 };
 pub(crate) use contract::{
     ContractFunction, ContractFunctions, Places, UNPUBLISHED, changes_alias, check_contract,

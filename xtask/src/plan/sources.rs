@@ -52,6 +52,8 @@ pub(crate) struct StackSources {
     pub(crate) outputs: BTreeSet<String>,
     /// Types of the backends that the root module configures.
     pub(crate) backends: BTreeSet<String>,
+    /// Local names of the providers that the modules in the repository name.
+    pub(crate) providers: BTreeSet<String>,
     /// Types of data sources whose results can change while the files stay the same, and functions that do the same.
     pub(crate) volatile: BTreeSet<String>,
     /// Sources of modules that are not in this repository.
@@ -204,6 +206,7 @@ impl StackSources {
             let (reads, volatile) = file_reads(&declarations, &folder, &self.folder);
             self.reads.extend(reads.into_iter().map(|read| (folder.clone(), read)));
             self.volatile.extend(volatile);
+            self.providers.append(&mut declarations.providers);
             let data = declarations.data.into_iter();
             self.volatile.extend(data.filter(|kind| !STABLE_DATA_SOURCES.contains(&kind.as_str())));
             if self.modules.is_empty() {

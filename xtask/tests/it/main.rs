@@ -12,6 +12,7 @@ mod concurrency;
 mod contract;
 mod crash_recovery;
 mod environments;
+mod lock_files;
 mod many_functions;
 mod modules;
 mod mutations;

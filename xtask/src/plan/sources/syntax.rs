@@ -3,6 +3,7 @@
 //! In: the text of a `.tf` or `.tf.json` file. Out: [`Declarations`]. Both syntaxes are read as Terraform reads them:
 //! <https://developer.hashicorp.com/terraform/language/syntax/json>. Errors: a file that is not valid in its syntax.
 
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use hcl::expr::{Expression, TemplateExpr};
@@ -24,6 +25,8 @@ pub(super) struct Declarations {
     pub(super) modules: Vec<String>,
     /// Types of the data sources.
     pub(super) data: Vec<String>,
+    /// Local names of the providers that are declared or that types begin with, Terraform's own apart.
+    pub(super) providers: BTreeSet<String>,
     /// Local values.
     pub(super) locals: Vec<(String, Expression)>,
     /// All expressions, local values among them.
@@ -80,7 +83,11 @@ impl Declarations {
                     self.variables.push((name, variable));
                 }
                 ("output", Some(name)) => self.outputs.push(name),
-                ("data", Some(kind)) => self.data.push(kind),
+                ("data", Some(kind)) => {
+                    self.add_provider(&kind);
+                    self.data.push(kind);
+                }
+                ("resource" | "ephemeral" | "provider", Some(kind)) => self.add_provider(&kind),
                 ("module", Some(_)) => {
                     self.modules.extend(attribute("source").map(|source| literal(&source)))
                 }
@@ -91,6 +98,10 @@ impl Declarations {
                                 .backends
                                 .extend(inner.labels().first().map(|label| label.as_str().to_owned())),
                             "cloud" => self.backends.push("cloud".to_owned()),
+                            "required_providers" => {
+                                let names = inner.body().attributes();
+                                names.for_each(|name| self.add_provider(name.key()));
+                            }
                             _ => {}
                         }
                     }
@@ -103,6 +114,14 @@ impl Declarations {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Adds the provider of a type of resources: what its name begins with.
+    fn add_provider(&mut self, kind: &str) {
+        let name = kind.split('_').next().unwrap_or(kind);
+        if name != "terraform" {
+            self.providers.insert(name.to_owned());
         }
     }
 
@@ -123,12 +142,16 @@ impl Declarations {
         }
         self.outputs.extend(named(value, "output").map(|(name, _)| name.to_owned()));
         self.data.extend(named(value, "data").map(|(kind, _)| kind.to_owned()));
+        for block in ["resource", "data", "ephemeral", "provider"] {
+            named(value, block).for_each(|(kind, _)| self.add_provider(kind));
+        }
         for (_, body) in named(value, "module") {
             let sources = objects(body).filter_map(|body| body.get("source")?.as_str());
             self.modules.extend(sources.map(str::to_owned));
         }
         for terraform in members(value, "terraform").flat_map(objects) {
             self.backends.extend(named_in(terraform, "backend").map(|(kind, _)| kind.to_owned()));
+            named_in(terraform, "required_providers").for_each(|(name, _)| self.add_provider(name));
             self.backends.extend(terraform.get("cloud").map(|_| "cloud".to_owned()));
         }
         for locals in members(value, "locals").flat_map(objects) {
@@ -218,11 +241,12 @@ mod tests {
     fn both_syntaxes_declare_the_same() {
         let native = declared(
             "x.tf",
-            "terraform {\n  backend \"s3\" {}\n}\nvariable \"a\" {\n  default = 1\n}\nvariable \"b\" {\n  ephemeral = true\n}\noutput \"functions\" {\n  value = 1\n}\nmodule \"m\" {\n  source = \"../../modules/m\"\n}\ndata \"aws_ami\" \"x\" {}\nlocals {\n  p = \"${path.module}/x\"\n}\n",
+            "terraform {\n  backend \"s3\" {}\n  required_providers {\n    tls = { source = \"hashicorp/tls\" }\n  }\n}\nprovider \"http\" {}\nresource \"terraform_data\" \"x\" {}\nresource \"random_id\" \"x\" {}\nvariable \"a\" {\n  default = 1\n}\nvariable \"b\" {\n  ephemeral = true\n}\noutput \"functions\" {\n  value = 1\n}\nmodule \"m\" {\n  source = \"../../modules/m\"\n}\ndata \"aws_ami\" \"x\" {}\nlocals {\n  p = \"${path.module}/x\"\n}\n",
         );
         let json = declared(
             "x.tf.json",
-            r#"{"terraform": [{"backend": {"s3": {}}}], "variable": {"a": {"default": 1}, "b": [{"ephemeral": true}]},
+            r#"{"terraform": [{"backend": {"s3": {}}, "required_providers": {"tls": {"source": "hashicorp/tls"}}}],
+                "provider": [{"http": {}}], "resource": {"terraform_data": {"x": {}}, "random_id": {"x": {}}}, "variable": {"a": {"default": 1}, "b": [{"ephemeral": true}]},
                 "output": [{"functions": {"value": 1}}], "module": {"m": {"source": "../../modules/m"}},
                 "data": {"aws_ami": {"x": {}}}, "locals": {"p": "${path.module}/x"}}"#,
         );
@@ -231,6 +255,7 @@ mod tests {
             assert_eq!(declarations.outputs, ["functions"]);
             assert_eq!(declarations.modules, ["../../modules/m"]);
             assert_eq!(declarations.data, ["aws_ami"]);
+            assert!(declarations.providers.iter().eq(["aws", "http", "random", "tls"]), "{declarations:?}");
             let variable = |has_default, ephemeral| Variable { has_default, ephemeral };
             assert_eq!(
                 declarations.variables,
