@@ -12,10 +12,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::configuration::{
-    Backend, Configuration, EMULATOR_ATTEMPTS, PlanContext, ProviderLock, backend_text, check_values,
-    write_private,
+    Backend, Configuration, EMULATOR_ATTEMPTS, PlanContext, backend_text, check_values, write_private,
 };
 use super::lock::WorkLock;
+use super::provider_lock::ProviderLock;
 use super::sources::{SourceFile, StackSources};
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};

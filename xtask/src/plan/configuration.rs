@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::inputs::StackInputs;
 use super::lock::WorkLock;
+use super::provider_lock::ProviderLock;
 use super::sources::{SourceFile, StackSources, Variable, value_names};
 use super::working_copy::{self, PackedSources};
 use crate::architecture::Architecture;
@@ -38,17 +39,6 @@ pub(crate) struct PlanContext {
     pub(crate) provider_lock: ProviderLock,
     /// How long to wait for the state's lock.
     pub(crate) lock_timeout: Duration,
-}
-
-/// What happens where the lock file of the providers is missing or lacks one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProviderLock {
-    /// `init` completes it, and it is written back into the project.
-    Completed,
-    /// A file that is there is not changed, and none is written into the project: CI.
-    Kept,
-    /// The project must have it: protected environments.
-    Required,
 }
 
 /// One stack in one environment with the releases it is to run, ready to be planned.
@@ -123,16 +113,6 @@ impl Configuration {
         Cow::Owned(sources)
     }
 
-    /// Refuses a plan with providers that `init` chose, where the project must have locked them.
-    pub(crate) fn refuse_chosen_providers(&self) -> Result<()> {
-        let required = self.context.provider_lock == ProviderLock::Required && self.project.is_some();
-        let locked = self.sources.files.contains_key(&self.sources.lock_path());
-        if !required || locked || self.lock_file().is_none() {
-            return Ok(());
-        }
-        Err(no_provider_lock(&self.sources, &self.context.stack, &self.context.environment))
-    }
-
     /// Returns how to add a file to the stack that Terraform did not find in the copy, by the path in its message.
     pub(crate) fn hint_for_missing(&self, path: &str) -> Option<String> {
         let stack = &self.context.stack;
@@ -153,22 +133,6 @@ impl Configuration {
     pub(crate) fn pack(&self) -> Result<PackedSources> {
         working_copy::pack(&self.planned_sources(), &self.context.work)
     }
-}
-
-/// Returns the refusal of a stack whose providers no lock file of the project fixes.
-pub(crate) fn no_provider_lock(
-    sources: &StackSources,
-    stack: &StackName,
-    environment: &EnvironmentName,
-) -> Failure {
-    let (folder, path) = (&sources.folder, sources.lock_path());
-    Failure::refused(format!(
-        "{environment} is protected and the stack `{stack}` has no {path}: init would choose its providers"
-    ))
-    .unchanged("Nothing was changed.")
-    .hint(format!(
-        "run terraform -chdir={folder} init -backend=false, which writes it, and commit it: https://github.com/slipway/slipway/blob/main/docs/terraform.md#lock-files"
-    ))
 }
 
 /// How many times the provider and the backend try a call to an emulator.
