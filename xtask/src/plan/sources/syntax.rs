@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use hcl::expr::{Expression, TemplateExpr};
-use hcl::structure::Body;
+use hcl::structure::{Attribute, Body};
 use serde_json::Value;
 
+use super::publishing::{DeclaredFunction, ModuleCall, Publishes};
 use crate::failure::{Failure, Result};
 
 /// What the files of one folder declare.
@@ -21,8 +22,12 @@ pub(super) struct Declarations {
     pub(super) outputs: Vec<String>,
     /// Types of the backends; `cloud` for HCP Terraform.
     pub(super) backends: Vec<String>,
-    /// Sources of the modules.
-    pub(super) modules: Vec<String>,
+    /// Calls of modules.
+    pub(super) modules: Vec<ModuleCall>,
+    /// Functions of Lambda.
+    pub(super) functions: Vec<DeclaredFunction>,
+    /// Whether another kind of resource may publish a version of a function.
+    pub(super) publishes_otherwise: bool,
     /// Types of the data sources.
     pub(super) data: Vec<String>,
     /// Local names of the providers that are declared or that types begin with, Terraform's own apart.
@@ -58,15 +63,15 @@ impl Declarations {
         };
         if path.ends_with(".json") {
             let value: Value = serde_json::from_slice(content).map_err(|error| invalid(&error))?;
-            self.add_json(&value);
+            self.add_json(path, &value);
             return Ok(());
         }
         let body: Body = hcl::parse(&String::from_utf8_lossy(content)).map_err(|error| invalid(&error))?;
-        self.add_body(&body);
+        self.add_body(path, &body);
         Ok(())
     }
 
-    fn add_body(&mut self, body: &Body) {
+    fn add_body(&mut self, path: &str, body: &Body) {
         self.add_expressions(body);
         for block in body.blocks() {
             let label = block.labels().first().map(|label| label.as_str().to_owned());
@@ -87,9 +92,21 @@ impl Declarations {
                     self.add_provider(&kind);
                     self.data.push(kind);
                 }
-                ("resource" | "ephemeral" | "provider", Some(kind)) => self.add_provider(&kind),
-                ("module", Some(_)) => {
-                    self.modules.extend(attribute("source").map(|source| literal(&source)))
+                ("resource", Some(kind)) => {
+                    let name = block.labels().get(1).map(|name| name.as_str().to_owned());
+                    let publishes = || Publishes::of_body(block.body());
+                    self.add_resource(path, &kind, name.unwrap_or_default(), publishes);
+                }
+                ("ephemeral" | "provider", Some(kind)) => self.add_provider(&kind),
+                ("module", Some(name)) => {
+                    let is_false = |attribute: &&Attribute| *attribute.expr() == Expression::Bool(false);
+                    let arguments = block.body().attributes().filter(is_false);
+                    self.modules.extend(attribute("source").map(|source| ModuleCall {
+                        name,
+                        source: literal(&source),
+                        file: path.to_owned(),
+                        false_arguments: arguments.map(|attribute| attribute.key().to_owned()).collect(),
+                    }));
                 }
                 ("terraform", _) => {
                     for inner in block.body().blocks() {
@@ -125,12 +142,22 @@ impl Declarations {
         }
     }
 
+    fn add_resource(&mut self, path: &str, kind: &str, name: String, publishes: impl FnOnce() -> Publishes) {
+        self.add_provider(kind);
+        if kind == "aws_lambda_function" {
+            self.functions.push(DeclaredFunction { name, file: path.to_owned(), publishes: publishes() });
+        } else {
+            let otherwise = kind.ends_with("lambda_version") || kind.ends_with("_lambda_function");
+            self.publishes_otherwise |= otherwise;
+        }
+    }
+
     fn add_expressions(&mut self, body: &Body) {
         self.expressions.extend(body.attributes().map(|attribute| attribute.expr().clone()));
         body.blocks().for_each(|block| self.add_expressions(block.body()));
     }
 
-    fn add_json(&mut self, value: &Value) {
+    fn add_json(&mut self, path: &str, value: &Value) {
         self.expressions.extend(json_expressions(value));
         for (name, body) in named(value, "variable") {
             let member = |name: &str| objects(body).find_map(|body| body.get(name));
@@ -142,12 +169,25 @@ impl Declarations {
         }
         self.outputs.extend(named(value, "output").map(|(name, _)| name.to_owned()));
         self.data.extend(named(value, "data").map(|(kind, _)| kind.to_owned()));
-        for block in ["resource", "data", "ephemeral", "provider"] {
+        for (kind, bodies) in named(value, "resource") {
+            for (name, body) in objects(bodies).flatten() {
+                self.add_resource(path, kind, name.clone(), || Publishes::of_json(objects(body)));
+            }
+        }
+        for block in ["data", "ephemeral", "provider"] {
             named(value, block).for_each(|(kind, _)| self.add_provider(kind));
         }
-        for (_, body) in named(value, "module") {
-            let sources = objects(body).filter_map(|body| body.get("source")?.as_str());
-            self.modules.extend(sources.map(str::to_owned));
+        for (name, body) in named(value, "module") {
+            let calls = objects(body).filter_map(|body| {
+                let is_false = |(_, value): &(&String, &Value)| **value == Value::Bool(false);
+                Some(ModuleCall {
+                    name: name.to_owned(),
+                    source: body.get("source")?.as_str()?.to_owned(),
+                    file: path.to_owned(),
+                    false_arguments: body.iter().filter(is_false).map(|(name, _)| name.clone()).collect(),
+                })
+            });
+            self.modules.extend(calls);
         }
         for terraform in members(value, "terraform").flat_map(objects) {
             self.backends.extend(named_in(terraform, "backend").map(|(kind, _)| kind.to_owned()));
@@ -253,7 +293,8 @@ mod tests {
         for declarations in [&native, &json] {
             assert_eq!(declarations.backends, ["s3"]);
             assert_eq!(declarations.outputs, ["functions"]);
-            assert_eq!(declarations.modules, ["../../modules/m"]);
+            let sources: Vec<&str> = declarations.modules.iter().map(|call| call.source.as_str()).collect();
+            assert_eq!(sources, ["../../modules/m"]);
             assert_eq!(declarations.data, ["aws_ami"]);
             assert!(declarations.providers.iter().eq(["aws", "http", "random", "tls"]), "{declarations:?}");
             let variable = |has_default, ephemeral| Variable { has_default, ephemeral };
