@@ -362,7 +362,7 @@ async fn record_failure(
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
         Err(second) => failure
             .unchanged(format!(
-                "Where the aliases point could not be read: see cargo xtask status --env {}.",
+                "Where the aliases point could not be read or recorded: see cargo xtask status --env {}.",
                 stack.environment()
             ))
             .detail("also failed", second.message().to_owned()),

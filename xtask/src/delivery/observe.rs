@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::EnvironmentStack;
 use crate::failure::Result;
-use crate::format;
 use crate::ledger::{Ended, PlannedRelease, Serving, Started};
 use crate::name::FunctionName;
 use crate::plan::{self, FunctionOutput};
@@ -36,12 +35,6 @@ pub(super) struct Observed {
     pub(super) serves: BTreeMap<FunctionName, Serving>,
     /// The aliases.
     pub(super) aliases: BTreeMap<FunctionName, ObservedAlias>,
-}
-
-/// Returns where an alias points: `7`, or `7 and 10 % to 8`.
-pub(super) fn points_to(alias: &Alias) -> String {
-    let weights = alias.weights.iter().map(|(version, share)| format!("{:.0} % to {version}", share * 100.0));
-    format::list(std::iter::once(alias.version.clone()).chain(weights))
 }
 
 /// Reads the aliases of the functions that were served before a deployment, or that it wants to serve, and that exist.
@@ -82,7 +75,7 @@ pub(super) fn compare(
         Some(None) => false,
         Some(Some(alias)) => {
             let stands = serving.matches(Some(alias));
-            serving.alias_elsewhere = (!stands).then(|| points_to(alias));
+            serving.alias_elsewhere = (!stands).then(|| alias.points_to());
             serving.alias_revision = alias.revision_id.clone().filter(|_| stands);
             true
         }
@@ -143,7 +136,7 @@ async fn served_by(
         return Ok(Some(serving));
     }
     // Neither side fits: somebody else moved it. The ledger keeps its record, and says where the alias points.
-    Ok(before.map(|before| Serving { alias_elsewhere: Some(points_to(alias)), ..before.clone() }))
+    Ok(before.map(|before| Serving { alias_elsewhere: Some(alias.points_to()), ..before.clone() }))
 }
 
 /// Returns the record of a release that a deployment wanted to serve, and that an alias serves.
@@ -249,19 +242,19 @@ fn sentence(
         ),
         (Some(before), _) => format!(
             "The alias `{name}` of `{function}` points to version {}; before this deployment the ledger said {}.",
-            points_to(alias),
+            alias.points_to(),
             before.lambda_version
         ),
         (None, Some(failed)) => format!(
             "The alias `{name}` of `{function}` points to version {}, not to version {}, which did not verify.",
-            points_to(alias),
+            alias.points_to(),
             failed.lambda_version
         ),
         (None, None) if serves_tested => {
             format!("The alias `{name}` of `{function}` points to version {version}, which verified.")
         }
         (None, None) => {
-            format!("The alias `{name}` of `{function}` points to version {}.", points_to(alias))
+            format!("The alias `{name}` of `{function}` points to version {}.", alias.points_to())
         }
     }
 }

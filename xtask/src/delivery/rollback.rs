@@ -128,7 +128,7 @@ async fn record_failure(
         // The ledger stays open: the next command compares the aliases with both sides and closes it.
         Err(second) => failure
             .unchanged(format!(
-                "Where the aliases point could not be read: see cargo xtask status --env {}.",
+                "Where the aliases point could not be read or recorded: see cargo xtask status --env {}.",
                 stack.environment()
             ))
             .detail("also failed", second.message().to_owned()),
@@ -403,7 +403,7 @@ fn show(
         let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
         let elsewhere = match alias {
             alias if from.matches(alias) => String::new(),
-            Some(alias) => format!(", but `{}` points to {}", from.alias, observe::points_to(alias)),
+            Some(alias) => format!(", but `{}` points to {}", from.alias, alias.points_to()),
             None => format!(", but there is no alias `{}`", from.alias),
         };
         text.push_str(&format!(
