@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::EnvironmentStack;
 use crate::failure::Result;
 use crate::ledger::{Ended, PlannedRelease, Serving, Started};
-use crate::name::FunctionName;
+use crate::name::{FunctionName, Version};
 use crate::plan::{self, FunctionOutput};
 use crate::ports::{Alias, FunctionConfiguration, side_by_side};
 use crate::verification::Verification;
@@ -81,6 +81,29 @@ pub(super) fn compare(
         }
         None => true,
     });
+}
+
+/// Returns the releases whose alias stands where a deployment left it, and reports the others: somebody moved them since.
+pub(super) fn standing(
+    stack: &EnvironmentStack,
+    ended: &Ended,
+    releases: BTreeMap<FunctionName, Version>,
+) -> BTreeMap<FunctionName, Version> {
+    let stands = |function: &FunctionName| {
+        let why = match ended.serves.get(function) {
+            Some(Serving { alias_elsewhere: None, .. }) => return true,
+            Some(Serving { alias, alias_elsewhere: Some(elsewhere), lambda_version, .. }) => {
+                format!(
+                    "the alias `{alias}` of {function} points to {elsewhere} by now, not to {lambda_version}"
+                )
+            }
+            None => format!("the alias of {function} is gone by now"),
+        };
+        let environment = stack.environment();
+        stack.progress.note(format!("          ⚠ {why}: cargo xtask status --env {environment}"));
+        false
+    };
+    releases.into_iter().filter(|(function, _)| stands(function)).collect()
 }
 
 /// Reads aliases, each by the function's name in Lambda and its own.
@@ -256,5 +279,30 @@ fn sentence(
         (None, None) => {
             format!("The alias `{name}` of `{function}` points to version {}.", alias.points_to())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+
+    #[tokio::test]
+    async fn release_whose_alias_was_moved_meanwhile_does_not_count_as_serving() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        let stack = scene.stack(true);
+        let mut ended = stack.ledger.head().await.unwrap().last.unwrap();
+        let releases: BTreeMap<FunctionName, Version> = ended
+            .serves
+            .iter()
+            .map(|(function, serving)| (function.clone(), serving.release.clone()))
+            .collect();
+        assert_eq!(standing(&stack, &ended, releases.clone()), releases);
+        let (first, second) = (scene.functions[0].clone(), scene.functions[1].clone());
+        ended.serves.get_mut(&first).unwrap().alias_elsewhere = Some("7".into());
+        assert!(standing(&stack, &ended, releases.clone()).into_keys().eq([second.clone()]));
+        ended.serves.remove(&second);
+        assert!(standing(&stack, &ended, releases).is_empty());
     }
 }

@@ -66,6 +66,8 @@ pub(super) async fn roll_back(
         Err(failure) => return Err(record_failure(stack, &started, last, steps, failure).await),
     };
     stack.ledger.end(&ended).await?;
+    let functions =
+        ended.serves.iter().map(|(function, serving)| (function.clone(), serving.release.clone()));
     Ok(Delivered {
         environment: stack.environment().clone(),
         stack: stack.name().clone(),
@@ -73,11 +75,7 @@ pub(super) async fn roll_back(
         unchanged: false,
         plan_skipped: false,
         changes,
-        functions: ended
-            .serves
-            .iter()
-            .map(|(function, serving)| (function.clone(), serving.release.clone()))
-            .collect(),
+        functions: observe::standing(stack, &ended, functions.collect()),
         verifications: Vec::new(),
         undo: BTreeMap::new(),
     })
