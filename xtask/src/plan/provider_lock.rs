@@ -43,3 +43,24 @@ pub(crate) fn no_provider_lock(
         "run terraform -chdir={folder} init -backend=false, which writes it, and commit it: https://github.com/slipway/slipway/blob/main/docs/terraform.md#lock-files"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacks_of_this_repository_lock_their_providers() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let prod = "prod".parse().unwrap();
+        let mut locked = 0;
+        for entry in std::fs::read_dir(root.join("terraform/stacks")).unwrap().flatten() {
+            let stack: StackName = entry.file_name().to_str().unwrap().parse().unwrap();
+            let settings = crate::settings::Project::load(root).unwrap().stack_in(&prod, &stack).unwrap();
+            let sources = StackSources::read(root, &stack, &prod, settings.files.as_deref()).unwrap();
+            assert!(sources.providers.contains("aws"), "{stack}: {:?}", sources.providers);
+            assert!(sources.files.contains_key(&sources.lock_path()), "{stack} has no lock file");
+            locked += 1;
+        }
+        assert!(locked >= 6);
+    }
+}

@@ -1,10 +1,10 @@
 //! The lock file of providers: a protected environment takes no providers that `init` chose.
 
 use std::fs;
-use std::process::Command;
+use std::path::Path;
 
 use super::support::sandbox::init_repository;
-use super::support::{EchoProject, TestRun};
+use super::support::{EchoProject, TestRun, process};
 use crate::require;
 
 const RELEASE: [&str; 4] = ["release", "--env", "local", "--yes"];
@@ -17,10 +17,14 @@ fn protect(project: &EchoProject) {
 
 /// Runs the command that the hints name.
 fn write_lock(project: &EchoProject, stack: &str) {
-    let output = Command::new("terraform")
+    let machine = project.test_run.machine;
+    let output = process::command(Path::new("terraform"))
         .arg(format!("-chdir={stack}"))
         .args(["init", "-backend=false"])
         .current_dir(&project.folder)
+        .env("PATH", &machine.path)
+        .env("HOME", &project.home)
+        .envs(machine.terraform_settings.as_ref().map(|file| ("TF_CLI_CONFIG_FILE", file)))
         .output()
         .expect("terraform");
     assert!(output.status.success(), "{output:?}");

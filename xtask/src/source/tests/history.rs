@@ -107,11 +107,8 @@ fn history_that_a_partial_clone_left_out_is_an_error_with_the_command_that_fetch
     let hint = failure.report().hint.unwrap_or_default();
     assert!(hint.contains("git fetch --refetch --filter=blob:none"), "{failure}: {hint}");
     assert_eq!(repository.gap(), Some(Gap::Folders));
-    let clone_git = |arguments: &[&str]| {
-        let status = std::process::Command::new("git").arg("-C").arg(&to).args(arguments).status().unwrap();
-        assert!(status.success(), "{arguments:?}");
-    };
-    clone_git(&["fetch", "--quiet", "--refetch", "--filter=blob:none"]);
+    let filter = "--filter=blob:none";
+    tree.git(&["-C", &to.to_string_lossy(), "fetch", "--quiet", "--refetch", filter]);
     let repository = Repository::open(&to).unwrap();
     assert_eq!(repository.gap(), Some(Gap::Files));
     assert!(repository.changes(Some(&first), &paths).is_ok());
