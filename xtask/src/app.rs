@@ -23,7 +23,7 @@ use crate::ledger::Holder;
 use crate::name::{EnvironmentName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
 use crate::ownership::ProjectIdentity;
-use crate::plan::{PlanContext, StackSources};
+use crate::plan::{PlanContext, ProviderLock, StackSources};
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
 use crate::settings::{ProcessEnvironment, Project};
@@ -181,7 +181,11 @@ impl AppContext {
             work,
             backend: account.backend.clone(),
             variables: self.with_terraform_tuning(account.variables.clone()),
-            readonly_lock: environment_settings.protected || self.process_env.ci(),
+            provider_lock: match (environment_settings.protected, self.process_env.ci()) {
+                (true, _) => ProviderLock::Required,
+                (false, true) => ProviderLock::Kept,
+                (false, false) => ProviderLock::Completed,
+            },
             lock_timeout: self.options.lock_timeout,
         };
         Ok(EnvironmentStack {

@@ -191,7 +191,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
                 unchanged: false,
                 plan_skipped: false,
                 changes: planned.changes,
-                functions: versions,
+                functions: observe::standing(stack, &ended, versions),
                 verifications,
                 undo: rollback::undo(stack, &ended, last.as_ref()).await,
             })

@@ -14,6 +14,7 @@ mod trust;
 
 pub(crate) use entry::{
     DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, PlannedRelease, SCHEMA, Serving, Started,
+    serves_text,
 };
 pub(crate) use lease::{Lease, RENEW_EVERY, is_alive};
 pub(crate) use owner::Claim;

@@ -14,6 +14,7 @@ mod infrastructure;
 mod inputs;
 mod lock;
 mod names;
+mod provider_lock;
 mod sources;
 mod state;
 mod working_copy;
@@ -35,6 +36,7 @@ pub(crate) use infrastructure::Infrastructure;
 pub(crate) use inputs::{StackInputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{LockRequest, WorkLock};
 pub(crate) use names::long_names;
+pub(crate) use provider_lock::{ProviderLock, no_provider_lock};
 pub(crate) use sources::StackSources;
 #[cfg(test)]
 pub(crate) use sources::{SourceFile, Variable};

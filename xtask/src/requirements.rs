@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::plan;
 use crate::runtime::RuntimeFamily;
 use crate::settings::{BuildSettings, PackageType, Project};
-use crate::source::Repository;
+use crate::source::{Gap, Repository};
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::{ALL_TOOLS, Tools};
 use crate::tools::terraform::Terraform;
@@ -210,10 +210,35 @@ fn repository(root: &Path) -> Requirement {
     let found = Repository::open(root).and_then(|repository| {
         let head = repository.head()?;
         let branch = head.branch.unwrap_or_else(|| "detached".into());
-        let shallow = if repository.is_shallow() { ", shallow" } else { "" };
-        Ok(format!("{branch} {}{shallow}", &head.commit[..7]))
+        Ok((format!("{branch} {}", &head.commit[..7]), repository.gap()))
     });
-    Requirement::new("git repository", "naming releases", Availability::Missing, found)
+    let (found, gap) = match found {
+        Ok((found, gap)) => (Ok(found), gap),
+        Err(failure) => (Err(failure), None),
+    };
+    let mut requirement = Requirement::new("git repository", "naming releases", Availability::Missing, found);
+    let (verdict, what, hint) = match gap {
+        None => return requirement,
+        Some(Gap::Folders) => (
+            Availability::Later,
+            "lacks folders of earlier commits",
+            "the version of a function that was released before cannot be found: git fetch --refetch --filter=blob:none",
+        ),
+        Some(Gap::Commits) => (
+            Availability::Later,
+            "shallow",
+            "a version needs the commit of the newest release: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)",
+        ),
+        Some(Gap::Files) => (
+            Availability::Available,
+            "partial clone",
+            "it may lack files of earlier commits, which only rebuild needs: git fetch --refetch",
+        ),
+    };
+    requirement.verdict = verdict;
+    requirement.found.push_str(&format!(", {what}"));
+    requirement.hint = Some(hint.to_owned());
+    requirement
 }
 
 /// Returns the requirement of a Python; `found` is the interpreter that the gateway would start, with its own runtime.

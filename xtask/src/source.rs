@@ -12,7 +12,7 @@ pub(crate) mod tests;
 mod toml_file;
 
 pub(crate) use committed::{Uncommitted, is_protected, refuse_uncommitted, uncommitted_settings};
-pub(crate) use git::{CommitMessage, Containment, FileContent, FileKind, NotCommitted, Repository};
+pub(crate) use git::{CommitMessage, Containment, FileContent, FileKind, Gap, NotCommitted, Repository};
 pub(crate) use inputs::{SharedReadings, SourceInputs, differences};
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 

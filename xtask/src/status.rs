@@ -13,7 +13,7 @@ use crate::failure::Result;
 use crate::ledger::{self, DeploymentOutcome, Ended, Head, Holder, Ledger, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ownership::ProjectIdentity;
-use crate::ports::{Clock, Functions, Store};
+use crate::ports::{Alias, Clock, FunctionConfiguration, Functions, Store};
 
 /// What runs in one environment.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -95,8 +95,8 @@ impl EnvironmentAccess<'_> {
             status.warnings.extend(self.stack_warnings(&ledger, stack, &head).await?);
             let Some(last) = &head.last else { continue };
             for (function, serving) in &last.serves {
-                let found = self.function(stack, function, serving, last).await?;
-                status.warnings.extend(self.function_warning(function, &found));
+                let (found, warning) = self.function(stack, function, serving, last).await?;
+                status.warnings.extend(warning);
                 status.functions.insert(function.clone(), found);
             }
         }
@@ -128,24 +128,25 @@ impl EnvironmentAccess<'_> {
         Ok(warnings)
     }
 
-    /// Compares what a function runs with what the ledger says.
+    /// Compares what a function runs with what the ledger says; a difference is a warning.
     async fn function(
         &self,
         stack: &StackName,
         function: &FunctionName,
         serving: &Serving,
         last: &Ended,
-    ) -> Result<FunctionStatus> {
+    ) -> Result<(FunctionStatus, Option<String>)> {
         let (alias, published) = futures::try_join!(
             self.functions.alias(&serving.function_name, &serving.alias),
             self.functions.published(&serving.function_name, &serving.lambda_version)
         )?;
+        let warning = self.function_warning(function, serving, alias.as_ref(), published.as_ref());
         let configuration_agrees = published.is_some_and(|published| {
             published.code_sha256 == serving.code_sha256 && published.digest() == serving.config_digest
         });
         let alias_agrees = serving.matches(alias.as_ref());
         let held = last.holds.iter().filter(|hold| hold.function == *function);
-        Ok(FunctionStatus {
+        let status = FunctionStatus {
             stack: stack.clone(),
             release: serving.release.clone(),
             commit: serving.commit.clone(),
@@ -159,28 +160,37 @@ impl EnvironmentAccess<'_> {
             since: serving.since_at,
             by: last.by.clone(),
             held: held.map(|hold| hold.release.clone()).collect(),
-        })
+        };
+        Ok((status, warning))
     }
 
-    fn function_warning(&self, function: &FunctionName, status: &FunctionStatus) -> Option<String> {
-        let environment = self.environment;
-        let recorded = &status.lambda_version;
-        if status.alias_version.as_ref() != Some(recorded) {
-            let points_to = status.alias_version.as_deref().unwrap_or("nothing");
-            return Some(format!(
-                "{function} in {environment}: the alias points to {points_to}, the ledger says {recorded}. Somebody moved it by hand: cargo xtask recover --env {environment}"
-            ));
-        }
-        if !status.as_recorded {
-            return Some(format!(
-                "{function} in {environment}: version {recorded} is not configured as it was recorded"
-            ));
-        }
-        (!status.verified).then(|| {
+    fn function_warning(
+        &self,
+        function: &FunctionName,
+        serving: &Serving,
+        alias: Option<&Alias>,
+        published: Option<&FunctionConfiguration>,
+    ) -> Option<String> {
+        let (environment, recorded) = (self.environment, &serving.lambda_version);
+        let text = if !serving.matches(alias) {
+            let points_to = alias.map_or("nothing".to_owned(), Alias::points_to);
             format!(
-                "{function} in {environment}: version {recorded} serves and was not verified: cargo xtask release --env {environment} verifies it"
+                "the alias points to {points_to}, the ledger says {recorded}: cargo xtask recover --env {environment}"
             )
-        })
+        } else if published.is_none() {
+            format!("version {recorded}, which the alias points to, does not exist")
+        } else if published.is_some_and(|published| {
+            published.code_sha256 != serving.code_sha256 || published.digest() != serving.config_digest
+        }) {
+            format!("version {recorded} is not configured as it was recorded")
+        } else if !serving.verified {
+            format!(
+                "version {recorded} serves and was not verified: cargo xtask release --env {environment} verifies it"
+            )
+        } else {
+            return None;
+        };
+        Some(format!("{function} in {environment}: {text}"))
     }
 }
 
@@ -312,11 +322,42 @@ mod tests {
         let status = scene.status().await;
         assert_eq!(
             status.warnings,
-            [
-                "hello in dev: the alias points to 2, the ledger says 1. Somebody moved it by hand: cargo xtask recover --env dev"
-            ]
+            ["hello in dev: the alias points to 2, the ledger says 1: cargo xtask recover --env dev"]
         );
         assert!(!status.functions[&"hello".parse().unwrap()].as_recorded);
+    }
+
+    #[tokio::test]
+    async fn alias_with_a_second_version_is_a_warning_about_the_alias() {
+        let scene = Scene::serving().await;
+        let last = scene.ledger().head().await.unwrap().last.unwrap();
+        let serving = &last.serves[&"hello".parse().unwrap()];
+        let published = scene.lambda.published(NAME, "1").await.unwrap();
+        let mut alias = scene.lambda.alias(NAME, "live").await.unwrap().unwrap();
+        alias.weights.insert("2".into(), 0.1);
+        let (environment, project) = ("dev".parse().unwrap(), ProjectIdentity::new("shop", None, |_| true));
+        let (store, functions): (Arc<dyn Store>, Arc<dyn Functions>) =
+            (scene.store.clone(), scene.lambda.clone());
+        let clock = FakeClock::new();
+        let access = EnvironmentAccess {
+            project: &project,
+            environment: &environment,
+            store: &store,
+            functions: &functions,
+            here: Holder::here(),
+            clock: &clock,
+        };
+        let warning = |alias: Option<&Alias>, published: Option<&FunctionConfiguration>| {
+            access.function_warning(&"hello".parse().unwrap(), serving, alias, published).unwrap()
+        };
+        assert_eq!(
+            warning(Some(&alias), published.as_ref()),
+            "hello in dev: the alias points to 1 and 10 % to 2, the ledger says 1: cargo xtask recover --env dev"
+        );
+        alias.weights.clear();
+        assert!(
+            warning(Some(&alias), None).ends_with("version 1, which the alias points to, does not exist")
+        );
     }
 
     #[tokio::test]

@@ -20,9 +20,9 @@ pub(crate) use self::values::Values;
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::interrupt::Interrupt;
-use crate::name::FunctionName;
+use crate::name::{EnvironmentName, FunctionName};
 use crate::plan::Output;
-use crate::ports::{FunctionConfiguration, Functions, Services};
+use crate::ports::{Alias, FunctionConfiguration, Functions, Services};
 use crate::release::Manifest;
 use crate::runtime::{Runtime, RuntimeFamily};
 use crate::settings::PackageType;
@@ -75,6 +75,20 @@ impl Verification {
     /// Returns whether all checks passed.
     pub(crate) fn passed(&self) -> bool {
         self.checks.iter().all(|check| check.passed)
+    }
+
+    /// Adds whether the alias that users reach points only to this version.
+    pub(crate) fn add_alias(&mut self, alias: Option<&Alias>, environment: &EnvironmentName) {
+        let stands = alias.is_some_and(|alias| alias.points_only_to(&self.lambda_version));
+        let found = alias.map_or("no alias".to_owned(), Alias::points_to);
+        let mut check = match stands {
+            true => passed("alias", Instant::now()),
+            false => differs("alias", &self.lambda_version, &found, Instant::now()),
+        };
+        check.hint = (!stands).then(|| {
+            format!("users reach another version than the one that the ledger names: cargo xtask recover --env {environment}")
+        });
+        self.checks.push(check);
     }
 
     /// Returns a summary on one line: `code ok · configuration ok · 2 smoke events 43 ms`, or why the version was not called.

@@ -15,7 +15,7 @@ use super::ports::explain;
 use crate::bootstrap::{AccountSpec, AdoptionCandidate, ResourceLookup};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::partition::Partition;
-use crate::plan::{self, AccountPreparation, Backend, Configuration, LockRequest, WorkLock};
+use crate::plan::{self, AccountPreparation, Backend, Configuration, LockRequest, ProviderLock, WorkLock};
 use crate::ports::Resource;
 
 /// The key of the account's own state.
@@ -118,8 +118,7 @@ impl AppContext {
             values: spec.values(),
             adopted,
             variables: account.variables.clone(),
-            readonly_lock: self.process_env.ci()
-                && root.join("terraform/bootstrap/.terraform.lock.hcl").is_file(),
+            provider_lock: if self.process_env.ci() { ProviderLock::Kept } else { ProviderLock::Completed },
             lock_timeout: self.options.lock_timeout,
             lock,
         })

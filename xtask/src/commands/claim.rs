@@ -42,28 +42,37 @@ pub(crate) struct Report {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let project = app.project.settings.name.clone();
     let from = arguments.from.as_deref();
+    let place = arguments.env.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
+    let of_stack = |stack: &StackName| format!("the ledger and the state of `{stack}`{place}");
+    let of_function = |function: &FunctionName| format!("the releases of `{function}`{place}");
     let mut names: Vec<String> = Vec::new();
     for stack in &arguments.stacks {
         if !app.project.stacks.contains_key(stack) {
             return Err(Failure::usage(format!("this project has no stack `{stack}`"))
                 .hint("stacks are the folders below terraform/stacks"));
         }
-        names.push(format!("the ledger and the state of `{stack}`"));
+        names.push(of_stack(stack));
     }
     for function in &arguments.functions {
         app.project.function(function)?;
-        names.push(format!("the releases of `{function}`"));
+        names.push(of_function(function));
     }
-    let question = format!("Mark {} as those of {project}?", crate::format::list(&names));
+    let refused = from.map(|from| format!(" The project {from} is refused there from then on."));
+    let question = format!(
+        "Mark {} as those of the project {project}?{}",
+        crate::format::list(&names),
+        refused.unwrap_or_default()
+    );
     if !app.approver().approve(&question)? {
         return Err(Failure::refused("not approved").unchanged("Nothing was marked."));
     }
-    let mut claimed = Vec::new();
+    let (mut claimed, mut marked) = (Vec::new(), Vec::new());
     if let (false, Some(environment)) = (arguments.stacks.is_empty(), &arguments.env) {
         let account = app.account(environment).await?;
         for stack in &arguments.stacks {
             if account.ledger(environment, stack).claim(from).await? == Claim::Written {
                 claimed.push(stack.to_string());
+                marked.push(of_stack(stack));
             }
         }
     }
@@ -72,12 +81,13 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         for function in &arguments.functions {
             if catalogue.claim(function, from).await? {
                 claimed.push(function.to_string());
+                marked.push(of_function(function));
             }
         }
     }
     let text = match claimed.is_empty() {
-        true => format!("All of it is marked as {project}'s already.\n"),
-        false => format!("Marked as {project}'s: {}.\n", crate::format::list(&claimed)),
+        true => format!("{project} has the marks already: {}.\n", crate::format::list(&names)),
+        false => format!("Marked as {project}'s: {}.\n", crate::format::list(&marked)),
     };
     CommandOutput::new(&Report { project, claimed }, text)
 }

@@ -42,9 +42,10 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         app.project.stack_in(environment, stack)?;
     }
     let (mut stacks, mut kept) = (Vec::new(), Vec::new());
-    if let Some(account) = app.account_if_there(environment).await? {
+    let account = app.account_if_there(environment).await?;
+    if let Some(account) = &account {
         for name in settings::apply_order(&enabled).iter().rev() {
-            let stack = app.environment_stack(&account, environment, name)?;
+            let stack = app.environment_stack(account, environment, name)?;
             let named = arguments.stack.is_empty() || arguments.stack.contains(name);
             if named { stacks.push(stack) } else { kept.push(stack) }
         }
@@ -66,8 +67,15 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             destroyed.deployment
         ));
     }
-    if results.destroyed.is_empty() {
-        text = format!("No stack is applied in {environment}.\n");
+    if account.is_none() {
+        text = format!("{environment} is not running: nothing was looked at, nothing was destroyed.\n");
+    } else if results.destroyed.is_empty() {
+        let names = match arguments.stack.as_slice() {
+            [] => "No stack is".to_owned(),
+            [one] => format!("{one} is not"),
+            several => format!("{} are not", format::list(several.iter().map(StackName::as_str))),
+        };
+        text = format!("{names} applied in {environment}.\n");
     }
     let report = Report { environment: environment.clone(), destroyed: results.destroyed };
     Ok(CommandOutput::new(&report, text)?.with_failure(results.failure))

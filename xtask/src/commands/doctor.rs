@@ -75,7 +75,7 @@ fn no_credentials() -> Failure {
         .hint("sign in first: aws sso login, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")
 }
 
-/// Renders a table, and what to do about what is not available.
+/// Renders a table, and what to do about what is not available or not complete.
 fn text(requirements: &[Requirement]) -> String {
     let mut table = Table::new(["", "what", "found", "needed for"]);
     for requirement in requirements {
@@ -88,7 +88,7 @@ fn text(requirements: &[Requirement]) -> String {
         table.row([sign.to_owned(), requirement.what.clone(), found, requirement.needed_for.clone()]);
     }
     let mut text = table.render("");
-    for requirement in requirements.iter().filter(|found| found.verdict != Availability::Available) {
+    for requirement in requirements {
         if let Some(hint) = &requirement.hint {
             text.push_str(&format!("{}: {hint}\n", requirement.what));
         }

@@ -85,7 +85,10 @@ fn serves(deployment: u64, serves: &BTreeMap<FunctionName, Serving>) -> String {
     let mut named: Vec<String> = functions
         .iter()
         .take(NAMED)
-        .map(|(function, serving)| format!("{function} {} ({})", serving.release, serving.lambda_version))
+        .map(|(function, serving)| match &serving.alias_elsewhere {
+            Some(elsewhere) => format!("{function} {} (alias on {elsewhere})", serving.release),
+            None => format!("{function} {} ({})", serving.release, serving.lambda_version),
+        })
         .collect();
     named.extend((functions.len() > NAMED).then(|| format!("{} more", functions.len() - NAMED)));
     named.join(", ")
@@ -103,6 +106,9 @@ mod tests {
         let serving: Serving = serde_json::from_value(serving).unwrap();
         let mut functions = BTreeMap::new();
         assert_eq!(serves(7, &functions), "–");
+        let elsewhere = Serving { alias_elsewhere: Some("5".into()), ..serving.clone() };
+        let text = serves(7, &BTreeMap::from([("a".parse().unwrap(), elsewhere)]));
+        assert!(text.ends_with("(alias on 5)"), "{text}");
         for name in ["a", "b", "c", "d", "e"] {
             let since = if name == "d" { 7 } else { 1 };
             functions.insert(name.parse().unwrap(), Serving { since, ..serving.clone() });

@@ -30,9 +30,10 @@ pub(crate) struct Report {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     app.project.environment(&arguments.env)?;
     let (mut findings, mut refused) = (Vec::new(), None);
-    if let Some(account) = app.account_if_there(&arguments.env).await? {
+    let account = app.account_if_there(&arguments.env).await?;
+    if let Some(account) = &account {
         for stack in app.project.stacks_in(&arguments.env)?.keys() {
-            let stack = app.environment_stack(&account, &arguments.env, stack)?;
+            let stack = app.environment_stack(account, &arguments.env, stack)?;
             let recovered = delivery::recover(&stack).await?;
             findings.extend(recovered.leftovers);
             refused = refused.or(recovered.refused);
@@ -42,7 +43,12 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     for Leftover { stack, found, done } in &findings {
         text.push_str(&format!("{stack}: {found}\n  {done}\n"));
     }
-    if findings.is_empty() {
+    if account.is_none() {
+        text = format!(
+            "{0} is not running, so nothing was looked at. To start it: cargo xtask local up\n",
+            arguments.env
+        );
+    } else if findings.is_empty() {
         text = format!("Nothing is left open in {}.\n", arguments.env);
     }
     Ok(CommandOutput::new(&Report { environment: arguments.env, findings }, text)?.with_failure(refused))

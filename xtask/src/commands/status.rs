@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CommandOutput;
 use crate::app::AppContext;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::format::{age, list};
 use crate::ledger::Holder;
 use crate::name::{EnvironmentName, FunctionName};
@@ -39,32 +39,42 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     let names: Vec<&EnvironmentName> =
         names.filter(|name| arguments.env.as_ref().is_none_or(|wanted| wanted == *name)).collect();
     let read = names.iter().map(|environment| read(app, environment));
-    let statuses = futures::future::join_all(read).await;
-    let environments = names.into_iter().cloned().zip(statuses).collect();
+    let (mut environments, mut failures) = (BTreeMap::new(), Vec::new());
+    for (name, status) in names.iter().zip(futures::future::join_all(read).await) {
+        let status = status.unwrap_or_else(|failure| {
+            let status = EnvironmentStatus::not_read(failure.to_string());
+            failures.push(failure);
+            status
+        });
+        environments.insert((*name).clone(), status);
+    }
+    // Among all environments, one that cannot be read does not hide the others.
+    let failure = arguments.env.is_some().then(|| failures.pop()).flatten();
     let now = app.clock.now();
-    let text = if arguments.env.is_some() {
+    let text = if failure.is_some() {
+        String::new()
+    } else if arguments.env.is_some() {
         details(&environments, now)
     } else {
         overview(app.project.functions.keys(), &environments)
     };
-    CommandOutput::new(&Report { environments }, text)
+    Ok(CommandOutput::new(&Report { environments }, text)?.with_failure(failure))
 }
 
-/// Reads an environment's status; an environment that cannot be read does not hide the others.
-async fn read(app: &AppContext, environment: &EnvironmentName) -> EnvironmentStatus {
+/// Reads an environment's status.
+async fn read(app: &AppContext, environment: &EnvironmentName) -> Result<EnvironmentStatus> {
     if let Some(EnvironmentAccount::Cloud(cloud)) =
         app.project.environments.get(environment).map(|settings| &settings.account)
         && !app.has_credentials()
     {
-        return EnvironmentStatus::not_read(format!(
+        let message = format!(
             "no credentials for account {} (sign in: aws sso login, or set AWS_PROFILE)",
             cloud.account
-        ));
+        );
+        return Err(Failure::failed(message));
     }
-    let account = match app.account_if_there(environment).await {
-        Ok(Some(account)) => account,
-        Ok(None) => return EnvironmentStatus::not_read("not running"),
-        Err(failure) => return EnvironmentStatus::not_read(failure.to_string()),
+    let Some(account) = app.account_if_there(environment).await? else {
+        return Ok(EnvironmentStatus::not_read("not running"));
     };
     let access = EnvironmentAccess {
         environment,
@@ -74,8 +84,7 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> EnvironmentSta
         here: Holder::here(),
         clock: app.clock.as_ref(),
     };
-    let status = access.read(app.project.stacks.keys()).await;
-    status.unwrap_or_else(|failure| EnvironmentStatus::not_read(failure.to_string()))
+    access.read(app.project.stacks.keys()).await
 }
 
 /// Renders a table of functions and environments, and a line for each environment that was not read.

@@ -8,6 +8,7 @@ use super::CommandOutput;
 use crate::app::{Account, AppContext};
 use crate::delivery::{self, ServingStack};
 use crate::failure::{Failure, Result};
+use crate::format;
 use crate::name::{EnvironmentName, FunctionName};
 use crate::suite::{self, SuiteReport, Suites};
 use crate::tools::install::Tool;
@@ -63,10 +64,24 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         let verdict = if suite.passed { "passed" } else { "FAILED" };
         text.push_str(&format!("{} in {environment}: its suite {verdict}\n", suite.function));
     }
-    if verifications.is_empty() {
+    let verified = |name: &&FunctionName| verifications.iter().any(|done| done.function == **name);
+    let absent: Vec<&str> =
+        functions.iter().filter(|name| !verified(name)).map(FunctionName::as_str).collect();
+    let absence = (!absent.is_empty()).then(|| {
+        let (names, serve) = (format::list(&absent), if absent.len() == 1 { "does" } else { "do" });
+        format!("{names} {serve} not serve in {environment}, so there was nothing to verify")
+    });
+    if verifications.is_empty() && arguments.functions.is_empty() {
         text = format!("Nothing serves in {environment}.\n");
+    } else if let Some(absence) = absence.as_ref().filter(|_| arguments.functions.is_empty()) {
+        text.push_str(&format!("{absence}.\n"));
     }
-    let failure = if verifications.iter().all(Verification::passed) {
+    let failure = if let Some(absence) = absence.filter(|_| !arguments.functions.is_empty())
+        && verifications.iter().all(Verification::passed)
+    {
+        let release = format!("cargo xtask release {} --env {environment}", absent.join(" "));
+        Some(Failure::failed(absence).hint(release))
+    } else if verifications.iter().all(Verification::passed) {
         suite::failure(environment.as_str(), &suites)
     } else {
         Some(verification::failure(environment.as_str(), &verifications))

@@ -181,7 +181,7 @@ impl AliasesBefore {
                 "the alias `{}` of `{function}` from version {} to {}",
                 was.alias,
                 alias.version,
-                observe::points_to(&now)
+                now.points_to()
             ));
         }
         if moved.is_empty() {

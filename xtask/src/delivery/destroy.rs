@@ -82,7 +82,10 @@ pub(crate) async fn destroy_all(
                 let several = stacks.len() > 1;
                 results.failure = Some(if several { failure.detail("stack", stack) } else { failure });
             }
-            TaskResult::Failed(_) => {}
+            TaskResult::Failed(other) => {
+                let text = format!("{stack}: {}", other.message());
+                results.failure = results.failure.map(|failure| failure.detail("also failed", text));
+            }
             TaskResult::NotStarted(_) => not_started.push(stack),
         }
     }
@@ -241,10 +244,20 @@ mod tests {
     async fn failure_of_one_stack_is_the_result_of_all() {
         let mut scene = Scene::new(true);
         scene.deploy_new_releases().await;
-        let stacks = [scene.stack(false)];
+        let mut other = Scene::new(true);
+        other.deploy_new_releases().await;
+        let state = other.state.objects("s.tfstate")["s.tfstate"].clone();
+        other.state.set("t.tfstate", state);
+        let mut second = other.stack(false);
+        std::sync::Arc::get_mut(&mut second.plan).unwrap().stack = "t".parse().unwrap();
+        let stacks = [scene.stack(false), second];
         let request = DestroyRequest { stacks: &stacks, kept: &[], confirmed: &BTreeSet::new() };
         let results = destroy_all(&request, &Interrupt::never()).await.unwrap();
         assert!(results.destroyed.is_empty());
-        assert_eq!(results.failure.unwrap().message(), "`dev` is protected and was not typed");
+        let report = results.failure.unwrap().report();
+        assert_eq!(report.message, "`dev` is protected and was not typed");
+        let details: Vec<(&str, &str)> =
+            report.details.iter().map(|detail| (detail.name.as_str(), detail.value.as_str())).collect();
+        assert_eq!(details, [("stack", "s"), ("also failed", "t: `dev` is protected and was not typed")]);
     }
 }

@@ -7,8 +7,8 @@ use crate::plan::{self, StackSources};
 use crate::settings::EnvironmentSettings;
 use crate::source::{Uncommitted, refuse_uncommitted};
 
-/// Refuses files that break the contract, that git ignores although Terraform would read them in the project's folder, or
-/// that no commit has. The last two count in protected environments.
+/// Refuses files that break the contract, that git ignores although Terraform would read them in the project's folder, that
+/// leave the choice of providers to `init`, or that no commit has. All but the first count in protected environments.
 pub(crate) fn check(
     sources: &StackSources,
     stack: &StackName,
@@ -37,6 +37,9 @@ pub(crate) fn check(
         ))
         .unchanged("Nothing was changed.")
         .hint(format!("commit it with git add --force {first}, or remove it")));
+    }
+    if !sources.providers.is_empty() && !sources.files.contains_key(&sources.lock_path()) {
+        return Err(plan::no_provider_lock(sources, stack, environment));
     }
     let uncommitted = sources.uncommitted.as_ref().map(|_| Uncommitted::Stack(stack));
     refuse_uncommitted(environment, settings, uncommitted).map_err(|failure| match &sources.uncommitted {
@@ -75,6 +78,10 @@ mod tests {
         ignored.ignored = vec!["a/override.tf".into(), "a/web.tfvars".into()];
         let mut lock = committed.clone();
         lock.lock_ignored = true;
+        let mut unlocked = committed.clone();
+        unlocked.files.clear();
+        assert_eq!(refusal(true, &unlocked), None, "it needs no provider");
+        unlocked.providers.insert("aws".into());
         let mut changed = committed.clone();
         changed.uncommitted = Some("a/main.tf".into());
         let mut without_git = committed;
@@ -82,6 +89,10 @@ mod tests {
         for (sources, words) in [
             (&ignored, "prod is protected and git ignores a/override.tf and a/web.tfvars"),
             (&lock, "git ignores terraform/stacks/web/.terraform.lock.hcl, which Terraform would read"),
+            (
+                &unlocked,
+                "has no terraform/stacks/web/.terraform.lock.hcl: init would choose its providers |  | run terraform -chdir=terraform/stacks/web init -backend=false",
+            ),
             (&changed, "changes that are not committed | a/main.tf |"),
             (&without_git, "the files of `web` are in no git repository"),
         ] {

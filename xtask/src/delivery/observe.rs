@@ -10,9 +10,8 @@ use tokio::sync::OnceCell;
 
 use super::EnvironmentStack;
 use crate::failure::Result;
-use crate::format;
 use crate::ledger::{Ended, PlannedRelease, Serving, Started};
-use crate::name::FunctionName;
+use crate::name::{FunctionName, Version};
 use crate::plan::{self, FunctionOutput};
 use crate::ports::{Alias, FunctionConfiguration, side_by_side};
 use crate::verification::Verification;
@@ -38,12 +37,6 @@ pub(super) struct Observed {
     pub(super) serves: BTreeMap<FunctionName, Serving>,
     /// The aliases.
     pub(super) aliases: BTreeMap<FunctionName, ObservedAlias>,
-}
-
-/// Returns where an alias points: `7`, or `7 and 10 % to 8`.
-pub(super) fn points_to(alias: &Alias) -> String {
-    let weights = alias.weights.iter().map(|(version, share)| format!("{:.0} % to {version}", share * 100.0));
-    format::list(std::iter::once(alias.version.clone()).chain(weights))
 }
 
 /// Reads the aliases of the functions that were served before a deployment, or that it wants to serve, and that exist.
@@ -84,12 +77,35 @@ pub(super) fn compare(
         Some(None) => false,
         Some(Some(alias)) => {
             let stands = serving.matches(Some(alias));
-            serving.alias_elsewhere = (!stands).then(|| points_to(alias));
+            serving.alias_elsewhere = (!stands).then(|| alias.points_to());
             serving.alias_revision = alias.revision_id.clone().filter(|_| stands);
             true
         }
         None => true,
     });
+}
+
+/// Returns the releases whose alias stands where a deployment left it, and reports the others: somebody moved them since.
+pub(super) fn standing(
+    stack: &EnvironmentStack,
+    ended: &Ended,
+    releases: BTreeMap<FunctionName, Version>,
+) -> BTreeMap<FunctionName, Version> {
+    let stands = |function: &FunctionName| {
+        let why = match ended.serves.get(function) {
+            Some(Serving { alias_elsewhere: None, .. }) => return true,
+            Some(Serving { alias, alias_elsewhere: Some(elsewhere), lambda_version, .. }) => {
+                format!(
+                    "the alias `{alias}` of {function} points to {elsewhere} by now, not to {lambda_version}"
+                )
+            }
+            None => format!("the alias of {function} is gone by now"),
+        };
+        let environment = stack.environment();
+        stack.progress.note(format!("          ⚠ {why}: cargo xtask status --env {environment}"));
+        false
+    };
+    releases.into_iter().filter(|(function, _)| stands(function)).collect()
 }
 
 /// Reads aliases, each by the function's name in Lambda and its own.
@@ -151,7 +167,7 @@ async fn served_by(
         return Ok(Some(serving));
     }
     // Neither side fits: somebody else moved it. The ledger keeps its record, and says where the alias points.
-    Ok(before.map(|before| Serving { alias_elsewhere: Some(points_to(alias)), ..before.clone() }))
+    Ok(before.map(|before| Serving { alias_elsewhere: Some(alias.points_to()), ..before.clone() }))
 }
 
 /// Returns the record of a release that a deployment wanted to serve, and that an alias serves.
@@ -257,19 +273,19 @@ fn sentence(
         ),
         (Some(before), _) => format!(
             "The alias `{name}` of `{function}` points to version {}; before this deployment the ledger said {}.",
-            points_to(alias),
+            alias.points_to(),
             before.lambda_version
         ),
         (None, Some(failed)) => format!(
             "The alias `{name}` of `{function}` points to version {}, not to version {}, which did not verify.",
-            points_to(alias),
+            alias.points_to(),
             failed.lambda_version
         ),
         (None, None) if serves_tested => {
             format!("The alias `{name}` of `{function}` points to version {version}, which verified.")
         }
         (None, None) => {
-            format!("The alias `{name}` of `{function}` points to version {}.", points_to(alias))
+            format!("The alias `{name}` of `{function}` points to version {}.", alias.points_to())
         }
     }
 }
@@ -302,5 +318,24 @@ mod tests {
             calls_beside.push(scene.faults().calls() - 2 * functions);
         }
         assert_eq!(calls_beside[0], calls_beside[1]);
+    }
+
+    #[tokio::test]
+    async fn release_whose_alias_was_moved_meanwhile_does_not_count_as_serving() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        let stack = scene.stack(true);
+        let mut ended = stack.ledger.head().await.unwrap().last.unwrap();
+        let releases: BTreeMap<FunctionName, Version> = ended
+            .serves
+            .iter()
+            .map(|(function, serving)| (function.clone(), serving.release.clone()))
+            .collect();
+        assert_eq!(standing(&stack, &ended, releases.clone()), releases);
+        let (first, second) = (scene.functions[0].clone(), scene.functions[1].clone());
+        ended.serves.get_mut(&first).unwrap().alias_elsewhere = Some("7".into());
+        assert!(standing(&stack, &ended, releases.clone()).into_keys().eq([second.clone()]));
+        ended.serves.remove(&second);
+        assert!(standing(&stack, &ended, releases).is_empty());
     }
 }

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::EnvironmentStack;
 use super::settle::close_cut_off;
 use crate::failure::{self, Failure, Result};
-use crate::format;
 use crate::ledger::{self, Ended, Serving, Started};
 use crate::name::StackName;
 use crate::plan::Configuration;
@@ -103,11 +102,17 @@ async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Result<Repair, St
         }
     }
     let key = format!("{}.tfstate.tflock", stack.name());
-    if let Some(stored) = stack.store.get(&key).await?
-        && let Ok(LockFile { id, who, operation, created }) = serde_json::from_slice(&stored.bytes)
-    {
-        let what = format!("the state is locked by {who} ({operation}) since {created}, lock {id}");
-        found.push((what, Ok(Repair::Unlock(id))));
+    if let Some(stored) = stack.store.get(&key).await? {
+        found.push(match serde_json::from_slice(&stored.bytes) {
+            Ok(LockFile { id, who, operation, created }) => {
+                let what = format!("the state is locked by {who} ({operation}) since {created}, lock {id}");
+                (what, Ok(Repair::Unlock(id)))
+            }
+            Err(_) => (
+                format!("the state is locked, and {}/{key} does not say by whom", stack.store.place()),
+                Err("if no Terraform runs there, delete that object".to_owned()),
+            ),
+        });
     }
     let folders = [stack.root.join("terraform/stacks").join(stack.name().as_str()), stack.plan.work.clone()];
     for path in work_files::unsaved_states(&folders) {
@@ -132,7 +137,7 @@ async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Result<Repair, St
         };
         let what = format!(
             "the alias `{name}` of {function} points to {}, the ledger says {version} ({release})",
-            super::observe::points_to(&alias)
+            alias.points_to()
         );
         let repair = if serving.verified {
             Ok(Repair::MoveAlias(Box::new(serving.clone())))
@@ -162,10 +167,7 @@ impl Repair {
             Self::CloseDeployment(open) => {
                 let last = stack.ledger.head().await?.last;
                 let ended = close_cut_off(stack, &open, last.as_ref()).await?;
-                let serves = ended.serves.iter();
-                let serves =
-                    format::list(serves.map(|(function, serving)| format!("{function} {}", serving.release)));
-                Ok(format!("closed: it serves {}", if serves.is_empty() { "nothing" } else { &serves }))
+                Ok(format!("closed: {} {}", stack.environment(), ledger::serves_text(&ended.serves)))
             }
             Self::Unlock(id) => {
                 stack.infrastructure.unlock(&configuration(stack).await?, &id).await?;
@@ -239,10 +241,29 @@ mod tests {
         let texts = texts(&stack).await;
         assert!(texts[0].0.starts_with("deployment 2 (deploy"), "{texts:?}");
         assert!(texts[0].0.ends_with("has not ended, and its process is gone"), "{texts:?}");
-        assert_eq!(texts[0].1, "closed: it serves a 1.0.0 and b 1.0.0");
+        assert_eq!(texts[0].1, "closed: dev serves a 1.0.0 and b 1.0.0");
         let head = stack.ledger.head().await.unwrap();
         assert!(head.open.is_none());
         assert_eq!(head.last.unwrap().outcome, DeploymentOutcome::Interrupted);
+    }
+
+    #[tokio::test]
+    async fn deployment_is_not_closed_as_if_an_alias_that_stands_elsewhere_served_its_release() {
+        let mut scene = serving_scene().await;
+        let dead = scene.stack(true);
+        let last = dead.ledger.head().await.unwrap().last;
+        let started = dead.started(DeploymentKind::Deploy, last.as_ref(), BTreeMap::new());
+        dead.ledger.begin(&started).await.unwrap();
+        let name = Scene::function_name(&scene.functions[0]);
+        let (_, version) = scene.lambda.serving(&name).unwrap();
+        scene.lambda.publish(&name, version);
+        let revision = scene.lambda.alias(&name, "live").await.unwrap().unwrap().revision_id.unwrap();
+        scene.lambda.move_alias(&name, "live", "2", &revision).await.unwrap();
+        let texts = texts(&scene.stack(true)).await;
+        assert_eq!(
+            texts[0].1,
+            "closed: dev serves b 1.0.0; the alias `live` of a points to 2, not to 1 (1.0.0)"
+        );
     }
 
     #[tokio::test]
@@ -268,6 +289,11 @@ mod tests {
         let expected = [(found.to_owned(), "unlocked".to_owned())];
         assert_eq!(texts(&scene.stack(true)).await, expected);
         assert_eq!(texts(&scene.stack(true)).await, []);
+        // One that cannot be read is there as well.
+        scene.state.set("s.tfstate.tflock", "");
+        let texts = texts(&scene.stack(true)).await;
+        assert!(texts[0].0.ends_with("s.tfstate.tflock does not say by whom"), "{texts:?}");
+        assert!(texts[0].1.ends_with("delete that object"), "{texts:?}");
     }
 
     #[tokio::test]

@@ -70,6 +70,8 @@ pub(super) async fn roll_back(
         Err(failure) => return Err(record_failure(stack, &started, last, steps, failure).await),
     };
     stack.ledger.end(&ended).await?;
+    let functions =
+        ended.serves.iter().map(|(function, serving)| (function.clone(), serving.release.clone()));
     Ok(Delivered {
         environment: stack.environment().clone(),
         stack: stack.name().clone(),
@@ -77,11 +79,7 @@ pub(super) async fn roll_back(
         unchanged: false,
         plan_skipped: false,
         changes,
-        functions: ended
-            .serves
-            .iter()
-            .map(|(function, serving)| (function.clone(), serving.release.clone()))
-            .collect(),
+        functions: observe::standing(stack, &ended, functions.collect()),
         verifications: Vec::new(),
         undo: BTreeMap::new(),
     })
@@ -260,7 +258,7 @@ fn show(
         let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
         let elsewhere = match alias {
             alias if from.matches(alias) => String::new(),
-            Some(alias) => format!(", but `{}` points to {}", from.alias, observe::points_to(alias)),
+            Some(alias) => format!(", but `{}` points to {}", from.alias, alias.points_to()),
             None => format!(", but there is no alias `{}`", from.alias),
         };
         text.push_str(&format!(

@@ -60,7 +60,10 @@ pub(crate) async fn verify_serving(
                 None => Endpoint::Version,
             },
         };
-        let verification = verification::verify(&clients, &version).await?;
+        let mut verification = verification::verify(&clients, &version).await?;
+        // The ledger named the version; users reach what the alias points to.
+        let alias = stack.functions.alias(&serving.function_name, &serving.alias).await?;
+        verification.add_alias(alias.as_ref(), stack.environment());
         if verification.passed() {
             let title = format!("{function} {}: {}", serving.release, verification.summary());
             step.done_as(title, "verified");
@@ -93,6 +96,27 @@ mod tests {
         let passed: Vec<bool> =
             serving.functions.iter().map(|function| function.verification.passed()).collect();
         assert_eq!(passed, [true, false]);
+    }
+
+    #[tokio::test]
+    async fn version_that_the_alias_left_is_a_finding() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        let stack = scene.stack(true);
+        let name = Scene::function_name(&scene.functions[0]);
+        let (_, version) = scene.lambda.serving(&name).unwrap();
+        scene.lambda.publish(&name, version);
+        let revision = stack.functions.alias(&name, "live").await.unwrap().unwrap().revision_id.unwrap();
+        stack.functions.move_alias(&name, "live", "2", &revision).await.unwrap();
+        let serving = verify_serving(&stack, &scene.functions, &|_| None).await.unwrap().unwrap();
+        let verifications: Vec<Verification> =
+            serving.functions.into_iter().map(|function| function.verification).collect();
+        let passed: Vec<bool> = verifications.iter().map(Verification::passed).collect();
+        assert_eq!(passed, [false, true]);
+        let report = verification::failure("dev", &verifications).report();
+        assert_eq!(report.body.unwrap(), "a alias\n  expected  1\n  got       2");
+        assert!(report.hint.unwrap().contains("cargo xtask recover --env dev"));
+        assert!(verifications[1].summary().contains("alias ok"));
     }
 
     #[tokio::test]

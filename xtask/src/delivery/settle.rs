@@ -43,9 +43,6 @@ pub(crate) async fn close_cut_off(
     // What its process verified died with it: only what the ledger knows by now counts as verified.
     let (mut ended, _) = ended_as_observed(stack, open, last, DeploymentOutcome::Interrupted, &[]).await?;
     ended.why = Some("it was cut off and closed by a later command".into());
-    let served: Vec<String> =
-        ended.serves.iter().map(|(function, serving)| format!("{function} {}", serving.release)).collect();
-    let served = if served.is_empty() { "nothing".to_owned() } else { crate::format::list(served) };
     match stack.ledger.end(&ended).await {
         Ok(()) => {}
         // Two commands may close the same deployment: the first one's entry counts.
@@ -55,10 +52,11 @@ pub(crate) async fn close_cut_off(
         Err(failure) => return Err(failure),
     }
     stack.progress.note(format!(
-        "ledger    deployment {} ({}) was cut off; it is closed: {} serves {served}",
+        "ledger    deployment {} ({}) was cut off; it is closed: {} {}",
         open.deployment,
         open.describe(),
-        stack.environment()
+        stack.environment(),
+        ledger::serves_text(&ended.serves)
     ));
     Ok(ended)
 }
@@ -88,7 +86,7 @@ pub(super) async fn end_in_failure(
 pub(super) fn left_open(stack: &EnvironmentStack, failure: Failure, second: &Failure) -> Failure {
     failure
         .unchanged(format!(
-            "Where the aliases point could not be read: see cargo xtask status --env {}.",
+            "Where the aliases point could not be read or recorded: see cargo xtask status --env {}.",
             stack.environment()
         ))
         .detail("also failed", second.message().to_owned())

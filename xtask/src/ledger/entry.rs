@@ -152,6 +152,26 @@ pub(crate) struct Serving {
     pub(crate) since_at: jiff::Timestamp,
 }
 
+/// Returns what an environment serves: `serves a 1.0.0 and b 1.0.0`, with each alias that was found elsewhere.
+pub(crate) fn serves_text(serves: &BTreeMap<FunctionName, Serving>) -> String {
+    let stand = serves.iter().filter(|(_, serving)| serving.alias_elsewhere.is_none());
+    let stand: Vec<String> =
+        stand.map(|(function, serving)| format!("{function} {}", serving.release)).collect();
+    let mut text = match stand.is_empty() {
+        true => "serves nothing that the ledger knows".to_owned(),
+        false => format!("serves {}", crate::format::list(stand)),
+    };
+    for (function, serving) in serves {
+        if let Some(elsewhere) = &serving.alias_elsewhere {
+            let Serving { alias, lambda_version, release, .. } = serving;
+            text.push_str(&format!(
+                "; the alias `{alias}` of {function} points to {elsewhere}, not to {lambda_version} ({release})"
+            ));
+        }
+    }
+    text
+}
+
 impl Serving {
     /// Returns whether an alias sends all traffic to this Lambda version.
     pub(crate) fn matches(&self, alias: Option<&Alias>) -> bool {

@@ -15,6 +15,7 @@ use super::configuration::{
     Backend, Configuration, EMULATOR_ATTEMPTS, PlanContext, backend_text, check_values, write_private,
 };
 use super::lock::WorkLock;
+use super::provider_lock::ProviderLock;
 use super::sources::{SourceFile, StackSources};
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};
@@ -38,8 +39,8 @@ pub(crate) struct AccountPreparation<'a> {
     pub(crate) adopted: &'a [(String, String)],
     /// Environment variables that Terraform gets besides those of this process.
     pub(crate) variables: Vec<(String, String)>,
-    /// Whether `init` may not change the lock file.
-    pub(crate) readonly_lock: bool,
+    /// What happens where the lock file of the providers lacks one.
+    pub(crate) provider_lock: ProviderLock,
     /// How long to wait for the state's lock.
     pub(crate) lock_timeout: Duration,
     /// The lock on the work folder.
@@ -59,7 +60,7 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
         work: preparation.work,
         backend: preparation.backend.clone(),
         variables: preparation.variables,
-        readonly_lock: preparation.readonly_lock,
+        provider_lock: preparation.provider_lock,
         lock_timeout: preparation.lock_timeout,
     });
     let PlanContext { stack, work, backend, .. } = context.as_ref();

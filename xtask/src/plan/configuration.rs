@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::inputs::StackInputs;
 use super::lock::WorkLock;
+use super::provider_lock::ProviderLock;
 use super::sources::{SourceFile, StackSources, Variable, value_names};
 use super::working_copy::{self, PackedSources};
 use crate::architecture::Architecture;
@@ -34,8 +35,8 @@ pub(crate) struct PlanContext {
     pub(crate) backend: Backend,
     /// Environment variables that Terraform gets besides those of this process.
     pub(crate) variables: Vec<(String, String)>,
-    /// Whether `init` may not change a lock file that is there, nor write one into the project.
-    pub(crate) readonly_lock: bool,
+    /// What happens where the lock file of the providers lacks one.
+    pub(crate) provider_lock: ProviderLock,
     /// How long to wait for the state's lock.
     pub(crate) lock_timeout: Duration,
 }
@@ -72,7 +73,7 @@ impl StackFiles {
     /// Brings the copy to the project's files.
     pub(crate) fn of_project(context: &PlanContext, project: &Path, sources: StackSources) -> Result<Self> {
         // A lock file that is not the project's stays in the copy, so that the next run uses the same providers.
-        let keep_lock = sources.lock_ignored || context.readonly_lock;
+        let keep_lock = sources.lock_ignored || context.provider_lock == ProviderLock::Kept;
         let copy = working_copy::of_sources(&sources, &context.work, keep_lock)?;
         Ok(Self { copy, sources, project: Some(project.to_path_buf()) })
     }

@@ -3,12 +3,13 @@
 //! In: a stack's files. Out: nothing, or a refusal with the lines to write. It is checked before `init`, and by `release`
 //! before anything is published.
 
+use super::contract::UNPUBLISHED;
 use super::sources::StackSources;
 use crate::failure::{Failure, Result};
 use crate::name::StackName;
 
-/// Refuses a stack without an S3 backend, or one that runs functions without the variable `releases` or the output
-/// `functions`.
+/// Refuses a stack without an S3 backend, or one that runs functions without the variable `releases`, the output `functions`
+/// or a function that publishes versions.
 pub(crate) fn check_files_contract(
     sources: &StackSources,
     stack: &StackName,
@@ -48,11 +49,19 @@ pub(crate) fn check_files_contract(
         );
         return refused(message, hint);
     }
+    if let Some(unpublished) = &sources.unpublished {
+        let message = format!(
+            "{} publishes no version, so `{UNPUBLISHED}` would serve before anything is tried",
+            unpublished.resource
+        );
+        return refused(message, unpublished.line.clone());
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sources::Unpublished;
     use super::*;
 
     /// Returns the message and hint of the refusal of a stack that runs functions.
@@ -81,5 +90,12 @@ mod tests {
         );
         sources.outputs.insert("functions".into());
         assert!(check_files_contract(&sources, &"web".parse().unwrap(), true).is_ok());
+        let (resource, line) = ("main.tf: this".to_owned(), "write in it: publish = true".to_owned());
+        sources.unpublished = Some(Unpublished { resource, line });
+        assert_eq!(
+            refusal(&sources),
+            "main.tf: this publishes no version, so `$LATEST` would serve before anything is tried | write in it: publish = true"
+        );
+        assert!(check_files_contract(&sources, &"web".parse().unwrap(), false).is_ok());
     }
 }

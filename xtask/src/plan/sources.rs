@@ -9,6 +9,7 @@ mod listing;
 mod missing;
 mod path_text;
 mod project;
+mod publishing;
 mod reads;
 mod syntax;
 
@@ -17,6 +18,7 @@ use std::path::Path;
 
 use self::listing::{ProjectFiles, clean, file_name, join, parent};
 use self::path_text::PathText;
+use self::publishing::Publishing;
 use self::reads::{FileRead, file_reads};
 use self::syntax::{Declarations, is_configuration};
 use crate::digest::{Digest, DigestBuilder};
@@ -24,6 +26,7 @@ use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 
 pub(crate) use listing::SourceFile;
+pub(crate) use publishing::Unpublished;
 pub(crate) use syntax::{Variable, value_names};
 
 /// The file in an archive that says where folders are that the project reaches through links.
@@ -52,6 +55,10 @@ pub(crate) struct StackSources {
     pub(crate) outputs: BTreeSet<String>,
     /// Types of the backends that the root module configures.
     pub(crate) backends: BTreeSet<String>,
+    /// Local names of the providers that the modules in the repository name.
+    pub(crate) providers: BTreeSet<String>,
+    /// A function of Lambda that publishes no version, if none in the files does.
+    pub(crate) unpublished: Option<Unpublished>,
     /// Types of data sources whose results can change while the files stay the same, and functions that do the same.
     pub(crate) volatile: BTreeSet<String>,
     /// Sources of modules that are not in this repository.
@@ -171,6 +178,7 @@ impl StackSources {
 
     /// Reads the root module and every local module that it uses, each by `files_of`.
     fn read_modules(&mut self, files_of: &mut dyn FnMut(&str) -> Result<NamedFiles>) -> Result<()> {
+        let mut publishing = Publishing::default();
         let mut queue = vec![(self.folder.clone(), None)];
         while let Some((folder, used_by)) = queue.pop() {
             if self.modules.contains(&folder) {
@@ -189,21 +197,27 @@ impl StackSources {
                 return Err(no_module(&folder, source, user));
             }
             self.files.extend(files);
-            for source in &declarations.modules {
+            for call in std::mem::take(&mut declarations.modules) {
+                let source = &call.source;
                 if source.starts_with("./") || source.starts_with("../") {
                     let module = clean(&join(&folder, source)).ok_or_else(|| {
                         Failure::usage(format!("the module source \"{source}\" leaves the project"))
                             .unchanged("Nothing was changed.")
                             .hint("move the module into terraform/modules, or use a versioned remote source")
                     })?;
-                    queue.push((module, Some((source.clone(), folder.clone()))));
+                    queue.push((module.clone(), Some((source.clone(), folder.clone()))));
+                    publishing.calls.push((module, call));
                 } else {
-                    self.remote_modules.insert(source.clone());
+                    self.remote_modules.insert(call.source);
                 }
             }
             let (reads, volatile) = file_reads(&declarations, &folder, &self.folder);
             self.reads.extend(reads.into_iter().map(|read| (folder.clone(), read)));
             self.volatile.extend(volatile);
+            let functions = std::mem::take(&mut declarations.functions);
+            publishing.functions.extend(functions.into_iter().map(|found| (folder.clone(), found)));
+            publishing.otherwise |= declarations.publishes_otherwise;
+            self.providers.append(&mut declarations.providers);
             let data = declarations.data.into_iter();
             self.volatile.extend(data.filter(|kind| !STABLE_DATA_SOURCES.contains(&kind.as_str())));
             if self.modules.is_empty() {
@@ -213,6 +227,8 @@ impl StackSources {
             }
             self.modules.push(folder);
         }
+        publishing.otherwise |= !self.remote_modules.is_empty();
+        self.unpublished = publishing.unpublished();
         // A path that only the plan knows may lead anywhere on the machine.
         let unknown = self.reads.iter().filter(|(_, read)| read.path == PathText::Unknown);
         self.volatile.extend(unknown.filter_map(|(_, read)| read.function.clone()));

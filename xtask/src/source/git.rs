@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use git2::ErrorCode;
 
 pub(crate) use self::head_files::NotCommitted;
-pub(crate) use self::history::{CommitMessage, Containment};
+pub(crate) use self::history::{CommitMessage, Containment, Gap};
 use crate::failure::{Failure, Result};
 
 /// The repository around the project.

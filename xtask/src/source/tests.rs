@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use self::tree::HELLO;
 pub(crate) use self::tree::{Tree, hello, process_env};
-use super::Repository;
+use super::{Gap, Repository};
 use crate::failure::FailureKind;
 
 #[test]
@@ -282,9 +282,12 @@ fn shallow_clone_is_recognized() {
     let tree = Tree::new();
     tree.commit("feat: more");
     assert!(!tree.repository().is_shallow());
+    assert_eq!(tree.repository().gap(), None);
     let (from, to) = (format!("file://{}", tree.folder.path().display()), tree.root().join("clone"));
     tree.git(&["clone", "--quiet", "--depth=1", &from, &to.to_string_lossy()]);
-    assert!(Repository::open(&to).unwrap().is_shallow());
+    let clone = Repository::open(&to).unwrap();
+    assert!(clone.is_shallow());
+    assert_eq!(clone.gap(), Some(Gap::Commits));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod commands;
 mod errors;
+mod providers;
 mod stream;
 mod variables;
 mod version;
@@ -21,7 +22,7 @@ use crate::digest::Digest;
 use crate::exec::{self, OnSignal, OutputTarget, Program, ProgramResult, RunOptions, Stream};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::plan::{Applied, Configuration, Planned};
+use crate::plan::{Applied, Configuration, Planned, ProviderLock};
 use crate::progress::{Progress, Step, Unit};
 
 /// Held during init: Terraform does not support two in one `TF_PLUGIN_CACHE_DIR` at the same time.
@@ -102,7 +103,7 @@ impl Terraform {
         if sources.lock_ignored || sources.files.get(&path).is_some_and(|file| file.content == lock) {
             return Ok(());
         }
-        if configuration.context.readonly_lock {
+        if configuration.context.provider_lock != ProviderLock::Completed {
             self.progress.note(format!(
                 "          {path} does not exist: commit one, so that every run uses the same providers"
             ));
@@ -177,6 +178,7 @@ impl Terraform {
     ) -> Result<Planned> {
         self.variables.refuse_values(configuration)?;
         self.init(configuration).await?;
+        configuration.refuse_chosen_providers()?;
         let step = self.progress.slow_step(
             "plan",
             format!("{} in {}", configuration.context.stack, configuration.context.environment),
@@ -331,12 +333,12 @@ mod tests {
     use crate::plan::SourceFile;
 
     /// Runs what follows an `init` that left `new` as the lock file of the copy; returns the project's lock file.
-    fn lock_after_init(of_project: &str, readonly: bool, ignored: bool) -> String {
+    fn lock_after_init(of_project: &str, policy: ProviderLock, ignored: bool) -> String {
         let folder = tempfile::tempdir().unwrap();
         let (project, copy) = (folder.path().join("project"), folder.path().join("copy"));
         let stack = project.join("terraform/stacks/hello");
         [&stack, &copy].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
-        let mut configuration = commands::tests::configuration(readonly);
+        let mut configuration = commands::tests::configuration(policy);
         let path = configuration.sources.lock_path();
         configuration.sources.files.clear();
         if !of_project.is_empty() {
@@ -361,9 +363,32 @@ mod tests {
 
     #[test]
     fn lock_file_is_written_back_but_not_in_ci_and_not_if_git_ignores_it() {
-        assert_eq!(lock_after_init("", false, false), "new");
-        assert_eq!(lock_after_init("old", false, false), "new");
-        assert_eq!(lock_after_init("", true, false), "");
-        assert_eq!(lock_after_init("", false, true), "");
+        use ProviderLock::{Completed, Kept};
+        assert_eq!(lock_after_init("", Completed, false), "new");
+        assert_eq!(lock_after_init("old", Completed, false), "new");
+        assert_eq!(lock_after_init("", Kept, false), "");
+        assert_eq!(lock_after_init("", Completed, true), "");
+    }
+
+    #[test]
+    fn providers_that_init_chose_are_not_planned_with_where_the_project_must_lock_them() {
+        let copy = tempfile::tempdir().unwrap();
+        let chosen = |policy, locked: bool, of_project: bool| {
+            let mut configuration = commands::tests::configuration(policy);
+            if !locked {
+                configuration.sources.files.clear();
+            }
+            configuration.folder = copy.path().to_path_buf();
+            configuration.project = of_project.then(|| "/p".into());
+            configuration.refuse_chosen_providers()
+        };
+        assert!(chosen(ProviderLock::Required, false, true).is_ok(), "init needed no provider");
+        std::fs::write(copy.path().join(".terraform.lock.hcl"), "chosen").unwrap();
+        let refused = chosen(ProviderLock::Required, false, true).unwrap_err();
+        assert_eq!(refused.kind(), failure::FailureKind::Refused);
+        assert!(refused.message().contains("has no terraform/stacks/hello/.terraform.lock.hcl"));
+        assert!(chosen(ProviderLock::Required, true, true).is_ok());
+        assert!(chosen(ProviderLock::Required, false, false).is_ok(), "files that were applied before");
+        assert!(chosen(ProviderLock::Kept, false, true).is_ok());
     }
 }

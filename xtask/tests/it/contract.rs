@@ -40,6 +40,15 @@ fn stack_that_breaks_its_contract_is_refused_before_the_apply() {
     edit(&project, MODULE, "  publish = true", "  publish = false");
     let refused = project
         .run(&RELEASE)
+        .exits(2)
+        .says(&format!("{MODULE}: the resource \"aws_lambda_function\" \"this\" publishes no version"))
+        .says("write in it: publish = true")
+        .says("Nothing was changed.");
+    assert!(!refused.ran_step("build"), "{refused}");
+    // Where only the plan knows.
+    edit(&project, MODULE, "  publish = false", "  publish = tobool(\"false\")");
+    let refused = project
+        .run(&RELEASE)
         .exits(6)
         .says("module.hello.aws_lambda_function.this")
         .says("$LATEST")
@@ -47,7 +56,7 @@ fn stack_that_breaks_its_contract_is_refused_before_the_apply() {
         .says("Nothing was applied.");
     assert!(!refused.ran_step("apply") && !refused.ran_step("verify"), "{refused}");
     assert_eq!(ledger(&project), Vec::<String>::new());
-    edit(&project, MODULE, "  publish = false", "  publish = true");
+    edit(&project, MODULE, "  publish = tobool(\"false\")", "  publish = true");
 
     // An output that is sensitive works at the first run.
     let outputs = "terraform/stacks/hello/outputs.tf";

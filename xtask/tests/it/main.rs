@@ -4,6 +4,7 @@
 //! In: the executable under test, Terraform on the PATH, Slipway's tool folder. Where one of them is missing the tests
 //! are skipped (see `support::skip`). Nothing is left running (see `support::test_run`).
 
+mod adopted_state;
 mod adopting;
 mod aws_provider;
 mod base_images;
@@ -12,6 +13,7 @@ mod concurrency;
 mod contract;
 mod crash_recovery;
 mod environments;
+mod lock_files;
 mod many_functions;
 mod modules;
 mod mutations;

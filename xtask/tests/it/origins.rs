@@ -170,6 +170,7 @@ fn two_projects_that_share_buckets_refuse_each_other_until_they_have_a_prefix() 
         &["destroy", "--env", "dev", "--yes"],
         &["recover", "--env", "dev", "--yes"],
         &["history", "--env", "dev"],
+        &["status", "--env", "dev"],
     ] {
         let refused = mini.run(command).exits(6);
         let refused = refused.says("the stack `data`").says("belongs to the project shop, and this is mini");
@@ -228,7 +229,9 @@ fn ledger_from_before_there_were_markers_is_used_where_it_is_or_claimed() {
         .says("the ledger of `data` in dev may be another project's")
         .says("cargo xtask claim data --env dev");
     mini.run(&["claim", "data", "--env", "dev"]).exits(6).says("there is no terminal to ask at");
-    mini.run(&["claim", "data", "--env", "dev", "--yes"]).exits(0);
+    mini.run(&["claim", "data", "--env", "dev", "--yes"])
+        .exits(0)
+        .says("Marked as mini's: the ledger and the state of `data` in dev.");
     mini.run(&["plan", "--env", "dev"]).exits(0);
     shop.run(&deploy).exits(6).says("belongs to the project mini, and this is shop");
     shop.run(&["claim", "data", "--env", "dev", "--yes", "--from", "mini"]).exits(0);

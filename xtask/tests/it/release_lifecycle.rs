@@ -241,7 +241,17 @@ fn alias_moved_by_hand_is_reported_and_corrected() {
     let local = &reported["data"]["environments"]["local"];
     assert_eq!(local["functions"]["echo"]["alias_version"], "2");
     assert_eq!(local["functions"]["echo"]["as_recorded"], false);
-    assert!(local["warnings"][0].as_str().is_some_and(|text| text.contains("moved it by hand")));
+    assert!(
+        local["warnings"][0]
+            .as_str()
+            .is_some_and(|text| text.contains("the alias points to 2, the ledger says 1"))
+    );
+    // What users reach is not what was verified.
+    project
+        .run(&["verify", "--env", "local"])
+        .exits(5)
+        .says("`echo` version 1 in local did not verify")
+        .says("echo alias");
     // The plan is not skipped, and the release moves the alias back.
     let again = project.run(&RELEASE).exits(0);
     assert!(again.ran_step("plan") && again.ran_step("rollout"), "{again}");

@@ -59,6 +59,13 @@ impl Alias {
     pub fn points_only_to(&self, version: &str) -> bool {
         self.version == version && self.weights.is_empty()
     }
+
+    /// Returns where it points: `7`, or `7 and 10 % to 8`.
+    pub fn points_to(&self) -> String {
+        let shares =
+            self.weights.iter().map(|(version, share)| format!("{:.0} % to {version}", share * 100.0));
+        std::iter::once(self.version.clone()).chain(shares).collect::<Vec<_>>().join(" and ")
+    }
 }
 
 /// The functions of one account and region.

@@ -151,7 +151,7 @@ fn configuration(
         values: spec.values(),
         adopted,
         variables: Vec::new(),
-        readonly_lock: false,
+        provider_lock: crate::plan::ProviderLock::Completed,
         lock_timeout: std::time::Duration::ZERO,
         lock: &WorkLock::of_temporary_file(),
     })

@@ -183,7 +183,7 @@ impl Scene {
                 endpoint: None,
             },
             variables: Vec::new(),
-            readonly_lock: false,
+            provider_lock: crate::plan::ProviderLock::Completed,
             lock_timeout: Duration::ZERO,
         };
         EnvironmentStack {

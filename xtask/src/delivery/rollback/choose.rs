@@ -169,15 +169,21 @@ async fn changed_by_newest(stack: &EnvironmentStack, past: &mut Past<'_>) -> Res
         return Ok(changed);
     }
     let environment = stack.environment();
+    let mut hint = "it applied configuration only: revert its commit and release again".to_owned();
+    for (function, serving) in &last.serves {
+        if past.previous(function, serving).await?.is_some() {
+            hint.push_str(&format!(
+                "; to take back the release of a function anyway, name it: cargo xtask rollback {function} --env {environment}"
+            ));
+            break;
+        }
+    }
     Err(Failure::refused(format!(
         "deployment {} changed no release in {environment}, so there is no release to undo",
         newest.deployment
     ))
     .unchanged("Nothing was changed.")
-    .hint(format!(
-        "it applied configuration only: revert its commit and release again; to take back the release of a function anyway, name it: cargo xtask rollback {} --env {environment}",
-        last.serves.keys().next().map_or("<FUNCTION>", FunctionName::as_str)
-    )))
+    .hint(hint))
 }
 
 /// Reads the deployment to go back to.

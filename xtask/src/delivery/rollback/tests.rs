@@ -63,16 +63,22 @@ async fn first_release_has_nothing_to_undo() {
 async fn deployment_of_configuration_alone_has_no_release_to_undo() {
     let mut scene = Scene::new(false);
     scene.deploy(&["a", "b"]).await.unwrap();
-    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.write_memory(192);
+    scene.deploy(&[]).await.unwrap();
+    let hint = undo_newest(&mut scene).await.unwrap_err().report().hint.unwrap();
+    assert!(!hint.contains("rollback"), "nothing served before: {hint}");
+    scene.deploy(&["b"]).await.unwrap();
     scene.write_memory(256);
     let delivered = scene.deploy(&[]).await.unwrap();
-    assert_eq!((delivered.deployment, delivered.undo.len()), (Some(3), 0));
+    assert_eq!((delivered.deployment, delivered.undo.len()), (Some(4), 0));
     let failure = undo_newest(&mut scene).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Refused);
-    assert!(failure.message().starts_with("deployment 3 changed no release in dev"), "{failure}");
+    assert!(failure.message().starts_with("deployment 4 changed no release in dev"), "{failure}");
+    let hint = failure.report().hint.unwrap();
+    assert!(hint.ends_with("name it: cargo xtask rollback b --env dev"), "{hint}");
     // By name it still goes back.
-    let request = RollbackRequest { functions: vec!["a".parse().unwrap()], ..RollbackRequest::default() };
-    assert_eq!(back_to(&roll_back_to(&mut scene, &request).await.unwrap()), ["a 1.0.0"]);
+    let request = RollbackRequest { functions: vec!["b".parse().unwrap()], ..RollbackRequest::default() };
+    assert_eq!(back_to(&roll_back_to(&mut scene, &request).await.unwrap()), ["b 1.0.0"]);
 }
 
 #[tokio::test]

@@ -3,12 +3,14 @@
 //! In: the text of a `.tf` or `.tf.json` file. Out: [`Declarations`]. Both syntaxes are read as Terraform reads them:
 //! <https://developer.hashicorp.com/terraform/language/syntax/json>. Errors: a file that is not valid in its syntax.
 
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use hcl::expr::{Expression, TemplateExpr};
-use hcl::structure::Body;
+use hcl::structure::{Attribute, Body};
 use serde_json::Value;
 
+use super::publishing::{DeclaredFunction, ModuleCall, Publishes};
 use crate::failure::{Failure, Result};
 
 /// What the files of one folder declare.
@@ -20,10 +22,16 @@ pub(super) struct Declarations {
     pub(super) outputs: Vec<String>,
     /// Types of the backends; `cloud` for HCP Terraform.
     pub(super) backends: Vec<String>,
-    /// Sources of the modules.
-    pub(super) modules: Vec<String>,
+    /// Calls of modules.
+    pub(super) modules: Vec<ModuleCall>,
+    /// Functions of Lambda.
+    pub(super) functions: Vec<DeclaredFunction>,
+    /// Whether another kind of resource may publish a version of a function.
+    pub(super) publishes_otherwise: bool,
     /// Types of the data sources.
     pub(super) data: Vec<String>,
+    /// Local names of the providers that are declared or that types begin with, Terraform's own apart.
+    pub(super) providers: BTreeSet<String>,
     /// Local values.
     pub(super) locals: Vec<(String, Expression)>,
     /// All expressions, local values among them.
@@ -55,15 +63,15 @@ impl Declarations {
         };
         if path.ends_with(".json") {
             let value: Value = serde_json::from_slice(content).map_err(|error| invalid(&error))?;
-            self.add_json(&value);
+            self.add_json(path, &value);
             return Ok(());
         }
         let body: Body = hcl::parse(&String::from_utf8_lossy(content)).map_err(|error| invalid(&error))?;
-        self.add_body(&body);
+        self.add_body(path, &body);
         Ok(())
     }
 
-    fn add_body(&mut self, body: &Body) {
+    fn add_body(&mut self, path: &str, body: &Body) {
         self.add_expressions(body);
         for block in body.blocks() {
             let label = block.labels().first().map(|label| label.as_str().to_owned());
@@ -80,9 +88,25 @@ impl Declarations {
                     self.variables.push((name, variable));
                 }
                 ("output", Some(name)) => self.outputs.push(name),
-                ("data", Some(kind)) => self.data.push(kind),
-                ("module", Some(_)) => {
-                    self.modules.extend(attribute("source").map(|source| literal(&source)))
+                ("data", Some(kind)) => {
+                    self.add_provider(&kind);
+                    self.data.push(kind);
+                }
+                ("resource", Some(kind)) => {
+                    let name = block.labels().get(1).map(|name| name.as_str().to_owned());
+                    let publishes = || Publishes::of_body(block.body());
+                    self.add_resource(path, &kind, name.unwrap_or_default(), publishes);
+                }
+                ("ephemeral" | "provider", Some(kind)) => self.add_provider(&kind),
+                ("module", Some(name)) => {
+                    let is_false = |attribute: &&Attribute| *attribute.expr() == Expression::Bool(false);
+                    let arguments = block.body().attributes().filter(is_false);
+                    self.modules.extend(attribute("source").map(|source| ModuleCall {
+                        name,
+                        source: literal(&source),
+                        file: path.to_owned(),
+                        false_arguments: arguments.map(|attribute| attribute.key().to_owned()).collect(),
+                    }));
                 }
                 ("terraform", _) => {
                     for inner in block.body().blocks() {
@@ -91,6 +115,10 @@ impl Declarations {
                                 .backends
                                 .extend(inner.labels().first().map(|label| label.as_str().to_owned())),
                             "cloud" => self.backends.push("cloud".to_owned()),
+                            "required_providers" => {
+                                let names = inner.body().attributes();
+                                names.for_each(|name| self.add_provider(name.key()));
+                            }
                             _ => {}
                         }
                     }
@@ -106,12 +134,30 @@ impl Declarations {
         }
     }
 
+    /// Adds the provider of a type of resources: what its name begins with.
+    fn add_provider(&mut self, kind: &str) {
+        let name = kind.split('_').next().unwrap_or(kind);
+        if name != "terraform" {
+            self.providers.insert(name.to_owned());
+        }
+    }
+
+    fn add_resource(&mut self, path: &str, kind: &str, name: String, publishes: impl FnOnce() -> Publishes) {
+        self.add_provider(kind);
+        if kind == "aws_lambda_function" {
+            self.functions.push(DeclaredFunction { name, file: path.to_owned(), publishes: publishes() });
+        } else {
+            let otherwise = kind.ends_with("lambda_version") || kind.ends_with("_lambda_function");
+            self.publishes_otherwise |= otherwise;
+        }
+    }
+
     fn add_expressions(&mut self, body: &Body) {
         self.expressions.extend(body.attributes().map(|attribute| attribute.expr().clone()));
         body.blocks().for_each(|block| self.add_expressions(block.body()));
     }
 
-    fn add_json(&mut self, value: &Value) {
+    fn add_json(&mut self, path: &str, value: &Value) {
         self.expressions.extend(json_expressions(value));
         for (name, body) in named(value, "variable") {
             let member = |name: &str| objects(body).find_map(|body| body.get(name));
@@ -123,12 +169,29 @@ impl Declarations {
         }
         self.outputs.extend(named(value, "output").map(|(name, _)| name.to_owned()));
         self.data.extend(named(value, "data").map(|(kind, _)| kind.to_owned()));
-        for (_, body) in named(value, "module") {
-            let sources = objects(body).filter_map(|body| body.get("source")?.as_str());
-            self.modules.extend(sources.map(str::to_owned));
+        for (kind, bodies) in named(value, "resource") {
+            for (name, body) in objects(bodies).flatten() {
+                self.add_resource(path, kind, name.clone(), || Publishes::of_json(objects(body)));
+            }
+        }
+        for block in ["data", "ephemeral", "provider"] {
+            named(value, block).for_each(|(kind, _)| self.add_provider(kind));
+        }
+        for (name, body) in named(value, "module") {
+            let calls = objects(body).filter_map(|body| {
+                let is_false = |(_, value): &(&String, &Value)| **value == Value::Bool(false);
+                Some(ModuleCall {
+                    name: name.to_owned(),
+                    source: body.get("source")?.as_str()?.to_owned(),
+                    file: path.to_owned(),
+                    false_arguments: body.iter().filter(is_false).map(|(name, _)| name.clone()).collect(),
+                })
+            });
+            self.modules.extend(calls);
         }
         for terraform in members(value, "terraform").flat_map(objects) {
             self.backends.extend(named_in(terraform, "backend").map(|(kind, _)| kind.to_owned()));
+            named_in(terraform, "required_providers").for_each(|(name, _)| self.add_provider(name));
             self.backends.extend(terraform.get("cloud").map(|_| "cloud".to_owned()));
         }
         for locals in members(value, "locals").flat_map(objects) {
@@ -218,19 +281,22 @@ mod tests {
     fn both_syntaxes_declare_the_same() {
         let native = declared(
             "x.tf",
-            "terraform {\n  backend \"s3\" {}\n}\nvariable \"a\" {\n  default = 1\n}\nvariable \"b\" {\n  ephemeral = true\n}\noutput \"functions\" {\n  value = 1\n}\nmodule \"m\" {\n  source = \"../../modules/m\"\n}\ndata \"aws_ami\" \"x\" {}\nlocals {\n  p = \"${path.module}/x\"\n}\n",
+            "terraform {\n  backend \"s3\" {}\n  required_providers {\n    tls = { source = \"hashicorp/tls\" }\n  }\n}\nprovider \"http\" {}\nresource \"terraform_data\" \"x\" {}\nresource \"random_id\" \"x\" {}\nvariable \"a\" {\n  default = 1\n}\nvariable \"b\" {\n  ephemeral = true\n}\noutput \"functions\" {\n  value = 1\n}\nmodule \"m\" {\n  source = \"../../modules/m\"\n}\ndata \"aws_ami\" \"x\" {}\nlocals {\n  p = \"${path.module}/x\"\n}\n",
         );
         let json = declared(
             "x.tf.json",
-            r#"{"terraform": [{"backend": {"s3": {}}}], "variable": {"a": {"default": 1}, "b": [{"ephemeral": true}]},
+            r#"{"terraform": [{"backend": {"s3": {}}, "required_providers": {"tls": {"source": "hashicorp/tls"}}}],
+                "provider": [{"http": {}}], "resource": {"terraform_data": {"x": {}}, "random_id": {"x": {}}}, "variable": {"a": {"default": 1}, "b": [{"ephemeral": true}]},
                 "output": [{"functions": {"value": 1}}], "module": {"m": {"source": "../../modules/m"}},
                 "data": {"aws_ami": {"x": {}}}, "locals": {"p": "${path.module}/x"}}"#,
         );
         for declarations in [&native, &json] {
             assert_eq!(declarations.backends, ["s3"]);
             assert_eq!(declarations.outputs, ["functions"]);
-            assert_eq!(declarations.modules, ["../../modules/m"]);
+            let sources: Vec<&str> = declarations.modules.iter().map(|call| call.source.as_str()).collect();
+            assert_eq!(sources, ["../../modules/m"]);
             assert_eq!(declarations.data, ["aws_ami"]);
+            assert!(declarations.providers.iter().eq(["aws", "http", "random", "tls"]), "{declarations:?}");
             let variable = |has_default, ephemeral| Variable { has_default, ephemeral };
             assert_eq!(
                 declarations.variables,

@@ -12,6 +12,20 @@ use super::Repository;
 use super::work_tree::is_below;
 use crate::failure::{Failure, Result};
 
+/// How many commits of the newest are looked at for folders that a clone left out.
+const LOOKED_AT: usize = 1_000;
+
+/// What a clone left out of the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// Folders of earlier commits (`--filter=tree:0`).
+    Folders,
+    /// Earlier commits (`--depth`).
+    Commits,
+    /// It may be files of earlier commits (`--filter=blob:none`).
+    Files,
+}
+
 /// A commit with its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommitMessage {
@@ -106,6 +120,30 @@ impl Repository {
     /// Returns whether only a part of the history was cloned.
     pub(crate) fn is_shallow(&self) -> bool {
         self.git.is_shallow()
+    }
+
+    /// Returns what a clone left out.
+    pub(crate) fn gap(&self) -> Option<Gap> {
+        let partial = self.is_partial();
+        // Which filter it had is not asked for: what was fetched since is there.
+        if partial && self.lacks_folders().unwrap_or(true) {
+            return Some(Gap::Folders);
+        }
+        self.is_shallow().then_some(Gap::Commits).or(partial.then_some(Gap::Files))
+    }
+
+    /// Returns whether the folder of one of the newest commits is missing.
+    fn lacks_folders(&self) -> std::result::Result<bool, git2::Error> {
+        let objects = self.git.odb()?;
+        let mut walk = self.git.revwalk()?;
+        walk.push_head()?;
+        for id in walk.take(LOOKED_AT) {
+            let tree = self.git.find_commit(id?)?.tree_id();
+            if !objects.exists(tree) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the newest commit of HEAD's history after `base`, or `base` itself, that has a commit's content in the paths;

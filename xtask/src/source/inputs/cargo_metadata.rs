@@ -51,6 +51,8 @@ pub(super) struct Wanted<'a> {
 struct Metadata {
     packages: Vec<Package>,
     workspace_members: Vec<String>,
+    #[serde(default)]
+    metadata: serde_json::Value,
     resolve: Option<Resolve>,
 }
 
@@ -136,6 +138,7 @@ impl CargoPackage {
                 .hint("name it with package = \"…\" under [build] in function.toml"));
         };
         check(package, wanted)?;
+        check_cargo_lambda_settings(metadata, package, wanted)?;
         let by_id: BTreeMap<&str, &Package> =
             metadata.packages.iter().map(|package| (package.id.as_str(), package)).collect();
         let nodes: BTreeMap<&str, &Node> = metadata
@@ -183,7 +186,7 @@ fn sources(package: &Package) -> Vec<PathBuf> {
     compiled.map(|target| target.src_path.clone()).collect()
 }
 
-/// Refuses a binary or a feature that the package does not have, and settings of cargo-lambda that would be passed over.
+/// Refuses a binary or a feature that the package does not have.
 fn check(package: &Package, wanted: Wanted<'_>) -> Result<()> {
     let binaries = || package.targets.iter().filter(|target| target.kind.iter().any(|kind| kind == "bin"));
     let refused = |message: String| Failure::usage(message).unchanged("Nothing was built.");
@@ -225,7 +228,7 @@ fn check(package: &Package, wanted: Wanted<'_>) -> Result<()> {
         ))
         .hint(format!("write under [build] in function.toml: features = [{}]", list.join(", "))));
     }
-    check_cargo_lambda_settings(package)
+    Ok(())
 }
 
 /// Lists the features that are on: the default ones, the requested ones, and those that they turn on.
@@ -242,21 +245,27 @@ fn enabled_features<'a>(package: &'a Package, requested: &'a [String]) -> BTreeS
     enabled
 }
 
-/// Refuses settings of cargo-lambda that decide what is in the zip: Slipway does not read them.
-fn check_cargo_lambda_settings(package: &Package) -> Result<()> {
-    let lambda = &package.metadata["lambda"];
-    for (table, key, instead) in [
-        ("deploy", "include", "include = [\"…\"] under [build] in function.toml"),
-        ("build", "include", "include = [\"…\"] under [build] in function.toml"),
-        ("build", "features", "features = [\"…\"] under [build] in function.toml"),
-    ] {
-        if !lambda[table][key].is_null() {
-            return Err(Failure::usage(format!(
-                "Cargo.toml of `{}` has [package.metadata.lambda.{table}] {key}, which Slipway does not read",
-                package.name
-            ))
-            .unchanged("Nothing was built.")
-            .hint(format!("write {instead}, and remove it from Cargo.toml")));
+/// Refuses settings of cargo-lambda that decide what is in the zip: Slipway does not read them. They may be those of the package,
+/// of one of its binaries, or of the workspace: <https://www.cargo-lambda.info/guide/configuration.html>.
+fn check_cargo_lambda_settings(metadata: &Metadata, package: &Package, wanted: Wanted<'_>) -> Result<()> {
+    let of_package = (format!("Cargo.toml of `{}`", package.name), "package", &package.metadata);
+    let of_workspace = ("the workspace's Cargo.toml".to_owned(), "workspace", &metadata.metadata);
+    for (file, scope, metadata) in [of_package, of_workspace] {
+        let lambda = &metadata["lambda"];
+        let of_binary = (format!("lambda.bin.{}", wanted.binary), &lambda["bin"][wanted.binary]);
+        for (place, settings) in [("lambda".to_owned(), lambda), of_binary] {
+            for (table, key) in [("deploy", "include"), ("build", "include"), ("build", "features")] {
+                if settings[table][key].is_null() {
+                    continue;
+                }
+                return Err(Failure::usage(format!(
+                    "{file} has [{scope}.metadata.{place}.{table}] {key}, which Slipway does not read"
+                ))
+                .unchanged("Nothing was built.")
+                .hint(format!(
+                    "write {key} = [\"…\"] under [build] in function.toml, and remove it from Cargo.toml"
+                )));
+            }
         }
     }
     Ok(())

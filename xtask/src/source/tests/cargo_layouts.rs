@@ -101,16 +101,23 @@ fn package_of_the_function_may_lie_anywhere_in_the_workspace() {
     assert!(failure.starts_with("the package `other` has no feature `lamda`"), "{failure}");
     with("package = \"other\"\nbinary = \"create\"\nfeatures = [\"lambda\"]\n").unwrap();
     assert!(counts(&tree, "crates/other/src/bin/create.rs"));
-    tree.replace(
-        "crates/other/Cargo.toml",
-        "[features]",
-        "[package.metadata.lambda.deploy]\ninclude = [\"x\"]\n[features]",
-    );
-    let failure = message("package = \"other\"\nbinary = \"create\"\nfeatures = [\"lambda\"]\n");
-    assert!(
-        failure.contains("[package.metadata.lambda.deploy] include, which Slipway does not read"),
-        "{failure}"
-    );
+    // Settings of cargo-lambda that Slipway does not read.
+    for (file, before, table, key) in [
+        ("crates/other/Cargo.toml", "[features]", "package.metadata.lambda.deploy", "include"),
+        ("crates/other/Cargo.toml", "[features]", "package.metadata.lambda.bin.create.deploy", "include"),
+        ("Cargo.toml", "[workspace]", "workspace.metadata.lambda.build", "features"),
+    ] {
+        let text = format!("[{table}]\n{key} = [\"x\"]\n{before}");
+        tree.replace(file, before, &text);
+        let failure = message("package = \"other\"\nbinary = \"create\"\nfeatures = [\"lambda\"]\n");
+        assert!(failure.contains(&format!("[{table}] {key}, which Slipway does not read")), "{failure}");
+        assert!(
+            failure.contains(&format!("write {key} = [\"…\"] under [build] in function.toml")),
+            "{failure}"
+        );
+        tree.replace(file, &text, before);
+    }
+    with("package = \"other\"\nbinary = \"create\"\nfeatures = [\"lambda\"]\n").unwrap();
 }
 
 #[test]

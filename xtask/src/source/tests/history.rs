@@ -1,7 +1,7 @@
 //! Whether HEAD's history has a commit, or what it changed, in repositories that git itself made.
 
 use super::tree::{HELLO, Tree};
-use crate::source::{Containment, Repository};
+use crate::source::{Containment, Gap, Repository};
 
 const MAIN: &str = "lambda-src/hello/src/main.rs";
 const LINES: &str = "fn a() {}\n\n\n\n\n\n\nfn b() {}\n\n\n\n\n\n\nfn c() {}\n";
@@ -106,4 +106,11 @@ fn history_that_a_partial_clone_left_out_is_an_error_with_the_command_that_fetch
     let failure = repository.changes(Some(&first), &paths).unwrap_err();
     let hint = failure.report().hint.unwrap_or_default();
     assert!(hint.contains("git fetch --refetch --filter=blob:none"), "{failure}: {hint}");
+    assert_eq!(repository.gap(), Some(Gap::Folders));
+    let filter = "--filter=blob:none";
+    tree.git(&["-C", &to.to_string_lossy(), "fetch", "--quiet", "--refetch", filter]);
+    let repository = Repository::open(&to).unwrap();
+    assert_eq!(repository.gap(), Some(Gap::Files));
+    assert!(repository.changes(Some(&first), &paths).is_ok());
+    assert_eq!(tree.repository().gap(), None);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::exec::Program;
-use crate::plan::Configuration;
+use crate::plan::{Configuration, ProviderLock};
 
 /// Returns the program in a configuration's folder with its environment; `removed` are the user's variables that it is not
 /// given.
@@ -41,7 +41,10 @@ pub(super) fn init(base: Program, configuration: &Configuration) -> Program {
         .args(["init", "-input=false", "-no-color", "-reconfigure"])
         .arg(format!("-backend-config={}", configuration.backend_file.display()));
     let has_lock = configuration.sources.files.contains_key(&configuration.sources.lock_path());
-    if configuration.context.readonly_lock && has_lock { command.arg("-lockfile=readonly") } else { command }
+    match configuration.context.provider_lock {
+        ProviderLock::Kept | ProviderLock::Required if has_lock => command.arg("-lockfile=readonly"),
+        _ => command,
+    }
 }
 
 /// `terraform plan` to a file, as a stream of JSON.
@@ -89,7 +92,7 @@ pub(super) mod tests {
 
     use crate::plan::{Backend, PlanContext, StackSources, WorkLock};
 
-    pub(in crate::tools::terraform) fn configuration(readonly_lock: bool) -> Configuration {
+    pub(in crate::tools::terraform) fn configuration(provider_lock: ProviderLock) -> Configuration {
         Configuration {
             context: Arc::new(PlanContext {
                 stack: "hello".parse().unwrap(),
@@ -105,7 +108,7 @@ pub(super) mod tests {
                     endpoint: None,
                 },
                 variables: vec![("AWS_REGION".into(), "eu-central-1".into())],
-                readonly_lock,
+                provider_lock,
                 lock_timeout: Duration::from_secs(600),
             }),
             folder: "/p/terraform/stacks/hello".into(),
@@ -122,7 +125,7 @@ pub(super) mod tests {
     fn command_lines_are_as_terraform_expects() {
         let plan_file = Path::new("/w/plan.tfplan");
         let line = |program: Program| program.argv().join(" ");
-        let (free, strict) = (configuration(false), configuration(true));
+        let (free, strict) = (configuration(ProviderLock::Completed), configuration(ProviderLock::Kept));
         insta::assert_snapshot!(
             [
                 line(init(base("terraform", &free, &[]), &free)),

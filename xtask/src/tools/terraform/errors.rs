@@ -2,6 +2,7 @@
 //!
 //! Terraform has no error codes, so its texts are compared, as of versions 1.10 to 1.15.
 
+use super::providers::lock_file_failure;
 use super::stream::{Diagnostic, TerraformReport};
 use crate::exec::{Program, ProgramResult, exit_failure};
 use crate::failure::{Failure, FailureKind};
@@ -90,7 +91,8 @@ pub(super) fn explain(
             ));
     }
     if report.errors.is_empty() {
-        return exit_failure(program, ended);
+        return lock_file_failure(program, ended, &all, configuration)
+            .unwrap_or_else(|| exit_failure(program, ended));
     }
     let failure = Failure::failed(format!("terraform failed on {place}")).body(summary_of(&report.errors));
     match missing_file(&all).and_then(|file| configuration.hint_for_missing(file)) {

@@ -153,7 +153,7 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
     use crate::failure::FailureKind;
-    use crate::plan::{SourceFile, Variable};
+    use crate::plan::{ProviderLock, SourceFile, Variable};
     use crate::tools::terraform::commands::tests::configuration;
 
     fn variables(set: &[(&str, &str)]) -> TerraformVariables {
@@ -162,7 +162,7 @@ mod tests {
 
     /// A configuration of the project's files that declares some variables; `given` has a value in a file.
     fn declaring(ephemeral: &str, open: &str, given: &str) -> Configuration {
-        let mut configuration = configuration(false);
+        let mut configuration = configuration(ProviderLock::Completed);
         configuration.project = Some("/p".into());
         let sources = &mut configuration.sources;
         sources.variables.insert(ephemeral.into(), Variable { ephemeral: true, has_default: true });
@@ -186,7 +186,7 @@ mod tests {
             ("TF_PLUGIN_CACHE_DIR", "x"),
             ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
         ]);
-        let removed = set.removed(&configuration(false));
+        let removed = set.removed(&configuration(ProviderLock::Completed));
         assert_eq!(
             removed,
             ["TF_CLI_ARGS", "TF_CLI_ARGS_plan", "TF_CLI_ARGS_state_push", "TF_DATA_DIR", "TF_WORKSPACE"]
@@ -220,7 +220,7 @@ mod tests {
         let home_path = home.path().to_str().unwrap();
         let of = |set: &[(&str, &str)]| {
             let set: Vec<(&str, &str)> = set.iter().copied().chain([("HOME", home_path)]).collect();
-            variables(&set).identity(&configuration(false))
+            variables(&set).identity(&configuration(ProviderLock::Completed))
         };
         let before = of(&[]);
         for (name, value) in [
