@@ -25,15 +25,16 @@ class Call:
         self.stack, self.step, self.status, self.answer = line["stack"], line["step"], line["status"], line["answer"]
         self.method, self.path = line["method"], urllib.parse.unquote(line["path"])
         scope = re.search(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/", line["headers"].get("authorization", ""))
-        if not scope:
-            raise ValueError(f"{line['method']} {line['path']} has no signature")
-        self.service = SERVICES.get(scope[3], scope[3])
+        self.is_signed = bool(scope)
         addressed = re.match(r"/_slipway/(execute-api|lambda-url)/([^/]+)(/.*)?$", self.path)
         if addressed:
             # A request to a deployed function, not to a service.
             self.service, self.operation = addressed[1], "Invoke"
             self.params = {"id": addressed[2], "path": (addressed[3] or "/").lstrip("/")}
             return
+        if not scope:
+            raise ValueError(f"{line['method']} {line['path']} has no signature")
+        self.service = SERVICES.get(scope[3], scope[3])
         headers = {name: value for name, value in line["headers"].items() if name not in ("transfer-encoding", "content-length")}
         query = f"?{line['query']}" if line["query"] else ""
         request = Request.from_primitives(line["method"], f"http://{headers.pop('host')}{line['path']}{query}", headers, base64.b64decode(line["body"]))

@@ -68,7 +68,7 @@ pub(super) fn changed(repository: &git2::Repository, paths: &[String]) -> Result
 /// where git is not installed.
 ///
 /// One program for all of them. Its answer does not say how long a converted file is: the answers up to the first that
-/// differs are told apart by what is expected of them.
+/// differs are divided by what is expected of them.
 pub(super) fn differs_from_checkout<'a>(
     repository: &git2::Repository,
     files: &[&'a ConvertedFile],

@@ -72,8 +72,9 @@ const NEW_FILES: [&str; 7] = [
     "terraform/stacks/echo/terraform.tfvars",
 ];
 
-const VARIABLES: [(&str, &str); 8] = [
+const VARIABLES: [(&str, &str); 9] = [
     ("TF_VAR_word", "from the shell"),
+    ("TF_VAR_machine", "from the shell"),
     ("TF_CLI_ARGS_plan", "-destroy"),
     ("TF_CLI_ARGS_plan", "-target=terraform_data.note"),
     ("TF_CLI_ARGS_apply", "-parallelism=1"),
