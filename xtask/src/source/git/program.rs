@@ -41,7 +41,7 @@ pub(super) fn git(folder: &Path) -> Program {
 /// Returns which of these files differ from HEAD as git sees it, filters included; nothing where git is not installed.
 ///
 /// Git's own index would answer by the times that it noted, which say nothing of an attribute that was added since. So it is
-/// asked with an index that knows no times.
+/// asked with an index without any times.
 pub(super) fn changed(
     repository: &git2::Repository,
     files: &[ConvertedFile],

@@ -45,7 +45,7 @@ pub fn dirty(world: &BuildWorld, function: &str) -> Option<String> {
     let arguments = |words: &[&str]| -> Vec<String> {
         words.iter().chain(&["--"]).map(|word| (*word).to_owned()).chain(paths.iter().cloned()).collect()
     };
-    // With an index that knows no times: git then compares what the files contain.
+    // With an index without any times: git then compares what the files contain.
     let script = "!f() { rm -f .git/timeless; git ls-files --stage -z | GIT_INDEX_FILE=.git/timeless git update-index -z --index-info; GIT_INDEX_FILE=.git/timeless git status --porcelain --untracked-files=all --ignore-submodules=none \"$@\"; }; f";
     let alias = format!("alias.status-by-content={script}");
     let (_, status) = world.git(&arguments(&["-c", &alias, "status-by-content"]));
