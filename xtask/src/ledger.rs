@@ -13,10 +13,9 @@ mod owner;
 mod trust;
 
 pub(crate) use entry::{
-    DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, PlannedRelease, SCHEMA, Serving, Started,
-    serves_text,
+    DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, SCHEMA, Serving, Started, serves_text,
 };
-pub(crate) use lease::{Lease, RENEW_EVERY, is_alive};
+pub(crate) use lease::{Holder, Lease, RENEW_EVERY, is_alive};
 pub(crate) use owner::Claim;
 pub(crate) use trust::TrustRecord;
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Holder, Started};
+use super::entry::Started;
 use crate::failure::{Failure, Result};
 use crate::ports::{Clock, Store};
 use crate::process::{pid_namespace, start_ticks};
@@ -71,6 +72,26 @@ pub(crate) async fn is_alive(
     // A holder that died at once never wrote a lease; one that has just begun has not written it yet.
     let since_start = now.as_second() - holder.since.unwrap_or(started.at).as_second();
     Ok(lease.age(started.deployment, now).await?.unwrap_or(since_start) < STALE_AFTER)
+}
+
+/// The process that holds a deploy lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Holder {
+    /// The machine.
+    pub(crate) host: String,
+    /// The machine's boot: process numbers of an earlier boot mean nothing.
+    pub(crate) boot: String,
+    /// The namespace that the process number belongs to (`pid:[4026531836]`); unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pid_namespace: Option<String>,
+    /// The process number.
+    pub(crate) pid: u32,
+    /// The process's start, in clock ticks since boot.
+    pub(crate) start_ticks: Option<u64>,
+    /// The real time at which the deployment began: `SLIPWAY_NOW` may fix the entry's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub(crate) since: Option<jiff::Timestamp>,
 }
 
 impl Holder {
