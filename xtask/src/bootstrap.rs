@@ -295,7 +295,7 @@ mod tests {
             changes: vec![Change { address: address.into(), action, reason: None }],
             drift: Vec::new(),
             outputs_change: false,
-            file: "x".into(),
+            file: crate::plan::SavedPlan::of_temporary_folder(),
             warnings: Vec::new(),
         };
         let bucket = "module.state[\"dev.eu\"].module.bucket.aws_s3_bucket.this";

@@ -20,6 +20,7 @@ mod settle;
 mod skip;
 mod stacks;
 mod trust;
+mod unsaved_state;
 
 #[cfg(test)]
 mod model;
@@ -132,11 +133,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
         .map_err(nothing_changed)?;
     let planned = stack.infrastructure.plan(&configuration).await?;
     show(stack, &planned);
-    if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
-        // A saved plan contains secrets in clear text.
-        let _ = std::fs::remove_file(&planned.file);
-        return Err(refused);
-    }
+    plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
     // After the plan: `init` may have completed the lock file.
     let files = execute::pack_configuration(&configuration)?;
     let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
@@ -154,7 +151,6 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let is_settled = last.as_ref().is_some_and(|last| last.outcome.is_settled());
     if nothing_to_do && is_settled && !accepts_weaker_trust {
         current.remember(stack)?;
-        let _ = std::fs::remove_file(&planned.file);
         return Ok(Delivered::unchanged(stack, versions, false));
     }
     // If the last deployment failed and everything is as requested by now, only the ledger needs a new entry: it then
@@ -319,14 +315,11 @@ fn approve(
     };
     match stack.approver.approve(&what) {
         Ok(true) => Ok(()),
-        refused => {
-            let _ = std::fs::remove_file(&planned.file);
-            Err(match refused {
-                Err(failure) => failure,
-                Ok(_) => Failure::refused("not approved"),
-            }
-            .unchanged("Nothing was changed."))
+        refused => Err(match refused {
+            Err(failure) => failure,
+            Ok(_) => Failure::refused("not approved"),
         }
+        .unchanged("Nothing was changed.")),
     }
 }
 

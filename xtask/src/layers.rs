@@ -92,6 +92,7 @@ const LAYERS: &[Layer] = &[
         &[
             "architecture",
             "digest",
+            "exec",
             "failure",
             "format",
             "interrupt",
@@ -190,7 +191,6 @@ const LAYERS: &[Layer] = &[
             "settings",
             "source",
             "verification",
-            "work_files",
         ],
     ),
     // Beside the stages.

@@ -4,6 +4,7 @@
 //! with warnings. Errors: the store or Lambda cannot be read.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -71,6 +72,8 @@ pub(crate) struct EnvironmentAccess<'a> {
     pub(crate) project: &'a ProjectIdentity,
     /// Its functions.
     pub(crate) functions: &'a Arc<dyn Functions>,
+    /// States that Terraform could not save, on this machine.
+    pub(crate) unsaved: &'a BTreeMap<StackName, Vec<PathBuf>>,
     /// This process, to tell whether an open deployment's process is alive.
     pub(crate) here: Holder,
     /// The time.
@@ -107,6 +110,12 @@ impl EnvironmentAccess<'_> {
     async fn stack_warnings(&self, ledger: &Ledger, stack: &StackName, head: &Head) -> Result<Vec<String>> {
         let environment = self.environment;
         let mut warnings = Vec::new();
+        for file in self.unsaved.get(stack).into_iter().flatten() {
+            warnings.push(format!(
+                "{stack} in {environment}: the state could not be saved, and is in {}: cargo xtask recover --env {environment} saves it; until then nothing is deployed",
+                file.display()
+            ));
+        }
         if let Some(open) = &head.open {
             let state = if ledger::is_alive(open, &self.here, &ledger.lease(), self.clock).await? {
                 "is running"

@@ -76,11 +76,14 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> Result<Environ
     let Some(account) = app.account_if_there(environment).await? else {
         return Ok(EnvironmentStatus::not_read("not running"));
     };
+    let stacks = app.project.stacks.keys();
+    let unsaved = stacks.map(|stack| (stack.clone(), app.unsaved_states(environment, stack))).collect();
     let access = EnvironmentAccess {
         environment,
         store: &account.state,
         project: &account.project,
         functions: &account.functions,
+        unsaved: &unsaved,
         here: Holder::here(),
         clock: app.clock.as_ref(),
     };

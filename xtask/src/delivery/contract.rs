@@ -33,7 +33,7 @@ pub(super) async fn check_plan(
     last: Option<&Ended>,
     known: bool,
 ) -> Result<Places> {
-    let checked = async {
+    async {
         if planned.is_empty() {
             return Ok(Places::new());
         }
@@ -50,13 +50,8 @@ pub(super) async fn check_plan(
         }
         let serving = functions.into_iter().filter_map(|(name, function)| Some((name, function.serving?)));
         Ok(serving.collect())
-    };
-    let checked: Result<Places> = checked.await;
-    if checked.is_err() {
-        // A saved plan contains secrets in clear text.
-        let _ = std::fs::remove_file(&planned.file);
     }
-    checked
+    .await
 }
 
 /// Refuses a plan that creates a function that exists: its apply would create everything else beside what there is, and

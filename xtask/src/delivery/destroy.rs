@@ -134,7 +134,6 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     match approved {
         Ok(true) => {}
         refused => {
-            let _ = std::fs::remove_file(&planned.file);
             let failure = refused.err().unwrap_or_else(|| Failure::refused("not approved"));
             return Err(failure.unchanged(format!("Nothing of {} was destroyed.", stack.name())));
         }

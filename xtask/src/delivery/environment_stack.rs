@@ -99,8 +99,22 @@ impl EnvironmentStack {
         &self.plan.environment
     }
 
-    /// Locks the stack's work folder on this machine for this run.
+    /// Locks the stack's work folder on this machine for this run. Refuses (exit code 9) while it has a state that could not
+    /// be saved.
     pub(crate) async fn lock_work(&self) -> Result<WorkLock> {
+        let lock = self.lock_work_to_recover().await?;
+        self.refuse_unsaved()?;
+        Ok(lock)
+    }
+
+    /// Refuses (exit code 9) while a state that could not be saved lies in the work folder or in the stack's own.
+    pub(crate) fn refuse_unsaved(&self) -> Result<()> {
+        let own = self.root.join("terraform/stacks").join(self.name().as_str());
+        plan::refuse_unsaved(&self.plan, &[own])
+    }
+
+    /// Locks the work folder for `recover`, which saves such a state.
+    pub(crate) async fn lock_work_to_recover(&self) -> Result<WorkLock> {
         let subject = format!("`{}` in {}", self.name(), self.environment());
         let request = LockRequest {
             work: &self.plan.work,

@@ -78,8 +78,6 @@ pub(crate) async fn preview(
     let kept =
         super::contract::check_plan(stack, &configuration, &planned, &releases, last.as_ref(), known_files)
             .await;
-    // The plan is not applied, and a saved plan contains secrets in clear text.
-    let _ = std::fs::remove_file(&planned.file);
     let allowed = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned).and(kept);
     if let Err(refused) = allowed {
         stack.progress.note(format!("          deploying it would be refused: {refused}"));

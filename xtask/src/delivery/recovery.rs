@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::EnvironmentStack;
 use super::settle::close_cut_off;
+use super::unsaved_state::{UnsavedState, set_aside};
 use crate::failure::{self, Failure, Result};
 use crate::ledger::{self, Ended, Serving, Started};
 use crate::name::StackName;
-use crate::plan::Configuration;
+use crate::plan::{self, Configuration};
 use crate::rollout::{self, Evidence};
-use crate::work_files;
 
 /// One thing that was left behind.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,6 +43,7 @@ enum Repair {
     CloseDeployment(Box<Started>),
     Unlock(String),
     SaveState(PathBuf),
+    SetAside(PathBuf),
     MoveAlias(Box<Serving>),
 }
 
@@ -115,9 +116,9 @@ async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Result<Repair, St
         });
     }
     let folders = [stack.root.join("terraform/stacks").join(stack.name().as_str()), stack.plan.work.clone()];
-    for path in work_files::unsaved_states(&folders) {
+    for path in plan::unsaved_states(&folders) {
         let what = format!("a state that could not be saved is in {}", path.display());
-        found.push((what, Ok(Repair::SaveState(path))));
+        found.push(unsaved_leftover(stack, path, what).await?);
     }
     let environment = stack.environment();
     if let Some(unfinished) = head.last.as_ref().and_then(Ended::unfinished_rollback_text) {
@@ -149,6 +150,46 @@ async fn find(stack: &EnvironmentStack) -> Result<Vec<(String, Result<Repair, St
     Ok(found)
 }
 
+/// Returns a state that could not be saved, with what there is to do about it.
+async fn unsaved_leftover(
+    stack: &EnvironmentStack,
+    path: PathBuf,
+    what: String,
+) -> Result<(String, Result<Repair, String>)> {
+    let aside = format!("then give the file another name: mv {0} {0}.kept", path.display());
+    Ok(match UnsavedState::compare(stack, &path).await? {
+        UnsavedState::Newer => (what, Ok(Repair::SaveState(path))),
+        UnsavedState::NothingNew => {
+            (format!("{what}; everything in it is in the stored state"), Ok(Repair::SetAside(path)))
+        }
+        UnsavedState::HasMore { why, missing, conflicting } => {
+            let lines = missing.iter().map(|(address, id)| format!("\n    {address}: {id}"));
+            let mut text = format!("{what}; it cannot be pushed: {why}");
+            if !missing.is_empty() {
+                text.push_str(&format!(
+                    ". The stored state lacks these, which exist unless somebody deleted them:{}",
+                    lines.collect::<String>()
+                ));
+            }
+            if !conflicting.is_empty() {
+                let both = crate::format::list(conflicting);
+                text.push_str(&format!("\n    both states have another resource as {both}"));
+            }
+            let work = stack.plan.work.display();
+            (
+                text,
+                Err(format!(
+                    "import what you keep, delete what you do not, {aside}. To import: TF_DATA_DIR={work}/data terraform import -var-file={work}/slipway.tfvars.json <address> <id> in the stack's folder below {work}/source, with the environment's tfvars as another -var-file"
+                )),
+            )
+        }
+        UnsavedState::Unreadable(why) => (
+            format!("{what}, and cannot be read: {why}"),
+            Err(format!("compare it with the state by hand, {aside}")),
+        ),
+    })
+}
+
 impl Repair {
     fn question(&self) -> &'static str {
         match self {
@@ -157,6 +198,7 @@ impl Repair {
                 "Remove that lock? Only if that run is dead: two applies at once lose a state."
             }
             Self::SaveState(_) => "Save that state now?",
+            Self::SetAside(_) => "Give that file another name, so that deployments go on?",
             Self::MoveAlias(_) => "Move the alias back to what the ledger says?",
         }
     }
@@ -175,9 +217,14 @@ impl Repair {
             }
             Self::SaveState(path) => {
                 stack.infrastructure.push_state(&configuration(stack).await?, &path).await?;
-                let kept = path.with_extension(format!("tfstate.pushed-{}", stack.clock.now().as_second()));
-                std::fs::rename(&path, &kept).map_err(|error| failure::io("rename", &path, error))?;
+                let kept = set_aside(&path, "pushed", stack.clock.now().as_second());
+                let kept = kept.map_err(|error| failure::io("rename", &path, error))?;
                 Ok(format!("saved; the file is now {}", kept.display()))
+            }
+            Self::SetAside(path) => {
+                let kept = set_aside(&path, "kept", stack.clock.now().as_second());
+                let kept = kept.map_err(|error| failure::io("rename", &path, error))?;
+                Ok(format!("the file is now {}", kept.display()))
             }
             Self::MoveAlias(serving) => {
                 let moved = rollout::point(
@@ -196,7 +243,7 @@ impl Repair {
 
 /// Returns a configuration of the stack's backend: unlocking and saving a state need no more.
 async fn configuration(stack: &EnvironmentStack) -> Result<Configuration> {
-    let lock = stack.lock_work().await?;
+    let lock = stack.lock_work_to_recover().await?;
     stack.configure_for_state(&lock)
 }
 

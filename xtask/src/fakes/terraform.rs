@@ -19,7 +19,7 @@ use super::lambda::FakeVersion;
 use super::{FakeLambda, FakeStore, Faults};
 use crate::failure::{Failure, FailureKind, Result, io};
 use crate::plan::Infrastructure;
-use crate::plan::{Action, Applied, Change, Configuration, Planned};
+use crate::plan::{Action, Applied, Change, Configuration, Planned, SavedPlan};
 
 /// How a stack breaks its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub(crate) enum StackFlaw {
     DeletesFunctions,
     /// Its state does not have the functions that exist.
     ForgotFunctions,
+    /// Its bucket takes no state: what an apply did is in `errored.tfstate`.
+    CannotSave,
 }
 
 /// Terraform over [`FakeLambda`], with its state in a [`FakeStore`].
@@ -109,10 +111,10 @@ impl Infrastructure for FakeTerraform {
                     }
                 }
                 let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
-                let file = configuration.context.work.join("plan.tfplan");
+                let file = SavedPlan::create(&configuration.context.work)?;
                 let plan = Plan { serial: state.serial, wanted, gone: Vec::new() };
-                std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
-                    .map_err(|error| io("write", &file, error))?;
+                std::fs::write(file.path(), serde_json::to_vec(&plan).expect("a plan"))
+                    .map_err(|error| io("write", file.path(), error))?;
                 Ok(Planned { changes, drift: Vec::new(), outputs_change, file, warnings: Vec::new() })
             })
             .await
@@ -120,7 +122,8 @@ impl Infrastructure for FakeTerraform {
 
     async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<Value> {
         let read = || {
-            let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
+            let bytes =
+                std::fs::read(planned.file.path()).map_err(|error| io("read", planned.file.path(), error))?;
             let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
             Ok(self.values_of(configuration, planned, &plan))
         };
@@ -142,19 +145,20 @@ impl Infrastructure for FakeTerraform {
                     reason: None,
                 });
                 let changes = changes.collect();
-                let file = configuration.context.work.join("plan.tfplan");
+                let file = SavedPlan::create(&configuration.context.work)?;
                 let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone };
-                std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
-                    .map_err(|error| io("write", &file, error))?;
+                std::fs::write(file.path(), serde_json::to_vec(&plan).expect("a plan"))
+                    .map_err(|error| io("write", file.path(), error))?;
                 Ok(Planned { changes, drift: Vec::new(), outputs_change: true, file, warnings: Vec::new() })
             })
             .await
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {
-        let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
+        let bytes =
+            std::fs::read(planned.file.path()).map_err(|error| io("read", planned.file.path(), error))?;
         let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
-        std::fs::remove_file(&planned.file).map_err(|error| io("remove", &planned.file, error))?;
+        planned.file.delete();
         if plan.serial != self.state(configuration).serial {
             return Err(Failure::new(FailureKind::PlanStale, "saved plan is stale"));
         }
@@ -201,11 +205,17 @@ impl Infrastructure for FakeTerraform {
                 }
                 failed => failed,
             };
+            if let (Err(_), StackFlaw::CannotSave) = (&result, self.flaw) {
+                return Err(self.leave_unsaved(configuration, &plan.wanted));
+            }
             if let Err(failure) = result {
                 // A failed apply saves what it did; one that is killed does not.
                 self.save(configuration, &plan.wanted);
                 return Err(failure);
             }
+        }
+        if self.flaw == StackFlaw::CannotSave {
+            return Err(self.leave_unsaved(configuration, &plan.wanted));
         }
         let save = || {
             let mut outputs = self.save(configuration, &plan.wanted);

@@ -41,6 +41,13 @@ pub(crate) struct PlanContext {
     pub(crate) lock_timeout: Duration,
 }
 
+impl PlanContext {
+    /// Returns whether this is `terraform/bootstrap` of an account, and not a stack.
+    pub(crate) fn is_account(&self) -> bool {
+        self.project.is_empty()
+    }
+}
+
 /// One stack in one environment with the releases it is to run, ready to be planned.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {

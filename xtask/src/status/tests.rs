@@ -9,6 +9,7 @@ const NAME: &str = "shop-dev-hello";
 struct Scene {
     store: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
+    unsaved: BTreeMap<StackName, Vec<PathBuf>>,
 }
 
 impl Scene {
@@ -17,6 +18,7 @@ impl Scene {
         let scene = Self {
             store: FakeStore::new("state", Default::default()),
             lambda: FakeLambda::new(Default::default()),
+            unsaved: BTreeMap::new(),
         };
         scene.lambda.publish(NAME, lambda_version(128));
         scene.lambda.create_alias(NAME);
@@ -61,6 +63,7 @@ impl Scene {
             environment: &environment,
             store: &store,
             functions: &functions,
+            unsaved: &self.unsaved,
             here: Holder::here(),
             clock: &FakeClock::new(),
         };
@@ -145,6 +148,7 @@ async fn alias_with_a_second_version_is_a_warning_about_the_alias() {
         environment: &environment,
         store: &store,
         functions: &functions,
+        unsaved: &BTreeMap::new(),
         here: Holder::here(),
         clock: &clock,
     };
@@ -224,5 +228,18 @@ async fn version_that_serves_unverified_is_a_warning() {
     assert_eq!(
         status.warnings,
         ["hello in dev: version 1 serves and was not verified: cargo xtask release --env dev verifies it"]
+    );
+}
+
+#[tokio::test]
+async fn state_that_could_not_be_saved_is_a_warning_with_its_place() {
+    let mut scene = Scene::serving().await;
+    scene.unsaved.insert("hello".parse().unwrap(), vec!["/w/errored.tfstate".into()]);
+    let status = scene.status().await;
+    assert_eq!(
+        status.warnings,
+        [
+            "hello in dev: the state could not be saved, and is in /w/errored.tfstate: cargo xtask recover --env dev saves it; until then nothing is deployed"
+        ]
     );
 }

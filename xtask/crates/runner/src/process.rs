@@ -61,6 +61,35 @@ pub fn group(pid: u32) -> Option<u32> {
     stat(pid).map(|stat| stat.group)
 }
 
+/// Returns whether a process group has a living member. Zombies are none: without an init, nobody collects them.
+pub fn group_lives(leader: u32) -> bool {
+    pids().any(|pid| group(pid) == Some(leader))
+}
+
+/// Returns a process's name as `ps` shows it, with its number: `terraform (4711)`.
+pub fn name_of(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!("{} ({pid})", name.trim()))
+}
+
+/// Finds the processes that have a file as their standard input, except this one.
+///
+/// The files of another user's process, and processes of another namespace, cannot be seen and are not found.
+pub fn with_stdin(file: &Path) -> Vec<ProcessIdentity> {
+    let Ok(file) = file.canonicalize() else { return Vec::new() };
+    let this = std::process::id();
+    pids()
+        .filter(|pid| *pid != this)
+        .filter(|pid| fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|stdin| stdin == file))
+        .filter_map(ProcessIdentity::of)
+        .collect()
+}
+
+/// Returns whether a process is left of a group whose leader has ended.
+pub fn is_orphan(pid: u32) -> bool {
+    group(pid).is_some_and(|leader| start_ticks(leader).is_none())
+}
+
 /// Returns whether the program file of a process was removed or replaced since the process started.
 pub fn program_was_replaced(pid: u32) -> bool {
     // The link's text then ends in " (deleted)": proc_pid_exe(5).
@@ -88,8 +117,7 @@ pub fn listens(pid: u32, port: u16) -> bool {
 pub fn port_holder(port: u16) -> Option<String> {
     let inodes = listening_sockets(port);
     let pid = pids().find(|pid| inodes.iter().any(|inode| has_socket(*pid, *inode)))?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(format!("{} ({pid})", name.trim()))
+    name_of(pid)
 }
 
 struct Stat {
