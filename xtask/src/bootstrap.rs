@@ -5,7 +5,6 @@
 //! afterwards ([`file_edits`]). Errors: settings without an account, environments of one account in two regions, a plan
 //! that would remove a bucket, key or table.
 
-mod adopt;
 mod apply;
 mod edit;
 
@@ -13,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-pub(crate) use adopt::AdoptionCandidate;
 pub(crate) use apply::{AccountApply, ResourceLookup};
 pub(crate) use edit::{FileEdits, file_edits};
 

@@ -20,6 +20,7 @@ mod settle;
 mod skip;
 mod stacks;
 mod trust;
+mod unknown_resources;
 mod unsaved_state;
 
 #[cfg(test)]

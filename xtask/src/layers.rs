@@ -97,6 +97,7 @@ const LAYERS: &[Layer] = &[
             "format",
             "interrupt",
             "name",
+            "partition",
             "ports",
             "process",
             "progress",
@@ -183,6 +184,7 @@ const LAYERS: &[Layer] = &[
             "interrupt",
             "ledger",
             "name",
+            "partition",
             "plan",
             "ports",
             "progress",
@@ -197,7 +199,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "status",
         "what runs in an environment, compared with its ledgers",
-        &["failure", "ledger", "name", "ownership", "ports"],
+        &["failure", "ledger", "name", "ownership", "plan", "ports"],
     ),
     layer(
         "suite",

@@ -4,6 +4,7 @@
 //! what it depends on. Errors: unreadable files, locks, a plan that removes a protected resource.
 
 mod account;
+mod adopt;
 mod changes;
 mod configuration;
 mod contract;
@@ -22,6 +23,7 @@ mod unsaved;
 mod working_copy;
 
 pub(crate) use account::{AccountPreparation, prepare_account};
+pub(crate) use adopt::{AdoptionCandidate, adoption_candidates};
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
 pub(crate) use configuration::{
     Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare,

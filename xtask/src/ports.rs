@@ -44,6 +44,16 @@ pub(crate) enum DigestComparison {
     Missing,
 }
 
+/// What a store knows of an object without its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ObjectHead {
+    /// The size in bytes.
+    pub(crate) size: u64,
+    /// The SHA-256 of the whole object, where the store compared it with the bytes when it was written. An object that was
+    /// uploaded in parts has none.
+    pub(crate) sha256: Option<Digest>,
+}
+
 /// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
@@ -72,8 +82,8 @@ pub(crate) trait Store: Send + Sync {
     async fn get(&self, key: &str) -> Result<Option<Stored>>;
     /// Compares the SHA-256 of an object's bytes; writes them to `to` if they have this digest.
     async fn compare(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<DigestComparison>;
-    /// Returns an object's size in bytes; `None` if it does not exist.
-    async fn size(&self, key: &str) -> Result<Option<u64>>;
+    /// Returns what the store knows of an object without its bytes; `None` if it does not exist.
+    async fn head(&self, key: &str) -> Result<Option<ObjectHead>>;
     /// Lists keys with a prefix in bytewise order, at most `limit` of them.
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>>;
     /// Lists objects with a prefix whose keys come after `after`, in bytewise order, at most `limit` of them.
@@ -176,6 +186,8 @@ pub(crate) trait Functions: Send + Sync {
 /// Other services of an environment's account.
 #[async_trait]
 pub(crate) trait Services: Send + Sync {
+    /// Looks for a resource by its name; returns the id that Terraform imports it by, or `None` if there is none.
+    async fn existing(&self, resource: &Resource) -> Result<Option<String>>;
     /// Reads a secret's text; `None` if the secret or its value does not exist.
     async fn secret(&self, id: &str) -> Result<Option<String>>;
     /// Sends a request, signed if a service is named.

@@ -5,12 +5,13 @@
 
 use async_trait::async_trait;
 
-use super::adopt::adoption_candidates;
-use super::{AccountSpec, AdoptionCandidate, refuse_removal};
+use super::{AccountSpec, refuse_removal};
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::partition::Partition;
-use crate::plan::{self, Applied, Change, Configuration, Infrastructure, Planned};
+use crate::plan::{
+    self, AdoptionCandidate, Applied, Change, Configuration, Infrastructure, Planned, adoption_candidates,
+};
 use crate::ports::Approver;
 use crate::progress::Progress;
 

@@ -154,7 +154,9 @@ fn details(environments: &BTreeMap<EnvironmentName, EnvironmentStatus>, now: jif
                 held(found).unwrap_or_else(|| "–".into()),
             ]);
         }
-        if table.is_empty() {
+        if table.is_empty() && !status.warnings.is_empty() {
+            text.push_str(&format!("No release that the ledger knows serves in {environment}.\n"));
+        } else if table.is_empty() {
             text.push_str(&format!("Nothing was deployed to {environment} yet.\n"));
         } else {
             text.push_str(&table.render(""));

@@ -166,7 +166,7 @@ pub(crate) async fn has_resources(stack: &EnvironmentStack) -> Result<bool> {
 }
 
 /// Returns a release for each function of the stack: the validations of the stack's variables require one.
-async fn releases(
+pub(super) async fn releases(
     stack: &EnvironmentStack,
     last: Option<&Ended>,
 ) -> Result<BTreeMap<FunctionName, Manifest>> {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EnvironmentStack;
 use super::settle::close_cut_off;
+use super::unknown_resources::{self, Search, UnknownResources};
 use super::unsaved_state::{UnsavedState, set_aside};
 use crate::failure::{self, Failure, Result};
 use crate::ledger::{self, Ended, Serving, Started};
@@ -45,6 +46,7 @@ enum Repair {
     SaveState(PathBuf),
     SetAside(PathBuf),
     MoveAlias(Box<Serving>),
+    Import(Box<UnknownResources>),
 }
 
 /// Terraform's lock file: <https://developer.hashicorp.com/terraform/language/backend/s3#state-locking>.
@@ -64,6 +66,33 @@ struct LockFile {
 pub(crate) async fn recover(stack: &EnvironmentStack) -> Result<Recovered> {
     let mut recovered = Recovered { leftovers: Vec::new(), refused: None };
     for (found, repair) in find(stack).await? {
+        recovered.repair(stack, found, repair).await?;
+    }
+    // Only now: what exists is compared with a state that is saved and not locked.
+    match unknown_resources::search(stack).await? {
+        Search::Nothing => {}
+        Search::Found(unknown) => {
+            let list = unknown_resources::text(&unknown.resources).replace('\n', "\n    ");
+            let found = format!("what an apply created that was cut off is not in the state:\n    {list}");
+            recovered.repair(stack, found, Ok(Repair::Import(unknown))).await?;
+        }
+        Search::NotLooked(why) => {
+            let found = format!("what exists and is not in the state was not looked for: {why}");
+            let again = format!("afterwards: cargo xtask recover --env {}", stack.environment());
+            recovered.repair(stack, found, Err(again)).await?;
+        }
+    }
+    Ok(recovered)
+}
+
+impl Recovered {
+    /// Repairs a leftover if the approver agrees, and lists it.
+    async fn repair(
+        &mut self,
+        stack: &EnvironmentStack,
+        found: String,
+        repair: Result<Repair, String>,
+    ) -> Result<()> {
         let done = match repair {
             Err(left) => left,
             Ok(repair) => {
@@ -72,15 +101,15 @@ pub(crate) async fn recover(stack: &EnvironmentStack) -> Result<Recovered> {
                     Ok(true) => repair.run(stack).await?,
                     Ok(false) => "left as it is".to_owned(),
                     Err(failure) => {
-                        recovered.refused.get_or_insert(failure.unchanged("Nothing was changed."));
+                        self.refused.get_or_insert(failure.unchanged("Nothing was changed."));
                         "left as it is".to_owned()
                     }
                 }
             }
         };
-        recovered.leftovers.push(Leftover { stack: stack.name().clone(), found, done });
+        self.leftovers.push(Leftover { stack: stack.name().clone(), found, done });
+        Ok(())
     }
-    Ok(recovered)
 }
 
 /// Returns what was left behind, each with its repair, or with what there is to do instead.
@@ -199,6 +228,9 @@ impl Repair {
             }
             Self::SaveState(_) => "Save that state now?",
             Self::SetAside(_) => "Give that file another name, so that deployments go on?",
+            Self::Import(_) => {
+                "Import them into the state? Only what this stack created: its next deployment changes them."
+            }
             Self::MoveAlias(_) => "Move the alias back to what the ledger says?",
         }
     }
@@ -226,6 +258,7 @@ impl Repair {
                 let kept = kept.map_err(|error| failure::io("rename", &path, error))?;
                 Ok(format!("the file is now {}", kept.display()))
             }
+            Self::Import(unknown) => unknown.import(stack).await,
             Self::MoveAlias(serving) => {
                 let moved = rollout::point(
                     &stack.functions,

@@ -38,7 +38,6 @@ pub(super) async fn roll_back(
     steps: &BTreeMap<FunctionName, RollbackStep>,
     aliases: &BTreeMap<FunctionName, ObservedAlias>,
 ) -> Result<Delivered> {
-    stack.refuse_unsaved()?;
     stack.refuse_weaker_trust(Some(last))?;
     show(stack, last, steps, aliases);
     if !stack

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::Faults;
 use crate::digest::Digest;
 use crate::failure::{Result, io};
-use crate::ports::{DigestComparison, Listed, Put, Store, Stored};
+use crate::ports::{DigestComparison, Listed, ObjectHead, Put, Store, Stored};
 
 /// A bucket in memory.
 pub(crate) struct FakeStore {
@@ -111,10 +111,15 @@ impl Store for FakeStore {
             .await
     }
 
-    async fn size(&self, key: &str) -> Result<Option<u64>> {
+    async fn head(&self, key: &str) -> Result<Option<ObjectHead>> {
         self.faults
-            .call(&format!("size {key}"), || {
-                Ok(self.objects.lock().unwrap().get(key).map(|bytes| bytes.len() as u64))
+            .call(&format!("head {key}"), || {
+                let objects = self.objects.lock().unwrap();
+                // As of an upload in parts: every other object has no digest.
+                Ok(objects.get(key).map(|bytes| ObjectHead {
+                    size: bytes.len() as u64,
+                    sha256: (key.len() % 2 == 0).then(|| Digest::of(bytes)),
+                }))
             })
             .await
     }

@@ -241,6 +241,14 @@ impl Infrastructure for FakeTerraform {
         self.faults.call("unlock", unlock).await
     }
 
+    async fn import(&self, configuration: &Configuration, address: &str, id: &str) -> Result<()> {
+        let import = || {
+            self.import_resource(configuration, address, id);
+            Ok(())
+        };
+        self.faults.call(&format!("import {address}"), import).await
+    }
+
     async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()> {
         let push = || {
             let state = std::fs::read(file).map_err(|error| io("read", file, error))?;

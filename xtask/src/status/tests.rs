@@ -243,3 +243,41 @@ async fn state_that_could_not_be_saved_is_a_warning_with_its_place() {
         ]
     );
 }
+
+#[tokio::test]
+async fn first_deployment_that_failed_shows_its_alias_and_what_that_serves() {
+    for (code, expected) in [("code", "its code"), ("replaced", "other code than that release")] {
+        let scene = Scene::serving().await;
+        let started = Started { deployment: 2, serves: BTreeMap::new(), ..started(2) };
+        scene.ledger().begin(&started).await.unwrap();
+        let last = scene.ledger().head().await.unwrap().last.unwrap();
+        let mut ended = Ended::of(
+            &started,
+            Some(&last),
+            DeploymentOutcome::VerificationFailed,
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        ended.serves.clear();
+        let wanted = PlannedRelease {
+            release: "0.1.0".parse().unwrap(),
+            digest: Digest::of("manifest"),
+            code_sha256: code.into(),
+            commit: "9040e95".into(),
+            lambda_version: None,
+        };
+        ended.will.insert("hello".parse().unwrap(), wanted);
+        scene.ledger().end(&ended).await.unwrap();
+        let functions = serde_json::json!({ "hello": {
+            "function_name": NAME, "alias": "live", "version": "1", "code_sha256": "code",
+        }});
+        let state = serde_json::json!({ "lineage": "l", "serial": 1, "outputs": { "functions": { "value": functions } } });
+        scene.store.set("hello.tfstate", state.to_string());
+        let status = scene.status().await;
+        assert_eq!(
+            status.warnings,
+            [format!(
+                "hello in dev: its first deployment (2, release 0.1.0) ended verification failed, and the alias `live` points to 1, {expected}, not verified: users reach it"
+            )]
+        );
+    }
+}

@@ -318,6 +318,24 @@ impl crate::plan::Infrastructure for Terraform {
         exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await.map(drop)
     }
 
+    async fn import(&self, configuration: &Configuration, address: &str, id: &str) -> Result<()> {
+        refuse_unsaved(&configuration.context, &[])?;
+        self.init(configuration).await?;
+        let program = commands::import(self.base(configuration), configuration, address, id);
+        let step = self.progress.slow_step("import", address.to_owned());
+        let imported = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await;
+        // As after every run: a state that it could not save is in the folder that it ran in.
+        keep_unsaved(configuration)?;
+        match imported {
+            Ok(_) => step.done(id),
+            Err(failure) => {
+                step.failed("failed");
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
     async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()> {
         self.init(configuration).await?;
         let program = commands::state_push(self.base(configuration), configuration, file);

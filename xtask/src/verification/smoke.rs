@@ -65,12 +65,17 @@ impl<'a> SmokeRun<'a> {
         };
         let smoke = &SmokeRecord { expect, ..smoke.clone() };
         let within = Duration::from_millis(smoke.within_ms);
+        let is_invocation = request.is_none() || matches!(self.tested.endpoint, Endpoint::Version);
         let result = match &request {
             None => self.invoke(&smoke.event, within).await,
             Some(request) => self.request(request, within).await,
         };
         let check = match result {
             Ok(result) => self.check_of(&what, smoke, within, result, begun),
+            // A service that failed says nothing about the function.
+            Err(failure) if failure.kind() != FailureKind::VerificationFailed && is_invocation => {
+                return Err(failure);
+            }
             Err(failure) => {
                 let expected = format!("a response within {}", crate::format::seconds(within));
                 self.missing.extend(smoke.capture.keys().cloned());

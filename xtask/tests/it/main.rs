@@ -36,4 +36,7 @@ mod stack_files;
 mod stacks;
 mod support;
 mod systems;
+mod two_emulated;
 mod undo;
+mod unknown_resources;
+mod unsaved_states;

@@ -69,6 +69,10 @@ impl Infrastructure for AccountTerraform {
         panic!("an account's state is never unlocked")
     }
 
+    async fn import(&self, _: &Configuration, _: &str, _: &str) -> Result<()> {
+        panic!("an account's resources are imported by its plan")
+    }
+
     async fn push_state(&self, _: &Configuration, _: &Path) -> Result<()> {
         panic!("an account's state is never pushed")
     }

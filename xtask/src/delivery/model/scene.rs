@@ -205,7 +205,7 @@ impl Scene {
             catalogue: self.catalogue(),
             places: CodePlaces { bucket: "artifacts".into(), prefix: String::new(), registry: None },
             functions: self.lambda.clone(),
-            services: Arc::new(FakeServices::default()),
+            services: Arc::new(FakeServices { lambda: Some(self.lambda.clone()), ..FakeServices::default() }),
             infrastructure: self.terraform(),
             approver: Arc::new(FakeApprover::new(approved)),
             clock: self.clock.clone(),

@@ -24,6 +24,7 @@ pub(crate) async fn roll_back_stack(
     request: &RollbackRequest,
 ) -> Result<RolledBack> {
     let last = settle(stack).await?;
+    stack.refuse_unsaved()?;
     let RollbackChoice { mut steps, stay } = choose_rollback(stack, last.as_ref(), request).await?;
     // The alias decides, not the ledger: it may have been moved by hand.
     let places = steps.iter().map(|(function, step)| {

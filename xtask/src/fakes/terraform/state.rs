@@ -35,6 +35,18 @@ impl FakeTerraform {
         )
     }
 
+    /// Adds a resource that exists to the state.
+    pub(super) fn import_resource(&self, configuration: &Configuration, address: &str, id: &str) {
+        let mut state = self.state(configuration);
+        state.serial += 1;
+        state.resources.push(json!({
+            "mode": "managed", "type": "imported", "name": address,
+            "instances": [{"attributes": {"id": format!("imported as {id}")}}],
+        }));
+        let key = format!("{}.tfstate", configuration.context.stack);
+        self.store.set(&key, serde_json::to_vec(&state).expect("a state"));
+    }
+
     /// Writes the state that an apply could not save into the work folder; returns the apply's failure.
     pub(super) fn leave_unsaved(
         &self,
