@@ -21,6 +21,7 @@ mod namespaces;
 mod origins;
 mod package_types;
 mod partial_apply;
+mod planted_secrets;
 mod protection;
 mod python;
 mod refusals;
