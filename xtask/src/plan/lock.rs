@@ -289,7 +289,9 @@ mod tests {
         run.await.unwrap();
         let provider = process::with_stdin(&work.path().join("lock"));
         assert_eq!(provider.len(), 1);
-        let taken = WorkLock::take_within(request(work.path(), &progress, &interrupt), FINISHING).await;
+        let taking = WorkLock::take_within(request(work.path(), &progress, &interrupt), FINISHING);
+        let taken =
+            tokio::time::timeout(Duration::from_secs(20), taking).await.expect("no waiting for its end");
         assert!(taken.is_ok() && !provider[0].is_alive());
     }
 }
