@@ -85,7 +85,19 @@ pub(super) fn is_loopback(endpoint: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use aws_smithy_types::retry::RetryMode;
+
+    use super::{is_loopback, retries};
+
+    #[test]
+    fn calls_are_retried_in_the_adaptive_mode_often_enough() {
+        for endpoint in [None, Some("http://127.0.0.1:5000")] {
+            let retries = retries(endpoint);
+            assert_eq!(retries.mode(), RetryMode::Adaptive);
+            // Of calls that fail with 5 %, one in three million fails five times.
+            assert!(retries.max_attempts() >= 5, "{endpoint:?}");
+        }
+    }
 
     #[test]
     fn loopback_endpoints_are_those_of_this_machine() {
