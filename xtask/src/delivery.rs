@@ -183,7 +183,8 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
             ended.holds.retain(|hold| {
                 request.releases.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release)
             });
-            stack.ledger.end(&ended).await?;
+            let recorded = stack.ledger.end(&ended).await;
+            recorded.map_err(|failure| settle::not_recorded(stack, &ended, failure))?;
             Ok(Delivered {
                 environment: stack.environment().clone(),
                 stack: stack.name().clone(),

@@ -5,6 +5,7 @@
 //! however long the history is. Errors: another deployment is running, or an earlier one was cut off.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 mod entry;
 mod format;
@@ -45,6 +46,10 @@ pub(crate) struct Head {
     /// The newest deployment that ended.
     pub(crate) last: Option<Ended>,
 }
+
+/// How often an entry is looked for whose write failed, and the pause between.
+const LOOKS: u32 = 3;
+const LOOK_PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(1) };
 
 /// Keys count down from here, in ten digits, so that a LIST begins with the newest entry.
 const TOP: u64 = 9_999_999_999;
@@ -110,7 +115,7 @@ impl Ledger {
     pub(crate) async fn begin(&self, started: &Started) -> Result<()> {
         self.mark().await?;
         let key = self.key(started.deployment, "started");
-        match self.store.put_new(&key, to_json(started)?).await? {
+        match self.write(&key, to_json(started)?).await? {
             Put::Created | Put::Same => Ok(()),
             Put::Different => {
                 let ended: Option<Ended> = self.read(started.deployment, "ended").await?;
@@ -139,7 +144,7 @@ impl Ledger {
 
     /// Ends a deployment.
     pub(crate) async fn end(&self, ended: &Ended) -> Result<()> {
-        match self.store.put_new(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
+        match self.write(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
             Put::Created | Put::Same => Ok(()),
             Put::Different => Err(Failure::new(
                 FailureKind::LockHeld,
@@ -150,6 +155,25 @@ impl Ledger {
             )
             .hint(format!("see what is served: cargo xtask status --env {}", self.environment))),
         }
+    }
+
+    /// Writes an entry once. Where that fails, it may have been written all the same, and only its answer was lost: the entry
+    /// itself decides, before anybody repeats anything.
+    async fn write(&self, key: &str, bytes: Vec<u8>) -> Result<Put> {
+        let failure = match self.store.put_new(key, bytes.clone()).await {
+            Ok(put) => return Ok(put),
+            Err(failure) => failure,
+        };
+        for look in 0..LOOKS {
+            match self.store.get(key).await {
+                Ok(Some(stored)) if stored.bytes == bytes => return Ok(Put::Same),
+                Ok(Some(_)) => return Ok(Put::Different),
+                Ok(None) => return Err(failure),
+                Err(_) if look + 1 < LOOKS => tokio::time::sleep(LOOK_PAUSE).await,
+                Err(_) => {}
+            }
+        }
+        Err(failure.detail("not known", format!("whether {}/{key} was written", self.store.place())))
     }
 
     /// Returns the lease of the stack's deploy lock.

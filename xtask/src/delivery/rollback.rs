@@ -12,7 +12,9 @@ mod unfinished;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use applied::applied_configuration;
-pub(crate) use choose::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, undo};
+pub(crate) use choose::{
+    RepeatedRollback, RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, undo,
+};
 pub(crate) use stacks::{RolledBack, newest_deployed, roll_back_stack};
 
 use self::applied::{refuse_others, releases};
@@ -21,7 +23,7 @@ use super::contract::{self, AliasesBefore};
 use super::execute;
 use super::observe::{self, ObservedAlias};
 use super::skip::Current;
-use super::{Delivered, EnvironmentStack};
+use super::{Delivered, EnvironmentStack, settle};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, Serving, Started};
@@ -69,7 +71,8 @@ pub(super) async fn roll_back(
         Ok(changes) => changes,
         Err(failure) => return Err(record_failure(stack, &started, last, steps, failure).await),
     };
-    stack.ledger.end(&ended).await?;
+    let recorded = stack.ledger.end(&ended).await;
+    recorded.map_err(|failure| settle::not_recorded(stack, &ended, failure))?;
     let functions =
         ended.serves.iter().map(|(function, serving)| (function.clone(), serving.release.clone()));
     Ok(Delivered {

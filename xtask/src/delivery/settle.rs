@@ -81,7 +81,21 @@ pub(super) async fn end_in_failure(
     Ok((ended, observed))
 }
 
-/// Returns the failure of a deployment whose end could not be recorded. The ledger stays open: the next command compares the
+/// Returns the failure of a deployment that did all that it had to, and whose end could not be recorded.
+pub(super) fn not_recorded(stack: &EnvironmentStack, ended: &Ended, failure: Failure) -> Failure {
+    if failure.kind() == FailureKind::LockHeld {
+        return failure;
+    }
+    let (environment, number) = (stack.environment(), ended.deployment);
+    failure
+        .unchanged(format!(
+            "{environment} {}; only the end of deployment {number} could not be recorded.",
+            ledger::serves_text(&ended.serves)
+        ))
+        .hint("run the same command again: it reads what serves, closes the deployment, and does nothing twice")
+}
+
+/// Returns the failure of a deployment that failed and whose end could not be recorded. The ledger stays open: the next command compares the
 /// aliases with both sides and closes it.
 pub(super) fn left_open(stack: &EnvironmentStack, failure: Failure, second: &Failure) -> Failure {
     failure

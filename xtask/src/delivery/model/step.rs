@@ -34,11 +34,25 @@ pub(super) enum Step {
     Wait(i64),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RollbackTo {
     Previous,
     To(Version),
     ToDeployment(u64),
+}
+
+impl Step {
+    /// Returns a rollback as it is typed again: the same, or without the names of its functions.
+    pub(super) fn again(&self, unnamed: bool) -> Self {
+        let mut again = self.clone();
+        if let Self::RollBack { functions, back, approved, .. } = &mut again {
+            *approved = true;
+            if unnamed {
+                (*functions, *back) = (Vec::new(), RollbackTo::Previous);
+            }
+        }
+        again
+    }
 }
 
 impl fmt::Debug for Step {

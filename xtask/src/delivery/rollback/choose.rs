@@ -36,6 +36,15 @@ pub(crate) struct RollbackStep {
     pub(crate) deployment: u64,
     /// Whether it continues an unfinished rollback.
     pub(crate) resumed: bool,
+    /// What this rollback repeats, where an earlier one did it already.
+    pub(crate) repeats: Option<RepeatedRollback>,
+}
+
+/// A rollback that ended: the same command again means the same, and goes no further back.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RepeatedRollback {
+    /// The release that served before the one that it brought back.
+    pub(crate) further: Option<Version>,
 }
 
 /// What a rollback does.
@@ -71,7 +80,8 @@ pub(crate) async fn undo(
     let choice = choose(stack, &mut Past::new(&stack.ledger, newest), &RollbackRequest::default()).await;
     // Where it cannot be read or cannot be undone there is nothing to offer.
     let steps = choice.map(|choice| choice.steps).unwrap_or_default();
-    steps.into_iter().map(|(function, step)| (function, step.to.release)).collect()
+    let steps = steps.into_iter().filter(|(_, step)| step.repeats.is_none());
+    steps.map(|(function, step)| (function, step.to.release)).collect()
 }
 
 /// Chooses from the past, whose newest deployment is the present.
@@ -111,6 +121,7 @@ async fn choose(
             })?
             .clone();
         let wanted = unfinished.get(&function).copied();
+        let mut repeats = None;
         let found = if let Some(wanted) = wanted {
             past.find(&function, |ended, serving| {
                 ended.deployment < last.deployment && is_wanted(wanted, serving)
@@ -120,6 +131,10 @@ async fn choose(
             target.verified(&function).map(|serving| (serving.clone(), target.deployment))
         } else if let Some(version) = &request.to {
             Some(served_version(stack, past, &function, version).await?)
+        } else if from.verified && past.is_rollback(from.since).await? {
+            let further = past.previous(&function, &from).await?.map(|(further, _)| further.release);
+            repeats = Some(RepeatedRollback { further });
+            Some((from.clone(), from.since))
         } else {
             past.previous(&function, &from).await?
         };
@@ -142,7 +157,8 @@ async fn choose(
             .unchanged("Nothing was changed.")
             .hint("go back to another release, or to this one with --lift-hold"));
         }
-        choice.steps.insert(function, RollbackStep { from, to, deployment, resumed: wanted.is_some() });
+        let resumed = wanted.is_some();
+        choice.steps.insert(function, RollbackStep { from, to, deployment, resumed, repeats });
     }
     match nothing.filter(|_| choice.steps.is_empty()) {
         Some(refused) => Err(refused),
@@ -171,7 +187,7 @@ async fn changed_by_newest(stack: &EnvironmentStack, past: &mut Past<'_>) -> Res
     let environment = stack.environment();
     let mut hint = "it applied configuration only: revert its commit and release again".to_owned();
     for (function, serving) in &last.serves {
-        if past.previous(function, serving).await?.is_some() {
+        if !past.is_rollback(serving.since).await? && past.previous(function, serving).await?.is_some() {
             hint.push_str(&format!(
                 "; to take back the release of a function anyway, name it: cargo xtask rollback {function} --env {environment}"
             ));

@@ -49,6 +49,42 @@ async fn rollback_without_a_name_takes_back_exactly_what_the_newest_deployment_c
     assert_eq!(holds, ["b 1.2.0"]);
 }
 
+/// Whoever did not hear the end of a rollback types it again.
+#[tokio::test]
+async fn rollback_that_is_repeated_goes_no_further_back_and_holds_nothing_more() {
+    let mut scene = Scene::new(false);
+    for _ in 0..3 {
+        scene.deploy(&["a", "b"]).await.unwrap();
+    }
+    assert_eq!(back_to(&undo_newest(&mut scene).await.unwrap()), ["a 1.1.0", "b 1.1.0"]);
+    let last = scene.last_ended().await;
+    let named = RollbackRequest { functions: vec!["a".parse().unwrap()], ..RollbackRequest::default() };
+    for request in [RollbackRequest::default(), named] {
+        let again = roll_back_to(&mut scene, &request).await.unwrap();
+        assert!(again.delivered.is_none());
+        let step = &again.steps[&"a".parse().unwrap()];
+        assert_eq!((step.to.release.to_string(), step.deployment), ("1.1.0".into(), 4));
+        let further = step.repeats.as_ref().unwrap().further.as_ref();
+        assert_eq!(further, Some(&Version::new(1, 0, 0)));
+        assert_eq!(scene.last_ended().await, last);
+    }
+    // An alias that was moved by hand since goes back to what the rollback brought.
+    scene.move_alias_by_hand("a", "3").await;
+    assert_eq!(back_to(&undo_newest(&mut scene).await.unwrap()), ["a 1.1.0"]);
+    assert_eq!(serves(&mut scene).await, ["a 1.1.0", "b 1.1.0"]);
+    // By its version it goes further.
+    let request = RollbackRequest {
+        functions: vec!["a".parse().unwrap()],
+        to: Some(Version::new(1, 0, 0)),
+        ..RollbackRequest::default()
+    };
+    roll_back_to(&mut scene, &request).await.unwrap();
+    assert_eq!(serves(&mut scene).await, ["a 1.0.0", "b 1.1.0"]);
+    // A release since then is undone as any other.
+    scene.deploy(&["a"]).await.unwrap();
+    assert_eq!(back_to(&undo_newest(&mut scene).await.unwrap()), ["a 1.0.0"]);
+}
+
 #[tokio::test]
 async fn first_release_has_nothing_to_undo() {
     let mut scene = Scene::new(false);
