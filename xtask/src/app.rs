@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
 
-use crate::delivery::{self, DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
+use crate::delivery::{self, DeployRequest, EnvironmentStack, Machine, StackCommit, StackDelivery};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::ledger::Holder;
@@ -205,6 +205,7 @@ impl AppContext {
             clock: self.clock.clone(),
             progress: self.progress.clone(),
             interrupt: self.interrupt.clone(),
+            machine: Arc::new(Machine::look),
             holder: Holder::here(),
             by: self.process_env.actor(),
             run_url: self.process_env.run_url(),

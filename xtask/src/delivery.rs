@@ -19,12 +19,14 @@ mod serving;
 mod settle;
 mod skip;
 mod stacks;
+mod state_lock;
 mod trust;
 
 #[cfg(test)]
 mod model;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,13 +35,16 @@ pub(crate) use destroy::{DestroyRequest, Destroyed, destroy_all};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use files::check as check_stack_files;
 pub(crate) use preview::{StackPlan, StackPreview, preview};
-pub(crate) use recovery::{Leftover, recover};
+pub(crate) use recovery::{Leftover, RecoverRequest, recover};
 pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};
 pub(crate) use serving::{ServingStack, verify_serving};
+#[cfg(test)]
 pub(crate) use settle::settle;
 pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
+pub(crate) use state_lock::Machine;
 
 use execute::Execution;
+use settle::{Attempt, settle_until};
 
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
@@ -107,12 +112,27 @@ impl Delivered {
     }
 }
 
-/// Delivers releases to a stack in an environment.
+/// Delivers releases to a stack in an environment. Where another run takes the deploy lock after the plan, that is waited for and
+/// the plan is made again, within the lock time-out.
 pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -> Result<Delivered> {
+    let deadline = settle::deadline(stack);
+    loop {
+        let attempt = try_deliver(stack, request, deadline).await?;
+        if let Some(delivered) = attempt.made(stack, deadline)? {
+            return Ok(delivered);
+        }
+    }
+}
+
+async fn try_deliver(
+    stack: &EnvironmentStack,
+    request: &DeployRequest,
+    deadline: Duration,
+) -> Result<Attempt<Delivered>> {
     // Checked before the work folder is locked, so that a run that must wait names the deployment it waits for.
-    settle(stack).await?;
+    settle_until(stack, deadline).await?;
     let lock = stack.lock_work().await?;
-    let last = settle(stack).await?;
+    let last = settle_until(stack, deadline).await?;
     guard(stack, request, last.as_ref())?;
     let releases = releases(stack, request, last.as_ref()).await?;
     trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
@@ -124,13 +144,13 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     stack.check_files(&configuration)?;
     let current = skip::Current::read(stack, &configuration).await?;
     if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
-        return Ok(Delivered::unchanged(stack, versions, true));
+        return Ok(Attempt::Made(Delivered::unchanged(stack, versions, true)));
     }
     let accepts_weaker_trust = stack.refuse_weaker_trust(last.as_ref())?;
     side_by_side(releases.values().map(|manifest| stack.check_bytes(manifest)))
         .await
         .map_err(nothing_changed)?;
-    let planned = stack.infrastructure.plan(&configuration).await?;
+    let planned = state_lock::plan(stack, &configuration).await?;
     show(stack, &planned);
     if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
         // A saved plan contains secrets in clear text.
@@ -155,7 +175,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     if nothing_to_do && is_settled && !accepts_weaker_trust {
         current.remember(stack)?;
         let _ = std::fs::remove_file(&planned.file);
-        return Ok(Delivered::unchanged(stack, versions, false));
+        return Ok(Attempt::Made(Delivered::unchanged(stack, versions, false)));
     }
     // If the last deployment failed and everything is as requested by now, only the ledger needs a new entry: it then
     // knows the applied configuration, which a rollback plans with.
@@ -165,7 +185,9 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), planned_release(manifest)?)));
     let mut started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
     continue_failed(&mut started, request, last.as_ref());
-    stack.ledger.begin(&started).await?;
+    if let Err(failure) = stack.ledger.begin(&started).await {
+        return Attempt::lost(failure);
+    }
     let lease = stack.keep_lease(started.deployment);
     let execution = Execution {
         started: &started,
@@ -185,7 +207,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
             });
             let recorded = stack.ledger.end(&ended).await;
             recorded.map_err(|failure| settle::not_recorded(stack, &ended, failure))?;
-            Ok(Delivered {
+            Ok(Attempt::Made(Delivered {
                 environment: stack.environment().clone(),
                 stack: stack.name().clone(),
                 deployment: Some(started.deployment),
@@ -195,9 +217,13 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
                 functions: observe::standing(stack, &ended, versions),
                 verifications,
                 undo: rollback::undo(stack, &ended, last.as_ref()).await,
-            })
+            }))
         }
-        Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure, &verifications).await),
+        Err(failure) => {
+            let was_stale = failure.kind() == FailureKind::PlanStale;
+            let failure = record_failure(stack, &started, last.as_ref(), failure, &verifications).await;
+            if was_stale { Attempt::lost(failure) } else { Err(failure) }
+        }
     }
 }
 

@@ -184,6 +184,7 @@ const LAYERS: &[Layer] = &[
             "name",
             "plan",
             "ports",
+            "process",
             "progress",
             "release",
             "rollout",

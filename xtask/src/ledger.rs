@@ -17,14 +17,14 @@ pub(crate) use entry::{
     DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, PlannedRelease, SCHEMA, Serving, Started,
     serves_text,
 };
-pub(crate) use lease::{Lease, RENEW_EVERY, is_alive};
+pub(crate) use lease::{HolderState, Lease, RENEW_EVERY};
 pub(crate) use owner::Claim;
 pub(crate) use trust::TrustRecord;
 
 use crate::failure::{Failure, FailureKind, Result};
 use crate::name::{EnvironmentName, StackName};
 use crate::ownership::ProjectIdentity;
-use crate::ports::{Put, Store};
+use crate::ports::{Put, Store, side_by_side};
 
 /// The ledger of one stack in one environment.
 #[derive(Clone)]
@@ -74,8 +74,14 @@ impl Ledger {
     pub(crate) async fn head(&self) -> Result<Head> {
         let entries = async { self.entries(&self.store.list(&self.prefix(), Some(3)).await?).await };
         // The marker is read while the entries are listed, so that it costs no round trip of its own.
-        let (head, marker) = futures::try_join!(entries, self.marker())?;
-        self.check_owner(marker.as_ref(), &head).await?;
+        let (head, marker) = futures::join!(entries, self.marker());
+        if let Some(marker) = marker? {
+            // Whose it is is said first: of another project's entries nothing else matters.
+            self.check_owner(Some(&marker), &Head::default()).await?;
+            return head;
+        }
+        let head = head?;
+        self.check_owner(None, &head).await?;
         Ok(head)
     }
 
@@ -88,22 +94,42 @@ impl Ledger {
         }
         let open = self.read::<Started>(newest, "started").await?;
         let last = if newest > 1 { self.read(newest - 1, "ended").await? } else { None };
+        if newest > 1 && last.is_none() {
+            return Err(self.gap(newest - 1));
+        }
         Ok(Head { open, last })
     }
 
     /// Reads up to `limit` ended deployments, newest first.
     pub(crate) async fn history(&self, limit: usize) -> Result<Vec<Ended>> {
+        Ok(self.timed_history(limit).await?.into_iter().map(|(_, ended)| ended).collect())
+    }
+
+    /// Reads up to `limit` ended deployments, newest first, each with the time at which it was written, in seconds since 1970
+    /// by the store's clock.
+    pub(crate) async fn timed_history(&self, limit: usize) -> Result<Vec<(i64, Ended)>> {
         let prefix = self.prefix();
-        let (keys, ()) = futures::try_join!(self.store.list(&prefix, None), self.refuse_foreign())?;
-        let sequences = keys
+        let listed = self.store.list_after(&prefix, &prefix, usize::MAX);
+        let (listed, ()) = futures::try_join!(listed, self.refuse_foreign())?;
+        let sequences = listed
             .iter()
-            .filter(|key| key.ends_with(".ended.json"))
-            .filter_map(|key| self.sequence_of(key))
+            .filter(|listed| listed.key.ends_with(".ended.json"))
+            .filter_map(|listed| Some((listed.modified, self.sequence_of(&listed.key)?)))
             .take(limit);
-        let entries =
-            futures::future::try_join_all(sequences.map(|sequence| self.read::<Ended>(sequence, "ended")))
-                .await?;
-        Ok(entries.into_iter().flatten().collect())
+        let entries = sequences.map(|(modified, sequence)| async move {
+            let ended = self.read::<Ended>(sequence, "ended").await?;
+            Ok::<_, Failure>(ended.map(|ended| (modified, ended)))
+        });
+        Ok(side_by_side(entries).await?.into_iter().flatten().collect())
+    }
+
+    /// Returns when the newest entry was written, in seconds since 1970 by the store's clock; `None` if there is no entry.
+    pub(crate) async fn written(&self) -> Result<Option<i64>> {
+        let prefix = self.prefix();
+        let (newest, ()) =
+            futures::try_join!(self.store.list_after(&prefix, &prefix, 1), self.refuse_foreign())?;
+        let newest = newest.first().filter(|listed| self.sequence_of(&listed.key).is_some());
+        Ok(newest.map(|listed| listed.modified))
     }
 
     /// Reads one ended deployment.
@@ -199,7 +225,32 @@ impl Ledger {
         let Some(stored) = self.store.get(&key).await? else {
             return Ok(None);
         };
-        format::read(format::FORMATS, &stored.bytes, &format!("{}/{key}", self.store.place())).map(Some)
+        let place = format!("{}/{key}", self.store.place());
+        let entry: T = format::read(format::FORMATS, &stored.bytes, &place)?;
+        let (found, own) = (entry.identity(), (sequence, &self.stack, &self.environment));
+        if found == own {
+            return Ok(Some(entry));
+        }
+        Err(Failure::refused(format!(
+            "the ledger entry {place} says that it is deployment {} of `{}` in {}, and its key says {sequence} of `{}` in {}",
+            found.0, found.1, found.2, self.stack, self.environment
+        ))
+        .unchanged("Nothing was changed.")
+        .hint("another entry was written over it: restore the object's first version"))
+    }
+
+    /// Returns the failure of a ledger that lacks the end of a deployment before its newest one.
+    fn gap(&self, number: u64) -> Failure {
+        let key = self.key(number, "ended");
+        Failure::refused(format!(
+            "the ledger of `{}` in {} lacks the end of deployment {number}, although deployment {} has begun",
+            self.stack,
+            self.environment,
+            number + 1
+        ))
+        .detail("missing", format!("{}/{key}", self.store.place()))
+        .unchanged("Nothing was changed.")
+        .hint("it was deleted: restore that object")
     }
 }
 
@@ -221,3 +272,6 @@ fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::defect("a ledger entry cannot be written as JSON").caused_by(error))
 }
+
+#[cfg(test)]
+mod tests;

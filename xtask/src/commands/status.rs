@@ -82,7 +82,6 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> Result<Environ
         project: &account.project,
         functions: &account.functions,
         here: Holder::here(),
-        clock: app.clock.as_ref(),
     };
     access.read(app.project.stacks.keys()).await
 }

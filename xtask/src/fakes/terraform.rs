@@ -8,7 +8,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,12 @@ pub(crate) struct FakeTerraform {
     store: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
     flaw: StackFlaw,
+    /// Makes the lock on the state of which the next plan loses the answer.
+    lost_lock: Mutex<Option<MakeLock>>,
 }
+
+/// Returns the content of a lock file.
+pub(crate) type MakeLock = Box<dyn FnOnce() -> String + Send>;
 
 impl FakeTerraform {
     /// Returns Terraform for an account, with its state in the account's bucket, for a stack with this flaw.
@@ -59,7 +64,26 @@ impl FakeTerraform {
         lambda: Arc<FakeLambda>,
         flaw: StackFlaw,
     ) -> Arc<Self> {
-        Arc::new(Self { faults, store, lambda, flaw })
+        Arc::new(Self { faults, store, lambda, flaw, lost_lock: Mutex::default() })
+    }
+}
+
+impl FakeTerraform {
+    /// Makes the next plan lose the answer to its lock on the state.
+    pub(crate) fn lose_lock_answer(&self, lock: MakeLock) {
+        *self.lost_lock.lock().unwrap() = Some(lock);
+    }
+
+    /// Locks the state, as far as it can be seen from outside: a lock that is there is refused.
+    fn lock(&self, configuration: &Configuration) -> Result<()> {
+        let key = format!("{}.tfstate.tflock", configuration.context.stack);
+        if let Some(lock) = self.lost_lock.lock().unwrap().take() {
+            self.store.set(&key, lock());
+        }
+        match self.store.objects(&key).is_empty() {
+            true => Ok(()),
+            false => Err(Failure::new(FailureKind::LockHeld, "the state is locked")),
+        }
     }
 }
 
@@ -72,6 +96,7 @@ impl Infrastructure for FakeTerraform {
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         self.faults
             .call("plan", || {
+                self.lock(configuration)?;
                 let wanted = wanted(configuration)?;
                 let state = self.state(configuration);
                 let mut changes = Vec::new();
@@ -155,6 +180,7 @@ impl Infrastructure for FakeTerraform {
         let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
         let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
         std::fs::remove_file(&planned.file).map_err(|error| io("remove", &planned.file, error))?;
+        self.lock(configuration)?;
         if plan.serial != self.state(configuration).serial {
             return Err(Failure::new(FailureKind::PlanStale, "saved plan is stale"));
         }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::architecture::Architecture;
 use crate::digest::Digest;
-use crate::fakes::{FakeClock, FakeLambda, FakeStore, FakeVersion as LambdaVersion};
+use crate::fakes::{FakeLambda, FakeStore, FakeVersion as LambdaVersion};
 use crate::ledger::{DeploymentKind, Hold, PlannedRelease, SCHEMA, Started};
 
 const NAME: &str = "shop-dev-hello";
@@ -62,7 +62,6 @@ impl Scene {
             store: &store,
             functions: &functions,
             here: Holder::here(),
-            clock: &FakeClock::new(),
         };
         access.read([&stack].into_iter()).await.unwrap()
     }
@@ -139,14 +138,12 @@ async fn alias_with_a_second_version_is_a_warning_about_the_alias() {
     let (environment, project) = ("dev".parse().unwrap(), ProjectIdentity::new("shop", None, |_| true));
     let (store, functions): (Arc<dyn Store>, Arc<dyn Functions>) =
         (scene.store.clone(), scene.lambda.clone());
-    let clock = FakeClock::new();
     let access = EnvironmentAccess {
         project: &project,
         environment: &environment,
         store: &store,
         functions: &functions,
         here: Holder::here(),
-        clock: &clock,
     };
     let warning = |alias: Option<&Alias>, published: Option<&FunctionConfiguration>| {
         access.function_warning(&"hello".parse().unwrap(), serving, alias, published).unwrap()

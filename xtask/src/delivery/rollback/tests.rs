@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::delivery::model::scene::{Scene, deploy_request};
-use crate::delivery::{DeployRequest, Leftover, deliver, recover};
+use crate::delivery::{DeployRequest, Leftover, RecoverRequest, deliver, recover};
 use crate::fakes::StackFlaw;
 use crate::name::Version;
 
@@ -216,7 +216,7 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
         let text = "traffic is back on a 1.0.0 and b 1.0.0, Terraform does not agree yet";
         assert_eq!(ended.unfinished_rollback_text().as_deref(), Some(text));
         let stack = scene.stack(true);
-        let leftovers = recover(&stack).await.unwrap().leftovers;
+        let leftovers = recover(&stack, &RecoverRequest::default()).await.unwrap().leftovers;
         let found: Vec<(&str, &str)> =
             leftovers.iter().map(|Leftover { found, done, .. }| (found.as_str(), done.as_str())).collect();
         assert_eq!(found, [(text, "to continue: cargo xtask rollback --env dev")]);
@@ -225,7 +225,7 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
     undo_newest(&mut scene).await.unwrap();
     let ended = scene.last_ended().await.unwrap();
     assert_eq!((ended.outcome, ended.unfinished_rollback_text()), (DeploymentOutcome::RolledBack, None));
-    assert!(recover(&scene.stack(true)).await.unwrap().leftovers.is_empty());
+    assert!(recover(&scene.stack(true), &RecoverRequest::default()).await.unwrap().leftovers.is_empty());
 }
 
 #[tokio::test]
