@@ -44,6 +44,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) lock_timeout: Duration,
     /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
     pub(crate) accept_weaker_trust: bool,
+    /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
+    pub(crate) accept_state: bool,
 }
 
 /// Everything that a command works with.
@@ -212,6 +214,7 @@ impl AppContext {
             commit,
             unknown_commit,
             accept_weaker_trust: self.options.accept_weaker_trust,
+            accept_state: self.options.accept_state,
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
     }

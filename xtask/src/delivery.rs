@@ -11,6 +11,7 @@ mod environment_stack;
 mod events;
 mod execute;
 mod files;
+mod known_state;
 mod observe;
 mod preview;
 mod recovery;
@@ -47,7 +48,7 @@ use execute::Execution;
 use settle::{Attempt, settle_until};
 
 use crate::failure::{Failure, FailureKind, Result};
-use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
+use crate::ledger::{self, DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Planned, StackInputs};
 use crate::ports::side_by_side;
@@ -134,6 +135,7 @@ async fn try_deliver(
     let lock = stack.lock_work().await?;
     let last = settle_until(stack, deadline).await?;
     guard(stack, request, last.as_ref())?;
+    refuse_second_digest(stack, request, last.as_ref()).await.map_err(nothing_changed)?;
     let releases = releases(stack, request, last.as_ref()).await?;
     trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
     let versions: BTreeMap<FunctionName, Version> =
@@ -143,6 +145,7 @@ async fn try_deliver(
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     stack.check_files(&configuration)?;
     let current = skip::Current::read(stack, &configuration).await?;
+    known_state::refuse_other(stack, last.as_ref(), current.state.as_ref()).await?;
     if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
         return Ok(Attempt::Made(Delivered::unchanged(stack, versions, true)));
     }
@@ -269,8 +272,7 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
             .unchanged("Nothing was changed.")
             .hint("release a repaired version, or deploy this one again with --lift-hold"));
         }
-        if request.kind == DeploymentKind::Release
-            && let Some(serving) = last.and_then(|last| last.serves.get(function))
+        if let Some(serving) = last.and_then(|last| last.serves.get(function))
             && serving.release == *version
         {
             stack.check_recorded(manifest, serving.digest).map_err(nothing_changed)?;
@@ -279,6 +281,29 @@ fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>
         refuse_uncommitted(environment, &stack.environment_settings, uncommitted)?;
     }
     stack.refuse_uncommitted()
+}
+
+/// Refuses a release that was deployed to this environment once with another digest: a version never means two things.
+async fn refuse_second_digest(
+    stack: &EnvironmentStack,
+    request: &DeployRequest,
+    last: Option<&Ended>,
+) -> Result<()> {
+    let Some(last) = last else { return Ok(()) };
+    let serves = |function: &FunctionName, manifest: &Manifest| {
+        last.serves.get(function).is_some_and(|serving| serving.release == manifest.version)
+    };
+    let mut changed = request.releases.iter().filter(|(function, manifest)| !serves(function, manifest));
+    if changed.clone().next().is_none() {
+        return Ok(());
+    }
+    let known = ledger::known_releases(&stack.ledger.history(observe::HISTORY).await?);
+    changed.try_for_each(|(function, manifest)| {
+        match known.get(&(function.clone(), manifest.version.clone())) {
+            Some((digest, _)) => stack.check_recorded(manifest, *digest),
+            None => Ok(()),
+        }
+    })
 }
 
 /// Returns a release for every function of the stack: the requested ones, and the serving ones of the others.

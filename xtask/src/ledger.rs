@@ -4,6 +4,7 @@
 //! takes the deploy lock: it is written only if it does not exist. What is served is known after one LIST and two GETs,
 //! however long the history is. Errors: another deployment is running, or an earlier one was cut off.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,9 @@ pub(crate) use lease::{HolderState, Lease, RENEW_EVERY};
 pub(crate) use owner::Claim;
 pub(crate) use trust::TrustRecord;
 
+use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
-use crate::name::{EnvironmentName, StackName};
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ownership::ProjectIdentity;
 use crate::ports::{Put, Store, side_by_side};
 
@@ -68,6 +70,11 @@ impl Ledger {
     /// Refuses to begin a ledger that this project has in another store already: the same bucket without the prefix.
     pub(crate) fn unless_in(self, earlier: Arc<dyn Store>) -> Self {
         Self { earlier: Some(earlier), ..self }
+    }
+
+    /// Returns the ledger's name, for messages.
+    pub(crate) fn name(&self) -> String {
+        format!("`{}` in {}", self.stack, self.environment)
     }
 
     /// Reads the newest entries. Refuses the ledger of another project.
@@ -183,7 +190,7 @@ impl Ledger {
         }
     }
 
-    /// Writes an entry once. Where that fails, it may have been written all the same, and only its answer was lost: the entry
+    /// Writes an entry once. Where that fails, it may have been written, and only its answer was lost: the entry
     /// itself decides, before anybody repeats anything.
     async fn write(&self, key: &str, bytes: Vec<u8>) -> Result<Put> {
         let failure = match self.store.put_new(key, bytes.clone()).await {
@@ -266,6 +273,23 @@ pub(crate) fn lock_held(stack: &StackName, environment: &EnvironmentName, other:
     .detail("deployment", format!("{} ({})", other.deployment, other.describe()))
     .unchanged("Nothing was changed.")
     .hint(format!("wait for it, for example with --lock-timeout 10m; if that run is dead: cargo xtask recover --env {environment}"))
+}
+
+/// Releases that deployments name, each with the digest of its manifest and the number of the oldest deployment that does.
+pub(crate) type KnownReleases = BTreeMap<(FunctionName, Version), (Digest, u64)>;
+
+/// Returns the releases that deployments served or wanted to serve. The oldest entry decides which digest a version has.
+pub(crate) fn known_releases(history: &[Ended]) -> KnownReleases {
+    let mut known = KnownReleases::new();
+    for ended in history {
+        let will = ended.will.iter().map(|(function, choice)| (function, &choice.release, choice.digest));
+        let serves =
+            ended.serves.iter().map(|(function, serving)| (function, &serving.release, serving.digest));
+        for (function, release, digest) in will.chain(serves) {
+            known.insert((function.clone(), release.clone()), (digest, ended.deployment));
+        }
+    }
+    known
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {

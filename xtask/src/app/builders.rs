@@ -4,7 +4,7 @@ use super::{Account, AnyRegistry, AppContext};
 use crate::artifact::BuildContext;
 use crate::name::EnvironmentName;
 use crate::ports::SigningKeys;
-use crate::publication::PublicationContext;
+use crate::publication::{DeployedReleases, PublicationContext};
 use crate::release::{Catalogue, RecordedReleases};
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
@@ -50,11 +50,13 @@ impl AppContext {
         environment: Option<&'a EnvironmentName>,
         account: Option<&Account>,
         recorded: RecordedReleases,
+        deployed: &'a DeployedReleases<'a>,
     ) -> PublicationContext<'a> {
         PublicationContext {
             build,
             catalogue,
             recorded,
+            deployed,
             signing_keys,
             clock: &*self.clock,
             environment,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::rollback::applied_configuration;
 use super::settle::{self, Attempt, settle_until};
-use super::{EnvironmentStack, record_failure, show, state_lock};
+use super::{EnvironmentStack, known_state, record_failure, show, state_lock};
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
@@ -133,6 +133,8 @@ async fn try_destroy(
     settle_until(stack, deadline).await?;
     let lock = stack.lock_work().await?;
     let last = settle_until(stack, deadline).await?;
+    let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(version, _)| version);
+    known_state::refuse_other(stack, last.as_ref(), state.as_ref()).await?;
     if !has_resources(stack).await? {
         return Ok(Attempt::Made(None));
     }

@@ -86,6 +86,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) unknown_commit: Option<String>,
     /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
     pub(crate) accept_weaker_trust: bool,
+    /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
+    pub(crate) accept_state: bool,
     /// Whether everything is shown (`--verbose`).
     pub(crate) verbose: bool,
 }

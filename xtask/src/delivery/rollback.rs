@@ -24,7 +24,7 @@ use super::execute;
 use super::observe::{self, ObservedAlias};
 use super::settle::{self, Attempt};
 use super::skip::Current;
-use super::{Delivered, EnvironmentStack, state_lock};
+use super::{Delivered, EnvironmentStack, known_state, state_lock};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, Serving, Started};
@@ -135,6 +135,8 @@ async fn run(
     // Only now: traffic does not wait for another run in this work folder.
     let lock = stack.lock_work().await?;
     let releases = &releases(stack, last, steps).await?;
+    let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(version, _)| version);
+    known_state::refuse_other(stack, Some(last), state.as_ref()).await?;
     let configuration = applied_configuration(stack, &lock, last, releases).await?;
     let planned = state_lock::plan(stack, &configuration).await?;
     plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;

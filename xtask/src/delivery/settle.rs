@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::EnvironmentStack;
 use super::destroy::has_resources;
+use super::known_state;
 use super::observe::{self, Observed};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{self, DeploymentKind, DeploymentOutcome, Ended, Head, Hold, HolderState, Started};
@@ -173,13 +174,14 @@ pub(super) async fn ended_as_observed(
     let mut ended = Ended::of(started, last, outcome, stack.clock.now());
     let observed = observe::serving_now(stack, started, verifications).await?;
     ended.serves = observed.serves.clone();
+    ended.state = known_state::after(stack, last).await;
     if started.kind == DeploymentKind::Destroy && !has_resources(stack).await? {
         ended.mark_destroyed();
     }
     // Terraform did not get as far as to agree: what an earlier rollback left undone is still to be done.
     let unapplied = matches!(outcome, DeploymentOutcome::Failed | DeploymentOutcome::Interrupted);
-    let deploys = matches!(started.kind, DeploymentKind::Release | DeploymentKind::Deploy);
-    if let Some(last) = last.filter(|_| unapplied && deploys) {
+    let is_rollback = started.kind == DeploymentKind::Rollback;
+    if let Some(last) = last.filter(|_| unapplied && !is_rollback) {
         let back = last.brought_back().into_iter();
         ended.rolled_back_before = back
             .filter(|(function, wanted)| {

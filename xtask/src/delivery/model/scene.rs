@@ -271,6 +271,7 @@ impl Scene {
             commit: None,
             unknown_commit: None,
             accept_weaker_trust: false,
+            accept_state: false,
             verbose: false,
         }
     }

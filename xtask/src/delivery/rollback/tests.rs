@@ -49,7 +49,7 @@ async fn rollback_without_a_name_takes_back_exactly_what_the_newest_deployment_c
     assert_eq!(holds, ["b 1.2.0"]);
 }
 
-/// Whoever did not hear the end of a rollback types it again.
+/// A rollback whose end nobody heard is typed again.
 #[tokio::test]
 async fn rollback_that_is_repeated_goes_no_further_back_and_holds_nothing_more() {
     let mut scene = Scene::new(false);
