@@ -40,11 +40,8 @@ pub(crate) struct PublicationContext<'a> {
     pub(crate) build: BuildContext<'a>,
     /// Where releases are published.
     pub(crate) catalogue: &'a Catalogue,
-    /// The releases that the environment's ledgers name, where they were read.
-    pub(crate) recorded: RecordedReleases,
-    /// Reads the releases that the environment's ledgers know, with the deployment that names each; asked only where a new
-    /// version is chosen.
-    pub(crate) deployed: &'a DeployedReleases<'a>,
+    /// What the environment's ledgers know.
+    pub(crate) ledgers: LedgerReleases<'a>,
     /// The key that signs releases.
     pub(crate) signing_keys: &'a dyn SigningKeys,
     /// The time.
@@ -55,6 +52,14 @@ pub(crate) struct PublicationContext<'a> {
     pub(crate) tags: bool,
     /// The folder for the output of checks.
     pub(crate) logs: PathBuf,
+}
+
+/// The releases that the ledgers of an environment know.
+pub(crate) struct LedgerReleases<'a> {
+    /// Those that serve, where they were read.
+    pub(crate) recorded: RecordedReleases,
+    /// Reads all that were deployed; asked only where a new version is chosen.
+    pub(crate) deployed: &'a DeployedReleases<'a>,
 }
 
 /// Reads which releases were deployed to an environment, each with where that is recorded.
@@ -117,7 +122,7 @@ async fn choose_versions(
         [_] => context.catalogue,
         _ => {
             let folder = project.work_folder().join("manifests");
-            snapshot = context.catalogue.snapshot(functions, &context.recorded, &folder).await?;
+            snapshot = context.catalogue.snapshot(functions, &context.ledgers.recorded, &folder).await?;
             &snapshot
         }
     };
@@ -159,7 +164,7 @@ async fn refuse_deployed_versions(context: &PublicationContext<'_>, chosen: &[Ch
     if new.is_empty() {
         return Ok(());
     }
-    let deployed = (context.deployed)().await?;
+    let deployed = (context.ledgers.deployed)().await?;
     let Some((release, place)) = new.iter().find_map(|release| deployed.get_key_value(release)) else {
         return Ok(());
     };

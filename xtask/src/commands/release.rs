@@ -19,7 +19,7 @@ use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::{deliveries_text, markdown};
 use crate::plan;
 use crate::ports::side_by_side;
-use crate::publication::{self, FunctionRelease};
+use crate::publication::{self, FunctionRelease, LedgerReleases};
 use crate::release::{Manifest, RecordedReleases, VersionBump, VersionRequest};
 use crate::settings::BuildSettings;
 
@@ -135,8 +135,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         &signing_keys,
         arguments.env.as_ref(),
         account.as_ref(),
-        recorded,
-        &deployed,
+        LedgerReleases { recorded, deployed: &deployed },
     );
     let request =
         VersionRequest { version: arguments.version.clone(), bump: arguments.bump, force: arguments.force };

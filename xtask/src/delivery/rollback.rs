@@ -12,9 +12,7 @@ mod unfinished;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use applied::applied_configuration;
-pub(crate) use choose::{
-    RepeatedRollback, RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, undo,
-};
+pub(crate) use choose::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, undo};
 pub(crate) use stacks::{RolledBack, newest_deployed, roll_back_stack};
 
 use self::applied::{refuse_others, releases};

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::delivery::rollback::{RepeatedRollback, RollbackStep};
 use crate::delivery::{Delivered, RolledBack};
 use crate::format::{list, plural, seconds, serve};
 use crate::name::{EnvironmentName, FunctionName};
@@ -39,8 +38,7 @@ pub(crate) fn rollback_text(environment: &EnvironmentName, back: &RolledBack, to
     let serve = serve(back.steps.len());
     let Some(delivered) = &back.delivered else {
         let stay = stay_text(back);
-        let repeats: String = steps().filter_map(|step| repeats_text(environment, step)).collect();
-        return format!("{what} already {serve} in {environment}. Nothing was changed.\n{repeats}{stay}");
+        return format!("{what} already {serve} in {environment}. Nothing was changed.\n{stay}");
     };
     let number = delivered.deployment.unwrap_or_default();
     let took = seconds(took);
@@ -51,22 +49,8 @@ pub(crate) fn rollback_text(environment: &EnvironmentName, back: &RolledBack, to
             step.from.release
         ));
     }
-    steps().filter_map(|step| repeats_text(environment, step)).for_each(|line| text.push_str(&line));
     text.push_str(&stay_text(back));
     text
-}
-
-/// Says that a rollback did already what this one means, and how to go further back.
-fn repeats_text(
-    environment: &EnvironmentName,
-    (function, step): (&FunctionName, &RollbackStep),
-) -> Option<String> {
-    let RepeatedRollback { further } = step.repeats.as_ref()?;
-    let further = further.as_ref().map(|further| {
-        format!(" To go further back: cargo xtask rollback {function} --env {environment} --to {further}")
-    });
-    let (number, release) = (step.deployment, &step.to.release);
-    Some(format!("Rollback {number} brought {function} {release} back.{}\n", further.unwrap_or_default()))
 }
 
 /// Returns a line for each function that was meant as well and stays.

@@ -10,7 +10,7 @@ use super::past::Past;
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::ledger::{Ended, PlannedRelease, Serving};
-use crate::name::{FunctionName, Version};
+use crate::name::{EnvironmentName, FunctionName, Version};
 
 /// A request to roll back.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +45,22 @@ pub(crate) struct RollbackStep {
 pub(crate) struct RepeatedRollback {
     /// The release that served before the one that it brought back.
     pub(crate) further: Option<Version>,
+}
+
+impl RollbackStep {
+    /// Says which rollback did already what this one means, and how to go further back.
+    pub(super) fn repeats_text(
+        &self,
+        function: &FunctionName,
+        environment: &EnvironmentName,
+    ) -> Option<String> {
+        let RepeatedRollback { further } = self.repeats.as_ref()?;
+        let further = further.as_ref().map(|further| {
+            format!(" (further back: cargo xtask rollback {function} --env {environment} --to {further})")
+        });
+        let (number, release) = (self.deployment, &self.to.release);
+        Some(format!("rollback {number} brought {release} back{}", further.unwrap_or_default()))
+    }
 }
 
 /// What a rollback does.

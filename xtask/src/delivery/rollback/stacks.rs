@@ -41,7 +41,7 @@ async fn try_roll_back(
     deadline: Duration,
 ) -> Result<Attempt<RolledBack>> {
     let last = settle_until(stack, deadline).await?;
-    let RollbackChoice { mut steps, stay } = choose_rollback(stack, last.as_ref(), request).await?;
+    let RollbackChoice { mut steps, mut stay } = choose_rollback(stack, last.as_ref(), request).await?;
     // The alias decides, not the ledger: it may have been moved by hand.
     let places = steps.iter().map(|(function, step)| {
         (function.clone(), (step.from.function_name.clone(), step.from.alias.clone()))
@@ -51,6 +51,9 @@ async fn try_roll_back(
         let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
         !step.resumed && step.from.release == step.to.release && step.from.matches(alias)
     };
+    for (function, step) in steps.iter().filter(|(function, step)| serves_already(function, step)) {
+        stay.extend(step.repeats_text(function, stack.environment()).map(|text| (function.clone(), text)));
+    }
     let all_serve = steps.iter().all(|(function, step)| serves_already(function, step));
     let Some(last) = last.filter(|_| !all_serve) else {
         return Ok(Attempt::Made(RolledBack { steps, stay, delivered: None }));

@@ -66,6 +66,10 @@ async fn rollback_that_is_repeated_goes_no_further_back_and_holds_nothing_more()
         assert_eq!((step.to.release.to_string(), step.deployment), ("1.1.0".into(), 4));
         let further = step.repeats.as_ref().unwrap().further.as_ref();
         assert_eq!(further, Some(&Version::new(1, 0, 0)));
+        let stays = &again.stay[&"a".parse().unwrap()];
+        let expected =
+            "rollback 4 brought 1.1.0 back (further back: cargo xtask rollback a --env dev --to 1.0.0)";
+        assert_eq!(stays, expected);
         assert_eq!(scene.last_ended().await, last);
     }
     // An alias that was moved by hand since goes back to what the rollback brought.

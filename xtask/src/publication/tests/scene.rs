@@ -112,8 +112,10 @@ impl Scene {
                 progress: &progress,
             },
             catalogue: &self.catalogue,
-            recorded: self.recorded.clone(),
-            deployed: &|| Box::pin(std::future::ready(Ok(self.deployed.clone()))),
+            ledgers: LedgerReleases {
+                recorded: self.recorded.clone(),
+                deployed: &|| Box::pin(std::future::ready(Ok(self.deployed.clone()))),
+            },
             signing_keys: &self.keys,
             clock: &self.clock,
             environment: self.environment.as_ref(),
