@@ -175,18 +175,31 @@ impl Ledger {
         }
     }
 
+    /// Refuses to go on with a deployment that somebody else closed: its holder counted as dead, because its machine slept or
+    /// could not renew the lease, and another one may run by now.
+    pub(crate) async fn refuse_closed(&self, number: u64) -> Result<()> {
+        match self.store.get(&self.key(number, "ended")).await? {
+            None => Ok(()),
+            Some(_) => Err(self.closed(number)),
+        }
+    }
+
+    fn closed(&self, number: u64) -> Failure {
+        Failure::new(
+            FailureKind::LockHeld,
+            format!(
+                "deployment {number} of `{}` in {} was closed by somebody else in the meantime",
+                self.stack, self.environment
+            ),
+        )
+        .hint(format!("see what is served: cargo xtask status --env {}", self.environment))
+    }
+
     /// Ends a deployment.
     pub(crate) async fn end(&self, ended: &Ended) -> Result<()> {
         match self.write(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
             Put::Created | Put::Same => Ok(()),
-            Put::Different => Err(Failure::new(
-                FailureKind::LockHeld,
-                format!(
-                    "deployment {} of `{}` in {} was closed by somebody else in the meantime",
-                    ended.deployment, self.stack, self.environment
-                ),
-            )
-            .hint(format!("see what is served: cargo xtask status --env {}", self.environment))),
+            Put::Different => Err(self.closed(ended.deployment)),
         }
     }
 

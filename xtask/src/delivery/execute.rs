@@ -63,6 +63,10 @@ pub(super) async fn execute(
         return Err(verification::failure(stack.environment().as_str(), verifications));
     }
     stack.interrupt.check()?;
+    if !pending.is_empty() {
+        // The apply may have taken longer than this machine was awake.
+        stack.ledger.refuse_closed(started.deployment).await?;
+    }
     let mut serves = started.serves.clone();
     for (function, verification) in pending.iter().zip(verifications.iter()) {
         let output = &outputs[function];

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::delivery::model::scene::{Scene, deploy_request};
-use crate::delivery::{DeployRequest, Leftover, RecoverRequest, deliver, recover};
+use crate::delivery::{
+    DeployRequest, DestroyRequest, Leftover, RecoverRequest, deliver, destroy_all, recover,
+};
 use crate::fakes::StackFlaw;
 use crate::name::Version;
 
@@ -87,6 +89,36 @@ async fn rollback_that_is_repeated_goes_no_further_back_and_holds_nothing_more()
     // A release since then is undone as any other.
     scene.deploy(&["a"]).await.unwrap();
     assert_eq!(back_to(&undo_newest(&mut scene).await.unwrap()), ["a 1.0.0"]);
+}
+
+/// Terraform's state stays locked: each rollback ends with exit code 7, and so does a destruction.
+#[tokio::test]
+async fn warning_of_a_rollback_stays_while_the_state_is_locked() {
+    let mut scene = Scene::new(false);
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.state.set("s.tfstate.tflock", "somebody's");
+    for number in 3..=5 {
+        let failure = if number < 5 {
+            undo_newest(&mut scene).await.unwrap_err()
+        } else {
+            let (stacks, confirmed) = ([scene.stack(true)], Default::default());
+            let request = DestroyRequest { stacks: &stacks, kept: &[], confirmed: &confirmed };
+            let interrupt = crate::interrupt::Interrupt::never();
+            destroy_all(&request, &interrupt).await.unwrap().failure.unwrap()
+        };
+        assert_eq!(failure.kind(), FailureKind::LockHeld);
+        let last = scene.last_ended().await.unwrap();
+        assert_eq!(last.deployment, number);
+        assert_eq!(
+            last.unfinished_rollback_text().unwrap(),
+            "traffic is back on a 1.0.0 and b 1.0.0, Terraform does not agree yet"
+        );
+        assert!(number == 5 || last.outcome == DeploymentOutcome::TerraformPending);
+    }
+    scene.state.remove("s.tfstate.tflock");
+    undo_newest(&mut scene).await.unwrap();
+    assert_eq!(scene.last_ended().await.unwrap().unfinished_rollback_text(), None);
 }
 
 #[tokio::test]

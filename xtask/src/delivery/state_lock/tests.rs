@@ -75,3 +75,30 @@ async fn deploy_lock_that_is_lost_after_the_plan_is_waited_for_within_the_lock_t
         }
     }
 }
+
+/// Another command took this run for dead while it applied, and closed its deployment.
+#[tokio::test]
+async fn run_whose_deployment_was_closed_meanwhile_moves_no_alias() {
+    let mut scene = Scene::new(false);
+    scene.deploy_new_releases().await;
+    let function = scene.functions[0].clone();
+    let release = scene.release_of(&function, None);
+    let stack = scene.stack(true);
+    let request = deploy_request([(function, release)].into_iter().collect());
+    let state = scene.state.clone();
+    let last = stack.ledger.head().await.unwrap().last.unwrap();
+    let before = scene.lambda.aliases();
+    let close_what_has_begun = async {
+        while !state.objects("ledger/").contains_key("ledger/s/9999999997.started.json") {
+            tokio::task::yield_now().await;
+        }
+        let ended = crate::ledger::Ended { deployment: 2, ..last };
+        state.set("ledger/s/9999999997.ended.json", serde_json::to_vec_pretty(&ended).unwrap());
+    };
+    // Each call waits for the next round, so that both go on side by side.
+    let both = async { tokio::join!(deliver(&stack, &request), close_what_has_begun).0 };
+    let (done, _) = scene.faults().count_rounds(both).await;
+    let failure = done.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::LockHeld, "{failure}");
+    assert_eq!(scene.lambda.aliases(), before);
+}
