@@ -78,3 +78,19 @@ fn write_whose_answer_was_lost_counts_where_it_can_be_seen() {
     }
     assert_eq!(project.account.alias("echo"), "1");
 }
+
+/// Terraform locks the state, the answer is lost, and its next attempt finds its own lock.
+#[test]
+fn lock_of_this_run_whose_answer_was_lost_does_not_lock_it_out() {
+    let proxied = require!(Proxied::released_three_times());
+    let Proxied { project, proxy } = &proxied;
+    proxy.lose_answers("/echo.tfstate.tflock", 1);
+    proxied
+        .run(&ROLLBACK)
+        .exits(0)
+        .says("on the state was this run's own")
+        .says("echo 0.2.0 serves in local again.");
+    assert_eq!(proxy.stop_losing(), 0, "no answer was lost");
+    let observed = ObservedState::of(project);
+    assert_eq!((observed.unfinished, observed.locks), (vec![], vec![]));
+}
