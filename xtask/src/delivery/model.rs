@@ -128,7 +128,7 @@ fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
             [StackFlaw::None, StackFlaw::None, StackFlaw::MovesAlias, StackFlaw::MovesAliasUnseen]
                 [random.below(4)],
         ),
-        _ => Step::Wait(60),
+        _ => Step::Skew([60, -60, 86_400, -86_400][random.below(4)]),
     }
 }
 

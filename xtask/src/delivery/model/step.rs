@@ -32,6 +32,8 @@ pub(super) enum Step {
     DeleteOldVersions(FunctionName),
     /// Seconds pass.
     Wait(i64),
+    /// The next commands run on a machine whose clock differs by some seconds; the store's does not.
+    Skew(i64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,7 @@ impl fmt::Debug for Step {
             Self::Configure(memory) => write!(f, "configure memory {memory}"),
             Self::EditStack(flaw) => write!(f, "edit the stack: {flaw:?}"),
             Self::DeleteOldVersions(function) => write!(f, "delete old versions of {function}"),
+            Self::Skew(seconds) => write!(f, "another clock: {seconds} s"),
             Self::Wait(seconds) => write!(f, "wait {seconds} s"),
         }
     }

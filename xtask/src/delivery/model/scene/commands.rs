@@ -43,6 +43,10 @@ impl Scene {
                 self.state.advance(*seconds);
                 Some(Ok(None))
             }
+            Step::Skew(seconds) => {
+                self.skew_clock(*seconds);
+                Some(Ok(None))
+            }
             Step::Deploy { targets, lift_hold, always_plan, approved } => {
                 let stack = self.stack(*approved);
                 let request = DeployRequest {
