@@ -299,9 +299,13 @@ async fn refuse_second_digest(
     }
     let known = ledger::known_releases(&stack.ledger.history(observe::HISTORY).await?);
     changed.try_for_each(|(function, manifest)| {
-        match known.get(&(function.clone(), manifest.version.clone())) {
-            Some((digest, _)) => stack.check_recorded(manifest, *digest),
-            None => Ok(()),
+        let known = known.get(&(function.clone(), manifest.version.clone()));
+        let Some(known) = known else { return Ok(()) };
+        match known.digests.first() {
+            Some(newest) if !known.digests.contains(&manifest.digest()?) => {
+                stack.check_recorded(manifest, *newest)
+            }
+            _ => Ok(()),
         }
     })
 }

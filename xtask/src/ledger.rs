@@ -288,10 +288,20 @@ pub(crate) fn lock_held(stack: &StackName, environment: &EnvironmentName, other:
     .hint(format!("wait for it, for example with --lock-timeout 10m; if that run is dead: cargo xtask recover --env {environment}"))
 }
 
-/// Releases that deployments name, each with the digest of its manifest and the number of the oldest deployment that does.
-pub(crate) type KnownReleases = BTreeMap<(FunctionName, Version), (Digest, u64)>;
+/// Releases that deployments name.
+pub(crate) type KnownReleases = BTreeMap<(FunctionName, Version), KnownRelease>;
 
-/// Returns the releases that deployments served or wanted to serve. The oldest entry decides which digest a version has.
+/// What deployments know of a release.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownRelease {
+    /// The digests of its manifest, that of the newest deployment first: one, unless an earlier version of Slipway deployed it
+    /// twice.
+    pub(crate) digests: Vec<Digest>,
+    /// The number of the oldest deployment that names it.
+    pub(crate) deployment: u64,
+}
+
+/// Returns the releases that deployments, the newest first, served or wanted to serve.
 pub(crate) fn known_releases(history: &[Ended]) -> KnownReleases {
     let mut known = KnownReleases::new();
     for ended in history {
@@ -299,7 +309,13 @@ pub(crate) fn known_releases(history: &[Ended]) -> KnownReleases {
         let serves =
             ended.serves.iter().map(|(function, serving)| (function, &serving.release, serving.digest));
         for (function, release, digest) in will.chain(serves) {
-            known.insert((function.clone(), release.clone()), (digest, ended.deployment));
+            let found = known
+                .entry((function.clone(), release.clone()))
+                .or_insert_with(|| KnownRelease { digests: Vec::new(), deployment: ended.deployment });
+            found.deployment = ended.deployment;
+            if !found.digests.contains(&digest) {
+                found.digests.push(digest);
+            }
         }
     }
     known

@@ -195,7 +195,10 @@ async fn deployed_releases(ledgers: &[Ledger]) -> Result<BTreeMap<(FunctionName,
     let read = ledgers.iter().map(async |ledger| {
         let known = ledger::known_releases(&ledger.history(DEPLOYMENTS).await?);
         let named = |number: u64| format!("deployment {number} of {}", ledger.name());
-        Ok(known.into_iter().map(move |(release, (_, number))| (release, named(number))).collect::<Vec<_>>())
+        Ok(known
+            .into_iter()
+            .map(move |(release, known)| (release, named(known.deployment)))
+            .collect::<Vec<_>>())
     });
     Ok(side_by_side(read).await?.into_iter().flatten().collect())
 }

@@ -345,9 +345,15 @@ async fn release_that_serves_is_not_replaced_under_its_version() {
     let stack = scene.stack(true);
     let replaced = stack.catalogue.manifest(&a, &"1.0.0".parse().unwrap()).await.unwrap();
     let releases = BTreeMap::from([(a, replaced)]);
-    let request = DeployRequest { kind: DeploymentKind::Release, ..deploy_request(releases) };
-    let failure = deliver(&stack, &request).await.unwrap_err();
-    assert_eq!(failure.message(), "the manifest of `a` 1.0.0 is not the one that was deployed to dev");
+    let expected = "the manifest of `a` 1.0.0 is not the one that was deployed to dev";
+    for kind in [DeploymentKind::Release, DeploymentKind::Deploy] {
+        let request = DeployRequest { kind, ..deploy_request(releases.clone()) };
+        assert_eq!(deliver(&stack, &request).await.unwrap_err().message(), expected);
+    }
+    // Nor where it served once, and another release serves now.
+    scene.deploy(&["a"]).await.unwrap();
+    let failure = deliver(&scene.stack(true), &deploy_request(releases)).await.unwrap_err();
+    assert_eq!((failure.kind(), failure.message()), (FailureKind::Refused, expected));
 }
 
 #[tokio::test]
