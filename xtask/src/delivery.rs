@@ -11,6 +11,7 @@ mod environment_stack;
 mod events;
 mod execute;
 mod files;
+mod guard;
 mod known_state;
 mod observe;
 mod preview;
@@ -48,12 +49,11 @@ use execute::Execution;
 use settle::{Attempt, settle_until};
 
 use crate::failure::{Failure, FailureKind, Result};
-use crate::ledger::{self, DeploymentKind, Ended, PlannedRelease, Started};
+use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Planned, StackInputs};
 use crate::ports::side_by_side;
 use crate::release::Manifest;
-use crate::source::{Uncommitted, refuse_uncommitted};
 use crate::verification::Verification;
 
 /// A request to deploy releases to a stack.
@@ -134,8 +134,8 @@ async fn try_deliver(
     settle_until(stack, deadline).await?;
     let lock = stack.lock_work().await?;
     let last = settle_until(stack, deadline).await?;
-    guard(stack, request, last.as_ref())?;
-    refuse_second_digest(stack, request, last.as_ref()).await.map_err(nothing_changed)?;
+    guard::refuse(stack, request, last.as_ref())?;
+    guard::refuse_second_digest(stack, request, last.as_ref()).await.map_err(nothing_changed)?;
     let releases = releases(stack, request, last.as_ref()).await?;
     trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
     let versions: BTreeMap<FunctionName, Version> =
@@ -255,59 +255,6 @@ fn report_changed_inputs(stack: &EnvironmentStack, last: Option<&Ended>, inputs:
         let text = format!("{} takes {}, which changed", stack.name(), crate::format::list(changed));
         stack.progress.note(format!("inputs    {text}"));
     }
-}
-
-/// Refuses a request that the environment does not allow, before anything is planned.
-fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>) -> Result<()> {
-    let environment = stack.environment();
-    for (function, manifest) in &request.releases {
-        let version = &manifest.version;
-        if let Some(hold) =
-            last.and_then(|last| last.hold_on(function, version)).filter(|_| !request.lift_hold)
-        {
-            return Err(Failure::refused(format!(
-                "`{function}` {version} is on hold in {environment} since rollback {}",
-                hold.deployment
-            ))
-            .unchanged("Nothing was changed.")
-            .hint("release a repaired version, or deploy this one again with --lift-hold"));
-        }
-        if let Some(serving) = last.and_then(|last| last.serves.get(function))
-            && serving.release == *version
-        {
-            stack.check_recorded(manifest, serving.digest).map_err(nothing_changed)?;
-        }
-        let uncommitted = manifest.source.dirty.then_some(Uncommitted::Release(function, version));
-        refuse_uncommitted(environment, &stack.environment_settings, uncommitted)?;
-    }
-    stack.refuse_uncommitted()
-}
-
-/// Refuses a release that was deployed to this environment once with another digest: a version never means two things.
-async fn refuse_second_digest(
-    stack: &EnvironmentStack,
-    request: &DeployRequest,
-    last: Option<&Ended>,
-) -> Result<()> {
-    let Some(last) = last else { return Ok(()) };
-    let serves = |function: &FunctionName, manifest: &Manifest| {
-        last.serves.get(function).is_some_and(|serving| serving.release == manifest.version)
-    };
-    let mut changed = request.releases.iter().filter(|(function, manifest)| !serves(function, manifest));
-    if changed.clone().next().is_none() {
-        return Ok(());
-    }
-    let known = ledger::known_releases(&stack.ledger.history(observe::HISTORY).await?);
-    changed.try_for_each(|(function, manifest)| {
-        let known = known.get(&(function.clone(), manifest.version.clone()));
-        let Some(known) = known else { return Ok(()) };
-        match known.digests.first() {
-            Some(newest) if !known.digests.contains(&manifest.digest()?) => {
-                stack.check_recorded(manifest, *newest)
-            }
-            _ => Ok(()),
-        }
-    })
 }
 
 /// Returns a release for every function of the stack: the requested ones, and the serving ones of the others.

@@ -163,7 +163,8 @@ async fn age_of_an_object_is_the_difference_of_two_times_of_the_store() {
         ("yesterday", "Sun, 01 Jan 2051 00:00:00 GMT", None),
     ] {
         let server = ScriptedServer::start(move |_, _| {
-            let headers = vec![("Date", date.into()), ("Last-Modified", modified.into()), ("ETag", "\"1\"".into())];
+            let headers =
+                vec![("Date", date.into()), ("Last-Modified", modified.into()), ("ETag", "\"1\"".into())];
             Response { headers, ..response(200, "two") }
         });
         let store = session(&server.endpoint).await.store("bucket", None);
