@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
 
-use crate::delivery::{self, DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
+use crate::delivery::{self, DeployRequest, EnvironmentStack, Machine, StackCommit, StackDelivery};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::ledger::Holder;
@@ -45,6 +45,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) lock_timeout: Duration,
     /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
     pub(crate) accept_weaker_trust: bool,
+    /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
+    pub(crate) accept_state: bool,
 }
 
 /// Everything that a command works with.
@@ -205,12 +207,14 @@ impl AppContext {
             clock: self.clock.clone(),
             progress: self.progress.clone(),
             interrupt: self.interrupt.clone(),
+            machine: Arc::new(Machine::look),
             holder: Holder::here(),
             by: self.process_env.actor(),
             run_url: self.process_env.run_url(),
             commit,
             unknown_commit,
             accept_weaker_trust: self.options.accept_weaker_trust,
+            accept_state: self.options.accept_state,
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
     }

@@ -187,6 +187,7 @@ const LAYERS: &[Layer] = &[
             "partition",
             "plan",
             "ports",
+            "process",
             "progress",
             "release",
             "rollout",

@@ -31,6 +31,8 @@ pub(crate) async fn side_by_side<T, F: Future<Output = Result<T>>>(
 pub(crate) struct Stored {
     /// The bytes.
     pub(crate) bytes: Vec<u8>,
+    /// How many seconds ago it was written, by the store's own clock; `None` where the store does not say.
+    pub(crate) age: Option<i64>,
 }
 
 /// Result of comparing a stored object with a digest.
@@ -61,6 +63,8 @@ pub(crate) struct Listed {
     pub(crate) key: String,
     /// The store's mark of this content (S3: the ETag); another content has another one. Empty where the store has none.
     pub(crate) mark: String,
+    /// When it was written, in seconds since 1970 by the store's own clock.
+    pub(crate) modified: i64,
 }
 
 /// A store of immutable objects.

@@ -11,11 +11,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::ledger::{self, DeploymentOutcome, Ended, Head, Holder, Ledger, Serving};
+use crate::ledger::{DeploymentOutcome, Ended, Head, Holder, Ledger, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ownership::ProjectIdentity;
 use crate::plan;
-use crate::ports::{Alias, Clock, FunctionConfiguration, Functions, Store};
+use crate::ports::{Alias, FunctionConfiguration, Functions, Store};
 
 /// What runs in one environment.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -77,8 +77,6 @@ pub(crate) struct EnvironmentAccess<'a> {
     pub(crate) unsaved: &'a BTreeMap<StackName, Vec<PathBuf>>,
     /// This process, to tell whether an open deployment's process is alive.
     pub(crate) here: Holder,
-    /// The time.
-    pub(crate) clock: &'a dyn Clock,
 }
 
 impl EnvironmentStatus {
@@ -119,7 +117,7 @@ impl EnvironmentAccess<'_> {
             ));
         }
         if let Some(open) = &head.open {
-            let state = if ledger::is_alive(open, &self.here, &ledger.lease(), self.clock).await? {
+            let state = if ledger.holder_state(open, &self.here).await?.is_alive() {
                 "is running"
             } else {
                 "was cut off: the next command closes it, or cargo xtask recover"

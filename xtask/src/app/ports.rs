@@ -56,7 +56,7 @@ impl Store for Bucket {
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
         let object = self.objects.get(&self.key(key)).await.map_err(explain)?;
-        Ok(object.map(|object| Stored { bytes: object.bytes }))
+        Ok(object.map(|object| Stored { bytes: object.bytes, age: object.age }))
     }
 
     async fn compare(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<DigestComparison> {
@@ -89,7 +89,7 @@ impl Store for Bucket {
             self.objects.list_after(&self.key(prefix), &self.key(after), limit).await.map_err(explain)?;
         let own = listed.into_iter().filter_map(|listed| {
             let key = listed.key.strip_prefix(&self.prefix)?.to_owned();
-            Some(Listed { key, mark: listed.etag })
+            Some(Listed { key, mark: listed.etag, modified: listed.modified_epoch })
         });
         Ok(own.collect())
     }

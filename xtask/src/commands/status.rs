@@ -85,7 +85,6 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> Result<Environ
         functions: &account.functions,
         unsaved: &unsaved,
         here: Holder::here(),
-        clock: app.clock.as_ref(),
     };
     access.read(app.project.stacks.keys()).await
 }

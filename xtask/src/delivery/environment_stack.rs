@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use super::files;
+use super::{Machine, files};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
@@ -72,6 +72,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) progress: Progress,
     /// Signals.
     pub(crate) interrupt: Interrupt,
+    /// Looks at this machine, where a lock may be held.
+    pub(crate) machine: Arc<dyn Fn() -> Machine + Send + Sync>,
     /// This process.
     pub(crate) holder: Holder,
     /// Who runs it.
@@ -84,6 +86,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) unknown_commit: Option<String>,
     /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
     pub(crate) accept_weaker_trust: bool,
+    /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
+    pub(crate) accept_state: bool,
     /// Whether everything is shown (`--verbose`).
     pub(crate) verbose: bool,
 }

@@ -133,7 +133,7 @@ impl UnknownResources {
 mod tests {
     use super::*;
     use crate::delivery::model::scene::Scene;
-    use crate::delivery::recover;
+    use crate::delivery::{RecoverRequest, recover};
     use crate::failure::FailureKind;
     use crate::fakes::StackFlaw;
 
@@ -167,7 +167,7 @@ mod tests {
         for approved in [false, true] {
             let mut scene = cut_off_scene().await;
             let before = scene.state.objects("s.tfstate");
-            let recovered = recover(&scene.stack(approved)).await.unwrap();
+            let recovered = recover(&scene.stack(approved), &RecoverRequest::default()).await.unwrap();
             let left = &recovered.leftovers[1.min(recovered.leftovers.len() - 1)];
             if !approved {
                 assert_eq!(scene.state.objects("s.tfstate"), before, "nothing was imported unasked");
@@ -187,7 +187,7 @@ mod tests {
         assert!(matches!(search(&scene.stack(true)).await.unwrap(), Search::Nothing));
         let mut scene = cut_off_scene().await;
         scene.state.set("s.tfstate.tflock", "");
-        let recovered = recover(&scene.stack(true)).await.unwrap();
+        let recovered = recover(&scene.stack(true), &RecoverRequest::default()).await.unwrap();
         let last = recovered.leftovers.last().unwrap();
         assert!(last.found.contains("was not looked for: the state is locked"), "{last:?}");
     }

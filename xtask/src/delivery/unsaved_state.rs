@@ -94,7 +94,8 @@ mod tests {
     use super::*;
     use crate::delivery::model::scene::{Scene, deploy_request};
     use crate::delivery::{
-        DestroyRequest, RollbackRequest, deliver, destroy_all, preview, recover, roll_back_stack,
+        DestroyRequest, RecoverRequest, RollbackRequest, deliver, destroy_all, preview, recover,
+        roll_back_stack,
     };
     use crate::failure::FailureKind;
     use crate::fakes::StackFlaw;
@@ -185,7 +186,7 @@ mod tests {
             assert_eq!(scene.state.objects("ledger/"), history);
             assert_eq!((scene.state.objects("s.tfstate"), scene.lambda.aliases()), (state, aliases));
 
-            let recovered = recover(&scene.stack(true)).await.unwrap();
+            let recovered = recover(&scene.stack(true), &RecoverRequest::default()).await.unwrap();
             let saved = recovered.leftovers.iter().any(|leftover| leftover.done.starts_with("saved; "));
             assert!(saved, "{:?}", recovered.leftovers);
             scene.deploy_all().await.unwrap();
@@ -203,7 +204,7 @@ mod tests {
         let mut other: Value = serde_json::from_slice(&stored).unwrap();
         other["lineage"] = "another".into();
         let texts = async |stack: &EnvironmentStack| {
-            let recovered = recover(stack).await.unwrap();
+            let recovered = recover(stack, &RecoverRequest::default()).await.unwrap();
             recovered.leftovers.into_iter().map(|left| (left.found, left.done)).collect::<Vec<_>>()
         };
         other["resources"][0]["name"] = "orphan".into();

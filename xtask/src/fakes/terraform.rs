@@ -8,7 +8,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,12 @@ pub(crate) struct FakeTerraform {
     store: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
     flaw: StackFlaw,
+    /// Makes the lock on the state of which the next plan loses the answer.
+    lost_lock: Mutex<Option<MakeLock>>,
 }
+
+/// Returns the content of a lock file.
+pub(crate) type MakeLock = Box<dyn FnOnce() -> String + Send>;
 
 impl FakeTerraform {
     /// Returns Terraform for an account, with its state in the account's bucket, for a stack with this flaw.
@@ -61,7 +66,26 @@ impl FakeTerraform {
         lambda: Arc<FakeLambda>,
         flaw: StackFlaw,
     ) -> Arc<Self> {
-        Arc::new(Self { faults, store, lambda, flaw })
+        Arc::new(Self { faults, store, lambda, flaw, lost_lock: Mutex::default() })
+    }
+}
+
+impl FakeTerraform {
+    /// Makes the next plan lose the answer to its lock on the state.
+    pub(crate) fn lose_lock_answer(&self, lock: MakeLock) {
+        *self.lost_lock.lock().unwrap() = Some(lock);
+    }
+
+    /// Locks the state, as far as it can be seen from outside: a lock that is there is refused.
+    fn lock(&self, configuration: &Configuration) -> Result<()> {
+        let key = format!("{}.tfstate.tflock", configuration.context.stack);
+        if let Some(lock) = self.lost_lock.lock().unwrap().take() {
+            self.store.set(&key, lock());
+        }
+        match self.store.objects(&key).is_empty() {
+            true => Ok(()),
+            false => Err(Failure::new(FailureKind::LockHeld, "the state is locked")),
+        }
     }
 }
 
@@ -74,6 +98,7 @@ impl Infrastructure for FakeTerraform {
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         self.faults
             .call("plan", || {
+                self.lock(configuration)?;
                 let wanted = wanted(configuration)?;
                 let state = self.state(configuration);
                 let mut changes = Vec::new();
@@ -159,6 +184,7 @@ impl Infrastructure for FakeTerraform {
             std::fs::read(planned.file.path()).map_err(|error| io("read", planned.file.path(), error))?;
         let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
         planned.file.delete();
+        self.lock(configuration)?;
         if plan.serial != self.state(configuration).serial {
             return Err(Failure::new(FailureKind::PlanStale, "saved plan is stale"));
         }

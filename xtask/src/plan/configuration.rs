@@ -99,6 +99,13 @@ impl StackFiles {
     }
 }
 
+impl PlanContext {
+    /// Returns whether another run's backend file is about the state of this stack.
+    pub(crate) fn is_same_state(&self, backend_file: &str) -> bool {
+        backend_file == backend_text(&self.stack, &self.backend)
+    }
+}
+
 impl Configuration {
     /// Returns the lock file as it is in the copy: `init` completes it.
     pub(crate) fn lock_file(&self) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::architecture::Architecture;
 use crate::digest::Digest;
-use crate::fakes::{FakeClock, FakeLambda, FakeStore, FakeVersion as LambdaVersion};
+use crate::fakes::{FakeLambda, FakeStore, FakeVersion as LambdaVersion};
 use crate::ledger::{DeploymentKind, Hold, PlannedRelease, SCHEMA, Started};
 
 const NAME: &str = "shop-dev-hello";
@@ -65,7 +65,6 @@ impl Scene {
             functions: &functions,
             unsaved: &self.unsaved,
             here: Holder::here(),
-            clock: &FakeClock::new(),
         };
         access.read([&stack].into_iter()).await.unwrap()
     }
@@ -142,7 +141,6 @@ async fn alias_with_a_second_version_is_a_warning_about_the_alias() {
     let (environment, project) = ("dev".parse().unwrap(), ProjectIdentity::new("shop", None, |_| true));
     let (store, functions): (Arc<dyn Store>, Arc<dyn Functions>) =
         (scene.store.clone(), scene.lambda.clone());
-    let clock = FakeClock::new();
     let access = EnvironmentAccess {
         project: &project,
         environment: &environment,
@@ -150,7 +148,6 @@ async fn alias_with_a_second_version_is_a_warning_about_the_alias() {
         functions: &functions,
         unsaved: &BTreeMap::new(),
         here: Holder::here(),
-        clock: &clock,
     };
     let warning = |alias: Option<&Alias>, published: Option<&FunctionConfiguration>| {
         access.function_warning(&"hello".parse().unwrap(), serving, alias, published).unwrap()

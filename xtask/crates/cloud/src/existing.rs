@@ -168,7 +168,8 @@ impl Session {
     async fn has_log_group(&self, name: &str) -> Result<bool, CloudError> {
         let body = json!({ "logGroupNamePrefix": name, "limit": 1 });
         // The one with exactly that name comes first: names are listed in order, and the others are longer.
-        let response = self.json_call("CloudWatch Logs", "logs", "Logs_20140328", "DescribeLogGroups", name, &body);
+        let response =
+            self.json_call("CloudWatch Logs", "logs", "Logs_20140328", "DescribeLogGroups", name, &body);
         let groups = response.await?.and_then(|response| response.get("logGroups")?.as_array().cloned());
         Ok(groups.into_iter().flatten().any(|group| group["logGroupName"] == name))
     }

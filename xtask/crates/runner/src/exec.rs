@@ -297,7 +297,8 @@ mod tests {
     /// Starts a child that ignores SIGTERM if `stubborn`, and dies by SIGKILL; returns the child's number.
     async fn orphan_of_a_killed_program(stubborn: bool) -> u32 {
         let trap = if stubborn { "trap '' TERM; " } else { "" };
-        let script = format!("sh -c \"{trap}echo \\$\\$; while :; do sleep 1; done\" & sleep 0.3; kill -9 $$");
+        let script =
+            format!("sh -c \"{trap}echo \\$\\$; while :; do sleep 1; done\" & sleep 0.3; kill -9 $$");
         let (result, lines) = run_shell(RunOptions::default(), &script).await;
         assert_eq!(result.code, None);
         lines[0].parse().unwrap()

@@ -120,6 +120,35 @@ pub fn port_holder(port: u16) -> Option<String> {
     name_of(pid)
 }
 
+/// Returns whether this process sees all processes of the machine: it is in the machine's first process namespace, and /proc
+/// hides none (hidepid).
+///
+/// The number is PROC_PID_INIT_INO of <https://github.com/torvalds/linux/blob/master/include/linux/proc_ns.h>.
+pub fn sees_all() -> bool {
+    pid_namespace().as_deref() == Some("pid:[4026531836]") && stat(1).is_some()
+}
+
+/// Finds the living processes whose name fits. A name has at most 15 bytes: proc_pid_comm(5).
+pub fn named(fits: impl Fn(&str) -> bool) -> Vec<ProcessIdentity> {
+    pids()
+        .filter(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| fits(name.trim_end_matches('\n')))
+        })
+        .filter_map(ProcessIdentity::of)
+        .collect()
+}
+
+/// Returns a variable of a living process's environment, as it was at its start; `None` also where that cannot be read.
+pub fn variable_of(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut entries = environment.split(|byte| *byte == 0);
+    entries.find_map(|entry| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    })
+}
+
 struct Stat {
     parent: u32,
     group: u32,
@@ -199,6 +228,16 @@ mod tests {
         assert!(!ProcessIdentity { start_ticks: this.start_ticks + 1, ..this }.is_alive());
         assert!(this_and_ancestors().len() >= 2);
         assert!(peak_memory(this.pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn processes_are_found_by_name_with_their_variables() {
+        assert!(variable_of(std::process::id(), "PATH").is_some_and(|path| path.contains('/')));
+        assert_eq!(variable_of(std::process::id(), "PAT"), None);
+        let own = fs::read_to_string("/proc/self/comm").unwrap();
+        let this = ProcessIdentity::of(std::process::id()).unwrap();
+        assert!(named(|name| name == own.trim_end()).contains(&this));
+        assert!(named(|name| name == "no such process").is_empty());
     }
 
     #[test]

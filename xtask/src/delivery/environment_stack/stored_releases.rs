@@ -17,7 +17,16 @@ impl EnvironmentStack {
         version: &Version,
         recorded: Digest,
     ) -> Result<Manifest> {
-        let manifest = self.catalogue.manifest(function, version).await?;
+        let manifest = self.catalogue.find(function, version).await?.ok_or_else(|| {
+            let (key, place) = (Manifest::key(function, version), self.catalogue.store().place());
+            Failure::refused(format!(
+                "the manifest of `{function}` {version}, which was deployed to {}, is missing",
+                self.environment()
+            ))
+            .detail("manifest", format!("{place}/{key}"))
+            .detail("in the ledger", recorded.to_string())
+            .hint("it was deleted: restore that object; a version is never cut again")
+        })?;
         self.check_recorded(&manifest, recorded)?;
         Ok(manifest)
     }

@@ -22,7 +22,9 @@ pub enum Error {
     #[error("the state of the local environment cannot be used")]
     State(#[from] StateError),
     /// The gateway could open too few files.
-    #[error("a process may open {limit} files here, too few for the Lambda gateway: raise the limit (ulimit -n 1024)")]
+    #[error(
+        "a process may open {limit} files here, too few for the Lambda gateway: raise the limit (ulimit -n 1024)"
+    )]
     OpenFiles {
         /// The hard limit.
         limit: u64,
