@@ -15,10 +15,9 @@ mod owner;
 mod trust;
 
 pub(crate) use entry::{
-    DeploymentKind, DeploymentOutcome, Ended, Hold, Holder, PlannedRelease, SCHEMA, Serving, Started,
-    serves_text,
+    DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, SCHEMA, Serving, Started, serves_text,
 };
-pub(crate) use lease::{HolderState, Lease, RENEW_EVERY};
+pub(crate) use lease::{Holder, HolderState, Lease, RENEW_EVERY};
 pub(crate) use owner::Claim;
 pub(crate) use trust::TrustRecord;
 

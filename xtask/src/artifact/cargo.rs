@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use slipway_archive::Tree;
 
 mod evidence;
+mod recompile;
 
 use super::{BuildContext, elf};
 use crate::failure::{Failure, Result};
@@ -56,7 +57,9 @@ pub(super) async fn build(
     let declared = settings.build.env();
     let mut environment = context.process_env.for_builds(declared);
     environment.push(("SOURCE_DATE_EPOCH".to_owned(), super::SOURCE_DATE_EPOCH.to_string()));
+    recompile::forget_changed(root, &target, &source.inputs.files).await?;
     let reply = context.rust.build(&request, &environment, &target, folder, step).await?;
+    recompile::remember(root, &target, &source.inputs.files, &reply.units)?;
     evidence::check(context, settings, source, &target, &reply.units)?;
     let cannot_pack =
         |error| Failure::failed(format!("`{}` cannot be packed", wanted.binary)).caused_by(error);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lease::Holder;
 use super::trust::TrustRecord;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
@@ -76,26 +77,6 @@ impl Started {
         };
         format!("{verb} {}", what.join(", "))
     }
-}
-
-/// The process that holds a deploy lock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Holder {
-    /// The machine.
-    pub(crate) host: String,
-    /// The machine's boot: process numbers of an earlier boot mean nothing.
-    pub(crate) boot: String,
-    /// The namespace that the process number belongs to (`pid:[4026531836]`); unknown in older entries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) pid_namespace: Option<String>,
-    /// The process number.
-    pub(crate) pid: u32,
-    /// The process's start, in clock ticks since boot.
-    pub(crate) start_ticks: Option<u64>,
-    /// The real time at which the deployment began: `SLIPWAY_NOW` may fix the entry's own time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub(crate) since: Option<jiff::Timestamp>,
 }
 
 /// A release that a deployment wants to serve.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
-use super::entry::{Holder, Started};
+use super::entry::Started;
 use crate::failure::{Failure, Result};
 use crate::ports::{Clock, Store};
 use crate::process::{pid_namespace, start_ticks};
@@ -110,6 +111,26 @@ impl Ledger {
         let stale = renewed.is_some_and(|age| age >= STALE_AFTER);
         Ok(if stale { HolderState::Gone } else { HolderState::Heard(renewed) })
     }
+}
+
+/// The process that holds a deploy lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Holder {
+    /// The machine.
+    pub(crate) host: String,
+    /// The machine's boot: process numbers of an earlier boot mean nothing.
+    pub(crate) boot: String,
+    /// The namespace that the process number belongs to (`pid:[4026531836]`); unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pid_namespace: Option<String>,
+    /// The process number.
+    pub(crate) pid: u32,
+    /// The process's start, in clock ticks since boot.
+    pub(crate) start_ticks: Option<u64>,
+    /// The real time at which the deployment began: `SLIPWAY_NOW` may fix the entry's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub(crate) since: Option<jiff::Timestamp>,
 }
 
 impl Holder {

@@ -143,3 +143,23 @@ fn release_says_which_inputs_changed_and_what_was_compared() {
         .says("echo differs from 0.1.0 in 1 of ")
         .says("~ lambda-src/echo/src/main.rs");
 }
+
+/// cargo itself goes by time stamps: it takes a file for compiled that has other bytes and the time that it had before.
+#[test]
+fn file_with_other_bytes_and_an_older_time_is_compiled_again() {
+    let project = require!(EchoProject::new());
+    let code = project.folder.join(MAIN);
+    let last_year = std::time::SystemTime::now() - std::time::Duration::from_secs(365 * 24 * 3_600);
+    let edit_with_old_time = |from: &str, to: &str| {
+        edit(&project, MAIN, from, to);
+        let file = std::fs::File::options().write(true).open(&code).expect("the code");
+        file.set_modified(last_year).expect("the code's time");
+    };
+    edit_with_old_time("\"one\"", "\"111\"");
+    let one = digests(&project, &BUILD);
+    edit_with_old_time("\"111\"", "\"222\"");
+    let two = digests(&project, &BUILD);
+    assert!(one.0 != two.0 && one.1 != two.1, "{one:?} {two:?}");
+    edit_with_old_time("\"222\"", "\"111\"");
+    assert_eq!(digests(&project, &["build", "--force", "--output", "json"]), one);
+}

@@ -69,6 +69,8 @@ pub(super) struct ConvertedFile {
     pub(super) path: String,
     /// The hex object id of what HEAD has.
     pub(super) blob: String,
+    /// Git's mode.
+    pub(super) mode: u32,
     pub(super) conversion: Conversion,
 }
 
@@ -82,8 +84,11 @@ pub(super) fn judge_converted(
     if converted.is_empty() {
         return Ok(());
     }
-    let paths: Vec<String> = converted.iter().map(|file| file.path.clone()).collect();
-    let changed = super::program::changed(git, &paths)?.map_or_else(|| library::changed(git, &paths), Ok)?;
+    let by_library = || {
+        let paths: Vec<String> = converted.iter().map(|file| file.path.clone()).collect();
+        library::changed(git, &paths)
+    };
+    let changed = super::program::changed(git, converted)?.map_or_else(by_library, Ok)?;
     let mut by_attribute = Vec::new();
     for file in converted {
         if changed.contains(&file.path) {

@@ -39,20 +39,33 @@ pub(super) fn git(folder: &Path) -> Program {
 }
 
 /// Returns which of these files differ from HEAD as git sees it, filters included; nothing where git is not installed.
-pub(super) fn changed(repository: &git2::Repository, paths: &[String]) -> Result<Option<BTreeSet<String>>> {
+///
+/// Git's own index would answer by the times that it noted, which say nothing of an attribute that was added since. So it is
+/// asked with an index without any times.
+pub(super) fn changed(
+    repository: &git2::Repository,
+    files: &[ConvertedFile],
+) -> Result<Option<BTreeSet<String>>> {
     let root = folder_of(repository);
+    let folder =
+        tempfile::tempdir().map_err(|error| crate::failure::io("create", &std::env::temp_dir(), error))?;
+    let index = folder.path().join("index").to_string_lossy().into_owned();
+    let entries: String =
+        files.iter().map(|file| format!("{:o} {} 0\t{}\0", file.mode, file.blob, file.path)).collect();
+    let fill = git(root).env("GIT_INDEX_FILE", &index).args(["update-index", "-z", "--index-info"]);
+    match exec::output(&fill, entries.as_bytes()) {
+        Ok(_) => {}
+        Err(failure) if exec::is_program_missing(&failure) => return Ok(None),
+        Err(failure) => return Err(failure),
+    }
     let mut found = BTreeSet::new();
-    for paths in paths.chunks(PATHS_AT_ONCE) {
+    for files in files.chunks(PATHS_AT_ONCE) {
         let program = git(root)
+            .env("GIT_INDEX_FILE", &index)
             .args(["status", "--porcelain=v2", "-z", "--untracked-files=no", "--no-renames", "--"])
-            .args(paths);
-        let output = match exec::output(&program, &[]) {
-            Ok(output) => output,
-            Err(failure) if exec::is_program_missing(&failure) => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
+            .args(files.iter().map(|file| file.path.as_str()));
         // `1 XY sub mH mI mW hH hI path`, `u XY sub m1 m2 m3 mW h1 h2 h3 path`.
-        for line in String::from_utf8_lossy(&output).split('\0') {
+        for line in String::from_utf8_lossy(&exec::output(&program, &[])?).split('\0') {
             let fields = match line.get(..2) {
                 Some("1 ") => 9,
                 Some("u ") => 11,

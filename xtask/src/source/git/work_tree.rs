@@ -266,7 +266,12 @@ fn read_into(
             let conversion = library::conversion(git, path)?;
             let stays = same && conversion.keeps_line_feeds() && !on_disk.has_carriage_return;
             if conversion != Conversion::None && !stays {
-                converted.push(ConvertedFile { path: path.to_owned(), blob: head.id.clone(), conversion });
+                converted.push(ConvertedFile {
+                    path: path.to_owned(),
+                    blob: head.id.clone(),
+                    mode: head.mode,
+                    conversion,
+                });
                 continue;
             }
         }

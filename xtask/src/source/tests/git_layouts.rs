@@ -156,6 +156,22 @@ fn file_whose_attributes_are_unset_is_compared_by_its_bytes() {
     }
 }
 
+/// Git's index notes times, which stay as they are when an attribute comes or goes.
+#[test]
+fn filter_that_came_after_the_commit_makes_the_file_differ() {
+    let tree = Tree::new();
+    tree.git(&["config", "filter.rev.clean", "rev"]);
+    tree.git(&["config", "filter.rev.smudge", "rev"]);
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let file = std::fs::File::options().write(true).open(main_of(&tree)).unwrap();
+    file.set_modified(long_ago).unwrap();
+    tree.git(&["add", "--all"]);
+    assert!(look(&tree).changed.is_empty());
+    tree.write(".gitattributes", "*.rs filter=rev\n");
+    assert_eq!(tree.git(&["status", "--porcelain", "--untracked-files=no"]), "", "git goes by the time");
+    assert_eq!(look(&tree).changed, [MAIN], "a checkout elsewhere writes it through the filter");
+}
+
 #[test]
 fn file_behind_a_filter_is_clean_as_git_says() {
     let tree = Tree::new();

@@ -24,6 +24,8 @@ pub(crate) struct CompiledUnit {
     pub(crate) variables: BTreeMap<String, Option<String>>,
     /// Variables that its build script names.
     pub(crate) watched_variables: Vec<String>,
+    /// Whether it is the run of a build script that names no file: a change anywhere in the package has it run again.
+    pub(crate) watches_package: bool,
 }
 
 /// The messages of one build.
@@ -128,6 +130,7 @@ impl CompiledUnit {
             files: Vec::new(),
             variables: BTreeMap::new(),
             watched_variables: Vec::new(),
+            watches_package: false,
         }
     }
 }
@@ -186,6 +189,7 @@ impl Script {
     /// Reads what a build script printed: <https://doc.rust-lang.org/cargo/reference/build-scripts.html>.
     fn unit(&self, folder: &Path) -> Result<CompiledUnit> {
         let mut unit = CompiledUnit::new(&self.package_id, folder);
+        unit.watches_package = true;
         let output = self.out_dir.with_file_name("output");
         let text = std::fs::read(&output).map_err(|error| failure::io("read", &output, error))?;
         for line in String::from_utf8_lossy(&text).lines() {
@@ -194,6 +198,7 @@ impl Script {
             };
             match directive.split_once('=') {
                 Some(("rerun-if-changed", path)) => {
+                    unit.watches_package = false;
                     // A file that does not exist was not read.
                     unit.files.extend(Some(folder.join(path)).filter(|path| path.exists()));
                 }
