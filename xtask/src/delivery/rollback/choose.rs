@@ -108,10 +108,12 @@ async fn choose(
 ) -> Result<RollbackChoice> {
     let last = past.last().clone();
     let targeted = request.to.is_some() || request.to_deployment.is_some();
-    let unfinished = if targeted { BTreeMap::new() } else { last.unfinished_rollback() };
+    let unfinished = last.unfinished_rollback();
     let unnamed = request.functions.is_empty();
     let functions: Vec<FunctionName> = match request.functions.as_slice() {
-        [] if !unfinished.is_empty() => unfinished.keys().map(|function| (*function).clone()).collect(),
+        [] if !targeted && !unfinished.is_empty() => {
+            unfinished.keys().map(|function| (*function).clone()).collect()
+        }
         [] if targeted => last.serves.keys().cloned().collect(),
         [] => changed_by_newest(stack, past).await?,
         named => named.to_vec(),
@@ -136,7 +138,14 @@ async fn choose(
                 Failure::usage(format!("`{function}` is not deployed to {}", stack.environment()))
             })?
             .clone();
-        let wanted = unfinished.get(&function).copied();
+        // A target that is the one of the unfinished rollback is the same command again.
+        let wanted = unfinished.get(&function).copied().filter(|wanted| match (&request.to, &target) {
+            (Some(version), _) => wanted.release == *version,
+            (None, Some(target)) => {
+                target.verified(&function).is_some_and(|serving| is_wanted(wanted, serving))
+            }
+            (None, None) => true,
+        });
         let mut repeats = None;
         let found = if let Some(wanted) = wanted {
             past.find(&function, |ended, serving| {

@@ -264,6 +264,32 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
     assert!(recover(&scene.stack(true), &RecoverRequest::default()).await.unwrap().leftovers.is_empty());
 }
 
+/// With its target the command is the same again: it continues, and does not take the moved alias for all of it.
+#[tokio::test]
+async fn rollback_to_a_release_continues_when_it_is_repeated() {
+    for to_deployment in [false, true] {
+        let mut scene = Scene::new(false);
+        scene.deploy(&["a", "b"]).await.unwrap();
+        scene.deploy(&["a", "b"]).await.unwrap();
+        let request = match to_deployment {
+            true => RollbackRequest { to_deployment: Some(1), ..Default::default() },
+            false => RollbackRequest {
+                functions: vec!["a".parse().unwrap()],
+                to: Some("1.0.0".parse().unwrap()),
+                ..Default::default()
+            },
+        };
+        let kept = scene.remove_manifest("a", "1.0.0");
+        roll_back_to(&mut scene, &request).await.unwrap_err();
+        assert!(scene.last_ended().await.unwrap().unfinished_rollback_text().is_some());
+        scene.restore_manifest("a", "1.0.0", kept);
+        roll_back_to(&mut scene, &request).await.unwrap();
+        let ended = scene.last_ended().await.unwrap();
+        assert_eq!((ended.outcome, ended.unfinished_rollback_text()), (DeploymentOutcome::RolledBack, None));
+        assert!(serves(&mut scene).await.contains(&"a 1.0.0".to_owned()));
+    }
+}
+
 #[tokio::test]
 async fn rollback_of_another_function_keeps_the_warning_and_finishes_both() {
     let mut scene = Scene::new(false);

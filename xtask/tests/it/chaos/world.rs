@@ -1,0 +1,232 @@
+//! A project that goes through faults: its commands, what each of them means, and what has to be true after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::support::EchoProject;
+use super::super::support::echo;
+use super::super::support::process::{Finished, Running};
+use super::super::support::proxy::Proxy;
+use super::super::support::skip::Missing;
+use super::super::support::test_run::TestRun;
+
+/// Which stack the project has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stack {
+    /// `terraform_data` alone: its function's versions exist already.
+    Plain,
+    /// The repository's module for a function, with the AWS provider.
+    Provider,
+}
+
+/// A command, by what a person means with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    /// Other code as the next version.
+    Release,
+    /// The same code again.
+    ReleaseAgain,
+    /// Back to what served before.
+    Rollback,
+    /// Back to a release that served some time ago.
+    RollbackTo,
+    /// An earlier release, also if it is held.
+    Deploy,
+    Plan,
+    Status,
+    Verify,
+    Recover,
+}
+
+impl Command {
+    pub const ALL: [Self; 9] = [
+        Self::Release,
+        Self::ReleaseAgain,
+        Self::Rollback,
+        Self::RollbackTo,
+        Self::Deploy,
+        Self::Plan,
+        Self::Status,
+        Self::Verify,
+        Self::Recover,
+    ];
+}
+
+/// A command line, and the release that has to serve when it succeeded.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    pub arguments: Vec<String>,
+    pub serves: String,
+    /// Whether it deploys: it may then end with another deployment's exit code where somebody else does.
+    pub deploys: bool,
+}
+
+/// A project behind a proxy, and what is known of it without asking Slipway.
+pub struct World {
+    pub project: EchoProject,
+    pub proxy: Proxy,
+    pub stack: Stack,
+    /// The function's name.
+    pub function: &'static str,
+    /// The release that serves; `None` before the first.
+    pub serving: Option<String>,
+    /// What served verified before, oldest first.
+    pub served: Vec<String>,
+    held: BTreeSet<String>,
+    /// Whether the last deployment was a release, so that a plain rollback undoes it.
+    after_release: bool,
+    /// The number of the next release.
+    next: usize,
+    /// Each release's digest as it was first seen.
+    pub digests: BTreeMap<String, String>,
+    /// The state's lineage as it was first seen.
+    pub lineage: Option<String>,
+}
+
+/// A resource that is replaced with each commit, by a program that takes a moment. A rollback plans the files that were applied
+/// last: it stays.
+const SLOW: &str = r#"
+resource "terraform_data" "slow" {
+  triggers_replace = 0
+
+  provisioner "local-exec" {
+    command = "sleep 0.3"
+  }
+}
+"#;
+
+const ECHO_STACK: &str = "terraform/stacks/echo/main.tf";
+
+impl World {
+    /// Creates a project without a release.
+    pub fn new(stack: Stack) -> Result<Self, Missing> {
+        let test_run = TestRun::shared()?;
+        let (project, function) = match stack {
+            Stack::Plain => (EchoProject::new()?, "echo"),
+            Stack::Provider => (EchoProject::with_provider(test_run), "hello"),
+        };
+        if stack == Stack::Plain {
+            let text = std::fs::read_to_string(project.folder.join(ECHO_STACK)).expect("the stack");
+            project.write(ECHO_STACK, &(text + SLOW));
+            project.commit("build: a slow resource");
+        }
+        let proxy = Proxy::to(project.emulator_port());
+        Ok(Self {
+            project,
+            proxy,
+            stack,
+            function,
+            serving: None,
+            served: Vec::new(),
+            held: BTreeSet::new(),
+            after_release: false,
+            next: 1,
+            digests: BTreeMap::new(),
+            lineage: None,
+        })
+    }
+
+    /// Writes what a command is about, and returns its command line; another command where it makes no sense yet.
+    pub fn intend(&mut self, command: Command, random: &mut fastrand::Rng) -> Intent {
+        let serving = self.serving.clone().unwrap_or_default();
+        let earlier: Vec<String> = self
+            .served
+            .iter()
+            .filter(|release| **release != serving && !self.held.contains(*release))
+            .cloned()
+            .collect();
+        let local = ["--env", "local"];
+        let (words, serves, deploys): (Vec<&str>, String, bool) = match command {
+            Command::Rollback if self.after_release && !earlier.is_empty() => {
+                let before = earlier.last().cloned().unwrap_or_default();
+                (vec!["rollback", "--yes"], before, true)
+            }
+            Command::RollbackTo | Command::Rollback if !earlier.is_empty() => {
+                let target = &earlier[random.usize(..earlier.len())];
+                (vec!["rollback", self.function, "--yes", "--to", target], target.clone(), true)
+            }
+            Command::Deploy if !self.served.is_empty() => {
+                let target = &self.served[random.usize(..self.served.len())];
+                let words = vec!["deploy", self.function, "--yes", "--lift-hold", "--version", target];
+                (words, target.clone(), true)
+            }
+            Command::ReleaseAgain if self.after_release => (vec!["release", "--yes"], serving, true),
+            Command::Plan if self.after_release => (vec!["plan"], serving, false),
+            Command::Status if self.serving.is_some() => (vec!["status"], serving, false),
+            Command::Verify if self.serving.is_some() => (vec!["verify", self.function], serving, false),
+            Command::Recover if self.serving.is_some() => (vec!["recover", "--yes"], serving, false),
+            _ => {
+                self.change_code();
+                let version = format!("0.{}.0", self.next);
+                self.next += 1;
+                let arguments = ["release", "--yes", "--version", &version, "--env", "local"];
+                return Intent {
+                    arguments: arguments.map(str::to_owned).to_vec(),
+                    serves: version,
+                    deploys: true,
+                };
+            }
+        };
+        let arguments = words.into_iter().chain(local).map(str::to_owned).collect();
+        Intent { arguments, serves, deploys }
+    }
+
+    /// Notes that a command did what it meant.
+    pub fn note(&mut self, intent: &Intent) {
+        let before = self.serving.replace(intent.serves.clone());
+        let word = intent.arguments[0].as_str();
+        match word {
+            "rollback" => {
+                self.held.extend(before.filter(|before| *before != intent.serves));
+                self.after_release = false;
+            }
+            "deploy" => {
+                self.held.remove(&intent.serves);
+                self.after_release = false;
+            }
+            "release" => self.after_release = true,
+            _ => {}
+        }
+        self.served.retain(|release| *release != intent.serves);
+        self.served.push(intent.serves.clone());
+    }
+
+    /// Starts a command through the proxy.
+    pub fn start(&self, arguments: &[String]) -> Running {
+        self.start_within(&[], arguments, &[])
+    }
+
+    /// Starts a command through the proxy and through a program, with further variables.
+    pub fn start_within(
+        &self,
+        wrapper: &[&str],
+        arguments: &[String],
+        variables: &[(&str, &str)],
+    ) -> Running {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let url = self.proxy.url();
+        let variables = [&[("SLIPWAY_LOCAL_EMULATOR", &*url)], variables].concat();
+        self.project.start_within(wrapper, &words, &variables)
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        self.start(&arguments).wait()
+    }
+
+    fn change_code(&self) {
+        let path = format!("lambda-src/{}/src/main.rs", self.function);
+        let source = match self.stack {
+            // Two codes were built for all tests.
+            Stack::Plain if self.next % 2 == 1 => echo::SOURCE.to_owned(),
+            Stack::Plain => echo::second(echo::SOURCE),
+            Stack::Provider => echo::SOURCE.replace("\"one\"", &format!("\"number {}\"", self.next)),
+        };
+        self.project.write(&path, &source);
+        if self.stack == Stack::Plain {
+            let text = std::fs::read_to_string(self.project.folder.join(ECHO_STACK)).expect("the stack");
+            let replaced = |number: usize| format!("triggers_replace = {number}\n");
+            self.project.write(ECHO_STACK, &text.replace(&replaced(self.next - 1), &replaced(self.next)));
+        }
+        self.project.commit(&format!("feat: number {}", self.next));
+    }
+}
