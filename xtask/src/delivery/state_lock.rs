@@ -4,6 +4,8 @@
 //! lock, that nobody does, or that nothing here shows it. A lock that a run made itself, and whose answer was lost, is that
 //! run's own: it is removed, and the plan is made again. Errors: the store cannot be read.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::EnvironmentStack;
@@ -58,6 +60,8 @@ pub(crate) struct RunningTerraform {
     pub(crate) pid: u32,
     /// The backend's settings, where Slipway started it.
     pub(crate) backend: Option<String>,
+    /// How long ago it was started.
+    pub(crate) age: Option<Duration>,
 }
 
 impl Machine {
@@ -72,15 +76,25 @@ impl Machine {
             let data = process::variable_of(found.pid, "TF_DATA_DIR").map(std::path::PathBuf::from);
             let file = data.as_deref().and_then(std::path::Path::parent).map(|work| work.join("backend.hcl"));
             let backend = file.and_then(|file| std::fs::read_to_string(file).ok());
-            RunningTerraform { pid: found.pid, backend }
+            RunningTerraform { pid: found.pid, backend, age: process::age(found.pid) }
         });
         Self { host: Holder::here().host, sees_all: process::sees_all(), terraforms: terraforms.collect() }
     }
 
-    /// Returns a Terraform that may hold the lock of a stack's state.
-    fn terraform_of(&self, stack: &EnvironmentStack) -> Option<&RunningTerraform> {
+    /// Returns a Terraform that may hold the lock of a stack's state, which was made on this machine: one that works on that state, or
+    /// on one that is not known, and that was there when the lock was made.
+    fn terraform_of(&self, stack: &EnvironmentStack, lock: &StateLock) -> Option<&RunningTerraform> {
+        let now = stack.clock.real_time();
+        let since_lock =
+            lock.created.parse().ok().map(|created: jiff::Timestamp| now.duration_since(created));
+        let is_younger = |terraform: &RunningTerraform| {
+            let age = terraform.age.and_then(|age| jiff::SignedDuration::try_from(age).ok());
+            age.zip(since_lock).is_some_and(|(age, since)| age + CLOCK_ERROR < since)
+        };
         self.terraforms.iter().find(|terraform| {
-            terraform.backend.as_deref().is_none_or(|backend| stack.plan.is_same_state(backend))
+            let works_elsewhere =
+                terraform.backend.as_deref().is_some_and(|backend| !stack.plan.is_same_state(backend));
+            !works_elsewhere && !is_younger(terraform)
         })
     }
 }
@@ -118,7 +132,7 @@ impl StateLock {
                 "it was made on {host}, and nothing here shows whether that Terraform still runs"
             ));
         }
-        if let Some(RunningTerraform { pid, .. }) = machine.terraform_of(stack) {
+        if let Some(RunningTerraform { pid, .. }) = machine.terraform_of(stack, self) {
             return LockProof::Held(format!("a Terraform that may hold it runs here (process {pid})"));
         }
         // The entry proves that the lock was made among the processes that are seen here.
@@ -136,6 +150,9 @@ impl StateLock {
         ))
     }
 }
+
+/// How much the machine's clock and the age of its processes may differ.
+const CLOCK_ERROR: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// What Terraform calls the locks of a plan and of an apply.
 const PLAN: &str = "OperationTypePlan";
@@ -209,7 +226,7 @@ async fn removes_own(
     if !while_it_ran
         || lock.operation != operation
         || lock.host() != machine.host
-        || machine.terraform_of(stack).is_some()
+        || machine.terraform_of(stack, &lock).is_some()
     {
         return Ok(false);
     }

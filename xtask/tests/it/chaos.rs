@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Mutex;
 
-use self::fault::Fault;
+use self::fault::{Fault, Struck};
 use self::world::{Command, Intent, Stack, World};
 use super::support::TestRun;
 use super::support::machine::variable;
@@ -53,6 +53,10 @@ impl Tally {
         }
     }
 
+    fn faults(&self) -> usize {
+        self.0.values().map(|ended| ended.unharmed + ended.by_rerun + ended.by_recover).sum()
+    }
+
     fn print(&self) {
         let mut report = "unharmed  by rerun  by recover  fault\n".to_owned();
         let mut total = Ended::default();
@@ -70,22 +74,21 @@ impl Tally {
             total.unharmed,
             total.by_rerun,
             total.by_recover,
-            total.unharmed + total.by_rerun + total.by_recover
+            self.faults()
         ));
         // Of a test that passes, `cargo test` shows only what is written to the stream itself.
         let _ = std::io::stderr().write_all(report.as_bytes());
     }
 }
 
-/// One fault while one command runs, and what it took until everything agreed.
+/// One fault while one command runs, and what it took until everything agreed; nothing where the fault met nothing.
 fn one_fault(
     world: &mut World,
     intent: &Intent,
     fault: Fault,
     random: &mut fastrand::Rng,
 ) -> Result<Tally, String> {
-    let struck = fault.strike(world, intent, random)?;
-    world.proxy.stop_failing();
+    let Struck { finished: struck, hit } = fault.strike(world, intent, random)?;
     let mut ended = Ended::default();
     if struck.code == Some(0) {
         ended.unharmed = 1;
@@ -96,7 +99,7 @@ fn one_fault(
     }
     settle(world, intent, struck, &mut ended)?;
     world.note(intent);
-    Ok(Tally(BTreeMap::from([(fault.kind(), ended)])))
+    Ok(if hit { Tally(BTreeMap::from([(fault.kind(), ended)])) } else { Tally::default() })
 }
 
 /// Types the command again, and `recover` where that does not help; then everything has to agree.
@@ -130,14 +133,15 @@ fn walk(stack: Stack, seed: u64, length: usize) -> Result<Tally, String> {
     let mut world = World::new(stack).expect("a project");
     let mut tally = Tally::default();
     let mut done = Vec::new();
-    for _ in 0..length {
+    while tally.faults() < length {
         let command = Command::ALL[random.usize(..Command::ALL.len())];
-        let fault = Fault::random(&mut random);
+        let fault = Fault::random(stack, &mut random);
         let intent = world.intend(command, &mut random);
         done.push(format!("{fault:?} while `xtask {}`", intent.arguments.join(" ")));
         let one = one_fault(&mut world, &intent, fault, &mut random);
         tally.add(one.map_err(|error| format!("{done:#?}\n{error}"))?);
     }
+    oracle::nothing_is_told(&world).map_err(|error| format!("{done:#?}\n{error}"))?;
     Ok(tally)
 }
 

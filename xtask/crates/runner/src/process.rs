@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// A process, distinguished from a later one with the same number by its start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,15 @@ impl ProcessIdentity {
 /// Reads when a living process was started, in clock ticks since boot.
 pub fn start_ticks(pid: u32) -> Option<u64> {
     stat(pid).map(|stat| stat.start_ticks)
+}
+
+/// Returns how long ago a living process was started, to a hundredth of a second.
+pub fn age(pid: u32) -> Option<Duration> {
+    let start = start_ticks(pid)?;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let started = start as f64 / rustix::param::clock_ticks_per_second() as f64;
+    Duration::try_from_secs_f64((uptime - started).max(0.0)).ok()
 }
 
 /// Returns the process namespace of this process, such as `pid:[4026531836]`; `None` if /proc does not show it.

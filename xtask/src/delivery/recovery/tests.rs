@@ -100,8 +100,9 @@ async fn lock_on_the_state_is_removed_where_nobody_holds_it() {
 #[tokio::test]
 async fn lock_that_somebody_may_hold_is_left_until_its_id_is_named() {
     let mut scene = serving_scene().await;
-    let other_stack = RunningTerraform { pid: 7, backend: Some("another state".into()) };
-    let unknown = RunningTerraform { pid: 8, backend: None };
+    let other_stack = RunningTerraform { pid: 7, backend: Some("another state".into()), age: None };
+    let unknown = RunningTerraform { pid: 8, backend: None, age: None };
+    let younger = RunningTerraform { pid: 9, backend: None, age: Some(std::time::Duration::from_secs(60)) };
     fn on(
         scene: &mut Scene,
         host: &str,
@@ -126,8 +127,11 @@ async fn lock_that_somebody_may_hold_is_left_until_its_id_is_named() {
         assert!(scene.state.objects("").contains_key("s.tfstate.tflock"));
         assert_eq!(texts_of(&stack, &named).await[0].1, "unlocked");
     }
-    scene.state.set("s.tfstate.tflock", LOCK);
-    assert_eq!(texts(&on(&mut scene, "here", true, Some(&other_stack))).await[0].1, "unlocked");
+    // One that works on another state, and one that was started after the lock was made.
+    for terraform in [&other_stack, &younger] {
+        scene.state.set("s.tfstate.tflock", LOCK.replace("today", "1980-01-01T00:00:00Z"));
+        assert_eq!(texts(&on(&mut scene, "here", true, Some(terraform))).await[0].1, "unlocked");
+    }
     // A run in this folder holds the work folder's lock, and may be planning.
     scene.state.set("s.tfstate.tflock", LOCK);
     let stack = scene.stack(true);

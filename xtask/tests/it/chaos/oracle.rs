@@ -1,7 +1,7 @@
 //! What has to agree when a command has succeeded: ledger, alias, state, store, and what runs and lies on this machine. It is read
 //! without Slipway; at last Slipway has to see it in the same way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::processes::left_in;
-use super::world::{Stack, World};
+use super::world::{PASSWORD, Stack, TOKEN, World};
 
 /// Compares everything; the error names what does not agree.
 pub fn agree(world: &mut World, release: &str) -> Result<(), String> {
@@ -132,16 +132,44 @@ fn digest_of(manifest: &Value) -> String {
     manifest["artifact"]["sha256"].as_str().unwrap_or_default().trim_start_matches("sha256:").to_owned()
 }
 
+/// No secret was printed, and none of the environment is in a file or an object.
+pub fn nothing_is_told(world: &World) -> Result<(), String> {
+    let has = |bytes: &[u8], secret: &str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+    let project = &world.project;
+    let work = project.folder.join("target/slipway");
+    // The home has what each command printed.
+    for (folder, secrets) in
+        [(&project.home, &[PASSWORD, TOKEN][..]), (&work.join("runs"), &[PASSWORD, TOKEN]), (&work, &[TOKEN])]
+    {
+        for file in files_below(folder) {
+            let bytes = std::fs::read(&file).unwrap_or_default();
+            if let Some(secret) = secrets.iter().find(|secret| has(&bytes, secret)) {
+                return Err(format!("{secret} is in {}", file.display()));
+            }
+        }
+    }
+    match project.account.objects().into_iter().find(|(_, bytes)| has(bytes, TOKEN)) {
+        Some((place, _)) => Err(format!("{TOKEN} is in {place:?}")),
+        None => Ok(()),
+    }
+}
+
 /// Lists saved plans and unsaved states below a folder.
-fn files_left(folder: &Path) -> Vec<String> {
+fn files_left(folder: &Path) -> Vec<PathBuf> {
+    let is_left = |path: &PathBuf| {
+        path.extension().is_some_and(|kind| kind == "tfplan") || path.ends_with("errored.tfstate")
+    };
+    files_below(folder).into_iter().filter(is_left).collect()
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in folder.read_dir().into_iter().flatten().flatten() {
         let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() && !path.is_symlink() {
-            found.extend(files_left(&path));
-        } else if name.ends_with(".tfplan") || name == "errored.tfstate" {
-            found.push(path.display().to_string());
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
         }
     }
     found

@@ -38,9 +38,15 @@ pub enum Command {
 }
 
 impl Command {
-    pub const ALL: [Self; 9] = [
+    /// Those that deploy most often.
+    pub const ALL: [Self; 14] = [
+        Self::Release,
+        Self::Release,
         Self::Release,
         Self::ReleaseAgain,
+        Self::Rollback,
+        Self::RollbackTo,
+        Self::Deploy,
         Self::Rollback,
         Self::RollbackTo,
         Self::Deploy,
@@ -73,7 +79,7 @@ pub struct World {
     pub served: Vec<String>,
     held: BTreeSet<String>,
     /// Whether the last deployment was a release, so that a plain rollback undoes it.
-    after_release: bool,
+    pub after_release: bool,
     /// The number of the next release.
     next: usize,
     /// Each release's digest as it was first seen.
@@ -94,6 +100,23 @@ resource "terraform_data" "slow" {
 }
 "#;
 
+/// A sensitive value of the stack.
+const PASSWORD_VARIABLE: &str = r#"
+variable "password" {
+  type      = string
+  sensitive = true
+}
+
+resource "terraform_data" "password" {
+  input = var.password
+}
+"#;
+
+/// Planted as a sensitive value: it may be in the stack's values and in its state, and is never printed.
+pub const PASSWORD: &str = "planted-password-4713";
+/// Planted in the environment of each command: it is nowhere.
+pub const TOKEN: &str = "planted-token-4714";
+
 const ECHO_STACK: &str = "terraform/stacks/echo/main.tf";
 
 impl World {
@@ -106,7 +129,10 @@ impl World {
         };
         if stack == Stack::Plain {
             let text = std::fs::read_to_string(project.folder.join(ECHO_STACK)).expect("the stack");
-            project.write(ECHO_STACK, &(text + SLOW));
+            project.write(ECHO_STACK, &(text + SLOW + PASSWORD_VARIABLE));
+            let path = "terraform/environments/local/echo.tfvars";
+            let values = std::fs::read_to_string(project.folder.join(path)).expect("the stack's values");
+            project.write(path, &format!("{values}password = \"{PASSWORD}\"\n"));
             project.commit("build: a slow resource");
         }
         let proxy = Proxy::to(project.emulator_port());
@@ -204,7 +230,7 @@ impl World {
     ) -> Running {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let url = self.proxy.url();
-        let variables = [&[("SLIPWAY_LOCAL_EMULATOR", &*url)], variables].concat();
+        let variables = [&[("SLIPWAY_LOCAL_EMULATOR", &*url), ("GITHUB_TOKEN", TOKEN)], variables].concat();
         self.project.start_within(wrapper, &words, &variables)
     }
 
