@@ -98,7 +98,7 @@ fn one_fault(
         }
     }
     settle(world, intent, struck, &mut ended)?;
-    world.note(intent);
+    world.known.note(intent);
     Ok(if hit { Tally(BTreeMap::from([(fault.kind(), ended)])) } else { Tally::default() })
 }
 

@@ -220,7 +220,7 @@ impl Fault {
         let keys = account.keys(&state);
         let last = keys.iter().filter(|key| key.ends_with(".started.json")).min();
         // What a rollback that is cut off leaves has to be continued: that is another test's.
-        let Some(last) = last.filter(|_| intent.deploys && world.after_release) else {
+        let Some(last) = last.filter(|_| intent.deploys && world.known.after_release) else {
             *hit = false;
             return Ok(world.start(&intent.arguments).wait());
         };
@@ -240,7 +240,7 @@ impl Fault {
         account.put(&state, &format!("leases/{}.json", world.function), lease.to_string().as_bytes());
         let finished = world.start(&intent.arguments).wait();
         // Where nothing is to be done nobody needs the lock.
-        if finished.code == Some(0) && world.serving.as_ref() != Some(&intent.serves) {
+        if finished.code == Some(0) && world.known.serving.as_ref() != Some(&intent.serves) {
             return Err(format!("another machine deploys, and {finished}"));
         }
         let mut close = String::new();

@@ -66,22 +66,30 @@ pub struct Intent {
     pub deploys: bool,
 }
 
-/// A project behind a proxy, and what is known of it without asking Slipway.
+/// A project behind a proxy.
 pub struct World {
     pub project: EchoProject,
     pub proxy: Proxy,
     pub stack: Stack,
     /// The function's name.
     pub function: &'static str,
+    pub known: Known,
+}
+
+/// What is known of a project without asking Slipway.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
     /// The release that serves; `None` before the first.
     pub serving: Option<String>,
-    /// What served verified before, oldest first.
+    /// What served verified, the newest last.
     pub served: Vec<String>,
     held: BTreeSet<String>,
     /// Whether the last deployment was a release, so that a plain rollback undoes it.
     pub after_release: bool,
-    /// The number of the next release.
-    next: usize,
+    /// How many releases there were.
+    releases: usize,
+    /// How often another release came to serve.
+    pub changes: usize,
     /// Each release's digest as it was first seen.
     pub digests: BTreeMap<String, String>,
     /// The state's lineage as it was first seen.
@@ -136,33 +144,22 @@ impl World {
             project.commit("build: a slow resource");
         }
         let proxy = Proxy::to(project.emulator_port());
-        Ok(Self {
-            project,
-            proxy,
-            stack,
-            function,
-            serving: None,
-            served: Vec::new(),
-            held: BTreeSet::new(),
-            after_release: false,
-            next: 1,
-            digests: BTreeMap::new(),
-            lineage: None,
-        })
+        Ok(Self { project, proxy, stack, function, known: Known::default() })
     }
 
     /// Writes what a command is about, and returns its command line; another command where it makes no sense yet.
     pub fn intend(&mut self, command: Command, random: &mut fastrand::Rng) -> Intent {
-        let serving = self.serving.clone().unwrap_or_default();
+        let serving = self.known.serving.clone().unwrap_or_default();
         let earlier: Vec<String> = self
+            .known
             .served
             .iter()
-            .filter(|release| **release != serving && !self.held.contains(*release))
+            .filter(|release| **release != serving && !self.known.held.contains(*release))
             .cloned()
             .collect();
         let local = ["--env", "local"];
         let (words, serves, deploys): (Vec<&str>, String, bool) = match command {
-            Command::Rollback if self.after_release && !earlier.is_empty() => {
+            Command::Rollback if self.known.after_release && !earlier.is_empty() => {
                 let before = earlier.last().cloned().unwrap_or_default();
                 (vec!["rollback", "--yes"], before, true)
             }
@@ -170,20 +167,22 @@ impl World {
                 let target = &earlier[random.usize(..earlier.len())];
                 (vec!["rollback", self.function, "--yes", "--to", target], target.clone(), true)
             }
-            Command::Deploy if !self.served.is_empty() => {
-                let target = &self.served[random.usize(..self.served.len())];
+            Command::Deploy if !self.known.served.is_empty() => {
+                let target = &self.known.served[random.usize(..self.known.served.len())];
                 let words = vec!["deploy", self.function, "--yes", "--lift-hold", "--version", target];
                 (words, target.clone(), true)
             }
-            Command::ReleaseAgain if self.after_release => (vec!["release", "--yes"], serving, true),
-            Command::Plan if self.after_release => (vec!["plan"], serving, false),
-            Command::Status if self.serving.is_some() => (vec!["status"], serving, false),
-            Command::Verify if self.serving.is_some() => (vec!["verify", self.function], serving, false),
-            Command::Recover if self.serving.is_some() => (vec!["recover", "--yes"], serving, false),
+            Command::ReleaseAgain if self.known.after_release => (vec!["release", "--yes"], serving, true),
+            Command::Plan if self.known.after_release => (vec!["plan"], serving, false),
+            Command::Status if self.known.serving.is_some() => (vec!["status"], serving, false),
+            Command::Verify if self.known.serving.is_some() => {
+                (vec!["verify", self.function], serving, false)
+            }
+            Command::Recover if self.known.serving.is_some() => (vec!["recover", "--yes"], serving, false),
             _ => {
+                self.known.releases += 1;
                 self.change_code();
-                let version = format!("0.{}.0", self.next);
-                self.next += 1;
+                let version = format!("0.{}.0", self.known.releases);
                 let arguments = ["release", "--yes", "--version", &version, "--env", "local"];
                 return Intent {
                     arguments: arguments.map(str::to_owned).to_vec(),
@@ -194,26 +193,6 @@ impl World {
         };
         let arguments = words.into_iter().chain(local).map(str::to_owned).collect();
         Intent { arguments, serves, deploys }
-    }
-
-    /// Notes that a command did what it meant.
-    pub fn note(&mut self, intent: &Intent) {
-        let before = self.serving.replace(intent.serves.clone());
-        let word = intent.arguments[0].as_str();
-        match word {
-            "rollback" => {
-                self.held.extend(before.filter(|before| *before != intent.serves));
-                self.after_release = false;
-            }
-            "deploy" => {
-                self.held.remove(&intent.serves);
-                self.after_release = false;
-            }
-            "release" => self.after_release = true,
-            _ => {}
-        }
-        self.served.retain(|release| *release != intent.serves);
-        self.served.push(intent.serves.clone());
     }
 
     /// Starts a command through the proxy.
@@ -240,19 +219,43 @@ impl World {
     }
 
     fn change_code(&self) {
+        let number = self.known.releases;
         let path = format!("lambda-src/{}/src/main.rs", self.function);
         let source = match self.stack {
             // Two codes were built for all tests.
-            Stack::Plain if self.next % 2 == 1 => echo::SOURCE.to_owned(),
+            Stack::Plain if number % 2 == 1 => echo::SOURCE.to_owned(),
             Stack::Plain => echo::second(echo::SOURCE),
-            Stack::Provider => echo::SOURCE.replace("\"one\"", &format!("\"number {}\"", self.next)),
+            Stack::Provider => echo::SOURCE.replace("\"one\"", &format!("\"number {number}\"")),
         };
         self.project.write(&path, &source);
         if self.stack == Stack::Plain {
             let text = std::fs::read_to_string(self.project.folder.join(ECHO_STACK)).expect("the stack");
             let replaced = |number: usize| format!("triggers_replace = {number}\n");
-            self.project.write(ECHO_STACK, &text.replace(&replaced(self.next - 1), &replaced(self.next)));
+            self.project.write(ECHO_STACK, &text.replace(&replaced(number - 1), &replaced(number)));
         }
-        self.project.commit(&format!("feat: number {}", self.next));
+        self.project.commit(&format!("feat: number {number}"));
+    }
+}
+
+impl Known {
+    /// Notes that a command did what it meant.
+    pub fn note(&mut self, intent: &Intent) {
+        let before = self.serving.replace(intent.serves.clone());
+        self.changes += usize::from(before.as_ref() != Some(&intent.serves));
+        let word = intent.arguments[0].as_str();
+        match word {
+            "rollback" => {
+                self.held.extend(before.filter(|before| *before != intent.serves));
+                self.after_release = false;
+            }
+            "deploy" => {
+                self.held.remove(&intent.serves);
+                self.after_release = false;
+            }
+            "release" => self.after_release = true,
+            _ => {}
+        }
+        self.served.retain(|release| *release != intent.serves);
+        self.served.push(intent.serves.clone());
     }
 }
