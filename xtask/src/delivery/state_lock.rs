@@ -4,15 +4,16 @@
 //! lock, that nobody does, or that nothing here shows it. A lock that a run made itself, and whose answer was lost, is that
 //! run's own: it is removed, and the plan is made again. Errors: the store cannot be read.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
+pub(crate) use self::machine::Machine;
+use self::machine::RunningTerraform;
 use super::EnvironmentStack;
 use crate::failure::{Failure, FailureKind, Result};
-use crate::ledger::{Holder, HolderState, Started};
+use crate::ledger::{HolderState, Started};
 use crate::plan::{Applied, Configuration, Planned};
-use crate::process;
+
+pub(crate) mod machine;
 
 /// Terraform's lock file: <https://developer.hashicorp.com/terraform/language/backend/s3#state-locking>.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,63 +41,6 @@ pub(super) enum LockProof {
     Free(String),
     /// Nothing here shows it; says why.
     Unknown(String),
-}
-
-/// This machine, as far as it shows who may hold a lock.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Machine {
-    /// Its name, as Terraform writes it into its locks.
-    pub(crate) host: String,
-    /// Whether this process sees all processes of the machine.
-    pub(crate) sees_all: bool,
-    /// The Terraforms that run.
-    pub(crate) terraforms: Vec<RunningTerraform>,
-}
-
-/// A Terraform that runs on this machine.
-#[derive(Debug, Clone)]
-pub(crate) struct RunningTerraform {
-    /// Its process number.
-    pub(crate) pid: u32,
-    /// The backend's settings, where Slipway started it.
-    pub(crate) backend: Option<String>,
-    /// How long ago it was started.
-    pub(crate) age: Option<Duration>,
-}
-
-impl Machine {
-    /// Looks at this machine.
-    pub(crate) fn look() -> Self {
-        let is_terraform = |name: &str| {
-            // A provider holds no lock: its name is cut to `terraform-provi`.
-            (name.starts_with("terraform") && !name.starts_with("terraform-p")) || name == "tofu"
-        };
-        let terraforms = process::named(is_terraform).into_iter().map(|found| {
-            // Slipway writes the backend's settings beside Terraform's data folder.
-            let data = process::variable_of(found.pid, "TF_DATA_DIR").map(std::path::PathBuf::from);
-            let file = data.as_deref().and_then(std::path::Path::parent).map(|work| work.join("backend.hcl"));
-            let backend = file.and_then(|file| std::fs::read_to_string(file).ok());
-            RunningTerraform { pid: found.pid, backend, age: process::age(found.pid) }
-        });
-        Self { host: Holder::here().host, sees_all: process::sees_all(), terraforms: terraforms.collect() }
-    }
-
-    /// Returns a Terraform that may hold the lock of a stack's state, which was made on this machine: one that works on that state, or
-    /// on one that is not known, and that was there when the lock was made.
-    fn terraform_of(&self, stack: &EnvironmentStack, lock: &StateLock) -> Option<&RunningTerraform> {
-        let now = stack.clock.real_time();
-        let since_lock =
-            lock.created.parse().ok().map(|created: jiff::Timestamp| now.duration_since(created));
-        let is_younger = |terraform: &RunningTerraform| {
-            let age = terraform.age.and_then(|age| jiff::SignedDuration::try_from(age).ok());
-            age.zip(since_lock).is_some_and(|(age, since)| age + CLOCK_ERROR < since)
-        };
-        self.terraforms.iter().find(|terraform| {
-            let works_elsewhere =
-                terraform.backend.as_deref().is_some_and(|backend| !stack.plan.is_same_state(backend));
-            !works_elsewhere && !is_younger(terraform)
-        })
-    }
 }
 
 impl StateLock {
@@ -150,9 +94,6 @@ impl StateLock {
         ))
     }
 }
-
-/// How much the machine's clock and the age of its processes may differ.
-const CLOCK_ERROR: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// What Terraform calls the locks of a plan and of an apply.
 const PLAN: &str = "OperationTypePlan";

@@ -100,9 +100,9 @@ impl StackFiles {
 }
 
 impl PlanContext {
-    /// Returns whether another run's backend file is about the state of this stack.
-    pub(crate) fn is_same_state(&self, backend_file: &str) -> bool {
-        backend_file == backend_text(&self.stack, &self.backend)
+    /// Returns whether an object is the state of this stack. Buckets have names of their own in all of AWS.
+    pub(crate) fn is_state_at(&self, bucket: &str, key: &str) -> bool {
+        bucket == self.backend.bucket && key == self.backend.state_key(&self.stack)
     }
 }
 
@@ -168,6 +168,13 @@ pub(crate) struct Backend {
     pub(crate) lock_table: Option<String>,
     /// The address of an emulator.
     pub(crate) endpoint: Option<String>,
+}
+
+impl Backend {
+    /// Returns the key of a stack's state.
+    fn state_key(&self, stack: &StackName) -> String {
+        format!("{}{stack}.tfstate", self.prefix)
+    }
 }
 
 /// One element of the variable `releases`: the contract with stacks.
@@ -327,8 +334,11 @@ pub(super) fn check_values(
 /// Writes the S3 backend's settings: <https://developer.hashicorp.com/terraform/language/backend/s3>.
 pub(super) fn backend_text(stack: &StackName, backend: &Backend) -> String {
     let mut text = format!(
-        "bucket = {:?}\nkey = \"{}{stack}.tfstate\"\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
-        backend.bucket, backend.prefix, backend.region, backend.account
+        "bucket = {:?}\nkey = {:?}\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
+        backend.bucket,
+        backend.state_key(stack),
+        backend.region,
+        backend.account
     );
     if let Some(table) = &backend.lock_table {
         text.push_str(&format!("dynamodb_table = {table:?}\n"));

@@ -3,7 +3,7 @@
 //! A process may end at any moment; every function treats one that has ended as not found.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A process, distinguished from a later one with the same number by its start time.
@@ -147,6 +147,18 @@ pub fn named(fits: impl Fn(&str) -> bool) -> Vec<ProcessIdentity> {
         })
         .filter_map(ProcessIdentity::of)
         .collect()
+}
+
+/// Returns a living process's program with its arguments; `None` also where they cannot be read.
+pub fn arguments(pid: u32) -> Option<Vec<String>> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())?;
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    Some(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+}
+
+/// Returns the folder that a living process works in; `None` also where it cannot be read.
+pub fn folder(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
 /// Returns a variable of a living process's environment, as it was at its start; `None` also where that cannot be read.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::delivery::deliver;
 use crate::delivery::model::scene::{Scene, deploy_request};
-use crate::delivery::state_lock::{Machine, RunningTerraform};
+use crate::delivery::state_lock::machine::{Machine, RunningTerraform, WorksOn};
 use crate::fakes::{FakeApprover, FakeVersion, Fault};
 use crate::ledger::{DeploymentKind, DeploymentOutcome};
 use crate::ports::{Approver, Functions as _};
@@ -100,9 +100,17 @@ async fn lock_on_the_state_is_removed_where_nobody_holds_it() {
 #[tokio::test]
 async fn lock_that_somebody_may_hold_is_left_until_its_id_is_named() {
     let mut scene = serving_scene().await;
-    let other_stack = RunningTerraform { pid: 7, backend: Some("another state".into()), age: None };
-    let unknown = RunningTerraform { pid: 8, backend: None, age: None };
-    let younger = RunningTerraform { pid: 9, backend: None, age: Some(std::time::Duration::from_secs(60)) };
+    let other_stack = RunningTerraform {
+        pid: 7,
+        works_on: WorksOn::Object { bucket: "shop".into(), key: "other.tfstate".into() },
+        age: None,
+    };
+    let unknown = RunningTerraform { pid: 8, works_on: WorksOn::Unknown, age: None };
+    let younger = RunningTerraform {
+        pid: 9,
+        works_on: WorksOn::Unknown,
+        age: Some(std::time::Duration::from_secs(60)),
+    };
     fn on(
         scene: &mut Scene,
         host: &str,
