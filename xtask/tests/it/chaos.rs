@@ -4,8 +4,8 @@
 //! `SLIPWAY_FAULTS` says how many faults there are, `SLIPWAY_SEED` which. A failure prints both with what was done before. The moment
 //! at which a process is killed depends on the machine.
 
+mod every_place;
 mod fault;
-mod kill_points;
 mod oracle;
 mod processes;
 mod stored;
