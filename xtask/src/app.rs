@@ -10,20 +10,21 @@ mod role;
 mod signing;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
 
-use crate::delivery::{self, DeployRequest, EnvironmentStack, StackCommit, StackDelivery};
+use crate::delivery::{self, DeployRequest, EnvironmentStack, Machine, StackCommit, StackDelivery};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::ledger::Holder;
 use crate::name::{EnvironmentName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
 use crate::ownership::ProjectIdentity;
-use crate::plan::{PlanContext, ProviderLock, StackSources};
+use crate::plan::{self, PlanContext, ProviderLock, StackSources};
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
 use crate::settings::{ProcessEnvironment, Project};
@@ -44,6 +45,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) lock_timeout: Duration,
     /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
     pub(crate) accept_weaker_trust: bool,
+    /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
+    pub(crate) accept_state: bool,
 }
 
 /// Everything that a command works with.
@@ -96,7 +99,7 @@ impl AppContext {
     }
 
     /// Returns the folder for the output of this run's programs.
-    pub(crate) fn logs(&self) -> std::path::PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.run.as_ref().map_or_else(
             || self.project.work_folder().join("runs/unrecorded"),
             |run| run.folder().to_path_buf(),
@@ -172,8 +175,7 @@ impl AppContext {
                 Err(failure) => (None, Some(failure.to_string())),
             };
         let settings = self.project.stack_in(environment, stack)?;
-        let work =
-            self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str());
+        let work = self.stack_work(environment, stack);
         let plan = PlanContext {
             stack: stack.clone(),
             environment: environment.clone(),
@@ -205,14 +207,27 @@ impl AppContext {
             clock: self.clock.clone(),
             progress: self.progress.clone(),
             interrupt: self.interrupt.clone(),
+            machine: Arc::new(Machine::look),
             holder: Holder::here(),
             by: self.process_env.actor(),
             run_url: self.process_env.run_url(),
             commit,
             unknown_commit,
             accept_weaker_trust: self.options.accept_weaker_trust,
+            accept_state: self.options.accept_state,
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
+    }
+
+    /// Returns the work folder of a stack in an environment.
+    fn stack_work(&self, environment: &EnvironmentName, stack: &StackName) -> PathBuf {
+        self.project.work_folder().join("terraform").join(environment.as_str()).join(stack.as_str())
+    }
+
+    /// Returns the states of a stack in an environment that Terraform could not save on this machine.
+    pub(crate) fn unsaved_states(&self, environment: &EnvironmentName, stack: &StackName) -> Vec<PathBuf> {
+        let own = self.project.root.join("terraform/stacks").join(stack.as_str());
+        plan::unsaved_states(&[own, self.stack_work(environment, stack)])
     }
 
     /// Adds variables that make Terraform faster.
@@ -262,6 +277,10 @@ impl AppContext {
     ) -> Result<()> {
         let environment_settings = self.project.environment(environment)?;
         for stack in stacks {
+            if let Some(file) = self.unsaved_states(environment, stack).first() {
+                let failure = plan::unsaved_of_stack(stack, environment, file);
+                return Err(failure.unchanged("Nothing was changed."));
+            }
             let settings = self.project.stack_in(environment, stack)?;
             let files = settings.files.as_deref();
             let sources = StackSources::read(&self.project.root, stack, environment, files)?;

@@ -5,7 +5,6 @@
 //! afterwards ([`file_edits`]). Errors: settings without an account, environments of one account in two regions, a plan
 //! that would remove a bucket, key or table.
 
-mod adopt;
 mod apply;
 mod edit;
 
@@ -13,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-pub(crate) use adopt::AdoptionCandidate;
 pub(crate) use apply::{AccountApply, ResourceLookup};
 pub(crate) use edit::{FileEdits, file_edits};
 
@@ -295,7 +293,7 @@ mod tests {
             changes: vec![Change { address: address.into(), action, reason: None }],
             drift: Vec::new(),
             outputs_change: false,
-            file: "x".into(),
+            file: crate::plan::SavedPlan::of_temporary_folder(),
             warnings: Vec::new(),
         };
         let bucket = "module.state[\"dev.eu\"].module.bucket.aws_s3_bucket.this";

@@ -52,6 +52,9 @@ pub(crate) struct GlobalArguments {
     /// Deploy although the environment trusts more than at its last deployment; the ledger records it.
     #[arg(long, global = true)]
     pub(crate) accept_weaker_trust: bool,
+    /// Go on with a state that is not the one which the ledger's last deployment left.
+    #[arg(long, global = true)]
+    pub(crate) accept_state: bool,
 }
 
 /// The commands.
@@ -235,6 +238,7 @@ async fn dispatch(
         yes: global.yes,
         lock_timeout: global.lock_timeout,
         accept_weaker_trust: global.accept_weaker_trust,
+        accept_state: global.accept_state,
     };
     let name = command.name();
     let mut app = AppContext::open(process_env, console, options)?;

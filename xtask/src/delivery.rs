@@ -11,6 +11,8 @@ mod environment_stack;
 mod events;
 mod execute;
 mod files;
+mod guard;
+mod known_state;
 mod observe;
 mod preview;
 mod recovery;
@@ -19,12 +21,16 @@ mod serving;
 mod settle;
 mod skip;
 mod stacks;
+mod state_lock;
 mod trust;
+mod unknown_resources;
+mod unsaved_state;
 
 #[cfg(test)]
 mod model;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,13 +39,16 @@ pub(crate) use destroy::{DestroyRequest, Destroyed, destroy_all};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use files::check as check_stack_files;
 pub(crate) use preview::{StackPlan, StackPreview, preview};
-pub(crate) use recovery::{Leftover, recover};
+pub(crate) use recovery::{Leftover, RecoverRequest, recover};
 pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};
 pub(crate) use serving::{ServingStack, verify_serving};
+#[cfg(test)]
 pub(crate) use settle::settle;
 pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
+pub(crate) use state_lock::Machine;
 
 use execute::Execution;
+use settle::{Attempt, settle_until};
 
 use crate::failure::{Failure, FailureKind, Result};
 use crate::ledger::{DeploymentKind, Ended, PlannedRelease, Started};
@@ -47,7 +56,6 @@ use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{self, Change, Planned, StackInputs};
 use crate::ports::side_by_side;
 use crate::release::Manifest;
-use crate::source::{Uncommitted, refuse_uncommitted};
 use crate::verification::Verification;
 
 /// A request to deploy releases to a stack.
@@ -107,13 +115,29 @@ impl Delivered {
     }
 }
 
-/// Delivers releases to a stack in an environment.
+/// Delivers releases to a stack in an environment. Where another run takes the deploy lock after the plan, that is waited for and
+/// the plan is made again, within the lock time-out.
 pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -> Result<Delivered> {
+    let deadline = settle::deadline(stack);
+    loop {
+        let attempt = try_deliver(stack, request, deadline).await?;
+        if let Some(delivered) = attempt.made(stack, deadline)? {
+            return Ok(delivered);
+        }
+    }
+}
+
+async fn try_deliver(
+    stack: &EnvironmentStack,
+    request: &DeployRequest,
+    deadline: Duration,
+) -> Result<Attempt<Delivered>> {
     // Checked before the work folder is locked, so that a run that must wait names the deployment it waits for.
-    settle(stack).await?;
+    settle_until(stack, deadline).await?;
     let lock = stack.lock_work().await?;
-    let last = settle(stack).await?;
-    guard(stack, request, last.as_ref())?;
+    let last = settle_until(stack, deadline).await?;
+    guard::refuse(stack, request, last.as_ref())?;
+    guard::refuse_second_digest(stack, request, last.as_ref()).await.map_err(nothing_changed)?;
     let releases = releases(stack, request, last.as_ref()).await?;
     trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
     let versions: BTreeMap<FunctionName, Version> =
@@ -123,20 +147,17 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     stack.check_files(&configuration)?;
     let current = skip::Current::read(stack, &configuration).await?;
+    known_state::refuse_other(stack, last.as_ref(), current.state.as_ref()).await?;
     if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
-        return Ok(Delivered::unchanged(stack, versions, true));
+        return Ok(Attempt::Made(Delivered::unchanged(stack, versions, true)));
     }
     let accepts_weaker_trust = stack.refuse_weaker_trust(last.as_ref())?;
     side_by_side(releases.values().map(|manifest| stack.check_bytes(manifest)))
         .await
         .map_err(nothing_changed)?;
-    let planned = stack.infrastructure.plan(&configuration).await?;
+    let planned = state_lock::plan(stack, &configuration).await?;
     show(stack, &planned);
-    if let Err(refused) = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned) {
-        // A saved plan contains secrets in clear text.
-        let _ = std::fs::remove_file(&planned.file);
-        return Err(refused);
-    }
+    plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
     // After the plan: `init` may have completed the lock file.
     let files = execute::pack_configuration(&configuration)?;
     let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
@@ -154,8 +175,7 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let is_settled = last.as_ref().is_some_and(|last| last.outcome.is_settled());
     if nothing_to_do && is_settled && !accepts_weaker_trust {
         current.remember(stack)?;
-        let _ = std::fs::remove_file(&planned.file);
-        return Ok(Delivered::unchanged(stack, versions, false));
+        return Ok(Attempt::Made(Delivered::unchanged(stack, versions, false)));
     }
     // If the last deployment failed and everything is as requested by now, only the ledger needs a new entry: it then
     // knows the applied configuration, which a rollback plans with.
@@ -165,7 +185,9 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
     let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), planned_release(manifest)?)));
     let mut started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
     continue_failed(&mut started, request, last.as_ref());
-    stack.ledger.begin(&started).await?;
+    if let Err(failure) = stack.ledger.begin(&started).await {
+        return Attempt::lost(failure);
+    }
     let lease = stack.keep_lease(started.deployment);
     let execution = Execution {
         started: &started,
@@ -183,8 +205,9 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
             ended.holds.retain(|hold| {
                 request.releases.get(&hold.function).is_none_or(|manifest| manifest.version != hold.release)
             });
-            stack.ledger.end(&ended).await?;
-            Ok(Delivered {
+            let recorded = stack.ledger.end(&ended).await;
+            recorded.map_err(|failure| settle::not_recorded(stack, &ended, failure))?;
+            Ok(Attempt::Made(Delivered {
                 environment: stack.environment().clone(),
                 stack: stack.name().clone(),
                 deployment: Some(started.deployment),
@@ -194,9 +217,13 @@ pub(crate) async fn deliver(stack: &EnvironmentStack, request: &DeployRequest) -
                 functions: observe::standing(stack, &ended, versions),
                 verifications,
                 undo: rollback::undo(stack, &ended, last.as_ref()).await,
-            })
+            }))
         }
-        Err(failure) => Err(record_failure(stack, &started, last.as_ref(), failure, &verifications).await),
+        Err(failure) => {
+            let was_stale = failure.kind() == FailureKind::PlanStale;
+            let failure = record_failure(stack, &started, last.as_ref(), failure, &verifications).await;
+            if was_stale { Attempt::lost(failure) } else { Err(failure) }
+        }
     }
 }
 
@@ -225,33 +252,6 @@ fn report_changed_inputs(stack: &EnvironmentStack, last: Option<&Ended>, inputs:
         let text = format!("{} takes {}, which changed", stack.name(), crate::format::list(changed));
         stack.progress.note(format!("inputs    {text}"));
     }
-}
-
-/// Refuses a request that the environment does not allow, before anything is planned.
-fn guard(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>) -> Result<()> {
-    let environment = stack.environment();
-    for (function, manifest) in &request.releases {
-        let version = &manifest.version;
-        if let Some(hold) =
-            last.and_then(|last| last.hold_on(function, version)).filter(|_| !request.lift_hold)
-        {
-            return Err(Failure::refused(format!(
-                "`{function}` {version} is on hold in {environment} since rollback {}",
-                hold.deployment
-            ))
-            .unchanged("Nothing was changed.")
-            .hint("release a repaired version, or deploy this one again with --lift-hold"));
-        }
-        if request.kind == DeploymentKind::Release
-            && let Some(serving) = last.and_then(|last| last.serves.get(function))
-            && serving.release == *version
-        {
-            stack.check_recorded(manifest, serving.digest).map_err(nothing_changed)?;
-        }
-        let uncommitted = manifest.source.dirty.then_some(Uncommitted::Release(function, version));
-        refuse_uncommitted(environment, &stack.environment_settings, uncommitted)?;
-    }
-    stack.refuse_uncommitted()
 }
 
 /// Returns a release for every function of the stack: the requested ones, and the serving ones of the others.
@@ -319,14 +319,11 @@ fn approve(
     };
     match stack.approver.approve(&what) {
         Ok(true) => Ok(()),
-        refused => {
-            let _ = std::fs::remove_file(&planned.file);
-            Err(match refused {
-                Err(failure) => failure,
-                Ok(_) => Failure::refused("not approved"),
-            }
-            .unchanged("Nothing was changed."))
+        refused => Err(match refused {
+            Err(failure) => failure,
+            Ok(_) => Failure::refused("not approved"),
         }
+        .unchanged("Nothing was changed.")),
     }
 }
 

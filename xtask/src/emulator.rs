@@ -142,9 +142,32 @@ fn failure(error: supervisor::Error) -> Failure {
         supervisor::Error::PortTaken { .. } => "leave the port out to use any free port",
         _ => "cargo xtask local logs shows the servers' output; cargo xtask local down stops them",
     };
-    let failure = Failure::failed(error.to_string()).hint(hint);
-    match std::error::Error::source(&error) {
-        Some(source) => failure.caused_by(source.to_string()),
-        None => failure,
+    // The whole chain: the system's own error, such as a full disk, is its last link.
+    Failure::failed(error.to_string()).hint(hint).caused_by(error)
+}
+
+/// Returns what there is to do about servers that are dead. Only the emulator holds data.
+pub(crate) fn restart_hint(dead: &[slipway_local::DeadServer]) -> &'static str {
+    if dead.iter().any(|dead| dead.component == Component::Emulator) {
+        "cargo xtask local up starts it again; the data of a dead emulator is lost"
+    } else {
+        "cargo xtask local up starts it again; nothing in the emulator is lost"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_said_whatever_was_written() {
+        let full = std::io::Error::from_raw_os_error(28);
+        let error = supervisor::Error::from(slipway_local::StateError::File {
+            path: "/f/state.json".into(),
+            source: full,
+        });
+        let causes = failure(error).report().causes;
+        assert!(causes.iter().any(|cause| cause.contains("/f/state.json")), "{causes:?}");
+        assert!(causes.iter().any(|cause| cause.contains("No space left on device")), "{causes:?}");
     }
 }

@@ -4,7 +4,9 @@
 //! takes the deploy lock: it is written only if it does not exist. What is served is known after one LIST and two GETs,
 //! however long the history is. Errors: another deployment is running, or an earlier one was cut off.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 mod entry;
 mod format;
@@ -15,14 +17,15 @@ mod trust;
 pub(crate) use entry::{
     DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, SCHEMA, Serving, Started, serves_text,
 };
-pub(crate) use lease::{Holder, Lease, RENEW_EVERY, is_alive};
+pub(crate) use lease::{Holder, HolderState, Lease, RENEW_EVERY};
 pub(crate) use owner::Claim;
 pub(crate) use trust::TrustRecord;
 
+use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
-use crate::name::{EnvironmentName, StackName};
+use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ownership::ProjectIdentity;
-use crate::ports::{Put, Store};
+use crate::ports::{Put, Store, side_by_side};
 
 /// The ledger of one stack in one environment.
 #[derive(Clone)]
@@ -45,6 +48,10 @@ pub(crate) struct Head {
     pub(crate) last: Option<Ended>,
 }
 
+/// How often an entry is looked for whose write failed, and the pause between.
+const LOOKS: u32 = 3;
+const LOOK_PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(1) };
+
 /// Keys count down from here, in ten digits, so that a LIST begins with the newest entry.
 const TOP: u64 = 9_999_999_999;
 
@@ -64,12 +71,23 @@ impl Ledger {
         Self { earlier: Some(earlier), ..self }
     }
 
+    /// Returns the ledger's name, for messages.
+    pub(crate) fn name(&self) -> String {
+        format!("`{}` in {}", self.stack, self.environment)
+    }
+
     /// Reads the newest entries. Refuses the ledger of another project.
     pub(crate) async fn head(&self) -> Result<Head> {
         let entries = async { self.entries(&self.store.list(&self.prefix(), Some(3)).await?).await };
         // The marker is read while the entries are listed, so that it costs no round trip of its own.
-        let (head, marker) = futures::try_join!(entries, self.marker())?;
-        self.check_owner(marker.as_ref(), &head).await?;
+        let (head, marker) = futures::join!(entries, self.marker());
+        if let Some(marker) = marker? {
+            // Whose it is is said first: of another project's entries nothing else matters.
+            self.check_owner(Some(&marker), &Head::default()).await?;
+            return head;
+        }
+        let head = head?;
+        self.check_owner(None, &head).await?;
         Ok(head)
     }
 
@@ -82,22 +100,42 @@ impl Ledger {
         }
         let open = self.read::<Started>(newest, "started").await?;
         let last = if newest > 1 { self.read(newest - 1, "ended").await? } else { None };
+        if newest > 1 && last.is_none() {
+            return Err(self.gap(newest - 1));
+        }
         Ok(Head { open, last })
     }
 
     /// Reads up to `limit` ended deployments, newest first.
     pub(crate) async fn history(&self, limit: usize) -> Result<Vec<Ended>> {
+        Ok(self.timed_history(limit).await?.into_iter().map(|(_, ended)| ended).collect())
+    }
+
+    /// Reads up to `limit` ended deployments, newest first, each with the time at which it was written, in seconds since 1970
+    /// by the store's clock.
+    pub(crate) async fn timed_history(&self, limit: usize) -> Result<Vec<(i64, Ended)>> {
         let prefix = self.prefix();
-        let (keys, ()) = futures::try_join!(self.store.list(&prefix, None), self.refuse_foreign())?;
-        let sequences = keys
+        let listed = self.store.list_after(&prefix, &prefix, usize::MAX);
+        let (listed, ()) = futures::try_join!(listed, self.refuse_foreign())?;
+        let sequences = listed
             .iter()
-            .filter(|key| key.ends_with(".ended.json"))
-            .filter_map(|key| self.sequence_of(key))
+            .filter(|listed| listed.key.ends_with(".ended.json"))
+            .filter_map(|listed| Some((listed.modified, self.sequence_of(&listed.key)?)))
             .take(limit);
-        let entries =
-            futures::future::try_join_all(sequences.map(|sequence| self.read::<Ended>(sequence, "ended")))
-                .await?;
-        Ok(entries.into_iter().flatten().collect())
+        let entries = sequences.map(|(modified, sequence)| async move {
+            let ended = self.read::<Ended>(sequence, "ended").await?;
+            Ok::<_, Failure>(ended.map(|ended| (modified, ended)))
+        });
+        Ok(side_by_side(entries).await?.into_iter().flatten().collect())
+    }
+
+    /// Returns when the newest entry was written, in seconds since 1970 by the store's clock; `None` if there is no entry.
+    pub(crate) async fn written(&self) -> Result<Option<i64>> {
+        let prefix = self.prefix();
+        let (newest, ()) =
+            futures::try_join!(self.store.list_after(&prefix, &prefix, 1), self.refuse_foreign())?;
+        let newest = newest.first().filter(|listed| self.sequence_of(&listed.key).is_some());
+        Ok(newest.map(|listed| listed.modified))
     }
 
     /// Reads one ended deployment.
@@ -109,7 +147,7 @@ impl Ledger {
     pub(crate) async fn begin(&self, started: &Started) -> Result<()> {
         self.mark().await?;
         let key = self.key(started.deployment, "started");
-        match self.store.put_new(&key, to_json(started)?).await? {
+        match self.write(&key, to_json(started)?).await? {
             Put::Created | Put::Same => Ok(()),
             Put::Different => {
                 let ended: Option<Ended> = self.read(started.deployment, "ended").await?;
@@ -136,19 +174,51 @@ impl Ledger {
         }
     }
 
+    /// Refuses to go on with a deployment that somebody else closed: its holder counted as dead, because its machine slept or
+    /// could not renew the lease, and another one may run by now.
+    pub(crate) async fn refuse_closed(&self, number: u64) -> Result<()> {
+        match self.store.get(&self.key(number, "ended")).await? {
+            None => Ok(()),
+            Some(_) => Err(self.closed(number)),
+        }
+    }
+
+    fn closed(&self, number: u64) -> Failure {
+        Failure::new(
+            FailureKind::LockHeld,
+            format!(
+                "deployment {number} of `{}` in {} was closed by somebody else in the meantime",
+                self.stack, self.environment
+            ),
+        )
+        .hint(format!("see what is served: cargo xtask status --env {}", self.environment))
+    }
+
     /// Ends a deployment.
     pub(crate) async fn end(&self, ended: &Ended) -> Result<()> {
-        match self.store.put_new(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
+        match self.write(&self.key(ended.deployment, "ended"), to_json(ended)?).await? {
             Put::Created | Put::Same => Ok(()),
-            Put::Different => Err(Failure::new(
-                FailureKind::LockHeld,
-                format!(
-                    "deployment {} of `{}` in {} was closed by somebody else in the meantime",
-                    ended.deployment, self.stack, self.environment
-                ),
-            )
-            .hint(format!("see what is served: cargo xtask status --env {}", self.environment))),
+            Put::Different => Err(self.closed(ended.deployment)),
         }
+    }
+
+    /// Writes an entry once. Where that fails, it may have been written, and only its answer was lost: the entry
+    /// itself decides, before anybody repeats anything.
+    async fn write(&self, key: &str, bytes: Vec<u8>) -> Result<Put> {
+        let failure = match self.store.put_new(key, bytes.clone()).await {
+            Ok(put) => return Ok(put),
+            Err(failure) => failure,
+        };
+        for look in 0..LOOKS {
+            match self.store.get(key).await {
+                Ok(Some(stored)) if stored.bytes == bytes => return Ok(Put::Same),
+                Ok(Some(_)) => return Ok(Put::Different),
+                Ok(None) => return Err(failure),
+                Err(_) if look + 1 < LOOKS => tokio::time::sleep(LOOK_PAUSE).await,
+                Err(_) => {}
+            }
+        }
+        Err(failure.detail("not known", format!("whether {}/{key} was written", self.store.place())))
     }
 
     /// Returns the lease of the stack's deploy lock.
@@ -174,7 +244,32 @@ impl Ledger {
         let Some(stored) = self.store.get(&key).await? else {
             return Ok(None);
         };
-        format::read(format::FORMATS, &stored.bytes, &format!("{}/{key}", self.store.place())).map(Some)
+        let place = format!("{}/{key}", self.store.place());
+        let entry: T = format::read(format::FORMATS, &stored.bytes, &place)?;
+        let (found, own) = (entry.identity(), (sequence, &self.stack, &self.environment));
+        if found == own {
+            return Ok(Some(entry));
+        }
+        Err(Failure::refused(format!(
+            "the ledger entry {place} says that it is deployment {} of `{}` in {}, and its key says {sequence} of `{}` in {}",
+            found.0, found.1, found.2, self.stack, self.environment
+        ))
+        .unchanged("Nothing was changed.")
+        .hint("another entry was written over it: restore the object's first version"))
+    }
+
+    /// Returns the failure of a ledger that lacks the end of a deployment before its newest one.
+    fn gap(&self, number: u64) -> Failure {
+        let key = self.key(number, "ended");
+        Failure::refused(format!(
+            "the ledger of `{}` in {} lacks the end of deployment {number}, although deployment {} has begun",
+            self.stack,
+            self.environment,
+            number + 1
+        ))
+        .detail("missing", format!("{}/{key}", self.store.place()))
+        .unchanged("Nothing was changed.")
+        .hint("it was deleted: restore that object")
     }
 }
 
@@ -192,7 +287,43 @@ pub(crate) fn lock_held(stack: &StackName, environment: &EnvironmentName, other:
     .hint(format!("wait for it, for example with --lock-timeout 10m; if that run is dead: cargo xtask recover --env {environment}"))
 }
 
+/// Releases that deployments name.
+pub(crate) type KnownReleases = BTreeMap<(FunctionName, Version), KnownRelease>;
+
+/// What deployments know of a release.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownRelease {
+    /// The digests of its manifest, that of the newest deployment first: one, unless an earlier version of Slipway deployed it
+    /// twice.
+    pub(crate) digests: Vec<Digest>,
+    /// The number of the oldest deployment that names it.
+    pub(crate) deployment: u64,
+}
+
+/// Returns the releases that deployments, the newest first, served or wanted to serve.
+pub(crate) fn known_releases(history: &[Ended]) -> KnownReleases {
+    let mut known = KnownReleases::new();
+    for ended in history {
+        let will = ended.will.iter().map(|(function, choice)| (function, &choice.release, choice.digest));
+        let serves =
+            ended.serves.iter().map(|(function, serving)| (function, &serving.release, serving.digest));
+        for (function, release, digest) in will.chain(serves) {
+            let found = known
+                .entry((function.clone(), release.clone()))
+                .or_insert_with(|| KnownRelease { digests: Vec::new(), deployment: ended.deployment });
+            found.deployment = ended.deployment;
+            if !found.digests.contains(&digest) {
+                found.digests.push(digest);
+            }
+        }
+    }
+    known
+}
+
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::defect("a ledger entry cannot be written as JSON").caused_by(error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! what it depends on. Errors: unreadable files, locks, a plan that removes a protected resource.
 
 mod account;
+mod adopt;
 mod changes;
 mod configuration;
 mod contract;
@@ -15,11 +16,14 @@ mod inputs;
 mod lock;
 mod names;
 mod provider_lock;
+mod saved_plan;
 mod sources;
 mod state;
+mod unsaved;
 mod working_copy;
 
 pub(crate) use account::{AccountPreparation, prepare_account};
+pub(crate) use adopt::{AdoptionCandidate, adoption_candidates};
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
 pub(crate) use configuration::{
     Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare,
@@ -37,14 +41,15 @@ pub(crate) use inputs::{StackInputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{LockRequest, WorkLock};
 pub(crate) use names::long_names;
 pub(crate) use provider_lock::{ProviderLock, no_provider_lock};
+pub(crate) use saved_plan::{PLAN_FILE, SavedPlan};
 pub(crate) use sources::StackSources;
 #[cfg(test)]
 pub(crate) use sources::{SourceFile, Variable};
-pub(crate) use state::{StateVersion, read_state};
+pub(crate) use state::{StateVersion, instance_ids, read_state};
+pub(crate) use unsaved::{keep_unsaved, refuse_unsaved, unsaved, unsaved_of_stack, unsaved_states};
 pub(crate) use working_copy::{PackedSources, unpack_stored};
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,8 +66,8 @@ pub(crate) struct Planned {
     pub(crate) drift: Vec<Change>,
     /// Whether applying would change outputs.
     pub(crate) outputs_change: bool,
-    /// The saved plan. It contains secrets and is removed after use.
-    pub(crate) file: PathBuf,
+    /// The saved plan, which is deleted with this value.
+    pub(crate) file: SavedPlan,
     /// Warnings, one line each.
     pub(crate) warnings: Vec<String>,
 }

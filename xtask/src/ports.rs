@@ -31,6 +31,8 @@ pub(crate) async fn side_by_side<T, F: Future<Output = Result<T>>>(
 pub(crate) struct Stored {
     /// The bytes.
     pub(crate) bytes: Vec<u8>,
+    /// How many seconds ago it was written, by the store's own clock; `None` where the store does not say.
+    pub(crate) age: Option<i64>,
 }
 
 /// Result of comparing a stored object with a digest.
@@ -44,6 +46,16 @@ pub(crate) enum DigestComparison {
     Missing,
 }
 
+/// What a store knows of an object without its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ObjectHead {
+    /// The size in bytes.
+    pub(crate) size: u64,
+    /// The SHA-256 of the whole object, where the store compared it with the bytes when it was written. An object that was
+    /// uploaded in parts has none.
+    pub(crate) sha256: Option<Digest>,
+}
+
 /// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
@@ -51,6 +63,8 @@ pub(crate) struct Listed {
     pub(crate) key: String,
     /// The store's mark of this content (S3: the ETag); another content has another one. Empty where the store has none.
     pub(crate) mark: String,
+    /// When it was written, in seconds since 1970 by the store's own clock.
+    pub(crate) modified: i64,
 }
 
 /// A store of immutable objects.
@@ -72,8 +86,8 @@ pub(crate) trait Store: Send + Sync {
     async fn get(&self, key: &str) -> Result<Option<Stored>>;
     /// Compares the SHA-256 of an object's bytes; writes them to `to` if they have this digest.
     async fn compare(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<DigestComparison>;
-    /// Returns an object's size in bytes; `None` if it does not exist.
-    async fn size(&self, key: &str) -> Result<Option<u64>>;
+    /// Returns what the store knows of an object without its bytes; `None` if it does not exist.
+    async fn head(&self, key: &str) -> Result<Option<ObjectHead>>;
     /// Lists keys with a prefix in bytewise order, at most `limit` of them.
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>>;
     /// Lists objects with a prefix whose keys come after `after`, in bytewise order, at most `limit` of them.
@@ -176,6 +190,8 @@ pub(crate) trait Functions: Send + Sync {
 /// Other services of an environment's account.
 #[async_trait]
 pub(crate) trait Services: Send + Sync {
+    /// Looks for a resource by its name; returns the id that Terraform imports it by, or `None` if there is none.
+    async fn existing(&self, resource: &Resource) -> Result<Option<String>>;
     /// Reads a secret's text; `None` if the secret or its value does not exist.
     async fn secret(&self, id: &str) -> Result<Option<String>>;
     /// Sends a request, signed if a service is named.

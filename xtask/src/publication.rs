@@ -15,8 +15,11 @@ mod sbom;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use futures::future::LocalBoxFuture;
 
 pub(crate) use comparison::{CompareWith, ReleaseComparison, compare};
 pub(crate) use rebuild::{RebuiltRelease, rebuild};
@@ -25,7 +28,7 @@ use crate::artifact::BuildContext;
 use crate::checks::{self, Checks};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
-use crate::name::{EnvironmentName, FunctionName};
+use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::ports::{Clock, Signer, SigningKeys, side_by_side};
 use crate::release::{self, Catalogue, Manifest, RecordedReleases, VersionChoice, VersionRequest};
 use crate::settings::{BuildSettings, EnvironmentSettings};
@@ -37,8 +40,8 @@ pub(crate) struct PublicationContext<'a> {
     pub(crate) build: BuildContext<'a>,
     /// Where releases are published.
     pub(crate) catalogue: &'a Catalogue,
-    /// The releases that the environment's ledgers name, where they were read.
-    pub(crate) recorded: RecordedReleases,
+    /// What the environment's ledgers know.
+    pub(crate) ledgers: LedgerReleases<'a>,
     /// The key that signs releases.
     pub(crate) signing_keys: &'a dyn SigningKeys,
     /// The time.
@@ -50,6 +53,18 @@ pub(crate) struct PublicationContext<'a> {
     /// The folder for the output of checks.
     pub(crate) logs: PathBuf,
 }
+
+/// The releases that the ledgers of an environment know.
+pub(crate) struct LedgerReleases<'a> {
+    /// Those that serve, where they were read.
+    pub(crate) recorded: RecordedReleases,
+    /// Reads all that were deployed; asked only where a new version is chosen.
+    pub(crate) deployed: &'a DeployedReleases<'a>,
+}
+
+/// Reads which releases were deployed to an environment, each with where that is recorded.
+pub(crate) type DeployedReleases<'a> =
+    dyn Fn() -> LocalBoxFuture<'a, Result<BTreeMap<(FunctionName, Version), String>>> + 'a;
 
 /// A function's release.
 #[derive(Debug, Clone)]
@@ -77,6 +92,7 @@ pub(crate) async fn publish(
     let chosen = choose_versions(context, functions, request).await?;
     changed_inputs::report_unchanged(context, &chosen);
     refuse_dirty_sources(context, &chosen)?;
+    refuse_deployed_versions(context, &chosen).await?;
     let signer = signer(context, &chosen).await?;
     let builds_rust =
         chosen.iter().any(|chosen| chosen.choice.is_new() && is_rust(context, &chosen.function));
@@ -106,7 +122,7 @@ async fn choose_versions(
         [_] => context.catalogue,
         _ => {
             let folder = project.work_folder().join("manifests");
-            snapshot = context.catalogue.snapshot(functions, &context.recorded, &folder).await?;
+            snapshot = context.catalogue.snapshot(functions, &context.ledgers.recorded, &folder).await?;
             &snapshot
         }
     };
@@ -136,6 +152,36 @@ fn refuse_dirty_sources(context: &PublicationContext<'_>, chosen: &[ChosenVersio
         dirty.map(|chosen| Uncommitted::Inputs(&chosen.function, &chosen.source.inputs.changed));
     refuse_uncommitted(environment, settings, uncommitted)
         .map_err(|failure| failure.unchanged("Nothing was built, published or deployed."))
+}
+
+/// Refuses a new version with a number that was deployed already, and that the catalogue lost: it would mean two things.
+async fn refuse_deployed_versions(context: &PublicationContext<'_>, chosen: &[ChosenVersion]) -> Result<()> {
+    let new = |chosen: &ChosenVersion| match &chosen.choice {
+        VersionChoice::New { version, .. } => Some((chosen.function.clone(), version.clone())),
+        VersionChoice::Reuse { .. } => None,
+    };
+    let new: Vec<(FunctionName, Version)> = chosen.iter().filter_map(new).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let deployed = (context.ledgers.deployed)().await?;
+    let Some((release, place)) = new.iter().find_map(|release| deployed.get_key_value(release)) else {
+        return Ok(());
+    };
+    let (function, version) = release;
+    let numbers = deployed.keys().filter(|(name, _)| name == function).map(|(_, version)| version);
+    let (major, minor, patch) = numbers.max().unwrap_or(version).numbers();
+    Err(Failure::refused(format!("`{function}` {version} was deployed already, and its manifest is missing"))
+        .detail("recorded", place.clone())
+        .detail(
+            "manifest",
+            format!("{}/{}", context.catalogue.store().place(), Manifest::key(function, version)),
+        )
+        .unchanged("Nothing was built, published or deployed. A version is never cut again.")
+        .hint(format!(
+            "restore that object, or take a version that was never used: --version {major}.{minor}.{}",
+            patch + 1
+        )))
 }
 
 /// Returns the signing key for new releases. Without one: refuses where the environment requires signatures, and warns where

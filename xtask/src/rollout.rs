@@ -76,9 +76,15 @@ pub(crate) async fn point(
         return Ok(Moved { from: version.to_owned(), to: version.to_owned() });
     }
     let from = now.version.clone();
-    let moved = functions
-        .move_alias(function_name, alias, version, now.revision_id.as_deref().unwrap_or_default())
-        .await?;
+    let revision = now.revision_id.as_deref().unwrap_or_default();
+    let moved = match functions.move_alias(function_name, alias, version, revision).await {
+        Ok(moved) => moved,
+        // It may have been moved, and only the answer was lost: the alias itself decides.
+        Err(failure) => match functions.alias(function_name, alias).await {
+            Ok(Some(found)) if found.points_only_to(version) => found,
+            _ => return Err(failure),
+        },
+    };
     if !moved.points_only_to(version) {
         return Err(Failure::failed(format!(
             "the alias `{alias}` of {function_name} was moved to {version}, but points to {} now",

@@ -4,16 +4,18 @@
 //! with warnings. Errors: the store or Lambda cannot be read.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::ledger::{self, DeploymentOutcome, Ended, Head, Holder, Ledger, Serving};
+use crate::ledger::{DeploymentOutcome, Ended, Head, Holder, Ledger, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ownership::ProjectIdentity;
-use crate::ports::{Alias, Clock, FunctionConfiguration, Functions, Store};
+use crate::plan;
+use crate::ports::{Alias, FunctionConfiguration, Functions, Store};
 
 /// What runs in one environment.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -71,10 +73,10 @@ pub(crate) struct EnvironmentAccess<'a> {
     pub(crate) project: &'a ProjectIdentity,
     /// Its functions.
     pub(crate) functions: &'a Arc<dyn Functions>,
+    /// States that Terraform could not save, on this machine.
+    pub(crate) unsaved: &'a BTreeMap<StackName, Vec<PathBuf>>,
     /// This process, to tell whether an open deployment's process is alive.
     pub(crate) here: Holder,
-    /// The time.
-    pub(crate) clock: &'a dyn Clock,
 }
 
 impl EnvironmentStatus {
@@ -94,6 +96,7 @@ impl EnvironmentAccess<'_> {
             let head = ledger.head().await?;
             status.warnings.extend(self.stack_warnings(&ledger, stack, &head).await?);
             let Some(last) = &head.last else { continue };
+            status.warnings.extend(self.first_deployments(stack, last).await?);
             for (function, serving) in &last.serves {
                 let (found, warning) = self.function(stack, function, serving, last).await?;
                 status.warnings.extend(warning);
@@ -107,8 +110,14 @@ impl EnvironmentAccess<'_> {
     async fn stack_warnings(&self, ledger: &Ledger, stack: &StackName, head: &Head) -> Result<Vec<String>> {
         let environment = self.environment;
         let mut warnings = Vec::new();
+        for file in self.unsaved.get(stack).into_iter().flatten() {
+            warnings.push(format!(
+                "{stack} in {environment}: the state could not be saved, and is in {}: cargo xtask recover --env {environment} saves it; until then nothing is deployed",
+                file.display()
+            ));
+        }
         if let Some(open) = &head.open {
-            let state = if ledger::is_alive(open, &self.here, &ledger.lease(), self.clock).await? {
+            let state = if ledger.holder_state(open, &self.here).await?.is_alive() {
                 "is running"
             } else {
                 "was cut off: the next command closes it, or cargo xtask recover"
@@ -123,6 +132,37 @@ impl EnvironmentAccess<'_> {
         if let Some(unfinished) = head.last.as_ref().and_then(Ended::unfinished_rollback_text) {
             warnings.push(format!(
                 "{stack} in {environment}: {unfinished}: cargo xtask rollback --env {environment} continues"
+            ));
+        }
+        Ok(warnings)
+    }
+
+    /// Returns a warning for each function whose first deployment failed: its alias may serve anyway, and the ledger has no
+    /// release for it.
+    async fn first_deployments(&self, stack: &StackName, last: &Ended) -> Result<Vec<String>> {
+        let unknown = || last.will.iter().filter(|(function, _)| !last.serves.contains_key(*function));
+        if last.outcome.is_settled() || unknown().next().is_none() {
+            return Ok(Vec::new());
+        }
+        let applied = plan::read_outputs(self.store.as_ref(), stack).await?.unwrap_or_default();
+        let outputs = applied.functions().unwrap_or_default();
+        let mut warnings = Vec::new();
+        for (function, wanted) in unknown() {
+            let Some(output) = outputs.get(function) else { continue };
+            let Some(alias) = self.functions.alias(&output.function_name, &output.alias).await? else {
+                continue;
+            };
+            let published = self.functions.published(&output.function_name, &alias.version).await?;
+            let is_wanted = published.is_some_and(|published| published.code_sha256 == wanted.code_sha256);
+            let code = if is_wanted { "its code" } else { "other code than that release" };
+            warnings.push(format!(
+                "{function} in {}: its first deployment ({}, release {}) ended {}, and the alias `{}` points to {}, {code}, not verified: users reach it",
+                self.environment,
+                last.deployment,
+                wanted.release,
+                last.outcome.text(),
+                output.alias,
+                alias.points_to(),
             ));
         }
         Ok(warnings)

@@ -19,7 +19,7 @@ use crate::plan::Applied;
 use crate::ports::Services;
 use crate::progress::Progress;
 use crate::settings::DeploymentTests;
-use crate::verification::Values;
+use crate::verification::{SecretMask, Values};
 
 /// A function's suite.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -75,11 +75,12 @@ impl Suites<'_> {
         applied: &Applied,
         address: Option<&str>,
     ) -> Result<SuiteReport> {
+        let (env, secrets) = self.environment(tests, applied, address).await?;
         let lines = CommandLines {
             owner: format!("the deployment tests of `{function}`"),
             lines: tests.run.lines().to_vec(),
             folder: self.root.to_path_buf(),
-            env: self.environment(tests, applied, address).await?,
+            env,
             programs: self.uv.iter().map(|path| ("uv".to_owned(), path.clone())).collect(),
             time_limit: Some(tests.within),
         };
@@ -89,9 +90,10 @@ impl Suites<'_> {
         let failed = lines
             .run(self.interrupt, &mut |output| {
                 if let CommandLineOutput::Line(line) = output {
-                    (self.print)(line);
-                    if is_failing_test(line) {
-                        failures.push(line.to_owned());
+                    let line = secrets.mask(line);
+                    (self.print)(&line);
+                    if is_failing_test(&line) {
+                        failures.push(line);
                     }
                 }
             })
@@ -106,7 +108,7 @@ impl Suites<'_> {
             Some(failed) => {
                 step.failed("failed");
                 if failures.is_empty() {
-                    failures.clone_from(&failed.tail);
+                    failures = failed.tail.iter().map(|line| secrets.mask(line)).collect();
                 }
                 if let FailedLineReason::ProgramMissing(failure) = failed.reason {
                     return Err(failure);
@@ -116,13 +118,14 @@ impl Suites<'_> {
         Ok(SuiteReport { function: function.clone(), passed, took_ms, failures })
     }
 
-    /// Returns the suite's environment variables: the account's, then the suite's own with their values filled in.
+    /// Returns the suite's environment variables: the account's, then the suite's own with their values filled in. And the secrets
+    /// among them.
     async fn environment(
         &self,
         tests: &DeploymentTests,
         applied: &Applied,
         address: Option<&str>,
-    ) -> Result<Vec<(String, Option<String>)>> {
+    ) -> Result<(Vec<(String, Option<String>)>, SecretMask)> {
         let mut values = Values::new(&applied.outputs, self.services);
         if let Some(address) = address {
             values.set("url", &address.into());
@@ -135,10 +138,11 @@ impl Suites<'_> {
             variables.push((name.clone(), values.fill(value).await?));
         }
         // Terraform takes an empty AWS_PROFILE for none; other programs look for a profile without a name.
-        Ok(variables
+        let variables = variables
             .into_iter()
             .map(|(name, value)| (name, Some(value).filter(|value| !value.is_empty())))
-            .collect())
+            .collect();
+        Ok((variables, values.secrets().clone()))
     }
 }
 

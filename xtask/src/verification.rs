@@ -3,6 +3,7 @@
 //! In: a version and its release. Out: a [`Verification`] with one check for each thing looked at. Errors: only a service
 //! that cannot be reached; a version that differs from its release is a failed check, not an error.
 
+mod mask;
 mod request;
 mod smoke;
 mod values;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use self::mask::SecretMask;
 use self::smoke::SmokeRun;
 pub(crate) use self::values::Values;
 
@@ -50,6 +52,15 @@ pub(crate) struct Check {
     pub(crate) hint: Option<String>,
     /// Milliseconds.
     pub(crate) took_ms: u64,
+}
+
+impl Check {
+    /// Returns the check without secrets in anything that is printed.
+    fn masked(mut self, secrets: &SecretMask) -> Self {
+        let texts = [&mut self.expected, &mut self.got, &mut self.hint].into_iter().flatten();
+        texts.chain(&mut self.log).for_each(|text| *text = secrets.mask(text));
+        self
+    }
 }
 
 /// The verification of one version.

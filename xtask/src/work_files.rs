@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::name::EnvironmentName;
-use crate::plan::{LockRequest, WorkLock};
+use crate::plan::{LockRequest, WorkLock, unsaved_states};
 use crate::progress::Progress;
 
 /// The files of a project.
@@ -25,17 +25,6 @@ pub(crate) struct WorkFiles<'a> {
     pub(crate) progress: &'a Progress,
     /// Signals.
     pub(crate) interrupt: &'a Interrupt,
-}
-
-/// Returns the states below some folders that Terraform could not save.
-pub(crate) fn unsaved_states(folders: &[PathBuf]) -> Vec<PathBuf> {
-    let walk = |folder: &PathBuf| walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten();
-    folders
-        .iter()
-        .flat_map(walk)
-        .filter(|entry| entry.file_name() == "errored.tfstate")
-        .map(walkdir::DirEntry::into_path)
-        .collect()
 }
 
 impl WorkFiles<'_> {

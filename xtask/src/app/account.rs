@@ -81,7 +81,7 @@ impl AppContext {
                     emulator::Ports::default(),
                 )
                 .await?;
-                self.local_account(&state).await
+                self.local_account(environment, &state).await
             }
             EnvironmentAccount::Cloud(cloud) => self.cloud_account(environment, cloud).await,
         }
@@ -91,16 +91,19 @@ impl AppContext {
     pub(crate) async fn account_if_there(&self, environment: &EnvironmentName) -> Result<Option<Account>> {
         match &self.project.environment(environment)?.account {
             EnvironmentAccount::Emulated => match emulator::find(&emulator::folder(&self.project)).await? {
-                slipway_local::Status::Running(state) => self.local_account(&state).await.map(Some),
+                slipway_local::Status::Running(state) => {
+                    self.local_account(environment, &state).await.map(Some)
+                }
                 slipway_local::Status::Stopped => Ok(None),
                 slipway_local::Status::Broken { dead, .. } => {
+                    let hint = emulator::restart_hint(&dead);
                     let dead: Vec<String> =
                         dead.iter().map(|dead| format!("{} ({})", dead.component, dead.reason)).collect();
                     Err(Failure::failed(format!(
                         "a part of the local environment is dead: {}",
                         dead.join(", ")
                     ))
-                    .hint("cargo xtask local up starts it again; the data of a dead emulator is lost"))
+                    .hint(hint))
                 }
             },
             EnvironmentAccount::Cloud(cloud) => self.cloud_account(environment, cloud).await.map(Some),

@@ -12,10 +12,12 @@ use slipway_cloud::{CloudError, CloudErrorKind, ObjectStore, Put, Session};
 use super::AppContext;
 use super::account::refuse_other_state;
 use super::ports::explain;
-use crate::bootstrap::{AccountSpec, AdoptionCandidate, ResourceLookup};
+use crate::bootstrap::{AccountSpec, ResourceLookup};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::partition::Partition;
-use crate::plan::{self, AccountPreparation, Backend, Configuration, LockRequest, ProviderLock, WorkLock};
+use crate::plan::{
+    self, AccountPreparation, AdoptionCandidate, Backend, Configuration, LockRequest, ProviderLock, WorkLock,
+};
 use crate::ports::Resource;
 
 /// The key of the account's own state.

@@ -4,8 +4,8 @@ use super::{Account, AnyRegistry, AppContext};
 use crate::artifact::BuildContext;
 use crate::name::EnvironmentName;
 use crate::ports::SigningKeys;
-use crate::publication::PublicationContext;
-use crate::release::{Catalogue, RecordedReleases};
+use crate::publication::{LedgerReleases, PublicationContext};
+use crate::release::Catalogue;
 use crate::source::Repository;
 use crate::tools::cargo::RustBuilder;
 use crate::tools::uv::Uv;
@@ -49,12 +49,12 @@ impl AppContext {
         signing_keys: &'a dyn SigningKeys,
         environment: Option<&'a EnvironmentName>,
         account: Option<&Account>,
-        recorded: RecordedReleases,
+        ledgers: LedgerReleases<'a>,
     ) -> PublicationContext<'a> {
         PublicationContext {
             build,
             catalogue,
-            recorded,
+            ledgers,
             signing_keys,
             clock: &*self.clock,
             environment,

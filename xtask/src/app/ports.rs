@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureKind, Result};
 use crate::output::Console;
 use crate::ports::{
     Alias, Approver, Clock, DigestComparison, FunctionConfiguration, Functions, HttpRequest, HttpResponse,
-    Invocation, Listed, Put, Services, Store, Stored,
+    Invocation, Listed, ObjectHead, Put, Resource, Services, Store, Stored,
 };
 
 /// A bucket as a store, or the keys in it that begin with a prefix.
@@ -56,7 +56,7 @@ impl Store for Bucket {
 
     async fn get(&self, key: &str) -> Result<Option<Stored>> {
         let object = self.objects.get(&self.key(key)).await.map_err(explain)?;
-        Ok(object.map(|object| Stored { bytes: object.bytes }))
+        Ok(object.map(|object| Stored { bytes: object.bytes, age: object.age }))
     }
 
     async fn compare(&self, key: &str, digest: Digest, to: Option<&Path>) -> Result<DigestComparison> {
@@ -73,8 +73,9 @@ impl Store for Bucket {
         }
     }
 
-    async fn size(&self, key: &str) -> Result<Option<u64>> {
-        Ok(self.objects.head(&self.key(key)).await.map_err(explain)?.map(|head| head.size))
+    async fn head(&self, key: &str) -> Result<Option<ObjectHead>> {
+        let head = self.objects.head(&self.key(key)).await.map_err(explain)?;
+        Ok(head.map(|head| ObjectHead { size: head.size, sha256: head.sha256 }))
     }
 
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>> {
@@ -88,7 +89,7 @@ impl Store for Bucket {
             self.objects.list_after(&self.key(prefix), &self.key(after), limit).await.map_err(explain)?;
         let own = listed.into_iter().filter_map(|listed| {
             let key = listed.key.strip_prefix(&self.prefix)?.to_owned();
-            Some(Listed { key, mark: listed.etag })
+            Some(Listed { key, mark: listed.etag, modified: listed.modified_epoch })
         });
         Ok(own.collect())
     }
@@ -96,6 +97,29 @@ impl Store for Bucket {
     fn place(&self) -> String {
         format!("s3://{}/{}", self.objects.bucket(), self.prefix).trim_end_matches('/').to_owned()
     }
+}
+
+/// Returns whether an invocation failed because of the function: it took too long, or Lambda cannot run what it is configured
+/// with. Anything else, such as a 500 of Lambda itself, says nothing about the function.
+///
+/// Codes: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors>.
+fn is_fault_of_function(error: &CloudError) -> bool {
+    const OF_FUNCTION: [&str; 12] = [
+        "EFSIOException",
+        "EFSMountConnectivityException",
+        "EFSMountFailureException",
+        "EFSMountTimeoutException",
+        "InvalidRuntimeException",
+        "InvalidSecurityGroupIDException",
+        "InvalidSubnetIDException",
+        "InvalidZipFileException",
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSNotFoundException",
+        "SnapStartException",
+    ];
+    let code = error.code.as_deref().unwrap_or_default();
+    matches!(error.kind, CloudErrorKind::TimedOut | CloudErrorKind::NotFound) || OF_FUNCTION.contains(&code)
 }
 
 /// An account's functions.
@@ -114,7 +138,14 @@ impl Functions for Lambda {
         event: &[u8],
         within: Duration,
     ) -> Result<Invocation> {
-        self.0.invoke(function, version, event, within).await.map_err(explain)
+        self.0.invoke(function, version, event, within).await.map_err(|error| {
+            if is_fault_of_function(&error) {
+                return Failure::new(FailureKind::VerificationFailed, error.to_string());
+            }
+            explain(error).hint(
+                "Lambda failed, not the function: run the same command again, which verifies the same version",
+            )
+        })
     }
 
     async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>> {
@@ -258,6 +289,10 @@ pub(super) struct AccountServices(pub(super) Session);
 
 #[async_trait]
 impl Services for AccountServices {
+    async fn existing(&self, resource: &Resource) -> Result<Option<String>> {
+        Ok(self.0.existing(resource).await.map_err(explain)?.map(|found| found.id))
+    }
+
     async fn secret(&self, id: &str) -> Result<Option<String>> {
         self.0.secret(id).await.map_err(explain)
     }
@@ -278,5 +313,32 @@ pub(super) fn approver(console: Arc<Console>, yes: bool, interactive: bool) -> A
         (true, _) => Arc::new(ApproveAll),
         (false, true) => Arc::new(AskAtTerminal(console)),
         (false, false) => Arc::new(RefuseWithoutTerminal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lambda_says_about_the_function_is_its_fault() {
+        let error = |kind, code: Option<&str>| {
+            let details = slipway_cloud::ErrorDetails {
+                kind,
+                service: "Lambda",
+                operation: "Invoke",
+                subject: "f:1".into(),
+                code: code.map(str::to_owned),
+                message: "failed".into(),
+                request_id: None,
+            };
+            is_fault_of_function(&details.into())
+        };
+        assert!(error(CloudErrorKind::TimedOut, None));
+        assert!(error(CloudErrorKind::Other, Some("InvalidZipFileException")));
+        for code in ["ServiceException", "EC2ThrottledException"] {
+            assert!(!error(CloudErrorKind::Other, Some(code)), "{code}");
+        }
+        assert!(!error(CloudErrorKind::Unreachable, None) && !error(CloudErrorKind::Throttled, None));
     }
 }

@@ -5,12 +5,13 @@
 
 use async_trait::async_trait;
 
-use super::adopt::adoption_candidates;
-use super::{AccountSpec, AdoptionCandidate, refuse_removal};
+use super::{AccountSpec, refuse_removal};
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::partition::Partition;
-use crate::plan::{self, Applied, Change, Configuration, Infrastructure, Planned};
+use crate::plan::{
+    self, AdoptionCandidate, Applied, Change, Configuration, Infrastructure, Planned, adoption_candidates,
+};
 use crate::ports::Approver;
 use crate::progress::Progress;
 
@@ -60,22 +61,19 @@ impl AccountApply<'_> {
         let mut planned = self.infrastructure.plan(&configuration).await?;
         let mut adopted = Vec::new();
         if planned.changes.iter().any(|change| change.action.adds()) {
-            let existing = self.existing(&configuration, &planned).await;
-            let existing = existing.inspect_err(|_| delete_plan(&planned))?;
+            let existing = self.existing(&configuration, &planned).await?;
             if !existing.is_empty() {
-                delete_plan(&planned);
                 configuration = (self.configuration)(&existing)?;
                 planned = self.infrastructure.plan(&configuration).await?;
                 adopted = existing.into_iter().map(|(address, _)| address).collect();
             }
         }
         if planned.is_empty() {
-            delete_plan(&planned);
             let outputs = self.infrastructure.outputs(&configuration).await?;
             return Ok(AppliedAccount { adopted, changes: Vec::new(), outputs });
         }
-        let approved = refuse_removal(&planned).and_then(|()| self.approve(&planned));
-        approved.inspect_err(|_| delete_plan(&planned))?;
+        refuse_removal(&planned)?;
+        self.approve(&planned)?;
         let outputs = self.infrastructure.apply(&configuration, &planned).await?;
         Ok(AppliedAccount { adopted, changes: planned.changes, outputs })
     }
@@ -104,11 +102,6 @@ impl AccountApply<'_> {
             Err(failure) => Err(failure.unchanged("Nothing was applied.")),
         }
     }
-}
-
-fn delete_plan(planned: &Planned) {
-    // The plan may be missing after a failure; the work folder is private to this user.
-    let _ = std::fs::remove_file(&planned.file);
 }
 
 #[cfg(test)]

@@ -36,14 +36,13 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     app.project.environment(&arguments.env)?;
-    let mut deployments = Vec::new();
+    let mut by_stack = Vec::new();
     if let Some(account) = app.account_if_there(&arguments.env).await? {
         for stack in app.project.stacks.keys() {
-            deployments.extend(account.ledger(&arguments.env, stack).history(arguments.limit).await?);
+            by_stack.push(account.ledger(&arguments.env, stack).timed_history(arguments.limit).await?);
         }
     }
-    deployments.sort_by(|a, b| b.at.cmp(&a.at).then(b.deployment.cmp(&a.deployment)));
-    deployments.truncate(arguments.limit);
+    let deployments = newest_first(by_stack, arguments.limit);
     let mut table = Table::new(["deployment", "stack", "what", "outcome", "serves", "when", "by"]);
     for ended in &deployments {
         let kind = match ended.kind {
@@ -68,6 +67,26 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         table.render("")
     };
     CommandOutput::new(&Report { environment: arguments.env, deployments }, text)
+}
+
+/// Merges the deployments of several stacks, each newest first. A stack's own are in the order of their numbers; those of
+/// different stacks in that of the store's clock, whatever the clocks of the machines said.
+fn newest_first(by_stack: Vec<Vec<(i64, Ended)>>, limit: usize) -> Vec<Ended> {
+    let mut stacks: Vec<_> = by_stack.into_iter().map(|entries| entries.into_iter().peekable()).collect();
+    let mut merged = Vec::new();
+    while merged.len() < limit {
+        let newest = stacks
+            .iter_mut()
+            .filter_map(|entries| {
+                let (written, ended) = entries.peek()?;
+                // Within one second of the store's, the entries' own time.
+                Some(((*written, ended.at), entries))
+            })
+            .max_by_key(|(time, _)| *time);
+        let Some((_, ended)) = newest.and_then(|(_, entries)| entries.next()) else { break };
+        merged.push(ended);
+    }
+    merged
 }
 
 /// How many functions a line names.
@@ -97,6 +116,26 @@ fn serves(deployment: u64, serves: &BTreeMap<FunctionName, Serving>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deployments_are_in_the_order_of_their_numbers_and_of_the_stores_clock() {
+        let entry: Ended = serde_json::from_str(include_str!("../ledger/stored/release.ended.json")).unwrap();
+        let entry = |deployment, stack: &str, at: &str, written: i64| {
+            let at = at.parse().unwrap();
+            (written, Ended { deployment, stack: stack.parse().unwrap(), at, ..entry.clone() })
+        };
+        // The second machine's clock is a day ahead, the third's a day behind.
+        let fast = vec![
+            entry(2, "fast", "2026-11-29T10:00:00Z", 300),
+            entry(1, "fast", "2026-12-01T10:00:00Z", 100),
+        ];
+        let real = vec![entry(1, "real", "2026-11-30T10:00:00Z", 200)];
+        let order: Vec<String> = newest_first(vec![fast, real], 9)
+            .iter()
+            .map(|ended| format!("{} {}", ended.stack, ended.deployment))
+            .collect();
+        assert_eq!(order, ["fast 2", "real 1", "fast 1"]);
+    }
 
     #[test]
     fn of_many_functions_those_that_a_deployment_changed_are_named_first() {

@@ -178,13 +178,14 @@ pub(crate) fn gateway(config: Option<&OsString>) -> ExitCode {
 }
 
 fn status(status: Status) -> Result<CommandOutput> {
-    let (state, dead) = match status {
+    let (state, hint, dead) = match status {
         Status::Stopped => {
             return CommandOutput::new(&Report::default(), "The local environment is not running.\n");
         }
-        Status::Running(state) => (state, Vec::new()),
+        Status::Running(state) => (state, "", Vec::new()),
         Status::Broken { state, dead } => (
             state,
+            emulator::restart_hint(&dead),
             dead.iter().map(|dead| format!("{}: {}", dead.component, dead.reason)).collect::<Vec<_>>(),
         ),
     };
@@ -209,8 +210,7 @@ fn status(status: Status) -> Result<CommandOutput> {
     let mut text = table.render("");
     text.push_str(&format!("account {}\n", state.account));
     let failure = (!dead.is_empty()).then(|| {
-        Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", ")))
-            .hint("cargo xtask local up starts it again; the data of a dead emulator is lost")
+        Failure::failed(format!("a part of the local environment is dead: {}", dead.join(", "))).hint(hint)
     });
     Ok(CommandOutput::new(&report, text)?.with_failure(failure))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use futures::FutureExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -13,12 +14,12 @@ use crate::digest::Digest;
 use crate::emulator::{self, Interpreters};
 use crate::failure::{Failure, Result};
 use crate::format;
-use crate::ledger::DeploymentKind;
+use crate::ledger::{self, DeploymentKind, Ledger};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::{deliveries_text, markdown};
 use crate::plan;
 use crate::ports::side_by_side;
-use crate::publication::{self, FunctionRelease};
+use crate::publication::{self, FunctionRelease, LedgerReleases};
 use crate::release::{Manifest, RecordedReleases, VersionBump, VersionRequest};
 use crate::settings::BuildSettings;
 
@@ -121,13 +122,20 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         }
         _ => RecordedReleases::new(),
     };
+    let ledgers: Vec<Ledger> = match (&account, &arguments.env) {
+        (Some(account), Some(environment)) => {
+            stacks.keys().map(|stack| account.ledger(environment, stack)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let deployed = || deployed_releases(&ledgers).boxed_local();
     let context = app.publication_context(
         build,
         &catalogue,
         &signing_keys,
         arguments.env.as_ref(),
         account.as_ref(),
-        recorded,
+        LedgerReleases { recorded, deployed: &deployed },
     );
     let request =
         VersionRequest { version: arguments.version.clone(), bump: arguments.bump, force: arguments.force };
@@ -181,6 +189,22 @@ async fn recorded_releases(
     let serving = heads.into_iter().flatten().filter_map(|head| head.last).flat_map(|last| last.serves);
     serving.map(|(function, serving)| (function, (serving.release, serving.digest))).collect()
 }
+
+/// Reads the releases that were deployed according to some ledgers, each with the deployment that names it.
+async fn deployed_releases(ledgers: &[Ledger]) -> Result<BTreeMap<(FunctionName, Version), String>> {
+    let read = ledgers.iter().map(async |ledger| {
+        let known = ledger::known_releases(&ledger.history(DEPLOYMENTS).await?);
+        let named = |number: u64| format!("deployment {number} of {}", ledger.name());
+        Ok(known
+            .into_iter()
+            .map(move |(release, known)| (release, named(known.deployment)))
+            .collect::<Vec<_>>())
+    });
+    Ok(side_by_side(read).await?.into_iter().flatten().collect())
+}
+
+/// How many deployments of a stack are searched for a version.
+const DEPLOYMENTS: usize = 500;
 
 /// Returns the stacks to deliver to, each with its functions that are released; where no function is named, all stacks of the
 /// environment, also those without functions.

@@ -76,13 +76,15 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> Result<Environ
     let Some(account) = app.account_if_there(environment).await? else {
         return Ok(EnvironmentStatus::not_read("not running"));
     };
+    let stacks = app.project.stacks.keys();
+    let unsaved = stacks.map(|stack| (stack.clone(), app.unsaved_states(environment, stack))).collect();
     let access = EnvironmentAccess {
         environment,
         store: &account.state,
         project: &account.project,
         functions: &account.functions,
+        unsaved: &unsaved,
         here: Holder::here(),
-        clock: app.clock.as_ref(),
     };
     access.read(app.project.stacks.keys()).await
 }
@@ -151,7 +153,9 @@ fn details(environments: &BTreeMap<EnvironmentName, EnvironmentStatus>, now: jif
                 held(found).unwrap_or_else(|| "–".into()),
             ]);
         }
-        if table.is_empty() {
+        if table.is_empty() && !status.warnings.is_empty() {
+            text.push_str(&format!("No release that the ledger knows serves in {environment}.\n"));
+        } else if table.is_empty() {
             text.push_str(&format!("Nothing was deployed to {environment} yet.\n"));
         } else {
             text.push_str(&table.render(""));

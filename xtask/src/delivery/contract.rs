@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::EnvironmentStack;
 use super::observe::{self, ObservedAlias};
+use super::unknown_resources;
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::ledger::{Ended, Started};
@@ -33,7 +34,7 @@ pub(super) async fn check_plan(
     last: Option<&Ended>,
     known: bool,
 ) -> Result<Places> {
-    let checked = async {
+    async {
         if planned.is_empty() {
             return Ok(Places::new());
         }
@@ -41,22 +42,28 @@ pub(super) async fn check_plan(
         let functions = functions(stack, releases, last).await?;
         let state = state.map(|(_, state)| state).unwrap_or_default();
         plan::refuse_removal_of_serving(stack.name(), &functions, planned, &state)?;
-        let reads_values = !known || plan::changes_alias(planned) || plan::creates_function(planned);
+        // A plan that was cut off may have created what this one creates.
+        let suspected = unknown_resources::are_suspected(last)
+            && planned.changes.iter().any(|change| change.action == plan::Action::Create);
+        let reads_values =
+            !known || suspected || plan::changes_alias(planned) || plan::creates_function(planned);
+        if functions.is_empty() && suspected {
+            let values = stack.infrastructure.values(configuration, planned).await?;
+            unknown_resources::refuse(stack, &values).await?;
+        }
         if !functions.is_empty() && reads_values {
             let values = stack.infrastructure.values(configuration, planned).await?;
             let places = plan::check_contract(stack.name(), &functions, &values)?;
+            if suspected {
+                unknown_resources::refuse(stack, &values).await?;
+            }
             refuse_existing(stack, &values).await?;
             return Ok(places);
         }
         let serving = functions.into_iter().filter_map(|(name, function)| Some((name, function.serving?)));
         Ok(serving.collect())
-    };
-    let checked: Result<Places> = checked.await;
-    if checked.is_err() {
-        // A saved plan contains secrets in clear text.
-        let _ = std::fs::remove_file(&planned.file);
     }
-    checked
+    .await
 }
 
 /// Refuses a plan that creates a function that exists: its apply would create everything else beside what there is, and

@@ -5,14 +5,16 @@
 //! state, and the same command continues with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rollback::applied_configuration;
-use super::{EnvironmentStack, record_failure, settle, show};
+use super::settle::{self, Attempt, settle_until};
+use super::{EnvironmentStack, known_state, record_failure, show, state_lock};
 use crate::digest::Digest;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::graph::{self, Task, TaskResult};
 use crate::interrupt::Interrupt;
@@ -111,13 +113,30 @@ async fn refuse_dependent(kept: &EnvironmentStack, removed: &[EnvironmentStack])
         .hint(format!("destroy both: --stack {kept} --stack {removed}")))
 }
 
-/// Destroys everything in a stack's state; returns `None` if the state is empty.
+/// Destroys everything in a stack's state; returns `None` if the state is empty. A deploy lock that is lost after the plan is
+/// waited for, within the lock time-out.
 async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Result<Option<Destroyed>> {
-    settle(stack).await?;
+    let deadline = settle::deadline(stack);
+    loop {
+        let attempt = try_destroy(stack, confirmed, deadline).await?;
+        if let Some(destroyed) = attempt.made(stack, deadline)? {
+            return Ok(destroyed);
+        }
+    }
+}
+
+async fn try_destroy(
+    stack: &EnvironmentStack,
+    confirmed: &BTreeSet<String>,
+    deadline: Duration,
+) -> Result<Attempt<Option<Destroyed>>> {
+    settle_until(stack, deadline).await?;
     let lock = stack.lock_work().await?;
-    let last = settle(stack).await?;
+    let last = settle_until(stack, deadline).await?;
+    let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(version, _)| version);
+    known_state::refuse_other(stack, last.as_ref(), state.as_ref()).await?;
     if !has_resources(stack).await? {
-        return Ok(None);
+        return Ok(Attempt::Made(None));
     }
     stack.refuse_weaker_trust(last.as_ref())?;
     let releases = releases(stack, last.as_ref()).await?;
@@ -125,7 +144,7 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
         Some(last) => applied_configuration(stack, &lock, last, &releases).await?,
         None => stack.configure(&lock, &stack.root, &releases, stack.inputs(&stack.root).await?)?,
     };
-    let planned = stack.infrastructure.plan_destroy(&configuration).await?;
+    let planned = state_lock::plan_destroy(stack, &configuration).await?;
     show(stack, &planned);
     let approved = confirm_protected(stack, &planned, confirmed).and_then(|()| {
         let what = format::plural(planned.changes.len(), "resource");
@@ -134,29 +153,33 @@ async fn destroy(stack: &EnvironmentStack, confirmed: &BTreeSet<String>) -> Resu
     match approved {
         Ok(true) => {}
         refused => {
-            let _ = std::fs::remove_file(&planned.file);
             let failure = refused.err().unwrap_or_else(|| Failure::refused("not approved"));
             return Err(failure.unchanged(format!("Nothing of {} was destroyed.", stack.name())));
         }
     }
     let started = stack.started(DeploymentKind::Destroy, last.as_ref(), BTreeMap::new());
-    stack.ledger.begin(&started).await?;
+    if let Err(failure) = stack.ledger.begin(&started).await {
+        return Attempt::lost(failure);
+    }
     let lease = stack.keep_lease(started.deployment);
-    let result = stack.infrastructure.apply(&configuration, &planned).await;
+    let result = state_lock::apply(stack, &configuration, &planned).await;
     drop(lease);
     if let Err(failure) = result {
-        return Err(record_failure(stack, &started, last.as_ref(), failure, &[]).await);
+        let was_stale = failure.kind() == FailureKind::PlanStale;
+        let failure = record_failure(stack, &started, last.as_ref(), failure, &[]).await;
+        return if was_stale { Attempt::lost(failure) } else { Err(failure) };
     }
     let mut ended = Ended::of(&started, last.as_ref(), DeploymentOutcome::Destroyed, stack.clock.now());
     ended.mark_destroyed();
     ended.state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(mark, _)| mark);
-    stack.ledger.end(&ended).await?;
-    Ok(Some(Destroyed {
+    let recorded = stack.ledger.end(&ended).await;
+    recorded.map_err(|failure| settle::not_recorded(stack, &ended, failure))?;
+    Ok(Attempt::Made(Some(Destroyed {
         environment: stack.environment().clone(),
         stack: stack.name().clone(),
         deployment: started.deployment,
         changes: planned.changes,
-    }))
+    })))
 }
 
 /// Returns whether a stack's state contains resources.
@@ -167,7 +190,7 @@ pub(crate) async fn has_resources(stack: &EnvironmentStack) -> Result<bool> {
 }
 
 /// Returns a release for each function of the stack: the validations of the stack's variables require one.
-async fn releases(
+pub(super) async fn releases(
     stack: &EnvironmentStack,
     last: Option<&Ended>,
 ) -> Result<BTreeMap<FunctionName, Manifest>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use super::files;
+use super::{Machine, files};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
@@ -72,6 +72,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) progress: Progress,
     /// Signals.
     pub(crate) interrupt: Interrupt,
+    /// Looks at this machine, where a lock may be held.
+    pub(crate) machine: Arc<dyn Fn() -> Machine + Send + Sync>,
     /// This process.
     pub(crate) holder: Holder,
     /// Who runs it.
@@ -84,6 +86,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) unknown_commit: Option<String>,
     /// Whether weaker trust settings than those of the last deployment are accepted (`--accept-weaker-trust`).
     pub(crate) accept_weaker_trust: bool,
+    /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
+    pub(crate) accept_state: bool,
     /// Whether everything is shown (`--verbose`).
     pub(crate) verbose: bool,
 }
@@ -99,8 +103,22 @@ impl EnvironmentStack {
         &self.plan.environment
     }
 
-    /// Locks the stack's work folder on this machine for this run.
+    /// Locks the stack's work folder on this machine for this run. Refuses (exit code 9) while it has a state that could not
+    /// be saved.
     pub(crate) async fn lock_work(&self) -> Result<WorkLock> {
+        let lock = self.lock_work_to_recover().await?;
+        self.refuse_unsaved()?;
+        Ok(lock)
+    }
+
+    /// Refuses (exit code 9) while a state that could not be saved lies in the work folder or in the stack's own.
+    pub(crate) fn refuse_unsaved(&self) -> Result<()> {
+        let own = self.root.join("terraform/stacks").join(self.name().as_str());
+        plan::refuse_unsaved(&self.plan, &[own])
+    }
+
+    /// Locks the work folder for `recover`, which saves such a state.
+    pub(crate) async fn lock_work_to_recover(&self) -> Result<WorkLock> {
         let subject = format!("`{}` in {}", self.name(), self.environment());
         let request = LockRequest {
             work: &self.plan.work,

@@ -42,7 +42,15 @@ pub(super) async fn switch(stack: &EnvironmentStack, output: &FunctionOutput) ->
         }
         let title = format!("{} {}", output.function_name, source.uuid);
         let step = stack.progress.step("events", title);
-        match stack.functions.set_event_source_enabled(&source.uuid, source.enabled).await {
+        let mut switched = stack.functions.set_event_source_enabled(&source.uuid, source.enabled).await;
+        // It may have been switched, and only the answer was lost.
+        if switched.is_err()
+            && let Ok(Some(now)) = stack.functions.event_source_enabled(&source.uuid).await
+            && now == source.enabled
+        {
+            switched = Ok(());
+        }
+        match switched {
             Ok(()) => step.done(if source.enabled { "enabled" } else { "disabled" }),
             Err(failure) => {
                 step.failed("failed");

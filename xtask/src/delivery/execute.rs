@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::contract::{self, AliasesBefore};
 use super::skip::Current;
-use super::{EnvironmentStack, events, observe};
+use super::{EnvironmentStack, events, observe, state_lock};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentOutcome, Ended, Serving, Started};
@@ -48,7 +48,7 @@ pub(super) async fn execute(
         Some(applied) => applied,
         None => {
             let before = AliasesBefore::read(stack, started, places).await?;
-            let applied = stack.infrastructure.apply(configuration, planned).await;
+            let applied = state_lock::apply(stack, configuration, planned).await;
             before.applied(stack, started, applied).await?
         }
     };
@@ -63,6 +63,10 @@ pub(super) async fn execute(
         return Err(verification::failure(stack.environment().as_str(), verifications));
     }
     stack.interrupt.check()?;
+    if !pending.is_empty() {
+        // The apply may have taken longer than this machine was awake.
+        stack.ledger.refuse_closed(started.deployment).await?;
+    }
     let mut serves = started.serves.clone();
     for (function, verification) in pending.iter().zip(verifications.iter()) {
         let output = &outputs[function];

@@ -46,18 +46,14 @@ async fn run_sequence(seed: u64) {
         let did = scene.run(&step, fault).await;
         transcript.lines.push(format!("    -> {did:?}"));
         oracle.after(&mut scene, &step, &did).await;
-        // What failed is run again, as its hint says.
-        if matches!((&step, &did.outcome), (Step::RollBack { .. }, Some(Err(_)))) && random.one_in(2) {
-            let again = Step::RollBack {
-                functions: Vec::new(),
-                back: RollbackTo::Previous,
-                lift_hold: false,
-                approved: true,
-            };
+        // What failed, or what nobody heard the end of, is run again, as its hint says.
+        if matches!(step, Step::RollBack { .. }) && random.one_in(2) {
+            let again = step.again(random.one_in(3));
             transcript.lines.push(format!("{again:?}"));
-            let did = scene.run(&again, None).await;
-            transcript.lines.push(format!("    -> {did:?}"));
-            oracle.after(&mut scene, &again, &did).await;
+            let second = scene.run(&again, None).await;
+            transcript.lines.push(format!("    -> {second:?}"));
+            oracle.after(&mut scene, &again, &second).await;
+            judge::repeated(&step, &again, &did, &second);
         }
         if random.one_in(2) {
             transcript.lines.push("settle".into());
@@ -132,12 +128,13 @@ fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
             [StackFlaw::None, StackFlaw::None, StackFlaw::MovesAlias, StackFlaw::MovesAliasUnseen]
                 [random.below(4)],
         ),
-        _ => Step::Wait(60),
+        _ => Step::Skew([60, -60, 86_400, -86_400][random.below(4)]),
     }
 }
 
 fn fault(random: &mut Random) -> Option<(u64, Fault)> {
-    let kinds = [Fault::CrashAfter, Fault::CrashBefore, Fault::ErrorAfter, Fault::ErrorBefore];
+    let kinds =
+        [Fault::CrashAfter, Fault::CrashBefore, Fault::ErrorAfter, Fault::ErrorBefore, Fault::CutAfter];
     random.one_in(3).then(|| (random.below(45) as u64, kinds[random.below(kinds.len())]))
 }
 
@@ -210,7 +207,7 @@ fn process_that_died_at_any_call_can_be_run_again() {
         assert_eq!(end[0], "a 1.0.0 on 1 with 128");
         for (step, calls) in calls.into_iter().enumerate() {
             for call in 0..calls {
-                for fault in [Fault::CrashAfter, Fault::ErrorAfter] {
+                for fault in [Fault::CrashAfter, Fault::ErrorAfter, Fault::CutAfter] {
                     let (other, _) = three_commands(Some((step, call, fault))).await;
                     assert_eq!(other, end, "{fault:?} at call {call} of step {step}");
                 }
@@ -244,11 +241,8 @@ async fn three_commands(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u
         let did = scene.run(&step, fault).await;
         calls.push(did.calls);
         if !matches!(did.outcome, Some(Ok(_))) {
-            let last = scene.settle().await.unwrap();
-            // Where all was done and only the answer was lost, a second rollback would go further back.
-            if last.is_none_or(|last| last.outcome != DeploymentOutcome::RolledBack) {
-                scene.run(&step, None).await.outcome.unwrap().unwrap();
-            }
+            // Also where all was done and only the answer was lost: what is repeated means the same.
+            scene.run(&step, None).await.outcome.unwrap().unwrap();
         }
     }
     let last = scene.settle().await.unwrap().unwrap();
@@ -270,7 +264,9 @@ async fn three_commands(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u
 
 #[tokio::test]
 async fn destruction_cut_off_at_any_call_can_be_run_again() {
-    for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter] {
+    for fault in
+        [Fault::CrashBefore, Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter, Fault::CutAfter]
+    {
         for call in 0.. {
             let mut scene = Scene::new(false);
             deploy_all(&mut scene).await;

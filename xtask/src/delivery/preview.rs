@@ -72,15 +72,16 @@ pub(crate) async fn preview(
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     let runs_functions = !stack.settings.functions.is_empty();
     plan::check_files_contract(&configuration.sources, stack.name(), runs_functions)?;
-    let planned = stack.infrastructure.plan(&configuration).await?;
+    let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(version, _)| version);
+    let known = super::known_state::refuse_other(stack, last.as_ref(), state.as_ref()).await;
+    let planned = super::state_lock::plan(stack, &configuration).await?;
     let files = super::execute::pack_configuration(&configuration)?;
     let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
     let kept =
         super::contract::check_plan(stack, &configuration, &planned, &releases, last.as_ref(), known_files)
             .await;
-    // The plan is not applied, and a saved plan contains secrets in clear text.
-    let _ = std::fs::remove_file(&planned.file);
-    let allowed = plan::refuse_protected(stack.name(), &stack.settings.protect, &planned).and(kept);
+    let allowed =
+        plan::refuse_protected(stack.name(), &stack.settings.protect, &planned).and(kept).and(known);
     if let Err(refused) = allowed {
         stack.progress.note(format!("          deploying it would be refused: {refused}"));
     }

@@ -20,8 +20,9 @@ use self::unfinished::{carried, record_failure};
 use super::contract::{self, AliasesBefore};
 use super::execute;
 use super::observe::{self, ObservedAlias};
+use super::settle::{self, Attempt};
 use super::skip::Current;
-use super::{Delivered, EnvironmentStack};
+use super::{Delivered, EnvironmentStack, known_state, state_lock};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, Serving, Started};
@@ -37,7 +38,7 @@ pub(super) async fn roll_back(
     last: &Ended,
     steps: &BTreeMap<FunctionName, RollbackStep>,
     aliases: &BTreeMap<FunctionName, ObservedAlias>,
-) -> Result<Delivered> {
+) -> Result<Attempt<Delivered>> {
     stack.refuse_weaker_trust(Some(last))?;
     show(stack, last, steps, aliases);
     if !stack
@@ -59,7 +60,9 @@ pub(super) async fn roll_back(
         (function.clone(), release)
     });
     let started = stack.started(DeploymentKind::Rollback, Some(last), will.collect());
-    stack.ledger.begin(&started).await?;
+    if let Err(failure) = stack.ledger.begin(&started).await {
+        return Attempt::lost(failure);
+    }
     let lease = stack.keep_lease(started.deployment);
     let mut ended = Ended::of(&started, Some(last), DeploymentOutcome::RolledBack, stack.clock.now());
     let result = run(stack, &started, last, steps, &mut ended).await;
@@ -67,12 +70,17 @@ pub(super) async fn roll_back(
     ended.at = stack.clock.now();
     let changes = match result {
         Ok(changes) => changes,
-        Err(failure) => return Err(record_failure(stack, &started, last, steps, failure).await),
+        Err(failure) => {
+            let was_stale = failure.kind() == FailureKind::PlanStale;
+            let failure = record_failure(stack, &started, last, steps, failure).await;
+            return if was_stale { Attempt::lost(failure) } else { Err(failure) };
+        }
     };
-    stack.ledger.end(&ended).await?;
+    let recorded = stack.ledger.end(&ended).await;
+    recorded.map_err(|failure| settle::not_recorded(stack, &ended, failure))?;
     let functions =
         ended.serves.iter().map(|(function, serving)| (function.clone(), serving.release.clone()));
-    Ok(Delivered {
+    Ok(Attempt::Made(Delivered {
         environment: stack.environment().clone(),
         stack: stack.name().clone(),
         deployment: Some(started.deployment),
@@ -82,7 +90,7 @@ pub(super) async fn roll_back(
         functions: observe::standing(stack, &ended, functions.collect()),
         verifications: Vec::new(),
         undo: BTreeMap::new(),
-    })
+    }))
 }
 
 /// Moves the aliases, then makes Terraform agree. `ended` always says what is served.
@@ -125,8 +133,10 @@ async fn run(
     // Only now: traffic does not wait for another run in this work folder.
     let lock = stack.lock_work().await?;
     let releases = &releases(stack, last, steps).await?;
+    let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(version, _)| version);
+    known_state::refuse_other(stack, Some(last), state.as_ref()).await?;
     let configuration = applied_configuration(stack, &lock, last, releases).await?;
-    let planned = stack.infrastructure.plan(&configuration).await?;
+    let planned = state_lock::plan(stack, &configuration).await?;
     plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
     // These files were applied before, so that only what this plan changes has to be looked at.
     let places = contract::check_plan(stack, &configuration, &planned, releases, Some(last), true).await?;
@@ -135,7 +145,7 @@ async fn run(
         stack.infrastructure.outputs(&configuration).await?
     } else {
         let before = AliasesBefore::read(stack, started, &places).await?;
-        let applied = stack.infrastructure.apply(&configuration, &planned).await;
+        let applied = state_lock::apply(stack, &configuration, &planned).await;
         before.applied(stack, started, applied).await?
     };
     let outputs = contract::outputs_of(stack, &mut applied, releases).await?;
@@ -165,46 +175,60 @@ fn planned_release(serving: &Serving, lambda_version: Option<String>) -> Planned
     }
 }
 
+/// Compares the Lambda version that the ledger recorded with the one that exists; `None` if it no longer does. Fails if code or
+/// configuration are not the recorded ones.
+pub(super) async fn served_version(
+    stack: &EnvironmentStack,
+    function: &FunctionName,
+    serving: &Serving,
+) -> Result<Option<()>> {
+    let (name, version) = (&serving.function_name, &serving.lambda_version);
+    let (active, configuration) =
+        verification::await_active(&stack.functions, name, version, &stack.interrupt).await?;
+    let Some(configuration) = configuration else { return Ok(None) };
+    let digest = configuration.digest();
+    if active.passed && configuration.code_sha256 == serving.code_sha256 && digest == serving.config_digest {
+        return Ok(Some(()));
+    }
+    Err(Failure::new(
+        FailureKind::VerificationFailed,
+        format!("Lambda version {version} of `{function}` is not the one that the ledger recorded"),
+    )
+    .detail("recorded", format!("{} {}", serving.code_sha256, serving.config_digest.short()))
+    .detail(
+        "found",
+        format!(
+            "{} {} {}",
+            configuration.code_sha256,
+            digest.short(),
+            configuration.state.unwrap_or_default()
+        ),
+    )
+    .hint(format!(
+        "deploy the release instead: cargo xtask deploy {function} --env {} --version {}",
+        stack.environment(),
+        serving.release
+    )))
+}
+
 /// Points a function's alias to the version that served before; returns false if that version no longer exists.
 async fn move_alias(stack: &EnvironmentStack, function: &FunctionName, step: &RollbackStep) -> Result<bool> {
     let to = &step.to;
     let line = stack.progress.step("rollout", format!("{function} {} -> {}", to.alias, to.lambda_version));
-    let (active, configuration) =
-        verification::await_active(&stack.functions, &to.function_name, &to.lambda_version, &stack.interrupt)
-            .await?;
-    let Some(configuration) = configuration else {
-        line.done("gone");
-        stack.progress.note(format!(
-            "          Lambda version {} of {function} no longer exists: {} goes through Terraform.",
-            to.lambda_version, to.release
-        ));
-        return Ok(false);
-    };
-    let digest = configuration.digest();
-    if !active.passed || configuration.code_sha256 != to.code_sha256 || digest != to.config_digest {
-        line.failed("refused");
-        return Err(Failure::new(
-            FailureKind::VerificationFailed,
-            format!(
-                "Lambda version {} of `{function}` is not the one that the ledger recorded",
-                to.lambda_version
-            ),
-        )
-        .detail("recorded", format!("{} {}", to.code_sha256, to.config_digest.short()))
-        .detail(
-            "found",
-            format!(
-                "{} {} {}",
-                configuration.code_sha256,
-                digest.short(),
-                configuration.state.unwrap_or_default()
-            ),
-        )
-        .hint(format!(
-            "deploy the release instead: cargo xtask deploy {function} --env {} --version {}",
-            stack.environment(),
-            to.release
-        )));
+    match served_version(stack, function, to).await {
+        Ok(Some(())) => {}
+        Ok(None) => {
+            line.done("gone");
+            stack.progress.note(format!(
+                "          Lambda version {} of {function} no longer exists: {} goes through Terraform.",
+                to.lambda_version, to.release
+            ));
+            return Ok(false);
+        }
+        Err(failure) => {
+            line.failed("refused");
+            return Err(failure);
+        }
     }
     let moved = rollout::point(
         &stack.functions,

@@ -29,6 +29,9 @@ struct FoundEmpty {
     at: jiff::Timestamp,
 }
 
+/// By how many seconds the clocks of two machines may differ.
+const CLOCK_SKEW: i64 = 300;
+
 impl Current {
     /// Reads the present state.
     pub(super) async fn read(stack: &EnvironmentStack, configuration: &Configuration) -> Result<Self> {
@@ -67,8 +70,10 @@ pub(super) async fn may_skip(
     if stack.environment_settings.protected || !last.outcome.is_settled() {
         return Ok(false);
     }
+    // The entry may be of another machine, whose clock is wrong: one from the future proves nothing.
     let fresh = |at: jiff::Timestamp| {
-        stack.clock.now().as_second().saturating_sub(at.as_second()) < FRESH_HOURS * 3_600
+        let age = stack.clock.now().as_second().saturating_sub(at.as_second());
+        (-CLOCK_SKEW..FRESH_HOURS * 3_600).contains(&age)
     };
     let by_ledger = last.plan_inputs == Some(plan_inputs) && fresh(last.at);
     let by_local_record = || {

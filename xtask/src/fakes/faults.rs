@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     ErrorBefore,
     /// The call has its effect, but fails.
     ErrorAfter,
+    /// The call has its effect, but its answer is lost; from then on nothing can be reached.
+    CutAfter,
     /// The process crashes before the call has an effect.
     CrashBefore,
     /// The process crashes after the call has had its effect.
@@ -32,6 +34,8 @@ struct State {
     calls: u64,
     fault: Option<(u64, Fault)>,
     triggered_at: Option<String>,
+    /// Whether nothing can be reached any more.
+    cut: bool,
     /// Calls that wait for the next round, where rounds are counted.
     waiting: Option<Vec<oneshot::Sender<()>>>,
 }
@@ -99,10 +103,14 @@ impl Faults {
         }
         let fault = {
             let mut state = self.state.lock().unwrap();
+            if state.cut {
+                return Err(Failure::failed(format!("{name}: injected, nothing can be reached")));
+            }
             let fault = state.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
             state.calls += 1;
             if let Some(fault) = fault {
                 state.triggered_at = Some(format!("{fault:?} at {name}"));
+                state.cut = fault == Fault::CutAfter;
             }
             fault
         };
@@ -116,7 +124,7 @@ impl Faults {
         if fault == Some(Fault::CrashAfter) {
             self.crash().await;
         }
-        if fault == Some(Fault::ErrorAfter) {
+        if matches!(fault, Some(Fault::ErrorAfter | Fault::CutAfter)) {
             return Err(Failure::failed(format!("{name}: injected, after its effect")));
         }
         result

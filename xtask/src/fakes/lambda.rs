@@ -205,7 +205,7 @@ impl Functions for FakeLambda {
         function: &str,
         version: &str,
         _event: &[u8],
-        _within: Duration,
+        within: Duration,
     ) -> Result<Invocation> {
         self.faults
             .call(&format!("invoke {function}:{version}"), || {
@@ -216,6 +216,13 @@ impl Functions for FakeLambda {
                     self.set_state(function, version.parse().unwrap_or_default(), "Pending");
                 }
                 let scripted = self.scripted_invocation.lock().unwrap().clone();
+                if scripted.as_ref().is_some_and(|scripted| scripted.took > within) {
+                    let within = crate::format::seconds(within);
+                    return Err(Failure::new(
+                        FailureKind::VerificationFailed,
+                        format!("{function}:{version} did not respond within {within}"),
+                    ));
+                }
                 Ok(scripted.unwrap_or_else(|| Invocation {
                     status: 200,
                     function_error: None,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::FakeLambda;
 use crate::failure::{Failure, Result};
-use crate::ports::{HttpRequest, HttpResponse, Services};
+use crate::ports::{HttpRequest, HttpResponse, Resource, Services};
 
 /// A request, and the service that it was signed for.
 pub(crate) type Sent = (HttpRequest, Option<String>);
@@ -21,10 +22,23 @@ pub(crate) struct FakeServices {
     pub(crate) responses: Arc<Mutex<Vec<HttpResponse>>>,
     /// The requests that were sent, with the service that each was signed for.
     pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
+    /// The functions that exist.
+    pub(crate) lambda: Option<Arc<FakeLambda>>,
 }
 
 #[async_trait]
 impl Services for FakeServices {
+    async fn existing(&self, resource: &Resource) -> Result<Option<String>> {
+        let Some(lambda) = &self.lambda else { return Ok(None) };
+        Ok(match resource {
+            Resource::Function(name) => lambda.latest(name).map(|_| name.clone()),
+            Resource::FunctionAlias { function, alias } => {
+                lambda.serving(function).map(|_| format!("{function}/{alias}"))
+            }
+            _ => None,
+        })
+    }
+
     async fn secret(&self, id: &str) -> Result<Option<String>> {
         Ok(self.secrets.lock().unwrap().get(id).cloned())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,19 +10,27 @@ use async_trait::async_trait;
 use super::Faults;
 use crate::digest::Digest;
 use crate::failure::{Result, io};
-use crate::ports::{DigestComparison, Listed, Put, Store, Stored};
+use crate::ports::{DigestComparison, Listed, ObjectHead, Put, Store, Stored};
 
 /// A bucket in memory.
 pub(crate) struct FakeStore {
     place: &'static str,
     faults: Arc<Faults>,
-    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    objects: Mutex<BTreeMap<String, Object>>,
+    /// The store's own clock, which advances by one second with each object that is written.
+    now: AtomicI64,
+}
+
+struct Object {
+    bytes: Vec<u8>,
+    modified: i64,
 }
 
 impl FakeStore {
     /// Returns an empty bucket.
     pub(crate) fn new(place: &'static str, faults: Arc<Faults>) -> Arc<Self> {
-        Arc::new(Self { place, faults, objects: Mutex::new(BTreeMap::new()) })
+        // A year that no test's own clock knows: nothing may compare the two.
+        Arc::new(Self { place, faults, objects: Mutex::default(), now: AtomicI64::new(1_000_000_000) })
     }
 
     /// Returns all objects whose keys begin with a prefix.
@@ -30,13 +39,23 @@ impl FakeStore {
         objects
             .iter()
             .filter(|(key, _)| key.starts_with(prefix))
-            .map(|(key, bytes)| (key.clone(), bytes.clone()))
+            .map(|(key, object)| (key.clone(), object.bytes.clone()))
             .collect()
+    }
+
+    /// Advances the store's clock.
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.now.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Writes an object without a call to the port, as somebody outside could.
     pub(crate) fn set(&self, key: &str, bytes: impl Into<Vec<u8>>) {
-        self.objects.lock().unwrap().insert(key.to_owned(), bytes.into());
+        self.insert(&mut self.objects.lock().unwrap(), key, bytes.into());
+    }
+
+    fn insert(&self, objects: &mut BTreeMap<String, Object>, key: &str, bytes: Vec<u8>) {
+        let modified = self.now.fetch_add(1, Ordering::Relaxed);
+        objects.insert(key.to_owned(), Object { bytes, modified });
     }
 
     /// Removes an object without a call to the port, as somebody outside could.
@@ -47,10 +66,10 @@ impl FakeStore {
     fn write_new(&self, key: &str, bytes: Vec<u8>) -> Put {
         let mut objects = self.objects.lock().unwrap();
         match objects.get(key) {
-            Some(stored) if *stored == bytes => Put::Same,
+            Some(stored) if stored.bytes == bytes => Put::Same,
             Some(_) => Put::Different,
             None => {
-                objects.insert(key.to_owned(), bytes);
+                self.insert(&mut objects, key, bytes);
                 Put::Created
             }
         }
@@ -92,7 +111,8 @@ impl Store for FakeStore {
         self.faults
             .call(&format!("get {key}"), || {
                 let objects = self.objects.lock().unwrap();
-                Ok(objects.get(key).map(|bytes| Stored { bytes: bytes.clone() }))
+                let age = |object: &Object| Some(self.now.load(Ordering::Relaxed) - object.modified);
+                Ok(objects.get(key).map(|object| Stored { bytes: object.bytes.clone(), age: age(object) }))
             })
             .await
     }
@@ -101,7 +121,9 @@ impl Store for FakeStore {
         self.faults
             .call(&format!("holds {key}"), || {
                 let objects = self.objects.lock().unwrap();
-                let Some(bytes) = objects.get(key) else { return Ok(DigestComparison::Missing) };
+                let Some(Object { bytes, .. }) = objects.get(key) else {
+                    return Ok(DigestComparison::Missing);
+                };
                 if Digest::of(bytes) != digest {
                     return Ok(DigestComparison::Other(Digest::of(bytes)));
                 }
@@ -111,10 +133,15 @@ impl Store for FakeStore {
             .await
     }
 
-    async fn size(&self, key: &str) -> Result<Option<u64>> {
+    async fn head(&self, key: &str) -> Result<Option<ObjectHead>> {
         self.faults
-            .call(&format!("size {key}"), || {
-                Ok(self.objects.lock().unwrap().get(key).map(|bytes| bytes.len() as u64))
+            .call(&format!("head {key}"), || {
+                let objects = self.objects.lock().unwrap();
+                // As of an upload in parts: every other object has no digest.
+                Ok(objects.get(key).map(|object| ObjectHead {
+                    size: object.bytes.len() as u64,
+                    sha256: key.len().is_multiple_of(2).then(|| Digest::of(&object.bytes)),
+                }))
             })
             .await
     }
@@ -130,8 +157,13 @@ impl Store for FakeStore {
     async fn list_after(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>> {
         self.faults
             .call(&format!("list {prefix} after {after}"), || {
-                let objects = self.objects(prefix).into_iter().filter(|(key, _)| key.as_str() > after);
-                let listed = objects.map(|(key, bytes)| Listed { key, mark: Digest::of(bytes).hex() });
+                let objects = self.objects.lock().unwrap();
+                let found = objects.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+                let listed = found.map(|(key, Object { bytes, modified })| Listed {
+                    key: key.clone(),
+                    mark: Digest::of(bytes).hex(),
+                    modified: *modified,
+                });
                 Ok(listed.take(limit).collect())
             })
             .await

@@ -8,7 +8,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use super::lambda::FakeVersion;
 use super::{FakeLambda, FakeStore, Faults};
 use crate::failure::{Failure, FailureKind, Result, io};
 use crate::plan::Infrastructure;
-use crate::plan::{Action, Applied, Change, Configuration, Planned};
+use crate::plan::{Action, Applied, Change, Configuration, Planned, SavedPlan};
 
 /// How a stack breaks its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub(crate) enum StackFlaw {
     DeletesFunctions,
     /// Its state does not have the functions that exist.
     ForgotFunctions,
+    /// Its bucket takes no state: what an apply did is in `errored.tfstate`.
+    CannotSave,
 }
 
 /// Terraform over [`FakeLambda`], with its state in a [`FakeStore`].
@@ -49,7 +51,12 @@ pub(crate) struct FakeTerraform {
     store: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
     flaw: StackFlaw,
+    /// Makes the lock on the state of which the next plan loses the answer.
+    lost_lock: Mutex<Option<MakeLock>>,
 }
+
+/// Returns the content of a lock file.
+pub(crate) type MakeLock = Box<dyn FnOnce() -> String + Send>;
 
 impl FakeTerraform {
     /// Returns Terraform for an account, with its state in the account's bucket, for a stack with this flaw.
@@ -59,7 +66,26 @@ impl FakeTerraform {
         lambda: Arc<FakeLambda>,
         flaw: StackFlaw,
     ) -> Arc<Self> {
-        Arc::new(Self { faults, store, lambda, flaw })
+        Arc::new(Self { faults, store, lambda, flaw, lost_lock: Mutex::default() })
+    }
+}
+
+impl FakeTerraform {
+    /// Makes the next plan lose the answer to its lock on the state.
+    pub(crate) fn lose_lock_answer(&self, lock: MakeLock) {
+        *self.lost_lock.lock().unwrap() = Some(lock);
+    }
+
+    /// Locks the state, as far as it can be seen from outside: a lock that is there is refused.
+    fn lock(&self, configuration: &Configuration) -> Result<()> {
+        let key = format!("{}.tfstate.tflock", configuration.context.stack);
+        if let Some(lock) = self.lost_lock.lock().unwrap().take() {
+            self.store.set(&key, lock());
+        }
+        match self.store.objects(&key).is_empty() {
+            true => Ok(()),
+            false => Err(Failure::new(FailureKind::LockHeld, "the state is locked")),
+        }
     }
 }
 
@@ -72,6 +98,7 @@ impl Infrastructure for FakeTerraform {
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         self.faults
             .call("plan", || {
+                self.lock(configuration)?;
                 let wanted = wanted(configuration)?;
                 let state = self.state(configuration);
                 let mut changes = Vec::new();
@@ -109,10 +136,10 @@ impl Infrastructure for FakeTerraform {
                     }
                 }
                 let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
-                let file = configuration.context.work.join("plan.tfplan");
+                let file = SavedPlan::create(&configuration.context.work)?;
                 let plan = Plan { serial: state.serial, wanted, gone: Vec::new() };
-                std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
-                    .map_err(|error| io("write", &file, error))?;
+                std::fs::write(file.path(), serde_json::to_vec(&plan).expect("a plan"))
+                    .map_err(|error| io("write", file.path(), error))?;
                 Ok(Planned { changes, drift: Vec::new(), outputs_change, file, warnings: Vec::new() })
             })
             .await
@@ -120,7 +147,8 @@ impl Infrastructure for FakeTerraform {
 
     async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<Value> {
         let read = || {
-            let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
+            let bytes =
+                std::fs::read(planned.file.path()).map_err(|error| io("read", planned.file.path(), error))?;
             let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
             Ok(self.values_of(configuration, planned, &plan))
         };
@@ -142,19 +170,21 @@ impl Infrastructure for FakeTerraform {
                     reason: None,
                 });
                 let changes = changes.collect();
-                let file = configuration.context.work.join("plan.tfplan");
+                let file = SavedPlan::create(&configuration.context.work)?;
                 let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone };
-                std::fs::write(&file, serde_json::to_vec(&plan).expect("a plan"))
-                    .map_err(|error| io("write", &file, error))?;
+                std::fs::write(file.path(), serde_json::to_vec(&plan).expect("a plan"))
+                    .map_err(|error| io("write", file.path(), error))?;
                 Ok(Planned { changes, drift: Vec::new(), outputs_change: true, file, warnings: Vec::new() })
             })
             .await
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {
-        let bytes = std::fs::read(&planned.file).map_err(|error| io("read", &planned.file, error))?;
+        let bytes =
+            std::fs::read(planned.file.path()).map_err(|error| io("read", planned.file.path(), error))?;
         let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
-        std::fs::remove_file(&planned.file).map_err(|error| io("remove", &planned.file, error))?;
+        planned.file.delete();
+        self.lock(configuration)?;
         if plan.serial != self.state(configuration).serial {
             return Err(Failure::new(FailureKind::PlanStale, "saved plan is stale"));
         }
@@ -201,11 +231,17 @@ impl Infrastructure for FakeTerraform {
                 }
                 failed => failed,
             };
+            if let (Err(_), StackFlaw::CannotSave) = (&result, self.flaw) {
+                return Err(self.leave_unsaved(configuration, &plan.wanted));
+            }
             if let Err(failure) = result {
                 // A failed apply saves what it did; one that is killed does not.
                 self.save(configuration, &plan.wanted);
                 return Err(failure);
             }
+        }
+        if self.flaw == StackFlaw::CannotSave {
+            return Err(self.leave_unsaved(configuration, &plan.wanted));
         }
         let save = || {
             let mut outputs = self.save(configuration, &plan.wanted);
@@ -229,6 +265,14 @@ impl Infrastructure for FakeTerraform {
             Ok(())
         };
         self.faults.call("unlock", unlock).await
+    }
+
+    async fn import(&self, configuration: &Configuration, address: &str, id: &str) -> Result<()> {
+        let import = || {
+            self.import_resource(configuration, address, id);
+            Ok(())
+        };
+        self.faults.call(&format!("import {address}"), import).await
     }
 
     async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::entry::{Ended, Started};
 use crate::failure::{Failure, Result};
+use crate::name::{EnvironmentName, StackName};
 use crate::schema::{schema_of, unknown_schema};
 
 /// One format of ledger entries.
@@ -32,17 +33,27 @@ fn read_1<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 pub(super) trait Entry: Sized {
     /// Returns the reader of this entry in a format.
     fn reader(format: &EntryFormat) -> fn(&[u8]) -> serde_json::Result<Self>;
+    /// Returns the deployment that the entry says it is of: its number, stack and environment.
+    fn identity(&self) -> (u64, &StackName, &EnvironmentName);
 }
 
 impl Entry for Started {
     fn reader(format: &EntryFormat) -> fn(&[u8]) -> serde_json::Result<Self> {
         format.read_started
     }
+
+    fn identity(&self) -> (u64, &StackName, &EnvironmentName) {
+        (self.deployment, &self.stack, &self.environment)
+    }
 }
 
 impl Entry for Ended {
     fn reader(format: &EntryFormat) -> fn(&[u8]) -> serde_json::Result<Self> {
         format.read_ended
+    }
+
+    fn identity(&self) -> (u64, &StackName, &EnvironmentName) {
+        (self.deployment, &self.stack, &self.environment)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Ledger;
 use super::entry::Started;
 use crate::failure::{Failure, Result};
 use crate::ports::{Clock, Store};
@@ -26,6 +27,7 @@ pub(crate) struct Lease {
 #[derive(Serialize, Deserialize)]
 struct LeaseRecord {
     deployment: u64,
+    /// By the holder's clock: for people, and for earlier versions. The store's clock decides.
     renewed_at: jiff::Timestamp,
 }
 
@@ -42,36 +44,73 @@ impl Lease {
         self.store.put(&self.key, bytes).await
     }
 
-    /// Returns how many seconds ago a deployment's lease was renewed; `None` if it never was.
-    async fn age(&self, deployment: u64, now: jiff::Timestamp) -> Result<Option<i64>> {
+    /// Returns a deployment's lease: how many seconds ago it was renewed, by the store's clock; `None` if it never was.
+    async fn renewed(&self, deployment: u64) -> Result<Option<Option<i64>>> {
         let Some(stored) = self.store.get(&self.key).await? else {
             return Ok(None);
         };
         let record: Option<LeaseRecord> = serde_json::from_slice(&stored.bytes).ok();
-        Ok(record
-            .filter(|record| record.deployment == deployment)
-            .map(|record| now.as_second() - record.renewed_at.as_second()))
+        Ok(record.filter(|record| record.deployment == deployment).map(|_| stored.age))
     }
 }
 
-/// Returns whether the process that began a deployment is still running.
-///
-/// Process numbers count only within one process namespace of one boot: two containers may share a host name and a
-/// kernel. Where the holder may be in another namespace, its lease decides.
-pub(crate) async fn is_alive(
-    started: &Started,
-    here: &Holder,
-    lease: &Lease,
-    clock: &dyn Clock,
-) -> Result<bool> {
-    let holder = &started.holder;
-    if holder.shares_processes_with(here) {
-        return Ok(holder.start_ticks.is_some() && start_ticks(holder.pid) == holder.start_ticks);
+/// What is known of the process that began a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HolderState {
+    /// It runs on this machine.
+    Running,
+    /// It was heard of this many seconds ago, by the store's clock, and counts as running; `None` where the store does not say
+    /// what time it is.
+    Heard(Option<i64>),
+    /// It runs no more.
+    Gone,
+}
+
+impl HolderState {
+    /// Returns whether it has to be taken for running.
+    pub(crate) fn is_alive(self) -> bool {
+        self != Self::Gone
     }
-    let now = clock.real_time();
-    // A holder that died at once never wrote a lease; one that has just begun has not written it yet.
-    let since_start = now.as_second() - holder.since.unwrap_or(started.at).as_second();
-    Ok(lease.age(started.deployment, now).await?.unwrap_or(since_start) < STALE_AFTER)
+
+    /// Returns what is known of it, such as `its process is running`.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Running => "its process is running".into(),
+            Self::Heard(Some(age)) if age < -STALE_AFTER => {
+                "its lease was renewed in the future by the store's own clock".into()
+            }
+            Self::Heard(Some(age)) => {
+                format!("its process renewed its lease {} s ago", age.max(0))
+            }
+            Self::Heard(None) => "the store does not say how old its lease is".into(),
+            Self::Gone => "its process is gone".into(),
+        }
+    }
+}
+
+impl Ledger {
+    /// Returns what is known of the process that began a deployment.
+    ///
+    /// Process numbers count only within one process namespace of one boot: two containers may share a host name and a
+    /// kernel. Where the holder may be in another namespace, its lease decides, by the store's clock alone: no machine's clock
+    /// has to be right.
+    pub(crate) async fn holder_state(&self, started: &Started, here: &Holder) -> Result<HolderState> {
+        let holder = &started.holder;
+        if holder.shares_processes_with(here) {
+            let runs = holder.start_ticks.is_some() && start_ticks(holder.pid) == holder.start_ticks;
+            return Ok(if runs { HolderState::Running } else { HolderState::Gone });
+        }
+        let renewed = match self.lease().renewed(started.deployment).await? {
+            Some(age) => age,
+            // A holder that died at once never wrote a lease; one that has just begun has not written it yet.
+            None => {
+                let entry = self.store.get(&self.key(started.deployment, "started")).await?;
+                entry.and_then(|entry| entry.age)
+            }
+        };
+        let stale = renewed.is_some_and(|age| age >= STALE_AFTER);
+        Ok(if stale { HolderState::Gone } else { HolderState::Heard(renewed) })
+    }
 }
 
 /// The process that holds a deploy lock.
@@ -112,7 +151,7 @@ impl Holder {
     }
 
     /// Returns whether a process number means the same process to both. An unknown namespace is never the same.
-    fn shares_processes_with(&self, other: &Self) -> bool {
+    pub(crate) fn shares_processes_with(&self, other: &Self) -> bool {
         self.host == other.host
             && self.boot == other.boot
             && self.pid_namespace.is_some()
@@ -126,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::fakes::{FakeClock, FakeStore};
-    use crate::ledger::{DeploymentKind, Ledger, SCHEMA};
+    use crate::ledger::{DeploymentKind, SCHEMA};
 
     fn started(holder: Holder, at: jiff::Timestamp) -> Started {
         Started {
@@ -149,26 +188,30 @@ mod tests {
         Holder { pid: u32::MAX, start_ticks: Some(1), ..here.clone() }
     }
 
-    async fn alive_after(holder: Holder, renewed: bool, seconds: i64) -> bool {
+    /// Returns whether a holder counts as running after some seconds by the store's clock; `skew` is how wrong its own is.
+    async fn alive_after(holder: Holder, renewed: bool, seconds: i64, skew: i64) -> bool {
         let (here, clock) = (Holder::here(), FakeClock::new());
+        clock.advance(skew);
         let store = FakeStore::new("state", Arc::default());
-        let ledger = Ledger::new(store, "e".parse().unwrap(), "s".parse().unwrap());
+        let ledger = Ledger::new(store.clone(), "e".parse().unwrap(), "s".parse().unwrap());
         let since = Some(clock.real_time());
         // The entry's own time is fixed far in the past, as SLIPWAY_NOW does: it must not count.
         let started = started(Holder { since, ..holder }, "2020-01-01T00:00:00Z".parse().unwrap());
+        ledger.begin(&started).await.unwrap();
         if renewed {
+            store.advance(500);
             ledger.lease().renew(1, &clock).await.unwrap();
         }
-        clock.advance(seconds);
-        is_alive(&started, &here, &ledger.lease(), &clock).await.unwrap()
+        store.advance(seconds);
+        ledger.holder_state(&started, &here).await.unwrap().is_alive()
     }
 
     #[tokio::test]
     async fn holder_in_the_same_namespace_is_judged_by_its_process() {
         let here = Holder::here();
         assert!(here.pid_namespace.is_some(), "{here:?}");
-        assert!(alive_after(here.clone(), false, 100_000).await);
-        assert!(!alive_after(dead(&here), true, 0).await);
+        assert!(alive_after(here.clone(), false, 100_000, 0).await);
+        assert!(!alive_after(dead(&here), true, 0, 0).await);
     }
 
     #[tokio::test]
@@ -177,10 +220,24 @@ mod tests {
         let unknown = Holder { pid_namespace: None, ..dead(&here) };
         let other = Holder { pid_namespace: Some("pid:[1]".into()), ..dead(&here) };
         for holder in [unknown, other] {
-            assert!(alive_after(holder.clone(), true, 100).await);
-            assert!(alive_after(holder.clone(), false, 100).await);
-            assert!(!alive_after(holder.clone(), true, 130).await);
-            assert!(!alive_after(holder, false, 130).await);
+            // Its clock may be two minutes behind or a day ahead.
+            for skew in [0, -200, 86_400] {
+                assert!(alive_after(holder.clone(), true, 100, skew).await, "{skew}");
+                assert!(alive_after(holder.clone(), false, 100, skew).await, "{skew}");
+                assert!(!alive_after(holder.clone(), true, 130, skew).await, "{skew}");
+                assert!(!alive_after(holder.clone(), false, 130, skew).await, "{skew}");
+            }
+        }
+    }
+
+    #[test]
+    fn lease_that_cannot_be_judged_counts_as_held_and_says_why() {
+        for (state, text) in [
+            (HolderState::Heard(Some(7)), "renewed its lease 7 s ago"),
+            (HolderState::Heard(Some(-500)), "in the future by the store's own clock"),
+            (HolderState::Heard(None), "does not say how old"),
+        ] {
+            assert!(state.is_alive() && state.text().contains(text), "{}", state.text());
         }
     }
 

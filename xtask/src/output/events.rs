@@ -35,6 +35,7 @@ impl RunLog {
         let id = format!("{now}-{process}");
         let folder = runs.join(&id);
         std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
+        make_private(work_folder)?;
         ignore_for_git(work_folder)?;
         let path = folder.join("events.jsonl");
         let file = File::create(&path).map_err(|error| failure::io("create", &path, error))?;
@@ -63,6 +64,20 @@ impl Sink for RunLog {
             let _ = guard.0.write_all(text.as_bytes());
         }
     }
+}
+
+/// Lets only the owner enter Slipway's own folder: plans, values and logs below it may hold secrets.
+///
+/// A umask for the whole process would also decide the modes of what builds and Terraform write for others.
+fn make_private(work_folder: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode =
+        work_folder.metadata().map_err(|error| failure::io("read", work_folder, error))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(work_folder, std::fs::Permissions::from_mode(0o700))
+        .map_err(|error| failure::io("protect", work_folder, error))
 }
 
 /// Makes git ignore Slipway's folder, whatever the project's own .gitignore says.

@@ -17,6 +17,7 @@ use super::configuration::{
 use super::lock::WorkLock;
 use super::provider_lock::ProviderLock;
 use super::sources::{SourceFile, StackSources};
+use super::unsaved::refuse_unsaved;
 use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 
@@ -63,6 +64,7 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
         provider_lock: preparation.provider_lock,
         lock_timeout: preparation.lock_timeout,
     });
+    refuse_unsaved(&context, &[root.join(FOLDER)])?;
     let PlanContext { stack, work, backend, .. } = context.as_ref();
     if !root.join(FOLDER).is_dir() {
         return Err(Failure::usage(format!("this project has no {FOLDER}")).hint(

@@ -41,6 +41,13 @@ pub(crate) struct PlanContext {
     pub(crate) lock_timeout: Duration,
 }
 
+impl PlanContext {
+    /// Returns whether this is `terraform/bootstrap` of an account, and not a stack.
+    pub(crate) fn is_account(&self) -> bool {
+        self.project.is_empty()
+    }
+}
+
 /// One stack in one environment with the releases it is to run, ready to be planned.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
@@ -89,6 +96,15 @@ impl StackFiles {
     pub(crate) fn of_copy(context: &PlanContext, copy: &Path) -> Result<Self> {
         let sources = StackSources::of_copy(copy, &context.stack, &context.environment)?;
         Ok(Self { copy: copy.to_path_buf(), sources, project: None })
+    }
+}
+
+impl PlanContext {
+    /// Returns whether an object is the state of this stack. Buckets have names of their own in all of AWS, but not in two emulators.
+    pub(crate) fn is_state_at(&self, bucket: &str, key: &str, endpoint: Option<&str>) -> bool {
+        let is_of_another_emulator =
+            self.backend.endpoint.as_deref().zip(endpoint).is_some_and(|(own, other)| own != other);
+        bucket == self.backend.bucket && key == self.backend.state_key(&self.stack) && !is_of_another_emulator
     }
 }
 
@@ -154,6 +170,13 @@ pub(crate) struct Backend {
     pub(crate) lock_table: Option<String>,
     /// The address of an emulator.
     pub(crate) endpoint: Option<String>,
+}
+
+impl Backend {
+    /// Returns the key of a stack's state.
+    fn state_key(&self, stack: &StackName) -> String {
+        format!("{}{stack}.tfstate", self.prefix)
+    }
 }
 
 /// One element of the variable `releases`: the contract with stacks.
@@ -313,8 +336,11 @@ pub(super) fn check_values(
 /// Writes the S3 backend's settings: <https://developer.hashicorp.com/terraform/language/backend/s3>.
 pub(super) fn backend_text(stack: &StackName, backend: &Backend) -> String {
     let mut text = format!(
-        "bucket = {:?}\nkey = \"{}{stack}.tfstate\"\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
-        backend.bucket, backend.prefix, backend.region, backend.account
+        "bucket = {:?}\nkey = {:?}\nregion = {:?}\nuse_lockfile = true\nallowed_account_ids = [{:?}]\n",
+        backend.bucket,
+        backend.state_key(stack),
+        backend.region,
+        backend.account
     );
     if let Some(table) = &backend.lock_table {
         text.push_str(&format!("dynamodb_table = {table:?}\n"));

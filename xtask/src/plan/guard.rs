@@ -113,14 +113,20 @@ pub(super) fn instances(state: &Value) -> Vec<(&str, String, &Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Action, Change};
+    use crate::plan::{Action, Change, SavedPlan};
 
     fn planned(changes: &[(&str, Action)]) -> Planned {
         let changes = changes
             .iter()
             .map(|(address, action)| Change { address: (*address).into(), action: *action, reason: None })
             .collect();
-        Planned { changes, drift: Vec::new(), outputs_change: false, file: "x".into(), warnings: Vec::new() }
+        Planned {
+            changes,
+            drift: Vec::new(),
+            outputs_change: false,
+            file: SavedPlan::of_temporary_folder(),
+            warnings: Vec::new(),
+        }
     }
 
     #[test]

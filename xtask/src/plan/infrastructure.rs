@@ -25,6 +25,8 @@ pub(crate) trait Infrastructure: Send + Sync {
     async fn outputs(&self, configuration: &Configuration) -> Result<Applied>;
     /// Removes a lock from the state, by the id in its lock file.
     async fn unlock(&self, configuration: &Configuration, lock: &str) -> Result<()>;
+    /// Imports a resource that exists into the state, by its address and its import id.
+    async fn import(&self, configuration: &Configuration, address: &str, id: &str) -> Result<()>;
     /// Saves a state from a file.
     async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()>;
 }

@@ -1,5 +1,7 @@
 //! A stack's Terraform state in the environment's bucket.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,4 +34,30 @@ pub(crate) async fn read_state(
     let lineage = state.get("lineage").and_then(Value::as_str).unwrap_or_default().to_owned();
     let serial = state.get("serial").and_then(Value::as_u64).unwrap_or_default();
     Ok(Some((StateVersion { lineage, serial }, state)))
+}
+
+/// Returns address and id of each managed resource in a state: `module.a["x"].aws_iam_role.this[0]`.
+///
+/// The state's format: <https://developer.hashicorp.com/terraform/internals/json-format> does not describe it, so that the keys are
+/// those which Terraform 1.10 to 1.15 write (version 4).
+pub(crate) fn instance_ids(state: &Value) -> BTreeMap<String, String> {
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut ids = BTreeMap::new();
+    let resources = state.get("resources").and_then(Value::as_array);
+    for resource in resources.into_iter().flatten().filter(|resource| resource["mode"] == "managed") {
+        let module = text(resource, "module");
+        let dot = if module.is_empty() { "" } else { "." };
+        let address = format!("{module}{dot}{}.{}", text(resource, "type"), text(resource, "name"));
+        for instance in resource.get("instances").and_then(Value::as_array).into_iter().flatten() {
+            let index = match instance.get("index_key") {
+                Some(Value::String(key)) => format!("[{key:?}]"),
+                Some(Value::Number(number)) => format!("[{number}]"),
+                _ => String::new(),
+            };
+            let id = instance.pointer("/attributes/id").and_then(Value::as_str).unwrap_or_default();
+            ids.insert(format!("{address}{index}"), id.to_owned());
+        }
+    }
+    ids
 }

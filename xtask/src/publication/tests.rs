@@ -117,6 +117,29 @@ async fn requested_version_that_other_bytes_have_is_refused() {
     assert_eq!(next.manifest.version.to_string(), "1.0.1");
 }
 
+/// The catalogue lost the manifest of a version that serves.
+#[tokio::test]
+async fn version_that_was_deployed_is_never_cut_again() {
+    let mut scene = Scene::new();
+    let first = scene.publish(VersionRequest::default()).await.unwrap().manifest;
+    let release = (first.function.clone(), first.version.clone());
+    scene.deployed.insert(release, "deployment 2 of `ingest` in dev".into());
+    scene.change_code();
+    scene.tree.commit("fix: two");
+    scene.store.remove(&Manifest::key(&first.function, &first.version));
+    let before = scene.store.objects("");
+    let request = VersionRequest { version: Some(first.version.clone()), ..VersionRequest::default() };
+    let failure = scene.publish(request).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+    let message = format!("`ingest` {} was deployed already, and its manifest is missing", first.version);
+    assert_eq!(failure.message(), message);
+    let report = failure.report();
+    assert_eq!(report.details[0].value, "deployment 2 of `ingest` in dev");
+    let (major, minor, patch) = first.version.numbers();
+    assert!(report.hint.unwrap().ends_with(&format!("--version {major}.{minor}.{}", patch + 1)));
+    assert_eq!(scene.store.objects(""), before, "nothing was built or published");
+}
+
 #[tokio::test]
 async fn release_is_signed_where_a_key_is_configured_and_refused_without_one_where_it_is_required() {
     let mut scene = Scene::new();

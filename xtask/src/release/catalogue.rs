@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::manifest::Manifest;
 use super::owner::Owner;
 use super::snapshot::Snapshot;
+use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, Version};
 use crate::ownership::ProjectIdentity;
-use crate::ports::{DigestComparison, Images, Store};
+use crate::ports::{DigestComparison, Images, ObjectHead, Store};
 use crate::settings::PackageType;
 
 /// The releases in a store.
@@ -199,11 +200,13 @@ impl Catalogue {
         Ok(listing.entries().iter().map(|entry| entry.path.clone()).collect())
     }
 
-    /// Refuses a release whose bytes are missing, or do not have the size that its manifest states.
+    /// Refuses a release whose bytes are missing, or do not have the digest that its manifest states.
+    ///
+    /// The store's own digest counts: S3 compares it with the bytes when it stores them. Where it has none, the bytes are read.
     pub(crate) async fn check_artifact(&self, manifest: &Manifest) -> Result<()> {
         let artifact = &manifest.artifact;
         let mismatch = |what: String| {
-            Failure::failed(format!(
+            Failure::refused(format!(
                 "the bytes of `{}` {} do not match its manifest: {what}",
                 manifest.function, manifest.version
             ))
@@ -215,12 +218,21 @@ impl Catalogue {
             let found = self.images()?.manifest(artifact.repository(), &artifact.sha256).await?.is_some();
             return if found { Ok(()) } else { Err(mismatch("the image is missing".into())) };
         }
-        match self.store.size(&artifact.key).await? {
+        let other = |found: Digest| {
+            mismatch(format!("the object was replaced, its digest is {found} instead of {}", artifact.sha256))
+        };
+        match self.store.head(&artifact.key).await? {
             None => Err(mismatch("the object is missing".into())),
-            Some(size) if size != artifact.size => {
+            Some(ObjectHead { size, .. }) if size != artifact.size => {
                 Err(mismatch(format!("{size} bytes instead of {}", artifact.size)))
             }
-            Some(_) => Ok(()),
+            Some(ObjectHead { sha256: Some(found), .. }) if found == artifact.sha256 => Ok(()),
+            Some(ObjectHead { sha256: Some(found), .. }) => Err(other(found)),
+            Some(ObjectHead { sha256: None, .. }) => match self.compare_artifact(manifest, None).await? {
+                DigestComparison::Same => Ok(()),
+                DigestComparison::Missing => Err(mismatch("the object is missing".into())),
+                DigestComparison::Other(found) => Err(other(found)),
+            },
         }
     }
 }

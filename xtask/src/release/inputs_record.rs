@@ -78,7 +78,7 @@ impl InputsRecord {
 
     /// Returns whether the record of an inputs digest was stored.
     pub(super) async fn exists(catalogue: &Catalogue, digest: &Digest) -> Result<bool> {
-        Ok(catalogue.store().size(&key(digest)).await?.is_some())
+        Ok(catalogue.store().head(&key(digest)).await?.is_some())
     }
 
     /// Reads the record of an inputs digest, where it was stored.

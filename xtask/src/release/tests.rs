@@ -329,6 +329,10 @@ async fn replaced_bytes_and_edited_manifests_are_refused() {
     assert!(failure.message().contains("other bytes under the name"), "{failure}");
     let failure = releases.catalogue.check_artifact(&manifest).await.unwrap_err();
     assert!(failure.message().ends_with("2 bytes instead of 3"), "{failure}");
+    releases.store.set(&key, *b"zap");
+    let failure = releases.catalogue.check_artifact(&manifest).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+    assert!(failure.message().contains("`hello` 1.0.0") && failure.message().contains("was replaced"));
     releases.store.remove(&key);
     let failure = releases.catalogue.check_artifact(&manifest).await.unwrap_err();
     assert!(failure.message().ends_with("the object is missing"), "{failure}");

@@ -1,7 +1,7 @@
 use super::*;
 use crate::architecture::Architecture;
 use crate::digest::Digest;
-use crate::fakes::{FakeClock, FakeLambda, FakeStore, FakeVersion as LambdaVersion};
+use crate::fakes::{FakeLambda, FakeStore, FakeVersion as LambdaVersion};
 use crate::ledger::{DeploymentKind, Hold, PlannedRelease, SCHEMA, Started};
 
 const NAME: &str = "shop-dev-hello";
@@ -9,6 +9,7 @@ const NAME: &str = "shop-dev-hello";
 struct Scene {
     store: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
+    unsaved: BTreeMap<StackName, Vec<PathBuf>>,
 }
 
 impl Scene {
@@ -17,6 +18,7 @@ impl Scene {
         let scene = Self {
             store: FakeStore::new("state", Default::default()),
             lambda: FakeLambda::new(Default::default()),
+            unsaved: BTreeMap::new(),
         };
         scene.lambda.publish(NAME, lambda_version(128));
         scene.lambda.create_alias(NAME);
@@ -61,8 +63,8 @@ impl Scene {
             environment: &environment,
             store: &store,
             functions: &functions,
+            unsaved: &self.unsaved,
             here: Holder::here(),
-            clock: &FakeClock::new(),
         };
         access.read([&stack].into_iter()).await.unwrap()
     }
@@ -139,14 +141,13 @@ async fn alias_with_a_second_version_is_a_warning_about_the_alias() {
     let (environment, project) = ("dev".parse().unwrap(), ProjectIdentity::new("shop", None, |_| true));
     let (store, functions): (Arc<dyn Store>, Arc<dyn Functions>) =
         (scene.store.clone(), scene.lambda.clone());
-    let clock = FakeClock::new();
     let access = EnvironmentAccess {
         project: &project,
         environment: &environment,
         store: &store,
         functions: &functions,
+        unsaved: &BTreeMap::new(),
         here: Holder::here(),
-        clock: &clock,
     };
     let warning = |alias: Option<&Alias>, published: Option<&FunctionConfiguration>| {
         access.function_warning(&"hello".parse().unwrap(), serving, alias, published).unwrap()
@@ -225,4 +226,55 @@ async fn version_that_serves_unverified_is_a_warning() {
         status.warnings,
         ["hello in dev: version 1 serves and was not verified: cargo xtask release --env dev verifies it"]
     );
+}
+
+#[tokio::test]
+async fn state_that_could_not_be_saved_is_a_warning_with_its_place() {
+    let mut scene = Scene::serving().await;
+    scene.unsaved.insert("hello".parse().unwrap(), vec!["/w/errored.tfstate".into()]);
+    let status = scene.status().await;
+    assert_eq!(
+        status.warnings,
+        [
+            "hello in dev: the state could not be saved, and is in /w/errored.tfstate: cargo xtask recover --env dev saves it; until then nothing is deployed"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn first_deployment_that_failed_shows_its_alias_and_what_that_serves() {
+    for (code, expected) in [("code", "its code"), ("replaced", "other code than that release")] {
+        let scene = Scene::serving().await;
+        let started = Started { deployment: 2, serves: BTreeMap::new(), ..started(2) };
+        scene.ledger().begin(&started).await.unwrap();
+        let last = scene.ledger().head().await.unwrap().last.unwrap();
+        let mut ended = Ended::of(
+            &started,
+            Some(&last),
+            DeploymentOutcome::VerificationFailed,
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        ended.serves.clear();
+        let wanted = PlannedRelease {
+            release: "0.1.0".parse().unwrap(),
+            digest: Digest::of("manifest"),
+            code_sha256: code.into(),
+            commit: "9040e95".into(),
+            lambda_version: None,
+        };
+        ended.will.insert("hello".parse().unwrap(), wanted);
+        scene.ledger().end(&ended).await.unwrap();
+        let functions = serde_json::json!({ "hello": {
+            "function_name": NAME, "alias": "live", "version": "1", "code_sha256": "code",
+        }});
+        let state = serde_json::json!({ "lineage": "l", "serial": 1, "outputs": { "functions": { "value": functions } } });
+        scene.store.set("hello.tfstate", state.to_string());
+        let status = scene.status().await;
+        assert_eq!(
+            status.warnings,
+            [format!(
+                "hello in dev: its first deployment (2, release 0.1.0) ended verification failed, and the alias `live` points to 1, {expected}, not verified: users reach it"
+            )]
+        );
+    }
 }

@@ -20,9 +20,9 @@ use self::stream::TerraformReport;
 pub(crate) use self::variables::TerraformVariables;
 use crate::digest::Digest;
 use crate::exec::{self, OnSignal, OutputTarget, Program, ProgramResult, RunOptions, Stream};
-use crate::failure::{self, Failure, Result};
+use crate::failure::{self, Failure, FailureKind, Result};
 use crate::interrupt::Interrupt;
-use crate::plan::{Applied, Configuration, Planned, ProviderLock};
+use crate::plan::{Applied, Configuration, Planned, ProviderLock, SavedPlan, keep_unsaved, refuse_unsaved};
 use crate::progress::{Progress, Step, Unit};
 
 /// Held during init: Terraform does not support two in one `TF_PLUGIN_CACHE_DIR` at the same time.
@@ -165,8 +165,10 @@ impl Terraform {
                 Stream::Err => step.line(line),
             },
         )
-        .await?;
-        Ok(ended)
+        .await;
+        // Also after a failure to follow it: where the file lies, everybody can read it.
+        keep_unsaved(configuration)?;
+        ended
     }
 
     /// Runs a planning command line and reads its result.
@@ -174,8 +176,9 @@ impl Terraform {
         &self,
         configuration: &Configuration,
         program: Program,
-        file: PathBuf,
+        file: SavedPlan,
     ) -> Result<Planned> {
+        refuse_unsaved(&configuration.context, &[])?;
         self.variables.refuse_values(configuration)?;
         self.init(configuration).await?;
         configuration.refuse_chosen_providers()?;
@@ -189,12 +192,13 @@ impl Terraform {
             Some(0 | 2) if !ended.interrupted => {}
             _ => {
                 step.failed("failed");
-                return Err(
-                    explain(&program, &ended, &report, configuration).unchanged("Nothing was changed.")
-                );
+                let failure = explain(&program, &ended, &report, configuration);
+                return Err(match ended.code {
+                    None => after_death(failure, configuration).unchanged("No resource was changed."),
+                    Some(_) => failure.unchanged("Nothing was changed."),
+                });
             }
         }
-        protect(&file)?;
         let planned = Planned {
             changes: report.changes,
             drift: report.drift,
@@ -254,41 +258,41 @@ impl crate::plan::Infrastructure for Terraform {
     }
 
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
-        let file = configuration.context.work.join("plan.tfplan");
-        self.planned(configuration, commands::plan(self.base(configuration), configuration, &file), file)
-            .await
+        let file = SavedPlan::create(&configuration.context.work)?;
+        let program = commands::plan(self.base(configuration), configuration, file.path());
+        self.planned(configuration, program, file).await
     }
 
     async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<serde_json::Value> {
-        let program = commands::show(self.base(configuration), &planned.file);
+        let program = commands::show(self.base(configuration), planned.file.path());
         let text = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await?;
         serde_json::from_str(&text)
             .map_err(|error| Failure::failed("terraform show did not print JSON").caused_by(error))
     }
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
-        let file = configuration.context.work.join("plan.tfplan");
-        self.planned(
-            configuration,
-            commands::plan_destroy(self.base(configuration), configuration, &file),
-            file,
-        )
-        .await
+        let file = SavedPlan::create(&configuration.context.work)?;
+        let program = commands::plan_destroy(self.base(configuration), configuration, file.path());
+        self.planned(configuration, program, file).await
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {
+        refuse_unsaved(&configuration.context, &[])?;
         let title = format!("{} in {}", configuration.context.stack, configuration.context.environment);
         let total = planned.changes.len() as u64;
         let step = self.progress.counted_step("apply", title, total.max(1), Unit::Items);
-        let program = commands::apply(self.base(configuration), configuration, &planned.file);
+        let program = commands::apply(self.base(configuration), configuration, planned.file.path());
         let (ended, report) =
             self.run_locked(configuration, &program, "apply", OnSignal::Finish, &step).await?;
-        // A saved plan contains secrets in clear text, and is stale from now on.
-        let _ = std::fs::remove_file(&planned.file);
+        planned.file.delete();
         if !ended.success() {
             step.failed("failed");
             let failure = explain(&program, &ended, &report, configuration);
-            if failure.kind() != failure::FailureKind::Failed || failure.report().unchanged.is_some() {
+            if ended.code.is_none() && failure.kind() != FailureKind::StateNotSaved {
+                return Err(after_death(failure, configuration)
+                    .unchanged("How far it came was not read: the state may lack what it changed last."));
+            }
+            if failure.kind() != FailureKind::Failed || failure.report().unchanged.is_some() {
                 return Err(failure);
             }
             return Err(failure
@@ -314,6 +318,24 @@ impl crate::plan::Infrastructure for Terraform {
         exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await.map(drop)
     }
 
+    async fn import(&self, configuration: &Configuration, address: &str, id: &str) -> Result<()> {
+        refuse_unsaved(&configuration.context, &[])?;
+        self.init(configuration).await?;
+        let program = commands::import(self.base(configuration), configuration, address, id);
+        let step = self.progress.slow_step("import", address.to_owned());
+        let imported = exec::capture(&program.hint(self.missing_hint()), &self.interrupt).await;
+        // As after every run: a state that it could not save is in the folder that it ran in.
+        keep_unsaved(configuration)?;
+        match imported {
+            Ok(_) => step.done(id),
+            Err(failure) => {
+                step.failed("failed");
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
     async fn push_state(&self, configuration: &Configuration, file: &Path) -> Result<()> {
         self.init(configuration).await?;
         let program = commands::state_push(self.base(configuration), configuration, file);
@@ -321,10 +343,16 @@ impl crate::plan::Infrastructure for Terraform {
     }
 }
 
-fn protect(file: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
-        .map_err(|error| failure::io("protect", file, error))
+/// Returns the failure of a Terraform that a signal killed, with what there is to do: it could neither save its state nor
+/// release its lock.
+fn after_death(failure: Failure, configuration: &Configuration) -> Failure {
+    if configuration.context.is_account() {
+        return failure.hint("run the same command again: it adopts what exists and is not in the state");
+    }
+    let environment = &configuration.context.environment;
+    failure.hint(format!(
+        "cargo xtask recover --env {environment} finds a lock that it left, and what exists and is not in the state; then run the same command again"
+    ))
 }
 
 #[cfg(test)]
@@ -385,7 +413,7 @@ mod tests {
         assert!(chosen(ProviderLock::Required, false, true).is_ok(), "init needed no provider");
         std::fs::write(copy.path().join(".terraform.lock.hcl"), "chosen").unwrap();
         let refused = chosen(ProviderLock::Required, false, true).unwrap_err();
-        assert_eq!(refused.kind(), failure::FailureKind::Refused);
+        assert_eq!(refused.kind(), FailureKind::Refused);
         assert!(refused.message().contains("has no terraform/stacks/hello/.terraform.lock.hcl"));
         assert!(chosen(ProviderLock::Required, true, true).is_ok());
         assert!(chosen(ProviderLock::Required, false, false).is_ok(), "files that were applied before");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::mask::SecretMask;
 use super::request::{self, FunctionRequest};
 use super::values::Values;
 use super::{Check, Clients, Endpoint, VersionUnderTest, differs, passed};
@@ -64,19 +65,24 @@ impl<'a> SmokeRun<'a> {
         };
         let smoke = &SmokeRecord { expect, ..smoke.clone() };
         let within = Duration::from_millis(smoke.within_ms);
+        let is_invocation = request.is_none() || matches!(self.tested.endpoint, Endpoint::Version);
         let result = match &request {
             None => self.invoke(&smoke.event, within).await,
             Some(request) => self.request(request, within).await,
         };
         let check = match result {
             Ok(result) => self.check_of(&what, smoke, within, result, begun),
+            // A service that failed says nothing about the function.
+            Err(failure) if failure.kind() != FailureKind::VerificationFailed && is_invocation => {
+                return Err(failure);
+            }
             Err(failure) => {
                 let expected = format!("a response within {}", crate::format::seconds(within));
                 self.missing.extend(smoke.capture.keys().cloned());
                 differs(&what, &expected, &reason(&failure), begun)
             }
         };
-        Ok(check)
+        Ok(check.masked(self.values.secrets()))
     }
 
     fn check_of(
@@ -87,21 +93,27 @@ impl<'a> SmokeRun<'a> {
         result: SmokeResult,
         begun: Instant,
     ) -> Check {
-        let mut check = compare_response(what, smoke, result.error.as_deref(), &result.answer, begun);
+        // Before anything of the response is shown: what it gives in return for a secret is secret as well.
+        let request = serde_json::to_string(&smoke.request).unwrap_or_default();
+        let is_secret = self.values.names_secret(&request);
+        for (name, pointer) in &smoke.capture {
+            match result.answer.pointer(pointer) {
+                Some(value) if is_secret => self.values.set_secret(name, value),
+                Some(value) => self.values.set(name, value),
+                None => self.missing.push(name.clone()),
+            }
+        }
+        let secrets = self.values.secrets();
+        let mut check =
+            compare_response(what, smoke, result.error.as_deref(), &result.answer, secrets, begun);
         if check.passed && result.took > within {
             let expected = format!("a response within {}", crate::format::seconds(within));
             check = differs(what, &expected, &crate::format::seconds(result.took), begun);
         }
         for (name, pointer) in &smoke.capture {
-            match result.answer.pointer(pointer) {
-                Some(value) => self.values.set(name, value),
-                None => {
-                    self.missing.push(name.clone());
-                    if check.passed {
-                        let got = format!("no such value in {}", cut(&result.answer.to_string()));
-                        check = differs(what, &format!("a value at {pointer}"), &got, begun);
-                    }
-                }
+            if check.passed && self.missing.contains(name) {
+                let got = format!("no such value in {}", cut(&secrets.mask(&result.answer.to_string())));
+                check = differs(what, &format!("a value at {pointer}"), &got, begun);
             }
         }
         if !check.passed {
@@ -199,9 +211,11 @@ pub(super) fn compare_response(
     smoke: &SmokeRecord,
     error: Option<&str>,
     answer: &Value,
+    secrets: &SecretMask,
     begun: Instant,
 ) -> Check {
-    let shown = cut(&answer.to_string());
+    // Masked before it is cut: a part of a secret cannot be recognised.
+    let shown = cut(&secrets.mask(&answer.to_string()));
     match (&smoke.expect, &smoke.expect_error, error) {
         (_, Some(wanted), Some(_)) if answer.get("errorType").and_then(Value::as_str) == Some(wanted) => {
             passed(what, begun)
@@ -209,7 +223,7 @@ pub(super) fn compare_response(
         (_, Some(wanted), _) => differs(what, &format!("the error {wanted}"), &shown, begun),
         (_, None, Some(error)) => differs(what, "a response", &format!("{error} error {shown}"), begun),
         (Some(expected), None, None) if !is_subset(expected, answer) => {
-            differs(what, &cut(&expected.to_string()), &shown, begun)
+            differs(what, &cut(&secrets.mask(&expected.to_string())), &shown, begun)
         }
         _ => passed(what, begun),
     }

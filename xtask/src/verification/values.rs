@@ -3,28 +3,62 @@
 //! In: a text with `${…}`. Out: the text with the values. Errors: an output that the stack does not have, a secret that
 //! does not exist or lacks the named value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::mask::SecretMask;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::plan::Output;
 use crate::ports::Services;
 use crate::settings::placeholders;
+
+/// The least length of a value that counts as a token, in bytes.
+const SHORTEST_TOKEN: usize = 16;
 
 /// The values that may stand between `${` and `}`.
 pub(crate) struct Values<'a> {
     outputs: &'a BTreeMap<String, Output>,
     services: &'a Arc<dyn Services>,
     known: BTreeMap<String, String>,
+    /// The names of `known` whose values must not be printed.
+    secret_names: BTreeSet<String>,
+    secrets: SecretMask,
 }
 
 impl<'a> Values<'a> {
     /// Begins with a stack's outputs. `random` is the same for all requests of one verification.
     pub(crate) fn new(outputs: &'a BTreeMap<String, Output>, services: &'a Arc<dyn Services>) -> Self {
         let random = format!("{:016x}", fastrand::u64(..));
-        Self { outputs, services, known: BTreeMap::from([("random".to_owned(), random)]) }
+        Self {
+            outputs,
+            services,
+            known: BTreeMap::from([("random".to_owned(), random)]),
+            secret_names: BTreeSet::new(),
+            secrets: SecretMask::default(),
+        }
+    }
+
+    /// Returns the secrets that filled a text so far.
+    pub(crate) fn secrets(&self) -> &SecretMask {
+        &self.secrets
+    }
+
+    /// Returns whether a text names a secret, or a value that was captured from the response to one.
+    pub(crate) fn names_secret(&self, text: &str) -> bool {
+        placeholders(text).iter().any(|name| name.starts_with("secret.") || self.secret_names.contains(name))
+    }
+
+    /// Sets a value that a response to a secret gave, such as a session's token.
+    pub(crate) fn set_secret(&mut self, name: &str, value: &Value) {
+        let text = plain(value);
+        // A short value is an id or a state, which a failed check has to show.
+        if text.len() >= SHORTEST_TOKEN {
+            self.secrets.add(&text);
+            self.secret_names.insert(name.to_owned());
+        }
+        self.set(name, value);
     }
 
     /// Sets a value.
@@ -71,7 +105,9 @@ impl<'a> Values<'a> {
         let value = if let Some(output) = name.strip_prefix("output.") {
             plain(self.output(output)?)
         } else if let Some(rest) = name.strip_prefix("secret.") {
-            self.secret(rest).await?
+            let secret = self.secret(rest).await?;
+            self.secrets.add(&secret);
+            secret
         } else {
             return Err(Failure::usage(format!(
                 "${{{name}}} has no value: no earlier response was captured under that name"

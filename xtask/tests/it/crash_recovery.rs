@@ -96,14 +96,8 @@ fn second_release_completes_after_a_kill_at_any_event() {
 fn rollback_completes_after_a_kill_at_any_event() {
     let project = require!(released_twice());
     kill_after_each_event(project, Projects::Restored, released_twice, &ROLLBACK, |project| {
-        let [_, state] = project.account.buckets();
-        let ended = project.account.keys(&state).contains(&"ledger/echo/9999999996.ended.json".to_owned());
-        if ended {
-            // The killed rollback had ended: no release is left to roll back to.
-            project.run(&ROLLBACK).exits(6).says("is the only verified release");
-        } else {
-            project.run(&ROLLBACK).exits(0);
-        }
+        // Also where the killed rollback had ended: what is repeated means the same.
+        project.run(&ROLLBACK).exits(0);
     });
 }
 

@@ -45,7 +45,7 @@ fn release_with_nothing_to_do_reads_every_alias_and_nothing_that_is_proven() {
     let key = "releases/f03/0.1.0.json";
     let bytes = project.account.object(&bucket, key);
     project.account.put(&bucket, key, &[bytes.as_slice(), b"\n"].concat());
-    project.run(&RELEASE).exits(1).says("the manifest of `f03` 0.1.0 was edited");
+    project.run(&RELEASE).exits(6).says("the manifest of `f03` 0.1.0 was edited");
     project.account.put(&bucket, key, &bytes);
     project.run(&RELEASE).exits(0);
 

@@ -147,7 +147,7 @@ fn failed_apply_keeps_its_resources_and_the_next_run_creates_only_the_rest() {
 }
 
 /// Finds Terraform's apply among the processes that a run started.
-fn terraform_apply_of(running: &Running) -> Pid {
+pub fn terraform_apply_of(running: &Running) -> Pid {
     let tasks = format!("/proc/{}/task", running.pid());
     let children: String = std::fs::read_dir(tasks)
         .expect("the run's threads")

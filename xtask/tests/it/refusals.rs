@@ -136,7 +136,7 @@ fn edited_manifest_is_not_deployed() {
     project.account.put(&artifacts, key, manifest.to_string().as_bytes());
     project
         .run(&["deploy", "echo", "--env", "local", "--version", "0.1.0", "--yes"])
-        .exits(1)
+        .exits(6)
         .says("the manifest of `echo` 0.1.0 was edited: its content does not match its seal");
     assert_eq!(project.account.alias("echo"), "2");
 }

@@ -165,10 +165,13 @@ fn rollback_takes_back_exactly_what_the_newest_deployment_changed() {
         .says("deployment 5 changed no release in local")
         .says("Nothing was changed.");
     assert_eq!(project.aliases(), ["2", "2"]);
-    // Both by name at once.
+    // Both by name at once. What a rollback brought goes further back only by its version.
     project
         .run(&["rollback", "orders", "prices", "--env", "local", "--yes"])
         .exits(0)
-        .says("orders 0.1.0 and prices 0.1.0 serve in local again.");
+        .says("orders 0.1.0 serves in local again.")
+        .says("prices stays: rollback 4 brought 0.2.0 back (further back: cargo xtask rollback prices --env local --to 0.1.0).");
+    assert_eq!(project.aliases(), ["1", "2"]);
+    project.run(&["rollback", "prices", "--env", "local", "--to", "0.1.0", "--yes"]).exits(0);
     assert_eq!(project.aliases(), ["1", "1"]);
 }

@@ -3,8 +3,7 @@
 //! In: a [`Resource`]. Out: an [`ExistingResource`], or `None` where there is none of that name. Errors: any other
 //! refusal of a service; a bucket of that name in another account.
 //!
-//! S3, KMS and ECR are called through their SDKs. IAM and DynamoDB are not: each is called once or twice in an
-//! account's life, and their SDKs would add minutes to the build.
+//! S3, KMS, ECR and Lambda are called through their SDKs. IAM, DynamoDB and CloudWatch Logs are not: each is called seldom, and their SDKs would add minutes to the build.
 
 use std::time::Duration;
 
@@ -19,6 +18,9 @@ use crate::session::Session;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a new table may take until it is active.
 const TABLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+const JSON_1_0: &str = "application/x-amz-json-1.0";
+const JSON_1_1: &str = "application/x-amz-json-1.1";
 
 /// A resource that is known by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,17 @@ pub enum Resource {
     OidcProvider(String),
     /// An ECR repository by its name.
     Repository(String),
+    /// A log group by its name.
+    LogGroup(String),
+    /// A Lambda function by its name.
+    Function(String),
+    /// An alias of a Lambda function.
+    FunctionAlias {
+        /// The function's name.
+        function: String,
+        /// The alias's name.
+        alias: String,
+    },
 }
 
 /// A resource that exists.
@@ -82,6 +95,14 @@ impl Session {
             }
             Resource::Policy(arn) => {
                 Ok(self.iam("GetPolicy", "PolicyArn", arn).await?.and_then(|_| found(arn)))
+            }
+            Resource::LogGroup(name) => Ok(self.has_log_group(name).await?.then(|| found(name)).flatten()),
+            Resource::Function(name) => {
+                Ok(self.functions().configuration(name, None).await?.and_then(|_| found(name)))
+            }
+            Resource::FunctionAlias { function, alias } => {
+                let alias_found = self.functions().alias(function, alias).await?;
+                Ok(alias_found.and_then(|_| found(&format!("{function}/{alias}"))))
             }
             Resource::OidcProvider(arn) => {
                 let xml = self.iam("GetOpenIDConnectProvider", "OpenIDConnectProviderArn", arn).await?;
@@ -144,6 +165,15 @@ impl Session {
         }
     }
 
+    async fn has_log_group(&self, name: &str) -> Result<bool, CloudError> {
+        let body = json!({ "logGroupNamePrefix": name, "limit": 1 });
+        // The one with exactly that name comes first: names are listed in order, and the others are longer.
+        let response =
+            self.json_call("CloudWatch Logs", "logs", "Logs_20140328", "DescribeLogGroups", name, &body);
+        let groups = response.await?.and_then(|response| response.get("logGroups")?.as_array().cloned());
+        Ok(groups.into_iter().flatten().any(|group| group["logGroupName"] == name))
+    }
+
     async fn table_status(&self, name: &str) -> Result<Option<String>, CloudError> {
         let response = self.dynamodb("DescribeTable", name, &json!({ "TableName": name })).await?;
         let status = |response: Value| Some(response.get("Table")?.get("TableStatus")?.as_str()?.to_owned());
@@ -157,19 +187,32 @@ impl Session {
         table: &str,
         body: &Value,
     ) -> Result<Option<Value>, CloudError> {
-        let context = self.context("DynamoDB", operation, table);
+        self.json_call("DynamoDB", "dynamodb", "DynamoDB_20120810", operation, table, body).await
+    }
+
+    /// Calls a service that takes JSON; `None` where what it names does not exist.
+    async fn json_call(
+        &self,
+        name: &'static str,
+        service: &'static str,
+        target: &str,
+        operation: &'static str,
+        subject: &str,
+        body: &Value,
+    ) -> Result<Option<Value>, CloudError> {
+        let context = self.context(name, operation, subject);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let region = self.region();
         let request = HttpRequest {
             method: "POST".into(),
-            url: self.service_url(&Partition::of_region(region).host("dynamodb", region)),
+            url: self.service_url(&Partition::of_region(region).host(service, region)),
             headers: vec![
-                header("content-type", "application/x-amz-json-1.0"),
-                header("x-amz-target", &format!("DynamoDB_20120810.{operation}")),
+                header("content-type", if service == "logs" { JSON_1_1 } else { JSON_1_0 }),
+                header("x-amz-target", &format!("{target}.{operation}")),
             ],
             body: body.to_string().into_bytes(),
         };
-        let response = self.send(&request, Some("dynamodb"), CALL_TIMEOUT).await?;
+        let response = self.send(&request, Some(service), CALL_TIMEOUT).await?;
         let document: Value = serde_json::from_slice(&response.body)
             .map_err(|_| CloudError::at(&context, CloudErrorKind::Other, "the response is not JSON"))?;
         if response.status == 200 {

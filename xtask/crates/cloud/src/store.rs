@@ -8,6 +8,7 @@
 
 mod body;
 mod bucket;
+mod clock;
 mod compare;
 mod composite;
 mod download;
@@ -57,6 +58,8 @@ pub struct Object {
     pub sha256: Digest,
     /// The version, where the bucket is versioned.
     pub version_id: Option<String>,
+    /// How many seconds ago it was written, by the store's own clock; `None` where the store does not say.
+    pub age: Option<i64>,
 }
 
 /// An object without its bytes.

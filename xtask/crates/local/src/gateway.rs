@@ -63,6 +63,7 @@ mod upstream;
 
 pub use config::{Error, GatewayConfig, HEALTH_PATH};
 
+use crate::open_files;
 use parts::Parts;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -77,6 +78,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 pub async fn run(config: &Path) -> Result<(), Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let config = GatewayConfig::read(config)?;
+    open_files::raise();
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Server)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Server)?;
     serve(config, |_| (), async move {

@@ -17,6 +17,7 @@ mod id;
 mod layout;
 #[cfg(test)]
 mod module_graph;
+mod open_files;
 mod programs;
 mod registry;
 mod signing;
@@ -25,4 +26,4 @@ pub mod supervisor;
 
 pub use addresses::{EXECUTE_API_PATH, LAMBDA_URL_PATH, api_address, lambda_url_address, local_address};
 pub use gateway::python::{Interpreter, find_python, link_python, python_search_paths};
-pub use state::{Component, DeadServer, Server, State, Status};
+pub use state::{Component, DeadServer, Server, State, StateError, Status};

@@ -114,7 +114,7 @@ pub struct DeadServer {
     pub reason: String,
 }
 
-/// Reads the state of an environment; `None` if there is none.
+/// Reads the state of an environment; `None` if there is none, or if it is another folder's and was copied with it.
 pub(crate) fn read(folder: &Path) -> Result<Option<State>, StateError> {
     let path = layout::state(folder);
     let bytes = match std::fs::read(&path) {
@@ -128,7 +128,17 @@ pub(crate) fn read(folder: &Path) -> Result<Option<State>, StateError> {
         let reason = format!("its format is `{}`, this program reads `{SCHEMA}`", state.schema);
         return Err(StateError::Format { path, reason });
     }
-    Ok(Some(state))
+    Ok(Some(state).filter(|state| !is_of_another_folder(state, folder)))
+}
+
+/// Returns whether a state describes the servers of another folder, which is still there: nobody may stop them from a copy.
+fn is_of_another_folder(state: &State, folder: &Path) -> bool {
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let own = canonical(folder);
+    [&state.gateway.log, &state.emulator.log]
+        .into_iter()
+        .filter_map(|log| log.parent())
+        .any(|of_log| layout::state(of_log).is_file() && canonical(of_log) != own)
 }
 
 /// Replaces the state of an environment atomically.
@@ -204,6 +214,34 @@ mod tests {
         std::fs::write(folder.path().join("state.json"), stored.to_string()).unwrap();
         let state = read(folder.path()).unwrap().unwrap();
         assert_eq!(serde_json::to_value(state).unwrap(), stored);
+    }
+
+    #[test]
+    fn state_that_was_copied_with_its_folder_is_the_other_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, copy) = (folder.path().join("first"), folder.path().join("copy"));
+        for folder in [&first, &copy] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let state = State {
+            schema: SCHEMA.to_owned(),
+            account: "111111111111".to_owned(),
+            region: "eu-central-1".to_owned(),
+            access_key_id: String::new(),
+            secret_access_key: String::new(),
+            session_token: None,
+            emulator: Server::default(),
+            gateway: Server { log: layout::gateway_log(&first), ..Server::default() },
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        for folder in [&first, &copy] {
+            write(folder, &state).unwrap();
+        }
+        assert_eq!(read(&first).unwrap(), Some(state.clone()));
+        assert_eq!(read(&copy).unwrap(), None);
+        // The folder was moved.
+        std::fs::remove_dir_all(&first).unwrap();
+        assert_eq!(read(&copy).unwrap(), Some(state));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Runs programs: argument list, folder and environment in; output lines and an exit status out.
 //!
 //! This is the only place that starts a program. Each program runs in a process group of its own, so a terminal's Ctrl-C
-//! reaches Slipway alone, which decides what to pass on. Errors: the program is missing (named, with a hint) or cannot
-//! be started. Exceeding the time limit and dying from a signal are results, not errors.
+//! reaches Slipway alone, which decides what to pass on. A program that dies from a signal takes its group with it: what it
+//! started cannot report to it any more, and would keep its files and locks. Errors: the program is missing (named, with a
+//! hint) or cannot be started. Exceeding the time limit and dying from a signal are results, not errors.
 
 mod output_lines;
 mod program;
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use self::output_lines::OutputLines;
 
 use crate::interrupt::{self, Interrupt};
+use crate::process;
 use slipway_values::failure::{self, Failure, Result};
 
 /// Which stream a line came from.
@@ -56,7 +59,7 @@ pub enum OnSignal {
 pub struct RunOptions {
     /// Where the output goes.
     pub output: OutputTarget,
-    /// The time after which the program gets SIGTERM, and SIGKILL five seconds later.
+    /// The time after which the program gets SIGTERM, and SIGKILL after [`KILL_AFTER`].
     pub time_limit: Option<Duration>,
     /// What the first signal does.
     pub on_signal: OnSignal,
@@ -95,6 +98,9 @@ impl ProgramResult {
 /// Number of lines in [`ProgramResult::tail`].
 const TAIL: usize = 40;
 
+/// The time between SIGTERM and SIGKILL.
+pub const KILL_AFTER: Duration = Duration::from_secs(5);
+
 /// Runs a program to its end and calls `on_line` for each line of its output.
 pub async fn run(
     program: &Program,
@@ -126,8 +132,12 @@ pub async fn run(
             (child, lines)
         }
         OutputTarget::Files { out, err } => {
-            let create =
-                |path: &Path| std::fs::File::create(path).map_err(|error| failure::io("create", path, error));
+            let create = |path: &Path| {
+                let mut file = std::fs::File::options();
+                // Only the owner may read what a program prints.
+                file.write(true).create(true).truncate(true).mode(0o600);
+                file.open(path).map_err(|error| failure::io("create", path, error))
+            };
             let child = program.spawn(stdin, create(out)?.into(), create(err)?.into())?;
             (child, OutputLines::followed(out, err)?)
         }
@@ -157,11 +167,15 @@ pub async fn run(
             }
             () = &mut limit => {
                 signal_group(pid, if timed_out { Signal::KILL } else { Signal::TERM });
-                limit.as_mut().reset(tokio::time::Instant::now() + Duration::from_secs(if timed_out { 3_600 } else { 5 }));
+                let next = if timed_out { Duration::from_secs(3_600) } else { KILL_AFTER };
+                limit.as_mut().reset(tokio::time::Instant::now() + next);
                 timed_out = true;
             }
         }
     };
+    if status.as_ref().is_ok_and(|status| status.code().is_none()) {
+        end_group(pid).await;
+    }
     lines.drain(&mut keep).await;
     let status = status.map_err(|error| {
         Failure::failed(format!("`{}` cannot be waited for", program.quoted())).caused_by(error)
@@ -229,6 +243,23 @@ fn signal_group(pid: Option<u32>, signal: Signal) {
     }
 }
 
+/// Ends what is left of the group of a program that died: SIGTERM, and SIGKILL after [`KILL_AFTER`].
+///
+/// The leader's number is not given to another process while its group has a member.
+pub async fn end_group(leader: Option<u32>) {
+    let Some(leader) = leader else { return };
+    for signal in [Signal::TERM, Signal::KILL] {
+        let until = Instant::now() + KILL_AFTER;
+        while process::group_lives(leader) {
+            if Instant::now() >= until {
+                break;
+            }
+            signal_group(Some(leader), signal);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +292,40 @@ mod tests {
         let options = RunOptions { time_limit: Some(Duration::from_millis(100)), ..RunOptions::default() };
         let (result, _) = run_shell(options, "sleep 60 & sleep 60; wait").await;
         assert!(result.timed_out && result.took < Duration::from_secs(30));
+    }
+
+    /// Starts a child that ignores SIGTERM if `stubborn`, and dies by SIGKILL; returns the child's number.
+    async fn orphan_of_a_killed_program(stubborn: bool) -> u32 {
+        let trap = if stubborn { "trap '' TERM; " } else { "" };
+        let script =
+            format!("sh -c \"{trap}echo \\$\\$; while :; do sleep 1; done\" & sleep 0.3; kill -9 $$");
+        let (result, lines) = run_shell(RunOptions::default(), &script).await;
+        assert_eq!(result.code, None);
+        lines[0].parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn program_that_dies_by_a_signal_takes_its_children_with_it() {
+        let started = Instant::now();
+        let child = orphan_of_a_killed_program(false).await;
+        assert_eq!(crate::process::start_ticks(child), None);
+        assert!(started.elapsed() < KILL_AFTER, "nothing ignores SIGTERM here");
+    }
+
+    #[tokio::test]
+    async fn child_that_ignores_sigterm_is_killed() {
+        let child = orphan_of_a_killed_program(true).await;
+        assert_eq!(crate::process::start_ticks(child), None);
+    }
+
+    #[tokio::test]
+    async fn program_that_exits_leaves_its_children_alone() {
+        let script = "sleep 30 >/dev/null 2>&1 & echo $!; exit 1";
+        let (result, lines) = run_shell(RunOptions::default(), script).await;
+        let child: u32 = lines[0].parse().unwrap();
+        assert_eq!(result.code, Some(1));
+        assert!(crate::process::start_ticks(child).is_some());
+        end_group(crate::process::group(child)).await;
     }
 
     #[tokio::test]

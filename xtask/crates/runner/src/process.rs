@@ -3,7 +3,8 @@
 //! A process may end at any moment; every function treats one that has ended as not found.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A process, distinguished from a later one with the same number by its start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,15 @@ impl ProcessIdentity {
 /// Reads when a living process was started, in clock ticks since boot.
 pub fn start_ticks(pid: u32) -> Option<u64> {
     stat(pid).map(|stat| stat.start_ticks)
+}
+
+/// Returns how long ago a living process was started, to a hundredth of a second.
+pub fn age(pid: u32) -> Option<Duration> {
+    let start = start_ticks(pid)?;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let started = start as f64 / rustix::param::clock_ticks_per_second() as f64;
+    Duration::try_from_secs_f64((uptime - started).max(0.0)).ok()
 }
 
 /// Returns the process namespace of this process, such as `pid:[4026531836]`; `None` if /proc does not show it.
@@ -61,6 +71,35 @@ pub fn group(pid: u32) -> Option<u32> {
     stat(pid).map(|stat| stat.group)
 }
 
+/// Returns whether a process group has a living member. Zombies are none: without an init, nobody collects them.
+pub fn group_lives(leader: u32) -> bool {
+    pids().any(|pid| group(pid) == Some(leader))
+}
+
+/// Returns a process's name as `ps` shows it, with its number: `terraform (4711)`.
+pub fn name_of(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!("{} ({pid})", name.trim()))
+}
+
+/// Finds the processes that have a file as their standard input, except this one.
+///
+/// The files of another user's process, and processes of another namespace, cannot be seen and are not found.
+pub fn with_stdin(file: &Path) -> Vec<ProcessIdentity> {
+    let Ok(file) = file.canonicalize() else { return Vec::new() };
+    let this = std::process::id();
+    pids()
+        .filter(|pid| *pid != this)
+        .filter(|pid| fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|stdin| stdin == file))
+        .filter_map(ProcessIdentity::of)
+        .collect()
+}
+
+/// Returns whether a process is left of a group whose leader has ended.
+pub fn is_orphan(pid: u32) -> bool {
+    group(pid).is_some_and(|leader| start_ticks(leader).is_none())
+}
+
 /// Returns whether the program file of a process was removed or replaced since the process started.
 pub fn program_was_replaced(pid: u32) -> bool {
     // The link's text then ends in " (deleted)": proc_pid_exe(5).
@@ -88,8 +127,48 @@ pub fn listens(pid: u32, port: u16) -> bool {
 pub fn port_holder(port: u16) -> Option<String> {
     let inodes = listening_sockets(port);
     let pid = pids().find(|pid| inodes.iter().any(|inode| has_socket(*pid, *inode)))?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(format!("{} ({pid})", name.trim()))
+    name_of(pid)
+}
+
+/// Returns whether this process sees all processes of the machine: it is in the machine's first process namespace, and /proc
+/// hides none (hidepid).
+///
+/// The number is PROC_PID_INIT_INO of <https://github.com/torvalds/linux/blob/master/include/linux/proc_ns.h>.
+pub fn sees_all() -> bool {
+    pid_namespace().as_deref() == Some("pid:[4026531836]") && stat(1).is_some()
+}
+
+/// Finds the living processes whose name fits. A name has at most 15 bytes: proc_pid_comm(5).
+pub fn named(fits: impl Fn(&str) -> bool) -> Vec<ProcessIdentity> {
+    pids()
+        .filter(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| fits(name.trim_end_matches('\n')))
+        })
+        .filter_map(ProcessIdentity::of)
+        .collect()
+}
+
+/// Returns a living process's program with its arguments; `None` also where they cannot be read.
+pub fn arguments(pid: u32) -> Option<Vec<String>> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())?;
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    Some(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+}
+
+/// Returns the folder that a living process works in; `None` also where it cannot be read.
+pub fn folder(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+/// Returns a variable of a living process's environment, as it was at its start; `None` also where that cannot be read.
+pub fn variable_of(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut entries = environment.split(|byte| *byte == 0);
+    entries.find_map(|entry| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    })
 }
 
 struct Stat {
@@ -171,6 +250,16 @@ mod tests {
         assert!(!ProcessIdentity { start_ticks: this.start_ticks + 1, ..this }.is_alive());
         assert!(this_and_ancestors().len() >= 2);
         assert!(peak_memory(this.pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn processes_are_found_by_name_with_their_variables() {
+        assert!(variable_of(std::process::id(), "PATH").is_some_and(|path| path.contains('/')));
+        assert_eq!(variable_of(std::process::id(), "PAT"), None);
+        let own = fs::read_to_string("/proc/self/comm").unwrap();
+        let this = ProcessIdentity::of(std::process::id()).unwrap();
+        assert!(named(|name| name == own.trim_end()).contains(&this));
+        assert!(named(|name| name == "no such process").is_empty());
     }
 
     #[test]

@@ -10,12 +10,17 @@ use crate::app::ports::{AccountServices, Bucket, Lambda, explain};
 use crate::app::registries::Repositories;
 use crate::emulator;
 use crate::failure::Result;
+use crate::name::EnvironmentName;
 use crate::plan::{Backend, CodePlaces};
 use crate::release::Catalogue;
-use crate::settings::ProcessEnvironment;
+use crate::settings::{ProcessEnvironment, Project};
 
 impl AppContext {
-    pub(super) async fn local_account(&self, state: &slipway_local::State) -> Result<Account> {
+    pub(super) async fn local_account(
+        &self,
+        environment: &EnvironmentName,
+        state: &slipway_local::State,
+    ) -> Result<Account> {
         let credentials = Credentials::Static {
             access_key_id: state.access_key_id.clone(),
             secret_access_key: state.secret_access_key.clone(),
@@ -31,7 +36,7 @@ impl AppContext {
         };
         let session = self.session(target).await?;
         let bucket = emulator::store_bucket(&self.project, &state.account);
-        let state_bucket = format!("{}-{}-local-state", self.project.settings.name, state.account);
+        let state_bucket = state_bucket(&self.project, environment, &state.account);
         let (store, own) = (session.store(&bucket, None), session.store(&state_bucket, None));
         self.make_buckets(state, &store, &own).await?;
         let mut variables = session.environment().await.map_err(explain)?;
@@ -74,7 +79,7 @@ impl AppContext {
         })
     }
 
-    /// Creates the local environment's buckets, once for each start of the emulator.
+    /// Creates an emulated environment's buckets, once for each start of the emulator.
     async fn make_buckets(
         &self,
         state: &slipway_local::State,
@@ -82,15 +87,29 @@ impl AppContext {
         own: &ObjectStore,
     ) -> Result<()> {
         let mark = emulator::folder(&self.project).join("buckets");
-        let made_for = format!("{} {} {}", state.emulator.url, state.account, state.started_at);
-        if std::fs::read_to_string(&mark).is_ok_and(|known| known == made_for) {
+        let start = format!("{} {} {}", state.emulator.url, state.account, state.started_at);
+        let made_for = format!("{start} {}", own.bucket());
+        let known = std::fs::read_to_string(&mark).unwrap_or_default();
+        if known.lines().any(|known| known == made_for) {
             return Ok(());
         }
         futures::try_join!(store.create_bucket(true), own.create_bucket(true)).map_err(explain)?;
         // The mark only saves time: without it the buckets are checked again.
-        let _ = std::fs::write(&mark, made_for);
+        let of_this_start = known.lines().filter(|known| known.starts_with(&start));
+        let lines: Vec<&str> = of_this_start.chain([made_for.as_str()]).collect();
+        let _ = std::fs::write(&mark, lines.join("\n"));
         Ok(())
     }
+}
+
+/// Returns the bucket of an emulated environment's states and ledgers. All emulated environments are in one account, so that
+/// each needs a bucket of its own: with one, a deployment to the second would replace what the first runs.
+///
+/// A project's only emulated environment keeps the bucket that it had before there could be two, whatever its name.
+fn state_bucket(project: &Project, environment: &EnvironmentName, account: &str) -> String {
+    let emulated = project.environments.values().filter(|settings| settings.is_emulated()).count();
+    let name = if emulated > 1 { environment.as_str() } else { "local" };
+    format!("{}-{account}-{name}-state", project.settings.name)
 }
 
 /// Returns the variables that keep a program on this machine, whatever the user's variables and files say: endpoints of

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::failure::FailureKind;
 use crate::fakes::FakeApprover;
-use crate::plan::{AccountPreparation, Action, Backend, Output, WorkLock, prepare_account};
+use crate::plan::{AccountPreparation, Action, Backend, Output, SavedPlan, WorkLock, prepare_account};
 use crate::ports::Resource;
 
 const BUCKET: &str = "module.state[\"dev\"].module.bucket.aws_s3_bucket.this";
@@ -28,8 +28,8 @@ impl Infrastructure for AccountTerraform {
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
         let adopts = configuration.folder.join("adopt.tf").is_file();
         self.calls.lock().unwrap().push(format!("plan{}", if adopts { " with imports" } else { "" }));
-        let file = configuration.context.work.join("plan.tfplan");
-        std::fs::write(&file, "secret").unwrap();
+        let file = SavedPlan::create(&configuration.context.work).unwrap();
+        std::fs::write(file.path(), "secret").unwrap();
         let changes = self.plans.lock().unwrap().remove(0);
         let change =
             |(address, action): (&str, Action)| Change { address: address.into(), action, reason: None };
@@ -56,7 +56,7 @@ impl Infrastructure for AccountTerraform {
 
     async fn apply(&self, _: &Configuration, planned: &Planned) -> Result<Applied> {
         self.calls.lock().unwrap().push("apply".into());
-        std::fs::remove_file(&planned.file).unwrap();
+        planned.file.delete();
         Ok(outputs())
     }
 
@@ -67,6 +67,10 @@ impl Infrastructure for AccountTerraform {
 
     async fn unlock(&self, _: &Configuration, _: &str) -> Result<()> {
         panic!("an account's state is never unlocked")
+    }
+
+    async fn import(&self, _: &Configuration, _: &str, _: &str) -> Result<()> {
+        panic!("an account's resources are imported by its plan")
     }
 
     async fn push_state(&self, _: &Configuration, _: &Path) -> Result<()> {

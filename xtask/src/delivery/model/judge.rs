@@ -113,6 +113,26 @@ pub(super) fn command(
     }
 }
 
+/// A rollback that is typed again means what it meant the first time: no second step back, and nothing more is held.
+pub(super) fn repeated(first: &Step, again: &Step, did: &StepResult, second: &StepResult) {
+    let same = match (first, again) {
+        (
+            Step::RollBack { functions, back, .. },
+            Step::RollBack { functions: named_again, back: again, .. },
+        ) => functions == named_again && back == again,
+        _ => return,
+    };
+    // Without names another deployment may be the newest one, unless the first one was recorded.
+    if !same && !matches!(did.outcome, Some(Ok(Some(_)))) {
+        return;
+    }
+    for (function, back) in &second.chosen {
+        if let Some(meant) = did.chosen.get(function) {
+            assert_eq!(back.to.release, meant.to.release, "{function} by {first:?}, then {again:?}");
+        }
+    }
+}
+
 /// A rollback chose what it should.
 fn rollback(scene: &Scene, functions: &[FunctionName], back: &RollbackTo, did: &StepResult) {
     let before: Vec<Ended> = scene.history().into_iter().filter(|ended| ended.by != did.by).collect();
@@ -168,6 +188,11 @@ fn previous(before: &[Ended], function: &FunctionName) -> Option<Serving> {
             serving.release == wanted.release
                 && Some(&serving.lambda_version) == wanted.lambda_version.as_ref()
         });
+    }
+    // What a rollback brought stays: the same command again means the same.
+    let came = before.iter().find(|ended| ended.deployment == now.since);
+    if now.verified && came.is_some_and(|came| came.kind == DeploymentKind::Rollback) {
+        return Some(now.clone());
     }
     let run = before
         .iter()

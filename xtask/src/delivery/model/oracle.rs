@@ -45,7 +45,11 @@ impl Oracle {
             let head = scene.stack(true).ledger.head().await.unwrap();
             if !matches!(
                 step,
-                Step::Configure(_) | Step::Wait(_) | Step::DeleteOldVersions(_) | Step::EditStack(_)
+                Step::Configure(_)
+                    | Step::Wait(_)
+                    | Step::Skew(_)
+                    | Step::DeleteOldVersions(_)
+                    | Step::EditStack(_)
             ) {
                 assert!(head.open.is_none(), "left open: {:?}", head.open);
                 judge::command(scene, &self.left, step, did, outcome);

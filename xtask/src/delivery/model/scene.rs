@@ -7,19 +7,23 @@ mod releases;
 pub(in crate::delivery) use commands::deploy_request;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::delivery::EnvironmentStack;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::delivery::{EnvironmentStack, Machine};
+use crate::failure::Result;
 use crate::fakes::{
     FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion, Faults,
-    StackFlaw,
+    MakeLock, StackFlaw,
 };
 use crate::interrupt::Interrupt;
 use crate::ledger::{Holder, Ledger};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 use crate::plan::{Backend, CodePlaces, PlanContext};
-use crate::ports::Functions as _;
+use crate::ports::{Approver, Functions as _};
 use crate::progress::Progress;
 use crate::release::{Catalogue, Manifest, TrustPolicy};
 use crate::settings::{EnvironmentAccount, EnvironmentSettings, ProvenanceClaims, StackSettings};
@@ -45,6 +49,22 @@ pub(in crate::delivery) struct Scene {
 
 /// The stack's files, as the contract asks for them.
 const STACK: &str = "terraform {\n  backend \"s3\" {}\n}\nvariable \"releases\" {}\nvariable \"memory\" {}\noutput \"functions\" {\n  value = {}\n}\n";
+
+/// An approver that does something before it says yes for the first time.
+struct Meanwhile(Mutex<Option<BoxFuture<'static, ()>>>);
+
+impl Approver for Meanwhile {
+    fn approve(&self, _question: &str) -> Result<bool> {
+        let meanwhile = self.0.lock().unwrap().take();
+        // Nothing in memory waits.
+        meanwhile.and_then(|meanwhile| meanwhile.now_or_never());
+        Ok(true)
+    }
+
+    fn typed(&self, _name: &str) -> Result<bool> {
+        Ok(true)
+    }
+}
 
 impl Scene {
     pub(in crate::delivery) fn new(protected: bool) -> Self {
@@ -123,6 +143,31 @@ impl Scene {
         let name = Self::function_name(&function.parse().unwrap());
         let now = self.lambda.alias(&name, "live").await.unwrap().unwrap();
         self.lambda.move_alias(&name, "live", version, &now.revision_id.unwrap()).await.unwrap();
+    }
+
+    /// Makes this machine's clock wrong by some seconds; the store's is not.
+    pub(in crate::delivery) fn skew_clock(&self, seconds: i64) {
+        self.clock.advance(seconds);
+    }
+
+    /// Makes the next plan of a stack lose the answer to its lock on the state.
+    pub(in crate::delivery) fn lose_lock_answer(
+        &self,
+        stack: &mut EnvironmentStack,
+        lock: impl FnOnce() -> String + Send + 'static,
+    ) {
+        let terraform = self.terraform();
+        terraform.lose_lock_answer(Box::new(lock) as MakeLock);
+        stack.infrastructure = terraform;
+    }
+
+    /// Runs something while the first approval of a stack is asked for.
+    pub(in crate::delivery) fn while_approving(
+        &self,
+        stack: &mut EnvironmentStack,
+        meanwhile: impl Future<Output = ()> + Send + 'static,
+    ) {
+        stack.approver = Arc::new(Meanwhile(Mutex::new(Some(Box::pin(meanwhile)))));
     }
 
     fn terraform(&self) -> Arc<FakeTerraform> {
@@ -205,13 +250,14 @@ impl Scene {
             catalogue: self.catalogue(),
             places: CodePlaces { bucket: "artifacts".into(), prefix: String::new(), registry: None },
             functions: self.lambda.clone(),
-            services: Arc::new(FakeServices::default()),
+            services: Arc::new(FakeServices { lambda: Some(self.lambda.clone()), ..FakeServices::default() }),
             infrastructure: self.terraform(),
             approver: Arc::new(FakeApprover::new(approved)),
             clock: self.clock.clone(),
             progress: Progress::silent(),
             interrupt: Interrupt::never(),
             // No process has such a number, so that this one counts as dead for the next.
+            machine: Arc::new(|| Machine { host: "here".into(), sees_all: true, terraforms: Vec::new() }),
             holder: Holder {
                 host: "here".into(),
                 boot: "1".into(),
@@ -225,6 +271,7 @@ impl Scene {
             commit: None,
             unknown_commit: None,
             accept_weaker_trust: false,
+            accept_state: false,
             verbose: false,
         }
     }

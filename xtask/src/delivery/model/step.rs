@@ -32,13 +32,29 @@ pub(super) enum Step {
     DeleteOldVersions(FunctionName),
     /// Seconds pass.
     Wait(i64),
+    /// The next commands run on a machine whose clock differs by some seconds; the store's does not.
+    Skew(i64),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RollbackTo {
     Previous,
     To(Version),
     ToDeployment(u64),
+}
+
+impl Step {
+    /// Returns a rollback as it is typed again: the same, or without the names of its functions.
+    pub(super) fn again(&self, unnamed: bool) -> Self {
+        let mut again = self.clone();
+        if let Self::RollBack { functions, back, approved, .. } = &mut again {
+            *approved = true;
+            if unnamed {
+                (*functions, *back) = (Vec::new(), RollbackTo::Previous);
+            }
+        }
+        again
+    }
 }
 
 impl fmt::Debug for Step {
@@ -58,6 +74,7 @@ impl fmt::Debug for Step {
             Self::Configure(memory) => write!(f, "configure memory {memory}"),
             Self::EditStack(flaw) => write!(f, "edit the stack: {flaw:?}"),
             Self::DeleteOldVersions(function) => write!(f, "delete old versions of {function}"),
+            Self::Skew(seconds) => write!(f, "another clock: {seconds} s"),
             Self::Wait(seconds) => write!(f, "wait {seconds} s"),
         }
     }

@@ -82,7 +82,6 @@ pub(super) async fn refuse_others(
     if others.is_empty() {
         return Ok(());
     }
-    let _ = std::fs::remove_file(&planned.file);
     Err(Failure::refused(format!(
         "updating Terraform to match would change more than {}",
         format::list(steps.keys().map(FunctionName::as_str))

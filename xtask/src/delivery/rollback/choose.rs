@@ -10,7 +10,7 @@ use super::past::Past;
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::ledger::{Ended, PlannedRelease, Serving};
-use crate::name::{FunctionName, Version};
+use crate::name::{EnvironmentName, FunctionName, Version};
 
 /// A request to roll back.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,31 @@ pub(crate) struct RollbackStep {
     pub(crate) deployment: u64,
     /// Whether it continues an unfinished rollback.
     pub(crate) resumed: bool,
+    /// What this rollback repeats, where an earlier one did it already.
+    pub(crate) repeats: Option<RepeatedRollback>,
+}
+
+/// A rollback that ended: the same command again means the same, and goes no further back.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RepeatedRollback {
+    /// The release that served before the one that it brought back.
+    pub(crate) further: Option<Version>,
+}
+
+impl RollbackStep {
+    /// Says which rollback did already what this one means, and how to go further back.
+    pub(super) fn repeats_text(
+        &self,
+        function: &FunctionName,
+        environment: &EnvironmentName,
+    ) -> Option<String> {
+        let RepeatedRollback { further } = self.repeats.as_ref()?;
+        let further = further.as_ref().map(|further| {
+            format!(" (further back: cargo xtask rollback {function} --env {environment} --to {further})")
+        });
+        let (number, release) = (self.deployment, &self.to.release);
+        Some(format!("rollback {number} brought {release} back{}", further.unwrap_or_default()))
+    }
 }
 
 /// What a rollback does.
@@ -71,7 +96,8 @@ pub(crate) async fn undo(
     let choice = choose(stack, &mut Past::new(&stack.ledger, newest), &RollbackRequest::default()).await;
     // Where it cannot be read or cannot be undone there is nothing to offer.
     let steps = choice.map(|choice| choice.steps).unwrap_or_default();
-    steps.into_iter().map(|(function, step)| (function, step.to.release)).collect()
+    let steps = steps.into_iter().filter(|(_, step)| step.repeats.is_none());
+    steps.map(|(function, step)| (function, step.to.release)).collect()
 }
 
 /// Chooses from the past, whose newest deployment is the present.
@@ -82,10 +108,12 @@ async fn choose(
 ) -> Result<RollbackChoice> {
     let last = past.last().clone();
     let targeted = request.to.is_some() || request.to_deployment.is_some();
-    let unfinished = if targeted { BTreeMap::new() } else { last.unfinished_rollback() };
+    let unfinished = last.unfinished_rollback();
     let unnamed = request.functions.is_empty();
     let functions: Vec<FunctionName> = match request.functions.as_slice() {
-        [] if !unfinished.is_empty() => unfinished.keys().map(|function| (*function).clone()).collect(),
+        [] if !targeted && !unfinished.is_empty() => {
+            unfinished.keys().map(|function| (*function).clone()).collect()
+        }
         [] if targeted => last.serves.keys().cloned().collect(),
         [] => changed_by_newest(stack, past).await?,
         named => named.to_vec(),
@@ -110,7 +138,15 @@ async fn choose(
                 Failure::usage(format!("`{function}` is not deployed to {}", stack.environment()))
             })?
             .clone();
-        let wanted = unfinished.get(&function).copied();
+        // A target that is the one of the unfinished rollback is the same command again.
+        let wanted = unfinished.get(&function).copied().filter(|wanted| match (&request.to, &target) {
+            (Some(version), _) => wanted.release == *version,
+            (None, Some(target)) => {
+                target.verified(&function).is_some_and(|serving| is_wanted(wanted, serving))
+            }
+            (None, None) => true,
+        });
+        let mut repeats = None;
         let found = if let Some(wanted) = wanted {
             past.find(&function, |ended, serving| {
                 ended.deployment < last.deployment && is_wanted(wanted, serving)
@@ -120,6 +156,10 @@ async fn choose(
             target.verified(&function).map(|serving| (serving.clone(), target.deployment))
         } else if let Some(version) = &request.to {
             Some(served_version(stack, past, &function, version).await?)
+        } else if from.verified && past.is_rollback(from.since).await? {
+            let further = past.previous(&function, &from).await?.map(|(further, _)| further.release);
+            repeats = Some(RepeatedRollback { further });
+            Some((from.clone(), from.since))
         } else {
             past.previous(&function, &from).await?
         };
@@ -142,7 +182,8 @@ async fn choose(
             .unchanged("Nothing was changed.")
             .hint("go back to another release, or to this one with --lift-hold"));
         }
-        choice.steps.insert(function, RollbackStep { from, to, deployment, resumed: wanted.is_some() });
+        let resumed = wanted.is_some();
+        choice.steps.insert(function, RollbackStep { from, to, deployment, resumed, repeats });
     }
     match nothing.filter(|_| choice.steps.is_empty()) {
         Some(refused) => Err(refused),
@@ -171,7 +212,7 @@ async fn changed_by_newest(stack: &EnvironmentStack, past: &mut Past<'_>) -> Res
     let environment = stack.environment();
     let mut hint = "it applied configuration only: revert its commit and release again".to_owned();
     for (function, serving) in &last.serves {
-        if past.previous(function, serving).await?.is_some() {
+        if !past.is_rollback(serving.since).await? && past.previous(function, serving).await?.is_some() {
             hint.push_str(&format!(
                 "; to take back the release of a function anyway, name it: cargo xtask rollback {function} --env {environment}"
             ));

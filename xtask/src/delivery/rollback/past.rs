@@ -5,7 +5,7 @@
 
 use crate::delivery::observe::HISTORY;
 use crate::failure::Result;
-use crate::ledger::{DeploymentOutcome, Ended, Ledger, Serving};
+use crate::ledger::{DeploymentKind, DeploymentOutcome, Ended, Ledger, Serving};
 use crate::name::FunctionName;
 
 /// How many deployments are read at a time: mostly the first of them decides.
@@ -43,6 +43,16 @@ impl<'a> Past<'a> {
             self.next = oldest;
         }
         Ok(self.entries.get(index))
+    }
+
+    /// Returns whether a deployment was a rollback.
+    pub(super) async fn is_rollback(&self, number: u64) -> Result<bool> {
+        let known = self.entries.iter().find(|ended| ended.deployment == number).map(|ended| ended.kind);
+        let kind = match known {
+            Some(kind) => Some(kind),
+            None => self.ledger.deployment(number).await?.map(|ended| ended.kind),
+        };
+        Ok(kind == Some(DeploymentKind::Rollback))
     }
 
     /// Finds the newest verified release of a function that fits, with its deployment, among those that ended well.

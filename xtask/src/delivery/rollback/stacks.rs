@@ -1,9 +1,11 @@
 //! Rolls back a stack as a request says, and finds the stack of an environment's newest deployment.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{RollbackChoice, RollbackRequest, RollbackStep, choose_rollback, roll_back};
-use crate::delivery::{Delivered, EnvironmentStack, observe, settle};
+use crate::delivery::settle::{self, Attempt, settle_until};
+use crate::delivery::{Delivered, EnvironmentStack, observe};
 use crate::failure::Result;
 use crate::name::FunctionName;
 
@@ -18,13 +20,29 @@ pub(crate) struct RolledBack {
     pub(crate) delivered: Option<Delivered>,
 }
 
-/// Rolls back a stack.
+/// Rolls back a stack. Where another run takes the deploy lock meanwhile, that is waited for and what to go back to is chosen
+/// again, within the lock time-out.
 pub(crate) async fn roll_back_stack(
     stack: &EnvironmentStack,
     request: &RollbackRequest,
 ) -> Result<RolledBack> {
-    let last = settle(stack).await?;
-    let RollbackChoice { mut steps, stay } = choose_rollback(stack, last.as_ref(), request).await?;
+    let deadline = settle::deadline(stack);
+    loop {
+        let attempt = try_roll_back(stack, request, deadline).await?;
+        if let Some(rolled_back) = attempt.made(stack, deadline)? {
+            return Ok(rolled_back);
+        }
+    }
+}
+
+async fn try_roll_back(
+    stack: &EnvironmentStack,
+    request: &RollbackRequest,
+    deadline: Duration,
+) -> Result<Attempt<RolledBack>> {
+    let last = settle_until(stack, deadline).await?;
+    stack.refuse_unsaved()?;
+    let RollbackChoice { mut steps, mut stay } = choose_rollback(stack, last.as_ref(), request).await?;
     // The alias decides, not the ledger: it may have been moved by hand.
     let places = steps.iter().map(|(function, step)| {
         (function.clone(), (step.from.function_name.clone(), step.from.alias.clone()))
@@ -34,26 +52,32 @@ pub(crate) async fn roll_back_stack(
         let alias = aliases.get(function).and_then(|observed| observed.found.as_ref());
         !step.resumed && step.from.release == step.to.release && step.from.matches(alias)
     };
+    for (function, step) in steps.iter().filter(|(function, step)| serves_already(function, step)) {
+        stay.extend(step.repeats_text(function, stack.environment()).map(|text| (function.clone(), text)));
+    }
     let all_serve = steps.iter().all(|(function, step)| serves_already(function, step));
     let Some(last) = last.filter(|_| !all_serve) else {
-        return Ok(RolledBack { steps, stay, delivered: None });
+        return Ok(Attempt::Made(RolledBack { steps, stay, delivered: None }));
     };
     // The others serve what they go back to, and keep their entry in the ledger.
     steps.retain(|function, step| !serves_already(function, step));
-    let delivered = Some(roll_back(stack, &last, &steps, &aliases).await?);
-    Ok(RolledBack { steps, stay, delivered })
+    Ok(match roll_back(stack, &last, &steps, &aliases).await? {
+        Attempt::Made(delivered) => Attempt::Made(RolledBack { steps, stay, delivered: Some(delivered) }),
+        Attempt::Lost(failure) => Attempt::Lost(failure),
+    })
 }
 
 /// Returns the stack with the newest deployment; `None` if nothing was deployed to any of them.
 pub(crate) async fn newest_deployed(stacks: Vec<EnvironmentStack>) -> Result<Option<EnvironmentStack>> {
     let mut newest = None;
     for stack in stacks {
-        let head = stack.ledger.head().await?;
+        // By the store's clock, whatever the machines' clocks said; within one second of it, by the entry's own time.
+        let (written, head) = futures::try_join!(stack.ledger.written(), stack.ledger.head())?;
         let at = head.open.map(|open| open.at).or(head.last.map(|last| last.at));
-        if let Some(at) = at
-            && newest.as_ref().is_none_or(|(then, _)| *then < at)
+        if let (Some(written), Some(at)) = (written, at)
+            && newest.as_ref().is_none_or(|(then, _)| *then < (written, at))
         {
-            newest = Some((at, stack));
+            newest = Some(((written, at), stack));
         }
     }
     Ok(newest.map(|(_, stack)| stack))
@@ -87,7 +111,11 @@ mod tests {
         let (mut earlier, mut later, mut never) = (Scene::new(false), Scene::new(false), Scene::new(false));
         earlier.deploy_new_releases().await;
         later.deploy_new_releases().await;
-        // Both scenes' clocks start at the same time.
+        // Both stores' clocks start at the same time. The earlier deployment was made by a machine that is a day ahead.
+        later.deploy_new_releases().await;
+        earlier.skew_clock(86_400);
+        earlier.deploy_new_releases().await;
+        later.state.advance(60);
         later.deploy_new_releases().await;
         let stacks = vec![never.stack(true), later.stack(true), earlier.stack(true)];
         let work = stacks[1].plan.work.clone();

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::delivery::model::scene::{Scene, deploy_request};
-use crate::delivery::{DeployRequest, Leftover, deliver, recover};
+use crate::delivery::{
+    DeployRequest, DestroyRequest, Leftover, RecoverRequest, deliver, destroy_all, recover,
+};
 use crate::fakes::StackFlaw;
 use crate::name::Version;
 
@@ -47,6 +49,76 @@ async fn rollback_without_a_name_takes_back_exactly_what_the_newest_deployment_c
         .map(|hold| format!("{} {}", hold.function, hold.release))
         .collect();
     assert_eq!(holds, ["b 1.2.0"]);
+}
+
+/// A rollback whose end nobody heard is typed again.
+#[tokio::test]
+async fn rollback_that_is_repeated_goes_no_further_back_and_holds_nothing_more() {
+    let mut scene = Scene::new(false);
+    for _ in 0..3 {
+        scene.deploy(&["a", "b"]).await.unwrap();
+    }
+    assert_eq!(back_to(&undo_newest(&mut scene).await.unwrap()), ["a 1.1.0", "b 1.1.0"]);
+    let last = scene.last_ended().await;
+    let named = RollbackRequest { functions: vec!["a".parse().unwrap()], ..RollbackRequest::default() };
+    for request in [RollbackRequest::default(), named] {
+        let again = roll_back_to(&mut scene, &request).await.unwrap();
+        assert!(again.delivered.is_none());
+        let step = &again.steps[&"a".parse().unwrap()];
+        assert_eq!((step.to.release.to_string(), step.deployment), ("1.1.0".into(), 4));
+        let further = step.repeats.as_ref().unwrap().further.as_ref();
+        assert_eq!(further, Some(&Version::new(1, 0, 0)));
+        let stays = &again.stay[&"a".parse().unwrap()];
+        let expected =
+            "rollback 4 brought 1.1.0 back (further back: cargo xtask rollback a --env dev --to 1.0.0)";
+        assert_eq!(stays, expected);
+        assert_eq!(scene.last_ended().await, last);
+    }
+    // An alias that was moved by hand since goes back to what the rollback brought.
+    scene.move_alias_by_hand("a", "3").await;
+    assert_eq!(back_to(&undo_newest(&mut scene).await.unwrap()), ["a 1.1.0"]);
+    assert_eq!(serves(&mut scene).await, ["a 1.1.0", "b 1.1.0"]);
+    // By its version it goes further.
+    let request = RollbackRequest {
+        functions: vec!["a".parse().unwrap()],
+        to: Some(Version::new(1, 0, 0)),
+        ..RollbackRequest::default()
+    };
+    roll_back_to(&mut scene, &request).await.unwrap();
+    assert_eq!(serves(&mut scene).await, ["a 1.0.0", "b 1.1.0"]);
+    // A release since then is undone as any other.
+    scene.deploy(&["a"]).await.unwrap();
+    assert_eq!(back_to(&undo_newest(&mut scene).await.unwrap()), ["a 1.0.0"]);
+}
+
+/// Terraform's state stays locked: each rollback ends with exit code 7, and so does a destruction.
+#[tokio::test]
+async fn warning_of_a_rollback_stays_while_the_state_is_locked() {
+    let mut scene = Scene::new(false);
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.deploy(&["a", "b"]).await.unwrap();
+    scene.state.set("s.tfstate.tflock", "somebody's");
+    for number in 3..=5 {
+        let failure = if number < 5 {
+            undo_newest(&mut scene).await.unwrap_err()
+        } else {
+            let (stacks, confirmed) = ([scene.stack(true)], Default::default());
+            let request = DestroyRequest { stacks: &stacks, kept: &[], confirmed: &confirmed };
+            let interrupt = crate::interrupt::Interrupt::never();
+            destroy_all(&request, &interrupt).await.unwrap().failure.unwrap()
+        };
+        assert_eq!(failure.kind(), FailureKind::LockHeld);
+        let last = scene.last_ended().await.unwrap();
+        assert_eq!(last.deployment, number);
+        assert_eq!(
+            last.unfinished_rollback_text().unwrap(),
+            "traffic is back on a 1.0.0 and b 1.0.0, Terraform does not agree yet"
+        );
+        assert!(number == 5 || last.outcome == DeploymentOutcome::TerraformPending);
+    }
+    scene.state.remove("s.tfstate.tflock");
+    undo_newest(&mut scene).await.unwrap();
+    assert_eq!(scene.last_ended().await.unwrap().unfinished_rollback_text(), None);
 }
 
 #[tokio::test]
@@ -180,7 +252,7 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
         let text = "traffic is back on a 1.0.0 and b 1.0.0, Terraform does not agree yet";
         assert_eq!(ended.unfinished_rollback_text().as_deref(), Some(text));
         let stack = scene.stack(true);
-        let leftovers = recover(&stack).await.unwrap().leftovers;
+        let leftovers = recover(&stack, &RecoverRequest::default()).await.unwrap().leftovers;
         let found: Vec<(&str, &str)> =
             leftovers.iter().map(|Leftover { found, done, .. }| (found.as_str(), done.as_str())).collect();
         assert_eq!(found, [(text, "to continue: cargo xtask rollback --env dev")]);
@@ -189,7 +261,33 @@ async fn rollback_that_failed_twice_keeps_its_warning() {
     undo_newest(&mut scene).await.unwrap();
     let ended = scene.last_ended().await.unwrap();
     assert_eq!((ended.outcome, ended.unfinished_rollback_text()), (DeploymentOutcome::RolledBack, None));
-    assert!(recover(&scene.stack(true)).await.unwrap().leftovers.is_empty());
+    assert!(recover(&scene.stack(true), &RecoverRequest::default()).await.unwrap().leftovers.is_empty());
+}
+
+/// With its target the command is the same again: it continues, and does not take the moved alias for all of it.
+#[tokio::test]
+async fn rollback_to_a_release_continues_when_it_is_repeated() {
+    for to_deployment in [false, true] {
+        let mut scene = Scene::new(false);
+        scene.deploy(&["a", "b"]).await.unwrap();
+        scene.deploy(&["a", "b"]).await.unwrap();
+        let request = match to_deployment {
+            true => RollbackRequest { to_deployment: Some(1), ..Default::default() },
+            false => RollbackRequest {
+                functions: vec!["a".parse().unwrap()],
+                to: Some("1.0.0".parse().unwrap()),
+                ..Default::default()
+            },
+        };
+        let kept = scene.remove_manifest("a", "1.0.0");
+        roll_back_to(&mut scene, &request).await.unwrap_err();
+        assert!(scene.last_ended().await.unwrap().unfinished_rollback_text().is_some());
+        scene.restore_manifest("a", "1.0.0", kept);
+        roll_back_to(&mut scene, &request).await.unwrap();
+        let ended = scene.last_ended().await.unwrap();
+        assert_eq!((ended.outcome, ended.unfinished_rollback_text()), (DeploymentOutcome::RolledBack, None));
+        assert!(serves(&mut scene).await.contains(&"a 1.0.0".to_owned()));
+    }
 }
 
 #[tokio::test]
@@ -273,9 +371,15 @@ async fn release_that_serves_is_not_replaced_under_its_version() {
     let stack = scene.stack(true);
     let replaced = stack.catalogue.manifest(&a, &"1.0.0".parse().unwrap()).await.unwrap();
     let releases = BTreeMap::from([(a, replaced)]);
-    let request = DeployRequest { kind: DeploymentKind::Release, ..deploy_request(releases) };
-    let failure = deliver(&stack, &request).await.unwrap_err();
-    assert_eq!(failure.message(), "the manifest of `a` 1.0.0 is not the one that was deployed to dev");
+    let expected = "the manifest of `a` 1.0.0 is not the one that was deployed to dev";
+    for kind in [DeploymentKind::Release, DeploymentKind::Deploy] {
+        let request = DeployRequest { kind, ..deploy_request(releases.clone()) };
+        assert_eq!(deliver(&stack, &request).await.unwrap_err().message(), expected);
+    }
+    // Nor where it served once, and another release serves now.
+    scene.deploy(&["a"]).await.unwrap();
+    let failure = deliver(&scene.stack(true), &deploy_request(releases)).await.unwrap_err();
+    assert_eq!((failure.kind(), failure.message()), (FailureKind::Refused, expected));
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::saved_plan::{PlannedFunction, function_name};
 use super::{FakeTerraform, StackFlaw};
-use crate::plan::{Configuration, Output};
+use crate::failure::Failure;
+use crate::plan::{self, Configuration, Output};
 
 /// The state: the functions that Terraform created, and the outputs.
 #[derive(Default, Serialize, Deserialize)]
@@ -32,6 +33,38 @@ impl FakeTerraform {
             || State { lineage: "8d7f".into(), ..State::default() },
             |bytes| serde_json::from_slice(bytes).expect("a state"),
         )
+    }
+
+    /// Adds a resource that exists to the state.
+    pub(super) fn import_resource(&self, configuration: &Configuration, address: &str, id: &str) {
+        let mut state = self.state(configuration);
+        state.serial += 1;
+        state.resources.push(json!({
+            "mode": "managed", "type": "imported", "name": address,
+            "instances": [{"attributes": {"id": format!("imported as {id}")}}],
+        }));
+        let key = format!("{}.tfstate", configuration.context.stack);
+        self.store.set(&key, serde_json::to_vec(&state).expect("a state"));
+    }
+
+    /// Writes the state that an apply could not save into the work folder; returns the apply's failure.
+    pub(super) fn leave_unsaved(
+        &self,
+        configuration: &Configuration,
+        names: &BTreeMap<String, PlannedFunction>,
+    ) -> Failure {
+        let (key, before) = (format!("{}.tfstate", configuration.context.stack), self.state(configuration));
+        let stored = self.store.objects(&key).remove(&key);
+        self.save(configuration, names);
+        let unsaved = self.store.objects(&key).remove(&key).expect("the state that was just saved");
+        match stored {
+            Some(stored) => self.store.set(&key, stored),
+            None => self.store.remove(&key),
+        }
+        assert_eq!(self.state(configuration).serial, before.serial, "the stored state is as it was");
+        let file = configuration.context.work.join("errored.tfstate");
+        std::fs::write(&file, unsaved).expect("the work folder");
+        plan::unsaved(&configuration.context, &file)
     }
 
     /// Writes the state of the functions that Terraform created, as they are in Lambda; returns the outputs.
@@ -89,8 +122,8 @@ fn resources(name: &str, function_name: &str) -> [Value; 2] {
     ["aws_lambda_function.this", "aws_lambda_alias.live"].map(|address| {
         let (kind, label) = address.split_once('.').expect("a type and a name");
         json!({
-            "module": format!("module.{name}"), "type": kind, "name": label,
-            "instances": [{"attributes": {"function_name": function_name, "name": label}}],
+            "module": format!("module.{name}"), "mode": "managed", "type": kind, "name": label,
+            "instances": [{"attributes": {"id": format!("{function_name}/{label}"), "function_name": function_name, "name": label}}],
         })
     })
 }

@@ -28,16 +28,18 @@ fn ledger(store: &Arc<FakeStore>, environment: &str, project: &ProjectIdentity) 
 }
 
 fn started() -> Started {
-    format::read(FORMATS, STARTED.as_bytes(), "b/k").unwrap()
+    let started: Started = format::read(FORMATS, STARTED.as_bytes(), "b/k").unwrap();
+    Started { deployment: 1, stack: "s".parse().unwrap(), environment: "dev".parse().unwrap(), ..started }
 }
 
 /// Stores a deployment of version 0.1.0, whose functions have this name.
 fn store_deployment(store: &FakeStore, function_name: &str) {
     let mut ended: Ended = format::read(FORMATS, ENDED.as_bytes(), "b/k").unwrap();
-    ended.deployment = 1;
+    (ended.deployment, ended.stack) = (1, "s".parse().unwrap());
+    ended.environment = "dev".parse().unwrap();
     ended.serves.values_mut().for_each(|serving| function_name.clone_into(&mut serving.function_name));
     assert!(!ended.serves.is_empty());
-    store.set("ledger/s/9999999998.started.json", STARTED);
+    store.set("ledger/s/9999999998.started.json", serde_json::to_vec(&started()).unwrap());
     store.set("ledger/s/9999999998.ended.json", serde_json::to_vec(&ended).unwrap());
 }
 

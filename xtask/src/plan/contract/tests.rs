@@ -150,7 +150,7 @@ fn removal_of_what_is_about_to_serve_is_refused() {
             changes,
             drift: Vec::new(),
             outputs_change: false,
-            file: "x".into(),
+            file: crate::plan::SavedPlan::of_temporary_folder(),
             warnings: Vec::new(),
         };
         let functions = functions(Some(("shop-a", "live")));

@@ -28,6 +28,8 @@ pub(super) struct Scene {
     pub(super) store: Arc<FakeStore>,
     pub(super) faults: Arc<Faults>,
     pub(super) recorded: RecordedReleases,
+    /// The releases that the environment's ledgers know.
+    pub(super) deployed: BTreeMap<(FunctionName, Version), String>,
     pub(super) catalogue: Catalogue,
     pub(super) keys: FakeSigningKeys,
     clock: FakeClock,
@@ -58,6 +60,7 @@ impl Scene {
             tree,
             faults,
             recorded: RecordedReleases::new(),
+            deployed: BTreeMap::new(),
             catalogue: Catalogue::new(store.clone()),
             store,
             keys: FakeSigningKeys::default(),
@@ -109,7 +112,10 @@ impl Scene {
                 progress: &progress,
             },
             catalogue: &self.catalogue,
-            recorded: self.recorded.clone(),
+            ledgers: LedgerReleases {
+                recorded: self.recorded.clone(),
+                deployed: &|| Box::pin(std::future::ready(Ok(self.deployed.clone()))),
+            },
             signing_keys: &self.keys,
             clock: &self.clock,
             environment: self.environment.as_ref(),

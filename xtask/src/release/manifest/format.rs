@@ -84,7 +84,7 @@ pub(super) fn read(
     version: &Version,
 ) -> Result<Manifest> {
     let edited = |what: &str| {
-        Failure::failed(format!("the manifest of `{function}` {version} was edited: {what}"))
+        Failure::refused(format!("the manifest of `{function}` {version} was edited: {what}"))
             .unchanged("It was not used; nothing was changed.")
             .hint("restore the object's first version in the store: a manifest never changes once it is written")
     };

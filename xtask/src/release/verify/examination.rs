@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::{AttestationStatus, TrustPolicy, attestation_key, attestation_status, stored_sbom};
 use crate::digest::Digest;
-use crate::failure::Result;
+use crate::failure::{FailureKind, Result};
 use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::ports::DigestComparison;
 use crate::release::catalogue::Catalogue;
 use crate::release::envelope::Envelope;
+use crate::release::inputs_record::InputsRecord;
 use crate::release::manifest::Manifest;
 use crate::release::provenance::Statement;
 use crate::release::sbom;
@@ -90,6 +91,7 @@ pub(crate) async fn examine(
     examination.add("manifest", Ok(format!("{}, seal intact", Digest::of(&stored.bytes).short())));
     artifact(catalogue, &manifest, scratch, &mut examination).await?;
     sbom(catalogue, &manifest, &mut examination).await?;
+    inputs(catalogue, &manifest, &mut examination).await?;
     attestation(catalogue, &manifest, &mut examination).await?;
     trust(catalogue, &manifest, environments, &mut examination).await?;
     Ok(examination)
@@ -176,6 +178,28 @@ async fn sbom(
         }),
     };
     examination.add("sbom", result);
+    Ok(())
+}
+
+/// Checks the record of the inputs by the digest that the manifest names.
+async fn inputs(
+    catalogue: &Catalogue,
+    manifest: &Manifest,
+    examination: &mut ReleaseExamination,
+) -> Result<()> {
+    let digest = manifest.source.inputs_digest;
+    match InputsRecord::find(catalogue, &digest).await {
+        Ok(Some(record)) => {
+            let files = crate::format::plural(record.files.len(), "file");
+            examination.add("inputs", Ok(format!("{}, {files}", digest.short())));
+        }
+        // Releases of before there were records have none.
+        Ok(None) => examination.add_absent("inputs", "the store has no record of them"),
+        Err(failure) if failure.kind() == FailureKind::Failed => {
+            examination.add("inputs", Err(failure.message().to_owned()));
+        }
+        Err(failure) => return Err(failure),
+    }
     Ok(())
 }
 

@@ -89,15 +89,29 @@ async fn signed_release_passes_every_check() {
     let what: Vec<&str> = examination.checks.iter().map(|check| check.what.as_str()).collect();
     assert_eq!(
         what,
-        ["manifest", "artifact", "content", "sbom", "envelope", "subjects", "signature for prod"]
+        ["manifest", "artifact", "content", "sbom", "inputs", "envelope", "subjects", "signature for prod"]
     );
-    assert!(examination.checks.iter().all(|check| check.holds == Some(true)));
+    let absent = |check: &ReleaseCheck| check.what == "inputs" && check.holds.is_none();
+    assert!(examination.checks.iter().all(|check| check.holds == Some(true) || absent(check)));
     assert!(lines(&examination).contains(&format!("by trusted key {}", public.id())));
     // Published again by the same key: the same objects, no other.
     let before = releases.store.objects("");
     assert_eq!(before.len(), 4);
     releases.publish("1.0.0", Some(&signer)).await;
     assert_eq!(releases.store.objects(""), before);
+}
+
+#[tokio::test]
+async fn record_of_other_inputs_is_wrong() {
+    let releases = Releases::new();
+    let manifest = releases.publish("1.0.0", None).await;
+    let key = format!("inputs/sha256/{}.json", manifest.source.inputs_digest.hex());
+    for record in [r#"{"schema":"slipway.inputs/2","files":{"a.rs":"1"},"parts":{}}"#, "half"] {
+        releases.store.set(&key, record);
+        let examination = releases.examine(&manifest, &optional(&[])).await;
+        let inputs = examination.checks.iter().find(|check| check.what == "inputs").unwrap();
+        assert_eq!((inputs.holds, examination.holds), (Some(false), false), "{}", lines(&examination));
+    }
 }
 
 #[tokio::test]

@@ -80,6 +80,14 @@ pub(crate) fn force_unlock(base: Program, id: &str) -> Program {
     base.args(["force-unlock", "-force", id])
 }
 
+/// `terraform import`: puts a resource that exists into the state.
+pub(crate) fn import(base: Program, configuration: &Configuration, address: &str, id: &str) -> Program {
+    base.args(["import", "-input=false", "-no-color"])
+        .arg(lock_timeout(PLAN_OF_ANOTHER, configuration))
+        .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
+        .args([address, id])
+}
+
 /// `terraform state push`: saves a state that an apply could not save.
 pub(crate) fn state_push(base: Program, configuration: &Configuration, file: &Path) -> Program {
     base.args(["state", "push"]).arg(lock_timeout(PLAN_OF_ANOTHER, configuration)).arg(file)
@@ -135,6 +143,7 @@ pub(super) mod tests {
                 line(show(base("terraform", &free, &[]), plan_file)),
                 line(output(base("terraform", &free, &[]))),
                 line(force_unlock(base("terraform", &free, &[]), "5e1c")),
+                line(import(base("terraform", &free, &[]), &free, "aws_iam_role.this[0]", "shop")),
                 line(state_push(base("terraform", &free, &[]), &free, Path::new("errored.tfstate"))),
             ]
             .join("\n"),
@@ -146,6 +155,7 @@ pub(super) mod tests {
         terraform show -json -no-color /w/plan.tfplan
         terraform output -json
         terraform force-unlock -force 5e1c
+        terraform import -input=false -no-color -lock-timeout=600s -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json aws_iam_role.this[0] shop
         terraform state push -lock-timeout=600s errored.tfstate
         "
         );

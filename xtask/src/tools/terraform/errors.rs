@@ -7,7 +7,7 @@ use super::stream::{Diagnostic, TerraformReport};
 use crate::exec::{Program, ProgramResult, exit_failure};
 use crate::failure::{Failure, FailureKind};
 use crate::interrupt;
-use crate::plan::Configuration;
+use crate::plan::{Configuration, unsaved, unsaved_states};
 
 const LOCK_FAILED: &str = "Error acquiring the state lock";
 
@@ -68,14 +68,21 @@ pub(super) fn explain(
         .unchanged("Nothing was applied.")
         .hint("run the same command again: it plans again");
     }
+    // The file is the evidence; the texts are for a Terraform that could not write it either.
+    let folders = [configuration.folder.clone(), configuration.context.work.clone()];
+    if let Some(file) = unsaved_states(&folders).first() {
+        return unsaved(&configuration.context, file).body(summary_of(&report.errors));
+    }
     if all.contains("Failed to persist state")
         || all.contains("Failed to save state")
         || all.contains("Error saving state")
     {
         return Failure::new(FailureKind::StateNotSaved, format!("the state of {place} could not be saved"))
-            .detail("stored in", configuration.folder.join("errored.tfstate").display().to_string())
+            .detail("stored in", "nowhere: Terraform left no errored.tfstate")
             .body(summary_of(&report.errors))
-            .hint(format!("do not apply again before it is saved: cargo xtask recover --env {environment}"));
+            .hint(format!(
+                "cargo xtask recover --env {environment} finds what exists and is not in the state"
+            ));
     }
     if ended.interrupted {
         return interrupt::interrupted();

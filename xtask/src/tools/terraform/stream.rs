@@ -1,11 +1,14 @@
 //! Terraform's `-json` stream (UI 1.x): <https://developer.hashicorp.com/terraform/internals/machine-readable-ui>.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::plan::{Action, Change, Output};
 use crate::progress::{Progress, Step};
+
+/// After how many seconds the creation of a function counts as slow. One in a network takes up to a minute and a half.
+const SLOW_FUNCTION: u64 = 120;
 
 /// What a run of Terraform reported.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub(super) struct TerraformReport {
     pub(super) warnings: Vec<String>,
     /// How many resources are done.
     done: u64,
+    /// Functions whose creation was said to take long.
+    slow: BTreeSet<String>,
 }
 
 /// An error that Terraform reported.
@@ -52,7 +57,11 @@ impl TerraformReport {
             "resource_drift" => self.drift.extend(change(&message)),
             "outputs" => self.take_outputs(&message),
             "diagnostic" => self.diagnostic(&message),
-            "apply_start" | "apply_progress" | "provision_start" | "provision_progress" | "refresh_start" => {
+            "apply_progress" => {
+                step.line(shown(&message));
+                self.note_slow_function(&message, progress);
+            }
+            "apply_start" | "provision_start" | "provision_progress" | "refresh_start" => {
                 step.line(shown(&message))
             }
             "apply_complete" => {
@@ -79,6 +88,23 @@ impl TerraformReport {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// Says once what it may mean that a function is being created for minutes: if the answer to the provider's first call was
+    /// lost, it waits for a name that is taken by its own function, up to its own time limit.
+    fn note_slow_function(&mut self, message: &Value, progress: &Progress) {
+        let address = text(message, "/hook/resource/addr");
+        let elapsed = message.pointer("/hook/elapsed_seconds").and_then(Value::as_u64).unwrap_or(0);
+        let creates = text(message, "/hook/action") == "create";
+        if creates
+            && text(message, "/hook/resource/resource_type") == "aws_lambda_function"
+            && elapsed >= SLOW_FUNCTION
+            && self.slow.insert(address.to_owned())
+        {
+            progress.note(format!(
+                "          {address} is being created for {elapsed} s. If it exists already, the provider waits in vain: Ctrl-C twice ends the apply, and cargo xtask recover imports the function"
+            ));
         }
     }
 
@@ -178,6 +204,18 @@ mod tests {
         assert!(report.outputs_change);
         assert_eq!(report.errors[0].detail, "very");
         assert_eq!(report.errors[0].place.as_deref(), Some("main.tf:9"));
+    }
+
+    #[test]
+    fn function_that_is_created_for_minutes_is_said_once() {
+        let line = |elapsed: u64| {
+            format!(
+                r#"{{"type":"apply_progress","@message":"x","hook":{{"resource":{{"addr":"module.a.aws_lambda_function.this","resource_type":"aws_lambda_function"}},"action":"create","elapsed_seconds":{elapsed}}}}}"#
+            )
+        };
+        assert!(report(&[&line(110)]).slow.is_empty());
+        let slow = report(&[&line(120), &line(130)]).slow;
+        assert_eq!(slow.into_iter().collect::<Vec<_>>(), ["module.a.aws_lambda_function.this"]);
     }
 
     #[test]

@@ -109,3 +109,25 @@ async fn missing_secret_or_output_is_named() {
     let failure = bench.try_to_verify("1", None, false).await.unwrap_err();
     assert!(failure.message().contains("the stack has no output `project`"), "{failure}");
 }
+
+#[tokio::test]
+async fn secret_that_a_function_echoes_is_masked_and_so_is_what_it_gives_for_it() {
+    let mut bench = two_requests();
+    let token = "token-0123456789abcdef";
+    bench.services.secrets.lock().unwrap().insert("arn:keys".into(), "[\"hush-hush-1\"]".into());
+    bench.manifest.smoke[0].capture = BTreeMap::from([("id".into(), "/body/token".into())]);
+    let long = "x".repeat(380);
+    *bench.services.responses.lock().unwrap() = vec![
+        answer(500, &json!({ "echo": format!("{long}hush-hush-1"), "token": token })),
+        answer(200, &json!({ "id": format!("not {token}"), "key": "hush-hush-1" })),
+    ];
+    let verification = bench.verify("1", None, false).await;
+    let found = wrong(&verification);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let printed =
+        format!("{} {}", serde_json::to_string(&verification).unwrap(), failure("dev", &[verification]));
+    for secret in ["hush", token] {
+        assert!(!printed.contains(secret) && !found.join(" ").contains(secret), "{found:?}");
+    }
+    assert!(found[1].contains("not ***"), "{found:?}");
+}

@@ -63,6 +63,25 @@ impl Account {
         alias["FunctionVersion"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Returns the code of a function's version, as Lambda reports it.
+    pub fn code_of(&self, function: &str, version: &str) -> String {
+        let path = format!("/{}/configuration?Qualifier={version}", self.function_name(function));
+        let configuration = self.lambda("GET", &path, &Value::Null);
+        configuration["CodeSha256"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Returns the code of each published version of a function.
+    pub fn published_codes(&self, function: &str) -> Vec<String> {
+        let path = format!("/{}/versions", self.function_name(function));
+        let versions = self.lambda("GET", &path, &Value::Null);
+        let versions = versions["Versions"].as_array().cloned().unwrap_or_default();
+        versions
+            .iter()
+            .filter(|version| version["Version"] != "$LATEST")
+            .map(|version| version["CodeSha256"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
     /// Moves a function's alias to a version, without Slipway.
     pub fn move_alias(&self, function: &str, version: &str) {
         let path = format!("/{}/aliases/live", self.function_name(function));
@@ -154,7 +173,8 @@ impl Account {
         let headers = [("X-Amz-Target", target)];
         let response = self.call_with(service, "POST", "/", &content, &headers, body.to_string().as_bytes());
         assert_eq!(response.status, 200, "{target}: {}", response.text());
-        response.json()
+        // Some operations have no response.
+        if response.text().is_empty() { Value::Null } else { response.json() }
     }
 
     fn s3(&self, method: &str, path: &str, body: &[u8]) -> Response {

@@ -93,6 +93,20 @@ impl Running {
         self.wait_for_event(|event| event["n"].as_u64() >= Some(number as u64))
     }
 
+    /// Waits for the end of the run, at most so long; returns whether it ended.
+    pub fn wait_for_end(&mut self, at_most: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            if self.child.try_wait().expect("a child's state").is_some() {
+                return true;
+            }
+            if begun.elapsed() > at_most {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits for the end of the run.
     pub fn wait(mut self) -> Finished {
         let started = Instant::now();
@@ -139,6 +153,12 @@ impl Finished {
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "the exit code of {self}");
+        self
+    }
+
+    /// Says in its text what else was done.
+    pub fn named(mut self, words: &str) -> Self {
+        self.command_line.insert_str(0, words);
         self
     }
 

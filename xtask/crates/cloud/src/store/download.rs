@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use slipway_values::digest::Digest;
 use tokio::io::AsyncWriteExt as _;
 
+use super::clock::ResponseDate;
 use super::compare::StoredObject;
 use super::{Object, ObjectStore};
 use crate::error::{CloudError, CloudErrorKind};
@@ -28,9 +29,11 @@ impl ObjectStore {
         let context = self.calls.context("GetObject", &subject);
         let mut transfer = 1;
         loop {
-            let Some(response) = self.start_get(key).await? else {
+            let date = ResponseDate::default();
+            let Some(response) = self.start_get(key, &date).await? else {
                 return Ok(None);
             };
+            let age = date.age_of(response.last_modified());
             let etag = response.e_tag().unwrap_or_default().to_owned();
             let expected = StoredObject::new(0, &etag, response.checksum_sha256()).info.sha256;
             let version_id = response.version_id().map(str::to_owned);
@@ -42,7 +45,7 @@ impl ObjectStore {
                         Some(expected) if expected != sha256 => {
                             Err(CloudError::wrong_bytes(&context, expected, sha256))
                         }
-                        _ => Ok(Some(Object { bytes, etag, sha256, version_id })),
+                        _ => Ok(Some(Object { bytes, etag, sha256, version_id, age })),
                     };
                 }
                 Err(_) if transfer < TRANSFERS => transfer += 1,
@@ -72,7 +75,7 @@ impl ObjectStore {
         let folder = folder.unwrap_or(Path::new("."));
         let mut transfer = 1;
         let (temporary, got) = loop {
-            let Some(response) = self.start_get(key).await? else {
+            let Some(response) = self.start_get(key, &ResponseDate::default()).await? else {
                 return Ok(false);
             };
             let temporary = new_file(folder).map_err(|error| failed(&error))?;
@@ -97,7 +100,7 @@ impl ObjectStore {
         let context = self.calls.context("GetObject", &subject);
         let mut transfer = 1;
         loop {
-            let Some(response) = self.start_get(key).await? else {
+            let Some(response) = self.start_get(key, &ResponseDate::default()).await? else {
                 return Err(CloudError::at(&context, CloudErrorKind::NotFound, "the object does not exist"));
             };
             match receive(response, None, &|_| {}).await {
@@ -109,12 +112,13 @@ impl ObjectStore {
         }
     }
 
-    async fn start_get(&self, key: &str) -> Result<Option<GetObjectOutput>, CloudError> {
+    async fn start_get(&self, key: &str, date: &ResponseDate) -> Result<Option<GetObjectOutput>, CloudError> {
         let request = self.shared.s3().get_object().bucket(&self.bucket).key(key);
         // Set as a header and not through the SDK's builder, with which the SDK would hash the bytes a second time.
         let send = request.customize().mutate_request(|request| {
             request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
         });
+        let send = send.interceptor(date.clone());
         match self.calls.run("GetObject", &self.subject(key), send.send()).await {
             Ok(response) => Ok(Some(response)),
             Err(error)

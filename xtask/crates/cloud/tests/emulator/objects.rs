@@ -154,6 +154,29 @@ async fn conditional_overwrite_is_not_retried_after_a_lost_response() {
     assert_eq!(server.seen().len(), 1);
 }
 
+/// A year that this machine's clock does not know, in the response and in the object.
+#[tokio::test]
+async fn age_of_an_object_is_the_difference_of_two_times_of_the_store() {
+    for (date, modified, age) in [
+        ("Sun, 01 Jan 2051 00:02:10 GMT", "Sun, 01 Jan 2051 00:00:00 GMT", Some(130)),
+        ("Sun, 01 Jan 2051 00:00:00 GMT", "Sun, 01 Jan 2051 00:00:09 GMT", Some(-9)),
+        ("yesterday", "Sun, 01 Jan 2051 00:00:00 GMT", None),
+    ] {
+        let server = ScriptedServer::start(move |_, _| {
+            let headers =
+                vec![("Date", date.into()), ("Last-Modified", modified.into()), ("ETag", "\"1\"".into())];
+            Response { headers, ..response(200, "two") }
+        });
+        let store = session(&server.endpoint).await.store("bucket", None);
+        assert_eq!(store.get("key").await.unwrap().unwrap().age, age, "{date}, {modified}");
+    }
+    let moto = require!(moto());
+    let store = bucket(moto, "age").await;
+    store.put("key", b"one".to_vec(), JSON).await.unwrap();
+    let age = store.get("key").await.unwrap().unwrap().age.unwrap();
+    assert!((0..60).contains(&age), "{age} s");
+}
+
 #[tokio::test]
 async fn object_with_a_wrong_checksum_is_refused() {
     let promised = base64(b"one");

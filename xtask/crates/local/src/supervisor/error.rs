@@ -21,6 +21,14 @@ pub enum Error {
     /// The state file cannot be used.
     #[error("the state of the local environment cannot be used")]
     State(#[from] StateError),
+    /// The gateway could open too few files.
+    #[error(
+        "a process may open {limit} files here, too few for the Lambda gateway: raise the limit (ulimit -n 1024)"
+    )]
+    OpenFiles {
+        /// The hard limit.
+        limit: u64,
+    },
     /// A requested port is taken.
     #[error("port {port}, requested for {component}, is taken by {holder}", holder = holder.as_deref().unwrap_or("another process"))]
     PortTaken {

@@ -19,6 +19,9 @@ pub(super) const EMULATOR_PATH: &str = "/moto-api/data.json/alive";
 pub(super) const GATEWAY_PATH: &str = HEALTH_PATH;
 /// A busy server may be slow, and taking it for dead would lose everything in it.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(10);
+/// How often a server is asked before it counts as dead, and the pause between.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(150);
 const STARTING: &str = "its start is running or was interrupted";
 
 /// Returns why a server counts as dead; `None` if it lives.
@@ -31,12 +34,25 @@ pub(super) async fn server_failure(server: &Server, path: &str) -> Option<String
     if server.url.is_empty() {
         return Some(STARTING.to_owned());
     }
-    let response = match (http::authority(&server.url), Request::get(path).body(Body::empty())) {
-        (Ok(authority), Ok(request)) => http::exchange(&authority, request, 1 << 20, RESPONSE_WITHIN).await,
-        (Err(error), _) => Err(error),
-        (_, Err(_)) => return Some(format!("`{path}` is not a valid path")),
+    let authority = match http::authority(&server.url) {
+        Ok(authority) => authority,
+        Err(error) => return Some(error.to_string()),
     };
-    response.err().map(|error| error.to_string())
+    let mut failure = None;
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let Ok(request) = Request::get(path).body(Body::empty()) else {
+            return Some(format!("`{path}` is not a valid path"));
+        };
+        match http::exchange(&authority, request, 1 << 20, RESPONSE_WITHIN).await {
+            Ok(_) => return None,
+            // One connection that is reset says nothing about a server, and ending it would lose everything in it.
+            Err(error) => failure = Some(error.to_string()),
+        }
+    }
+    failure
 }
 
 /// Returns why the emulator counts as dead; `None` if it lives and there are credentials for it.

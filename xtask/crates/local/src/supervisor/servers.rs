@@ -8,6 +8,7 @@ use super::processes;
 use crate::emulator;
 use crate::gateway::config::GatewayConfig;
 use crate::layout;
+use crate::open_files;
 use crate::programs::CommandLine;
 use crate::state::{self, Component, Server, State};
 use slipway_runner::process::{self, ProcessIdentity};
@@ -58,6 +59,9 @@ pub(super) async fn start_gateway(
     state: &mut State,
     report: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<(), Error> {
+    if let Some(limit) = open_files::too_low() {
+        return Err(Error::OpenFiles { limit });
+    }
     let begun = Instant::now();
     let component = Component::Gateway;
     report(Event::Starting { component });

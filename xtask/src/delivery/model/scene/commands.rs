@@ -40,6 +40,11 @@ impl Scene {
             }
             Step::Wait(seconds) => {
                 self.clock.advance(*seconds);
+                self.state.advance(*seconds);
+                Some(Ok(None))
+            }
+            Step::Skew(seconds) => {
+                self.skew_clock(*seconds);
                 Some(Ok(None))
             }
             Step::Deploy { targets, lift_hold, always_plan, approved } => {

@@ -35,6 +35,13 @@ impl Scene {
         first
     }
 
+    /// Replaces the bytes of a release by others of the same length; returns the object's key.
+    pub(in crate::delivery) fn replace_artifact(&self, manifest: &Manifest) -> String {
+        let key = manifest.artifact.key.clone();
+        self.artifacts.set(&key, vec![b'x'; usize::try_from(manifest.artifact.size).unwrap()]);
+        key
+    }
+
     /// Puts a manifest back.
     pub(in crate::delivery) fn restore_manifest(&self, function: &str, version: &str, bytes: Vec<u8>) {
         let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
@@ -75,10 +82,15 @@ impl Scene {
     ) -> Manifest {
         let releases = self.releases.entry(function.clone()).or_default();
         let mut manifest = sample_manifest(function.as_str(), &format!("1.{}.0", releases.len()));
-        if let Some(sha256) = bytes {
-            manifest.artifact.sha256 = sha256;
-            manifest.artifact.code_sha256 = sha256.base64();
-            manifest.artifact.key = artifact_key(&sha256);
+        // Always of the same length.
+        let content = format!("zip of {function} {:04}", releases.len());
+        let sha256 = bytes.unwrap_or_else(|| Digest::of(&content));
+        manifest.artifact.size = content.len() as u64;
+        manifest.artifact.sha256 = sha256;
+        manifest.artifact.code_sha256 = sha256.base64();
+        manifest.artifact.key = artifact_key(&sha256);
+        if bytes.is_none() {
+            self.artifacts.set(&manifest.artifact.key, content);
         }
         manifest.smoke = vec![SmokeRecord {
             name: "is well".into(),
@@ -91,7 +103,6 @@ impl Scene {
             safe: true,
         }];
         let manifest = manifest.sealed();
-        self.artifacts.set(&manifest.artifact.key, *b"zip");
         self.artifacts.set(&Manifest::key(function, &manifest.version), manifest.bytes().unwrap());
         releases.push(manifest.clone());
         manifest

@@ -2,7 +2,8 @@
 //!
 //! In: the plan's values, as `terraform show -json` prints them. Out: addresses, with the resource to look for in the
 //! account. Only resources with a unique name are looked for. Settings of a bucket, policies of a repository, attachments
-//! and inline policies are not: creating them overwrites what exists.
+//! and inline policies are not: creating them overwrites what exists. Nor are resources whose names may repeat, such as HTTP
+//! APIs: nothing would say which one it is.
 
 use serde_json::Value;
 
@@ -65,6 +66,14 @@ fn resource(
             Resource::OidcProvider(iam(format!("oidc-provider/{host}")))
         }
         "aws_ecr_repository" => Resource::Repository(after("name")?),
+        "aws_cloudwatch_log_group" => Resource::LogGroup(after("name")?),
+        "aws_lambda_function" => Resource::Function(after("function_name")?),
+        "aws_lambda_alias" => {
+            // In the configuration it may be the function's ARN.
+            let function = after("function_name")?;
+            let function = function.rsplit(":function:").next()?.split(':').next()?.to_owned();
+            Resource::FunctionAlias { function, alias: after("name")? }
+        }
         _ => return None,
     })
 }
@@ -93,6 +102,11 @@ mod tests {
             change("aws_kms_key.lonely", json!(["create"]), json!({})),
             change("aws_iam_policy.p", json!(["create"]), json!({ "name": "p" })),
             change("aws_iam_openid_connect_provider.g[0]", json!(["create"]), json!({ "url": "https://host/x" })),
+            change("aws_cloudwatch_log_group.l", json!(["create"]), json!({ "name": "/aws/lambda/f" })),
+            change("aws_lambda_function.f", json!(["create"]), json!({ "function_name": "f" })),
+            change("aws_lambda_alias.live", json!(["create"]), json!({
+                "function_name": "arn:aws:lambda:eu-central-1:1:function:f", "name": "live",
+            })),
             change("aws_iam_role.there", json!(["no-op"]), json!({ "name": "r" })),
             change("aws_iam_role.replaced", json!(["create", "delete"]), json!({ "name": "r" })),
         ]});
@@ -107,6 +121,9 @@ mod tests {
                 Resource::KeyAlias("alias/b".into()),
                 Resource::Policy("arn:aws:iam::1:policy/p".into()),
                 Resource::OidcProvider("arn:aws:iam::1:oidc-provider/host/x".into()),
+                Resource::LogGroup("/aws/lambda/f".into()),
+                Resource::Function("f".into()),
+                Resource::FunctionAlias { function: "f".into(), alias: "live".into() },
             ]
         );
         let in_china: Vec<Resource> = candidates(Partition::China).collect();
