@@ -11,9 +11,11 @@ mod variables;
 mod version;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use self::errors::explain;
 use self::stream::TerraformReport;
@@ -154,14 +156,25 @@ impl Terraform {
             configuration.context.work.join(format!("{verb}.err")),
         );
         let stdin = Some(configuration.lock.file());
-        let options =
-            RunOptions { output: OutputTarget::Files { out, err }, time_limit: None, on_signal, stdin };
+        let give_up = Arc::new(Notify::new());
+        let options = RunOptions {
+            output: OutputTarget::Files { out, err },
+            time_limit: None,
+            on_signal,
+            give_up: Some(give_up.clone()),
+            stdin,
+        };
         let ended = exec::run(
             &program.clone().hint(self.missing_hint()),
             &options,
             &self.interrupt,
             &mut |stream, line| match stream {
-                Stream::Out => report.line(line, step, &self.progress),
+                Stream::Out => {
+                    report.line(line, step, &self.progress);
+                    if report.hanging.is_some() {
+                        give_up.notify_one();
+                    }
+                }
                 Stream::Err => step.line(line),
             },
         )
@@ -292,11 +305,20 @@ impl crate::plan::Infrastructure for Terraform {
                 return Err(after_death(failure, configuration)
                     .unchanged("How far it came was not read: the state may lack what it changed last."));
             }
+            if let (Some(address), FailureKind::Failed) = (&report.hanging, failure.kind()) {
+                return Err(given_up(address, failure, configuration));
+            }
             if failure.kind() != FailureKind::Failed || failure.report().unchanged.is_some() {
                 return Err(failure);
             }
+            let failure = failure.unchanged("What was done before that is in the state.");
+            if !configuration.context.is_account() && errors::name_is_taken(&report) {
+                let environment = &configuration.context.environment;
+                return Err(failure.hint(format!(
+                    "cargo xtask recover --env {environment} shows what exists and is not in the state, as after an apply that was cut off, and imports it; what does not belong to this stack needs another name"
+                )));
+            }
             return Err(failure
-                .unchanged("What was done before that is in the state.")
                 .hint("repair the cause and run the same command again: it continues with what is missing"));
         }
         step.done("applied");
@@ -343,6 +365,17 @@ impl crate::plan::Infrastructure for Terraform {
     }
 }
 
+/// Returns the failure of an apply that was given up because a function was being created for too long.
+fn given_up(address: &str, failure: Failure, configuration: &Configuration) -> Failure {
+    let (stack, environment) = (&configuration.context.stack, &configuration.context.environment);
+    let given_up = Failure::failed(format!(
+        "the apply of `{stack}` in {environment} was given up: {address} was being created for too long"
+    ))
+    .detail("terraform", failure.message().to_owned())
+    .unchanged("What was done before that is in the state. The function may exist, and not be in it: the provider then waits for its own name.");
+    after_death(given_up, configuration)
+}
+
 /// Returns the failure of a Terraform that a signal killed, with what there is to do: it could neither save its state nor
 /// release its lock.
 fn after_death(failure: Failure, configuration: &Configuration) -> Failure {
@@ -387,6 +420,40 @@ mod tests {
         terraform.write_lock_back(&configuration).unwrap();
         assert_eq!(configuration.planned_sources().files[&path].content, b"new");
         std::fs::read_to_string(project.join(&path)).unwrap_or_default()
+    }
+
+    /// A Terraform whose provider waits for the name of a function that it created itself: its first call's answer was lost.
+    #[tokio::test]
+    async fn apply_whose_function_is_created_without_end_is_given_up_and_recover_is_named() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        use crate::plan::Infrastructure as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("terraform");
+        let hook = r#"{"type":"apply_progress","@message":"Still creating...","hook":{"resource":{"addr":"module.a.aws_lambda_function.this","resource_type":"aws_lambda_function"},"action":"create","elapsed_seconds":600}}"#;
+        let script = format!("#!/bin/sh\ntrap 'exit 1' INT\necho '{hook}'\nsleep 60 &\nwait\n");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let mut configuration = commands::tests::configuration(ProviderLock::Completed);
+        let work = folder.path().to_path_buf();
+        configuration.folder = work.clone();
+        Arc::get_mut(&mut configuration.context).unwrap().work = work.clone();
+        let terraform = Terraform::new(
+            &program.display().to_string(),
+            TerraformVariables::default(),
+            &work,
+            Interrupt::never(),
+            Progress::silent(),
+        );
+        let (changes, drift, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let file = SavedPlan::create(&work).unwrap();
+        let planned = Planned { changes, drift, outputs_change: false, file, warnings };
+        let failure = terraform.apply(&configuration, &planned).await.unwrap_err();
+        let report = failure.report();
+        assert_eq!(report.kind, FailureKind::Failed);
+        assert!(report.message.contains("was given up: module.a.aws_lambda_function.this was being created"));
+        assert!(report.hint.unwrap().starts_with("cargo xtask recover --env dev finds"), "{failure}");
     }
 
     #[test]
