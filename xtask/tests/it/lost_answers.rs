@@ -50,6 +50,7 @@ fn rollback_whose_end_nobody_heard_goes_no_further_back_when_it_is_typed_again()
     let [_, state] = project.account.buckets();
     let key = "ledger/echo/9999999995.ended.json".to_owned();
     assert!(project.account.keys(&state).contains(&key), "it was written");
+    proxied.run(&["status", "--env", "local"]).exits(0).says("0.2.0");
     for _ in 0..2 {
         proxied
             .run(&ROLLBACK)
