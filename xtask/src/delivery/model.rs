@@ -15,7 +15,7 @@ use std::ops::Range;
 use oracle::Oracle;
 use random::Random;
 use scene::Scene;
-use step::{Circumstances, RollbackTo, Step};
+use step::{Circumstances, Lost, RollbackTo, Step};
 
 use crate::delivery;
 use crate::failure::FailureKind;
@@ -87,12 +87,15 @@ fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
     if random.one_in(if scene.blocked().is_blocked() { 2 } else { 12 }) {
         return Step::Recover { approved: !random.one_in(4) };
     }
+    if scene.is_state_lost() && random.one_in(3) {
+        return Step::LoseState(None);
+    }
     // The command that moves traffic before it plans has to stop as well.
     if scene.blocked().unsaved && random.one_in(3) {
         let (functions, back) = (Vec::new(), RollbackTo::Previous);
         return Step::RollBack { functions, back, lift_hold: false, approved: true };
     }
-    match random.below(25) {
+    match random.below(26) {
         0..=5 => {
             let mut targets = vec![function];
             if random.one_in(3) || !scene.all_have_releases() {
@@ -140,6 +143,9 @@ fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
         22 | 23 => {
             let replaced = scene.some_release(&function, random).filter(|_| !random.one_in(3));
             Step::ReplaceArtifact(replaced.map(Box::new))
+        }
+        24 if scene.may_lose_state() => {
+            Step::LoseState(Some([Lost::Gone, Lost::Another, Lost::Older][random.below(3)]))
         }
         _ => Step::Skew([60, -60, 86_400, -86_400][random.below(4)]),
     }
@@ -289,7 +295,7 @@ async fn three_commands(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u
 async fn recover_what_blocks(scene: &mut Scene) {
     if scene.blocked().is_blocked() {
         let did = scene.run(&Step::Recover { approved: true }, None).await;
-        judge::recovery(true, &did);
+        judge::recovery(scene, true, &did);
     }
 }
 

@@ -83,8 +83,12 @@ pub(crate) async fn recover(stack: &EnvironmentStack, request: &RecoverRequest) 
         (None, None) => Vec::new(),
     };
     recovered.handle(stack, found).await?;
-    if let (None, Some(last)) = (&head.open, &head.last) {
-        recovered.handle(stack, other_state(stack, last).await?).await?;
+    if let (None, Some(last)) = (&head.open, &head.last)
+        && let Some(found) = other_state(stack, last).await?
+    {
+        // Nothing is imported into it: it would only look like the one that was lost.
+        recovered.handle(stack, [found]).await?;
+        return Ok(recovered);
     }
     // Only now: what exists is compared with a state that is saved and not locked.
     match unknown_resources::search(stack).await? {

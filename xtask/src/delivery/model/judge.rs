@@ -31,6 +31,16 @@ pub(super) fn command(
             return;
         }
     }
+    if scene.is_state_lost() && step.delivers() {
+        let stopped = matches!(outcome, Ok(None) | Err(FailureKind::Refused | FailureKind::Usage));
+        let version_gone =
+            matches!(step, Step::RollBack { .. }) && matches!(outcome, Err(FailureKind::VerificationFailed));
+        assert!(stopped || version_gone, "planned with a state that is not the ledger's: {did:?}");
+        if matches!(step, Step::Deploy { .. }) {
+            assert_eq!(did.aliases_before, did.aliases_after, "{did:?}");
+            return;
+        }
+    }
     match step {
         Step::Deploy { targets, lift_hold, approved, .. } => {
             let held = !lift_hold
@@ -176,9 +186,15 @@ fn blocks(did: &StepResult, outcome: &Result<Option<&Delivered>, FailureKind>) -
 }
 
 /// Judges `recover`: with approval one is enough for everything that was left behind, without it changes nothing.
-pub(super) fn recovery(approved: bool, did: &StepResult) {
+pub(super) fn recovery(scene: &Scene, approved: bool, did: &StepResult) {
     let Some(Ok(_)) = did.outcome else { panic!("recover failed: {did:?}") };
-    if approved {
+    if scene.is_state_lost() {
+        assert!(
+            did.recovered.iter().any(|(found, _)| found.starts_with("the state is ")),
+            "not said: {did:?}"
+        );
+        assert!(!approved || !did.blocked_after.locked, "a lock is left: {did:?}");
+    } else if approved {
         assert!(!did.blocked_after.is_blocked(), "one recover was not enough: {did:?}");
     } else {
         assert!(!did.changed_anything, "nobody approved: {did:?}");

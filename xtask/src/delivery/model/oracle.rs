@@ -47,7 +47,7 @@ impl Oracle {
             nothing_bad_was_left(scene, did);
             let head = scene.stack(true).ledger.head().await.unwrap();
             if let Step::Recover { approved } = step {
-                judge::recovery(*approved, did);
+                judge::recovery(scene, *approved, did);
                 assert!(head.open.is_none() || !approved, "left open: {:?}", head.open);
             }
             if step.delivers() {
@@ -74,6 +74,7 @@ impl Oracle {
     pub(super) async fn everything_can_be_repaired(&mut self, scene: &mut Scene) {
         scene.run(&Step::Configure(128), None).await;
         scene.run(&Step::EditStack(StackFlaw::None), None).await;
+        scene.run(&Step::LoseState(None), None).await;
         let step = Step::Recover { approved: true };
         let did = scene.run(&step, None).await;
         self.after(scene, &step, &did).await;

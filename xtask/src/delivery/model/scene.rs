@@ -48,6 +48,8 @@ pub(in crate::delivery) struct Scene {
     pub(super) adopted: bool,
     /// The first bytes of artifacts that were replaced, by key.
     replaced: BTreeMap<String, Vec<u8>>,
+    /// The state that was lost.
+    lost_state: Option<Vec<u8>>,
 }
 
 /// The stack's files, as the contract asks for them.
@@ -88,6 +90,7 @@ impl Scene {
             flaw: StackFlaw::None,
             adopted: false,
             replaced: BTreeMap::new(),
+            lost_state: None,
             processes: 0,
             memory: 128,
             protected,

@@ -65,10 +65,20 @@ pub(super) enum Step {
     },
     /// Somebody replaces the bytes of a release by others of the same length, or puts all first ones back.
     ReplaceArtifact(Option<Box<Manifest>>),
+    /// Somebody deletes or replaces the state, or restores it.
+    LoseState(Option<Lost>),
     /// Seconds pass.
     Wait(i64),
     /// The next commands run on a machine whose clock differs by some seconds; the store's does not.
     Skew(i64),
+}
+
+/// How a state is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    Gone,
+    Another,
+    Older,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +126,10 @@ impl fmt::Debug for Step {
             Self::DeleteOldVersions(function) => write!(f, "delete old versions of {function}"),
             Self::Skew(seconds) => write!(f, "another clock: {seconds} s"),
             Self::Wait(seconds) => write!(f, "wait {seconds} s"),
+            Self::LoseState(lost) => match lost {
+                Some(how) => write!(f, "lose the state: {how:?}"),
+                None => write!(f, "restore the state"),
+            },
             Self::Recover { approved } => write!(f, "recover, approved {approved}"),
             Self::ReplaceArtifact(None) => write!(f, "restore the artifacts"),
             Self::ReplaceArtifact(Some(manifest)) => {

@@ -71,6 +71,13 @@ impl Scene {
                 }
                 Some(Ok(None))
             }
+            Step::LoseState(lost) => {
+                match lost {
+                    Some(how) => self.lose_state(*how),
+                    None => self.restore_state(),
+                }
+                Some(Ok(None))
+            }
             Step::Recover { approved } => {
                 let stack = self.stack(*approved);
                 let request = RecoverRequest::default();

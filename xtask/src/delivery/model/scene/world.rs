@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Scene;
-use crate::delivery::model::step::Blocked;
+use crate::delivery::model::step::{Blocked, Lost};
 use crate::release::Manifest;
 
 const STATE: &str = "s.tfstate";
@@ -35,6 +35,40 @@ impl Scene {
             self.lambda.latest(&name).is_some() && !has(&name, "aws_lambda_function")
                 || self.lambda.serving(&name).is_some() && !has(&name, "aws_lambda_alias")
         })
+    }
+
+    /// Returns whether the state can be lost so that the ledger knows better: nothing blocks, and the last entry has it.
+    pub(in crate::delivery::model) fn may_lose_state(&self) -> bool {
+        let is_known = self.history().first().is_some_and(|last| last.state.is_some());
+        let ledger = self.state.objects("ledger/");
+        let begun = ledger.keys().filter(|key| key.contains(".started.")).count();
+        is_known && !self.blocked().is_blocked() && begun == self.history().len() && !self.is_state_lost()
+    }
+
+    /// Returns whether the state is not the one that the ledger knows.
+    pub(in crate::delivery::model) fn is_state_lost(&self) -> bool {
+        self.lost_state.is_some()
+    }
+
+    pub(super) fn lose_state(&mut self, how: Lost) {
+        let stored = self.state.objects(STATE).remove(STATE).unwrap();
+        let mut state: Value = serde_json::from_slice(&stored).unwrap();
+        let known = self.history()[0].state.clone().unwrap();
+        match how {
+            Lost::Gone => self.state.remove(STATE),
+            Lost::Another => state["lineage"] = "another".into(),
+            Lost::Older => state["serial"] = (known.serial - 1).into(),
+        }
+        if how != Lost::Gone {
+            self.state.set(STATE, state.to_string());
+        }
+        self.lost_state = Some(stored);
+    }
+
+    pub(super) fn restore_state(&mut self) {
+        if let Some(state) = self.lost_state.take() {
+            self.state.set(STATE, state);
+        }
     }
 
     /// Returns whether the bytes of a release are not those that it was published with.
