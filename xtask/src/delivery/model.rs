@@ -170,8 +170,8 @@ fn fault(random: &mut Random) -> Option<(u64, Fault)> {
 fn ledger_and_aliases_agree_after_any_sequence_of_commands() {
     // On two threads: this is the longest of all unit tests.
     std::thread::scope(|scope| {
-        scope.spawn(|| run_sequences(0..50));
-        run_sequences(50..100);
+        scope.spawn(|| run_sequences(0..150));
+        run_sequences(150..300);
     });
 }
 
@@ -289,6 +289,47 @@ async fn three_commands(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u
         .collect();
     end.extend(last.holds.iter().map(|hold| format!("{} {} is held", hold.function, hold.release)));
     (end, calls)
+}
+
+/// What a kill in a first apply leaves, and what cannot be saved: `recover` itself is cut off at every call, and typed again.
+#[tokio::test]
+async fn recovery_cut_off_at_any_call_can_be_run_again() {
+    for cannot_save in [false, true] {
+        for fault in [Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter, Fault::CutAfter] {
+            for call in 0.. {
+                let mut scene = blocked_scene(cannot_save).await;
+                let recover = Step::Recover { approved: true };
+                let did = scene.run(&recover, Some((call, fault))).await;
+                let faulted_call = did.faulted_call.is_some();
+                oracle::own_lock_is_recognised(&did);
+                let again = scene.run(&recover, None).await;
+                judge::recovery(&scene, true, &again);
+                deploy_all(&mut scene).await;
+                if !faulted_call {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Returns a scene whose first deployment could not save its state, or was killed after it had created a function.
+async fn blocked_scene(cannot_save: bool) -> Scene {
+    for call in 0.. {
+        let mut scene = Scene::new(false);
+        let functions = scene.functions.clone();
+        let targets =
+            functions.iter().map(|function| (function.clone(), scene.release_of(function, None))).collect();
+        let step = Step::Deploy { targets, lift_hold: false, always_plan: false, approved: true };
+        let fault = (!cannot_save).then_some((call, Fault::CrashAfter));
+        let circumstances = Circumstances { fault, cannot_save, recover_beside: false };
+        let did = scene.run_under(&step, circumstances).await;
+        if cannot_save || did.faulted_call.as_deref() == Some("CrashAfter at apply the alias of a") {
+            assert!(scene.blocked().is_blocked(), "{did:?}");
+            return scene;
+        }
+    }
+    unreachable!("an apply creates aliases");
 }
 
 /// Types `recover` once, where a process that died left something that blocks the stack.

@@ -252,7 +252,7 @@ fn nothing_bad_was_left(scene: &Scene, did: &StepResult) {
 }
 
 /// A lock on the state that Terraform made, and whose answer was lost, is its own: it does not lock the run out.
-fn own_lock_is_recognised(did: &StepResult) {
+pub(super) fn own_lock_is_recognised(did: &StepResult) {
     let lost = did.faulted_call.as_deref() == Some("ErrorAfter at lock the state");
     if lost && !did.blocked_before.locked {
         assert!(!did.blocked_after.locked, "its own lock was left: {did:?}");
