@@ -117,7 +117,7 @@ fn commands_that_only_look_or_choose_are_as_the_page_writes_them() {
 #[test]
 fn gateway_that_was_started_with_few_open_files_takes_as_many_as_it_may_have() {
     let project = require!(EchoProject::new());
-    let few = ["sh", "-c", "ulimit -S -n 32 && exec \"$0\" \"$@\""];
+    let few = ["sh", "-c", "ulimit -S -n 16 && exec \"$0\" \"$@\""];
     project.start_within(&few, &["local", "up"], &[]).wait().exits(0);
     let pids = project.server_processes();
     let limits: Vec<String> = pids
