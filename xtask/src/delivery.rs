@@ -147,11 +147,14 @@ async fn try_deliver(
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     stack.check_files(&configuration)?;
     let current = skip::Current::read(stack, &configuration).await?;
-    known_state::refuse_other(stack, last.as_ref(), current.state.as_ref()).await?;
-    if !request.always_plan && skip::may_skip(stack, &current, last.as_ref(), &releases).await? {
+    let accepts_other = known_state::refuse_other(stack, last.as_ref(), current.state.as_ref()).await?;
+    if !request.always_plan
+        && !accepts_other
+        && skip::may_skip(stack, &current, last.as_ref(), &releases).await?
+    {
         return Ok(Attempt::Made(Delivered::unchanged(stack, versions, true)));
     }
-    let accepts_weaker_trust = stack.refuse_weaker_trust(last.as_ref())?;
+    let accepts_something = accepts_other | stack.refuse_weaker_trust(last.as_ref())?;
     side_by_side(releases.values().map(|manifest| stack.check_bytes(manifest)))
         .await
         .map_err(nothing_changed)?;
@@ -173,7 +176,7 @@ async fn try_deliver(
     }
     // What was accepted is recorded, although nothing else is to be done.
     let is_settled = last.as_ref().is_some_and(|last| last.outcome.is_settled());
-    if nothing_to_do && is_settled && !accepts_weaker_trust {
+    if nothing_to_do && is_settled && !accepts_something {
         current.remember(stack)?;
         return Ok(Attempt::Made(Delivered::unchanged(stack, versions, false)));
     }

@@ -20,7 +20,7 @@ pub(crate) use lambda::{AliasMove, FakeLambda, FakeVersion};
 pub(crate) use services::FakeServices;
 pub(crate) use signer::{FakeSigner, FakeSigningKeys};
 pub(crate) use store::FakeStore;
-pub(crate) use terraform::{FakeTerraform, MakeLock, StackFlaw};
+pub(crate) use terraform::{FakeAccount, FakeTerraform, MakeLock, StackFlaw};
 
 use crate::failure::Result;
 use crate::ports::{Approver, Clock};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 mod entry;
 mod format;
+mod known_state;
 mod lease;
 mod owner;
 mod trust;
@@ -17,6 +18,7 @@ mod trust;
 pub(crate) use entry::{
     DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, SCHEMA, Serving, Started, serves_text,
 };
+pub(crate) use known_state::OtherState;
 pub(crate) use lease::{Holder, HolderState, Lease, RENEW_EVERY};
 pub(crate) use owner::Claim;
 pub(crate) use trust::TrustRecord;

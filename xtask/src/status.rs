@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::ledger::{DeploymentOutcome, Ended, Head, Holder, Ledger, Serving};
+use crate::ledger::{DeploymentOutcome, Ended, Head, Holder, Ledger, OtherState, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ownership::ProjectIdentity;
 use crate::plan;
@@ -96,6 +96,7 @@ impl EnvironmentAccess<'_> {
             let head = ledger.head().await?;
             status.warnings.extend(self.stack_warnings(&ledger, stack, &head).await?);
             let Some(last) = &head.last else { continue };
+            status.warnings.extend(self.other_state(&ledger, stack, last).await?);
             status.warnings.extend(self.first_deployments(stack, last).await?);
             for (function, serving) in &last.serves {
                 let (found, warning) = self.function(stack, function, serving, last).await?;
@@ -135,6 +136,21 @@ impl EnvironmentAccess<'_> {
             ));
         }
         Ok(warnings)
+    }
+
+    /// Returns a warning if the state is gone, or is not the one that the last deployments left.
+    async fn other_state(&self, ledger: &Ledger, stack: &StackName, last: &Ended) -> Result<Option<String>> {
+        let (environment, place) = (self.environment, self.store.place());
+        let now = match plan::read_state(self.store.as_ref(), stack).await {
+            Ok(now) => now.map(|(version, _)| version),
+            Err(failure) => return Ok(Some(format!("{stack} in {environment}: {failure}"))),
+        };
+        let Some(other) = ledger.other_state(last, now.as_ref()).await? else { return Ok(None) };
+        let OtherState { what, deployment, left } = other;
+        let found = now.map_or("no state".to_owned(), |now| now.to_string());
+        Ok(Some(format!(
+            "{stack} in {environment}: the state {what}: deployment {deployment} left {left}, {place}/{stack}.tfstate has {found}. Nothing is planned until it is restored from an earlier version of that object; if it was replaced on purpose: cargo xtask release --env {environment} --accept-state"
+        )))
     }
 
     /// Returns a warning for each function whose first deployment failed: its alias may serve anyway, and the ledger has no

@@ -43,7 +43,7 @@ pub(super) async fn check_plan(
         let state = state.map(|(_, state)| state).unwrap_or_default();
         plan::refuse_removal_of_serving(stack.name(), &functions, planned, &state)?;
         // A plan that was cut off may have created what this one creates.
-        let suspected = unknown_resources::are_suspected(last)
+        let suspected = unknown_resources::are_suspected(stack, last)
             && planned.changes.iter().any(|change| change.action == plan::Action::Create);
         let reads_values =
             !known || suspected || plan::changes_alias(planned) || plan::creates_function(planned);

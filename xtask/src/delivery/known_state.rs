@@ -6,57 +6,34 @@
 
 use super::EnvironmentStack;
 use crate::failure::{Failure, Result};
-use crate::ledger::{DeploymentOutcome, Ended};
+use crate::ledger::{Ended, OtherState};
 use crate::plan::{self, StateVersion};
 
-/// How many entries of earlier versions, which knew no state where they failed, are passed over.
-const PASSED_OVER: u64 = 8;
-
-/// Refuses a state that is not the one which the last deployments left, unless that is accepted (`--accept-state`).
+/// Refuses a state that is not the one which the last deployments left, unless that is accepted (`--accept-state`). Returns whether
+/// it was accepted: then the ledger has to know the other one from now on.
 pub(super) async fn refuse_other(
     stack: &EnvironmentStack,
     last: Option<&Ended>,
     now: Option<&StateVersion>,
-) -> Result<()> {
-    let Some(last) = last.filter(|_| !stack.accept_state) else { return Ok(()) };
-    let Some((number, left)) = left(stack, last).await? else { return Ok(()) };
+) -> Result<bool> {
+    let Some(last) = last else { return Ok(false) };
+    let Some(other) = stack.ledger.other_state(last, now).await? else { return Ok(false) };
+    if stack.accept_state {
+        return Ok(true);
+    }
+    let OtherState { what, deployment: number, left } = other;
     let (name, environment) = (stack.name(), stack.environment());
-    let what = match now {
-        None => "is gone".to_owned(),
-        Some(now) if now.lineage != left.lineage => "is another one than the ledger knows".to_owned(),
-        Some(now) if now.serial < left.serial => "is older than the ledger knows".to_owned(),
-        Some(_) => return Ok(()),
-    };
-    let text = |state: &StateVersion| format!("serial {} of lineage {}", state.serial, state.lineage);
     let backend = &stack.plan.backend;
     Err(Failure::refused(format!("the state of `{name}` in {environment} {what}"))
         .detail("state", format!("{}/{name}.tfstate", stack.store.place()))
-        .detail(format!("deployment {number} left"), text(&left))
-        .detail("found", now.map_or("no state".to_owned(), text))
+        .detail(format!("deployment {number} left"), left.to_string())
+        .detail("found", now.map_or("no state".to_owned(), ToString::to_string))
         .unchanged("Nothing was planned or changed: a plan would create again what exists, or change it back.")
         .hint(format!(
             "restore it; the bucket keeps earlier versions: aws s3api list-object-versions --bucket {} --prefix \
              {}{name}.tfstate. If it was given up or replaced on purpose: --accept-state, once",
             backend.bucket, backend.prefix
         )))
-}
-
-/// Returns the state that the last deployments left, with the number of the one that knows it.
-async fn left(stack: &EnvironmentStack, last: &Ended) -> Result<Option<(u64, StateVersion)>> {
-    let mut ended = last.clone();
-    for _ in 0..=PASSED_OVER {
-        if ended.outcome == DeploymentOutcome::Destroyed {
-            return Ok(None);
-        }
-        if let Some(state) = ended.state {
-            return Ok(Some((ended.deployment, state)));
-        }
-        match stack.ledger.deployment(ended.deployment - 1).await? {
-            Some(earlier) => ended = earlier,
-            None => return Ok(None),
-        }
-    }
-    Ok(None)
 }
 
 /// Returns the state that an unsuccessful deployment leaves, as far as it can be read: the present one where it continues the
@@ -74,7 +51,9 @@ pub(super) async fn after(stack: &EnvironmentStack, last: Option<&Ended>) -> Opt
 #[cfg(test)]
 mod tests {
     use crate::delivery::model::scene::{Scene, deploy_request};
-    use crate::delivery::{DestroyRequest, RollbackRequest, deliver, destroy_all, roll_back_stack};
+    use crate::delivery::{
+        DestroyRequest, RecoverRequest, RollbackRequest, deliver, destroy_all, recover, roll_back_stack,
+    };
     use crate::failure::FailureKind;
     use crate::interrupt::Interrupt;
 
@@ -119,11 +98,26 @@ mod tests {
             assert!(scene.deploy_all().await.is_err());
             let mut stack = scene.stack(true);
             stack.accept_state = true;
+            // Of a state that is gone everything that exists is imported first.
+            recover(&stack, &RecoverRequest::default()).await.unwrap();
             let releases = scene.functions.clone().into_iter();
             let releases = releases.map(|function| (function.clone(), scene.release_of(&function, None)));
             deliver(&stack, &deploy_request(releases.collect())).await.unwrap();
             scene.deploy_new_releases().await;
         }
+    }
+
+    #[tokio::test]
+    async fn state_that_is_accepted_is_known_from_then_on_although_nothing_else_changes() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        replace(&scene, "8d7f", "another");
+        let nothing_new = deploy_request(Default::default());
+        let mut stack = scene.stack(true);
+        stack.accept_state = true;
+        assert_eq!(deliver(&stack, &nothing_new).await.unwrap().deployment, Some(2));
+        assert_eq!(scene.last_ended().await.unwrap().state.unwrap().lineage, "another");
+        assert!(deliver(&scene.stack(true), &nothing_new).await.unwrap().unchanged);
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use std::ops::Range;
 use oracle::Oracle;
 use random::Random;
 use scene::Scene;
-use step::{RollbackTo, Step};
+use step::{Circumstances, Lost, RollbackTo, Step};
 
 use crate::delivery;
 use crate::failure::FailureKind;
@@ -41,9 +41,9 @@ async fn run_sequence(seed: u64) {
     let mut transcript = Transcript { seed, lines: Vec::new() };
     for _ in 0..STEPS {
         let step = random_step(&mut random, &mut scene);
-        let fault = fault(&mut random);
-        transcript.lines.push(format!("{step:?}"));
-        let did = scene.run(&step, fault).await;
+        let circumstances = circumstances(&mut random, &scene, &step);
+        transcript.lines.push(format!("{step:?}, {circumstances:?}"));
+        let did = scene.run_under(&step, circumstances).await;
         transcript.lines.push(format!("    -> {did:?}"));
         oracle.after(&mut scene, &step, &did).await;
         // What failed, or what nobody heard the end of, is run again, as its hint says.
@@ -83,7 +83,19 @@ impl Drop for Transcript {
 
 fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
     let function = scene.functions[random.below(scene.functions.len())].clone();
-    match random.below(23) {
+    // What blocks the stack is recovered sooner or later; `recover` is typed at other times as well.
+    if random.one_in(if scene.blocked().is_blocked() { 2 } else { 12 }) {
+        return Step::Recover { approved: !random.one_in(4) };
+    }
+    if scene.is_state_lost() && random.one_in(3) {
+        return Step::LoseState(None);
+    }
+    // The command that moves traffic before it plans has to stop as well.
+    if scene.blocked().unsaved && random.one_in(3) {
+        let (functions, back) = (Vec::new(), RollbackTo::Previous);
+        return Step::RollBack { functions, back, lift_hold: false, approved: true };
+    }
+    match random.below(26) {
         0..=5 => {
             let mut targets = vec![function];
             if random.one_in(3) || !scene.all_have_releases() {
@@ -128,8 +140,24 @@ fn random_step(random: &mut Random, scene: &mut Scene) -> Step {
             [StackFlaw::None, StackFlaw::None, StackFlaw::MovesAlias, StackFlaw::MovesAliasUnseen]
                 [random.below(4)],
         ),
+        22 | 23 => {
+            let replaced = scene.some_release(&function, random).filter(|_| !random.one_in(3));
+            Step::ReplaceArtifact(replaced.map(Box::new))
+        }
+        24 if scene.may_lose_state() => {
+            Step::LoseState(Some([Lost::Gone, Lost::Another, Lost::Older][random.below(3)]))
+        }
         _ => Step::Skew([60, -60, 86_400, -86_400][random.below(4)]),
     }
+}
+
+/// Returns what happens to a command.
+fn circumstances(random: &mut Random, scene: &Scene, step: &Step) -> Circumstances {
+    let fault = fault(random);
+    let keeps_contract = step.delivers() && scene.flaw == StackFlaw::None;
+    let cannot_save = random.one_in(8) && keeps_contract;
+    let recover_beside = random.one_in(4) && keeps_contract && fault.is_none() && !cannot_save;
+    Circumstances { fault, cannot_save, recover_beside }
 }
 
 fn fault(random: &mut Random) -> Option<(u64, Fault)> {
@@ -142,8 +170,8 @@ fn fault(random: &mut Random) -> Option<(u64, Fault)> {
 fn ledger_and_aliases_agree_after_any_sequence_of_commands() {
     // On two threads: this is the longest of all unit tests.
     std::thread::scope(|scope| {
-        scope.spawn(|| run_sequences(0..50));
-        run_sequences(50..100);
+        scope.spawn(|| run_sequences(0..150));
+        run_sequences(150..300);
     });
 }
 
@@ -242,6 +270,7 @@ async fn three_commands(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u
         calls.push(did.calls);
         if !matches!(did.outcome, Some(Ok(_))) {
             // Also where all was done and only the answer was lost: what is repeated means the same.
+            recover_what_blocks(&mut scene).await;
             scene.run(&step, None).await.outcome.unwrap().unwrap();
         }
     }
@@ -262,6 +291,55 @@ async fn three_commands(cut: Option<(usize, u64, Fault)>) -> (Vec<String>, Vec<u
     (end, calls)
 }
 
+/// What a kill in a first apply leaves, and what cannot be saved: `recover` itself is cut off at every call, and typed again.
+#[tokio::test]
+async fn recovery_cut_off_at_any_call_can_be_run_again() {
+    for cannot_save in [false, true] {
+        for fault in [Fault::CrashAfter, Fault::ErrorBefore, Fault::ErrorAfter, Fault::CutAfter] {
+            for call in 0.. {
+                let mut scene = blocked_scene(cannot_save).await;
+                let recover = Step::Recover { approved: true };
+                let did = scene.run(&recover, Some((call, fault))).await;
+                let faulted_call = did.faulted_call.is_some();
+                oracle::own_lock_is_recognised(&did);
+                let again = scene.run(&recover, None).await;
+                judge::recovery(&scene, true, &again);
+                deploy_all(&mut scene).await;
+                if !faulted_call {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Returns a scene whose first deployment could not save its state, or was killed after it had created a function.
+async fn blocked_scene(cannot_save: bool) -> Scene {
+    for call in 0.. {
+        let mut scene = Scene::new(false);
+        let functions = scene.functions.clone();
+        let targets =
+            functions.iter().map(|function| (function.clone(), scene.release_of(function, None))).collect();
+        let step = Step::Deploy { targets, lift_hold: false, always_plan: false, approved: true };
+        let fault = (!cannot_save).then_some((call, Fault::CrashAfter));
+        let circumstances = Circumstances { fault, cannot_save, recover_beside: false };
+        let did = scene.run_under(&step, circumstances).await;
+        if cannot_save || did.faulted_call.as_deref() == Some("CrashAfter at apply the alias of a") {
+            assert!(scene.blocked().is_blocked(), "{did:?}");
+            return scene;
+        }
+    }
+    unreachable!("an apply creates aliases");
+}
+
+/// Types `recover` once, where a process that died left something that blocks the stack.
+async fn recover_what_blocks(scene: &mut Scene) {
+    if scene.blocked().is_blocked() {
+        let did = scene.run(&Step::Recover { approved: true }, None).await;
+        judge::recovery(scene, true, &did);
+    }
+}
+
 #[tokio::test]
 async fn destruction_cut_off_at_any_call_can_be_run_again() {
     for fault in
@@ -278,6 +356,7 @@ async fn destruction_cut_off_at_any_call_can_be_run_again() {
             for serving in last.serves.values() {
                 assert!(scene.lambda.serving(&serving.function_name).is_some(), "{fault:?} at call {call}");
             }
+            recover_what_blocks(&mut scene).await;
             destroy(&mut scene).await;
             let last = scene.settle().await.unwrap().unwrap();
             assert!(last.serves.is_empty(), "{fault:?} at call {call}: {:?}", last.serves);

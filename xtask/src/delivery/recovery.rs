@@ -16,7 +16,7 @@ use super::state_lock::{LockProof, StateLock};
 use super::unknown_resources::{self, Search, UnknownResources};
 use super::unsaved_state::{UnsavedState, set_aside};
 use crate::failure::{self, Failure, FailureKind, Result};
-use crate::ledger::{self, Ended, HolderState, Serving, Started};
+use crate::ledger::{self, Ended, HolderState, OtherState, Serving, Started};
 use crate::name::{FunctionName, StackName};
 use crate::plan::{self, Configuration};
 use crate::ports::Alias;
@@ -83,12 +83,21 @@ pub(crate) async fn recover(stack: &EnvironmentStack, request: &RecoverRequest) 
         (None, None) => Vec::new(),
     };
     recovered.handle(stack, found).await?;
+    if let (None, Some(last)) = (&head.open, &head.last)
+        && let Some(found) = other_state(stack, last).await?
+    {
+        // Nothing is imported into it: it would only look like the one that was lost.
+        recovered.handle(stack, [found]).await?;
+        return Ok(recovered);
+    }
     // Only now: what exists is compared with a state that is saved and not locked.
     match unknown_resources::search(stack).await? {
         Search::Nothing => {}
         Search::Found(unknown) => {
             let list = unknown_resources::text(&unknown.resources).replace('\n', "\n    ");
-            let found = format!("what an apply created that was cut off is not in the state:\n    {list}");
+            let what =
+                if stack.accept_state { "what exists" } else { "what an apply created that was cut off" };
+            let found = format!("{what} is not in the state:\n    {list}");
             recovered.handle(stack, [(found, Ok(Repair::Import(unknown)))]).await?;
         }
         Search::NotLooked(why) => {
@@ -202,6 +211,26 @@ async fn unsaved_states(stack: &EnvironmentStack) -> Result<Vec<Found>> {
         found.push(unsaved_leftover(stack, path, what).await?);
     }
     Ok(found)
+}
+
+/// Returns a state that is gone, or that is not the one which the last deployments left. A backup is better than an import, which
+/// finds only what has a unique name: it is made where the state is accepted as it is.
+async fn other_state(stack: &EnvironmentStack, last: &Ended) -> Result<Option<Found>> {
+    if stack.accept_state {
+        return Ok(None);
+    }
+    let now = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(version, _)| version);
+    let Some(OtherState { what, deployment, left }) = stack.ledger.other_state(last, now.as_ref()).await?
+    else {
+        return Ok(None);
+    };
+    let (place, name, environment) = (stack.store.place(), stack.name(), stack.environment());
+    Ok(Some((
+        format!("the state {what}: deployment {deployment} left {left}"),
+        Err(format!(
+            "restore an earlier version of {place}/{name}.tfstate; if there is none: cargo xtask recover --env {environment} --accept-state imports what exists and has a name, then cargo xtask release --env {environment} --accept-state"
+        )),
+    )))
 }
 
 /// Returns the aliases that are not where the ledger's last entry says, while a deployment has not ended: they are that

@@ -6,8 +6,8 @@
 //! the plan that was cut off named, on every machine, and nothing secret has to be kept. Errors: the ledger or the store cannot
 //! be read. What cannot be planned or looked up is part of the result.
 
-use super::EnvironmentStack;
 use super::destroy::releases;
+use super::{EnvironmentStack, state_lock};
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentKind, Ended};
 use crate::partition::Partition;
@@ -32,17 +32,19 @@ pub(super) enum Search {
     NotLooked(String),
 }
 
-/// Returns whether the last deployment may have created resources that its state lacks.
-pub(super) fn are_suspected(last: Option<&Ended>) -> bool {
+/// Returns whether the state may lack what exists: the last deployment may have created it, or the state was given up
+/// (`--accept-state`).
+pub(super) fn are_suspected(stack: &EnvironmentStack, last: Option<&Ended>) -> bool {
     last.is_some_and(|last| {
-        !last.outcome.is_settled() && matches!(last.kind, DeploymentKind::Release | DeploymentKind::Deploy)
+        let delivered = matches!(last.kind, DeploymentKind::Release | DeploymentKind::Deploy);
+        stack.accept_state || !last.outcome.is_settled() && delivered
     })
 }
 
 /// Looks for them, after a deployment that did not end well.
 pub(super) async fn search(stack: &EnvironmentStack) -> Result<Search> {
     let head = stack.ledger.head().await?;
-    let Some(last) = head.last.filter(|last| head.open.is_none() && are_suspected(Some(last))) else {
+    let Some(last) = head.last.filter(|last| head.open.is_none() && are_suspected(stack, Some(last))) else {
         return Ok(Search::Nothing);
     };
     if stack.store.get(&format!("{}.tfstate.tflock", stack.name())).await?.is_some() {
@@ -60,7 +62,7 @@ async fn planned(stack: &EnvironmentStack, last: &Ended) -> Result<UnknownResour
     let releases = releases(stack, Some(last)).await?;
     let inputs = stack.inputs(&stack.root).await?;
     let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
-    let planned = stack.infrastructure.plan(&configuration).await?;
+    let planned = state_lock::plan(stack, &configuration).await?;
     let creates = planned.changes.iter().any(|change| change.action == plan::Action::Create);
     let resources = if creates {
         existing(stack, &stack.infrastructure.values(&configuration, &planned).await?).await?
@@ -108,8 +110,9 @@ pub(super) async fn refuse(stack: &EnvironmentStack, values: &serde_json::Value)
     .body(text(&found))
     .unchanged("Nothing was applied.")
     .hint(format!(
-        "cargo xtask recover --env {} shows the list and imports it; what does not belong to this stack needs another name",
-        stack.environment()
+        "cargo xtask recover --env {}{} shows the list and imports it; what does not belong to this stack needs another name",
+        stack.environment(),
+        if stack.accept_state { " --accept-state" } else { "" }
     )))
 }
 

@@ -130,6 +130,13 @@ impl FakeLambda {
         aliases.collect()
     }
 
+    /// Returns the codes of all published versions.
+    pub(crate) fn codes(&self) -> BTreeSet<String> {
+        let functions = self.functions.lock().unwrap();
+        let published = functions.values().flat_map(|function| function.published.values());
+        published.map(|version| version.code_sha256.clone()).collect()
+    }
+
     /// Changes a published version's state.
     pub(crate) fn set_state(&self, name: &str, number: u64, state: &str) {
         let mut functions = self.functions.lock().unwrap();

@@ -1,12 +1,14 @@
 //! Terraform in memory: it refreshes from Lambda, plans against the var-files, applies a plan and stores its state.
 //!
 //! It keeps the contract with stacks: it publishes versions, creates the alias once and never moves it, unless the stack has a
-//! [`StackFlaw`].
+//! [`StackFlaw`]. It knows what its state has: what exists beside it is in its way, as names are that are taken. Its code is
+//! the bytes that the artifact store has, whatever digest they are asked for by.
 
+mod lock;
 mod saved_plan;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -14,9 +16,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::saved_plan::{Plan, function_name, wanted};
+pub(crate) use self::lock::MakeLock;
+use self::lock::{APPLY, Meanwhile, PLAN};
+use self::saved_plan::{Plan, PlannedFunction, function_name, wanted};
+use self::state::{ALIAS, FUNCTION};
 use super::lambda::FakeVersion;
-use super::{FakeLambda, FakeStore, Faults};
+use super::{FakeClock, FakeLambda, FakeStore, Faults};
+use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result, io};
 use crate::plan::Infrastructure;
 use crate::plan::{Action, Applied, Change, Configuration, Planned, SavedPlan};
@@ -45,47 +51,208 @@ pub(crate) enum StackFlaw {
     CannotSave,
 }
 
+/// The account that a [`FakeTerraform`] works on.
+#[derive(Clone)]
+pub(crate) struct FakeAccount {
+    /// The faults of the test.
+    pub(crate) faults: Arc<Faults>,
+    /// Where states are.
+    pub(crate) state: Arc<FakeStore>,
+    /// Where code is.
+    pub(crate) artifacts: Arc<FakeStore>,
+    /// Its functions.
+    pub(crate) lambda: Arc<FakeLambda>,
+    /// The clock of the machine that Terraform runs on.
+    pub(crate) clock: Arc<FakeClock>,
+}
+
 /// Terraform over [`FakeLambda`], with its state in a [`FakeStore`].
 pub(crate) struct FakeTerraform {
     faults: Arc<Faults>,
     store: Arc<FakeStore>,
+    artifacts: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
+    clock: Arc<FakeClock>,
     flaw: StackFlaw,
     /// Makes the lock on the state of which the next plan loses the answer.
     lost_lock: Mutex<Option<MakeLock>>,
-}
-
-/// Returns the content of a lock file.
-pub(crate) type MakeLock = Box<dyn FnOnce() -> String + Send>;
-
-impl FakeTerraform {
-    /// Returns Terraform for an account, with its state in the account's bucket, for a stack with this flaw.
-    pub(crate) fn new(
-        faults: Arc<Faults>,
-        store: Arc<FakeStore>,
-        lambda: Arc<FakeLambda>,
-        flaw: StackFlaw,
-    ) -> Arc<Self> {
-        Arc::new(Self { faults, store, lambda, flaw, lost_lock: Mutex::default() })
-    }
+    /// Happens while the next apply holds its lock.
+    meanwhile: Mutex<Option<Meanwhile>>,
 }
 
 impl FakeTerraform {
-    /// Makes the next plan lose the answer to its lock on the state.
-    pub(crate) fn lose_lock_answer(&self, lock: MakeLock) {
-        *self.lost_lock.lock().unwrap() = Some(lock);
+    /// Returns Terraform for an account, for a stack with this flaw.
+    pub(crate) fn new(account: FakeAccount, flaw: StackFlaw) -> Arc<Self> {
+        let FakeAccount { faults, state, artifacts, lambda, clock } = account;
+        let (lost_lock, meanwhile) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { faults, store: state, artifacts, lambda, clock, flaw, lost_lock, meanwhile })
     }
 
-    /// Locks the state, as far as it can be seen from outside: a lock that is there is refused.
-    fn lock(&self, configuration: &Configuration) -> Result<()> {
-        let key = format!("{}.tfstate.tflock", configuration.context.stack);
-        if let Some(lock) = self.lost_lock.lock().unwrap().take() {
-            self.store.set(&key, lock());
+    /// Creates or updates a function; returns whether it was created.
+    async fn apply_function(
+        &self,
+        name: &str,
+        function_name: &str,
+        wanted: &PlannedFunction,
+        is_known: bool,
+    ) -> Result<bool> {
+        let apply = || {
+            let latest = self.lambda.latest(function_name);
+            if latest.is_some() && !is_known {
+                return Err(Failure::failed(format!("{function_name}: ResourceConflictException")));
+            }
+            if latest.as_ref().is_none_or(|latest| !wanted.is(latest)) {
+                let version = self.version(wanted)?;
+                if self.flaw == StackFlaw::PublishesNothing {
+                    self.lambda.update_latest(function_name, version);
+                } else {
+                    self.lambda.publish(function_name, version);
+                }
+            }
+            Ok(latest.is_none())
+        };
+        self.faults.call(&format!("apply {name}"), apply).await
+    }
+
+    /// Creates a function's alias where there is none; returns whether it did.
+    async fn apply_alias(&self, name: &str, function_name: &str, is_known: bool) -> Result<bool> {
+        let apply = || {
+            let exists = self.lambda.serving(function_name).is_some();
+            if exists && !is_known {
+                return Err(Failure::failed(format!(
+                    "the alias of {function_name}: ResourceConflictException"
+                )));
+            }
+            if !exists {
+                self.lambda.create_alias(function_name);
+            }
+            if matches!(self.flaw, StackFlaw::MovesAlias | StackFlaw::MovesAliasUnseen) {
+                self.lambda.move_alias_to_newest(function_name);
+            }
+            Ok(!exists)
+        };
+        self.faults.call(&format!("apply the alias of {name}"), apply).await
+    }
+
+    /// Returns the version that an apply publishes: its code is what the store has.
+    fn version(&self, wanted: &PlannedFunction) -> Result<FakeVersion> {
+        let key = wanted.key();
+        let bytes = self.artifacts.objects(key).remove(key);
+        let bytes = bytes.ok_or_else(|| Failure::failed(format!("NoSuchKey: {key}")))?;
+        Ok(FakeVersion { code_sha256: Digest::of(bytes).base64(), ..wanted.version() })
+    }
+
+    /// Applies functions and aliases; `created` are the resources that it created, by the function's name and their type.
+    async fn apply_functions(
+        &self,
+        configuration: &Configuration,
+        plan: &Plan,
+        created: &mut BTreeSet<(String, &'static str)>,
+    ) -> Result<()> {
+        let state = self.state(configuration);
+        for (name, wanted) in &plan.wanted {
+            let function_name = function_name(configuration, name);
+            if self.flaw == StackFlaw::DeletesFunctions {
+                self.lambda.delete(&function_name);
+                continue;
+            }
+            if self.apply_function(name, &function_name, wanted, state.has(&function_name, FUNCTION)).await? {
+                created.insert((function_name.clone(), FUNCTION));
+            }
+            if self.apply_alias(name, &function_name, state.has(&function_name, ALIAS)).await? {
+                created.insert((function_name, ALIAS));
+            }
         }
-        match self.store.objects(&key).is_empty() {
-            true => Ok(()),
-            false => Err(Failure::new(FailureKind::LockHeld, "the state is locked")),
+        Ok(())
+    }
+
+    async fn apply_locked(&self, configuration: &Configuration, plan: &Plan) -> Result<Applied> {
+        if plan.serial != self.state(configuration).serial {
+            return Err(Failure::new(FailureKind::PlanStale, "saved plan is stale"));
         }
+        self.let_it_happen();
+        for name in &plan.gone {
+            self.faults
+                .call(&format!("delete {name}"), || {
+                    self.lambda.delete(name);
+                    Ok(())
+                })
+                .await?;
+        }
+        let mut created = BTreeSet::new();
+        let applied = self.apply_functions(configuration, plan, &mut created).await;
+        if self.flaw == StackFlaw::CannotSave {
+            return Err(self.leave_unsaved(configuration, &plan.wanted, &created));
+        }
+        if let Err(failure) = applied {
+            // A failed apply saves what it did and heard of; one that is killed does not.
+            self.save(configuration, &plan.wanted, &created);
+            return Err(failure);
+        }
+        let save = || {
+            let mut outputs = self.save(configuration, &plan.wanted, &created);
+            // As Terraform's stream: it has no values of sensitive outputs.
+            outputs
+                .values_mut()
+                .filter(|output| output.sensitive)
+                .for_each(|output| output.value = Value::Null);
+            Ok(Applied { outputs })
+        };
+        self.faults.call("save the state", save).await
+    }
+
+    /// Returns the changes that a plan makes.
+    fn changes(
+        &self,
+        configuration: &Configuration,
+        wanted: &BTreeMap<String, PlannedFunction>,
+    ) -> Vec<Change> {
+        let state = self.state(configuration);
+        let mut changes = Vec::new();
+        for (name, wanted) in wanted {
+            let function_name = function_name(configuration, name);
+            let mut add = |kind: &str, action| {
+                changes.push(Change { address: format!("module.{name}.{kind}"), action, reason: None });
+            };
+            if self.flaw == StackFlaw::DeletesFunctions {
+                if self.lambda.latest(&function_name).is_some() {
+                    add("aws_lambda_function.this", Action::Delete);
+                }
+                continue;
+            }
+            let is_known = state.has(&function_name, FUNCTION) && self.flaw != StackFlaw::ForgotFunctions;
+            let change = match self.lambda.latest(&function_name).filter(|_| is_known) {
+                None => Some(Action::Create),
+                Some(latest) if !wanted.is(&latest) => Some(Action::Update),
+                Some(_) => None,
+            };
+            change.into_iter().for_each(|action| add("aws_lambda_function.this", action));
+            match self.lambda.serving(&function_name).filter(|_| state.has(&function_name, ALIAS)) {
+                None => add("aws_lambda_alias.live", Action::Create),
+                Some((version, _)) if self.flaw == StackFlaw::MovesAlias => {
+                    let newest = self.lambda.newest(&function_name).map(|newest| newest.to_string());
+                    if change.is_some() || newest != Some(version) {
+                        add("aws_lambda_alias.live", Action::Update);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        changes
+    }
+
+    /// Writes a plan and returns it.
+    fn planned(
+        &self,
+        configuration: &Configuration,
+        changes: Vec<Change>,
+        outputs_change: bool,
+        plan: &Plan,
+    ) -> Result<Planned> {
+        let file = SavedPlan::create(&configuration.context.work)?;
+        std::fs::write(file.path(), serde_json::to_vec(plan).expect("a plan"))
+            .map_err(|error| io("write", file.path(), error))?;
+        Ok(Planned { changes, drift: Vec::new(), outputs_change, file, warnings: Vec::new() })
     }
 }
 
@@ -96,53 +263,18 @@ impl Infrastructure for FakeTerraform {
     }
 
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
-        self.faults
-            .call("plan", || {
-                self.lock(configuration)?;
-                let wanted = wanted(configuration)?;
-                let state = self.state(configuration);
-                let mut changes = Vec::new();
-                for (name, wanted) in &wanted {
-                    let function_name = function_name(configuration, name);
-                    let mut add = |kind: &str, action| {
-                        changes.push(Change {
-                            address: format!("module.{name}.{kind}"),
-                            action,
-                            reason: None,
-                        });
-                    };
-                    if self.flaw == StackFlaw::DeletesFunctions {
-                        if self.lambda.latest(&function_name).is_some() {
-                            add("aws_lambda_function.this", Action::Delete);
-                        }
-                        continue;
-                    }
-                    let change = match self.lambda.latest(&function_name) {
-                        None => Some(Action::Create),
-                        Some(_) if self.flaw == StackFlaw::ForgotFunctions => Some(Action::Create),
-                        Some(latest) if !wanted.is(&latest) => Some(Action::Update),
-                        Some(_) => None,
-                    };
-                    change.into_iter().for_each(|action| add("aws_lambda_function.this", action));
-                    match self.lambda.serving(&function_name) {
-                        None => add("aws_lambda_alias.live", Action::Create),
-                        Some((version, _)) if self.flaw == StackFlaw::MovesAlias => {
-                            let newest = self.lambda.newest(&function_name).map(|newest| newest.to_string());
-                            if change.is_some() || newest != Some(version) {
-                                add("aws_lambda_alias.live", Action::Update);
-                            }
-                        }
-                        Some(_) => {}
-                    }
-                }
-                let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
-                let file = SavedPlan::create(&configuration.context.work)?;
-                let plan = Plan { serial: state.serial, wanted, gone: Vec::new() };
-                std::fs::write(file.path(), serde_json::to_vec(&plan).expect("a plan"))
-                    .map_err(|error| io("write", file.path(), error))?;
-                Ok(Planned { changes, drift: Vec::new(), outputs_change, file, warnings: Vec::new() })
-            })
-            .await
+        self.lock(configuration, PLAN).await?;
+        let plan = || {
+            let wanted = wanted(configuration)?;
+            let changes = self.changes(configuration, &wanted);
+            let state = self.state(configuration);
+            let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
+            let plan = Plan { serial: state.serial, wanted, gone: Vec::new() };
+            self.planned(configuration, changes, outputs_change, &plan)
+        };
+        let planned = self.faults.call("plan", plan).await;
+        self.release(configuration);
+        planned
     }
 
     async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<Value> {
@@ -156,27 +288,26 @@ impl Infrastructure for FakeTerraform {
     }
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
-        self.faults
-            .call("plan the destruction", || {
-                let state = self.state(configuration);
-                let name = |resource: &Value| {
-                    resource["instances"][0]["attributes"]["function_name"].as_str().map(str::to_owned)
-                };
-                let is_function = |resource: &&Value| resource["type"] == "aws_lambda_function";
-                let gone: Vec<String> = state.resources.iter().filter(is_function).filter_map(name).collect();
-                let changes = gone.iter().map(|name| Change {
-                    address: format!("module.{name}.aws_lambda_function.this"),
-                    action: Action::Delete,
-                    reason: None,
-                });
-                let changes = changes.collect();
-                let file = SavedPlan::create(&configuration.context.work)?;
-                let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone };
-                std::fs::write(file.path(), serde_json::to_vec(&plan).expect("a plan"))
-                    .map_err(|error| io("write", file.path(), error))?;
-                Ok(Planned { changes, drift: Vec::new(), outputs_change: true, file, warnings: Vec::new() })
-            })
-            .await
+        self.lock(configuration, PLAN).await?;
+        let plan = || {
+            let state = self.state(configuration);
+            let name = |resource: &Value| {
+                resource["instances"][0]["attributes"]["function_name"].as_str().map(str::to_owned)
+            };
+            let is_function = |resource: &&Value| resource["type"] == FUNCTION;
+            let gone: Vec<String> = state.resources.iter().filter(is_function).filter_map(name).collect();
+            let changes = gone.iter().map(|name| Change {
+                address: format!("module.{name}.aws_lambda_function.this"),
+                action: Action::Delete,
+                reason: None,
+            });
+            let changes = changes.collect();
+            let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone };
+            self.planned(configuration, changes, true, &plan)
+        };
+        let planned = self.faults.call("plan the destruction", plan).await;
+        self.release(configuration);
+        planned
     }
 
     async fn apply(&self, configuration: &Configuration, planned: &Planned) -> Result<Applied> {
@@ -184,75 +315,10 @@ impl Infrastructure for FakeTerraform {
             std::fs::read(planned.file.path()).map_err(|error| io("read", planned.file.path(), error))?;
         let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
         planned.file.delete();
-        self.lock(configuration)?;
-        if plan.serial != self.state(configuration).serial {
-            return Err(Failure::new(FailureKind::PlanStale, "saved plan is stale"));
-        }
-        for name in &plan.gone {
-            self.faults
-                .call(&format!("delete {name}"), || {
-                    self.lambda.delete(name);
-                    Ok(())
-                })
-                .await?;
-        }
-        for (name, wanted) in &plan.wanted {
-            let function_name = function_name(configuration, name);
-            if self.flaw == StackFlaw::DeletesFunctions {
-                self.lambda.delete(&function_name);
-                continue;
-            }
-            let result = self
-                .faults
-                .call(&format!("apply {name}"), || {
-                    if self.lambda.latest(&function_name).is_none_or(|latest| !wanted.is(&latest)) {
-                        if self.flaw == StackFlaw::PublishesNothing {
-                            self.lambda.update_latest(&function_name, wanted.version());
-                        } else {
-                            self.lambda.publish(&function_name, wanted.version());
-                        }
-                    }
-                    Ok(())
-                })
-                .await;
-            let result = match result {
-                Ok(()) => {
-                    self.faults
-                        .call(&format!("apply the alias of {name}"), || {
-                            if self.lambda.serving(&function_name).is_none() {
-                                self.lambda.create_alias(&function_name);
-                            }
-                            if matches!(self.flaw, StackFlaw::MovesAlias | StackFlaw::MovesAliasUnseen) {
-                                self.lambda.move_alias_to_newest(&function_name);
-                            }
-                            Ok(())
-                        })
-                        .await
-                }
-                failed => failed,
-            };
-            if let (Err(_), StackFlaw::CannotSave) = (&result, self.flaw) {
-                return Err(self.leave_unsaved(configuration, &plan.wanted));
-            }
-            if let Err(failure) = result {
-                // A failed apply saves what it did; one that is killed does not.
-                self.save(configuration, &plan.wanted);
-                return Err(failure);
-            }
-        }
-        if self.flaw == StackFlaw::CannotSave {
-            return Err(self.leave_unsaved(configuration, &plan.wanted));
-        }
-        let save = || {
-            let mut outputs = self.save(configuration, &plan.wanted);
-            // As Terraform's stream: it has no values of sensitive outputs.
-            outputs
-                .values_mut()
-                .filter(|output| output.sensitive)
-                .for_each(|output| output.value = Value::Null);
-            Ok(Applied { outputs })
-        };
-        self.faults.call("save the state", save).await
+        self.lock(configuration, APPLY).await?;
+        let applied = self.apply_locked(configuration, &plan).await;
+        self.release(configuration);
+        applied
     }
 
     async fn outputs(&self, configuration: &Configuration) -> Result<Applied> {
@@ -261,7 +327,7 @@ impl Infrastructure for FakeTerraform {
 
     async fn unlock(&self, configuration: &Configuration, _lock: &str) -> Result<()> {
         let unlock = || {
-            self.store.remove(&format!("{}.tfstate.tflock", configuration.context.stack));
+            self.release(configuration);
             Ok(())
         };
         self.faults.call("unlock", unlock).await

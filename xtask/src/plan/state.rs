@@ -20,6 +20,12 @@ pub(crate) struct StateVersion {
     pub(crate) serial: u64,
 }
 
+impl std::fmt::Display for StateVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "serial {} of lineage {}", self.serial, self.lineage)
+    }
+}
+
 /// Reads a stack's state and its version; `None` if there is no state yet.
 pub(crate) async fn read_state(
     store: &dyn Store,

@@ -3,6 +3,7 @@ use crate::architecture::Architecture;
 use crate::digest::Digest;
 use crate::fakes::{FakeLambda, FakeStore, FakeVersion as LambdaVersion};
 use crate::ledger::{DeploymentKind, Hold, PlannedRelease, SCHEMA, Started};
+use crate::plan::StateVersion;
 
 const NAME: &str = "shop-dev-hello";
 
@@ -239,6 +240,54 @@ async fn state_that_could_not_be_saved_is_a_warning_with_its_place() {
             "hello in dev: the state could not be saved, and is in /w/errored.tfstate: cargo xtask recover --env dev saves it; until then nothing is deployed"
         ]
     );
+}
+
+#[tokio::test]
+async fn state_that_is_gone_or_another_one_is_a_warning_that_says_what_to_type() {
+    let scene = Scene::serving().await;
+    let last = scene.ledger().head().await.unwrap().last.unwrap();
+    let second = Started { serves: last.serves.clone(), ..started(2) };
+    scene.ledger().begin(&second).await.unwrap();
+    let mut ended = Ended::of(&second, Some(&last), DeploymentOutcome::Verified, jiff::Timestamp::UNIX_EPOCH);
+    ended.state = Some(StateVersion { lineage: "l".into(), serial: 4 });
+    scene.ledger().end(&ended).await.unwrap();
+    for (state, what) in [
+        (
+            None,
+            Some(
+                "the state is gone: deployment 2 left serial 4 of lineage l, memory://state/hello.tfstate has no state.",
+            ),
+        ),
+        (
+            Some(r#"{"lineage":"m","serial":9}"#),
+            Some(
+                "the state is another one than the ledger knows: deployment 2 left serial 4 of lineage l, memory://state/hello.tfstate has serial 9 of lineage m.",
+            ),
+        ),
+        (
+            Some(r#"{"lineage":"l","serial":3}"#),
+            Some(
+                "the state is older than the ledger knows: deployment 2 left serial 4 of lineage l, memory://state/hello.tfstate has serial 3 of lineage l.",
+            ),
+        ),
+        (Some("half a st"), Some("the state memory://state/hello.tfstate is not JSON")),
+        (Some(r#"{"lineage":"l","serial":4}"#), None),
+        (Some(r#"{"lineage":"l","serial":7}"#), None),
+    ] {
+        match state {
+            Some(state) => scene.store.set("hello.tfstate", state),
+            None => scene.store.remove("hello.tfstate"),
+        }
+        let warnings = scene.status().await.warnings;
+        match what {
+            None => assert!(warnings.is_empty(), "{state:?}: {warnings:?}"),
+            Some(what) => {
+                assert!(warnings[0].contains(what), "{state:?}: {warnings:?}");
+                let says = warnings[0].contains("cargo xtask release --env dev --accept-state");
+                assert!(says || what.ends_with("is not JSON"), "{warnings:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -11,9 +11,11 @@ mod variables;
 mod version;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use self::errors::explain;
 use self::stream::TerraformReport;
@@ -154,14 +156,25 @@ impl Terraform {
             configuration.context.work.join(format!("{verb}.err")),
         );
         let stdin = Some(configuration.lock.file());
-        let options =
-            RunOptions { output: OutputTarget::Files { out, err }, time_limit: None, on_signal, stdin };
+        let give_up = Arc::new(Notify::new());
+        let options = RunOptions {
+            output: OutputTarget::Files { out, err },
+            time_limit: None,
+            on_signal,
+            give_up: Some(give_up.clone()),
+            stdin,
+        };
         let ended = exec::run(
             &program.clone().hint(self.missing_hint()),
             &options,
             &self.interrupt,
             &mut |stream, line| match stream {
-                Stream::Out => report.line(line, step, &self.progress),
+                Stream::Out => {
+                    report.line(line, step, &self.progress);
+                    if report.hanging.is_some() {
+                        give_up.notify_one();
+                    }
+                }
                 Stream::Err => step.line(line),
             },
         )
@@ -292,11 +305,20 @@ impl crate::plan::Infrastructure for Terraform {
                 return Err(after_death(failure, configuration)
                     .unchanged("How far it came was not read: the state may lack what it changed last."));
             }
+            if let (Some(address), FailureKind::Failed) = (&report.hanging, failure.kind()) {
+                return Err(given_up(address, failure, configuration));
+            }
             if failure.kind() != FailureKind::Failed || failure.report().unchanged.is_some() {
                 return Err(failure);
             }
+            let failure = failure.unchanged("What was done before that is in the state.");
+            if !configuration.context.is_account() && errors::name_is_taken(&report) {
+                let environment = &configuration.context.environment;
+                return Err(failure.hint(format!(
+                    "cargo xtask recover --env {environment} shows what exists and is not in the state, as after an apply that was cut off, and imports it; what does not belong to this stack needs another name"
+                )));
+            }
             return Err(failure
-                .unchanged("What was done before that is in the state.")
                 .hint("repair the cause and run the same command again: it continues with what is missing"));
         }
         step.done("applied");
@@ -343,6 +365,17 @@ impl crate::plan::Infrastructure for Terraform {
     }
 }
 
+/// Returns the failure of an apply that was given up because a function was being created for too long.
+fn given_up(address: &str, failure: Failure, configuration: &Configuration) -> Failure {
+    let (stack, environment) = (&configuration.context.stack, &configuration.context.environment);
+    let given_up = Failure::failed(format!(
+        "the apply of `{stack}` in {environment} was given up: {address} was being created for too long"
+    ))
+    .detail("terraform", failure.message().to_owned())
+    .unchanged("What was done before that is in the state. The function may exist, and not be in it: the provider then waits for its own name.");
+    after_death(given_up, configuration)
+}
+
 /// Returns the failure of a Terraform that a signal killed, with what there is to do: it could neither save its state nor
 /// release its lock.
 fn after_death(failure: Failure, configuration: &Configuration) -> Failure {
@@ -356,67 +389,4 @@ fn after_death(failure: Failure, configuration: &Configuration) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::SourceFile;
-
-    /// Runs what follows an `init` that left `new` as the lock file of the copy; returns the project's lock file.
-    fn lock_after_init(of_project: &str, policy: ProviderLock, ignored: bool) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let (project, copy) = (folder.path().join("project"), folder.path().join("copy"));
-        let stack = project.join("terraform/stacks/hello");
-        [&stack, &copy].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
-        let mut configuration = commands::tests::configuration(policy);
-        let path = configuration.sources.lock_path();
-        configuration.sources.files.clear();
-        if !of_project.is_empty() {
-            std::fs::write(project.join(&path), of_project).unwrap();
-            let file = SourceFile { content: of_project.into(), executable: false };
-            configuration.sources.files.insert(path.clone(), file);
-        }
-        configuration.sources.lock_ignored = ignored;
-        (configuration.folder, configuration.project) = (copy.clone(), Some(project.clone()));
-        std::fs::write(copy.join(".terraform.lock.hcl"), "new").unwrap();
-        let terraform = Terraform::new(
-            "terraform",
-            TerraformVariables::default(),
-            folder.path(),
-            Interrupt::never(),
-            Progress::silent(),
-        );
-        terraform.write_lock_back(&configuration).unwrap();
-        assert_eq!(configuration.planned_sources().files[&path].content, b"new");
-        std::fs::read_to_string(project.join(&path)).unwrap_or_default()
-    }
-
-    #[test]
-    fn lock_file_is_written_back_but_not_in_ci_and_not_if_git_ignores_it() {
-        use ProviderLock::{Completed, Kept};
-        assert_eq!(lock_after_init("", Completed, false), "new");
-        assert_eq!(lock_after_init("old", Completed, false), "new");
-        assert_eq!(lock_after_init("", Kept, false), "");
-        assert_eq!(lock_after_init("", Completed, true), "");
-    }
-
-    #[test]
-    fn providers_that_init_chose_are_not_planned_with_where_the_project_must_lock_them() {
-        let copy = tempfile::tempdir().unwrap();
-        let chosen = |policy, locked: bool, of_project: bool| {
-            let mut configuration = commands::tests::configuration(policy);
-            if !locked {
-                configuration.sources.files.clear();
-            }
-            configuration.folder = copy.path().to_path_buf();
-            configuration.project = of_project.then(|| "/p".into());
-            configuration.refuse_chosen_providers()
-        };
-        assert!(chosen(ProviderLock::Required, false, true).is_ok(), "init needed no provider");
-        std::fs::write(copy.path().join(".terraform.lock.hcl"), "chosen").unwrap();
-        let refused = chosen(ProviderLock::Required, false, true).unwrap_err();
-        assert_eq!(refused.kind(), FailureKind::Refused);
-        assert!(refused.message().contains("has no terraform/stacks/hello/.terraform.lock.hcl"));
-        assert!(chosen(ProviderLock::Required, true, true).is_ok());
-        assert!(chosen(ProviderLock::Required, false, false).is_ok(), "files that were applied before");
-        assert!(chosen(ProviderLock::Kept, false, true).is_ok());
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 //! Masks secrets in what is printed: a function may echo the secret that a request carried.
 //!
 //! In: the values that filled requests. Out: texts with `***` in their place, also where a value is written as JSON, as a URL
-//! writes it, or in base64. A value of less than four characters is not masked: it would hide everything, and nothing.
+//! writes it, or in base64. A value of less than four bytes is masked only where it stands alone: as a part of other words it
+//! would hide everything, and nothing.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 /// The text in place of a secret.
 const MASK: &str = "***";
-/// The least length of a value that is masked, in bytes.
+/// The least length of a value that is masked in the middle of a word too, in bytes.
 const SHORTEST: usize = 4;
 
 /// The secrets of one verification.
@@ -33,8 +34,10 @@ impl SecretMask {
         // Longest first: a secret may be a part of another.
         let mut secrets: Vec<&String> = self.0.iter().collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.into_iter().fold(text.to_owned(), |text, secret| {
-            if text.contains(secret.as_str()) { text.replace(secret.as_str(), MASK) } else { text }
+        secrets.into_iter().fold(text.to_owned(), |text, secret| match text.contains(secret.as_str()) {
+            false => text,
+            true if secret.len() < SHORTEST => mask_words(&text, secret),
+            true => text.replace(secret.as_str(), MASK),
         })
     }
 
@@ -49,6 +52,10 @@ impl SecretMask {
 
     fn add_text(&mut self, secret: &str) {
         if secret.len() < SHORTEST {
+            // Its other forms are as short, or nobody would know them again.
+            if !secret.is_empty() {
+                self.0.insert(secret.to_owned());
+            }
             return;
         }
         let json = Value::from(secret).to_string();
@@ -65,6 +72,24 @@ impl SecretMask {
         ];
         self.0.extend(forms);
     }
+}
+
+/// Masks a short secret where it stands alone: no letter, digit or underscore is beside it.
+fn mask_words(text: &str, secret: &str) -> String {
+    let is_word = |beside: char| beside.is_alphanumeric() || beside == '_';
+    let (mut masked, mut copied) = (String::with_capacity(text.len()), 0);
+    for (at, _) in text.match_indices(secret) {
+        let end = at + secret.len();
+        let touches = text[..at].chars().next_back().is_some_and(is_word)
+            || text[end..].chars().next().is_some_and(is_word);
+        if !touches && at >= copied {
+            masked.push_str(&text[copied..at]);
+            masked.push_str(MASK);
+            copied = end;
+        }
+    }
+    masked.push_str(&text[copied..]);
+    masked
 }
 
 #[cfg(test)]
@@ -91,7 +116,18 @@ mod tests {
                 assert!(!masked.contains(secret), "{masked}");
             }
         }
-        assert_eq!(mask.mask("ada waits"), "ada waits", "three letters are not a secret");
+    }
+
+    #[test]
+    fn short_secret_is_masked_where_it_stands_alone() {
+        let mut mask = SecretMask::default();
+        mask.add("ada");
+        mask.add("");
+        assert_eq!(
+            mask.mask("ada waits in adagio for {\"pin\":\"ada\"}, ada_1"),
+            "*** waits in adagio for {\"pin\":\"***\"}, ada_1"
+        );
+        assert_eq!(mask.mask("/ada/adada"), "/***/adada");
     }
 
     #[test]

@@ -158,4 +158,7 @@ fn first_deployment_that_does_not_verify_is_recorded_as_it_serves() {
     assert_eq!(ended["serves"]["echo"]["verified"], false);
     project.run(&["status", "--env", "local"]).exits(0).says("serves and was not verified");
     project.run(&ROLLBACK).exits(6).says("served no verified release before it");
+    edit(&project, function, "expect = { says = \"three\" }", "expect = { event = { word = \"hello\" } }");
+    project.run(&RELEASE).exits(0);
+    assert_eq!(newest_deployment(&project)["serves"]["echo"]["verified"], true);
 }

@@ -40,16 +40,18 @@ fn rollback_whose_end_nobody_heard_goes_no_further_back_when_it_is_typed_again()
     let Proxied { project, proxy } = &proxied;
     // Both attempts to write the end, and every look at it.
     proxy.lose_answers("ledger/echo/9999999995.ended.json", 100);
-    proxied
+    let failed = proxied
         .run(&ROLLBACK)
         .exits(1)
         .says("local serves echo 0.2.0; only the end of deployment 4 could not be recorded.")
         .says("whether s3://")
         .says("run the same command again");
+    assert!(!failed.stderr.contains("what it held is lost"), "the emulator is there: {failed}");
     assert!(proxy.stop_losing() < 98, "no answer was lost");
     let [_, state] = project.account.buckets();
     let key = "ledger/echo/9999999995.ended.json".to_owned();
     assert!(project.account.keys(&state).contains(&key), "it was written");
+    proxied.run(&["status", "--env", "local"]).exits(0).says("0.2.0");
     for _ in 0..2 {
         proxied
             .run(&ROLLBACK)

@@ -42,6 +42,8 @@ mod stacks;
 mod support;
 mod systems;
 mod two_emulated;
+mod typed_commands;
+mod typed_states;
 mod undo;
 mod unknown_resources;
 mod unsaved_states;

@@ -150,6 +150,12 @@ fn repair_of_an_earlier_release_is_published_on_its_own_line_and_the_later_line_
     project.commit(3, "revert: to three");
     let again = project.run(&release).exits(0).says("0.3.0 has the same inputs and is taken again");
     assert!(!again.ran_step("publish"), "{again}");
+    // As the one job of CI does that may.
+    let remote = project.sandbox.home.join("remote.git");
+    git2::Repository::init_bare(&remote).expect("a bare repository");
+    let git = git2::Repository::open(&project.sandbox.folder).expect("a repository");
+    git.remote("origin", &remote.display().to_string()).expect("a remote");
+    project.run(&["tags", "--push"]).exits(0).says("release tags on the remote.");
 }
 
 #[test]

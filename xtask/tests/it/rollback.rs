@@ -41,6 +41,7 @@ fn rollback_moves_traffic_even_if_terraform_would_change_other_resources() {
     // A second rollback has the same result. A deployment of the earlier release makes Terraform's state agree.
     project.run(&ROLLBACK).exits(6);
     assert_eq!(project.account.alias("echo"), "1");
+    project.run(&["plan", "--env", "local"]).exits(0);
     project.run(&["deploy", "echo", "--env", "local", "--version", "0.1.0", "--yes"]).exits(0);
     let observed = ObservedState::of(&project);
     assert_eq!(observed.alias, "1");

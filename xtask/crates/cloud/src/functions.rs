@@ -132,7 +132,7 @@ impl Functions {
         })
         .await?;
         let log = response.log_result().and_then(|log| BASE64.decode(log).ok()).unwrap_or_default();
-        let log_tail = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect();
+        let log_tail = whole_lines(&log);
         Ok(Invocation {
             status: response.status_code().try_into().unwrap_or_default(),
             function_error: response.function_error().map(str::to_owned),
@@ -253,5 +253,27 @@ impl Functions {
 impl fmt::Debug for Functions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Functions").field("endpoint", &self.calls.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// How much of a log Lambda returns, in bytes: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>, `LogType`.
+const LOG_TAIL: usize = 4 * 1024;
+
+/// Returns the lines of a log's tail, without a first one whose beginning was cut off: a part of a value would be shown that
+/// nobody recognises, such as a part of a secret.
+fn whole_lines(log: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(log);
+    text.lines().skip(usize::from(log.len() >= LOG_TAIL)).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_whose_beginning_was_cut_off_is_left_out() {
+        assert_eq!(whole_lines(b"START\nEND"), ["START", "END"]);
+        let cut = format!("{}\nEND", "x".repeat(LOG_TAIL - 4));
+        assert_eq!(whole_lines(cut.as_bytes()), ["END"]);
     }
 }

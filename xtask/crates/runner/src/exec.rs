@@ -63,13 +63,21 @@ pub struct RunOptions {
     pub time_limit: Option<Duration>,
     /// What the first signal does.
     pub on_signal: OnSignal,
+    /// Gets the program one SIGINT when it is notified, and SIGTERM if it has not ended after [`FINISH_WITHIN`].
+    pub give_up: Option<std::sync::Arc<tokio::sync::Notify>>,
     /// The program's stdin; empty if not set. A program keeps the lock on a locked file for as long as it runs.
     pub stdin: Option<std::sync::Arc<std::fs::File>>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { output: OutputTarget::Pipes, time_limit: None, on_signal: OnSignal::Forward, stdin: None }
+        Self {
+            output: OutputTarget::Pipes,
+            time_limit: None,
+            on_signal: OnSignal::Forward,
+            give_up: None,
+            stdin: None,
+        }
     }
 }
 
@@ -100,6 +108,9 @@ const TAIL: usize = 40;
 
 /// The time between SIGTERM and SIGKILL.
 pub const KILL_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a program that was given up may take to save what it did.
+pub const FINISH_WITHIN: Duration = Duration::from_secs(120);
 
 /// Runs a program to its end and calls `on_line` for each line of its output.
 pub async fn run(
@@ -148,7 +159,14 @@ pub async fn run(
     tokio::pin!(limit);
     let first = interrupt.wait_for_signals(1);
     let second = interrupt.wait_for_signals(2);
-    tokio::pin!(first, second);
+    let given_up = async {
+        match &options.give_up {
+            Some(give_up) => give_up.notified().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(first, second, given_up);
+    let mut gave_up = false;
     let status = loop {
         tokio::select! {
             biased;
@@ -164,6 +182,14 @@ pub async fn run(
             () = &mut second, if seen && !forwarded => {
                 forwarded = true;
                 signal_group(pid, Signal::INT);
+            }
+            () = &mut given_up, if !gave_up => {
+                gave_up = true;
+                if !forwarded {
+                    forwarded = true;
+                    signal_group(pid, Signal::INT);
+                }
+                limit.as_mut().reset(tokio::time::Instant::now() + FINISH_WITHIN);
             }
             () = &mut limit => {
                 signal_group(pid, if timed_out { Signal::KILL } else { Signal::TERM });
@@ -292,6 +318,25 @@ mod tests {
         let options = RunOptions { time_limit: Some(Duration::from_millis(100)), ..RunOptions::default() };
         let (result, _) = run_shell(options, "sleep 60 & sleep 60; wait").await;
         assert!(result.timed_out && result.took < Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn program_that_is_given_up_gets_one_sigint_and_ends_by_itself() {
+        let give_up = std::sync::Arc::new(tokio::sync::Notify::new());
+        let options = RunOptions {
+            on_signal: OnSignal::Finish,
+            give_up: Some(give_up.clone()),
+            ..RunOptions::default()
+        };
+        let script = "trap 'echo saved; exit 1' INT; echo ready; sleep 60 & wait";
+        let mut lines = Vec::new();
+        let mut keep = |_, line: &str| {
+            lines.push(line.to_owned());
+            give_up.notify_one();
+        };
+        let result = run(&shell(script), &options, &Interrupt::never(), &mut keep).await.unwrap();
+        assert_eq!((result.code, result.interrupted, result.timed_out), (Some(1), false, false));
+        assert_eq!(lines, ["ready", "saved"]);
     }
 
     /// Starts a child that ignores SIGTERM if `stubborn`, and dies by SIGKILL; returns the child's number.

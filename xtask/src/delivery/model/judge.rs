@@ -25,6 +25,22 @@ pub(super) fn command(
     // The history as it was when the command began to choose.
     let before: Vec<Ended> = scene.history().into_iter().filter(|ended| ended.by != did.by).collect();
     let outcome = outcome.as_ref().map(Option::as_ref).map_err(Failure::kind);
+    if step.delivers() {
+        let blocked = blocks(did, &outcome);
+        if blocked {
+            return;
+        }
+    }
+    if scene.is_state_lost() && step.delivers() {
+        let stopped = matches!(outcome, Ok(None) | Err(FailureKind::Refused | FailureKind::Usage));
+        let version_gone =
+            matches!(step, Step::RollBack { .. }) && matches!(outcome, Err(FailureKind::VerificationFailed));
+        assert!(stopped || version_gone, "planned with a state that is not the ledger's: {did:?}");
+        if matches!(step, Step::Deploy { .. }) {
+            assert_eq!(did.aliases_before, did.aliases_after, "{did:?}");
+            return;
+        }
+    }
     match step {
         Step::Deploy { targets, lift_hold, approved, .. } => {
             let held = !lift_hold
@@ -43,7 +59,13 @@ pub(super) fn command(
             let targets_well =
                 targets.iter().all(|(_, manifest)| !bad_code.contains(&manifest.artifact.code_sha256));
             let all_well = scene.memory != scene.lambda.bad_memory && others_well && targets_well;
-            deployment(scene, targets, *approved, (held || incomplete, all_well), did, outcome);
+            let other_releases = others().filter_map(|name| Some((name, serves(name)?)));
+            let other_replaced = other_releases
+                .map(|(name, serving)| scene.manifest(name, &serving.release))
+                .any(|manifest| scene.is_replaced(&manifest));
+            let replaced = other_replaced || targets.iter().any(|(_, manifest)| scene.is_replaced(manifest));
+            let expected = Expected { refused: held || incomplete, replaced, all_well };
+            deployment(scene, targets, *approved, expected, did, outcome);
         }
         Step::RollBack { functions, back, lift_hold, approved } => {
             rollback(scene, functions, back, did);
@@ -81,13 +103,16 @@ pub(super) fn command(
         scene: &Scene,
         targets: &[(FunctionName, Manifest)],
         approved: bool,
-        (must_be_refused, all_well): (bool, bool),
+        expected: Expected,
         did: &StepResult,
         outcome: Result<Option<&Delivered>, FailureKind>,
     ) {
+        let Expected { refused: must_be_refused, replaced, all_well } = expected;
         match outcome {
             Ok(Some(delivered)) => {
                 assert!(!must_be_refused && all_well, "a deployment went well that could not: {did:?}");
+                // Nothing is read where nothing is planned.
+                assert!(!replaced || delivered.plan_skipped, "bytes that nobody published: {did:?}");
                 assert!(approved || delivered.unchanged, "nobody approved");
                 let last = &scene.history()[0];
                 for (function, manifest) in targets {
@@ -105,11 +130,76 @@ pub(super) fn command(
             Ok(None) => panic!("a deployment returned nothing"),
             Err(FailureKind::Refused | FailureKind::Usage) => {
                 let flawed = scene.flaw != StackFlaw::None;
-                assert!(must_be_refused || !approved || flawed, "refused without a reason: {did:?}");
+                let reasons =
+                    must_be_refused || !approved || flawed || replaced || did.blocked_before.unknown;
+                assert!(reasons, "refused without a reason: {did:?}");
             }
-            Err(FailureKind::VerificationFailed) => assert!(!all_well, "well, and did not verify: {did:?}"),
+            Err(FailureKind::VerificationFailed) => {
+                assert!(!all_well && !replaced, "well, and did not verify: {did:?}");
+            }
             Err(_) => panic!("{did:?}"),
         }
+    }
+}
+
+/// What a deployment has to come to.
+struct Expected {
+    /// A guard refuses it.
+    refused: bool,
+    /// Bytes that it needs are not those of their release.
+    replaced: bool,
+    /// Everything that it verifies is well.
+    all_well: bool,
+}
+
+/// Judges a command on a stack that is blocked, or that could not save its state; returns whether that decided its result.
+///
+/// What cannot be saved stops everything, and a lock whose holder is dead whatever plans. Neither is got rid of by a command.
+fn blocks(did: &StepResult, outcome: &Result<Option<&Delivered>, FailureKind>) -> bool {
+    let (before, after) = (did.blocked_before, did.blocked_after);
+    assert!(after.locked || !before.locked, "a lock was taken from somebody: {did:?}");
+    assert!(after.unsaved || !before.unsaved, "a state that was not saved is gone: {did:?}");
+    match outcome {
+        Err(FailureKind::StateNotSaved) => {
+            assert!(after.unsaved, "everything was saved: {did:?}");
+            assert!(!before.unsaved || did.aliases_before == did.aliases_after, "not stopped: {did:?}");
+            true
+        }
+        Err(FailureKind::LockHeld) => {
+            assert!(before.locked, "nobody locks it: {did:?}");
+            true
+        }
+        // What was chosen, or that there is nothing to choose, is said before anything is looked at.
+        Ok(None) | Err(FailureKind::Refused | FailureKind::Usage) if before.unsaved => {
+            assert!(did.moves.is_empty(), "not stopped: {did:?}");
+            true
+        }
+        _ => {
+            assert!(!before.unsaved && !after.unsaved, "what cannot be saved stops everything: {did:?}");
+            let skipped = |delivered: &Delivered| delivered.plan_skipped || delivered.deployment.is_none();
+            let planned = matches!(outcome, Ok(Some(delivered)) if !skipped(delivered));
+            assert!(!(planned && before.locked), "planned with a locked state: {did:?}");
+            assert!(!(planned && before.unknown), "applied beside what no state knows: {did:?}");
+            false
+        }
+    }
+}
+
+/// Judges `recover`: with approval one is enough for everything that was left behind, without it changes nothing.
+pub(super) fn recovery(scene: &Scene, approved: bool, did: &StepResult) {
+    let Some(Ok(_)) = did.outcome else { panic!("recover failed: {did:?}") };
+    if scene.is_state_lost() {
+        assert!(
+            did.recovered.iter().any(|(found, _)| found.starts_with("the state is ")),
+            "not said: {did:?}"
+        );
+        assert!(!approved || !did.blocked_after.locked, "a lock is left: {did:?}");
+    } else if approved {
+        assert!(!did.blocked_after.is_blocked(), "one recover was not enough: {did:?}");
+    } else {
+        assert!(!did.changed_anything, "nobody approved: {did:?}");
+        assert_eq!(did.blocked_before, did.blocked_after, "{did:?}");
+        assert!(!did.blocked_before.is_blocked() || !did.recovered.is_empty(), "not found: {did:?}");
     }
 }
 

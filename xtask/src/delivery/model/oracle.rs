@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::judge;
 use super::scene::Scene;
 use super::step::{Step, StepResult};
-use crate::failure::Result;
+use crate::failure::{FailureKind, Result};
 use crate::fakes::StackFlaw;
 use crate::ledger::{DeploymentOutcome, Ended, Hold};
 use crate::name::{FunctionName, Version};
@@ -39,18 +39,18 @@ impl Oracle {
         self.rollbacks_apply_what_was_applied(scene, step, did);
         self.history_only_grew(scene);
         self.remember_pending(step, did);
+        let foreign = scene.foreign_codes();
+        assert!(foreign.is_empty(), "code that was never released runs: {foreign:?}, {did:?}");
+        own_lock_is_recognised(did);
         let faulted = did.faulted_call.is_some();
         if let (false, Some(outcome)) = (faulted, &did.outcome) {
             nothing_bad_was_left(scene, did);
             let head = scene.stack(true).ledger.head().await.unwrap();
-            if !matches!(
-                step,
-                Step::Configure(_)
-                    | Step::Wait(_)
-                    | Step::Skew(_)
-                    | Step::DeleteOldVersions(_)
-                    | Step::EditStack(_)
-            ) {
+            if let Step::Recover { approved } = step {
+                judge::recovery(scene, *approved, did);
+                assert!(head.open.is_none() || !approved, "left open: {:?}", head.open);
+            }
+            if step.delivers() {
                 assert!(head.open.is_none(), "left open: {:?}", head.open);
                 judge::command(scene, &self.left, step, did, outcome);
             }
@@ -74,6 +74,10 @@ impl Oracle {
     pub(super) async fn everything_can_be_repaired(&mut self, scene: &mut Scene) {
         scene.run(&Step::Configure(128), None).await;
         scene.run(&Step::EditStack(StackFlaw::None), None).await;
+        scene.run(&Step::LoseState(None), None).await;
+        let step = Step::Recover { approved: true };
+        let did = scene.run(&step, None).await;
+        self.after(scene, &step, &did).await;
         let functions = scene.functions.clone();
         let targets: Vec<_> =
             functions.iter().map(|function| (function.clone(), scene.release_of(function, None))).collect();
@@ -163,7 +167,9 @@ impl Oracle {
         let well = matches!(did.outcome, Some(Ok(Some(_))));
         match step {
             Step::Deploy { .. } if well => self.applied = Some(scene.memory),
-            Step::Deploy { .. } if did.faulted_call.is_some() => self.applied = None,
+            Step::Deploy { .. } if did.faulted_call.is_some() || did.blocked_after.unsaved => {
+                self.applied = None;
+            }
             Step::RollBack { .. } if well && self.applied.is_some() => {
                 for function in &scene.functions {
                     let latest = scene.lambda.latest(&Scene::function_name(function)).unwrap();
@@ -242,6 +248,16 @@ fn nothing_bad_was_left(scene: &Scene, did: &StepResult) {
             let (_, serving) = scene.lambda.serving(name).unwrap();
             assert!(scene.lambda.responds_correctly(&serving), "{name} was left on {version}: {did:?}");
         }
+    }
+}
+
+/// A lock on the state that Terraform made, and whose answer was lost, is its own: it does not lock the run out.
+pub(super) fn own_lock_is_recognised(did: &StepResult) {
+    let lost = did.faulted_call.as_deref() == Some("ErrorAfter at lock the state");
+    if lost && !did.blocked_before.locked {
+        assert!(!did.blocked_after.locked, "its own lock was left: {did:?}");
+        let held = matches!(&did.outcome, Some(Err(failure)) if failure.kind() == FailureKind::LockHeld);
+        assert!(!held, "its own lock locked it out: {did:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod commands;
 mod releases;
+mod world;
 
 pub(in crate::delivery) use commands::deploy_request;
 
@@ -16,8 +17,8 @@ use futures::future::BoxFuture;
 use crate::delivery::{EnvironmentStack, Machine};
 use crate::failure::Result;
 use crate::fakes::{
-    FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion, Faults,
-    MakeLock, StackFlaw,
+    FakeAccount, FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion,
+    Faults, MakeLock, StackFlaw,
 };
 use crate::interrupt::Interrupt;
 use crate::ledger::{Holder, Ledger};
@@ -45,6 +46,10 @@ pub(in crate::delivery) struct Scene {
     pub(in crate::delivery) flaw: StackFlaw,
     /// Functions that existed before the first deployment.
     pub(super) adopted: bool,
+    /// The first bytes of artifacts that were replaced, by key.
+    replaced: BTreeMap<String, Vec<u8>>,
+    /// The state that was lost.
+    lost_state: Option<Vec<u8>>,
 }
 
 /// The stack's files, as the contract asks for them.
@@ -84,6 +89,8 @@ impl Scene {
             releases: BTreeMap::new(),
             flaw: StackFlaw::None,
             adopted: false,
+            replaced: BTreeMap::new(),
+            lost_state: None,
             processes: 0,
             memory: 128,
             protected,
@@ -171,7 +178,14 @@ impl Scene {
     }
 
     fn terraform(&self) -> Arc<FakeTerraform> {
-        FakeTerraform::new(self.faults.clone(), self.state.clone(), self.lambda.clone(), self.flaw)
+        let account = FakeAccount {
+            faults: self.faults.clone(),
+            state: self.state.clone(),
+            artifacts: self.artifacts.clone(),
+            lambda: self.lambda.clone(),
+            clock: self.clock.clone(),
+        };
+        FakeTerraform::new(account, self.flaw)
     }
 
     fn write_values(&self) {

@@ -5,9 +5,38 @@ use std::fmt;
 
 use crate::delivery::{self, Delivered};
 use crate::failure::Result;
-use crate::fakes::{AliasMove, StackFlaw};
+use crate::fakes::{AliasMove, Fault, StackFlaw};
 use crate::name::{FunctionName, Version};
 use crate::release::Manifest;
+
+/// What happens to one command.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Circumstances {
+    /// A fault at one of its calls.
+    pub(super) fault: Option<(u64, Fault)>,
+    /// The bucket takes no state.
+    pub(super) cannot_save: bool,
+    /// On another machine somebody runs `recover` while it applies.
+    pub(super) recover_beside: bool,
+}
+
+/// What blocks a stack until it is recovered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Blocked {
+    /// Its state is locked.
+    pub(super) locked: bool,
+    /// A state could not be saved.
+    pub(super) unsaved: bool,
+    /// Resources exist that its state does not have.
+    pub(super) unknown: bool,
+}
+
+impl Blocked {
+    /// Returns whether anything does.
+    pub(super) fn is_blocked(self) -> bool {
+        self != Self::default()
+    }
+}
 
 /// One command, or something that happens between commands.
 #[derive(Clone)]
@@ -30,10 +59,26 @@ pub(super) enum Step {
     EditStack(StackFlaw),
     /// Somebody deletes Lambda versions that nobody needs.
     DeleteOldVersions(FunctionName),
+    /// What was left behind is repaired, as far as it is approved.
+    Recover {
+        approved: bool,
+    },
+    /// Somebody replaces the bytes of a release by others of the same length, or puts all first ones back.
+    ReplaceArtifact(Option<Box<Manifest>>),
+    /// Somebody deletes or replaces the state, or restores it.
+    LoseState(Option<Lost>),
     /// Seconds pass.
     Wait(i64),
     /// The next commands run on a machine whose clock differs by some seconds; the store's does not.
     Skew(i64),
+}
+
+/// How a state is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    Gone,
+    Another,
+    Older,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +89,11 @@ pub(super) enum RollbackTo {
 }
 
 impl Step {
+    /// Returns whether it is a command that ends what has begun.
+    pub(super) fn delivers(&self) -> bool {
+        matches!(self, Self::Deploy { .. } | Self::RollBack { .. })
+    }
+
     /// Returns a rollback as it is typed again: the same, or without the names of its functions.
     pub(super) fn again(&self, unnamed: bool) -> Self {
         let mut again = self.clone();
@@ -76,6 +126,15 @@ impl fmt::Debug for Step {
             Self::DeleteOldVersions(function) => write!(f, "delete old versions of {function}"),
             Self::Skew(seconds) => write!(f, "another clock: {seconds} s"),
             Self::Wait(seconds) => write!(f, "wait {seconds} s"),
+            Self::LoseState(lost) => match lost {
+                Some(how) => write!(f, "lose the state: {how:?}"),
+                None => write!(f, "restore the state"),
+            },
+            Self::Recover { approved } => write!(f, "recover, approved {approved}"),
+            Self::ReplaceArtifact(None) => write!(f, "restore the artifacts"),
+            Self::ReplaceArtifact(Some(manifest)) => {
+                write!(f, "replace the artifact of {} {}", manifest.function, manifest.version)
+            }
         }
     }
 }
@@ -100,6 +159,14 @@ pub(super) struct StepResult {
     pub(super) chosen: BTreeMap<FunctionName, delivery::rollback::RollbackStep>,
     /// Whether the artifact store was written to.
     pub(super) wrote_artifacts: bool,
+    /// What blocked the stack before it.
+    pub(super) blocked_before: Blocked,
+    /// What blocks the stack after it.
+    pub(super) blocked_after: Blocked,
+    /// Whether anything that a command may change was changed.
+    pub(super) changed_anything: bool,
+    /// What `recover` found and did.
+    pub(super) recovered: Vec<(String, String)>,
 }
 
 impl fmt::Debug for StepResult {
@@ -133,6 +200,12 @@ impl fmt::Debug for StepResult {
                 to.lambda_version,
                 if back.resumed { ", resumed" } else { "" }
             )?;
+        }
+        for (found, done) in &self.recovered {
+            write!(f, ", found {found}: {done}")?;
+        }
+        if self.blocked_before.is_blocked() || self.blocked_after.is_blocked() {
+            write!(f, ", {:?} -> {:?}", self.blocked_before, self.blocked_after)?;
         }
         match &self.faulted_call {
             Some(faulted_call) => write!(f, ", {faulted_call}"),

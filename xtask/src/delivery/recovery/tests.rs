@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::delivery::deliver;
 use crate::delivery::model::scene::{Scene, deploy_request};
 use crate::delivery::state_lock::machine::{Machine, RunningTerraform, WorksOn};
+use crate::delivery::{DeployRequest, deliver};
 use crate::fakes::{FakeApprover, FakeVersion, Fault};
 use crate::ledger::{DeploymentKind, DeploymentOutcome};
 use crate::ports::{Approver, Functions as _};
@@ -194,6 +194,7 @@ async fn alias_of_a_deployment_that_was_cut_off_stays_where_it_had_got() {
         if scene.lambda.serving(&name).unwrap().0 == "2" {
             break;
         }
+        scene.state.remove("s.tfstate.tflock");
     }
     faults.arm(None);
     let texts = texts(&scene.stack(true)).await;
@@ -278,4 +279,29 @@ async fn refusal_leaves_everything_as_it_is() {
     recover(&stack, &RecoverRequest::default()).await.unwrap();
     let asked = approver.asked.lock().unwrap();
     assert!(asked[0].starts_with("Remove that lock?"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn state_that_is_gone_is_said_and_what_exists_is_imported_where_that_is_accepted() {
+    let mut scene = serving_scene().await;
+    scene.state.remove("s.tfstate");
+    let texts = texts(&scene.stack(true)).await;
+    assert_eq!(texts[0].0, "the state is gone: deployment 1 left serial 1 of lineage 8d7f");
+    assert!(texts[0].1.starts_with("restore an earlier version of memory://state/s.tfstate"), "{texts:?}");
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(!scene.state.objects("").contains_key("s.tfstate"), "nothing was imported unasked");
+    let accepting = |scene: &mut Scene| {
+        let mut stack = scene.stack(true);
+        stack.accept_state = true;
+        stack
+    };
+    let releases = BTreeMap::new();
+    let always_plan = DeployRequest { always_plan: true, ..deploy_request(releases) };
+    let failure = deliver(&accepting(&mut scene), &always_plan).await.unwrap_err();
+    assert!(failure.message().contains("would create what exists"), "{failure}");
+    assert!(failure.report().hint.unwrap().contains("recover --env dev --accept-state"), "{failure}");
+    let recovered = recover(&accepting(&mut scene), &RecoverRequest::default()).await.unwrap();
+    assert_eq!(recovered.leftovers[0].done, "imported 4 resources");
+    deliver(&accepting(&mut scene), &always_plan).await.unwrap();
+    scene.deploy_new_releases().await;
 }

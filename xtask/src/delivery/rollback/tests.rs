@@ -102,7 +102,11 @@ async fn warning_of_a_rollback_stays_while_the_state_is_locked() {
         let failure = if number < 5 {
             undo_newest(&mut scene).await.unwrap_err()
         } else {
-            let (stacks, confirmed) = ([scene.stack(true)], Default::default());
+            // Locked between its plan and its apply.
+            scene.state.remove("s.tfstate.tflock");
+            let (mut stack, state) = (scene.stack(true), scene.state.clone());
+            scene.while_approving(&mut stack, async move { state.set("s.tfstate.tflock", "somebody's") });
+            let (stacks, confirmed) = ([stack], Default::default());
             let request = DestroyRequest { stacks: &stacks, kept: &[], confirmed: &confirmed };
             let interrupt = crate::interrupt::Interrupt::never();
             destroy_all(&request, &interrupt).await.unwrap().failure.unwrap()

@@ -25,6 +25,7 @@ pub(super) struct Plan {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct PlannedFunction {
     code_sha256: String,
+    key: String,
     memory: u32,
     runtime: Runtime,
     handler: String,
@@ -32,6 +33,11 @@ pub(super) struct PlannedFunction {
 }
 
 impl PlannedFunction {
+    /// Returns the key of its code in the artifact store.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     pub(super) fn is(&self, version: &FakeVersion) -> bool {
         (&self.code_sha256, self.memory, Some(&self.runtime), Some(&self.handler))
             == (&version.code_sha256, version.memory, version.runtime.as_ref(), version.handler.as_ref())
@@ -114,6 +120,7 @@ pub(super) fn wanted(configuration: &Configuration) -> Result<BTreeMap<String, P
         .map(|(name, release)| {
             let wanted = PlannedFunction {
                 code_sha256: text(&release["code"], "sha256"),
+                key: text(&release["code"]["s3"], "key"),
                 memory: memory.expect("memory = <number>"),
                 runtime: text(release, "runtime").into(),
                 handler: text(release, "handler"),

@@ -16,6 +16,14 @@ pub(super) fn lock_was_gone(ended: &ProgramResult, report: &TerraformReport) -> 
     is_lock_without_holder(&all_text(ended, report))
 }
 
+/// Tells whether a resource could not be created because its name is taken.
+pub(super) fn name_is_taken(report: &TerraformReport) -> bool {
+    // The codes of IAM, S3, CloudWatch Logs, DynamoDB, ECR and KMS; of Lambda.
+    const TAKEN: [&str; 3] = ["AlreadyExists", "AlreadyOwnedByYou", "ResourceConflictException"];
+    let texts = report.errors.iter().flat_map(|error| [&error.summary, &error.detail]);
+    texts.into_iter().any(|text| TAKEN.iter().any(|taken| text.contains(taken)))
+}
+
 fn is_lock_without_holder(text: &str) -> bool {
     text.contains(LOCK_FAILED) && text.contains(".tflock") && text.contains("NoSuchKey")
 }
@@ -178,6 +186,23 @@ impl LockInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_that_is_taken_is_recognised_by_the_code_of_the_service() {
+        let report = |detail: &str| {
+            let errors = vec![Diagnostic { detail: detail.into(), ..Diagnostic::default() }];
+            TerraformReport { errors, ..TerraformReport::default() }
+        };
+        for taken in [
+            "creating IAM Role (a): EntityAlreadyExists: Role with name a already exists.",
+            "creating CloudWatch Logs Log Group (/a): ResourceAlreadyExistsException: it exists",
+            "creating Lambda Function (a): ResourceConflictException: Function already exist: a",
+            "creating S3 Bucket (a): BucketAlreadyOwnedByYou",
+        ] {
+            assert!(name_is_taken(&report(taken)), "{taken}");
+        }
+        assert!(!name_is_taken(&report("AccessDenied: not allowed")));
+    }
 
     #[test]
     fn lock_released_in_between_is_recognised() {

@@ -9,6 +9,8 @@ use crate::progress::{Progress, Step};
 
 /// After how many seconds the creation of a function counts as slow. One in a network takes up to a minute and a half.
 const SLOW_FUNCTION: u64 = 120;
+/// After how many seconds it is given up: as long as the provider itself waits where a stack says nothing else.
+const HANGING_FUNCTION: u64 = 600;
 
 /// What a run of Terraform reported.
 #[derive(Debug, Default)]
@@ -26,9 +28,11 @@ pub(super) struct TerraformReport {
     /// Warnings, one line each.
     pub(super) warnings: Vec<String>,
     /// How many resources are done.
-    done: u64,
+    pub(super) done: u64,
     /// Functions whose creation was said to take long.
-    slow: BTreeSet<String>,
+    pub(super) slow: BTreeSet<String>,
+    /// A function whose creation takes so long that the apply is given up.
+    pub(super) hanging: Option<String>,
 }
 
 /// An error that Terraform reported.
@@ -96,15 +100,15 @@ impl TerraformReport {
     fn note_slow_function(&mut self, message: &Value, progress: &Progress) {
         let address = text(message, "/hook/resource/addr");
         let elapsed = message.pointer("/hook/elapsed_seconds").and_then(Value::as_u64).unwrap_or(0);
-        let creates = text(message, "/hook/action") == "create";
-        if creates
-            && text(message, "/hook/resource/resource_type") == "aws_lambda_function"
-            && elapsed >= SLOW_FUNCTION
-            && self.slow.insert(address.to_owned())
-        {
+        let creates_function = text(message, "/hook/action") == "create"
+            && text(message, "/hook/resource/resource_type") == "aws_lambda_function";
+        if creates_function && elapsed >= SLOW_FUNCTION && self.slow.insert(address.to_owned()) {
             progress.note(format!(
-                "          {address} is being created for {elapsed} s. If it exists already, the provider waits in vain: Ctrl-C twice ends the apply, and cargo xtask recover imports the function"
+                "          {address} is being created for {elapsed} s. If it exists already, the provider waits in vain: after {HANGING_FUNCTION} s the apply is given up, Ctrl-C twice does it now, and cargo xtask recover imports the function"
             ));
+        }
+        if creates_function && elapsed >= HANGING_FUNCTION {
+            self.hanging.get_or_insert_with(|| address.to_owned());
         }
     }
 
@@ -216,6 +220,8 @@ mod tests {
         assert!(report(&[&line(110)]).slow.is_empty());
         let slow = report(&[&line(120), &line(130)]).slow;
         assert_eq!(slow.into_iter().collect::<Vec<_>>(), ["module.a.aws_lambda_function.this"]);
+        assert_eq!(report(&[&line(590)]).hanging, None);
+        assert_eq!(report(&[&line(600)]).hanging.as_deref(), Some("module.a.aws_lambda_function.this"));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Prepared {
 
 /// Lets each fault happen during the last command, in two projects at a time. `faults` come from the undisturbed run.
 fn each(stack: Stack, commands: &[Command], faults: impl Fn(&Finished) -> Vec<Fault>) {
-    let mut first = Prepared::new(stack, commands);
+    let first = Prepared::new(stack, commands);
     let undisturbed = first.world.start(&first.intent.arguments).wait().exits(0);
     let faults = faults(&undisturbed);
     assert!(!faults.is_empty(), "no place for a fault in {undisturbed}");

@@ -25,10 +25,7 @@ enum ErrorFormat {
 
 /// Makes the response for a request that could not be sent to the emulator.
 pub(super) fn response(headers: &HeaderMap, uri: &Uri, emulator_url: &str, error: &HttpError) -> Response {
-    let message = format!(
-        "the emulator (moto) at {emulator_url} cannot be reached: {}; what it held is lost; start the local environment again",
-        error_chain(error)
-    );
+    let message = message(emulator_url, error);
     let (kind, body) = match error_format(headers, uri) {
         ErrorFormat::S3 => ("application/xml", s3_error(CODE, &message)),
         ErrorFormat::Query => {
@@ -46,6 +43,19 @@ pub(super) fn response(headers: &HeaderMap, uri: &Uri, emulator_url: &str, error
         (header::CONNECTION.as_str(), "close"),
     ];
     (StatusCode::BAD_GATEWAY, headers, body).into_response()
+}
+
+/// Says what is known of the emulator: that nothing listens is evidence that it ended; a connection that broke is none.
+fn message(emulator_url: &str, error: &HttpError) -> String {
+    let what = match error {
+        HttpError::Connect { .. } => {
+            "it has ended, and what it held is lost: start the local environment again (cargo xtask local up)"
+        }
+        _ => {
+            "nothing shows that it has ended, nor whether it carried out the request: repeat the command; cargo xtask local status says what runs"
+        }
+    };
+    format!("no response from the emulator (moto) at {emulator_url}: {}; {what}", error_chain(error))
 }
 
 /// Formats an error as S3 does: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
@@ -67,4 +77,22 @@ fn error_format(headers: &HeaderMap, uri: &Uri) -> ErrorFormat {
 fn element(name: &str, text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!("<{name}>{text}</{name}>")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_an_emulator_that_does_not_listen_has_lost_what_it_held() {
+        let authority = "127.0.0.1:1".to_owned();
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let ended =
+            message("http://m", &HttpError::Connect { authority: authority.clone(), source: refused });
+        assert!(ended.contains("what it held is lost"), "{ended}");
+        let slow = message("http://m", &HttpError::Slow { authority, within: Duration::from_secs(1) });
+        assert!(!slow.contains("is lost") && slow.contains("nothing shows that it has ended"), "{slow}");
+    }
 }

@@ -1,13 +1,16 @@
 //! The commands that are run on a scene, and what they leave.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
 
 use super::Scene;
-use crate::delivery::model::step::{RollbackTo, Step, StepResult};
-use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, RollbackRequest};
+use crate::delivery::model::step::{Circumstances, RollbackTo, Step, StepResult};
+use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, RecoverRequest, RollbackRequest};
 use crate::failure::Result;
-use crate::fakes::Fault;
-use crate::ledger::{DeploymentKind, Ended};
+use crate::fakes::{Fault, StackFlaw};
+use crate::ledger::{DeploymentKind, Ended, Holder};
 use crate::name::FunctionName;
 use crate::release::Manifest;
 
@@ -18,7 +21,21 @@ impl Scene {
         step: &Step,
         fault: Option<(u64, Fault)>,
     ) -> StepResult {
-        self.faults.arm(fault);
+        self.run_under(step, Circumstances { fault, ..Circumstances::default() }).await
+    }
+
+    /// Runs a step to which something happens; afterwards its process is dead.
+    pub(in crate::delivery::model) async fn run_under(
+        &mut self,
+        step: &Step,
+        circumstances: Circumstances,
+    ) -> StepResult {
+        self.faults.arm(circumstances.fault);
+        let (blocked_before, before, mut recovered) = (self.blocked(), self.everything(), Vec::new());
+        let flaw = self.flaw;
+        if circumstances.cannot_save {
+            self.flaw = StackFlaw::CannotSave;
+        }
         let artifacts_before = self.artifacts.objects("");
         let moves_before = self.lambda.moves.lock().unwrap().len();
         let aliases_before = self.lambda.aliases();
@@ -47,8 +64,32 @@ impl Scene {
                 self.skew_clock(*seconds);
                 Some(Ok(None))
             }
-            Step::Deploy { targets, lift_hold, always_plan, approved } => {
+            Step::ReplaceArtifact(replaced) => {
+                match replaced {
+                    Some(manifest) => self.replace_artifact_for_now(manifest),
+                    None => self.restore_artifacts(),
+                }
+                Some(Ok(None))
+            }
+            Step::LoseState(lost) => {
+                match lost {
+                    Some(how) => self.lose_state(*how),
+                    None => self.restore_state(),
+                }
+                Some(Ok(None))
+            }
+            Step::Recover { approved } => {
                 let stack = self.stack(*approved);
+                let request = RecoverRequest::default();
+                let outcome = faults.run_until_crash(delivery::recover(&stack, &request)).await;
+                outcome.map(|outcome| {
+                    let leftovers = outcome?.leftovers.into_iter();
+                    recovered = leftovers.map(|leftover| (leftover.found, leftover.done)).collect();
+                    Ok(None)
+                })
+            }
+            Step::Deploy { targets, lift_hold, always_plan, approved } => {
+                let stack = self.stack_under(*approved, circumstances);
                 let request = DeployRequest {
                     kind: DeploymentKind::Deploy,
                     releases: targets.iter().cloned().collect(),
@@ -59,7 +100,7 @@ impl Scene {
                 outcome.map(|outcome| outcome.map(Some))
             }
             Step::RollBack { functions, back, lift_hold, approved } => {
-                let stack = self.stack(*approved);
+                let stack = self.stack_under(*approved, circumstances);
                 let request = RollbackRequest {
                     functions: functions.clone(),
                     to: match back {
@@ -76,18 +117,53 @@ impl Scene {
             }
         };
         let (faulted_call, calls) = (self.faults.triggered_at(), self.faults.calls());
+        let by = format!("process {}", self.processes);
         self.faults.arm(None);
+        self.flaw = if let Step::EditStack(edited) = step { *edited } else { flaw };
         StepResult {
             outcome,
-            by: format!("process {}", self.processes),
+            by,
             faulted_call,
             calls,
             aliases_before,
             aliases_after: self.lambda.aliases(),
             moves: self.lambda.moves.lock().unwrap()[moves_before..].to_vec(),
             chosen,
-            wrote_artifacts: self.artifacts.objects("") != artifacts_before,
+            wrote_artifacts: !matches!(step, Step::ReplaceArtifact(_))
+                && self.artifacts.objects("") != artifacts_before,
+            blocked_before,
+            blocked_after: self.blocked(),
+            changed_anything: self.everything() != before,
+            recovered,
         }
+    }
+
+    /// Makes the stack of a command to which something happens.
+    fn stack_under(&mut self, approved: bool, circumstances: Circumstances) -> EnvironmentStack {
+        if !circumstances.recover_beside {
+            return self.stack(approved);
+        }
+        // A machine beside this one, with a work folder of its own, where the command's process is seen to run.
+        let mut beside = self.stack(true);
+        Arc::get_mut(&mut beside.plan).unwrap().work = self.folder.path().join("work-beside");
+        let mut stack = self.stack(approved);
+        let Holder { pid, start_ticks, .. } = Holder::here();
+        (stack.holder.pid, stack.holder.start_ticks) = (pid, start_ticks);
+        let (state, lambda) = (self.state.clone(), self.lambda.clone());
+        let terraform = self.terraform();
+        terraform.while_applying(Box::new(move || {
+            let world = || (state.objects("ledger/"), state.objects("s."), lambda.aliases());
+            let before = world();
+            let request = RecoverRequest::default();
+            let recovered = delivery::recover(&beside, &request).now_or_never();
+            let recovered = recovered.expect("nothing in memory waits").expect("recover reads what it needs");
+            let texts: Vec<_> = recovered.leftovers.iter().map(|found| (&found.found, &found.done)).collect();
+            assert_eq!(world(), before, "recover took something from a run that lives: {texts:?}");
+            assert!(texts.iter().all(|(_, done)| done.starts_with("left alone")), "{texts:?}");
+            assert!(!texts.is_empty(), "recover does not see the run");
+        }));
+        stack.infrastructure = terraform;
+        stack
     }
 
     /// Reads all ended deployments, newest first, as they lie in the store.

@@ -42,6 +42,21 @@ impl Scene {
         key
     }
 
+    /// Replaces the bytes of a release until they are restored.
+    pub(in crate::delivery::model) fn replace_artifact_for_now(&mut self, manifest: &Manifest) {
+        let key = &manifest.artifact.key;
+        let first = self.artifacts.objects(key).remove(key).unwrap();
+        self.replaced.entry(key.clone()).or_insert(first);
+        self.replace_artifact(manifest);
+    }
+
+    /// Restores the bytes of all releases.
+    pub(in crate::delivery::model) fn restore_artifacts(&mut self) {
+        for (key, bytes) in std::mem::take(&mut self.replaced) {
+            self.artifacts.set(&key, bytes);
+        }
+    }
+
     /// Puts a manifest back.
     pub(in crate::delivery) fn restore_manifest(&self, function: &str, version: &str, bytes: Vec<u8>) {
         let key = Manifest::key(&function.parse().unwrap(), &version.parse().unwrap());
