@@ -19,6 +19,8 @@ mod reproducibility;
 pub(crate) use difference::{ArtifactContent, Difference, tool_differences};
 #[cfg(test)]
 pub(crate) use python::VersionChange;
+#[cfg(any(test, fuzzing))]
+pub(crate) use python::fuzz_record;
 pub(crate) use python::{LockUpdate, update_lock};
 pub(crate) use reproducibility::{build_replica, build_twice, content};
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 mod entry;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod known_state;
 mod lease;
 mod owner;

@@ -28,6 +28,8 @@ mod delivery;
 mod emulator;
 #[cfg(test)]
 mod fakes;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod github;
 #[cfg(test)]
 mod language;

@@ -7,6 +7,8 @@
 
 mod catalogue;
 mod envelope;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inputs_record;
 mod key;
 mod manifest;

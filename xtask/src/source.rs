@@ -9,6 +9,7 @@ mod inputs;
 mod requirements;
 #[cfg(test)]
 pub(crate) mod tests;
+mod text_file;
 mod toml_file;
 
 pub(crate) use committed::{Uncommitted, is_protected, refuse_uncommitted, uncommitted_settings};

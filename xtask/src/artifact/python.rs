@@ -182,28 +182,35 @@ impl FileOwners {
         for name in folders {
             let folder = name.to_string_lossy();
             let Some(distribution) = folder.strip_suffix(".dist-info") else { continue };
-            let distribution = distribution.replacen('-', " ", 1);
-            let Ok(record) = std::fs::read_to_string(installed.join(&name).join("RECORD")) else { continue };
-            // Lines of path, hash and size, as CSV:
-            // https://packaging.python.org/en/latest/specifications/recording-installed-packages/
-            let mut lines =
-                csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(record.as_bytes());
-            for line in lines.records() {
-                let line = line.map_err(|error| {
-                    Failure::failed(format!("{folder}/RECORD cannot be read as CSV")).caused_by(error)
-                })?;
-                let (Some(path), Some(hash)) = (line.get(0), line.get(1)) else { continue };
-                if path.starts_with("..") || path.starts_with("bin/") || path.ends_with(".pyc") {
-                    continue;
-                }
-                owners
-                    .files
-                    .entry(path.to_owned())
-                    .or_default()
-                    .push((distribution.clone(), hash.to_owned()));
+            let record = installed.join(&name).join("RECORD");
+            match std::fs::read_to_string(&record) {
+                Ok(record) => owners.add(distribution, &record)?,
+                // Nothing says which files it has, so that none of them can be compared.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failure::io("read", &record, error)),
             }
         }
         Ok(owners)
+    }
+
+    /// Adds the files of a distribution, `name-version`, by its RECORD: lines of path, hash and size, as CSV. Rule:
+    /// <https://packaging.python.org/en/latest/specifications/recording-installed-packages/>.
+    fn add(&mut self, distribution: &str, record: &str) -> Result<()> {
+        let owner = distribution.replacen('-', " ", 1);
+        let mut lines =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(record.as_bytes());
+        for line in lines.records() {
+            let line = line.map_err(|error| {
+                Failure::failed(format!("{distribution}.dist-info/RECORD cannot be read as CSV"))
+                    .caused_by(error)
+            })?;
+            let (Some(path), Some(hash)) = (line.get(0), line.get(1)) else { continue };
+            if path.starts_with("..") || path.starts_with("bin/") || path.ends_with(".pyc") {
+                continue;
+            }
+            self.files.entry(path.to_owned()).or_default().push((owner.clone(), hash.to_owned()));
+        }
+        Ok(())
     }
 
     /// Refuses two distributions that contain one file with different contents: which one stays would be chance.
@@ -224,6 +231,18 @@ impl FileOwners {
     fn distribution_of(&self, file: &str) -> String {
         let owner = self.files.get(file).and_then(|owners| owners.first());
         owner.map_or_else(|| "a package in the lock".to_owned(), |(distribution, _)| distribution.clone())
+    }
+}
+
+/// Reads the RECORD of two distributions, for `crate::fuzzing`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_record(text: &str) {
+    let mut owners = FileOwners::default();
+    if owners.add("a-1", text).is_ok() {
+        owners.add("b_c-2", text).expect("a RECORD that was read once");
+        // Refused at most: whether that is right depends on the hashes.
+        let _ = owners.refuse_overlaps();
+        owners.files.keys().for_each(|file| assert_eq!(owners.distribution_of(file), "a 1"));
     }
 }
 

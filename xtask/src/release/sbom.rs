@@ -21,6 +21,8 @@ use cyclonedx_bom::models::metadata::Metadata;
 use cyclonedx_bom::models::property::{Properties, Property};
 use cyclonedx_bom::prelude::{Purl, SpdxExpression, Uri as Address};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use python::fuzz_metadata;
 pub(crate) use python::python_components;
 pub(crate) use rust::{RustCrate, rust_components};
 

@@ -1,5 +1,7 @@
 //! Reads one settings file; a mistake is reported with file, line number, the line itself and the allowed values.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,11 +10,30 @@ use serde::de::DeserializeOwned;
 use crate::failure::{self, Failure, Result};
 use crate::name::nearest;
 
+/// The largest settings file that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
 /// Reads and parses `<root>/<relative>`; errors name the relative path.
 pub(super) fn load<T: DeserializeOwned>(root: &Path, relative: &Path) -> Result<T> {
-    let path = root.join(relative);
-    let text = std::fs::read_to_string(&path).map_err(|error| failure::io("read", relative, error))?;
-    toml::from_str(&text).map_err(|error| mistake(relative, &text, error.message(), error.span()))
+    parse(relative, &read(root, relative)?)
+}
+
+/// Reads the text of `<root>/<relative>`; errors name the relative path.
+pub(super) fn read(root: &Path, relative: &Path) -> Result<String> {
+    let failed = |error| failure::io("read", relative, error);
+    let mut text = String::new();
+    let file = File::open(root.join(relative)).map_err(failed)?;
+    file.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > LARGEST {
+        return Err(Failure::usage(format!("{} has more than {LARGEST} bytes", relative.display()))
+            .hint("a settings file is written by hand: put data into other files"));
+    }
+    Ok(text)
+}
+
+/// Parses the text of a settings file; `relative` names it in errors.
+pub(super) fn parse<T: DeserializeOwned>(relative: &Path, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| mistake(relative, text, error.message(), error.span()))
 }
 
 /// Returns the failure for a mistake at a byte range of a settings file's text.
@@ -147,6 +168,17 @@ mod tests {
                 .starts_with("a/b.toml:2: `3 days` is not a valid duration")
         );
         assert!(message("protected = true\n").contains("missing key `within`"));
+    }
+
+    #[test]
+    fn file_that_nobody_wrote_by_hand_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let relative = Path::new("b.toml");
+        std::fs::write(root.path().join(relative), "#".repeat(1 << 20)).unwrap();
+        read(root.path(), relative).unwrap();
+        std::fs::write(root.path().join(relative), "#".repeat((1 << 20) + 1)).unwrap();
+        let failure = read(root.path(), relative).unwrap_err();
+        assert_eq!(failure.message(), "b.toml has more than 1048576 bytes");
     }
 
     #[test]

@@ -95,7 +95,12 @@ fn first_version() -> Version {
 impl FunctionSettings {
     /// Reads a function's settings.
     pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
-        let raw: FunctionFile = file::load(root, relative)?;
+        Self::parse(relative, &file::read(root, relative)?)
+    }
+
+    /// Reads the text of a function's settings; `relative` is the path of their file.
+    pub(crate) fn parse(relative: &Path, text: &str) -> Result<Self> {
+        let raw: FunctionFile = file::parse(relative, text)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
         match (raw.package, &raw.image) {
             (PackageType::Image, None) => {

@@ -17,7 +17,7 @@ use toml::Value;
 pub(crate) use indexes::PackageIndexes;
 pub(crate) use lock::{DEFAULT_LOCK, PythonLock};
 
-use super::toml_file;
+use super::{text_file, toml_file};
 use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, Result};
 use crate::name::FunctionName;
@@ -73,7 +73,7 @@ impl PythonRequirements {
         let uv_lock = folder.join("uv.lock");
         let chosen_by_uv = file == "pyproject.toml" && uv_lock.is_file();
         if chosen_by_uv {
-            let text = std::fs::read(&uv_lock).map_err(|error| failure::io("read", &uv_lock, error))?;
+            let text = text_file::read(&uv_lock).map_err(|error| failure::io("read", &uv_lock, error))?;
             digest.part("uv.lock", text);
         }
         Ok(Some(Self { file, digest: digest.finish(), chosen_by_uv, indexes: found.indexes }))
@@ -108,13 +108,18 @@ fn requirements_of_project(path: &Path) -> Result<Option<FoundRequirements>> {
 
 /// Reads the requirements of a list and of the lists that it includes; nothing where there are none.
 fn requirements_of_list(path: &Path) -> Result<Option<FoundRequirements>> {
-    let (mut text, mut seen, mut queue) = (String::new(), BTreeSet::new(), vec![path.to_path_buf()]);
+    let (mut text, mut files, mut queue) = (String::new(), BTreeSet::new(), vec![path.to_path_buf()]);
     let mut indexes = PackageIndexes::default();
+    // A file has any number of names, such as `x/../a`: two lists may include each other by a new one each time.
+    let mut seen = BTreeSet::new();
     while let Some(path) = queue.pop() {
-        if !seen.insert(path.clone()) {
+        let failed = |error| failure::io("read", &path, error);
+        let is_new = seen.insert(path.canonicalize().map_err(failed)?);
+        files.insert(path.clone());
+        if !is_new {
             continue;
         }
-        let content = std::fs::read_to_string(&path).map_err(|error| failure::io("read", &path, error))?;
+        let content = text_file::read(&path).map_err(failed)?;
         for line in content.lines() {
             // As pip reads it: a comment begins a line or follows a blank.
             let line = if line.trim_start().starts_with('#') { "" } else { line };
@@ -133,7 +138,7 @@ fn requirements_of_list(path: &Path) -> Result<Option<FoundRequirements>> {
             indexes.read_line(line, folder);
         }
     }
-    Ok((!text.is_empty()).then_some(FoundRequirements { text, indexes, files: seen }))
+    Ok((!text.is_empty()).then_some(FoundRequirements { text, indexes, files }))
 }
 
 /// Returns the value of a line with one of these options, as `--option value` or `--option=value`; `-rfile` as well.
@@ -192,6 +197,19 @@ mod tests {
         let runtime =
             |runtime| PythonRequirements::read(here.path(), &runtime, None).unwrap().unwrap().digest;
         assert_ne!(runtime(Runtime::Python312), runtime(Runtime::Python313));
+    }
+
+    #[test]
+    fn lists_that_include_each_other_by_other_names_are_read_once() {
+        let here = folder(&[
+            ("requirements.in", "a\n-r x/../more.in\n"),
+            ("more.in", "-r x/../requirements.in\nb\n"),
+        ]);
+        std::fs::create_dir(here.path().join("x")).unwrap();
+        let found = requirements_of_list(&here.path().join("requirements.in")).unwrap().unwrap();
+        assert_eq!(found.text, "a\n-r x/../more.in\n-r x/../requirements.in\nb\n");
+        let failure = read(&[("requirements.in", "-r /dev/zero\n")], None).unwrap_err();
+        assert!(failure.message().contains("/dev/zero"), "{failure}");
     }
 
     #[test]

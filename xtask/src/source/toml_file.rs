@@ -4,11 +4,12 @@ use std::path::Path;
 
 use toml::Table;
 
+use super::text_file;
 use crate::failure::{self, Failure, Result};
 
 /// Reads a TOML file.
 pub(super) fn read(path: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(path).map_err(|error| failure::io("read", path, error))?;
+    let text = text_file::read(path).map_err(|error| failure::io("read", path, error))?;
     parse(path, &text)
 }
 

@@ -5,6 +5,8 @@
 
 mod commands;
 mod errors;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod providers;
 mod stream;
 mod variables;

@@ -137,6 +137,22 @@ pub enum Error {
         expected: u64,
     },
 
+    /// A zip with entries that are unpacked from the same bytes, of which a small zip could become any size.
+    #[error("{} cannot be used: some of its entries share their bytes", archive.display())]
+    Overlapping {
+        /// The zip.
+        archive: PathBuf,
+    },
+
+    /// A zip that is larger unpacked than any that is read.
+    #[error("{} cannot be used: it has more than {limit} bytes unpacked", archive.display())]
+    TooLarge {
+        /// The zip.
+        archive: PathBuf,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+
     /// A zip with an entry whose name is refused.
     #[error("{} cannot be used: {source}", archive.display())]
     RefusedEntry {

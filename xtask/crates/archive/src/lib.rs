@@ -18,6 +18,8 @@ mod atomic_file;
 mod compressor;
 mod contents;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hashing;
 mod layer;
 mod listing;

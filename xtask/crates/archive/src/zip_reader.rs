@@ -2,7 +2,8 @@
 //!
 //! In: the path of any zip. Out: its canonical listing, or its files in a folder. Errors name the entry: one that would be
 //! unpacked outside the folder, twice, or on top of another; a symbolic link that could lead outside; a wrong size or
-//! checksum. Folder entries are ignored, because folders are created for the files below them.
+//! checksum. A zip that would be larger unpacked than [`LARGEST`] is refused, and one whose entries share their bytes, before
+//! anything is unpacked. Folder entries are ignored, because folders are created for the files below them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -20,6 +21,10 @@ use crate::{Error, Listing, ListingEntry};
 mod mirror;
 
 pub use mirror::mirror_zip;
+
+/// The largest zip that is read, in bytes unpacked: four times what Lambda unpacks of all its layers together
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, 250 MB).
+pub(crate) const LARGEST: u64 = 1 << 30;
 
 /// Returns the listing of an existing zip; every content is read and hashed.
 ///
@@ -140,6 +145,7 @@ fn visit(
     let file = File::open(archive).map_err(Error::io("open", archive))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(Error::zip("read", archive))?;
     let files = checked_names(&mut zip, archive)?;
+    check_size(&mut zip, archive)?;
     let mut listed = Vec::with_capacity(files.len());
     for (name, &index) in files.iter() {
         let mut entry = zip.by_index(index).map_err(Error::zip("read", archive))?;
@@ -186,6 +192,22 @@ fn checked_names(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Resul
         }
     }
     Ok(files)
+}
+
+/// Refuses a zip that could become much larger than a zip of its length usually does. An entry has at most the length that the
+/// directory declares: a longer one is refused where it is read.
+fn check_size(zip: &mut ZipArchive<BufReader<File>>, archive: &Path) -> Result<(), Error> {
+    if zip.has_overlapping_files().map_err(Error::zip("read", archive))? {
+        return Err(Error::Overlapping { archive: archive.to_owned() });
+    }
+    let mut left = LARGEST;
+    for index in 0..zip.len() {
+        let size = zip.by_index_raw(index).map_err(Error::zip("read", archive))?.size();
+        left = left
+            .checked_sub(size)
+            .ok_or_else(|| Error::TooLarge { archive: archive.to_owned(), limit: LARGEST })?;
+    }
+    Ok(())
 }
 
 /// Hashes the bytes read through it, and records whether reading failed.

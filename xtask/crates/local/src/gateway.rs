@@ -28,6 +28,8 @@ mod function_name;
 mod function_urls;
 mod function_variables;
 mod function_version;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http_apis;
 mod image;
 mod image_functions;

@@ -314,6 +314,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn program_that_prints_bytes_of_another_encoding_goes_on() {
+        let script = "printf 'caf\\351\\n'; sleep 0.2; echo more; exit 3";
+        let folder = tempfile::tempdir().unwrap();
+        let files = OutputTarget::Files { out: folder.path().join("out"), err: folder.path().join("err") };
+        for output in [OutputTarget::Pipes, files] {
+            let (result, lines) = run_shell(RunOptions { output, ..RunOptions::default() }, script).await;
+            assert_eq!(lines, ["caf\u{fffd}", "more"]);
+            assert_eq!(result.code, Some(3));
+        }
+    }
+
+    #[tokio::test]
     async fn time_limit_stops_a_program_and_its_children() {
         let options = RunOptions { time_limit: Some(Duration::from_millis(100)), ..RunOptions::default() };
         let (result, _) = run_shell(options, "sleep 60 & sleep 60; wait").await;

@@ -147,8 +147,15 @@ impl fmt::Display for Version {
     }
 }
 
-/// Returns up to `limit` of the known names, those with the least edit distance to `wanted` first.
+/// The longest text, in bytes, whose edit distance to a name is computed: that takes memory for the product of both lengths.
+const LONGEST_COMPARED: usize = 200;
+
+/// Returns up to `limit` of the known names, those with the least edit distance to `wanted` first; none for a text that is
+/// too long to be meant for one of them.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>, limit: usize) -> Vec<&'a str> {
+    if wanted.len() > LONGEST_COMPARED {
+        return Vec::new();
+    }
     let mut scored: Vec<(usize, &str)> =
         known.into_iter().map(|name| (strsim::damerau_levenshtein(wanted, name), name)).collect();
     scored.sort();

@@ -72,6 +72,15 @@ fn packages_that_share_a_file_are_refused_unless_its_content_is_the_same() {
 }
 
 #[test]
+fn record_that_is_not_text_is_an_error() {
+    let folder = installed(&[("a-1.dist-info/METADATA", "Name: a")]);
+    FileOwners::read(folder.path()).unwrap();
+    std::fs::write(folder.path().join("a-1.dist-info/RECORD"), b"caf\xe9.py,sha256=x,1\n").unwrap();
+    let failure = FileOwners::read(folder.path()).err().expect("a failure");
+    assert!(failure.message().contains("a-1.dist-info/RECORD"), "{failure}");
+}
+
+#[test]
 fn path_conflict_names_the_source_and_the_package() {
     let folder = installed(&[("a-1.dist-info/RECORD", "a.py,sha256=x,1\n")]);
     let owners = FileOwners::read(folder.path()).unwrap();

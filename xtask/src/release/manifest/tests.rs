@@ -49,6 +49,26 @@ fn seal_is_the_digest_of_the_manifest_with_64_zeros_in_its_place() {
 }
 
 #[test]
+fn numbers_of_smoke_events_are_read_as_they_were_sealed() {
+    let mut manifest = sample("hello", "1.2.3");
+    // Numbers that a parser without `float_roundtrip` reads as their neighbours.
+    let event: Vec<f64> = vec![3.319150565573652e-13, 1.4871246581474053e-10, -2.0857911055846513e-10];
+    manifest.smoke.push(SmokeRecord {
+        name: "measures".into(),
+        event: event.into(),
+        request: None,
+        expect: None,
+        expect_error: None,
+        capture: BTreeMap::new(),
+        within_ms: 3_000,
+        safe: true,
+    });
+    let manifest = manifest.sealed();
+    let bytes = manifest.bytes().unwrap();
+    assert_eq!(Manifest::read(&bytes, &manifest.function, &manifest.version).unwrap(), manifest);
+}
+
+#[test]
 fn edited_manifest_is_refused() {
     let manifest = sample("hello", "1.2.3");
     let bytes = manifest.bytes().unwrap();

@@ -124,6 +124,14 @@ impl Distribution {
     }
 }
 
+/// Reads a METADATA, for `crate::fuzzing`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_metadata(text: &str) {
+    if let Ok(found) = Distribution::read(text, Path::new("METADATA")) {
+        assert!(!found.name.is_empty() && !found.id().is_empty());
+    }
+}
+
 /// Reads the headers before the first empty line; a line that begins with a space continues the one before it.
 fn headers(text: &str) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::PythonRequirements;
 use super::indexes::has_credentials;
+use super::text_file;
 use crate::failure::{self, Failure, Result};
 use crate::name::FunctionName;
 
@@ -65,7 +66,7 @@ impl PythonLock {
     /// Reads a function's lock: the named one, which must exist, or the default one where there is one.
     pub(crate) fn read(folder: &Path, named: Option<&str>) -> Result<Option<Self>> {
         let path = folder.join(named.unwrap_or(DEFAULT_LOCK));
-        match std::fs::read_to_string(&path) {
+        match text_file::read(&path) {
             Ok(text) => Ok(Some(Self { path, text })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::usage(format!(

@@ -28,7 +28,7 @@ fn is_lock_without_holder(text: &str) -> bool {
     text.contains(LOCK_FAILED) && text.contains(".tflock") && text.contains("NoSuchKey")
 }
 
-fn all_text(ended: &ProgramResult, report: &TerraformReport) -> String {
+pub(super) fn all_text(ended: &ProgramResult, report: &TerraformReport) -> String {
     report
         .errors
         .iter()
@@ -122,7 +122,7 @@ fn missing_file(text: &str) -> Option<&str> {
     rest.split('"').next()
 }
 
-fn summary_of(errors: &[Diagnostic]) -> String {
+pub(super) fn summary_of(errors: &[Diagnostic]) -> String {
     let mut out = Vec::new();
     for error in errors.iter().take(6) {
         let at: Vec<&str> = error.address.iter().chain(&error.place).map(String::as_str).collect();
@@ -144,7 +144,7 @@ fn summary_of(errors: &[Diagnostic]) -> String {
 }
 
 /// Returns the failure of a locked state, with the lock's information.
-fn lock_held(text: &str, place: &str, environment: &str) -> Failure {
+pub(super) fn lock_held(text: &str, place: &str, environment: &str) -> Failure {
     let info = LockInfo::read(text);
     Failure::new(FailureKind::LockHeld, format!("the state of {place} is locked"))
         .detail("by", info.who)

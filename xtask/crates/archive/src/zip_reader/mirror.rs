@@ -1,23 +1,25 @@
 //! Brings a folder to the content of a zip: what is the same already is not written.
 //!
 //! In: a zip, a folder that may hold an earlier version of it, and the names that stay although the zip lacks them. Out:
-//! the folder with exactly the zip's files. Contents are compared byte for byte, never by time or length alone. A killed run
-//! leaves a folder that the next one repairs. Errors are those of unpacking.
+//! the folder with exactly the zip's files. Contents are compared byte for byte, never by time or length alone, and in chunks:
+//! no file is held in memory. A killed run leaves a folder that the next one repairs. Errors are those of unpacking.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata, Permissions};
-use std::io;
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use walkdir::WalkDir;
 
 use super::visit;
+use crate::hashing::{CHUNK, chunks};
+use crate::listing::LINK_MODE;
 use crate::{Error, Listing};
 
 /// Brings a folder, which is created if it does not exist, to the content of a zip; returns the zip's listing.
 ///
-/// Files that the zip lacks are removed unless `keep` returns true for their name, and so are links and empty folders.
+/// A zip with links is refused. Files that the zip lacks are removed unless `keep` returns true for their name, and so are links and empty folders.
 ///
 /// # Errors
 /// The zip cannot be read, is damaged, or has an entry that is refused; the folder cannot be written.
@@ -25,13 +27,16 @@ pub fn mirror_zip(zip: &Path, to: &Path, keep: &dyn Fn(&str) -> bool) -> Result<
     fs::create_dir_all(to).map_err(failed(to))?;
     let mut present = present(to)?;
     let listing = visit(zip, |entry, content| {
-        let mut bytes = Vec::new();
-        let length = content.read_to_end(&mut bytes).map_err(Error::io("read", zip))? as u64;
-        let path = Path::new(&entry.path);
-        let known = present.remove(&entry.path);
-        if !is_same(&to.join(path), known.as_ref(), &bytes, entry.mode) {
-            write(to, path, &bytes, entry.mode).map_err(failed(&to.join(path)))?;
+        if entry.mode == LINK_MODE {
+            return Err(Error::LinkInZip { archive: zip.to_owned(), name: entry.path.clone() });
         }
+        let known = present.remove(&entry.path);
+        let mut place =
+            Place { folder: to, path: Path::new(&entry.path), mode: entry.mode, same: None, out: None };
+        place.same = place.readable(known.as_ref());
+        let length =
+            chunks(content, CHUNK, |chunk| place.take(chunk)).map_err(failed(&to.join(&entry.path)))?;
+        place.end(length).map_err(failed(&to.join(&entry.path)))?;
         Ok(length)
     })?;
     for name in present.keys().filter(|name| !keep(name)) {
@@ -71,17 +76,72 @@ fn present(folder: &Path) -> Result<BTreeMap<String, Metadata>, Error> {
     Ok(found)
 }
 
-fn is_same(path: &Path, known: Option<&Metadata>, bytes: &[u8], mode: u32) -> bool {
-    known.is_some_and(|known| {
-        known.is_file()
-            && known.len() == bytes.len() as u64
-            && known.permissions().mode() & 0o777 == mode
-            && fs::read(path).is_ok_and(|present| present == bytes)
-    })
+/// A file's place in the folder, while the content that it is to have comes in chunk by chunk.
+struct Place<'a> {
+    folder: &'a Path,
+    path: &'a Path,
+    mode: u32,
+    /// The file that is there, as long as it has the bytes that came so far, and their number.
+    same: Option<(File, u64)>,
+    /// The new file, since the one that is there differs.
+    out: Option<File>,
 }
 
-/// Writes a file below a folder; whatever stands in its place or in that of one of its folders is removed.
-fn write(to: &Path, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+impl Place<'_> {
+    /// Opens the file that is there, if it may be the right one.
+    fn readable(&self, known: Option<&Metadata>) -> Option<(File, u64)> {
+        let known =
+            known.filter(|known| known.is_file() && known.permissions().mode() & 0o777 == self.mode)?;
+        let file = File::open(self.folder.join(self.path)).ok()?;
+        // It may have been replaced since the folder was listed.
+        let is_listed = file.metadata().is_ok_and(|found| found.is_file() && found.len() == known.len());
+        is_listed.then_some((file, 0))
+    }
+
+    /// Compares the next bytes with those of the file that is there; writes them, once they differ.
+    fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
+        if let Some((file, length)) = &mut self.same {
+            let mut there = vec![0; chunk.len()];
+            if file.read_exact(&mut there).is_ok() && there == chunk {
+                *length += chunk.len() as u64;
+                return Ok(());
+            }
+        }
+        self.out()?.write_all(chunk)
+    }
+
+    /// Ends the file, which has this length.
+    fn end(&mut self, length: u64) -> io::Result<()> {
+        let is_same = self.same.as_ref().is_some_and(|(file, same)| {
+            *same == length && file.metadata().is_ok_and(|found| found.len() == length)
+        });
+        if is_same {
+            return Ok(());
+        }
+        let mode = self.mode;
+        self.out()?.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// Returns the new file, which begins with the bytes that were the same.
+    fn out(&mut self) -> io::Result<&mut File> {
+        let out = match self.out.take() {
+            Some(out) => out,
+            None => {
+                let mut out = create(self.folder, self.path)?;
+                // The file that was there is gone from the folder, and still open.
+                if let Some((mut same, length)) = self.same.take() {
+                    same.rewind()?;
+                    io::copy(&mut same.take(length), &mut out)?;
+                }
+                out
+            }
+        };
+        Ok(self.out.insert(out))
+    }
+}
+
+/// Creates a file below a folder; whatever stands in its place or in that of one of its folders is removed.
+fn create(to: &Path, path: &Path) -> io::Result<File> {
     let mut folder = to.to_path_buf();
     for part in path.parent().into_iter().flat_map(Path::components) {
         folder.push(part);
@@ -97,8 +157,7 @@ fn write(to: &Path, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         Ok(_) => fs::remove_file(&file)?,
         Err(_) => {}
     }
-    fs::write(&file, bytes)?;
-    fs::set_permissions(&file, Permissions::from_mode(mode))
+    File::create_new(&file)
 }
 
 #[cfg(test)]
@@ -162,6 +221,44 @@ mod tests {
         mirror_zip(&second, &to, &|_| false).expect("a copy");
         assert_eq!(inode("a"), a);
         assert_eq!(fs::read_to_string(to.join("b")).expect("b"), "B");
+    }
+
+    #[test]
+    fn files_of_several_chunks_are_replaced_from_where_they_differ() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let to = folder.path().join("copy");
+        let long = "x".repeat(3 * CHUNK);
+        let late = format!("{}y", &long[1..]);
+        let shorter = &long[..2 * CHUNK];
+        for (before, after) in [
+            (long.as_str(), late.as_str()),
+            (&late, &long),
+            (&long, shorter),
+            (shorter, &long),
+            ("", &long),
+            (&long, ""),
+        ] {
+            mirror_zip(&zip(folder.path(), &[("a", false, before)]), &to, &|_| false).expect("a copy");
+            mirror_zip(&zip(folder.path(), &[("a", false, after)]), &to, &|_| false).expect("a copy");
+            assert_eq!(fs::read_to_string(to.join("a")).expect("a"), after);
+        }
+        let inode = || to.join("a").metadata().expect("a").ino();
+        let last = zip(folder.path(), &[("a", false, &late)]);
+        mirror_zip(&last, &to, &|_| false).expect("a copy");
+        let first = inode();
+        mirror_zip(&last, &to, &|_| false).expect("a copy");
+        assert_eq!(inode(), first);
+    }
+
+    #[test]
+    fn link_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let archive = folder.path().join("links.zip");
+        let mut zip = zip::ZipWriter::new(File::create(&archive).expect("a zip"));
+        zip.add_symlink("link", "target", zip::write::SimpleFileOptions::default()).expect("a link");
+        zip.finish().expect("a zip");
+        let error = mirror_zip(&archive, &folder.path().join("copy"), &|_| false).expect_err("a link");
+        assert!(matches!(&error, Error::LinkInZip { name, .. } if name == "link"), "{error}");
     }
 
     #[test]

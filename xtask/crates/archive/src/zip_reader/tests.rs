@@ -159,6 +159,21 @@ fn contents_with_wrong_size_or_checksum_are_refused() {
 }
 
 #[test]
+fn zips_that_would_become_many_times_larger_are_refused() {
+    let shared = foreign(|zip| {
+        file(zip, "zeros", &"0".repeat(1_000));
+        zip.shallow_copy_file("zeros", "again").expect("again");
+    });
+    let error = refusal(&shared);
+    assert!(matches!(error, Error::Overlapping { .. }), "{error}");
+
+    // The directory declares 2 GiB, and nothing is read.
+    let long = foreign(|zip| file(zip, "zeros", &"0".repeat(1_000)));
+    let error = refusal(&replaced(long, &1_000_u32.to_le_bytes(), &(1_u32 << 31).to_le_bytes()));
+    assert!(matches!(error, Error::TooLarge { limit: super::LARGEST, .. }), "{error}");
+}
+
+#[test]
 fn folder_entries_and_other_modes_are_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     let archive = folder.path().join("foreign.zip");

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -21,6 +22,8 @@ use zip::ZipArchive;
 
 /// Lambda's limit for an unpacked zip, in bytes.
 const UNPACKED: u64 = 250 << 20;
+/// The longest target of a link, in bytes: Linux has no longer paths.
+const LONGEST_LINK: u64 = 4096;
 
 /// The unpacked zips on this machine.
 pub(crate) struct Artifacts {
@@ -110,7 +113,7 @@ impl Artifacts {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum UnpackError {
+pub(super) enum UnpackError {
     #[error("it is not a zip")]
     Zip(#[from] zip::result::ZipError),
     #[error("{0}")]
@@ -119,24 +122,29 @@ enum UnpackError {
     Outside(String),
     #[error("it has more than {UNPACKED} bytes unpacked")]
     TooLarge,
+    #[error("some of its entries share their bytes")]
+    Overlapping,
 }
 
 /// Unpacks into a temporary folder that is moved to its place at the end, so that no folder there is incomplete.
-fn unpack(zip: &[u8], work: &Path, ready: &Path) -> Result<(), UnpackError> {
+pub(super) fn unpack(zip: &[u8], work: &Path, ready: &Path) -> Result<(), UnpackError> {
     let temporary = tempfile::Builder::new()
         .prefix(".unpacking-")
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir_in(work)
         .map_err(|error| UnpackError::File(work.to_owned(), error))?;
     let mut archive = ZipArchive::new(Cursor::new(zip))?;
+    if archive.has_overlapping_files()? {
+        return Err(UnpackError::Overlapping);
+    }
     let mut left = UNPACKED;
-    let mut links: Vec<PathBuf> = Vec::new();
+    let mut links: HashSet<PathBuf> = HashSet::new();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
         let name = entry.name()?.into_owned();
         let outside = || UnpackError::Outside(name.clone());
         let inner = entry.enclosed_name().ok_or_else(outside)?;
-        if links.iter().any(|link| inner.starts_with(link)) {
+        if inner.ancestors().any(|path| links.contains(path)) {
             return Err(outside());
         }
         let path = temporary.path().join(&inner);
@@ -148,12 +156,15 @@ fn unpack(zip: &[u8], work: &Path, ready: &Path) -> Result<(), UnpackError> {
         }
         if entry.is_symlink() {
             let mut link = String::new();
-            entry.read_to_string(&mut link).map_err(failed)?;
+            (&mut entry).take(LONGEST_LINK + 1).read_to_string(&mut link).map_err(failed)?;
+            if link.len() as u64 > LONGEST_LINK {
+                return Err(failed(io::ErrorKind::InvalidFilename.into()));
+            }
             if !stays_inside(&inner, Path::new(&link)) {
                 return Err(outside());
             }
             std::os::unix::fs::symlink(&link, &path).map_err(failed)?;
-            links.push(inner);
+            links.insert(inner);
             continue;
         }
         let mode = entry.unix_mode().unwrap_or(0o644) & 0o777;
@@ -218,6 +229,23 @@ mod tests {
         unpack(&archive(&[("bootstrap", "run", 0o755)]), work.path(), &ready).unwrap();
         assert!(ready.join("a/b.txt").exists());
         assert_eq!(fs::read_dir(work.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn zip_that_would_become_many_times_larger_is_an_error() {
+        let work = tempfile::tempdir().unwrap();
+        let unpacked = |zip: &[u8]| unpack(zip, work.path(), &work.path().join("abc")).unwrap_err();
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        // The target of a link is held in memory.
+        writer.add_symlink("link", "x/".repeat(100_000), SimpleFileOptions::default()).unwrap();
+        let error = unpacked(&writer.finish().unwrap().into_inner());
+        assert!(matches!(&error, UnpackError::File(path, _) if path == Path::new("link")), "{error:?}");
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file("a", SimpleFileOptions::default()).unwrap();
+        writer.write_all(&[0; 1000]).unwrap();
+        writer.shallow_copy_file("a", "b").unwrap();
+        let error = unpacked(&writer.finish().unwrap().into_inner());
+        assert!(matches!(error, UnpackError::Overlapping), "{error:?}");
     }
 
     #[test]

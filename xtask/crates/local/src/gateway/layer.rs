@@ -3,11 +3,14 @@
 //! In: a tar of files, folders, links and whiteouts, see
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md>. Out: its entries in a [`Tree`], with modes (without
 //! set-user-id) and times; owners are ignored, and devices are left out. Errors: a name points outside, a hard link to a
-//! missing file, too many bytes. Nothing outside the tree changes, whatever the tar holds.
+//! missing file, too many bytes, in the tar or in files. Nothing outside the tree changes, whatever the tar holds.
 
+mod bounded;
+
+use self::bounded::{Bounded, Bounds};
 use super::tree::{Folder, Tree};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,22 +43,36 @@ pub(super) enum LayerError {
 pub(super) struct Layers<'a> {
     tree: &'a Tree,
     limit: u64,
+    /// The number of bytes in the tars so far.
+    read: u64,
+    /// The number of bytes in files so far: a sparse file has more than its tar.
     written: u64,
 }
 
 impl<'a> Layers<'a> {
-    /// Starts with an empty tree; `limit` is the number of bytes that may be written.
+    /// Starts with an empty tree; `limit` is the number of bytes that the tars of all layers, and their files, may have.
     pub(super) fn new(tree: &'a Tree, limit: u64) -> Self {
-        Self { tree, limit, written: 0 }
+        Self { tree, limit, read: 0, written: 0 }
     }
 
-    /// Applies the next layer.
+    /// Applies the next layer. All bytes are read, also those after its end mark.
     pub(super) fn add(&mut self, tar: impl Read) -> Result<(), LayerError> {
+        let bounds = Bounds::new(self.limit - self.read);
+        let added = self.entries(Bounded::new(tar, &bounds), &bounds);
+        self.read += bounds.read();
+        if bounds.is_exceeded() { Err(LayerError::TooLarge(self.limit)) } else { added }
+    }
+
+    fn entries(&mut self, tar: Bounded<'_, impl Read>, bounds: &Bounds) -> Result<(), LayerError> {
         let mut archive = Archive::new(tar);
         // The paths of this layer, with their parents: its whiteouts do not hide them.
-        let mut own: HashSet<PathBuf> = HashSet::new();
+        let mut own = Paths::default();
         for entry in archive.entries().map_err(LayerError::Tar)? {
             let mut entry = entry.map_err(LayerError::Tar)?;
+            // A sparse file has fewer bytes in the tar.
+            let is_sparse = entry.header().entry_type().is_gnu_sparse();
+            let stored = if is_sparse { entry.header().entry_size() } else { Ok(entry.size()) };
+            bounds.begin_content(stored.map_err(LayerError::Tar)?);
             let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let path = inside(&entry.path_bytes()).ok_or_else(|| LayerError::Outside(shown.clone()))?;
             self.entry(&mut entry, &path, &mut own).map_err(|error| match error {
@@ -64,14 +81,15 @@ impl<'a> Layers<'a> {
                 EntryError::TooLarge => LayerError::TooLarge(self.limit),
             })?;
         }
-        Ok(())
+        bounds.begin_content(u64::MAX);
+        io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop).map_err(LayerError::Tar)
     }
 
     fn entry(
         &mut self,
         entry: &mut Entry<'_, impl Read>,
         path: &Path,
-        own: &mut HashSet<PathBuf>,
+        own: &mut Paths,
     ) -> Result<(), EntryError> {
         // The root itself exists.
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -106,17 +124,11 @@ impl<'a> Layers<'a> {
         } else {
             self.file(entry, &folder, name, mode)?;
         }
-        own.extend(place.ancestors().map(Path::to_owned));
+        own.insert(&place);
         Ok(())
     }
 
-    fn whiteout(
-        &self,
-        parent: &Path,
-        name: &OsStr,
-        hidden: &OsStr,
-        own: &HashSet<PathBuf>,
-    ) -> Result<(), EntryError> {
+    fn whiteout(&self, parent: &Path, name: &OsStr, hidden: &OsStr, own: &Paths) -> Result<(), EntryError> {
         if hidden.is_empty() || hidden == "." || hidden == ".." {
             return Err(EntryError::Outside);
         }
@@ -177,6 +189,20 @@ impl<'a> Layers<'a> {
         rustix::fs::futimens(file.as_fd(), &times).map_err(io::Error::from)?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o777)).map_err(io::Error::from)?;
         Ok(())
+    }
+}
+
+/// A set of paths and their parents. Each name is stored once, however deep the paths below it are.
+#[derive(Default)]
+struct Paths(BTreeMap<OsString, Paths>);
+
+impl Paths {
+    fn insert(&mut self, path: &Path) {
+        path.iter().fold(self, |at, name| at.0.entry(name.to_owned()).or_default());
+    }
+
+    fn contains(&self, path: &Path) -> bool {
+        path.iter().try_fold(self, |at, name| at.0.get(name)).is_some()
     }
 }
 

@@ -146,12 +146,9 @@ fn unpack_layer(registry: &Registry, layer: &Layer, layers: &mut Layers<'_>) -> 
 }
 
 /// Unpacks a tar, and returns the digest of all bytes, also of those after its end mark.
-fn unpack_tar(layers: &mut Layers<'_>, tar: impl Read) -> (Result<(), LayerError>, Digest) {
+pub(super) fn unpack_tar(layers: &mut Layers<'_>, tar: impl Read) -> (Result<(), LayerError>, Digest) {
     let mut tar = HashingReader::new(tar);
-    let unpacked = layers
-        .add(&mut tar)
-        .and_then(|()| io::copy(&mut tar, &mut io::sink()).map(drop).map_err(LayerError::Tar));
-    (unpacked, tar.digest())
+    (layers.add(&mut tar), tar.digest())
 }
 
 /// A reader that computes the digest of the bytes that it reads.

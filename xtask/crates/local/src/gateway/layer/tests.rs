@@ -3,6 +3,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use tar::{Builder, Header};
 
+/// The number of bytes that a scene's layers may have.
+const LIMIT: u64 = 64 << 10;
+
 /// Writes any name, also those that the crate's own writer rejects.
 struct Tar(Builder<Vec<u8>>);
 
@@ -60,7 +63,7 @@ impl Scene {
 
     fn apply(&self, layers: Vec<Tar>) -> Result<(), LayerError> {
         let tree = Tree::open(&self.root()).unwrap();
-        let mut applied = Layers::new(&tree, 1000);
+        let mut applied = Layers::new(&tree, LIMIT);
         layers.into_iter().try_for_each(|layer| applied.add(&layer.0.into_inner().unwrap()[..]))
     }
 
@@ -206,9 +209,64 @@ fn circles_deep_paths_and_large_files_are_errors() {
     }
     assert_eq!(entry(deep), format!("4/{folders}"));
     let scene = Scene::new();
-    let big = "x".repeat(600);
+    let big = "x".repeat(40 << 10);
     let error = scene.apply(vec![Tar::new().file("a", &big), Tar::new().file("b", &big)]).unwrap_err();
-    assert!(matches!(error, LayerError::TooLarge(1000)), "{error:?}");
-    let error = Layers::new(&Tree::open(&scene.root()).unwrap(), 10).add(&[7; 700][..]).unwrap_err();
+    assert!(matches!(error, LayerError::TooLarge(LIMIT)), "{error:?}");
+    let error = Layers::new(&Tree::open(&scene.root()).unwrap(), LIMIT).add(&[7; 700][..]).unwrap_err();
     assert!(matches!(error, LayerError::Tar(_)), "{error:?}");
+}
+
+#[test]
+fn tar_with_more_bytes_than_the_limit_is_an_error_whatever_they_are() {
+    let too_large = |tar: &[u8]| {
+        let scene = Scene::new();
+        let tree = Tree::open(&scene.root()).unwrap();
+        let error = Layers::new(&tree, LIMIT).add(tar).unwrap_err();
+        assert!(matches!(error, LayerError::TooLarge(LIMIT)), "{error:?}");
+    };
+    let tar = |layer: Tar| layer.0.into_inner().unwrap();
+    // Many empty files, the content of an entry that is left out, bytes after the end mark.
+    too_large(&tar((0..200).fold(Tar::new(), |layer, _| layer.file("a", ""))));
+    too_large(&tar(Tar::new().entry(EntryType::Char, "console", 0o600, "", &"x".repeat(80 << 10))));
+    let mut long = tar(Tar::new().file("a", "a"));
+    long.resize(80 << 10, 0);
+    too_large(&long);
+    // The layers count together.
+    let scene = Scene::new();
+    let half = || Tar::new().file("a", &"x".repeat(40 << 10));
+    let error = scene.apply(vec![half(), half()]).unwrap_err();
+    assert!(matches!(error, LayerError::TooLarge(LIMIT)), "{error:?}");
+    // A sparse file of a terabyte, of which the tar has no byte.
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::GNUSparse);
+    let gnu = header.as_gnu_mut().unwrap();
+    gnu.name[0] = b'a';
+    gnu.sparse[0].offset[..12].copy_from_slice(b"20000000000\0");
+    gnu.sparse[0].numbytes[..12].copy_from_slice(b"00000000000\0");
+    gnu.realsize.copy_from_slice(b"20000000000\0");
+    header.set_mode(0o644);
+    header.set_size(0);
+    header.set_cksum();
+    let mut sparse = header.as_bytes().to_vec();
+    sparse.resize(1536, 0);
+    too_large(&sparse);
+}
+
+#[test]
+fn description_of_an_entry_that_would_fill_the_memory_is_an_error() {
+    let scene = Scene::new();
+    let tree = Tree::open(&scene.root()).unwrap();
+    let layer = |length: usize| {
+        Tar::new()
+            .file("first", &"x".repeat(4 << 20))
+            .entry(EntryType::GNULongName, "long", 0o644, "", &"y".repeat(length))
+            .file("a", "a")
+    };
+    // A file before it does not count, read or not.
+    let applied = |layer: Tar| Layers::new(&tree, 1 << 30).add(&layer.0.into_inner().unwrap()[..]);
+    let error = applied(layer(2 << 20)).unwrap_err();
+    assert!(matches!(&error, LayerError::Tar(cause) if cause.to_string().contains("described")), "{error:?}");
+    // A name of 200 bytes is.
+    applied(layer(200)).unwrap();
+    assert!(scene.read(&"y".repeat(200)).is_some());
 }

@@ -1,0 +1,3 @@
+#![no_main]
+
+slipway_fuzz::target!(slipway::fuzzing::plan_json);
