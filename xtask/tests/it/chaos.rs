@@ -105,26 +105,24 @@ fn one_fault(
 /// Types the command again, and `recover` where that does not help; then everything has to agree.
 fn settle(world: &mut World, intent: &Intent, struck: Finished, ended: &mut Ended) -> Result<(), String> {
     let again = world.start(&intent.arguments).wait();
-    let mut done = format!("{struck}\nthen {again}");
-    let mut agrees = match again.code {
-        Some(0) => oracle::agree(world, &intent.serves),
-        code => Err(format!("the exit code {code:?}")),
+    let Err(why) = succeeded(world, intent, &[&again]) else {
+        ended.by_rerun = usize::from(ended.unharmed == 0);
+        return Ok(());
     };
-    if ended.unharmed == 0 {
-        ended.by_rerun = 1;
+    *ended = Ended { by_recover: 1, ..Ended::default() };
+    let recovered = world.run(&["recover", "--env", "local", "--yes"]);
+    let last = world.start(&intent.arguments).wait();
+    succeeded(world, intent, &[&recovered, &last]).map_err(|error| {
+        format!("{error}\nafter {struck}\nthen {again}\nwhich left: {why}\nthen {recovered}\nthen {last}")
+    })
+}
+
+/// Compares everything after commands that had to succeed.
+fn succeeded(world: &mut World, intent: &Intent, commands: &[&Finished]) -> Result<(), String> {
+    match commands.iter().find(|command| command.code != Some(0)) {
+        Some(failed) => Err(format!("the exit code {:?}", failed.code)),
+        None => oracle::agree(world, &intent.serves),
     }
-    if agrees.is_err() {
-        let why = agrees.clone().unwrap_err();
-        let recovered = world.run(&["recover", "--env", "local", "--yes"]);
-        let last = world.start(&intent.arguments).wait();
-        done = format!("{done}\nwhich left: {why}\nthen {recovered}\nthen {last}");
-        agrees = match (recovered.code, last.code) {
-            (Some(0), Some(0)) => oracle::agree(world, &intent.serves),
-            codes => Err(format!("the exit codes {codes:?}")),
-        };
-        *ended = Ended { by_recover: 1, ..Ended::default() };
-    }
-    agrees.map_err(|error| format!("{error}\nafter {done}"))
 }
 
 /// A walk of faults through one project.

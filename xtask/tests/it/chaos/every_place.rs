@@ -129,3 +129,15 @@ fn everything_agrees_after_any_object_was_spoilt_in_any_way() {
         each(Stack::Plain, commands, |_| faults.clone());
     }
 }
+
+/// A second checkout recovers while the first one applies: it takes nothing from it.
+#[test]
+#[ignore = "minutes; cargo xtask test chaos"]
+fn everything_agrees_after_a_recover_beside_any_event_of_an_apply() {
+    let _ = require!(TestRun::shared());
+    for commands in RUNS {
+        each(Stack::Plain, commands, |undisturbed| {
+            events_of_the_apply(undisturbed).map(|event| Fault::Race("recover", event)).collect()
+        });
+    }
+}

@@ -103,7 +103,7 @@ resource "terraform_data" "slow" {
   triggers_replace = 0
 
   provisioner "local-exec" {
-    command = "sleep 0.3"
+    command = "sleep 1"
   }
 }
 "#;
