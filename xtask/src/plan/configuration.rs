@@ -100,11 +100,10 @@ impl StackFiles {
 }
 
 impl PlanContext {
-    /// Returns whether an object is the state of this stack. Buckets have names of their own in all of AWS, but not in two emulators.
-    pub(crate) fn is_state_at(&self, bucket: &str, key: &str, endpoint: Option<&str>) -> bool {
-        let is_of_another_emulator =
-            self.backend.endpoint.as_deref().zip(endpoint).is_some_and(|(own, other)| own != other);
-        bucket == self.backend.bucket && key == self.backend.state_key(&self.stack) && !is_of_another_emulator
+    /// Returns whether an object may be the state of this stack. Buckets have names of their own in all of AWS; another endpoint
+    /// proves nothing, since two checkouts reach one emulator through gateways of their own.
+    pub(crate) fn is_state_at(&self, bucket: &str, key: &str) -> bool {
+        bucket == self.backend.bucket && key == self.backend.state_key(&self.stack)
     }
 }
 

@@ -139,7 +139,7 @@ fn walk(stack: Stack, seed: u64, length: usize) -> Result<Tally, String> {
         let one = one_fault(&mut world, &intent, fault, &mut random);
         tally.add(one.map_err(|error| format!("{done:#?}\n{error}"))?);
     }
-    oracle::nothing_is_told(&world).map_err(|error| format!("{done:#?}\n{error}"))?;
+    oracle::no_secret_is_stored(&world).map_err(|error| format!("{done:#?}\n{error}"))?;
     Ok(tally)
 }
 

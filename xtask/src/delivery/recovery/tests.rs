@@ -102,7 +102,7 @@ async fn lock_that_somebody_may_hold_is_left_until_its_id_is_named() {
     let mut scene = serving_scene().await;
     let other_stack = RunningTerraform {
         pid: 7,
-        works_on: WorksOn::Object { bucket: "shop".into(), key: "other.tfstate".into(), endpoint: None },
+        works_on: WorksOn::Object { bucket: "shop".into(), key: "other.tfstate".into() },
         age: None,
     };
     let unknown = RunningTerraform { pid: 8, works_on: WorksOn::Unknown, age: None };

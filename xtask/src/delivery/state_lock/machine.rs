@@ -38,8 +38,8 @@ pub(crate) struct RunningTerraform {
 /// The state that a Terraform works on, or locks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WorksOn {
-    /// One in a bucket; the endpoint is an emulator's.
-    Object { bucket: String, key: String, endpoint: Option<String> },
+    /// One in a bucket.
+    Object { bucket: String, key: String },
     /// None in a bucket: its command locks no state, or its backend is another one.
     NoObject,
     /// It cannot be read.
@@ -95,9 +95,7 @@ impl Machine {
         };
         self.terraforms.iter().find(|terraform| {
             let may_work_on_it = match &terraform.works_on {
-                WorksOn::Object { bucket, key, endpoint } => {
-                    stack.plan.is_state_at(bucket, key, endpoint.as_deref())
-                }
+                WorksOn::Object { bucket, key } => stack.plan.is_state_at(bucket, key),
                 WorksOn::NoObject => false,
                 WorksOn::Unknown => true,
             };
@@ -153,23 +151,14 @@ impl WorksOn {
         struct Settings {
             bucket: Option<String>,
             key: Option<String>,
-            endpoints: Option<Endpoints>,
         }
-        #[derive(Deserialize)]
-        struct Endpoints {
-            s3: Option<String>,
-        }
-        let backend = match serde_json::from_slice(bytes) {
-            Ok(Noted { backend: Some(backend) }) => backend,
-            Ok(Noted { backend: None }) => return Self::NoObject,
-            Err(_) => return Self::Unknown,
-        };
-        match (backend.r#type.as_str(), backend.config) {
-            ("s3", Settings { bucket: Some(bucket), key: Some(key), endpoints }) => {
-                Self::Object { bucket, key, endpoint: endpoints.and_then(|endpoints| endpoints.s3) }
-            }
-            ("s3", _) => Self::Unknown,
-            _ => Self::NoObject,
+        match serde_json::from_slice(bytes) {
+            Ok(Noted { backend: None }) => Self::NoObject,
+            Ok(Noted { backend: Some(backend) }) if backend.r#type != "s3" => Self::NoObject,
+            Ok(Noted {
+                backend: Some(Backend { config: Settings { bucket: Some(bucket), key: Some(key) }, .. }),
+            }) => Self::Object { bucket, key },
+            _ => Self::Unknown,
         }
     }
 }
@@ -192,8 +181,8 @@ mod tests {
         assert_eq!(of("terraform -chdir=stack init"), WorksOn::Unknown);
         assert_eq!(of("terraform -chdir=gone apply"), WorksOn::Unknown);
         let note = |text: &str| std::fs::write(data.join("terraform.tfstate"), text).unwrap();
-        note(r#"{"version":3,"backend":{"type":"s3","config":{"bucket":"b","key":"k","endpoints":null}}}"#);
-        let object = WorksOn::Object { bucket: "b".into(), key: "k".into(), endpoint: None };
+        note(r#"{"version":3,"backend":{"type":"s3","config":{"bucket":"b","key":"k","region":null}}}"#);
+        let object = WorksOn::Object { bucket: "b".into(), key: "k".into() };
         for command in ["apply -auto-approve", "plan", "init -migrate-state", "state rm a", "console"] {
             assert_eq!(of(&format!("terraform -chdir=stack {command}")), object, "{command}");
         }
@@ -202,12 +191,6 @@ mod tests {
         }
         let named = WorksOn::by(&words("terraform plan"), folder.path(), data.to_str());
         assert_eq!(named, object);
-        note(
-            r#"{"version":3,"backend":{"type":"s3","config":{"bucket":"b","key":"k","endpoints":{"s3":"http://e"}}}}"#,
-        );
-        let emulated =
-            WorksOn::Object { bucket: "b".into(), key: "k".into(), endpoint: Some("http://e".into()) };
-        assert_eq!(of("terraform -chdir=stack plan"), emulated);
         note(r#"{"version":3,"backend":{"type":"gcs","config":{"bucket":"b","prefix":"k"}}}"#);
         assert_eq!(of("terraform -chdir=stack plan"), WorksOn::NoObject);
         note("{");

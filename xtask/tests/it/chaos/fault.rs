@@ -263,6 +263,8 @@ impl Fault {
         let second: EchoProject = world.project.second_checkout();
         let url = world.proxy.url();
         let variables = [("SLIPWAY_LOCAL_EMULATOR", &*url)];
+        // Its own gateway takes longer to start than an apply to end.
+        second.start_with(&["local", "up"], &variables).wait().exits(0);
         let mut run = world.start(&intent.arguments);
         run.wait_for_event_number(event);
         let words: Vec<&str> = match other {

@@ -132,7 +132,7 @@ fn digest_of(manifest: &Value) -> String {
 }
 
 /// No secret was printed, and none of the environment is in a file or an object.
-pub fn nothing_is_told(world: &World) -> Result<(), String> {
+pub fn no_secret_is_stored(world: &World) -> Result<(), String> {
     let has = |bytes: &[u8], secret: &str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
     let project = &world.project;
     let work = project.folder.join("target/slipway");

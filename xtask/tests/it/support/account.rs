@@ -24,10 +24,12 @@ pub struct Account {
 pub type Objects = BTreeMap<(String, String), Vec<u8>>;
 
 impl Account {
-    /// Returns an account that no other test uses.
+    /// Returns an account that no other test uses, nor another process with tests: a Terraform that works on a state of the same name
+    /// counts as one that may hold its lock.
     pub fn new(test_run: &TestRun) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(200_000_000_001);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(), port: test_run.port }
+        let of_process = u64::from(std::process::id() % 100_000) * 1_000_000;
+        Self { id: (NEXT.fetch_add(1, Ordering::Relaxed) + of_process).to_string(), port: test_run.port }
     }
 
     /// Returns the name in Lambda of a project's function.
