@@ -23,6 +23,7 @@ fn lock_of_a_running_release_is_left_alone() {
     let mut first = project.start(&RELEASE);
     wait_for_blocked_apply(&mut first);
     let other = project.second_checkout();
+    other.run(&["local", "up"]).exits(0);
     other
         .run(&RECOVER)
         .exits(0)
@@ -55,6 +56,7 @@ fn lock_of_a_terraform_that_outlived_its_slipway_is_left_alone() {
     wait_for_blocked_apply(&mut running);
     running.kill();
     let other = project.second_checkout();
+    other.run(&["local", "up"]).exits(0);
     other
         .run(&RECOVER)
         .exits(0)
