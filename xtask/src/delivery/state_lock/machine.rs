@@ -1,7 +1,7 @@
 //! The Terraforms that run on this machine, and the states that they work on.
 //!
 //! In: /proc. Out: each with the state of its backend, as far as it can be read. Nothing goes wrong: what cannot be read is unknown,
-//! and whoever asks takes it for the state that it asks about.
+//! and counts as the state that is asked about.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
