@@ -1,12 +1,13 @@
 //! Secrets that are planted, and searched for in everything that is printed and written below Slipway's own folder.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::support::EchoProject;
 use super::support::commands::RELEASE;
+use super::support::sandbox::files_below;
 use crate::require;
 
 const SECRET: &str = "planted-smoke-secret-4711";
@@ -25,19 +26,6 @@ safe = true
 fn append(project: &EchoProject, path: &str, text: &str) {
     let present = std::fs::read_to_string(project.folder.join(path)).unwrap_or_default();
     project.write(path, &format!("{present}{text}"));
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in folder.read_dir().into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() && !path.is_symlink() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }
 
 /// The files below Slipway's folder that have a text, without the logs and the state of the emulated services.

@@ -3,20 +3,11 @@
 
 use super::support::EchoProject;
 use super::support::commands::{RELEASE, ROLLBACK};
-use super::support::skip::Missing;
 use crate::require;
-
-fn released_twice() -> Result<EchoProject, Missing> {
-    let project = EchoProject::new()?;
-    project.run(&RELEASE).exits(0);
-    project.change_code();
-    project.run(&RELEASE).exits(0);
-    Ok(project)
-}
 
 #[test]
 fn entry_that_was_replaced_by_an_earlier_one_is_refused() {
-    let project = require!(released_twice());
+    let project = require!(EchoProject::released_twice());
     let [_, state] = project.account.buckets();
     let (first, second) = ("ledger/echo/9999999998.ended.json", "ledger/echo/9999999997.ended.json");
     let kept = project.account.object(&state, second);
@@ -32,7 +23,7 @@ fn entry_that_was_replaced_by_an_earlier_one_is_refused() {
 
 #[test]
 fn state_that_is_gone_or_older_is_refused_before_a_plan() {
-    let project = require!(released_twice());
+    let project = require!(EchoProject::released_twice());
     let [_, state] = project.account.buckets();
     let stored = project.account.object(&state, "echo.tfstate");
     project.account.delete(&state, "echo.tfstate");
@@ -60,7 +51,7 @@ fn state_that_is_gone_or_older_is_refused_before_a_plan() {
 
 #[test]
 fn version_that_was_deployed_and_lost_is_never_cut_again() {
-    let project = require!(released_twice());
+    let project = require!(EchoProject::released_twice());
     let [artifacts, _] = project.account.buckets();
     let key = "releases/echo/0.2.0.json";
     let manifest = project.account.object(&artifacts, key);

@@ -2,24 +2,15 @@
 //! state. `typed_commands` checks that every row of the page has such a test.
 
 use super::support::commands::{RELEASE, ROLLBACK};
-use super::support::skip::Missing;
 use super::support::{EchoProject, ObservedState};
 use crate::require;
 
 const STATUS: [&str; 3] = ["status", "--env", "local"];
 const RECOVER: [&str; 4] = ["recover", "--env", "local", "--yes"];
 
-fn released_twice() -> Result<EchoProject, Missing> {
-    let project = EchoProject::new()?;
-    project.run(&RELEASE).exits(0);
-    project.change_code();
-    project.run(&RELEASE).exits(0);
-    Ok(project)
-}
-
 #[test]
 fn state_that_is_gone_or_another_one_shows_in_status_and_is_accepted_once() {
-    let project = require!(released_twice());
+    let project = require!(EchoProject::released_twice());
     let [_, bucket] = project.account.buckets();
     let stored = String::from_utf8(project.account.object(&bucket, "echo.tfstate")).expect("a state");
     let mut other: serde_json::Value = serde_json::from_str(&stored).expect("a state");
@@ -51,7 +42,7 @@ fn state_that_is_gone_or_another_one_shows_in_status_and_is_accepted_once() {
 
 #[test]
 fn alias_that_was_moved_by_hand_goes_back_by_recover() {
-    let project = require!(released_twice());
+    let project = require!(EchoProject::released_twice());
     project.account.move_alias("echo", "1");
     project
         .run(&STATUS)
@@ -64,7 +55,7 @@ fn alias_that_was_moved_by_hand_goes_back_by_recover() {
 
 #[test]
 fn release_whose_manifest_is_gone_is_followed_by_a_version_that_was_never_used() {
-    let project = require!(released_twice());
+    let project = require!(EchoProject::released_twice());
     let [artifacts, _] = project.account.buckets();
     project.account.delete(&artifacts, "releases/echo/0.2.0.json");
     project.write("lambda-src/echo/README.md", "one more input");
@@ -78,7 +69,7 @@ fn release_whose_manifest_is_gone_is_followed_by_a_version_that_was_never_used()
 
 #[test]
 fn bytes_that_were_replaced_are_refused_until_they_are_restored() {
-    let project = require!(released_twice());
+    let project = require!(EchoProject::released_twice());
     let document = project.run(&["releases", "echo", "--env", "local", "--output", "json"]).exits(0).json();
     let releases = document["data"]["releases"].as_array().expect("the releases");
     let first = releases.iter().find(|release| release["version"] == "0.1.0").expect("the first release");

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::signals::{block_apply, unblock_apply, wait_for_blocked_apply};
 use super::support::commands::{RELEASE, ROLLBACK};
 use super::support::proxy::Proxy;
+use super::support::sandbox::files_below;
 use super::support::{EchoProject, ObservedState};
 use crate::partial_apply::terraform_apply_of;
 use crate::require;
@@ -22,21 +23,8 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn files_named(folder: &Path, name: &str) -> Vec<PathBuf> {
-    let entries = walk(folder);
+    let entries = files_below(folder);
     entries.into_iter().filter(|path| path.file_name().is_some_and(|own| own == name)).collect()
-}
-
-fn walk(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in folder.read_dir().into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() && !path.is_symlink() {
-            found.extend(walk(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }
 
 #[test]

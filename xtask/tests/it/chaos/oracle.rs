@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::super::support::sandbox::files_below;
 use super::processes::left_in;
 use super::world::{PASSWORD, Stack, TOKEN, World};
 
@@ -159,17 +160,4 @@ fn files_left(folder: &Path) -> Vec<PathBuf> {
         path.extension().is_some_and(|kind| kind == "tfplan") || path.ends_with("errored.tfstate")
     };
     files_below(folder).into_iter().filter(is_left).collect()
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in folder.read_dir().into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() && !path.is_symlink() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }

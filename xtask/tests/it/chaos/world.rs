@@ -88,7 +88,7 @@ pub struct Known {
     pub after_release: bool,
     /// How many releases there were.
     releases: usize,
-    /// How often another release came to serve.
+    /// How often the release that serves changed.
     pub changes: usize,
     /// Each release's digest as it was first seen.
     pub digests: BTreeMap<String, String>,

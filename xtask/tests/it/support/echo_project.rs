@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::account::Objects;
+use super::commands::RELEASE;
 use super::echo::{self, Template};
 use super::machine::repository;
 use super::sandbox::{Sandbox, copy};
@@ -49,6 +50,15 @@ impl EchoProject {
         let zips: Vec<&[u8]> = template.zips.iter().map(Vec::as_slice).collect();
         sandbox.account.create_function("echo", &zips);
         Ok(Self { sandbox })
+    }
+
+    /// Creates a project of which two releases were deployed, one after the other.
+    pub fn released_twice() -> Result<Self, Missing> {
+        let project = Self::new()?;
+        project.run(&RELEASE).exits(0);
+        project.change_code();
+        project.run(&RELEASE).exits(0);
+        Ok(project)
     }
 
     /// Creates a project with the repository's own module and its stack `hello`, which run a function named `hello`.

@@ -178,3 +178,17 @@ pub fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Lists the files below a folder, without those behind links to folders.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
