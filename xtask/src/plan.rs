@@ -5,6 +5,7 @@
 
 mod account;
 mod adopt;
+mod backend;
 mod changes;
 mod configuration;
 mod contract;
@@ -24,10 +25,9 @@ mod working_copy;
 
 pub(crate) use account::{AccountPreparation, prepare_account};
 pub(crate) use adopt::{AdoptionCandidate, adoption_candidates};
+pub(crate) use backend::Backend;
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
-pub(crate) use configuration::{
-    Backend, CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare,
-};
+pub(crate) use configuration::{CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare};
 pub(crate) use contract::{
     ContractFunction, ContractFunctions, Places, UNPUBLISHED, changes_alias, check_contract,
     created_functions, creates_function, exists_already, ignore_hint, output_hint, refuse_removal_of_serving,

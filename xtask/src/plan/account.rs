@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::configuration::{
-    Backend, Configuration, EMULATOR_ATTEMPTS, PlanContext, backend_text, check_values, write_private,
-};
+use super::backend::{Backend, EMULATOR_ATTEMPTS, backend_text};
+use super::configuration::{Configuration, PlanContext, check_values, write_private};
 use super::lock::WorkLock;
 use super::provider_lock::ProviderLock;
 use super::sources::{SourceFile, StackSources};
