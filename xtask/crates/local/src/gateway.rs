@@ -30,6 +30,7 @@ mod function_variables;
 mod function_version;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod hidden_changes;
 mod http_apis;
 mod image;
 mod image_functions;
@@ -50,6 +51,7 @@ mod owner;
 mod parts;
 mod persistence;
 mod pool;
+mod publication;
 pub(crate) mod python;
 mod root_file_system;
 mod router;

@@ -3,20 +3,23 @@
 //! In: calls that create, change or describe functions. Out: the emulator's responses, with these differences: an image
 //! must be in the registry, be a single image, and have the function's architecture; CodeSha256 is the digest of its
 //! manifest, and ResolvedImageUri names it, where the emulator hashes the URI's text; each version keeps its own ImageUri;
-//! settings of the image that are not overridden are left out. Calls about zips are forwarded unchanged.
+//! settings of the image that are not overridden are left out. See [`super::publication`] for what publishes a version.
 //! See <https://docs.aws.amazon.com/lambda/latest/api/API_FunctionCode.html>.
 
 use super::client_call::ClientCall;
 use super::dead_letters::DeadLetters;
+use super::hidden_changes::HiddenChanges;
 use super::image::Image;
 use super::known_images::{KnownImage, KnownImages};
 use super::lambda_error::LambdaError;
+use super::locks::Locks;
 use super::upstream::Upstream;
 use crate::error_chain::error_chain;
 use crate::registry::{ImageUri, Registry};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, header};
+use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use std::sync::Arc;
@@ -31,6 +34,9 @@ pub(crate) struct ImageFunctions {
     pub(super) registry: Arc<Registry>,
     pub(super) known_images: Arc<KnownImages>,
     pub(super) dead_letters: Arc<DeadLetters>,
+    /// Locks of functions, by name.
+    pub(super) locks: Arc<Locks>,
+    pub(super) hidden_changes: HiddenChanges,
 }
 
 /// CreateFunction.
@@ -53,30 +59,6 @@ pub(super) async fn create(State(functions): State<Arc<ImageFunctions>>, request
         })?;
         let architecture = body["Architectures"][0].as_str().unwrap_or("x86_64");
         functions.check_image(uri, architecture)
-    };
-    functions.change(request, check).await
-}
-
-/// UpdateFunctionCode.
-pub(super) async fn update_code(State(functions): State<Arc<ImageFunctions>>, request: Request) -> Response {
-    let check = async |body: &Value, call: &ClientCall<'_>| {
-        let function = call.path.strip_suffix("/code").unwrap_or(call.path);
-        let current = call.get_json(&format!("{function}/configuration")).await?;
-        let is_image = current["PackageType"] == IMAGE;
-        match (body["ImageUri"].as_str(), is_image) {
-            (None, false) => Ok(()),
-            (None, true) => Err(LambdaError::invalid_parameter(
-                "Please provide ImageUri when updating a function with packageType Image.",
-            )),
-            (Some(_), false) => Err(LambdaError::invalid_parameter(
-                "Please don't provide ImageUri when updating a function with packageType Zip.",
-            )),
-            (Some(uri), true) => {
-                let requested = body["Architectures"][0].as_str();
-                let architecture = requested.or(current["Architectures"][0].as_str()).unwrap_or("x86_64");
-                functions.check_image(uri, architecture)
-            }
-        }
     };
     functions.change(request, check).await
 }
@@ -105,15 +87,28 @@ pub(super) async fn update_configuration(
             )),
         }
     };
-    functions.change(request, check).await
+    let checked = match functions.checked(request, check).await {
+        Ok(checked) => checked,
+        Err(error) => return error.into_response(),
+    };
+    let requested = checked.requested.clone().unwrap_or_default();
+    let response = functions.forward(checked).await;
+    with_configuration(response, |configuration| functions.hidden_changes.record(&requested, configuration))
+        .await
 }
 
-/// GetFunction, GetFunctionConfiguration, ListFunctions, ListVersionsByFunction and PublishVersion.
+/// GetFunction, GetFunctionConfiguration, ListFunctions and ListVersionsByFunction.
 pub(super) async fn describe(State(functions): State<Arc<ImageFunctions>>, request: Request) -> Response {
-    let reads = request.method() == Method::GET;
     let response = functions.upstream.forward(request).await;
-    // A request that does not read publishes a version.
-    functions.corrected_response(response, (!reads).then_some(&Value::Null)).await
+    functions.corrected_response(response, None).await
+}
+
+/// A request that passed its check.
+pub(super) struct Checked {
+    pub(super) parts: Parts,
+    body: Bytes,
+    /// The body, if it is JSON.
+    pub(super) requested: Option<Value>,
 }
 
 impl ImageFunctions {
@@ -123,19 +118,55 @@ impl ImageFunctions {
         request: Request,
         check: impl AsyncFnOnce(&Value, &ClientCall<'_>) -> Result<(), LambdaError>,
     ) -> Response {
+        match self.checked(request, check).await {
+            Ok(checked) => self.forward(checked).await,
+            Err(error) => error.into_response(),
+        }
+    }
+
+    /// Receives a change and checks it.
+    async fn checked(
+        &self,
+        request: Request,
+        check: impl AsyncFnOnce(&Value, &ClientCall<'_>) -> Result<(), LambdaError>,
+    ) -> Result<Checked, LambdaError> {
         let (mut parts, body) = request.into_parts();
-        let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
-            return LambdaError::unreadable_request().into_response();
-        };
+        let body =
+            axum::body::to_bytes(body, LONGEST).await.map_err(|_| LambdaError::unreadable_request())?;
         // The emulator rejects a body that is not JSON.
         let requested = serde_json::from_slice::<Value>(&body).ok();
         if let Some(requested) = &requested {
-            let call = ClientCall::new(&self.upstream, &parts);
-            if let Err(error) = check(requested, &call).await {
-                return error.into_response();
-            }
+            check(requested, &ClientCall::new(&self.upstream, &parts)).await?;
         }
         parts.headers.remove(header::EXPECT);
+        Ok(Checked { parts, body, requested })
+    }
+
+    /// Receives an UpdateFunctionCode and checks it.
+    pub(super) async fn checked_code(&self, request: Request) -> Result<Checked, LambdaError> {
+        let check = async |body: &Value, call: &ClientCall<'_>| {
+            let function = call.path.strip_suffix("/code").unwrap_or(call.path);
+            let current = call.get_json(&format!("{function}/configuration")).await?;
+            let is_image = current["PackageType"] == IMAGE;
+            match (body["ImageUri"].as_str(), is_image) {
+                (None, false) => Ok(()),
+                (None, true) => Err(LambdaError::invalid_parameter(
+                    "Please provide ImageUri when updating a function with packageType Image.",
+                )),
+                (Some(_), false) => Err(LambdaError::invalid_parameter(
+                    "Please don't provide ImageUri when updating a function with packageType Zip.",
+                )),
+                (Some(uri), true) => {
+                    let requested = body["Architectures"][0].as_str();
+                    let architecture = requested.or(current["Architectures"][0].as_str()).unwrap_or("x86_64");
+                    self.check_image(uri, architecture)
+                }
+            }
+        };
+        self.checked(request, check).await
+    }
+
+    pub(super) async fn forward(&self, Checked { parts, body, requested }: Checked) -> Response {
         let response = self.upstream.forward(Request::from_parts(parts, Body::from(body))).await;
         self.corrected_response(response, Some(&requested.unwrap_or_default())).await
     }
@@ -165,7 +196,7 @@ impl ImageFunctions {
     /// Corrects the emulator's response; `change` is the body of a request that changed something.
     ///
     /// A response without images and dead-letter targets is not changed.
-    async fn corrected_response(&self, response: Response, change: Option<&Value>) -> Response {
+    pub(super) async fn corrected_response(&self, response: Response, change: Option<&Value>) -> Response {
         if !response.status().is_success() {
             return response;
         }
@@ -179,16 +210,36 @@ impl ImageFunctions {
         {
             return error.into_response();
         }
-        let corrected = document.as_mut().and_then(|document| {
-            let image = correct(document, &|hash| self.known_images.find(hash));
-            let dead_letters = self.dead_letters.add_to(document);
-            (image || dead_letters).then(|| Bytes::from(document.to_string()))
-        });
+        let corrected = document
+            .as_mut()
+            .and_then(|document| self.correct_document(document).then(|| Bytes::from(document.to_string())));
         if corrected.is_some() {
             parts.headers.remove(header::CONTENT_LENGTH);
         }
         Response::from_parts(parts, Body::from(corrected.unwrap_or(body)))
     }
+
+    /// Corrects a document of the emulator; `false` if nothing was corrected.
+    pub(super) fn correct_document(&self, document: &mut Value) -> bool {
+        let image = correct(document, &|hash| self.known_images.find(hash));
+        let dead_letters = self.dead_letters.add_to(document);
+        image || dead_letters
+    }
+}
+
+/// Shows the configuration in a successful response to a function, and returns the response.
+pub(super) async fn with_configuration(response: Response, see: impl FnOnce(&Value)) -> Response {
+    if !response.status().is_success() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
+        return LambdaError::unreadable_response().into_response();
+    };
+    if let Ok(configuration) = serde_json::from_slice(&body) {
+        see(&configuration);
+    }
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// Corrects each configuration in a response and the code beside it; `false` if nothing was corrected.

@@ -11,6 +11,7 @@ use super::dead_letters::DeadLetters;
 use super::event_sources::EventSources;
 use super::function_cache::FunctionCache;
 use super::function_urls::FunctionUrls;
+use super::hidden_changes::HiddenChanges;
 use super::http_apis::HttpApis;
 use super::image_functions::ImageFunctions;
 use super::image_launch::ImageLauncher;
@@ -115,7 +116,7 @@ impl Parts {
         });
         let aliases = Aliases {
             upstream: Arc::clone(&upstream),
-            locks: function_locks,
+            locks: Arc::clone(&function_locks),
             function_urls: Arc::clone(&function_urls),
             dead_letters: Arc::clone(&dead_letters),
             revisions: Revisions::new(),
@@ -125,6 +126,8 @@ impl Parts {
             registry: Arc::clone(&registry),
             known_images,
             dead_letters,
+            locks: function_locks,
+            hidden_changes: HiddenChanges::default(),
         };
         let http_apis = HttpApis::open(
             persistent.join("apis"),

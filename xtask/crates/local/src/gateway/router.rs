@@ -11,8 +11,8 @@ use super::scope::CredentialScope;
 use super::signature::Address;
 use super::upstream::forward;
 use super::{
-    aliases, event_sources, function_cache, function_urls, image_functions, invoke, issued_keys, streams,
-    tables,
+    aliases, event_sources, function_cache, function_urls, image_functions, invoke, issued_keys, publication,
+    streams, tables,
 };
 use crate::addresses::{EXECUTE_API_PATH, LAMBDA_URL_PATH, api_id, lambda_url_id};
 use crate::registry;
@@ -33,7 +33,7 @@ pub(super) fn router(parts: Parts) -> Router {
     let cache = (Arc::clone(&parts.function_cache), Arc::clone(&parts.accounts));
     let invocations = || post(invoke::invoke).fallback(forward);
     let all = || post(image_functions::create).get(image_functions::describe).fallback(forward);
-    let versions = || post(image_functions::describe).get(image_functions::describe).fallback(forward);
+    let versions = || post(publication::publish).get(image_functions::describe).fallback(forward);
     Router::new()
         .route(HEALTH_PATH, get(async || "ok"))
         .route("/v2", any(version_2))
@@ -44,7 +44,7 @@ pub(super) fn router(parts: Parts) -> Router {
         .route(one, get(image_functions::describe).delete(aliases::delete_function).fallback(forward))
         .route(&format!("{one}/invocations"), invocations())
         .route(&format!("{one}/invocations/"), invocations())
-        .route(&format!("{one}/code"), put(image_functions::update_code).fallback(forward))
+        .route(&format!("{one}/code"), put(publication::update_code).fallback(forward))
         .route(
             &format!("{one}/configuration"),
             get(image_functions::describe).put(image_functions::update_configuration).fallback(forward),
