@@ -24,8 +24,9 @@ use crate::graph::{self, Task};
 use crate::interrupt::{Interrupt, Stop};
 use crate::name::{FunctionName, nearest};
 use crate::progress::Progress;
-use crate::settings::{CheckSettings, Project};
+use crate::settings::{CheckSettings, ProcessEnvironment, Project};
 use crate::source::Repository;
+use crate::tools::install::{Tool, Tools};
 
 /// Result of one check.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -56,8 +57,10 @@ pub(crate) struct Checks<'a> {
     pub(crate) project: &'a Project,
     /// The repository, whose files are checked.
     pub(crate) repository: &'a Repository,
-    /// The PATH, on which the programs of the checks are found.
-    pub(crate) path: &'a str,
+    /// The environment, on whose PATH the programs of the checks are found, and whose credentials no check sees.
+    pub(crate) process_env: &'a ProcessEnvironment,
+    /// The tools that checks may name.
+    pub(crate) tools: &'a Tools,
     /// The folder where output is kept.
     pub(crate) logs: PathBuf,
     /// Where events go.
@@ -97,7 +100,7 @@ impl Checks<'_> {
         trust_marks: bool,
     ) -> Result<Vec<CheckReport>> {
         let all = self.project.settings.checks.iter();
-        let chosen = all.filter(|(_, check)| concerns(check, functions)).collect();
+        let chosen = all.filter(|(_, check)| check.before_release && concerns(check, functions)).collect();
         let before = if trust_marks { self.passed_checks() } else { PassedChecks::default() };
         self.run_chosen(chosen, &before).await
     }
@@ -149,7 +152,7 @@ impl Checks<'_> {
         let mut output = String::new();
         let step = self.progress.step("check", name);
         let started = Instant::now();
-        let lines = self.command_lines(name, settings);
+        let lines = self.command_lines(name, settings).await?;
         let mut keep = |line: CommandLineOutput<'_>| match line {
             CommandLineOutput::Command(line) => output.push_str(&format!("$ {line}\n")),
             CommandLineOutput::Line(line) => {
@@ -174,19 +177,38 @@ impl Checks<'_> {
         Ok(CheckReport { passed: false, why: Some(failed.why()), hint, tail: failed.tail, ..report })
     }
 
-    fn command_lines(&self, name: &str, settings: &CheckSettings) -> CommandLines {
+    async fn command_lines(&self, name: &str, settings: &CheckSettings) -> Result<CommandLines> {
         let data = self.project.work_folder().join("checks").join(name).display().to_string();
-        let variables =
-            [("TF_DATA_DIR", data.as_str()), ("TF_IN_AUTOMATION", "1"), ("CHECKPOINT_DISABLE", "1")];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
-        CommandLines {
+        let variables = [
+            ("TF_DATA_DIR", data.as_str()),
+            ("TF_IN_AUTOMATION", "1"),
+            ("CHECKPOINT_DISABLE", "1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into_iter();
+        let withheld = self.process_env.credential_names();
+        let withheld = withheld.filter(|name| !settings.credentials.iter().any(|allowed| allowed == name));
+        let mut env: Vec<(String, Option<String>)> =
+            withheld.map(|name| (name.to_owned(), None)).chain(variables).collect();
+        let mut folders = Vec::new();
+        for tool in &settings.tools {
+            let tool = Tool::named(tool, &format!("pipelines/project.toml: [checks.{name}]"))?;
+            let program = self.tools.ensure(tool).await?;
+            folders.extend(program.parent().map(|folder| folder.display().to_string()));
+        }
+        if !folders.is_empty() {
+            folders.push(self.process_env.get("PATH").unwrap_or_default().to_owned());
+            env.push(("PATH".to_owned(), Some(folders.join(":"))));
+        }
+        env.extend(settings.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
+        Ok(CommandLines {
             owner: format!("the check `{name}`"),
             lines: settings.run.lines().to_vec(),
             folder: self.project.root.join(&settings.folder),
-            env: variables.chain(settings.env.clone()).map(|(name, value)| (name, Some(value))).collect(),
+            env,
             time_limit: Some(settings.within),
             ..CommandLines::default()
-        }
+        })
     }
 
     /// Hashes the whole work tree: what the checks read.

@@ -237,6 +237,7 @@ const LAYERS: &[Layer] = &[
             "progress",
             "settings",
             "source",
+            "tools",
         ],
     ),
     layer(

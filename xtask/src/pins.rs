@@ -8,3 +8,11 @@ pub(crate) const UV_LOCK: &str = include_str!("../tools/uv.txt");
 pub(crate) const ZIG_LOCK: &str = include_str!("../tools/zig.txt");
 /// The Rust builder's lock file.
 pub(crate) const RUST_BUILDER_LOCK: &str = include_str!("../rust-builder/Cargo.lock");
+/// Requirements of checkov, with hashes.
+pub(crate) const CHECKOV_LOCK: &str = include_str!("../tools/checkov.txt");
+/// Requirements of gitleaks, with hashes.
+pub(crate) const GITLEAKS_LOCK: &str = include_str!("../tools/gitleaks.txt");
+/// Requirements of zizmor, with hashes.
+pub(crate) const ZIZMOR_LOCK: &str = include_str!("../tools/zizmor.txt");
+/// Requirements of actionlint, with hashes.
+pub(crate) const ACTIONLINT_LOCK: &str = include_str!("../tools/actionlint.txt");

@@ -248,7 +248,8 @@ async fn check(
     let checks = Checks {
         project: build.project,
         repository: build.repository,
-        path: build.process_env.get("PATH").unwrap_or_default(),
+        process_env: build.process_env,
+        tools: build.uv.tools(),
         logs: context.logs.clone(),
         progress: build.progress,
         interrupt: &checks_interrupt,

@@ -19,7 +19,7 @@ use crate::runtime::RuntimeFamily;
 use crate::settings::{BuildSettings, PackageType, Project};
 use crate::source::{Gap, Repository};
 use crate::tools::cargo::RustBuilder;
-use crate::tools::install::{ALL_TOOLS, Tools};
+use crate::tools::install::{NEEDED_TOOLS, Tools};
 use crate::tools::terraform::Terraform;
 
 /// One thing that is needed.
@@ -157,7 +157,7 @@ impl Requirements<'_> {
         found.extend(self.pythons().await);
         found.push(terraform(self.terraform.version().await));
         found.push(self.program(&GIT).await);
-        for tool in ALL_TOOLS {
+        for tool in NEEDED_TOOLS {
             let version = self.tools.find(tool).map(|_| tool.version());
             found.push(installable(tool.name(), "builds and the local environment", version));
         }

@@ -21,7 +21,7 @@ use crate::format::{list, plural};
 use crate::interrupt::Interrupt;
 use crate::settings::TestSettings;
 use crate::tools::cargo::RustBuilder;
-use crate::tools::install::{ALL_TOOLS, Tool, Tools};
+use crate::tools::install::{Tool, Tools};
 
 /// The variable that names the folder where tests report that they were skipped.
 const SKIPPED_TESTS: &str = "SLIPWAY_SKIPPED_TESTS";
@@ -170,11 +170,7 @@ impl TestGroups<'_> {
                 self.rust_builder.ensure().await?;
                 continue;
             }
-            let tool = ALL_TOOLS.into_iter().find(|tool| tool.name() == name).ok_or_else(|| {
-                Failure::usage(format!("pipelines/project.toml: `tools` names `{name}`"))
-                    .hint("allowed here: uv, zig, moto, rust-builder")
-            })?;
-            self.tools.ensure(tool).await?;
+            self.tools.ensure(Tool::named(name, "pipelines/project.toml: `tools`")?).await?;
         }
         Ok(())
     }
@@ -334,7 +330,7 @@ mod tests {
             assert_eq!(far.verdict, GroupVerdict::LeftOut);
             assert_eq!(far.missing, ["no-such-program-here"]);
             let failure = groups.run("strange").await.unwrap_err();
-            assert_eq!(failure.message(), "pipelines/project.toml: `tools` names `hammer`");
+            assert_eq!(failure.message(), "pipelines/project.toml: `tools` names the tool `hammer`");
         })
         .await;
     }

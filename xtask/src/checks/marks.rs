@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Checks;
 use crate::digest::{Digest, DigestBuilder};
 use crate::settings::CheckSettings;
+use crate::tools::install::Tool;
 
 /// The checks that passed on this machine: `target/slipway/checks.json`.
 #[derive(Default, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ impl Checks<'_> {
         settings.run.lines().iter().for_each(|line| digest.part("run", line));
         digest.part("folder", settings.folder.to_string_lossy().as_bytes());
         settings.env.iter().for_each(|(name, value)| digest.part(name, value));
+        settings.credentials.iter().for_each(|name| digest.part("credential", name));
+        settings.tools.iter().for_each(|tool| digest.part("tool", tool));
         digest.part("tree", tree.bytes());
         digest.part("slipway", identity(std::env::current_exe().ok().as_deref()));
         for line in settings.run.lines() {
@@ -57,7 +60,12 @@ impl Checks<'_> {
         if name.contains('/') {
             return Some(self.project.root.join(&settings.folder).join(name));
         }
-        let path = settings.env.get("PATH").map_or(self.path, String::as_str);
+        let named = settings.tools.iter().any(|tool| *tool == name);
+        if let Some(tool) = Tool::named(&name, "").ok().filter(|_| named) {
+            return self.tools.find(tool);
+        }
+        let path = settings.env.get("PATH").map(String::as_str);
+        let path = path.or(self.process_env.get("PATH")).unwrap_or_default();
         path.split(':').map(|folder| Path::new(folder).join(&name)).find(|file| file.is_file())
     }
 }

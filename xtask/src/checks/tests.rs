@@ -26,8 +26,7 @@ impl Sink for EndedSteps {
 struct Scene {
     project: Project,
     repository: Repository,
-    /// The folders of programs.
-    path: String,
+    process_env: ProcessEnvironment,
     trust_marks: bool,
     _folder: tempfile::TempDir,
 }
@@ -43,22 +42,39 @@ impl Scene {
         let project = Project::load(folder.path()).unwrap();
         std::fs::create_dir_all(project.work_folder()).unwrap();
         let repository = Repository::open(folder.path()).unwrap();
-        Self { project, repository, path: "/usr/bin:/bin".into(), trust_marks: true, _folder: folder }
+        let process_env = ProcessEnvironment::of(&[("PATH", "/usr/bin:/bin"), ("API_TOKEN", "secret")]);
+        Self { project, repository, process_env, trust_marks: true, _folder: folder }
+    }
+
+    fn tools(&self) -> Tools {
+        Tools::new(self.project.work_folder().join("tools"), Interrupt::never(), Progress::silent())
+    }
+
+    fn checks<'a>(
+        &'a self,
+        tools: &'a Tools,
+        progress: &'a Progress,
+        interrupt: &'a Interrupt,
+        stop_on_failure: Option<&'a Stop>,
+    ) -> Checks<'a> {
+        Checks {
+            project: &self.project,
+            repository: &self.repository,
+            process_env: &self.process_env,
+            tools,
+            logs: self.project.work_folder().join("logs"),
+            progress,
+            interrupt,
+            stop_on_failure,
+        }
     }
 
     /// Runs all checks as a release does; returns their reports and what the console shows.
     async fn run(&self, stop: Option<&Stop>) -> (Vec<CheckReport>, Vec<String>) {
         let ended = Arc::new(EndedSteps::default());
         let progress = Progress::new(vec![ended.clone()]);
-        let checks = Checks {
-            project: &self.project,
-            repository: &self.repository,
-            path: &self.path,
-            logs: self.project.work_folder().join("logs"),
-            progress: &progress,
-            interrupt: &Interrupt::never(),
-            stop_on_failure: stop,
-        };
+        let (tools, interrupt) = (self.tools(), Interrupt::never());
+        let checks = self.checks(&tools, &progress, &interrupt, stop);
         let reports = checks.run_for(&[], self.trust_marks).await.unwrap();
         let mut ended = ended.0.lock().unwrap().clone();
         ended.sort();
@@ -92,7 +108,8 @@ async fn mark_of_another_program_is_not_used_and_a_run_may_take_none() {
     let programs = scene.project.root.join("target/programs");
     std::fs::create_dir_all(&programs).unwrap();
     std::fs::write(programs.join("true"), "one").unwrap();
-    scene.path = format!("{}:/usr/bin:/bin", programs.display());
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    scene.process_env = scene.process_env.with_variable("PATH", path);
     assert!(!scene.run(None).await.0[0].remembered);
     assert!(scene.run(None).await.0[0].remembered);
     std::fs::write(programs.join("true"), "another").unwrap();
@@ -140,4 +157,41 @@ fn check_runs_for_the_functions_that_it_names_or_for_all() {
     assert!(!concerns(&for_hello, std::slice::from_ref(&other)));
     assert!(!concerns(&for_hello, &[]));
     assert!(concerns(&check("run = \"true\""), &[other]));
+}
+
+#[tokio::test]
+async fn check_sees_no_credential_but_those_that_it_names() {
+    let scene = Scene::new(
+        "[checks.none]\nrun = \"true\"\n[checks.one]\nrun = \"true\"\ncredentials = [\"API_TOKEN\"]",
+    );
+    let variable = async |check: &str| {
+        let interrupt = Interrupt::never();
+        let progress = Progress::silent();
+        let tools = scene.tools();
+        let checks = scene.checks(&tools, &progress, &interrupt, None);
+        let settings = &scene.project.settings.checks[check];
+        let lines = checks.command_lines(check, settings).await.unwrap();
+        lines.env.into_iter().find(|(name, _)| name == "API_TOKEN")
+    };
+    assert_eq!(variable("none").await, Some(("API_TOKEN".to_owned(), None)), "it is removed");
+    assert_eq!(variable("one").await, None, "it is left as it is");
+}
+
+#[tokio::test]
+async fn check_that_belongs_to_no_release_runs_in_check_alone() {
+    let scene = Scene::new("[checks.scan]\nrun = \"false\"\nbefore_release = false");
+    assert!(scene.run(None).await.0.is_empty());
+    let (interrupt, progress, tools) = (Interrupt::never(), Progress::silent(), scene.tools());
+    std::fs::create_dir_all(scene.project.work_folder().join("logs")).unwrap();
+    let reports = scene.checks(&tools, &progress, &interrupt, None).run(&[]).await.unwrap();
+    assert!(!reports[0].passed);
+}
+
+#[tokio::test]
+async fn unknown_tool_of_a_check_is_named_with_those_that_there_are() {
+    let scene = Scene::new("[checks.scan]\nrun = \"true\"\ntools = [\"chekov\"]");
+    let (interrupt, progress, tools) = (Interrupt::never(), Progress::silent(), scene.tools());
+    let failure = scene.checks(&tools, &progress, &interrupt, None).run(&[]).await.unwrap_err();
+    assert_eq!(failure.message(), "pipelines/project.toml: [checks.scan] names the tool `chekov`");
+    assert!(failure.report().hint.unwrap().contains("checkov, gitleaks"));
 }

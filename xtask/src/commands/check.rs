@@ -30,7 +30,8 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     let checks = Checks {
         project: &app.project,
         repository: &repository,
-        path: app.process_env.get("PATH").unwrap_or_default(),
+        process_env: &app.process_env,
+        tools: &app.tools,
         logs: app.logs(),
         progress: &app.progress,
         interrupt: &app.interrupt,

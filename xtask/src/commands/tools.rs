@@ -7,7 +7,7 @@ use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
 use crate::output::Table;
-use crate::tools::install::{ALL_TOOLS, Tool};
+use crate::tools::install::{ALL_TOOLS, NEEDED_TOOLS, Tool};
 
 /// Arguments of `tools`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 enum ToolsCommand {
     /// Install missing tools from PyPI, with hashes, into the project's tool folder; build the Rust builder.
     Install {
-        /// The tools; all where none is named.
+        /// The tools; those that builds and the local environment need where none is named.
         tools: Vec<Tool>,
         /// Do not build the Rust builder; the first Rust build does.
         #[arg(long)]
@@ -51,7 +51,8 @@ pub(crate) struct ToolReport {
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     if let ToolsCommand::Install { tools, no_builder } = arguments.command {
-        for tool in ALL_TOOLS.into_iter().filter(|tool| tools.is_empty() || tools.contains(tool)) {
+        let wanted = if tools.is_empty() { NEEDED_TOOLS.to_vec() } else { tools.clone() };
+        for tool in wanted {
             app.tools.ensure(tool).await?;
         }
         if tools.is_empty() && !no_builder {

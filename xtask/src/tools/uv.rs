@@ -99,6 +99,11 @@ impl WheelPlatform {
 }
 
 impl Uv {
+    /// Returns the tools, of which uv is one.
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
     /// Makes uv of the tool folder; `variables` are the names of all UV_ variables that are set.
     pub(crate) fn new<'a>(
         tools: Tools,
