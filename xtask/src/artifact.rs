@@ -27,7 +27,7 @@ pub(crate) use reproducibility::{build_replica, build_twice, content};
 use serde::{Deserialize, Serialize};
 use slipway_archive::Tree;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestBuilder};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::name::FunctionName;
@@ -206,6 +206,35 @@ fn refuse_changed_inputs(context: &BuildContext<'_>, function: &FunctionName, so
         .body(changed.join("\n"))
         .unchanged("Nothing was published.")
         .hint("run the same command again; a build that writes into its own sources must write into its output instead"))
+}
+
+/// Returns the artifact that another job built from these inputs; it is not built here.
+pub(crate) fn prebuilt(project: &Project, function: &FunctionName, source: &Source) -> Result<Artifact> {
+    let folder = cache_folder(project, function, &source.inputs_digest);
+    cached(&folder, &source.inputs_digest).ok_or_else(|| {
+        Failure::refused(format!(
+            "`{function}` was not built before from these inputs by this version of Slipway"
+        ))
+        .detail("looked in", folder.display().to_string())
+        .unchanged("Nothing was published.")
+        .hint(
+            "the build job runs cargo xtask build on the same commit, and hands target/slipway/artifacts on",
+        )
+    })
+}
+
+/// Returns the digest of a set of artifacts: of each function's inputs and bytes.
+pub(crate) fn digest_of_set<'a>(
+    artifacts: impl IntoIterator<Item = (&'a FunctionName, &'a Digest, &'a Digest)>,
+) -> Digest {
+    let sorted: BTreeMap<_, _> =
+        artifacts.into_iter().map(|(function, inputs, sha256)| (function, (inputs, sha256))).collect();
+    let mut digest = DigestBuilder::new("slipway.prebuilt/1");
+    for (function, (inputs, sha256)) in sorted {
+        digest.part(function.as_str(), inputs.bytes());
+        digest.part("sha256", sha256.bytes());
+    }
+    digest.finish()
 }
 
 /// The files of a function, before they are packed.

@@ -37,7 +37,7 @@ pub(crate) struct GlobalArguments {
     /// Print one JSON document on stdout instead of text.
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
-    /// CommandOutput every question with yes.
+    /// Answer every question with yes.
     #[arg(long, short = 'y', global = true)]
     pub(crate) yes: bool,
     /// Show every line of every program, and every call.
@@ -98,6 +98,8 @@ pub(crate) enum Command {
     Explain(commands::explain::Arguments),
     /// Build a release again from its commit, and compare the bytes.
     Rebuild(commands::rebuild::Arguments),
+    /// Say what a CI system has to run for a change
+    Ci(commands::ci::Arguments),
     /// Pin a Python function's packages, with hashes, from its requirements.
     Lock(commands::lock::Arguments),
     /// Run the project's checks.
@@ -265,6 +267,7 @@ async fn dispatch(
         Command::Inputs(arguments) => commands::inputs::run(&app, &arguments),
         Command::Explain(arguments) => commands::explain::run(&app, arguments).await,
         Command::Rebuild(arguments) => commands::rebuild::run(&app, arguments).await,
+        Command::Ci(arguments) => commands::ci::run(&app, arguments),
         Command::Lock(arguments) => commands::lock::run(&app, arguments).await,
         Command::Check(arguments) => commands::check::run(&app, arguments).await,
         Command::Tags(arguments) => commands::tags::run(&app, arguments).await,
@@ -301,6 +304,7 @@ impl Command {
             Self::Inputs(_) => "inputs",
             Self::Explain(_) => "explain",
             Self::Rebuild(_) => "rebuild",
+            Self::Ci(_) => "ci",
             Self::Lock(_) => "lock",
             Self::Check(_) => "check",
             Self::Tags(_) => "tags",

@@ -5,6 +5,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod check;
+pub(crate) mod ci;
 pub(crate) mod claim;
 pub(crate) mod clean;
 pub(crate) mod completions;

@@ -24,8 +24,9 @@ use futures::future::LocalBoxFuture;
 pub(crate) use comparison::{CompareWith, ReleaseComparison, compare};
 pub(crate) use rebuild::{RebuiltRelease, rebuild};
 
-use crate::artifact::BuildContext;
+use crate::artifact::{self, BuildContext};
 use crate::checks::{self, Checks};
+use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::name::{EnvironmentName, FunctionName, Version};
@@ -52,6 +53,8 @@ pub(crate) struct PublicationContext<'a> {
     pub(crate) tags: bool,
     /// The folder for the output of checks.
     pub(crate) logs: PathBuf,
+    /// The digest of the artifacts that another job of the pipeline built and checked. With it nothing is built or checked here.
+    pub(crate) prebuilt: Option<Digest>,
 }
 
 /// The releases that the ledgers of an environment know.
@@ -99,13 +102,41 @@ pub(crate) async fn publish(
     // What is signed, or runs in a protected environment, was built and checked by this run: nothing that another run left is
     // taken for it.
     let trust_earlier = signer.is_none() && !is_protected(context)?;
-    check(context, functions, builds_rust, trust_earlier).await?;
-    let force = request.force || signer.is_some();
+    match &context.prebuilt {
+        Some(expected) => check_prebuilt(context, &chosen, expected)?,
+        None => check(context, functions, builds_rust, trust_earlier).await?,
+    }
+    let force = context.prebuilt.is_none() && (request.force || signer.is_some());
     let releases = functions::publish_all(context, &chosen, signer.as_deref(), force).await?;
     if context.tags {
         releases.iter().for_each(|release| write_tag(context, &release.manifest));
     }
     Ok(releases)
+}
+
+/// Refuses artifacts that are not those that the pipeline's build job built. A job that signs runs no code of the project, so it takes
+/// what a job without an identity built, by its digest.
+fn check_prebuilt(
+    context: &PublicationContext<'_>,
+    chosen: &[ChosenVersion],
+    expected: &Digest,
+) -> Result<()> {
+    let project = context.build.project;
+    let mut found = Vec::new();
+    for chosen in chosen {
+        let artifact = artifact::prebuilt(project, &chosen.function, &chosen.source)?;
+        found.push((&chosen.function, &chosen.source.inputs_digest, artifact.sha256));
+    }
+    let digest =
+        artifact::digest_of_set(found.iter().map(|(function, inputs, sha256)| (*function, *inputs, sha256)));
+    if digest == *expected {
+        return Ok(());
+    }
+    Err(Failure::refused("the artifacts are not those that were built")
+        .detail("built", expected.to_string())
+        .detail("found", digest.to_string())
+        .unchanged("Nothing was published.")
+        .hint("--prebuilt takes the digest that cargo xtask build printed for the same functions; if it is that one, something replaced the files between the jobs"))
 }
 
 /// Reads the functions' sources and chooses a version for each: side by side, so that the number of round trips does not grow

@@ -60,6 +60,7 @@ impl AppContext {
             environment,
             tags: !account.is_some_and(|account| account.emulated),
             logs: self.logs(),
+            prebuilt: None,
         }
     }
 }

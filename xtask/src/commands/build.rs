@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
 pub(crate) struct Report {
     /// The artifacts.
     pub(crate) artifacts: Vec<BuiltArtifact>,
+    /// The digest of all artifacts, which `release --prebuilt` takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prebuilt: Option<Digest>,
     /// The functions that were built twice, with `--verify`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) verified: Vec<Verified>,
@@ -98,7 +101,14 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         let path = built.path.strip_prefix(&app.project.root).unwrap_or(&built.path).display().to_string();
         table.row([built.function.to_string(), built.sha256.to_string(), bytes(built.size), inputs, path]);
     }
-    CommandOutput::new(&Report { artifacts, verified: Vec::new() }, table.render(""))
+    let set = artifacts.iter().map(|built| (&built.function, &built.inputs_digest, &built.sha256));
+    let prebuilt = artifact::digest_of_set(set);
+    let text = format!(
+        "{}\nTo publish them from another job: cargo xtask release --prebuilt {prebuilt}\n",
+        table.render("")
+    );
+    let report = Report { artifacts, prebuilt: Some(prebuilt), verified: Vec::new() };
+    CommandOutput::new(&report, text)
 }
 
 /// Builds each function twice and reports whether the bytes are the same.
@@ -130,5 +140,6 @@ async fn verify(
             "the files above contain an absolute path, a time or an order that varies: https://github.com/slipway/slipway/blob/main/docs/how-to/reproducible.md",
         )
     });
-    Ok(CommandOutput::new(&Report { artifacts: Vec::new(), verified }, text)?.with_failure(failure))
+    Ok(CommandOutput::new(&Report { artifacts: Vec::new(), prebuilt: None, verified }, text)?
+        .with_failure(failure))
 }

@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Build and create a new release even if the inputs are unchanged.
     #[arg(long)]
     force: bool,
+    /// Publish what `build` built in another job of this pipeline: the digest that it printed. Builds and checks nothing.
+    #[arg(long, value_name = "DIGEST", conflicts_with = "force")]
+    prebuilt: Option<Digest>,
     /// Plan even where nothing can have changed.
     #[arg(long)]
     plan: bool,
@@ -129,7 +132,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         _ => Vec::new(),
     };
     let deployed = || deployed_releases(&ledgers).boxed_local();
-    let context = app.publication_context(
+    let mut context = app.publication_context(
         build,
         &catalogue,
         &signing_keys,
@@ -137,6 +140,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         account.as_ref(),
         LedgerReleases { recorded, deployed: &deployed },
     );
+    context.prebuilt = arguments.prebuilt;
     let request =
         VersionRequest { version: arguments.version.clone(), bump: arguments.bump, force: arguments.force };
     let published = publication::publish(&context, &functions, &request).await?;

@@ -28,6 +28,7 @@ fn reference_has_the_schema_of_every_document() {
         ("check", schema_of::<super::check::Report>()),
         ("tags", schema_of::<super::tags::Report>()),
         ("local", schema_of::<super::local::Report>()),
+        ("ci", schema_of::<super::ci::Report>()),
         ("tools", schema_of::<super::tools::Report>()),
         ("key", schema_of::<super::key::Report>()),
         ("verify-release", schema_of::<crate::release::ReleaseExamination>()),

@@ -109,7 +109,10 @@ async fn publish_function(
     progress.note(format!("{function:9} {reason}: {version}   ({branch} {})", &source.commit[..7]));
     changed_inputs::report_changed(context, chosen).await?;
     notes.iter().for_each(|note| progress.note(format!("{function:9} {note}")));
-    let artifact = artifact::build(&build, function, source, force).await?;
+    let artifact = match context.prebuilt {
+        Some(_) => artifact::prebuilt(build.project, function, source)?,
+        None => artifact::build(&build, function, source, force).await?,
+    };
     build.interrupt.check()?;
     let folder = artifact::cache_folder(build.project, function, &source.inputs_digest);
     let zip = artifact.path(&folder);

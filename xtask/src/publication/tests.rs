@@ -265,3 +265,39 @@ async fn rebuild_gives_the_same_bytes_and_refuses_what_no_commit_has() {
     assert_eq!(failure.kind(), FailureKind::Refused);
     assert!(failure.message().ends_with("it cannot be rebuilt"), "{failure}");
 }
+
+#[tokio::test]
+async fn prebuilt_artifact_is_published_by_its_digest_and_no_other() {
+    let mut scene = Scene::new();
+    let expected = Digest::of("another");
+    scene.prebuilt = Some(expected);
+    let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+    assert!(failure.message().starts_with("`ingest` was not built before from these inputs"), "{failure}");
+
+    let ingest = ingest();
+    let built = scene
+        .with_context(async |context| artifact::build_work_tree(&context.build, &ingest, false).await)
+        .await
+        .unwrap();
+    let digest = artifact::digest_of_set([(&ingest, &built.source.inputs_digest, &built.artifact.sha256)]);
+    let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+    assert_eq!(failure.message(), "the artifacts are not those that were built");
+    let report = failure.report();
+    assert!(report.details.iter().any(|detail| detail.value == digest.to_string()), "{report:?}");
+    assert!(scene.store.objects("").is_empty());
+
+    // A check that fails does not run here: the build job ran it.
+    scene.prebuilt = Some(digest);
+    scene.keys = FakeSigningKeys::of(FakeSigner::new().0);
+    let release = scene.publish(VersionRequest::default()).await.unwrap();
+    assert_eq!(release.manifest.artifact.sha256, built.artifact.sha256);
+
+    // Bytes that were replaced between the jobs are refused, with their record as well.
+    let zip = built.artifact.path(&built.folder);
+    std::fs::write(&zip, "other bytes").unwrap();
+    scene.change_code();
+    scene.tree.commit("fix: other code");
+    let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+}

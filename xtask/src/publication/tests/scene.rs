@@ -33,6 +33,8 @@ pub(super) struct Scene {
     pub(super) catalogue: Catalogue,
     pub(super) keys: FakeSigningKeys,
     clock: FakeClock,
+    /// The digest of what another job built.
+    pub(super) prebuilt: Option<Digest>,
     /// The environment that the releases are for.
     pub(super) environment: Option<EnvironmentName>,
 }
@@ -66,6 +68,7 @@ impl Scene {
             keys: FakeSigningKeys::default(),
             clock: FakeClock::new(),
             environment: None,
+            prebuilt: None,
         };
         scene.write_function("ingest", CODE);
         scene.write_environment("dev", "");
@@ -121,6 +124,7 @@ impl Scene {
             environment: self.environment.as_ref(),
             tags: true,
             logs: self.tree.root().join("target/logs"),
+            prebuilt: self.prebuilt,
         };
         run(&context).await
     }

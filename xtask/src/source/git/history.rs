@@ -86,6 +86,24 @@ impl Repository {
         Ok(found)
     }
 
+    /// Returns the newest commit that HEAD and a revision (a branch, a tag, a commit) have in common.
+    pub(crate) fn common_commit(&self, revision: &str) -> Result<String> {
+        let unknown = |error: git2::Error| {
+            Failure::usage(format!("`{revision}` is no commit that HEAD has anything in common with"))
+                .caused_by(error)
+                .unchanged("Nothing was changed.")
+                .hint(if self.is_shallow() {
+                    "only a part of the history was cloned: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)"
+                } else {
+                    "name a branch, such as origin/main, or a commit"
+                })
+        };
+        let commit = self.git.revparse_single(revision).and_then(|object| object.peel_to_commit());
+        let commit = commit.map_err(unknown)?.id();
+        let head = self.head_commit()?.id();
+        self.git.merge_base(head, commit).map(|id| id.to_string()).map_err(unknown)
+    }
+
     /// Returns whether a commit is in this repository and HEAD descends from it, or is it.
     pub(crate) fn head_descends_from(&self, commit: &str) -> Result<bool> {
         let Some(id) = self.known_commit(commit)? else { return Ok(false) };
