@@ -4,7 +4,7 @@
 mod tests;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,10 @@ use crate::failure::{EXIT_CODES, Failure, FailureKind, Result};
 use crate::output::{self, Console, OutputFormat, Verbosity, markdown};
 use crate::settings::{ProcessEnvironment, parse_duration};
 
-/// The variable in which GitHub names the file for a run's summary.
-const SUMMARY_FILE: &str = "GITHUB_STEP_SUMMARY";
+/// The variables that name files for a run's summary: GitHub's, and one for other CI systems and for later jobs.
+const SUMMARY_FILES: [&str; 2] = ["GITHUB_STEP_SUMMARY", "SLIPWAY_SUMMARY"];
+/// The variable in which GitHub names the file for the values that a step hands on.
+const STEP_OUTPUT_FILE: &str = "GITHUB_OUTPUT";
 
 /// Releases AWS Lambda functions through Terraform: built once, deployed anywhere, rolled back at once.
 #[derive(Debug, Parser)]
@@ -166,17 +168,27 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
     };
     let console = Arc::new(Console::new(verbosity, process_env.interactive, process_env.ci()));
     let name = command.name();
-    let summary_file = process_env.get(SUMMARY_FILE).map(PathBuf::from).filter(|_| command.has_summary());
+    let file = |name: &str| process_env.get(name).map(PathBuf::from);
+    let summary_files: Vec<PathBuf> =
+        SUMMARY_FILES.into_iter().filter(|_| command.has_summary()).filter_map(file).collect();
+    let step_output_file = file(STEP_OUTPUT_FILE);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(command, &global, process_env, console.clone(), verbosity)),
         Err(error) => Err(Failure::failed("the runtime cannot be started").caused_by(error)),
     };
-    if let Some(file) = summary_file
-        && let Err(failure) = markdown::append(&file, &summary(name, &outcome))
+    for file in summary_files {
+        if let Err(failure) = markdown::append(&file, &summary(name, &outcome)) {
+            // The summary is missing on the run's page; the result of the command is the same.
+            console.stderr(&output::failure_text(&failure.report()));
+        }
+    }
+    if let (Some(file), Ok(answer)) = (step_output_file, &outcome)
+        && let Err(failure) = hand_on(&file, &answer.step_outputs)
     {
-        // The summary is missing on the run's page; the result of the command is the same.
+        // What a later step waits for would be missing there.
         console.stderr(&output::failure_text(&failure.report()));
+        return failure.kind().exit_code();
     }
     match outcome {
         Ok(answer) => {
@@ -196,6 +208,14 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
         }
         Err(failure) => show(&console, global.output, name, &failure),
     }
+}
+
+/// Writes values for the later steps of a GitHub job, one in a line:
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#setting-an-output-parameter>.
+fn hand_on(file: &Path, values: &[(&'static str, String)]) -> Result<()> {
+    let lines = values.iter().map(|(name, value)| format!("{name}={}\n", value.replace(['\r', '\n'], " ")));
+    let lines: String = lines.collect();
+    if lines.is_empty() { Ok(()) } else { markdown::append(file, &lines) }
 }
 
 /// Returns the summary of a run: what the command did, and its failure.

@@ -48,6 +48,8 @@ pub(crate) struct CommandOutput {
     pub(crate) failure: Option<Failure>,
     /// Markdown for the summary of a CI run.
     pub(crate) summary: Option<String>,
+    /// Values for the later steps of a CI job, by name.
+    pub(crate) step_outputs: Vec<(&'static str, String)>,
 }
 
 impl CommandOutput {
@@ -55,12 +57,18 @@ impl CommandOutput {
     pub(crate) fn new(data: &impl Serialize, text: impl Into<String>) -> Result<Self> {
         let data = serde_json::to_value(data)
             .map_err(|error| Failure::defect("an answer cannot be rendered as JSON").caused_by(error))?;
-        Ok(Self { data, text: text.into(), failure: None, summary: None })
+        Ok(Self { data, text: text.into(), failure: None, summary: None, step_outputs: Vec::new() })
     }
 
     /// Adds a reason not to exit with 0.
     pub(crate) fn with_failure(mut self, failure: Option<Failure>) -> Self {
         self.failure = failure;
+        self
+    }
+
+    /// Adds a value for the later steps of a CI job.
+    pub(crate) fn with_step_output(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.step_outputs.push((name, value.into()));
         self
     }
 

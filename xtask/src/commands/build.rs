@@ -108,7 +108,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         table.render("")
     );
     let report = Report { artifacts, prebuilt: Some(prebuilt), verified: Vec::new() };
-    CommandOutput::new(&report, text)
+    Ok(CommandOutput::new(&report, text)?.with_step_output("prebuilt", prebuilt.to_string()))
 }
 
 /// Builds each function twice and reports whether the bytes are the same.

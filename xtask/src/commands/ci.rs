@@ -68,7 +68,7 @@ pub(crate) fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutpu
     let line = serde_json::to_string(&serde_json::json!({ "include": include }))
         .map_err(|error| Failure::defect("a matrix cannot be written as JSON").caused_by(error))?;
     let report = Report { base: commit, changed: changed.into_iter().collect(), include };
-    CommandOutput::new(&report, format!("{line}\n"))
+    Ok(CommandOutput::new(&report, format!("{line}\n"))?.with_step_output("matrix", line))
 }
 
 /// Returns the functions whose inputs differ from those of a commit, or that the commit does not have.
