@@ -7,7 +7,7 @@
 mod every_place;
 mod fault;
 mod oracle;
-mod processes;
+pub(crate) mod processes;
 mod stored;
 mod world;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::chaos::processes::Victim;
 use super::support::commands::RELEASE;
 use super::support::process::Finished;
 use super::support::{EchoProject, ObservedState, Running};
@@ -204,6 +205,31 @@ fn end_of_the_grace_period_interrupts_the_apply() {
     running.wait().exits(130);
     assert_eq!(terraform_apply_output(&project).matches("Interrupt received").count(), 1);
     assert_interrupted_and_saved(&project);
+}
+
+/// GitHub's runner cancels a job by SIGINT to the step's shell, SIGTERM 7.5 s later, and the end of all processes 2.5 s after that. The
+/// workflows put Slipway into the shell's place and set SLIPWAY_GRACE to 5 s.
+#[test]
+fn cancelled_job_leaves_no_lock_and_no_unsaved_state() {
+    let project = require!(EchoProject::new());
+    block_apply(&project);
+    let mut running = project.start_with(&RELEASE, &[("SLIPWAY_GRACE", "5s"), ("GITHUB_ACTIONS", "true")]);
+    wait_for_blocked_apply(&mut running);
+    let cancelled = Instant::now();
+    running.signal(Signal::INT);
+    if !running.wait_for_end(Duration::from_millis(7_500)) {
+        running.signal(Signal::TERM);
+    }
+    if !running.wait_for_end(Duration::from_secs(10).saturating_sub(cancelled.elapsed())) {
+        Victim::Tree.kill(&running);
+    }
+    // Slipway ended in time and by itself: what it wrote is whole.
+    running.wait().exits(130);
+    assert_interrupted_and_saved(&project);
+    let places = ["target/slipway/terraform/local/echo/source", "terraform/stacks/echo"];
+    assert!(!places.iter().any(|place| project.folder.join(place).join("errored.tfstate").exists()));
+    unblock_apply(&project);
+    project.run(&RELEASE).exits(0).says("echo 0.1.0 serves in local.");
 }
 
 /// Asserts that the ledger has the outcome, the state has the created resource, and no lock is left.
