@@ -44,13 +44,14 @@ const LAYERS: &[Layer] = &[
     layer("interrupt", "counts signals, stops parts of a run", &[]),
     layer("exec", "runs programs; the only place that starts one", &[]),
     layer("command_lines", "runs command lines from settings files until one fails", &[]),
+    layer("credentials", "variables that hold credentials, by their names", &[]),
     layer("graph", "runs an acyclic graph of tasks with a limit", &[]),
     // What the stages are given.
     layer("pins", "the pinned versions of the programs that Slipway installs", &[]),
     layer(
         "settings",
         "flags, environment variables and files, read once into plain structs",
-        &["architecture", "failure", "format", "name", "runtime"],
+        &["architecture", "credentials", "failure", "format", "name", "runtime"],
     ),
     layer(
         "ports",

@@ -56,7 +56,7 @@ mod tools;
 mod verification;
 mod work_files;
 
-use slipway_runner::{command_lines, exec, graph, interrupt, process, progress};
+use slipway_runner::{command_lines, credentials, exec, graph, interrupt, process, progress};
 use slipway_values::{architecture, digest, failure, format, name, partition, runtime, schema};
 
 /// Runs Slipway's command line on this process's arguments and returns its exit code.

@@ -60,7 +60,7 @@ impl Checks<'_> {
         if name.contains('/') {
             return Some(self.project.root.join(&settings.folder).join(name));
         }
-        let named = settings.tools.iter().any(|tool| *tool == name);
+        let named = settings.tools.contains(&name);
         if let Some(tool) = Tool::named(&name, "").ok().filter(|_| named) {
             return self.tools.find(tool);
         }

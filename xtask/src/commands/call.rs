@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// The method.
     #[arg(long, short = 'X', default_value = "GET")]
     method: String,
-    /// A header, as in "x-api-key: secret"; may be repeated.
+    /// A header, as in "accept: text/plain", or @FILE with a header in each line, for secrets; may be repeated.
     #[arg(long, short = 'H', value_name = "NAME: VALUE")]
     header: Vec<String>,
     /// The body; @FILE reads a file.
@@ -60,6 +60,14 @@ pub(crate) struct Report {
     pub(crate) took_ms: u64,
 }
 
+/// Splits a header into its name and value.
+fn parse_header(text: &str) -> Result<(String, String)> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or_else(|| Failure::usage(format!("`{text}` is not a header: write \"name: value\"")))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
@@ -68,11 +76,22 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     }
     app.project.functions_in(environment, arguments.function.as_slice())?;
     let mut headers = Vec::new();
-    for header in &arguments.header {
-        let (name, value) = header
-            .split_once(':')
-            .ok_or_else(|| Failure::usage(format!("`{header}` is not a header: write \"name: value\"")))?;
-        headers.push((name.trim().to_owned(), value.trim().to_owned()));
+    for argument in &arguments.header {
+        match argument.strip_prefix('@') {
+            None => headers.push(parse_header(argument)?),
+            Some(file) => {
+                let path = app.process_env.folder.join(file);
+                let text =
+                    std::fs::read_to_string(&path).map_err(|error| failure::io("read", &path, error))?;
+                for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                    // The line may be a secret: it is not shown.
+                    let header = parse_header(line).map_err(|_| {
+                        Failure::usage(format!("{file} has a line without a colon, so it is not a header"))
+                    })?;
+                    headers.push(header);
+                }
+            }
+        }
     }
     let body = match arguments.data.as_deref() {
         None => Vec::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ci_provider::{CiProvider, CiRun};
 use super::file::parse_duration;
+use crate::credentials;
 use crate::failure::{Failure, Result};
 
 /// What this process was started with.
@@ -131,7 +132,7 @@ impl ProcessEnvironment {
 
     /// Returns the names of the variables that hold credentials or lead to some.
     pub(crate) fn credential_names(&self) -> impl Iterator<Item = &str> {
-        self.variables.0.keys().map(String::as_str).filter(|name| is_credential(name))
+        self.variables.0.keys().map(String::as_str).filter(|name| credentials::is_credential(name))
     }
 
     /// Returns whether this runs in continuous integration (`CI=true`).
@@ -196,60 +197,10 @@ impl ProcessEnvironment {
     }
 }
 
-/// Returns whether a variable of this name holds a credential or leads to one: those of AWS, of GitHub's runners, of Slipway's signing,
-/// and any that says so.
-fn is_credential(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let harmless = [
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "AWS_CA_BUNDLE",
-        "AWS_EC2_METADATA_DISABLED",
-        "AWS_USE_FIPS_ENDPOINT",
-        "AWS_USE_DUALSTACK_ENDPOINT",
-    ];
-    let words = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE_KEY", "API_KEY", "APIKEY"];
-    !harmless.contains(&name.as_str())
-        && (name.starts_with("AWS_")
-            || name.starts_with("ACTIONS_")
-            || name == "SLIPWAY_SIGNING_KEY"
-            || name == "SSH_AUTH_SOCK"
-            || words.iter().any(|word| name.contains(word)))
-}
-
 /// Returns the name of this process's user in `/etc/passwd`.
 fn system_user() -> Option<String> {
     let id = rustix::process::getuid().as_raw().to_string();
     let known = std::fs::read_to_string("/etc/passwd").ok()?;
     let line = known.lines().find(|line| line.split(':').nth(2) == Some(id.as_str()))?;
     line.split(':').next().map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_known_by_their_names() {
-        let set = [
-            "AWS_ACCESS_KEY_ID",
-            "AWS_WEB_IDENTITY_TOKEN_FILE",
-            "ACTIONS_ID_TOKEN_REQUEST_URL",
-            "GITHUB_TOKEN",
-            "CARGO_REGISTRIES_ACME_TOKEN",
-            "SLIPWAY_SIGNING_KEY",
-            "db_password",
-            "AWS_REGION",
-            "CARGO_HOME",
-            "PATH",
-            "HOME",
-            "GITHUB_REF",
-        ];
-        let env = ProcessEnvironment::of(&set.map(|name| (name, "x")));
-        let mut names: Vec<&str> = env.credential_names().collect();
-        names.sort_unstable();
-        let mut expected = set[..7].to_vec();
-        expected.sort_unstable();
-        assert_eq!(names, expected);
-    }
 }

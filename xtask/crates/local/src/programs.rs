@@ -46,9 +46,16 @@ pub(crate) struct CommandLine {
 }
 
 impl CommandLine {
-    /// Starts a server that outlives this process. It inherits the environment; its output goes to a file.
+    /// Starts a server that outlives this process. It inherits the environment without its credentials, which a function of the same
+    /// user could read there; its output goes to a file.
+    #[expect(clippy::disallowed_methods, reason = "names alone, of what the server would inherit")]
     pub(crate) fn spawn_server(self, log: File) -> io::Result<Child> {
         let mut command = self.command();
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(slipway_runner::credentials::is_credential) {
+                command.env_remove(name);
+            }
+        }
         for name in REMOVED_VARIABLES {
             command.env_remove(name);
         }

@@ -2,6 +2,7 @@
 //! releases.
 
 pub mod command_lines;
+pub mod credentials;
 pub mod exec;
 pub mod graph;
 pub mod interrupt;

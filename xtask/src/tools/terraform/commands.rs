@@ -77,7 +77,7 @@ pub(super) fn output(base: Program) -> Program {
 
 /// `terraform force-unlock`: releases a lock whose holder is dead.
 pub(crate) fn force_unlock(base: Program, id: &str) -> Program {
-    base.args(["force-unlock", "-force", id])
+    base.args(["force-unlock", "-force", "--", id])
 }
 
 /// `terraform import`: puts a resource that exists into the state.
@@ -154,7 +154,7 @@ pub(super) mod tests {
         terraform apply -json -input=false -lock-timeout=600s /w/plan.tfplan
         terraform show -json -no-color /w/plan.tfplan
         terraform output -json
-        terraform force-unlock -force 5e1c
+        terraform force-unlock -force -- 5e1c
         terraform import -input=false -no-color -lock-timeout=600s -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json aws_iam_role.this[0] shop
         terraform state push -lock-timeout=600s errored.tfstate
         "

@@ -16,7 +16,7 @@ ln -s /proc/self/fd/2 "$root/dev/stderr"
 # Many containers cover parts of /proc. The kernel then rejects a new proc mount, and the existing one is used.
 mount -n -t proc proc "$root/proc" 2>/dev/null || mount -n --rbind /proc "$root/proc"
 # In a user namespace a remount must keep the flags that the file system has.
-mount -n -o remount,bind,ro "$root" 2>/dev/null || mount -n -o remount,bind,ro,nosuid,nodev "$root"
+mount -n -o remount,bind,ro,nosuid,nodev "$root" 2>/dev/null || mount -n -o remount,bind,ro "$root"
 unshare=$(command -v unshare)
 PATH=$image
 while [ "$1" != -- ]; do
