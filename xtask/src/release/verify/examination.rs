@@ -237,6 +237,13 @@ async fn attestation(
         },
     };
     examination.add("subjects", subjects);
+    if let Ok(statement) = Statement::read(&payload) {
+        match statement.identity() {
+            Some(identity) => examination.add("builder", Ok(identity.text())),
+            None => examination
+                .add_absent("builder", "its claims are unverified: no token of a CI system proves them"),
+        }
+    }
     Ok(())
 }
 
