@@ -223,8 +223,8 @@ fn keys_that_others_put_beside_the_entries_stop_nobody_and_a_changed_entry_is_na
     project.account.put(&state, key, text.replacen("\"by\": \"", "\"by\": \"x", 1).as_bytes());
     let broken = "the end of deployment 2 was changed since deployment 3 began";
     project.run(&["history", "--env", "local"]).exits(6).says(broken);
-    let rollback = ["rollback", "echo", "--env", "local", "--to", "0.1.0", "--yes"];
-    project.run(&rollback).exits(6).says(broken);
+    let deploy = ["deploy", "echo", "--env", "local", "--version", "0.2.0", "--lift-hold", "--yes"];
+    project.run(&deploy).exits(6).says(broken);
     project.account.put(&state, key, text.as_bytes());
     project.run(&["history", "--env", "local"]).exits(0);
 }
