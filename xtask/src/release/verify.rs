@@ -4,6 +4,7 @@
 //! with their results. Goes wrong: objects that are missing or were edited; signatures that are missing, wrong or by a key
 //! that is not trusted; provenance without the claims that the environment requires.
 
+mod bundle;
 mod examination;
 
 #[cfg(test)]
