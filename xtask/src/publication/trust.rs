@@ -8,8 +8,8 @@ use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::identity::{VerifiedIdentity, how_to_offer};
 use crate::name::FunctionName;
-use crate::ports::Signer;
-use crate::release::{self, BuildInvocation, VersionChoice};
+use crate::ports::{Signer, side_by_side};
+use crate::release::{self, BuildInvocation, Manifest, VersionChoice};
 use crate::source::Source;
 
 /// Returns the identity that the token of this run proves, after comparing it with what is built.
@@ -123,34 +123,26 @@ pub(super) fn refuse_to_sign_uncommitted(
 }
 
 /// Refuses a release that has the same inputs already and that no environment with required signatures trusts: somebody may
-/// have put it there in the place of what these inputs give.
+/// have put it there in the place of what these inputs give. The attestations are read side by side.
 pub(super) async fn refuse_untrusted_reuse(
     context: &PublicationContext<'_>,
     chosen: &[ChosenVersion],
 ) -> Result<()> {
-    for ChosenVersion { function, choice, .. } in chosen {
-        let VersionChoice::Reuse { manifest, .. } = choice else { continue };
-        let mut refusals = Vec::new();
-        for (environment, policy) in &context.policies {
-            match release::check_trust(context.catalogue, manifest, policy, environment).await {
-                Ok(()) => {
-                    refusals.clear();
-                    break;
-                }
-                Err(failure) if failure.kind() == FailureKind::Refused => refusals.push(failure),
-                Err(failure) => return Err(failure),
-            }
-        }
-        let Some(first) = refusals.into_iter().next() else { continue };
+    let reused = chosen.iter().filter_map(|chosen| match &chosen.choice {
+        VersionChoice::Reuse { manifest, .. } => Some(&**manifest),
+        VersionChoice::New { .. } => None,
+    });
+    let refusals = side_by_side(reused.map(async |manifest| refusal(context, manifest).await)).await?;
+    for (manifest, refusal) in refusals.into_iter().flatten() {
         // A run that could sign would hand on what it did not build; one that could not changes nothing.
         if context.environment.is_none() && context.signing_keys.signer().await?.is_none() {
-            context.build.progress.note(format!("unsigned  {}", first.message()));
+            context.build.progress.note(format!("unsigned  {}", refusal.message()));
             continue;
         }
+        let Manifest { function, version, .. } = manifest;
         return Err(Failure::refused(format!(
-            "`{function}` {} has the same inputs, and is not taken as released already: {}",
-            manifest.version,
-            first.message()
+            "`{function}` {version} has the same inputs, and is not taken as released already: {}",
+            refusal.message()
         ))
         .unchanged("Nothing was built, published or deployed.")
         .hint(format!(
@@ -158,6 +150,22 @@ pub(super) async fn refuse_untrusted_reuse(
         )));
     }
     Ok(())
+}
+
+/// Returns why a release is not trusted, with its manifest; nothing where one of the environments trusts it.
+async fn refusal<'a>(
+    context: &PublicationContext<'_>,
+    manifest: &'a Manifest,
+) -> Result<Option<(&'a Manifest, Failure)>> {
+    let mut first = None;
+    for (environment, policy) in &context.policies {
+        match release::check_trust(context.catalogue, manifest, policy, environment).await {
+            Ok(()) => return Ok(None),
+            Err(failure) if failure.kind() == FailureKind::Refused => first = first.or(Some(failure)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(first.map(|failure| (manifest, failure)))
 }
 
 #[cfg(test)]
