@@ -4,6 +4,7 @@ mod account;
 mod bootstrap;
 mod builders;
 mod credentials;
+mod identity;
 mod ports;
 mod registries;
 mod role;
@@ -210,6 +211,7 @@ impl AppContext {
             machine: Arc::new(Machine::look),
             holder: Holder::here(),
             by: self.process_env.actor(),
+            caller: account.caller.clone(),
             run_url: self.process_env.run_url(),
             commit,
             unknown_commit,

@@ -5,6 +5,7 @@
 //! assertions. Goes wrong: only the faults that a test injects.
 
 mod faults;
+mod identity;
 mod lambda;
 mod services;
 mod signer;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 pub(crate) use faults::{Fault, Faults};
+pub(crate) use identity::FakeIdentity;
 pub(crate) use lambda::{AliasMove, FakeLambda, FakeVersion};
 pub(crate) use services::FakeServices;
 pub(crate) use signer::{FakeSigner, FakeSigningKeys};

@@ -63,6 +63,11 @@ const LAYERS: &[Layer] = &[
         "whose a ledger and releases are: markers of projects, and traces of them from before there were markers",
         &["failure", "name", "schema"],
     ),
+    layer(
+        "identity",
+        "who runs a build: the token of a CI system, verified with its issuer's keys",
+        &["failure", "format", "ports", "settings"],
+    ),
     // The stages, in the order of a release.
     layer(
         "source",
@@ -77,6 +82,7 @@ const LAYERS: &[Layer] = &[
             "digest",
             "failure",
             "format",
+            "identity",
             "name",
             "ownership",
             "ports",
@@ -204,6 +210,11 @@ const LAYERS: &[Layer] = &[
         &["failure", "ledger", "name", "ownership", "plan", "ports"],
     ),
     layer(
+        "audit",
+        "what is proven or refuted of every function that serves; a folder of evidence",
+        &["digest", "failure", "format", "ledger", "name", "ports", "release"],
+    ),
+    layer(
         "suite",
         "runs a function's own test suite against a deployment",
         &[
@@ -252,6 +263,7 @@ const LAYERS: &[Layer] = &[
             "failure",
             "format",
             "graph",
+            "identity",
             "interrupt",
             "name",
             "ports",
@@ -311,6 +323,7 @@ const LAYERS: &[Layer] = &[
             "exec",
             "failure",
             "format",
+            "identity",
             "interrupt",
             "ledger",
             "name",
@@ -333,6 +346,7 @@ const LAYERS: &[Layer] = &[
         &[
             "app",
             "artifact",
+            "audit",
             "bootstrap",
             "checks",
             "delivery",

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod chain;
 mod entry;
 mod format;
 #[cfg(any(test, fuzzing))]
@@ -17,6 +18,7 @@ mod lease;
 mod owner;
 mod trust;
 
+pub(crate) use chain::BrokenLink;
 pub(crate) use entry::{
     DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, SCHEMA, Serving, Started, serves_text,
 };
@@ -29,7 +31,7 @@ use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ownership::ProjectIdentity;
-use crate::ports::{Put, Store, side_by_side};
+use crate::ports::{Listed, Put, Store, side_by_side};
 
 /// The ledger of one stack in one environment.
 #[derive(Clone)]
@@ -50,6 +52,8 @@ pub(crate) struct Head {
     pub(crate) open: Option<Started>,
     /// The newest deployment that ended.
     pub(crate) last: Option<Ended>,
+    /// Keys among the entries that are none of Slipway's, and that nothing is read of.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// How often an entry is looked for whose write failed, and the pause between.
@@ -82,7 +86,10 @@ impl Ledger {
 
     /// Reads the newest entries. Refuses the ledger of another project.
     pub(crate) async fn head(&self) -> Result<Head> {
-        let entries = async { self.entries(&self.store.list(&self.prefix(), Some(3)).await?).await };
+        let entries = async {
+            let (keys, ignored) = self.newest_keys().await?;
+            Ok::<_, Failure>(Head { ignored, ..self.entries(&keys).await? })
+        };
         // The marker is read while the entries are listed, so that it costs no round trip of its own.
         let (head, marker) = futures::join!(entries, self.marker());
         if let Some(marker) = marker? {
@@ -95,19 +102,34 @@ impl Ledger {
         Ok(head)
     }
 
+    /// Lists the newest keys of entries, and the keys that are none. Somebody who may write a lock file could put one before
+    /// the entries: then all keys are listed.
+    async fn newest_keys(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let is_own = |key: &String| self.sequence_of(key).is_some() || *key == self.marker_key();
+        let first = self.store.list(&self.prefix(), Some(3)).await?;
+        if first.iter().all(is_own) {
+            return Ok((first, Vec::new()));
+        }
+        let all = self.store.list(&self.prefix(), None).await?;
+        Ok(all.into_iter().partition(is_own))
+    }
+
     async fn entries(&self, keys: &[String]) -> Result<Head> {
         let Some(newest) = keys.first().and_then(|key| self.sequence_of(key)) else {
             return Ok(Head::default());
         };
         if keys.iter().any(|key| *key == self.key(newest, "ended")) {
-            return Ok(Head { open: None, last: self.read(newest, "ended").await? });
+            return Ok(Head { last: self.read(newest, "ended").await?, ..Head::default() });
         }
         let open = self.read::<Started>(newest, "started").await?;
         let last = if newest > 1 { self.read(newest - 1, "ended").await? } else { None };
         if newest > 1 && last.is_none() {
             return Err(self.gap(newest - 1));
         }
-        Ok(Head { open, last })
+        if let Some(open) = &open {
+            self.check_open(open, last.as_ref())?;
+        }
+        Ok(Head { open, last, ..Head::default() })
     }
 
     /// Reads up to `limit` ended deployments, newest first.
@@ -116,8 +138,20 @@ impl Ledger {
     }
 
     /// Reads up to `limit` ended deployments, newest first, each with the time at which it was written, in seconds since 1970
-    /// by the store's clock.
+    /// by the store's clock. Refuses a history of which an entry was changed or removed after the next deployment.
     pub(crate) async fn timed_history(&self, limit: usize) -> Result<Vec<(i64, Ended)>> {
+        let (history, broken) = self.examined_history(limit).await?;
+        match broken.first() {
+            Some(link) => Err(self.broken_chain(link)),
+            None => Ok(history),
+        }
+    }
+
+    /// Reads up to `limit` ended deployments like [`Self::timed_history`], and where their chain is broken.
+    pub(crate) async fn examined_history(
+        &self,
+        limit: usize,
+    ) -> Result<(Vec<(i64, Ended)>, Vec<BrokenLink>)> {
         let prefix = self.prefix();
         let listed = self.store.list_after(&prefix, &prefix, usize::MAX);
         let (listed, ()) = futures::try_join!(listed, self.refuse_foreign())?;
@@ -130,15 +164,37 @@ impl Ledger {
             let ended = self.read::<Ended>(sequence, "ended").await?;
             Ok::<_, Failure>(ended.map(|ended| (modified, ended)))
         });
-        Ok(side_by_side(entries).await?.into_iter().flatten().collect())
+        let history: Vec<(i64, Ended)> = side_by_side(entries).await?.into_iter().flatten().collect();
+        let ended: Vec<&Ended> = history.iter().map(|(_, ended)| ended).collect();
+        let broken = chain::broken_links(&ended);
+        Ok((history, broken))
+    }
+
+    /// Reads the bytes of every entry, by key.
+    pub(crate) async fn stored_entries(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        let keys = self.store.list(&self.prefix(), None).await?;
+        let own = keys.into_iter().filter(|key| self.sequence_of(key).is_some());
+        let read = own.map(async |key| {
+            let stored = self.store.get(&key).await?;
+            Ok::<_, Failure>(stored.map(|stored| (key, stored.bytes)))
+        });
+        Ok(side_by_side(read).await?.into_iter().flatten().collect())
     }
 
     /// Returns when the newest entry was written, in seconds since 1970 by the store's clock; `None` if there is no entry.
     pub(crate) async fn written(&self) -> Result<Option<i64>> {
         let prefix = self.prefix();
-        let (newest, ()) =
+        let (listed, ()) =
             futures::try_join!(self.store.list_after(&prefix, &prefix, 1), self.refuse_foreign())?;
-        let newest = newest.first().filter(|listed| self.sequence_of(&listed.key).is_some());
+        let is_entry = |listed: &&Listed| self.sequence_of(&listed.key).is_some();
+        let (newest, all);
+        match listed.first() {
+            Some(first) if !is_entry(&first) && first.key != self.marker_key() => {
+                all = self.store.list_after(&prefix, &prefix, usize::MAX).await?;
+                newest = all.iter().find(is_entry);
+            }
+            first => newest = first.filter(is_entry),
+        }
         Ok(newest.map(|listed| listed.modified))
     }
 
@@ -238,9 +294,13 @@ impl Ledger {
         format!("{}{:010}.{phase}.json", self.prefix(), TOP - sequence)
     }
 
+    /// Returns the number of the deployment whose entry has a key: ten digits, `.started.json` or `.ended.json`.
     fn sequence_of(&self, key: &str) -> Option<u64> {
-        let inverted: u64 = key.strip_prefix(&self.prefix())?.split('.').next()?.parse().ok()?;
-        TOP.checked_sub(inverted)
+        let (inverted, phase) = key.strip_prefix(&self.prefix())?.split_once('.')?;
+        let is_ours = inverted.len() == 10
+            && inverted.bytes().all(|byte| byte.is_ascii_digit())
+            && matches!(phase, "started.json" | "ended.json");
+        TOP.checked_sub(inverted.parse().ok().filter(|_| is_ours)?)
     }
 
     async fn read<T: format::Entry>(&self, sequence: u64, phase: &str) -> Result<Option<T>> {
@@ -249,7 +309,8 @@ impl Ledger {
             return Ok(None);
         };
         let place = format!("{}/{key}", self.store.place());
-        let entry: T = format::read(format::FORMATS, &stored.bytes, &place)?;
+        let mut entry: T = format::read(format::FORMATS, &stored.bytes, &place)?;
+        entry.note_stored(Digest::of(&stored.bytes));
         let (found, own) = (entry.identity(), (sequence, &self.stack, &self.environment));
         if found == own {
             return Ok(Some(entry));

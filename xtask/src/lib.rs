@@ -20,6 +20,7 @@
 
 mod app;
 mod artifact;
+mod audit;
 mod bootstrap;
 mod checks;
 mod cli;
@@ -31,6 +32,7 @@ mod fakes;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod github;
+mod identity;
 #[cfg(test)]
 mod language;
 #[cfg(test)]

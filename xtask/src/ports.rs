@@ -210,6 +210,8 @@ pub(crate) trait Signer: Send + Sync {
     fn key_id(&self) -> &str;
     /// Returns the public half: SPKI in DER.
     fn public_key(&self) -> Result<Vec<u8>>;
+    /// Returns whether it is the project's release key, which signs only what is committed.
+    fn is_release_key(&self) -> bool;
     /// Signs a message with ECDSA on P-256 over its SHA-256; returns a DER signature.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
 }

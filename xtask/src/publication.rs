@@ -10,10 +10,12 @@
 mod changed_inputs;
 mod comparison;
 mod functions;
+mod materials;
 mod rebuild;
 mod sbom;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,9 +31,12 @@ use crate::checks::{self, Checks};
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
+use crate::identity::RunIdentity;
 use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::ports::{Clock, Signer, SigningKeys, side_by_side};
-use crate::release::{self, Catalogue, Manifest, RecordedReleases, VersionChoice, VersionRequest};
+use crate::release::{
+    self, Catalogue, Manifest, RecordedReleases, TrustPolicy, VersionChoice, VersionRequest,
+};
 use crate::settings::{BuildSettings, EnvironmentSettings};
 use crate::source::{self, Source, Uncommitted, refuse_uncommitted};
 
@@ -45,6 +50,10 @@ pub(crate) struct PublicationContext<'a> {
     pub(crate) ledgers: LedgerReleases<'a>,
     /// The key that signs releases.
     pub(crate) signing_keys: &'a dyn SigningKeys,
+    /// The token of the CI system that runs this, where there is one.
+    pub(crate) identity: &'a dyn RunIdentity,
+    /// What the environments that require signatures trust: the one that the releases are for, or all that use the store.
+    pub(crate) policies: BTreeMap<EnvironmentName, TrustPolicy>,
     /// The time.
     pub(crate) clock: &'a dyn Clock,
     /// The environment that the releases are for; a release that it would refuse is refused before it is built.
@@ -96,7 +105,12 @@ pub(crate) async fn publish(
     changed_inputs::report_unchanged(context, &chosen);
     refuse_dirty_sources(context, &chosen)?;
     refuse_deployed_versions(context, &chosen).await?;
+    trust::refuse_untrusted_reuse(context, &chosen).await?;
     let signer = signer(context, &chosen).await?;
+    let identity = match &signer {
+        Some(_) => trust::proven_identity(context, &chosen).await?,
+        None => None,
+    };
     let builds_rust =
         chosen.iter().any(|chosen| chosen.choice.is_new() && is_rust(context, &chosen.function));
     // What is signed, or runs in a protected environment, was built and checked by this run: nothing that another run left is
@@ -107,7 +121,13 @@ pub(crate) async fn publish(
         None => check(context, functions, builds_rust, trust_earlier).await?,
     }
     let force = context.prebuilt.is_none() && (request.force || signer.is_some());
-    let releases = functions::publish_all(context, &chosen, signer.as_deref(), force).await?;
+    let releases = functions::publish_all(
+        context,
+        &chosen,
+        signer.as_deref().map(|signer| (signer, identity.as_ref())),
+        force,
+    )
+    .await?;
     if context.tags {
         releases.iter().for_each(|release| write_tag(context, &release.manifest));
     }
@@ -225,8 +245,9 @@ async fn signer(
         return Ok(None);
     }
     let signer = context.signing_keys.signer().await?;
-    if signer.is_some() {
-        return Ok(signer);
+    if let Some(signer) = signer {
+        trust::refuse_to_sign_uncommitted(context, chosen, signer.as_ref())?;
+        return Ok(Some(signer));
     }
     let environments = &context.build.project.environments;
     let requires = |environment: &EnvironmentName| {

@@ -5,6 +5,7 @@
 //! nobody sees half of one. [`check_trust`] and [`check_bytes`] refuse a release that is not what a trusted key
 //! signed, or whose bytes changed.
 
+mod attestation;
 mod catalogue;
 mod envelope;
 #[cfg(any(test, fuzzing))]
@@ -23,13 +24,14 @@ mod tests;
 mod verify;
 mod version;
 
+pub(crate) use attestation::{StoredAttestation, stored_attestation};
 pub(crate) use catalogue::Catalogue;
 pub(crate) use inputs_record::InputsRecord;
 pub(crate) use key::{PrivateKey, PublicKey, create_key_pair};
 pub(crate) use manifest::{ArtifactRecord, BuildRecord, Manifest, RequestRecord, SmokeRecord, SourceRecord};
 #[cfg(test)]
 pub(crate) use manifest::{artifact_key, tests::sample as sample_manifest};
-pub(crate) use provenance::BuildInvocation;
+pub(crate) use provenance::{BuildInvocation, Material, claims_of_build};
 pub(crate) use publish::{ProvenanceSigner, PublishedRelease, ReleaseContent, ReleaseStatements, publish};
 pub(crate) use snapshot::RecordedReleases;
 pub(crate) use tags::{write_missing_tags, write_tag};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 mod bucket_owner;
 mod build_variables;
+mod builder;
 mod ci_provider;
 mod environment;
 mod file;
@@ -23,6 +24,7 @@ mod stack_graph;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use builder::{BuilderKind, BuilderSettings};
 pub(crate) use environment::{CloudAccount, EnvironmentAccount, EnvironmentSettings, ProvenanceClaims};
 pub(crate) use file::parse_duration;
 pub(crate) use function::{
@@ -65,7 +67,8 @@ impl Project {
             .hint("run this inside the repository; to add Slipway to one: https://github.com/slipway/slipway/blob/main/docs/adopting.md")
         })?;
         let root = root.to_path_buf();
-        let settings: ProjectSettings = file::load(&root, Path::new(PROJECT_FILE))?;
+        let mut settings: ProjectSettings = file::load(&root, Path::new(PROJECT_FILE))?;
+        settings.builders = builder::trusted(&settings.builders)?;
         let functions = load_folders(&root, "lambda-src", "function.toml", FunctionSettings::load)?;
         let stacks = load_folders(&root, "terraform/stacks", "stack.toml", StackSettings::load)?;
         let environments =

@@ -110,7 +110,7 @@ impl EnvironmentAccess<'_> {
     /// Returns warnings about a stack's deployments: an open one, and a rollback that Terraform does not agree with.
     async fn stack_warnings(&self, ledger: &Ledger, stack: &StackName, head: &Head) -> Result<Vec<String>> {
         let environment = self.environment;
-        let mut warnings = Vec::new();
+        let mut warnings = head.ignored.iter().map(|key| ledger.ignored_text(key)).collect::<Vec<_>>();
         for file in self.unsaved.get(stack).into_iter().flatten() {
             warnings.push(format!(
                 "{stack} in {environment}: the state could not be saved, and is in {}: cargo xtask recover --env {environment} saves it; until then nothing is deployed",

@@ -43,6 +43,8 @@ pub(crate) struct Account {
     pub(crate) variables: Vec<(String, String)>,
     /// Whether it is emulated. Its releases get no git tags.
     pub(crate) emulated: bool,
+    /// The ARN of the caller, as STS says it; nothing for an emulated account.
+    pub(crate) caller: Option<String>,
     /// The project that its ledgers and releases have to belong to.
     pub(crate) project: ProjectIdentity,
 }

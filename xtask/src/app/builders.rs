@@ -1,7 +1,11 @@
 //! The tools that build functions, and the contexts of building and publishing.
 
+use std::collections::BTreeMap;
+
 use super::{Account, AnyRegistry, AppContext};
 use crate::artifact::BuildContext;
+use crate::failure::Result;
+use crate::identity::RunIdentity;
 use crate::name::EnvironmentName;
 use crate::ports::SigningKeys;
 use crate::publication::{LedgerReleases, PublicationContext};
@@ -46,21 +50,34 @@ impl AppContext {
         &'a self,
         build: BuildContext<'a>,
         catalogue: &'a Catalogue,
-        signing_keys: &'a dyn SigningKeys,
+        (signing_keys, identity): (&'a dyn SigningKeys, &'a dyn RunIdentity),
         environment: Option<&'a EnvironmentName>,
         account: Option<&Account>,
         ledgers: LedgerReleases<'a>,
-    ) -> PublicationContext<'a> {
-        PublicationContext {
+    ) -> Result<PublicationContext<'a>> {
+        let judges = match environment {
+            Some(environment) => vec![environment],
+            None => self.project.environments_of_store(self.project.store_environment(None)),
+        };
+        let mut policies = BTreeMap::new();
+        for judge in judges {
+            let policy = self.trust(judge)?;
+            if policy.required {
+                policies.insert(judge.clone(), policy);
+            }
+        }
+        Ok(PublicationContext {
             build,
             catalogue,
             ledgers,
             signing_keys,
+            identity,
+            policies,
             clock: &*self.clock,
             environment,
             tags: !account.is_some_and(|account| account.emulated),
             logs: self.logs(),
             prebuilt: None,
-        }
+        })
     }
 }

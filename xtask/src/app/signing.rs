@@ -33,6 +33,10 @@ impl Signer for KmsSigner {
         self.public.der()
     }
 
+    fn is_release_key(&self) -> bool {
+        true
+    }
+
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         self.key.sign(message).await.map_err(explain)
     }
@@ -52,6 +56,10 @@ impl Signer for FileSigner {
 
     fn public_key(&self) -> Result<Vec<u8>> {
         self.public.der()
+    }
+
+    fn is_release_key(&self) -> bool {
+        false
     }
 
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
@@ -136,6 +144,7 @@ impl AppContext {
             required: settings.signatures_required,
             keys: keys.collect::<Result<_>>()?,
             claims: settings.claims.clone(),
+            issuer: self.project.required_issuer(settings).map(str::to_owned),
         })
     }
 }

@@ -36,10 +36,13 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     app.project.environment(&arguments.env)?;
-    let mut by_stack = Vec::new();
+    let (mut by_stack, mut failure) = (Vec::new(), None);
     if let Some(account) = app.account_if_there(&arguments.env).await? {
         for stack in app.project.stacks.keys() {
-            by_stack.push(account.ledger(&arguments.env, stack).timed_history(arguments.limit).await?);
+            let ledger = account.ledger(&arguments.env, stack);
+            let (history, broken) = ledger.examined_history(arguments.limit).await?;
+            failure = failure.or_else(|| broken.first().map(|link| ledger.broken_chain(link)));
+            by_stack.push(history);
         }
     }
     let deployments = newest_first(by_stack, arguments.limit);
@@ -66,7 +69,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     } else {
         table.render("")
     };
-    CommandOutput::new(&Report { environment: arguments.env, deployments }, text)
+    Ok(CommandOutput::new(&Report { environment: arguments.env, deployments }, text)?.with_failure(failure))
 }
 
 /// Merges the deployments of several stacks, each newest first. A stack's own are in the order of their numbers; those of

@@ -117,6 +117,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     };
     let emulated = account.as_ref().is_some_and(|account| account.emulated);
     let (builders, signing_keys) = (app.builders(), app.signing_keys(emulated));
+    let identity = app.run_identity(emulated);
     let build = app.build_context(&repository, &builders);
     let recorded = match (&account, &arguments.env) {
         // Reading a ledger takes more calls than reading a manifest.
@@ -135,11 +136,11 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     let mut context = app.publication_context(
         build,
         &catalogue,
-        &signing_keys,
+        (&signing_keys, &identity),
         arguments.env.as_ref(),
         account.as_ref(),
         LedgerReleases { recorded, deployed: &deployed },
-    );
+    )?;
     context.prebuilt = arguments.prebuilt;
     let request =
         VersionRequest { version: arguments.version.clone(), bump: arguments.bump, force: arguments.force };

@@ -32,6 +32,7 @@ fn reference_has_the_schema_of_every_document() {
         ("tools", schema_of::<super::tools::Report>()),
         ("key", schema_of::<super::key::Report>()),
         ("verify-release", schema_of::<crate::release::ReleaseExamination>()),
+        ("audit", schema_of::<super::audit::Report>()),
         ("doctor", schema_of::<super::doctor::Report>()),
         ("recover", schema_of::<super::recover::Report>()),
         ("claim", schema_of::<super::claim::Report>()),

@@ -78,6 +78,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) holder: Holder,
     /// Who runs it.
     pub(crate) by: String,
+    /// Who runs this, as AWS says.
+    pub(crate) caller: Option<String>,
     /// The CI run.
     pub(crate) run_url: Option<String>,
     /// The commit of the stack's files; `None` where it is not known.
@@ -244,6 +246,8 @@ impl EnvironmentStack {
             serves: last.map(|last| last.serves.clone()).unwrap_or_default(),
             will,
             by: self.by.clone(),
+            caller: self.caller.clone(),
+            previous: last.and_then(|last| last.stored.0),
             run_url: self.run_url.clone(),
             holder: Holder { since: Some(self.clock.real_time()), ..self.holder.clone() },
             trust: Some(self.trust_record(last)),

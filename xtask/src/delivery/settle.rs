@@ -58,8 +58,8 @@ pub(crate) async fn settle(stack: &EnvironmentStack) -> Result<Option<Ended>> {
 /// monotonic clock, and then refuses (exit code 7).
 pub(super) async fn settle_until(stack: &EnvironmentStack, deadline: Duration) -> Result<Option<Ended>> {
     match await_other(stack, deadline).await? {
-        (Head { open: None, last }, _) => Ok(last),
-        (Head { open: Some(open), last }, HolderState::Gone) => {
+        (Head { open: None, last, .. }, _) => Ok(last),
+        (Head { open: Some(open), last, .. }, HolderState::Gone) => {
             close_cut_off(stack, &open, last.as_ref()).await.map(Some)
         }
         (Head { open: Some(open), .. }, _) => {
@@ -73,6 +73,10 @@ pub(super) async fn await_other(stack: &EnvironmentStack, deadline: Duration) ->
     let mut step = None;
     loop {
         let head = stack.ledger.head().await?;
+        if step.is_none() {
+            let ignored = head.ignored.iter().map(|key| stack.ledger.ignored_text(key));
+            ignored.for_each(|text| stack.progress.note(format!("ledger    {text}")));
+        }
         let Some(open) = &head.open else { return Ok((head, HolderState::Gone)) };
         let state = stack.ledger.holder_state(open, &stack.holder).await?;
         if !state.is_alive() || stack.clock.monotonic() >= deadline {

@@ -13,6 +13,8 @@ use crate::release::{PrivateKey, PublicKey};
 pub(crate) struct FakeSigner {
     key: PrivateKey,
     public: PublicKey,
+    /// Whether it is the project's release key.
+    is_release_key: bool,
 }
 
 impl FakeSigner {
@@ -20,7 +22,14 @@ impl FakeSigner {
     pub(crate) fn new() -> (Arc<Self>, PublicKey) {
         let key = PrivateKey::generate().unwrap();
         let public = key.public().unwrap();
-        (Arc::new(Self { key, public: public.clone() }), public)
+        (Arc::new(Self { key, public: public.clone(), is_release_key: false }), public)
+    }
+
+    /// Returns a signer that is the project's release key.
+    pub(crate) fn release_key() -> Arc<Self> {
+        let (signer, public) = Self::new();
+        let key = signer.key.pem().and_then(|pem| PrivateKey::read(&pem, "a key")).unwrap();
+        Arc::new(Self { key, public, is_release_key: true })
     }
 }
 
@@ -32,6 +41,10 @@ impl Signer for FakeSigner {
 
     fn public_key(&self) -> Result<Vec<u8>> {
         self.public.der()
+    }
+
+    fn is_release_key(&self) -> bool {
+        self.is_release_key
     }
 
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chain::StoredDigest;
 use super::lease::Holder;
 use super::trust::TrustRecord;
 use crate::digest::Digest;
@@ -47,12 +48,18 @@ pub(crate) struct Started {
     pub(crate) serves: BTreeMap<FunctionName, Serving>,
     /// What it wants to serve.
     pub(crate) will: BTreeMap<FunctionName, PlannedRelease>,
-    /// Who ran it.
+    /// Who ran it, as the machine or the CI system says.
     pub(crate) by: String,
+    /// Who ran it, as AWS says: the caller's ARN. Unknown in older entries and in emulated environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<String>,
     /// The CI run.
     pub(crate) run_url: Option<String>,
     /// The process that runs it.
     pub(crate) holder: Holder,
+    /// SHA-256 of the end of the deployment before, as it was stored; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<Digest>,
     /// The settings that decide which releases are trusted; unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<TrustRecord>,
@@ -263,13 +270,22 @@ pub(crate) struct Ended {
     /// The settings that decide which releases are trusted; unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<TrustRecord>,
-    /// Who ran it.
+    /// Who ran it, as the machine or the CI system says.
     pub(crate) by: String,
+    /// Who ran it, as AWS says: the caller's ARN. Unknown in older entries and in emulated environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<String>,
     /// The CI run.
     pub(crate) run_url: Option<String>,
     /// When it began.
     #[schemars(with = "String")]
     pub(crate) started_at: jiff::Timestamp,
+    /// SHA-256 of the end of the deployment before, as it was stored; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<Digest>,
+    /// SHA-256 of this entry, where it was read from the store.
+    #[serde(skip)]
+    pub(crate) stored: StoredDigest,
     /// When it ended.
     #[schemars(with = "String")]
     pub(crate) at: jiff::Timestamp,
@@ -303,7 +319,10 @@ impl Ended {
             state: None,
             trust: started.trust.clone(),
             by: started.by.clone(),
+            caller: started.caller.clone(),
             run_url: started.run_url.clone(),
+            previous: started.previous,
+            stored: StoredDigest::default(),
             started_at: started.at,
             at,
         }

@@ -5,7 +5,9 @@
 
 use serde::de::DeserializeOwned;
 
+use super::chain::StoredDigest;
 use super::entry::{Ended, Started};
+use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 use crate::schema::{schema_of, unknown_schema};
@@ -35,6 +37,8 @@ pub(super) trait Entry: Sized {
     fn reader(format: &EntryFormat) -> fn(&[u8]) -> serde_json::Result<Self>;
     /// Returns the deployment that the entry says it is of: its number, stack and environment.
     fn identity(&self) -> (u64, &StackName, &EnvironmentName);
+    /// Notes the digest of the bytes that it was read from.
+    fn note_stored(&mut self, digest: Digest);
 }
 
 impl Entry for Started {
@@ -45,6 +49,8 @@ impl Entry for Started {
     fn identity(&self) -> (u64, &StackName, &EnvironmentName) {
         (self.deployment, &self.stack, &self.environment)
     }
+
+    fn note_stored(&mut self, _: Digest) {}
 }
 
 impl Entry for Ended {
@@ -54,6 +60,10 @@ impl Entry for Ended {
 
     fn identity(&self) -> (u64, &StackName, &EnvironmentName) {
         (self.deployment, &self.stack, &self.environment)
+    }
+
+    fn note_stored(&mut self, digest: Digest) {
+        self.stored = StoredDigest(Some(digest));
     }
 }
 

@@ -169,6 +169,8 @@ mod tests {
 
     fn started(holder: Holder, at: jiff::Timestamp) -> Started {
         Started {
+            caller: None,
+            previous: None,
             trust: None,
             schema: SCHEMA.into(),
             deployment: 1,

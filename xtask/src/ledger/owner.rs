@@ -127,7 +127,7 @@ impl Ledger {
         let Some(store) = &self.earlier else { return Ok(()) };
         let earlier = Self::new(store.clone(), self.environment.clone(), self.stack.clone());
         // One that is refused is another project's, for which the prefix was set.
-        let Ok(Head { open, last }) = Box::pin(earlier.of_project(project).head()).await else {
+        let Ok(Head { open, last, .. }) = Box::pin(earlier.of_project(project).head()).await else {
             return Ok(());
         };
         if open.is_none() && last.is_none() {
@@ -227,7 +227,7 @@ impl Ledger {
         stored.map(|stored| Marker::read(&stored.bytes, &format!("{}/{key}", self.store.place()))).transpose()
     }
 
-    fn marker_key(&self) -> String {
+    pub(super) fn marker_key(&self) -> String {
         format!("{}project.json", self.prefix())
     }
 }

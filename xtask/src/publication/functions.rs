@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChosenVersion, FunctionRelease, PublicationContext, changed_inputs, sbom};
+use super::{ChosenVersion, FunctionRelease, PublicationContext, changed_inputs, materials, sbom};
 use crate::artifact::{self, Artifact, BuildContext};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::graph::{self, Task};
+use crate::identity::VerifiedIdentity;
 use crate::name::{FunctionName, Version};
 use crate::ports::Signer;
 use crate::progress::Unit;
@@ -23,12 +24,15 @@ use crate::source::Source;
 /// the target folder that all share.
 const AT_ONCE: usize = 4;
 
+/// The key that signs, and the CI run that a token proved.
+pub(super) type RunSigner<'a> = (&'a dyn Signer, Option<&'a VerifiedIdentity>);
+
 /// Publishes a release of each function that has a new version; `force` builds it even if its artifact is
 /// cached, as a run that signs does: an artifact that another run left proves nothing.
 pub(super) async fn publish_all(
     context: &PublicationContext<'_>,
     chosen: &[ChosenVersion],
-    signer: Option<&dyn Signer>,
+    signer: Option<RunSigner<'_>>,
     force: bool,
 ) -> Result<Vec<FunctionRelease>> {
     let tasks = chosen
@@ -84,7 +88,7 @@ fn combined_failure(published: &[FunctionRelease], failed: Vec<(String, Failure)
 async fn publish_function(
     context: &PublicationContext<'_>,
     chosen: &ChosenVersion,
-    signer: Option<&dyn Signer>,
+    signer: Option<RunSigner<'_>>,
     force: bool,
 ) -> Result<FunctionRelease> {
     let ChosenVersion { function, source, choice } = chosen;
@@ -124,10 +128,18 @@ async fn publish_function(
         manifest = manifest.sealed();
     }
     let sha256 = manifest.artifact.sha256;
-    let invocation = || BuildInvocation::of(build.process_env, source.branch.as_deref(), started_on);
+    // The release key signs only what is committed.
+    let signer = signer.filter(|(signer, _)| !(source.dirty && signer.is_release_key()));
+    let invocation = |identity| {
+        let built = BuildInvocation::of(build.process_env, source.branch.as_deref(), started_on, identity);
+        Ok(BuildInvocation { materials: materials::of(build.project, function, &manifest)?, ..built })
+    };
+    let provenance = signer.map(|(signer, identity)| -> Result<_> {
+        Ok(ProvenanceSigner { signer, invocation: invocation(identity)? })
+    });
     let statements = ReleaseStatements {
         sbom: sbom::document(build.project, function, &sha256, &zip, build.interrupt).await?,
-        provenance: signer.map(|signer| ProvenanceSigner { signer, invocation: invocation() }),
+        provenance: provenance.transpose()?,
     };
     let title = format!("{function} {version}  {}", sha256.short());
     let step = progress.counted_step("publish", title, artifact.size, Unit::Bytes);

@@ -301,3 +301,94 @@ async fn prebuilt_artifact_is_published_by_its_digest_and_no_other() {
     let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Refused);
 }
+
+#[tokio::test]
+async fn claims_come_from_the_token_and_from_no_variable() {
+    // The scene sets GITHUB_REF and the like, as anybody could.
+    let mut scene = Scene::new();
+    let (signer, public) = FakeSigner::new();
+    scene.keys = FakeSigningKeys::of(signer);
+    let release = scene.publish(VersionRequest::default()).await.unwrap().manifest;
+    let policy = |claim: &str| {
+        let mut policy = TrustPolicy { required: true, keys: vec![public.clone()], ..TrustPolicy::default() };
+        match claim {
+            "builder" => policy.claims.builder = Some("github".into()),
+            "workflow" => policy.claims.workflow = Some(".github/workflows/release.yml".into()),
+            _ => policy.claims.repository = Some("https://git.example/shop/shop".into()),
+        }
+        policy
+    };
+    let dev = "dev".parse().unwrap();
+    for claim in ["builder", "workflow", "repository"] {
+        check_trust(&scene.catalogue, &release, &policy(claim), &dev).await.unwrap_err();
+    }
+
+    // A run that cannot prove what the environment takes builds nothing.
+    let mut wanted = policy("builder");
+    wanted.issuer = Some("https://ci.example".into());
+    scene.policies.insert(dev.clone(), wanted.clone());
+    scene.environment = Some(dev.clone());
+    scene.change_code();
+    scene.tree.commit("fix: two");
+    let before = scene.store.objects("");
+    let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+    assert!(
+        failure.message().starts_with("dev would refuse what this run builds: its claims are unverified"),
+        "{failure}"
+    );
+    assert!(failure.report().hint.unwrap().contains("id-token: write"));
+    assert_eq!(scene.store.objects(""), before);
+
+    // A token for another commit is of another run.
+    let proven = crate::identity::tests::identity();
+    scene.identity.0 = Some(proven.clone());
+    let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+    assert!(failure.message().contains("for another commit"), "{failure}");
+    assert_eq!(scene.store.objects(""), before);
+    let commit = scene.tree.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    scene.identity.0 = Some(crate::identity::VerifiedIdentity { commit: Some(commit), ..proven });
+    let release = scene.publish(VersionRequest::default()).await.unwrap().manifest;
+    check_trust(&scene.catalogue, &release, &wanted, &dev).await.unwrap();
+}
+
+#[tokio::test]
+async fn release_key_does_not_sign_uncommitted_changes() {
+    let mut scene = Scene::new();
+    scene.keys = FakeSigningKeys::of(FakeSigner::release_key());
+    scene.change_code();
+    let release = scene.publish(VersionRequest::default()).await.unwrap().manifest;
+    assert!(release.source.dirty);
+    assert!(scene.store.objects("attestations/").is_empty(), "it is not signed");
+    scene.environment = Some("dev".parse().unwrap());
+    scene.policies.insert("dev".parse().unwrap(), TrustPolicy { required: true, ..TrustPolicy::default() });
+    scene.write_function("ingest", "def handle(event, context):\n    return 3\n");
+    let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+    assert!(failure.message().contains("does not sign uncommitted changes: ingest"), "{failure}");
+    scene.tree.commit("fix: three");
+    scene.publish(VersionRequest::default()).await.unwrap();
+    assert_eq!(scene.store.objects("attestations/").len(), 1);
+}
+
+#[tokio::test]
+async fn release_with_the_same_inputs_that_is_not_trusted_is_not_taken_as_released() {
+    let mut scene = Scene::new();
+    let planted = scene.publish(VersionRequest::default()).await.unwrap().manifest;
+    let (signer, public) = FakeSigner::new();
+    let policy = TrustPolicy { required: true, keys: vec![public], ..TrustPolicy::default() };
+    scene.policies.insert("prod".parse().unwrap(), policy);
+    // Without a key the run changes nothing, and says so.
+    assert!(!scene.publish(VersionRequest::default()).await.unwrap().new);
+    scene.keys = FakeSigningKeys::of(signer);
+    let before = scene.store.objects("");
+    let failure = scene.publish(VersionRequest::default()).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Refused);
+    let expected =
+        format!("`ingest` {} has the same inputs, and is not taken as released already", planted.version);
+    assert!(failure.message().starts_with(&expected), "{failure}");
+    assert_eq!(scene.store.objects(""), before);
+    let signed = scene.publish(VersionRequest { force: true, ..VersionRequest::default() }).await.unwrap();
+    assert!(signed.new && signed.manifest.version > planted.version);
+    assert!(!scene.publish(VersionRequest::default()).await.unwrap().new, "the signed one is taken");
+}

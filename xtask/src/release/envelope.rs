@@ -4,7 +4,7 @@
 //! payload and the key that signed it. Goes wrong: the bytes are not an envelope, or not the bytes that were written. Rules: <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md>.
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use serde::{Deserialize, Serialize};
 
 use super::key::PublicKey;
@@ -14,9 +14,9 @@ use crate::ports::Signer;
 /// The type of a payload that is an in-toto statement.
 pub(crate) const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
-/// An envelope, as it is stored.
+/// An envelope, as it is stored. Unknown fields are ignored, a key's id may be missing: DSSE's
+/// [parsing rules](https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md#parsing-rules).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Envelope {
     payload: String,
     #[serde(rename = "payloadType")]
@@ -25,8 +25,9 @@ pub(crate) struct Envelope {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct SignatureRecord {
+    /// A hint which key to try first, not a claim: the signature does not cover it.
+    #[serde(default)]
     keyid: String,
     sig: String,
 }
@@ -45,14 +46,11 @@ impl Envelope {
         })
     }
 
-    /// Reads an envelope; the error says why the bytes are not one, or that they were edited.
+    /// Reads an envelope, also one that another tool wrote; the error says why the bytes are not one. Only the payload and its
+    /// type are signed, and only they mean anything.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let envelope: Self =
             serde_json::from_slice(bytes).map_err(|error| format!("it is not a DSSE envelope: {error}"))?;
-        // Spaces, order and escapes, which the signature does not cover, must not differ either.
-        if envelope.bytes().ok().as_deref() != Some(bytes) {
-            return Err("its bytes are not those that were written".into());
-        }
         if envelope.payload_type != PAYLOAD_TYPE {
             return Err(format!("its payload is of the type {}, not {PAYLOAD_TYPE}", envelope.payload_type));
         }
@@ -68,7 +66,7 @@ impl Envelope {
 
     /// Returns the signed bytes.
     pub(crate) fn payload(&self) -> Result<Vec<u8>, String> {
-        BASE64_STANDARD.decode(&self.payload).map_err(|error| format!("its payload is not base64: {error}"))
+        decode(&self.payload).map_err(|error| format!("its payload is not base64: {error}"))
     }
 
     /// Lists the ids of the keys that the signatures name.
@@ -76,14 +74,26 @@ impl Envelope {
         self.signatures.iter().map(|signature| signature.keyid.as_str()).collect()
     }
 
-    /// Returns the first of the keys that made a valid signature.
+    /// Returns the first of the keys that made a valid signature, whatever ids the signatures name.
     pub(crate) fn signed_by<'a>(&self, keys: &'a [PublicKey]) -> Option<&'a PublicKey> {
         let message = pre_authentication(&self.payload_type, &self.payload().ok()?);
         self.signatures.iter().find_map(|signature| {
-            let der = BASE64_STANDARD.decode(&signature.sig).ok()?;
-            keys.iter().find(|key| key.id() == signature.keyid && key.verifies(&message, &der))
+            let der = decode(&signature.sig).ok()?;
+            keys.iter().find(|key| key.verifies(&message, &der))
         })
     }
+
+    /// Returns the bytes that the first signature covers, and that signature in DER: what OpenSSL needs to verify it.
+    pub(crate) fn signed_bytes(&self) -> Result<(Vec<u8>, Vec<u8>), String> {
+        let message = pre_authentication(&self.payload_type, &self.payload()?);
+        let first = self.signatures.first().ok_or("it has no signature")?;
+        Ok((message, decode(&first.sig).map_err(|error| format!("its signature is not base64: {error}"))?))
+    }
+}
+
+/// Decodes base64 in either of its alphabets, as DSSE allows.
+fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    BASE64_STANDARD.decode(text).or_else(|error| BASE64_URL_SAFE.decode(text).map_err(|_| error))
 }
 
 /// Returns the bytes to sign, PAE(type, payload): the lengths keep type and payload apart.
@@ -137,31 +147,48 @@ mod tests {
         assert_eq!(envelope.key_ids(), [public.id()]);
         assert_eq!(envelope.signed_by(&[other.clone(), public.clone()]), Some(&public));
         assert_eq!(envelope.signed_by(&[other]), None);
-        for at in 0..bytes.len() {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let id = text.find(public.id()).unwrap();
+        let hint = text.find("keyid").unwrap()..id + public.id().len();
+        for at in (0..bytes.len()).filter(|at| !hint.contains(at)) {
             for bit in [1, 4, 32, 128] {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= bit;
-                let accepted = Envelope::read(&flipped)
-                    .is_ok_and(|envelope| envelope.signed_by(std::slice::from_ref(&public)).is_some());
+                let accepted = Envelope::read(&flipped).is_ok_and(|envelope| {
+                    envelope.signed_by(std::slice::from_ref(&public)).is_some()
+                        && envelope.payload().unwrap() != b"{\"a\":1}"
+                });
                 assert!(!accepted, "byte {at}, bit {bit}: {}", String::from_utf8_lossy(&flipped));
             }
         }
     }
 
     #[tokio::test]
-    async fn bytes_that_the_signature_does_not_cover_cannot_change_either() {
-        let (signer, _) = FakeSigner::new();
+    async fn envelope_of_another_tool_is_read_by_its_signature_alone() {
+        let (signer, public) = FakeSigner::new();
+        let other = PrivateKey::generate().unwrap().public().unwrap();
         let bytes = Envelope::sign(b"{}", &*signer).await.unwrap().bytes().unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        for (from, to) in [
-            ("{\"payload\"", "{ \"payload\""),
-            ("\"sig\"", "\"s\\u0069g\""),
-            ("]}", "],\"more\":1}"),
-            ("vnd.in-toto", "vnd.other"),
+        let id = format!("\"keyid\":\"{}\",", public.id());
+        for edited in [
+            text.replacen("{\"payload\"", "{ \"more\":1,\"payload\"", 1),
+            text.replacen(&id, "", 1),
+            text.replacen(&id, "\"keyid\":\"\",", 1),
+            text.replacen(&id, &format!("\"keyid\":\"{}\",", other.id()), 1),
+            text.replacen("\"sig\"", "\"s\\u0069g\"", 1),
         ] {
-            let edited = text.replacen(from, to, 1);
             assert_ne!(edited, text);
-            assert!(Envelope::read(edited.as_bytes()).is_err(), "{edited}");
+            let envelope = Envelope::read(edited.as_bytes()).unwrap();
+            let keys = [other.clone(), public.clone()];
+            assert_eq!(envelope.signed_by(&keys), Some(&public), "{edited}");
+            assert_eq!(
+                envelope.signed_by(std::slice::from_ref(&other)),
+                None,
+                "a hint is no proof: {edited}"
+            );
+        }
+        for (from, to) in [("vnd.in-toto", "vnd.other"), ("]}", "]},{}")] {
+            assert!(Envelope::read(text.replacen(from, to, 1).as_bytes()).is_err());
         }
     }
 }

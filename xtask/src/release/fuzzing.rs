@@ -63,8 +63,12 @@ pub(crate) fn envelope(bytes: &[u8]) {
     let Ok(statement) = Statement::read(&payload) else { return };
     statement.differences(manifest).expect("a digest");
     let required = Some("x".to_owned());
-    let claims =
-        ProvenanceClaims { repository: required.clone(), git_ref: required.clone(), workflow: required };
-    statement.missing_claims(&claims);
+    let claims = ProvenanceClaims {
+        builder: required.clone(),
+        repository: required.clone(),
+        git_ref: required.clone(),
+        workflow: required,
+    };
+    statement.missing_claims(&claims, Some("https://ci.example"));
     statement.builder();
 }

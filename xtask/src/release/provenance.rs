@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::manifest::Manifest;
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
+use crate::identity::VerifiedIdentity;
 use crate::name::{FunctionName, Version};
 use crate::settings::{ProcessEnvironment, ProvenanceClaims};
 
@@ -18,9 +19,10 @@ use crate::settings::{ProcessEnvironment, ProvenanceClaims};
 pub(crate) const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The type of the predicate.
 pub(crate) const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
-/// The type of Slipway's builds; the page describes the parameters.
-pub(crate) const BUILD_TYPE: &str =
-    "https://github.com/slipway/slipway/blob/main/docs/how-to/signing.md#build-type-1";
+/// The type of Slipway's builds: a name that stays the same. docs/how-to/signing.md describes the parameters.
+pub(crate) const BUILD_TYPE: &str = "https://github.com/slipway/slipway/build-type/2";
+/// The type before: claims came from environment variables, so that they count as unverified.
+const BUILD_TYPE_1: &str = "https://github.com/slipway/slipway/blob/main/docs/how-to/signing.md#build-type-1";
 
 /// The run that builds a release: who, where and when.
 #[derive(Debug, Clone)]
@@ -31,34 +33,54 @@ pub(crate) struct BuildInvocation {
     pub(crate) id: String,
     /// When the build began.
     pub(crate) started_on: jiff::Timestamp,
-    /// The ref that was built, such as `refs/heads/main`; nothing where HEAD is detached.
+    /// The ref that was built, such as `refs/heads/main`; nothing where HEAD is detached and no token names it.
     pub(crate) git_ref: Option<String>,
-    /// The workflow's file or the job's name, in CI.
-    pub(crate) workflow: Option<String>,
+    /// The CI run, where its token proves it.
+    pub(crate) identity: Option<VerifiedIdentity>,
+    /// What went into the build besides the source.
+    pub(crate) materials: Vec<Material>,
+}
+
+/// Something that went into a build.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Material {
+    /// Its name: a file of the project, `base image`, a tool.
+    pub(crate) name: String,
+    /// Its address, where it has one.
+    pub(crate) uri: Option<String>,
+    /// Its SHA-256, 64 hex characters.
+    pub(crate) sha256: Option<String>,
 }
 
 impl BuildInvocation {
-    /// Describes a build in this process; `branch` is the one that is checked out.
+    /// Describes a build in this process; `branch` is the one that is checked out, `identity` what a token proves. Environment
+    /// variables that name a run, a ref or a workflow are not read: everybody who builds can set them.
     pub(crate) fn of(
         process_env: &ProcessEnvironment,
         branch: Option<&str>,
         started_on: jiff::Timestamp,
+        identity: Option<&VerifiedIdentity>,
     ) -> Self {
-        let id = process_env.run_url().unwrap_or_else(|| format!("{} {started_on}", process_env.actor()));
-        let branch = || branch.map(|branch| format!("refs/heads/{branch}"));
+        let own = process_env.unverified_builder();
+        let branch = branch.map(|branch| format!("refs/heads/{branch}"));
+        let (builder, run, git_ref) = match identity {
+            Some(identity) => (identity.builder_id.clone(), identity.run.clone(), identity.git_ref.clone()),
+            None => (own.clone(), None, branch),
+        };
         Self {
-            builder: process_env.builder(),
-            id,
+            id: run.unwrap_or_else(|| format!("{own} {started_on}")),
+            builder,
             started_on,
-            git_ref: process_env.git_ref().or_else(branch),
-            workflow: process_env.workflow(),
+            git_ref,
+            identity: identity.cloned(),
+            materials: Vec::new(),
         }
     }
 }
 
-/// An in-toto statement with SLSA provenance.
+/// An in-toto statement with SLSA provenance. Unknown fields are ignored, as in-toto's
+/// [parsing rules](https://github.com/in-toto/attestation/blob/main/spec/v1/README.md#parsing-rules) say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Statement {
     #[serde(rename = "_type")]
     statement_type: String,
@@ -69,21 +91,20 @@ pub(crate) struct Statement {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Subject {
     name: String,
     digest: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 struct Predicate {
     build_definition: BuildDefinition,
     run_details: RunDetails,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 struct BuildDefinition {
     build_type: String,
     external_parameters: ExternalParameters,
@@ -92,7 +113,6 @@ struct BuildDefinition {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ExternalParameters {
     function: FunctionName,
     version: Version,
@@ -106,37 +126,40 @@ struct ExternalParameters {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct InternalParameters {
     inputs_digest: Digest,
     tools: BTreeMap<String, String>,
+    /// Whether inputs differed from the commit; unknown in build type 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dirty: Option<bool>,
+    /// What the CI system's token proves; without it the claims are unverified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<VerifiedIdentity>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ResolvedDependency {
     #[serde(skip_serializing_if = "Option::is_none")]
     uri: Option<String>,
     name: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     digest: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RunDetails {
     builder: Builder,
     metadata: RunMetadata,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Builder {
     id: String,
     version: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 struct RunMetadata {
     invocation_id: String,
     started_on: jiff::Timestamp,
@@ -171,17 +194,15 @@ impl Statement {
                         repository: source.repository.clone(),
                         git_ref,
                         commit: source.commit.clone(),
-                        workflow: invocation.workflow.clone(),
+                        workflow: invocation.identity.as_ref().and_then(|identity| identity.workflow.clone()),
                     },
                     internal_parameters: InternalParameters {
                         inputs_digest: source.inputs_digest,
                         tools: manifest.built.tools.clone(),
+                        dirty: Some(source.dirty),
+                        identity: invocation.identity.clone(),
                     },
-                    resolved_dependencies: vec![ResolvedDependency {
-                        uri,
-                        name: "source".to_owned(),
-                        digest: BTreeMap::from([("gitCommit".to_owned(), source.commit.clone())]),
-                    }],
+                    resolved_dependencies: dependencies(uri, &source.commit, &invocation.materials),
                 },
                 run_details: RunDetails {
                     builder: Builder {
@@ -211,12 +232,12 @@ impl Statement {
         let statement: Self = serde_json::from_slice(payload)
             .map_err(|error| format!("it is not provenance that this version of Slipway reads: {error}"))?;
         for (what, found, expected) in [
-            ("statement", &statement.statement_type, STATEMENT_TYPE),
-            ("predicate", &statement.predicate_type, PREDICATE_TYPE),
-            ("build", &statement.predicate.build_definition.build_type, BUILD_TYPE),
+            ("statement", &statement.statement_type, &[STATEMENT_TYPE][..]),
+            ("predicate", &statement.predicate_type, &[PREDICATE_TYPE]),
+            ("build", &statement.predicate.build_definition.build_type, &[BUILD_TYPE, BUILD_TYPE_1]),
         ] {
-            if found != expected {
-                return Err(format!("its {what} is of the type {found}, not {expected}"));
+            if !expected.contains(&found.as_str()) {
+                return Err(format!("its {what} is of the type {found}, not {}", expected[0]));
             }
         }
         Ok(statement)
@@ -252,33 +273,105 @@ impl Statement {
         if definition.internal_parameters.inputs_digest != source.inputs_digest {
             wrong.push("it has another inputs digest than the manifest".to_owned());
         }
+        if definition.internal_parameters.dirty.is_some_and(|dirty| dirty != source.dirty) {
+            wrong.push(
+                "it says otherwise than the manifest whether the source had uncommitted changes".to_owned(),
+            );
+        }
+        let proven = self.identity().and_then(|identity| identity.commit.as_ref());
+        if proven.is_some_and(|commit| *commit != source.commit) {
+            wrong.push("its builder's token was for another commit than the manifest's".to_owned());
+        }
         Ok(wrong)
     }
 
     /// Lists the claims that an environment requires and the statement does not make.
-    pub(crate) fn missing_claims(&self, claims: &ProvenanceClaims) -> Vec<String> {
+    ///
+    /// `issuer` is that of the builder that is required. What a token proved is compared; without one, what the statement says
+    /// of itself.
+    pub(crate) fn missing_claims(&self, claims: &ProvenanceClaims, issuer: Option<&str>) -> Vec<String> {
         let stated = &self.predicate.build_definition.external_parameters;
-        [
-            ("repository", &claims.repository, &stated.repository),
-            ("ref", &claims.git_ref, &stated.git_ref),
-            ("workflow", &claims.workflow, &stated.workflow),
-        ]
-        .into_iter()
-        .filter(|(_, required, found)| required.is_some() && required != found)
-        .map(|(what, required, found)| {
-            format!(
-                "{what} is {}, must be {}",
-                found.as_deref().unwrap_or("not stated"),
-                required.as_deref().unwrap_or_default()
-            )
-        })
-        .collect()
+        let (repository, git_ref, workflow) = match self.identity() {
+            Some(identity) => (&identity.repository, &identity.git_ref, &identity.workflow),
+            None => (&stated.repository, &stated.git_ref, &stated.workflow),
+        };
+        missing_claims(claims, issuer, self.identity(), [repository, git_ref, workflow])
+    }
+
+    /// Returns the CI run that a token proved; nothing where the claims are unverified.
+    pub(crate) fn identity(&self) -> Option<&VerifiedIdentity> {
+        self.predicate.build_definition.internal_parameters.identity.as_ref()
     }
 
     /// Returns the builder that the statement names.
     pub(crate) fn builder(&self) -> &str {
         &self.predicate.run_details.builder.id
     }
+}
+
+/// Lists the claims that are required and not made; `found` has repository, ref and workflow.
+fn missing_claims(
+    claims: &ProvenanceClaims,
+    issuer: Option<&str>,
+    identity: Option<&VerifiedIdentity>,
+    found: [&Option<String>; 3],
+) -> Vec<String> {
+    let mut missing = Vec::new();
+    if let Some(builder) = &claims.builder {
+        match identity {
+            None => missing.push(format!(
+                "its claims are unverified: no token of a builder proves them, `{builder}` is required"
+            )),
+            Some(identity) if Some(identity.issuer.as_str()) != issuer => missing.push(format!(
+                "it was built by {}, must be `{builder}` ({})",
+                identity.issuer,
+                issuer.unwrap_or("which is unknown")
+            )),
+            Some(_) => {}
+        }
+    }
+    let required =
+        [("repository", &claims.repository), ("ref", &claims.git_ref), ("workflow", &claims.workflow)];
+    let differing = required.into_iter().zip(found);
+    let differing = differing.filter(|((_, required), found)| required.is_some() && required != found);
+    missing.extend(differing.map(|((what, required), found)| {
+        format!(
+            "{what} is {}, must be {}",
+            found.as_deref().unwrap_or("not stated"),
+            required.as_deref().unwrap_or_default()
+        )
+    }));
+    missing
+}
+
+/// Lists what a build that has not begun would not prove and an environment requires; `remote` is the repository's address.
+pub(crate) fn claims_of_build(
+    claims: &ProvenanceClaims,
+    issuer: Option<&str>,
+    invocation: &BuildInvocation,
+    remote: &Option<String>,
+) -> Vec<String> {
+    let identity = invocation.identity.as_ref();
+    let workflow = identity.and_then(|identity| identity.workflow.clone());
+    let repository = identity.map_or(remote, |identity| &identity.repository);
+    missing_claims(claims, issuer, identity, [repository, &invocation.git_ref, &workflow])
+}
+
+/// Lists what was resolved for a build: the source at its commit, and the materials.
+fn dependencies(uri: Option<String>, commit: &str, materials: &[Material]) -> Vec<ResolvedDependency> {
+    let source = ResolvedDependency {
+        uri,
+        name: "source".to_owned(),
+        digest: BTreeMap::from([("gitCommit".to_owned(), commit.to_owned())]),
+    };
+    let mut materials = materials.to_vec();
+    materials.sort();
+    let others = materials.into_iter().map(|material| ResolvedDependency {
+        uri: material.uri,
+        name: material.name,
+        digest: material.sha256.into_iter().map(|sha256| ("sha256".to_owned(), sha256)).collect(),
+    });
+    std::iter::once(source).chain(others).collect()
 }
 
 /// Lists the subjects of a release's statement: name and SHA-256.

@@ -4,6 +4,7 @@
 //! with their results. Goes wrong: objects that are missing or were edited; signatures that are missing, wrong or by a key
 //! that is not trusted; provenance without the claims that the environment requires.
 
+mod bundle;
 mod examination;
 
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub(crate) struct TrustPolicy {
     pub(crate) keys: Vec<PublicKey>,
     /// The claims that the provenance must make.
     pub(crate) claims: ProvenanceClaims,
+    /// The issuer of the builder that the claims require.
+    pub(crate) issuer: Option<String>,
 }
 
 /// Returns the key of a manifest's attestation.
@@ -130,7 +133,7 @@ pub(super) async fn attestation_status(
     let mut wrong = statement.differences(manifest)?;
     wrong.extend(
         statement
-            .missing_claims(&policy.claims)
+            .missing_claims(&policy.claims, policy.issuer.as_deref())
             .into_iter()
             .map(|claim| format!("its provenance does not match: {claim}")),
     );

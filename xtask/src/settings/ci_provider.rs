@@ -1,7 +1,8 @@
 //! The continuous integration systems that Slipway knows, and what each says about a run.
 //!
-//! In: the environment variables. Out: [`CiRun`]: who started the run, its address, and what provenance claims about it.
-//! Another system is one more variant of [`CiProvider`], here and nowhere else.
+//! In: the environment variables. Out: [`CiRun`]: who started the run, and its address. Provenance takes nothing of it: everybody
+//! who runs a build can set variables, so that `crate::identity` reads the token that the system signed. Another system is one more
+//! variant of [`CiProvider`], here and nowhere else.
 
 use super::process_environment::Variables;
 
@@ -27,12 +28,6 @@ pub(crate) struct CiRun {
     pub(crate) actor: Option<String>,
     /// The run's address.
     pub(crate) url: Option<String>,
-    /// The URI of the workflow, job or pipeline, which provenance names as the builder.
-    pub(crate) builder: Option<String>,
-    /// The git ref that is built, such as `refs/heads/main`.
-    pub(crate) git_ref: Option<String>,
-    /// The workflow's file, or the name of the job or pipeline.
-    pub(crate) workflow: Option<String>,
 }
 
 impl CiProvider {
@@ -56,8 +51,6 @@ impl CiProvider {
     /// Returns what the system says about the run; `user` is the system user that runs this process.
     pub(super) fn run(self, variables: &Variables, user: &str) -> CiRun {
         let get = |name: &str| variables.get(name).map(str::to_owned);
-        let branch = |name: &str| get(name).map(|branch| format!("refs/heads/{branch}"));
-        let tag = |name: &str| get(name).map(|tag| format!("refs/tags/{tag}"));
         match self {
             Self::GitHubActions => {
                 let server = get("GITHUB_SERVER_URL");
@@ -68,58 +61,22 @@ impl CiProvider {
                     url: server.as_ref().zip(get("GITHUB_REPOSITORY")).zip(run).map(
                         |((server, repository), run)| format!("{server}/{repository}/actions/runs/{run}"),
                     ),
-                    builder: get("GITHUB_WORKFLOW_REF").map(|workflow| {
-                        format!("{}/{workflow}", server.as_deref().unwrap_or("https://github.com"))
-                    }),
-                    git_ref: get("GITHUB_REF"),
-                    // owner/repository/.github/workflows/release.yml@refs/heads/main
-                    workflow: get("GITHUB_WORKFLOW_REF").map(|workflow| {
-                        let path = workflow.split('@').next().unwrap_or(&workflow);
-                        path.splitn(3, '/').nth(2).unwrap_or(path).to_owned()
-                    }),
                 }
             }
-            Self::GitLabCi => {
-                // A merge request's pipeline has no branch of its own; its ref is refs/merge-requests/<number>/head.
-                let git_ref = tag("CI_COMMIT_TAG")
-                    .or_else(|| get("CI_MERGE_REQUEST_REF_PATH"))
-                    .or_else(|| branch("CI_COMMIT_BRANCH"));
-                let file = get("CI_CONFIG_PATH");
-                CiRun {
-                    actor: get("GITLAB_USER_LOGIN").map(|login| {
-                        format!(
-                            "{login} (GitLab pipeline {})",
-                            variables.get("CI_PIPELINE_ID").unwrap_or("?")
-                        )
-                    }),
-                    url: get("CI_PIPELINE_URL"),
-                    // The form of the claim ci_config_ref_uri in GitLab's ID tokens, with a scheme:
-                    // https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload
-                    builder: get("CI_PROJECT_URL").zip(file.clone()).map(|(project, file)| {
-                        let at = git_ref.as_ref().map(|git_ref| format!("@{git_ref}")).unwrap_or_default();
-                        format!("{project}//{file}{at}")
-                    }),
-                    git_ref,
-                    workflow: file,
-                }
-            }
+            Self::GitLabCi => CiRun {
+                actor: get("GITLAB_USER_LOGIN").map(|login| {
+                    format!("{login} (GitLab pipeline {})", variables.get("CI_PIPELINE_ID").unwrap_or("?"))
+                }),
+                url: get("CI_PIPELINE_URL"),
+            },
             Self::Buildkite => {
-                // BUILDKITE_BRANCH of a pull request is a branch of the fork, which may be called like one of ours.
-                let pull_request = get("BUILDKITE_PULL_REQUEST").filter(|number| number != "false");
                 let pipeline = get("BUILDKITE_PIPELINE_SLUG");
-                let url = get("BUILDKITE_BUILD_URL");
                 CiRun {
                     actor: pipeline.as_ref().zip(get("BUILDKITE_BUILD_NUMBER")).map(|(pipeline, number)| {
                         let creator = variables.get("BUILDKITE_BUILD_CREATOR").unwrap_or(user);
                         format!("{creator} (Buildkite {pipeline} {number})")
                     }),
-                    // https://buildkite.com/<organization>/<pipeline>/builds/<number>
-                    builder: url.as_ref().and_then(|url| Some(url.rsplit_once("/builds/")?.0.to_owned())),
-                    url,
-                    git_ref: tag("BUILDKITE_TAG")
-                        .or_else(|| pull_request.map(|number| format!("refs/pull/{number}/head")))
-                        .or_else(|| branch("BUILDKITE_BRANCH")),
-                    workflow: pipeline,
+                    url: get("BUILDKITE_BUILD_URL"),
                 }
             }
             Self::Jenkins => CiRun {
@@ -127,17 +84,8 @@ impl CiProvider {
                     format!("{} (Jenkins {job} {number})", variables.get("BUILD_USER_ID").unwrap_or(user))
                 }),
                 url: get("BUILD_URL"),
-                builder: get("JOB_URL"),
-                git_ref: branch("BRANCH_NAME"),
-                workflow: get("JOB_NAME"),
             },
-            Self::Generic => CiRun {
-                actor: None,
-                url: get("BUILD_URL"),
-                builder: None,
-                git_ref: branch("BRANCH_NAME"),
-                workflow: get("JOB_NAME"),
-            },
+            Self::Generic => CiRun { actor: None, url: get("BUILD_URL") },
         }
     }
 }
@@ -153,15 +101,9 @@ mod tests {
         (provider, provider.run(&variables, "runner"))
     }
 
-    fn run(actor: &str, url: &str, builder: &str, git_ref: &str, workflow: &str) -> CiRun {
+    fn run(actor: &str, url: &str) -> CiRun {
         let value = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        CiRun {
-            actor: value(actor),
-            url: value(url),
-            builder: value(builder),
-            git_ref: value(git_ref),
-            workflow: value(workflow),
-        }
+        CiRun { actor: value(actor), url: value(url) }
     }
 
     /// Returns a set of variables with some of them replaced; an empty text unsets one.
@@ -269,78 +211,34 @@ mod tests {
     ];
 
     #[test]
-    fn github_run_names_actor_run_workflow_and_ref() {
-        let (provider, found) = detected(GITHUB);
-        assert_eq!(provider, CiProvider::GitHubActions);
-        let expected = run(
-            "octocat (GitHub run 1658821493)",
-            "https://github.com/octocat/shop/actions/runs/1658821493",
-            "https://github.com/octocat/shop/.github/workflows/release.yml@refs/heads/main",
-            "refs/heads/main",
-            ".github/workflows/release.yml",
-        );
-        assert_eq!(found, expected);
-        let (_, pull) = detected(&with(GITHUB, &[("GITHUB_REF", "refs/pull/7/merge")]));
-        assert_eq!(pull.git_ref.as_deref(), Some("refs/pull/7/merge"));
-    }
-
-    #[test]
-    fn gitlab_run_names_login_pipeline_config_file_and_ref() {
-        let (provider, found) = detected(GITLAB);
-        assert_eq!(provider, CiProvider::GitLabCi);
-        let expected = run(
-            "ada (GitLab pipeline 1000)",
-            "https://gitlab.example.com/acme/shop/-/pipelines/1000",
-            "https://gitlab.example.com/acme/shop//.gitlab-ci.yml@refs/heads/main",
-            "refs/heads/main",
-            ".gitlab-ci.yml",
-        );
-        assert_eq!(found, expected);
-        let (_, tag) = detected(&with(GITLAB, &[("CI_COMMIT_BRANCH", ""), ("CI_COMMIT_TAG", "v1.2.3")]));
-        assert_eq!(tag.git_ref.as_deref(), Some("refs/tags/v1.2.3"));
-        let merge = [("CI_COMMIT_BRANCH", ""), ("CI_MERGE_REQUEST_REF_PATH", "refs/merge-requests/1/head")];
-        let (_, merge) = detected(&with(GITLAB, &merge));
-        assert_eq!(merge.git_ref.as_deref(), Some("refs/merge-requests/1/head"));
-        assert_eq!(
-            merge.builder.as_deref(),
-            Some("https://gitlab.example.com/acme/shop//.gitlab-ci.yml@refs/merge-requests/1/head")
-        );
-    }
-
-    #[test]
-    fn buildkite_run_names_creator_build_pipeline_and_ref() {
-        let (provider, found) = detected(BUILDKITE);
-        assert_eq!(provider, CiProvider::Buildkite);
-        let expected = run(
-            "Ada Lovelace (Buildkite shop 1514)",
-            "https://buildkite.com/acme-inc/shop/builds/1514",
-            "https://buildkite.com/acme-inc/shop",
-            "refs/heads/main",
-            "shop",
-        );
-        assert_eq!(found, expected);
-        let (_, tag) = detected(&with(BUILDKITE, &[("BUILDKITE_TAG", "v1.2.3")]));
-        assert_eq!(tag.git_ref.as_deref(), Some("refs/tags/v1.2.3"));
-    }
-
-    #[test]
-    fn buildkite_pull_request_from_a_fork_is_not_the_branch_of_the_same_name() {
-        let (_, pull) = detected(&with(BUILDKITE, &[("BUILDKITE_PULL_REQUEST", "123")]));
-        assert_eq!(pull.git_ref.as_deref(), Some("refs/pull/123/head"));
-    }
-
-    #[test]
-    fn jenkins_run_names_user_build_job_and_branch() {
-        let (provider, found) = detected(JENKINS);
-        assert_eq!(provider, CiProvider::Jenkins);
-        let expected = run(
-            "runner (Jenkins shop/main 153)",
-            "https://jenkins.example.com/job/shop/job/main/153/",
-            "https://jenkins.example.com/job/shop/job/main/",
-            "refs/heads/main",
-            "shop/main",
-        );
-        assert_eq!(found, expected);
+    fn each_system_names_who_started_the_run_and_its_address() {
+        for (variables, provider, expected) in [
+            (
+                GITHUB,
+                CiProvider::GitHubActions,
+                run(
+                    "octocat (GitHub run 1658821493)",
+                    "https://github.com/octocat/shop/actions/runs/1658821493",
+                ),
+            ),
+            (
+                GITLAB,
+                CiProvider::GitLabCi,
+                run("ada (GitLab pipeline 1000)", "https://gitlab.example.com/acme/shop/-/pipelines/1000"),
+            ),
+            (
+                BUILDKITE,
+                CiProvider::Buildkite,
+                run("Ada Lovelace (Buildkite shop 1514)", "https://buildkite.com/acme-inc/shop/builds/1514"),
+            ),
+            (
+                JENKINS,
+                CiProvider::Jenkins,
+                run("runner (Jenkins shop/main 153)", "https://jenkins.example.com/job/shop/job/main/153/"),
+            ),
+        ] {
+            assert_eq!(detected(variables), (provider, expected));
+        }
         let (_, named) = detected(&with(JENKINS, &[("BUILD_USER_ID", "ada")]));
         assert_eq!(named.actor.as_deref(), Some("ada (Jenkins shop/main 153)"));
     }
@@ -350,15 +248,14 @@ mod tests {
         let unset = [("JENKINS_URL", ""), ("BUILD_URL", ""), ("JOB_URL", "")];
         let (provider, found) = detected(&with(JENKINS, &unset));
         assert_eq!(provider, CiProvider::Jenkins);
-        assert_eq!(found, run("runner (Jenkins shop/main 153)", "", "", "refs/heads/main", "shop/main"));
+        assert_eq!(found, run("runner (Jenkins shop/main 153)", ""));
     }
 
     #[test]
-    fn generic_system_is_detected_by_ci_and_claims_only_what_is_set() {
+    fn generic_system_is_detected_by_ci_and_says_only_what_is_set() {
         assert_eq!(detected(&[("CI", "true")]), (CiProvider::Generic, CiRun::default()));
         let set = [("CI", "1"), ("BUILD_URL", "https://ci.example.com/7"), ("BRANCH_NAME", "main")];
-        let expected = run("", "https://ci.example.com/7", "", "refs/heads/main", "");
-        assert_eq!(detected(&set), (CiProvider::Generic, expected));
+        assert_eq!(detected(&set), (CiProvider::Generic, run("", "https://ci.example.com/7")));
     }
 
     #[test]

@@ -49,6 +49,8 @@ fn yes() -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProvenanceClaims {
+    /// The builder whose token must prove the other claims, as [builders] of `project.toml` names it.
+    pub(crate) builder: Option<String>,
     /// The repository's address.
     pub(crate) repository: Option<String>,
     /// The ref that was built, such as `refs/heads/main`.

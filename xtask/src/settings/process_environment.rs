@@ -150,19 +150,10 @@ impl ProcessEnvironment {
         self.of_ci_run(|run| &run.url)
     }
 
-    /// Returns who builds, as a URI: the CI system's workflow or job, or this user and host.
-    pub(crate) fn builder(&self) -> String {
-        self.of_ci_run(|run| &run.builder).unwrap_or_else(|| format!("terminal://{}", self.user_at_host()))
-    }
-
-    /// Returns the ref that CI builds, such as `refs/heads/main`, where it names one.
-    pub(crate) fn git_ref(&self) -> Option<String> {
-        self.of_ci_run(|run| &run.git_ref)
-    }
-
-    /// Returns the CI workflow: its file in the repository, or the name of the job or pipeline.
-    pub(crate) fn workflow(&self) -> Option<String> {
-        self.of_ci_run(|run| &run.workflow)
+    /// Returns who builds where no token proves it, as a URI that says so: this user and host, at a terminal or in a CI job.
+    pub(crate) fn unverified_builder(&self) -> String {
+        let scheme = if self.ci_run.is_some() || self.ci() { "unverified" } else { "terminal" };
+        format!("{scheme}://{}", self.user_at_host())
     }
 
     fn of_ci_run(&self, value: impl Fn(&CiRun) -> &Option<String>) -> Option<String> {

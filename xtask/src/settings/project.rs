@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::builder::BuilderSettings;
 use super::file::duration;
 use super::key_prefix::{key_prefix, tag_prefix};
 use crate::name::FunctionName;
@@ -29,6 +30,9 @@ pub(crate) struct ProjectSettings {
     pub(crate) tag_prefix: String,
     /// The store of releases, for every environment that is not emulated.
     pub(crate) store: Option<StoreSettings>,
+    /// The CI systems whose tokens prove who built a release, by name.
+    #[serde(default)]
+    pub(crate) builders: BTreeMap<String, BuilderSettings>,
     /// Exact versions of the tools that Slipway installs; it must know the hashes of these versions.
     #[serde(default)]
     pub(crate) tools: BTreeMap<String, String>,

@@ -76,6 +76,7 @@ impl Project {
         }
         for (environment, settings) in &self.environments {
             let file = format!("terraform/environments/{environment}/environment.toml");
+            self.check_builder(&file, settings)?;
             for (stack, choice) in &settings.stacks {
                 let Some(known) = self.stacks.get(stack) else {
                     return Err(Failure::usage(format!("{file}: unknown stack `{stack}`"))

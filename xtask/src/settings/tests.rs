@@ -88,7 +88,7 @@ fn project_file_mistakes_are_reported() {
     pipelines/project.toml:2: unknown key `nme`
     2 | nme = "shop"
       | ^^^ did you mean `name`?
-    hint: allowed here: schema, name, terraform, tag_prefix, store, tools, checks, tests
+    hint: allowed here: schema, name, terraform, tag_prefix, store, builders, tools, checks, tests
     "#);
     insta::assert_snapshot!(failure_text(path, "schema = 2\nname = \"shop\"\n"), @r"
     pipelines/project.toml:1: schema 2 is not known to this version of Slipway, which reads schema 1

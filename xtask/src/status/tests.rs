@@ -93,6 +93,8 @@ fn started(deployment: u64) -> Started {
         lambda_version: None,
     };
     Started {
+        caller: None,
+        previous: None,
         trust: None,
         schema: SCHEMA.into(),
         deployment,

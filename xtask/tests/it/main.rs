@@ -26,6 +26,7 @@ mod package_types;
 mod partial_apply;
 mod planted_secrets;
 mod protection;
+mod provenance;
 mod python;
 mod refusals;
 mod release_lifecycle;

@@ -87,6 +87,7 @@ impl AppContext {
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             emulated: false,
+            caller: Some(identity.arn),
             project: self.identity(),
         })
     }

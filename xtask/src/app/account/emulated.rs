@@ -75,6 +75,7 @@ impl AppContext {
             },
             variables,
             emulated: true,
+            caller: None,
             project: identity,
         })
     }

@@ -8,8 +8,15 @@ use crate::settings::ProvenanceClaims;
 impl EnvironmentStack {
     /// Returns the settings that decide which releases are trusted, with what is weaker than at the last deployment.
     pub(super) fn trust_record(&self, last: Option<&Ended>) -> TrustRecord {
-        let ProvenanceClaims { repository, git_ref, workflow } = &self.trust.claims;
-        let claims = [("repository", repository), ("ref", git_ref), ("workflow", workflow)];
+        let ProvenanceClaims { builder, repository, git_ref, workflow } = &self.trust.claims;
+        let claims = [
+            ("builder", builder),
+            // The name alone would let another system take its place.
+            ("issuer", &self.trust.issuer),
+            ("repository", repository),
+            ("ref", git_ref),
+            ("workflow", workflow),
+        ];
         let claims = claims.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
         let mut now = TrustRecord::new(
             self.environment_settings.protected,

@@ -281,6 +281,7 @@ impl Scene {
                 since: None,
             },
             by: format!("process {}", self.processes),
+            caller: None,
             run_url: None,
             commit: None,
             unknown_commit: None,

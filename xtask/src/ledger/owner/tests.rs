@@ -155,6 +155,6 @@ fn functions_of_the_open_deployment_and_of_the_one_before_it_are_named_once() {
         ended.serves.insert(name.parse().unwrap(), serving);
     }
     let open = Started { serves: ended.serves.clone(), ..started() };
-    let head = Head { open: Some(open), last: Some(ended) };
+    let head = Head { open: Some(open), last: Some(ended), ..Head::default() };
     assert_eq!(function_names(&head), ["a", "b"]);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::digest::Digest;
-use crate::fakes::{FakeClock, FakeSigningKeys, FakeStore, Faults};
+use crate::fakes::{FakeClock, FakeIdentity, FakeSigningKeys, FakeStore, Faults};
 use crate::interrupt::Interrupt;
 use crate::ports::Bases;
 use crate::progress::Progress;
@@ -32,6 +32,10 @@ pub(super) struct Scene {
     pub(super) deployed: BTreeMap<(FunctionName, Version), String>,
     pub(super) catalogue: Catalogue,
     pub(super) keys: FakeSigningKeys,
+    /// What the token of the CI run proves.
+    pub(super) identity: FakeIdentity,
+    /// What the environments trust that require signatures.
+    pub(super) policies: BTreeMap<EnvironmentName, TrustPolicy>,
     clock: FakeClock,
     /// The digest of what another job built.
     pub(super) prebuilt: Option<Digest>,
@@ -66,6 +70,8 @@ impl Scene {
             catalogue: Catalogue::new(store.clone()),
             store,
             keys: FakeSigningKeys::default(),
+            identity: FakeIdentity::default(),
+            policies: BTreeMap::new(),
             clock: FakeClock::new(),
             environment: None,
             prebuilt: None,
@@ -120,6 +126,8 @@ impl Scene {
                 deployed: &|| Box::pin(std::future::ready(Ok(self.deployed.clone()))),
             },
             signing_keys: &self.keys,
+            identity: &self.identity,
+            policies: self.policies.clone(),
             clock: &self.clock,
             environment: self.environment.as_ref(),
             tags: true,

@@ -63,10 +63,12 @@ async fn stored_attestations_are_verified_and_written_with_the_same_bytes() {
         required: true,
         keys: vec![key.clone()],
         claims: ProvenanceClaims {
+            builder: None,
             repository: Some("https://git.example/shop.git".into()),
             git_ref: Some("refs/heads/main".into()),
             workflow: Some(".github/workflows/release.yml".into()),
         },
+        issuer: None,
     };
     for release in RELEASES {
         let manifest = releases.stored_manifest(release).await;

@@ -93,6 +93,7 @@ pub(crate) async fn examine(
     sbom(catalogue, &manifest, &mut examination).await?;
     inputs(catalogue, &manifest, &mut examination).await?;
     attestation(catalogue, &manifest, &mut examination).await?;
+    bundle(catalogue, &manifest, &mut examination).await?;
     trust(catalogue, &manifest, environments, &mut examination).await?;
     Ok(examination)
 }
@@ -237,6 +238,30 @@ async fn attestation(
         },
     };
     examination.add("subjects", subjects);
+    if let Ok(statement) = Statement::read(&payload) {
+        match statement.identity() {
+            Some(identity) => examination.add("builder", Ok(identity.text())),
+            None => examination
+                .add_absent("builder", "its claims are unverified: no token of a CI system proves them"),
+        }
+    }
+    Ok(())
+}
+
+/// Names a Sigstore bundle that is stored beside the release.
+async fn bundle(
+    catalogue: &Catalogue,
+    manifest: &Manifest,
+    examination: &mut ReleaseExamination,
+) -> Result<()> {
+    let artifact = &manifest.artifact.sha256;
+    let key = super::bundle::key(artifact);
+    if let Some(stored) = catalogue.store().get(&key).await? {
+        match super::bundle::describe(&stored.bytes, artifact) {
+            Ok(found) => examination.add_absent("bundle", format!("{key}: {found}")),
+            Err(why) => examination.add("bundle", Err(format!("{key}: {why}"))),
+        }
+    }
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Verifies a signed release with programs that are not Slipway's: OpenSSL, securesystemslib and CycloneDX's own schema.
+//! Verifies a signed release with programs that are not Slipway's: OpenSSL, securesystemslib, in-toto's library and CycloneDX's
+//! own schema.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -68,6 +69,9 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cyclonedx.schema import SchemaVersion
+from google.protobuf import json_format
+from in_toto_attestation.v1.statement import Statement
+from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
 from cyclonedx.validation.json import JsonStrictValidator
 
 _, envelope, public, sbom, sample = sys.argv
@@ -78,6 +82,16 @@ parsed.verify([key], 1)
 sbom = open(sbom).read()
 named = {subject["digest"]["sha256"] for subject in json.loads(parsed.payload)["subject"]}
 assert hashlib.sha256(sbom.encode()).hexdigest() in named, named
+# in-toto's own library: the statement, and SLSA's provenance in it, without a field that it does not know.
+stated = json.loads(parsed.payload)
+provenance = json_format.ParseDict(stated["predicate"], Provenance())
+assert provenance.build_definition.build_type == "https://github.com/slipway/slipway/build-type/2"
+names = {dependency.name for dependency in provenance.build_definition.resolved_dependencies}
+assert {"source", "Cargo.lock"} <= names, names
+assert provenance.build_definition.internal_parameters["dirty"] is False
+statement = Statement([], stated["predicateType"], {})
+json_format.ParseDict(stated, statement.pb)
+statement.validate()
 parsed.payload += b" "
 try:
     parsed.verify([key], 1)
@@ -90,7 +104,7 @@ for document in (sbom, open(sample).read()):
 print("verified")
 "#;
 
-/// Verifies the envelope with securesystemslib, and the SBOM with CycloneDX's own schema.
+/// Verifies the envelope with securesystemslib, the statement with in-toto's library, and the SBOM with CycloneDX's own schema.
 pub(super) fn verify_with_python(
     project: &EchoProject,
     folder: &Path,
@@ -118,10 +132,13 @@ pub(super) fn verify_with_python(
         "install",
         "--quiet",
         "securesystemslib[crypto]==1.6.0",
+        "in-toto-attestation==0.9.3",
         "cyclonedx-python-lib[json-validation]==11.12.0",
     ];
     if !created.status.success() || !run(&venv.join("bin/python"), &pip).status.success() {
-        return Err(Missing::new("securesystemslib and cyclonedx-python-lib cannot be installed from PyPI"));
+        return Err(Missing::new(
+            "securesystemslib, in-toto-attestation and cyclonedx-python-lib cannot be installed from PyPI",
+        ));
     }
     // A sample with everything that Slipway writes: this project's function has no dependencies.
     let sample = repository().join("xtask/src/release/sbom/sample.cdx.json");
