@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::file::duration;
 use super::key_prefix::{key_prefix, tag_prefix};
+use super::plan_policy::PlanSettings;
 use crate::name::FunctionName;
 
 /// The settings of the whole project.
@@ -29,6 +30,8 @@ pub(crate) struct ProjectSettings {
     pub(crate) tag_prefix: String,
     /// The store of releases, for every environment that is not emulated.
     pub(crate) store: Option<StoreSettings>,
+    /// What judges each plan of every environment.
+    pub(crate) plan: Option<PlanSettings>,
     /// Exact versions of the tools that Slipway installs; it must know the hashes of these versions.
     #[serde(default)]
     pub(crate) tools: BTreeMap<String, String>,

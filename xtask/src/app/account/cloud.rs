@@ -86,6 +86,7 @@ impl AppContext {
             services: Arc::new(AccountServices(session)),
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
+            caller: Some(identity.arn),
             emulated: false,
             project: self.identity(),
         })

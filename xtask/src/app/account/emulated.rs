@@ -74,6 +74,7 @@ impl AppContext {
                 endpoint: Some(state.gateway.url.clone()),
             },
             variables,
+            caller: None,
             emulated: true,
             project: identity,
         })
