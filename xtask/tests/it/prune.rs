@@ -11,7 +11,8 @@ fn only_what_nothing_needs_is_removed_and_only_if_asked() {
     project.run(&one).exits(0).says("Nothing to remove.").says("a rollback to deployment 1 may want it");
     let before = project.account.objects();
     let none = [&prune[..], &["0"]].concat();
-    let listed = project.run(&none).exits(0).says("2 things would be removed").says("artifact       echo 0.1.0");
+    let listed =
+        project.run(&none).exits(0).says("2 things would be removed").says("artifact       echo 0.1.0");
     assert!(project.account.objects() == before, "a dry run removed something: {listed}");
     let apply = [&none[..], &["--apply"]].concat();
     project.run(&apply).exits(6).says("Nothing was removed.");

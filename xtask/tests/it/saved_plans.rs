@@ -5,10 +5,11 @@
 
 use serde_json::Value;
 
-use super::support::TestRun;
+use super::support::commands::RELEASE;
 use super::support::process::Finished;
 use super::support::sandbox::{Sandbox, copy, init_repository};
 use super::support::settings_files::{environment_in_account, project_with_store};
+use super::support::{EchoProject, TestRun};
 use crate::require;
 
 const PROD: &str = "terraform/environments/prod/environment.toml";
@@ -285,4 +286,45 @@ fn policy_judges_before_anybody_is_asked_and_sees_no_sensitive_value() {
     shop.deploy(&id, &[]).exits(0);
     let left = shop.second.folder.join("target/slipway/terraform/prod/data/policy-plan.json");
     assert!(!left.exists(), "the plan's file is left");
+}
+
+/// Saves a plan that brings a function back to its first release; returns the id.
+fn save_first_release(project: &EchoProject, function: &str) -> String {
+    let plan = ["plan", function, "--env", "local", "--version", "0.1.0", "--save", "--output", "json"];
+    let saved = project.run(&plan).exits(0).json();
+    saved["data"]["saved"]["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn approved_plan_of_a_function_is_verified_and_rolled_out_like_every_deployment() {
+    let project = require!(EchoProject::released_twice());
+    let id = save_first_release(&project, "echo");
+    let other = project.second_checkout();
+    let apply = ["deploy", "--env", "local", "--yes", "--plan", &id];
+    let applied = other.run(&apply).exits(0).says("echo 0.1.0 serves in local.");
+    assert!(applied.ran_step("verify") && applied.ran_step("rollout"), "{applied}");
+    assert_eq!(project.account.alias("echo"), "1");
+    other.run(&apply).exits(0).says("applied this plan already");
+    // What a rollback does afterwards is its own: the plan is not applied a second time.
+    other.run(&["rollback", "--env", "local", "--yes"]).exits(0).says("echo 0.2.0 serves in local again.");
+    other.run(&apply).exits(8).says("a plan is used once");
+    assert_eq!(project.account.alias("echo"), "2");
+}
+
+#[test]
+fn plan_with_the_real_provider_is_applied_by_another_checkout() {
+    let test_run = require!(TestRun::shared());
+    let project = EchoProject::with_provider(test_run);
+    project.run(&RELEASE).exits(0);
+    project.change_code_of("hello");
+    project.run(&RELEASE).exits(0);
+    let seen = project.run(&["plan", "hello", "--env", "local", "--version", "0.1.0", "--markdown"]).exits(0);
+    assert!(seen.stdout.contains("| hello | update | module.hello.aws_lambda_function.this | "), "{seen}");
+    let id = save_first_release(&project, "hello");
+    let other = project.second_checkout();
+    let apply = ["deploy", "--env", "local", "--yes", "--plan", &id];
+    let applied = other.run(&apply).exits(0).says("hello 0.1.0 serves in local.");
+    assert!(applied.ran_step("apply") && !applied.ran_step("plan"), "{applied}");
+    let history = other.run(&["history", "--env", "local"]).exits(0);
+    assert!(history.stdout.contains(&format!("deploy (plan {id})")), "{history}");
 }

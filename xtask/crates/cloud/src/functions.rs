@@ -219,7 +219,7 @@ impl Functions {
     /// Deletes a published version. Lambda refuses one that an alias points to.
     ///
     /// # Errors
-    /// [`CloudErrorKind::NotFound`] is no error: it is gone already.
+    /// Those of the call; a version that is gone already counts as deleted.
     pub async fn delete_version(&self, function: &str, version: &str) -> Result<(), CloudError> {
         let request = self.shared.lambda().delete_function().function_name(function).qualifier(version);
         let subject = format!("{function}:{version}");
