@@ -35,7 +35,7 @@ fn resource_that_was_changed_by_hand_is_drift_with_the_real_provider_and_a_deplo
     let clean = project.run(&drift).exits(0).json();
     assert_eq!(clean["data"]["drifted"], false, "{clean}");
     assert_eq!(clean["data"]["complete"], true, "{clean}");
-    let name = format!("shop-{}-local-hello", project.account.id);
+    let name = project.account.function_name("hello");
     let body = serde_json::json!({ "MemorySize": 512 });
     let path = format!("/2015-03-31/functions/{name}/configuration");
     let changed =

@@ -307,7 +307,8 @@ fn approved_plan_of_a_function_is_verified_and_rolled_out_like_every_deployment(
     other.run(&apply).exits(0).says("applied this plan already");
     // What a rollback does afterwards is its own: the plan is not applied a second time.
     other.run(&["rollback", "--env", "local", "--yes"]).exits(0).says("echo 0.2.0 serves in local again.");
-    other.run(&apply).exits(8).says("a plan is used once");
+    other.run(&apply).exits(6).says("`echo` 0.1.0 is on hold in local since rollback 4");
+    other.run(&[&apply[..], &["--lift-hold"]].concat()).exits(8).says("a plan is used once");
     assert_eq!(project.account.alias("echo"), "2");
 }
 
@@ -315,13 +316,13 @@ fn approved_plan_of_a_function_is_verified_and_rolled_out_like_every_deployment(
 fn plan_with_the_real_provider_is_applied_by_another_checkout() {
     let test_run = require!(TestRun::shared());
     let project = EchoProject::with_provider(test_run);
+    let other = project.second_checkout();
     project.run(&RELEASE).exits(0);
     project.change_code_of("hello");
     project.run(&RELEASE).exits(0);
     let seen = project.run(&["plan", "hello", "--env", "local", "--version", "0.1.0", "--markdown"]).exits(0);
     assert!(seen.stdout.contains("| hello | update | module.hello.aws_lambda_function.this | "), "{seen}");
     let id = save_first_release(&project, "hello");
-    let other = project.second_checkout();
     let apply = ["deploy", "--env", "local", "--yes", "--plan", &id];
     let applied = other.run(&apply).exits(0).says("hello 0.1.0 serves in local.");
     assert!(applied.ran_step("apply") && !applied.ran_step("plan"), "{applied}");
