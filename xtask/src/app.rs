@@ -18,7 +18,9 @@ use std::time::Duration;
 pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
 
-use crate::delivery::{self, DeployRequest, EnvironmentStack, Machine, StackCommit, StackDelivery};
+use crate::delivery::{
+    self, DeployRequest, EnvironmentStack, Machine, PlanRules, StackCommit, StackDelivery,
+};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::ledger::Holder;
@@ -26,6 +28,7 @@ use crate::name::{EnvironmentName, StackName};
 use crate::output::{Console, RunLog, Verbosity};
 use crate::ownership::ProjectIdentity;
 use crate::plan::{self, PlanContext, ProviderLock, StackSources};
+use crate::policy::Policy;
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
 use crate::settings::{ProcessEnvironment, Project};
@@ -48,6 +51,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) accept_weaker_trust: bool,
     /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
     pub(crate) accept_state: bool,
+    /// The addresses of what a plan may destroy (`--allow-destroy`).
+    pub(crate) allow_destroy: Vec<String>,
 }
 
 /// Everything that a command works with.
@@ -217,7 +222,23 @@ impl AppContext {
             unknown_commit,
             accept_weaker_trust: self.options.accept_weaker_trust,
             accept_state: self.options.accept_state,
+            rules: self.plan_rules(environment)?,
             verbose: self.options.verbosity == Verbosity::Verbose,
+        })
+    }
+
+    /// Returns what the plans of an environment have to keep.
+    fn plan_rules(&self, environment: &EnvironmentName) -> Result<PlanRules> {
+        let of_project = ("pipelines/project.toml".to_owned(), &self.project.settings.plan);
+        let own = format!("terraform/environments/{environment}/environment.toml");
+        let own = (own, &self.project.environment(environment)?.plan);
+        let policies = [of_project, own]
+            .into_iter()
+            .filter_map(|(file, settings)| Some(Policy { file, settings: settings.clone()? }));
+        Ok(PlanRules {
+            allow_destroy: self.options.allow_destroy.clone(),
+            policies: policies.collect(),
+            approved: None,
         })
     }
 

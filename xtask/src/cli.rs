@@ -57,6 +57,9 @@ pub(crate) struct GlobalArguments {
     /// Go on with a state that is not the one which the ledger's last deployment left.
     #[arg(long, global = true)]
     pub(crate) accept_state: bool,
+    /// Let a plan delete, replace or forget this address, although it is protected or holds data; may be repeated.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub(crate) allow_destroy: Vec<String>,
 }
 
 /// The commands.
@@ -76,8 +79,12 @@ pub(crate) enum Command {
     Bootstrap(commands::bootstrap::Arguments),
     /// Show what deploying would change, and change nothing.
     Plan(commands::plan::Arguments),
+    /// Show what differs from the newest deployments: resources, aliases, event sources. Changes nothing.
+    Drift(commands::drift::Arguments),
     /// Show what runs where, and whether it matches the ledger.
     Status(commands::status::Arguments),
+    /// List, and with --apply remove, old Lambda versions, zips and saved plans that nothing needs.
+    Prune(commands::prune::Arguments),
     /// List an environment's deployments, newest first.
     History(commands::history::Arguments),
     /// List a function's releases, newest first.
@@ -263,6 +270,7 @@ async fn dispatch(
         lock_timeout: global.lock_timeout,
         accept_weaker_trust: global.accept_weaker_trust,
         accept_state: global.accept_state,
+        allow_destroy: global.allow_destroy.clone(),
     };
     let name = command.name();
     let mut app = AppContext::open(process_env, console, options)?;
@@ -279,7 +287,9 @@ async fn dispatch(
         Command::Deploy(arguments) => commands::deploy::run(&app, arguments).await,
         Command::Rollback(arguments) => commands::rollback::run(&app, arguments).await,
         Command::Plan(arguments) => commands::plan::run(&app, arguments).await,
+        Command::Drift(arguments) => commands::drift::run(&app, arguments).await,
         Command::Status(arguments) => commands::status::run(&app, arguments).await,
+        Command::Prune(arguments) => commands::prune::run(&app, arguments).await,
         Command::History(arguments) => commands::history::run(&app, arguments).await,
         Command::Releases(arguments) => commands::releases::run(&app, arguments).await,
         Command::VerifyRelease(arguments) => commands::verify_release::run(&app, arguments).await,
@@ -317,7 +327,9 @@ impl Command {
             Self::Deploy(_) => "deploy",
             Self::Rollback(_) => "rollback",
             Self::Plan(_) => "plan",
+            Self::Drift(_) => "drift",
             Self::Status(_) => "status",
+            Self::Prune(_) => "prune",
             Self::History(_) => "history",
             Self::Releases(_) => "releases",
             Self::VerifyRelease(_) => "verify-release",
@@ -345,7 +357,10 @@ impl Command {
 
     /// Returns whether the command writes a summary for a CI run.
     fn has_summary(&self) -> bool {
-        matches!(self, Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_))
+        matches!(
+            self,
+            Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_) | Self::Drift(_)
+        )
     }
 
     /// Returns whether the run's events are recorded.
@@ -358,6 +373,8 @@ impl Command {
                 | Self::Deploy(_)
                 | Self::Rollback(_)
                 | Self::Plan(_)
+                | Self::Drift(_)
+                | Self::Prune(_)
                 | Self::Build(_)
                 | Self::Lock(_)
                 | Self::Check(_)

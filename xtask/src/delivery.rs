@@ -5,8 +5,10 @@
 //! Errors: a guard refuses, a lock is held, Terraform fails, a version does not verify. In each case the ledger records
 //! what is served.
 
+mod approved;
 mod contract;
 mod destroy;
+mod drift;
 mod environment_stack;
 mod events;
 mod execute;
@@ -17,6 +19,7 @@ mod observe;
 mod preview;
 mod recovery;
 pub(crate) mod rollback;
+mod rules;
 mod serving;
 mod settle;
 mod skip;
@@ -35,18 +38,25 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use crate::saved_plans::Target;
+pub(crate) use approved::{ApprovedPlan, target as plan_target};
 pub(crate) use destroy::{DestroyRequest, Destroyed, destroy_all};
+#[cfg(test)]
+pub(crate) use drift::{DriftFinding, Unread};
+pub(crate) use drift::{StackDrift, drift};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use files::check as check_stack_files;
-pub(crate) use preview::{StackPlan, StackPreview, preview};
+pub(crate) use preview::{PlanToSave, StackPlan, StackPreview, preview};
 pub(crate) use recovery::{Leftover, RecoverRequest, recover};
 pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};
+pub(crate) use rules::PlanRules;
 pub(crate) use serving::{ServingStack, verify_serving};
 #[cfg(test)]
 pub(crate) use settle::settle;
 pub(crate) use stacks::{StackDelivery, deliver_all, in_order};
 pub(crate) use state_lock::Machine;
 
+use approved::PlanUse;
 use execute::Execution;
 use settle::{Attempt, settle_until};
 
@@ -142,9 +152,25 @@ async fn try_deliver(
     trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
     let versions: BTreeMap<FunctionName, Version> =
         releases.iter().map(|(name, manifest)| (name.clone(), manifest.version.clone())).collect();
-    let inputs = stack.inputs(&stack.root).await?;
-    report_changed_inputs(stack, last.as_ref(), &inputs);
-    let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    let approved = stack.rules.approved.as_deref();
+    let used = match approved {
+        Some(approved) => approved.usable(stack, last.as_ref()).await?,
+        None => PlanUse::Unused,
+    };
+    if let PlanUse::Applied(number) = used {
+        stack
+            .progress
+            .note(format!("          deployment {number} applied this plan already: nothing is done twice"));
+        return Ok(Attempt::Made(Delivered::unchanged(stack, versions, true)));
+    }
+    let configuration = match approved {
+        Some(approved) => approved.configuration(stack, &lock, &releases).await?,
+        None => {
+            let inputs = stack.inputs(&stack.root).await?;
+            report_changed_inputs(stack, last.as_ref(), &inputs);
+            stack.configure(&lock, &stack.root, &releases, inputs)?
+        }
+    };
     stack.check_files(&configuration)?;
     let current = skip::Current::read(stack, &configuration).await?;
     let accepts_other = known_state::refuse_other(stack, last.as_ref(), current.state.as_ref()).await?;
@@ -158,9 +184,16 @@ async fn try_deliver(
     side_by_side(releases.values().map(|manifest| stack.check_bytes(manifest)))
         .await
         .map_err(nothing_changed)?;
-    let planned = state_lock::plan(stack, &configuration).await?;
+    let (planned, plan_record) = match approved {
+        Some(approved) => {
+            let attempted = used == PlanUse::Attempted;
+            let to_apply = approved.planned(stack, &configuration, current.state.as_ref(), attempted).await?;
+            (to_apply.planned, Some(to_apply.record))
+        }
+        None => (state_lock::plan(stack, &configuration).await?, None),
+    };
     show(stack, &planned);
-    plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
+    stack.destruction_guard().check(&planned)?;
     // After the plan: `init` may have completed the lock file.
     let files = execute::pack_configuration(&configuration)?;
     let known_files = last.as_ref().is_some_and(|last| last.kept_contract_with(files));
@@ -183,10 +216,12 @@ async fn try_deliver(
     // If the last deployment failed and everything is as requested by now, only the ledger needs a new entry: it then
     // knows the applied configuration, which a rollback plans with.
     if !nothing_to_do {
+        stack.refuse_by_policy(&configuration, &planned).await?;
         approve(stack, &planned, &versions)?;
     }
     let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), planned_release(manifest)?)));
     let mut started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
+    started.plan = plan_record;
     continue_failed(&mut started, request, last.as_ref());
     if let Err(failure) = stack.ledger.begin(&started).await {
         return Attempt::lost(failure);

@@ -14,9 +14,10 @@ use crate::ledger;
 use crate::name::{FunctionName, StackName};
 use crate::partition::Partition;
 use crate::plan::{
-    Change, ContractFunction, ContractFunctions, Planned, SavedPlan, adoption_candidates, changes_alias,
-    changes_summary, changes_text, check_contract, created_functions, creates_function, instance_ids,
-    refuse_protected, refuse_removal_of_serving, unrelated_addresses,
+    Change, ContractFunction, ContractFunctions, DestructionGuard, Planned, SavedPlan, adoption_candidates,
+    changes_alias, changes_summary, changes_text, check_contract, created_functions, creates_function,
+    instance_ids, refuse_removal_of_serving, reviewed_changes, reviewed_drift, unrelated_addresses,
+    without_sensitive,
 };
 use crate::release::{self, SmokeRecord};
 use crate::runtime::Runtime;
@@ -53,6 +54,10 @@ pub fn plan_json(bytes: &[u8]) {
     let places = check_contract(&stack(), &functions(), &document);
     assert!(places.is_err() || places.is_ok_and(|places| places.len() <= functions().len()));
     created_functions(&document);
+    let reviewed = reviewed_changes(&document);
+    assert_eq!(reviewed, reviewed_changes(&document));
+    reviewed_drift(&document);
+    without_sensitive(&document);
     adoption_candidates(&document, "111111111111", Partition::Aws);
     let changes = instance_ids(&document).into_keys().map(|address| Change {
         address,
@@ -86,7 +91,14 @@ fn judge(changes: Vec<Change>, state: &Value) {
     };
     let protect = ["aws_dynamodb_table.*".to_owned(), "aws_s3_bucket.a[0]".to_owned()];
     // What is refused is refused: only a panic is wrong.
-    let _ = refuse_protected(&stack(), &protect, &planned);
+    let guard = DestructionGuard {
+        stack: &stack(),
+        environment: &"prod".parse().expect("a name"),
+        is_protected: true,
+        protect: &protect,
+        allowed: &[],
+    };
+    let _ = guard.check(&planned);
     let _ = refuse_removal_of_serving(&stack(), &functions(), &planned, state);
     unrelated_addresses(&planned, state, &["echo-prod".to_owned()]);
     changes_alias(&planned);

@@ -20,7 +20,8 @@ mod trust;
 
 pub(crate) use chain::BrokenLink;
 pub(crate) use entry::{
-    DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, SCHEMA, Serving, Started, serves_text,
+    AppliedPlan, DeploymentKind, DeploymentOutcome, Ended, Hold, PlannedRelease, SCHEMA, Serving, Started,
+    serves_text,
 };
 pub(crate) use known_state::OtherState;
 pub(crate) use lease::{Holder, HolderState, Lease, RENEW_EVERY};

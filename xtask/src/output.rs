@@ -3,6 +3,7 @@
 mod console;
 mod deliveries;
 mod dotenv;
+pub(crate) mod drift;
 mod events;
 mod json;
 pub(crate) mod markdown;

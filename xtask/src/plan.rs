@@ -9,6 +9,8 @@ mod backend;
 mod changes;
 mod configuration;
 mod contract;
+mod data_types;
+mod destruction;
 mod file_contract;
 mod fingerprint;
 mod guard;
@@ -17,6 +19,7 @@ mod inputs;
 mod lock;
 mod names;
 mod provider_lock;
+mod review;
 mod saved_plan;
 mod sources;
 mod state;
@@ -33,21 +36,27 @@ pub(crate) use contract::{
     created_functions, creates_function, exists_already, ignore_hint, output_hint, refuse_removal_of_serving,
     unpublished,
 };
+pub(crate) use data_types::resource_type;
+pub(crate) use destruction::DestructionGuard;
 pub(crate) use file_contract::check_files_contract;
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
-pub(crate) use guard::{refuse_protected, removed_protected_addresses, unrelated_addresses};
+pub(crate) use guard::{removed_protected_addresses, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;
-pub(crate) use inputs::{StackInputs, input_digests, read_inputs, read_outputs};
+pub(crate) use inputs::{StackInput, StackInputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{LockRequest, WorkLock};
 pub(crate) use names::long_names;
 pub(crate) use provider_lock::{ProviderLock, no_provider_lock};
+pub(crate) use review::{
+    PlanDifference, PlannedChange, ReviewedChange, plan_differences, remaining_differences, reviewed_changes,
+    reviewed_drift, without_sensitive,
+};
 pub(crate) use saved_plan::{PLAN_FILE, SavedPlan};
 pub(crate) use sources::StackSources;
 #[cfg(test)]
 pub(crate) use sources::{SourceFile, Variable};
 pub(crate) use state::{StateVersion, instance_ids, read_state};
 pub(crate) use unsaved::{keep_unsaved, refuse_unsaved, unsaved, unsaved_of_stack, unsaved_states};
-pub(crate) use working_copy::{PackedSources, unpack_stored};
+pub(crate) use working_copy::{PackedSources, pack as pack_sources, unpack_stored};
 
 use std::collections::BTreeMap;
 

@@ -92,6 +92,8 @@ pub(crate) trait Store: Send + Sync {
     async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<Vec<String>>;
     /// Lists objects with a prefix whose keys come after `after`, in bytewise order, at most `limit` of them.
     async fn list_after(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>>;
+    /// Deletes an object, if it exists; only `prune` does.
+    async fn delete(&self, key: &str) -> Result<()>;
     /// Returns the name of the store, for messages.
     fn place(&self) -> String;
 }
@@ -177,6 +179,10 @@ pub(crate) trait Functions: Send + Sync {
         event: &[u8],
         within: Duration,
     ) -> Result<Invocation>;
+    /// Lists a function's published versions, oldest first.
+    async fn versions(&self, function: &str) -> Result<Vec<FunctionConfiguration>>;
+    /// Deletes a published version. Lambda refuses one that an alias points to.
+    async fn delete_version(&self, function: &str, version: &str) -> Result<()>;
     /// Reads an alias; `None` if it does not exist.
     async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>>;
     /// Moves an alias, only if its revision is unchanged.

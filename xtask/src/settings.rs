@@ -16,6 +16,7 @@ mod environment;
 mod file;
 mod function;
 mod key_prefix;
+mod plan_policy;
 mod process_environment;
 mod project;
 mod selection;
@@ -31,6 +32,7 @@ pub(crate) use function::{
     BaseReference, BuildSettings, DeploymentTests, FunctionSettings, ImageSettings, PackageType, SmokeTest,
     name_in_artifact, placeholders, source_path,
 };
+pub(crate) use plan_policy::PlanSettings;
 pub(crate) use process_environment::ProcessEnvironment;
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
 pub(crate) use stack::{StackOutput, StackSettings};

@@ -41,10 +41,10 @@ pub(crate) struct Account {
     pub(crate) backend: Backend,
     /// Environment variables for Terraform.
     pub(crate) variables: Vec<(String, String)>,
+    /// The ARN of the caller; `None` where the account is emulated.
+    pub(crate) caller: Option<String>,
     /// Whether it is emulated. Its releases get no git tags.
     pub(crate) emulated: bool,
-    /// The ARN of the caller, as STS says it; nothing for an emulated account.
-    pub(crate) caller: Option<String>,
     /// The project that its ledgers and releases have to belong to.
     pub(crate) project: ProjectIdentity,
 }

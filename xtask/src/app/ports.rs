@@ -73,6 +73,10 @@ impl Store for Bucket {
         }
     }
 
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.objects.delete(&self.key(key)).await.map_err(explain)
+    }
+
     async fn head(&self, key: &str) -> Result<Option<ObjectHead>> {
         let head = self.objects.head(&self.key(key)).await.map_err(explain)?;
         Ok(head.map(|head| ObjectHead { size: head.size, sha256: head.sha256 }))
@@ -146,6 +150,14 @@ impl Functions for Lambda {
                 "Lambda failed, not the function: run the same command again, which verifies the same version",
             )
         })
+    }
+
+    async fn versions(&self, function: &str) -> Result<Vec<FunctionConfiguration>> {
+        self.0.versions(function).await.map_err(explain)
+    }
+
+    async fn delete_version(&self, function: &str, version: &str) -> Result<()> {
+        self.0.delete_version(function, version).await.map_err(explain)
     }
 
     async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>> {

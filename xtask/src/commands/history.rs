@@ -12,6 +12,7 @@ use crate::format::age;
 use crate::ledger::{DeploymentKind, Ended, Serving};
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
+use crate::saved_plans::PlanId;
 
 /// Arguments of `history`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +58,10 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         table.row([
             ended.deployment.to_string(),
             ended.stack.to_string(),
-            kind.into(),
+            match &ended.plan {
+                Some(plan) => format!("{kind} (plan {})", PlanId::of(&plan.id)),
+                None => kind.to_owned(),
+            },
             ended.outcome.text().into(),
             serves(ended.deployment, &ended.serves),
             age(ended.at, app.clock.now()),

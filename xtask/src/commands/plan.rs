@@ -1,19 +1,21 @@
 //! `plan`: show what deploying would change, and change nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::CommandOutput;
-use crate::app::AppContext;
-use crate::delivery::{self, StackPlan, StackPreview};
+use crate::app::{Account, AppContext};
+use crate::delivery::{self, PlanToSave, StackPlan, StackPreview, Target};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::markdown;
 use crate::plan;
-use crate::settings;
+use crate::saved_plans::{self, FilesToSave, PlanId, SavedPlanDocument};
+use crate::settings::{self, StackSettings, parse_duration};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,37 @@ pub(crate) struct Arguments {
     /// Exit with 4 if there are changes.
     #[arg(long)]
     exit_code: bool,
+    /// Print the plan for a review, as markdown: addresses, actions and attribute paths, never values.
+    #[arg(long)]
+    markdown: bool,
+    /// Plan with the releases that serve verified in this environment.
+    #[arg(long, value_name = "ENV", conflicts_with = "version")]
+    from: Option<EnvironmentName>,
+    /// Keep the plan, so that exactly it can be approved and applied elsewhere: deploy --plan ID.
+    #[arg(long)]
+    save: bool,
+    /// How long the saved plan may be applied, at most 7 days.
+    #[arg(long, requires = "save", value_parser = parse_duration, default_value = "24h", value_name = "TIME")]
+    expires: Duration,
+}
+
+/// The longest life of a saved plan.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// A plan that was saved.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Saved {
+    /// Its id, as it is typed.
+    pub(crate) id: String,
+    /// SHA-256 of its document, by which it can be named in full.
+    pub(crate) digest: String,
+    /// After which moment it is refused.
+    #[schemars(with = "String")]
+    pub(crate) expires: jiff::Timestamp,
+    /// The stacks that it changes.
+    pub(crate) stacks: Vec<StackName>,
+    /// The command that applies it.
+    pub(crate) apply: String,
 }
 
 /// The plans of an environment's stacks.
@@ -42,28 +75,43 @@ pub(crate) struct Report {
     pub(crate) stacks: Vec<StackPlan>,
     /// Stacks that cannot be planned yet, each with the stack whose outputs it waits for.
     pub(crate) waiting: BTreeMap<StackName, StackName>,
+    /// The saved plan; `null` where none was asked for, or where nothing would change.
+    pub(crate) saved: Option<Saved>,
 }
 
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
     app.project.environment(environment)?;
+    if arguments.expires > LONGEST || arguments.expires.is_zero() {
+        return Err(Failure::usage("a saved plan can be applied for at most 7 days")
+            .hint("give --expires a time such as 24h"));
+    }
     let named = if arguments.version.is_some() || arguments.function.is_some() {
         Some(app.project.one_function(arguments.function.as_ref())?)
     } else {
         None
     };
-    let versions = named.clone().zip(arguments.version).into_iter().collect();
-    let account = app.account(environment).await?;
-    let (mut stacks, mut waiting) = (Vec::new(), BTreeMap::new());
     let enabled = app.project.stacks_in(environment)?;
+    let versions = match (&named, &arguments.version, &arguments.from) {
+        (Some(function), Some(version), _) => BTreeMap::from([(function.clone(), version.clone())]),
+        (named, _, Some(from)) => serving_in(app, from, &enabled, named.as_ref()).await?,
+        _ => BTreeMap::new(),
+    };
+    let account = app.account(environment).await?;
+    let (mut stacks, mut waiting, mut to_save) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let mut target = None;
     for name in settings::apply_order(&enabled) {
         if named.as_ref().is_some_and(|function| !enabled[&name].functions.contains(function)) {
             continue;
         }
         let stack = app.environment_stack(&account, environment, &name)?;
-        match delivery::preview(&stack, &versions).await? {
-            StackPreview::Planned(plan) => stacks.push(plan),
+        target = Some(delivery::plan_target(&stack));
+        match delivery::preview(&stack, &versions, arguments.save).await? {
+            StackPreview::Planned(previewed) => {
+                stacks.push(previewed.plan);
+                to_save.extend(previewed.to_save.filter(|plan| plan.does_something));
+            }
             StackPreview::WaitsFor(upstream) => {
                 waiting.insert(name, upstream);
             }
@@ -76,10 +124,138 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         Failure::new(FailureKind::ChangesPresent, message)
             .unchanged("Nothing was changed: --exit-code asked for this exit code.")
     });
-    let text = text(environment, &stacks, &waiting);
-    let summary = markdown::plans(environment, &stacks, &waiting);
-    let report = Report { environment: environment.clone(), changes_present, stacks, waiting };
+    let saved = match target.filter(|_| !to_save.is_empty()) {
+        Some(target) => Some(save(app, &account, &arguments, target, to_save, &stacks).await?),
+        None => None,
+    };
+    report_later_plans(app, &enabled, &stacks, saved.as_ref());
+    let mut text = text(environment, &stacks, &waiting);
+    text.push_str(&saved_text(&arguments, saved.as_ref(), app.clock.now()));
+    let mut summary = markdown::plans(environment, &stacks, &waiting);
+    if let Some(saved) = &saved {
+        summary.push_str(&markdown::saved_plan(&saved.id, saved.expires, &saved.apply));
+    }
+    let text = if arguments.markdown { summary.clone() } else { text };
+    let report = Report { environment: environment.clone(), changes_present, stacks, waiting, saved };
     Ok(CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary))
+}
+
+/// Returns the releases that serve verified in another environment, of the functions that this one runs.
+async fn serving_in(
+    app: &AppContext,
+    from: &EnvironmentName,
+    enabled: &BTreeMap<StackName, StackSettings>,
+    named: Option<&FunctionName>,
+) -> Result<BTreeMap<FunctionName, Version>> {
+    app.project.environment(from)?;
+    let account = app.account(from).await?;
+    let mut versions = BTreeMap::new();
+    for (name, stack) in enabled {
+        let functions =
+            stack.functions.iter().filter(|function| named.is_none_or(|named| named == *function));
+        let functions: Vec<&FunctionName> = functions.collect();
+        if functions.is_empty() {
+            continue;
+        }
+        let last = account.ledger(from, name).head().await?.last;
+        for function in functions {
+            match last.as_ref().and_then(|last| last.verified(function)) {
+                Some(serving) => {
+                    versions.insert(function.clone(), serving.release.clone());
+                }
+                None => app.progress.note(format!(
+                    "          {function} does not serve verified in {from}: it is planned with what it serves"
+                )),
+            }
+        }
+    }
+    Ok(versions)
+}
+
+/// Saves the plans of some stacks as one.
+async fn save(
+    app: &AppContext,
+    account: &Account,
+    arguments: &Arguments,
+    target: Target,
+    to_save: Vec<PlanToSave>,
+    plans: &[StackPlan],
+) -> Result<Saved> {
+    let environment = &arguments.env;
+    let at = app.clock.now();
+    let lives = jiff::SignedDuration::try_from(arguments.expires)
+        .map_err(|error| Failure::usage("--expires is too long").caused_by(error))?;
+    let expires =
+        at.checked_add(lives).map_err(|error| Failure::usage("--expires is too long").caused_by(error))?;
+    let document = SavedPlanDocument {
+        schema: saved_plans::SCHEMA.into(),
+        target,
+        environment: environment.clone(),
+        at,
+        expires,
+        by: app.process_env.actor(),
+        caller: account.caller.clone(),
+        run_url: app.process_env.run_url(),
+        stacks: to_save.iter().map(|plan| plan.saved.clone()).collect(),
+    };
+    let files: Vec<FilesToSave<'_>> = to_save
+        .iter()
+        .map(|plan| FilesToSave { stack: &plan.saved.stack, plan: plan.plan_file(), archive: plan.archive() })
+        .collect();
+    let step = app.progress.step("save", format!("the plan of {environment}"));
+    let digest = match saved_plans::save(account.state.as_ref(), &document, &files).await {
+        Ok(digest) => digest,
+        Err(failure) => {
+            step.failed("failed");
+            return Err(failure);
+        }
+    };
+    let id = PlanId::of(&digest).to_string();
+    step.done_as(format!("plan {id} of {environment}"), "saved");
+    let destroys = plans.iter().flat_map(|plan| &plan.destroys);
+    let options: String = destroys.map(|address| format!(" --allow-destroy '{address}'")).collect();
+    Ok(Saved {
+        apply: format!("cargo xtask deploy --env {environment} --plan {id}{options}"),
+        id,
+        digest: digest.hex(),
+        expires,
+        stacks: document.stacks.into_iter().map(|stack| stack.stack).collect(),
+    })
+}
+
+/// Reports saved stacks that take outputs which the same plan changes: their part is stale once those are applied.
+fn report_later_plans(
+    app: &AppContext,
+    enabled: &BTreeMap<StackName, StackSettings>,
+    plans: &[StackPlan],
+    saved: Option<&Saved>,
+) {
+    let changes_outputs =
+        |stack: &StackName| plans.iter().any(|plan| plan.stack == *stack && plan.outputs_change);
+    for stack in saved.into_iter().flat_map(|saved| &saved.stacks) {
+        let inputs = enabled.get(stack).into_iter().flat_map(|settings| settings.inputs.values());
+        if let Some(from) = inputs.map(|from| &from.stack).find(|from| changes_outputs(from)) {
+            app.progress.note(format!(
+                "          {stack} takes outputs of {from}, which this plan changes: if its values change with them, {stack} is refused and has to be planned again"
+            ));
+        }
+    }
+}
+
+fn saved_text(arguments: &Arguments, saved: Option<&Saved>, now: jiff::Timestamp) -> String {
+    match saved {
+        Some(saved) => format!(
+            "saved     plan {}, until {} ({})\n          apply it with: {}\n",
+            saved.id,
+            saved.expires,
+            format::seconds(Duration::from_secs(
+                u64::try_from(saved.expires.as_second().saturating_sub(now.as_second())).unwrap_or_default()
+            )),
+            saved.apply
+        ),
+        None if arguments.save => format!("Nothing was saved: nothing would change in {}.\n", arguments.env),
+        None => String::new(),
+    }
 }
 
 /// Renders each stack with its changes.
@@ -102,6 +278,11 @@ fn text(
         };
         text.push_str(&format!("{} in {environment}  {summary}\n", plan.stack));
         text.push_str(&plan::changes_text(&plan.changes, true));
+        if !plan.destroys.is_empty() {
+            let names: String =
+                plan.destroys.iter().map(|address| format!(" --allow-destroy '{address}'")).collect();
+            text.push_str(&format!("  deploying it needs:{names}\n"));
+        }
         if !plan.drift.is_empty() {
             let drift = plan::changes_text(&plan.drift, true);
             text.push_str(&format!("  changed outside Terraform:\n{drift}"));

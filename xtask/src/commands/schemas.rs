@@ -16,6 +16,8 @@ fn reference_has_the_schema_of_every_document() {
         ("deploy", schema_of::<super::deploy::Report>()),
         ("rollback", schema_of::<super::rollback::Report>()),
         ("plan", schema_of::<super::plan::Report>()),
+        ("drift", schema_of::<super::drift::Report>()),
+        ("prune", schema_of::<super::prune::Report>()),
         ("status", schema_of::<super::status::Report>()),
         ("history", schema_of::<super::history::Report>()),
         ("releases", schema_of::<super::releases::Report>()),

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use super::{Machine, files};
+use super::{Machine, PlanRules, files};
+use crate::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
@@ -90,6 +91,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) accept_weaker_trust: bool,
     /// Whether a state that is not the one which the ledger knows is accepted (`--accept-state`).
     pub(crate) accept_state: bool,
+    /// What its plans have to keep.
+    pub(crate) rules: PlanRules,
     /// Whether everything is shown (`--verbose`).
     pub(crate) verbose: bool,
 }
@@ -199,6 +202,11 @@ impl EnvironmentStack {
         StackSources::read(&self.root, self.name(), self.environment(), self.settings.files.as_deref())
     }
 
+    /// Returns the digest of the archive of the project's own files.
+    pub(super) fn own_files(&self) -> Result<Digest> {
+        Ok(plan::pack_sources(&self.read_sources()?, &self.plan.work)?.digest)
+    }
+
     /// Refuses files that break the contract with Slipway, or that a protected environment may not be given.
     pub(crate) fn check_files(&self, configuration: &Configuration) -> Result<()> {
         files::check(
@@ -251,6 +259,7 @@ impl EnvironmentStack {
             run_url: self.run_url.clone(),
             holder: Holder { since: Some(self.clock.real_time()), ..self.holder.clone() },
             trust: Some(self.trust_record(last)),
+            plan: None,
             at: self.clock.now(),
         }
     }

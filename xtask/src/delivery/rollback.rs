@@ -137,10 +137,11 @@ async fn run(
     known_state::refuse_other(stack, Some(last), state.as_ref()).await?;
     let configuration = applied_configuration(stack, &lock, last, releases).await?;
     let planned = state_lock::plan(stack, &configuration).await?;
-    plan::refuse_protected(stack.name(), &stack.settings.protect, &planned)?;
+    stack.destruction_guard().check(&planned)?;
     // These files were applied before, so that only what this plan changes has to be looked at.
     let places = contract::check_plan(stack, &configuration, &planned, releases, Some(last), true).await?;
     refuse_others(stack, &planned, last, steps).await?;
+    stack.refuse_by_policy(&configuration, &planned).await?;
     let mut applied = if planned.is_empty() {
         stack.infrastructure.outputs(&configuration).await?
     } else {

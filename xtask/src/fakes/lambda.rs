@@ -242,6 +242,33 @@ impl Functions for FakeLambda {
             .await
     }
 
+    async fn versions(&self, function: &str) -> Result<Vec<FunctionConfiguration>> {
+        self.faults
+            .call(&format!("versions of {function}"), || {
+                let functions = self.functions.lock().unwrap();
+                let published = functions.get(function).into_iter().flat_map(|found| &found.published);
+                Ok(published
+                    .map(|(number, version)| configuration(function, &number.to_string(), version))
+                    .collect())
+            })
+            .await
+    }
+
+    async fn delete_version(&self, function: &str, version: &str) -> Result<()> {
+        self.faults
+            .call(&format!("delete {function}:{version}"), || {
+                let mut functions = self.functions.lock().unwrap();
+                let found = functions.get_mut(function).expect("a function");
+                let number: u64 = version.parse().expect("a version's number");
+                if found.alias.is_some_and(|(points_to, _)| points_to == number) {
+                    return Err(Failure::failed(format!("{function}:{version}: ResourceConflictException")));
+                }
+                found.published.remove(&number);
+                Ok(())
+            })
+            .await
+    }
+
     async fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>> {
         self.faults
             .call(&format!("alias {function}:{alias}"), || {

@@ -133,6 +133,15 @@ impl Store for FakeStore {
             .await
     }
 
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.faults
+            .call(&format!("delete {key}"), || {
+                self.remove(key);
+                Ok(())
+            })
+            .await
+    }
+
     async fn head(&self, key: &str) -> Result<Option<ObjectHead>> {
         self.faults
             .call(&format!("head {key}"), || {

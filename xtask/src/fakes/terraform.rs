@@ -263,28 +263,37 @@ impl Infrastructure for FakeTerraform {
     }
 
     async fn plan(&self, configuration: &Configuration) -> Result<Planned> {
-        self.lock(configuration, PLAN).await?;
+        if configuration.takes_lock {
+            self.lock(configuration, PLAN).await?;
+        }
         let plan = || {
             let wanted = wanted(configuration)?;
             let changes = self.changes(configuration, &wanted);
             let state = self.state(configuration);
             let outputs_change = state.outputs != self.outputs_now(configuration, &wanted);
-            let plan = Plan { serial: state.serial, wanted, gone: Vec::new() };
+            let mut plan = Plan { serial: state.serial, wanted, gone: Vec::new(), values: Value::Null };
+            plan.values = self.values_of(configuration, &changes, &plan);
             self.planned(configuration, changes, outputs_change, &plan)
         };
         let planned = self.faults.call("plan", plan).await;
-        self.release(configuration);
+        if configuration.takes_lock {
+            self.release(configuration);
+        }
         planned
     }
 
-    async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<Value> {
+    async fn values(&self, _: &Configuration, planned: &Planned) -> Result<Value> {
         let read = || {
             let bytes =
                 std::fs::read(planned.file.path()).map_err(|error| io("read", planned.file.path(), error))?;
             let plan: Plan = serde_json::from_slice(&bytes).expect("a plan");
-            Ok(self.values_of(configuration, planned, &plan))
+            Ok(plan.values)
         };
         self.faults.call("show the plan", read).await
+    }
+
+    async fn open_saved(&self, configuration: &Configuration, planned: &Planned) -> Result<Value> {
+        self.values(configuration, planned).await
     }
 
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
@@ -302,7 +311,7 @@ impl Infrastructure for FakeTerraform {
                 reason: None,
             });
             let changes = changes.collect();
-            let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone };
+            let plan = Plan { serial: state.serial, wanted: BTreeMap::new(), gone, values: Value::Null };
             self.planned(configuration, changes, true, &plan)
         };
         let planned = self.faults.call("plan the destruction", plan).await;

@@ -31,6 +31,27 @@ pub(crate) enum DeploymentKind {
     Destroy,
 }
 
+/// The saved plan that a deployment applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct AppliedPlan {
+    /// SHA-256 of the saved plan's document.
+    pub(crate) id: Digest,
+    /// Who planned.
+    pub(crate) by: String,
+    /// The ARN of the caller who planned, where the account said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<String>,
+    /// The CI run that planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run_url: Option<String>,
+    /// When it was planned.
+    #[schemars(with = "String")]
+    pub(crate) at: jiff::Timestamp,
+    /// Whether the state had moved since, so that the same changes were planned anew.
+    #[serde(default)]
+    pub(crate) planned_anew: bool,
+}
+
 /// The beginning of a deployment, which is also the stack's deploy lock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Started {
@@ -63,6 +84,9 @@ pub(crate) struct Started {
     /// The settings that decide which releases are trusted; unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<TrustRecord>,
+    /// The saved plan that it applies; nothing where it planned itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<AppliedPlan>,
     /// When it began.
     #[schemars(with = "String")]
     pub(crate) at: jiff::Timestamp,
@@ -270,6 +294,9 @@ pub(crate) struct Ended {
     /// The settings that decide which releases are trusted; unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<TrustRecord>,
+    /// The saved plan that it applied; nothing where it planned itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<AppliedPlan>,
     /// Who ran it, as the machine or the CI system says.
     pub(crate) by: String,
     /// Who ran it, as AWS says: the caller's ARN. Unknown in older entries and in emulated environments.
@@ -318,6 +345,7 @@ impl Ended {
             plan_inputs: None,
             state: None,
             trust: started.trust.clone(),
+            plan: started.plan.clone(),
             by: started.by.clone(),
             caller: started.caller.clone(),
             run_url: started.run_url.clone(),

@@ -172,6 +172,7 @@ mod tests {
             caller: None,
             previous: None,
             trust: None,
+            plan: None,
             schema: SCHEMA.into(),
             deployment: 1,
             stack: "s".parse().unwrap(),

@@ -11,7 +11,7 @@ use crate::delivery::{Delivered, StackPlan};
 use crate::failure::{self, ErrorReport, Result};
 use crate::format::plural;
 use crate::name::{EnvironmentName, StackName};
-use crate::plan::{Change, changes_summary};
+use crate::plan::{ReviewedChange, changes_summary};
 use crate::release::Manifest;
 
 /// Renders the plans of an environment's stacks: a table of all changes, and what changed outside Terraform.
@@ -28,20 +28,41 @@ pub(crate) fn plans(
         (count, _) => plural(count, "change"),
     };
     let mut text = heading(&format!("plan · {environment}: {what}"));
-    let rows = |changes: fn(&StackPlan) -> &[Change]| {
+    let lost: Vec<[String; 4]> = stacks
+        .iter()
+        .flat_map(|plan| {
+            plan.rows.iter().filter(|row| row.holds.is_some() || plan.destroys.contains(&row.address)).map(
+                |row| {
+                    let lost = row.holds.clone().unwrap_or_else(|| "protected".to_owned());
+                    [plan.stack.to_string(), row.action.word().to_owned(), row.address.clone(), lost]
+                },
+            )
+        })
+        .collect();
+    if !lost.is_empty() {
+        let count = plural(lost.len(), "resource");
+        text.push_str(&format!("**Destroys {count} with data or under protection:**\n\n"));
+        text.push_str(&table(["Stack", "Action", "Resource", "What is lost"], &lost));
+    }
+    let rows = |rows: fn(&StackPlan) -> &[ReviewedChange]| {
         let rows = stacks.iter().flat_map(move |plan| {
-            changes(plan).iter().map(move |change| {
-                let reason = change.reason.as_deref().unwrap_or_default().replace('_', " ");
-                [plan.stack.to_string(), change.action.word().to_owned(), change.address.clone(), reason]
+            rows(plan).iter().map(move |row| {
+                let reason = row.reason.as_deref().unwrap_or_default().replace('_', " ");
+                let (stack, action) = (plan.stack.to_string(), row.action.word().to_owned());
+                [stack, action, row.address.clone(), attributes(row), reason]
             })
         });
         rows.collect::<Vec<_>>()
     };
-    let header = ["Stack", "Action", "Resource", "Reason"];
-    text.push_str(&table(header, &rows(|plan| &plan.changes)));
-    let drift = rows(|plan| &plan.drift);
+    let header = ["Stack", "Action", "Resource", "Attributes", "Reason"];
+    text.push_str(&table(header, &rows(|plan| &plan.rows)));
+    let drift = rows(|plan| &plan.drift_rows);
     if !drift.is_empty() {
         text.push_str(&format!("Changed outside Terraform:\n\n{}", table(header, &drift)));
+    }
+    for (plan, refused) in stacks.iter().filter_map(|plan| Some((plan, plan.refused.as_ref()?))) {
+        let line = format!("Deploying {} would be refused: {refused}", plan.stack);
+        text.push_str(&format!("**{}**\n\n", escaped(&line)));
     }
     for (stack, upstream) in waiting {
         let line =
@@ -49,6 +70,25 @@ pub(crate) fn plans(
         text.push_str(&format!("{}\n\n", escaped(&line)));
     }
     text
+}
+
+/// How many attributes a row names.
+const ATTRIBUTES: usize = 12;
+
+/// Returns the paths of a change's attributes: those that force a replacement first.
+pub(super) fn attributes(row: &ReviewedChange) -> String {
+    let forced = row.forces.iter().map(|path| format!("{path} (forces it)"));
+    let others = row.attributes.iter().filter(|path| !row.forces.contains(path)).cloned();
+    let all: Vec<String> = forced.chain(others).collect();
+    let rest = all.len().saturating_sub(ATTRIBUTES);
+    let more = (rest > 0).then(|| format!("and {rest} more"));
+    all.into_iter().take(ATTRIBUTES).chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// Renders where a plan was saved, and the command that applies it.
+pub(crate) fn saved_plan(id: &str, expires: jiff::Timestamp, apply: &str) -> String {
+    let fence = fence(apply);
+    format!("Saved as plan {id}, until {expires}. To apply exactly it:\n\n{fence}sh\n{apply}\n{fence}\n\n")
 }
 
 /// Renders what a command deployed to an environment: a row for each stack.
@@ -122,12 +162,12 @@ pub(crate) fn append(path: &Path, text: &str) -> Result<()> {
         .map_err(|error| failure::io("append to", path, error))
 }
 
-fn heading(text: &str) -> String {
+pub(super) fn heading(text: &str) -> String {
     format!("### Slipway: {}\n\n", escaped(text))
 }
 
 /// Renders a table; nothing without rows.
-fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -140,7 +180,7 @@ fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
 }
 
 /// Escapes a value for a table's cell or a paragraph: on one line, and without markup.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.trim_end().chars() {
         match c {
@@ -167,12 +207,23 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
     use crate::failure::Failure;
-    use crate::plan::Action;
+    use crate::plan::{Action, Change};
     use crate::release::sample_manifest;
     use crate::verification::{Check, Verification};
 
     fn change(address: &str, action: Action) -> Change {
         Change { address: address.into(), action, reason: None }
+    }
+
+    fn row(change: &Change) -> ReviewedChange {
+        ReviewedChange {
+            address: change.address.clone(),
+            action: change.action,
+            reason: change.reason.clone(),
+            attributes: Vec::new(),
+            forces: Vec::new(),
+            holds: None,
+        }
     }
 
     fn environment() -> EnvironmentName {
@@ -181,32 +232,57 @@ mod tests {
 
     fn plan(stack: &str, changes: Vec<Change>) -> StackPlan {
         let stack = stack.parse().unwrap();
-        StackPlan { stack, summary: String::new(), changes, drift: Vec::new(), outputs_change: false }
+        let rows = changes.iter().map(row).collect();
+        StackPlan {
+            stack,
+            summary: String::new(),
+            changes,
+            drift: Vec::new(),
+            outputs_change: false,
+            rows,
+            drift_rows: Vec::new(),
+            destroys: Vec::new(),
+            refused: None,
+        }
     }
 
     #[test]
     fn plans_are_a_table_of_changes() {
         let mut hello =
             plan("hello", vec![change("module.f[\"a|b\"].aws_lambda_function.this", Action::Update)]);
-        hello.drift = vec![change("aws_iam_role.this", Action::Update)];
+        hello.rows[0].attributes = vec!["memory_size".into(), "tags[\"a|b\"]".into()];
+        hello.drift_rows = vec![row(&change("aws_iam_role.this", Action::Update))];
+        hello.refused = Some("the policy refuses it".into());
         let table = Change {
             reason: Some("cannot_update".into()),
             ..change("aws_dynamodb_table.traces", Action::Replace)
         };
         let waiting = BTreeMap::from([("api".parse().unwrap(), "network".parse().unwrap())]);
-        insta::assert_snapshot!(plans(&environment(), &[hello, plan("tracer", vec![table])], &waiting), @r#"
+        let mut tracer = plan("tracer", vec![table]);
+        tracer.rows[0].holds = Some("its items".into());
+        tracer.rows[0].forces = vec!["key".into()];
+        tracer.rows[0].attributes = (0..14).map(|n| format!("a{n}")).chain(["key".to_owned()]).collect();
+        insta::assert_snapshot!(plans(&environment(), &[hello, tracer], &waiting), @r#"
         ### Slipway: plan · dev: 2 changes
 
-        | Stack | Action | Resource | Reason |
+        **Destroys 1 resource with data or under protection:**
+
+        | Stack | Action | Resource | What is lost |
         | --- | --- | --- | --- |
-        | hello | update | module.f\["a\|b"\].aws_lambda_function.this |  |
-        | tracer | replace | aws_dynamodb_table.traces | cannot update |
+        | tracer | replace | aws_dynamodb_table.traces | its items |
+
+        | Stack | Action | Resource | Attributes | Reason |
+        | --- | --- | --- | --- | --- |
+        | hello | update | module.f\["a\|b"\].aws_lambda_function.this | memory_size, tags\["a\|b"\] |  |
+        | tracer | replace | aws_dynamodb_table.traces | key (forces it), a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, and 3 more | cannot update |
 
         Changed outside Terraform:
 
-        | Stack | Action | Resource | Reason |
-        | --- | --- | --- | --- |
-        | hello | update | aws_iam_role.this |  |
+        | Stack | Action | Resource | Attributes | Reason |
+        | --- | --- | --- | --- | --- |
+        | hello | update | aws_iam_role.this |  |  |
+
+        **Deploying hello would be refused: the policy refuses it**
 
         api cannot be planned yet: it takes outputs of network, which is not applied.
         "#);

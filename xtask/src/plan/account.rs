@@ -104,6 +104,7 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
         sources,
         inputs: BTreeMap::new(),
         lock: lock.clone(),
+        takes_lock: true,
     })
 }
 

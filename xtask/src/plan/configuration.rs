@@ -68,6 +68,8 @@ pub(crate) struct Configuration {
     pub(crate) inputs: StackInputs,
     /// The lock on the work folder.
     pub(crate) lock: WorkLock,
+    /// Whether a plan takes the state's lock. One that only looks does not: it could stop a deployment.
+    pub(crate) takes_lock: bool,
 }
 
 /// A stack's files in the copy that Terraform works in.
@@ -278,6 +280,7 @@ pub(crate) fn prepare(
         sources,
         inputs,
         lock: lock.clone(),
+        takes_lock: true,
     })
 }
 

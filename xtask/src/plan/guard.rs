@@ -7,17 +7,6 @@ use super::Planned;
 use crate::failure::{Failure, Result};
 use crate::name::StackName;
 
-/// Refuses a plan that deletes, replaces or forgets a protected address; `*` in a pattern matches anything.
-pub(crate) fn refuse_protected(stack: &StackName, protect: &[String], planned: &Planned) -> Result<()> {
-    let Some((address, pattern)) = removed(stack, protect, planned)?.into_iter().next() else {
-        return Ok(());
-    };
-    Err(Failure::refused(format!("the plan would remove {address}, which `{stack}` protects"))
-        .detail("protected by", format!("protect = [\"{pattern}\"] in terraform/stacks/{stack}/stack.toml"))
-        .unchanged("Nothing was applied.")
-        .hint("to remove it, delete the pattern from `protect` in a commit of its own"))
-}
-
 /// Returns the protected addresses that a plan would remove.
 pub(crate) fn removed_protected_addresses(
     stack: &StackName,
@@ -32,7 +21,11 @@ pub(crate) fn removed_protected_addresses(
 }
 
 /// Returns the protected addresses that a plan would remove, each with the pattern that protects it.
-fn removed(stack: &StackName, protect: &[String], planned: &Planned) -> Result<Vec<(String, String)>> {
+pub(super) fn removed(
+    stack: &StackName,
+    protect: &[String],
+    planned: &Planned,
+) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for pattern in protect {
         // Brackets are part of an address (`x[0]`), so only `*` keeps its meaning.
@@ -138,15 +131,14 @@ mod tests {
             ("aws_sqs_queue.q", Action::Delete),
             ("aws_s3_bucket.a[1]", Action::Delete),
         ] {
-            assert!(refuse_protected(&stack, &protect, &planned(&[fine])).is_ok(), "{fine:?}");
+            assert!(removed(&stack, &protect, &planned(&[fine])).unwrap().is_empty(), "{fine:?}");
         }
         for wrong in [
             ("aws_dynamodb_table.t", Action::Replace),
             ("module.a[\"x\"].aws_dynamodb_table.t", Action::Delete),
             ("aws_s3_bucket.a[0]", Action::Forget),
         ] {
-            let failure = refuse_protected(&stack, &protect, &planned(&[wrong])).unwrap_err();
-            assert!(failure.message().contains(wrong.0), "{failure}");
+            assert_eq!(removed(&stack, &protect, &planned(&[wrong])).unwrap()[0].0, wrong.0);
         }
     }
 

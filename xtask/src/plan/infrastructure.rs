@@ -17,6 +17,9 @@ pub(crate) trait Infrastructure: Send + Sync {
     async fn plan(&self, configuration: &Configuration) -> Result<Planned>;
     /// Reads a saved plan with its values. They may be secret: do not print them.
     async fn values(&self, configuration: &Configuration, planned: &Planned) -> Result<serde_json::Value>;
+    /// Makes ready to apply a plan that was saved earlier, from the same files, and reads it with its values.
+    async fn open_saved(&self, configuration: &Configuration, planned: &Planned)
+    -> Result<serde_json::Value>;
     /// Plans the removal of everything in a configuration's state.
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned>;
     /// Applies exactly the saved plan and returns the outputs.

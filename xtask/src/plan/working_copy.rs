@@ -20,7 +20,7 @@ pub(crate) struct PackedSources {
 }
 
 /// Packs a stack's files into the work folder, unless the archive there is of the same files.
-pub(super) fn pack(sources: &StackSources, work: &Path) -> Result<PackedSources> {
+pub(crate) fn pack(sources: &StackSources, work: &Path) -> Result<PackedSources> {
     std::fs::create_dir_all(work).map_err(|error| failure::io("create", work, error))?;
     let (zip, mark) = (work.join("configuration.zip"), work.join("configuration.digests"));
     let wanted = sources.digest().hex();

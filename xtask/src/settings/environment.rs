@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::file;
 use super::key_prefix::key_prefix;
+use super::plan_policy::PlanSettings;
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName};
 
@@ -26,6 +27,8 @@ pub(crate) struct EnvironmentSettings {
     /// The environment whose verified releases may be promoted to this one.
     #[allow(dead_code, reason = "promotion reads it; it is accepted and checked already")]
     pub(crate) promote_from: Option<EnvironmentName>,
+    /// What judges its plans, besides what judges those of the whole project.
+    pub(crate) plan: Option<PlanSettings>,
     /// Settings for single stacks; a stack that is not named runs with all its functions.
     pub(crate) stacks: BTreeMap<StackName, StackSelection>,
 }
@@ -105,6 +108,7 @@ struct EnvironmentFile {
     #[serde(default)]
     provenance: ProvenanceClaims,
     state: Option<StateTable>,
+    plan: Option<PlanSettings>,
     #[serde(default)]
     stacks: BTreeMap<StackName, StackSelection>,
 }
@@ -180,6 +184,7 @@ impl EnvironmentSettings {
             trusted_keys: raw.trusted_keys,
             claims: raw.provenance,
             promote_from: raw.promote_from,
+            plan: raw.plan,
             stacks: raw.stacks,
         })
     }

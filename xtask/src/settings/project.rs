@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::builder::BuilderSettings;
 use super::file::duration;
 use super::key_prefix::{key_prefix, tag_prefix};
+use super::plan_policy::PlanSettings;
 use crate::name::FunctionName;
 
 /// The settings of the whole project.
@@ -33,6 +34,8 @@ pub(crate) struct ProjectSettings {
     /// The CI systems whose tokens prove who built a release, by name.
     #[serde(default)]
     pub(crate) builders: BTreeMap<String, BuilderSettings>,
+    /// What judges each plan of every environment.
+    pub(crate) plan: Option<PlanSettings>,
     /// Exact versions of the tools that Slipway installs; it must know the hashes of these versions.
     #[serde(default)]
     pub(crate) tools: BTreeMap<String, String>,

@@ -88,7 +88,7 @@ fn project_file_mistakes_are_reported() {
     pipelines/project.toml:2: unknown key `nme`
     2 | nme = "shop"
       | ^^^ did you mean `name`?
-    hint: allowed here: schema, name, terraform, tag_prefix, store, builders, tools, checks, tests
+    hint: allowed here: schema, name, terraform, tag_prefix, store, builders, plan, tools, checks, tests
     "#);
     insta::assert_snapshot!(failure_text(path, "schema = 2\nname = \"shop\"\n"), @r"
     pipelines/project.toml:1: schema 2 is not known to this version of Slipway, which reads schema 1
@@ -166,7 +166,7 @@ fn environment_file_mistakes_are_reported() {
     terraform/environments/prod/environment.toml:3: unknown key `protect`
     3 | protect = true
       | ^^^^^^^ did you mean `protected`?
-    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, provenance, state, stacks
+    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, provenance, state, plan, stacks
     ");
     insta::assert_snapshot!(failure_text(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
     insta::assert_snapshot!(failure_text(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"

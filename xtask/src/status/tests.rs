@@ -96,6 +96,7 @@ fn started(deployment: u64) -> Started {
         caller: None,
         previous: None,
         trust: None,
+        plan: None,
         schema: SCHEMA.into(),
         deployment,
         stack: "hello".parse().unwrap(),

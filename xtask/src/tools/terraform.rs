@@ -285,6 +285,16 @@ impl crate::plan::Infrastructure for Terraform {
             .map_err(|error| Failure::failed("terraform show did not print JSON").caused_by(error))
     }
 
+    async fn open_saved(
+        &self,
+        configuration: &Configuration,
+        planned: &Planned,
+    ) -> Result<serde_json::Value> {
+        refuse_unsaved(&configuration.context, &[])?;
+        self.init(configuration).await?;
+        self.values(configuration, planned).await
+    }
+
     async fn plan_destroy(&self, configuration: &Configuration) -> Result<Planned> {
         let file = SavedPlan::create(&configuration.context.work)?;
         let program = commands::plan_destroy(self.base(configuration), configuration, file.path());

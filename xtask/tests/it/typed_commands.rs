@@ -99,6 +99,17 @@ const STATES: &[(&str, &str, &str)] = &[
         "bytes_that_were_replaced_are_refused_until_they_are_restored",
     ),
     (
+        "a saved plan is not what it was, expired, or was used",
+        "saved_plans",
+        "plan_is_made_anew_where_only_the_serial_moved_and_refused_where_anything_else_did",
+    ),
+    (
+        "a plan destroys what is protected or holds data",
+        "saved_plans",
+        "reviewers_see_paths_and_no_values_and_what_is_destroyed_is_named_by_who_applies",
+    ),
+    ("something changed outside the ledger", "drift", "alias_that_was_moved_by_hand_is_drift"),
+    (
         "somebody deployed after the plan",
         "held_locks",
         "both_of_two_releases_at_once_succeed_with_a_lock_timeout",
@@ -127,6 +138,8 @@ const OTHERS: &[(&str, &str, &str)] = &[
         "typed_states",
         "commands_that_only_look_or_choose_are_as_the_page_writes_them",
     ),
+    ("prune --env --keep", "prune", "only_what_nothing_needs_is_removed_and_only_if_asked"),
+    ("prune --apply --env --keep", "prune", "only_what_nothing_needs_is_removed_and_only_if_asked"),
     ("releases", "typed_states", "commands_that_only_look_or_choose_are_as_the_page_writes_them"),
     ("rollback", "lost_answers", "write_whose_answer_was_lost_counts_where_it_can_be_seen"),
     ("rollback --env --to", "lost_answers", "write_whose_answer_was_lost_counts_where_it_can_be_seen"),

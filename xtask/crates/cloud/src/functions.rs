@@ -216,6 +216,20 @@ impl Functions {
         }))
     }
 
+    /// Deletes a published version. Lambda refuses one that an alias points to.
+    ///
+    /// # Errors
+    /// Those of the call; a version that is gone already counts as deleted.
+    pub async fn delete_version(&self, function: &str, version: &str) -> Result<(), CloudError> {
+        let request = self.shared.lambda().delete_function().function_name(function).qualifier(version);
+        let subject = format!("{function}:{version}");
+        match self.calls.run("DeleteFunction", &subject, request.send()).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Lists a function's published versions, oldest first, without `$LATEST`.
     ///
     /// # Errors

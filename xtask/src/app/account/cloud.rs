@@ -86,8 +86,8 @@ impl AppContext {
             services: Arc::new(AccountServices(session)),
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
-            emulated: false,
             caller: Some(identity.arn),
+            emulated: false,
             project: self.identity(),
         })
     }

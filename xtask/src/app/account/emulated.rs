@@ -74,8 +74,8 @@ impl AppContext {
                 endpoint: Some(state.gateway.url.clone()),
             },
             variables,
-            emulated: true,
             caller: None,
+            emulated: true,
             project: identity,
         })
     }

@@ -37,6 +37,10 @@ impl Infrastructure for AccountTerraform {
         Ok(Planned { changes, drift: Vec::new(), outputs_change: false, file, warnings: Vec::new() })
     }
 
+    async fn open_saved(&self, _: &Configuration, _: &Planned) -> Result<serde_json::Value> {
+        panic!("plans of accounts are not saved")
+    }
+
     async fn plan_destroy(&self, _: &Configuration) -> Result<Planned> {
         panic!("an account is never destroyed")
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::delivery::{EnvironmentStack, Machine};
+use crate::delivery::{EnvironmentStack, Machine, PlanRules};
 use crate::failure::Result;
 use crate::fakes::{
     FakeAccount, FakeApprover, FakeClock, FakeLambda, FakeServices, FakeStore, FakeTerraform, FakeVersion,
@@ -254,6 +254,7 @@ impl Scene {
                 trusted_keys: Vec::new(),
                 claims: ProvenanceClaims::default(),
                 promote_from: None,
+                plan: None,
                 stacks: BTreeMap::new(),
             },
             trust: self.trust.clone(),
@@ -287,6 +288,7 @@ impl Scene {
             unknown_commit: None,
             accept_weaker_trust: false,
             accept_state: false,
+            rules: PlanRules::default(),
             verbose: false,
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{FakeTerraform, FakeVersion, StackFlaw};
 use crate::architecture::Architecture;
 use crate::failure::{Result, io};
-use crate::plan::{Configuration, Planned};
+use crate::plan::{Change, Configuration};
 use crate::runtime::Runtime;
 
 /// A saved plan: the serial of its state, and the planned code and configuration of each function.
@@ -20,6 +20,9 @@ pub(super) struct Plan {
     /// The functions to delete, by their name in Lambda.
     #[serde(default)]
     pub(super) gone: Vec<String>,
+    /// What `terraform show -json` prints of it: as it was when it was planned.
+    #[serde(default)]
+    pub(super) values: Value,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -57,14 +60,14 @@ impl PlannedFunction {
 
 impl FakeTerraform {
     /// Returns a plan as `terraform show -json` prints it, as far as the contract is checked by it.
-    pub(super) fn values_of(&self, configuration: &Configuration, planned: &Planned, plan: &Plan) -> Value {
+    pub(super) fn values_of(&self, configuration: &Configuration, all: &[Change], plan: &Plan) -> Value {
         let (mut known, mut unknown) = (serde_json::Map::new(), serde_json::Map::new());
         let mut changes = Vec::new();
         for (name, wanted) in &plan.wanted {
             let function_name = function_name(configuration, name);
             let action = |kind: &str| {
                 let address = format!("module.{name}.{kind}");
-                planned.changes.iter().find(|change| change.address == address).map(|change| change.action)
+                all.iter().find(|change| change.address == address).map(|change| change.action)
             };
             let mut output = json!({"function_name": function_name, "alias": "live"});
             let version_is_unknown = action("aws_lambda_function.this").is_some();
@@ -75,11 +78,17 @@ impl FakeTerraform {
             unknown.insert(name.clone(), json!({"version": version_is_unknown}));
             if let Some(action) = action("aws_lambda_function.this") {
                 let publish = self.flaw != StackFlaw::PublishesNothing;
+                let before = self.lambda.latest(&function_name).map(|latest| {
+                    json!({
+                        "function_name": function_name, "package_type": "Zip", "publish": publish,
+                        "memory_size": latest.memory, "source_code_hash": latest.code_sha256,
+                    })
+                });
                 changes.push(json!({
                     "address": format!("module.{name}.aws_lambda_function.this"), "type": "aws_lambda_function",
-                    "change": {"actions": [action.word()], "after": {
+                    "change": {"actions": [action.word()], "before": before, "after": {
                         "function_name": function_name, "package_type": "Zip", "publish": publish,
-                        "source_code_hash": wanted.code_sha256,
+                        "source_code_hash": wanted.code_sha256, "memory_size": wanted.memory,
                     }},
                 }));
             }

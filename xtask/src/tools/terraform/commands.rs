@@ -49,8 +49,13 @@ pub(super) fn init(base: Program, configuration: &Configuration) -> Program {
 
 /// `terraform plan` to a file, as a stream of JSON.
 pub(super) fn plan(base: Program, configuration: &Configuration, file: &Path) -> Program {
+    let lock = if configuration.takes_lock {
+        lock_timeout(Duration::ZERO, configuration)
+    } else {
+        "-lock=false".to_owned()
+    };
     base.args(["plan", "-json", "-input=false", "-detailed-exitcode"])
-        .arg(lock_timeout(Duration::ZERO, configuration))
+        .arg(lock)
         .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
         .arg(format!("-out={}", file.display()))
 }
@@ -124,6 +129,7 @@ pub(super) mod tests {
             backend_file: "/w/backend.hcl".into(),
             inputs: Default::default(),
             lock: WorkLock::of_temporary_file(),
+            takes_lock: true,
             project: None,
             sources: StackSources::sample("terraform/stacks/hello"),
         }
