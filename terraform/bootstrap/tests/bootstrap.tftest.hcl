@@ -124,7 +124,7 @@ run "publisher" {
   }
 
   assert {
-    condition     = jsonencode(output.trusted_github_environments["publisher"]) == jsonencode({ repository = "acme/shop", branch = "main", names = ["release"] }) && output.trusted_github_environments["dev"].names[0] == "dev"
+    condition     = jsonencode(output.trusted_github_environments["publisher"]) == jsonencode({ repository = "acme/shop", repository_id = null, branch = "main", names = ["release"] }) && output.trusted_github_environments["dev"].names[0] == "dev"
     error_message = "Whose rules on GitHub count goes out."
   }
 

@@ -162,7 +162,7 @@ locals {
         "iam:Attach*", "iam:Create*", "iam:Delete*", "iam:Detach*", "iam:PassRole", "iam:Put*", "iam:Set*", "iam:Tag*", "iam:Untag*", "iam:Update*",
       ]
       resources = [
-        "${local.iam}:role/slipway/*", "${local.iam}:policy/slipway/*", local.boundary_arns[environment],
+        "${local.iam}:role/slipway/*", "${local.iam}:policy/slipway/*", "${local.iam}:policy/${var.project}-${local.account_id}-*-boundary",
         # Of accounts that were prepared before there were paths.
         "${local.iam}:role/${prefix}ci-*", "${local.iam}:policy/${prefix}ci-*",
       ]

@@ -20,5 +20,5 @@ output "trust_policy" {
 
 output "trusted_github_environment" {
   description = "The GitHub environment whose jobs the role trusts; null where a Jenkins job publishes."
-  value       = var.github_environment == null ? null : { repository = var.github_repository, branch = var.github_branch, names = [var.github_environment] }
+  value       = var.github_environment == null ? null : { repository = var.github_repository, repository_id = var.github_repository_id, branch = var.github_branch, names = [var.github_environment] }
 }

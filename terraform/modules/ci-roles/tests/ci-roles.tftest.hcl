@@ -118,8 +118,8 @@ run "github_trust" {
 
   assert {
     condition = jsonencode(output.trusted_github_environments) == jsonencode({
-      dev  = { repository = "acme/shop", branch = "", names = ["dev"] }
-      prod = { repository = "acme/shop", branch = "main", names = ["production", "production-plan"] }
+      dev  = { repository = "acme/shop", repository_id = null, branch = "", names = ["dev"] }
+      prod = { repository = "acme/shop", repository_id = null, branch = "main", names = ["production", "production-plan"] }
     })
     error_message = "Whose rules on GitHub count goes out."
   }
@@ -244,7 +244,7 @@ run "roles_within_the_boundary" {
     condition = (one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : jsonencode([statement.Effect, statement.Resource]) if statement.Sid == "KeepBoundaryAndCi"]) == jsonencode(["Deny", [
       "arn:aws:iam::222222222222:role/slipway/*",
       "arn:aws:iam::222222222222:policy/slipway/*",
-      "arn:aws:iam::222222222222:policy/shop-222222222222-dev-boundary",
+      "arn:aws:iam::222222222222:policy/shop-222222222222-*-boundary",
       "arn:aws:iam::222222222222:role/shop-222222222222-dev-ci-*",
       "arn:aws:iam::222222222222:policy/shop-222222222222-dev-ci-*",
       ]])
