@@ -12,6 +12,7 @@ mod bucket_owner;
 mod build_variables;
 mod ci_provider;
 mod environment;
+mod environment_names;
 mod file;
 mod function;
 mod key_prefix;

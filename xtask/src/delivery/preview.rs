@@ -69,7 +69,9 @@ pub(crate) async fn preview(
     let lock = stack.lock_work().await?;
     let releases = releases(stack, &request, last.as_ref()).await?;
     let inputs = stack.inputs(&stack.root).await?;
-    let configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    let mut configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    // The role that plans may not write a lock, so that it cannot hold one up either.
+    configuration.without_lock = true;
     let runs_functions = !stack.settings.functions.is_empty();
     plan::check_files_contract(&configuration.sources, stack.name(), runs_functions)?;
     let state = plan::read_state(stack.store.as_ref(), stack.name()).await?.map(|(version, _)| version);

@@ -54,6 +54,8 @@ impl PlanContext {
 pub(crate) struct Configuration {
     /// What does not depend on the releases.
     pub(crate) context: Arc<PlanContext>,
+    /// Whether a plan takes no lock on the state: what is only shown, or checked for its state before it is applied.
+    pub(crate) without_lock: bool,
     /// The root module's folder, in the copy of the files.
     pub(crate) folder: PathBuf,
     /// The project's folder, where the files are those of the project and not those that were applied before.
@@ -271,6 +273,7 @@ pub(crate) fn prepare(
     let var_files = sources.values.iter().map(|path| copy.join(path)).chain([var_file]).collect();
     Ok(Configuration {
         context: context.clone(),
+        without_lock: false,
         folder: copy.join(&sources.folder),
         project: own,
         var_files,

@@ -49,8 +49,13 @@ pub(super) fn init(base: Program, configuration: &Configuration) -> Program {
 
 /// `terraform plan` to a file, as a stream of JSON.
 pub(super) fn plan(base: Program, configuration: &Configuration, file: &Path) -> Program {
+    let lock = match configuration.without_lock {
+        // The state is one object, read whole; an apply of the plan compares its lineage and serial.
+        true => "-lock=false".to_owned(),
+        false => lock_timeout(Duration::ZERO, configuration),
+    };
     base.args(["plan", "-json", "-input=false", "-detailed-exitcode"])
-        .arg(lock_timeout(Duration::ZERO, configuration))
+        .arg(lock)
         .args(configuration.var_files.iter().map(|file| format!("-var-file={}", file.display())))
         .arg(format!("-out={}", file.display()))
 }
@@ -119,6 +124,7 @@ pub(super) mod tests {
                 provider_lock,
                 lock_timeout: Duration::from_secs(600),
             }),
+            without_lock: false,
             folder: "/p/terraform/stacks/hello".into(),
             var_files: vec!["/p/hello.tfvars".into(), "/w/slipway.tfvars.json".into()],
             backend_file: "/w/backend.hcl".into(),
@@ -134,11 +140,13 @@ pub(super) mod tests {
         let plan_file = Path::new("/w/plan.tfplan");
         let line = |program: Program| program.argv().join(" ");
         let (free, strict) = (configuration(ProviderLock::Completed), configuration(ProviderLock::Kept));
+        let shown = Configuration { without_lock: true, ..configuration(ProviderLock::Kept) };
         insta::assert_snapshot!(
             [
                 line(init(base("terraform", &free, &[]), &free)),
                 line(init(base("terraform", &strict, &[]), &strict)),
                 line(plan(base("terraform", &free, &[]), &free, plan_file)),
+                line(plan(base("terraform", &shown, &[]), &shown, plan_file)),
                 line(apply(base("terraform", &free, &[]), &free, plan_file)),
                 line(show(base("terraform", &free, &[]), plan_file)),
                 line(output(base("terraform", &free, &[]))),
@@ -151,6 +159,7 @@ pub(super) mod tests {
         terraform init -input=false -no-color -reconfigure -backend-config=/w/backend.hcl
         terraform init -input=false -no-color -reconfigure -backend-config=/w/backend.hcl -lockfile=readonly
         terraform plan -json -input=false -detailed-exitcode -lock-timeout=600s -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json -out=/w/plan.tfplan
+        terraform plan -json -input=false -detailed-exitcode -lock=false -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json -out=/w/plan.tfplan
         terraform apply -json -input=false -lock-timeout=600s /w/plan.tfplan
         terraform show -json -no-color /w/plan.tfplan
         terraform output -json
