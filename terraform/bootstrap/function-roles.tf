@@ -45,7 +45,9 @@ resource "aws_iam_role" "function" {
 
   name        = each.value.name
   description = "Runs the function ${each.value.role} in ${each.value.environment}"
-  tags        = { Environment = each.value.environment }
+  # Beside the Deny of ci-roles: whatever policy it gets, it does no more than a role that a deployment makes.
+  permissions_boundary = module.ci_roles[0].boundary_arns[each.value.environment]
+  tags                 = { Environment = each.value.environment }
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

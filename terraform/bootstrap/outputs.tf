@@ -38,11 +38,36 @@ output "function_roles" {
   value       = { for key, role in aws_iam_role.function : key => role.arn }
 }
 
+output "publisher_role" {
+  description = "The role that publishes and signs, `role` of [store] in pipelines/project.toml; null where this account makes none."
+  value       = one(module.publisher[*].role_arn)
+}
+
+output "trusted_github_environments" {
+  description = "The GitHub environments whose jobs the roles trust, by environment and `publisher`: repository, branch that the jobs must be of (\"\": any) and names. What these names are worth is said by their rules on GitHub."
+  value = merge(
+    length(module.ci_roles) == 0 ? {} : module.ci_roles[0].trusted_github_environments,
+    { for publisher in module.publisher[*].trusted_github_environment : "publisher" => publisher if publisher != null },
+  )
+}
+
 output "policies" {
-  description = "What the deployment roles may do, as JSON: permissions by <environment>/<plan or apply>/<group>, who may assume them by <environment>/<plan or apply>, boundaries by environment."
-  value = length(module.ci_roles) == 0 ? null : {
-    permissions = module.ci_roles[0].policies
-    trust       = module.ci_roles[0].trust_policies
-    boundaries  = module.ci_roles[0].boundaries
+  description = "What the roles of CI may do, as JSON: permissions by <environment>/<plan or apply>/<group> and `publisher`, who may assume them, their boundaries and those of the roles that a deployment makes, and what buckets and keys refuse and allow by themselves on AWS."
+  value = length(module.ci_roles) + length(module.publisher) == 0 ? null : {
+    permissions = merge(try(module.ci_roles[0].policies, {}), { for policy in module.publisher[*].policy : "publisher" => policy })
+    trust       = merge(try(module.ci_roles[0].trust_policies, {}), { for policy in module.publisher[*].trust_policy : "publisher" => policy })
+    boundaries = merge(
+      try(module.ci_roles[0].boundaries, {}),
+      { for environment, policy in try(module.ci_roles[0].ci_boundaries, {}) : "${environment}/ci" => policy },
+    )
+    buckets = merge(
+      { for environment, state in module.state : "${environment}/state" => state.exact_policy },
+      { for store in module.artifact_store : "store" => store.exact_policy },
+    )
+    keys = merge(
+      { for environment, state in module.state : "${environment}/state" => state.exact_key_policy },
+      { for store in module.artifact_store : "store" => store.exact_key_policy },
+      { for key in aws_kms_key.signing : "release" => jsonencode(local.signing_policy) },
+    )
   }
 }

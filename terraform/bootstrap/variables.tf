@@ -18,12 +18,24 @@ variable "account" {
 }
 
 variable "environments" {
-  description = "The environments that live in this account, by name: bucket and lock table of their states."
+  description = "The environments that live in this account, by name: bucket, prefix of keys and lock table of their states, and whether they are protected."
   type = map(object({
     state_bucket = string
+    state_prefix = optional(string, "")
     lock_table   = optional(string)
+    protected    = optional(bool, false)
   }))
   default = {}
+
+  validation {
+    condition     = !contains(keys(var.environments), "bootstrap")
+    error_message = "No environment is called bootstrap: the account's own state is in <project>-<account id>-bootstrap-tfstate, a name that would be the environment's."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for name in keys(var.environments) : [for other in keys(var.environments) : !startswith(other, "${name}-")]]))
+    error_message = "No environment's name begins with another's and a hyphen (dev, dev-eu) in one account: who may change what begins with the shorter name could change all of the longer one's."
+  }
 }
 
 variable "store" {
@@ -32,17 +44,20 @@ variable "store" {
     bucket          = string
     kms_key_arn     = optional(string)
     repository_arns = optional(list(string), [])
+    signing_alias   = optional(string)
   })
   default = null
 }
 
 variable "artifact_store" {
-  description = "What this account makes of the store; null where the store is elsewhere: its bucket, who reads it, a repository for each name, and the alias of the key that signs releases (null: none)."
+  description = "What this account makes of the store; null where the store is elsewhere: its bucket and the prefix of its keys, who reads it, a repository for each name, and the alias of the key that signs releases (null: none), or the ARN of one that exists."
   type = object({
     bucket             = string
+    prefix             = optional(string, "")
     reader_account_ids = set(string)
     repositories       = set(string)
     signing_alias      = optional(string)
+    signing_key_arn    = optional(string)
   })
   default = null
 }
@@ -52,9 +67,11 @@ variable "artifact_store" {
 variable "ci" {
   description = "Who may deploy, by environment: what ci-roles takes of them. An environment that is not named gets no roles."
   type = map(object({
-    plan_reads_secrets = optional(bool, false)
-    github_environment = optional(string)
-    github_branches    = optional(list(string), [])
+    plan_reads_secrets      = optional(bool, false)
+    github_environment      = optional(string)
+    github_plan_environment = optional(string)
+    github_branch           = optional(string)
+    github_branches         = optional(list(string), [])
     jenkins = optional(object({
       plan_role_arns  = optional(list(string), [])
       apply_role_arns = optional(list(string), [])
@@ -80,6 +97,48 @@ variable "github_repository" {
   description = "The repository on GitHub, owner/name; null trusts none."
   type        = string
   default     = null
+}
+
+variable "github_repository_id" {
+  description = "The repository's number on GitHub, which no other one ever gets; null trusts the name alone."
+  type        = string
+  default     = null
+}
+
+variable "publisher" {
+  description = "Who publishes and signs releases, where this account has the store: the jobs of a GitHub environment on one branch, or one Jenkins job of jenkins_issuer by its subject. Null: nobody, and nobody signs with the key that is made here."
+  type = object({
+    github_environment = optional(string)
+    github_branch      = optional(string, "main")
+    jenkins_subject    = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.publisher == null || var.artifact_store != null
+    error_message = "The publisher is made in the store's account, which is another one."
+  }
+
+  validation {
+    condition     = var.publisher == null || try((var.publisher.github_environment == null) != (var.publisher.jenkins_subject == null), false)
+    error_message = "One identity publishes: `github_environment`, or `jenkins_subject`."
+  }
+
+  validation {
+    condition     = try(var.publisher.jenkins_subject, null) == null || var.jenkins_issuer != null
+    error_message = "A subject is that of an issuer's token: give jenkins_issuer."
+  }
+
+  validation {
+    condition     = try(var.publisher.github_environment, null) == null || alltrue([for ci in var.ci : ci.github_environment != try(var.publisher.github_environment, null)])
+    error_message = "The publisher has a GitHub environment of its own: who may deploy to an environment could sign otherwise."
+  }
+}
+
+variable "break_glass_role_arns" {
+  description = "Roles that may delete from the ledger and the store: nobody else may, this account's administrators included."
+  type        = set(string)
+  default     = []
 }
 
 variable "make_github_provider" {
@@ -112,6 +171,11 @@ variable "function_roles" {
   validation {
     condition     = alltrue([for name in keys(var.function_roles) : contains(keys(var.environments), name)])
     error_message = "`function_roles` names an environment that does not live in this account."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.function_roles) : contains(keys(var.ci), name)])
+    error_message = "`function_roles` names an environment that `ci` does not: the boundary of its roles is made with those that deploy."
   }
 
   validation {

@@ -25,7 +25,7 @@ class Account:
         self.keys = {arn: {"tags": key["tags"], "aliases": set(), "policy": key["policy"]} for arn, key in found["keys"].items()}
         for alias, arn in found["aliases"].items():
             self.keys[arn]["aliases"].add(alias)
-        self.buckets = dict(found["buckets"])
+        self.buckets = dict(found["buckets_keys"])
         self.boundaries, self.networks, self.parts, self.mappings, self.used = {}, {}, {}, {}, {}
 
     def arn(self, service, resource):

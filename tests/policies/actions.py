@@ -28,6 +28,7 @@ NAMES = {
     "s3:GetBucketReplication": "s3:GetReplicationConfiguration", "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock", "s3:DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "s3:DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls", "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
+    "s3:CreateMultipartUpload": "s3:PutObject", "s3:UploadPart": "s3:PutObject", "s3:CompleteMultipartUpload": "s3:PutObject",
     "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration", "s3:DeleteObjects": "s3:DeleteObject", "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "s3:GetBucketLogging": "s3:GetBucketLogging", "s3:GetBucketCors": "s3:GetBucketCORS", "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
 }
@@ -83,6 +84,12 @@ class Mapping:
                 more["iam:PolicyARN"] = call.params["PolicyArn"]
             if action == "lambda:CreateEventSourceMapping":
                 more["lambda:FunctionArn"] = self.function(call.params["FunctionName"])
+            if action == "s3:PutObject":
+                # The parts of a multipart upload make no object: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+                makes = name in ("s3:PutObject", "s3:CompleteMultipartUpload")
+                more |= {"s3:ObjectCreationOperation": str(makes).lower()} | ({"s3:if-none-match": call.if_none_match} if call.if_none_match else {})
+            if action == "kms:Sign":
+                more |= {"kms:SigningAlgorithm": call.params["SigningAlgorithm"], "kms:MessageType": call.params.get("MessageType", "RAW")}
             for arn in arns:
                 self.request(call, action, arn, more)
         self.dependents(call, name)

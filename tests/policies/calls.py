@@ -24,6 +24,7 @@ class Call:
     def __init__(self, line):
         self.stack, self.step, self.status, self.answer = line["stack"], line["step"], line["status"], line["answer"]
         self.method, self.path = line["method"], urllib.parse.unquote(line["path"])
+        self.if_none_match = line["headers"].get("if-none-match")
         scope = re.search(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/", line["headers"].get("authorization", ""))
         self.is_signed = bool(scope)
         addressed = re.match(r"/_slipway/(execute-api|lambda-url)/([^/]+)(/.*)?$", self.path)

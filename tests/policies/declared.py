@@ -16,6 +16,15 @@ BOUNDARY = f"{IAM}:policy/{PREFIX}boundary"
 TAGS = {"Project": "slipway", "Environment": "dev", "Stack": "declared", "ManagedBy": "slipway"}
 NEW = {f"aws:RequestTag/{key}": value for key, value in TAGS.items()} | {"aws:TagKeys": sorted(TAGS)}
 OWN = {f"aws:ResourceTag/{key}": value for key, value in TAGS.items()}
+ONCE = {"s3:ObjectCreationOperation": "true", "s3:if-none-match": "*"}
+AGAIN = {"s3:ObjectCreationOperation": "true"}
+# Keys of bootstrap, as they are tagged, and as they would be if somebody could tag them as dev's.
+NO_ENVIRONMENT = {"aws:ResourceTag/Project": "slipway", "aws:ResourceTag/Stack": "bootstrap", "aws:ResourceTag/ManagedBy": "slipway", "aws:ResourceTag/Environment": "_store"}
+RELEASE = {"kms:ResourceAliases": ["alias/slipway-release"]}
+STORE_KEY = {"kms:ResourceAliases": [f"alias/slipway-{ACCOUNT}-artifacts"]}
+STATE_KEY = {"kms:ResourceAliases": [f"alias/{PREFIX}state"]}
+BARE = {name: value for name, value in NO_ENVIRONMENT.items() if not name.endswith("Environment")}
+SIGNATURE = {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "DIGEST"}
 FOREIGN = {"aws:ResourceTag/Project": "slipway", "aws:ResourceTag/Environment": "prod"}
 ID = "00000000-0000-4000-8000-000000000000"
 
@@ -42,6 +51,15 @@ TABLE, STREAM = at("dynamodb", f"table/{PREFIX}traces"), at("kinesis", f"stream/
 SECRET, QUEUE = at("secretsmanager", f"secret:{PREFIX}tracer-api-keys-AbCdEf"), at("sqs", f"{PREFIX}failed")
 GROUP = at("logs", f"log-group:/aws/lambda/{PREFIX}tracer")
 VIA = {"kms:CallerAccount": ACCOUNT}
+S3_VIA = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
+PROD_STATE = f"arn:aws:s3:::slipway-{ACCOUNT}-prod-state"
+EU, EU_STATE = f"slipway-{ACCOUNT}-dev-eu-", f"arn:aws:s3:::slipway-{ACCOUNT}-dev-eu-state"
+MAIN = {"aud": "sts.amazonaws.com", "repository": "slipway/slipway", "ref": "refs/heads/main"}
+BRANCH = MAIN | {"ref": "refs/heads/feature"}
+
+
+def job(environment):
+    return {"sub": f"repo:slipway/slipway:environment:{environment}"}
 
 # Resource type -> the calls of a plan, the further calls of an apply: (actions, resource, context).
 TYPES = {
@@ -139,6 +157,114 @@ TYPES = {
     ),
 }
 
+# The road of a release, by role: what publishes, what a plan leaves behind, what an apply writes.
+ROAD = [
+    ("publisher", "a job of main in `release`", "sts:AssumeRoleWithWebIdentity", "publisher", MAIN | job("release")),
+    ("publisher", "a release, put once", "s3:PutObject", f"{STORE}/releases/tracer/0.1.0.json", ONCE),
+    ("publisher", "its artifact, in parts", "s3:PutObject", f"{STORE}/artifacts/sha256/00.zip", {"s3:ObjectCreationOperation": "false"}),
+    ("publisher", "its attestation", "s3:PutObject", f"{STORE}/attestations/sha256/00.dsse.json", ONCE),
+    ("publisher", "the releases before", "s3:GetObject", f"{STORE}/releases/tracer/0.1.0.json", {}),
+    ("publisher", "the list of releases", "s3:ListBucket", STORE, {}),
+    ("publisher", "the store's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STORE_KEY | NO_ENVIRONMENT | S3_VIA),
+    ("publisher", "a signature", "kms:Sign", KEY, RELEASE | NO_ENVIRONMENT | SIGNATURE),
+    ("publisher", "the public key", "kms:GetPublicKey", KEY, RELEASE | NO_ENVIRONMENT),
+    ("administrator", "a bucket and a key, prepared by their administrator", "s3:PutBucketPolicy s3:PutLifecycleConfiguration", STATE, {}),
+    ("administrator", "the release key, administered", "kms:PutKeyPolicy kms:TagResource kms:GetPublicKey", KEY, RELEASE | NO_ENVIRONMENT),
+    ("administrator", "an archived state", "s3:PutObject", f"{STATE}/archive/bootstrap/0001.tfstate", ONCE),
+    ("plan", "any branch of what is not protected", "sts:AssumeRoleWithWebIdentity", "plan", BRANCH | {"sub": "repo:slipway/slipway:ref:refs/heads/feature"}),
+    ("prod-plan", "a job of main in `prod-plan`", "sts:AssumeRoleWithWebIdentity", "prod-plan", MAIN | job("prod-plan")),
+    ("prod-apply", "a job of main in `prod`", "sts:AssumeRoleWithWebIdentity", "prod-apply", MAIN | job("prod")),
+    ("plan", "a plan, put once", "s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),
+    ("plan", "the state's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
+    ("plan", "the state, the ledger, a plan", "s3:GetObject", f"{STATE}/tracer.tfstate", {}),
+    ("plan", "a ledger's entry", "s3:GetObject", f"{STATE}/ledger/tracer/1.ended.json", {}),
+    ("apply", "a state, replaced", "s3:PutObject", f"{STATE}/tracer.tfstate", AGAIN),
+    ("apply", "its lock", "s3:PutObject s3:DeleteObject", f"{STATE}/tracer.tfstate.tflock", AGAIN),
+    ("apply", "a lease, replaced", "s3:PutObject", f"{STATE}/leases/tracer.json", AGAIN),
+    ("apply", "a ledger's entry, written once", "s3:PutObject", f"{STATE}/ledger/tracer/1.ended.json", ONCE),
+    ("apply", "a configuration, written once and read back", "s3:PutObject s3:GetObject", f"{STATE}/configurations/sha256/00.zip", ONCE),
+    ("apply", "a plan, read and removed", "s3:GetObject s3:DeleteObject", f"{STATE}/plans/0123/plan.tfplan", {}),
+    ("apply", "logs of functions, for a verification", "logs:FilterLogEvents", f"{GROUP}:log-stream:any", {}),
+]
+
+# The findings of a security review, each as it was allowed once: C2, H1 to H4, H6, M1, M3.
+REVIEWED = [
+    # C2: a deploying role takes over the release key, or the store's, by tagging it as its own.
+    ("apply", "C2: the release key, tagged as dev's", "kms:TagResource", KEY, RELEASE | NO_ENVIRONMENT | NEW | VIA),
+    ("apply", "C2: a release key without an environment, tagged as dev's", "kms:TagResource", KEY, RELEASE | BARE | NEW | VIA),
+    ("apply", "C2: such a key without its alias", "kms:TagResource", KEY, BARE | NEW | VIA),
+    ("apply", "C2: the release key before tagging", "kms:PutKeyPolicy kms:ScheduleKeyDeletion kms:DisableKey", KEY, RELEASE | NO_ENVIRONMENT | VIA),
+    ("apply", "C2: the release key after tagging", "kms:PutKeyPolicy kms:ScheduleKeyDeletion kms:DisableKey kms:UntagResource", KEY, RELEASE | OWN | VIA),
+    ("apply", "C2: a signature", "kms:Sign", KEY, RELEASE | OWN | SIGNATURE),
+    ("plan", "C2: a signature by a plan", "kms:Sign", KEY, RELEASE | OWN | SIGNATURE),
+    ("administrator", "C1: a signature by an administrator", "kms:Sign kms:CreateGrant", KEY, RELEASE | NO_ENVIRONMENT | SIGNATURE),
+    ("publisher", "C1: a signature by another algorithm", "kms:Sign", KEY, RELEASE | NO_ENVIRONMENT | {"kms:SigningAlgorithm": "RSASSA_PSS_SHA_256", "kms:MessageType": "DIGEST"}),
+    ("publisher", "C1: the release key itself", "kms:PutKeyPolicy kms:TagResource kms:ScheduleKeyDeletion kms:CreateGrant kms:UpdateAlias", KEY, RELEASE | NO_ENVIRONMENT),
+    ("apply", "C2: the store's key, tagged", "kms:TagResource", KEY, STORE_KEY | NO_ENVIRONMENT | NEW | VIA),
+    ("apply", "C2: the store's key after tagging", "kms:PutKeyPolicy kms:ScheduleKeyDeletion", KEY, STORE_KEY | OWN | VIA),
+    ("apply", "C2: a grant on the store's key, through a service", "kms:CreateGrant", KEY, STORE_KEY | OWN | S3_VIA),
+    ("apply", "C2: a grant on the state's key, through a service", "kms:CreateGrant", KEY, STATE_KEY | OWN | S3_VIA),
+    ("apply", "C2: the alias of the release key", "kms:UpdateAlias kms:DeleteAlias kms:CreateAlias", at("kms", "alias/slipway-release"), {}),
+    ("apply", "a network of the project's without an environment, tagged as dev's", "ec2:CreateTags", at("ec2", "vpc/vpc-00000000000000001"), BARE | NEW),
+    # H1: an environment whose name begins with another's. Both names refuse it in one account; these are the accounts that have it.
+    ("apply", "H1: trust of dev-eu's apply role", "iam:UpdateAssumeRolePolicy", f"{IAM}:role/slipway/ci/{EU}ci-apply", {}),
+    ("apply", "H1: a version of its identity policy", "iam:CreatePolicyVersion", f"{IAM}:policy/slipway/ci/{EU}ci-apply-identity", {}),
+    ("apply", "H1: a version of dev-eu's boundary", "iam:CreatePolicyVersion", f"{IAM}:policy/{EU}boundary", {}),
+    ("apply", "H1: the policy of dev-eu's state bucket", "s3:PutBucketPolicy", EU_STATE, {}),
+    ("apply", "H1: a version of dev-eu's ledger", "s3:DeleteObjectVersion", f"{EU_STATE}/ledger/hello/9999999998.ended.json", {}),
+    ("apply", "H1: prod's roles in one account with dev", "iam:UpdateAssumeRolePolicy iam:DeleteRole", f"{IAM}:role/slipway/ci/slipway-{ACCOUNT}-prod-ci-apply", {}),
+    ("apply", "H1: own role and policy", "iam:UpdateAssumeRolePolicy", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}),
+    ("apply", "H1: own policy's version", "iam:CreatePolicyVersion iam:DeletePolicyVersion", f"{IAM}:policy/slipway/ci/{PREFIX}ci-apply-identity", {}),
+    ("apply", "M10: the publisher's role", "iam:UpdateAssumeRolePolicy iam:PassRole", f"{IAM}:role/slipway/ci/slipway-{ACCOUNT}-publisher", {"iam:PassedToService": "lambda.amazonaws.com"}),
+    ("apply", "M10: an apply role without its boundary", "iam:DeleteRolePermissionsBoundary", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}),
+    # H2: a state planted among the archived ones runs as the administrator.
+    ("plan", "H2: a planted state, by a plan", "s3:PutObject", f"{STATE}/archive/bootstrap/9999.tflock", ONCE),
+    ("plan", "H2: a planted state with the right name, by a plan", "s3:PutObject", f"{STATE}/archive/bootstrap/9999.tfstate", ONCE),
+    ("apply", "H2: a planted state, by an apply", "s3:PutObject", f"{STATE}/archive/bootstrap/9999.tfstate", ONCE),
+    ("apply", "H2: the archived states", "s3:GetObject s3:DeleteObject", f"{STATE}/archive/bootstrap/0001.tfstate", {}),
+    # H3: any branch switches off deployments and rollbacks.
+    ("prod-plan", "H3: a key in the ledger that is none", "s3:PutObject", f"{PROD_STATE}/ledger/hello/!.tflock", ONCE),
+    ("plan", "H3: a key in the ledger that is none", "s3:PutObject", f"{STATE}/ledger/hello/!.tflock", ONCE),
+    ("apply", "H3: a lock where no state is", "s3:PutObject s3:DeleteObject", f"{STATE}/ledger/hello/!.tflock", ONCE),
+    ("prod-plan", "H3: a held lock, deleted", "s3:DeleteObject", f"{PROD_STATE}/hello.tfstate.tflock", {}),
+    ("prod-plan", "H3: a lock, written", "s3:PutObject", f"{PROD_STATE}/hello.tfstate.tflock", ONCE),
+    ("prod-plan", "H3: a lease", "s3:PutObject", f"{PROD_STATE}/leases/hello.json", ONCE),
+    ("plan", "H3: a lock in a table", "dynamodb:PutItem dynamodb:DeleteItem", at("dynamodb", f"table/{PREFIX}locks"), {}),
+    # H4: prod's planning role is open to every branch, and reads what no plan needs.
+    ("prod-plan", "H4: any branch", "sts:AssumeRoleWithWebIdentity", "prod-plan", BRANCH | {"sub": "repo:slipway/slipway:ref:refs/heads/feature"}),
+    ("prod-plan", "H4: main outside of an environment", "sts:AssumeRoleWithWebIdentity", "prod-plan", MAIN | {"sub": "repo:slipway/slipway:ref:refs/heads/main"}),
+    ("prod-plan", "H4: a pull request", "sts:AssumeRoleWithWebIdentity", "prod-plan", MAIN | {"ref": "refs/pull/7/merge", "sub": "repo:slipway/slipway:pull_request"}),
+    ("prod-plan", "H4: a branch in an environment without rules", "sts:AssumeRoleWithWebIdentity", "prod-plan", BRANCH | job("prod-plan")),
+    ("prod-plan", "H4: dev's environment", "sts:AssumeRoleWithWebIdentity", "prod-plan", MAIN | job("dev")),
+    ("prod-plan", "H4: another repository", "sts:AssumeRoleWithWebIdentity", "prod-plan", MAIN | {"sub": "repo:attacker/slipway:environment:prod-plan"}),
+    ("plan", "H4: what was applied, with its values", "s3:GetObject", f"{STATE}/configurations/sha256/00.zip", {}),
+    ("plan", "H4: the account's saved state", "s3:GetObject", f"{STATE}/archive/bootstrap/0001.tfstate", {}),
+    ("plan", "H4: logs of functions", "logs:FilterLogEvents", f"{GROUP}:log-stream:any", {}),
+    ("prod-plan", "H4: values of secrets", "secretsmanager:GetSecretValue", at("secretsmanager", f"secret:slipway-{ACCOUNT}-prod-tracer-api-keys-AbCdEf"), {}),
+    # M3: an environment that GitHub made by itself.
+    ("prod-apply", "M3: a branch in `prod`", "sts:AssumeRoleWithWebIdentity", "prod-apply", BRANCH | job("prod")),
+    ("publisher", "M3: a branch in `release`", "sts:AssumeRoleWithWebIdentity", "publisher", BRANCH | job("release")),
+    ("publisher", "C1: dev's environment", "sts:AssumeRoleWithWebIdentity", "publisher", MAIN | job("dev")),
+    # H6: a writer of the store chooses what runs.
+    ("publisher", "H6: a manifest, replaced", "s3:PutObject", f"{STORE}/releases/tracer/1.0.0.json", AGAIN),
+    ("publisher", "H6: a manifest, deleted", "s3:DeleteObject s3:DeleteObjectVersion", f"{STORE}/releases/tracer/1.0.0.json", {}),
+    ("publisher", "H6: the store itself", "s3:PutBucketPolicy s3:PutLifecycleConfiguration s3:PutBucketVersioning", STORE, {}),
+    ("administrator", "H6: a manifest, replaced or deleted by an administrator", "s3:PutObject s3:DeleteObject s3:DeleteObjectVersion", f"{STORE}/releases/tracer/1.0.0.json", AGAIN),
+    ("publisher", "states and ledgers", "s3:GetObject s3:PutObject", f"{STATE}/tracer.tfstate", ONCE),
+    ("publisher", "functions", "lambda:UpdateFunctionCode lambda:InvokeFunction", FUNCTION, {}),
+    # M1: append-only as a client's habit.
+    ("apply", "M1: a ledger's entry, overwritten", "s3:PutObject", f"{STATE}/ledger/hello/9999999998.ended.json", AGAIN),
+    ("apply", "M1: a ledger's entry, deleted", "s3:DeleteObject s3:DeleteObjectVersion", f"{STATE}/ledger/hello/9999999998.ended.json", {}),
+    ("apply", "M1: a configuration, overwritten", "s3:PutObject", f"{STATE}/configurations/sha256/00.zip", AGAIN),
+    ("apply", "M1: a configuration, deleted", "s3:DeleteObject s3:DeleteObjectVersion", f"{STATE}/configurations/sha256/00.zip", {}),
+    ("administrator", "M1: history, rewritten by an administrator", "s3:PutObject s3:DeleteObject", f"{STATE}/ledger/hello/9999999998.ended.json", AGAIN),
+    ("administrator", "M1: an archived state, overwritten", "s3:PutObject", f"{STATE}/archive/bootstrap/0001.tfstate", AGAIN),
+    ("plan", "a plan, overwritten", "s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", AGAIN),
+    ("apply", "a plan, overwritten", "s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", AGAIN),
+    ("plan", "a plan, deleted by a plan", "s3:DeleteObject", f"{STATE}/plans/0123/plan.tfplan", {}),
+    ("apply", "images", "ecr:PutImage ecr:BatchDeleteImage ecr:SetRepositoryPolicy", at("ecr", "repository/slipway/resize"), {}),
+]
+
 # Requests that must be refused, by role: (reason, actions, resource, context). `function` is a role with the boundary and
 # otherwise all permissions.
 REFUSED = [
@@ -193,6 +319,15 @@ REFUSED = [
 ]
 
 
+def trusted(name):
+    """Returns the ARN of a role of CI, where the request is to assume it."""
+    environment, _, kind = name.rpartition("-")
+    names = {"publisher": f"slipway-{ACCOUNT}-publisher", "plan": f"{PREFIX}ci-plan", "apply": f"{PREFIX}ci-apply"}
+    if environment == "prod":
+        return f"{IAM}:role/slipway/ci/slipway-{ACCOUNT}-prod-ci-{kind}"
+    return f"{IAM}:role/slipway/ci/{names[name]}" if name in names else name
+
+
 def declared():
     """Returns the requests, each with its expected result."""
     found = []
@@ -207,6 +342,8 @@ def declared():
         for role, calls in (("plan", read), ("apply", read), ("apply", write)):
             for actions, arn, context in calls:
                 add(kind, role, actions, arn, context, "allowed")
-    for role, why, actions, arn, context in REFUSED:
-        add(why, role, actions, arn, context, "refused")
+    for role, why, actions, arn, context in ROAD:
+        add(why, role, actions, trusted(arn), context, "allowed")
+    for role, why, actions, arn, context in REVIEWED + REFUSED:
+        add(why, role, actions, trusted(arn), context, "refused")
     return found

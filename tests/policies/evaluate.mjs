@@ -18,37 +18,103 @@ const read = (name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))
 const { calls, requests, declared } = read('requests.json')
 const made = read('policies.json')
 
+// Who acts, by the role of a request. Roles of CI are below a path, which sessions do not show and conditions do.
+const ROLES = {
+  plan: `${PREFIX}ci-plan`,
+  apply: `${PREFIX}ci-apply`,
+  'prod-plan': `slipway-${ACCOUNT}-prod-ci-plan`,
+  'prod-apply': `slipway-${ACCOUNT}-prod-ci-apply`,
+  publisher: `slipway-${ACCOUNT}-publisher`,
+}
+const GITHUB = 'token.actions.githubusercontent.com'
+
 const everything = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] }
 // For a key without a policy of its own: the account's policies decide.
 const delegated = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` }, Action: 'kms:*', Resource: '*' }] }
 
 function policiesOf(request) {
+  // An administrator of the account: what buckets and keys refuse, they refuse it too.
+  if (request.role === 'administrator') return { identity: [{ name: 'administrator', policy: everything }], boundary: undefined }
   if (request.role === 'function') {
     return { identity: [{ name: 'function', policy: request.identity ?? everything }], boundary: [{ name: 'boundary', policy: made.boundary }] }
   }
   const identity = Object.entries(made[request.role]).map(([name, { policy }]) => ({ name, policy }))
-  return { identity, boundary: undefined }
+  return { identity, boundary: [{ name: 'boundary', policy: made.boundaries[request.role] }] }
+}
+
+/** The policy of a bucket, as it is on AWS: those of the emulator leave out what it would not understand. */
+function bucketPolicyOf(resource) {
+  const [, bucket] = /^arn:aws:s3:::([^/]+)/.exec(resource) ?? []
+  if (bucket === `slipway-${ACCOUNT}-artifacts`) return made.buckets.store
+  const [, environment] = new RegExp(`^slipway-${ACCOUNT}-([a-z-]+)-state$`).exec(bucket ?? '') ?? []
+  if (!environment) return undefined
+  // An environment that the record does not have: the bucket that bootstrap would make.
+  const policy = made.buckets[`${environment}/state`] ?? made.buckets['dev/state']
+  return JSON.parse(JSON.stringify(policy).replaceAll(`-dev-state`, `-${environment}-state`))
+}
+
+/** The key that bootstrap made, which requests that are written by hand know by its alias. */
+function keyOf(request) {
+  if (!request.resource.includes(':key/')) return undefined
+  return (request.context['kms:ResourceAliases'] ?? []).map((alias) => made.aliases[alias]).find(Boolean)
+}
+
+/** The policy of a key that bootstrap made, by its alias. */
+function keptKeyPolicyOf(request) {
+  for (const alias of request.context['kms:ResourceAliases'] ?? []) {
+    if (alias === `alias/slipway-release`) return made.bootstrap_keys.release
+    if (alias === `alias/slipway-${ACCOUNT}-artifacts`) return made.bootstrap_keys.store
+    if (alias === `alias/${PREFIX}state`) return made.bootstrap_keys['dev/state']
+  }
+  return undefined
+}
+
+/** The reference lists the claims that STS knows of GitHub alone; `aud` and `sub`, which every issuer has, it lists of Google. */
+const known = (text) => text.replaceAll(`${GITHUB}:aud`, 'accounts.google.com:aud').replaceAll(`${GITHUB}:sub`, 'accounts.google.com:sub')
+
+/** Whether a token's claims get a role: the trust policy alone decides. */
+async function judgeTrust(request) {
+  const claims = Object.fromEntries(Object.entries(request.context).map(([claim, value]) => [known(`${GITHUB}:${claim}`), value]))
+  const judged = await runSimulation(
+    {
+      request: {
+        principal: `arn:aws:iam::${ACCOUNT}:oidc-provider/${GITHUB}`,
+        action: request.action,
+        resource: { resource: request.resource, accountId: ACCOUNT },
+        contextVariables: claims,
+      },
+      identityPolicies: [],
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      resourcePolicy: JSON.parse(known(JSON.stringify(made.trust[request.role]))),
+    },
+    {},
+  )
+  if (judged.resultType === 'error') return { result: 'not understood', why: JSON.stringify(judged.errors) }
+  return { result: judged.overallResult }
 }
 
 /** HTTP APIs share their service's name with REST APIs, and the reference's data holds the resources of the latter for each method. */
 const isUnknownToReference = (request) => request.action.startsWith('apigateway:') && /::\/(apis|tags)/.test(request.resource)
 
 async function judge(request) {
+  if (request.action === 'sts:AssumeRoleWithWebIdentity') return judgeTrust(request)
   const { identity, boundary } = policiesOf(request)
   const key = request.resource.includes(':key/') && request.action.startsWith('kms:')
+  const role = ROLES[request.role] ?? (request.role === 'administrator' ? 'administrator' : `${PREFIX}any`)
   const simulation = {
     request: {
-      principal: `arn:aws:sts::${ACCOUNT}:assumed-role/${PREFIX}${request.role === 'function' ? 'any' : `ci-${request.role}`}/run`,
+      principal: `arn:aws:sts::${ACCOUNT}:assumed-role/${role}/run`,
       action: request.action,
-      resource: { resource: request.resource, accountId: ACCOUNT },
-      contextVariables: request.context,
+      resource: { resource: keyOf(request) ?? request.resource, accountId: ACCOUNT },
+      contextVariables: { ...request.context, 'aws:PrincipalArn': `arn:aws:iam::${ACCOUNT}:role/${ROLES[request.role] ? 'slipway/ci/' : ''}${role}` },
     },
     identityPolicies: identity,
     permissionBoundaryPolicies: boundary,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
     // A function's permissions are compared with the boundary here, not with a key's policy.
-    resourcePolicy: key ? (request.role === 'function' ? delegated : (request.resource_policy ?? delegated)) : undefined,
+    resourcePolicy: key ? (keptKeyPolicyOf(request) ?? (request.role === 'function' ? delegated : (request.resource_policy ?? delegated))) : bucketPolicyOf(request.resource),
   }
   if (isUnknownToReference(request)) {
     return { result: runUnsafeSimulation(simulation, {}) }

@@ -141,7 +141,11 @@ class Sandbox:
         store = f'schema = 1\nname = "slipway"\n\n[store]\naccount = "{ACCOUNT}"\nregion = "{REGION}"\nbucket = "slipway-{ACCOUNT}-artifacts"\n'
         (self.project / "pipelines/project.toml").write_text(store)
         values = self.project / f"terraform/bootstrap/{ACCOUNT}.tfvars"
-        values.write_text(values.read_text() + "emulated = true\n")
+        # prod beside dev in one account, protected, and the publisher: the roles that must be kept apart.
+        text = values.read_text().replace("ci                = {", 'ci                = { prod = { github_environment = "prod" },')
+        values.write_text(text + 'publisher = { github_environment = "release" }\nemulated = true\n')
+        prod = self.project / "terraform/environments/prod/environment.toml"
+        prod.write_text(prod.read_text().replace("444444444444", ACCOUNT))
         for left_out in set(FUNCTIONS) - set(stacks):
             shutil.rmtree(self.project / f"terraform/stacks/{left_out}")
             for settings in self.project.glob("terraform/environments/*/environment.toml"):
@@ -153,7 +157,11 @@ class Sandbox:
         for settings in self.project.glob("terraform/stacks/*/stack.toml"):
             # Nobody can type the names of protected resources here.
             settings.write_text(re.sub(r"(?ms)^protect = \[.*?\]\n", "", settings.read_text()))
-        for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "feat: begin"]):
+        self.run("git", "init", "-q", "-b", "main")
+        self.commit("feat: begin")
+
+    def commit(self, message):
+        for arguments in (["add", "-A"], ["commit", "-q", "-m", message]):
             self.run("git", "-c", "user.name=policies", "-c", "user.email=policies@localhost", *arguments)
 
     def up(self):
@@ -203,25 +211,46 @@ class Sandbox:
                 self.moto.wait(30)
 
 
+def roles_of(exact):
+    """Returns permissions, boundaries and trust by role, and the policies of buckets and keys, from the output of bootstrap: what
+    AWS would have, where the emulator got less."""
+    parsed = {group: {name: json.loads(text) for name, text in policies.items() if text} for group, policies in exact.items()}
+    found = {"boundary": parsed["boundaries"][ENVIRONMENT], "boundaries": {}, "trust": {}, "buckets": parsed["buckets"], "bootstrap_keys": parsed["keys"]}
+    for name, policy in parsed["permissions"].items():
+        environment, _, rest = name.partition("/")
+        role, _, group = rest.partition("/")
+        found.setdefault(role_name(environment, role), {})[group or "publisher"] = {"policy": policy}
+    for name, policy in parsed["trust"].items():
+        environment, _, role = name.partition("/")
+        found["trust"][role_name(environment, role)] = policy
+        boundary = parsed["boundaries"].get(f"{environment}/ci", parsed["permissions"].get("publisher"))
+        found["boundaries"][role_name(environment, role)] = boundary
+    return found
+
+
+def role_name(environment, role):
+    """Returns the name of a role in the requests: `plan` and `apply` are dev's."""
+    return environment if not role else role if environment == ENVIRONMENT else f"{environment}-{role}"
+
+
 def policies(sandbox):
     """Reads the bootstrap's resources from its state."""
     body = sandbox.client("s3", sandbox.administrator).get_object(Bucket=f"slipway-{ACCOUNT}-bootstrap-tfstate", Key="bootstrap.tfstate")["Body"].read()
-    found = {"plan": {}, "apply": {}, "boundary": None, "aliases": {}, "keys": {}, "buckets": {}, "roles": []}
-    for resource in json.loads(body)["resources"]:
+    state = json.loads(body)
+    exact = state["outputs"]["policies"]["value"]
+    found = {"arns": {}, "aliases": {}, "keys": {}, "buckets_keys": {}, "roles": []} | roles_of(exact)
+    for resource in state["resources"]:
         for instance in resource["instances"]:
             values = instance["attributes"]
-            if resource["type"] == "aws_iam_policy" and resource["name"] == "boundary":
-                found["boundary"] = json.loads(values["policy"])
-            elif resource["type"] == "aws_iam_policy":
-                _, role, group = instance["index_key"].split("/")
-                found[role][group] = {"arn": values["arn"], "policy": json.loads(values["policy"])}
+            if resource["type"] == "aws_iam_policy" and resource["name"] == "this":
+                found["arns"][values["arn"]] = values["policy"]
             elif resource["type"] == "aws_kms_alias":
                 found["aliases"][values["name"]] = values["target_key_arn"]
             elif resource["type"] == "aws_kms_key":
                 found["keys"][values["arn"]] = {"tags": values["tags_all"], "policy": json.loads(values["policy"])}
             elif resource["type"] == "aws_s3_bucket_server_side_encryption_configuration":
                 encryption = values["rule"][0]["apply_server_side_encryption_by_default"][0]
-                found["buckets"][values["bucket"]] = encryption["kms_master_key_id"]
+                found["buckets_keys"][values["bucket"]] = encryption["kms_master_key_id"]
             elif resource["type"] == "aws_iam_role":
                 found["roles"].append(values["arn"])
     return found
@@ -282,23 +311,27 @@ def main():
     try:
         sandbox.copy(stacks)
         sandbox.up()
-        print("bootstrap and release, as the administrator", file=out, flush=True)
-        sandbox.xtask("bootstrap", "--env", ENVIRONMENT, "--yes", env=sandbox.administrator)
+        print("bootstrap, as the administrator", file=out, flush=True)
+        sandbox.xtask("bootstrap", "--env", ENVIRONMENT, "--write", "--yes", env=sandbox.administrator)
+        sandbox.commit("chore: the account")
         found = policies(sandbox)
         (options.folder / "policies.json").write_text(json.dumps(found, indent=1))
         served = [function for stack in stacks for function in FUNCTIONS[stack]]
-        release = json.loads(sandbox.xtask("release", *served, "--yes", "--output", "json", env=sandbox.administrator)) if served else {}
-        (options.folder / "release.json").write_text(json.dumps(release, indent=1))
         sandbox.versions = {function: "0.1.0" for function in served}
-        keys = {role: sandbox.assume(f"{PREFIX}ci-{role}") for role in ("plan", "apply")}
+        keys = {role: sandbox.assume(f"slipway/ci/{PREFIX}ci-{role}") for role in ("plan", "apply")}
+        keys["publisher"] = sandbox.assume(f"slipway/ci/slipway-{ACCOUNT}-publisher")
         iam = sandbox.client("iam", sandbox.administrator)
-        for role in ("plan", "apply"):
-            for policy in found[role].values():
-                iam.create_policy_version(PolicyArn=policy["arn"], PolicyDocument=without_conditions(json.dumps(policy["policy"])), SetAsDefault=True)
+        for arn, policy in found["arns"].items():
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=without_conditions(policy), SetAsDefault=True)
         if not options.unchecked:
             sandbox.post_to_emulator("/moto-api/reset-auth", "0", "text/plain")
         record = Record(options.folder / "calls.jsonl")
         listeners = {stack: Listener(stack, sandbox.gateway, record) for stack in stacks}
+        if served:
+            publisher = Listener("publish", sandbox.gateway, record)
+            publisher.step = "release/publisher"
+            release = sandbox.xtask("release", *served, "--yes", "--output", "json", env={**keys["publisher"], "AWS_ENDPOINT_URL": publisher.url})
+            (options.folder / "release.json").write_text(release)
         # A failure does not stop the others, so that all are reported.
         failures = for_each_stack(apply_and_change, sandbox, listeners, keys, out)
         # These commands read all stacks at once.

@@ -7,13 +7,17 @@
 
 mod apply;
 mod edit;
+mod guard;
+mod trusted_key;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-pub(crate) use apply::{AccountApply, ResourceLookup};
+pub(crate) use apply::{AccountApply, GithubTrust, ResourceLookup};
 pub(crate) use edit::{FileEdits, file_edits};
+pub(crate) use guard::refuse_unreviewed;
+pub(crate) use trusted_key::TrustedKey;
 
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
@@ -34,6 +38,8 @@ pub(crate) struct AccountSpec {
     pub(crate) label: EnvironmentName,
     /// The environments in this account.
     pub(crate) environments: BTreeMap<EnvironmentName, CloudAccount>,
+    /// Those of them that are protected.
+    pub(crate) protected: BTreeSet<EnvironmentName>,
     store: Option<StoreSettings>,
     /// The artifact store, if it is in this account.
     pub(crate) artifact_store: Option<ArtifactStore>,
@@ -45,7 +51,10 @@ pub(crate) struct ArtifactStore {
     bucket: String,
     readers: BTreeSet<String>,
     repositories: BTreeSet<String>,
+    prefix: String,
     signing_alias: Option<String>,
+    /// A key that exists already.
+    signing_key: Option<String>,
     /// Host and prefix of the image repositories.
     pub(crate) registry: String,
 }
@@ -100,8 +109,10 @@ impl AccountSpec {
             .hint("give one of them an account of its own"));
         }
         let artifact_store = here.map(|store| artifact_store(project, store, &clouds)).transpose()?;
+        let is_protected = |name: &&EnvironmentName| project.environments[*name].protected;
+        let protected = environments.keys().filter(is_protected).cloned().collect();
         let project = project.settings.name.clone();
-        Ok(Self { project, account, region, label, environments, store, artifact_store })
+        Ok(Self { project, account, region, label, environments, protected, store, artifact_store })
     }
 
     /// Returns the spec of an account without environments and store.
@@ -113,6 +124,7 @@ impl AccountSpec {
             region: "eu-central-1".into(),
             label: "dev".parse().unwrap(),
             environments: BTreeMap::new(),
+            protected: BTreeSet::new(),
             store: None,
             artifact_store: None,
         }
@@ -129,7 +141,12 @@ impl AccountSpec {
             .environments
             .iter()
             .map(|(name, cloud)| {
-                let state = json!({ "state_bucket": cloud.state_bucket, "lock_table": cloud.lock_table });
+                let state = json!({
+                    "state_bucket": cloud.state_bucket,
+                    "state_prefix": cloud.state_prefix,
+                    "lock_table": cloud.lock_table,
+                    "protected": self.protected.contains(name),
+                });
                 (name.as_str(), state)
             })
             .collect();
@@ -138,6 +155,7 @@ impl AccountSpec {
                 "bucket": store.bucket,
                 "kms_key_arn": store.kms_key.as_deref().filter(|key| key.starts_with("arn:")),
                 "repository_arns": repository_pattern(store, &self.project).into_iter().collect::<Vec<_>>(),
+                "signing_alias": signing_alias(store, &self.project),
             })
         });
         let artifact_store = self.artifact_store.as_ref().map(|store| {
@@ -145,7 +163,9 @@ impl AccountSpec {
                 "bucket": store.bucket,
                 "reader_account_ids": store.readers,
                 "repositories": store.repositories,
+                "prefix": store.prefix,
                 "signing_alias": store.signing_alias,
+                "signing_key_arn": store.signing_key,
             })
         });
         BTreeMap::from([
@@ -173,21 +193,26 @@ fn artifact_store(
         Some(prefix) if prefix.is_empty() => images.map(|(name, _)| name.to_string()).collect(),
         Some(prefix) => images.map(|(name, _)| format!("{prefix}/{name}")).collect(),
     };
-    let signing_alias = match &store.signing_key {
-        None => Some(format!("alias/{}-release", project.settings.name)),
-        Some(alias) if alias.starts_with("alias/") => Some(alias.clone()),
-        // A file, or a key that exists.
-        Some(_) => None,
-    };
     let readers =
         clouds.values().map(|cloud| cloud.account.clone()).filter(|account| *account != store.account);
     Ok(ArtifactStore {
         bucket: store.bucket.clone(),
         readers: readers.collect(),
         repositories,
-        signing_alias,
+        prefix: store.prefix.clone(),
+        signing_alias: signing_alias(store, &project.settings.name),
+        signing_key: store.signing_key.clone().filter(|key| key.starts_with("arn:")),
         registry,
     })
+}
+
+/// Returns the alias of the key that `bootstrap` makes to sign releases; `None` where a file signs them, or a key that exists.
+fn signing_alias(store: &StoreSettings, project: &str) -> Option<String> {
+    match &store.signing_key {
+        None => Some(format!("alias/{project}-release")),
+        Some(alias) if alias.starts_with("alias/") => Some(alias.clone()),
+        Some(_) => None,
+    }
 }
 
 /// Returns the pattern of the ARNs of the project's repositories; `None` for a registry that is not ECR.
@@ -243,9 +268,13 @@ pub(crate) fn deployment_policies(spec: &AccountSpec, applied: &Applied) -> Resu
 /// Returns the policies as Markdown: a heading and a block of JSON for each.
 pub(crate) fn policies_text(policies: &Value) -> Result<String> {
     let mut text = String::new();
-    for (heading, group) in
-        [("May assume", "trust"), ("Permissions of", "permissions"), ("Boundary of", "boundaries")]
-    {
+    for (heading, group) in [
+        ("May assume", "trust"),
+        ("Permissions of", "permissions"),
+        ("Boundary of", "boundaries"),
+        ("Policy of the bucket", "buckets"),
+        ("Policy of the key", "keys"),
+    ] {
         for (name, policy) in policies.get(group).and_then(Value::as_object).into_iter().flatten() {
             let policy: Value =
                 serde_json::from_str(policy.as_str().unwrap_or_default()).map_err(|error| {

@@ -1,8 +1,10 @@
-//! Sets the variables of a GitHub repository's environment from the outputs of stacks.
+//! Sets the variables of a GitHub repository's environment from the outputs of stacks; looks at the rules of environments.
 //!
 //! In: outputs and each stack's `[github]`. Out: which variables were created, changed or unchanged. Errors: no token, an
 //! environment that does not exist, a token without permission, an output that is missing or sensitive. The API:
 //! <https://docs.github.com/en/rest/actions/variables>.
+
+mod environments;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
+
+pub(crate) use environments::{EnvironmentRules, Wanted, trusted_jobs};
 
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, StackName};
@@ -126,7 +130,6 @@ impl GithubRepository {
         path: &str,
         body: Option<&Value>,
     ) -> Result<HttpResponse> {
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let request = HttpRequest {
             method: method.to_owned(),
             url: format!("{}/{path}", self.api),
@@ -155,6 +158,10 @@ impl GithubRepository {
                 .hint("the token needs read and write access to the repository's environments")),
         }
     }
+}
+
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 /// Returns the value of each variable that the stacks' `[github]` names, from their outputs.

@@ -298,8 +298,19 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "bootstrap",
-        "prepares an account: what it needs, adoption of existing resources, settings for the project's files",
-        &["failure", "format", "name", "partition", "plan", "ports", "progress", "settings"],
+        "prepares an account: what it needs, adoption of existing resources, settings and the trusted key for the project's files",
+        &[
+            "failure",
+            "format",
+            "name",
+            "partition",
+            "plan",
+            "ports",
+            "progress",
+            "release",
+            "settings",
+            "source",
+        ],
     ),
     layer(
         "requirements",
@@ -319,7 +330,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "github",
-        "variables of a GitHub repository's environment",
+        "variables of a GitHub repository's environment, and the rules that decide who gets into it",
         &["failure", "name", "plan", "ports", "settings"],
     ),
     // What people meet.
@@ -378,6 +389,7 @@ const LAYERS: &[Layer] = &[
             "output",
             "plan",
             "ports",
+            "progress",
             "prune",
             "publication",
             "release",

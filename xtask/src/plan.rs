@@ -26,7 +26,7 @@ mod state;
 mod unsaved;
 mod working_copy;
 
-pub(crate) use account::{AccountPreparation, prepare_account};
+pub(crate) use account::{ACCOUNT_FOLDER, AccountPreparation, prepare_account};
 pub(crate) use adopt::{AdoptionCandidate, adoption_candidates};
 pub(crate) use backend::Backend;
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};

@@ -13,6 +13,7 @@ mod build_variables;
 mod builder;
 mod ci_provider;
 mod environment;
+mod environment_names;
 mod file;
 mod function;
 mod key_prefix;

@@ -31,7 +31,7 @@ run "states_alone_by_default" {
   }
 
   assert {
-    condition     = alltrue([for state in module.state : [for statement in jsondecode(state.policy).Statement : statement.Sid] == ["HttpsOnly"]])
+    condition     = alltrue([for state in module.state : state.policy == state.exact_policy && [for statement in jsondecode(state.policy).Statement : statement.Sid] == ["HttpsOnly", "NeverOverwritten", "NeverDeleted", "KeptFromCi"]])
     error_message = "Nothing of the emulator's is left out of an account of the cloud."
   }
 
@@ -73,9 +73,102 @@ run "store_account" {
 
   # With the store's key not known yet, which policies there are is known all the same.
   assert {
-    condition     = length([for key in keys(module.ci_roles[0].policies) : key if startswith(key, "dev/")]) == 16
-    error_message = "An environment's two roles have a policy for each of eight groups."
+    condition     = length([for key in keys(module.ci_roles[0].policies) : key if startswith(key, "dev/")]) == 18
+    error_message = "An environment's two roles have a policy for each of nine groups."
   }
+
+  assert {
+    condition     = aws_kms_key.signing[0].tags["Environment"] == "_store" && !can(regex("^[a-z]", aws_kms_key.signing[0].tags["Environment"]))
+    error_message = "The release key is tagged as no environment's."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_kms_key.signing[0].policy).Statement : "${statement.Effect} ${statement.Sid}"] == ["Allow AdministeredThroughIam", "Deny NobodyElseSigns", "Deny NeverGranted", "Deny KeptFromCi"] && output.publisher_role == null
+    error_message = "Without a publisher nobody signs with it."
+  }
+
+  assert {
+    condition     = !anytrue([for action in jsondecode(aws_kms_key.signing[0].policy).Statement[0].Action : contains(["kms:*", "kms:Sign", "kms:CreateGrant"], action)])
+    error_message = "Whoever administers the account's keys neither signs with it nor gives that away."
+  }
+}
+
+run "publisher" {
+  command = plan
+
+  variables {
+    store = { bucket = "shop-222222222222-artifacts", repository_arns = ["arn:aws:ecr:eu-central-1:222222222222:repository/shop/*"] }
+    artifact_store = {
+      bucket             = "shop-222222222222-artifacts"
+      reader_account_ids = []
+      repositories       = []
+      signing_alias      = "alias/shop-release"
+    }
+    github_repository     = "acme/shop"
+    ci                    = { dev = { github_environment = "dev" } }
+    publisher             = { github_environment = "release" }
+    break_glass_role_arns = ["arn:aws:iam::222222222222:role/break-glass"]
+  }
+
+  assert {
+    condition = jsonencode([for statement in jsondecode(aws_kms_key.signing[0].policy).Statement : [statement.Action, statement.Condition] if statement.Sid == "SignedByPublisher"]) == jsonencode([["kms:Sign", {
+      ArnEquals    = { "aws:PrincipalArn" = "arn:aws:iam::222222222222:role/slipway/ci/shop-222222222222-publisher" }
+      StringEquals = { "kms:MessageType" = ["DIGEST", "RAW"], "kms:SigningAlgorithm" = "ECDSA_SHA_256" }
+    }]])
+    error_message = "The publisher alone signs, by the one algorithm."
+  }
+
+  assert {
+    condition     = jsondecode(aws_kms_key.signing[0].policy).Statement[2].Sid == "NobodyElseSigns" && jsondecode(aws_kms_key.signing[0].policy).Statement[2].Condition.ArnNotEquals["aws:PrincipalArn"] == "arn:aws:iam::222222222222:role/slipway/ci/shop-222222222222-publisher"
+    error_message = "Also where an identity policy says otherwise."
+  }
+
+  assert {
+    condition     = jsonencode(output.trusted_github_environments["publisher"]) == jsonencode({ repository = "acme/shop", repository_id = null, branch = "main", names = ["release"] }) && output.trusted_github_environments["dev"].names[0] == "dev"
+    error_message = "Whose rules on GitHub count goes out."
+  }
+
+  assert {
+    condition = alltrue([for policy in [jsondecode(nonsensitive(module.artifact_store[0].exact_policy)), jsondecode(module.state["dev"].exact_policy)] :
+    one([for statement in policy.Statement : statement.Condition.ArnNotLike["aws:PrincipalArn"][0] if statement.Sid == "NeverDeleted"]) == "arn:aws:iam::222222222222:role/break-glass"])
+    error_message = "One named role may delete from store and ledger."
+  }
+}
+
+run "publisher_elsewhere" {
+  command = plan
+
+  variables {
+    store             = { bucket = "shop-111111111111-artifacts" }
+    github_repository = "acme/shop"
+    publisher         = { github_environment = "release" }
+  }
+
+  expect_failures = [var.publisher]
+}
+
+run "publisher_that_deploys" {
+  command = plan
+
+  variables {
+    store             = { bucket = "b-b" }
+    artifact_store    = { bucket = "b-b", reader_account_ids = [], repositories = [] }
+    github_repository = "acme/shop"
+    ci                = { dev = { github_environment = "dev" } }
+    publisher         = { github_environment = "dev" }
+  }
+
+  expect_failures = [var.publisher]
+}
+
+run "environments_of_which_one_begins_another" {
+  command = plan
+
+  variables {
+    environments = { prod = { state_bucket = "prod-state" }, prod-eu = { state_bucket = "prod-eu-state" } }
+  }
+
+  expect_failures = [var.environments]
 }
 
 run "no_key_where_another_signs" {
@@ -100,7 +193,10 @@ run "function_role" {
   command = plan
 
   variables {
-    function_roles = { dev = ["tracer"] }
+    store             = { bucket = "b-b" }
+    github_repository = "acme/shop"
+    ci                = { dev = { github_environment = "dev" } }
+    function_roles    = { dev = ["tracer"] }
   }
 
   assert {
@@ -129,8 +225,30 @@ run "an_environment_that_lives_elsewhere" {
     store             = { bucket = "b-b" }
     github_repository = "acme/shop"
     ci                = { prod = { github_environment = "prod" } }
-    function_roles    = { prod = ["other"] }
   }
 
-  expect_failures = [var.ci, var.function_roles]
+  expect_failures = [var.ci]
+}
+
+run "roles_of_functions_without_a_boundary" {
+  command = plan
+
+  variables {
+    function_roles = { dev = ["tracer"] }
+  }
+
+  expect_failures = [var.function_roles]
+}
+
+run "a_role_that_nobody_described" {
+  command = plan
+
+  variables {
+    store             = { bucket = "b-b" }
+    github_repository = "acme/shop"
+    ci                = { dev = { github_environment = "dev" } }
+    function_roles    = { dev = ["other"] }
+  }
+
+  expect_failures = [var.function_roles]
 }

@@ -27,6 +27,18 @@ variable "require_new_objects" {
   default     = true
 }
 
+variable "break_glass_arns" {
+  description = "Roles that may delete objects; nobody else may, the account's administrators included."
+  type        = set(string)
+  default     = []
+}
+
+variable "enforce" {
+  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions."
+  type        = bool
+  default     = true
+}
+
 variable "manage_lifecycle" {
   description = "Expire unfinished uploads and deleted versions. Off on an emulator, where setting the rules takes a minute."
   type        = bool

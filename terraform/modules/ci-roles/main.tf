@@ -12,9 +12,21 @@ locals {
   arns = { for service in ["apigateway", "cloudformation", "cloudwatch", "dynamodb", "ec2", "events", "guardduty", "kinesis", "kms", "lambda", "logs", "secretsmanager", "sns", "sqs"] :
   service => "arn:${local.partition}:${service}:${local.region}:${local.account_id}" }
 
-  # The beginning of every name, and of no other environment's: "dev-" is no beginning of "dev2-…".
-  prefixes      = { for environment in keys(var.environments) : environment => "${var.project}-${local.account_id}-${environment}-" }
-  state_buckets = { for environment, settings in var.environments : environment => settings.state_bucket == null ? "${local.prefixes[environment]}state" : settings.state_bucket }
+  # Where roles and policies of CI are. A name that a deployment may change begins with its prefix and has no path, so no
+  # pattern of names reaches what is below a path.
+  path = "/slipway/ci/"
+
+  # The beginning of every name, and of no other environment's: "dev-" is no beginning of "dev2-…", and "dev-eu" is refused
+  # beside "dev".
+  prefixes           = { for environment in keys(var.environments) : environment => "${var.project}-${local.account_id}-${environment}-" }
+  state_buckets      = { for environment, settings in var.environments : environment => settings.state_bucket == null ? "${local.prefixes[environment]}state" : settings.state_bucket }
+  state_objects      = { for environment, settings in var.environments : environment => "arn:${local.partition}:s3:::${local.state_buckets[environment]}/${settings.state_prefix}" }
+  function_role_arns = { for environment, settings in var.environments : environment => [for role in sort(settings.function_roles) : "${local.iam}:role/${local.prefixes[environment]}${role}"] }
+
+  # Keys that are no environment's: those that encrypt states and store, and the one that signs releases.
+  kept_aliases = { for environment, bucket in local.state_buckets : environment => concat(
+    ["alias/${bucket}", "alias/${var.artifact_store.bucket}"], var.artifact_store.signing_alias[*],
+  ) }
   boundary_arns = { for environment, prefix in local.prefixes : environment => "${local.iam}:policy/${prefix}boundary" }
 
   # Each group of permissions makes one policy for each of the two roles, so that none outgrows IAM's
@@ -28,6 +40,7 @@ locals {
     keys      = local.key_permissions
     watching  = local.watching_permissions
     network   = local.network_permissions
+    kept      = local.kept_permissions
   }
 
   # A statement of a group holds what reads and what changes apart: the planning role gets the first,
@@ -67,6 +80,8 @@ resource "aws_iam_openid_connect_provider" "github" {
 resource "aws_iam_role" "this" {
   for_each = local.roles
 
+  path                 = local.path
+  permissions_boundary = aws_iam_policy.ci_boundary[each.value.environment].arn
   name                 = "${local.prefixes[each.value.environment]}ci-${each.value.role}"
   description          = each.value.role == "plan" ? "Plans and reads ${each.value.environment} of ${var.project}" : "Applies and rolls out ${each.value.environment} of ${var.project}"
   assume_role_policy   = jsonencode(local.trust_policies[each.key])
@@ -77,6 +92,7 @@ resource "aws_iam_role" "this" {
 resource "aws_iam_policy" "this" {
   for_each = local.made_policies
 
+  path        = local.path
   name        = "${local.prefixes[split("/", each.key)[0]]}ci-${split("/", each.key)[1]}-${split("/", each.key)[2]}"
   description = "What the role that may ${split("/", each.key)[1]} has to do with ${split("/", each.key)[2]}"
   policy      = each.value
@@ -95,6 +111,16 @@ resource "aws_iam_role_policy_attachment" "this" {
 
   role       = aws_iam_role.this["${split("/", each.key)[0]}/${split("/", each.key)[1]}"].name
   policy_arn = aws_iam_policy.this[each.key].arn
+}
+
+resource "aws_iam_policy" "ci_boundary" {
+  for_each = local.ci_boundaries
+
+  path        = local.path
+  name        = "${local.prefixes[each.key]}ci-boundary"
+  description = "The most that the roles which plan and apply ${each.key} may ever do"
+  policy      = jsonencode(each.value)
+  tags        = var.tags
 }
 
 resource "aws_iam_policy" "boundary" {

@@ -32,3 +32,18 @@ output "boundaries" {
   description = "Every boundary as JSON, by environment."
   value       = { for environment, policy in local.boundaries : environment => jsonencode(policy) }
 }
+
+output "ci_boundaries" {
+  description = "The boundary of the roles that plan and apply as JSON, by environment."
+  value       = { for environment, policy in local.ci_boundaries : environment => jsonencode(policy) }
+}
+
+output "trusted_github_environments" {
+  description = "By environment: the GitHub environments whose jobs its roles trust, and the branch that these must be of (\"\": any). Whoever decides on GitHub who gets into them decides who may deploy."
+  value = { for environment, settings in var.environments : environment => {
+    repository    = var.github_repository
+    repository_id = var.github_repository_id
+    branch        = local.bound_branches[environment]
+    names         = distinct(concat(settings.github_environment[*], settings.protected ? local.plan_environments[environment] : []))
+  } if var.github_repository != null }
+}

@@ -3,6 +3,8 @@ locals {
   own_tags = { for environment in keys(var.environments) : environment => { "aws:ResourceTag/Project" = var.project, "aws:ResourceTag/Environment" = environment } }
   new_tags = { for environment in keys(var.environments) : environment => { "aws:RequestTag/Project" = var.project, "aws:RequestTag/Environment" = environment } }
 
+  untagged = { for tag in ["Project", "Environment"] : "aws:ResourceTag/${tag}" => "true" }
+
   data_permissions = { for environment, prefix in local.prefixes : environment => [
     {
       sid = "Tables"
@@ -35,10 +37,11 @@ locals {
     },
     {
       # The statement above reaches the state bucket, whose name begins alike. Projects that share it have keys below a prefix.
-      sid       = "KeepStateAndLedger"
-      effect    = "Deny"
-      write     = ["s3:DeleteObject"]
-      resources = [for key in ["*.tfstate", "configurations/*", "*/configurations/*", "ledger/*", "*/ledger/*"] : "arn:${local.partition}:s3:::${local.state_buckets[environment]}/${key}"]
+      sid    = "KeepStateAndLedger"
+      effect = "Deny"
+      write  = ["s3:DeleteObject"]
+      resources = [for key in ["*.tfstate", "archive/*", "*/archive/*", "configurations/*", "*/configurations/*", "ledger/*", "*/ledger/*"] :
+      "arn:${local.partition}:s3:::${local.state_buckets[environment]}/${key}"]
     },
     {
       sid  = "Streams"
@@ -96,14 +99,21 @@ locals {
       condition = { StringEquals = local.new_tags[environment] }
     },
     {
-      # A key is tagged as it is made; one that is tagged otherwise does not become the environment's.
+      # A key is tagged as it is made: it has neither a project nor an alias then. Whatever has one of them does not become the
+      # environment's.
       sid       = "TagKeys"
       write     = ["kms:TagResource"]
       resources = ["${local.arns.kms}:key/*"]
       condition = {
-        StringEquals         = local.new_tags[environment]
-        StringEqualsIfExists = local.own_tags[environment]
+        StringEquals = local.new_tags[environment]
+        Null         = merge(local.untagged, { "kms:ResourceAliases" = "true" })
       }
+    },
+    {
+      sid       = "RetagOwnKeys"
+      write     = ["kms:TagResource"]
+      resources = ["${local.arns.kms}:key/*"]
+      condition = { StringEquals = local.own_tags[environment], StringEqualsIfExists = local.new_tags[environment] }
     },
     {
       sid  = "Keys"
@@ -116,19 +126,13 @@ locals {
       resources = ["${local.arns.kms}:key/*"]
       condition = {
         StringEquals                   = local.own_tags[environment]
-        "ForAllValues:StringNotEquals" = { "kms:ResourceAliases" = ["alias/${local.state_buckets[environment]}", "alias/${var.artifact_store.bucket}"] }
+        "ForAllValues:StringNotEquals" = { "kms:ResourceAliases" = local.kept_aliases[environment] }
       }
     },
     {
       sid       = "Aliases"
       write     = ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"]
       resources = ["${local.arns.kms}:alias/${prefix}*"]
-    },
-    {
-      sid       = "KeepStateAlias"
-      effect    = "Deny"
-      write     = ["kms:DeleteAlias", "kms:UpdateAlias"]
-      resources = ["${local.arns.kms}:alias/${local.state_buckets[environment]}"]
     },
     {
       sid       = "ListAliases"

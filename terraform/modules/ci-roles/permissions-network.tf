@@ -45,14 +45,11 @@ locals {
       condition = { Null = { "aws:ResourceTag/Project" = "true" } }
     },
     {
-      # Tags are given to what has none or the same.
+      # Tags are given to what has none: what is made, and the security group that comes with a VPC.
       sid       = "Tag"
       write     = ["ec2:CreateTags"]
       resources = ["${local.arns.ec2}:*"]
-      condition = {
-        StringEquals         = local.new_tags[environment]
-        StringEqualsIfExists = local.own_tags[environment]
-      }
+      condition = { StringEquals = local.new_tags[environment], Null = local.untagged }
     },
     {
       sid       = "RetagOwn"

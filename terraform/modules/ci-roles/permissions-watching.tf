@@ -8,10 +8,10 @@ locals {
   watching_permissions = { for environment, prefix in local.prefixes : environment => [
     {
       sid  = "LogGroups"
-      read = ["logs:DescribeMetricFilters", "logs:FilterLogEvents", "logs:ListTagsForResource", "logs:ListTagsLogGroup"]
+      read = ["logs:DescribeMetricFilters", "logs:ListTagsForResource", "logs:ListTagsLogGroup"]
       write = [
         "logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteMetricFilter", "logs:DeleteRetentionPolicy",
-        "logs:DisassociateKmsKey", "logs:PutMetricFilter", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
+        "logs:DisassociateKmsKey", "logs:FilterLogEvents", "logs:PutMetricFilter", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
       ]
       resources = local.log_groups[environment]
     },

@@ -9,22 +9,34 @@ locals {
         resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}"]
       },
       {
-        # States, ledger, what was applied with which values, saved plans. Nothing of it is deleted.
+        # What a plan is made of: the state, the ledger, saved plans. Not what was applied before, with its values.
         sid       = "StateAndLedger"
         read      = ["s3:GetObject"]
         write     = ["s3:AbortMultipartUpload", "s3:PutObject"]
-        resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}/*"]
+        resources = [for key in ["*.tfstate", "*.tfstate.tflock", "ledger/*", "leases/*", "plans/*"] : "${local.state_objects[environment]}${key}"]
       },
       {
-        # A plan locks the state too.
-        sid       = "LockState"
-        read      = ["s3:DeleteObject", "s3:PutObject"]
-        resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}/*.tflock"]
+        # A rollback runs the configuration that was applied.
+        sid       = "Configurations"
+        write     = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+        resources = ["${local.state_objects[environment]}configurations/*"]
+      },
+      {
+        # A plan takes no lock (`-lock=false`): its role could take away or plant another's.
+        sid       = "UnlockState"
+        write     = ["s3:DeleteObject"]
+        resources = ["${local.state_objects[environment]}*.tfstate.tflock"]
+      },
+      {
+        # All that a plan may write: a bundle, which the bucket's policy lets nobody replace.
+        sid       = "WritePlans"
+        read      = ["s3:AbortMultipartUpload", "s3:PutObject"]
+        resources = ["${local.state_objects[environment]}plans/*"]
       },
       {
         sid       = "DeleteSavedPlans"
         write     = ["s3:DeleteObject"]
-        resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}/plans/*"]
+        resources = ["${local.state_objects[environment]}plans/*"]
       },
       {
         # The bucket's key by its alias, which is named after the bucket, and through S3 alone.
@@ -39,7 +51,8 @@ locals {
     ],
     [for table in var.environments[environment].lock_table[*] : {
       sid       = "LockTable"
-      read      = ["dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem"]
+      read      = ["dynamodb:DescribeTable", "dynamodb:GetItem"]
+      write     = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
       resources = ["${local.arns.dynamodb}:table/${table}"]
     }],
     [{
@@ -94,7 +107,7 @@ locals {
     ] : statement if length(var.artifact_store.repository_arns) > 0],
   ) }
 
-  identity_permissions = { for environment, prefix in local.prefixes : environment => [
+  identity_permissions = { for environment, prefix in local.prefixes : environment => concat([
     {
       sid = "Roles"
       read = [
@@ -148,7 +161,11 @@ locals {
       write = [
         "iam:Attach*", "iam:Create*", "iam:Delete*", "iam:Detach*", "iam:PassRole", "iam:Put*", "iam:Set*", "iam:Tag*", "iam:Untag*", "iam:Update*",
       ]
-      resources = ["${local.iam}:role/${prefix}ci-*", "${local.iam}:policy/${prefix}ci-*", local.boundary_arns[environment]]
+      resources = [
+        "${local.iam}:role/slipway/*", "${local.iam}:policy/slipway/*", "${local.iam}:policy/${var.project}-${local.account_id}-*-boundary",
+        # Of accounts that were prepared before there were paths.
+        "${local.iam}:role/${prefix}ci-*", "${local.iam}:policy/${prefix}ci-*",
+      ]
     },
     {
       sid       = "KeepRolesWithinBoundary"
@@ -156,7 +173,17 @@ locals {
       write     = ["iam:DeleteRolePermissionsBoundary"]
       resources = ["*"]
     },
-  ] }
+    ],
+    # Roles that the account's administrator made for functions are passed to them, and that is all.
+    [for arns in [local.function_role_arns[environment]] : {
+      sid    = "KeepFunctionRoles"
+      effect = "Deny"
+      write = [
+        "iam:Attach*", "iam:Create*", "iam:Delete*", "iam:Detach*", "iam:Put*", "iam:Tag*", "iam:Untag*", "iam:Update*",
+      ]
+      resources = arns
+    } if length(arns) > 0],
+  ) }
 
   function_permissions = { for environment, prefix in local.prefixes : environment => [
     {

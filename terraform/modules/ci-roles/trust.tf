@@ -5,37 +5,59 @@ locals {
 
   # https://docs.github.com/en/actions/reference/security/oidc#example-subject-claims
   github_subjects = { for environment, settings in var.environments : environment => {
-    # Any branch, tag, pull request or environment: what a plan may read, whoever may push may read.
-    plan = var.github_repository == null ? [] : ["repo:${var.github_repository}:*"]
-    # A job in a GitHub environment says that environment and no branch: which branches it takes, and
-    # who approves, are the environment's rules.
-    apply = concat(
-      [for name in settings.github_environment[*] : "repo:${var.github_repository}:environment:${name}"],
-      [for branch in settings.github_branches : "repo:${var.github_repository}:ref:refs/heads/${branch}"],
-    )
+    # Not protected: any branch, tag, pull request or environment. What a plan may read, whoever may push may read.
+    plan = settings.protected || var.github_repository == null ? [] : ["repo:${var.github_repository}:*"]
+    # A job in a GitHub environment says that environment and no branch: who approves is the environment's rule.
+    plan_environments  = settings.protected ? [for name in local.plan_environments[environment] : "repo:${var.github_repository}:environment:${name}"] : []
+    apply              = []
+    apply_environments = [for name in settings.github_environment[*] : "repo:${var.github_repository}:environment:${name}"]
+    branches           = [for branch in settings.github_branches : "repo:${var.github_repository}:ref:refs/heads/${branch}"]
   } }
 
+  plan_environments = { for environment, settings in var.environments : environment =>
+    settings.github_plan_environment != null ? [settings.github_plan_environment] : [for name in settings.github_environment[*] : "${name}-plan"]
+  }
+
+  # GitHub makes an environment at its first mention, without any rule. So the branch is a condition of its own, which no
+  # setting on GitHub changes. STS knows these claims since January 2026:
+  # https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims/
+  bound_branches = { for environment, settings in var.environments : environment =>
+    settings.github_branch == null ? (settings.protected ? "main" : "") : settings.github_branch
+  }
+  github_equals = merge(
+    { "${local.github_issuer}:aud" = ["sts.amazonaws.com"] },
+    var.github_repository_id == null ? {} : { "${local.github_issuer}:repository_id" = [var.github_repository_id] },
+  )
+
   trusts = { for key, role in local.roles : key => {
-    github_subjects   = local.github_subjects[role.environment][role.role]
+    # By statement: its subjects, whether they are patterns, and the branch that the job must be of.
+    github = { for sid, trust in {
+      GitHubActions     = { subjects = local.github_subjects[role.environment][role.role], like = true, branch = "" }
+      GitHubEnvironment = { subjects = local.github_subjects[role.environment]["${role.role}_environments"], like = false, branch = local.bound_branches[role.environment] }
+      GitHubBranches    = { subjects = role.role == "apply" || var.environments[role.environment].protected ? local.github_subjects[role.environment].branches : [], like = false, branch = "" }
+    } : sid => trust if length(trust.subjects) > 0 }
     jenkins_roles     = role.role == "plan" ? var.environments[role.environment].jenkins.plan_role_arns : var.environments[role.environment].jenkins.apply_role_arns
     jenkins_subjects  = role.role == "plan" ? var.environments[role.environment].jenkins.plan_subjects : var.environments[role.environment].jenkins.apply_subjects
     external_id       = var.environments[role.environment].jenkins.external_id
-    subject_condition = role.role == "plan" ? "StringLike" : "StringEquals"
+    subject_condition = role.role == "plan" && !var.environments[role.environment].protected ? "StringLike" : "StringEquals"
   } }
 
   trust_policies = { for key, trust in local.trusts : key => {
     Version = "2012-10-17"
     Statement = concat(
-      length(trust.github_subjects) == 0 ? [] : [{
-        Sid       = "GitHubActions"
+      [for sid, github in trust.github : {
+        Sid       = sid
         Effect    = "Allow"
         Action    = "sts:AssumeRoleWithWebIdentity"
         Principal = { Federated = local.github_provider_arn }
-        # Merged: one operator can stand only once, and for the applying role both are equalities.
-        Condition = { for operator in distinct(["StringEquals", trust.subject_condition]) : operator => merge(
-          operator == "StringEquals" ? { "${local.github_issuer}:aud" = ["sts.amazonaws.com"] } : {},
-          operator == trust.subject_condition ? { "${local.github_issuer}:sub" = trust.github_subjects } : {},
-        ) }
+        Condition = merge(
+          { StringEquals = merge(
+            local.github_equals,
+            github.like ? {} : { "${local.github_issuer}:sub" = github.subjects },
+            github.branch == "" ? {} : { "${local.github_issuer}:ref" = ["refs/heads/${github.branch}"] },
+          ) },
+          github.like ? { StringLike = { "${local.github_issuer}:sub" = github.subjects } } : {},
+        )
       }],
       length(trust.jenkins_roles) == 0 ? [] : [{
         Sid       = "JenkinsRole"

@@ -9,13 +9,18 @@ variable "project" {
 }
 
 variable "environments" {
-  description = "The environments of this account, by name: the state's bucket and lock table, whether the planning role may read the values of secrets (which it must where Terraform writes them), the GitHub environment whose jobs may apply (null: none) and the branches whose jobs outside of any environment may, and which Jenkins may plan and apply."
+  description = "The environments of this account, by name: the state's bucket, its prefix and lock table, whether the environment is protected, whether the planning role may read the values of secrets (which it must where Terraform writes them), the roles of functions that the account's administrator makes, the GitHub environments whose jobs may apply and plan (null: none), the branch that these jobs must be of and the branches whose jobs outside of any environment may, and which Jenkins may plan and apply."
   type = map(object({
-    state_bucket       = optional(string) # <project>-<account id>-<environment>-state
-    lock_table         = optional(string)
-    plan_reads_secrets = optional(bool, false)
-    github_environment = optional(string)
-    github_branches    = optional(list(string), [])
+    state_bucket            = optional(string) # <project>-<account id>-<environment>-state
+    state_prefix            = optional(string, "")
+    lock_table              = optional(string)
+    protected               = optional(bool, false)
+    plan_reads_secrets      = optional(bool, false)
+    function_roles          = optional(set(string), [])
+    github_environment      = optional(string)
+    github_plan_environment = optional(string) # protected: <github_environment>-plan
+    github_branch           = optional(string) # protected: main; "" is any
+    github_branches         = optional(list(string), [])
     jenkins = optional(object({
       plan_role_arns  = optional(list(string), [])
       apply_role_arns = optional(list(string), [])
@@ -28,6 +33,38 @@ variable "environments" {
   validation {
     condition     = length(var.environments) > 0 && alltrue([for name in keys(var.environments) : can(regex("^[a-z][a-z0-9-]{0,15}$", name))])
     error_message = "At least one environment; its name takes 1 to 16 lower-case letters, digits and hyphens and begins with a letter."
+  }
+
+  validation {
+    condition     = !contains(keys(var.environments), "bootstrap")
+    error_message = "No environment is called bootstrap: the account's own state is in <project>-<account id>-bootstrap-tfstate, a name that would be the environment's."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for name in keys(var.environments) : [for other in keys(var.environments) : !startswith(other, "${name}-")]]))
+    error_message = "No environment's name begins with another's and a hyphen (dev, dev-eu) in one account: who may change what begins with the shorter name could change all of the longer one's."
+  }
+
+  validation {
+    condition = alltrue([for environment in var.environments :
+    environment.github_branch == null || environment.github_branch == "" || can(regex("^[A-Za-z0-9._/-]+$", environment.github_branch))])
+    error_message = "The branch of an environment's jobs is named, without a pattern; \"\" is any."
+  }
+
+  validation {
+    condition     = alltrue([for environment in var.environments : environment.github_plan_environment == null || can(regex("^[A-Za-z0-9._-]+$", environment.github_plan_environment))])
+    error_message = "The GitHub environment of plans is named, without a pattern."
+  }
+
+  validation {
+    condition = alltrue(flatten([for environment in var.environments : [for subject in environment.jenkins.plan_subjects :
+    !strcontains(subject, "*") && !strcontains(subject, "?")] if environment.protected]))
+    error_message = "A Jenkins job that may plan a protected environment is named in full, without a pattern."
+  }
+
+  validation {
+    condition     = alltrue([for environment in var.environments : can(regex("^([A-Za-z0-9._-]+/)*$", environment.state_prefix))])
+    error_message = "The prefix of the state's keys is a name with a slash at its end, or nothing."
   }
 
   validation {
@@ -79,13 +116,24 @@ variable "environments" {
 }
 
 variable "github_repository" {
-  description = "The repository on GitHub, owner/name, any of whose jobs may plan; null trusts none."
+  description = "The repository on GitHub, owner/name, any of whose jobs may plan what is not protected; null trusts none."
   type        = string
   default     = null
 
   validation {
     condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
     error_message = "The repository is owner/name, without a pattern."
+  }
+}
+
+variable "github_repository_id" {
+  description = "The repository's number on GitHub, which no other one ever gets: whoever takes over a name that was given up is not trusted. Null trusts the name alone."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository_id == null || (can(regex("^[0-9]+$", var.github_repository_id)) && var.github_repository != null)
+    error_message = "The repository's number has digits only, and belongs to github_repository."
   }
 }
 
@@ -127,7 +175,13 @@ variable "artifact_store" {
     bucket          = string
     kms_key_arn     = optional(string)
     repository_arns = optional(list(string), [])
+    signing_alias   = optional(string) # alias/<project>-release
   })
+
+  validation {
+    condition     = var.artifact_store.signing_alias == null || can(regex("^alias/[A-Za-z0-9/_-]+$", var.artifact_store.signing_alias))
+    error_message = "The key that signs releases is named by its alias, alias/…"
+  }
 
   validation {
     condition     = var.artifact_store.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.artifact_store.kms_key_arn))

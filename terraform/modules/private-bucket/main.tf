@@ -3,8 +3,11 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  bucket_arn  = "arn:${data.aws_partition.current.partition}:s3:::${var.name}"
-  kms_key_arn = var.kms_key_arn == null ? one(aws_kms_key.this[*].arn) : var.kms_key_arn
+  bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${var.name}"
+
+  # Roles of CI, in every account: ci-roles and publisher-role make them below this path, and nothing else is there.
+  ci_role_arns = "arn:${data.aws_partition.current.partition}:iam::*:role/slipway/ci/*"
+  kms_key_arn  = var.kms_key_arn == null ? one(aws_kms_key.this[*].arn) : var.kms_key_arn
 
   # Written out rather than read from aws_iam_policy_document: known at the plan, and tested.
   key_policy = {
@@ -16,6 +19,18 @@ locals {
         Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
         Action    = "kms:*"
         Resource  = "*"
+      }],
+      # Whatever an identity policy lets a role of CI do: it reads and writes objects with this key, and never has it.
+      [{
+        Sid       = "KeptFromCi"
+        Effect    = "Deny"
+        Principal = "*"
+        Action = [
+          "kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:DisableKey*", "kms:EnableKey*", "kms:PutKeyPolicy", "kms:RetireGrant",
+          "kms:RevokeGrant", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:Update*",
+        ]
+        Resource  = "*"
+        Condition = { ArnLike = { "aws:PrincipalArn" = local.ci_role_arns } }
       }],
       length(var.reader_account_ids) == 0 ? [] : [{
         Sid       = "DecryptedByReaders"
@@ -29,9 +44,17 @@ locals {
     )
   }
 
+  made_key_policy = merge(local.key_policy, { Statement = [for statement in local.key_policy.Statement : statement if var.enforce || statement.Effect == "Allow"] })
+
   reader_arns = [for id in var.reader_account_ids : "arn:${data.aws_partition.current.partition}:iam::${id}:root"]
 
-  bucket_statements = concat(
+  # Statements have a condition or none, and both halves of a concat need one type: hence the texts.
+  except_break_glass = length(var.break_glass_arns) == 0 ? {} : { ArnNotLike = { "aws:PrincipalArn" = sort(var.break_glass_arns) } }
+  new_keys           = var.require_new_keys ? ["*"] : flatten([for prefix in sort(var.append_only_prefixes) : ["${prefix}*", "*/${prefix}*"]])
+  kept_keys          = flatten([for prefix in sort(var.never_deleted_prefixes) : prefix == "" ? ["*"] : ["${prefix}*", "*/${prefix}*"]])
+
+  # What the bucket has on AWS.
+  all_statements = concat(
     var.require_https ? [{
       Sid       = "HttpsOnly"
       Effect    = "Deny"
@@ -40,12 +63,12 @@ locals {
       Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
     }] : [],
-    var.require_new_keys ? [{
+    length(local.new_keys) > 0 ? [{
       Sid       = "NeverOverwritten"
       Effect    = "Deny"
       Principal = "*"
       Action    = "s3:PutObject"
-      Resource  = "${local.bucket_arn}/*"
+      Resource  = [for key in local.new_keys : "${local.bucket_arn}/${key}"]
       # A write that makes an object must carry If-None-Match; the parts of a multipart upload make none.
       # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
       Condition = {
@@ -53,6 +76,26 @@ locals {
         Bool = { "s3:ObjectCreationOperation" = "true" }
       }
     }] : [],
+    # A delete marker would let the next write pass as a new object.
+    [for statement in [{
+      Sid       = "NeverDeleted"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+      Resource  = [for key in local.kept_keys : "${local.bucket_arn}/${key}"]
+      Condition = local.except_break_glass
+    }] : { for key, value in statement : key => value if key != "Condition" || length(local.except_break_glass) > 0 } if length(local.kept_keys) > 0],
+    length(local.kept_keys) == 0 ? [] : [{
+      Sid       = "KeptFromCi"
+      Effect    = "Deny"
+      Principal = "*"
+      Action = [
+        "s3:BypassGovernanceRetention", "s3:DeleteBucket*", "s3:DeleteObjectVersion", "s3:PutBucket*", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        "s3:PutObjectAcl", "s3:PutObjectLegalHold", "s3:PutObjectRetention", "s3:PutReplicationConfiguration",
+      ]
+      Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
+      Condition = { ArnLike = { "aws:PrincipalArn" = local.ci_role_arns } }
+    }],
     length(var.reader_account_ids) == 0 ? [] : [
       {
         Sid       = "ReadByOtherAccounts"
@@ -72,13 +115,18 @@ locals {
   )
 }
 
+locals {
+  # An emulator ignores conditions: a Deny would deny everything.
+  bucket_statements = [for statement in local.all_statements : statement if var.enforce || statement.Effect == "Allow"]
+}
+
 resource "aws_kms_key" "this" {
   count = var.kms_key_arn == null ? 1 : 0
 
   description             = "Encrypts the objects of the bucket ${var.name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
-  policy                  = jsonencode(local.key_policy)
+  policy                  = jsonencode(local.made_key_policy)
   tags                    = var.tags
 
   lifecycle {

@@ -17,3 +17,13 @@ output "policy" {
   description = "Policy of the bucket as JSON; null where it needs none."
   value       = one(aws_s3_bucket_policy.this[*].policy)
 }
+
+output "exact_policy" {
+  description = "Policy that the bucket has on AWS as JSON, also where an emulator gets less."
+  value       = jsonencode({ Version = "2012-10-17", Statement = local.all_statements })
+}
+
+output "exact_key_policy" {
+  description = "Policy that the key has on AWS as JSON, also where an emulator gets less; null where the key is given."
+  value       = var.kms_key_arn == null ? jsonencode(local.key_policy) : null
+}

@@ -37,6 +37,45 @@ variable "require_new_keys" {
   default     = false
 }
 
+variable "append_only_prefixes" {
+  description = "Prefixes of keys, each with a slash at its end, below which no write may replace an object, as `require_new_keys` says it of all; also where they lie below another prefix."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for prefix in var.append_only_prefixes : can(regex("^[a-z]+/$", prefix))])
+    error_message = "A prefix is a word with a slash at its end."
+  }
+}
+
+variable "never_deleted_prefixes" {
+  description = "Prefixes of keys below which no object is deleted, by nobody but `break_glass_arns`; \"\" is every key."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for prefix in var.never_deleted_prefixes : can(regex("^([a-z]+/)?$", prefix))])
+    error_message = "A prefix is a word with a slash at its end, or nothing."
+  }
+}
+
+variable "break_glass_arns" {
+  description = "Roles that may delete all the same: ARNs, `*` allowed behind the account. Nobody else may, the account's administrators included."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.break_glass_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/*-]*[A-Za-z0-9+=,.@_-][A-Za-z0-9+=,.@_/*-]*$", arn)) && !can(regex(":role/slipway/ci/", arn))])
+    error_message = "A break-glass role is the ARN of a role in a named account, and no role of CI."
+  }
+}
+
+variable "enforce" {
+  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions and would refuse every call; `exact_policy` has them all the same."
+  type        = bool
+  default     = true
+}
+
 variable "manage_lifecycle" {
   description = "Expire unfinished uploads, old versions and `expiring_prefixes`. Off on an emulator, where setting the rules takes a minute."
   type        = bool

@@ -6,9 +6,16 @@ module "bucket" {
   require_https    = var.require_https
   manage_lifecycle = var.manage_lifecycle
 
+  # The ledger, what was applied with which values, archived states and plans are written once. Nobody deletes them (plans
+  # expire), nor a replaced version of a state.
+  append_only_prefixes   = ["archive/", "configurations/", "ledger/", "plans/"]
+  never_deleted_prefixes = ["archive/", "configurations/", "ledger/"]
+  break_glass_arns       = var.break_glass_arns
+  enforce                = var.enforce
+
   # Every run replaces the state and leaves a version of its lock file behind.
   noncurrent_version_days = var.noncurrent_version_days
-  expiring_prefixes       = { "plans/" = var.plan_days }
+  expiring_prefixes       = { "${var.prefix}plans/" = var.plan_days }
 
   tags = var.tags
 }

@@ -27,3 +27,13 @@ output "lock_table_arn" {
   description = "ARN of the lock table; null without one."
   value       = one(aws_dynamodb_table.locks[*].arn)
 }
+
+output "exact_policy" {
+  description = "Policy that the bucket has on AWS as JSON, also where an emulator gets less."
+  value       = module.bucket.exact_policy
+}
+
+output "exact_key_policy" {
+  description = "Policy that the key has on AWS as JSON; null where the key is given."
+  value       = module.bucket.exact_key_policy
+}

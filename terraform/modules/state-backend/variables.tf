@@ -8,6 +8,24 @@ variable "bucket" {
   }
 }
 
+variable "prefix" {
+  description = "What each key begins with where projects share the bucket: nothing, or a name with a slash at its end."
+  type        = string
+  default     = ""
+}
+
+variable "break_glass_arns" {
+  description = "Roles that may delete what is kept for good; nobody else may, the account's administrators included."
+  type        = set(string)
+  default     = []
+}
+
+variable "enforce" {
+  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions."
+  type        = bool
+  default     = true
+}
+
 variable "lock_table" {
   description = "Name of a DynamoDB table that locks the states beside the lock file, <project>-<account id>-<environment>-locks; null makes none."
   type        = string

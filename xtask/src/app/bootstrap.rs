@@ -4,6 +4,7 @@
 //! another account, which are refused before anything is changed; a bucket that belongs to another account.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -11,14 +12,14 @@ use slipway_cloud::{CloudError, CloudErrorKind, ObjectStore, Put, Session};
 
 use super::AppContext;
 use super::account::refuse_other_state;
-use super::ports::explain;
+use super::ports::{AccountServices, explain};
 use crate::bootstrap::{AccountSpec, ResourceLookup};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::partition::Partition;
 use crate::plan::{
     self, AccountPreparation, AdoptionCandidate, Backend, Configuration, LockRequest, ProviderLock, WorkLock,
 };
-use crate::ports::Resource;
+use crate::ports::{Resource, Services};
 
 /// The key of the account's own state.
 const STATE_KEY: &str = "bootstrap.tfstate";
@@ -42,6 +43,34 @@ pub(crate) struct AdminAccount {
     pub(crate) variables: Vec<(String, String)>,
 }
 
+/// The archived states of one bucket.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Archives {
+    /// The key of the newest one.
+    newest: Option<String>,
+    /// Keys that are not those of archived states. A principal that can write one would have the administrator's Terraform read it.
+    foreign: Vec<String>,
+}
+
+impl Archives {
+    fn of(keys: impl Iterator<Item = String>) -> Self {
+        let (own, foreign): (Vec<String>, Vec<String>) = keys.partition(|key| archive_number(key).is_some());
+        Self { newest: own.into_iter().max(), foreign }
+    }
+}
+
+/// Returns the number of an archived state, `archive/bootstrap/0001.tfstate`: four digits, and nothing else.
+fn archive_number(key: &str) -> Option<u16> {
+    let number = key.strip_prefix(ARCHIVE_PREFIX)?.strip_suffix(".tfstate")?;
+    (number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit())).then(|| number.parse().ok())?
+}
+
+/// Returns the key of the archived state after the newest one; `None` after the last number.
+fn next_archive(newest: Option<&str>) -> Option<String> {
+    let number = newest.and_then(archive_number).unwrap_or_default() + 1;
+    (number < 10_000).then(|| format!("{ARCHIVE_PREFIX}{number:04}.tfstate"))
+}
+
 /// What was created or restored before Terraform.
 #[derive(Debug, Default)]
 pub(crate) struct PreparedAccount {
@@ -49,6 +78,8 @@ pub(crate) struct PreparedAccount {
     pub(crate) created: Vec<String>,
     /// The archive that the state was restored from.
     pub(crate) restored: Option<String>,
+    /// Keys among the archived states that are none: they were not read.
+    pub(crate) foreign: Vec<String>,
 }
 
 impl AppContext {
@@ -120,7 +151,8 @@ impl AppContext {
             values: spec.values(),
             adopted,
             variables: account.variables.clone(),
-            provider_lock: if self.process_env.ci() { ProviderLock::Kept } else { ProviderLock::Completed },
+            // For people too: an administrator of the account plans here, and `init` installs what a state names.
+            provider_lock: ProviderLock::Kept,
             lock_timeout: self.options.lock_timeout,
             lock,
         })
@@ -132,6 +164,11 @@ impl AppContext {
 }
 
 impl AdminAccount {
+    /// Returns the account's services, through which other addresses are reached too.
+    pub(crate) fn services(&self) -> Arc<dyn Services> {
+        Arc::new(AccountServices(self.session.clone()))
+    }
+
     /// Creates the state bucket and the lock tables, and restores an archived state.
     pub(crate) async fn prepare(&self, spec: &AccountSpec) -> Result<PreparedAccount> {
         let mut prepared = PreparedAccount::default();
@@ -150,7 +187,7 @@ impl AdminAccount {
             }
         }
         if self.state_store.head(STATE_KEY).await.map_err(explain)?.is_none() {
-            prepared.restored = self.restore(spec).await?;
+            self.restore(spec, &mut prepared).await?;
         }
         Ok(prepared)
     }
@@ -164,7 +201,7 @@ impl AdminAccount {
             let failure =
                 Failure::failed(format!("s3://{}/{STATE_KEY} does not exist", self.state_store.bucket()))
                     .unchanged("Nothing was changed.");
-            return Err(match self.newest_archive(bucket).await? {
+            return Err(match self.archives(bucket).await?.newest {
                 Some(key) => failure.hint(format!("it is archived already: s3://{bucket}/{key}")),
                 None => failure.hint("prepare the account first: cargo xtask bootstrap without --archive"),
             });
@@ -178,8 +215,11 @@ impl AdminAccount {
             .unchanged("Nothing was changed.")
             .hint("wait for that run; if it was killed, remove its lock with terraform force-unlock"));
         }
-        let number = to.list(ARCHIVE_PREFIX, None).await.map_err(explain)?.len() + 1;
-        let key = format!("{ARCHIVE_PREFIX}{number:04}.tfstate");
+        let newest = self.archives(bucket).await?.newest;
+        let key = next_archive(newest.as_deref()).ok_or_else(|| {
+            Failure::failed(format!("s3://{bucket}/{ARCHIVE_PREFIX} has no number left"))
+                .unchanged("Nothing was changed.")
+        })?;
         let put = to.put_new(&key, state.bytes.clone(), "application/json").await.map_err(explain)?;
         if put == Put::Different {
             return Err(Failure::failed(format!("another run wrote s3://{bucket}/{key} at the same time"))
@@ -191,25 +231,28 @@ impl AdminAccount {
     }
 
     /// Restores the state that was archived last.
-    async fn restore(&self, spec: &AccountSpec) -> Result<Option<String>> {
+    async fn restore(&self, spec: &AccountSpec, prepared: &mut PreparedAccount) -> Result<()> {
         for cloud in spec.environments.values() {
             let bucket = self.session.store(&cloud.state_bucket, None);
-            let Some(key) = self.newest_archive(&cloud.state_bucket).await? else { continue };
+            let archives = self.archives(&cloud.state_bucket).await?;
+            let place = |key: &String| format!("s3://{}/{key}", cloud.state_bucket);
+            prepared.foreign.extend(archives.foreign.iter().map(place));
+            let Some(key) = archives.newest.filter(|_| prepared.restored.is_none()) else { continue };
             let Some(state) = bucket.get(&key).await.map_err(explain)? else { continue };
             self.state_store.put_new(STATE_KEY, state.bytes, "application/json").await.map_err(explain)?;
-            return Ok(Some(format!("s3://{}/{key}", cloud.state_bucket)));
+            prepared.restored = Some(place(&key));
         }
-        Ok(None)
+        Ok(())
     }
 
-    /// Returns the key of the newest archived state in a bucket.
-    async fn newest_archive(&self, bucket: &str) -> Result<Option<String>> {
+    /// Lists the archived states of a bucket.
+    async fn archives(&self, bucket: &str) -> Result<Archives> {
         let exists = self.session.existing(&Resource::Bucket(bucket.to_owned())).await;
         if exists.map_err(|error| self.bucket_failure(bucket, error))?.is_none() {
-            return Ok(None);
+            return Ok(Archives::default());
         }
         let listed = self.session.store(bucket, None).list(ARCHIVE_PREFIX, None).await.map_err(explain)?;
-        Ok(listed.into_iter().map(|listed| listed.key).max())
+        Ok(Archives::of(listed.into_iter().map(|listed| listed.key)))
     }
 
     /// Returns address and import id of a candidate; `None` if it does not exist.
@@ -254,5 +297,39 @@ impl ResourceLookup for AdminAccount {
         let found: Vec<Option<(String, String)>> =
             stream::iter(lookups).buffered(PARALLEL_LOOKUPS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archives(keys: &[&str]) -> Archives {
+        Archives::of(keys.iter().map(|key| (*key).to_owned()))
+    }
+
+    #[test]
+    fn planted_state_is_not_the_newest_archive() {
+        let newest = "archive/bootstrap/0012.tfstate";
+        for planted in [
+            "archive/bootstrap/9999.tflock",
+            "archive/bootstrap/9999.tfstate.tflock",
+            "archive/bootstrap/99999.tfstate",
+            "archive/bootstrap/x.tfstate",
+            "archive/bootstrap/+123.tfstate",
+            "archive/bootstrap/deep/9999.tfstate",
+        ] {
+            let found = archives(&["archive/bootstrap/0002.tfstate", newest, planted]);
+            assert_eq!(found, Archives { newest: Some(newest.into()), foreign: vec![planted.into()] });
+        }
+        assert_eq!(archives(&["archive/bootstrap/9999.tflock"]).newest, None);
+    }
+
+    #[test]
+    fn archives_are_numbered_after_the_newest_one() {
+        assert_eq!(next_archive(None).as_deref(), Some("archive/bootstrap/0001.tfstate"));
+        let after = next_archive(Some("archive/bootstrap/0041.tfstate"));
+        assert_eq!(after.as_deref(), Some("archive/bootstrap/0042.tfstate"));
+        assert_eq!(next_archive(Some("archive/bootstrap/9999.tfstate")), None);
     }
 }

@@ -22,6 +22,14 @@ pub(crate) trait ResourceLookup: Send + Sync {
     async fn existing(&self, candidates: &[AdoptionCandidate]) -> Result<Vec<(String, String)>>;
 }
 
+/// Looks at what decides on GitHub who gets into the environments that roles trust.
+#[async_trait]
+pub(crate) trait GithubTrust: Send + Sync {
+    /// Refuses roles of protected environments and of the publisher whose GitHub environments have no rules. `trusted` is the
+    /// output `trusted_github_environments`.
+    async fn refuse_unprotected(&self, trusted: &serde_json::Value) -> Result<()>;
+}
+
 /// Returns the configuration, with import blocks for the resources to adopt (address and import id).
 type ConfigurationFn<'a> = dyn Fn(&[(String, String)]) -> Result<Configuration> + Send + Sync + 'a;
 
@@ -37,6 +45,8 @@ pub(crate) struct AccountApply<'a> {
     pub(crate) configuration: &'a ConfigurationFn<'a>,
     /// Looks up resources that a plan would create.
     pub(crate) resources: &'a dyn ResourceLookup,
+    /// Looks at GitHub before roles trust it.
+    pub(crate) github: &'a dyn GithubTrust,
     /// Approves the plan.
     pub(crate) approver: &'a dyn Approver,
     /// Receives the plan's changes.
@@ -60,8 +70,12 @@ impl AccountApply<'_> {
         let mut configuration = (self.configuration)(&[])?;
         let mut planned = self.infrastructure.plan(&configuration).await?;
         let mut adopted = Vec::new();
+        let mut values = serde_json::Value::Null;
+        if !planned.is_empty() {
+            values = self.infrastructure.values(&configuration, &planned).await?;
+        }
         if planned.changes.iter().any(|change| change.action.adds()) {
-            let existing = self.existing(&configuration, &planned).await?;
+            let existing = self.existing(&values).await?;
             if !existing.is_empty() {
                 configuration = (self.configuration)(&existing)?;
                 planned = self.infrastructure.plan(&configuration).await?;
@@ -73,19 +87,20 @@ impl AccountApply<'_> {
             return Ok(AppliedAccount { adopted, changes: Vec::new(), outputs });
         }
         refuse_removal(&planned)?;
+        // Adopting changes no output.
+        let trusted = values.pointer("/planned_values/outputs/trusted_github_environments/value");
+        self.github
+            .refuse_unprotected(trusted.unwrap_or_default())
+            .await
+            .map_err(|failure| failure.unchanged("Nothing was applied."))?;
         self.approve(&planned)?;
         let outputs = self.infrastructure.apply(&configuration, &planned).await?;
         Ok(AppliedAccount { adopted, changes: planned.changes, outputs })
     }
 
     /// Returns address and import id of the resources that the plan would create and that exist.
-    async fn existing(
-        &self,
-        configuration: &Configuration,
-        planned: &Planned,
-    ) -> Result<Vec<(String, String)>> {
-        let values = self.infrastructure.values(configuration, planned).await?;
-        let candidates = adoption_candidates(&values, &self.spec.account, self.partition);
+    async fn existing(&self, values: &serde_json::Value) -> Result<Vec<(String, String)>> {
+        let candidates = adoption_candidates(values, &self.spec.account, self.partition);
         self.resources.existing(&candidates).await
     }
 

@@ -3,12 +3,15 @@
 //! It creates the state bucket and the lock tables with AWS's API, then applies terraform/bootstrap, then compares the
 //! project's files with the result. Existing resources are adopted.
 
+mod github;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::github::GithubLook;
 use super::CommandOutput;
 use crate::app::AppContext;
-use crate::bootstrap::{self, AccountApply, AccountSpec, FileEdits};
+use crate::bootstrap::{self, AccountApply, AccountSpec, FileEdits, TrustedKey};
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::name::EnvironmentName;
@@ -32,6 +35,12 @@ pub(crate) struct Arguments {
     /// Print the policies of the deployment roles as they are applied, and change nothing.
     #[arg(long, conflicts_with_all = ["write", "archive"])]
     policies: bool,
+    /// Run what this branch holds, where it is not the default branch.
+    #[arg(long)]
+    any_branch: bool,
+    /// Make the roles of protected environments and of the publisher, though their GitHub environments lack rules.
+    #[arg(long, conflicts_with_all = ["archive", "policies"])]
+    trust_unprotected: bool,
 }
 
 /// Result of preparing an account.
@@ -41,6 +50,9 @@ pub(crate) struct Report {
     pub(crate) account: String,
     /// The bucket of the account's own state, created before Terraform.
     pub(crate) bucket: String,
+    /// Keys among the archived states that are none: they were not read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) foreign_archives: Vec<String>,
     /// Buckets and tables that were created before Terraform.
     pub(crate) made: Vec<String>,
     /// The archive that the state was restored from.
@@ -62,6 +74,12 @@ pub(crate) struct Report {
     /// The public key of the signing key as PEM, if it is in this account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signing_public_key: Option<String>,
+    /// That key, and the environments that do not trust it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trusted_key: Option<TrustedKey>,
+    /// The role that publishes and signs, if it is in this account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) publisher_role: Option<String>,
     /// Policies of the deployment roles, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policies: Option<serde_json::Value>,
@@ -70,6 +88,9 @@ pub(crate) struct Report {
 /// Runs the command.
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let spec = AccountSpec::of(&app.project, arguments.env.as_ref())?;
+    if !arguments.archive {
+        bootstrap::refuse_unreviewed(&app.repository()?, &app.project, &spec, arguments.any_branch)?;
+    }
     let account = app.admin_account(&spec).await?;
     let lock = app.lock_account(&spec).await?;
     let configuration =
@@ -100,13 +121,24 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     if let Some(uri) = &prepared.restored {
         app.progress.note(format!("restored the account's state from {uri}"));
     }
+    for key in &prepared.foreign {
+        app.progress.note(format!("{key} is no archived state and was not read: look at who wrote it"));
+    }
     let approver = app.approver();
+    let github = GithubLook {
+        spec: &spec,
+        process_env: &app.process_env,
+        services: account.services(),
+        progress: &app.progress,
+        trust_unprotected: arguments.trust_unprotected,
+    };
     let apply = AccountApply {
         spec: &spec,
         partition: account.partition,
         infrastructure: &terraform,
         configuration: &configuration,
         resources: &account,
+        github: &github,
         approver: approver.as_ref(),
         progress: &app.progress,
     };
@@ -115,15 +147,31 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     if arguments.write {
         files.iter_mut().try_for_each(|file| file.write(&app.project.root))?;
     }
+    let signing_public_key = applied.outputs.output("signing_public_key").as_str().map(str::to_owned);
+    let mut trusted_key =
+        signing_public_key.as_deref().map(|pem| TrustedKey::of(&app.project, pem)).transpose()?;
+    if arguments.write
+        && let Some(key) = trusted_key.as_mut().filter(|key| !key.is_trusted())
+        && approver.approve(&key.question()).map_err(|failure| {
+            failure.unchanged(
+                "The account is prepared and the settings are written. The key is trusted nowhere yet.",
+            )
+        })?
+    {
+        key.write(&app.project.root)?;
+    }
     let report = Report {
         made: prepared.created,
+        foreign_archives: prepared.foreign,
         restored: prepared.restored,
         adopted: applied.adopted,
         changes: applied.changes,
         files,
         function_roles: applied.outputs.output("function_roles"),
         boundaries: applied.outputs.output("boundaries"),
-        signing_public_key: applied.outputs.output("signing_public_key").as_str().map(str::to_owned),
+        signing_public_key,
+        trusted_key,
+        publisher_role: applied.outputs.output("publisher_role").as_str().map(str::to_owned),
         ..report
     };
     let text = text(&report);
@@ -159,11 +207,15 @@ fn text(report: &Report) -> String {
         let (environment, role) = name.split_once('/').unwrap_or(("", name));
         text.push_str(&format!("function_role_arn = \"{arn}\"   # {environment}, for `{role}`\n"));
     }
-    if let Some(key) = &report.signing_public_key {
+    if let Some(role) = &report.publisher_role {
+        text.push_str(&format!("\nReleases are published and signed by {role}.\n"));
+    } else if report.trusted_key.is_some() {
         text.push_str(&format!(
-            "\nThe public key for release signatures, for a file that `trusted_keys` names:\n\n{}\n",
-            key.trim()
+            "\nNobody may publish and sign yet: name who may in terraform/bootstrap/{account}.tfvars, as in publisher = {{ github_environment = \"release\" }}.\n"
         ));
+    }
+    if let Some(key) = &report.trusted_key {
+        text.push_str(&key.text());
     }
     text
 }

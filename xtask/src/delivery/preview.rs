@@ -130,6 +130,7 @@ pub(crate) async fn preview(
     }
     let inputs = stack.inputs(&stack.root).await?;
     let mut configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
+    // The role that plans may not write a lock, so that it cannot hold one up either.
     configuration.takes_lock = false;
     if save {
         stack.check_files(&configuration)?;

@@ -21,7 +21,7 @@ use crate::failure::{self, Failure, Result};
 use crate::name::{EnvironmentName, StackName};
 
 /// The root module's folder, relative to the project.
-const FOLDER: &str = "terraform/bootstrap";
+pub(crate) const ACCOUNT_FOLDER: &str = "terraform/bootstrap";
 
 /// What [`prepare_account`] needs besides the files.
 pub(crate) struct AccountPreparation<'a> {
@@ -63,14 +63,14 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
         provider_lock: preparation.provider_lock,
         lock_timeout: preparation.lock_timeout,
     });
-    refuse_unsaved(&context, &[root.join(FOLDER)])?;
+    refuse_unsaved(&context, &[root.join(ACCOUNT_FOLDER)])?;
     let PlanContext { stack, work, backend, .. } = context.as_ref();
-    if !root.join(FOLDER).is_dir() {
-        return Err(Failure::usage(format!("this project has no {FOLDER}")).hint(
+    if !root.join(ACCOUNT_FOLDER).is_dir() {
+        return Err(Failure::usage(format!("this project has no {ACCOUNT_FOLDER}")).hint(
             "copy terraform/bootstrap and terraform/modules from Slipway's repository: https://github.com/slipway/slipway/blob/main/docs/adopting.md",
         ));
     }
-    let mut sources = StackSources::read_root(root, FOLDER)?;
+    let mut sources = StackSources::read_root(root, ACCOUNT_FOLDER)?;
     if backend.endpoint.is_some()
         && let Some(account) = values.get_mut("account")
     {
@@ -82,17 +82,17 @@ pub(crate) fn prepare_account(preparation: AccountPreparation<'_>) -> Result<Con
     write_private(&var_file, &text)?;
     let backend_file = work.join("backend.hcl");
     write_private(&backend_file, backend_text(stack, backend).as_bytes())?;
-    let by_hand = format!("{FOLDER}/{}.tfvars", backend.account);
+    let by_hand = format!("{ACCOUNT_FOLDER}/{}.tfvars", backend.account);
     let by_hand_file = root.join(&by_hand);
     if let Some(file) = sources.files.get(&by_hand) {
         check_values(&by_hand, &file.content, stack, &sources.variables)?;
     }
     let folder = if adopted.is_empty() {
-        root.join(FOLDER)
+        root.join(ACCOUNT_FOLDER)
     } else {
         let content = imports_text(adopted).into_bytes();
-        sources.files.insert(format!("{FOLDER}/adopt.tf"), SourceFile { content, executable: false });
-        copy(&sources, &work.join("adopting"))?.join(FOLDER)
+        sources.files.insert(format!("{ACCOUNT_FOLDER}/adopt.tf"), SourceFile { content, executable: false });
+        copy(&sources, &work.join("adopting"))?.join(ACCOUNT_FOLDER)
     };
     let var_files = by_hand_file.is_file().then_some(by_hand_file).into_iter().chain([var_file]).collect();
     Ok(Configuration {

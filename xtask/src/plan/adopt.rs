@@ -59,7 +59,11 @@ fn resource(
             Resource::Key(text(alias, "/change/after/name")?.to_owned())
         }
         "aws_iam_role" => Resource::Role(after("name")?),
-        "aws_iam_policy" => Resource::Policy(iam(format!("policy/{}", after("name")?))),
+        // A path begins and ends with a slash.
+        "aws_iam_policy" => {
+            let path = after("path").unwrap_or_else(|| "/".to_owned());
+            Resource::Policy(iam(format!("policy{path}{}", after("name")?)))
+        }
         "aws_iam_openid_connect_provider" => {
             let url = after("url")?;
             let host = url.trim_start_matches("https://");
@@ -101,6 +105,7 @@ mod tests {
             change("module.s[\"dev\"].aws_kms_alias.this[0]", json!(["create"]), json!({ "name": "alias/b" })),
             change("aws_kms_key.lonely", json!(["create"]), json!({})),
             change("aws_iam_policy.p", json!(["create"]), json!({ "name": "p" })),
+            change("aws_iam_policy.q", json!(["create"]), json!({ "name": "q", "path": "/slipway/ci/" })),
             change("aws_iam_openid_connect_provider.g[0]", json!(["create"]), json!({ "url": "https://host/x" })),
             change("aws_cloudwatch_log_group.l", json!(["create"]), json!({ "name": "/aws/lambda/f" })),
             change("aws_lambda_function.f", json!(["create"]), json!({ "function_name": "f" })),
@@ -120,6 +125,7 @@ mod tests {
                 Resource::Key("alias/b".into()),
                 Resource::KeyAlias("alias/b".into()),
                 Resource::Policy("arn:aws:iam::1:policy/p".into()),
+                Resource::Policy("arn:aws:iam::1:policy/slipway/ci/q".into()),
                 Resource::OidcProvider("arn:aws:iam::1:oidc-provider/host/x".into()),
                 Resource::LogGroup("/aws/lambda/f".into()),
                 Resource::Function("f".into()),

@@ -81,7 +81,11 @@ pub(crate) async fn check_trust(
         Err(failure) => failure,
     };
     let (function, version) = (&manifest.function, &manifest.version);
-    let hint = if failure.signed_by.is_empty() {
+    let hint = if policy.keys.is_empty() {
+        format!(
+            "terraform/environments/{environment}/environment.toml trusts no key yet: cargo xtask bootstrap --write makes one and writes `trusted_keys`; with a key of your own (cargo xtask key new): trusted_keys = [\"keys/release.pub.pem\"]; to take releases that nobody signed: signatures = \"optional\""
+        )
+    } else if failure.signed_by.is_empty() {
         format!(
             "release it again with a signing key ([store] signing_key or SLIPWAY_SIGNING_KEY); for details: cargo xtask verify-release {function} {version} --env {environment}"
         )

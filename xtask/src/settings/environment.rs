@@ -18,7 +18,7 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) account: EnvironmentAccount,
     /// Whether it requires a clean tree, an approval and the saved plan.
     pub(crate) protected: bool,
-    /// Whether a release must have a valid signature.
+    /// Whether a release must have a valid signature. By default it must where the environment is not emulated.
     pub(crate) signatures_required: bool,
     /// PEM files of the trusted public keys, relative to the project.
     pub(crate) trusted_keys: Vec<String>,
@@ -101,8 +101,7 @@ struct EnvironmentFile {
     promote_from: Option<EnvironmentName>,
     #[serde(default)]
     protected: bool,
-    #[serde(default)]
-    signatures: SignaturePolicy,
+    signatures: Option<SignaturePolicy>,
     #[serde(default)]
     trusted_keys: Vec<String>,
     #[serde(default)]
@@ -113,11 +112,10 @@ struct EnvironmentFile {
     stacks: BTreeMap<StackName, StackSelection>,
 }
 
-#[derive(Deserialize, Default, PartialEq)]
+#[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum SignaturePolicy {
     Required,
-    #[default]
     Optional,
 }
 
@@ -167,8 +165,10 @@ impl EnvironmentSettings {
                 lock_table: state.lock_table,
             })
         };
-        let required = raw.signatures == SignaturePolicy::Required;
-        if required && raw.trusted_keys.is_empty() {
+        let required =
+            raw.signatures.map_or(!raw.emulated, |signatures| signatures == SignaturePolicy::Required);
+        // An account has no key before it is prepared: there a deployment is refused, and the settings are read.
+        if raw.emulated && required && raw.trusted_keys.is_empty() {
             return Err(wrong("`signatures = \"required\"` needs `trusted_keys`: without them no release could be deployed")
                 .hint("create a key with cargo xtask key new and add its .pub.pem: trusted_keys = [\"keys/release.pub.pem\"]"));
         }

@@ -59,6 +59,7 @@ impl Project {
     /// Fails where settings name a stack or function that does not exist, or where stacks cannot be ordered.
     pub(super) fn check_references(&self) -> Result<()> {
         self.check_functions()?;
+        self.check_environment_names()?;
         for (stack, settings) in &self.stacks {
             for upstream in settings.upstream() {
                 if !self.stacks.contains_key(&upstream) {

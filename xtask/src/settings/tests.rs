@@ -63,7 +63,7 @@ fn project_is_loaded_from_any_of_its_folders() {
     assert!(!settings.smoke[0].safe);
     assert_eq!(project.stack_of(&hello).unwrap().as_str(), "web");
     let prod = project.environment(&"prod".parse().unwrap()).unwrap();
-    assert!(prod.protected && !prod.signatures_required);
+    assert!(prod.protected && prod.signatures_required, "required where nothing is said");
     assert!(
         matches!(&prod.account, EnvironmentAccount::Cloud(cloud) if cloud.account == "333333333333" && cloud.state_bucket == "b")
     );

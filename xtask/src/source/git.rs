@@ -3,6 +3,7 @@
 //! What a file contains is what its bytes on disk are, read in this run; git says which files there are, and what HEAD holds.
 
 mod conversion;
+mod default_branch;
 mod head_files;
 mod history;
 mod identity;
@@ -103,6 +104,12 @@ impl Repository {
     pub(crate) fn tracked_file_below(&self, folder: &str) -> Result<Option<String>> {
         let listing = library::listing(&self.git, &[format!("{}{folder}", self.prefix)])?;
         Ok(listing.index.into_keys().next().map(|path| self.in_project(&path)))
+    }
+
+    /// Lists the files that HEAD's commit has below a project-relative folder.
+    pub(crate) fn committed_below(&self, folder: &str) -> Result<Vec<String>> {
+        let listing = library::listing(&self.git, &[format!("{}{folder}", self.prefix)])?;
+        Ok(listing.head.into_keys().map(|path| self.in_project(&path)).collect())
     }
 
     /// Returns whether `git add` would add a file: it is inside the work tree, and not ignored.

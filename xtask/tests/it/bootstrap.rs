@@ -12,7 +12,7 @@ use super::support::TestRun;
 use super::support::account::Account;
 use super::support::machine::repository;
 use super::support::process::Finished;
-use super::support::sandbox::Sandbox;
+use super::support::sandbox::{Sandbox, init_repository};
 use crate::require;
 
 const PROJECT: &str = "pipelines/project.toml";
@@ -58,10 +58,16 @@ impl Accounts {
         );
         sandbox.write(
             &format!("terraform/bootstrap/{own}.tfvars"),
-            "emulated = true\ngithub_repository = \"acme/shop\"\nci = { dev = { github_environment = \"dev\", plan_reads_secrets = true } }\nfunction_roles = { dev = [\"tracer\"] }\n",
+            "emulated = true\ngithub_repository = \"acme/shop\"\nci = { dev = { github_environment = \"dev\", plan_reads_secrets = true } }\npublisher = { github_environment = \"release\" }\nfunction_roles = { dev = [\"tracer\"] }\n",
         );
         sandbox.write(&format!("terraform/bootstrap/{prod}.tfvars"), "emulated = true\n");
+        sandbox.write(".gitignore", "/target/\n**/.terraform/\n");
+        init_repository(&sandbox.folder);
         Self { sandbox, other }
+    }
+
+    fn commit(&self) {
+        self.sandbox.commit("chore: what bootstrap wrote");
     }
 
     fn run(&self, account: &Account, arguments: &[&str]) -> Finished {
@@ -148,7 +154,7 @@ fn account_is_bootstrapped_once_adopted_after_state_loss_and_archived() {
     );
     assert_eq!(made["repositories"], json!(["shop/greeter"]));
     assert_eq!(made["keys"].as_array().map(Vec::len), Some(3));
-    assert_eq!(made["roles"].as_array().map(Vec::len), Some(3), "{made}");
+    assert_eq!(made["roles"].as_array().map(Vec::len), Some(4), "{made}");
     let key = edited_value(&first["data"]["files"], "kms_key");
     insta::with_settings!({ filters => vec![(id.as_str(), "[account]"), (key.rsplit('/').next().expect("an id"), "[key]")] }, {
         insta::assert_snapshot!(accounts.read(PROJECT), @r#"
@@ -168,12 +174,17 @@ fn account_is_bootstrapped_once_adopted_after_state_loss_and_archived() {
         # dev
         account = "[account]"
         region = "eu-central-1"
-        role = "arn:aws:iam::[account]:role/shop-[account]-dev-ci-apply"
+        role = "arn:aws:iam::[account]:role/slipway/ci/shop-[account]-dev-ci-apply"
+        trusted_keys = ["keys/release.pub.pem"]
 
         [state]
         bucket = "shop-[account]-dev-state"
         "#);
     });
+    assert_release_key_is_trusted(&accounts, &first["data"]["trusted_key"]);
+    // What it wrote is read by the next run, so it is committed first.
+    accounts.bootstrap(&[]).exits(6).says("has changes that are not committed");
+    accounts.commit();
     assert_store_is_shared_with_prod(&accounts);
     assert_document_has_policies(&accounts);
 
@@ -192,7 +203,7 @@ fn account_is_bootstrapped_once_adopted_after_state_loss_and_archived() {
     let adopted = accounts.bootstrap(&["--yes", "--output", "json"]).exits(0).json();
     let addresses = adopted["data"]["adopted"].as_array().expect("addresses");
     let buckets = addresses.iter().filter(|address| address.to_string().contains(".aws_s3_bucket.")).count();
-    assert_eq!((addresses.len(), buckets), (30, 2), "{addresses:?}");
+    assert_eq!((addresses.len(), buckets), (35, 2), "{addresses:?}");
     assert!(
         !adopted.to_string().contains("bootstrap-tfstate.aws"),
         "the bootstrap bucket is not part of the state"
@@ -216,6 +227,7 @@ fn account_is_bootstrapped_once_adopted_after_state_loss_and_archived() {
     // An environment that is removed from the settings keeps its states.
     std::fs::remove_file(accounts.sandbox.folder.join(DEV)).expect("an environment to remove");
     accounts.sandbox.write(&format!("terraform/bootstrap/{id}.tfvars"), "emulated = true\n");
+    accounts.commit();
     let kept = accounts.run(account, &["bootstrap", "--store", "--yes"]);
     kept.exits(6)
         .says("would destroy a resource with prevent_destroy")
@@ -270,6 +282,16 @@ fn wrong_account_bucket_or_region_is_refused_before_any_change() {
     accounts.bootstrap(&["--yes"]).exits(2).says("an account is prepared in one region");
 }
 
+/// The key is in a file, and every environment in an account trusts it.
+fn assert_release_key_is_trusted(accounts: &Accounts, key: &Value) {
+    assert_eq!(key["environments"], json!(["dev", "prod"]));
+    assert_eq!((&key["file"], &key["written"]), (&json!("keys/release.pub.pem"), &json!(true)));
+    assert!(accounts.read("keys/release.pub.pem").starts_with("-----BEGIN PUBLIC KEY-----"));
+    let prod = accounts.read("terraform/environments/prod/environment.toml");
+    assert!(prod.contains("trusted_keys = [\"keys/release.pub.pem\"]"), "{prod}");
+    assert!(!accounts.read("terraform/environments/local/environment.toml").contains("trusted_keys"));
+}
+
 /// The account of prod may read the store, its key and its images; Lambda may read the images too.
 fn assert_store_is_shared_with_prod(accounts: &Accounts) {
     let (account, prod) = (&accounts.sandbox.account, &accounts.other.id);
@@ -307,6 +329,13 @@ fn edited_value(files: &Value, key: &str) -> String {
     found["value"].as_str().expect("text").to_owned()
 }
 
+/// Returns the id of the key that signs releases.
+fn signing_key(account: &Account) -> String {
+    let aliases = account_resources(account)["aliases"].clone();
+    let found = aliases.as_array().into_iter().flatten().find(|alias| alias[0] == "alias/shop-release");
+    found.and_then(|alias| alias[1].as_str()).expect("the release key").to_owned()
+}
+
 const BEGIN: &str = "<!-- policies: written by the test xtask/tests/it/bootstrap.rs -->\n";
 
 /// The how-to shows the applied policies, with an example account id.
@@ -318,7 +347,8 @@ fn assert_document_has_policies(accounts: &Accounts) {
     let policies = printed
         .stdout
         .replace(&accounts.sandbox.account.id, "222222222222")
-        .replace(key, "11111111-2222-3333-4444-555555555555");
+        .replace(key, "11111111-2222-3333-4444-555555555555")
+        .replace(&signing_key(&accounts.sandbox.account), "66666666-7777-8888-9999-000000000000");
     let path = repository().join("docs/how-to/first-account.md");
     let document = std::fs::read_to_string(&path).unwrap_or_default();
     let (head, kept) = document.split_once(BEGIN).unwrap_or((&document, ""));

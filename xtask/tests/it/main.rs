@@ -9,6 +9,7 @@ mod adopting;
 mod aws_provider;
 mod base_images;
 mod bootstrap;
+mod bootstrap_trust;
 mod chaos;
 mod concurrency;
 mod contract;

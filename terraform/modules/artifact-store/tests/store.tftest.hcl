@@ -20,12 +20,12 @@ run "immutable_and_readable" {
   command = plan
 
   assert {
-    condition     = [for statement in jsondecode(module.bucket.policy).Statement : statement.Sid] == ["HttpsOnly", "NeverOverwritten", "ReadByOtherAccounts", "ListedByOtherAccounts"]
+    condition     = [for statement in jsondecode(module.bucket.policy).Statement : statement.Sid] == ["HttpsOnly", "NeverOverwritten", "NeverDeleted", "KeptFromCi", "ReadByOtherAccounts", "ListedByOtherAccounts"]
     error_message = "The store refuses plain HTTP and overwriting, and lets the environments' accounts read."
   }
 
   assert {
-    condition = jsondecode(module.bucket.policy).Statement[2].Principal.AWS == [
+    condition = jsondecode(module.bucket.policy).Statement[4].Principal.AWS == [
       "arn:aws:iam::222222222222:root", "arn:aws:iam::333333333333:root",
     ]
     error_message = "The accounts that read are the ones named."
@@ -37,14 +37,28 @@ run "immutable_and_readable" {
   }
 }
 
+run "break_glass" {
+  command = plan
+
+  variables {
+    break_glass_arns = ["arn:aws:iam::111111111111:role/break-glass"]
+  }
+
+  assert {
+    condition = jsonencode([for statement in jsondecode(module.bucket.policy).Statement : [statement.Resource, statement.Condition] if statement.Sid == "NeverDeleted"]) == jsonencode([[
+      ["arn:aws:s3:::shop-111111111111-artifacts/*"], { ArnNotLike = { "aws:PrincipalArn" = ["arn:aws:iam::111111111111:role/break-glass"] } }
+    ]])
+    error_message = "One named role may delete what was released; a delete marker would let the next write pass as a new object."
+  }
+}
+
 run "emulator" {
   command = plan
 
   variables {
-    reader_account_ids  = []
-    require_https       = false
-    require_new_objects = false
-    manage_lifecycle    = false
+    reader_account_ids = []
+    enforce            = false
+    manage_lifecycle   = false
   }
 
   assert {

@@ -20,7 +20,7 @@ variables {
   project = "shop"
   environments = {
     dev  = { github_environment = "dev" }
-    prod = { github_environment = "production", lock_table = "shop-222222222222-prod-locks" }
+    prod = { github_environment = "production", protected = true, lock_table = "shop-222222222222-prod-locks" }
   }
   github_repository = "acme/shop"
   artifact_store = {
@@ -64,7 +64,7 @@ run "two_roles_an_environment" {
 
 run "github_trust" {
   assert {
-    condition = jsonencode(jsondecode(output.trust_policies["prod/plan"]).Statement) == jsonencode([{
+    condition = jsonencode(jsondecode(output.trust_policies["dev/plan"]).Statement) == jsonencode([{
       Sid       = "GitHubActions"
       Effect    = "Allow"
       Action    = "sts:AssumeRoleWithWebIdentity"
@@ -74,23 +74,54 @@ run "github_trust" {
         StringLike   = { "token.actions.githubusercontent.com:sub" = ["repo:acme/shop:*"] }
       }
     }])
-    error_message = "Any job of this repository plans."
+    error_message = "Any job of this repository plans what is not protected."
   }
 
   assert {
-    condition = jsonencode(jsondecode(output.trust_policies["prod/apply"]).Statement) == jsonencode([{
-      Sid       = "GitHubActions"
+    condition = jsonencode(jsondecode(output.trust_policies["prod/plan"]).Statement) == jsonencode([{
+      Sid       = "GitHubEnvironment"
       Effect    = "Allow"
       Action    = "sts:AssumeRoleWithWebIdentity"
       Principal = { Federated = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com" }
       Condition = {
         StringEquals = {
           "token.actions.githubusercontent.com:aud" = ["sts.amazonaws.com"]
+          "token.actions.githubusercontent.com:ref" = ["refs/heads/main"]
+          "token.actions.githubusercontent.com:sub" = ["repo:acme/shop:environment:production-plan"]
+        }
+      }
+    }])
+    error_message = "What is protected is planned by main's jobs in an environment of GitHub's alone."
+  }
+
+  assert {
+    condition = jsonencode(jsondecode(output.trust_policies["prod/apply"]).Statement) == jsonencode([{
+      Sid       = "GitHubEnvironment"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com" }
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = ["sts.amazonaws.com"]
+          "token.actions.githubusercontent.com:ref" = ["refs/heads/main"]
           "token.actions.githubusercontent.com:sub" = ["repo:acme/shop:environment:production"]
         }
       }
     }])
-    error_message = "Only a job in the environment's own GitHub environment applies, word for word."
+    error_message = "Only a job of main in the environment's own GitHub environment applies, word for word."
+  }
+
+  assert {
+    condition     = !strcontains(output.trust_policies["dev/apply"], ":ref\"")
+    error_message = "What is not protected takes the branches that its environment on GitHub takes."
+  }
+
+  assert {
+    condition = jsonencode(output.trusted_github_environments) == jsonencode({
+      dev  = { repository = "acme/shop", repository_id = null, branch = "", names = ["dev"] }
+      prod = { repository = "acme/shop", repository_id = null, branch = "main", names = ["production", "production-plan"] }
+    })
+    error_message = "Whose rules on GitHub count goes out."
   }
 
   assert {
@@ -107,16 +138,33 @@ run "github_trust" {
 run "planning_changes_nothing" {
   assert {
     condition = alltrue(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : [for action in statement.Action :
-      can(regex("^[a-z0-9-]+:(BatchCheck|BatchGet|Describe|Filter|Get|GET|List|View)", action))
-    ] if !contains(["DecryptArtifacts", "EncryptState", "LockState", "LockTable"], statement.Sid)] if strcontains(key, "/plan/")]))
-    error_message = "Besides locking the state and decrypting what it reads a plan changes nothing."
+      can(regex("^[a-z0-9-]+:(BatchCheck|BatchGet|Describe|Get|GET|List|View)", action))
+    ] if statement.Effect == "Allow" && !contains(["DecryptArtifacts", "EncryptState", "WritePlans"], statement.Sid)] if strcontains(key, "/plan/")]))
+    error_message = "Besides writing a plan and decrypting what it reads a plan changes nothing."
   }
 
   assert {
-    condition = one([for statement in jsondecode(output.policies["dev/plan/state"]).Statement : jsonencode([statement.Action, statement.Resource]) if statement.Sid == "LockState"]) == jsonencode([
-      ["s3:DeleteObject", "s3:PutObject"], ["arn:aws:s3:::shop-222222222222-dev-state/*.tflock"]
+    condition = [for statement in jsondecode(output.policies["dev/plan/state"]).Statement : [statement.Action, statement.Resource] if contains(statement.Action, "s3:PutObject")] == [[
+      ["s3:AbortMultipartUpload", "s3:PutObject"], ["arn:aws:s3:::shop-222222222222-dev-state/plans/*"]
+    ]]
+    error_message = "It writes plans and nothing else of the state's bucket: no lock, no ledger, no archive."
+  }
+
+  assert {
+    condition     = !anytrue([for statement in jsondecode(output.policies["prod/plan/state"]).Statement : anytrue([for action in ["dynamodb:PutItem", "dynamodb:DeleteItem", "s3:DeleteObject"] : contains(statement.Action, action)])])
+    error_message = "It takes no lock, and takes none away."
+  }
+
+  assert {
+    condition = toset(flatten([for statement in jsondecode(output.policies["prod/plan/state"]).Statement : statement.Resource if contains(statement.Action, "s3:GetObject")])) == toset([
+      for key in ["*.tfstate", "*.tfstate.tflock", "ledger/*", "leases/*", "plans/*"] : "arn:aws:s3:::shop-222222222222-prod-state/${key}"
     ])
-    error_message = "It writes the lock file and nothing else of the state."
+    error_message = "It reads what a plan is made of, and nothing of what was applied before."
+  }
+
+  assert {
+    condition     = !anytrue([for key, policy in output.policies : strcontains(policy, "FilterLogEvents") if strcontains(key, "/plan/")])
+    error_message = "It reads no function's log."
   }
 
   assert {
@@ -194,9 +242,11 @@ run "roles_within_the_boundary" {
 
   assert {
     condition = (one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : jsonencode([statement.Effect, statement.Resource]) if statement.Sid == "KeepBoundaryAndCi"]) == jsonencode(["Deny", [
+      "arn:aws:iam::222222222222:role/slipway/*",
+      "arn:aws:iam::222222222222:policy/slipway/*",
+      "arn:aws:iam::222222222222:policy/shop-222222222222-*-boundary",
       "arn:aws:iam::222222222222:role/shop-222222222222-dev-ci-*",
       "arn:aws:iam::222222222222:policy/shop-222222222222-dev-ci-*",
-      "arn:aws:iam::222222222222:policy/shop-222222222222-dev-boundary",
       ]])
       && alltrue([for action in ["iam:Attach*", "iam:Create*", "iam:Delete*", "iam:Detach*", "iam:PassRole", "iam:Put*", "iam:Set*", "iam:Update*"] :
     contains(one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : statement.Action if statement.Sid == "KeepBoundaryAndCi"]), action)]))
@@ -233,7 +283,8 @@ run "state_and_keys_are_kept" {
 
   assert {
     condition = (one([for statement in jsondecode(output.policies["prod/apply/data"]).Statement : statement.Resource if statement.Sid == "KeepStateAndLedger"]) == [
-      "arn:aws:s3:::shop-222222222222-prod-state/*.tfstate", "arn:aws:s3:::shop-222222222222-prod-state/configurations/*", "arn:aws:s3:::shop-222222222222-prod-state/*/configurations/*",
+      "arn:aws:s3:::shop-222222222222-prod-state/*.tfstate", "arn:aws:s3:::shop-222222222222-prod-state/archive/*", "arn:aws:s3:::shop-222222222222-prod-state/*/archive/*",
+      "arn:aws:s3:::shop-222222222222-prod-state/configurations/*", "arn:aws:s3:::shop-222222222222-prod-state/*/configurations/*",
       "arn:aws:s3:::shop-222222222222-prod-state/ledger/*", "arn:aws:s3:::shop-222222222222-prod-state/*/ledger/*",
       ]
     && one([for statement in jsondecode(output.policies["prod/apply/data"]).Statement : statement.Effect if statement.Sid == "KeepStateAndLedger"]) == "Deny")
@@ -283,7 +334,7 @@ run "provider_of_the_account" {
   }
 
   assert {
-    condition     = strcontains(output.policies["dev/apply/state"], "arn:aws:s3:::shop-state-of-dev/*") && strcontains(output.policies["dev/apply/state"], "alias/shop-state-of-dev")
+    condition     = strcontains(output.policies["dev/apply/state"], "arn:aws:s3:::shop-state-of-dev/ledger/*") && strcontains(output.policies["dev/apply/state"], "alias/shop-state-of-dev")
     error_message = "A state bucket of another name is reached by that name."
   }
 
@@ -358,6 +409,166 @@ run "jenkins_alone" {
     }))
     error_message = "Every job of the project plans."
   }
+}
+
+run "identities_of_ci_have_a_path_and_a_boundary" {
+  assert {
+    condition     = alltrue([for role in aws_iam_role.this : role.path == "/slipway/ci/" && role.permissions_boundary == "arn:aws:iam::222222222222:policy/any"]) && alltrue([for policy in aws_iam_policy.this : policy.path == "/slipway/ci/"])
+    error_message = "No pattern of an environment's names reaches them, and each has a boundary."
+  }
+
+  assert {
+    condition     = alltrue([for boundary in values(output.ci_boundaries) : length(boundary) <= 6144]) && aws_iam_policy.ci_boundary["dev"].policy == output.ci_boundaries["dev"]
+    error_message = "IAM takes policies of 6,144 characters."
+  }
+
+  assert {
+    condition = !anytrue(flatten([for statement in jsondecode(output.ci_boundaries["dev"]).Statement : [for action in statement.Action :
+    can(regex("^(iam:(\\*|Create\\*|.*User|.*AccessKey|.*Group)|sts|organizations)", action))] if statement.Effect == "Allow"]))
+    error_message = "Within the boundary nobody makes a user, or a role of another name."
+  }
+}
+
+run "keys_and_store_are_kept" {
+  variables {
+    artifact_store = { bucket = "shop-111111111111-artifacts", signing_alias = "alias/shop-release", repository_arns = ["arn:aws:ecr:eu-central-1:111111111111:repository/shop/*"] }
+  }
+
+  assert {
+    condition = alltrue([for role in ["plan", "apply"] : [for statement in jsondecode(output.policies["prod/${role}/kept"]).Statement : "${statement.Effect} ${statement.Sid}"] == [
+      for sid in ["NeverSign", "KeepKeys", "KeepKeysOfTheStore", "KeepAliases", "KeepStore", "KeepArchive", "KeepFolders", "KeepImages"] : "Deny ${sid}"
+    ]])
+    error_message = "Neither role signs, publishes, or has the keys and the store."
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(output.policies["prod/apply/kept"]).Statement : jsonencode(statement.Condition) if statement.Sid == "KeepKeys"]) == jsonencode({
+      "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = ["alias/shop-222222222222-prod-state", "alias/shop-111111111111-artifacts", "alias/shop-release"] }
+    })
+    error_message = "The keys of the state, the store and the releases, by their aliases."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(output.policies["prod/apply/keys"]).Statement : jsonencode(statement.Condition) if contains(statement.Action, "kms:TagResource")] == [
+      jsonencode({
+        Null         = { "aws:ResourceTag/Environment" = "true", "aws:ResourceTag/Project" = "true", "kms:ResourceAliases" = "true" }
+        StringEquals = { "aws:RequestTag/Environment" = "prod", "aws:RequestTag/Project" = "shop" }
+      }),
+      jsonencode({
+        StringEquals         = { "aws:ResourceTag/Environment" = "prod", "aws:ResourceTag/Project" = "shop" }
+        StringEqualsIfExists = { "aws:RequestTag/Environment" = "prod", "aws:RequestTag/Project" = "shop" }
+      }),
+    ]
+    error_message = "A key that has a project or an alias does not become the environment's by a tag."
+  }
+}
+
+run "function_roles_are_kept" {
+  variables {
+    environments = { dev = { github_environment = "dev", function_roles = ["tracer"] } }
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : "${statement.Effect} ${one(statement.Resource)}" if statement.Sid == "KeepFunctionRoles"]) == "Deny arn:aws:iam::222222222222:role/shop-222222222222-dev-tracer"
+    error_message = "A role that the administrator made for a function is not changed by a deployment."
+  }
+
+  assert {
+    condition     = !anytrue([for statement in jsondecode(output.policies["dev/apply/identity"]).Statement : contains(statement.Action, "iam:PassRole") if statement.Sid == "KeepFunctionRoles"])
+    error_message = "It is passed to the function."
+  }
+}
+
+run "bound_to_a_branch_and_a_repositorys_number" {
+  variables {
+    github_repository_id = "123456789"
+    environments         = { dev = { github_environment = "dev", github_branch = "trunk" }, prod = { github_environment = "prod", protected = true, github_plan_environment = "look", github_branch = "", github_branches = ["main"] } }
+  }
+
+  assert {
+    condition = jsondecode(output.trust_policies["dev/apply"]).Statement[0].Condition.StringEquals == {
+      "token.actions.githubusercontent.com:aud"           = ["sts.amazonaws.com"]
+      "token.actions.githubusercontent.com:ref"           = ["refs/heads/trunk"]
+      "token.actions.githubusercontent.com:repository_id" = ["123456789"]
+      "token.actions.githubusercontent.com:sub"           = ["repo:acme/shop:environment:dev"]
+    }
+    error_message = "The branch and the repository are those that were named."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(output.trust_policies["prod/plan"]).Statement : statement.Condition.StringEquals["token.actions.githubusercontent.com:sub"]] == [
+      ["repo:acme/shop:ref:refs/heads/main"], ["repo:acme/shop:environment:look"],
+    ] && !strcontains(output.trust_policies["prod/plan"], ":ref\"")
+    error_message = "The environment of plans has the name that was given, and branches plan where they apply."
+  }
+}
+
+run "a_bucket_that_projects_share" {
+  variables {
+    environments = { dev = { github_environment = "dev", state_bucket = "shared", state_prefix = "shop/" } }
+  }
+
+  assert {
+    condition = alltrue(flatten([for statement in jsondecode(output.policies["dev/apply/state"]).Statement : [for resource in statement.Resource :
+    startswith(resource, "arn:aws:s3:::shared/shop/")] if statement.Effect == "Allow" && anytrue([for action in statement.Action : can(regex("Object", action))])]))
+    error_message = "Nothing of another project is read or written."
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(output.policies["dev/apply/kept"]).Statement : statement.Resource if statement.Sid == "KeepFolders"]) == ["arn:aws:s3:::shared/shop/*/*.tfstate", "arn:aws:s3:::shared/shop/*/*.tflock"]
+    error_message = "States and locks are in no folder."
+  }
+}
+
+run "refuses_an_environment_that_begins_another" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev" }, dev-eu = { github_environment = "dev-eu" } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_an_environment_called_bootstrap" {
+  command = plan
+
+  variables {
+    environments = { bootstrap = { github_environment = "bootstrap" } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_pattern_of_jobs_that_plan_what_is_protected" {
+  command = plan
+
+  variables {
+    environments   = { prod = { protected = true, jenkins = { plan_subjects = ["https://jenkins.example.com/job/*"], apply_subjects = ["https://jenkins.example.com/job/shop/"] } } }
+    jenkins_issuer = { provider_arn = "arn:aws:iam::222222222222:oidc-provider/jenkins.example.com", issuer = "jenkins.example.com", audience = "sts.amazonaws.com" }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_pattern_of_branches_of_an_environment" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", github_branch = "release/*" } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_repositorys_name_as_its_number" {
+  command = plan
+
+  variables {
+    github_repository_id = "acme"
+  }
+
+  expect_failures = [var.github_repository_id]
 }
 
 run "refuses_a_project_in_capitals" {

@@ -59,8 +59,15 @@ run "private_by_default" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_kms_key.this[0].policy).Statement) == 1
-    error_message = "Only this account administers and uses the key."
+    condition     = [for statement in jsondecode(aws_kms_key.this[0].policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["AdministeredThroughIam Allow", "KeptFromCi Deny"]
+    error_message = "Only this account administers and uses the key, and no role of CI administers it."
+  }
+
+  assert {
+    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.ArnLike["aws:PrincipalArn"] == "arn:aws:iam::*:role/slipway/ci/*"
+      && alltrue([for action in ["kms:CreateGrant", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource"] :
+    contains(jsondecode(aws_kms_key.this[0].policy).Statement[1].Action, action)]))
+    error_message = "A role of CI, of whatever account, neither grants, tags, re-policies nor deletes the key, whatever its own policies say."
   }
 
   assert {
@@ -90,8 +97,8 @@ run "readers" {
   }
 
   assert {
-    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[1].Action == ["kms:Decrypt", "kms:DescribeKey"]
-    && jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.StringEquals["kms:ViaService"] == "s3.eu-central-1.amazonaws.com")
+    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[2].Action == ["kms:Decrypt", "kms:DescribeKey"]
+    && jsondecode(aws_kms_key.this[0].policy).Statement[2].Condition.StringEquals["kms:ViaService"] == "s3.eu-central-1.amazonaws.com")
     error_message = "Readers decrypt, through S3 only."
   }
 }
@@ -109,7 +116,7 @@ run "never_overwritten" {
       Effect    = "Deny"
       Principal = "*"
       Action    = "s3:PutObject"
-      Resource  = "arn:aws:s3:::shop-222222222222-dev-state/*"
+      Resource  = ["arn:aws:s3:::shop-222222222222-dev-state/*"]
       Condition = {
         Null = { "s3:if-none-match" = "true" }
         Bool = { "s3:ObjectCreationOperation" = "true" }
@@ -117,6 +124,80 @@ run "never_overwritten" {
     })
     error_message = "A write without If-None-Match is refused."
   }
+}
+
+run "append_only" {
+  command = plan
+
+  variables {
+    append_only_prefixes   = ["ledger/", "plans/"]
+    never_deleted_prefixes = ["ledger/"]
+  }
+
+  assert {
+    condition = one([for statement in jsondecode(output.policy).Statement : statement.Resource if statement.Sid == "NeverOverwritten"]) == [
+      for key in ["ledger/*", "*/ledger/*", "plans/*", "*/plans/*"] : "arn:aws:s3:::shop-222222222222-dev-state/${key}"
+    ]
+    error_message = "Below these prefixes nothing is replaced, also where projects share the bucket."
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in jsondecode(output.policy).Statement : statement if statement.Sid == "NeverDeleted"])) == jsonencode({
+      Sid       = "NeverDeleted"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+      Resource  = [for key in ["ledger/*", "*/ledger/*"] : "arn:aws:s3:::shop-222222222222-dev-state/${key}"]
+    })
+    error_message = "And nobody deletes it."
+  }
+
+  assert {
+    condition     = output.policy == output.exact_policy
+    error_message = "What goes out as the policy of AWS is what the bucket has."
+  }
+}
+
+run "break_glass" {
+  command = plan
+
+  variables {
+    never_deleted_prefixes = [""]
+    break_glass_arns       = ["arn:aws:iam::222222222222:role/break-glass"]
+  }
+
+  assert {
+    condition = jsonencode([for statement in jsondecode(output.policy).Statement : [statement.Resource, statement.Condition] if statement.Sid == "NeverDeleted"]) == jsonencode([[
+      ["arn:aws:s3:::shop-222222222222-dev-state/*"], { ArnNotLike = { "aws:PrincipalArn" = ["arn:aws:iam::222222222222:role/break-glass"] } }
+    ]])
+    error_message = "One named role may delete, and nobody else."
+  }
+
+  assert {
+    condition = alltrue([for action in ["s3:DeleteObjectVersion", "s3:PutBucket*", "s3:DeleteBucket*", "s3:PutLifecycleConfiguration"] :
+    contains(one([for statement in jsondecode(output.policy).Statement : statement.Action if statement.Sid == "KeptFromCi"]), action)])
+    error_message = "A role of CI changes nothing of the bucket."
+  }
+}
+
+run "refuses_a_role_of_ci_as_break_glass" {
+  command = plan
+
+  variables {
+    break_glass_arns = ["arn:aws:iam::222222222222:role/slipway/ci/shop-222222222222-dev-ci-apply"]
+  }
+
+  expect_failures = [var.break_glass_arns]
+}
+
+run "refuses_everybody_as_break_glass" {
+  command = plan
+
+  variables {
+    break_glass_arns = ["arn:aws:iam::222222222222:role/*"]
+  }
+
+  expect_failures = [var.break_glass_arns]
 }
 
 run "given_key" {
@@ -137,8 +218,15 @@ run "emulator" {
   command = plan
 
   variables {
-    require_https    = false
-    manage_lifecycle = false
+    require_new_keys       = true
+    never_deleted_prefixes = [""]
+    enforce                = false
+    manage_lifecycle       = false
+  }
+
+  assert {
+    condition     = length(jsondecode(aws_kms_key.this[0].policy).Statement) == 1 && length(jsondecode(output.exact_key_policy).Statement) == 2 && length(jsondecode(output.exact_policy).Statement) == 4
+    error_message = "What it does not get is told all the same."
   }
 
   assert {

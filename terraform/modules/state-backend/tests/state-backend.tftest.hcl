@@ -24,8 +24,16 @@ run "bucket_alone_by_default" {
   }
 
   assert {
-    condition     = [for statement in jsondecode(output.policy).Statement : statement.Sid] == ["HttpsOnly"]
-    error_message = "Calls without TLS are refused; nobody of another account is let in, and states may be replaced."
+    condition     = [for statement in jsondecode(output.policy).Statement : "${statement.Effect} ${statement.Sid}"] == ["Deny HttpsOnly", "Deny NeverOverwritten", "Deny NeverDeleted", "Deny KeptFromCi"]
+    error_message = "Calls without TLS are refused, and nobody of another account is let in."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(output.policy).Statement : statement.Sid => statement.Resource if startswith(statement.Sid, "Never") } == {
+      NeverOverwritten = flatten([for prefix in ["archive/", "configurations/", "ledger/", "plans/"] : [for key in [prefix, "*/${prefix}"] : "arn:aws:s3:::shop-333333333333-prod-state/${key}*"]])
+      NeverDeleted     = flatten([for prefix in ["archive/", "configurations/", "ledger/"] : [for key in [prefix, "*/${prefix}"] : "arn:aws:s3:::shop-333333333333-prod-state/${key}*"]])
+    }
+    error_message = "History is written once and kept, plans are written once; states may be replaced."
   }
 }
 
@@ -63,13 +71,13 @@ run "emulator" {
   command = plan
 
   variables {
-    require_https    = false
+    enforce          = false
     manage_lifecycle = false
   }
 
   assert {
     condition     = output.policy == null
-    error_message = "An emulator, which ignores its condition, gets no refusal."
+    error_message = "An emulator, which ignores conditions, gets no refusal."
   }
 }
 

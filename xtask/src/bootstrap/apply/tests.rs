@@ -13,6 +13,9 @@ use crate::ports::Resource;
 
 const BUCKET: &str = "module.state[\"dev\"].module.bucket.aws_s3_bucket.this";
 
+/// A role that trusts a GitHub environment without rules.
+const UNPROTECTED: &str = "module.ci_roles[0].aws_iam_role.this[\"prod/apply\"]";
+
 /// Terraform for one account: each plan has the next of the listed changes.
 struct AccountTerraform {
     plans: Mutex<Vec<Vec<(&'static str, Action)>>>,
@@ -55,7 +58,10 @@ impl Infrastructure for AccountTerraform {
                 })
             })
             .collect();
-        Ok(json!({ "resource_changes": created }))
+        let trusted =
+            planned.changes.iter().any(|change| change.address == UNPROTECTED).then_some("unprotected");
+        let outputs = json!({ "trusted_github_environments": { "value": trusted } });
+        Ok(json!({ "resource_changes": created, "planned_values": { "outputs": outputs } }))
     }
 
     async fn apply(&self, _: &Configuration, planned: &Planned) -> Result<Applied> {
@@ -102,6 +108,18 @@ impl ResourceLookup for Account {
     }
 }
 
+struct NobodyAsked;
+
+#[async_trait]
+impl GithubTrust for NobodyAsked {
+    async fn refuse_unprotected(&self, trusted: &serde_json::Value) -> Result<()> {
+        match trusted.as_str() {
+            Some(problem) => Err(Failure::refused(problem.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Result of a run: what was applied, the calls to Terraform, and whether a plan is left on disk.
 struct RunResult {
     applied: Result<AppliedAccount>,
@@ -126,6 +144,7 @@ async fn run(plans: Vec<Vec<(&'static str, Action)>>, has_bucket: bool, answer: 
         infrastructure: &terraform,
         configuration: &|adopted| configuration(root, &work, &spec, adopted),
         resources: &Account { has_bucket },
+        github: &NobodyAsked,
         approver: &approver,
         progress: &Progress::silent(),
     };
@@ -201,6 +220,14 @@ async fn refused_plan_is_deleted_and_not_applied() {
     let failure = result.applied.unwrap_err();
     assert_eq!((failure.kind(), failure.message()), (FailureKind::Refused, "not approved"));
     assert_eq!((result.calls, result.plan_is_left), (vec!["plan".to_owned()], false));
+}
+
+#[tokio::test]
+async fn role_that_trusts_an_environment_without_rules_is_refused_without_a_question() {
+    let result = run(vec![vec![(UNPROTECTED, Action::Update)]], true, true).await;
+    let failure = result.applied.unwrap_err();
+    assert_eq!((failure.kind(), failure.message()), (FailureKind::Refused, "unprotected"));
+    assert_eq!((result.asked.len(), result.calls.len(), result.plan_is_left), (0, 1, false));
 }
 
 #[tokio::test]

@@ -90,7 +90,8 @@ impl Scene {
 
     pub(super) fn write_environment(&self, name: &str, settings: &str) {
         let file = format!("terraform/environments/{name}/environment.toml");
-        self.tree.write(&file, &format!("{settings}{CLOUD}"));
+        let open = if settings.contains("signatures") { "" } else { "signatures = \"optional\"\n" };
+        self.tree.write(&file, &format!("{open}{settings}{CLOUD}"));
     }
 
     pub(super) fn change_code(&self) {

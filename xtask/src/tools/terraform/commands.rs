@@ -52,6 +52,7 @@ pub(super) fn plan(base: Program, configuration: &Configuration, file: &Path) ->
     let lock = if configuration.takes_lock {
         lock_timeout(Duration::ZERO, configuration)
     } else {
+        // The state is one object, read whole; an apply of the plan compares its lineage and serial.
         "-lock=false".to_owned()
     };
     base.args(["plan", "-json", "-input=false", "-detailed-exitcode"])
@@ -140,11 +141,13 @@ pub(super) mod tests {
         let plan_file = Path::new("/w/plan.tfplan");
         let line = |program: Program| program.argv().join(" ");
         let (free, strict) = (configuration(ProviderLock::Completed), configuration(ProviderLock::Kept));
+        let shown = Configuration { takes_lock: false, ..configuration(ProviderLock::Kept) };
         insta::assert_snapshot!(
             [
                 line(init(base("terraform", &free, &[]), &free)),
                 line(init(base("terraform", &strict, &[]), &strict)),
                 line(plan(base("terraform", &free, &[]), &free, plan_file)),
+                line(plan(base("terraform", &shown, &[]), &shown, plan_file)),
                 line(apply(base("terraform", &free, &[]), &free, plan_file)),
                 line(show(base("terraform", &free, &[]), plan_file)),
                 line(output(base("terraform", &free, &[]))),
@@ -157,6 +160,7 @@ pub(super) mod tests {
         terraform init -input=false -no-color -reconfigure -backend-config=/w/backend.hcl
         terraform init -input=false -no-color -reconfigure -backend-config=/w/backend.hcl -lockfile=readonly
         terraform plan -json -input=false -detailed-exitcode -lock-timeout=600s -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json -out=/w/plan.tfplan
+        terraform plan -json -input=false -detailed-exitcode -lock=false -var-file=/p/hello.tfvars -var-file=/w/slipway.tfvars.json -out=/w/plan.tfplan
         terraform apply -json -input=false -lock-timeout=600s /w/plan.tfplan
         terraform show -json -no-color /w/plan.tfplan
         terraform output -json

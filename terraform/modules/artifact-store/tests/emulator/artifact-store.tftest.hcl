@@ -8,11 +8,10 @@ provider "aws" {
 }
 
 variables {
-  bucket              = "slipway-modules-artifact-store"
-  require_https       = false
-  require_new_objects = false
-  manage_lifecycle    = false
-  tags                = { Purpose = "emulator" }
+  bucket           = "slipway-modules-artifact-store"
+  enforce          = false
+  manage_lifecycle = false
+  tags             = { Purpose = "emulator" }
 }
 
 run "made" {

@@ -14,7 +14,7 @@ variables {
 
 run "one_environment" {
   assert {
-    condition     = keys(output.apply_role_arns) == ["dev"] && can(regex("^arn:aws:iam::[0-9]{12}:role/slipway-modules-[0-9]{12}-dev-ci-apply$", output.apply_role_arns["dev"])) && output.plan_role_arns["dev"] != output.apply_role_arns["dev"]
+    condition     = keys(output.apply_role_arns) == ["dev"] && can(regex("^arn:aws:iam::[0-9]{12}:role/slipway/ci/slipway-modules-[0-9]{12}-dev-ci-apply$", output.apply_role_arns["dev"])) && output.plan_role_arns["dev"] != output.apply_role_arns["dev"]
     error_message = "IAM has a role that applies and one that plans."
   }
 

@@ -10,7 +10,7 @@ provider "aws" {
 
 variables {
   name             = "slipway-modules-private-bucket"
-  require_https    = false
+  enforce          = false
   manage_lifecycle = false
   tags             = { Purpose = "emulator" }
 }

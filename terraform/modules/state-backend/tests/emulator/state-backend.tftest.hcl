@@ -9,7 +9,7 @@ provider "aws" {
 
 variables {
   bucket           = "slipway-modules-state"
-  require_https    = false
+  enforce          = false
   manage_lifecycle = false
   tags             = { Purpose = "emulator" }
 }

@@ -1,0 +1,2 @@
+github_repository = "slipway/slipway"
+publisher         = { github_environment = "release" }
