@@ -19,6 +19,7 @@ pub(crate) use registries::AnyRegistry;
 
 use crate::delivery::{self, DeployRequest, EnvironmentStack, Machine, StackCommit, StackDelivery};
 use crate::failure::Result;
+use crate::gates::Gates;
 use crate::interrupt::Interrupt;
 use crate::ledger::Holder;
 use crate::name::{EnvironmentName, StackName};
@@ -27,7 +28,7 @@ use crate::ownership::ProjectIdentity;
 use crate::plan::{self, PlanContext, ProviderLock, StackSources};
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
-use crate::settings::{ProcessEnvironment, Project};
+use crate::settings::{ProcessEnvironment, Project, StackSettings};
 use crate::source::{self, Repository};
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
@@ -190,7 +191,9 @@ impl AppContext {
             },
             lock_timeout: self.options.lock_timeout,
         };
+        let gates = self.gates(&settings);
         Ok(EnvironmentStack {
+            gates,
             plan: Arc::new(plan),
             trust: self.trust(environment)?,
             environment_settings,
@@ -217,6 +220,19 @@ impl AppContext {
             accept_state: self.options.accept_state,
             verbose: self.options.verbosity == Verbosity::Verbose,
         })
+    }
+
+    /// Returns the commands that decide whether new versions of a stack get traffic.
+    fn gates(&self, settings: &StackSettings) -> Gates {
+        let functions = settings.functions.iter().filter_map(|function| {
+            let settings = self.project.functions.get(function)?;
+            Some((function.clone(), settings.before_traffic.clone()))
+        });
+        Gates {
+            functions: functions.collect(),
+            stack: settings.before_traffic.clone(),
+            search_path: self.process_env.get("PATH").unwrap_or_default().to_owned(),
+        }
     }
 
     /// Returns the work folder of a stack in an environment.
@@ -282,6 +298,7 @@ impl AppContext {
                 return Err(failure.unchanged("Nothing was changed."));
             }
             let settings = self.project.stack_in(environment, stack)?;
+            self.gates(&settings).refuse_missing_programs(&self.project.root)?;
             let files = settings.files.as_deref();
             let sources = StackSources::read(&self.project.root, stack, environment, files)?;
             let runs_functions = !settings.functions.is_empty();

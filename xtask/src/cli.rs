@@ -64,6 +64,10 @@ pub(crate) enum Command {
     Release(commands::release::Arguments),
     /// Deploy an existing release. Never builds.
     Deploy(commands::deploy::Arguments),
+    /// Bring to an environment what serves verified in the one before it. Never builds.
+    Promote(commands::promote::Arguments),
+    /// List what an environment serves that the next one lacks: releases, commits, authors.
+    Notes(commands::notes::Arguments),
     /// Return an environment to what served before: traffic first, then Terraform. Never builds.
     Rollback(commands::rollback::Arguments),
     /// Remove what stacks created in an environment; never the bootstrap.
@@ -253,6 +257,8 @@ async fn dispatch(
         Command::Destroy(arguments) => commands::destroy::run(&app, arguments).await,
         Command::Bootstrap(arguments) => commands::bootstrap::run(&app, arguments).await,
         Command::Deploy(arguments) => commands::deploy::run(&app, arguments).await,
+        Command::Promote(arguments) => commands::promote::run(&app, arguments).await,
+        Command::Notes(arguments) => commands::notes::run(&app, arguments).await,
         Command::Rollback(arguments) => commands::rollback::run(&app, arguments).await,
         Command::Plan(arguments) => commands::plan::run(&app, arguments).await,
         Command::Status(arguments) => commands::status::run(&app, arguments).await,
@@ -289,6 +295,8 @@ impl Command {
             Self::Destroy(_) => "destroy",
             Self::Bootstrap(_) => "bootstrap",
             Self::Deploy(_) => "deploy",
+            Self::Promote(_) => "promote",
+            Self::Notes(_) => "notes",
             Self::Rollback(_) => "rollback",
             Self::Plan(_) => "plan",
             Self::Status(_) => "status",
@@ -317,7 +325,15 @@ impl Command {
 
     /// Returns whether the command writes a summary for a CI run.
     fn has_summary(&self) -> bool {
-        matches!(self, Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_))
+        matches!(
+            self,
+            Self::Release(_)
+                | Self::Deploy(_)
+                | Self::Promote(_)
+                | Self::Notes(_)
+                | Self::Rollback(_)
+                | Self::Plan(_)
+        )
     }
 
     /// Returns whether the run's events are recorded.
@@ -328,6 +344,7 @@ impl Command {
                 | Self::Bootstrap(_)
                 | Self::Destroy(_)
                 | Self::Deploy(_)
+                | Self::Promote(_)
                 | Self::Rollback(_)
                 | Self::Plan(_)
                 | Self::Build(_)

@@ -30,6 +30,7 @@ mod emulator;
 mod fakes;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod gates;
 mod github;
 #[cfg(test)]
 mod language;

@@ -6,6 +6,7 @@ mod dotenv;
 mod events;
 mod json;
 pub(crate) mod markdown;
+mod promotion;
 mod table;
 mod text;
 
@@ -16,6 +17,7 @@ pub(crate) use events::RunLog;
 #[cfg(test)]
 pub(crate) use json::Document;
 pub(crate) use json::document;
+pub(crate) use promotion::{EnvironmentNotes, Promoted, notes_text, promotion_text};
 pub(crate) use table::Table;
 pub(crate) use text::failure_text;
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::CommandOutput;
 use crate::app::AppContext;
-use crate::delivery::{self, Delivered, DeployRequest};
+use crate::delivery::{self, Delivered, DeployRequest, Intent};
 use crate::failure::{Failure, Result};
 use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
@@ -35,6 +35,12 @@ pub(crate) struct Arguments {
     /// Deploy a release although a rollback left it.
     #[arg(long)]
     lift_hold: bool,
+    /// Bring it past the environment that this one is promoted from: it must descend from what runs there.
+    #[arg(long)]
+    hotfix: bool,
+    /// Go on although this commit, which serves there, is not in the release; may be repeated.
+    #[arg(long, value_name = "COMMIT")]
+    allow_loss: Vec<String>,
 }
 
 /// Result of a deployment.
@@ -57,6 +63,8 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         (stack, _) => (stack.clone().ok_or_else(|| Failure::usage("nothing to deploy is named"))?, None),
     };
     app.project.stack_in(environment, &stack)?;
+    let intent = Intent::of_arguments(arguments.hotfix, &arguments.allow_loss);
+    delivery::refuse_other_route(environment, app.project.environment(environment)?, &intent.route)?;
     let account = app.account(environment).await?;
     let mut releases = BTreeMap::new();
     if let Some((function, version)) = named {
@@ -68,6 +76,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         releases,
         lift_hold: arguments.lift_hold,
         always_plan: arguments.plan,
+        intent,
     };
     let deliveries = app.stack_deliveries(&account, environment, BTreeMap::from([(stack, request)]))?;
     let results = delivery::deliver_all(&deliveries, &app.interrupt).await;

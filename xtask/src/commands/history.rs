@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
-use crate::format::age;
-use crate::ledger::{DeploymentKind, Ended, Serving};
+use crate::format::{age, plural};
+use crate::ledger::{DeploymentKind, Ended, Origin, Serving};
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         table.row([
             ended.deployment.to_string(),
             ended.stack.to_string(),
-            kind.into(),
+            origin_text(kind, ended.origin.as_ref()),
             ended.outcome.text().into(),
             serves(ended.deployment, &ended.serves),
             age(ended.at, app.clock.now()),
@@ -67,6 +67,21 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         table.render("")
     };
     CommandOutput::new(&Report { environment: arguments.env, deployments }, text)
+}
+
+/// Says what a deployment was: its command, or where its releases came from.
+fn origin_text(kind: &str, origin: Option<&Origin>) -> String {
+    let Some(origin) = origin else { return kind.to_owned() };
+    let mut text = match (&origin.promoted_from, origin.hotfix) {
+        (Some(from), _) => format!("promote from {}", from.environment),
+        (None, true) => format!("{kind} (hotfix)"),
+        (None, false) => kind.to_owned(),
+    };
+    let lost: usize = origin.lost.values().map(Vec::len).sum();
+    if lost > 0 {
+        text.push_str(&format!(", loses {}", plural(lost, "commit")));
+    }
+    text
 }
 
 /// Merges the deployments of several stacks, each newest first. A stack's own are in the order of their numbers; those of

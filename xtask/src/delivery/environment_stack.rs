@@ -12,6 +12,7 @@ use futures::future::try_join_all;
 
 use super::{Machine, files};
 use crate::failure::{Failure, Result};
+use crate::gates::Gates;
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
@@ -48,6 +49,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) trust: TrustPolicy,
     /// The stack's settings.
     pub(crate) settings: StackSettings,
+    /// The commands that decide whether new versions get traffic.
+    pub(crate) gates: Gates,
     /// The project's folder.
     pub(crate) root: PathBuf,
     /// The stack's ledger.
@@ -247,6 +250,7 @@ impl EnvironmentStack {
             run_url: self.run_url.clone(),
             holder: Holder { since: Some(self.clock.real_time()), ..self.holder.clone() },
             trust: Some(self.trust_record(last)),
+            origin: None,
             at: self.clock.now(),
         }
     }

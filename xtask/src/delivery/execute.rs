@@ -7,8 +7,10 @@ use super::skip::Current;
 use super::{EnvironmentStack, events, observe, state_lock};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
+use crate::gates::{CandidateVersion, GateContext};
 use crate::ledger::{DeploymentOutcome, Ended, Serving, Started};
 use crate::name::FunctionName;
+use crate::partition::Partition;
 use crate::plan::{
     Applied, Configuration, FunctionOutput, Output, PackedSources, Places, Planned, input_digests,
 };
@@ -59,6 +61,9 @@ pub(super) async fn execute(
         verifications
             .push(verify(stack, &releases[function], &outputs[function], &applied.outputs, last).await?);
     }
+    if verifications.iter().all(Verification::passed) {
+        run_gates(stack, &pending, &outputs, releases, &applied.outputs, verifications).await?;
+    }
     if !verifications.iter().all(Verification::passed) {
         return Err(verification::failure(stack.environment().as_str(), verifications));
     }
@@ -87,6 +92,67 @@ pub(super) async fn execute(
     ended.plan_inputs = current.plan_inputs;
     ended.state = current.state;
     Ok(ended)
+}
+
+/// Runs the project's own gates on versions that verified, and adds their checks.
+async fn run_gates(
+    stack: &EnvironmentStack,
+    pending: &[FunctionName],
+    outputs: &BTreeMap<FunctionName, FunctionOutput>,
+    releases: &BTreeMap<FunctionName, Manifest>,
+    stack_outputs: &BTreeMap<String, Output>,
+    verifications: &mut [Verification],
+) -> Result<()> {
+    if pending.is_empty() || stack.gates.is_empty() {
+        return Ok(());
+    }
+    let backend = &stack.plan.backend;
+    let candidate = |function: &FunctionName| {
+        let FunctionOutput { function_name, version, url, .. } = &outputs[function];
+        let resource = format!("function:{function_name}:{version}");
+        CandidateVersion {
+            release: releases[function].version.clone(),
+            lambda_version: version.clone(),
+            arn: Partition::of_region(&backend.region).arn(
+                "lambda",
+                &backend.region,
+                &backend.account,
+                &resource,
+            ),
+            url: url.clone(),
+        }
+    };
+    let versions = pending.iter().map(|function| (function.clone(), candidate(function))).collect();
+    let context = GateContext {
+        root: &stack.root,
+        environment: stack.environment().as_str(),
+        stack: stack.name().as_str(),
+        variables: &stack.plan.variables,
+        region: &backend.region,
+        outputs: stack_outputs,
+        versions: &versions,
+        services: &stack.services,
+        interrupt: &stack.interrupt,
+    };
+    for (at, function) in pending.iter().enumerate() {
+        let of_stack = at == 0 && !stack.gates.stack.is_empty();
+        if !of_stack && stack.gates.functions.get(function).is_none_or(Vec::is_empty) {
+            continue;
+        }
+        let step = stack.progress.slow_step("gate", format!("{function} before traffic"));
+        let mut checks = stack.gates.run_for(function, &context).await?;
+        if of_stack {
+            checks.extend(stack.gates.run_for_stack(&context).await?);
+        }
+        let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+        let title = format!("{function} before traffic: {}", crate::format::list(names));
+        match checks.iter().all(|check| check.passed) {
+            true => step.done_as(title, "passed"),
+            false => step.failed("failed"),
+        }
+        verifications[at].checks.extend(checks);
+    }
+    Ok(())
 }
 
 /// Returns the functions whose newest version is not verified, or is not the one that the alias points to.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{DeployRequest, EnvironmentStack, releases};
+use super::{DeployRequest, EnvironmentStack, Intent, releases};
 use crate::failure::{Failure, Result};
 use crate::ledger::DeploymentKind;
 use crate::name::{FunctionName, StackName, Version};
@@ -64,8 +64,13 @@ pub(crate) async fn preview(
         };
         chosen.extend(manifest.map(|manifest| (function.clone(), manifest)));
     }
-    let request =
-        DeployRequest { kind: DeploymentKind::Deploy, releases: chosen, lift_hold: true, always_plan: true };
+    let request = DeployRequest {
+        kind: DeploymentKind::Deploy,
+        releases: chosen,
+        lift_hold: true,
+        always_plan: true,
+        intent: Intent::default(),
+    };
     let lock = stack.lock_work().await?;
     let releases = releases(stack, &request, last.as_ref()).await?;
     let inputs = stack.inputs(&stack.root).await?;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lease::Holder;
+use super::origin::Origin;
 use super::trust::TrustRecord;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
@@ -56,6 +57,9 @@ pub(crate) struct Started {
     /// The settings that decide which releases are trusted; unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<TrustRecord>,
+    /// By which way the releases reached the environment, where not directly; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
     /// When it began.
     #[schemars(with = "String")]
     pub(crate) at: jiff::Timestamp,
@@ -263,6 +267,9 @@ pub(crate) struct Ended {
     /// The settings that decide which releases are trusted; unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<TrustRecord>,
+    /// By which way the releases reached the environment, where not directly; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
     /// Who ran it.
     pub(crate) by: String,
     /// The CI run.
@@ -302,6 +309,7 @@ impl Ended {
             plan_inputs: None,
             state: None,
             trust: started.trust.clone(),
+            origin: started.origin.clone(),
             by: started.by.clone(),
             run_url: started.run_url.clone(),
             started_at: started.at,

@@ -170,6 +170,7 @@ mod tests {
     fn started(holder: Holder, at: jiff::Timestamp) -> Started {
         Started {
             trust: None,
+            origin: None,
             schema: SCHEMA.into(),
             deployment: 1,
             stack: "s".parse().unwrap(),

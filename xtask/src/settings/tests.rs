@@ -128,7 +128,7 @@ fn stack_file_mistakes_are_reported() {
     terraform/stacks/web/stack.toml:1: unknown key `function`
     1 | function = ["hello"]
       | ^^^^^^^^ did you mean `functions`?
-    hint: allowed here: functions, after, protect, files, inputs, github
+    hint: allowed here: functions, after, protect, files, inputs, github, before_traffic
     "#);
     insta::assert_snapshot!(failure_text(path, "functions = [\"Hello\"]\n"), @r#"
     terraform/stacks/web/stack.toml:1: `Hello` is not a valid function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters

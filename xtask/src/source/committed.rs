@@ -34,7 +34,7 @@ pub(crate) fn is_protected(
 }
 
 /// Lists the files that decide a deployment besides functions and Terraform's files, and that the commit does not hold: the
-/// settings of project, environment and stack, the stack's values, and the trusted keys.
+/// settings of project, environment and stack, the stack's values, the trusted keys, and what decides about traffic.
 pub(crate) fn uncommitted_settings(
     repository: &Repository,
     project: &Project,
@@ -47,6 +47,7 @@ pub(crate) fn uncommitted_settings(
         files.push(format!("terraform/stacks/{stack}/stack.toml"));
         let values = ["tfvars", "tfvars.json"];
         files.extend(values.map(|kind| format!("terraform/environments/{environment}/{stack}.{kind}")));
+        files.extend(gate_files(project, stack));
     }
     let mut found = Vec::new();
     for file in files {
@@ -55,6 +56,23 @@ pub(crate) fn uncommitted_settings(
         }
     }
     Ok(found)
+}
+
+/// Lists the files that say what runs before traffic moves: the settings of the stack's functions, and the project's files that
+/// the gates' command lines name.
+fn gate_files(project: &Project, stack: &StackName) -> Vec<String> {
+    let Some(settings) = project.stacks.get(stack) else { return Vec::new() };
+    let functions = || settings.functions.iter().filter_map(|function| project.functions.get(function));
+    let mut files: Vec<String> = functions()
+        .map(|function| function.folder.join("function.toml").to_string_lossy().into_owned())
+        .collect();
+    let gates = functions().flat_map(|function| &function.before_traffic).chain(&settings.before_traffic);
+    let words = gates.flat_map(|gate| gate.run.lines()).flat_map(|line| line.split_whitespace());
+    let words = words.map(|word| word.trim_matches(['"', '\'']).trim_start_matches("./"));
+    files.extend(
+        words.filter(|word| !word.is_empty() && project.root.join(word).is_file()).map(str::to_owned),
+    );
+    files
 }
 
 fn settings_file(environment: &EnvironmentName) -> String {

@@ -94,6 +94,7 @@ fn started(deployment: u64) -> Started {
     };
     Started {
         trust: None,
+        origin: None,
         schema: SCHEMA.into(),
         deployment,
         stack: "hello".parse().unwrap(),
