@@ -200,8 +200,8 @@ fn unmet(expected: &Value, output: &[String]) -> Option<(String, String)> {
         let found = output.join("\n").contains(text.as_str());
         return (!found).then(|| (format!("output with `{text}`"), "output without it".to_owned()));
     }
-    let objects = output.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    match objects.filter(Value::is_object).next() {
+    let mut objects = output.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    match objects.find(Value::is_object) {
         Some(found) if is_subset(expected, &found) => None,
         Some(found) => Some((expected.to_string(), found.to_string())),
         None => Some((expected.to_string(), "no line that is a JSON object".to_owned())),

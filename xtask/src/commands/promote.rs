@@ -76,6 +76,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     refuse_other_store(&from, &source, to, &target)?;
     let members = members(app, &arguments, &from, (&source, &target), wanted).await?;
     let deliveries = deliveries(app, &arguments, &target, &members)?;
+    refuse_changed_dependents(app, &from, (&source, &target), &deliveries).await?;
     let mut promoted = Promoted::new(from.clone(), to.clone());
     let mut losses = Vec::new();
     for StackDelivery { stack, request } in &deliveries {
@@ -98,8 +99,12 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         }
     }
     for StackDelivery { stack, request } in &deliveries {
-        let releases = request.iter().flat_map(|request| &request.releases);
-        let versions = releases.map(|(function, manifest)| (function.clone(), manifest.version.clone()));
+        let Some(request) = request else {
+            promoted.dependents.push(stack.name().clone());
+            continue;
+        };
+        let versions =
+            request.releases.iter().map(|(function, manifest)| (function.clone(), manifest.version.clone()));
         match delivery::preview(stack, &versions.collect()).await? {
             StackPreview::Planned(plan) => promoted.plan(plan),
             StackPreview::WaitsFor(upstream) => drop(promoted.waiting.insert(stack.name().clone(), upstream)),
@@ -287,6 +292,29 @@ fn deliveries(
     deliveries
         .retain(|delivery| delivery.request.is_some() || !without.contains(delivery.stack.name().as_str()));
     Ok(deliveries)
+}
+
+/// Refuses stacks that take a value of a promoted one, if their files are not those that were verified: they would be applied.
+async fn refuse_changed_dependents(
+    app: &AppContext,
+    from: &EnvironmentName,
+    (source, target): (&Account, &Account),
+    deliveries: &[StackDelivery],
+) -> Result<()> {
+    let enabled = app.project.stacks_in(from)?;
+    let mut changed = Vec::new();
+    for delivery in deliveries.iter().filter(|delivery| delivery.request.is_none()) {
+        let stack = delivery.stack.name();
+        if !enabled.contains_key(stack) {
+            let why = format!("{from} does not run it, and it takes a value of what is promoted");
+            changed.push(ChangedMember { member: stack.to_string(), why, hint: None });
+            continue;
+        }
+        let earlier = app.environment_stack(source, from, stack)?;
+        let later = app.environment_stack(target, delivery.stack.environment(), stack)?;
+        changed.extend(verified_stack(&earlier, &later, &[], None).await?.1);
+    }
+    refuse_changed(from, &changed)
 }
 
 /// Takes the changes that were shown as approved.

@@ -293,3 +293,72 @@ async fn store_configuration(stack: &EnvironmentStack, configuration: &Configura
 pub(super) fn configuration_key(digest: &Digest) -> String {
     format!("configurations/sha256/{}.zip", digest.hex())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use crate::delivery::deliver;
+    use crate::delivery::model::scene::{Scene, deploy_request};
+    use crate::failure::FailureKind;
+    use crate::gates::Gates;
+    use crate::ledger::DeploymentOutcome;
+    use crate::name::FunctionName;
+    use crate::release::Manifest;
+    use crate::settings::{FunctionSettings, TrafficGate};
+
+    fn gate(run: &str) -> Vec<TrafficGate> {
+        let text = format!(
+            "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[before_traffic]]\nname = \"asks\"\nrun = \"{run}\"\n"
+        );
+        FunctionSettings::parse(Path::new("lambda-src/a/function.toml"), &text).unwrap().before_traffic
+    }
+
+    fn gates(function: &FunctionName, run: &str, of_stack: Option<&str>) -> Gates {
+        Gates {
+            functions: BTreeMap::from([(function.clone(), gate(run))]),
+            stack: of_stack.map(gate).unwrap_or_default(),
+            search_path: "/bin:/usr/bin".into(),
+        }
+    }
+
+    /// A gate of one function, and one of the stack, keep all of the stack's new versions from traffic.
+    #[tokio::test]
+    async fn gate_that_fails_moves_no_alias_and_the_next_run_asks_it_again() {
+        for (of_function, of_stack) in [("false", None), ("true", Some("false"))] {
+            let mut scene = Scene::new(false);
+            scene.deploy_new_releases().await;
+            let aliases = scene.lambda.aliases();
+            let releases: BTreeMap<FunctionName, Manifest> = scene
+                .functions
+                .clone()
+                .into_iter()
+                .map(|function| (function.clone(), scene.release_of(&function, None)))
+                .collect();
+            let second = scene.functions[1].clone();
+            let request = deploy_request(releases);
+            let mut stack = scene.stack(true);
+            stack.gates = gates(&second, of_function, of_stack);
+            let failure = deliver(&stack, &request).await.unwrap_err();
+            assert_eq!(failure.kind(), FailureKind::VerificationFailed);
+            assert!(failure.report().body.unwrap().contains("gate \"asks\""), "the gate is named");
+            assert_eq!(scene.lambda.aliases(), aliases);
+            let ended = scene.last_ended().await.unwrap();
+            assert_eq!(ended.outcome, DeploymentOutcome::VerificationFailed);
+            assert!(ended.serves.values().all(|serving| serving.release.to_string() == "1.0.0"));
+
+            let mut stack = scene.stack(true);
+            stack.gates = gates(&second, "true", of_stack.map(|_| "true"));
+            let delivered = deliver(&stack, &request).await.unwrap();
+            let checks = delivered.verifications.iter().flat_map(|verification| &verification.checks);
+            let asked = checks.filter(|check| check.name.contains("gate")).count();
+            assert_eq!(asked, 1 + usize::from(of_stack.is_some()));
+            assert_ne!(scene.lambda.aliases(), aliases);
+            // Nothing gets traffic: nothing is asked.
+            let mut stack = scene.stack(true);
+            stack.gates = gates(&second, "false", None);
+            assert!(deliver(&stack, &request).await.unwrap().unchanged);
+        }
+    }
+}

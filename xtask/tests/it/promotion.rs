@@ -114,8 +114,7 @@ fn hotfix_passes_and_what_would_lose_it_is_refused_by_the_name_of_its_commit() {
     project.run(&hotfix).exits(0).says("echo 0.2.0 serves in staging.");
     project.run(&["history", "--env", "staging"]).exits(0).says("release (hotfix)");
 
-    let head = git2::Repository::open(&project.folder).expect("a repository");
-    let head = head.head().and_then(|head| head.peel_to_commit()).expect("a commit").id().to_string();
+    let head = project.head();
     let refused = project.run(&PROMOTE).exits(6).says("`echo` 0.1.0 lacks 1 commit that 0.2.0 has");
     refused.says(&head[..7]).says("Ada: feat: say two (hotfix, deployment 2)").says("--allow-loss ");
     project.run(&["promote", "--to", "staging", "--dry-run"]).exits(0).says("refused ");

@@ -241,3 +241,109 @@ pub(crate) async fn refuse_changed_since(
     .unchanged("Nothing was changed.")
     .hint("run the same command again: it shows what serves there now"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::{Scene, deploy_request};
+    use crate::delivery::{RollbackRequest, deliver, roll_back_stack};
+
+    async fn read(scene: &mut Scene, version: Option<&str>) -> (Option<VerifiedStack>, Vec<String>) {
+        let functions = match version {
+            Some(_) => scene.functions[..1].to_vec(),
+            None => scene.functions.clone(),
+        };
+        let version = version.map(|version| version.parse().unwrap());
+        let (from, to) = (scene.stack(true), scene.stack(true));
+        let (verified, changed) = verified_stack(&from, &to, &functions, version.as_ref()).await.unwrap();
+        (verified, changed.into_iter().map(|member| format!("{}: {}", member.member, member.why)).collect())
+    }
+
+    #[tokio::test]
+    async fn set_is_what_the_last_deployment_verified_with_its_digests() {
+        let mut scene = Scene::new(false);
+        let (nothing, changed) = read(&mut scene, None).await;
+        assert!(nothing.is_none());
+        assert_eq!(changed, ["s: was never deployed to dev"]);
+        scene.deploy_new_releases().await;
+        let (verified, changed) = read(&mut scene, None).await;
+        assert_eq!(changed, Vec::<String>::new());
+        let verified = verified.unwrap();
+        assert_eq!(verified.from.deployment, 1);
+        for (function, manifest) in &verified.releases {
+            assert_eq!(manifest.digest().unwrap(), verified.serves[function].digest);
+        }
+        // A rollback's end is verified as well.
+        scene.deploy_new_releases().await;
+        roll_back_stack(&scene.stack(true), &RollbackRequest::default()).await.unwrap();
+        let (verified, changed) = read(&mut scene, None).await;
+        assert_eq!(changed, Vec::<String>::new());
+        let served: Vec<String> =
+            verified.unwrap().serves.values().map(|serving| serving.release.to_string()).collect();
+        assert_eq!(served, ["1.0.0", "1.0.0"]);
+    }
+
+    #[tokio::test]
+    async fn members_that_are_not_as_they_were_verified_are_named() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        scene.deploy_new_releases().await;
+        scene.move_alias_by_hand("a", "1").await;
+        let (verified, changed) = read(&mut scene, None).await;
+        assert_eq!(changed, ["a: its alias `live` points to 1 in dev, and the ledger says 2 (1.1.0)"]);
+        assert!(verified.unwrap().serves.keys().all(|function| function.as_str() == "b"), "the rest is left");
+        scene.move_alias_by_hand("a", "2").await;
+        assert_eq!(read(&mut scene, None).await.1, Vec::<String>::new());
+
+        // Files of the stack that changed since; the environment's own values do not count.
+        scene.write_memory(256);
+        assert_eq!(read(&mut scene, None).await.1, Vec::<String>::new());
+        scene.write_flaw(crate::fakes::StackFlaw::HidesOutput);
+        let (_, changed) = read(&mut scene, None).await;
+        assert_eq!(
+            changed,
+            ["s: its files here are not those that were verified in dev: terraform/stacks/s/main.tf"]
+        );
+        let member = ChangedMember::new("s", changed[0].clone());
+        let failure = refuse_changed(&"dev".parse().unwrap(), &[member]).unwrap_err();
+        assert_eq!(failure.message(), "what was verified together in dev has changed since: `s`");
+        assert!(failure.report().hint.unwrap().ends_with("promote the rest: --without s"));
+    }
+
+    #[tokio::test]
+    async fn failed_deployment_leaves_nothing_to_promote_but_a_version_that_was_verified_before() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        scene.fail_next_release("a");
+        let a = scene.functions[0].clone();
+        let release = scene.release_of(&a, None);
+        let request = deploy_request(BTreeMap::from([(a, release)]));
+        deliver(&scene.stack(true), &request).await.unwrap_err();
+        let (nothing, changed) = read(&mut scene, None).await;
+        assert!(nothing.is_none());
+        assert_eq!(changed, ["s: deployment 2 to dev ended verification failed"]);
+        let (verified, changed) = read(&mut scene, Some("1.0.0")).await;
+        assert_eq!((verified.unwrap().from.deployment, changed.len()), (1, 0));
+        let (from, to) = (scene.stack(true), scene.stack(true));
+        let never = verified_stack(&from, &to, &scene.functions[..1], Some(&"1.1.0".parse().unwrap())).await;
+        assert_eq!(never.unwrap_err().message(), "`a` 1.1.0 never served verified in dev");
+    }
+
+    #[tokio::test]
+    async fn deployment_that_begins_after_the_set_was_shown_is_noticed() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        let stack = scene.stack(true);
+        refuse_changed_since(&stack, stack.name(), 1).await.unwrap();
+        scene.deploy_new_releases().await;
+        let failure = refuse_changed_since(&stack, stack.name(), 1).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::PlanStale);
+        let last = scene.last_ended().await;
+        let started = stack.started(crate::ledger::DeploymentKind::Deploy, last.as_ref(), BTreeMap::new());
+        stack.ledger.begin(&started).await.unwrap();
+        refuse_changed_since(&stack, stack.name(), 2).await.unwrap_err();
+        let (from, to) = (scene.stack(true), scene.stack(true));
+        let failure = verified_stack(&from, &to, &scene.functions, None).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::LockHeld);
+    }
+}

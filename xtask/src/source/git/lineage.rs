@@ -162,7 +162,7 @@ mod tests {
     use crate::source::tests::Tree;
 
     const FILE: &str = "lambda-src/hello/src/main.rs";
-    const OTHER: &str = "docs/page.md";
+    const OTHER: &str = "notes/page.txt";
 
     fn subjects(lineage: Lineage) -> Vec<String> {
         match lineage {

@@ -109,7 +109,9 @@ impl TwoEnvironments {
         for environment in [&staging, &prod] {
             let folder = format!("terraform/environments/{}", environment.name);
             let path = format!("{folder}/environment.toml");
-            sandbox.write(&path, &with_new_ids(&read(&path)));
+            // There is no dev here: staging takes releases directly, and prod what is promoted from staging.
+            let settings = with_new_ids(&read(&path)).replace("promote_from = \"dev\"\n", "");
+            sandbox.write(&path, &settings);
             for stack in STACKS {
                 let path = format!("{folder}/{stack}.tfvars");
                 let local = read(&format!("terraform/environments/local/{stack}.tfvars"));
