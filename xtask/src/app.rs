@@ -175,6 +175,10 @@ impl AppContext {
                 Ok(commit) => (Some(commit), None),
                 Err(failure) => (None, Some(failure.to_string())),
             };
+        if let Ok(repository) = self.repository() {
+            environment_settings.promote_from =
+                source::promoted_from(&repository, environment, &environment_settings)?;
+        }
         let settings = self.project.stack_in(environment, stack)?;
         let work = self.stack_work(environment, stack);
         let plan = PlanContext {

@@ -12,7 +12,9 @@ pub(crate) mod tests;
 mod text_file;
 mod toml_file;
 
-pub(crate) use committed::{Uncommitted, is_protected, refuse_uncommitted, uncommitted_settings};
+pub(crate) use committed::{
+    Uncommitted, is_protected, promoted_from, refuse_uncommitted, uncommitted_settings,
+};
 pub(crate) use git::{
     CommitLine, CommitMessage, Containment, FileContent, FileKind, Gap, Lineage, NotCommitted, Repository,
 };

@@ -153,6 +153,17 @@ mod tests {
     }
 
     #[test]
+    fn deployment_says_by_which_way_its_releases_came_and_what_was_lost() {
+        let mut origin = Origin { hotfix: true, ..Origin::default() };
+        assert_eq!(origin_text("deploy", None), "deploy");
+        assert_eq!(origin_text("release", Some(&origin)), "release (hotfix)");
+        origin.lost.insert("a".parse().unwrap(), vec!["1".into(), "2".into()]);
+        origin.promoted_from =
+            Some(crate::ledger::PromotedFrom { environment: "dev".parse().unwrap(), deployment: 3 });
+        assert_eq!(origin_text("deploy", Some(&origin)), "promote from dev, loses 2 commits");
+    }
+
+    #[test]
     fn of_many_functions_those_that_a_deployment_changed_are_named_first() {
         let entry: serde_json::Value =
             serde_json::from_str(include_str!("../ledger/stored/release.ended.json")).unwrap();

@@ -79,3 +79,27 @@ pub(crate) fn refuse_other_route(
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::model::scene::Scene;
+
+    #[test]
+    fn environment_takes_what_is_promoted_from_the_named_one_and_a_hotfix() {
+        let mut settings = Scene::new(false).stack(true).environment_settings;
+        let prod: EnvironmentName = "prod".parse().unwrap();
+        let from =
+            |name: &str| Route::Promotion(PromotedFrom { environment: name.parse().unwrap(), deployment: 1 });
+        let all = [Route::Direct, from("dev"), Route::Hotfix, Route::ChangedInputs];
+        for route in &all {
+            refuse_other_route(&prod, &settings, route).unwrap();
+        }
+        settings.promote_from = Some("staging".parse().unwrap());
+        let refused = |route: &Route| refuse_other_route(&prod, &settings, route).is_err();
+        assert_eq!(all.each_ref().map(refused), [true, true, false, false]);
+        assert!(!refused(&from("staging")));
+        let failure = refuse_other_route(&prod, &settings, &from("dev")).unwrap_err();
+        assert_eq!(failure.message(), "prod takes only what is promoted from staging, not from dev");
+    }
+}

@@ -188,6 +188,14 @@ fn environment_file_mistakes_are_reported() {
     "#);
     insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` needs `signatures = "required"`: only a signature proves what provenance claims"#);
     let local = "terraform/environments/local/environment.toml";
+    insta::assert_snapshot!(failure_text(local, "emulated = true\npromote_from = \"devv\"\n"), @r"
+    terraform/environments/local/environment.toml: `promote_from` names the unknown environment `devv`
+    hint: environments here: prod, local
+    ");
+    insta::assert_snapshot!(failure_text(local, "emulated = true\npromote_from = \"local\"\n"), @r"
+    terraform/environments/local/environment.toml: `promote_from` leads back to `local`
+    hint: an environment is promoted from one that comes before it
+    ");
     insta::assert_snapshot!(failure_text(local, "emulated = true\n[stacks.wbe]\nenabled = false\n"), @r"
     terraform/environments/local/environment.toml: unknown stack `wbe`
     hint: stacks here: web
