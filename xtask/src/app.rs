@@ -8,6 +8,7 @@ mod identity;
 mod ports;
 mod registries;
 mod role;
+mod saved_plans;
 mod signing;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,13 @@ use std::time::Duration;
 
 pub(crate) use account::Account;
 pub(crate) use registries::AnyRegistry;
+pub(crate) use saved_plans::{Saved, refuse_long_life};
 
 use crate::delivery::{
     self, DeployRequest, EnvironmentStack, Machine, PlanRules, StackCommit, StackDelivery,
 };
 use crate::failure::Result;
+use crate::gates::Gates;
 use crate::interrupt::Interrupt;
 use crate::ledger::Holder;
 use crate::name::{EnvironmentName, StackName};
@@ -31,7 +34,7 @@ use crate::plan::{self, PlanContext, ProviderLock, StackSources};
 use crate::policy::Policy;
 use crate::ports::{Approver, Clock};
 use crate::progress::{Progress, Sink};
-use crate::settings::{ProcessEnvironment, Project};
+use crate::settings::{ProcessEnvironment, Project, StackSettings};
 use crate::source::{self, Repository};
 use crate::tools::cargo::RustBuilder;
 use crate::tools::install::Tools;
@@ -180,6 +183,10 @@ impl AppContext {
                 Ok(commit) => (Some(commit), None),
                 Err(failure) => (None, Some(failure.to_string())),
             };
+        if let Ok(repository) = self.repository() {
+            environment_settings.promote_from =
+                source::promoted_from(&repository, environment, &environment_settings)?;
+        }
         let settings = self.project.stack_in(environment, stack)?;
         let work = self.stack_work(environment, stack);
         let plan = PlanContext {
@@ -196,7 +203,9 @@ impl AppContext {
             },
             lock_timeout: self.options.lock_timeout,
         };
+        let gates = self.gates(&settings);
         Ok(EnvironmentStack {
+            gates,
             plan: Arc::new(plan),
             trust: self.trust(environment)?,
             environment_settings,
@@ -240,6 +249,19 @@ impl AppContext {
             policies: policies.collect(),
             approved: None,
         })
+    }
+
+    /// Returns the commands that decide whether new versions of a stack get traffic.
+    fn gates(&self, settings: &StackSettings) -> Gates {
+        let functions = settings.functions.iter().filter_map(|function| {
+            let settings = self.project.functions.get(function)?;
+            Some((function.clone(), settings.before_traffic.clone()))
+        });
+        Gates {
+            functions: functions.collect(),
+            stack: settings.before_traffic.clone(),
+            search_path: self.process_env.get("PATH").unwrap_or_default().to_owned(),
+        }
     }
 
     /// Returns the work folder of a stack in an environment.
@@ -305,6 +327,7 @@ impl AppContext {
                 return Err(failure.unchanged("Nothing was changed."));
             }
             let settings = self.project.stack_in(environment, stack)?;
+            self.gates(&settings).refuse_missing_programs(&self.project.root)?;
             let files = settings.files.as_deref();
             let sources = StackSources::read(&self.project.root, stack, environment, files)?;
             let runs_functions = !settings.functions.is_empty();

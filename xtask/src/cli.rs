@@ -69,6 +69,10 @@ pub(crate) enum Command {
     Release(commands::release::Arguments),
     /// Deploy an existing release. Never builds.
     Deploy(commands::deploy::Arguments),
+    /// Bring to an environment what serves verified in the one before it. Never builds.
+    Promote(commands::promote::Arguments),
+    /// List what an environment serves that the next one lacks: releases, commits, authors.
+    Notes(commands::notes::Arguments),
     /// Return an environment to what served before: traffic first, then Terraform. Never builds.
     Rollback(commands::rollback::Arguments),
     /// Remove what stacks created in an environment; never the bootstrap.
@@ -285,6 +289,8 @@ async fn dispatch(
         Command::Destroy(arguments) => commands::destroy::run(&app, arguments).await,
         Command::Bootstrap(arguments) => commands::bootstrap::run(&app, arguments).await,
         Command::Deploy(arguments) => commands::deploy::run(&app, arguments).await,
+        Command::Promote(arguments) => commands::promote::run(&app, arguments).await,
+        Command::Notes(arguments) => commands::notes::run(&app, arguments).await,
         Command::Rollback(arguments) => commands::rollback::run(&app, arguments).await,
         Command::Plan(arguments) => commands::plan::run(&app, arguments).await,
         Command::Drift(arguments) => commands::drift::run(&app, arguments).await,
@@ -325,6 +331,8 @@ impl Command {
             Self::Destroy(_) => "destroy",
             Self::Bootstrap(_) => "bootstrap",
             Self::Deploy(_) => "deploy",
+            Self::Promote(_) => "promote",
+            Self::Notes(_) => "notes",
             Self::Rollback(_) => "rollback",
             Self::Plan(_) => "plan",
             Self::Drift(_) => "drift",
@@ -359,7 +367,13 @@ impl Command {
     fn has_summary(&self) -> bool {
         matches!(
             self,
-            Self::Release(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Plan(_) | Self::Drift(_)
+            Self::Release(_)
+                | Self::Deploy(_)
+                | Self::Promote(_)
+                | Self::Notes(_)
+                | Self::Rollback(_)
+                | Self::Plan(_)
+                | Self::Drift(_)
         )
     }
 
@@ -371,6 +385,7 @@ impl Command {
                 | Self::Bootstrap(_)
                 | Self::Destroy(_)
                 | Self::Deploy(_)
+                | Self::Promote(_)
                 | Self::Rollback(_)
                 | Self::Plan(_)
                 | Self::Drift(_)

@@ -14,9 +14,12 @@ mod events;
 mod execute;
 mod files;
 mod guard;
+mod intent;
 mod known_state;
+mod lineage;
 mod observe;
 mod preview;
+pub(crate) mod promotion;
 mod recovery;
 pub(crate) mod rollback;
 mod rules;
@@ -46,6 +49,8 @@ pub(crate) use drift::{DriftFinding, Unread};
 pub(crate) use drift::{StackDrift, drift};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use files::check as check_stack_files;
+pub(crate) use intent::{Intent, Route, refuse_other_route};
+pub(crate) use lineage::{losses, refuse_losses};
 pub(crate) use preview::{PlanToSave, StackPlan, StackPreview, preview};
 pub(crate) use recovery::{Leftover, RecoverRequest, recover};
 pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};
@@ -79,6 +84,8 @@ pub(crate) struct DeployRequest {
     pub(crate) lift_hold: bool,
     /// Whether to plan even if nothing can have changed.
     pub(crate) always_plan: bool,
+    /// How the releases come to the environment, and what was accepted before.
+    pub(crate) intent: Intent,
 }
 
 /// Result of a delivery.
@@ -148,6 +155,8 @@ async fn try_deliver(
     let last = settle_until(stack, deadline).await?;
     guard::refuse(stack, request, last.as_ref())?;
     guard::refuse_second_digest(stack, request, last.as_ref()).await.map_err(nothing_changed)?;
+    stack.gates.refuse_missing_programs(&stack.root)?;
+    let lost = lineage::check(stack, request, last.as_ref()).await.map_err(nothing_changed)?;
     let releases = releases(stack, request, last.as_ref()).await?;
     trust::check(stack, last.as_ref(), &releases).await.map_err(nothing_changed)?;
     let versions: BTreeMap<FunctionName, Version> =
@@ -217,11 +226,12 @@ async fn try_deliver(
     // knows the applied configuration, which a rollback plans with.
     if !nothing_to_do {
         stack.refuse_by_policy(&configuration, &planned).await?;
-        approve(stack, &planned, &versions)?;
+        approve(stack, request, &planned, &versions)?;
     }
     let will = releases.iter().map(|(name, manifest)| Ok((name.clone(), planned_release(manifest)?)));
     let mut started = stack.started(request.kind, last.as_ref(), will.collect::<Result<_>>()?);
     started.plan = plan_record;
+    started.origin = request.intent.origin(lost);
     continue_failed(&mut started, request, last.as_ref());
     if let Err(failure) = stack.ledger.begin(&started).await {
         return Attempt::lost(failure);
@@ -340,9 +350,14 @@ fn show(stack: &EnvironmentStack, planned: &Planned) {
 
 fn approve(
     stack: &EnvironmentStack,
+    request: &DeployRequest,
     planned: &Planned,
     versions: &BTreeMap<FunctionName, Version>,
 ) -> Result<()> {
+    // Shown and approved already, change by change.
+    if request.intent.approved.as_ref() == Some(&planned.changes) {
+        return Ok(());
+    }
     let what = if planned.changes.is_empty() {
         let names: Vec<String> =
             versions.iter().map(|(function, version)| format!("{function} {version}")).collect();

@@ -151,6 +151,21 @@ const LAYERS: &[Layer] = &[
         ],
     ),
     layer(
+        "gates",
+        "runs the project's own commands that decide whether new versions serve",
+        &[
+            "command_lines",
+            "exec",
+            "failure",
+            "interrupt",
+            "name",
+            "plan",
+            "ports",
+            "settings",
+            "verification",
+        ],
+    ),
+    layer(
         "rollout",
         "moves the alias, given evidence that the version may serve",
         &["failure", "ledger", "ports", "verification"],
@@ -197,6 +212,7 @@ const LAYERS: &[Layer] = &[
             "digest",
             "failure",
             "format",
+            "gates",
             "graph",
             "interrupt",
             "ledger",
@@ -337,7 +353,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "output",
         "console, tables, markdown, JSON documents, the run's record",
-        &["delivery", "failure", "format", "name", "plan", "progress", "release"],
+        &["delivery", "failure", "format", "name", "plan", "progress", "release", "source"],
     ),
     layer(
         "app",
@@ -351,6 +367,7 @@ const LAYERS: &[Layer] = &[
             "exec",
             "failure",
             "format",
+            "gates",
             "identity",
             "interrupt",
             "ledger",

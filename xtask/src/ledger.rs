@@ -15,6 +15,7 @@ mod format;
 pub(crate) mod fuzzing;
 mod known_state;
 mod lease;
+mod origin;
 mod owner;
 mod trust;
 
@@ -25,6 +26,7 @@ pub(crate) use entry::{
 };
 pub(crate) use known_state::OtherState;
 pub(crate) use lease::{Holder, HolderState, Lease, RENEW_EVERY};
+pub(crate) use origin::{Origin, PromotedFrom};
 pub(crate) use owner::Claim;
 pub(crate) use trust::TrustRecord;
 

@@ -31,6 +31,7 @@ mod emulator;
 mod fakes;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod gates;
 mod github;
 mod identity;
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub(crate) mod drift;
 mod events;
 mod json;
 pub(crate) mod markdown;
+mod promotion;
 mod table;
 mod text;
 
@@ -17,6 +18,7 @@ pub(crate) use events::RunLog;
 #[cfg(test)]
 pub(crate) use json::Document;
 pub(crate) use json::document;
+pub(crate) use promotion::{EnvironmentNotes, Promoted, notes_text, promotion_text};
 pub(crate) use table::Table;
 pub(crate) use text::failure_text;
 

@@ -7,6 +7,7 @@ mod account;
 mod adopt;
 mod backend;
 mod changes;
+mod comparison;
 mod configuration;
 mod contract;
 mod data_types;
@@ -23,6 +24,7 @@ mod review;
 mod saved_plan;
 mod sources;
 mod state;
+mod taken_back;
 mod unsaved;
 mod working_copy;
 
@@ -30,6 +32,7 @@ pub(crate) use account::{ACCOUNT_FOLDER, AccountPreparation, prepare_account};
 pub(crate) use adopt::{AdoptionCandidate, adoption_candidates};
 pub(crate) use backend::Backend;
 pub(crate) use changes::{Action, Change, changes_summary, changes_text};
+pub(crate) use comparison::{differing_files, stored_sources};
 pub(crate) use configuration::{CodePlaces, Configuration, PlanContext, ReleaseInput, StackFiles, prepare};
 pub(crate) use contract::{
     ContractFunction, ContractFunctions, Places, UNPUBLISHED, changes_alias, check_contract,
@@ -55,6 +58,7 @@ pub(crate) use sources::StackSources;
 #[cfg(test)]
 pub(crate) use sources::{SourceFile, Variable};
 pub(crate) use state::{StateVersion, instance_ids, read_state};
+pub(crate) use taken_back::{Reach, reach};
 pub(crate) use unsaved::{keep_unsaved, refuse_unsaved, unsaved, unsaved_of_stack, unsaved_states};
 pub(crate) use working_copy::{PackedSources, pack as pack_sources, unpack_stored};
 

@@ -25,6 +25,7 @@ mod stack;
 mod stack_graph;
 #[cfg(test)]
 mod tests;
+mod traffic_gate;
 
 pub(crate) use builder::{BuilderKind, BuilderSettings};
 pub(crate) use environment::{CloudAccount, EnvironmentAccount, EnvironmentSettings, ProvenanceClaims};
@@ -38,6 +39,7 @@ pub(crate) use process_environment::ProcessEnvironment;
 pub(crate) use project::{CheckSettings, ProjectSettings, Severity, StoreSettings, TestSettings};
 pub(crate) use stack::{StackOutput, StackSettings};
 pub(crate) use stack_graph::{apply_order, downstream};
+pub(crate) use traffic_gate::TrafficGate;
 
 use crate::failure::{Failure, Result};
 use crate::name::{EnvironmentName, FunctionName, StackName, nearest};

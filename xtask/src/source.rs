@@ -12,8 +12,12 @@ pub(crate) mod tests;
 mod text_file;
 mod toml_file;
 
-pub(crate) use committed::{Uncommitted, is_protected, refuse_uncommitted, uncommitted_settings};
-pub(crate) use git::{CommitMessage, Containment, FileContent, FileKind, Gap, NotCommitted, Repository};
+pub(crate) use committed::{
+    Uncommitted, is_protected, promoted_from, refuse_uncommitted, uncommitted_settings,
+};
+pub(crate) use git::{
+    CommitLine, CommitMessage, Containment, FileContent, FileKind, Gap, Lineage, NotCommitted, Repository,
+};
 pub(crate) use inputs::{SharedReadings, SourceInputs, differences};
 pub(crate) use requirements::{DEFAULT_LOCK, PythonLock, PythonRequirements};
 

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 pub(crate) use self::mask::SecretMask;
 use self::smoke::SmokeRun;
+pub(crate) use self::smoke::is_subset;
 pub(crate) use self::values::Values;
 
 use crate::digest::Digest;

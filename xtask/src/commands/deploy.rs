@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::CommandOutput;
 use crate::app::AppContext;
-use crate::delivery::{self, ApprovedPlan, Delivered, DeployRequest, StackCommit, StackDelivery};
+use crate::delivery::{self, ApprovedPlan, Delivered, DeployRequest, Intent, StackCommit, StackDelivery};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::ledger::DeploymentKind;
@@ -39,6 +39,12 @@ pub(crate) struct Arguments {
     /// Deploy a release although a rollback left it.
     #[arg(long)]
     lift_hold: bool,
+    /// Bring it past the environment that this one is promoted from: it must descend from what runs there.
+    #[arg(long)]
+    hotfix: bool,
+    /// Go on although this commit, which serves there, is not in the release; may be repeated.
+    #[arg(long, value_name = "COMMIT")]
+    allow_loss: Vec<String>,
 }
 
 /// Result of a deployment.
@@ -71,6 +77,8 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         }
     };
     app.project.stack_in(environment, &stack)?;
+    let intent = Intent::of_arguments(arguments.hotfix, &arguments.allow_loss);
+    delivery::refuse_other_route(environment, app.project.environment(environment)?, &intent.route)?;
     let account = app.account(environment).await?;
     let mut releases = BTreeMap::new();
     if let Some((function, version)) = named {
@@ -82,6 +90,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         releases,
         lift_hold: arguments.lift_hold,
         always_plan: arguments.plan.is_some(),
+        intent,
     };
     let deliveries = app.stack_deliveries(&account, environment, BTreeMap::from([(stack, request)]))?;
     finish(app, environment, &deliveries, begun).await
@@ -156,7 +165,7 @@ async fn deploy_saved(
                 uncommitted: Vec::new(),
             });
         }
-        let request = approved.request(&stack, arguments.lift_hold).await?;
+        let request = approved.request(&stack, arguments.lift_hold, &arguments.allow_loss).await?;
         stack.rules.approved = Some(Arc::new(approved));
         deliveries.push(StackDelivery { stack, request: Some(request) });
     }

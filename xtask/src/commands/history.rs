@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::CommandOutput;
 use crate::app::AppContext;
 use crate::failure::Result;
-use crate::format::age;
-use crate::ledger::{DeploymentKind, Ended, Serving};
+use crate::format::{age, plural};
+use crate::ledger::{DeploymentKind, Ended, Origin, Serving};
 use crate::name::{EnvironmentName, FunctionName};
 use crate::output::Table;
 use crate::saved_plans::PlanId;
@@ -59,8 +59,10 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             ended.deployment.to_string(),
             ended.stack.to_string(),
             match &ended.plan {
-                Some(plan) => format!("{kind} (plan {})", PlanId::of(&plan.id)),
-                None => kind.to_owned(),
+                Some(plan) => {
+                    format!("{} (plan {})", origin_text(kind, ended.origin.as_ref()), PlanId::of(&plan.id))
+                }
+                None => origin_text(kind, ended.origin.as_ref()),
             },
             ended.outcome.text().into(),
             serves(ended.deployment, &ended.serves),
@@ -74,6 +76,21 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         table.render("")
     };
     Ok(CommandOutput::new(&Report { environment: arguments.env, deployments }, text)?.with_failure(failure))
+}
+
+/// Says what a deployment was: its command, or where its releases came from.
+fn origin_text(kind: &str, origin: Option<&Origin>) -> String {
+    let Some(origin) = origin else { return kind.to_owned() };
+    let mut text = match (&origin.promoted_from, origin.hotfix) {
+        (Some(from), _) => format!("promote from {}", from.environment),
+        (None, true) => format!("{kind} (hotfix)"),
+        (None, false) => kind.to_owned(),
+    };
+    let lost: usize = origin.lost.values().map(Vec::len).sum();
+    if lost > 0 {
+        text.push_str(&format!(", loses {}", plural(lost, "commit")));
+    }
+    text
 }
 
 /// Merges the deployments of several stacks, each newest first. A stack's own are in the order of their numbers; those of
@@ -142,6 +159,17 @@ mod tests {
             .map(|ended| format!("{} {}", ended.stack, ended.deployment))
             .collect();
         assert_eq!(order, ["fast 2", "real 1", "fast 1"]);
+    }
+
+    #[test]
+    fn deployment_says_by_which_way_its_releases_came_and_what_was_lost() {
+        let mut origin = Origin { hotfix: true, ..Origin::default() };
+        assert_eq!(origin_text("deploy", None), "deploy");
+        assert_eq!(origin_text("release", Some(&origin)), "release (hotfix)");
+        origin.lost.insert("a".parse().unwrap(), vec!["1".into(), "2".into()]);
+        origin.promoted_from =
+            Some(crate::ledger::PromotedFrom { environment: "dev".parse().unwrap(), deployment: 3 });
+        assert_eq!(origin_text("deploy", Some(&origin)), "promote from dev, loses 2 commits");
     }
 
     #[test]

@@ -7,14 +7,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::CommandOutput;
-use crate::app::{Account, AppContext};
-use crate::delivery::{self, PlanToSave, StackPlan, StackPreview, Target};
+use crate::app::{AppContext, Saved, refuse_long_life};
+use crate::delivery::{self, Intent, StackPlan, StackPreview};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::markdown;
 use crate::plan;
-use crate::saved_plans::{self, FilesToSave, PlanId, SavedPlanDocument};
 use crate::settings::{self, StackSettings, parse_duration};
 
 /// Arguments of `plan`.
@@ -45,25 +44,6 @@ pub(crate) struct Arguments {
     expires: Duration,
 }
 
-/// The longest life of a saved plan.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-
-/// A plan that was saved.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Saved {
-    /// Its id, as it is typed.
-    pub(crate) id: String,
-    /// SHA-256 of its document, by which it can be named in full.
-    pub(crate) digest: String,
-    /// After which moment it is refused.
-    #[schemars(with = "String")]
-    pub(crate) expires: jiff::Timestamp,
-    /// The stacks that it changes.
-    pub(crate) stacks: Vec<StackName>,
-    /// The command that applies it.
-    pub(crate) apply: String,
-}
-
 /// The plans of an environment's stacks.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Report {
@@ -83,10 +63,7 @@ pub(crate) struct Report {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
     app.project.environment(environment)?;
-    if arguments.expires > LONGEST || arguments.expires.is_zero() {
-        return Err(Failure::usage("a saved plan can be applied for at most 7 days")
-            .hint("give --expires a time such as 24h"));
-    }
+    refuse_long_life(arguments.expires)?;
     let named = if arguments.version.is_some() || arguments.function.is_some() {
         Some(app.project.one_function(arguments.function.as_ref())?)
     } else {
@@ -107,7 +84,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         }
         let stack = app.environment_stack(&account, environment, &name)?;
         target = Some(delivery::plan_target(&stack));
-        match delivery::preview(&stack, &versions, arguments.save).await? {
+        match delivery::preview(&stack, &versions, arguments.save.then(Intent::default)).await? {
             StackPreview::Planned(previewed) => {
                 stacks.push(previewed.plan);
                 to_save.extend(previewed.to_save.filter(|plan| plan.does_something));
@@ -125,19 +102,29 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             .unchanged("Nothing was changed: --exit-code asked for this exit code.")
     });
     let saved = match target.filter(|_| !to_save.is_empty()) {
-        Some(target) => Some(save(app, &account, &arguments, target, to_save, &stacks).await?),
+        Some(target) => {
+            Some(app.save_plan(&account, environment, arguments.expires, target, to_save, &stacks).await?)
+        }
         None => None,
     };
     report_later_plans(app, &enabled, &stacks, saved.as_ref());
     let mut text = text(environment, &stacks, &waiting);
-    text.push_str(&saved_text(&arguments, saved.as_ref(), app.clock.now()));
+    match &saved {
+        Some(saved) => text.push_str(&saved.text(app.clock.now())),
+        None if arguments.save => {
+            text.push_str(&format!("Nothing was saved: nothing would change in {environment}.\n"));
+        }
+        None => {}
+    }
     let mut summary = markdown::plans(environment, &stacks, &waiting);
     if let Some(saved) = &saved {
         summary.push_str(&markdown::saved_plan(&saved.id, saved.expires, &saved.apply));
     }
     let text = if arguments.markdown { summary.clone() } else { text };
     let report = Report { environment: environment.clone(), changes_present, stacks, waiting, saved };
-    Ok(CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary))
+    let id = report.saved.as_ref().map(|saved| saved.id.clone());
+    let output = CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary);
+    Ok(id.into_iter().fold(output, |output, id| output.with_step_output("plan", id)))
 }
 
 /// Returns the releases that serve verified in another environment, of the functions that this one runs.
@@ -172,57 +159,6 @@ async fn serving_in(
     Ok(versions)
 }
 
-/// Saves the plans of some stacks as one.
-async fn save(
-    app: &AppContext,
-    account: &Account,
-    arguments: &Arguments,
-    target: Target,
-    to_save: Vec<PlanToSave>,
-    plans: &[StackPlan],
-) -> Result<Saved> {
-    let environment = &arguments.env;
-    let at = app.clock.now();
-    let lives = jiff::SignedDuration::try_from(arguments.expires)
-        .map_err(|error| Failure::usage("--expires is too long").caused_by(error))?;
-    let expires =
-        at.checked_add(lives).map_err(|error| Failure::usage("--expires is too long").caused_by(error))?;
-    let document = SavedPlanDocument {
-        schema: saved_plans::SCHEMA.into(),
-        target,
-        environment: environment.clone(),
-        at,
-        expires,
-        by: app.process_env.actor(),
-        caller: account.caller.clone(),
-        run_url: app.process_env.run_url(),
-        stacks: to_save.iter().map(|plan| plan.saved.clone()).collect(),
-    };
-    let files: Vec<FilesToSave<'_>> = to_save
-        .iter()
-        .map(|plan| FilesToSave { stack: &plan.saved.stack, plan: plan.plan_file(), archive: plan.archive() })
-        .collect();
-    let step = app.progress.step("save", format!("the plan of {environment}"));
-    let digest = match saved_plans::save(account.state.as_ref(), &document, &files).await {
-        Ok(digest) => digest,
-        Err(failure) => {
-            step.failed("failed");
-            return Err(failure);
-        }
-    };
-    let id = PlanId::of(&digest).to_string();
-    step.done_as(format!("plan {id} of {environment}"), "saved");
-    let destroys = plans.iter().flat_map(|plan| &plan.destroys);
-    let options: String = destroys.map(|address| format!(" --allow-destroy '{address}'")).collect();
-    Ok(Saved {
-        apply: format!("cargo xtask deploy --env {environment} --plan {id}{options}"),
-        id,
-        digest: digest.hex(),
-        expires,
-        stacks: document.stacks.into_iter().map(|stack| stack.stack).collect(),
-    })
-}
-
 /// Reports saved stacks that take outputs which the same plan changes: their part is stale once those are applied.
 fn report_later_plans(
     app: &AppContext,
@@ -239,22 +175,6 @@ fn report_later_plans(
                 "          {stack} takes outputs of {from}, which this plan changes: if its values change with them, {stack} is refused and has to be planned again"
             ));
         }
-    }
-}
-
-fn saved_text(arguments: &Arguments, saved: Option<&Saved>, now: jiff::Timestamp) -> String {
-    match saved {
-        Some(saved) => format!(
-            "saved     plan {}, until {} ({})\n          apply it with: {}\n",
-            saved.id,
-            saved.expires,
-            format::seconds(Duration::from_secs(
-                u64::try_from(saved.expires.as_second().saturating_sub(now.as_second())).unwrap_or_default()
-            )),
-            saved.apply
-        ),
-        None if arguments.save => format!("Nothing was saved: nothing would change in {}.\n", arguments.env),
-        None => String::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::CommandOutput;
 use crate::app::{Account, AppContext};
-use crate::delivery::{self, Delivered, DeployRequest, StackDelivery};
+use crate::delivery::{self, Delivered, DeployRequest, Intent, StackDelivery};
 use crate::digest::Digest;
 use crate::emulator::{self, Interpreters};
 use crate::failure::{Failure, Result};
@@ -49,6 +49,12 @@ pub(crate) struct Arguments {
     /// Allow a release that a rollback put on hold.
     #[arg(long)]
     lift_hold: bool,
+    /// Bring it past the environment that this one is promoted from: it must descend from what runs there.
+    #[arg(long, requires = "env")]
+    hotfix: bool,
+    /// Go on although this commit, which serves there, is not in the release; may be repeated.
+    #[arg(long, value_name = "COMMIT", requires = "env")]
+    allow_loss: Vec<String>,
 }
 
 /// The result of `release`.
@@ -97,6 +103,10 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     if let (Some(version), true) = (&arguments.version, functions.len() > 1) {
         return Err(Failure::usage(format!("--version {version} is for one function"))
             .hint(format!("name it: {}", format::list(functions.iter().map(FunctionName::as_str)))));
+    }
+    if let Some(environment) = &arguments.env {
+        let intent = Intent::of_arguments(arguments.hotfix, &arguments.allow_loss);
+        delivery::refuse_other_route(environment, app.project.environment(environment)?, &intent.route)?;
     }
     let stacks = stacks(app, &arguments, &functions)?;
     refuse_long_names(app, &arguments, &functions, &stacks)?;
@@ -294,6 +304,7 @@ fn deploy_requests(
             .collect(),
         lift_hold: arguments.lift_hold,
         always_plan: arguments.plan,
+        intent: Intent::of_arguments(arguments.hotfix, &arguments.allow_loss),
     };
     stacks.into_iter().map(|(stack, functions)| (stack, request(functions))).collect()
 }

@@ -14,6 +14,8 @@ fn reference_has_the_schema_of_every_document() {
         ("destroy", schema_of::<super::destroy::Report>()),
         ("bootstrap", schema_of::<super::bootstrap::Report>()),
         ("deploy", schema_of::<super::deploy::Report>()),
+        ("promote", schema_of::<super::promote::Report>()),
+        ("notes", schema_of::<super::notes::Report>()),
         ("rollback", schema_of::<super::rollback::Report>()),
         ("plan", schema_of::<super::plan::Report>()),
         ("drift", schema_of::<super::drift::Report>()),

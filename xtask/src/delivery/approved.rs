@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{DeployRequest, EnvironmentStack, state_lock};
+use super::{DeployRequest, EnvironmentStack, Intent, state_lock};
 use crate::digest::Digest;
 use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format;
@@ -67,7 +67,12 @@ impl ApprovedPlan {
     }
 
     /// Returns the request that the plan was made for: exactly its releases.
-    pub(crate) async fn request(&self, stack: &EnvironmentStack, lift_hold: bool) -> Result<DeployRequest> {
+    pub(crate) async fn request(
+        &self,
+        stack: &EnvironmentStack,
+        lift_hold: bool,
+        allow_loss: &[String],
+    ) -> Result<DeployRequest> {
         let mut releases = BTreeMap::new();
         for (function, SavedRelease { release, digest }) in &self.stack.releases {
             let manifest = stack.catalogue.manifest(function, release).await?;
@@ -84,7 +89,8 @@ impl ApprovedPlan {
             }
             releases.insert(function.clone(), manifest);
         }
-        Ok(DeployRequest { kind: DeploymentKind::Deploy, releases, lift_hold, always_plan: true })
+        let intent = Intent::of_saved_plan(self.stack.promoted_from.as_ref(), allow_loss);
+        Ok(DeployRequest { kind: DeploymentKind::Deploy, releases, lift_hold, always_plan: true, intent })
     }
 
     /// Returns what the ledger says of the plan. Refuses one that expired, that is for something else, or whose stack was

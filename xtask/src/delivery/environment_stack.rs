@@ -13,6 +13,7 @@ use futures::future::try_join_all;
 use super::{Machine, PlanRules, files};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
+use crate::gates::Gates;
 use crate::interrupt::Interrupt;
 use crate::ledger::{self, DeploymentKind, Ended, Holder, Ledger, PlannedRelease, Started};
 use crate::name::{EnvironmentName, FunctionName, StackName};
@@ -49,6 +50,8 @@ pub(crate) struct EnvironmentStack {
     pub(crate) trust: TrustPolicy,
     /// The stack's settings.
     pub(crate) settings: StackSettings,
+    /// The commands that decide whether new versions get traffic.
+    pub(crate) gates: Gates,
     /// The project's folder.
     pub(crate) root: PathBuf,
     /// The stack's ledger.
@@ -260,6 +263,7 @@ impl EnvironmentStack {
             holder: Holder { since: Some(self.clock.real_time()), ..self.holder.clone() },
             trust: Some(self.trust_record(last)),
             plan: None,
+            origin: None,
             at: self.clock.now(),
         }
     }

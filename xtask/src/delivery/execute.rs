@@ -7,8 +7,10 @@ use super::skip::Current;
 use super::{EnvironmentStack, events, observe, state_lock};
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
+use crate::gates::{CandidateVersion, GateContext};
 use crate::ledger::{DeploymentOutcome, Ended, Serving, Started};
 use crate::name::FunctionName;
+use crate::partition::Partition;
 use crate::plan::{
     Applied, Configuration, FunctionOutput, Output, PackedSources, Places, Planned, input_digests,
 };
@@ -59,6 +61,9 @@ pub(super) async fn execute(
         verifications
             .push(verify(stack, &releases[function], &outputs[function], &applied.outputs, last).await?);
     }
+    if verifications.iter().all(Verification::passed) {
+        run_gates(stack, &pending, &outputs, releases, &applied.outputs, verifications).await?;
+    }
     if !verifications.iter().all(Verification::passed) {
         return Err(verification::failure(stack.environment().as_str(), verifications));
     }
@@ -87,6 +92,67 @@ pub(super) async fn execute(
     ended.plan_inputs = current.plan_inputs;
     ended.state = current.state;
     Ok(ended)
+}
+
+/// Runs the project's own gates on versions that verified, and adds their checks.
+async fn run_gates(
+    stack: &EnvironmentStack,
+    pending: &[FunctionName],
+    outputs: &BTreeMap<FunctionName, FunctionOutput>,
+    releases: &BTreeMap<FunctionName, Manifest>,
+    stack_outputs: &BTreeMap<String, Output>,
+    verifications: &mut [Verification],
+) -> Result<()> {
+    if pending.is_empty() || stack.gates.is_empty() {
+        return Ok(());
+    }
+    let backend = &stack.plan.backend;
+    let candidate = |function: &FunctionName| {
+        let FunctionOutput { function_name, version, url, .. } = &outputs[function];
+        let resource = format!("function:{function_name}:{version}");
+        CandidateVersion {
+            release: releases[function].version.clone(),
+            lambda_version: version.clone(),
+            arn: Partition::of_region(&backend.region).arn(
+                "lambda",
+                &backend.region,
+                &backend.account,
+                &resource,
+            ),
+            url: url.clone(),
+        }
+    };
+    let versions = pending.iter().map(|function| (function.clone(), candidate(function))).collect();
+    let context = GateContext {
+        root: &stack.root,
+        environment: stack.environment().as_str(),
+        stack: stack.name().as_str(),
+        variables: &stack.plan.variables,
+        region: &backend.region,
+        outputs: stack_outputs,
+        versions: &versions,
+        services: &stack.services,
+        interrupt: &stack.interrupt,
+    };
+    for (at, function) in pending.iter().enumerate() {
+        let of_stack = at == 0 && !stack.gates.stack.is_empty();
+        if !of_stack && stack.gates.functions.get(function).is_none_or(Vec::is_empty) {
+            continue;
+        }
+        let step = stack.progress.slow_step("gate", format!("{function} before traffic"));
+        let mut checks = stack.gates.run_for(function, &context).await?;
+        if of_stack {
+            checks.extend(stack.gates.run_for_stack(&context).await?);
+        }
+        let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+        let title = format!("{function} before traffic: {}", crate::format::list(names));
+        match checks.iter().all(|check| check.passed) {
+            true => step.done_as(title, "passed"),
+            false => step.failed("failed"),
+        }
+        verifications[at].checks.extend(checks);
+    }
+    Ok(())
 }
 
 /// Returns the functions whose newest version is not verified, or is not the one that the alias points to.
@@ -226,4 +292,73 @@ async fn store_configuration(stack: &EnvironmentStack, configuration: &Configura
 /// Returns the key of a stored configuration.
 pub(super) fn configuration_key(digest: &Digest) -> String {
     format!("configurations/sha256/{}.zip", digest.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use crate::delivery::deliver;
+    use crate::delivery::model::scene::{Scene, deploy_request};
+    use crate::failure::FailureKind;
+    use crate::gates::Gates;
+    use crate::ledger::DeploymentOutcome;
+    use crate::name::FunctionName;
+    use crate::release::Manifest;
+    use crate::settings::{FunctionSettings, TrafficGate};
+
+    fn gate(run: &str) -> Vec<TrafficGate> {
+        let text = format!(
+            "runtime = \"provided.al2023\"\n[build]\nwith = \"cargo\"\n[[before_traffic]]\nname = \"asks\"\nrun = \"{run}\"\n"
+        );
+        FunctionSettings::parse(Path::new("lambda-src/a/function.toml"), &text).unwrap().before_traffic
+    }
+
+    fn gates(function: &FunctionName, run: &str, of_stack: Option<&str>) -> Gates {
+        Gates {
+            functions: BTreeMap::from([(function.clone(), gate(run))]),
+            stack: of_stack.map(gate).unwrap_or_default(),
+            search_path: "/bin:/usr/bin".into(),
+        }
+    }
+
+    /// A gate of one function, and one of the stack, keep all of the stack's new versions from traffic.
+    #[tokio::test]
+    async fn gate_that_fails_moves_no_alias_and_the_next_run_asks_it_again() {
+        for (of_function, of_stack) in [("false", None), ("true", Some("false"))] {
+            let mut scene = Scene::new(false);
+            scene.deploy_new_releases().await;
+            let aliases = scene.lambda.aliases();
+            let releases: BTreeMap<FunctionName, Manifest> = scene
+                .functions
+                .clone()
+                .into_iter()
+                .map(|function| (function.clone(), scene.release_of(&function, None)))
+                .collect();
+            let second = scene.functions[1].clone();
+            let request = deploy_request(releases);
+            let mut stack = scene.stack(true);
+            stack.gates = gates(&second, of_function, of_stack);
+            let failure = deliver(&stack, &request).await.unwrap_err();
+            assert_eq!(failure.kind(), FailureKind::VerificationFailed);
+            assert!(failure.report().body.unwrap().contains("gate \"asks\""), "the gate is named");
+            assert_eq!(scene.lambda.aliases(), aliases);
+            let ended = scene.last_ended().await.unwrap();
+            assert_eq!(ended.outcome, DeploymentOutcome::VerificationFailed);
+            assert!(ended.serves.values().all(|serving| serving.release.to_string() == "1.0.0"));
+
+            let mut stack = scene.stack(true);
+            stack.gates = gates(&second, "true", of_stack.map(|_| "true"));
+            let delivered = deliver(&stack, &request).await.unwrap();
+            let checks = delivered.verifications.iter().flat_map(|verification| &verification.checks);
+            let asked = checks.filter(|check| check.name.contains("gate")).count();
+            assert_eq!(asked, 1 + usize::from(of_stack.is_some()));
+            assert_ne!(scene.lambda.aliases(), aliases);
+            // Nothing gets traffic: nothing is asked.
+            let mut stack = scene.stack(true);
+            stack.gates = gates(&second, "false", None);
+            assert!(deliver(&stack, &request).await.unwrap().unchanged);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: a stack, the request and the last deployment. Errors: refusals (exit code 6); the ledger cannot be read.
 
-use super::{DeployRequest, EnvironmentStack, nothing_changed, observe};
+use super::{DeployRequest, EnvironmentStack, nothing_changed, observe, refuse_other_route};
 use crate::failure::{Failure, Result};
 use crate::ledger::{self, Ended};
 use crate::name::FunctionName;
@@ -12,6 +12,7 @@ use crate::source::{Uncommitted, refuse_uncommitted};
 /// Refuses a request that the environment does not allow, before anything is planned.
 pub(super) fn refuse(stack: &EnvironmentStack, request: &DeployRequest, last: Option<&Ended>) -> Result<()> {
     let environment = stack.environment();
+    refuse_other_route(environment, &stack.environment_settings, &request.intent.route)?;
     for (function, manifest) in &request.releases {
         let version = &manifest.version;
         if let Some(hold) =

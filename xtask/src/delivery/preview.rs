@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::approved::{all_input_digests, saved_serves, version_of};
-use super::{DeployRequest, EnvironmentStack, guard, nothing_changed, releases, trust};
+use super::{DeployRequest, EnvironmentStack, Intent, guard, nothing_changed, releases, trust};
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentKind, Ended};
 use crate::name::{FunctionName, StackName, Version};
@@ -92,12 +92,13 @@ impl StackPlan {
 }
 
 /// Plans a stack with these releases. Other functions keep what they serve, or take their newest release if they serve
-/// nothing yet. With `save`, what a deployment would refuse is refused.
+/// nothing yet. A plan that is to be saved has the intent that it is applied with: what a deployment would refuse is refused.
 pub(crate) async fn preview(
     stack: &EnvironmentStack,
     versions: &BTreeMap<FunctionName, Version>,
-    save: bool,
+    to_save: Option<Intent>,
 ) -> Result<StackPreview> {
+    let save = to_save.is_some();
     for input in stack.settings.inputs.values() {
         if plan::read_state(stack.store.as_ref(), &input.stack).await?.is_none() {
             return Ok(StackPreview::WaitsFor(input.stack.clone()));
@@ -121,8 +122,13 @@ pub(crate) async fn preview(
         };
         chosen.extend(manifest.map(|manifest| (function.clone(), manifest)));
     }
-    let request =
-        DeployRequest { kind: DeploymentKind::Deploy, releases: chosen, lift_hold: !save, always_plan: true };
+    let request = DeployRequest {
+        kind: DeploymentKind::Deploy,
+        releases: chosen,
+        lift_hold: !save,
+        always_plan: true,
+        intent: to_save.unwrap_or_default(),
+    };
     let lock = stack.lock_work().await?;
     let releases = releases(stack, &request, last.as_ref()).await?;
     if save {
@@ -182,7 +188,9 @@ pub(crate) async fn preview(
     let to_save = match save {
         true => {
             let last = last.as_ref();
-            let saved = saved_stack(stack, &configuration, &planned, changes, &releases, last, state).await?;
+            let mut saved =
+                saved_stack(stack, &configuration, &planned, changes, &releases, last, state).await?;
+            saved.promoted_from = request.intent.promoted_from();
             let is_settled = last.is_some_and(|last| last.outcome.is_settled());
             let does_something = !planned.is_empty() || !is_settled || saved.serves != saved.releases;
             let archive = configuration.pack()?.zip;
@@ -251,6 +259,7 @@ async fn saved_stack(
         plan: saved_plans::stored_file(planned.file.path())?,
         archive: saved_plans::stored_file(&packed.zip)?,
         changes,
+        promoted_from: None,
         outputs_change: planned.outputs_change,
     })
 }
@@ -282,12 +291,12 @@ mod tests {
     async fn functions_without_a_deployment_are_planned_with_their_newest_release() {
         let mut scene = Scene::new(false);
         let stack = scene.stack(true);
-        let failure = preview(&stack, &BTreeMap::new(), false).await.err().unwrap();
+        let failure = preview(&stack, &BTreeMap::new(), None).await.err().unwrap();
         assert_eq!(failure.message(), "`a` has no release yet, so there is nothing to plan with in dev");
         for function in scene.functions.clone() {
             scene.release_of(&function, None);
         }
-        let plan = planned(preview(&stack, &BTreeMap::new(), false).await.unwrap());
+        let plan = planned(preview(&stack, &BTreeMap::new(), None).await.unwrap());
         assert_eq!(plan.summary, "+4 ~0 -0");
         assert!(scene.state.objects("ledger/").is_empty(), "planning wrote to the ledger");
         assert!(!stack.plan.work.join("plan.tfplan").exists());
@@ -300,9 +309,9 @@ mod tests {
         scene.deploy_new_releases().await;
         let newer = scene.release_of(&functions[0], None);
         let stack = scene.stack(true);
-        assert!(planned(preview(&stack, &BTreeMap::new(), false).await.unwrap()).is_empty());
+        assert!(planned(preview(&stack, &BTreeMap::new(), None).await.unwrap()).is_empty());
         let versions = BTreeMap::from([(functions[0].clone(), newer.version)]);
-        let plan = planned(preview(&stack, &versions, false).await.unwrap());
+        let plan = planned(preview(&stack, &versions, None).await.unwrap());
         assert_eq!(plan.changes[0].address, "module.a.aws_lambda_function.this");
         assert_eq!(plan.summary, "+0 ~1 -0");
     }
@@ -313,7 +322,7 @@ mod tests {
         let mut stack = scene.stack(true);
         let from = StackOutput { stack: "network".parse().unwrap(), output: "vpc".into() };
         stack.settings.inputs.insert("vpc".into(), from);
-        let preview = preview(&stack, &BTreeMap::new(), false).await.unwrap();
+        let preview = preview(&stack, &BTreeMap::new(), None).await.unwrap();
         assert!(matches!(preview, StackPreview::WaitsFor(stack) if stack.as_str() == "network"));
     }
 }

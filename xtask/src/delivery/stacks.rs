@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Delivered, DeployRequest, EnvironmentStack, deliver};
+use super::{Delivered, DeployRequest, EnvironmentStack, Intent, Route, deliver};
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::graph::{self, Task, TaskResult};
@@ -92,6 +92,7 @@ async fn deliver_one(delivery: &StackDelivery) -> Result<Option<Delivered>> {
         releases: Default::default(),
         lift_hold: true,
         always_plan: false,
+        intent: Intent { route: Route::ChangedInputs, ..Intent::default() },
     };
     deliver(stack, &request).await.map(Some)
 }
@@ -149,6 +150,7 @@ mod tests {
             releases: BTreeMap::new(),
             lift_hold: false,
             always_plan: false,
+            intent: Intent::default(),
         };
         let ordered = in_order(&stacks, BTreeMap::from([(name("network"), request())]));
         let ordered: Vec<(&str, bool)> =

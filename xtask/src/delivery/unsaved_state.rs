@@ -167,7 +167,7 @@ mod tests {
             let mut refused = vec![
                 scene.deploy_all().await.map(drop),
                 deliver(&stack, &request).await.map(drop),
-                preview(&stack, &BTreeMap::new(), false).await.map(drop),
+                preview(&stack, &BTreeMap::new(), None).await.map(drop),
             ];
             if deployed_before {
                 refused.push(roll_back_stack(&stack, &RollbackRequest::default()).await.map(drop));

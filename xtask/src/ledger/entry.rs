@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::StoredDigest;
 use super::lease::Holder;
+use super::origin::Origin;
 use super::trust::TrustRecord;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
@@ -87,6 +88,9 @@ pub(crate) struct Started {
     /// The saved plan that it applies; nothing where it planned itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<AppliedPlan>,
+    /// By which way the releases reached the environment, where not directly; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
     /// When it began.
     #[schemars(with = "String")]
     pub(crate) at: jiff::Timestamp,
@@ -294,6 +298,9 @@ pub(crate) struct Ended {
     /// The settings that decide which releases are trusted; unknown in older entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<TrustRecord>,
+    /// By which way the releases reached the environment, where not directly; unknown in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
     /// The saved plan that it applied; nothing where it planned itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<AppliedPlan>,
@@ -346,6 +353,7 @@ impl Ended {
             state: None,
             trust: started.trust.clone(),
             plan: started.plan.clone(),
+            origin: started.origin.clone(),
             by: started.by.clone(),
             caller: started.caller.clone(),
             run_url: started.run_url.clone(),

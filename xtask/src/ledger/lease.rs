@@ -173,6 +173,7 @@ mod tests {
             previous: None,
             trust: None,
             plan: None,
+            origin: None,
             schema: SCHEMA.into(),
             deployment: 1,
             stack: "s".parse().unwrap(),

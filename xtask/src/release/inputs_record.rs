@@ -108,6 +108,26 @@ impl InputsRecord {
             .map_err(|error| Failure::failed(format!("{key} is not a record of inputs")).caused_by(error))
     }
 
+    /// Lists the files of the repository in which the inputs of another record differ; `None` where that cannot be said: the
+    /// records name contents in different ways, or something differs that no file holds alone.
+    pub(crate) fn differing_files(&self, other: &Self) -> Option<Vec<String>> {
+        if self.schema != other.schema {
+            return None;
+        }
+        fn differing<'a>(
+            one: &'a BTreeMap<String, String>,
+            other: &'a BTreeMap<String, String>,
+        ) -> impl Iterator<Item = &'a String> {
+            let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            names.into_iter().filter(move |name| one.get(*name) != other.get(*name))
+        }
+        let parts: Vec<&String> = differing(&self.parts, &other.parts).collect();
+        if parts.iter().any(|part| !part.ends_with(".lock") && !part.ends_with(".toml")) {
+            return None;
+        }
+        Some(differing(&self.files, &other.files).chain(parts).cloned().collect())
+    }
+
     /// Lists how the inputs of another record differ: `~`, `-` or `+` with a file's path, or a part's name and line; nothing
     /// where the two records name contents in different ways.
     pub(crate) fn differences(&self, other: &Self) -> Option<Vec<String>> {
@@ -141,6 +161,9 @@ mod tests {
             ["~ a.rs", "- b.rs", "+ c.rs", "- Cargo.lock: x 1", "+ Cargo.lock: x 2"]
         );
         assert_eq!(before.differences(&before), Some(Vec::new()));
+        assert_eq!(before.differing_files(&after).unwrap(), ["a.rs", "b.rs", "c.rs", "Cargo.lock"]);
+        let other_recipe = record(&[("a.rs", "1")], &[("Cargo.lock", "x 1\ny 1"), ("recipe", "s")]);
+        assert_eq!(before.differing_files(&other_recipe), None, "any file may have changed the recipe");
         let earlier = InputsRecord { schema: SCHEMA_1.into(), ..before.clone() };
         assert_eq!(earlier.differences(&after), None, "git's object ids and SHA-256 cannot be compared");
     }

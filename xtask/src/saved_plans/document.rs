@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::failure::{Failure, Result};
+use crate::ledger::PromotedFrom;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::plan::{PlannedChange, StateVersion};
 
@@ -67,6 +68,9 @@ pub(crate) struct SavedStack {
     pub(crate) deployment: u64,
     /// What served then.
     pub(crate) serves: BTreeMap<FunctionName, SavedRelease>,
+    /// The environment and deployment that its releases are promoted from; nothing where they come directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) promoted_from: Option<PromotedFrom>,
     /// What it was planned with, for every function of the stack.
     pub(crate) releases: BTreeMap<FunctionName, SavedRelease>,
     /// Digests of the values from other stacks, by variable, sensitive ones included.

@@ -15,6 +15,7 @@ fn document() -> SavedPlanDocument {
         caller: Some("arn:aws:sts::222222222222:assumed-role/plan/ada".into()),
         run_url: None,
         stacks: vec![SavedStack {
+            promoted_from: None,
             stack: "hello".parse().unwrap(),
             commit: Some("3f2a91c".into()),
             dirty: false,

@@ -24,8 +24,7 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) trusted_keys: Vec<String>,
     /// The claims that a release's provenance must make.
     pub(crate) claims: ProvenanceClaims,
-    /// The environment whose verified releases may be promoted to this one.
-    #[allow(dead_code, reason = "promotion reads it; it is accepted and checked already")]
+    /// The environment whose verified releases are promoted to this one, which takes nothing else.
     pub(crate) promote_from: Option<EnvironmentName>,
     /// What judges its plans, besides what judges those of the whole project.
     pub(crate) plan: Option<PlanSettings>,

@@ -16,6 +16,7 @@ pub(crate) use image::{BaseReference, ImageSettings};
 pub(crate) use smoke::{DeploymentTests, SmokeTest, placeholders};
 
 use super::file;
+use super::traffic_gate::{self, TrafficGate};
 use crate::architecture::Architecture;
 use crate::failure::{Failure, Result};
 use crate::name::Version;
@@ -57,6 +58,8 @@ pub(crate) struct FunctionSettings {
     pub(crate) smoke: Vec<SmokeTest>,
     /// The test suite of a whole deployment.
     pub(crate) deployment_tests: Option<DeploymentTests>,
+    /// Commands that decide whether a new version gets traffic.
+    pub(crate) before_traffic: Vec<TrafficGate>,
 }
 
 /// `function.toml` as it is written.
@@ -78,6 +81,8 @@ struct FunctionFile {
     #[serde(default)]
     smoke: Vec<SmokeTest>,
     deployment_tests: Option<DeploymentTests>,
+    #[serde(default)]
+    before_traffic: Vec<TrafficGate>,
 }
 
 fn default_architecture() -> Architecture {
@@ -122,6 +127,9 @@ impl FunctionSettings {
         if let Some(message) = smoke::mistake(&raw.smoke) {
             return Err(wrong(message));
         }
+        if let Some(message) = traffic_gate::mistake(&raw.before_traffic) {
+            return Err(wrong(message));
+        }
         raw.build.check(&raw.runtime).map_err(|(message, hint)| match hint {
             Some(hint) => wrong(message).hint(hint),
             None => wrong(message),
@@ -155,6 +163,7 @@ impl FunctionSettings {
             image: raw.image,
             smoke: raw.smoke,
             deployment_tests: raw.deployment_tests,
+            before_traffic: raw.before_traffic,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::file;
+use super::traffic_gate::{self, TrafficGate};
 use crate::failure::{Failure, Result};
 use crate::name::{FunctionName, StackName};
 
@@ -24,6 +25,8 @@ pub(crate) struct StackSettings {
     pub(crate) inputs: BTreeMap<String, StackOutput>,
     /// Outputs that set variables of the GitHub environment, by the variable's name.
     pub(crate) github: BTreeMap<String, String>,
+    /// Commands that decide whether any new version of the stack gets traffic.
+    pub(crate) before_traffic: Vec<TrafficGate>,
 }
 
 /// One output of one stack, written `<stack>.<output>`.
@@ -56,6 +59,8 @@ struct StackFile {
     inputs: BTreeMap<String, String>,
     #[serde(default)]
     github: BTreeMap<String, String>,
+    #[serde(default)]
+    before_traffic: Vec<TrafficGate>,
 }
 
 /// Variables that Slipway sets itself.
@@ -90,8 +95,11 @@ impl StackSettings {
             return Err(wrong(format!("`{name}` under [github] is not a valid name of a GitHub variable"))
                 .hint("upper-case letters, digits and underscores, not beginning with GITHUB_"));
         }
-        let StackFile { functions, after, protect, files, github, .. } = raw;
-        Ok(Self { functions, after, protect, files, inputs, github })
+        if let Some(message) = traffic_gate::mistake(&raw.before_traffic) {
+            return Err(wrong(message));
+        }
+        let StackFile { functions, after, protect, files, github, before_traffic, .. } = raw;
+        Ok(Self { functions, after, protect, files, inputs, github, before_traffic })
     }
 
     /// Reads the settings in a copy of a stack's files; copies of earlier versions have no `stack.toml`.

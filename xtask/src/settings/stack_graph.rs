@@ -78,6 +78,7 @@ impl Project {
         for (environment, settings) in &self.environments {
             let file = format!("terraform/environments/{environment}/environment.toml");
             self.check_builder(&file, settings)?;
+            self.check_promotion(environment, &file)?;
             for (stack, choice) in &settings.stacks {
                 let Some(known) = self.stacks.get(stack) else {
                     return Err(Failure::usage(format!("{file}: unknown stack `{stack}`"))
@@ -100,6 +101,31 @@ impl Project {
                     )));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Fails where `promote_from` names an environment that does not exist, or leads back to this one.
+    fn check_promotion(&self, environment: &EnvironmentName, file: &str) -> Result<()> {
+        let mut at = environment;
+        let mut seen = BTreeSet::from([environment]);
+        while let Some(from) = self.environments.get(at).and_then(|settings| settings.promote_from.as_ref()) {
+            if !self.environments.contains_key(from) {
+                // Of another environment's mistake its own file is named.
+                if at != environment {
+                    return Ok(());
+                }
+                let names = self.environments.keys().map(EnvironmentName::as_str);
+                return Err(Failure::usage(format!(
+                    "{file}: `promote_from` names the unknown environment `{from}`"
+                ))
+                .hint(format!("environments here: {}", nearest(from.as_str(), names, 5).join(", "))));
+            }
+            if !seen.insert(from) {
+                return Err(Failure::usage(format!("{file}: `promote_from` leads back to `{from}`"))
+                    .hint("an environment is promoted from one that comes before it"));
+            }
+            at = from;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ fn stack_file_mistakes_are_reported() {
     terraform/stacks/web/stack.toml:1: unknown key `function`
     1 | function = ["hello"]
       | ^^^^^^^^ did you mean `functions`?
-    hint: allowed here: functions, after, protect, files, inputs, github
+    hint: allowed here: functions, after, protect, files, inputs, github, before_traffic
     "#);
     insta::assert_snapshot!(failure_text(path, "functions = [\"Hello\"]\n"), @r#"
     terraform/stacks/web/stack.toml:1: `Hello` is not a valid function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters
@@ -188,6 +188,14 @@ fn environment_file_mistakes_are_reported() {
     "#);
     insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\n[provenance]\nref = \"refs/heads/main\"\n"), @r#"terraform/environments/local/environment.toml: `[provenance]` needs `signatures = "required"`: only a signature proves what provenance claims"#);
     let local = "terraform/environments/local/environment.toml";
+    insta::assert_snapshot!(failure_text(local, "emulated = true\npromote_from = \"devv\"\n"), @r"
+    terraform/environments/local/environment.toml: `promote_from` names the unknown environment `devv`
+    hint: environments here: prod, local
+    ");
+    insta::assert_snapshot!(failure_text(local, "emulated = true\npromote_from = \"local\"\n"), @r"
+    terraform/environments/local/environment.toml: `promote_from` leads back to `local`
+    hint: an environment is promoted from one that comes before it
+    ");
     insta::assert_snapshot!(failure_text(local, "emulated = true\n[stacks.wbe]\nenabled = false\n"), @r"
     terraform/environments/local/environment.toml: unknown stack `wbe`
     hint: stacks here: web

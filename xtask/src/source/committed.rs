@@ -33,8 +33,24 @@ pub(crate) fn is_protected(
     Ok(table.is_some_and(|table| table.get("protected").and_then(toml::Value::as_bool) == Some(true)))
 }
 
+/// Returns the environment that another one is promoted from: by its settings, or by those of the commit that is checked out.
+/// Removing the line without committing that opens no other way.
+pub(crate) fn promoted_from(
+    repository: &Repository,
+    environment: &EnvironmentName,
+    settings: &EnvironmentSettings,
+) -> Result<Option<EnvironmentName>> {
+    if settings.promote_from.is_some() {
+        return Ok(settings.promote_from.clone());
+    }
+    let committed = repository.file_in_head(&settings_file(environment))?.unwrap_or_default();
+    let table: Option<toml::Table> = toml::from_str(&String::from_utf8_lossy(&committed)).ok();
+    let from = table.and_then(|table| table.get("promote_from")?.as_str()?.parse().ok());
+    Ok(from)
+}
+
 /// Lists the files that decide a deployment besides functions and Terraform's files, and that the commit does not hold: the
-/// settings of project, environment and stack, the stack's values, and the trusted keys.
+/// settings of project, environment and stack, the stack's values, the trusted keys, and what decides about traffic.
 pub(crate) fn uncommitted_settings(
     repository: &Repository,
     project: &Project,
@@ -47,6 +63,7 @@ pub(crate) fn uncommitted_settings(
         files.push(format!("terraform/stacks/{stack}/stack.toml"));
         let values = ["tfvars", "tfvars.json"];
         files.extend(values.map(|kind| format!("terraform/environments/{environment}/{stack}.{kind}")));
+        files.extend(gate_files(project, stack));
     }
     let mut found = Vec::new();
     for file in files {
@@ -55,6 +72,23 @@ pub(crate) fn uncommitted_settings(
         }
     }
     Ok(found)
+}
+
+/// Lists the files that say what runs before traffic moves: the settings of the stack's functions, and the project's files that
+/// the gates' command lines name.
+fn gate_files(project: &Project, stack: &StackName) -> Vec<String> {
+    let Some(settings) = project.stacks.get(stack) else { return Vec::new() };
+    let functions = || settings.functions.iter().filter_map(|function| project.functions.get(function));
+    let mut files: Vec<String> = functions()
+        .map(|function| function.folder.join("function.toml").to_string_lossy().into_owned())
+        .collect();
+    let gates = functions().flat_map(|function| &function.before_traffic).chain(&settings.before_traffic);
+    let words = gates.flat_map(|gate| gate.run.lines()).flat_map(|line| line.split_whitespace());
+    let words = words.map(|word| word.trim_matches(['"', '\'']).trim_start_matches("./"));
+    files.extend(
+        words.filter(|word| !word.is_empty() && project.root.join(word).is_file()).map(str::to_owned),
+    );
+    files
 }
 
 fn settings_file(environment: &EnvironmentName) -> String {
@@ -171,6 +205,40 @@ mod tests {
     fn uncommitted(tree: &Tree) -> Vec<(String, NotCommitted)> {
         let (environment, stack) = ("prod".parse().unwrap(), "web".parse().unwrap());
         uncommitted_settings(&tree.repository(), &tree.project(), &environment, Some(&stack)).unwrap()
+    }
+
+    #[test]
+    fn line_that_names_where_to_promote_from_counts_until_its_removal_is_committed() {
+        let tree = Tree::new();
+        tree.write("terraform/environments/dev/environment.toml", CLOUD);
+        tree.write(PROD, &format!("promote_from = \"dev\"\n{CLOUD}"));
+        tree.commit("feat: prod");
+        let from = || {
+            let (project, environment) = (tree.project(), "prod".parse().unwrap());
+            let settings = project.environment(&environment).unwrap();
+            promoted_from(&tree.repository(), &environment, settings).unwrap().map(|from| from.to_string())
+        };
+        assert_eq!(from().as_deref(), Some("dev"));
+        tree.write(PROD, CLOUD);
+        assert_eq!(from().as_deref(), Some("dev"));
+        tree.commit("feat: prod takes releases directly");
+        assert_eq!(from(), None);
+    }
+
+    #[test]
+    fn files_that_decide_about_traffic_are_found_as_well() {
+        let tree = protected();
+        let gate = "[[before_traffic]]\nname = \"asks\"\nrun = \"sh bin/asks.sh --all\"\n";
+        tree.write("terraform/stacks/web/stack.toml", &format!("functions = [\"hello\"]\n{gate}"));
+        tree.write("bin/asks.sh", "exit 0\n");
+        let found: Vec<String> = uncommitted(&tree).into_iter().map(|(file, _)| file).collect();
+        assert_eq!(found, ["terraform/stacks/web/stack.toml", "bin/asks.sh"]);
+        tree.commit("feat: a gate");
+        assert_eq!(uncommitted(&tree), []);
+        let function = "lambda-src/hello/function.toml";
+        let text = std::fs::read_to_string(tree.root().join(function)).unwrap();
+        tree.write(function, &format!("{text}\n"));
+        assert_eq!(uncommitted(&tree), [(function.to_owned(), NotCommitted::Changed)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod head_files;
 mod history;
 mod identity;
 mod library;
+mod lineage;
 mod program;
 mod replica;
 mod shared;
@@ -23,6 +24,7 @@ use git2::ErrorCode;
 
 pub(crate) use self::head_files::NotCommitted;
 pub(crate) use self::history::{CommitMessage, Containment, Gap};
+pub(crate) use self::lineage::{CommitLine, Lineage};
 use crate::failure::{Failure, Result};
 
 /// The repository around the project.

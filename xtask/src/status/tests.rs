@@ -97,6 +97,7 @@ fn started(deployment: u64) -> Started {
         previous: None,
         trust: None,
         plan: None,
+        origin: None,
         schema: SCHEMA.into(),
         deployment,
         stack: "hello".parse().unwrap(),

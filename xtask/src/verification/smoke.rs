@@ -230,7 +230,7 @@ pub(super) fn compare_response(
 }
 
 /// Returns whether every member of `expected` is in `got`; lists must agree element by element.
-pub(super) fn is_subset(expected: &Value, got: &Value) -> bool {
+pub(crate) fn is_subset(expected: &Value, got: &Value) -> bool {
     match (expected, got) {
         (Value::Object(expected), Value::Object(got)) => {
             expected.iter().all(|(name, value)| got.get(name).is_some_and(|other| is_subset(value, other)))

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::support::TestRun;
 use super::support::differences::{self, Side};
-use super::support::process::Running;
 use super::support::repository_copy::{STACKS, resource_type, resources};
 use super::support::two_environments::TwoEnvironments;
 use crate::require;
@@ -74,28 +73,17 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
         serving.keys().map(|function| expected_status(function)).collect()
     );
 
-    // The same releases, by version; nothing is built.
-    let version = |function: &str| serving[function][0].as_str().expect("a version").to_owned();
-    let versions: Vec<(&str, String)> =
-        serving.keys().map(|function| (function.as_str(), version(function))).collect();
-    let mut deploys: Vec<Vec<&str>> = versions
-        .iter()
-        .map(|(function, version)| vec!["deploy", function, "--version", version, "--env", "prod"])
-        .collect();
-    deploys.push(vec!["deploy", "--stack", "network", "--env", "prod"]);
-    environments.run(&deploys[1]).exits(6).says("there is no terminal to ask at");
+    // The same releases, promoted; nothing is built.
+    let promote = ["promote", "--to", "prod"];
+    environments
+        .run(&["deploy", "--stack", "network", "--env", "prod", "--yes"])
+        .exits(6)
+        .says("promote --to prod");
+    environments.run(&promote).exits(6).says("there is no terminal to ask at");
     let kept = prod.account.keys(&prod.state_bucket());
     assert!(!kept.contains(&"hello.tfstate".to_owned()), "{kept:?}");
-    let started: Vec<Running> = deploys
-        .iter()
-        .map(|arguments| {
-            environments.start_in(&environments.sandbox.account, &[arguments.as_slice(), &["--yes"]].concat())
-        })
-        .collect();
-    for deployed in started.into_iter().map(Running::wait) {
-        let deployed = deployed.exits(0);
-        assert!(deployed.ran_step("apply") && !deployed.ran_step("build"), "{deployed}");
-    }
+    let promoted = environments.run(&[&promote[..], &["--yes"]].concat()).exits(0);
+    assert!(promoted.ran_step("apply") && !promoted.ran_step("build"), "{promoted}");
     assert_eq!(prod.served_releases(), serving, "the digests in prod are those in staging");
     assert_eq!(environments.status(prod), serving.keys().map(|function| expected_status(function)).collect());
 

@@ -184,8 +184,12 @@ fn shallow_clone_is_refused_with_the_command_to_unshallow_it() {
     project.make_shallow();
     project.run(&RELEASE).exits(2).says("this is a shallow clone").says("git fetch --unshallow");
     assert_eq!(ObservedState::of(&project).releases.len(), 1);
+    let release = ["release", "--env", "local", "--yes", "--version", "0.2.0"];
+    let refused = project.run(&release).exits(6).says("git fetch --unshallow");
+    let (_, commit) = refused.stderr.split_once("--allow-loss ").expect("the commit that serves");
+    let commit = commit.split_whitespace().next().expect("its id").to_owned();
     project
-        .run(&["release", "--env", "local", "--yes", "--version", "0.2.0"])
+        .run(&[&release[..], &["--allow-loss", &commit]].concat())
         .exits(0)
         .says("echo 0.2.0 serves in local.");
 }

@@ -214,8 +214,9 @@ fn unconfirmed_commands_change_nothing() {
     project.run(&RELEASE).exits(0);
     let before = (ObservedState::of(&project), project.account.keys(&state));
     project.run(&["rollback", "--env", "local"]).exits(6);
-    let deploy = ["deploy", "echo", "--env", "local", "--version", "0.1.0"];
-    project.run(&deploy).exits(6);
+    let head = project.head();
+    let deploy = ["deploy", "echo", "--env", "local", "--version", "0.1.0", "--allow-loss", &head];
+    project.run(&deploy).exits(6).says("approval is needed");
     assert_eq!((ObservedState::of(&project), project.account.keys(&state)), before);
 }
 

@@ -133,6 +133,8 @@ fn release_with_a_flipped_byte_is_refused_and_changes_nothing() {
     run_signed(&project, &RELEASE).exits(0).says("echo 0.2.0 serves in local.");
     let [artifacts, _] = project.account.buckets();
     let before = ObservedState::of(&project);
+    let head = project.head();
+    let deploy_first = [&DEPLOY_FIRST[..], &["--allow-loss", &head]].concat();
     for (key, lines) in object_keys(&project, "0.1.0").into_iter().zip([
         "artifact",
         "sbom",
@@ -144,7 +146,7 @@ fn release_with_a_flipped_byte_is_refused_and_changes_nothing() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
             project.account.put(&artifacts, &key, &flipped);
-            let refused = project.run(&DEPLOY_FIRST);
+            let refused = project.run(&deploy_first);
             assert!(matches!(refused.code, Some(1 | 6)), "{key}, byte {at}: {refused}");
             assert!(!refused.ran_step("plan"), "{key}, byte {at}: {refused}");
             let verified = project.run(&VERIFY_FIRST).exits(6);
@@ -154,7 +156,7 @@ fn release_with_a_flipped_byte_is_refused_and_changes_nothing() {
     }
     assert_eq!(ObservedState::of(&project), before);
     project.run(&VERIFY_FIRST).exits(0);
-    project.run(&DEPLOY_FIRST).exits(0).says("echo 0.1.0 serves in local.");
+    project.run(&deploy_first).exits(0).says("echo 0.1.0 serves in local.");
 }
 
 #[test]

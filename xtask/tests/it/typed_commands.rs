@@ -20,6 +20,22 @@ const STATES: &[(&str, &str, &str)] = &[
         "first_deployment_that_does_not_verify_is_recorded_as_it_serves",
     ),
     ("a held release", "release_lifecycle", "second_release_is_a_minor_version_and_can_be_rolled_back"),
+    ("a gate before traffic failed", "before_traffic", "gate_that_fails_leaves_the_alias_and_is_recorded"),
+    (
+        "an environment takes only what is promoted",
+        "promotion",
+        "promotion_brings_the_release_that_serves_verified_and_says_what_differs_before_it_begins",
+    ),
+    (
+        "a member of the set changed",
+        "promotion",
+        "set_of_which_a_member_changed_since_it_was_verified_is_refused",
+    ),
+    (
+        "commits that serve would be lost",
+        "promotion",
+        "hotfix_passes_and_what_would_lose_it_is_refused_by_the_name_of_its_commit",
+    ),
     ("a deployment was cut off", "held_locks", "lock_of_a_terraform_that_outlived_its_slipway_is_left_alone"),
     ("a deployment runs elsewhere", "concurrency", "second_deployment_waits_with_a_lock_timeout"),
     (
@@ -131,6 +147,36 @@ const OTHERS: &[(&str, &str, &str)] = &[
         "bytes_that_were_replaced_are_refused_until_they_are_restored",
     ),
     ("history --env", "typed_states", "commands_that_only_look_or_choose_are_as_the_page_writes_them"),
+    (
+        "notes --env",
+        "promotion",
+        "promotion_brings_the_release_that_serves_verified_and_says_what_differs_before_it_begins",
+    ),
+    (
+        "notes --env --markdown",
+        "promotion",
+        "promotion_brings_the_release_that_serves_verified_and_says_what_differs_before_it_begins",
+    ),
+    (
+        "promote --dry-run --to",
+        "promotion",
+        "promotion_brings_the_release_that_serves_verified_and_says_what_differs_before_it_begins",
+    ),
+    (
+        "promote --from --to",
+        "promotion",
+        "promotion_brings_the_release_that_serves_verified_and_says_what_differs_before_it_begins",
+    ),
+    (
+        "promote --to --version",
+        "promotion",
+        "promotion_brings_the_release_that_serves_verified_and_says_what_differs_before_it_begins",
+    ),
+    (
+        "release --env --hotfix",
+        "promotion",
+        "hotfix_passes_and_what_would_lose_it_is_refused_by_the_name_of_its_commit",
+    ),
     ("plan --env --version", "typed_states", "commands_that_only_look_or_choose_are_as_the_page_writes_them"),
     ("release --bump --env", "typed_states", "commands_that_only_look_or_choose_are_as_the_page_writes_them"),
     (

@@ -77,7 +77,8 @@ fn bytes_that_were_replaced_are_refused_until_they_are_restored() {
     let [artifacts, _] = project.account.buckets();
     let bytes = project.account.object(&artifacts, &key);
     project.account.put(&artifacts, &key, &vec![b'x'; bytes.len()]);
-    let deploy = ["deploy", "echo", "--env", "local", "--version", "0.1.0", "--yes"];
+    let head = project.head();
+    let deploy = ["deploy", "echo", "--env", "local", "--version", "0.1.0", "--yes", "--allow-loss", &head];
     let before = ObservedState::of(&project);
     let refused = project.run(&deploy).exits(6).says("`echo` 0.1.0 do not match its manifest").says(&key);
     assert!(!refused.ran_step("plan"), "{refused}");

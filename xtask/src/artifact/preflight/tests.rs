@@ -35,6 +35,7 @@ fn settings(runtime: &str, handler: &str, allow: &[&str]) -> FunctionSettings {
         build,
         smoke: Vec::new(),
         deployment_tests: None,
+        before_traffic: Vec::new(),
     }
 }
 

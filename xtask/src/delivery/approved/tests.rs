@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::delivery::model::scene::Scene;
-use crate::delivery::{Delivered, StackPreview, deliver, preview};
+use crate::delivery::{Delivered, Intent, StackPreview, deliver, preview};
 use crate::fakes::{Fault, StackFlaw};
 use crate::ledger::DeploymentOutcome;
 use crate::saved_plans::{self, FilesToSave, PlanId, SavedPlanDocument};
@@ -21,7 +21,8 @@ async fn saved(scene: &mut Scene) -> PlanId {
 
 async fn saved_with(scene: &mut Scene, versions: &BTreeMap<FunctionName, crate::name::Version>) -> PlanId {
     let stack = scene.stack(true);
-    let StackPreview::Planned(previewed) = preview(&stack, versions, true).await.unwrap() else {
+    let StackPreview::Planned(previewed) = preview(&stack, versions, Some(Intent::default())).await.unwrap()
+    else {
         panic!("it waits")
     };
     let to_save = previewed.to_save.unwrap();
@@ -48,7 +49,7 @@ async fn applying(scene: &mut Scene, id: &PlanId) -> Result<(EnvironmentStack, D
     let loaded = saved_plans::load(stack.store.as_ref(), stack.environment(), id).await?;
     let saved = loaded.document.stacks[0].clone();
     let approved = ApprovedPlan::new(loaded, saved);
-    let request = approved.request(&stack, false).await?;
+    let request = approved.request(&stack, false, &[]).await?;
     stack.rules.approved = Some(Arc::new(approved));
     Ok((stack, request))
 }
@@ -284,10 +285,10 @@ async fn what_a_deployment_refuses_is_not_saved() {
     scene.write_flaw(StackFlaw::HasNoOutput);
     let function = scene.functions[0].clone();
     let versions = BTreeMap::from([(function.clone(), scene.release_of(&function, None).version)]);
-    let failure = preview(&scene.stack(true), &versions, true).await.err().unwrap();
+    let failure = preview(&scene.stack(true), &versions, Some(Intent::default())).await.err().unwrap();
     assert_eq!(failure.report().unchanged.as_deref(), Some("Nothing was saved or changed."), "{failure}");
     assert!(scene.state.objects("plans/").is_empty());
-    let StackPreview::Planned(seen) = preview(&scene.stack(true), &versions, false).await.unwrap() else {
+    let StackPreview::Planned(seen) = preview(&scene.stack(true), &versions, None).await.unwrap() else {
         panic!("it waits")
     };
     assert!(seen.plan.refused.unwrap().contains("has no output `functions`"));

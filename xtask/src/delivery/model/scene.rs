@@ -218,6 +218,14 @@ impl Scene {
         &self.faults
     }
 
+    /// Copies the files of stack and environment into another project's folder.
+    pub(in crate::delivery) fn copy_project_to(&self, root: &std::path::Path) {
+        for path in ["terraform/stacks/s/main.tf", "terraform/environments/dev/s.tfvars"] {
+            std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            std::fs::copy(self.folder.path().join(path), root.join(path)).unwrap();
+        }
+    }
+
     /// Returns a function's name in Lambda.
     pub(in crate::delivery) fn function_name(function: &FunctionName) -> String {
         format!("shop-333333333333-dev-{function}")
@@ -284,6 +292,7 @@ impl Scene {
             by: format!("process {}", self.processes),
             caller: None,
             run_url: None,
+            gates: crate::gates::Gates::default(),
             commit: None,
             unknown_commit: None,
             accept_weaker_trust: false,

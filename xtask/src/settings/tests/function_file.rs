@@ -40,7 +40,7 @@ fn function_file_mistakes_are_reported() {
     lambda-src/hello/function.toml:2: unknown key `memory`
     2 | memory = 128
       | ^^^^^^
-    hint: allowed here: runtime, handler, handler_in_layer, architecture, package, first_version, build, image, smoke, deployment_tests
+    hint: allowed here: runtime, handler, handler_in_layer, architecture, package, first_version, build, image, smoke, deployment_tests, before_traffic
     ");
 }
 

@@ -117,14 +117,19 @@ impl Repository {
         if self.head_descends_from(commit)? {
             return Ok(Containment::Ancestor);
         }
-        let head = self.head_commit()?;
+        self.contains_change(self.head_commit()?.id(), id, paths)
+    }
+
+    /// Returns whether the history of a commit has what another one, which it does not descend from, changed in the paths.
+    pub(super) fn contains_change(&self, head: Oid, id: Oid, paths: &[String]) -> Result<Containment> {
+        let head = self.commit(head)?;
         let base = match self.git.merge_base(head.id(), id) {
             Ok(base) => Some(base),
             Err(error) if error.code() == ErrorCode::NotFound => None,
             Err(error) => return Err(self.unreadable(error)),
         };
         let wanted = self.commit(id)?;
-        if let Some(commit) = self.equivalent(&wanted, base, paths)? {
+        if let Some(commit) = self.equivalent(head.id(), &wanted, base, paths)? {
             return Ok(Containment::Equivalent { commit: commit.to_string() });
         }
         let Some(base) = base else { return Ok(Containment::Absent { base: None }) };
@@ -164,11 +169,12 @@ impl Repository {
         Ok(false)
     }
 
-    /// Returns the newest commit of HEAD's history after `base`, or `base` itself, that has a commit's content in the paths;
+    /// Returns the newest commit of a history after `base`, or `base` itself, that has a commit's content in the paths;
     /// else the one that made its change: all that it changed since `base` at once (a squash), or the newest of its changes
     /// where HEAD's history has each of them (a rebase, a cherry-pick).
     fn equivalent(
         &self,
+        head: Oid,
         wanted: &git2::Commit<'_>,
         base: Option<Oid>,
         paths: &[String],
@@ -176,7 +182,7 @@ impl Repository {
         let failed = |error| self.unreadable(error);
         let tree = wanted.tree().map_err(failed)?;
         let base_tree = base.map(|base| self.commit(base)?.tree().map_err(failed)).transpose()?;
-        let own = self.between(base, None)?;
+        let own = self.between(base, Some(head))?;
         for id in own.iter().copied().chain(base) {
             if self.same_content(Some(&self.commit(id)?.tree().map_err(failed)?), Some(&tree), paths)? {
                 return Ok(Some(id));
@@ -197,7 +203,7 @@ impl Repository {
     }
 
     /// Returns those of some commits that changed any of the paths and are not merges, with the identity of their change.
-    fn single_changes(&self, ids: &[Oid], paths: &[String]) -> Result<Vec<(Oid, Vec<Oid>)>> {
+    pub(super) fn single_changes(&self, ids: &[Oid], paths: &[String]) -> Result<Vec<(Oid, Vec<Oid>)>> {
         let failed = |error| self.unreadable(error);
         let mut changes = Vec::new();
         for id in ids {
@@ -259,7 +265,7 @@ impl Repository {
     }
 
     /// Returns whether a commit changed any of the paths against its first parent.
-    fn is_changed_by(&self, commit: &git2::Commit<'_>, paths: &[String]) -> Result<bool> {
+    pub(super) fn is_changed_by(&self, commit: &git2::Commit<'_>, paths: &[String]) -> Result<bool> {
         let failed = |error| self.unreadable(error);
         let tree = commit.tree().map_err(failed)?;
         let parent = commit.parents().next().map(|parent| parent.tree()).transpose().map_err(failed)?;
@@ -305,7 +311,7 @@ impl Repository {
     }
 
     /// Lists the commits of a history (HEAD's, where none is given) that are not in `base`'s, newest first.
-    fn between(&self, base: Option<Oid>, to: Option<Oid>) -> Result<Vec<Oid>> {
+    pub(super) fn between(&self, base: Option<Oid>, to: Option<Oid>) -> Result<Vec<Oid>> {
         self.walk(base, to)?.map(|id| id.map_err(|error| self.unreadable(error))).collect()
     }
 
@@ -328,12 +334,12 @@ impl Repository {
         self.git.head().and_then(|head| head.peel_to_commit()).map_err(|error| self.unreadable(error))
     }
 
-    fn commit(&self, id: Oid) -> Result<git2::Commit<'_>> {
+    pub(super) fn commit(&self, id: Oid) -> Result<git2::Commit<'_>> {
         self.git.find_commit(id).map_err(|error| self.unreadable(error))
     }
 
     /// Returns a commit's id where this repository has the commit.
-    fn known_commit(&self, commit: &str) -> Result<Option<Oid>> {
+    pub(super) fn known_commit(&self, commit: &str) -> Result<Option<Oid>> {
         let Ok(id) = Oid::from_str(commit) else { return Ok(None) };
         match self.git.find_commit(id) {
             Ok(_) => Ok(Some(id)),
@@ -343,7 +349,7 @@ impl Repository {
     }
 
     /// Explains why the history cannot be walked: an object that a partial clone left out is named with what fetches it.
-    fn unreadable(&self, error: git2::Error) -> Failure {
+    pub(super) fn unreadable(&self, error: git2::Error) -> Failure {
         let failure = Failure::failed("the git history cannot be walked");
         if error.code() != ErrorCode::NotFound || !self.is_partial() {
             return failure.caused_by(error);

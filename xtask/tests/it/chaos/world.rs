@@ -158,6 +158,7 @@ impl World {
             .cloned()
             .collect();
         let local = ["--env", "local"];
+        let head = self.project.head();
         let (words, serves, deploys): (Vec<&str>, String, bool) = match command {
             Command::Rollback if self.known.after_release && !earlier.is_empty() => {
                 let before = earlier.last().cloned().unwrap_or_default();
@@ -170,6 +171,8 @@ impl World {
             Command::Deploy if !self.known.served.is_empty() => {
                 let target = &self.known.served[random.usize(..self.known.served.len())];
                 let words = vec!["deploy", self.function, "--yes", "--lift-hold", "--version", target];
+                // An earlier release goes back on purpose.
+                let words = [words, vec!["--allow-loss", &head]].concat();
                 (words, target.clone(), true)
             }
             Command::ReleaseAgain if self.known.after_release => (vec!["release", "--yes"], serving, true),

@@ -52,6 +52,25 @@ impl EchoProject {
         Ok(Self { sandbox })
     }
 
+    /// Creates a project with a second environment, `staging`, that is promoted to from `local` and runs a function of its own.
+    pub fn with_staging() -> Result<Self, Missing> {
+        let project = Self::new()?;
+        let template = echo::template(project.test_run);
+        let zips: Vec<&[u8]> = template.zips.iter().map(Vec::as_slice).collect();
+        project.account.create_function("staging", &zips);
+        let folder = "terraform/environments/staging";
+        project.write(&format!("{folder}/environment.toml"), "emulated = true\npromote_from = \"local\"\n");
+        project.write(&format!("{folder}/echo.tfvars"), &versions(template));
+        let path = "terraform/stacks/echo/main.tf";
+        let stack = fs::read_to_string(project.folder.join(path)).expect("the stack");
+        let own = "${var.environment.name}-echo\"";
+        assert!(stack.contains(own), "{stack}");
+        let name = "local-${var.environment.name == \"local\" ? \"echo\" : var.environment.name}\"";
+        project.write(path, &stack.replace(own, name));
+        project.commit("build: a second environment");
+        Ok(project)
+    }
+
     /// Creates a project of which two releases were deployed, one after the other.
     pub fn released_twice() -> Result<Self, Missing> {
         let project = Self::new()?;

@@ -130,6 +130,12 @@ impl Sandbox {
         commit(&self.folder, message)
     }
 
+    /// Returns the commit that is checked out.
+    pub fn head(&self) -> String {
+        let repository = git2::Repository::open(&self.folder).expect("a repository");
+        repository.head().and_then(|head| head.peel_to_commit()).expect("a commit").id().to_string()
+    }
+
     /// The port of the emulated AWS.
     pub fn emulator_port(&self) -> u16 {
         self.test_run.port

@@ -109,8 +109,10 @@ impl TwoEnvironments {
         for environment in [&staging, &prod] {
             let folder = format!("terraform/environments/{}", environment.name);
             let path = format!("{folder}/environment.toml");
-            // Nobody signs here: signed releases have tests of their own.
-            sandbox.write(&path, &format!("signatures = \"optional\"\n{}", with_new_ids(&read(&path))));
+            // There is no dev here: staging takes releases directly, and prod what is promoted from staging. Nobody signs: signed releases
+            // have tests of their own.
+            let settings = with_new_ids(&read(&path)).replace("promote_from = \"dev\"\n", "");
+            sandbox.write(&path, &format!("signatures = \"optional\"\n{settings}"));
             for stack in STACKS {
                 let path = format!("{folder}/{stack}.tfvars");
                 let local = read(&format!("terraform/environments/local/{stack}.tfvars"));

@@ -7,7 +7,9 @@ use futures::FutureExt as _;
 
 use super::Scene;
 use crate::delivery::model::step::{Circumstances, RollbackTo, Step, StepResult};
-use crate::delivery::{self, Delivered, DeployRequest, EnvironmentStack, RecoverRequest, RollbackRequest};
+use crate::delivery::{
+    self, Delivered, DeployRequest, EnvironmentStack, Intent, RecoverRequest, RollbackRequest,
+};
 use crate::failure::Result;
 use crate::fakes::{Fault, StackFlaw};
 use crate::ledger::{DeploymentKind, Ended, Holder};
@@ -95,6 +97,7 @@ impl Scene {
                     releases: targets.iter().cloned().collect(),
                     lift_hold: *lift_hold,
                     always_plan: *always_plan,
+                    intent: Intent::default(),
                 };
                 let outcome = faults.run_until_crash(delivery::deliver(&stack, &request)).await;
                 outcome.map(|outcome| outcome.map(Some))
@@ -215,7 +218,13 @@ impl Scene {
 
 /// Returns the request of the command `deploy` without options.
 pub(in crate::delivery) fn deploy_request(releases: BTreeMap<FunctionName, Manifest>) -> DeployRequest {
-    DeployRequest { kind: DeploymentKind::Deploy, releases, lift_hold: false, always_plan: false }
+    DeployRequest {
+        kind: DeploymentKind::Deploy,
+        releases,
+        lift_hold: false,
+        always_plan: false,
+        intent: Intent::default(),
+    }
 }
 
 /// Does what the command `rollback` does with one stack.

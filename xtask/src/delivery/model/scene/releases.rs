@@ -123,6 +123,17 @@ impl Scene {
         manifest
     }
 
+    /// Cuts a release of new bytes that was built from a commit, with inputs of its own.
+    pub(in crate::delivery) fn release_from(&mut self, function: &FunctionName, commit: &str) -> Manifest {
+        let mut manifest = self.release_of(function, None);
+        manifest.source.commit = commit.to_owned();
+        manifest.source.inputs_digest = Digest::of(format!("{commit} {}", manifest.version));
+        let manifest = manifest.sealed();
+        self.artifacts.set(&Manifest::key(function, &manifest.version), manifest.bytes().unwrap());
+        *self.releases.get_mut(function).unwrap().last_mut().unwrap() = manifest.clone();
+        manifest
+    }
+
     pub(in crate::delivery::model) fn some_release(
         &self,
         function: &FunctionName,
