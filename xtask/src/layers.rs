@@ -229,6 +229,7 @@ const LAYERS: &[Layer] = &[
         &[
             "command_lines",
             "digest",
+            "exec",
             "failure",
             "format",
             "graph",
