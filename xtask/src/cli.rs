@@ -166,7 +166,8 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let console = Arc::new(Console::new(verbosity, process_env.interactive, process_env.ci()));
+    let console = Console::new(verbosity, process_env.interactive, process_env.ci());
+    let console = Arc::new(console.in_github(process_env.get("GITHUB_ACTIONS").is_some()));
     let name = command.name();
     let file = |name: &str| process_env.get(name).map(PathBuf::from);
     let summary_files: Vec<PathBuf> =

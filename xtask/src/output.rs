@@ -4,8 +4,10 @@ mod console;
 mod deliveries;
 mod dotenv;
 mod events;
+mod harmless;
 mod json;
 pub(crate) mod markdown;
+mod masks;
 mod table;
 mod text;
 

@@ -14,6 +14,7 @@ mod concurrency;
 mod contract;
 mod crash_recovery;
 mod environments;
+mod harmless_output;
 mod held_locks;
 mod lock_files;
 mod lost_answers;
