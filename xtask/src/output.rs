@@ -5,6 +5,7 @@ mod deliveries;
 mod dotenv;
 mod events;
 mod harmless;
+pub(crate) mod html;
 mod json;
 pub(crate) mod markdown;
 mod masks;
