@@ -1,9 +1,10 @@
 //! Checks: commands that must pass before anything is written. In: their settings. Out: a report for each.
 //!
-//! They run in parallel, and each keeps its output in a file. A missing program is a failed check with a hint, never a
-//! skipped one. A check that passed on the same files, with the same settings and programs, does not run again on this machine,
+//! They run in parallel, and each keeps its output in a file. A missing program is a failed check with a hint, unless the check's
+//! `only_with` names the program: then the check is left out, and named with the reason. A check that passed on the same files, with the same settings and programs, does not run again on this machine,
 //! except for a run that signs or that releases for a protected environment.
 
+mod junit;
 mod marks;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,11 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use self::junit::junit;
 use self::marks::PassedChecks;
 use crate::command_lines::{CommandLineOutput, CommandLines, FailedLine, FailedLineReason};
 use crate::digest::{Digest, DigestBuilder};
+use crate::exec::find_program;
 use crate::failure::{self, Failure, FailureKind, Result};
 use crate::format;
 use crate::graph::{self, Task};
@@ -37,6 +40,9 @@ pub(crate) struct CheckReport {
     pub(crate) passed: bool,
     /// Whether it passed in an earlier run on the same files and did not run again.
     pub(crate) remembered: bool,
+    /// Why it did not run on this machine, if it was left out. It did not pass then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left_out: Option<String>,
     /// Its command lines.
     pub(crate) run: Vec<String>,
     /// Milliseconds.
@@ -49,6 +55,13 @@ pub(crate) struct CheckReport {
     pub(crate) hint: Option<String>,
     /// The last lines of its output, if it failed.
     pub(crate) tail: Vec<String>,
+}
+
+impl CheckReport {
+    /// Returns whether it ran and did not pass.
+    pub(crate) fn failed(&self) -> bool {
+        !self.passed && self.left_out.is_none()
+    }
 }
 
 /// What running checks needs.
@@ -128,7 +141,11 @@ impl Checks<'_> {
         let tasks = chosen.iter().map(|(name, settings)| {
             let known = passed_before(name, settings);
             let work = async move {
-                if known { Ok(remembered(name, settings)) } else { self.run_one(name, settings).await }
+                match self.missing_program(settings) {
+                    Some(program) => Ok(self.leave_out(name, settings, program)),
+                    None if known => Ok(remembered(name, settings)),
+                    None => self.run_one(name, settings).await,
+                }
             };
             Task::new((*name).clone(), BTreeSet::new(), work)
         });
@@ -145,6 +162,21 @@ impl Checks<'_> {
         }
         self.remember(&passed);
         Ok(reports)
+    }
+
+    /// Returns the first program of `only_with` that is not on the check's PATH.
+    fn missing_program<'s>(&self, settings: &'s CheckSettings) -> Option<&'s str> {
+        let own = settings.env.get("PATH").map(String::as_str);
+        let path = own.or(self.process_env.get("PATH")).unwrap_or_default();
+        let missing = |program: &&String| find_program(program, path).is_none();
+        settings.only_with.iter().find(missing).map(String::as_str)
+    }
+
+    /// Reports a check as left out because a program is missing.
+    fn leave_out(&self, name: &str, settings: &CheckSettings, program: &str) -> CheckReport {
+        let why = format!("`{program}` is not on the PATH");
+        self.progress.note(format!("check     left out: {name}, because {why}"));
+        CheckReport { passed: false, left_out: Some(why), ..blank(name, settings) }
     }
 
     async fn run_one(&self, name: &str, settings: &CheckSettings) -> Result<CheckReport> {
@@ -233,7 +265,7 @@ fn hint(name: &str, failed: &FailedLine) -> Option<String> {
 
 /// Returns the failure of checks that did not pass.
 pub(crate) fn failure(reports: &[CheckReport]) -> Option<Failure> {
-    let failed: Vec<&CheckReport> = reports.iter().filter(|report| !report.passed).collect();
+    let failed: Vec<&CheckReport> = reports.iter().filter(|report| report.failed()).collect();
     if failed.is_empty() {
         return None;
     }
@@ -263,6 +295,7 @@ fn blank(name: &str, settings: &CheckSettings) -> CheckReport {
         name: name.to_owned(),
         passed: true,
         remembered: false,
+        left_out: None,
         run: settings.run.lines().to_vec(),
         took_ms: 0,
         log: None,

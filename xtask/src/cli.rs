@@ -14,14 +14,14 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::app::{AppContext, GlobalOptions};
 use crate::commands::{self, CommandOutput};
 use crate::emulator::GATEWAY_COMMAND;
-use crate::failure::{EXIT_CODES, Failure, FailureKind, Result};
-use crate::output::{self, Console, OutputFormat, Verbosity, markdown};
+use crate::failure::{self, EXIT_CODES, Failure, FailureKind, Result};
+use crate::output::{self, Console, OutputFormat, Verbosity, html, markdown};
 use crate::settings::{ProcessEnvironment, parse_duration};
 
 /// The variables that name files for a run's summary: GitHub's, and one for other CI systems and for later jobs.
 const SUMMARY_FILES: [&str; 2] = ["GITHUB_STEP_SUMMARY", "SLIPWAY_SUMMARY"];
-/// The variable in which GitHub names the file for the values that a step hands on.
-const STEP_OUTPUT_FILE: &str = "GITHUB_OUTPUT";
+/// The variables that name files for the values that a step hands on: GitHub's, and one for other CI systems.
+const STEP_OUTPUT_FILES: [&str; 2] = ["GITHUB_OUTPUT", "SLIPWAY_OUTPUT"];
 
 /// Releases AWS Lambda functions through Terraform: built once, deployed anywhere, rolled back at once.
 #[derive(Debug, Parser)]
@@ -179,29 +179,36 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let console = Arc::new(Console::new(verbosity, process_env.interactive, process_env.ci()));
+    let console = Console::new(verbosity, process_env.interactive, process_env.ci());
+    let console = Arc::new(console.in_github(process_env.get("GITHUB_ACTIONS").is_some()));
     let name = command.name();
     let file = |name: &str| process_env.get(name).map(PathBuf::from);
-    let summary_files: Vec<PathBuf> =
-        SUMMARY_FILES.into_iter().filter(|_| command.has_summary()).filter_map(file).collect();
-    let step_output_file = file(STEP_OUTPUT_FILE);
+    let summary_files: Vec<PathBuf> = SUMMARY_FILES
+        .into_iter()
+        .filter(|_| command.has_summary())
+        .filter_map(|name| process_env.get(name))
+        .flat_map(std::env::split_paths)
+        .collect();
+    let step_output_files: Vec<PathBuf> = STEP_OUTPUT_FILES.into_iter().filter_map(file).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(command, &global, process_env, console.clone(), verbosity)),
         Err(error) => Err(Failure::failed("the runtime cannot be started").caused_by(error)),
     };
     for file in summary_files {
-        if let Err(failure) = markdown::append(&file, &summary(name, &outcome)) {
+        if let Err(failure) = append_summary(&file, name, &summary(name, &outcome)) {
             // The summary is missing on the run's page; the result of the command is the same.
             console.stderr(&output::failure_text(&failure.report()));
         }
     }
-    if let (Some(file), Ok(answer)) = (step_output_file, &outcome)
-        && let Err(failure) = hand_on(&file, &answer.step_outputs)
-    {
-        // What a later step waits for would be missing there.
-        console.stderr(&output::failure_text(&failure.report()));
-        return failure.kind().exit_code();
+    for file in step_output_files {
+        if let Ok(answer) = &outcome
+            && let Err(failure) = hand_on(&file, &answer.step_outputs)
+        {
+            // What a later step waits for would be missing there.
+            console.stderr(&output::failure_text(&failure.report()));
+            return failure.kind().exit_code();
+        }
     }
     match outcome {
         Ok(answer) => {
@@ -228,7 +235,27 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
 fn hand_on(file: &Path, values: &[(&'static str, String)]) -> Result<()> {
     let lines = values.iter().map(|(name, value)| format!("{name}={}\n", value.replace(['\r', '\n'], " ")));
     let lines: String = lines.collect();
-    if lines.is_empty() { Ok(()) } else { markdown::append(file, &lines) }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    create_folder_of(file)?;
+    markdown::append(file, &lines)
+}
+
+fn create_folder_of(file: &Path) -> Result<()> {
+    match file.parent() {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(|error| failure::io("create", folder, error)),
+        None => Ok(()),
+    }
+}
+
+/// Appends a summary to a file, whose folder is created: markdown, or a page for a name that ends in `.html`.
+fn append_summary(file: &Path, command: &str, summary: &str) -> Result<()> {
+    create_folder_of(file)?;
+    match file.extension().is_some_and(|extension| extension == "html") {
+        true => html::append(file, command, summary),
+        false => markdown::append(file, summary),
+    }
 }
 
 /// Returns the summary of a run: what the command did, and its failure.

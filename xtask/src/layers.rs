@@ -127,7 +127,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "saved_plans",
         "plans that were shown, kept in the environment's store until they are applied or expire",
-        &["digest", "failure", "format", "name", "plan", "ports", "schema"],
+        &["digest", "failure", "format", "ledger", "name", "plan", "ports", "schema"],
     ),
     layer(
         "policy",
@@ -274,6 +274,7 @@ const LAYERS: &[Layer] = &[
         &[
             "command_lines",
             "digest",
+            "exec",
             "failure",
             "format",
             "graph",
@@ -381,6 +382,7 @@ const LAYERS: &[Layer] = &[
             "progress",
             "publication",
             "release",
+            "saved_plans",
             "settings",
             "source",
             "tools",

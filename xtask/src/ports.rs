@@ -200,6 +200,8 @@ pub(crate) trait Services: Send + Sync {
     async fn existing(&self, resource: &Resource) -> Result<Option<String>>;
     /// Reads a secret's text; `None` if the secret or its value does not exist.
     async fn secret(&self, id: &str) -> Result<Option<String>>;
+    /// Hides a secret in the log of a CI job, where the CI system can.
+    fn hide_secret(&self, _secret: &str) {}
     /// Sends a request, signed if a service is named.
     async fn send(
         &self,

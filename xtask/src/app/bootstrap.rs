@@ -15,6 +15,7 @@ use super::account::refuse_other_state;
 use super::ports::{AccountServices, explain};
 use crate::bootstrap::{AccountSpec, ResourceLookup};
 use crate::failure::{Failure, FailureKind, Result};
+use crate::output::Console;
 use crate::partition::Partition;
 use crate::plan::{
     self, AccountPreparation, AdoptionCandidate, Backend, Configuration, LockRequest, ProviderLock, WorkLock,
@@ -33,6 +34,7 @@ const PARALLEL_LOOKUPS: usize = 4;
 /// An account, used with its administrator's credentials.
 pub(crate) struct AdminAccount {
     session: Session,
+    console: Arc<Console>,
     state_store: ObjectStore,
     project: String,
     /// The account's partition.
@@ -112,6 +114,7 @@ impl AppContext {
         };
         let partition = Partition::of_arn(&identity.arn).unwrap_or(Partition::of_region(&spec.region));
         Ok(AdminAccount {
+            console: self.console.clone(),
             session,
             state_store,
             project: spec.project.clone(),
@@ -166,7 +169,7 @@ impl AppContext {
 impl AdminAccount {
     /// Returns the account's services, through which other addresses are reached too.
     pub(crate) fn services(&self) -> Arc<dyn Services> {
-        Arc::new(AccountServices(self.session.clone()))
+        Arc::new(AccountServices(self.session.clone(), self.console.clone()))
     }
 
     /// Creates the state bucket and the lock tables, and restores an archived state.

@@ -49,7 +49,7 @@ impl RunIdentity for ProcessIdentity<'_> {
             endpoint: None,
             lambda_endpoint: None,
         };
-        let services = AccountServices(app.session(config).await?);
+        let services = AccountServices(app.session(config).await?, app.console.clone());
         let Some(token) = app.token(&services).await? else { return Ok(None) };
         let builders = &app.project.settings.builders;
         identity::verify(&token, builders, self.emulated, &services, app.clock.real_time()).await.map(Some)

@@ -297,7 +297,7 @@ fn untyped(name: &str) -> Failure {
 }
 
 /// Services of an account besides S3 and Lambda.
-pub(super) struct AccountServices(pub(super) Session);
+pub(super) struct AccountServices(pub(super) Session, pub(super) Arc<Console>);
 
 #[async_trait]
 impl Services for AccountServices {
@@ -307,6 +307,10 @@ impl Services for AccountServices {
 
     async fn secret(&self, id: &str) -> Result<Option<String>> {
         self.0.secret(id).await.map_err(explain)
+    }
+
+    fn hide_secret(&self, secret: &str) {
+        self.1.hide_secret(secret);
     }
 
     async fn send(

@@ -30,6 +30,11 @@ impl Checks<'_> {
         digest.part("folder", settings.folder.to_string_lossy().as_bytes());
         settings.env.iter().for_each(|(name, value)| digest.part(name, value));
         settings.credentials.iter().for_each(|name| digest.part("credential", name));
+        settings.only_with.iter().for_each(|program| {
+            let path = settings.env.get("PATH").map(String::as_str).or(self.process_env.get("PATH"));
+            let file = crate::exec::find_program(program, path.unwrap_or_default());
+            digest.part("only_with", identity(file.as_deref()));
+        });
         settings.tools.iter().for_each(|tool| digest.part("tool", tool));
         digest.part("tree", tree.bytes());
         digest.part("slipway", identity(std::env::current_exe().ok().as_deref()));

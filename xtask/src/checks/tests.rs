@@ -195,3 +195,28 @@ async fn unknown_tool_of_a_check_is_named_with_those_that_there_are() {
     assert_eq!(failure.message(), "pipelines/project.toml: [checks.scan] names the tool `chekov`");
     assert!(failure.report().hint.unwrap().contains("checkov, gitleaks"));
 }
+
+#[tokio::test]
+async fn check_without_its_program_is_left_out_and_named_and_did_not_pass() {
+    let scene = Scene::new(
+        "[checks.scan]\nrun = \"true\"\nonly_with = [\"true\", \"no-such-scanner\"]\n[checks.unit]\nrun = \"true\"",
+    );
+    let (reports, ended) = scene.run(None).await;
+    let why = "`no-such-scanner` is not on the PATH";
+    assert_eq!(reports[0].left_out.as_deref(), Some(why));
+    assert!(!reports[0].passed && !reports[0].failed() && !reports[0].remembered);
+    assert!(failure(&reports).is_none(), "nothing failed");
+    assert_eq!(ended, [format!("check     left out: scan, because {why}"), "check unit passed".to_owned()]);
+    // It left no mark: it runs as soon as the program is there.
+    let (reports, _) = scene.run(None).await;
+    assert!(reports[0].left_out.is_some() && reports[1].remembered);
+    let document = serde_json::to_value(&reports).unwrap();
+    assert_eq!((&document[0]["passed"], &document[0]["left_out"]), (&false.into(), &why.into()));
+    assert!(document[1].get("left_out").is_none());
+}
+
+#[tokio::test]
+async fn check_runs_where_its_program_is_there() {
+    let scene = Scene::new("[checks.scan]\nrun = \"false\"\nonly_with = [\"false\"]");
+    assert!(scene.run(None).await.0[0].failed());
+}

@@ -8,7 +8,12 @@ use clap::{CommandFactory as _, Parser as _};
 use super::Cli;
 
 /// The values of variables and placeholders.
-const VALUES: [(&str, &str); 12] = [
+const VALUES: [(&str, &str); 17] = [
+    ("$TARGET", "prod"),
+    ("$PREBUILT", "sha256:4a70fe9aa6436e02c2dea340fbd1e352e4ef2d8ce6ca52ad25d4b95471fc8bf2"),
+    ("$prebuilt", "sha256:4a70fe9aa6436e02c2dea340fbd1e352e4ef2d8ce6ca52ad25d4b95471fc8bf2"),
+    ("$PLAN", "7f3a-91c2-0b44"),
+    ("$plan", "7f3a-91c2-0b44"),
     ("$ENVIRONMENT", "prod"),
     ("$FUNCTION", "hello"),
     ("$VERSION", "1.4.1"),
@@ -121,6 +126,20 @@ fn jenkinsfile_steps_are_one_command_each() {
         // Groovy replaces variables within double quotes: then they would be a part of the script.
         assert!(!code.contains("sh \"") && !code.contains("sh("), "{}:{}", file.display(), at + 1);
     }
+    assert_all_parse(&file, &commands_in_place_of_shells(&file, &steps));
+}
+
+#[test]
+fn steps_on_the_page_about_gitlab_are_one_command_each() {
+    let file = root().join("docs/how-to/gitlab.md");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let steps: Vec<(usize, String)> = text
+        .lines()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at + 1, line.trim().strip_prefix("- ")?.to_owned())))
+        .filter(|(_, step)| step.starts_with("exec ") || step.starts_with("cargo "))
+        .collect();
+    assert!(steps.len() >= 8, "{steps:?}");
     assert_all_parse(&file, &commands_in_place_of_shells(&file, &steps));
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct FakeServices {
     pub(crate) secrets: Arc<Mutex<BTreeMap<String, String>>>,
     /// The responses to return, in order.
     pub(crate) responses: Arc<Mutex<Vec<HttpResponse>>>,
+    /// The secrets that were hidden in the log.
+    pub(crate) hidden: Arc<Mutex<Vec<String>>>,
     /// The requests that were sent, with the service that each was signed for.
     pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
     /// The functions that exist.
@@ -41,6 +43,10 @@ impl Services for FakeServices {
 
     async fn secret(&self, id: &str) -> Result<Option<String>> {
         Ok(self.secrets.lock().unwrap().get(id).cloned())
+    }
+
+    fn hide_secret(&self, secret: &str) {
+        self.hidden.lock().unwrap().push(secret.to_owned());
     }
 
     async fn send(

@@ -1,12 +1,18 @@
 //! The console: prints progress events as aligned lines, with bars on a terminal; asks questions.
+//!
+//! Everything that is printed passes here and is made harmless here: what others wrote can neither control the terminal nor give
+//! GitHub's runner commands. Data that goes into a file or to another program outside of GitHub stays as it is.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::harmless::{Reader, harmless};
+use super::masks::Masks;
 use super::text::{BAD, BOLD, FAINT, GOOD};
 use crate::format::seconds;
 use crate::progress::{Event, EventKind, Sink, Unit};
@@ -28,6 +34,8 @@ pub(crate) struct Console {
     bars: Option<MultiProgress>,
     running: Mutex<HashMap<u64, Running>>,
     timed: bool,
+    reader: Reader,
+    masks: Masks,
 }
 
 struct Running {
@@ -44,11 +52,44 @@ impl Console {
     pub(crate) fn new(verbosity: Verbosity, interactive: bool, ci: bool) -> Self {
         let bars = (interactive && !ci && verbosity == Verbosity::Normal)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
-        Self { verbosity, bars, running: Mutex::new(HashMap::new()), timed: ci }
+        let (running, masks) = (Mutex::default(), Masks::default());
+        Self { verbosity, bars, running, timed: ci, reader: Reader::Terminal, masks }
+    }
+
+    /// Returns the console of a job in GitHub Actions, if this is one.
+    pub(crate) fn in_github(self, github: bool) -> Self {
+        Self { reader: if github { Reader::Github } else { self.reader }, ..self }
+    }
+
+    /// Lets GitHub's runner hide a secret in the log, once; does nothing elsewhere.
+    pub(crate) fn hide_secret(&self, secret: &str) {
+        if self.reader == Reader::Github {
+            let commands = self.masks.commands(secret);
+            let _ = std::io::stderr().lock().write_all(commands.as_bytes());
+        }
+    }
+
+    fn harmless<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        harmless(text, self.reader)
+    }
+
+    /// Returns data as it is printed on stdout.
+    fn shown_data<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let stdout = std::io::stdout();
+        let is_file = || {
+            rustix::fs::fstat(&stdout).is_ok_and(|stat| {
+                rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile
+            })
+        };
+        match stdout.is_terminal() || (self.reader == Reader::Github && !is_file()) {
+            true => self.harmless(text),
+            false => Cow::Borrowed(text),
+        }
     }
 
     /// Prints data on stdout.
     pub(crate) fn data(&self, text: &str) {
+        let text = self.shown_data(text);
         self.paused(|| {
             let mut out = anstream::stdout().lock();
             // A reader may stop early (`| head`).
@@ -62,6 +103,7 @@ impl Console {
 
     /// Prints text on stderr, at any verbosity.
     pub(crate) fn stderr(&self, text: &str) {
+        let text = self.harmless(text);
         self.paused(|| {
             let mut err = anstream::stderr().lock();
             let _ = err.write_all(text.as_bytes());
@@ -73,6 +115,7 @@ impl Console {
 
     /// Asks a question on the terminal; returns whether the answer is yes.
     pub(crate) fn ask(&self, question: &str) -> bool {
+        let question = self.harmless(question);
         self.paused(|| {
             let mut err = anstream::stderr().lock();
             let _ = write!(err, "{BOLD}{question}{BOLD:#} [y/N] ");
@@ -85,6 +128,7 @@ impl Console {
 
     /// Asks for text on the terminal.
     pub(crate) fn typed(&self, question: &str) -> String {
+        let question = self.harmless(question);
         self.paused(|| {
             let mut err = anstream::stderr().lock();
             let _ = write!(err, "{BOLD}{question}{BOLD:#}");
@@ -118,7 +162,7 @@ impl Console {
     }
 
     fn started(&self, step: u64, label: &str, title: &str, total: Option<u64>, unit: Unit, slow: bool) {
-        let line = format!("{label:LABEL$} {title}");
+        let line = format!("{label:LABEL$} {}", self.harmless(title));
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
             bar.set_style(style(total.is_some(), unit));
@@ -169,7 +213,7 @@ impl Sink for Console {
                 } else if let Ok(running) = self.running.lock()
                     && let Some(Running { bar: Some(bar), line }) = running.get(step)
                 {
-                    let shown: String = text.trim().chars().take(60).collect();
+                    let shown: String = self.harmless(text).trim().chars().take(60).collect();
                     bar.set_message(format!("{line}  {FAINT}{shown}{FAINT:#}"));
                 }
             }

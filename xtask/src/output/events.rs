@@ -1,4 +1,5 @@
-//! The log of a run: `target/slipway/runs/<id>/events.jsonl`, one event per line with its time.
+//! The log of a run: `target/slipway/runs/<id>/events.jsonl`, one event per line with its time. What programs printed goes to
+//! `output.jsonl` beside it, in the same form: it may hold secrets, and events alone can be shown to others.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -12,8 +13,15 @@ use crate::progress::{Event, EventKind, Sink};
 
 /// The log of one run.
 pub(crate) struct RunLog {
-    file: Mutex<(File, u64)>,
+    file: Mutex<Files>,
     folder: PathBuf,
+}
+
+/// The two files, and how many events they hold together.
+struct Files {
+    events: File,
+    output: File,
+    count: u64,
 }
 
 #[derive(Serialize)]
@@ -37,10 +45,13 @@ impl RunLog {
         std::fs::create_dir_all(&folder).map_err(|error| failure::io("create", &folder, error))?;
         make_private(work_folder)?;
         ignore_for_git(work_folder)?;
-        let path = folder.join("events.jsonl");
-        let file = File::create(&path).map_err(|error| failure::io("create", &path, error))?;
+        let create = |name: &str| {
+            let path = folder.join(name);
+            File::create(&path).map_err(|error| failure::io("create", &path, error))
+        };
+        let files = Files { events: create("events.jsonl")?, output: create("output.jsonl")?, count: 0 };
         remove_oldest(&runs);
-        Ok(Self { file: Mutex::new((file, 0)), folder })
+        Ok(Self { file: Mutex::new(files), folder })
     }
 
     /// Returns the run's folder, which also holds the output of programs.
@@ -55,13 +66,15 @@ impl Sink for RunLog {
         if matches!(event.kind, EventKind::Advanced { .. } | EventKind::Announced { .. }) {
             return;
         }
-        let Ok(mut guard) = self.file.lock() else { return };
-        guard.1 += 1;
-        let line = Line { n: guard.1, at: jiff::Timestamp::now().to_string(), event };
+        let Ok(mut files) = self.file.lock() else { return };
+        files.count += 1;
+        let line = Line { n: files.count, at: jiff::Timestamp::now().to_string(), event };
         if let Ok(mut text) = serde_json::to_string(&line) {
             text.push('\n');
+            let printed = matches!(event.kind, EventKind::Line { .. });
+            let file = if printed { &mut files.output } else { &mut files.events };
             // A log that cannot be written must not stop a release.
-            let _ = guard.0.write_all(text.as_bytes());
+            let _ = file.write_all(text.as_bytes());
         }
     }
 }
@@ -98,5 +111,26 @@ fn remove_oldest(runs: &Path) {
     names.sort();
     for old in names.iter().take(names.len().saturating_sub(KEPT)) {
         let _ = std::fs::remove_dir_all(old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Progress;
+    use std::sync::Arc;
+
+    #[test]
+    fn events_hold_nothing_that_a_program_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Arc::new(RunLog::start(folder.path(), 7).unwrap());
+        let progress = Progress::new(vec![log.clone() as Arc<dyn Sink>]);
+        let step = progress.step("build", "hello");
+        step.line("TOKEN=hush");
+        step.done("1 MB");
+        let read = |name: &str| std::fs::read_to_string(log.folder().join(name)).unwrap();
+        let (events, output) = (read("events.jsonl"), read("output.jsonl"));
+        assert!(events.contains("\"finished\"") && !events.contains("hush"), "{events}");
+        assert!(output.contains("TOKEN=hush") && output.contains("\"n\":2"), "{output}");
     }
 }

@@ -11,6 +11,8 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
 pub(super) const FAINT: Style = Style::new().dimmed();
 pub(super) const BOLD: Style = Style::new().bold();
+/// All styles in use.
+pub(super) const STYLES: [Style; 5] = [GOOD, BAD, HINT, FAINT, BOLD];
 
 /// Renders a failure: message, details, causes, quoted lines, what is unchanged, hint.
 pub(crate) fn failure_text(report: &ErrorReport) -> String {

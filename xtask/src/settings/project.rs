@@ -119,6 +119,9 @@ pub(crate) struct CheckSettings {
     /// Tools of Slipway that its command lines use: they are installed, with hashes, and come first on the PATH.
     #[serde(default)]
     pub(crate) tools: Vec<String>,
+    /// Programs without which it is left out, and named as left out. Those of `tools` are installed instead.
+    #[serde(default)]
+    pub(crate) only_with: Vec<String>,
     /// Whether it runs before a release. If not, it runs in `check` alone.
     #[serde(default = "yes")]
     pub(crate) before_release: bool,

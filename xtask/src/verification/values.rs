@@ -56,6 +56,7 @@ impl<'a> Values<'a> {
         // A short value is an id or a state, which a failed check has to show.
         if text.len() >= SHORTEST_TOKEN {
             self.secrets.add(&text);
+            self.services.hide_secret(&text);
             self.secret_names.insert(name.to_owned());
         }
         self.set(name, value);
@@ -107,6 +108,7 @@ impl<'a> Values<'a> {
         } else if let Some(rest) = name.strip_prefix("secret.") {
             let secret = self.secret(rest).await?;
             self.secrets.add(&secret);
+            self.services.hide_secret(&secret);
             secret
         } else {
             return Err(Failure::usage(format!(

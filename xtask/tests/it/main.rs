@@ -17,6 +17,7 @@ mod contract;
 mod crash_recovery;
 mod drift;
 mod environments;
+mod harmless_output;
 mod held_locks;
 mod lock_files;
 mod lost_answers;

@@ -83,7 +83,7 @@ impl AppContext {
                 endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             },
             variables: session.environment().await.map_err(explain)?,
-            services: Arc::new(AccountServices(session)),
+            services: Arc::new(AccountServices(session, self.console.clone())),
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             caller: Some(identity.arn),

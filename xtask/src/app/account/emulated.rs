@@ -63,7 +63,7 @@ impl AppContext {
             state: Arc::new(Bucket::new(own, "")),
             unprefixed_state: None,
             functions: Arc::new(Lambda(session.functions())),
-            services: Arc::new(AccountServices(session)),
+            services: Arc::new(AccountServices(session, self.console.clone())),
             gateway: Some(state.gateway.url.clone()),
             backend: Backend {
                 bucket: state_bucket,

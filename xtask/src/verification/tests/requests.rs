@@ -130,4 +130,5 @@ async fn secret_that_a_function_echoes_is_masked_and_so_is_what_it_gives_for_it(
         assert!(!printed.contains(secret) && !found.join(" ").contains(secret), "{found:?}");
     }
     assert!(found[1].contains("not ***"), "{found:?}");
+    assert_eq!(*bench.services.hidden.lock().unwrap(), ["hush-hush-1", token], "the CI system hides both");
 }

@@ -226,10 +226,18 @@ fn events_file(runs: &Path, pid: u32) -> Option<PathBuf> {
 }
 
 /// Reads the complete lines of an event file; the last line may be half written.
+///
+/// What programs printed has a file of its own beside the events; the numbers of both are one sequence.
 fn events_in(path: &Path) -> Vec<Value> {
-    let text = read(path);
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    complete.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    let complete = |path: &Path| {
+        let text = read(path);
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        complete.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<Value>>()
+    };
+    let mut events = complete(path);
+    events.extend(complete(&path.with_file_name("output.jsonl")));
+    events.sort_by_key(|event| event["n"].as_u64());
+    events
 }
 
 fn read(path: &Path) -> String {
