@@ -8,7 +8,8 @@ use clap::{CommandFactory as _, Parser as _};
 use super::Cli;
 
 /// The values of variables and placeholders.
-const VALUES: [(&str, &str); 17] = [
+const VALUES: [(&str, &str); 18] = [
+    ("$CHECKS", "format clippy"),
     ("$TARGET", "prod"),
     ("$PREBUILT", "sha256:4a70fe9aa6436e02c2dea340fbd1e352e4ef2d8ce6ca52ad25d4b95471fc8bf2"),
     ("$prebuilt", "sha256:4a70fe9aa6436e02c2dea340fbd1e352e4ef2d8ce6ca52ad25d4b95471fc8bf2"),
@@ -52,7 +53,7 @@ fn parse(line: &str) -> Result<(), String> {
     }
     let words = shlex::split(&filled).ok_or("quotes that do not close")?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let ["cargo", "xtask", arguments @ ..] = words.as_slice() else {
+    let (["cargo", "xtask", arguments @ ..] | ["slipway", arguments @ ..]) = words.as_slice() else {
         return Err("not a `cargo xtask` command".into());
     };
     if let Some(more) = arguments.iter().find(|word| ["|", "||", "&&", ";", ">", "&"].contains(word)) {
@@ -106,7 +107,10 @@ fn workflow_steps_are_one_command_each() {
                 Some((at + 1, step.trim().to_owned()))
             })
             .collect();
-        assert_all_parse(&workflow, &commands_in_place_of_shells(&workflow, &steps));
+        let mut commands = commands_in_place_of_shells(&workflow, &steps);
+        // The comment of a pull request is written by a job that has none of its files.
+        commands.retain(|(_, command)| !command.starts_with("gh pr comment "));
+        assert_all_parse(&workflow, &commands);
         // Values that others choose reach the shell as variables, never as a part of the script.
         assert!(steps.iter().all(|(_, step)| !step.contains("${{")), "{}", workflow.display());
     }

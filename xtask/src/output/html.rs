@@ -143,7 +143,7 @@ mod tests {
         let html = rendered(&markdown);
         assert_harmless(&html);
         assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{html}");
-        assert_eq!(html.matches("<tr>").count(), 2 * (HOSTILE.len() + 1), "a row for each change: {html}");
+        assert_eq!(html.matches("<tr>").count(), 3 * (HOSTILE.len() + 1), "a row for each change: {html}");
     }
 
     #[test]
