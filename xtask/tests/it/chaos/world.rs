@@ -270,6 +270,11 @@ impl Known {
         }
     }
 
+    /// Returns whether the end of the newest deployment was lost while this command ran.
+    pub fn lost_an_end(&self) -> bool {
+        self.end_lost.get()
+    }
+
     /// Notes that the end of the newest deployment was lost, and that it was closed by what serves.
     pub fn lose_end(&self) {
         self.end_lost.set(true);
