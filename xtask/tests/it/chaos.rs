@@ -112,7 +112,15 @@ fn settle(world: &mut World, intent: &Intent, struck: Finished, ended: &mut Ende
     *ended = Ended { by_recover: 1, ..Ended::default() };
     let recovered = world.run(&["recover", "--env", "local", "--yes"]);
     let last = world.start(&intent.arguments).wait();
-    succeeded(world, intent, &[&recovered, &last]).map_err(|error| {
+    let mut settled = succeeded(world, intent, &[&recovered, &last]);
+    // With the end of a deployment the configuration that it applied is lost. Traffic is back, and Terraform waits for a deployment.
+    if settled.is_err() && world.known.lost_an_end() && intent.arguments[0] == "rollback" {
+        oracle::serves(world, &intent.serves)?;
+        let deploy = ["deploy", world.function, "--yes", "--version", &intent.serves, "--env", "local"];
+        let deployed = world.run(&deploy);
+        settled = succeeded(world, intent, &[&recovered, &deployed]);
+    }
+    settled.map_err(|error| {
         format!("{error}\nafter {struck}\nthen {again}\nwhich left: {why}\nthen {recovered}\nthen {last}")
     })
 }

@@ -159,7 +159,9 @@ impl Fault {
                 match spoilt {
                     Some(spoilt) => {
                         let name = spoilt.name();
-                        spoilt.restore(account);
+                        if !spoilt.restore(account) && kind == "ended" {
+                            world.known.lose_end();
+                        }
                         Ok(finished.named(&format!("{name} was spoilt: ")))
                     }
                     None => {

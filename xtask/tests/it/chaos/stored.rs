@@ -76,11 +76,13 @@ impl Spoilt {
         format!("s3://{}/{}", self.bucket, self.key)
     }
 
-    /// Puts it back, unless somebody wrote it anew.
-    pub fn restore(self, account: &Account) {
+    /// Puts it back, unless somebody wrote it anew; returns whether it was put back.
+    pub fn restore(self, account: &Account) -> bool {
         let now = account.objects().remove(&(self.bucket.clone(), self.key.clone()));
-        if now == self.now {
+        let untouched = now == self.now;
+        if untouched {
             account.put(&self.bucket, &self.key, &self.kept);
         }
+        untouched
     }
 }

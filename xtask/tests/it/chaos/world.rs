@@ -1,5 +1,6 @@
 //! A project that goes through faults: its commands, what each of them means, and what has to be true after it.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::support::EchoProject;
@@ -84,6 +85,8 @@ pub struct Known {
     /// What served verified, the newest last.
     pub served: Vec<String>,
     held: BTreeSet<String>,
+    /// Whether the end of the newest deployment was lost, with what it said about verification.
+    end_lost: Cell<bool>,
     /// Whether the last deployment was a release, so that a plain rollback undoes it.
     pub after_release: bool,
     /// How many releases there were.
@@ -244,6 +247,7 @@ impl Known {
     /// Notes that a command did what it meant.
     pub fn note(&mut self, intent: &Intent) {
         let before = self.serving.replace(intent.serves.clone());
+        let served_before = before.clone();
         self.changes += usize::from(before.as_ref() != Some(&intent.serves));
         let word = intent.arguments[0].as_str();
         match word {
@@ -260,5 +264,22 @@ impl Known {
         }
         self.served.retain(|release| *release != intent.serves);
         self.served.push(intent.serves.clone());
+        // Nobody knows any more that it was verified: a rollback does not go back to it.
+        if self.end_lost.take()
+            && let Some(lost) = served_before.filter(|lost| *lost != intent.serves)
+        {
+            self.served.retain(|release| *release != lost);
+            self.after_release = false;
+        }
+    }
+
+    /// Returns whether the end of the newest deployment was lost while this command ran.
+    pub fn lost_an_end(&self) -> bool {
+        self.end_lost.get()
+    }
+
+    /// Notes that the end of the newest deployment was lost, and that it was closed by what serves.
+    pub fn lose_end(&self) {
+        self.end_lost.set(true);
     }
 }
