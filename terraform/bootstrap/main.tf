@@ -150,6 +150,8 @@ module "ci_roles" {
     state_prefix   = var.environments[name].state_prefix
     lock_table     = var.environments[name].lock_table
     protected      = var.environments[name].protected
+    reads          = var.environments[name].reads
+    read_by        = var.environments[name].read_by
     function_roles = lookup(var.function_roles, name, [])
   }) }
 

@@ -28,6 +28,11 @@ output "plan_roles" {
   value       = length(module.ci_roles) == 0 ? {} : module.ci_roles[0].plan_role_arns
 }
 
+output "read_roles" {
+  description = "By environment that somebody reads: the role that reads, `read_role` in environment.toml."
+  value       = length(module.ci_roles) == 0 ? {} : module.ci_roles[0].read_role_arns
+}
+
 output "boundaries" {
   description = "By environment: ARN of the boundary that every role of a stack must have, `permissions_boundary_arn`."
   value       = length(module.ci_roles) == 0 ? {} : module.ci_roles[0].boundary_arns

@@ -18,12 +18,14 @@ variable "account" {
 }
 
 variable "environments" {
-  description = "The environments that live in this account, by name: bucket, prefix of keys and lock table of their states, and whether they are protected."
+  description = "The environments that live in this account, by name: bucket, prefix of keys and lock table of their states, whether they are protected, the roles with which it reads the environments that it promotes from, and those of CI that promote from it."
   type = map(object({
     state_bucket = string
     state_prefix = optional(string, "")
     lock_table   = optional(string)
     protected    = optional(bool, false)
+    reads        = optional(set(string), [])
+    read_by      = optional(set(string), [])
   }))
   default = {}
 
@@ -72,6 +74,7 @@ variable "ci" {
     github_plan_environment = optional(string)
     github_branch           = optional(string)
     github_branches         = optional(list(string), [])
+    reader_role_arns        = optional(set(string), [])
     jenkins = optional(object({
       plan_role_arns  = optional(list(string), [])
       apply_role_arns = optional(list(string), [])

@@ -54,6 +54,8 @@ VIA = {"kms:CallerAccount": ACCOUNT}
 S3_VIA = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
 PROD_STATE = f"arn:aws:s3:::slipway-{ACCOUNT}-prod-state"
 EU, EU_STATE = f"slipway-{ACCOUNT}-dev-eu-", f"arn:aws:s3:::slipway-{ACCOUNT}-dev-eu-state"
+READER = f"{IAM}:role/slipway/ci/{PREFIX}ci-read"
+STAGING_READER = "arn:aws:iam::333333333333:role/slipway/ci/slipway-333333333333-staging-ci-read"
 MAIN = {"aud": "sts.amazonaws.com", "repository": "slipway/slipway", "ref": "refs/heads/main"}
 BRANCH = MAIN | {"ref": "refs/heads/feature"}
 
@@ -174,6 +176,13 @@ ROAD = [
     ("plan", "any branch of what is not protected", "sts:AssumeRoleWithWebIdentity", "plan", BRANCH | {"sub": "repo:slipway/slipway:ref:refs/heads/feature"}),
     ("prod-plan", "a job of main in `prod-plan`", "sts:AssumeRoleWithWebIdentity", "prod-plan", MAIN | job("prod-plan")),
     ("prod-apply", "a job of main in `prod`", "sts:AssumeRoleWithWebIdentity", "prod-apply", MAIN | job("prod")),
+    ("staging-plan", "dev, read for a promotion's plan", "sts:AssumeRole", READER, {}),
+    ("staging-apply", "dev, read for a promotion", "sts:AssumeRole", READER, {}),
+    ("prod-plan", "staging, read for a promotion's plan", "sts:AssumeRole", STAGING_READER, {}),
+    ("prod-apply", "staging, read for a promotion", "sts:AssumeRole", STAGING_READER, {}),
+    ("read", "the ledger and what was applied", "s3:GetObject", f"{STATE}/ledger/tracer/1.ended.json", {}),
+    ("read", "what was applied", "s3:GetObject", f"{STATE}/configurations/sha256/00.zip", {}),
+    ("read", "the state's key, through S3", "kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
     ("plan", "a plan, put once", "s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),
     ("plan", "the state's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
     ("plan", "the state, the ledger, a plan", "s3:GetObject", f"{STATE}/tracer.tfstate", {}),
@@ -241,6 +250,15 @@ REVIEWED = [
     ("plan", "H4: the account's saved state", "s3:GetObject", f"{STATE}/archive/bootstrap/0001.tfstate", {}),
     ("plan", "H4: logs of functions", "logs:FilterLogEvents", f"{GROUP}:log-stream:any", {}),
     ("prod-plan", "H4: values of secrets", "secretsmanager:GetSecretValue", at("secretsmanager", f"secret:slipway-{ACCOUNT}-prod-tracer-api-keys-AbCdEf"), {}),
+    # Who reads an environment reads no secrets and changes nothing, and prod is read by nobody who was not named.
+    ("read", "H4: a state, with its secrets", "s3:GetObject", f"{STATE}/tracer.tfstate", {}),
+    ("read", "H4: a saved plan", "s3:GetObject s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),
+    ("read", "H4: the code of a function", "lambda:GetFunction lambda:InvokeFunction lambda:UpdateAlias", FUNCTION, {}),
+    ("read", "the ledger, written", "s3:PutObject s3:DeleteObject", f"{STATE}/ledger/tracer/1.ended.json", ONCE),
+    ("read", "a lock, released", "s3:DeleteObject", f"{STATE}/tracer.tfstate.tflock", {}),
+    ("staging-any", "dev, read by another role of staging's account", "sts:AssumeRole", READER, {}),
+    ("prod-plan", "dev, read by prod, which does not promote from it", "sts:AssumeRole", READER, {}),
+    ("plan", "staging, read by dev, which does not promote from it", "sts:AssumeRole", STAGING_READER, {}),
     # M3: an environment that GitHub made by itself.
     ("prod-apply", "M3: a branch in `prod`", "sts:AssumeRoleWithWebIdentity", "prod-apply", BRANCH | job("prod")),
     ("publisher", "M3: a branch in `release`", "sts:AssumeRoleWithWebIdentity", "publisher", BRANCH | job("release")),

@@ -24,7 +24,15 @@ const ROLES = {
   apply: `${PREFIX}ci-apply`,
   'prod-plan': `slipway-${ACCOUNT}-prod-ci-plan`,
   'prod-apply': `slipway-${ACCOUNT}-prod-ci-apply`,
+  read: `${PREFIX}ci-read`,
   publisher: `slipway-${ACCOUNT}-publisher`,
+}
+// Roles of other accounts, which may assume dev's reading role or not, and the reading role that prod's may assume.
+const STAGING = '333333333333'
+const OTHERS = {
+  'staging-plan': `arn:aws:iam::${STAGING}:role/slipway/ci/slipway-${STAGING}-staging-ci-plan`,
+  'staging-apply': `arn:aws:iam::${STAGING}:role/slipway/ci/slipway-${STAGING}-staging-ci-apply`,
+  'staging-any': `arn:aws:iam::${STAGING}:role/slipway-${STAGING}-staging-any`,
 }
 const GITHUB = 'token.actions.githubusercontent.com'
 
@@ -94,11 +102,39 @@ async function judgeTrust(request) {
   return { result: judged.overallResult }
 }
 
+/** Whether a role may assume another one, which both must allow: the trust policy of dev's reading role, or one that trusts the account. */
+async function judgeAssumption(request) {
+  const arn = OTHERS[request.role] ?? `arn:aws:iam::${ACCOUNT}:role/slipway/ci/${ROLES[request.role]}`
+  const [, , , , account, path] = arn.split(':')
+  const { identity, boundary } = OTHERS[request.role] ? policiesOf({ role: 'administrator' }) : policiesOf(request)
+  const owner = request.resource.split(':')[4]
+  const trusting = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` }, Action: 'sts:AssumeRole' }] }
+  const judged = await runSimulation(
+    {
+      request: {
+        principal: `arn:aws:sts::${account}:assumed-role/${path.split('/').at(-1)}/run`,
+        action: request.action,
+        resource: { resource: request.resource, accountId: owner },
+        contextVariables: { 'aws:PrincipalArn': arn },
+      },
+      identityPolicies: identity,
+      permissionBoundaryPolicies: boundary,
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      resourcePolicy: owner === ACCOUNT ? made.trust.read : trusting,
+    },
+    {},
+  )
+  if (judged.resultType === 'error') return { result: 'not understood', why: JSON.stringify(judged.errors) }
+  return { result: judged.overallResult }
+}
+
 /** HTTP APIs share their service's name with REST APIs, and the reference's data holds the resources of the latter for each method. */
 const isUnknownToReference = (request) => request.action.startsWith('apigateway:') && /::\/(apis|tags)/.test(request.resource)
 
 async function judge(request) {
   if (request.action === 'sts:AssumeRoleWithWebIdentity') return judgeTrust(request)
+  if (request.action === 'sts:AssumeRole') return judgeAssumption(request)
   const { identity, boundary } = policiesOf(request)
   const key = request.resource.includes(':key/') && request.action.startsWith('kms:')
   const role = ROLES[request.role] ?? (request.role === 'administrator' ? 'administrator' : `${PREFIX}any`)

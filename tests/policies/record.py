@@ -242,7 +242,7 @@ def policies(sandbox):
     for resource in state["resources"]:
         for instance in resource["instances"]:
             values = instance["attributes"]
-            if resource["type"] == "aws_iam_policy" and resource["name"] == "this":
+            if resource["type"] == "aws_iam_policy" and resource["name"] in ("this", "read"):
                 found["arns"][values["arn"]] = values["policy"]
             elif resource["type"] == "aws_kms_alias":
                 found["aliases"][values["name"]] = values["target_key_arn"]
@@ -318,7 +318,7 @@ def main():
         (options.folder / "policies.json").write_text(json.dumps(found, indent=1))
         served = [function for stack in stacks for function in FUNCTIONS[stack]]
         sandbox.versions = {function: "0.1.0" for function in served}
-        keys = {role: sandbox.assume(f"slipway/ci/{PREFIX}ci-{role}") for role in ("plan", "apply")}
+        keys = {role: sandbox.assume(f"slipway/ci/{PREFIX}ci-{role}") for role in ("plan", "apply", "read")}
         keys["publisher"] = sandbox.assume(f"slipway/ci/slipway-{ACCOUNT}-publisher")
         iam = sandbox.client("iam", sandbox.administrator)
         for arn, policy in found["arns"].items():
@@ -339,6 +339,12 @@ def main():
         for command in ("plan", "status"):
             if not failures:
                 step(sandbox, whole, command, "plan", keys, out, command)
+        # Whoever reads dev without deploying to it: staging, which is promoted from it, and people.
+        for command in ("status", "audit"):
+            if not failures:
+                step(sandbox, whole, command, "read", keys, out, command)
+        if not failures and "hello" in stacks:
+            step(sandbox, whole, "history", "read", keys, out, "history", "hello")
         failures += for_each_stack(destroy, sandbox, listeners, keys, out)
         if failures:
             raise Failed("\n\n".join(failures))

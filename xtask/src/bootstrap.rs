@@ -40,9 +40,20 @@ pub(crate) struct AccountSpec {
     pub(crate) environments: BTreeMap<EnvironmentName, CloudAccount>,
     /// Those of them that are protected.
     pub(crate) protected: BTreeSet<EnvironmentName>,
+    /// Who reads whom: an environment that is promoted to reads the one before it.
+    readers: BTreeMap<EnvironmentName, Readers>,
     store: Option<StoreSettings>,
     /// The artifact store, if it is in this account.
     pub(crate) artifact_store: Option<ArtifactStore>,
+}
+
+/// ARNs of the roles with which an environment is read, and with which it reads another one.
+#[derive(Debug, Clone, Default)]
+struct Readers {
+    /// The reading role of the environment that it promotes from.
+    reads: BTreeSet<String>,
+    /// The planning and applying roles of the environments that promote from it.
+    read_by: BTreeSet<String>,
 }
 
 /// The artifact store of an account.
@@ -111,8 +122,10 @@ impl AccountSpec {
         let artifact_store = here.map(|store| artifact_store(project, store, &clouds)).transpose()?;
         let is_protected = |name: &&EnvironmentName| project.environments[*name].protected;
         let protected = environments.keys().filter(is_protected).cloned().collect();
+        let readers = environments.keys().map(|name| (name.clone(), readers(project, name, &clouds)));
+        let readers = readers.collect();
         let project = project.settings.name.clone();
-        Ok(Self { project, account, region, label, environments, protected, store, artifact_store })
+        Ok(Self { project, account, region, label, environments, protected, readers, store, artifact_store })
     }
 
     /// Returns the spec of an account without environments and store.
@@ -125,6 +138,7 @@ impl AccountSpec {
             label: "dev".parse().unwrap(),
             environments: BTreeMap::new(),
             protected: BTreeSet::new(),
+            readers: BTreeMap::new(),
             store: None,
             artifact_store: None,
         }
@@ -146,6 +160,8 @@ impl AccountSpec {
                     "state_prefix": cloud.state_prefix,
                     "lock_table": cloud.lock_table,
                     "protected": self.protected.contains(name),
+                    "reads": self.readers.get(name).map(|readers| &readers.reads),
+                    "read_by": self.readers.get(name).map(|readers| &readers.read_by),
                 });
                 (name.as_str(), state)
             })
@@ -175,6 +191,29 @@ impl AccountSpec {
             ("artifact_store", json!(artifact_store)),
         ])
     }
+}
+
+/// Returns who reads an environment and whom it reads, by `promote_from`.
+fn readers(
+    project: &Project,
+    environment: &EnvironmentName,
+    clouds: &BTreeMap<&EnvironmentName, &CloudAccount>,
+) -> Readers {
+    let promotes_from = |name: &EnvironmentName| project.environments.get(name)?.promote_from.as_ref();
+    let role = |name: &EnvironmentName, cloud: &CloudAccount, does: &str| {
+        let (project, account) = (&project.settings.name, &cloud.account);
+        let role = format!("role/slipway/ci/{project}-{account}-{name}-ci-{does}");
+        Partition::of_region(&cloud.region).arn("iam", "", account, &role)
+    };
+    let earlier = promotes_from(environment).and_then(|name| clouds.get_key_value(name));
+    let reads =
+        earlier.map(|(name, cloud)| cloud.read_role.clone().unwrap_or_else(|| role(name, cloud, "read")));
+    let later = clouds.iter().filter(|(name, _)| promotes_from(name) == Some(environment));
+    let read_by = later.flat_map(|(name, cloud)| {
+        let own = cloud.role.clone().unwrap_or_else(|| role(name, cloud, "apply"));
+        [role(name, cloud, "plan"), role(name, cloud, "apply"), own]
+    });
+    Readers { reads: reads.into_iter().collect(), read_by: read_by.collect() }
 }
 
 fn artifact_store(
@@ -314,6 +353,42 @@ mod tests {
             of(Some("111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn/a")).as_deref(),
             Some("arn:aws-cn:ecr:cn-north-1:111111111111:repository/a/*")
         );
+    }
+
+    #[test]
+    fn environment_is_read_by_those_that_promote_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("pipelines/project.toml", "schema = 1\nname = \"shop\"\n");
+        for (name, digit, from) in [("dev", "2", ""), ("staging", "3", "dev"), ("prod", "4", "staging")] {
+            let account = digit.repeat(12);
+            let from = if from.is_empty() { String::new() } else { format!("promote_from = \"{from}\"\n") };
+            write(
+                &format!("terraform/environments/{name}/environment.toml"),
+                &format!(
+                    "account = \"{account}\"\nregion = \"eu-central-1\"\n{from}[state]\nbucket = \"b\"\n"
+                ),
+            );
+        }
+        let project = Project::load(folder.path()).unwrap();
+        let values = |name: &str| {
+            let spec = AccountSpec::of(&project, Some(&name.parse().unwrap())).unwrap();
+            spec.values()["environments"][name].clone()
+        };
+        let role = |account: &str, name: &str| {
+            format!("arn:aws:iam::{}:role/slipway/ci/shop-{0}-{name}", account.repeat(12))
+        };
+        assert_eq!(values("dev")["reads"], json!([]), "it is the first");
+        assert_eq!(
+            values("dev")["read_by"],
+            json!([role("3", "staging-ci-apply"), role("3", "staging-ci-plan")])
+        );
+        assert_eq!(values("staging")["reads"], json!([role("2", "dev-ci-read")]));
+        assert_eq!(values("prod")["read_by"], json!([]));
     }
 
     #[test]

@@ -25,6 +25,12 @@ locals {
           Resource = ["${local.iam}:role/${prefix}*", "${local.iam}:policy/${prefix}*"]
         },
         {
+          Sid      = "ReadOtherEnvironments"
+          Effect   = "Allow"
+          Action   = ["sts:AssumeRole"]
+          Resource = ["arn:${local.partition}:iam::*:role${local.path}${var.project}-*-ci-read"]
+        },
+        {
           Sid       = "RolesWithinBoundary"
           Effect    = "Deny"
           Action    = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]

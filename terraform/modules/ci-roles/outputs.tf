@@ -8,6 +8,11 @@ output "apply_role_arns" {
   value       = { for environment in keys(var.environments) : environment => aws_iam_role.this["${environment}/apply"].arn }
 }
 
+output "read_role_arns" {
+  description = "ARN of the role that reads, by environment that somebody reads: `read_role` in environment.toml."
+  value       = { for environment, role in aws_iam_role.read : environment => role.arn }
+}
+
 output "boundary_arns" {
   description = "ARN of the boundary that every role made by a deployment must have, by environment: `permissions_boundary_arn` of lambda-function and monitoring."
   value       = { for environment in keys(var.environments) : environment => aws_iam_policy.boundary[environment].arn }
@@ -19,13 +24,19 @@ output "github_provider_arn" {
 }
 
 output "policies" {
-  description = "Every policy as JSON, by <environment>/<plan or apply>/<group>."
-  value       = local.made_policies
+  description = "Every policy as JSON, by <environment>/<plan or apply>/<group> and <environment>/read/reading."
+  value = merge(
+    local.made_policies,
+    { for environment, policy in local.reader_policies : "${environment}/read/reading" => jsonencode(policy) },
+  )
 }
 
 output "trust_policies" {
-  description = "Who may assume each role, as JSON, by <environment>/<plan or apply>."
-  value       = { for key, policy in local.trust_policies : key => jsonencode(policy) }
+  description = "Who may assume each role, as JSON, by <environment>/<plan, apply or read>."
+  value = merge(
+    { for key, policy in local.trust_policies : key => jsonencode(policy) },
+    { for environment, policy in local.reader_trusts : "${environment}/read" => jsonencode(policy) },
+  )
 }
 
 output "boundaries" {

@@ -91,6 +91,12 @@ locals {
       resources = [arn]
       condition = { StringLike = { "kms:ViaService" = "s3.*.amazonaws.com" } }
     }],
+    # `promote` looks at what serves in the environment that it takes releases from.
+    length(var.environments[environment].reads) == 0 ? [] : [{
+      sid       = "ReadEarlierEnvironment"
+      read      = ["sts:AssumeRole"]
+      resources = sort(var.environments[environment].reads)
+    }],
     [for statement in [
       {
         sid       = "ReadImages"

@@ -9,7 +9,7 @@ variable "project" {
 }
 
 variable "environments" {
-  description = "The environments of this account, by name: the state's bucket, its prefix and lock table, whether the environment is protected, whether the planning role may read the values of secrets (which it must where Terraform writes them), the roles of functions that the account's administrator makes, the GitHub environments whose jobs may apply and plan (null: none), the branch that these jobs must be of and the branches whose jobs outside of any environment may, and which Jenkins may plan and apply."
+  description = "The environments of this account, by name: the state's bucket, its prefix and lock table, whether the environment is protected, whether the planning role may read the values of secrets (which it must where Terraform writes them), the roles of functions that the account's administrator makes, the GitHub environments whose jobs may apply and plan (null: none), the branch that these jobs must be of and the branches whose jobs outside of any environment may, which Jenkins may plan and apply, the reading roles of the environments that it promotes from, and who may read it: the roles of CI that promote from it, and those of people."
   type = map(object({
     state_bucket            = optional(string) # <project>-<account id>-<environment>-state
     state_prefix            = optional(string, "")
@@ -21,6 +21,9 @@ variable "environments" {
     github_plan_environment = optional(string) # protected: <github_environment>-plan
     github_branch           = optional(string) # protected: main; "" is any
     github_branches         = optional(list(string), [])
+    reads                   = optional(set(string), [])
+    read_by                 = optional(set(string), [])
+    reader_role_arns        = optional(set(string), [])
     jenkins = optional(object({
       plan_role_arns  = optional(list(string), [])
       apply_role_arns = optional(list(string), [])
@@ -82,6 +85,13 @@ variable "environments" {
       for arn in concat(environment.jenkins.plan_role_arns, environment.jenkins.apply_role_arns) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))
     ]]))
     error_message = "Jenkins is the ARN of one role: neither an account nor a pattern."
+  }
+
+  validation {
+    condition = alltrue(flatten([for environment in var.environments : [
+      for arn in setunion(environment.reads, environment.read_by, environment.reader_role_arns) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))
+    ]]))
+    error_message = "Who reads is the ARN of one role: neither an account nor a pattern."
   }
 
   validation {

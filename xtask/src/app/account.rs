@@ -70,9 +70,27 @@ impl Account {
     }
 }
 
+/// With which role an environment's account is opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Access {
+    /// With `role`, which plans and deploys.
+    Deploy,
+    /// With `read_role`, where the environment names one: it reads the ledger and what serves, and neither states nor secrets.
+    Read,
+}
+
 impl AppContext {
     /// Opens an environment's account; starts the local environment if it is not running.
     pub(crate) async fn account(&self, environment: &EnvironmentName) -> Result<Account> {
+        self.open_account(environment, Access::Deploy).await
+    }
+
+    /// Opens an environment's account to read its ledger and what serves; starts the local environment if it is not running.
+    pub(crate) async fn reading_account(&self, environment: &EnvironmentName) -> Result<Account> {
+        self.open_account(environment, Access::Read).await
+    }
+
+    async fn open_account(&self, environment: &EnvironmentName, access: Access) -> Result<Account> {
         match &self.project.environment(environment)?.account {
             EnvironmentAccount::Emulated => {
                 let state = emulator::up(
@@ -85,12 +103,29 @@ impl AppContext {
                 .await?;
                 self.local_account(environment, &state).await
             }
-            EnvironmentAccount::Cloud(cloud) => self.cloud_account(environment, cloud).await,
+            EnvironmentAccount::Cloud(cloud) => self.cloud_account(environment, cloud, access).await,
         }
     }
 
     /// Opens an environment's account without starting anything; `None` if the local environment is not running.
     pub(crate) async fn account_if_there(&self, environment: &EnvironmentName) -> Result<Option<Account>> {
+        self.open_account_if_there(environment, Access::Deploy).await
+    }
+
+    /// Opens an environment's account as [`Self::reading_account`] does, without starting anything; `None` if the local
+    /// environment is not running.
+    pub(crate) async fn reading_account_if_there(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<Account>> {
+        self.open_account_if_there(environment, Access::Read).await
+    }
+
+    async fn open_account_if_there(
+        &self,
+        environment: &EnvironmentName,
+        access: Access,
+    ) -> Result<Option<Account>> {
         match &self.project.environment(environment)?.account {
             EnvironmentAccount::Emulated => match emulator::find(&emulator::folder(&self.project)).await? {
                 slipway_local::Status::Running(state) => {
@@ -108,7 +143,9 @@ impl AppContext {
                     .hint(hint))
                 }
             },
-            EnvironmentAccount::Cloud(cloud) => self.cloud_account(environment, cloud).await.map(Some),
+            EnvironmentAccount::Cloud(cloud) => {
+                self.cloud_account(environment, cloud, access).await.map(Some)
+            }
         }
     }
 

@@ -1,18 +1,22 @@
 //! Whether a role is assumed already, as in a CI job.
 //!
 //! In: the caller's ARN from STS, and the role that an environment names. Out: whether the caller is a session of that role,
-//! or of the planning role that belongs to it. A role of ci-roles trusts only the CI's tokens, not itself, so it cannot be
-//! assumed again. Other callers, such as administrators, assume it.
+//! or of the planning or reading role that belongs to it. A role of ci-roles trusts only the CI's tokens, not itself, so it
+//! cannot be assumed again. Other callers, such as administrators, assume it.
 
 /// The suffixes of the roles of ci-roles.
 const APPLIES: &str = "-ci-apply";
 const PLANS: &str = "-ci-plan";
+const READS: &str = "-ci-read";
 
-/// Returns whether a caller with this ARN has assumed the role, or its planning role, already.
+/// Returns whether a caller with this ARN has assumed the role, or its planning or reading role, already.
 pub(super) fn is_assumed(arn: &str, role: &str) -> bool {
     let (Some(caller), Some(wanted)) = (role_of_session(arn), role_of(role)) else { return false };
-    let plans = wanted.1.strip_suffix(APPLIES).is_some_and(|stem| caller.1.strip_suffix(PLANS) == Some(stem));
-    caller.0 == wanted.0 && (caller.1 == wanted.1 || plans)
+    let belongs = wanted
+        .1
+        .strip_suffix(APPLIES)
+        .is_some_and(|stem| [PLANS, READS].iter().any(|suffix| caller.1.strip_suffix(suffix) == Some(stem)));
+    caller.0 == wanted.0 && (caller.1 == wanted.1 || belongs)
 }
 
 /// Returns account and role of `arn:aws:sts::<account>:assumed-role/<role>/<session>`, which does not have the role's path.
@@ -41,9 +45,12 @@ mod tests {
     const ROLE: &str = "arn:aws:iam::222222222222:role/shop-222222222222-dev-ci-apply";
 
     #[test]
-    fn session_of_the_role_or_its_planning_role_assumes_nothing() {
-        for session in ["shop-222222222222-dev-ci-apply/GitHubActions", "shop-222222222222-dev-ci-plan/run-7"]
-        {
+    fn session_of_the_role_or_one_that_belongs_to_it_assumes_nothing() {
+        for session in [
+            "shop-222222222222-dev-ci-apply/GitHubActions",
+            "shop-222222222222-dev-ci-plan/run-7",
+            "shop-222222222222-dev-ci-read/slipway-staging",
+        ] {
             assert!(
                 is_assumed(&format!("arn:aws:sts::222222222222:assumed-role/{session}"), ROLE),
                 "{session}"
@@ -57,6 +64,7 @@ mod tests {
     fn other_callers_assume_the_role() {
         for arn in [
             "arn:aws:sts::222222222222:assumed-role/shop-222222222222-prod-ci-plan/run-7",
+            "arn:aws:sts::222222222222:assumed-role/shop-222222222222-prod-ci-read/run-7",
             "arn:aws:sts::222222222222:assumed-role/shop-222222222222-prod-ci-apply/run-7",
             "arn:aws:sts::333333333333:assumed-role/shop-222222222222-dev-ci-apply/run-7",
             "arn:aws:sts::222222222222:assumed-role/administrator/shop-222222222222-dev-ci-apply",

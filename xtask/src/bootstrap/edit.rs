@@ -78,10 +78,12 @@ pub(crate) fn file_edits(spec: &AccountSpec, applied: &Applied, root: &Path) -> 
     let mut files: BTreeMap<String, Vec<(&str, &str, String)>> = BTreeMap::new();
     let (state, roles, store) =
         (applied.output("state"), applied.output("deployment_roles"), applied.output("store"));
+    let read_roles = applied.output("read_roles");
     let text = |value: &Value| value.as_str().map(str::to_owned);
     for name in spec.environments.keys() {
         let mut keys = Vec::new();
         keys.extend(text(&roles[name.as_str()]).map(|role| ("", "role", role)));
+        keys.extend(text(&read_roles[name.as_str()]).map(|role| ("", "read_role", role)));
         let state = &state[name.as_str()];
         keys.extend(text(&state["bucket"]).map(|bucket| ("state", "bucket", bucket)));
         keys.extend(text(&state["lock_table"]).map(|table| ("state", "lock_table", table)));

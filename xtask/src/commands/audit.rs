@@ -70,7 +70,7 @@ async fn environment_audit(
     mut evidence: Option<&mut Evidence>,
 ) -> Result<EnvironmentAudit> {
     let (mut functions, mut ignored) = (Vec::new(), Vec::new());
-    let account = app.account_if_there(&environment).await?;
+    let account = app.reading_account_if_there(&environment).await?;
     let reached = account.is_some();
     let policy = app.trust(&environment)?;
     let scratch = tempfile::tempdir()

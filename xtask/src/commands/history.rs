@@ -38,7 +38,7 @@ pub(crate) struct Report {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     app.project.environment(&arguments.env)?;
     let (mut by_stack, mut failure) = (Vec::new(), None);
-    if let Some(account) = app.account_if_there(&arguments.env).await? {
+    if let Some(account) = app.reading_account_if_there(&arguments.env).await? {
         for stack in app.project.stacks.keys() {
             let ledger = account.ledger(&arguments.env, stack);
             let (history, broken) = ledger.examined_history(arguments.limit).await?;

@@ -62,8 +62,8 @@ async fn read(app: &AppContext, from: &EnvironmentName, to: &EnvironmentName) ->
         Failure::failed(format!("{environment} is not running, so nothing is known of it"))
             .hint(format!("cargo xtask release --env {environment}"))
     };
-    let source = app.account_if_there(from).await?.ok_or_else(|| not_running(from))?;
-    let target = app.account_if_there(to).await?.ok_or_else(|| not_running(to))?;
+    let source = app.reading_account_if_there(from).await?.ok_or_else(|| not_running(from))?;
+    let target = app.reading_account_if_there(to).await?.ok_or_else(|| not_running(to))?;
     let mut notes = EnvironmentNotes::new(from.clone(), to.clone());
     for (stack, settings) in app.project.stacks_in(to)? {
         let (ours, theirs) = futures::join!(async { source.ledger(from, &stack).head().await }, async {

@@ -135,7 +135,7 @@ async fn serving_in(
     named: Option<&FunctionName>,
 ) -> Result<BTreeMap<FunctionName, Version>> {
     app.project.environment(from)?;
-    let account = app.account(from).await?;
+    let account = app.reading_account(from).await?;
     let mut versions = BTreeMap::new();
     for (name, stack) in enabled {
         let functions =

@@ -82,7 +82,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     let from = earlier(app, &arguments)?;
     let to = &arguments.to;
     let wanted = wanted(app, &arguments)?;
-    let (source, target) = (app.account(&from).await?, app.account(to).await?);
+    let (source, target) = (app.reading_account(&from).await?, app.account(to).await?);
     refuse_other_store(&from, &source, to, &target)?;
     let members = members(app, &arguments, &from, (&source, &target), wanted).await?;
     let deliveries = deliveries(app, &arguments, &target, &members)?;

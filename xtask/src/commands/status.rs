@@ -73,7 +73,7 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> Result<Environ
         );
         return Err(Failure::failed(message));
     }
-    let Some(account) = app.account_if_there(environment).await? else {
+    let Some(account) = app.reading_account_if_there(environment).await? else {
         return Ok(EnvironmentStatus::not_read("not running"));
     };
     let stacks = app.project.stacks.keys();

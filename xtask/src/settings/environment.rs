@@ -80,6 +80,8 @@ pub(crate) struct CloudAccount {
     pub(crate) region: String,
     /// The role that deploys to it.
     pub(crate) role: Option<String>,
+    /// The role that only reads it; without one `role` reads, too.
+    pub(crate) read_role: Option<String>,
     /// The bucket that stores state, ledger and plans.
     pub(crate) state_bucket: String,
     /// What each key in the state bucket begins with: nothing, or a name with a slash at its end.
@@ -97,6 +99,7 @@ struct EnvironmentFile {
     account: Option<String>,
     region: Option<String>,
     role: Option<String>,
+    read_role: Option<String>,
     promote_from: Option<EnvironmentName>,
     #[serde(default)]
     protected: bool,
@@ -138,9 +141,10 @@ impl EnvironmentSettings {
         let raw: EnvironmentFile = file::load(root, relative)?;
         let wrong = |message: &str| Failure::usage(format!("{}: {message}", relative.display()));
         let account = if raw.emulated {
-            if raw.account.is_some() || raw.region.is_some() || raw.role.is_some() || raw.state.is_some() {
+            let roles = raw.role.is_some() || raw.read_role.is_some();
+            if raw.account.is_some() || raw.region.is_some() || roles || raw.state.is_some() {
                 return Err(wrong(
-                    "an emulated environment cannot set `account`, `region`, `role` or `[state]`: the local emulator provides them",
+                    "an emulated environment cannot set `account`, `region`, `role`, `read_role` or `[state]`: the local emulator provides them",
                 ));
             }
             EnvironmentAccount::Emulated
@@ -159,6 +163,7 @@ impl EnvironmentSettings {
                 account: id,
                 region,
                 role: raw.role,
+                read_role: raw.read_role,
                 state_bucket: state.bucket,
                 state_prefix: state.prefix,
                 lock_table: state.lock_table,

@@ -424,7 +424,7 @@ run "identities_of_ci_have_a_path_and_a_boundary" {
 
   assert {
     condition = !anytrue(flatten([for statement in jsondecode(output.ci_boundaries["dev"]).Statement : [for action in statement.Action :
-    can(regex("^(iam:(\\*|Create\\*|.*User|.*AccessKey|.*Group)|sts|organizations)", action))] if statement.Effect == "Allow"]))
+    can(regex("^(iam:(\\*|Create\\*|.*User|.*AccessKey|.*Group)|sts|organizations)", action))] if statement.Effect == "Allow" && statement.Sid != "ReadOtherEnvironments"]))
     error_message = "Within the boundary nobody makes a user, or a role of another name."
   }
 }
@@ -690,6 +690,78 @@ run "refuses_two_providers" {
   }
 
   expect_failures = [var.github_provider_arn]
+}
+
+run "nobody_reads_an_environment_by_default" {
+  command = plan
+
+  assert {
+    condition     = output.read_role_arns == {} && length(aws_iam_role.read) == 0
+    error_message = "Without readers there is no role that reads."
+  }
+}
+
+run "readers_are_named" {
+  variables {
+    environments = {
+      dev = {
+        github_environment = "dev"
+        read_by            = ["arn:aws:iam::333333333333:role/slipway/ci/shop-333333333333-staging-ci-plan"]
+        reader_role_arns   = ["arn:aws:iam::111111111111:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_0123456789abcdef"]
+      }
+      prod = { github_environment = "production", protected = true, reads = ["arn:aws:iam::333333333333:role/slipway/ci/shop-333333333333-staging-ci-read"] }
+    }
+  }
+
+  assert {
+    condition     = { for environment, role in aws_iam_role.read : environment => role.name } == { dev = "shop-222222222222-dev-ci-read" }
+    error_message = "An environment that somebody reads has a role for it."
+  }
+
+  assert {
+    condition = jsonencode(jsondecode(output.trust_policies["dev/read"]).Statement) == jsonencode([{
+      Sid       = "Readers"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { AWS = ["arn:aws:iam::111111111111:root", "arn:aws:iam::333333333333:root"] }
+      Condition = { ArnEquals = { "aws:PrincipalArn" = [
+        "arn:aws:iam::111111111111:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_0123456789abcdef",
+        "arn:aws:iam::333333333333:role/slipway/ci/shop-333333333333-staging-ci-plan",
+      ] } }
+    }])
+    error_message = "Who reads is known by the ARNs of roles, word for word."
+  }
+
+  assert {
+    condition = alltrue(flatten([for statement in jsondecode(output.policies["dev/read/reading"]).Statement : [for action in statement.Action :
+      can(regex("^(s3|lambda):(Get|List)|^kms:Decrypt$", action)) && action != "lambda:GetFunction"
+    ]]))
+    error_message = "Who reads changes nothing, and gets no code."
+  }
+
+  assert {
+    condition     = !anytrue([for statement in jsondecode(output.policies["dev/read/reading"]).Statement : anytrue([for resource in statement.Resource : endswith(resource, ".tfstate") || strcontains(resource, "plans/") || endswith(resource, "state/*")])])
+    error_message = "States and saved plans have the values of secrets."
+  }
+
+  assert {
+    condition = [for key in ["dev/plan", "dev/apply", "prod/plan", "prod/apply"] : [for statement in jsondecode(output.policies["${key}/artifacts"]).Statement : statement.Resource if contains(statement.Action, "sts:AssumeRole")]] == [
+      [], [],
+      [["arn:aws:iam::333333333333:role/slipway/ci/shop-333333333333-staging-ci-read"]],
+      [["arn:aws:iam::333333333333:role/slipway/ci/shop-333333333333-staging-ci-read"]],
+    ]
+    error_message = "Who promotes from an environment assumes the role that reads it, and no other."
+  }
+}
+
+run "refuses_a_reader_by_pattern" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", reader_role_arns = ["arn:aws:iam::333333333333:role/*"] } }
+  }
+
+  expect_failures = [var.environments]
 }
 
 run "refuses_another_issuer_than_the_providers" {

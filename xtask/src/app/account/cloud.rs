@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slipway_cloud::{AssumeRole, Credentials, Ownership, Session, SessionConfig};
 
-use super::Account;
+use super::{Access, Account};
 use crate::app::ports::{AccountServices, Bucket, Lambda, explain};
 use crate::app::registries::{EcrRegistry, Repositories, docker_credentials};
 use crate::app::{AppContext, role};
@@ -21,14 +21,19 @@ impl AppContext {
         &self,
         environment: &EnvironmentName,
         cloud: &CloudAccount,
+        access: Access,
     ) -> Result<Account> {
         refuse_other_state(&self.process_env)?;
+        let wanted = match access {
+            Access::Deploy => &cloud.role,
+            Access::Read => cloud.read_role.as_ref().map_or(&cloud.role, |_| &cloud.read_role),
+        };
         let mut role =
-            cloud.role.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
-        if let Some(wanted) = &role {
+            wanted.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
+        if role.is_some() {
             let own = self.session(self.cloud_target(&cloud.region, None)).await?;
             let identity = own.identity().await.map_err(explain)?;
-            if role::is_assumed(&identity.arn, &wanted.arn) {
+            if [&cloud.role, wanted].into_iter().flatten().any(|arn| role::is_assumed(&identity.arn, arn)) {
                 role = None;
             }
         }
