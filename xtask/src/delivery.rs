@@ -50,6 +50,8 @@ pub(crate) use drift::{StackDrift, drift};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use files::check as check_stack_files;
 pub(crate) use intent::{Intent, Route, refuse_other_route};
+#[cfg(test)]
+pub(crate) use lineage::ReviewedLoss;
 pub(crate) use lineage::{losses, refuse_losses};
 pub(crate) use preview::{PlanToSave, StackPlan, StackPreview, preview};
 pub(crate) use recovery::{Leftover, RecoverRequest, recover};

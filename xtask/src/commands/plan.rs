@@ -203,6 +203,11 @@ fn text(
                 plan.destroys.iter().map(|address| format!(" --allow-destroy '{address}'")).collect();
             text.push_str(&format!("  deploying it needs:{names}\n"));
         }
+        for loss in &plan.losses {
+            text.push_str(&format!("  {}\n", loss.what));
+            text.extend(loss.commits.iter().map(|commit| format!("    would be lost: {commit}\n")));
+            text.push_str(&format!("  deploying it needs: {}\n", loss.accepted_by));
+        }
         if !plan.drift.is_empty() {
             let drift = plan::changes_text(&plan.drift, true);
             text.push_str(&format!("  changed outside Terraform:\n{drift}"));

@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::{DeployRequest, EnvironmentStack, Route};
 use crate::failure::{Failure, Result};
 use crate::format;
@@ -36,6 +39,17 @@ pub(crate) struct Loss {
     pub(crate) hotfix: Option<u64>,
 }
 
+/// A loss as a reviewer of a plan sees it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct ReviewedLoss {
+    /// What is lost, a sentence without a full stop.
+    pub(crate) what: String,
+    /// The commits, newest first, each with its author and subject; empty where git cannot say.
+    pub(crate) commits: Vec<String>,
+    /// What a deployment must name: `--allow-loss <commit>`.
+    pub(crate) accepted_by: String,
+}
+
 impl Loss {
     /// Returns whether the loss was accepted: each lost commit is one of those, or comes before one of them.
     fn is_allowed(&self, allowed: &[String], repository: Option<&Repository>) -> Result<bool> {
@@ -64,6 +78,23 @@ impl Loss {
             Some(commits) => commits.iter().map(|commit| commit.commit.clone()).collect(),
             None => vec![self.commit.clone()],
         }
+    }
+
+    /// Returns it for a reviewer: the sentence and the lost commits, and the option that accepts it.
+    pub(crate) fn reviewed(&self) -> ReviewedLoss {
+        let lines = self.commits.iter().flatten().take(NAMED).map(ToString::to_string);
+        let more = self.commits.iter().flatten().count().saturating_sub(NAMED);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        ReviewedLoss {
+            what: self.sentence(),
+            commits: lines.chain(more).collect(),
+            accepted_by: self.accepting_option(),
+        }
+    }
+
+    /// Returns the option that accepts the loss.
+    fn accepting_option(&self) -> String {
+        format!("--allow-loss {}", self.commit.get(..12).unwrap_or(&self.commit))
     }
 
     /// Says it in a sentence without a full stop.
@@ -215,10 +246,7 @@ pub(crate) fn refuse_losses(stack: &EnvironmentStack, losses: &[Loss], allowed: 
                 failure.detail("serves", format!("{} {} of {}", loss.function, loss.serves, loss.commit));
         }
     }
-    let flags: Vec<String> = refused
-        .iter()
-        .map(|loss| format!("--allow-loss {}", loss.commit.get(..12).unwrap_or(&loss.commit)))
-        .collect();
+    let flags: Vec<String> = refused.iter().map(|loss| loss.accepting_option()).collect();
     let accept = format!("to go on without them: {}", flags.join(" "));
     let hint = match &first.commits {
         Some(_) => format!(

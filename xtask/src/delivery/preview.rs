@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::approved::{all_input_digests, saved_serves, version_of};
+use super::lineage::{self, ReviewedLoss};
 use super::{DeployRequest, EnvironmentStack, Intent, guard, nothing_changed, releases, trust};
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentKind, Ended};
@@ -40,6 +41,9 @@ pub(crate) struct StackPlan {
     /// Addresses that a deployment must name with `--allow-destroy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) destroys: Vec<String>,
+    /// Commits that serve and that its releases lack: a deployment must name them with `--allow-loss`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) losses: Vec<ReviewedLoss>,
     /// Why deploying it would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
@@ -134,6 +138,8 @@ pub(crate) async fn preview(
     if save {
         refuse_request(stack, &request, last.as_ref(), &releases).await?;
     }
+    let (losses, notes) = lineage::losses(stack, &request.releases, last.as_ref()).await?;
+    notes.iter().for_each(|note| stack.progress.note(format!("history   {note}")));
     let inputs = stack.inputs(&stack.root).await?;
     let mut configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;
     // The role that plans may not write a lock, so that it cannot hold one up either.
@@ -183,6 +189,7 @@ pub(crate) async fn preview(
         rows: changes.iter().map(|change| change.row.clone()).collect(),
         drift_rows: drift_rows(&values, &planned),
         destroys,
+        losses: losses.iter().map(lineage::Loss::reviewed).collect(),
         refused,
     };
     let to_save = match save {

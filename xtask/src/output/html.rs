@@ -137,6 +137,7 @@ mod tests {
             rows: HOSTILE.iter().map(row).collect(),
             drift_rows: HOSTILE.iter().map(row).collect(),
             destroys: Vec::new(),
+            losses: Vec::new(),
             refused: None,
         };
         let markdown = markdown::plans(&"prod".parse().unwrap(), &[plan], &BTreeMap::new());

@@ -47,6 +47,14 @@ pub(crate) fn plans(
         text.push_str(&format!("**Destroys {count} with data or under protection:**\n\n"));
         text.push_str(&table(["Stack", "Action", "Resource", "What is lost"], &lost));
     }
+    let losses = stacks.iter().flat_map(|plan| &plan.losses);
+    let losses: Vec<[String; 3]> = losses
+        .map(|loss| [loss.what.replace('`', ""), loss.commits.join(", "), loss.accepted_by.clone()])
+        .collect();
+    if !losses.is_empty() {
+        text.push_str("**Loses commits that serve:**\n\n");
+        text.push_str(&table(["What", "Commits", "Accepted by"], &losses));
+    }
     let rows = |rows: fn(&StackPlan) -> &[ReviewedChange]| {
         let rows = stacks.iter().flat_map(move |plan| {
             rows(plan).iter().map(move |row| {
@@ -245,6 +253,7 @@ mod tests {
             rows,
             drift_rows: Vec::new(),
             destroys: Vec::new(),
+            losses: Vec::new(),
             refused: None,
         }
     }
@@ -256,6 +265,11 @@ mod tests {
         hello.rows[0].attributes = vec!["memory_size".into(), "tags[\"a|b\"]".into()];
         hello.drift_rows = vec![row(&change("aws_iam_role.this", Action::Update))];
         hello.refused = Some("the policy refuses it".into());
+        hello.losses = vec![crate::delivery::ReviewedLoss {
+            what: "`hello` 0.1.0 lacks 1 commit that 0.2.0 has".into(),
+            commits: vec!["7cef293 Ada: fix: a | b".into()],
+            accepted_by: "--allow-loss 7cef2936e211".into(),
+        }];
         let table = Change {
             reason: Some("cannot_update".into()),
             ..change("aws_dynamodb_table.traces", Action::Replace)
@@ -273,6 +287,12 @@ mod tests {
         | Stack | Action | Resource | What is lost |
         | --- | --- | --- | --- |
         | tracer | replace | aws_dynamodb_table.traces | its items |
+
+        **Loses commits that serve:**
+
+        | What | Commits | Accepted by |
+        | --- | --- | --- |
+        | hello 0.1.0 lacks 1 commit that 0.2.0 has | 7cef293 Ada: fix: a \| b | --allow-loss 7cef2936e211 |
 
         | Stack | Action | Resource | Attributes | Reason |
         | --- | --- | --- | --- | --- |

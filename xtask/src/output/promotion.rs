@@ -318,6 +318,7 @@ mod tests {
             rows: Vec::new(),
             drift_rows: Vec::new(),
             destroys: Vec::new(),
+            losses: Vec::new(),
             refused: None,
         };
         promoted.plan(plan("hello", "module.hello.aws_lambda_function.this"));

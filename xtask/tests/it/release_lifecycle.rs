@@ -170,6 +170,7 @@ fn second_release_is_a_minor_version_and_can_be_rolled_back() {
       "by": "[by]",
       "run_url": null,
       "started_at": "[time]",
+      "previous": "[digest]",
       "at": "[time]"
     }
     "#);

@@ -292,6 +292,9 @@ fn policy_judges_before_anybody_is_asked_and_sees_no_sensitive_value() {
 fn save_first_release(project: &EchoProject, function: &str) -> String {
     let plan = ["plan", function, "--env", "local", "--version", "0.1.0", "--save", "--output", "json"];
     let saved = project.run(&plan).exits(0).json();
+    let losses = &saved["data"]["stacks"][0]["losses"];
+    assert_eq!(losses[0]["what"], format!("`{function}` 0.1.0 lacks 1 commit that 0.2.0 has"), "{saved}");
+    assert_eq!(losses[0]["accepted_by"], format!("--allow-loss {}", &project.head()[..12]));
     saved["data"]["saved"]["id"].as_str().expect("an id").to_owned()
 }
 
@@ -301,6 +304,11 @@ fn approved_plan_of_a_function_is_verified_and_rolled_out_like_every_deployment(
     let id = save_first_release(&project, "echo");
     let other = project.second_checkout();
     let apply = ["deploy", "--env", "local", "--yes", "--plan", &id];
+    // The plan is of an older release: its reviewers saw what is lost, and who applies it says so.
+    let lost = project.head();
+    other.run(&apply).exits(6).says(&format!("--allow-loss {}", &lost[..12]));
+    assert_eq!(project.account.alias("echo"), "2");
+    let apply = [&apply[..], &["--allow-loss", &lost]].concat();
     let applied = other.run(&apply).exits(0).says("echo 0.1.0 serves in local.");
     assert!(applied.ran_step("verify") && applied.ran_step("rollout"), "{applied}");
     assert_eq!(project.account.alias("echo"), "1");
@@ -323,9 +331,9 @@ fn plan_with_the_real_provider_is_applied_by_another_checkout() {
     let seen = project.run(&["plan", "hello", "--env", "local", "--version", "0.1.0", "--markdown"]).exits(0);
     assert!(seen.stdout.contains("| hello | update | module.hello.aws_lambda_function.this | "), "{seen}");
     let id = save_first_release(&project, "hello");
-    let apply = ["deploy", "--env", "local", "--yes", "--plan", &id];
+    let apply = ["deploy", "--env", "local", "--yes", "--plan", &id, "--allow-loss", &project.head()];
     let applied = other.run(&apply).exits(0).says("hello 0.1.0 serves in local.");
     assert!(applied.ran_step("apply") && !applied.ran_step("plan"), "{applied}");
     let history = other.run(&["history", "--env", "local"]).exits(0);
-    assert!(history.stdout.contains(&format!("deploy (plan {id})")), "{history}");
+    assert!(history.stdout.contains(&format!("deploy, loses 1 commit (plan {id})")), "{history}");
 }

@@ -86,6 +86,7 @@ fn redact(value: &mut Value, account: &str) {
                     "lineage" => "[lineage]",
                     "alias_revision" => "[revision]",
                     "digest" | "config_digest" | "configuration" | "plan_inputs" | "code_sha256"
+                    | "previous"
                         if member.is_string() =>
                     {
                         "[digest]"
