@@ -166,7 +166,7 @@ fn environment_file_mistakes_are_reported() {
     terraform/environments/prod/environment.toml:3: unknown key `protect`
     3 | protect = true
       | ^^^^^^^ did you mean `protected`?
-    hint: allowed here: emulated, account, region, role, promote_from, protected, signatures, trusted_keys, provenance, state, plan, stacks
+    hint: allowed here: emulated, account, region, role, read_role, promote_from, protected, signatures, trusted_keys, provenance, state, plan, stacks
     ");
     insta::assert_snapshot!(failure_text(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
     insta::assert_snapshot!(failure_text(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"
@@ -204,7 +204,7 @@ fn environment_file_mistakes_are_reported() {
     terraform/environments/local/environment.toml: the stack `web` does not run `helo`
     hint: it runs hello
     ");
-    insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment cannot set `account`, `region`, `role` or `[state]`: the local emulator provides them");
+    insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment cannot set `account`, `region`, `role`, `read_role` or `[state]`: the local emulator provides them");
 }
 
 #[test]
