@@ -50,7 +50,7 @@ pub(crate) use drift::{StackDrift, drift};
 pub(crate) use environment_stack::{EnvironmentStack, StackCommit};
 pub(crate) use files::check as check_stack_files;
 pub(crate) use intent::{Intent, Route, refuse_other_route};
-pub(crate) use lineage::{losses, refuse_losses};
+pub(crate) use lineage::{candidates, losses, refuse_early, refuse_losses};
 pub(crate) use preview::{PlanToSave, StackPlan, StackPreview, preview};
 pub(crate) use recovery::{Leftover, RecoverRequest, recover};
 pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};

@@ -6,6 +6,7 @@
 //! signed, or whose bytes changed.
 
 mod attestation;
+mod candidate;
 mod catalogue;
 mod envelope;
 #[cfg(any(test, fuzzing))]
@@ -25,6 +26,7 @@ mod verify;
 mod version;
 
 pub(crate) use attestation::{StoredAttestation, stored_attestation};
+pub(crate) use candidate::ReleaseCandidate;
 pub(crate) use catalogue::Catalogue;
 pub(crate) use inputs_record::InputsRecord;
 pub(crate) use key::{PrivateKey, PublicKey, create_key_pair};
