@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Call(commands::call::Arguments),
     /// Check a release: its bytes, its SBOM, its signature. Changes nothing.
     VerifyRelease(commands::verify_release::Arguments),
+    /// Keep a Sigstore bundle, such as GitHub's build attestation, beside the artifacts that it is about.
+    AttachBundle(commands::attach_bundle::Arguments),
     /// Prove or refute what every function runs: bytes, commit, workflow, who deployed it, when it was verified.
     Audit(commands::audit::Arguments),
     /// Create keys that sign releases.
@@ -326,6 +328,7 @@ async fn dispatch(
         Command::History(arguments) => commands::history::run(&app, arguments).await,
         Command::Releases(arguments) => commands::releases::run(&app, arguments).await,
         Command::VerifyRelease(arguments) => commands::verify_release::run(&app, arguments).await,
+        Command::AttachBundle(arguments) => commands::attach_bundle::run(&app, arguments).await,
         Command::Audit(arguments) => commands::audit::run(&app, arguments).await,
         Command::Key(arguments) => commands::key::run(&app, arguments),
         Command::Output(arguments) => commands::output::run(&app, arguments, global.output).await,
@@ -368,6 +371,7 @@ impl Command {
             Self::History(_) => "history",
             Self::Releases(_) => "releases",
             Self::VerifyRelease(_) => "verify-release",
+            Self::AttachBundle(_) => "attach-bundle",
             Self::Audit(_) => "audit",
             Self::Key(_) => "key",
             Self::Output(_) => "output",

@@ -6,6 +6,7 @@
 //! signed, or whose bytes changed.
 
 mod attestation;
+mod bundle;
 mod candidate;
 mod catalogue;
 mod envelope;
@@ -26,6 +27,7 @@ mod verify;
 mod version;
 
 pub(crate) use attestation::{StoredAttestation, stored_attestation};
+pub(crate) use bundle::{AttachedBundle, StoredBundle, attach_bundles, stored_bundle};
 pub(crate) use candidate::ReleaseCandidate;
 pub(crate) use catalogue::Catalogue;
 pub(crate) use inputs_record::InputsRecord;
