@@ -9,6 +9,7 @@ mod attestation;
 mod bundle;
 mod candidate;
 mod catalogue;
+mod cosign;
 mod envelope;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -2,6 +2,7 @@
 //!
 //! In: OpenSSL, and securesystemslib and cyclonedx-python-lib from PyPI. Without them their part of a test is skipped.
 
+mod images;
 mod verifiers;
 
 use std::os::unix::fs::PermissionsExt as _;
