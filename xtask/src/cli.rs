@@ -18,8 +18,6 @@ use crate::failure::{self, EXIT_CODES, Failure, FailureKind, Result};
 use crate::output::{self, Console, OutputFormat, Verbosity, html, markdown};
 use crate::settings::{ProcessEnvironment, parse_duration};
 
-/// The variables that name files for a run's summary: GitHub's, and one for other CI systems and for later jobs.
-const SUMMARY_FILES: [&str; 2] = ["GITHUB_STEP_SUMMARY", "SLIPWAY_SUMMARY"];
 /// The variables that name files for the values that a step hands on: GitHub's, and one for other CI systems.
 const STEP_OUTPUT_FILES: [&str; 2] = ["GITHUB_OUTPUT", "SLIPWAY_OUTPUT"];
 
@@ -185,12 +183,7 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
     let console = Arc::new(console.in_github(process_env.get("GITHUB_ACTIONS").is_some()));
     let name = command.name();
     let file = |name: &str| process_env.get(name).map(PathBuf::from);
-    let summary_files: Vec<PathBuf> = SUMMARY_FILES
-        .into_iter()
-        .filter(|_| command.has_summary())
-        .filter_map(|name| process_env.get(name))
-        .flat_map(std::env::split_paths)
-        .collect();
+    let summary_files = if command.has_summary() { process_env.summary_files() } else { Vec::new() };
     let step_output_files: Vec<PathBuf> = STEP_OUTPUT_FILES.into_iter().filter_map(file).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {

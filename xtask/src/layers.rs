@@ -354,7 +354,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "output",
         "console, tables, markdown, JSON documents, the run's record",
-        &["delivery", "failure", "format", "name", "plan", "progress", "release", "source"],
+        &["delivery", "failure", "format", "name", "plan", "progress", "publication", "release", "source"],
     ),
     layer(
         "app",

@@ -11,6 +11,7 @@ mod changed_inputs;
 mod comparison;
 mod functions;
 mod materials;
+mod next_releases;
 mod rebuild;
 mod sbom;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use futures::future::LocalBoxFuture;
 
 pub(crate) use comparison::{CompareWith, ReleaseComparison, compare};
+pub(crate) use next_releases::{NextRelease, NextReleases, next_releases};
 pub(crate) use rebuild::{RebuiltRelease, rebuild};
 
 use crate::artifact::{self, BuildContext};
