@@ -85,7 +85,7 @@ pub(crate) enum Command {
     Drift(commands::drift::Arguments),
     /// Show what runs where, and whether it matches the ledger.
     Status(commands::status::Arguments),
-    /// List, and with --apply remove, old Lambda versions, zips and saved plans that nothing needs.
+    /// List, and with --apply remove, old Lambda versions, zips, images and saved plans that nothing needs.
     Prune(commands::prune::Arguments),
     /// List an environment's deployments, newest first.
     History(commands::history::Arguments),

@@ -157,6 +157,8 @@ pub(crate) trait Images: Send + Sync {
         manifest: &[u8],
         scratch: &Path,
     ) -> Result<std::result::Result<u64, String>>;
+    /// Deletes an image, with its attachments, its signature and its attestation; only `prune` does.
+    async fn delete(&self, repository: &str, digest: &Digest) -> Result<()>;
     /// Attaches a document to an image, unless it is attached already.
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Result<()>;
     /// Returns the name of the store, for messages.

@@ -21,6 +21,7 @@ use crate::exec::{self, Program, RunOptions, Stream};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ports::{Bases, BlobPlace, Image, Images, Put};
+use crate::release::cosign_tags;
 use crate::settings::{ProcessEnvironment, Severity};
 
 /// The time limit of a scan.
@@ -219,6 +220,29 @@ impl Images for Repositories {
             }
         }
         Ok(Ok(read))
+    }
+
+    async fn delete(&self, repository: &str, digest: &Digest) -> Result<()> {
+        let (name, digest) = (self.full_name(repository), *digest);
+        let mut digests: Vec<Digest> = Vec::new();
+        for tag in cosign_tags(&digest) {
+            digests.extend(
+                self.registry.manifest(&name, &tag).await.map_err(explain)?.map(|found| found.digest),
+            );
+        }
+        let attached = self.registry.referrers(&name, digest, None).await.map_err(explain)?;
+        digests.extend(attached.into_iter().map(|referrer| referrer.descriptor.digest));
+        digests.extend(self.registry.referrers_index(&name, digest).await.map_err(explain)?);
+        // The image last: until then the same command finds it again.
+        digests.push(digest);
+        for digest in digests {
+            match &self.ecr {
+                Some(EcrRegistry { api, .. }) => api.delete_images(&name, &[digest]).await,
+                None => self.registry.delete_manifest(&name, digest).await,
+            }
+            .map_err(explain)?;
+        }
+        Ok(())
     }
 
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Result<()> {

@@ -49,7 +49,7 @@ struct Document {
 }
 
 /// Returns the tags of an image's signature and attestation.
-fn cosign_tags(image: &Digest) -> [String; 2] {
+pub(crate) fn cosign_tags(image: &Digest) -> [String; 2] {
     ["sig", "att"].map(|suffix| format!("sha256-{}.{suffix}", image.hex()))
 }
 
