@@ -165,6 +165,7 @@ ROAD = [
     ("publisher", "a release, put once", "s3:PutObject", f"{STORE}/releases/tracer/0.1.0.json", ONCE),
     ("publisher", "its artifact, in parts", "s3:PutObject", f"{STORE}/artifacts/sha256/00.zip", {"s3:ObjectCreationOperation": "false"}),
     ("publisher", "its attestation", "s3:PutObject", f"{STORE}/attestations/sha256/00.dsse.json", ONCE),
+    ("publisher", "GitHub's attestation of it, put once and read back", "s3:PutObject s3:GetObject", f"{STORE}/attestations/sha256/00.sigstore.json", ONCE),
     ("publisher", "the releases before", "s3:GetObject", f"{STORE}/releases/tracer/0.1.0.json", {}),
     ("publisher", "the list of releases", "s3:ListBucket", STORE, {}),
     ("publisher", "the store's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STORE_KEY | NO_ENVIRONMENT | S3_VIA),
@@ -265,6 +266,7 @@ REVIEWED = [
     ("publisher", "C1: dev's environment", "sts:AssumeRoleWithWebIdentity", "publisher", MAIN | job("dev")),
     # H6: a writer of the store chooses what runs.
     ("publisher", "H6: a manifest, replaced", "s3:PutObject", f"{STORE}/releases/tracer/1.0.0.json", AGAIN),
+    ("publisher", "H6: GitHub's attestation, replaced", "s3:PutObject", f"{STORE}/attestations/sha256/00.sigstore.json", AGAIN),
     ("publisher", "H6: a manifest, deleted", "s3:DeleteObject s3:DeleteObjectVersion", f"{STORE}/releases/tracer/1.0.0.json", {}),
     ("publisher", "H6: the store itself", "s3:PutBucketPolicy s3:PutLifecycleConfiguration s3:PutBucketVersioning", STORE, {}),
     ("administrator", "H6: a manifest, replaced or deleted by an administrator", "s3:PutObject s3:DeleteObject s3:DeleteObjectVersion", f"{STORE}/releases/tracer/1.0.0.json", AGAIN),

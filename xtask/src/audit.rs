@@ -17,7 +17,7 @@ use crate::failure::Result;
 use crate::ledger::{BrokenLink, Ended, Ledger, Serving};
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::ports::{Alias, FunctionConfiguration, Functions};
-use crate::release::{self, Catalogue, Manifest, StoredAttestation, TrustPolicy};
+use crate::release::{self, Catalogue, Manifest, StoredAttestation, StoredBundle, TrustPolicy};
 
 /// How many deployments of a stack are read.
 const DEPLOYMENTS: usize = 10_000;
@@ -49,7 +49,8 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Claim")]
 pub(crate) struct AuditClaim {
-    /// The claim: `serves`, `bytes`, `release`, `signature`, `commit`, `workflow`, `deployed by`, `verified`, `ledger`.
+    /// The claim: `serves`, `bytes`, `release`, `signature`, `commit`, `workflow`, `deployed by`, `verified`, `ledger`; `bundle` where one
+    /// is stored that is not about the artifact.
     pub(crate) claim: String,
     /// What the evidence says.
     pub(crate) verdict: Verdict,
@@ -70,6 +71,8 @@ pub(crate) struct FunctionAudit {
     pub(crate) verdict: Verdict,
     /// The claims, in order.
     pub(crate) claims: Vec<AuditClaim>,
+    /// The Sigstore bundle that is kept beside the artifact, which nothing here verified; `null` where there is none.
+    pub(crate) bundle: Option<StoredBundle>,
 }
 
 /// An environment's audit.
@@ -173,6 +176,10 @@ impl AuditContext<'_> {
             }
         };
         history(serving, function, ledger, &mut claims);
+        let bundle = match &manifest {
+            Some(manifest) => self.bundle(manifest, &mut claims).await?,
+            None => None,
+        };
         let verdict = claims.0.iter().map(|claim| claim.verdict).max().unwrap_or(Verdict::Unproven);
         let audit = FunctionAudit {
             stack: stack.clone(),
@@ -180,8 +187,23 @@ impl AuditContext<'_> {
             release: serving.release.clone(),
             verdict,
             claims: claims.0,
+            bundle,
         };
         Ok(AuditedFunction { audit, manifest, attestation, alias, configuration })
+    }
+
+    /// Reads the bundle beside an artifact. One that is about something else is refuted; none, or one that is not verified, is no
+    /// claim.
+    async fn bundle(&self, manifest: &Manifest, claims: &mut Claims) -> Result<Option<StoredBundle>> {
+        let repository = manifest.source.repository.as_deref();
+        match release::stored_bundle(self.catalogue, &manifest.artifact.sha256, repository).await? {
+            Some(Ok(bundle)) => Ok(Some(bundle)),
+            Some(Err(why)) => {
+                claims.add("bundle", Verdict::Refuted, why);
+                Ok(None)
+            }
+            None => Ok(None),
+        }
     }
 
     /// Reads the manifest that the ledger names.

@@ -18,8 +18,6 @@ use crate::failure::{self, EXIT_CODES, Failure, FailureKind, Result};
 use crate::output::{self, Console, OutputFormat, Verbosity, html, markdown};
 use crate::settings::{ProcessEnvironment, parse_duration};
 
-/// The variables that name files for a run's summary: GitHub's, and one for other CI systems and for later jobs.
-const SUMMARY_FILES: [&str; 2] = ["GITHUB_STEP_SUMMARY", "SLIPWAY_SUMMARY"];
 /// The variables that name files for the values that a step hands on: GitHub's, and one for other CI systems.
 const STEP_OUTPUT_FILES: [&str; 2] = ["GITHUB_OUTPUT", "SLIPWAY_OUTPUT"];
 
@@ -87,7 +85,7 @@ pub(crate) enum Command {
     Drift(commands::drift::Arguments),
     /// Show what runs where, and whether it matches the ledger.
     Status(commands::status::Arguments),
-    /// List, and with --apply remove, old Lambda versions, zips and saved plans that nothing needs.
+    /// List, and with --apply remove, old Lambda versions, zips, images and saved plans that nothing needs.
     Prune(commands::prune::Arguments),
     /// List an environment's deployments, newest first.
     History(commands::history::Arguments),
@@ -99,6 +97,8 @@ pub(crate) enum Command {
     Call(commands::call::Arguments),
     /// Check a release: its bytes, its SBOM, its signature. Changes nothing.
     VerifyRelease(commands::verify_release::Arguments),
+    /// Keep a Sigstore bundle, such as GitHub's build attestation, beside the artifacts that it is about.
+    AttachBundle(commands::attach_bundle::Arguments),
     /// Prove or refute what every function runs: bytes, commit, workflow, who deployed it, when it was verified.
     Audit(commands::audit::Arguments),
     /// Create keys that sign releases.
@@ -183,12 +183,7 @@ fn run(cli: Cli, process_env: ProcessEnvironment) -> u8 {
     let console = Arc::new(console.in_github(process_env.get("GITHUB_ACTIONS").is_some()));
     let name = command.name();
     let file = |name: &str| process_env.get(name).map(PathBuf::from);
-    let summary_files: Vec<PathBuf> = SUMMARY_FILES
-        .into_iter()
-        .filter(|_| command.has_summary())
-        .filter_map(|name| process_env.get(name))
-        .flat_map(std::env::split_paths)
-        .collect();
+    let summary_files = if command.has_summary() { process_env.summary_files() } else { Vec::new() };
     let step_output_files: Vec<PathBuf> = STEP_OUTPUT_FILES.into_iter().filter_map(file).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
@@ -326,6 +321,7 @@ async fn dispatch(
         Command::History(arguments) => commands::history::run(&app, arguments).await,
         Command::Releases(arguments) => commands::releases::run(&app, arguments).await,
         Command::VerifyRelease(arguments) => commands::verify_release::run(&app, arguments).await,
+        Command::AttachBundle(arguments) => commands::attach_bundle::run(&app, arguments).await,
         Command::Audit(arguments) => commands::audit::run(&app, arguments).await,
         Command::Key(arguments) => commands::key::run(&app, arguments),
         Command::Output(arguments) => commands::output::run(&app, arguments, global.output).await,
@@ -368,6 +364,7 @@ impl Command {
             Self::History(_) => "history",
             Self::Releases(_) => "releases",
             Self::VerifyRelease(_) => "verify-release",
+            Self::AttachBundle(_) => "attach-bundle",
             Self::Audit(_) => "audit",
             Self::Key(_) => "key",
             Self::Output(_) => "output",

@@ -1,6 +1,7 @@
 //! The commands, one per file. Each chooses, calls, and returns a value that is rendered as text and JSON. No command calls
 //! another.
 
+pub(crate) mod attach_bundle;
 pub(crate) mod audit;
 pub(crate) mod bootstrap;
 pub(crate) mod build;

@@ -52,7 +52,7 @@ pub(crate) use files::check as check_stack_files;
 pub(crate) use intent::{Intent, Route, refuse_other_route};
 #[cfg(test)]
 pub(crate) use lineage::ReviewedLoss;
-pub(crate) use lineage::{losses, refuse_losses};
+pub(crate) use lineage::{candidates, losses, refuse_early, refuse_losses};
 pub(crate) use preview::{PlanToSave, StackPlan, StackPreview, preview};
 pub(crate) use recovery::{Leftover, RecoverRequest, recover};
 pub(crate) use rollback::{RollbackRequest, RolledBack, newest_deployed, roll_back_stack};

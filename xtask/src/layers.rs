@@ -234,7 +234,7 @@ const LAYERS: &[Layer] = &[
     // Beside the stages.
     layer(
         "prune",
-        "finds and removes old Lambda versions, zips and saved plans that no environment needs",
+        "finds and removes old Lambda versions, zips, images and saved plans that no environment needs",
         &["digest", "failure", "ledger", "name", "ports", "progress", "release", "saved_plans", "settings"],
     ),
     layer(
@@ -354,7 +354,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "output",
         "console, tables, markdown, JSON documents, the run's record",
-        &["delivery", "failure", "format", "name", "plan", "progress", "release", "source"],
+        &["delivery", "failure", "format", "name", "plan", "progress", "publication", "release", "source"],
     ),
     layer(
         "app",

@@ -142,8 +142,14 @@ pub(crate) trait Images: Send + Sync {
         image: &Image,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Put>;
+    /// Does the same with a document in the form of an image, which nothing scans.
+    async fn push_document(&self, repository: &str, tag: &str, document: &Image) -> Result<Put>;
     /// Reads a manifest; `None` if it does not exist.
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>>;
+    /// Reads the manifest that a tag names; `None` if it does not exist.
+    async fn tagged(&self, repository: &str, tag: &str) -> Result<Option<Vec<u8>>>;
+    /// Reads a blob of this size.
+    async fn blob(&self, repository: &str, digest: &Digest, size: u64) -> Result<Vec<u8>>;
     /// Reads every blob that a manifest names; returns what is wrong with the first one that differs from its digest.
     async fn check_blobs(
         &self,
@@ -151,6 +157,8 @@ pub(crate) trait Images: Send + Sync {
         manifest: &[u8],
         scratch: &Path,
     ) -> Result<std::result::Result<u64, String>>;
+    /// Deletes an image, with its attachments, its signature and its attestation; only `prune` does.
+    async fn delete(&self, repository: &str, digest: &Digest) -> Result<()>;
     /// Attaches a document to an image, unless it is attached already.
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Result<()>;
     /// Returns the name of the store, for messages.

@@ -1,9 +1,10 @@
-//! Prune: removes old Lambda versions, zips and saved plans that nothing needs any more; by default it only says what it would remove.
+//! Prune: removes old Lambda versions, zips, images and saved plans that nothing needs any more; by default it only says what it
+//! would remove.
 //!
 //! In: an environment's stacks, the ledgers of every environment that uses the same releases, how much to keep. Out: what is
 //! removed and what is kept, each with the reason. Manifests are never removed: a version is never cut again. Errors: a
 //! deployment is running; a ledger of this environment cannot be read. A ledger of another one that cannot be read keeps every
-//! zip.
+//! zip and image.
 
 mod artifacts;
 mod saved;
@@ -34,6 +35,8 @@ pub(crate) enum PrunedKind {
     SavedPlan,
     /// The zip of a release.
     Artifact,
+    /// The image of a release.
+    Image,
 }
 
 impl PrunedKind {
@@ -43,9 +46,13 @@ impl PrunedKind {
             Self::LambdaVersion => "Lambda version",
             Self::SavedPlan => "saved plan",
             Self::Artifact => "artifact",
+            Self::Image => "image",
         }
     }
 }
+
+/// What of an environment is never removed.
+const CONFIGURATIONS: &str = "the applied files under configurations/: the bucket's policy lets nobody delete them, as little as the ledger";
 
 /// Something that is removed or kept, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -196,7 +203,8 @@ impl Pruner<'_> {
     /// Returns what would be removed. `others` is what other environments of the same releases need; where that could not be read,
     /// no zip is removed.
     pub(crate) async fn plan(&self, others: std::result::Result<Needed, String>) -> Result<PrunePlan> {
-        let (mut plan, mut needed, mut used) = (PrunePlan::default(), Needed::default(), BTreeSet::new());
+        let (mut plan, mut needed) = (PrunePlan::default(), Needed::default());
+        let (mut used, mut running) = (BTreeSet::new(), BTreeSet::new());
         for StackToPrune { stack, ledger } in self.stacks {
             let head = ledger.head().await?;
             if let Some(open) = &head.open {
@@ -208,19 +216,21 @@ impl Pruner<'_> {
             used.extend(
                 history.iter().take(self.keep.max(1)).filter_map(|ended| Some(ended.plan.as_ref()?.id)),
             );
-            self.plan_versions(&history, &last, &mut plan).await?;
+            running.extend(self.plan_versions(&history, &last, &mut plan).await?);
         }
         needed.add_plans(self.store, self.environment, self.now).await?;
         self.plan_saved(&used, &mut plan).await?;
         match others {
             Ok(others) => {
                 needed.extend(others);
-                self.plan_artifacts(&needed, &mut plan).await?;
+                self.plan_artifacts(&needed, &running, &mut plan).await?;
             }
             Err(why) => {
-                plan.untouched.push(format!("all artifacts, because other environments may run them: {why}"))
+                let what = "all artifacts and images, because other environments may run them";
+                plan.untouched.push(format!("{what}: {why}"));
             }
         }
+        plan.untouched.push(CONFIGURATIONS.to_owned());
         plan.remove.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         Ok(plan)
     }
@@ -268,6 +278,13 @@ impl Pruner<'_> {
                     self.catalogue.store().delete(key).await?;
                 }
                 Ok(())
+            }
+            PrunedKind::Image => {
+                let [repository, digest] = item.parts.as_slice() else {
+                    return Err(Failure::defect("an image without its repository"));
+                };
+                let digest = digest.parse().map_err(|_| Failure::defect("an image without its digest"))?;
+                self.catalogue.images()?.delete(repository, &digest).await
             }
         }
     }

@@ -11,6 +11,7 @@ mod changed_inputs;
 mod comparison;
 mod functions;
 mod materials;
+mod next_releases;
 mod rebuild;
 mod sbom;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use futures::future::LocalBoxFuture;
 
 pub(crate) use comparison::{CompareWith, ReleaseComparison, compare};
+pub(crate) use next_releases::{NextRelease, NextReleases, next_releases};
 pub(crate) use rebuild::{RebuiltRelease, rebuild};
 
 use crate::artifact::{self, BuildContext};
@@ -35,7 +37,7 @@ use crate::identity::RunIdentity;
 use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::ports::{Clock, Signer, SigningKeys, side_by_side};
 use crate::release::{
-    self, Catalogue, Manifest, RecordedReleases, TrustPolicy, VersionChoice, VersionRequest,
+    self, Catalogue, Manifest, RecordedReleases, ReleaseCandidate, TrustPolicy, VersionChoice, VersionRequest,
 };
 use crate::settings::{BuildSettings, EnvironmentSettings};
 use crate::source::{self, Source, Uncommitted, refuse_uncommitted};
@@ -72,11 +74,16 @@ pub(crate) struct LedgerReleases<'a> {
     pub(crate) recorded: RecordedReleases,
     /// Reads all that were deployed; asked only where a new version is chosen.
     pub(crate) deployed: &'a DeployedReleases<'a>,
+    /// Refuses releases that the environment would refuse for their commits; asked only where one of them is new.
+    pub(crate) refuse: &'a RefuseCandidates<'a>,
 }
 
 /// Reads which releases were deployed to an environment, each with where that is recorded.
 pub(crate) type DeployedReleases<'a> =
     dyn Fn() -> LocalBoxFuture<'a, Result<BTreeMap<(FunctionName, Version), String>>> + 'a;
+
+/// Refuses releases by what serves in an environment, before they are built.
+pub(crate) type RefuseCandidates<'a> = dyn Fn(Vec<ReleaseCandidate>) -> LocalBoxFuture<'a, Result<()>> + 'a;
 
 /// A function's release.
 #[derive(Debug, Clone)]
@@ -105,6 +112,7 @@ pub(crate) async fn publish(
     changed_inputs::report_unchanged(context, &chosen);
     refuse_dirty_sources(context, &chosen)?;
     refuse_deployed_versions(context, &chosen).await?;
+    refuse_candidates(context, &chosen).await?;
     trust::refuse_untrusted_reuse(context, &chosen).await?;
     let signer = signer(context, &chosen).await?;
     let identity = match &signer {
@@ -233,6 +241,24 @@ async fn refuse_deployed_versions(context: &PublicationContext<'_>, chosen: &[Ch
             "restore that object, or take a version that was never used: --version {major}.{minor}.{}",
             patch + 1
         )))
+}
+
+/// Asks the environment whether it would take the chosen releases, by their commits: a refusal after publishing would leave
+/// releases that nobody wanted.
+async fn refuse_candidates(context: &PublicationContext<'_>, chosen: &[ChosenVersion]) -> Result<()> {
+    if !chosen.iter().any(|chosen| chosen.choice.is_new()) {
+        return Ok(());
+    }
+    let candidate = |chosen: &ChosenVersion| match &chosen.choice {
+        VersionChoice::New { version, .. } => {
+            Ok(ReleaseCandidate::of_source(&chosen.function, version, &chosen.source))
+        }
+        VersionChoice::Reuse { manifest, .. } => ReleaseCandidate::published(manifest),
+    };
+    let candidates = chosen.iter().map(candidate).collect::<Result<_>>()?;
+    (context.ledgers.refuse)(candidates)
+        .await
+        .map_err(|failure| failure.unchanged("Nothing was built, published or deployed."))
 }
 
 /// Returns the signing key for new releases. Without one: refuses where the environment requires signatures, and warns where

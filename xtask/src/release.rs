@@ -6,7 +6,10 @@
 //! signed, or whose bytes changed.
 
 mod attestation;
+mod bundle;
+mod candidate;
 mod catalogue;
+mod cosign;
 mod envelope;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -25,7 +28,10 @@ mod verify;
 mod version;
 
 pub(crate) use attestation::{StoredAttestation, stored_attestation};
+pub(crate) use bundle::{AttachedBundle, StoredBundle, attach_bundles, stored_bundle};
+pub(crate) use candidate::ReleaseCandidate;
 pub(crate) use catalogue::Catalogue;
+pub(crate) use cosign::cosign_tags;
 pub(crate) use inputs_record::InputsRecord;
 pub(crate) use key::{PrivateKey, PublicKey, create_key_pair};
 pub(crate) use manifest::{ArtifactRecord, BuildRecord, Manifest, RequestRecord, SmokeRecord, SourceRecord};

@@ -3,12 +3,15 @@
 //! In: the project and its tools. Out: a requirement each, with its version or place, or what to do about it; names that
 //! Lambda would refuse. Errors: what cannot be found out counts as missing.
 
+mod project_programs;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use self::project_programs::project_programs;
 use crate::emulator;
 use crate::exec::{self, Program};
 use crate::failure::{Failure, Result};

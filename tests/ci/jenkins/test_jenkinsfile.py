@@ -156,7 +156,7 @@ class JenkinsfileTest(unittest.TestCase):
                 "build": "",
                 # The tool is compiled before a stage has an identity.
                 "--version": "",
-                f"release --prebuilt {DIGEST}": "slipway-111111111111-ci-publisher",
+                f"release --prebuilt {DIGEST}": "slipway-111111111111-publisher",
                 f"release --env dev --prebuilt {DIGEST}": "slipway-222222222222-dev-ci-apply",
                 "promote --to staging": "slipway-333333333333-staging-ci-apply",
                 "promote --to prod": "slipway-444444444444-prod-ci-plan",
@@ -167,6 +167,9 @@ class JenkinsfileTest(unittest.TestCase):
         for build in self.builds.values():
             for line, role, token in build.calls:
                 self.assertEqual(bool(role), bool(token), line)
+                if role:
+                    # The path that bootstrap gives every role of CI.
+                    self.assertRegex(role, r"^arn:aws:iam::(\d{12}):role/slipway/ci/slipway-\1-")
             for event in build.of("sh"):
                 keys = [name for name in event["variables"] if "KEY" in name or "SECRET" in name]
                 self.assertEqual(keys, [], "no stored key")
@@ -244,10 +247,10 @@ class JenkinsfileTest(unittest.TestCase):
         )
 
     def test_looking_changes_nothing_and_has_a_role_that_reads(self):
-        for name, role in (("status", "prod-ci-status"), ("drift", "prod-ci-plan"), ("verify", "staging-ci-apply")):
+        for name, role in (("status", "prod-ci-plan"), ("drift", "prod-ci-plan"), ("verify", "staging-ci-apply")):
             build = self.builds[name]
             self.assertEqual(build.result, "SUCCESS", name)
-            self.assertTrue(build.calls[-1][1].endswith(role), build.calls)
+            self.assertRegex(build.calls[-1][1], rf"^arn:aws:iam::\d{{12}}:role/slipway/ci/slipway-\d{{12}}-{role}$")
             self.assertEqual(len(build.commands()), 1, name)
 
     def test_failure_stops_the_stages_after_it_and_keeps_events_alone(self):
@@ -293,7 +296,7 @@ class JenkinsfileTest(unittest.TestCase):
         self.assertEqual((build.result, build.commands()[-1]), ("FAILURE", "xtask promote --to prod --yes --save"))
         self.assertEqual(build.of("asks"), [])
         build = self.builds["unknown environment"]
-        self.assertEqual(build.refusals[0], "the Jenkinsfile knows no role `elsewhere-status`: add its ARN to roleArn")
+        self.assertEqual(build.refusals[0], "the Jenkinsfile knows no role `elsewhere-plan`: add its ARN to roleArn")
 
     def test_driver_refuses_what_jenkins_refuses(self):
         pipeline = "pipeline { agent none\n stages { stage('A') { %s } } }"

@@ -18,9 +18,10 @@ use slipway_cloud::{
 use super::ports::explain;
 use crate::digest::Digest;
 use crate::exec::{self, Program, RunOptions, Stream};
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::ports::{Bases, BlobPlace, Image, Images, Put};
+use crate::release::cosign_tags;
 use crate::settings::{ProcessEnvironment, Severity};
 
 /// The time limit of a scan.
@@ -82,6 +83,36 @@ impl Repositories {
 }
 
 impl Repositories {
+    /// Pushes an image under a tag that is never moved; `name` is the repository's full name.
+    async fn push_unscanned(
+        &self,
+        name: &str,
+        tag: &str,
+        image: &Image,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Put> {
+        let blobs = image.blobs.iter().map(|blob| {
+            let from = match &blob.place {
+                BlobPlace::File(path) => BlobSource::File(path.clone()),
+                BlobPlace::Bytes(bytes) => BlobSource::Bytes(bytes.clone().into()),
+            };
+            BlobToPush { digest: blob.digest, size: blob.size, from, mount_from: None }
+        });
+        let pushed = ImageToPush {
+            blobs: blobs.collect(),
+            manifest: image.manifest.clone(),
+            media_type: image.media_type.clone(),
+        };
+        let sent: Mutex<BTreeMap<String, u64>> = Mutex::default();
+        let report = |blob: slipway_cloud::BlobProgress| {
+            let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.insert(blob.digest.to_string(), blob.sent);
+            progress(sent.values().sum());
+        };
+        let done = self.registry.push_image(name, tag, &pushed, &report).await.map_err(explain)?;
+        Ok(done.put)
+    }
+
     /// Waits for the registry's scan, and refuses an image with findings of the configured severity.
     async fn scan(&self, name: &str, digest: &Digest) -> Result<()> {
         let Some(EcrRegistry { api, refuse_findings: Some(lowest), .. }) = &self.ecr else { return Ok(()) };
@@ -129,34 +160,33 @@ impl Images for Repositories {
     ) -> Result<Put> {
         let name = self.full_name(repository);
         self.ensure(&name).await?;
-        let blobs = image.blobs.iter().map(|blob| {
-            let from = match &blob.place {
-                BlobPlace::File(path) => BlobSource::File(path.clone()),
-                BlobPlace::Bytes(bytes) => BlobSource::Bytes(bytes.clone().into()),
-            };
-            BlobToPush { digest: blob.digest, size: blob.size, from, mount_from: None }
-        });
-        let pushed = ImageToPush {
-            blobs: blobs.collect(),
-            manifest: image.manifest.clone(),
-            media_type: image.media_type.clone(),
-        };
-        let sent: Mutex<BTreeMap<String, u64>> = Mutex::default();
-        let report = |blob: slipway_cloud::BlobProgress| {
-            let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
-            sent.insert(blob.digest.to_string(), blob.sent);
-            progress(sent.values().sum());
-        };
-        let done = self.registry.push_image(&name, tag, &pushed, &report).await.map_err(explain)?;
-        if !matches!(done.put, Put::Different) {
+        let put = self.push_unscanned(&name, tag, image, progress).await?;
+        if !matches!(put, Put::Different) {
             self.scan(&name, &image.digest).await?;
         }
-        Ok(done.put)
+        Ok(put)
+    }
+
+    async fn push_document(&self, repository: &str, tag: &str, document: &Image) -> Result<Put> {
+        self.push_unscanned(&self.full_name(repository), tag, document, &|_| ()).await
     }
 
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>> {
         let found = self.registry.manifest(&self.full_name(repository), &digest.to_string()).await;
         Ok(found.map_err(explain)?.map(|manifest| manifest.bytes))
+    }
+
+    async fn tagged(&self, repository: &str, tag: &str) -> Result<Option<Vec<u8>>> {
+        let found = self.registry.manifest(&self.full_name(repository), tag).await;
+        Ok(found.map_err(explain)?.map(|manifest| manifest.bytes))
+    }
+
+    async fn blob(&self, repository: &str, digest: &Digest, size: u64) -> Result<Vec<u8>> {
+        let folder = tempfile::tempdir()
+            .map_err(|error| Failure::failed("no temporary folder can be made").caused_by(error))?;
+        let (name, file) = (self.full_name(repository), folder.path().join("blob"));
+        self.registry.fetch_blob(&name, *digest, size, &file, &|_| ()).await.map_err(explain)?;
+        std::fs::read(&file).map_err(|error| failure::io("read", &file, error))
     }
 
     async fn check_blobs(
@@ -190,6 +220,29 @@ impl Images for Repositories {
             }
         }
         Ok(Ok(read))
+    }
+
+    async fn delete(&self, repository: &str, digest: &Digest) -> Result<()> {
+        let (name, digest) = (self.full_name(repository), *digest);
+        let mut digests: Vec<Digest> = Vec::new();
+        for tag in cosign_tags(&digest) {
+            digests.extend(
+                self.registry.manifest(&name, &tag).await.map_err(explain)?.map(|found| found.digest),
+            );
+        }
+        let attached = self.registry.referrers(&name, digest, None).await.map_err(explain)?;
+        digests.extend(attached.into_iter().map(|referrer| referrer.descriptor.digest));
+        digests.extend(self.registry.referrers_index(&name, digest).await.map_err(explain)?);
+        // The image last: until then the same command finds it again.
+        digests.push(digest);
+        for digest in digests {
+            match &self.ecr {
+                Some(EcrRegistry { api, .. }) => api.delete_images(&name, &[digest]).await,
+                None => self.registry.delete_manifest(&name, digest).await,
+            }
+            .map_err(explain)?;
+        }
+        Ok(())
     }
 
     async fn attach(&self, repository: &str, image: &Image, kind: &str, document: &[u8]) -> Result<()> {

@@ -97,6 +97,9 @@ impl Evidence {
                 self.write(&format!("{place}/image-manifest.json"), &bytes)?;
             }
         }
+        if let Some(bundle) = &audited.audit.bundle {
+            self.write(&format!("{place}/sigstore.json"), &bundle.bytes)?;
+        }
         let Some(attestation) = &audited.attestation else { return Ok(()) };
         self.write(&format!("{place}/envelope.json"), &attestation.envelope)?;
         self.write(&format!("{place}/statement.json"), &attestation.payload)?;

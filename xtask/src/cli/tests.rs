@@ -8,7 +8,8 @@ use clap::{CommandFactory as _, Parser as _};
 use super::Cli;
 
 /// The values of variables and placeholders.
-const VALUES: [(&str, &str); 18] = [
+const VALUES: [(&str, &str); 19] = [
+    ("$BUNDLE", "attestation.json"),
     ("$CHECKS", "format clippy"),
     ("$TARGET", "prod"),
     ("$PREBUILT", "sha256:4a70fe9aa6436e02c2dea340fbd1e352e4ef2d8ce6ca52ad25d4b95471fc8bf2"),

@@ -124,7 +124,7 @@ fn text(report: &Report) -> String {
         for key in ignored {
             text.push_str(&format!("{environment}: {} is no entry of a ledger\n", key.escape_default()));
         }
-        for FunctionAudit { function, release, verdict, claims, .. } in functions {
+        for FunctionAudit { function, release, verdict, claims, bundle, .. } in functions {
             text.push_str(&format!("{function} {release} in {environment}: {}\n", verdict.word()));
             let mut table = Table::new(["", "claim", "found"]);
             for claim in claims {
@@ -132,7 +132,11 @@ fn text(report: &Report) -> String {
                     [claim.verdict.word(), claim.claim.as_str(), claim.found.as_str()].map(str::to_owned),
                 );
             }
-            text.push_str(&format!("{}\n", table.render("  ")));
+            text.push_str(&table.render("  "));
+            if let Some(bundle) = bundle {
+                text.push_str(&format!("  Sigstore bundle {}\n", bundle.text()));
+            }
+            text.push('\n');
         }
     }
     let all: Vec<&FunctionAudit> =

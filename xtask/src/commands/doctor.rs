@@ -44,6 +44,8 @@ pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Comma
             findings.push(Requirement::new(what, needed_for, Availability::Later, found));
         }
     }
+    let search_path = app.process_env.get("PATH").unwrap_or_default();
+    findings.extend(requirements::project_programs(&app.project, search_path));
     findings.extend(requirements::long_names(&app.project)?);
     let failure = requirements::failure(&findings);
     let text = text(&findings);

@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::CommandOutput;
-use crate::app::{AppContext, Saved, refuse_long_life};
+use crate::app::{Account, AppContext, Saved, refuse_long_life};
 use crate::delivery::{self, Intent, StackPlan, StackPreview};
 use crate::failure::{Failure, FailureKind, Result};
 use crate::format;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::markdown;
 use crate::plan;
+use crate::publication::{self, NextReleases};
 use crate::settings::{self, StackSettings, parse_duration};
 
 /// Arguments of `plan`.
@@ -57,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) waiting: BTreeMap<StackName, StackName>,
     /// The saved plan; `null` where none was asked for, or where nothing would change.
     pub(crate) saved: Option<Saved>,
+    /// What releasing this commit here would bring: with `--markdown` or a summary of the job, else `null`.
+    pub(crate) releases: Option<NextReleases>,
 }
 
 /// Runs the command.
@@ -116,15 +119,54 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         }
         None => {}
     }
+    let releases = match arguments.markdown || !app.process_env.summary_files().is_empty() {
+        true => {
+            Some(releases_to_review(app, &account, environment, (&enabled, named.as_ref()), &versions).await)
+        }
+        false => None,
+    };
     let mut summary = markdown::plans(environment, &stacks, &waiting);
+    summary.extend(releases.iter().map(markdown::next_releases));
     if let Some(saved) = &saved {
         summary.push_str(&markdown::saved_plan(&saved.id, saved.expires, &saved.apply));
     }
     let text = if arguments.markdown { summary.clone() } else { text };
-    let report = Report { environment: environment.clone(), changes_present, stacks, waiting, saved };
+    let report =
+        Report { environment: environment.clone(), changes_present, stacks, waiting, saved, releases };
     let id = report.saved.as_ref().map(|saved| saved.id.clone());
     let output = CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary);
     Ok(id.into_iter().fold(output, |output, id| output.with_step_output("plan", id)))
+}
+
+/// Returns what releasing this commit to the environment would bring. An environment that is promoted to gets no other releases
+/// than those that were named. Why it cannot be known is part of the result: a plan does not need it.
+async fn releases_to_review(
+    app: &AppContext,
+    account: &Account,
+    environment: &EnvironmentName,
+    (enabled, only): (&BTreeMap<StackName, StackSettings>, Option<&FunctionName>),
+    named: &BTreeMap<FunctionName, Version>,
+) -> NextReleases {
+    let read = async {
+        let (mut functions, mut serves) = (Vec::new(), BTreeMap::new());
+        let promoted = app.project.environment(environment)?.promote_from.is_some();
+        for (stack, settings) in enabled {
+            let last = account.ledger(environment, stack).head().await?.last;
+            let serving = last.into_iter().flat_map(|last| last.serves);
+            serves.extend(serving.map(|(function, serving)| (function, serving.release)));
+            let is_asked = |function: &&FunctionName| {
+                only.is_none_or(|only| only == *function) && (!promoted || named.contains_key(*function))
+            };
+            functions.extend(settings.functions.iter().filter(is_asked).cloned());
+        }
+        let (repository, builders) = (app.repository()?, app.builders());
+        let context = app.build_context(&repository, &builders);
+        publication::next_releases(&context, &account.catalogue, &functions, &serves, named).await
+    };
+    read.await.unwrap_or_else(|failure| {
+        app.progress.note(format!("releases  not known: {failure}"));
+        NextReleases { not_known: Some(failure.to_string()), ..NextReleases::default() }
+    })
 }
 
 /// Returns the releases that serve verified in another environment, of the functions that this one runs.

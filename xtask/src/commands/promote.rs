@@ -103,7 +103,8 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             if !files.is_empty() {
                 promoted.files.insert(stack.name().clone(), files);
             }
-            let (lost, notes) = delivery::losses(stack, &request.releases, last.as_ref()).await?;
+            let candidates = delivery::candidates(&request.releases)?;
+            let (lost, notes) = delivery::losses(stack, &candidates, last.as_ref()).await?;
             promoted.notes.extend(notes);
             losses.push((stack, lost));
         }

@@ -1,4 +1,4 @@
-//! `prune`: remove old Lambda versions, zips and saved plans that nothing needs; without --apply only say which.
+//! `prune`: remove old Lambda versions, zips, images and saved plans that nothing needs; without --apply only say which.
 
 use schemars::JsonSchema;
 use serde::Serialize;

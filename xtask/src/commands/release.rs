@@ -20,7 +20,7 @@ use crate::output::{deliveries_text, markdown};
 use crate::plan;
 use crate::ports::side_by_side;
 use crate::publication::{self, FunctionRelease, LedgerReleases};
-use crate::release::{Manifest, RecordedReleases, VersionBump, VersionRequest};
+use crate::release::{Manifest, RecordedReleases, ReleaseCandidate, VersionBump, VersionRequest};
 use crate::settings::BuildSettings;
 
 /// Arguments of `release`.
@@ -143,13 +143,17 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         _ => Vec::new(),
     };
     let deployed = || deployed_releases(&ledgers).boxed_local();
+    let refuse = |candidates| {
+        let target = arguments.env.as_ref().zip(account.as_ref());
+        refuse_candidates(app, target, &arguments, &stacks, candidates).boxed_local()
+    };
     let mut context = app.publication_context(
         build,
         &catalogue,
         (&signing_keys, &identity),
         arguments.env.as_ref(),
         account.as_ref(),
-        LedgerReleases { recorded, deployed: &deployed },
+        LedgerReleases { recorded, deployed: &deployed, refuse: &refuse },
     )?;
     context.prebuilt = arguments.prebuilt;
     let request =
@@ -216,6 +220,27 @@ async fn deployed_releases(ledgers: &[Ledger]) -> Result<BTreeMap<(FunctionName,
             .collect::<Vec<_>>())
     });
     Ok(side_by_side(read).await?.into_iter().flatten().collect())
+}
+
+/// Refuses releases that the environment would refuse for their commits, while nothing is built or published yet.
+async fn refuse_candidates(
+    app: &AppContext,
+    target: Option<(&EnvironmentName, &Account)>,
+    arguments: &Arguments,
+    stacks: &BTreeMap<StackName, Vec<FunctionName>>,
+    candidates: Vec<ReleaseCandidate>,
+) -> Result<()> {
+    let Some((environment, account)) = target else { return Ok(()) };
+    let intent = Intent::of_arguments(arguments.hotfix, &arguments.allow_loss);
+    for (stack, functions) in stacks {
+        let is_run = |candidate: &&ReleaseCandidate| functions.contains(&candidate.function);
+        let candidates: Vec<ReleaseCandidate> = candidates.iter().filter(is_run).cloned().collect();
+        if !candidates.is_empty() {
+            let stack = app.environment_stack(account, environment, stack)?;
+            delivery::refuse_early(&stack, &candidates, &intent).await?;
+        }
+    }
+    Ok(())
 }
 
 /// How many deployments of a stack are searched for a version.

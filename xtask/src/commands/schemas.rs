@@ -10,6 +10,7 @@ fn reference_has_the_schema_of_every_document() {
         ("release", schema_of::<super::release::Report>()),
         ("call", schema_of::<super::call::Report>()),
         ("verify", schema_of::<super::verify::Report>()),
+        ("attach-bundle", schema_of::<super::attach_bundle::Report>()),
         ("clean", schema_of::<super::clean::Report>()),
         ("destroy", schema_of::<super::destroy::Report>()),
         ("bootstrap", schema_of::<super::bootstrap::Report>()),

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{DeployRequest, EnvironmentStack, Route};
+use super::{DeployRequest, EnvironmentStack, Intent, Route};
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::ledger::{Ended, Serving};
 use crate::name::{FunctionName, Version};
-use crate::release::{Catalogue, InputsRecord, Manifest};
+use crate::release::{Catalogue, InputsRecord, Manifest, ReleaseCandidate};
 use crate::source::{CommitLine, Lineage, Repository};
 
 /// How many commits a refusal names.
@@ -122,35 +122,36 @@ fn is_commit(text: &str) -> bool {
 /// Returns what the users of a stack's functions would lose by some releases, and notes about what cannot be compared.
 pub(crate) async fn losses(
     stack: &EnvironmentStack,
-    releases: &BTreeMap<FunctionName, Manifest>,
+    releases: &[ReleaseCandidate],
     last: Option<&Ended>,
 ) -> Result<(Vec<Loss>, Vec<String>)> {
     let (mut losses, mut notes) = (Vec::new(), Vec::new());
-    for (function, manifest) in releases {
+    for release in releases {
+        let function = &release.function;
         let Some(serving) = last.and_then(|last| last.serves.get(function)) else { continue };
-        if serving.release == manifest.version && serving.digest == manifest.digest()? {
+        if serving.release == release.version && release.manifest == Some(serving.digest) {
             continue;
         }
-        let (from, to) = (&serving.commit, &manifest.source.commit);
+        let (from, to) = (&serving.commit, &release.commit);
         if serving.release.is_dirty() {
             notes.push(format!(
                 "`{function}` {} serves changes that no commit has: whether {} has them is not known",
-                serving.release, manifest.version
+                serving.release, release.version
             ));
         }
         if from == to {
             continue;
         }
-        if let Some((release, _)) =
-            [(&serving.release, from), (&manifest.version, to)].iter().find(|(_, commit)| !is_commit(commit))
+        if let Some((unknown, _)) =
+            [(&serving.release, from), (&release.version, to)].iter().find(|(_, commit)| !is_commit(commit))
         {
             notes.push(format!(
-                "`{function}` {release} has no commit on record: whether {} has everything that {} has is not known",
-                manifest.version, serving.release
+                "`{function}` {unknown} has no commit on record: whether {} has everything that {} has is not known",
+                release.version, serving.release
             ));
             continue;
         }
-        let Some(paths) = differing_paths(&stack.catalogue, function, serving, manifest).await? else {
+        let Some(paths) = differing_paths(&stack.catalogue, serving, release).await? else {
             continue;
         };
         let lineage = match Repository::open(&stack.root) {
@@ -167,7 +168,7 @@ pub(crate) async fn losses(
             function: function.clone(),
             serves: serving.release.clone(),
             commit: from.clone(),
-            release: manifest.version.clone(),
+            release: release.version.clone(),
             commits,
             missing,
             hotfix: brought.filter(|origin| origin.hotfix).map(|_| serving.since),
@@ -180,20 +181,24 @@ pub(crate) async fn losses(
 /// `Some(None)` where the store does not say, so that every file counts.
 pub(super) async fn differing_paths(
     catalogue: &Catalogue,
-    function: &FunctionName,
     serving: &Serving,
-    manifest: &Manifest,
+    release: &ReleaseCandidate,
 ) -> Result<Option<Option<Vec<String>>>> {
-    let Some(before) = catalogue.find(function, &serving.release).await? else { return Ok(Some(None)) };
+    let Some(before) = catalogue.find(&release.function, &serving.release).await? else {
+        return Ok(Some(None));
+    };
     if before.digest()? != serving.digest {
         return Ok(Some(None));
     }
-    let (one, other) = (before.source.inputs_digest, manifest.source.inputs_digest);
+    let (one, other) = (before.source.inputs_digest, release.inputs_digest);
     if one == other {
         return Ok(None);
     }
-    let records =
-        futures::try_join!(InputsRecord::find(catalogue, &one), InputsRecord::find(catalogue, &other))?;
+    let other = async || match &release.inputs {
+        Some(inputs) => Ok(Some(inputs.clone())),
+        None => InputsRecord::find(catalogue, &other).await,
+    };
+    let records = futures::try_join!(InputsRecord::find(catalogue, &one), other())?;
     let (Some(one), Some(other)) = records else { return Ok(Some(None)) };
     Ok(Some(one.differing_files(&other)))
 }
@@ -204,13 +209,34 @@ pub(super) async fn check(
     request: &DeployRequest,
     last: Option<&Ended>,
 ) -> Result<BTreeMap<FunctionName, Vec<String>>> {
+    let releases = candidates(&request.releases)?;
     if request.intent.route == Route::Hotfix {
-        refuse_not_descending(stack, request, last)?;
+        refuse_not_descending(stack, &releases, last)?;
     }
-    let (losses, notes) = losses(stack, &request.releases, last).await?;
+    let (losses, notes) = losses(stack, &releases, last).await?;
     notes.iter().for_each(|note| stack.progress.note(format!("history   {note}")));
     refuse_losses(stack, &losses, &request.intent.allow_loss)?;
     Ok(losses.iter().map(|loss| (loss.function.clone(), loss.ids())).collect())
+}
+
+/// Describes the releases of a request.
+pub(crate) fn candidates(releases: &BTreeMap<FunctionName, Manifest>) -> Result<Vec<ReleaseCandidate>> {
+    releases.values().map(ReleaseCandidate::published).collect()
+}
+
+/// Refuses releases that a delivery to a stack would refuse for their commits, before they are built. What has to be compared
+/// again, because another deployment may end in between, is: the delivery does it.
+pub(crate) async fn refuse_early(
+    stack: &EnvironmentStack,
+    releases: &[ReleaseCandidate],
+    intent: &Intent,
+) -> Result<()> {
+    let last = stack.ledger.head().await?.last;
+    if intent.route == Route::Hotfix {
+        refuse_not_descending(stack, releases, last.as_ref())?;
+    }
+    let (losses, _) = losses(stack, releases, last.as_ref()).await?;
+    refuse_losses(stack, &losses, &intent.allow_loss)
 }
 
 /// Refuses losses that were not accepted.
@@ -263,13 +289,14 @@ pub(crate) fn refuse_losses(stack: &EnvironmentStack, losses: &[Loss], allowed: 
 /// Refuses a hotfix that does not descend from what runs.
 fn refuse_not_descending(
     stack: &EnvironmentStack,
-    request: &DeployRequest,
+    releases: &[ReleaseCandidate],
     last: Option<&Ended>,
 ) -> Result<()> {
     let Some(last) = last else { return Ok(()) };
-    let functions = request.releases.iter().filter_map(|(function, manifest)| {
-        let serving = last.serves.get(function).filter(|serving| serving.release != manifest.version)?;
-        Some((format!("`{function}` {}", manifest.version), &serving.commit, &manifest.source.commit))
+    let functions = releases.iter().filter_map(|release| {
+        let ReleaseCandidate { function, version, commit, .. } = release;
+        let serving = last.serves.get(function).filter(|serving| serving.release != *version)?;
+        Some((format!("`{function}` {version}"), &serving.commit, commit))
     });
     let files = stack.commit.as_ref().zip(last.commit.as_ref());
     let files = files.map(|(now, before)| (format!("the files of `{}`", stack.name()), before, &now.commit));
@@ -397,10 +424,13 @@ mod tests {
         deliver(&stack_of(&mut scene, &tree), &request).await.unwrap();
         // A release without a commit is noted, and not refused.
         let request = only_a(&mut scene, "unknown");
-        let (losses, notes) =
-            losses(&stack_of(&mut scene, &tree), &request.releases, scene.last_ended().await.as_ref())
-                .await
-                .unwrap();
+        let (losses, notes) = losses(
+            &stack_of(&mut scene, &tree),
+            &candidates(&request.releases).unwrap(),
+            scene.last_ended().await.as_ref(),
+        )
+        .await
+        .unwrap();
         assert!(losses.is_empty() && notes[0].contains("no commit on record"), "{notes:?}");
     }
 
@@ -431,10 +461,13 @@ mod tests {
         assert!(failure.message().starts_with("a hotfix must descend from what runs in dev"), "{failure}");
         // A later release that lacks it names it.
         let later = only_a(&mut scene, &main);
-        let (losses, _) =
-            losses(&stack_of(&mut scene, &tree), &later.releases, scene.last_ended().await.as_ref())
-                .await
-                .unwrap();
+        let (losses, _) = losses(
+            &stack_of(&mut scene, &tree),
+            &candidates(&later.releases).unwrap(),
+            scene.last_ended().await.as_ref(),
+        )
+        .await
+        .unwrap();
         assert_eq!(losses[0].hotfix, Some(2));
     }
 }

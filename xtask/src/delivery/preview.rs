@@ -138,7 +138,8 @@ pub(crate) async fn preview(
     if save {
         refuse_request(stack, &request, last.as_ref(), &releases).await?;
     }
-    let (losses, notes) = lineage::losses(stack, &request.releases, last.as_ref()).await?;
+    let (losses, notes) =
+        lineage::losses(stack, &lineage::candidates(&request.releases)?, last.as_ref()).await?;
     notes.iter().for_each(|note| stack.progress.note(format!("history   {note}")));
     let inputs = stack.inputs(&stack.root).await?;
     let mut configuration = stack.configure(&lock, &stack.root, &releases, inputs)?;

@@ -3,12 +3,14 @@
 //!
 //! Rendered from the same values as text and JSON. The dialect is GitHub's: <https://github.github.com/gfm/>.
 
+mod next_releases;
 mod promotion;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
+pub(crate) use self::next_releases::next_releases;
 pub(crate) use self::promotion::{notes, promotion};
 use crate::delivery::{Delivered, StackPlan};
 use crate::failure::{self, ErrorReport, Result};

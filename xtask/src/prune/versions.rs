@@ -8,13 +8,14 @@ use crate::ledger::Ended;
 use crate::name::FunctionName;
 
 impl Pruner<'_> {
-    /// Adds the versions of a stack's functions.
+    /// Adds the versions of a stack's functions, and returns the hashes of the code of those that stay.
     pub(super) async fn plan_versions(
         &self,
         history: &[Ended],
         last: &Ended,
         plan: &mut PrunePlan,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
+        let mut running = BTreeSet::new();
         for (function, serving) in &last.serves {
             let name = &serving.function_name;
             let alias = self.functions.alias(name, &serving.alias).await?;
@@ -45,19 +46,21 @@ impl Pruner<'_> {
                 let (item_name, parts) = (format!("{name}:{version}"), vec![name.clone(), version.clone()]);
                 let item =
                     |why: String| PruneItem { kind: PrunedKind::LambdaVersion, name: item_name, why, parts };
-                match spared.get(&version) {
-                    Some(why) => plan.keep.push(item(why.clone())),
+                let why = match spared.get(&version) {
+                    Some(why) => why.clone(),
                     None if !known.contains(published.code_sha256.as_str()) => {
-                        plan.keep
-                            .push(item("no deployment knows its code: somebody else published it".into()));
+                        "no deployment knows its code: somebody else published it".into()
                     }
                     None => {
-                        plan.remove.push(item(format!("not among the {} before the serving one", self.keep)))
+                        plan.remove.push(item(format!("not among the {} before the serving one", self.keep)));
+                        continue;
                     }
-                }
+                };
+                plan.keep.push(item(why));
+                running.insert(published.code_sha256);
             }
         }
-        Ok(())
+        Ok(running)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::catalogue::Catalogue;
+use super::cosign;
 use super::envelope::Envelope;
 use super::key::PublicKey;
 use super::manifest::{Manifest, artifact_key};
@@ -99,6 +100,7 @@ pub(crate) async fn publish(
             let envelope = store_attestation(catalogue, &manifest, provenance).await?;
             if let ReleaseContent::Image(image) = &content {
                 catalogue.images()?.attach(manifest.artifact.repository(), image, DSSE, &envelope).await?;
+                cosign::sign_image(catalogue, &manifest, provenance.signer, &envelope).await?;
             }
         }
         match store.put_new(&Manifest::key(&manifest.function, &manifest.version), manifest.bytes()?).await? {

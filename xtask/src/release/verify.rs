@@ -4,7 +4,6 @@
 //! with their results. Goes wrong: objects that are missing or were edited; signatures that are missing, wrong or by a key
 //! that is not trusted; provenance without the claims that the environment requires.
 
-mod bundle;
 mod examination;
 
 #[cfg(test)]

@@ -53,7 +53,15 @@ impl From<&[(&str, &str)]> for Variables {
     }
 }
 
+/// The variables that name files for a run's summary: GitHub's, and one for other CI systems and for later jobs.
+const SUMMARY_FILES: [&str; 2] = ["GITHUB_STEP_SUMMARY", "SLIPWAY_SUMMARY"];
+
 impl ProcessEnvironment {
+    /// Returns the files that a run's summary is appended to.
+    pub(crate) fn summary_files(&self) -> Vec<PathBuf> {
+        SUMMARY_FILES.into_iter().filter_map(|name| self.get(name)).flat_map(std::env::split_paths).collect()
+    }
+
     /// Reads the environment of this process.
     #[expect(clippy::disallowed_methods, reason = "the only place that reads environment variables")]
     pub(crate) fn read() -> Result<Self> {

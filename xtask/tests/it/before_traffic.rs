@@ -36,6 +36,10 @@ fn program_of_a_gate_that_is_missing_is_named_before_anything_is_planned() {
     project.commit("build: a gate");
     let refused = project.run(&RELEASE).exits(2).says("`no-such-program-here` of the gate `asks`");
     assert!(!refused.ran_step("publish") && !refused.ran_step("plan"), "{refused}");
+    let doctor = project.run(&["doctor"]);
+    for words in ["gate asks", "`no-such-program-here` not found", "install `no-such-program-here`"] {
+        assert!(doctor.stdout.contains(words), "`{words}` in {doctor}");
+    }
     project.write(
         STACK,
         "functions = [\"echo\"]\n[[before_traffic]]\nname = \"asks\"\nrun = \"true\"\nafter = 3\n",

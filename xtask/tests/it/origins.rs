@@ -93,20 +93,6 @@ impl Project {
         self.sandbox.write(CODE, &code(number));
         self.sandbox.commit(message)
     }
-
-    /// Checks out a commit as a new branch.
-    fn branch(&self, name: &str, commit: &str) {
-        let git = git2::Repository::open(&self.sandbox.folder).expect("a repository");
-        let id = git2::Oid::from_str(commit).expect("a commit's id");
-        git.branch(name, &git.find_commit(id).expect("that commit"), true).expect("a branch");
-        self.check_out(name);
-    }
-
-    fn check_out(&self, branch: &str) {
-        let git = git2::Repository::open(&self.sandbox.folder).expect("a repository");
-        git.set_head(&format!("refs/heads/{branch}")).expect("that branch");
-        git.checkout_head(Some(git2::build::CheckoutBuilder::new().force())).expect("its files");
-    }
 }
 
 fn code(number: u32) -> String {
@@ -125,21 +111,21 @@ fn repair_of_an_earlier_release_is_published_on_its_own_line_and_the_later_line_
     project.commit(3, "Merged PR 42: feat!: three");
     project.run(&release).exits(0).says("1 change since 0.2.0: 0.3.0");
 
-    project.branch("hotfix", &first);
+    project.sandbox.branch("hotfix", &first);
     let repair = project.commit(11, "fix: one");
     project.run(&release).exits(0).says("1 change since 0.1.0, as 0.3.0 is not in this history: 0.1.1");
 
-    project.check_out("main");
+    project.sandbox.check_out("main");
     let again = project.run(&release).exits(0);
     assert!(again.stdout.contains("api 0.3.0") && !again.ran_step("publish"), "{again}");
-    project.branch("topic", &first);
+    project.sandbox.branch("topic", &first);
     project.commit(12, "feat: other");
     project
         .run(&release)
         .exits(6)
         .says("`api` needs a new minor version after 0.1.0, and 0.2.0 is a release")
         .says("--version 0.4.0");
-    project.check_out("main");
+    project.sandbox.check_out("main");
     project.commit(4, "no convention");
     project
         .run(&release)

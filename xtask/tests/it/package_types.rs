@@ -270,6 +270,46 @@ fn rust_and_python_zips_and_images_are_released_verified_changed_and_rolled_back
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(6).says("WRONG");
     fs::write(&layer, whole).expect("the layer");
     shop.run(&["verify-release", "prices-image", "0.2.0", "--env", "local"]).exits(0);
+    old_images_are_pruned(&shop);
+}
+
+/// Prunes: the image that serves and the one on hold stay; one that nothing needs goes with everything beside it.
+fn old_images_are_pruned(shop: &Shop) {
+    shop.write_prices("prices-image", "three");
+    shop.commit("feat: say three");
+    shop.run_signed(&RELEASE).exits(0).says("prices-image 0.3.0 serves in local");
+    let tags = shop.folder.join("target/slipway/local/registry/repositories/echo/prices-image/_tags");
+    let image = |version: &str| fs::read_to_string(tags.join(version)).ok();
+    let beside =
+        |digest: &str, suffix: &str| tags.join(format!("{}.{suffix}", digest.trim().replace(':', "-")));
+    let (first, third) = (image("0.1.0").expect("an image"), image("0.3.0").expect("an image"));
+    assert!(beside(&first, "sig").is_file() && beside(&first, "att").is_file());
+    let prune = ["prune", "--env", "local", "--keep", "1"];
+    let listed = shop.run(&prune).exits(0);
+    assert!(!listed.stdout.contains("remove   image"), "the one before may be wanted: {listed}");
+    let prune = ["prune", "--env", "local", "--keep", "0"];
+    // Lambda fetches an image again for a version that somebody points an alias to.
+    let serves = shop.account.alias("prices-image");
+    shop.account.move_alias("prices-image", "1");
+    let moved = shop.run(&prune).exits(0).says("prices-image 0.1.0   (a Lambda version that stays runs it)");
+    assert!(!moved.stdout.contains("remove   image"), "{moved}");
+    shop.account.move_alias("prices-image", &serves);
+    let listed = shop.run(&prune).exits(0).says("remove   image          prices-image 0.1.0");
+    assert!(listed.stdout.contains("keep     image          prices-image 0.2.0   (is on hold"), "{listed}");
+    assert!(listed.stdout.contains("keep     image          prices-image 0.3.0   (serves"), "{listed}");
+    assert!(listed.stdout.contains("keep     image          echo-image 0.1.0   (serves"), "{listed}");
+    assert!(image("0.1.0").is_some(), "a dry run removed it");
+
+    shop.run(&[&prune[..], &["--apply", "--yes"]].concat()).exits(0);
+    assert_eq!(
+        (image("0.1.0"), beside(&first, "sig").exists(), beside(&first, "att").exists()),
+        (None, false, false)
+    );
+    assert!(image("0.2.0").is_some() && image("0.3.0").is_some() && beside(&third, "sig").is_file());
+    shop.run(&prune).exits(0).says("Nothing to remove.");
+    let order = json!({ "quantity": 2, "price": "0.50" });
+    assert_eq!(shop.invoke("prices-image", &order)["says"], "three");
+    shop.run(&["verify-release", "prices-image", "0.3.0", "--env", "local"]).exits(0);
 }
 
 /// Returns the hex digest of the last layer in the second release of the Python image.

@@ -131,3 +131,32 @@ fn hotfix_passes_and_what_would_lose_it_is_refused_by_the_name_of_its_commit() {
     project.make_shallow();
     project.run(&RELEASE).exits(6).says("git fetch --unshallow");
 }
+
+#[test]
+fn release_that_would_lose_commits_is_refused_before_anything_is_built_or_published() {
+    let project = require!(EchoProject::with_staging());
+    let first = project.head();
+    project.run(&RELEASE).exits(0);
+    project.change_code();
+    let second = project.head();
+    project.run(&RELEASE).exits(0).says("echo 0.2.0 serves in local.");
+    project.run(&PROMOTE).exits(0).says("echo 0.2.0 serves in staging.");
+
+    project.branch("other", &first);
+    project.write("lambda-src/echo/NOTES.md", "Another line.\n");
+    project.commit("fix: another line");
+    let [artifacts, _] = project.account.buckets();
+    let before = project.account.keys(&artifacts);
+    let release = [&RELEASE[..], &["--version", "0.9.0"]].concat();
+    let refused = project.run(&release).exits(6).says("`echo` 0.9.0 lacks 1 commit that 0.2.0 has");
+    let refused = refused.says("feat: say two").says("Nothing was built, published or deployed.");
+    assert!(!refused.ran_step("build") && !refused.ran_step("publish"), "{refused}");
+    let hotfix = ["release", "--env", "staging", "--hotfix", "--version", "0.9.0", "--yes"];
+    let refused = project.run(&hotfix).exits(6).says("a hotfix must descend from what runs in staging");
+    assert!(!refused.ran_step("build") && !refused.ran_step("publish"), "{refused}");
+    assert_eq!(project.account.keys(&artifacts), before, "something was published");
+
+    let accepted = [&release[..], &["--allow-loss", &second]].concat();
+    project.run(&accepted).exits(0).says("echo 0.9.0 serves in local.");
+    assert_eq!(project.account.alias("echo"), "1");
+}

@@ -8,7 +8,10 @@ fn only_what_nothing_needs_is_removed_and_only_if_asked() {
     let project = require!(EchoProject::released_twice());
     let prune = ["prune", "--env", "local", "--keep"];
     let one = [&prune[..], &["1"]].concat();
-    project.run(&one).exits(0).says("Nothing to remove.").says("a rollback to deployment 1 may want it");
+    let nothing = project.run(&one).exits(0).says("Nothing to remove.");
+    nothing
+        .says("a rollback to deployment 1 may want it")
+        .says("keep     the applied files under configurations/");
     let before = project.account.objects();
     let none = [&prune[..], &["0"]].concat();
     let listed =

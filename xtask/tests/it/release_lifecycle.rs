@@ -274,3 +274,41 @@ fn local_down_leaves_no_process() {
     // The emulated AWS belongs to the test run and was not stopped: its content still exists.
     project.run(&RELEASE).exits(0).says("already serves");
 }
+
+#[test]
+fn plan_for_a_review_has_the_next_version_and_the_size_of_each_changed_function() {
+    let project = require!(EchoProject::new());
+    project.run(&RELEASE).exits(0);
+    let plan = ["plan", "--env", "local", "--markdown"];
+    project.run(&plan).exits(0).says("1 function keeps its release.");
+    project.change_code();
+    let size = |version: &str| {
+        let [artifacts, _] = project.account.buckets();
+        let manifest = project.account.object(&artifacts, &format!("releases/echo/{version}.json"));
+        let manifest: Value = serde_json::from_slice(&manifest).expect("a manifest");
+        manifest["artifact"]["size"].as_u64().expect("a size")
+    };
+    let before = size("0.1.0");
+    let row = "| echo | 0.1.0 | 0.2.0 |";
+    // The artifacts of both codes are there from the start.
+    project.remove_artifacts();
+    project
+        .run(&plan)
+        .exits(0)
+        .says(&format!("{row} {before} → ? | not built here | 1 change since 0.1.0 |"));
+    project.run(&["build"]).exits(0);
+    let summary = project.home.join("summary.md");
+    let file = summary.to_string_lossy().into_owned();
+    let json = ["plan", "--env", "local", "--output", "json"];
+    let planned = project.start_with(&json, &[("SLIPWAY_SUMMARY", &file)]).wait().exits(0).json();
+    let next = &planned["data"]["releases"]["changed"][0];
+    assert_eq!((&next["serves"], &next["next"]), (&"0.1.0".into(), &"0.2.0".into()), "{planned}");
+    project.run(&RELEASE).exits(0).says("echo 0.2.0 serves in local.");
+    let after = size("0.2.0");
+    assert_eq!((&next["serves_size"], &next["size"]), (&before.into(), &after.into()), "{planned}");
+    let summary = std::fs::read_to_string(summary).expect("the job's summary");
+    assert!(summary.contains(&format!("{row} {before} → {after} | ")), "{summary}");
+    // A release that exists is compared by its manifest.
+    let named = [&["plan", "echo", "--version", "0.1.0"][..], &plan[1..]].concat();
+    project.run(&named).exits(0).says(&format!("| echo | 0.2.0 | 0.1.0 | {after} → {before} | "));
+}

@@ -2,11 +2,14 @@
 //!
 //! In: OpenSSL, and securesystemslib and cyclonedx-python-lib from PyPI. Without them their part of a test is skipped.
 
+mod images;
 mod verifiers;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::support::commands::RELEASE;
@@ -279,4 +282,71 @@ fn kms_key_signs_releases_in_the_store_of_the_project() {
     let verified = project.start_with(&["verify-release", "echo", "0.1.0"], &cloud).wait().exits(0);
     assert!(verified.stdout.contains("ok   signature for prod"), "{verified}");
     assert!(!verified.stdout.contains("signature for local"), "local has its own store: {verified}");
+}
+
+/// A Sigstore bundle about some files, as GitHub's action writes it; its signature is nobody's.
+fn sigstore_bundle(subjects: &[&str]) -> String {
+    let subject = |sha256: &&str| json!({ "name": "echo.zip", "digest": { "sha256": sha256 } });
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subjects.iter().map(subject).collect::<Vec<_>>(),
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {},
+    });
+    let payload = BASE64_STANDARD.encode(statement.to_string());
+    let envelope =
+        json!({ "payload": payload, "payloadType": "application/vnd.in-toto+json", "signatures": [] });
+    let kind = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    format!("{}\n", json!({ "mediaType": kind, "dsseEnvelope": envelope }))
+}
+
+#[test]
+fn sigstore_bundle_is_kept_once_beside_its_artifact_and_named_as_not_verified() {
+    let project = require!(EchoProject::new());
+    project.run(&RELEASE).exits(0);
+    let [artifacts, _] = project.account.buckets();
+    let [zip, ..] = object_keys(&project, "0.1.0");
+    let sha256 = zip.trim_start_matches("artifacts/sha256/").trim_end_matches(".zip").to_owned();
+    let key = format!("attestations/sha256/{sha256}.sigstore.json");
+    let file = project.home.join("attestation.json");
+    let attach = |bundle: &str| {
+        std::fs::write(&file, bundle).expect("a bundle");
+        project.run(&["attach-bundle", path(&file), "--env", "local"])
+    };
+    let keys = project.account.keys(&artifacts);
+    for (wrong, why) in [
+        (sigstore_bundle(&[&"0".repeat(64)]), "the bundle is about nothing that is stored"),
+        (sigstore_bundle(&[]), "0 subjects"),
+        ("{}".to_owned(), "it is not a Sigstore bundle"),
+    ] {
+        attach(&wrong).exits(6).says(why).says("Nothing was stored.");
+    }
+    assert_eq!(project.account.keys(&artifacts), keys);
+    let audit = ["audit", "--env", "local"];
+    let none = project.run(&VERIFY_FIRST).exits(0);
+    assert!(!none.stdout.contains("bundle"), "{none}");
+
+    let bundle = sigstore_bundle(&[&sha256, &"0".repeat(64)]);
+    let attached = attach(&bundle).exits(0).says(&format!("kept   echo.zip   {key}"));
+    attached.says("no artifact sha256:0000").says("not verified by Slipway");
+    let stored = project.account.object(&artifacts, &key);
+    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
+    assert_eq!(read(&stored), read(bundle.as_bytes()));
+    // Another run's changes nothing.
+    attach(&sigstore_bundle(&[&sha256])).exits(0).says("by an earlier run");
+    assert_eq!(project.account.object(&artifacts, &key), stored);
+
+    let verified = project.run(&VERIFY_FIRST).exits(0).says("kept, not verified by Slipway");
+    verified.says(&format!("gh attestation verify artifact.zip --bundle {sha256}.sigstore.json --repo"));
+    let folder = project.home.join("evidence");
+    let evidence = [&audit[..], &["--evidence", path(&folder)]].concat();
+    project.run(&evidence).exits(0).says(&format!("Sigstore bundle {key}: kept, not verified by Slipway"));
+    let copied = folder.join("environments/local/echo/functions/echo/sigstore.json");
+    assert_eq!(std::fs::read(copied).expect("the bundle"), stored);
+
+    // One that somebody put there about other bytes is said by both, and is not replaced.
+    project.account.put(&artifacts, &key, sigstore_bundle(&[&"0".repeat(64)]).as_bytes());
+    project.run(&VERIFY_FIRST).exits(6).says("it is about other bytes than this release's");
+    project.run(&audit).exits(6).says("it is about other bytes than this release's");
+    attach(&bundle).exits(1).says("another object under the name of this bundle");
 }

@@ -131,6 +131,29 @@ impl Ecr {
         }
     }
 
+    /// Deletes images with their tags, at most 100. Those that do not exist are skipped.
+    ///
+    /// # Errors
+    /// The first image that ECR refuses to delete, with its reason.
+    pub async fn delete_images(&self, repository: &str, digests: &[Digest]) -> Result<(), CloudError> {
+        let image = |digest: &Digest| ImageIdentifier::builder().image_digest(digest.to_string()).build();
+        let request = self.shared.ecr().batch_delete_image().repository_name(repository);
+        let request = request.set_registry_id(self.registry_id.clone());
+        let request = request.set_image_ids(Some(digests.iter().map(image).collect()));
+        let subject = self.subject(repository);
+        let response = self.calls.run("BatchDeleteImage", &subject, request.send()).await?;
+        for failed in response.failures() {
+            let code = failed.failure_code().map_or("", |code| code.as_str());
+            if code != "ImageNotFound" {
+                let digest = failed.image_id().and_then(ImageIdentifier::image_digest).unwrap_or_default();
+                let context = self.calls.context("BatchDeleteImage", &subject);
+                let reason = failed.failure_reason().unwrap_or(code);
+                return Err(CloudError::at(&context, CloudErrorKind::Other, format!("{digest}: {reason}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for the scan of an image, at most `time_limit`, and returns its findings.
     ///
     /// # Errors

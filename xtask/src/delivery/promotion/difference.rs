@@ -10,7 +10,7 @@ use crate::delivery::lineage::differing_paths;
 use crate::failure::Result;
 use crate::ledger::Serving;
 use crate::name::{FunctionName, StackName, Version};
-use crate::release::Catalogue;
+use crate::release::{Catalogue, ReleaseCandidate};
 use crate::source::{CommitLine, Lineage, Repository};
 
 /// How a function differs between two environments.
@@ -63,7 +63,9 @@ pub(crate) async fn difference(
     };
     let Some(before) = before.filter(|_| !unchanged) else { return Ok(found) };
     let paths = match catalogue.find(function, &after.release).await? {
-        Some(manifest) => differing_paths(catalogue, function, before, &manifest).await?,
+        Some(manifest) => {
+            differing_paths(catalogue, before, &ReleaseCandidate::published(&manifest)?).await?
+        }
         None => Some(None),
     };
     // The same inputs were built again.

@@ -125,6 +125,7 @@ impl Scene {
             ledgers: LedgerReleases {
                 recorded: self.recorded.clone(),
                 deployed: &|| Box::pin(std::future::ready(Ok(self.deployed.clone()))),
+                refuse: &|_| Box::pin(std::future::ready(Ok(()))),
             },
             signing_keys: &self.keys,
             identity: &self.identity,

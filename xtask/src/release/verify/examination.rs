@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::failure::{FailureKind, Result};
 use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::ports::DigestComparison;
+use crate::release::bundle::stored_bundle;
 use crate::release::catalogue::Catalogue;
 use crate::release::envelope::Envelope;
 use crate::release::inputs_record::InputsRecord;
@@ -254,13 +255,11 @@ async fn bundle(
     manifest: &Manifest,
     examination: &mut ReleaseExamination,
 ) -> Result<()> {
-    let artifact = &manifest.artifact.sha256;
-    let key = super::bundle::key(artifact);
-    if let Some(stored) = catalogue.store().get(&key).await? {
-        match super::bundle::describe(&stored.bytes, artifact) {
-            Ok(found) => examination.add_absent("bundle", format!("{key}: {found}")),
-            Err(why) => examination.add("bundle", Err(format!("{key}: {why}"))),
-        }
+    let repository = manifest.source.repository.as_deref();
+    match stored_bundle(catalogue, &manifest.artifact.sha256, repository).await? {
+        Some(Ok(bundle)) => examination.add_absent("bundle", bundle.text()),
+        Some(Err(why)) => examination.add("bundle", Err(why)),
+        None => {}
     }
     Ok(())
 }

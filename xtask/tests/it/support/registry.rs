@@ -56,6 +56,16 @@ impl Registry {
         Ok(Self { port, child, content })
     }
 
+    /// Returns its port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns its host, with the port.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Returns the name of an image in this registry.
     pub fn name(&self, repository: &str, digest: &str) -> String {
         format!("127.0.0.1:{}/{repository}:latest@{digest}", self.port)

@@ -136,6 +136,21 @@ impl Sandbox {
         repository.head().and_then(|head| head.peel_to_commit()).expect("a commit").id().to_string()
     }
 
+    /// Checks out a commit as a new branch.
+    pub fn branch(&self, name: &str, commit: &str) {
+        let git = git2::Repository::open(&self.folder).expect("a repository");
+        let id = git2::Oid::from_str(commit).expect("a commit's id");
+        git.branch(name, &git.find_commit(id).expect("that commit"), true).expect("a branch");
+        self.check_out(name);
+    }
+
+    /// Checks out a branch.
+    pub fn check_out(&self, branch: &str) {
+        let git = git2::Repository::open(&self.folder).expect("a repository");
+        git.set_head(&format!("refs/heads/{branch}")).expect("that branch");
+        git.checkout_head(Some(git2::build::CheckoutBuilder::new().force())).expect("its files");
+    }
+
     /// The port of the emulated AWS.
     pub fn emulator_port(&self) -> u16 {
         self.test_run.port

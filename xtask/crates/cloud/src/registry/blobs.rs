@@ -341,6 +341,11 @@ pub(super) fn pull(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 
+/// Returns the token scope for deleting.
+pub(super) fn delete(repository: &str) -> String {
+    format!("repository:{repository}:delete,pull")
+}
+
 /// Returns the token scope for writing.
 pub(super) fn push(repository: &str) -> String {
     format!("repository:{repository}:pull,push")

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use slipway_values::digest::Digest;
 
 use super::Registry;
-use super::blobs::{pull, push};
+use super::blobs::{delete, pull, push};
 use super::client::{RegistryRequest, RequestBody};
 use super::reference::is_tag;
 use super::response::{AttemptError, Response};
@@ -102,6 +102,26 @@ impl Registry {
         }
     }
 
+    /// Deletes a manifest with its tags, where it exists.
+    ///
+    /// ECR does not take this request: [`crate::Ecr::delete_images`] is its own.
+    pub async fn delete_manifest(&self, repository: &str, digest: Digest) -> Result<(), CloudError> {
+        self.client.with_retries(|| self.delete_once(repository, digest)).await
+    }
+
+    async fn delete_once(&self, repository: &str, digest: Digest) -> Result<(), AttemptError> {
+        let (name, scope) = (ManifestName::Digest(digest), delete(repository));
+        let (headers, payload) = (Vec::new(), RequestBody::Empty);
+        let request =
+            self.manifest_request("DeleteManifest", "DELETE", repository, name, headers, payload, scope)?;
+        let context = request.context(&self.client);
+        let response = self.client.send(&request).await?;
+        match response.status {
+            200..=204 | 404 => Ok(()),
+            _ => Err(response.into_error(&context).await),
+        }
+    }
+
     /// Reads a tag or a digest.
     fn name<'a>(&self, repository: &str, reference: &'a str) -> Result<ManifestName<'a>, CloudError> {
         match reference.parse() {
@@ -174,7 +194,7 @@ impl Registry {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a request, named by its two callers")]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a request, named by its callers")]
     fn manifest_request<'a>(
         &self,
         operation: &'static str,

@@ -127,6 +127,16 @@ impl Registry {
         Ok(referrers)
     }
 
+    /// Returns the digest of the index under the tag `sha256-<hex>`, which lists an image's attachments where the registry does
+    /// not; `None` where there is none.
+    pub async fn referrers_index(
+        &self,
+        repository: &str,
+        digest: Digest,
+    ) -> Result<Option<Digest>, CloudError> {
+        Ok(self.manifest(repository, &fallback_tag(digest)).await?.map(|index| index.digest))
+    }
+
     /// Returns the registry's own list; `None` where it has none.
     async fn list(
         &self,

@@ -85,30 +85,66 @@ async fn registry_of_another_region_is_refused() {
     session.ecr("127.0.0.1:5000").unwrap();
 }
 
+fn sdk_client(endpoint: &str) -> aws_sdk_ecr::Client {
+    use aws_sdk_ecr::config::{BehaviorVersion, Config, Credentials, Region};
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("AKIAEXAMPLE", "secret", None, None, "test"))
+        .endpoint_url(endpoint)
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    aws_sdk_ecr::Client::from_conf(config.build())
+}
+
+/// Puts an image whose config is a text, and returns its digest.
+async fn put_image(client: &aws_sdk_ecr::Client, repository: &str, tag: &str, config: &str) -> Digest {
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": { "mediaType": "application/vnd.docker.container.image.v1+json", "size": config.len(),
+            "digest": Digest::of(config).to_string() },
+        "layers": [],
+    });
+    let put = client.put_image().repository_name(repository).image_tag(tag);
+    let put = put.image_manifest(manifest.to_string()).send().await.unwrap();
+    put.image().unwrap().image_id().unwrap().image_digest().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn images_are_deleted_and_the_reason_of_one_that_is_not_is_an_error() {
+    let moto = require!(moto());
+    let ecr = ecr(&moto.endpoint).await;
+    ecr.create_repository("shop/old", true, false).await.unwrap();
+    let client = sdk_client(&moto.endpoint);
+    let one = put_image(&client, "shop/old", "1.0.0", "{}").await;
+    let two = put_image(&client, "shop/old", "2.0.0", "{ }").await;
+    ecr.delete_images("shop/old", &[one]).await.unwrap();
+    let left = client.list_images().repository_name("shop/old").send().await.unwrap();
+    let left: Vec<_> = left.image_ids().iter().filter_map(|image| image.image_digest()).collect();
+    assert_eq!(left, [two.to_string()]);
+    ecr.delete_images("shop/old", &[one]).await.unwrap();
+    let absent = ecr.delete_images("absent", &[one]).await.unwrap_err();
+    assert_eq!(absent.kind, CloudErrorKind::NotFound, "{absent}");
+
+    let server = ScriptedServer::start(|_, request| {
+        assert_eq!(operation(request), "BatchDeleteImage");
+        let image = serde_json::json!({ "imageDigest": Digest::of(b"image").to_string() });
+        let failed = serde_json::json!({
+            "imageId": image, "failureCode": "ImageReferencedByManifestList", "failureReason": "a list names it",
+        });
+        json(200, serde_json::json!({ "imageIds": [], "failures": [failed] }))
+    });
+    let digest = Digest::of(b"image");
+    let error = self::ecr(&server.endpoint).await.delete_images("shop", &[digest]).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("{digest}: a list names it")), "{error}");
+}
+
 #[tokio::test]
 async fn scan_findings_of_an_image_are_read() {
     let moto = require!(moto());
     let ecr = ecr(&moto.endpoint).await;
     ecr.create_repository("shop/scanned", true, false).await.unwrap();
-    let client = {
-        use aws_sdk_ecr::config::{BehaviorVersion, Config, Credentials, Region};
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("AKIAEXAMPLE", "secret", None, None, "test"))
-            .endpoint_url(&moto.endpoint)
-            .http_client(aws_smithy_http_client::Builder::new().build_http());
-        aws_sdk_ecr::Client::from_conf(config.build())
-    };
-    let manifest = serde_json::json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-        "config": { "mediaType": "application/vnd.docker.container.image.v1+json", "size": 2,
-            "digest": Digest::of(b"{}").to_string() },
-        "layers": [],
-    });
-    let put = client.put_image().repository_name("shop/scanned").image_tag("1.0.0");
-    let put = put.image_manifest(manifest.to_string()).send().await.unwrap();
-    let digest: Digest = put.image().unwrap().image_id().unwrap().image_digest().unwrap().parse().unwrap();
+    let client = sdk_client(&moto.endpoint);
+    let digest = put_image(&client, "shop/scanned", "1.0.0", "{}").await;
     let started = Instant::now();
     let limit = Duration::from_millis(300);
     let error = ecr.scan_findings("shop/scanned", digest, limit).await.unwrap_err();

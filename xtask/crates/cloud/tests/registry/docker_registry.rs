@@ -63,6 +63,8 @@ impl DockerRegistry {
     fn start_program(config: &Path) -> Child {
         let script = r#"docker-registry serve "$0" >/dev/null 2>&1 </dev/null & server=$!; cat >/dev/null; kill $server"#;
         let mut command = Command::new("sh");
+        // Manifests may be deleted.
+        command.env("REGISTRY_STORAGE_DELETE_ENABLED", "true");
         command.args(["-c", script]).arg(config).stdin(Stdio::piped());
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
@@ -74,6 +76,23 @@ impl DockerRegistry {
 
 fn plain(_: &Path) -> (String, String) {
     Default::default()
+}
+
+#[tokio::test]
+async fn deleted_manifest_is_gone_with_its_tags_and_another_stays() {
+    require!(find_programs(&["docker-registry"]));
+    let server = DockerRegistry::start(&plain);
+    let registry = registry(&server.host);
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (blob(&folder, 1000, 1), blob(&folder, 1000, 2));
+    let first = registry.push_image("shop/hello", "1.0.0", &image(&[&one]), &|_| {}).await.unwrap().digest;
+    registry.push_image("shop/hello", "2.0.0", &image(&[&two]), &|_| {}).await.unwrap();
+    registry.delete_manifest("shop/hello", first).await.unwrap();
+    for reference in ["1.0.0".to_owned(), first.to_string()] {
+        assert_eq!(registry.manifest("shop/hello", &reference).await.unwrap(), None, "{reference}");
+    }
+    assert!(registry.manifest("shop/hello", "2.0.0").await.unwrap().is_some());
+    registry.delete_manifest("shop/hello", first).await.unwrap();
 }
 
 #[tokio::test]
