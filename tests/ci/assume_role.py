@@ -1,8 +1,9 @@
 """Exchanges a job's identity for the role that its workflow names, as aws-actions/configure-aws-credentials does.
 
-In: the role and the region; ROAD_ISSUER (where `issuer.py` listens) and what the runner knows of its run: ROAD_WORKFLOW, ROAD_INPUTS,
-ROAD_MATRIX, GITHUB_JOB, GITHUB_REF, GITHUB_SHA, GITHUB_REPOSITORY, GITHUB_RUN_ID, GITHUB_EVENT_NAME. Out: the credentials, the region and
-the address of the job's tokens as variables of the later steps. Exit: 1 with AWS's or GitHub's reason if the job may not have the role.
+In: the role and the region; ROAD_ISSUER (where `issuer.py` listens), GITHUB_JOB and GITHUB_RUN_ID. A value `variables.NAME` is the
+variable NAME as the job's environment has it: `act` has one set of variables for all jobs, GitHub one for each environment. Out: the
+credentials, the region and the address of the job's tokens as variables of the later steps. Exit: 1 with AWS's or GitHub's reason if the job
+may not have the role.
 """
 
 import json
@@ -13,43 +14,42 @@ import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as xml
 
+ISSUER = os.environ["ROAD_ISSUER"]
+JOB = {"job": os.environ["GITHUB_JOB"], "run": os.environ["GITHUB_RUN_ID"]}
+
 
 def read(request):
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        # The gate of an environment with reviewers is behind this request.
+        with urllib.request.urlopen(request, timeout=1000) as response:
             return response.read().decode()
     except urllib.error.HTTPError as error:
         print(f"::error::{error.read().decode()}")
         raise SystemExit(1) from None
 
 
+def value(text):
+    name = text.removeprefix("variables.")
+    if name == text:
+        return text
+    return json.loads(read(f"{ISSUER}/variable?{urllib.parse.urlencode(JOB | {'name': name})}"))["value"]
+
+
 def main():
-    role, region = sys.argv[1:]
-    if not role:
-        print("::error::the workflow names no role: is the variable of the environment set?")
+    role, region = map(value, sys.argv[1:])
+    if not role or not region:
+        print("::error::the workflow names no role or no region: are the variables of the environment set?")
         raise SystemExit(1)
-    issuer = os.environ["ROAD_ISSUER"]
-    run = {
-        "workflow": os.environ["ROAD_WORKFLOW"],
-        "job": os.environ["GITHUB_JOB"],
-        "ref": os.environ["GITHUB_REF"],
-        "sha": os.environ["GITHUB_SHA"],
-        "repository": os.environ["GITHUB_REPOSITORY"],
-        "run": os.environ.get("GITHUB_RUN_ID", "1"),
-        "event": os.environ.get("GITHUB_EVENT_NAME", "push"),
-        "inputs": os.environ.get("ROAD_INPUTS", "{}"),
-        "matrix": os.environ.get("ROAD_MATRIX", "{}"),
-    }
-    address = f"{issuer}/token?{urllib.parse.urlencode(run)}"
+    address = f"{ISSUER}/token?{urllib.parse.urlencode(JOB)}"
     token = json.loads(read(address))["value"]
     form = {
         "Action": "AssumeRoleWithWebIdentity",
         "Version": "2011-06-15",
         "RoleArn": role,
-        "RoleSessionName": f"{run['job']}-{run['run']}",
+        "RoleSessionName": f"{JOB['job']}-{JOB['run']}",
         "WebIdentityToken": token,
     }
-    answer = xml.fromstring(read(urllib.request.Request(issuer, urllib.parse.urlencode(form).encode())))
+    answer = xml.fromstring(read(urllib.request.Request(ISSUER, urllib.parse.urlencode(form).encode())))
     found = {element.tag.rpartition("}")[2]: element.text for element in answer.iter()}
     variables = {
         "AWS_ACCESS_KEY_ID": found["AccessKeyId"],
@@ -61,8 +61,8 @@ def main():
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "road",
     }
     with open(os.environ["GITHUB_ENV"], "a") as file:
-        file.writelines(f"{name}={value}\n" for name, value in variables.items())
-    print(f"{role} for {run['job']}")
+        file.writelines(f"{name}={text}\n" for name, text in variables.items())
+    print(f"{role} for {JOB['job']}")
 
 
 if __name__ == "__main__":

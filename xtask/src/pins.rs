@@ -16,3 +16,5 @@ pub(crate) const GITLEAKS_LOCK: &str = include_str!("../tools/gitleaks.txt");
 pub(crate) const ZIZMOR_LOCK: &str = include_str!("../tools/zizmor.txt");
 /// Requirements of actionlint, with hashes.
 pub(crate) const ACTIONLINT_LOCK: &str = include_str!("../tools/actionlint.txt");
+/// Requirements of act, with hashes.
+pub(crate) const ACT_LOCK: &str = include_str!("../tools/act.txt");

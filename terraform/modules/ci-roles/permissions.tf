@@ -9,16 +9,17 @@ locals {
         resources = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}"]
       },
       {
-        # What a plan is made of: the state, the ledger, saved plans. Not what was applied before, with its values.
+        # What a plan is made of: the state, the ledger, saved plans.
         sid       = "StateAndLedger"
         read      = ["s3:GetObject"]
         write     = ["s3:AbortMultipartUpload", "s3:PutObject"]
         resources = [for key in ["*.tfstate", "*.tfstate.tflock", "ledger/*", "leases/*", "plans/*"] : "${local.state_objects[environment]}${key}"]
       },
       {
-        # A rollback runs the configuration that was applied.
+        # A rollback runs the configuration that was applied, and drift is what differs from it. Its values are in the state, too.
         sid       = "Configurations"
-        write     = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+        read      = ["s3:GetObject"]
+        write     = ["s3:AbortMultipartUpload", "s3:PutObject"]
         resources = ["${local.state_objects[environment]}configurations/*"]
       },
       {

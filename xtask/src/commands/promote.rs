@@ -136,7 +136,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             }
         }
         let text = promotion_text(&promoted);
-        let summary = markdown::promotion(&promoted, &[]);
+        let summary = with_plans(&promoted);
         let report = Report { promoted, dry_run: true, saved: None, deliveries: Vec::new() };
         return Ok(CommandOutput::new(&report, text)?.with_summary(summary));
     }
@@ -186,7 +186,7 @@ async fn save(
     promoted: Promoted,
 ) -> Result<CommandOutput> {
     let to = &arguments.to;
-    let mut summary = markdown::promotion(&promoted, &[]);
+    let mut summary = with_plans(&promoted);
     let first = deliveries.first().filter(|_| !to_save.is_empty());
     let (saved, text) = match first {
         Some(delivery) => {
@@ -204,6 +204,11 @@ async fn save(
     let report = Report { promoted, dry_run: false, saved, deliveries: Vec::new() };
     let output = CommandOutput::new(&report, text)?.with_summary(summary);
     Ok(id.into_iter().fold(output, |output, id| output.with_step_output("plan", id)))
+}
+
+/// Renders a promotion that is not applied yet, with every change: who approves it sees nothing else.
+fn with_plans(promoted: &Promoted) -> String {
+    markdown::promotion(promoted, &[]) + &markdown::plans(&promoted.to, &promoted.plans, &promoted.waiting)
 }
 
 /// Returns the environment to promote from.

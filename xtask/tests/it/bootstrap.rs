@@ -347,6 +347,7 @@ fn assert_document_has_policies(accounts: &Accounts) {
     let policies = printed
         .stdout
         .replace(&accounts.sandbox.account.id, "222222222222")
+        .replace(&accounts.other.id, "444444444444")
         .replace(key, "11111111-2222-3333-4444-555555555555")
         .replace(&signing_key(&accounts.sandbox.account), "66666666-7777-8888-9999-000000000000");
     let path = repository().join("docs/how-to/first-account.md");

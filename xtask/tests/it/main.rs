@@ -38,6 +38,7 @@ mod refusals;
 mod release_lifecycle;
 mod replaced_objects;
 mod reproducible;
+mod road;
 mod rollback;
 mod rust_inputs;
 mod saved_plans;

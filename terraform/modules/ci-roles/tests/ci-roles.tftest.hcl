@@ -157,9 +157,9 @@ run "planning_changes_nothing" {
 
   assert {
     condition = toset(flatten([for statement in jsondecode(output.policies["prod/plan/state"]).Statement : statement.Resource if contains(statement.Action, "s3:GetObject")])) == toset([
-      for key in ["*.tfstate", "*.tfstate.tflock", "ledger/*", "leases/*", "plans/*"] : "arn:aws:s3:::shop-222222222222-prod-state/${key}"
+      for key in ["*.tfstate", "*.tfstate.tflock", "ledger/*", "leases/*", "plans/*", "configurations/*"] : "arn:aws:s3:::shop-222222222222-prod-state/${key}"
     ])
-    error_message = "It reads what a plan is made of, and nothing of what was applied before."
+    error_message = "It reads what a plan is made of and what was applied, from which drift differs; no archive."
   }
 
   assert {

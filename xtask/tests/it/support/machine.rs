@@ -60,6 +60,13 @@ fn read() -> Result<Machine, Missing> {
     })
 }
 
+/// Returns the program that runs GitHub's workflows on this machine.
+pub fn act(machine: &Machine) -> Result<PathBuf, Missing> {
+    installed(&machine.tools, "act-", "venv/bin/act").ok_or_else(|| {
+        Missing::new(format!("act is not in {} (cargo xtask tools install act)", machine.tools.display()))
+    })
+}
+
 fn installed(tools: &Path, prefix: &str, file: &str) -> Option<PathBuf> {
     tools
         .read_dir()

@@ -46,6 +46,11 @@ impl TestRun {
         RUN.get_or_init(|| machine().map(start)).as_ref().map_err(Clone::clone)
     }
 
+    /// Returns a test run with an emulator of its own, for a test that turns on the emulator's IAM checks: they are on for everybody.
+    pub fn separate() -> Result<&'static Self, Missing> {
+        machine().map(|machine| &*Box::leak(Box::new(start(machine))))
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
