@@ -75,6 +75,8 @@ pub(crate) struct EnvironmentAccess<'a> {
     pub(crate) functions: &'a Arc<dyn Functions>,
     /// States that Terraform could not save, on this machine.
     pub(crate) unsaved: &'a BTreeMap<StackName, Vec<PathBuf>>,
+    /// Whether the caller may read Terraform's states.
+    pub(crate) reads_states: bool,
     /// This process, to tell whether an open deployment's process is alive.
     pub(crate) here: Holder,
 }
@@ -90,19 +92,31 @@ impl EnvironmentAccess<'_> {
     /// Reads what runs in the stacks of the environment.
     pub(crate) async fn read(&self, stacks: impl Iterator<Item = &StackName>) -> Result<EnvironmentStatus> {
         let mut status = EnvironmentStatus { reached: true, ..EnvironmentStatus::default() };
+        let mut states_not_read = Vec::new();
         for stack in stacks {
             let ledger = Ledger::new(self.store.clone(), self.environment.clone(), stack.clone())
                 .of_project(self.project);
             let head = ledger.head().await?;
             status.warnings.extend(self.stack_warnings(&ledger, stack, &head).await?);
             let Some(last) = &head.last else { continue };
-            status.warnings.extend(self.other_state(&ledger, stack, last).await?);
-            status.warnings.extend(self.first_deployments(stack, last).await?);
+            if self.reads_states {
+                status.warnings.extend(self.other_state(&ledger, stack, last).await?);
+                status.warnings.extend(self.first_deployments(stack, last).await?);
+            } else {
+                states_not_read.push(format!("`{stack}`"));
+            }
             for (function, serving) in &last.serves {
                 let (found, warning) = self.function(stack, function, serving, last).await?;
                 status.warnings.extend(warning);
                 status.functions.insert(function.clone(), found);
             }
+        }
+        if !states_not_read.is_empty() {
+            status.warnings.push(format!(
+                "whether the states in {} of {} are those that the deployments left is not known: read_role may not read them",
+                self.environment,
+                states_not_read.join(", ")
+            ));
         }
         Ok(status)
     }

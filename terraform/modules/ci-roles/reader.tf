@@ -1,13 +1,12 @@
 # Who looks at an environment without deploying to it: an environment that promotes from it, and people. What serves, what was
 # deployed and with which files; neither states nor saved plans, which have the values of secrets, nor the code of functions.
-# The store is read with the reader's own permissions.
 locals {
   readers = { for environment, settings in var.environments : environment => sort(setunion(settings.read_by, settings.reader_role_arns))
   if length(settings.read_by) + length(settings.reader_role_arns) > 0 }
 
   reader_policies = { for environment, readers in local.readers : environment => {
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "ListStateAndLedger"
         Effect   = "Allow"
@@ -44,7 +43,18 @@ locals {
         Action   = ["lambda:GetEventSourceMapping", "lambda:ListEventSourceMappings"]
         Resource = ["*"]
       },
-    ]
+      ],
+      # What serves is compared with what was released.
+      [for statement in local.artifact_permissions[environment] : {
+        for key, value in {
+          Sid       = statement.sid
+          Effect    = "Allow"
+          Action    = statement.read
+          Resource  = statement.resources
+          Condition = try(statement.condition, null)
+        } : key => value if value != null
+      } if statement.sid != "ReadEarlierEnvironment"],
+    )
   } }
 
   # By the role's ARN and not as a principal: IAM refuses a principal that is not made yet, and forgets one that is made again.

@@ -41,6 +41,8 @@ pub(crate) struct Account {
     pub(crate) backend: Backend,
     /// Environment variables for Terraform.
     pub(crate) variables: Vec<(String, String)>,
+    /// Whether the caller may read Terraform's states: the reading role may not, they have secrets.
+    pub(crate) reads_states: bool,
     /// The ARN of the caller; `None` where the account is emulated.
     pub(crate) caller: Option<String>,
     /// Whether it is emulated. Its releases get no git tags.

@@ -19,6 +19,11 @@ pub(super) fn is_assumed(arn: &str, role: &str) -> bool {
     caller.0 == wanted.0 && (caller.1 == wanted.1 || belongs)
 }
 
+/// Returns whether a caller with this ARN is a session of exactly this role.
+pub(super) fn is_session_of(arn: &str, role: &str) -> bool {
+    role_of_session(arn).is_some_and(|caller| role_of(role) == Some(caller))
+}
+
 /// Returns account and role of `arn:aws:sts::<account>:assumed-role/<role>/<session>`, which does not have the role's path.
 fn role_of_session(arn: &str) -> Option<(&str, &str)> {
     let (account, resource) = parts(arn, "sts")?;

@@ -79,6 +79,7 @@ async fn read(app: &AppContext, environment: &EnvironmentName) -> Result<Environ
     let stacks = app.project.stacks.keys();
     let unsaved = stacks.map(|stack| (stack.clone(), app.unsaved_states(environment, stack))).collect();
     let access = EnvironmentAccess {
+        reads_states: account.reads_states,
         environment,
         store: &account.state,
         project: &account.project,

@@ -11,6 +11,7 @@ struct Scene {
     store: Arc<FakeStore>,
     lambda: Arc<FakeLambda>,
     unsaved: BTreeMap<StackName, Vec<PathBuf>>,
+    reads_states: bool,
 }
 
 impl Scene {
@@ -20,6 +21,7 @@ impl Scene {
             store: FakeStore::new("state", Default::default()),
             lambda: FakeLambda::new(Default::default()),
             unsaved: BTreeMap::new(),
+            reads_states: true,
         };
         scene.lambda.publish(NAME, lambda_version(128));
         scene.lambda.create_alias(NAME);
@@ -60,6 +62,7 @@ impl Scene {
         let functions: Arc<dyn Functions> = self.lambda.clone();
         let project = ProjectIdentity::new("shop", None, |_| true);
         let access = EnvironmentAccess {
+            reads_states: self.reads_states,
             project: &project,
             environment: &environment,
             store: &store,
@@ -147,6 +150,7 @@ async fn alias_with_a_second_version_is_a_warning_about_the_alias() {
     let (store, functions): (Arc<dyn Store>, Arc<dyn Functions>) =
         (scene.store.clone(), scene.lambda.clone());
     let access = EnvironmentAccess {
+        reads_states: true,
         project: &project,
         environment: &environment,
         store: &store,
@@ -230,6 +234,19 @@ async fn version_that_serves_unverified_is_a_warning() {
     assert_eq!(
         status.warnings,
         ["hello in dev: version 1 serves and was not verified: cargo xtask release --env dev verifies it"]
+    );
+}
+
+#[tokio::test]
+async fn states_that_a_reader_may_not_read_are_said_not_to_be_known() {
+    let mut scene = Scene::serving().await;
+    scene.store.set("hello.tfstate", "half a st");
+    scene.reads_states = false;
+    assert_eq!(
+        scene.status().await.warnings,
+        [
+            "whether the states in dev of `hello` are those that the deployments left is not known: read_role may not read them"
+        ]
     );
 }
 

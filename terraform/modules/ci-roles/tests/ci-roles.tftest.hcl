@@ -734,7 +734,7 @@ run "readers_are_named" {
 
   assert {
     condition = alltrue(flatten([for statement in jsondecode(output.policies["dev/read/reading"]).Statement : [for action in statement.Action :
-      can(regex("^(s3|lambda):(Get|List)|^kms:Decrypt$", action)) && action != "lambda:GetFunction"
+      can(regex("^(s3|lambda):(Get|List)|^kms:(Decrypt|DescribeKey)$|^ecr:(Batch(Check|Get)|Describe|Get|List)", action)) && action != "lambda:GetFunction"
     ]]))
     error_message = "Who reads changes nothing, and gets no code."
   }

@@ -91,6 +91,10 @@ impl AppContext {
             services: Arc::new(AccountServices(session, self.console.clone())),
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
+            reads_states: !cloud
+                .read_role
+                .as_deref()
+                .is_some_and(|role| role::is_session_of(&identity.arn, role)),
             caller: Some(identity.arn),
             emulated: false,
             project: self.identity(),

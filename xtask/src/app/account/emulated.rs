@@ -76,6 +76,7 @@ impl AppContext {
             variables,
             caller: None,
             emulated: true,
+            reads_states: true,
             project: identity,
         })
     }
