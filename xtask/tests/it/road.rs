@@ -163,10 +163,10 @@ fn follow_page(world: &World) {
     road.prepare();
     let (seen, first) = road.release_first();
     // Signed once, by the publisher alone, as main's release.
-    let [attestation] = &seen.keys("store", "attestations/")[..] else {
-        panic!("one attestation: {seen:#?}")
-    };
-    assert!(attestation.ends_with(".dsse.json"), "{attestation}");
+    let attestations = seen.keys("store", "attestations/");
+    let [own, github] = &attestations[..] else { panic!("Slipway's and GitHub's: {seen:#?}") };
+    assert!(own.ends_with(".dsse.json") && github.ends_with(".sigstore.json"), "{attestations:?}");
+    assert_eq!(own.replace(".dsse.", ".sigstore."), *github, "of the same artifact");
     assert_eq!(
         world.tool_builds(),
         1,
