@@ -1,8 +1,10 @@
 //! The ports over container registries: the images of releases, and base images.
 //!
-//! In: the registry in the settings, Docker's credential file, the session of the store's account. Out: [`Images`] and
-//! [`Bases`]. Errors name host and repository: the repository does not exist and must not be created, a credential helper
+//! In: the registry in the settings, Docker's credential file, the session of the store's account. Out: [`Images`];
+//! [`bases`] has [`AnyRegistry`]. Errors name host and repository: the repository does not exist and must not be created, a credential helper
 //! fails, a registry cannot be reached.
+
+mod bases;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use slipway_cloud::{
-    Anonymous, Attachment, BlobSource, BlobToPush, CloudError, CloudErrorKind, CredentialHelper,
-    DockerCredentials, Ecr, HelperOutput, ImageReference, ImageToPush, Observer, Registry,
-    RegistryCredentials, RegistryOptions, ScanFinding, ScanFindings,
+    Anonymous, Attachment, BlobSource, BlobToPush, CloudErrorKind, CredentialHelper, DockerCredentials, Ecr,
+    HelperOutput, ImageToPush, Observer, Registry, RegistryCredentials, RegistryOptions, ScanFinding,
+    ScanFindings,
 };
 
+pub(crate) use self::bases::AnyRegistry;
 use super::ports::explain;
 use crate::digest::Digest;
 use crate::exec::{self, Program, RunOptions, Stream};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::ports::{Bases, BlobPlace, Image, Images, Put};
+use crate::ports::{BlobPlace, Image, Images, Put};
 use crate::release::cosign_tags;
 use crate::settings::{ProcessEnvironment, Severity};
 
@@ -264,67 +267,6 @@ impl Images for Repositories {
     fn place(&self) -> String {
         format!("{}/{}", self.registry.host(), self.prefix).trim_end_matches('/').to_owned()
     }
-}
-
-/// Base images of any registry.
-pub(crate) struct AnyRegistry {
-    process_env: ProcessEnvironment,
-    interrupt: Interrupt,
-    observer: Observer,
-}
-
-impl AnyRegistry {
-    pub(super) fn new(process_env: ProcessEnvironment, interrupt: Interrupt, observer: Observer) -> Self {
-        Self { process_env, interrupt, observer }
-    }
-
-    fn open(&self, reference: &str) -> Result<(Registry, String)> {
-        let image = ImageReference::parse(reference)
-            .map_err(|error| Failure::usage(error.to_string()).unchanged("Nothing was built."))?;
-        let credentials = docker_credentials(&self.process_env, &self.interrupt)?;
-        let registry = Registry::new(&image.host, credentials, options(&image.host, self.observer.clone()))
-            .map_err(explain)?;
-        Ok((registry, image.repository))
-    }
-}
-
-#[async_trait]
-impl Bases for AnyRegistry {
-    async fn manifest(&self, reference: &str, digest: &Digest) -> Result<Vec<u8>> {
-        let (registry, repository) = self.open(reference)?;
-        let found = registry.manifest(&repository, &digest.to_string()).await;
-        let found = found.map_err(|error| fetch_failure(&format!("the base image {reference}"), error))?;
-        found.map(|manifest| manifest.bytes).ok_or_else(|| {
-            Failure::failed(format!("the base image {reference} does not exist"))
-                .unchanged("Nothing was built.")
-                .hint("check repository and digest, and that these credentials may read it")
-        })
-    }
-
-    async fn blob(&self, reference: &str, digest: &Digest, size: u64, to: &Path) -> Result<()> {
-        let (registry, repository) = self.open(reference)?;
-        let fetched = registry.fetch_blob(&repository, *digest, size, to, &|_| ()).await;
-        fetched.map_err(|error| fetch_failure(&format!("a layer of the base image {reference}"), error))
-    }
-}
-
-/// Returns the failure of a base or layer that could not be fetched, with a hint.
-fn fetch_failure(what: &str, error: CloudError) -> Failure {
-    let hint = match error.kind {
-        CloudErrorKind::WrongBytes { .. } => {
-            "the registry sent other bytes than requested; they were not used. Use the same digest from another registry"
-        }
-        CloudErrorKind::AccessDenied | CloudErrorKind::CredentialsMissing => {
-            "sign in to that registry (docker login), or check that these credentials may read the image"
-        }
-        _ => {
-            "check the network and the name, and run the same command again; a base that was fetched once into this project's target folder needs no network"
-        }
-    };
-    Failure::failed(format!("{what} cannot be fetched"))
-        .caused_by(explain(error))
-        .unchanged("Nothing was built.")
-        .hint(hint)
 }
 
 /// Returns the logins of Docker's credential file; without a file, no login.

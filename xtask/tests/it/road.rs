@@ -14,10 +14,11 @@
 //! - The rows of drift.yml's matrix: one run of `act` each, since nothing tells a stand-in its row.
 //! - The compilation of the tool: `tests/ci/bin/cargo` puts the program under test where cargo would put it. Whether it is built, restored or
 //!   refused is decided by the workflow.
-//! - AWS: moto, told that its accounts are emulated, so that bucket and key policies have no conditions there. It judges the actions of
-//!   identity policies, each of which it gets without conditions and for all resources. By name (`cargo xtask test road`) calls of S3, KMS and
-//!   STS are judged by the exact policies before (`tests/policies/judge.mjs`), also those of an attacker. Trust policies for tokens are judged
-//!   by `tests/ci/trust.py`, in CI too. The resources and conditions of all other services are judged by tests/policies alone.
+//! - AWS: moto emulates it. `emulated = true` leaves the conditions out of the policies of buckets and keys, which moto does not evaluate. Of
+//!   the roles' own policies it evaluates the actions alone: it gets each of them without conditions and for all resources. With `cargo xtask
+//!   test road`, S3, KMS and STS are first asked of the policies as they are on AWS (`tests/policies/judge.mjs`), an attacker's calls as
+//!   well. `tests/ci/trust.py` decides which token gets a role, in CI too. For all other services only tests/policies evaluates resources
+//!   and conditions.
 
 mod attacks;
 mod page;
