@@ -21,7 +21,7 @@ use crate::plan;
 use crate::ports::side_by_side;
 use crate::publication::{self, FunctionRelease, LedgerReleases};
 use crate::release::{Manifest, RecordedReleases, ReleaseCandidate, VersionBump, VersionRequest};
-use crate::settings::BuildSettings;
+use crate::settings::{BuildSettings, PackageType};
 
 /// Arguments of `release`.
 #[derive(Debug, clap::Args)]
@@ -192,8 +192,13 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         Some(environment) => markdown::deliveries("release", environment, &deliveries),
         None => markdown::releases(manifests.iter().zip(releases.iter().map(|released| released.new))),
     };
+    // Whether there is something to attest: an unchanged function's artifact was attested by the run that published it.
+    let is_new_zip =
+        |(manifest, released): (&Manifest, &Released)| released.new && manifest.package == PackageType::Zip;
+    let new_zips = manifests.iter().zip(&releases).any(is_new_zip);
     let report = Report { releases, deliveries };
-    Ok(CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary))
+    let output = CommandOutput::new(&report, text)?.with_failure(failure).with_summary(summary);
+    Ok(output.with_step_output("new_zips", new_zips.to_string()))
 }
 
 /// Returns the releases that the stacks' ledgers name. A ledger that cannot be read, or is another project's, is left out: the

@@ -15,7 +15,12 @@ fn status(project: &EchoProject) -> Value {
 #[test]
 fn release_serves_and_a_second_run_changes_nothing() {
     let project = require!(EchoProject::new());
-    let first = project.run(&RELEASE).exits(0).says("echo 0.1.0 serves in local.").says("smoke \"echoes\"");
+    let outputs = project.folder.with_file_name("step-outputs");
+    let release = || {
+        let variables = [("GITHUB_OUTPUT", outputs.to_str().expect("UTF-8"))];
+        project.start_with(&RELEASE, &variables).with_long_timeout().wait().exits(0)
+    };
+    let first = release().says("echo 0.1.0 serves in local.").says("smoke \"echoes\"");
     assert!(first.ran_step("publish") && first.ran_step("apply") && first.ran_step("rollout"));
     assert_json_snapshot!(status(&project), @r#"
     {
@@ -49,7 +54,9 @@ fn release_serves_and_a_second_run_changes_nothing() {
     }
     "#);
 
-    let again = project.run(&RELEASE).exits(0).says("echo 0.1.0 already serves in local (plan skipped");
+    let again = release().says("echo 0.1.0 already serves in local (plan skipped");
+    // A workflow attests what was published, and nothing where nothing was.
+    assert_eq!(std::fs::read_to_string(&outputs).expect("outputs"), "new_zips=true\nnew_zips=false\n");
     for step in ["check", "build", "publish", "init", "plan", "apply", "verify", "rollout"] {
         assert!(!again.ran_step(step), "{step} in {again}");
     }
