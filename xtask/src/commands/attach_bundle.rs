@@ -38,7 +38,9 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
             .unchanged("Nothing was stored.")
     })?;
     let catalogue = app.catalogue_of(arguments.env.as_ref()).await?;
-    let report = Report { subjects: release::attach_bundles(&catalogue, &bytes).await? };
+    let subjects = release::attach_bundles(&catalogue, &bytes).await;
+    let report =
+        Report { subjects: subjects.map_err(|failure| failure.detail("file", file.display().to_string()))? };
     let mut table = Table::new(["", "subject", "found"]);
     for AttachedBundle { subject, sha256, key, new } in &report.subjects {
         let (verdict, found) = match (key, new) {
