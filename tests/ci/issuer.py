@@ -169,7 +169,7 @@ class Road:
         while time.monotonic() < until:
             if answer := repository.read("approvals", name):
                 if answer["state"] != "approved":
-                    raise Refused(f"the deployment to {environment} was {answer['state']}")
+                    raise Refused(f"the deployment to {environment} was {answer['state']}: {answer['comment']}")
                 return
             time.sleep(0.1)
         raise Refused(f"nobody approved the deployment to {environment}")

@@ -1,4 +1,4 @@
-"""Applies, plans, changes and destroys every stack of this repository in an emulated account, with the roles of ci-roles and
+"""Applies, plans, changes, recovers and destroys every stack of this repository in an emulated account, with the roles of ci-roles and
 the emulator's IAM checks on, and records every AWS call.
 
 In: a built tool (`cargo build --package xtask`), Slipway's tools (SLIPWAY_TOOLS), Terraform, git; this repository's files
@@ -19,6 +19,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -283,6 +284,47 @@ def apply_and_change(sandbox, stack, listener, keys, out):
         step(sandbox, listener, "verify", "apply", keys, out, "verify", *FUNCTIONS[stack])
 
 
+def recover(sandbox, stack, listener, keys, out):
+    """Kills a deployment of one stack while it holds the state, and replaces the state with one that no deployment left; recovers from
+    both with the apply role."""
+    values = sandbox.project / f"terraform/environments/dev/{stack}.tfvars"
+    values.write_text(with_values(values.read_text(), {"timeout": "21"}))
+    storage = sandbox.client("s3", sandbox.administrator)
+    bucket, state = f"{PREFIX}state", f"{stack}.tfstate"
+    function = FUNCTIONS[stack][0]
+    deploy = ["deploy", function, "--version", sandbox.versions[function], "--plan", "--env", ENVIRONMENT, "--yes"]
+    listener.step = "killed/apply"
+    killed = subprocess.Popen([sandbox.tool, *deploy], cwd=sandbox.project, env=sandbox.env | keys["apply"] | {"AWS_ENDPOINT_URL": listener.url},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not storage.list_objects_v2(Bucket=bucket, Prefix=f"{state}.tflock").get("Contents"):
+        if killed.poll() is not None:
+            raise Failed(f"deploy {function} ended with {killed.returncode} before it held the state of {stack}")
+        time.sleep(0.02)
+    # Terraform has a group of its own, in the same session.
+    for process in processes_of(killed.pid):
+        os.kill(process, signal.SIGKILL)
+    killed.wait()
+    step(sandbox, listener, "recover", "apply", keys, out, "recover", "--yes")
+    other = json.loads(storage.get_object(Bucket=bucket, Key=state)["Body"].read())
+    other["serial"] += 1
+    # With the bucket's own encryption, as every state.
+    storage.put_object(Bucket=bucket, Key=state, Body=json.dumps(other).encode(), ContentType="application/json")
+    step(sandbox, listener, "recover", "apply", keys, out, "recover", "--accept-state", "--yes")
+    step(sandbox, listener, "recovered", "apply", keys, out, *deploy[:5], "--yes")
+
+
+def processes_of(session):
+    """Returns the processes of a session, the youngest first."""
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and os.getsid(int(folder.name)) == session:
+                found.append(int(folder.name))
+        except ProcessLookupError:
+            pass
+    return sorted(found, reverse=True)
+
+
 def destroy(sandbox, stack, listener, keys, out):
     """Destroys one stack with the apply role."""
     step(sandbox, listener, "destroy", "apply", keys, out, "destroy", "--stack", stack, "--yes")
@@ -334,12 +376,15 @@ def main():
             (options.folder / "release.json").write_text(release)
         # A failure does not stop the others, so that all are reported.
         failures = for_each_stack(apply_and_change, sandbox, listeners, keys, out)
+        killable = next((stack for stack in ("hello", *stacks) if stack in stacks and FUNCTIONS[stack]), None)
+        if killable and not failures:
+            recover(sandbox, killable, listeners[killable], keys, out)
         # These commands read all stacks at once.
         whole = Listener("all", sandbox.gateway, record)
         for command in ("plan", "status"):
             if not failures:
                 step(sandbox, whole, command, "plan", keys, out, command)
-        # Whoever reads dev without deploying to it: staging, which is promoted from it, and people.
+        # Those who read dev without deploying to it: staging, which is promoted from it, and people.
         for command in ("status", "audit", "history"):
             if not failures:
                 step(sandbox, whole, command, "read", keys, out, command)

@@ -42,6 +42,17 @@ struct Tag<'a> {
     media_type: &'static str,
 }
 
+/// What a tag names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tagged {
+    /// There is no such tag.
+    Nothing,
+    /// A document that is right.
+    Right,
+    /// Something else.
+    Other,
+}
+
 /// A layer of what a tag names, with its bytes.
 struct Document {
     layer: Value,
@@ -63,16 +74,13 @@ pub(super) async fn sign_image(
     let (images, repository) = (catalogue.images()?, manifest.artifact.repository());
     let digest = &manifest.artifact.sha256;
     let public = PublicKey::read_der(&signer.public_key()?, "the signing key")?;
-    let tag = |name, what, media_type| Tag { images, repository, name, what, media_type };
-    let [signature_tag, attestation_tag] = cosign_tags(digest);
-    let tag_of_signature = tag(signature_tag, "signature", SIMPLE_SIGNING);
+    let [tag_of_signature, tag_of_attestation] = tags(images, repository, digest);
     let is_signature = |document: &Document| is_signature(document, digest, &public);
     if !tag_of_signature.has(is_signature).await? {
         let bytes = simple_signing(&format!("{}/{repository}", images.place()), digest).into_bytes();
         let signature = BASE64_STANDARD.encode(signer.sign(&bytes).await?);
         tag_of_signature.put(bytes, json!({ SIGNATURE: signature }), is_signature).await?;
     }
-    let tag_of_attestation = tag(attestation_tag, "attestation", DSSE);
     // After a run that was killed, this may be the envelope of a manifest that was never published, about the same image.
     let is_attestation = |document: &Document| is_attestation(&document.bytes, digest, &public);
     if !tag_of_attestation.has(is_attestation).await? {
@@ -80,6 +88,29 @@ pub(super) async fn sign_image(
         tag_of_attestation.put(envelope.to_owned(), annotations, is_attestation).await?;
     }
     Ok(())
+}
+
+/// Reads what cosign would find for a released image; returns what each tag has, by one of these keys, in the order of
+/// [`cosign_tags`].
+pub(super) async fn stored_tags(
+    catalogue: &Catalogue,
+    manifest: &Manifest,
+    keys: &[PublicKey],
+) -> Result<[(&'static str, Tagged); 2]> {
+    let digest = &manifest.artifact.sha256;
+    let [signature, attestation] = tags(catalogue.images()?, manifest.artifact.repository(), digest);
+    let by_any = |is_right: &dyn Fn(&PublicKey) -> bool| keys.iter().any(is_right);
+    let found = [
+        signature.look(|document| by_any(&|key| is_signature(document, digest, key))).await?,
+        attestation.look(|document| by_any(&|key| is_attestation(&document.bytes, digest, key))).await?,
+    ];
+    Ok([(signature.what, found[0]), (attestation.what, found[1])])
+}
+
+fn tags<'a>(images: &'a dyn Images, repository: &'a str, digest: &Digest) -> [Tag<'a>; 2] {
+    let [signature, attestation] = cosign_tags(digest);
+    [(signature, "signature", SIMPLE_SIGNING), (attestation, "attestation", DSSE)]
+        .map(|(name, what, media_type)| Tag { images, repository, name, what, media_type })
 }
 
 /// Returns the payload of a signature: "simple signing", of
@@ -120,9 +151,11 @@ fn is_attestation(envelope: &[u8], digest: &Digest, public: &PublicKey) -> bool 
 }
 
 impl Tag<'_> {
-    /// Returns whether the tag has a document that is right; a refusal where it names something else.
-    async fn has(&self, is_right: impl Fn(&Document) -> bool) -> Result<bool> {
-        let Some(manifest) = self.images.tagged(self.repository, &self.name).await? else { return Ok(false) };
+    /// Looks whether the tag has a document that is right.
+    async fn look(&self, is_right: impl Fn(&Document) -> bool) -> Result<Tagged> {
+        let Some(manifest) = self.images.tagged(self.repository, &self.name).await? else {
+            return Ok(Tagged::Nothing);
+        };
         let manifest: Value = serde_json::from_slice(&manifest).unwrap_or_default();
         for layer in manifest["layers"].as_array().into_iter().flatten() {
             let size = layer["size"].as_u64().unwrap_or(u64::MAX);
@@ -131,9 +164,17 @@ impl Tag<'_> {
             {
                 let bytes = self.images.blob(self.repository, &digest, size).await?;
                 if is_right(&Document { layer: layer.clone(), bytes }) {
-                    return Ok(true);
+                    return Ok(Tagged::Right);
                 }
             }
+        }
+        Ok(Tagged::Other)
+    }
+
+    /// Returns whether the tag has a document that is right; a refusal where it names something else.
+    async fn has(&self, is_right: impl Fn(&Document) -> bool) -> Result<bool> {
+        if let found @ (Tagged::Nothing | Tagged::Right) = self.look(is_right).await? {
+            return Ok(found == Tagged::Right);
         }
         Err(Failure::refused(format!(
             "the registry has another {} of this image than the release key's",

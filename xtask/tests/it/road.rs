@@ -21,6 +21,7 @@
 //!   and conditions.
 
 mod attacks;
+mod choices;
 mod page;
 mod workflow;
 mod world;

@@ -12,8 +12,10 @@ use crate::name::{EnvironmentName, FunctionName, Version};
 use crate::ports::DigestComparison;
 use crate::release::bundle::stored_bundle;
 use crate::release::catalogue::Catalogue;
+use crate::release::cosign::{Tagged, stored_tags};
 use crate::release::envelope::Envelope;
 use crate::release::inputs_record::InputsRecord;
+use crate::release::key::PublicKey;
 use crate::release::manifest::Manifest;
 use crate::release::provenance::Statement;
 use crate::release::sbom;
@@ -96,6 +98,7 @@ pub(crate) async fn examine(
     attestation(catalogue, &manifest, &mut examination).await?;
     bundle(catalogue, &manifest, &mut examination).await?;
     trust(catalogue, &manifest, environments, &mut examination).await?;
+    cosign(catalogue, &manifest, environments, &mut examination).await?;
     Ok(examination)
 }
 
@@ -289,6 +292,31 @@ async fn trust(
                 let by = if keys.is_empty() { String::new() } else { format!(" (signed by {keys})") };
                 examination.add(what, Err(format!("{}{by}", failure.reason)));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Checks what cosign would find beside an image, with the keys that any of the environments trusts.
+async fn cosign(
+    catalogue: &Catalogue,
+    manifest: &Manifest,
+    environments: &[(EnvironmentName, TrustPolicy)],
+    examination: &mut ReleaseExamination,
+) -> Result<()> {
+    if manifest.package != PackageType::Image {
+        return Ok(());
+    }
+    let keys: Vec<PublicKey> = environments.iter().flat_map(|(_, policy)| policy.keys.clone()).collect();
+    for (document, found) in stored_tags(catalogue, manifest, &keys).await? {
+        let what = format!("cosign's {document}");
+        match found {
+            Tagged::Right => examination.add(what, Ok("of this image, by a trusted key".into())),
+            Tagged::Nothing => examination.add_absent(what, "there is none beside the image"),
+            Tagged::Other if keys.is_empty() => {
+                examination.add_absent(what, "not verified: no environment trusts a key")
+            }
+            Tagged::Other => examination.add(what, Err("not of this image by a trusted key".into())),
         }
     }
     Ok(())

@@ -54,12 +54,23 @@ impl Project {
         init_repository(&sandbox.folder);
         sandbox.run(&["key", "new", "keys/release.key"]).exits(0);
         sandbox.run(&["key", "new", "keys/other.key"]).exits(0);
+        sandbox.write(
+            "terraform/environments/prod/environment.toml",
+            &format!(
+                "account = \"{id}\"\nregion = \"eu-central-1\"\ntrusted_keys = [\"keys/release.pub.pem\"]\n\n[state]\nbucket = \"none\"\n"
+            ),
+        );
         sandbox.commit("build: keys");
         Self { sandbox, registry, store }
     }
 
     fn release(&self) -> Finished {
         self.sandbox.run_as_administrator_of(&self.sandbox.account, &["release", "small"])
+    }
+
+    fn verify(&self) -> Finished {
+        let account = &self.sandbox.account;
+        self.sandbox.run_as_administrator_of(account, &["verify-release", "small", "0.1.0", "--env", "prod"])
     }
 
     fn public(&self, name: &str) -> PathBuf {
@@ -141,6 +152,8 @@ fn image_is_signed_and_attested_once_where_cosign_looks() {
     let subjects = statement["subject"].as_array().expect("subjects");
     assert!(subjects.iter().any(|subject| subject["digest"]["sha256"] == hex.as_str()), "{statement}");
 
+    project.verify().exits(0).says("cosign's signature").says("cosign's attestation");
+
     // A run that was killed before the release was complete is repeated: nothing is signed or pushed again.
     let manifests = || [&signature_tag, &attestation_tag].map(|tag| project.get(&format!("manifests/{tag}")));
     let before = manifests();
@@ -169,5 +182,9 @@ fn image_is_signed_and_attested_once_where_cosign_looks() {
         assert!(!keys.contains(&"releases/small/0.1.0.json".to_owned()), "it was released: {keys:?}");
         put(&right);
         project.release().exits(0);
+        put(other);
+        project.verify().exits(6).says(&format!("not valid: cosign's {what}"));
+        put(&right);
+        project.verify().exits(0);
     }
 }
