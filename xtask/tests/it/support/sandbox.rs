@@ -194,6 +194,8 @@ pub fn copy(from: &Path, to: &Path) {
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type().expect("a file's type");
         if kind.is_symlink() {
+            // A copy over an earlier one.
+            let _ = fs::remove_file(&to);
             std::os::unix::fs::symlink(fs::read_link(&from).expect("a link"), &to).expect("a link");
         } else if kind.is_dir() {
             copy(&from, &to);
