@@ -27,7 +27,7 @@ pub const LOGGED_AS: &str = module_path!();
 
 /// Runs the function: reads its settings and answers events for as long as the instance lives.
 pub async fn run() -> Result<(), Error> {
-    http_function::logging::start(LOGGED_AS);
+    function_log::start(LOGGED_AS);
     let settings =
         Settings::of_this_process().inspect_err(|why| error!("the function can't start: {why}"))?;
     let api = Api::new(settings);

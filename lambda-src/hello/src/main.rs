@@ -3,10 +3,9 @@
 use lambda_runtime::{Error, run, service_fn};
 
 mod greeting;
-mod logging;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    logging::start();
+    function_log::start(module_path!());
     run(service_fn(greeting::handle)).await
 }

@@ -7,7 +7,7 @@ use tracer::{Api, Settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    http_function::logging::start(tracer::LOGGED_AS);
+    function_log::start(tracer::LOGGED_AS);
     let settings =
         Settings::of_this_process().inspect_err(|why| error!("the function can't start: {why}"))?;
     let api = Api::new(settings);

@@ -141,6 +141,11 @@ impl Record {
         self.text(attribute) == Some(digest)
     }
 
+    /// Returns what it belongs to: a trace's project, a span's trace.
+    pub(crate) fn partition(&self) -> &str {
+        self.text(self.kind.partition).unwrap_or_default()
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         text(&self.item, name)
     }
