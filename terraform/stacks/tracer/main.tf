@@ -21,6 +21,7 @@ module "traces" {
     by-project = { hash_key = "project_id", range_key = "start_time" }
   }
 
+  ttl_attribute          = "expires_at"
   point_in_time_recovery = var.enable_pitr
 }
 
@@ -36,6 +37,7 @@ module "spans" {
     by-trace = { hash_key = "trace_id", range_key = "start_time" }
   }
 
+  ttl_attribute          = "expires_at"
   point_in_time_recovery = var.enable_pitr
 }
 
