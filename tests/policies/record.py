@@ -28,6 +28,7 @@ import time
 import urllib.request
 
 import boto3
+import botocore.exceptions
 
 from recorder import Listener, Record
 
@@ -185,6 +186,11 @@ class Sandbox:
         state = json.loads((self.project / "target/slipway/local/state.json").read_text())
         self.gateway = state["gateway"]["url"]
         self.administrator = self.assume("admin")
+        # The role itself, so that the emulator knows what it may do once it checks.
+        iam, everybody = self.client("iam", self.administrator), {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        iam.create_role(RoleName="admin", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everybody]}))
+        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        iam.put_role_policy(RoleName="admin", PolicyName="all", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}))
 
     def post_to_emulator(self, path, body, kind):
         request = urllib.request.Request(self.emulator + path, body.encode(), {"Content-Type": kind}, method="POST")
@@ -296,7 +302,7 @@ def recover(sandbox, stack, listener, keys, out):
     listener.step = "killed/apply"
     killed = subprocess.Popen([sandbox.tool, *deploy], cwd=sandbox.project, env=sandbox.env | keys["apply"] | {"AWS_ENDPOINT_URL": listener.url},
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    while not storage.list_objects_v2(Bucket=bucket, Prefix=f"{state}.tflock").get("Contents"):
+    while not exists(storage, bucket, f"{state}.tflock"):
         if killed.poll() is not None:
             raise Failed(f"deploy {function} ended with {killed.returncode} before it held the state of {stack}")
         time.sleep(0.02)
@@ -311,6 +317,16 @@ def recover(sandbox, stack, listener, keys, out):
     storage.put_object(Bucket=bucket, Key=state, Body=json.dumps(other).encode(), ContentType="application/json")
     step(sandbox, listener, "recover", "apply", keys, out, "recover", "--accept-state", "--yes")
     step(sandbox, listener, "recovered", "apply", keys, out, *deploy[:5], "--yes")
+
+
+def exists(storage, bucket, key):
+    try:
+        storage.head_object(Bucket=bucket, Key=key)
+    except botocore.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return False
+    return True
 
 
 def processes_of(session):
