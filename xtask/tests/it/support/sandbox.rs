@@ -184,7 +184,7 @@ fn commit(folder: &Path, message: &str) -> String {
     repository.commit(Some("HEAD"), &ada, &ada, message, &tree, &parents).expect("a commit").to_string()
 }
 
-/// Copies a folder, without what Terraform and Python leave in it.
+/// Copies a folder, without what Terraform and Python leave in it; a link stays a link.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder").flatten() {
@@ -192,7 +192,12 @@ pub fn copy(from: &Path, to: &Path) {
             continue;
         }
         let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type().expect("a file's type").is_dir() {
+        let kind = entry.file_type().expect("a file's type");
+        if kind.is_symlink() {
+            // A copy over an earlier one.
+            let _ = fs::remove_file(&to);
+            std::os::unix::fs::symlink(fs::read_link(&from).expect("a link"), &to).expect("a link");
+        } else if kind.is_dir() {
             copy(&from, &to);
         } else {
             fs::copy(&from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
