@@ -25,12 +25,6 @@ variable "reader_account_ids" {
   }
 }
 
-variable "require_https" {
-  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
 variable "require_new_keys" {
   description = "Refuse a write that could replace an object: each must carry `If-None-Match`. For buckets whose objects never change."
   type        = bool
@@ -70,16 +64,10 @@ variable "break_glass_arns" {
   }
 }
 
-variable "enforce" {
-  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions and would refuse every call; `exact_policy` has them all the same."
+variable "emulated" {
+  description = "The account is an emulator's: leaves out what the policies of bucket and key refuse, since it ignores conditions and would refuse every call, and the lifecycle rules, which take it a minute. `exact_policy` has the refusals all the same. A real account refuses it."
   type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and `expiring_prefixes`. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
+  default     = false
 }
 
 variable "noncurrent_version_days" {

@@ -20,12 +20,6 @@ variable "versioning" {
   default     = true
 }
 
-variable "require_https" {
-  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
 variable "allowed_principal_arns" {
   description = "Roles and users that may read and write objects and list them: for all others the bucket is shut, whatever their own policies say. The administrators are among them. Empty leaves it to the principals' own policies."
   type        = list(string)
@@ -48,16 +42,10 @@ variable "administrator_arns" {
   }
 }
 
-variable "require_allowed_principals" {
-  description = "Refuse whoever is in neither list. Off only on an emulator that ignores the condition and would refuse everybody."
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy, whose conditions it ignores, so that it would refuse every call, and the lifecycle rules, which take it a minute. A real account refuses it."
   type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and `expiring_prefixes`. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
+  default     = false
 }
 
 variable "noncurrent_version_days" {

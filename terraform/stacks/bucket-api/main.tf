@@ -24,16 +24,14 @@ module "bucket_key" {
 module "bucket" {
   source = "../../modules/s3-bucket"
 
-  name                       = "${local.name_prefix}-objects"
-  kms_key_arn                = module.bucket_key.arn
-  versioning                 = true
-  allowed_principal_arns     = concat(local.role_arns, sort(var.object_role_arns))
-  administrator_arns         = sort(var.deployment_role_arns)
-  require_https              = var.require_https
-  require_allowed_principals = var.require_allowed_principals
-  manage_lifecycle           = var.manage_lifecycle
-  noncurrent_version_days    = var.noncurrent_version_days
-  force_destroy              = var.force_destroy
+  name                    = "${local.name_prefix}-objects"
+  kms_key_arn             = module.bucket_key.arn
+  versioning              = true
+  allowed_principal_arns  = concat(local.role_arns, sort(var.object_role_arns))
+  administrator_arns      = sort(var.deployment_role_arns)
+  emulated                = var.emulated
+  noncurrent_version_days = var.noncurrent_version_days
+  force_destroy           = var.force_destroy
 }
 
 # One for each release that comes: which ones, the environment selects.

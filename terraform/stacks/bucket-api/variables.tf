@@ -162,24 +162,6 @@ variable "force_destroy" {
   default     = false
 }
 
-variable "require_https" {
-  description = "Refuse calls to the bucket without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
-variable "require_allowed_principals" {
-  description = "Shut the bucket to all but the functions' roles and those named above. Off only on an emulator that ignores the condition and would refuse everybody."
-  type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads and old versions. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
-}
-
 variable "enable_error_alerts" {
   description = "Alarm on the share of the function's calls that fail."
   type        = bool
@@ -266,6 +248,12 @@ variable "teams_channel" {
 
 variable "enable_guardduty" {
   description = "Make GuardDuty's detector with S3 protection, and tell its findings to the topic. An account has one detector for each region, paid by what it reads: off unless this stack is the one to make it."
+  type        = bool
+  default     = false
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy and its lifecycle rules. A real account refuses it."
   type        = bool
   default     = false
 }

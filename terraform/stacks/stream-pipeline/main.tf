@@ -107,8 +107,7 @@ module "bucket" {
 
   name                    = "${local.name}-records"
   kms_key_arn             = module.bucket_key.arn
-  require_https           = var.require_https
-  manage_lifecycle        = var.manage_lifecycle
+  emulated                = var.emulated
   noncurrent_version_days = var.noncurrent_version_days
   expiring_prefixes       = local.expiring_prefixes
   force_destroy           = var.force_destroy

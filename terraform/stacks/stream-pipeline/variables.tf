@@ -203,20 +203,14 @@ variable "security_group_ids" {
   default     = null
 }
 
-variable "require_https" {
-  description = "Refuse calls to the bucket without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and rejected records. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
-}
-
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles that this stack makes; null makes them without one."
   type        = string
   default     = null
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy and its lifecycle rules. A real account refuses it."
+  type        = bool
+  default     = false
 }

@@ -95,9 +95,9 @@ module "tracer" {
 module "url" {
   source = "../../modules/function-url"
 
-  function               = module.tracer.function
-  authorization          = "NONE"
-  permit_invoke_by_stack = var.permit_invoke_by_stack
+  function      = module.tracer.function
+  authorization = "NONE"
+  emulated      = var.emulated
 }
 
 module "monitoring" {

@@ -98,12 +98,6 @@ variable "cors_allow_origins" {
   }
 }
 
-variable "permit_invoke_by_stack" {
-  description = "Let a CloudFormation stack hold the URL's second permission, which the provider can't express before 6.29. Off on an emulator alone: elsewhere the URL answers 403 without it."
-  type        = bool
-  default     = true
-}
-
 variable "enable_cost_alerts" {
   description = "Tell when the stack's cost of a month nears or passes `monthly_budget`."
   type        = bool
@@ -174,4 +168,10 @@ variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles that this stack makes; null makes them without one."
   type        = string
   default     = null
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the second permission of the function's URL. A real account refuses it."
+  type        = bool
+  default     = false
 }

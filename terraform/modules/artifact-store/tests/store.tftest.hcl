@@ -57,8 +57,7 @@ run "emulator" {
 
   variables {
     reader_account_ids = []
-    enforce            = false
-    manage_lifecycle   = false
+    emulated           = true
   }
 
   assert {

@@ -71,8 +71,7 @@ run "emulator" {
   command = plan
 
   variables {
-    enforce          = false
-    manage_lifecycle = false
+    emulated = true
   }
 
   assert {

@@ -183,8 +183,7 @@ run "bucket_takes_https_alone" {
 
 run "emulator" {
   variables {
-    require_https    = false
-    manage_lifecycle = false
+    emulated = true
   }
 
   assert {
