@@ -309,6 +309,11 @@ variable "kms_key_arn" {
     condition     = !var.make_topic || (var.kms_key_arn == null) == var.make_key
     error_message = "The topic is encrypted either with a key made here (make_key) or with kms_key_arn: exactly one of them."
   }
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "publisher_services" {

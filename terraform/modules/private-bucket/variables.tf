@@ -12,6 +12,11 @@ variable "kms_key_arn" {
   description = "Key that encrypts the objects; null makes one for this bucket alone. A given key must itself allow the readers to decrypt."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "reader_account_ids" {

@@ -65,3 +65,13 @@ run "emulator" {
     error_message = "On an emulator that ignores conditions the switches leave no policy behind."
   }
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

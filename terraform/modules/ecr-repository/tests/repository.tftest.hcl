@@ -168,3 +168,13 @@ run "refuses_a_pattern_as_prefix" {
 
   expect_failures = [var.function_name_prefix]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

@@ -426,3 +426,14 @@ run "refuses_a_teams_channel_without_a_topic" {
 
   expect_failures = [var.teams_channel]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+    make_key    = false
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

@@ -172,3 +172,13 @@ run "refuses_a_pattern_of_environments" {
 
   expect_failures = [var.github_environment]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

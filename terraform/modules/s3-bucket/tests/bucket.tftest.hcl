@@ -250,3 +250,13 @@ run "localstack_is_an_emulator" {
     error_message = "LocalStack's own canonical user id is known."
   }
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

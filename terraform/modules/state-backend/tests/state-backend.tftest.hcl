@@ -119,3 +119,13 @@ run "refuses_plans_that_go_at_once" {
 
   expect_failures = [var.plan_days]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
