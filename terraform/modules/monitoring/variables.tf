@@ -322,8 +322,8 @@ variable "publisher_services" {
   default     = []
 
   validation {
-    condition     = alltrue([for service in var.publisher_services : can(regex("^[a-z0-9.-]+\\.amazonaws\\.com$", service))])
-    error_message = "A service principal ends in .amazonaws.com."
+    condition     = alltrue([for service in var.publisher_services : can(regex("^[a-z0-9.-]+$", service)) && anytrue([for suffix in ["amazonaws.com", data.aws_partition.current.dns_suffix] : endswith(service, ".${suffix}")])])
+    error_message = "A service principal ends in .amazonaws.com, or in the domain of the partition."
   }
 }
 

@@ -39,7 +39,7 @@ locals {
         Action    = ["kms:Decrypt", "kms:DescribeKey"]
         Resource  = "*"
         # Only through S3 of this region: the key opens this bucket's objects and nothing else.
-        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.id}.amazonaws.com" } }
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}" } }
       }],
     )
   }

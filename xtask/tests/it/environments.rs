@@ -22,7 +22,8 @@ const EMULATOR_VALUES: [(&str, &str, &str, &str); 4] = [
     ("tracer", "enable_cost_alerts", "false", "it has no budgets"),
     ("tracer", "emulated", "true", "it asks for no second permission behind a URL"),
 ];
-const BUCKET: &str = "it ignores a bucket policy's conditions and would refuse every call; lifecycle rules take it a minute";
+const BUCKET: &str =
+    "it ignores a bucket policy's conditions and would refuse every call; lifecycle rules take it a minute";
 
 /// Types in the `protect` lists of the stacks: they are destroyed only if their addresses are confirmed.
 const PROTECTED: [&str; 6] =

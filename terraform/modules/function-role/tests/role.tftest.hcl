@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws-cn" }
+    defaults = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
   }
   mock_data "aws_region" {
     defaults = { id = "cn-north-1" }
