@@ -30,7 +30,7 @@ variable "zip" {
 }
 
 variable "emulated" {
-  description = "Leave out what the emulator moto lacks: formats and levels of the log, provisioned concurrency."
+  description = "Leave out what Slipway's emulator lacks: queues as sources, formats and levels of the log, provisioned concurrency."
   type        = bool
   default     = false
 }
@@ -70,9 +70,28 @@ module "role" {
       { sid = "ReadOrders", actions = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], resources = [aws_sqs_queue.orders.arn] },
       { sid = "KeepFailures", actions = ["sqs:SendMessage"], resources = [aws_sqs_queue.failures.arn] },
     ]
+    customers = [
+      { sid = "ReadCustomers", actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], resources = [aws_dynamodb_table.customers.stream_arn] },
+      { sid = "ListStreams", actions = ["dynamodb:ListStreams"], resources = ["*"] },
+    ]
     key = [
       { sid = "DecryptVariables", actions = ["kms:Decrypt"], resources = [module.key.arn] },
     ]
+  }
+}
+
+resource "aws_dynamodb_table" "customers" {
+  #checkov:skip=CKV_AWS_28: an example; take the module dynamodb-table
+  #checkov:skip=CKV_AWS_119: an example; take the module dynamodb-table
+  name             = "${var.name}-customers"
+  billing_mode     = "PAY_PER_REQUEST"
+  hash_key         = "id"
+  stream_enabled   = true
+  stream_view_type = "NEW_IMAGE"
+
+  attribute {
+    name = "id"
+    type = "S"
   }
 }
 
@@ -133,9 +152,10 @@ module "function" {
 
   provisioned_concurrent_executions = var.emulated ? null : 1
 
-  event_sources = {
-    orders = { event_source_arn = aws_sqs_queue.orders.arn, batch_size = 5, maximum_concurrency = 2 }
-  }
+  event_sources = merge(
+    { customers = { event_source_arn = aws_dynamodb_table.customers.stream_arn, batch_size = 10, starting_position = "LATEST" } },
+    var.emulated ? {} : { orders = { event_source_arn = aws_sqs_queue.orders.arn, batch_size = 5, maximum_concurrency = 2 } },
+  )
 
   async_invocation = {
     maximum_event_age_in_seconds = 3600
