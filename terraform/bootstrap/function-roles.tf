@@ -54,6 +54,8 @@ resource "aws_iam_role" "function" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "lambda.amazonaws.com" }
+      # The service may assume the role only on behalf of a function of this account.
+      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
     }]
   })
 }
@@ -67,12 +69,7 @@ resource "aws_iam_role_policy" "function" {
     Version = "2012-10-17"
     Statement = concat(
       [
-        {
-          Sid      = "CreateOwnLogGroup"
-          Effect   = "Allow"
-          Action   = ["logs:CreateLogGroup"]
-          Resource = ["${local.arns.logs}:log-group:/aws/lambda/${each.value.name}"]
-        },
+        # No logs:CreateLogGroup: the stack makes the group, and lines that arrive late would make it again after a destroy.
         {
           Sid      = "WriteOwnLogs"
           Effect   = "Allow"

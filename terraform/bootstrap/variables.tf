@@ -194,7 +194,7 @@ variable "plan_days" {
 }
 
 variable "emulated" {
-  description = "The account is an emulator's: leaves out the bucket policies, whose conditions it ignores, and the lifecycle rules, which take it a minute."
+  description = "The account is an emulator's: leaves out what the policies of buckets and keys refuse, whose conditions it ignores, and the lifecycle rules, which take it a minute. A real account refuses it."
   type        = bool
   default     = false
 }

@@ -48,16 +48,15 @@ FUNCTIONS = {
 # what is turned off.
 EMULATED = {
     "bucket-api": {
-        "require_https": "false", "require_allowed_principals": "false", "manage_lifecycle": "false",
-        "make_alerts_topic": "false", "force_destroy": "true", "enable_dashboard": "true", "enable_error_alerts": "true",
+        "emulated": "true", "make_alerts_topic": "false", "force_destroy": "true", "enable_dashboard": "true", "enable_error_alerts": "true",
         "enable_log_alerts": "true", "enable_api_alerts": "true", "reserved_concurrent_executions": "5",
     },
     "stream-pipeline": {
-        "require_https": "false", "manage_lifecycle": "false", "force_destroy": "true", "secret_recovery_window_days": "0",
+        "emulated": "true", "force_destroy": "true", "secret_recovery_window_days": "0",
         "pseudonym_key": '"an-emulated-pseudonym-key-0123456789"', "pseudonym_key_version": "1",
     },
     "tracer": {
-        "make_alerts_topic": "false", "enable_cost_alerts": "false", "permit_invoke_by_stack": "false",
+        "make_alerts_topic": "false", "enable_cost_alerts": "false", "emulated": "true",
         "secret_recovery_days": "0", "api_keys": '["an-emulated-key"]', "enable_error_alerts": "true", "enable_dynamodb_alerts": "true",
     },
 }
@@ -94,6 +93,8 @@ def without_conditions(policy):
         if statement["Effect"] == "Allow":
             statement.pop("Condition", None)
             statement["Resource"] = "*"
+    # Where `emulated` is set, the modules ask S3 whether it is AWS. No role needs this on AWS (FREE in actions.py).
+    policy["Statement"].append({"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"})
     return json.dumps(policy)
 
 

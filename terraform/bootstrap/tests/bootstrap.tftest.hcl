@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -206,7 +206,6 @@ run "function_role" {
 
   assert {
     condition = sort(flatten([for statement in jsondecode(aws_iam_role_policy.function["dev/tracer"].policy).Statement : statement.Resource])) == sort([
-      "arn:aws:logs:eu-central-1:222222222222:log-group:/aws/lambda/shop-222222222222-dev-tracer",
       "arn:aws:logs:eu-central-1:222222222222:log-group:/aws/lambda/shop-222222222222-dev-tracer:*",
       "arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-traces",
       "arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-spans",

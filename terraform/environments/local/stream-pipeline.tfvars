@@ -16,8 +16,5 @@ force_destroy               = true
 batching_window_seconds = 0
 maximum_retry_attempts  = 2
 
-# The emulator ignores the policy's condition and would refuse every call to the bucket.
-require_https = false
-
-# Setting the rules takes the emulator a minute.
-manage_lifecycle = false
+# No bucket policy, whose condition the emulator ignores, and no lifecycle rules, which take it a minute.
+emulated = true

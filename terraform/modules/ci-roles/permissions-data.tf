@@ -157,7 +157,7 @@ locals {
       resources = ["${local.arns.kms}:key/*"]
       condition = {
         StringEquals = local.own_tags[environment]
-        StringLike   = { "kms:ViaService" = "*.${local.region}.amazonaws.com" }
+        StringLike   = { "kms:ViaService" = "*.${local.region}.${data.aws_partition.current.dns_suffix}" }
       }
     },
   ] }

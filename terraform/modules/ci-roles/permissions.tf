@@ -46,7 +46,7 @@ locals {
         resources = ["${local.arns.kms}:key/*"]
         condition = {
           "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.state_buckets[environment]}" }
-          StringEquals               = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" }
+          StringEquals               = { "kms:ViaService" = "s3.${local.region}.${data.aws_partition.current.dns_suffix}" }
         }
       },
     ],
@@ -90,7 +90,7 @@ locals {
       sid       = "DecryptArtifacts"
       read      = ["kms:Decrypt", "kms:DescribeKey"]
       resources = [arn]
-      condition = { StringLike = { "kms:ViaService" = "s3.*.amazonaws.com" } }
+      condition = { StringLike = { "kms:ViaService" = "s3.*.${data.aws_partition.current.dns_suffix}" } }
     }],
     # `promote` looks at what serves in the environment that it takes releases from.
     length(var.environments[environment].reads) == 0 ? [] : [{

@@ -27,7 +27,7 @@ locals {
         Resource = ["${local.arns.kms}:key/*"]
         Condition = {
           "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = ["alias/${local.state_buckets[environment]}"] }
-          StringEquals               = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com"] }
+          StringEquals               = { "kms:ViaService" = ["s3.${local.region}.${data.aws_partition.current.dns_suffix}"] }
         }
       },
       {

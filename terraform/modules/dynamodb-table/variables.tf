@@ -77,6 +77,11 @@ variable "kms_key_arn" {
   description = "Key that encrypts the table; null takes DynamoDB's own key of the account, aws/dynamodb."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "point_in_time_recovery" {

@@ -103,7 +103,7 @@ variable "log_retention_days" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the access logs; null leaves it to CloudWatch Logs' own key. A given key must itself let logs.<region>.amazonaws.com use it."
+  description = "Key that encrypts the access logs; null leaves it to CloudWatch Logs' own key. A given key must itself let logs.<region>.<the partition's domain> use it."
   type        = string
   default     = null
 

@@ -309,6 +309,11 @@ variable "kms_key_arn" {
     condition     = !var.make_topic || (var.kms_key_arn == null) == var.make_key
     error_message = "The topic is encrypted either with a key made here (make_key) or with kms_key_arn: exactly one of them."
   }
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "publisher_services" {
@@ -317,8 +322,8 @@ variable "publisher_services" {
   default     = []
 
   validation {
-    condition     = alltrue([for service in var.publisher_services : can(regex("^[a-z0-9.-]+\\.amazonaws\\.com$", service))])
-    error_message = "A service principal ends in .amazonaws.com."
+    condition     = alltrue([for service in var.publisher_services : can(regex("^[a-z0-9.-]+$", service)) && anytrue([for suffix in ["amazonaws.com", data.aws_partition.current.dns_suffix] : endswith(service, ".${suffix}")])])
+    error_message = "A service principal ends in .amazonaws.com, or in the domain of the partition."
   }
 }
 

@@ -39,12 +39,12 @@ locals {
         Action    = ["kms:Decrypt", "kms:DescribeKey"]
         Resource  = "*"
         # Only through S3 of this region: the key opens this bucket's objects and nothing else.
-        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.id}.amazonaws.com" } }
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}" } }
       }],
     )
   }
 
-  made_key_policy = merge(local.key_policy, { Statement = [for statement in local.key_policy.Statement : statement if var.enforce || statement.Effect == "Allow"] })
+  made_key_policy = merge(local.key_policy, { Statement = [for statement in local.key_policy.Statement : statement if !var.emulated || statement.Effect == "Allow"] })
 
   reader_arns = [for id in var.reader_account_ids : "arn:${data.aws_partition.current.partition}:iam::${id}:root"]
 
@@ -55,14 +55,14 @@ locals {
 
   # What the bucket has on AWS.
   all_statements = concat(
-    var.require_https ? [{
+    [{
       Sid       = "HttpsOnly"
       Effect    = "Deny"
       Principal = "*"
       Action    = "s3:*"
       Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }] : [],
+    }],
     length(local.new_keys) > 0 ? [{
       Sid       = "NeverOverwritten"
       Effect    = "Deny"
@@ -117,7 +117,7 @@ locals {
 
 locals {
   # An emulator ignores conditions: a Deny would deny everything.
-  bucket_statements = [for statement in local.all_statements : statement if var.enforce || statement.Effect == "Allow"]
+  bucket_statements = [for statement in local.all_statements : statement if !var.emulated || statement.Effect == "Allow"]
 }
 
 resource "aws_kms_key" "this" {
@@ -152,6 +152,11 @@ resource "aws_s3_bucket" "this" {
 
   lifecycle {
     prevent_destroy = true
+
+    precondition {
+      condition     = local.may_be_emulated
+      error_message = "`emulated` is for an emulator, and S3 says that this is an account of AWS: leave it out. It would open the bucket to calls without TLS, and let what is kept be replaced and deleted."
+    }
   }
 }
 
@@ -207,7 +212,7 @@ resource "aws_s3_bucket_policy" "this" {
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   #checkov:skip=CKV_AWS_300: the first rule does it, for every key; beside a dynamic rule the check does not see it
-  count = var.manage_lifecycle ? 1 : 0
+  count = var.emulated ? 0 : 1
 
   bucket = aws_s3_bucket.this.id
 

@@ -12,16 +12,15 @@ variable "kms_key_arn" {
   description = "Key that encrypts the objects; null takes S3's own key of the account, aws/s3, which no other account can use."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "versioning" {
   description = "Keep what is replaced or deleted as older versions."
-  type        = bool
-  default     = true
-}
-
-variable "require_https" {
-  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
   type        = bool
   default     = true
 }
@@ -48,16 +47,10 @@ variable "administrator_arns" {
   }
 }
 
-variable "require_allowed_principals" {
-  description = "Refuse whoever is in neither list. Off only on an emulator that ignores the condition and would refuse everybody."
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy, whose conditions it ignores, so that it would refuse every call, and the lifecycle rules, which take it a minute. A real account refuses it."
   type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and `expiring_prefixes`. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
+  default     = false
 }
 
 variable "noncurrent_version_days" {

@@ -120,6 +120,28 @@ variable "reserved_concurrent_executions" {
   default     = null
 }
 
+variable "log_level" {
+  description = "Lowest level that the function logs: TRACE, DEBUG, INFO, WARN or ERROR. It reaches the function in the variable RUST_LOG; null leaves it to the function, which then logs from INFO."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_level == null ? true : contains(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "The log_level is TRACE, DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_format" {
+  description = "\"JSON\": Lambda writes its own lines as JSON too, sets AWS_LAMBDA_LOG_LEVEL and drops lines below `log_level`. Null leaves Lambda's default, plain text. The emulator keeps no format."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_format == null ? true : contains(["JSON", "Text"], var.log_format)
+    error_message = "The log_format is JSON or Text."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days that the functions' log groups keep their events."
   type        = number
@@ -160,24 +182,6 @@ variable "force_destroy" {
   description = "Let a destroy of the bucket delete the objects in it. For environments that may lose them."
   type        = bool
   default     = false
-}
-
-variable "require_https" {
-  description = "Refuse calls to the bucket without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
-variable "require_allowed_principals" {
-  description = "Shut the bucket to all but the functions' roles and those named above. Off only on an emulator that ignores the condition and would refuse everybody."
-  type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads and old versions. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
 }
 
 variable "enable_error_alerts" {
@@ -266,6 +270,12 @@ variable "teams_channel" {
 
 variable "enable_guardduty" {
   description = "Make GuardDuty's detector with S3 protection, and tell its findings to the topic. An account has one detector for each region, paid by what it reads: off unless this stack is the one to make it."
+  type        = bool
+  default     = false
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy and its lifecycle rules. A real account refuses it."
   type        = bool
   default     = false
 }

@@ -1,5 +1,9 @@
 locals {
   name_prefix = "${var.environment.project}-${var.environment.account_id}-${var.environment.name}"
+
+  # Where the function's variables say how much it logs, whatever the format.
+  log_level      = var.log_level == null ? {} : { LOG_LEVEL = var.log_level }
+  logging_config = var.log_format == null ? null : { log_format = var.log_format, application_log_level = var.log_format == "JSON" ? var.log_level : null }
 }
 
 module "invoice" {
@@ -11,4 +15,6 @@ module "invoice" {
   memory_size              = var.memory_size
   timeout                  = var.timeout
   log_retention_days       = var.log_retention_days
+  logging_config           = local.logging_config
+  environment_variables    = local.log_level
 }

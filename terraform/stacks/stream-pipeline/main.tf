@@ -62,6 +62,10 @@ locals {
       enabled                            = var.event_source_enabled
     }
   }
+
+  # Where the function's variables say how much it logs, whatever the format.
+  log_level      = var.log_level == null ? {} : { LOG_LEVEL = var.log_level }
+  logging_config = var.log_format == null ? null : { log_format = var.log_format, application_log_level = var.log_format == "JSON" ? var.log_level : null }
 }
 
 # A key for each kind of storage: the right to read one is not the right to read all.
@@ -107,8 +111,7 @@ module "bucket" {
 
   name                    = "${local.name}-records"
   kms_key_arn             = module.bucket_key.arn
-  require_https           = var.require_https
-  manage_lifecycle        = var.manage_lifecycle
+  emulated                = var.emulated
   noncurrent_version_days = var.noncurrent_version_days
   expiring_prefixes       = local.expiring_prefixes
   force_destroy           = var.force_destroy
@@ -161,14 +164,15 @@ module "stream_ingest" {
   memory_size              = var.memory_size
   timeout                  = var.timeout
   log_retention_days       = var.log_retention_days
+  logging_config           = local.logging_config
   tracing_mode             = var.tracing_mode
   vpc                      = local.vpc
 
-  environment_variables = {
+  environment_variables = merge(local.log_level, {
     TABLE_NAME  = module.table.name
     BUCKET_NAME = module.bucket.bucket
     SECRET_ARN  = module.secret.arn
-  }
+  })
 
   policy_statements = local.statements
   event_sources     = local.event_sources

@@ -53,6 +53,28 @@ variable "timeout" {
   }
 }
 
+variable "log_level" {
+  description = "Lowest level that the function logs: TRACE, DEBUG, INFO, WARN or ERROR. It reaches the function in the variable LOG_LEVEL; null leaves it to the function, which then logs from INFO."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_level == null ? true : contains(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "The log_level is TRACE, DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_format" {
+  description = "\"JSON\": Lambda writes its own lines as JSON too, sets AWS_LAMBDA_LOG_LEVEL and drops lines below `log_level`. Null leaves Lambda's default, plain text. The emulator keeps no format."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_format == null ? true : contains(["JSON", "Text"], var.log_format)
+    error_message = "The log_format is JSON or Text."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days that the log group keeps its events."
   type        = number
@@ -203,20 +225,14 @@ variable "security_group_ids" {
   default     = null
 }
 
-variable "require_https" {
-  description = "Refuse calls to the bucket without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and rejected records. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
-}
-
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles that this stack makes; null makes them without one."
   type        = string
   default     = null
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy and its lifecycle rules. A real account refuses it."
+  type        = bool
+  default     = false
 }

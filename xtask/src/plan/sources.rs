@@ -39,8 +39,13 @@ pub(crate) const LOCK_FILE: &str = ".terraform.lock.hcl";
 const HIDDEN: [&str; 3] = [LOCK_FILE, ".terraform-version", ".tool-versions"];
 
 /// Data sources whose results depend only on files, account and region.
-const STABLE_DATA_SOURCES: [&str; 4] =
-    ["aws_caller_identity", "aws_region", "aws_partition", "aws_iam_policy_document"];
+const STABLE_DATA_SOURCES: [&str; 5] = [
+    "aws_caller_identity",
+    "aws_canonical_user_id",
+    "aws_region",
+    "aws_partition",
+    "aws_iam_policy_document",
+];
 
 /// The files of a stack in an environment.
 #[derive(Debug, Clone, Default)]

@@ -16,20 +16,14 @@ use crate::require;
 
 /// Values that the emulator needs, as in `environments/local`: stack, name, value, and the emulator's limit.
 /// docs/limits.md lists each of them. No other value of an environment is changed.
-const EMULATOR_VALUES: [(&str, &str, &str, &str); 7] = [
-    ("bucket-api", "require_https", "false", "it ignores a policy's conditions and would refuse every call"),
-    ("bucket-api", "require_allowed_principals", "false", "the same"),
-    ("bucket-api", "manage_lifecycle", "false", "it takes a minute for the rules, and expires nothing"),
-    (
-        "stream-pipeline",
-        "require_https",
-        "false",
-        "it ignores a policy's conditions and would refuse every call",
-    ),
-    ("stream-pipeline", "manage_lifecycle", "false", "it takes a minute for the rules, and expires nothing"),
+const EMULATOR_VALUES: [(&str, &str, &str, &str); 4] = [
+    ("bucket-api", "emulated", "true", BUCKET),
+    ("stream-pipeline", "emulated", "true", BUCKET),
     ("tracer", "enable_cost_alerts", "false", "it has no budgets"),
-    ("tracer", "permit_invoke_by_stack", "false", "it asks for no second permission behind a URL"),
+    ("tracer", "emulated", "true", "it asks for no second permission behind a URL"),
 ];
+const BUCKET: &str =
+    "it ignores a bucket policy's conditions and would refuse every call; lifecycle rules take it a minute";
 
 /// Types in the `protect` lists of the stacks: they are destroyed only if their addresses are confirmed.
 const PROTECTED: [&str; 6] =

@@ -214,3 +214,13 @@ run "refuses_no_capacity" {
 
   expect_failures = [var.provisioned]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

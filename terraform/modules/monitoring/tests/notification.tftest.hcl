@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -425,4 +425,15 @@ run "refuses_a_teams_channel_without_a_topic" {
   }
 
   expect_failures = [var.teams_channel]
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+    make_key    = false
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

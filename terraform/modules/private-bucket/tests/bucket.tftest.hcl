@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -220,8 +220,7 @@ run "emulator" {
   variables {
     require_new_keys       = true
     never_deleted_prefixes = [""]
-    enforce                = false
-    manage_lifecycle       = false
+    emulated               = true
   }
 
   assert {
@@ -275,4 +274,47 @@ run "refuses_a_short_account_id" {
   }
 
   expect_failures = [var.reader_account_ids]
+}
+
+run "real_account_refuses_emulated" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be" }
+  }
+
+  expect_failures = [aws_s3_bucket.this]
+}
+
+run "localstack_is_an_emulator" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a" }
+  }
+
+  assert {
+    condition     = local.may_be_emulated
+    error_message = "LocalStack's own canonical user id is known."
+  }
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

@@ -1,6 +1,6 @@
 mock_provider "aws" {
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_resource "aws_s3_bucket" {
     defaults = { arn = "arn:aws:s3:::shop-222222222222-dev-invoices" }
@@ -126,11 +126,9 @@ run "allowed_principals_alone" {
 
 run "emulator" {
   variables {
-    allowed_principal_arns     = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
-    administrator_arns         = ["arn:aws:iam::222222222222:role/shop-deploy"]
-    require_https              = false
-    require_allowed_principals = false
-    manage_lifecycle           = false
+    allowed_principal_arns = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
+    administrator_arns     = ["arn:aws:iam::222222222222:role/shop-deploy"]
+    emulated               = true
   }
 
   assert {
@@ -218,4 +216,47 @@ run "refuses_objects_that_go_at_once" {
   }
 
   expect_failures = [var.expiring_prefixes]
+}
+
+run "real_account_refuses_emulated" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be" }
+  }
+
+  expect_failures = [aws_s3_bucket.this]
+}
+
+run "localstack_is_an_emulator" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a" }
+  }
+
+  assert {
+    condition     = local.may_be_emulated
+    error_message = "LocalStack's own canonical user id is known."
+  }
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

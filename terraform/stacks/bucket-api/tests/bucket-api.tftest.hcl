@@ -5,7 +5,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 
   mock_data "aws_region" {
@@ -328,4 +328,29 @@ run "refuses_to_outlast_the_api" {
   }
 
   expect_failures = [var.timeout]
+}
+
+run "log_level" {
+  command = plan
+
+  variables {
+    log_level  = "DEBUG"
+    log_format = "JSON"
+  }
+
+  assert {
+    condition     = jsonencode(local.log_level) == jsonencode({ RUST_LOG = "debug" }) && jsonencode(local.logging_config) == jsonencode({ log_format = "JSON", application_log_level = "DEBUG" })
+    error_message = "The level reaches the function as a variable, and with the format JSON Lambda too."
+  }
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  variables {
+    log_level  = "LOUD"
+    log_format = "XML"
+  }
+
+  expect_failures = [var.log_level, var.log_format]
 }

@@ -56,3 +56,28 @@ run "needs_a_release" {
 
   expect_failures = [var.releases]
 }
+
+run "log_level" {
+  command = plan
+
+  variables {
+    log_level  = "DEBUG"
+    log_format = "JSON"
+  }
+
+  assert {
+    condition     = jsonencode(local.log_level) == jsonencode({ LOG_LEVEL = "DEBUG" }) && jsonencode(local.logging_config) == jsonencode({ log_format = "JSON", application_log_level = "DEBUG" })
+    error_message = "The level reaches the function as a variable, and with the format JSON Lambda too."
+  }
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  variables {
+    log_level  = "LOUD"
+    log_format = "XML"
+  }
+
+  expect_failures = [var.log_level, var.log_format]
+}

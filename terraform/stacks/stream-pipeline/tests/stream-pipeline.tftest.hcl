@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -183,8 +183,7 @@ run "bucket_takes_https_alone" {
 
 run "emulator" {
   variables {
-    require_https    = false
-    manage_lifecycle = false
+    emulated = true
   }
 
   assert {
@@ -352,4 +351,29 @@ run "refuses_subnets_without_a_group" {
   }
 
   expect_failures = [var.subnet_ids]
+}
+
+run "log_level" {
+  command = plan
+
+  variables {
+    log_level  = "DEBUG"
+    log_format = "JSON"
+  }
+
+  assert {
+    condition     = jsonencode(local.log_level) == jsonencode({ LOG_LEVEL = "DEBUG" }) && jsonencode(local.logging_config) == jsonencode({ log_format = "JSON", application_log_level = "DEBUG" })
+    error_message = "The level reaches the function as a variable, and with the format JSON Lambda too."
+  }
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  variables {
+    log_level  = "LOUD"
+    log_format = "XML"
+  }
+
+  expect_failures = [var.log_level, var.log_format]
 }
