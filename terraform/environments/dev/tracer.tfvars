@@ -14,3 +14,6 @@ monthly_budget         = 10
 
 # Roles are made under it alone: the role that applies may make no others.
 permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+
+# Development comes and goes: the secret does not keep its name from the next deployment.
+secret_recovery_days = 0

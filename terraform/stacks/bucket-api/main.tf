@@ -8,7 +8,7 @@ locals {
   role_arns = [for name in sort(keys(var.releases)) : module.function[name].role_arn]
 
   # What GuardDuty finds is told where the alarms are told.
-  tells_findings = var.enable_guardduty && var.make_alerts_topic
+  tells_findings = var.notify_guardduty_findings && var.make_alerts_topic
 }
 
 # Whoever manages to remove the bucket's policy still reads nothing without this key.
@@ -29,6 +29,7 @@ module "bucket" {
   versioning                 = true
   allowed_principal_arns     = concat(local.role_arns, sort(var.object_role_arns))
   administrator_arns         = sort(var.deployment_role_arns)
+  reader_arns                = sort(var.planning_role_arns)
   require_https              = var.require_https
   require_allowed_principals = var.require_allowed_principals
   manage_lifecycle           = var.manage_lifecycle
