@@ -97,13 +97,6 @@ TYPES = {
             ("iam:AttachRolePolicy iam:DetachRolePolicy", CHAT_ROLE, {"iam:PermissionsBoundary": BOUNDARY, "iam:PolicyARN": CHAT_POLICY}),
         ],
     ),
-    "aws_guardduty_detector and its feature": (
-        [("guardduty:ListDetectors", "*", {}), ("guardduty:GetDetector guardduty:ListTagsForResource", DETECTOR, {})],
-        [
-            ("guardduty:CreateDetector", "*", NEW), ("guardduty:TagResource", DETECTOR, NEW), ("guardduty:UpdateDetector guardduty:DeleteDetector guardduty:UntagResource", DETECTOR, {}),
-            ("iam:CreateServiceLinkedRole", f"{IAM}:role/aws-service-role/guardduty.amazonaws.com/AWSServiceRoleForAmazonGuardDuty", {"iam:AWSServiceName": "guardduty.amazonaws.com"}),
-        ],
-    ),
     "aws_cloudwatch_event_rule and its target": (
         [("events:DescribeRule events:ListTagsForResource events:ListTargetsByRule", RULE, {})],
         [("events:PutRule events:TagResource", RULE, NEW), ("events:PutTargets events:RemoveTargets events:DeleteRule events:UntagResource", RULE, {})],
@@ -196,6 +189,9 @@ ROAD = [
     ("apply", "a ledger's entry, written once", "s3:PutObject", f"{STATE}/ledger/tracer/1.ended.json", ONCE),
     ("apply", "a configuration, written once and read back", "s3:PutObject s3:GetObject", f"{STATE}/configurations/sha256/00.zip", ONCE),
     ("apply", "a plan, read and removed", "s3:GetObject s3:DeleteObject", f"{STATE}/plans/0123/plan.tfplan", {}),
+    ("apply", "a suite's objects and their end", "s3:GetObject s3:PutObject s3:DeleteObject", f"{BUCKET}/a", {}),
+    ("apply", "a suite's items and their end", "dynamodb:GetItem dynamodb:BatchWriteItem dynamodb:Query", TABLE, {}),
+    ("apply", "what Lambda left in a VPC", "ec2:DeleteNetworkInterface ec2:DetachNetworkInterface", at("ec2", "network-interface/eni-00000000000000001"), {}),
     ("apply", "logs of functions, for a verification", "logs:FilterLogEvents", f"{GROUP}:log-stream:any", {}),
 ]
 
@@ -312,7 +308,14 @@ REFUSED = [
     ("apply", "a release's manifest", "s3:PutObject s3:DeleteObject", f"{STORE}/releases/tracer/0.1.0.json", {}),
     ("apply", "the store", "s3:DeleteBucket s3:PutBucketPolicy", STORE, {}),
     ("apply", "the account's other buckets", "s3:GetObject s3:DeleteObject", f"arn:aws:s3:::slipway-{ACCOUNT}-prod-objects/a", {}),
-    ("apply", "objects of the stacks' buckets", "s3:GetObject s3:PutObject", f"{BUCKET}/a", {}),
+    ("apply", "objects of buckets that no suite is for", "s3:GetObject s3:PutObject", f"arn:aws:s3:::{PREFIX}stream-records/raw/a", {}),
+    ("plan", "objects and items of suites", "s3:GetObject s3:PutObject", f"{BUCKET}/a", {}),
+    ("prod-apply", "objects of the stacks' buckets", "s3:GetObject s3:PutObject", f"arn:aws:s3:::slipway-{ACCOUNT}-prod-objects/a", {}),
+    ("apply", "items of tables that no suite is for", "dynamodb:GetItem dynamodb:BatchWriteItem", at("dynamodb", f"table/{PREFIX}stream-events"), {}),
+    ("apply", "the account's detector", "guardduty:CreateDetector guardduty:ListDetectors", "*", {}),
+    ("apply", "the account's detector, stopped", "guardduty:DeleteDetector guardduty:UpdateDetector", DETECTOR, {}),
+    ("apply", "an interface that carries others' tags", "ec2:DeleteNetworkInterface ec2:DetachNetworkInterface", at("ec2", "network-interface/eni-00000000000000001"), FOREIGN),
+    ("plan", "what Lambda left in a VPC", "ec2:DeleteNetworkInterface", at("ec2", "network-interface/eni-00000000000000001"), {}),
     ("apply", "another environment's state", "s3:GetObject s3:PutObject", f"arn:aws:s3:::slipway-{ACCOUNT}-prod-state/tracer.tfstate", {}),
     ("apply", "a key without tags", "kms:CreateKey", "*", {}),
     ("apply", "a key as another environment's", "kms:CreateKey", "*", {"aws:RequestTag/Project": "slipway", "aws:RequestTag/Environment": "prod"}),
@@ -324,7 +327,7 @@ REFUSED = [
     ("apply", "another environment's functions", "lambda:UpdateFunctionCode lambda:InvokeFunction lambda:UpdateAlias", at("lambda", f"function:slipway-{ACCOUNT}-prod-tracer"), {}),
     ("apply", "events for another environment's functions", "lambda:CreateEventSourceMapping", "*", {"lambda:FunctionArn": at("lambda", f"function:slipway-{ACCOUNT}-prod-tracer")}),
     ("apply", "another environment's tables", "dynamodb:DeleteTable", at("dynamodb", f"table/slipway-{ACCOUNT}-prod-traces"), {}),
-    ("apply", "records of the tables", "dynamodb:GetItem dynamodb:Scan dynamodb:PutItem", TABLE, {}),
+    ("apply", "records of the tables, but for a suite", "dynamodb:Scan dynamodb:PutItem", TABLE, {}),
     ("apply", "another environment's secrets", "secretsmanager:GetSecretValue secretsmanager:DeleteSecret", at("secretsmanager", f"secret:slipway-{ACCOUNT}-prod-tracer-api-keys-AbCdEf"), {}),
     ("apply", "a network without tags", "ec2:CreateVpc", at("ec2", "vpc/new"), {}),
     ("apply", "another environment's network", "ec2:DeleteVpc ec2:CreateTags", at("ec2", "vpc/vpc-00000000000000001"), FOREIGN | NEW),

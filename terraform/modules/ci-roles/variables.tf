@@ -205,7 +205,7 @@ variable "github_repository" {
 }
 
 variable "github_repository_id" {
-  description = "The repository's number on GitHub, which no other one ever gets: whoever takes over a name that was given up is not trusted. Null trusts the name alone."
+  description = "The repository's number on GitHub, which no other one ever gets: an owner who takes over a name that was given up is not trusted. Null trusts the name alone."
   type        = string
   default     = null
 

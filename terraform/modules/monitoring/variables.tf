@@ -48,7 +48,7 @@ variable "tables" {
 }
 
 variable "streams" {
-  description = "Kinesis streams to watch, by a short name: the age in seconds of what is read that is too much, and the records turned away in one period that are still all right. Choose the age well below the stream's retention: what is older than that is lost."
+  description = "Kinesis streams to watch, by a short name: the age in seconds of what is read that is too much, and the records rejected in one period that are still all right. Choose the age well below the stream's retention: what is older than that is lost."
   type = map(object({
     stream_name          = string
     iterator_age_seconds = optional(number, 600)
@@ -63,7 +63,7 @@ variable "streams" {
 }
 
 variable "queues" {
-  description = "SQS queues to watch, by a short name: the messages that may lie there (0 for a queue of what failed: the first one alarms), the seconds that one may wait; null leaves one of them out."
+  description = "SQS queues to watch, by a short name: the messages that it may hold (0 for a queue of what failed: the first one alarms), the seconds that one may wait; null leaves one of them out."
   type = map(object({
     queue_name          = string
     maximum_messages    = optional(number)
@@ -153,7 +153,7 @@ variable "enable_duration_alerts" {
 }
 
 variable "enable_throttle_alerts" {
-  description = "Alarm on calls that a function turned away."
+  description = "Alarm on calls that a function rejected."
   type        = bool
   default     = true
 }
@@ -182,13 +182,13 @@ variable "enable_api_alerts" {
 }
 
 variable "enable_dynamodb_alerts" {
-  description = "Alarm on reads and writes that a table or one of its indexes turned away."
+  description = "Alarm on reads and writes that a table or one of its indexes rejected."
   type        = bool
   default     = true
 }
 
 variable "enable_stream_alerts" {
-  description = "Alarm on streams whose records are read late or turned away."
+  description = "Alarm on streams whose records are read late or rejected."
   type        = bool
   default     = true
 }
@@ -279,7 +279,7 @@ variable "duration_percent" {
 }
 
 variable "throttle_threshold" {
-  description = "Calls turned away in one period that are still all right."
+  description = "Calls rejected in one period that are still all right."
   type        = number
   default     = 0
 
@@ -356,7 +356,7 @@ variable "api_latency_ms" {
 }
 
 variable "table_throttle_threshold" {
-  description = "Reads and writes turned away by a table or index in one period that are still all right."
+  description = "Reads and writes rejected by a table or index in one period that are still all right."
   type        = number
   default     = 0
 
@@ -412,7 +412,7 @@ variable "publisher_services" {
 }
 
 variable "email_addresses" {
-  description = "Who is told by e-mail; each address has to confirm the subscription once."
+  description = "Who is notified by e-mail; each address has to confirm the subscription once."
   type        = set(string)
   default     = []
 
@@ -434,7 +434,7 @@ variable "subscribed_elsewhere" {
 }
 
 variable "slack_channel" {
-  description = "Slack channel that is told: id of the workspace, which an administrator has authorised once in the console of Amazon Q Developer in chat applications (AWS Chatbot), and id of the channel; null tells none."
+  description = "Slack channel that is notified: id of the workspace, which an administrator has authorised once in the console of Amazon Q Developer in chat applications (AWS Chatbot), and id of the channel; null notifies none."
   type = object({
     workspace_id = string
     channel_id   = string
@@ -453,7 +453,7 @@ variable "slack_channel" {
 }
 
 variable "teams_channel" {
-  description = "Microsoft Teams channel that is told: ids of tenant, team and channel, authorised in the same place; null tells none."
+  description = "Microsoft Teams channel that is notified: ids of tenant, team and channel, authorised in the same place; null notifies none."
   type = object({
     tenant_id  = string
     team_id    = string

@@ -60,7 +60,7 @@ variable "never_deleted_prefixes" {
 }
 
 variable "break_glass_arns" {
-  description = "Roles that may delete all the same: ARNs, `*` allowed behind the account. Nobody else may, the account's administrators included."
+  description = "Roles that may still delete: ARNs, `*` allowed behind the account. Nobody else may, the account's administrators included."
   type        = set(string)
   default     = []
 
@@ -71,7 +71,7 @@ variable "break_glass_arns" {
 }
 
 variable "enforce" {
-  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions and would refuse every call; `exact_policy` has them all the same."
+  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions and would refuse every call; `exact_policy` still has them."
   type        = bool
   default     = true
 }

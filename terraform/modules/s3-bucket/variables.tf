@@ -38,7 +38,7 @@ variable "allowed_principal_arns" {
 }
 
 variable "administrator_arns" {
-  description = "Roles and users that may change the bucket, its policy and its settings, with the one that applies this module among them. Empty leaves it to the principals' own policies, and is refused where allowed_principal_arns shuts the bucket: whoever applies could not look at it again."
+  description = "Roles and users that may change the bucket, its policy and its settings, with the one that applies this module among them. Empty leaves it to the principals' own policies, and is refused where allowed_principal_arns shuts the bucket: the role that applies could not look at it again."
   type        = list(string)
   default     = []
 
@@ -65,7 +65,7 @@ variable "reader_arns" {
 }
 
 variable "require_allowed_principals" {
-  description = "Refuse whoever is in neither list. Off only on an emulator that ignores the condition and would refuse everybody."
+  description = "Refuse principals that are in neither list. Off only on an emulator that ignores the condition and would refuse everybody."
   type        = bool
   default     = true
 }
