@@ -21,11 +21,13 @@ locals {
       sid = "Buckets"
       read = [
         "s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
-        "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListBucketVersions",
+        "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListBucketVersions", "s3:ListTagsForResource",
       ]
       write = [
         "s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
         "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        # Tags of a bucket, from provider 6.23 on.
+        "s3:TagResource", "s3:UntagResource",
       ]
       resources = ["arn:${local.partition}:s3:::${prefix}*"]
     },

@@ -120,19 +120,21 @@ locals {
       read = [
         "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies", "iam:ListRoleTags",
       ]
-      write     = ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
+      write = var.environments[environment].make_roles ? [
+        "iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+      ] : []
       resources = ["${local.iam}:role/${prefix}*"]
     },
     {
       # A role that is made, and one whose permissions change, has this boundary.
       sid       = "RolesWithinBoundary"
-      write     = ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+      write     = var.environments[environment].make_roles ? ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"] : []
       resources = ["${local.iam}:role/${prefix}*"]
       condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[environment] } }
     },
     {
       sid       = "AttachOwnPolicies"
-      write     = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+      write     = var.environments[environment].make_roles ? ["iam:AttachRolePolicy", "iam:DetachRolePolicy"] : []
       resources = ["${local.iam}:role/${prefix}*"]
       condition = {
         StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[environment] }
@@ -140,9 +142,11 @@ locals {
       }
     },
     {
-      sid       = "Policies"
-      read      = ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyTags", "iam:ListPolicyVersions"]
-      write     = ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy"]
+      sid  = "Policies"
+      read = ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyTags", "iam:ListPolicyVersions"]
+      write = var.environments[environment].make_roles ? [
+        "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy",
+      ] : []
       resources = ["${local.iam}:policy/${prefix}*"]
     },
     {
@@ -157,7 +161,7 @@ locals {
       write     = ["iam:CreateServiceLinkedRole"]
       resources = ["${local.iam}:role/aws-service-role/*"]
       condition = { StringEquals = { "iam:AWSServiceName" = [
-        "guardduty.amazonaws.com", "management.chatbot.amazonaws.com", "natgateway.amazonaws.com", "ops.apigateway.amazonaws.com",
+        "management.chatbot.amazonaws.com", "natgateway.amazonaws.com", "ops.apigateway.amazonaws.com",
       ] } }
     },
     {

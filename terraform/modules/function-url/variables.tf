@@ -1,5 +1,5 @@
 variable "function" {
-  description = "The function and the alias that serves: the output `function` of lambda-function, or an object of one's own."
+  description = "The function and the alias that serves: the output `function` of lambda-function, or another object."
   type = object({
     function_name = string
     alias         = string

@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "description" {
-  description = "What the key encrypts, for whoever lists the account's keys."
+  description = "What the key encrypts, for those who list the account's keys."
   type        = string
 }
 

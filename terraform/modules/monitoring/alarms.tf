@@ -111,7 +111,10 @@ locals {
     metrics     = { events = { namespace = var.name, name = key, stat = "Sum", dimensions = {} } }
   } }
 
-  kinds  = { function = local.function_alarms, api = local.api_alarms, table = local.table_alarms, log = local.log_alarms }
+  kinds = {
+    function = local.function_alarms, api = local.api_alarms, table = local.table_alarms, log = local.log_alarms,
+    stream   = local.stream_alarms, queue = local.queue_alarms, mapping = local.mapping_alarms, nat = local.nat_alarms,
+  }
   alarms = merge([for kind, alarms in local.kinds : { for key, alarm in alarms : "${kind}/${key}" => alarm if alarm.enabled }]...)
 }
 

@@ -14,12 +14,41 @@ locals {
     Version = "2012-10-17"
     Statement = concat(
       [{
+        # None of these actions encrypts or decrypts.
         Sid       = "AdministeredThroughIam"
         Effect    = "Allow"
         Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
-        Action    = "kms:*"
-        Resource  = "*"
+        Action = [
+          "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey", "kms:DisableKeyRotation", "kms:EnableKey",
+          "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases", "kms:ListGrants", "kms:ListKeyPolicies",
+          "kms:ListKeyRotations", "kms:ListResourceTags", "kms:PutKeyPolicy", "kms:RevokeGrant", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion",
+          "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
+        ]
+        Resource = "*"
       }],
+      [
+        {
+          # For objects of the bucket, and for the lock table that state-backend encrypts with it: never by a call of KMS itself.
+          Sid       = "UsedThroughServices"
+          Effect    = "Allow"
+          Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
+          Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+          Resource  = "*"
+          Condition = { StringEquals = { "kms:ViaService" = [for service in ["s3", "dynamodb"] : "${service}.${data.aws_region.current.id}.amazonaws.com"] } }
+        },
+        {
+          # DynamoDB works with grants, which it makes for itself.
+          Sid       = "GrantedToServices"
+          Effect    = "Allow"
+          Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
+          Action    = ["kms:CreateGrant"]
+          Resource  = "*"
+          Condition = {
+            StringEquals = { "kms:ViaService" = ["dynamodb.${data.aws_region.current.id}.amazonaws.com"] }
+            Bool         = { "kms:GrantIsForAWSResource" = "true" }
+          }
+        },
+      ],
       # Whatever an identity policy lets a role of CI do: it reads and writes objects with this key, and never has it.
       [{
         Sid       = "KeptFromCi"

@@ -59,7 +59,7 @@ variable "never_deleted_prefixes" {
 }
 
 variable "break_glass_arns" {
-  description = "Roles that may delete all the same: ARNs, `*` allowed behind the account. Nobody else may, the account's administrators included."
+  description = "Roles that may still delete: ARNs, `*` allowed behind the account. Nobody else may, the account's administrators included."
   type        = set(string)
   default     = []
 

@@ -23,7 +23,6 @@ locals {
         "s3:BypassGovernanceRetention",
         "s3:DeleteObject*",
         "s3:GetObject*",
-        "s3:ListBucket",
         "s3:ListBucketMultipartUploads",
         "s3:ListBucketVersions",
         "s3:ListMultipartUploadParts",
@@ -37,6 +36,19 @@ locals {
         ArnNotEquals = { "aws:PrincipalArn" = concat(var.allowed_principal_arns, var.administrator_arns) }
         # S3's own work on the bucket has no principal to compare.
         Bool = { "aws:PrincipalIsAWSService" = "false" }
+      }
+    }] : statement if !var.emulated && length(var.allowed_principal_arns) > 0],
+    [for statement in [{
+      # HeadBucket, with which the provider looks whether a bucket exists, asks for this action: a role that plans without it
+      # ends with 403 from the second plan on. It sees the objects' names then, and none of them.
+      Sid       = "NamesForReaders"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:ListBucket"
+      Resource  = local.bucket_arn
+      Condition = {
+        ArnNotEquals = { "aws:PrincipalArn" = concat(var.allowed_principal_arns, var.administrator_arns, var.reader_arns) }
+        Bool         = { "aws:PrincipalIsAWSService" = "false" }
       }
     }] : statement if !var.emulated && length(var.allowed_principal_arns) > 0],
     [for statement in [{

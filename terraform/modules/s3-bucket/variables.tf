@@ -37,13 +37,29 @@ variable "allowed_principal_arns" {
 }
 
 variable "administrator_arns" {
-  description = "Roles and users that may change the bucket, its policy and its settings, with the one that applies this module among them. Empty leaves it to the principals' own policies."
+  description = "Roles and users that may change the bucket, its policy and its settings, with the one that applies this module among them. Empty leaves it to the principals' own policies, and is refused where allowed_principal_arns shuts the bucket: the role that applies could not look at it again."
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for arn in var.administrator_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$", arn))])
     error_message = "An administrator is the ARN of one role or one user: neither an account nor a pattern."
+  }
+
+  validation {
+    condition     = var.emulated || length(var.allowed_principal_arns) == 0 || length(var.administrator_arns) > 0
+    error_message = "allowed_principal_arns shuts the bucket to all others: name the role that applies this in administrator_arns, or its next plan ends with 403."
+  }
+}
+
+variable "reader_arns" {
+  description = "Roles that see the bucket and the names of its objects without using them: those that plan. They are needed where allowed_principal_arns shuts the bucket."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.reader_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "A reader is the ARN of one role or one user: neither an account nor a pattern."
   }
 }
 

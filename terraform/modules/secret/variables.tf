@@ -9,12 +9,12 @@ variable "name" {
 }
 
 variable "description" {
-  description = "What the secret opens, for whoever lists the account's secrets. Not the secret itself."
+  description = "What the secret opens, for those who list the account's secrets. Not the secret itself."
   type        = string
 }
 
 variable "value" {
-  description = "What the secret holds, written to Secrets Manager and to no plan and no state. Null: whoever owns the value puts it there."
+  description = "What the secret holds, written to Secrets Manager and to no plan and no state. Null: its owner puts it there."
   type        = string
   default     = null
   ephemeral   = true

@@ -8,7 +8,7 @@ locals {
   role_arns = [for name in sort(keys(var.releases)) : module.function[name].role_arn]
 
   # What GuardDuty finds is told where the alarms are told.
-  tells_findings = var.enable_guardduty && var.make_alerts_topic
+  tells_findings = var.notify_guardduty_findings && var.make_alerts_topic
 
   # Where the function's variables say how much it logs, whatever the format.
   log_level      = var.log_level == null ? {} : { RUST_LOG = lower(var.log_level) }
@@ -33,6 +33,7 @@ module "bucket" {
   versioning              = true
   allowed_principal_arns  = concat(local.role_arns, sort(var.object_role_arns))
   administrator_arns      = sort(var.deployment_role_arns)
+  reader_arns             = sort(var.planning_role_arns)
   emulated                = var.emulated
   noncurrent_version_days = var.noncurrent_version_days
   force_destroy           = var.force_destroy

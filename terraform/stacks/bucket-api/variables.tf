@@ -64,12 +64,28 @@ variable "invoker_role_names" {
 }
 
 variable "deployment_role_arns" {
-  description = "Roles that apply this stack. With the functions' roles and `object_role_arns` they alone may use the objects, and they alone may change the bucket. Empty leaves its settings to IAM."
+  description = "Roles that apply this stack. With the functions' roles and `object_role_arns` they alone may use the objects, and they alone may change the bucket. The role that applies must be among them: its next plan would end with 403."
   type        = set(string)
   default     = []
 
   validation {
     condition     = alltrue([for arn in var.deployment_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "A role is named by its ARN: neither a session, nor an account, nor a pattern."
+  }
+
+  validation {
+    condition     = var.emulated || length(var.deployment_role_arns) > 0
+    error_message = "The bucket is shut to all but the functions' roles and those named: name the role that applies this stack."
+  }
+}
+
+variable "planning_role_arns" {
+  description = "Roles that plan this stack and do not apply it: they see the bucket and the names of its objects, and read no object."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.planning_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
     error_message = "A role is named by its ARN: neither a session, nor an account, nor a pattern."
   }
 }
@@ -268,8 +284,8 @@ variable "teams_channel" {
   default     = null
 }
 
-variable "enable_guardduty" {
-  description = "Make GuardDuty's detector with S3 protection, and tell its findings to the topic. An account has one detector for each region, paid by what it reads: off unless this stack is the one to make it."
+variable "notify_guardduty_findings" {
+  description = "Notify the topic of what GuardDuty finds in this account and region. The detector is the account's: `guardduty` of terraform/bootstrap makes it."
   type        = bool
   default     = false
 }

@@ -177,3 +177,44 @@ module "stream_ingest" {
   policy_statements = local.statements
   event_sources     = local.event_sources
 }
+
+# A shard stands still while one of its batches fails again and again, and no call fails that did not fail before: what is read
+# late is seen, and what was given up on.
+module "monitoring" {
+  source = "../../modules/monitoring"
+
+  name = local.name
+
+  functions = {
+    stream-ingest = {
+      function_name   = module.stream_ingest.function.function_name
+      alias           = module.stream_ingest.function.alias
+      timeout_seconds = var.timeout
+    }
+  }
+  streams = { events = { stream_name = module.stream.name, iterator_age_seconds = var.iterator_age_alert_seconds } }
+  queues  = { failures = { queue_name = aws_sqs_queue.failures.name, maximum_messages = 0 } }
+  event_source_mappings = {
+    stream = {
+      function_name        = module.stream_ingest.function.function_name
+      alias                = module.stream_ingest.function.alias
+      iterator_age_seconds = var.iterator_age_alert_seconds
+    }
+  }
+  tables = { events = { table_name = module.table.name } }
+
+  enable_error_alerts        = var.enable_error_alerts
+  enable_duration_alerts     = var.enable_error_alerts
+  enable_throttle_alerts     = var.enable_error_alerts
+  enable_concurrency_alerts  = var.enable_error_alerts
+  enable_dynamodb_alerts     = var.enable_error_alerts
+  enable_stream_alerts       = var.enable_stream_alerts
+  enable_event_source_alerts = var.enable_stream_alerts
+  enable_queue_alerts        = var.enable_stream_alerts
+  enable_dashboard           = var.enable_dashboard
+
+  make_topic               = var.make_alerts_topic
+  email_addresses          = var.make_alerts_topic ? var.alert_email_addresses : []
+  subscribed_elsewhere     = var.alerts_subscribed_elsewhere
+  permissions_boundary_arn = var.permissions_boundary_arn
+}

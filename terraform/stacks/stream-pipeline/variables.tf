@@ -208,6 +208,53 @@ variable "force_destroy" {
   default     = false
 }
 
+variable "enable_stream_alerts" {
+  description = "Alarm on a shard that stands still or is read late, on records that are turned away, and on the first batch in the queue of those that failed for good."
+  type        = bool
+  default     = true
+}
+
+variable "iterator_age_alert_seconds" {
+  description = "Age in seconds of what is read of the stream that is too much."
+  type        = number
+  default     = 600
+
+  validation {
+    condition     = var.iterator_age_alert_seconds >= 60 && var.iterator_age_alert_seconds < var.maximum_record_age_seconds
+    error_message = "The alarm comes at 60 seconds or more, and before `maximum_record_age_seconds`, when a record is given up on."
+  }
+}
+
+variable "enable_error_alerts" {
+  description = "Alarm on the function's errors, duration, throttled calls and concurrency, and on a table that turns writes away."
+  type        = bool
+  default     = true
+}
+
+variable "enable_dashboard" {
+  description = "Make a dashboard of function, stream, queue and table."
+  type        = bool
+  default     = true
+}
+
+variable "make_alerts_topic" {
+  description = "Make the SNS topic that the alarms notify, with a key of its own. Off: alarms show their state and notify nobody."
+  type        = bool
+  default     = true
+}
+
+variable "alert_email_addresses" {
+  description = "Who is notified by e-mail; each address has to confirm its subscription once."
+  type        = set(string)
+  default     = []
+}
+
+variable "alerts_subscribed_elsewhere" {
+  description = "Somebody is subscribed to the topic who is not named here."
+  type        = bool
+  default     = false
+}
+
 variable "subnet_ids" {
   description = "Private subnets by which the function joins a VPC: `subnet_ids = \"network.private_subnet_ids\"` under [inputs]. Null leaves it outside."
   type        = list(string)

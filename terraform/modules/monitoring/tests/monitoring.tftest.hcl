@@ -23,7 +23,10 @@ mock_provider "aws" {
 }
 
 variables {
-  name      = "shop-222222222222-prod-tracer"
+  name = "shop-222222222222-prod-tracer"
+
+  subscribed_elsewhere = true
+
   functions = { tracer = { function_name = "shop-222222222222-prod-tracer", timeout_seconds = 10, concurrency_limit = 50 } }
   http_apis = { api = { api_id = "a1b2c3d4e5" } }
   tables    = { traces = { table_name = "shop-222222222222-prod-traces", index_names = ["by-project"] } }

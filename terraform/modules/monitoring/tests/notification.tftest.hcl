@@ -26,6 +26,16 @@ mock_provider "aws" {
 variables {
   name      = "shop-222222222222-prod-tracer"
   functions = { tracer = { function_name = "shop-222222222222-prod-tracer", timeout_seconds = 10 } }
+
+  subscribed_elsewhere = true
+}
+
+run "warns_of_a_topic_without_a_subscriber" {
+  variables {
+    subscribed_elsewhere = false
+  }
+
+  expect_failures = [check.somebody_is_notified]
 }
 
 run "encrypted_topic_by_default" {

@@ -59,15 +59,22 @@ run "private_by_default" {
   }
 
   assert {
-    condition     = [for statement in jsondecode(aws_kms_key.this[0].policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["AdministeredThroughIam Allow", "KeptFromCi Deny"]
+    condition     = [for statement in jsondecode(aws_kms_key.this[0].policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["AdministeredThroughIam Allow", "UsedThroughServices Allow", "GrantedToServices Allow", "KeptFromCi Deny"]
     error_message = "Only this account administers and uses the key, and no role of CI administers it."
   }
 
   assert {
-    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.ArnLike["aws:PrincipalArn"] == "arn:aws:iam::*:role/slipway/ci/*"
+    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[3].Condition.ArnLike["aws:PrincipalArn"] == "arn:aws:iam::*:role/slipway/ci/*"
       && alltrue([for action in ["kms:CreateGrant", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource"] :
-    contains(jsondecode(aws_kms_key.this[0].policy).Statement[1].Action, action)]))
+    contains(jsondecode(aws_kms_key.this[0].policy).Statement[3].Action, action)]))
     error_message = "A role of CI, of whatever account, neither grants, tags, re-policies nor deletes the key, whatever its own policies say."
+  }
+
+  assert {
+    condition = (!anytrue([for action in jsondecode(aws_kms_key.this[0].policy).Statement[0].Action : action == "kms:*" || contains(["kms:Decrypt", "kms:Encrypt", "kms:CreateGrant"], action) || startswith(action, "kms:GenerateDataKey")])
+      && jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.StringEquals["kms:ViaService"] == ["s3.eu-central-1.amazonaws.com", "dynamodb.eu-central-1.amazonaws.com"]
+    && jsondecode(aws_kms_key.this[0].policy).Statement[2].Condition.Bool["kms:GrantIsForAWSResource"] == "true")
+    error_message = "The account administers the key and uses it through S3 and DynamoDB alone."
   }
 
   assert {
@@ -97,8 +104,8 @@ run "readers" {
   }
 
   assert {
-    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[2].Action == ["kms:Decrypt", "kms:DescribeKey"]
-    && jsondecode(aws_kms_key.this[0].policy).Statement[2].Condition.StringEquals["kms:ViaService"] == "s3.eu-central-1.amazonaws.com")
+    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[4].Action == ["kms:Decrypt", "kms:DescribeKey"]
+    && jsondecode(aws_kms_key.this[0].policy).Statement[4].Condition.StringEquals["kms:ViaService"] == "s3.eu-central-1.amazonaws.com")
     error_message = "Readers decrypt, through S3 only."
   }
 }
@@ -224,7 +231,7 @@ run "emulator" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_kms_key.this[0].policy).Statement) == 1 && length(jsondecode(output.exact_key_policy).Statement) == 2 && length(jsondecode(output.exact_policy).Statement) == 4
+    condition     = length(jsondecode(aws_kms_key.this[0].policy).Statement) == 3 && length(jsondecode(output.exact_key_policy).Statement) == 4 && length(jsondecode(output.exact_policy).Statement) == 4
     error_message = "What it does not get is told all the same."
   }
 

@@ -86,10 +86,11 @@ run "allowed_principals_alone" {
   variables {
     allowed_principal_arns = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
     administrator_arns     = ["arn:aws:iam::222222222222:role/shop-deploy"]
+    reader_arns            = ["arn:aws:iam::222222222222:role/slipway/ci/shop-plan"]
   }
 
   assert {
-    condition     = [for statement in jsondecode(output.policy).Statement : statement.Sid] == ["HttpsOnly", "ObjectsForAllowedPrincipals", "SettingsForAdministrators"]
+    condition     = [for statement in jsondecode(output.policy).Statement : statement.Sid] == ["HttpsOnly", "ObjectsForAllowedPrincipals", "NamesForReaders", "SettingsForAdministrators"]
     error_message = "Both lists bring their refusal."
   }
 
@@ -107,7 +108,7 @@ run "allowed_principals_alone" {
   }
 
   assert {
-    condition = alltrue([for action in ["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*", "s3:ListBucket", "s3:ListBucketVersions"] :
+    condition = alltrue([for action in ["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*", "s3:ListBucketVersions"] :
     contains(jsondecode(output.policy).Statement[1].Action, action)])
     error_message = "Nobody else reads, writes, deletes or lists."
   }
@@ -118,8 +119,15 @@ run "allowed_principals_alone" {
   }
 
   assert {
-    condition = (jsonencode(jsondecode(output.policy).Statement[2].Condition.ArnNotEquals) == jsonencode({ "aws:PrincipalArn" = ["arn:aws:iam::222222222222:role/shop-deploy"] })
-    && alltrue([for action in ["s3:PutBucket*", "s3:DeleteBucket*", "s3:PutLifecycleConfiguration", "s3:PutEncryptionConfiguration"] : contains(jsondecode(output.policy).Statement[2].Action, action)]))
+    condition = (jsondecode(output.policy).Statement[2].Action == "s3:ListBucket"
+      && jsondecode(output.policy).Statement[2].Condition.ArnNotEquals["aws:PrincipalArn"] == ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister", "arn:aws:iam::222222222222:role/shop-deploy", "arn:aws:iam::222222222222:role/slipway/ci/shop-plan"]
+    && !strcontains(jsonencode(jsondecode(output.policy).Statement[1].Condition), "shop-plan"))
+    error_message = "A role that only plans looks whether the bucket is there (HeadBucket is s3:ListBucket), and reads no object."
+  }
+
+  assert {
+    condition = (jsonencode(jsondecode(output.policy).Statement[3].Condition.ArnNotEquals) == jsonencode({ "aws:PrincipalArn" = ["arn:aws:iam::222222222222:role/shop-deploy"] })
+    && alltrue([for action in ["s3:PutBucket*", "s3:DeleteBucket*", "s3:PutLifecycleConfiguration", "s3:PutEncryptionConfiguration"] : contains(jsondecode(output.policy).Statement[3].Action, action)]))
     error_message = "Only administrators change the bucket or its policy."
   }
 }
@@ -259,4 +267,24 @@ run "refuses_a_key_by_alias" {
   }
 
   expect_failures = [var.kms_key_arn]
+}
+
+run "refuses_to_shut_out_whoever_applies" {
+  command = plan
+
+  variables {
+    allowed_principal_arns = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
+  }
+
+  expect_failures = [var.administrator_arns]
+}
+
+run "refuses_readers_by_a_pattern" {
+  command = plan
+
+  variables {
+    reader_arns = ["arn:aws:iam::222222222222:role/shop-*"]
+  }
+
+  expect_failures = [var.reader_arns]
 }

@@ -28,6 +28,12 @@ mock_provider "aws" {
   mock_resource "aws_sqs_queue" {
     defaults = { arn = "arn:aws:sqs:eu-central-1:222222222222:slipway-222222222222-dev-stream-failures" }
   }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:222222222222:slipway-222222222222-dev-stream" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:eu-central-1:222222222222:key/0c000000-0000-4000-8000-000000000000" }
+  }
   mock_resource "aws_lambda_alias" {
     defaults = { arn = "arn:aws:lambda:eu-central-1:222222222222:function:slipway-222222222222-dev-stream-ingest:live" }
   }
@@ -55,6 +61,8 @@ override_resource {
 }
 
 variables {
+  alert_email_addresses = ["ops@example.com"]
+
   environment = {
     name       = "dev"
     project    = "slipway"
@@ -376,4 +384,43 @@ run "refuses_an_unknown_log_level" {
   }
 
   expect_failures = [var.log_level, var.log_format]
+}
+
+run "watched" {
+  assert {
+    condition = output.alarm_names == tolist([for name in [
+      "events-iterator-age", "events-throttles", "events-write-throttles", "failures-messages",
+      "stream-behind", "stream-ingest-concurrency", "stream-ingest-duration", "stream-ingest-errors", "stream-ingest-throttles",
+    ] : "slipway-222222222222-dev-stream-${name}"])
+    error_message = "Stream, queue, mapping, table and function are watched."
+  }
+
+  assert {
+    condition     = output.alerts_topic_arn == "arn:aws:sns:eu-central-1:222222222222:slipway-222222222222-dev-stream"
+    error_message = "The alarms notify a topic."
+  }
+}
+
+run "a_standing_shard_is_seen_without_a_topic" {
+  variables {
+    alert_email_addresses = []
+    make_alerts_topic     = false
+    enable_error_alerts   = false
+    enable_dashboard      = false
+  }
+
+  assert {
+    condition     = output.alarm_names == tolist([for name in ["events-iterator-age", "events-write-throttles", "failures-messages", "stream-behind"] : "slipway-222222222222-dev-stream-${name}"]) && output.alerts_topic_arn == null
+    error_message = "As in dev and staging: the stream's alarms alone, which show their state."
+  }
+}
+
+run "refuses_an_alarm_after_the_records_are_given_up" {
+  command = plan
+
+  variables {
+    iterator_age_alert_seconds = 43200
+  }
+
+  expect_failures = [var.iterator_age_alert_seconds]
 }

@@ -111,7 +111,10 @@ impl TwoEnvironments {
             let path = format!("{folder}/environment.toml");
             // There is no dev here: staging takes releases directly, and prod what is promoted from staging. Nobody signs: signed releases
             // have tests of their own.
-            let settings = with_new_ids(&read(&path)).replace("promote_from = \"dev\"\n", "");
+            // prod runs the network here as staging does, so that both are compared.
+            let settings = with_new_ids(&read(&path))
+                .replace("promote_from = \"dev\"\n", "")
+                .replace("[stacks.network]\nenabled = false\n", "");
             sandbox.write(&path, &format!("signatures = \"optional\"\n{settings}"));
             for stack in STACKS {
                 let path = format!("{folder}/{stack}.tfvars");
