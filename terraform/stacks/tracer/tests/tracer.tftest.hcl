@@ -42,6 +42,8 @@ mock_provider "aws" {
 }
 
 variables {
+  alert_email_addresses = ["ops@example.com"]
+
   environment = {
     name       = "dev"
     project    = "slipway"
