@@ -96,9 +96,15 @@ class Log(unittest.TestCase):
                 self.assertNotIn("Paper", str(lines))
 
     def test_level_of_the_function_is_obeyed(self):
-        with mock.patch.dict(os.environ, {"AWS_LAMBDA_LOG_LEVEL": "WARN"}):
-            self.assertEqual(call({"lines": [LINE]})[1], [])
-            self.assertEqual(len(call({})[1]), 1)
+        # Lambda's own setting is the stronger one; it is missing where the stack sets none.
+        for variables, lines in (
+            ({"AWS_LAMBDA_LOG_LEVEL": "WARN"}, 0),
+            ({"LOG_LEVEL": "WARN"}, 0),
+            ({"LOG_LEVEL": "WARN", "AWS_LAMBDA_LOG_LEVEL": "INFO"}, 1),
+        ):
+            with self.subTest(variables), mock.patch.dict(os.environ, variables):
+                self.assertEqual(len(call({"lines": [LINE]})[1]), lines)
+                self.assertEqual(len(call({})[1]), 1)
 
 
 if __name__ == "__main__":

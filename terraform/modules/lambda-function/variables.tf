@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "release" {
-  description = "What the function runs: one element of the `releases` map that Slipway writes, or an object of one's own. `code.sha256` is the digest as Lambda reports it, base64 for a zip (`filebase64sha256`) and hex for an image. The zip is an object in S3 or, without Slipway, a file."
+  description = "What the function runs: one element of the `releases` map that Slipway writes, or an object that you write. `code.sha256` is the digest as Lambda reports it, base64 for a zip (`filebase64sha256`) and hex for an image. The zip is an object in S3 or, without Slipway, a file."
   type = object({
     version      = optional(string) # in Slipway's map; nothing here depends on it
     architecture = optional(string, "x86_64")
@@ -83,7 +83,7 @@ variable "timeout" {
 }
 
 variable "environment_variables" {
-  description = "Environment of the function. Not the place for secrets, nor for the release's version: each would be readable by whoever may describe the function, and the version would cost a second update."
+  description = "Environment of the function. Not the place for secrets, nor for the release's version: everybody who may describe the function reads them, and the version would cost a second update."
   type        = map(string)
   default     = {}
 

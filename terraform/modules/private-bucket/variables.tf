@@ -70,7 +70,7 @@ variable "break_glass_arns" {
 }
 
 variable "emulated" {
-  description = "The account is an emulator's: leaves out what the policies of bucket and key refuse, since it ignores conditions and would refuse every call, and the lifecycle rules, which take it a minute. `exact_policy` has the refusals all the same. A real account refuses it."
+  description = "The account is an emulator's: leaves out what the policies of bucket and key refuse, since it ignores conditions and would refuse every call, and the lifecycle rules, which take it a minute. The output `exact_policy` has the refusals in any case. A real account refuses it."
   type        = bool
   default     = false
 }

@@ -11,7 +11,7 @@ LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 def write(level: str, message: str, request_id: str, **fields) -> None:
     """Writes one line, unless the function's log level asks for less."""
-    wanted = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").upper()
+    wanted = (os.environ.get("AWS_LAMBDA_LOG_LEVEL") or os.environ.get("LOG_LEVEL") or "INFO").upper()
     if wanted in LEVELS and LEVELS.index(level) < LEVELS.index(wanted):
         return
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
