@@ -16,23 +16,15 @@ use lambda_runtime::tracing::subscriber::fmt::format::{JsonFields, Writer};
 use lambda_runtime::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime};
 use lambda_runtime::tracing::subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use lambda_runtime::tracing::subscriber::registry::LookupSpan;
-use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::{Event, Subscriber};
 use serde_json::{Map, Value, json};
 
-/// Starts logging to stdout, as the crate `own`: the root of the targets of its lines, as `module_path!` names it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the level is read before there are settings, so that they can log"
-)]
-pub fn start(own: &str) {
-    let level = |name| std::env::var(name).ok()?.parse().ok();
-    let level = level("AWS_LAMBDA_LOG_LEVEL").or_else(|| level("RUST_LOG")).unwrap_or(LevelFilter::INFO);
-    json_lines(own, level, std::io::stdout).init();
-}
-
 /// Writes the lines of the crate `own` down to `level` to `writer`.
-pub fn json_lines<W>(own: &str, level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync + use<W>
+pub fn json_lines<W>(
+    own: &str,
+    level: LevelFilter,
+    writer: W,
+) -> impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync + use<W>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use tokio::sync::Mutex;
 
-use crate::aws::{Meaning, Refusal};
+use crate::aws::{Meaning, Refusal, Traced as _};
 use crate::settings::Pace;
 use http_function::ApiError;
 
@@ -166,8 +166,14 @@ impl ApiKeys {
 
     async fn fetch(&self) -> Result<Digests, KeysError> {
         let secret = || self.secret.clone();
-        let answer =
-            self.client.get_secret_value().secret_id(&self.secret).send().await.map_err(|error| {
+        let answer = self
+            .client
+            .get_secret_value()
+            .secret_id(&self.secret)
+            .send()
+            .traced("SecretsManager.GetSecretValue")
+            .await
+            .map_err(|error| {
                 let refusal = Refusal::of("GetSecretValue", &error);
                 match refusal.meaning {
                     Meaning::Refused => KeysError::Unusable { secret: secret(), why: refusal.cause },

@@ -1,4 +1,4 @@
-serves             = "zip"
+serves             = "image"
 memory_size        = 128
 timeout            = 10
 log_retention_days = 14

@@ -2,7 +2,7 @@
 # system, X-Ray; and what its role must be allowed for each.
 locals {
   # Known at the plan even where the ARNs are not: by the keys of a map and by switches alone.
-  connected = length(var.event_sources) > 0 || var.vpc != null || var.tracing_mode == "Active" || var.file_system != null || var.async_invocation != null
+  connected = length(var.event_sources) > 0 || var.vpc != null || var.tracing_mode == "Active" || var.opentelemetry != null || var.file_system != null || var.async_invocation != null
 
   sources = values(var.event_sources)
   source_arns = { for service in ["dynamodb", "kinesis", "sqs"] : service => distinct([
@@ -112,7 +112,7 @@ locals {
       # Neither action can be narrowed: there is no such thing as a trace's owner.
       sid       = "WriteTraces"
       actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
-      resources = var.tracing_mode == "Active" ? ["*"] : []
+      resources = var.tracing_mode == "Active" || var.opentelemetry != null ? ["*"] : []
     },
     {
       sid       = "JoinVpc"

@@ -4,6 +4,15 @@ data "aws_region" "current" {}
 
 locals {
   package_type = var.release.code.image_uri == null ? "Zip" : "Image"
+
+  # https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+  opentelemetry_variables = var.opentelemetry == null ? {} : { for name, value in {
+    OTEL_EXPORTER_OTLP_ENDPOINT = var.opentelemetry.endpoint
+    OTEL_TRACES_SAMPLER         = var.opentelemetry.sampled_share == 1 ? null : "parentbased_traceidratio"
+    OTEL_TRACES_SAMPLER_ARG     = var.opentelemetry.sampled_share == 1 ? null : tostring(var.opentelemetry.sampled_share)
+    AWS_LAMBDA_EXEC_WRAPPER     = var.opentelemetry.wrapper
+  } : name => value if value != null }
+  environment_variables = merge(local.opentelemetry_variables, var.environment_variables)
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -31,7 +40,7 @@ resource "aws_lambda_function" "this" {
   s3_key    = one(var.release.code.s3[*].key)
   filename  = var.release.code.filename
   image_uri = var.release.code.image_uri
-  layers    = var.layers
+  layers    = concat(var.layers, var.opentelemetry[*].layer_arn)
 
   # Lambda answers the digest of a zip as base64, which is how the release carries it: nothing is
   # hashed here. An image is named by its digest already.
@@ -104,7 +113,7 @@ resource "aws_lambda_function" "this" {
   }
 
   dynamic "environment" {
-    for_each = length(var.environment_variables) == 0 ? [] : [var.environment_variables]
+    for_each = length(local.environment_variables) == 0 ? [] : [local.environment_variables]
 
     content {
       variables = environment.value

@@ -103,6 +103,37 @@ variable "environment_variables" {
   }
 }
 
+variable "opentelemetry" {
+  description = "Traces of OpenTelemetry: the layer with a collector that sends them to X-Ray, such as that of the AWS Distro for OpenTelemetry, the collector's address, the share of calls that is traced where the caller has not decided (0 to 1), and the program in the layer that instruments a function which knows nothing of traces (`/opt/otel-instrument` for Python and Node). Null traces nothing. A role from outside needs xray:PutTraceSegments and xray:PutTelemetryRecords."
+  type = object({
+    layer_arn     = string
+    endpoint      = optional(string, "http://localhost:4318")
+    sampled_share = optional(number, 1)
+    wrapper       = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.opentelemetry == null ? true : can(regex("^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9_-]+:[0-9]+$", var.opentelemetry.layer_arn))
+    error_message = "The layer is the ARN of one version: arn:…:lambda:<region>:<account id>:layer:<name>:<version>."
+  }
+
+  validation {
+    condition     = var.opentelemetry == null ? true : can(regex("^http://", var.opentelemetry.endpoint)) && var.opentelemetry.sampled_share >= 0 && var.opentelemetry.sampled_share <= 1
+    error_message = "The collector runs beside the function, at an http:// address; the share of traced calls lies between 0 and 1."
+  }
+
+  validation {
+    condition     = var.opentelemetry == null ? true : can(regex("^/", coalesce(var.opentelemetry.wrapper, "/")))
+    error_message = "The wrapper is the path of a program in the layer, /opt/…"
+  }
+
+  validation {
+    condition     = var.opentelemetry == null ? true : var.release.code.image_uri == null && length(var.layers) < 5
+    error_message = "The collector is a layer: an image takes none (put the collector into the image, and the variables of OpenTelemetry into environment_variables), and a zip takes five."
+  }
+}
+
 variable "layers" {
   description = "Versions of layers that are added to a zip, by ARN, in the order in which they are laid over each other."
   type        = list(string)

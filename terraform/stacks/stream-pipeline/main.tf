@@ -66,6 +66,13 @@ locals {
   # Where the function's variables say how much it logs, whatever the format.
   log_level      = var.log_level == null ? {} : { LOG_LEVEL = var.log_level }
   logging_config = var.log_format == null ? null : { log_format = var.log_format, application_log_level = var.log_format == "JSON" ? var.log_level : null }
+
+  # The layer instruments the handler and the AWS SDK: the function knows nothing of traces.
+  opentelemetry = var.opentelemetry == null ? null : {
+    layer_arn     = var.opentelemetry.layer_arn
+    sampled_share = var.opentelemetry.sampled_share
+    wrapper       = "/opt/otel-instrument"
+  }
 }
 
 # A key for each kind of storage: the right to read one is not the right to read all.
@@ -166,6 +173,7 @@ module "stream_ingest" {
   log_retention_days       = var.log_retention_days
   logging_config           = local.logging_config
   tracing_mode             = var.tracing_mode
+  opentelemetry            = local.opentelemetry
   vpc                      = local.vpc
 
   environment_variables = merge(local.log_level, {

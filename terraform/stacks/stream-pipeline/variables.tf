@@ -75,6 +75,15 @@ variable "log_format" {
   }
 }
 
+variable "opentelemetry" {
+  description = "Traces of OpenTelemetry: the layer of the AWS Distro for OpenTelemetry for Python, and the share of batches that is traced. Null traces nothing."
+  type = object({
+    layer_arn     = string
+    sampled_share = optional(number, 1)
+  })
+  default = null
+}
+
 variable "log_retention_days" {
   description = "Days that the log group keeps its events."
   type        = number

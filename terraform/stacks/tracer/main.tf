@@ -67,6 +67,7 @@ module "tracer" {
   logging_config                 = local.logging_config
   reserved_concurrent_executions = var.reserved_concurrent_executions
   role_arn                       = var.function_role_arn
+  opentelemetry                  = var.opentelemetry
 
   environment_variables = merge(
     local.log_level,

@@ -180,6 +180,15 @@ variable "log_format" {
   }
 }
 
+variable "opentelemetry" {
+  description = "Traces of OpenTelemetry: a layer with a collector, and the share of calls that is traced where the caller has not decided. The function must be built with its feature `opentelemetry` (lambda-src/tracer/README.md). Null traces nothing."
+  type = object({
+    layer_arn     = string
+    sampled_share = optional(number, 1)
+  })
+  default = null
+}
+
 variable "log_retention_days" {
   description = "Days that the log group keeps its events."
   type        = number

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::support::TestRun;
 use super::support::differences::{self, Side};
+use super::support::registry::Registry;
 use super::support::repository_copy::{STACKS, resource_type, resources};
-use super::support::two_environments::TwoEnvironments;
+use super::support::two_environments::{Environment, TwoEnvironments};
 use crate::require;
 
 /// Values that the emulator needs, as in `environments/local`: stack, name, value, and the emulator's limit.
@@ -49,7 +50,8 @@ fn with_emulator_values(stack: &str, values: &str, local: &str) -> String {
 #[test]
 fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     let test_run = require!(TestRun::shared());
-    let environments = TwoEnvironments::new(test_run, with_emulator_values);
+    let bases = require!(Registry::start(test_run));
+    let environments = TwoEnvironments::new(test_run, &bases, with_emulator_values);
     let (staging, prod) = (&environments.staging, &environments.prod);
     environments.bootstrap();
 
@@ -61,11 +63,14 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     let released = environments.run(&release).exits(0).says("tracer 0.1.0 serves in staging");
     assert!(!released.ran_step("build") && !released.ran_step("apply"), "{released}");
     let serving = staging.served_releases();
-    assert_eq!(serving.len(), 5, "{serving:?}");
+    assert_eq!(serving.len(), 6, "{serving:?}");
     assert_eq!(
         environments.status(staging),
         serving.keys().map(|function| expected_status(function)).collect()
     );
+
+    // staging's API calls the container image, which was built and pushed once; prod's calls the zip.
+    assert_eq!(package_behind_the_api(staging), "bucket-api-image");
 
     // The same releases, promoted; nothing is built.
     let promote = ["promote", "--to", "prod"];
@@ -76,9 +81,18 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     environments.run(&promote).exits(6).says("there is no terminal to ask at");
     let kept = prod.account.keys(&prod.state_bucket());
     assert!(!kept.contains(&"hello.tfstate".to_owned()), "{kept:?}");
-    let promoted = environments.run(&[&promote[..], &["--yes"]].concat()).exits(0);
+    // There, too, the smoke events of tracer wait for its owner's keys: they are safe in production.
+    let promote = [&promote[..], &["--yes"]].concat();
+    let promoted = environments.run(&promote).exits(5).says("does not exist, or has no value yet");
     assert!(promoted.ran_step("apply") && !promoted.ran_step("build"), "{promoted}");
+    prod.set_secret("tracer-api-keys", r#"["a-key-of-prod-0123456789abc"]"#);
+    let promoted = environments.run(&promote).exits(0).says("tracer 0.1.0 serves in prod");
+    assert!(!promoted.ran_step("apply") && !promoted.ran_step("build"), "{promoted}");
+    let mut serving = serving;
+    serving.remove("bucket-api-image").expect("the image serves in staging alone");
+    let serving = serving;
     assert_eq!(prod.served_releases(), serving, "the digests in prod are those in staging");
+    assert_eq!(package_behind_the_api(prod), "bucket-api-zip");
     assert_eq!(environments.status(prod), serving.keys().map(|function| expected_status(function)).collect());
 
     let (staging_resources, prod_resources) = (staging.resources(), prod.resources());
@@ -176,6 +190,30 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     assert_eq!(prod.served_releases(), serving);
     // The plan reads everything in the state: nothing is missing, and nothing is left to plan.
     environments.run(&["plan", "--env", "prod", "--exit-code"]).exits(0);
+}
+
+/// Returns the function that an environment's API calls; an image must be the one that Slipway pushed, by its digest.
+fn package_behind_the_api(environment: &Environment) -> String {
+    let resources = resources(&environment.state("bucket-api"));
+    let integration = resources
+        .iter()
+        .find(|(address, _)| resource_type(address) == "aws_apigatewayv2_integration")
+        .expect("the API's integration")
+        .1;
+    let target = integration["integration_uri"].as_str().unwrap_or_default();
+    let prefix = format!("-{}-", environment.name);
+    let function = target.split_once(&prefix).and_then(|(_, rest)| rest.split_once(":live/"));
+    let (function, _) = function.unwrap_or_else(|| panic!("the alias of a function: {target}"));
+    let serving = &environment.served_releases()[function];
+    let made = &resources[&format!("module.function[\"{function}\"].aws_lambda_function.this")];
+    match made["package_type"].as_str() {
+        Some("Image") => {
+            let digest = format!("/slipway/{function}@sha256:{}", serving[2].as_str().unwrap_or_default());
+            assert!(made["image_uri"].as_str().unwrap_or_default().ends_with(&digest), "{digest}: {made}");
+        }
+        package => assert_eq!(package, Some("Zip"), "{made}"),
+    }
+    function.to_owned()
 }
 
 /// What `status` reports for a function in the expected state.

@@ -375,6 +375,19 @@ run "log_level" {
   }
 }
 
+run "opentelemetry" {
+  command = plan
+
+  variables {
+    opentelemetry = { layer_arn = "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-python-amd64-ver-1-0-0:1", sampled_share = 0.1 }
+  }
+
+  assert {
+    condition     = jsonencode(local.opentelemetry) == jsonencode({ layer_arn = "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-python-amd64-ver-1-0-0:1", sampled_share = 0.1, wrapper = "/opt/otel-instrument" })
+    error_message = "The layer instruments the function."
+  }
+}
+
 run "refuses_an_unknown_log_level" {
   command = plan
 
