@@ -49,6 +49,7 @@ FUNCTION = at("lambda", f"function:{PREFIX}tracer")
 KEY = at("kms", f"key/{ID}")
 TABLE, STREAM = at("dynamodb", f"table/{PREFIX}traces"), at("kinesis", f"stream/{PREFIX}stream")
 SECRET, QUEUE = at("secretsmanager", f"secret:{PREFIX}tracer-api-keys-AbCdEf"), at("sqs", f"{PREFIX}failed")
+IMAGES = at("ecr", "repository/slipway/bucket-api-image")
 GROUP = at("logs", f"log-group:/aws/lambda/{PREFIX}tracer")
 VIA = {"kms:CallerAccount": ACCOUNT}
 S3_VIA = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
@@ -159,6 +160,10 @@ ROAD = [
     ("publisher", "its artifact, in parts", "s3:PutObject", f"{STORE}/artifacts/sha256/00.zip", {"s3:ObjectCreationOperation": "false"}),
     ("publisher", "its attestation", "s3:PutObject", f"{STORE}/attestations/sha256/00.dsse.json", ONCE),
     ("publisher", "GitHub's attestation of it, put once and read back", "s3:PutObject s3:GetObject", f"{STORE}/attestations/sha256/00.sigstore.json", ONCE),
+    ("publisher", "an image", "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload ecr:InitiateLayerUpload ecr:PutImage ecr:UploadLayerPart", IMAGES, {}),
+    ("publisher", "a login of the registry", "ecr:GetAuthorizationToken", "*", {}),
+    ("apply", "an image, as Lambda takes it for whoever makes the function", "ecr:BatchGetImage ecr:GetDownloadUrlForLayer ecr:GetRepositoryPolicy", IMAGES, {}),
+    ("plan", "an image, as a release reads it", "ecr:BatchGetImage ecr:GetDownloadUrlForLayer", IMAGES, {}),
     ("publisher", "the releases before", "s3:GetObject", f"{STORE}/releases/tracer/0.1.0.json", {}),
     ("publisher", "the list of releases", "s3:ListBucket", STORE, {}),
     ("publisher", "the store's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STORE_KEY | NO_ENVIRONMENT | S3_VIA),

@@ -38,7 +38,7 @@ REGION = "eu-central-1"
 PREFIX = f"slipway-{ACCOUNT}-dev-"
 ENVIRONMENT = "dev"
 
-# The functions that dev serves, by stack; dev does not run the others.
+# The functions that are released here, by stack.
 FUNCTIONS = {
     "bucket-api": ["bucket-api-zip"], "hello": ["hello"], "invoice": ["invoice"], "network": [],
     "stream-pipeline": ["stream-ingest"], "tracer": ["tracer"],
@@ -151,7 +151,9 @@ class Sandbox:
         prod.write_text(prod.read_text().replace("444444444444", ACCOUNT))
         # Its calls are judged whether or not dev runs it.
         own = self.project / "terraform/environments/dev/environment.toml"
-        own.write_text(own.read_text().replace("[stacks.network]\nenabled = false\n", ""))
+        # The emulator has no registry: what images need of ECR is in `declared.py`.
+        images = '[stacks.bucket-api]\nfunctions = ["bucket-api-zip"]\n'
+        own.write_text(own.read_text().replace("[stacks.network]\nenabled = false\n", images))
         for left_out in set(FUNCTIONS) - set(stacks):
             shutil.rmtree(self.project / f"terraform/stacks/{left_out}")
             for settings in self.project.glob("terraform/environments/*/environment.toml"):

@@ -215,7 +215,7 @@ impl Checks<'_> {
         };
         std::fs::write(&log, output).map_err(|error| failure::io("write", &log, error))?;
         let Some(failed) = failed else {
-            step.done(&report.verdict());
+            step.done(report.verdict());
             return Ok(report);
         };
         self.stop_on_failure.iter().for_each(|stop| stop.stop());

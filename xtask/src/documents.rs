@@ -37,7 +37,7 @@ fn mistakes(page: &str, root: &Path) -> Vec<String> {
         let begins = |word: &&str| {
             standing.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(char::is_alphabetic))
         };
-        if !STANDINGS.iter().any(|word| begins(&word)) && !standing.contains(LEFT_OUT) {
+        if !STANDINGS.iter().any(begins) && !standing.contains(LEFT_OUT) {
             mistakes.push(wrong(format!("`{standing}` says not where the promise stands")));
         }
         if standing.starts_with("differently") && !standing.starts_with("differently: ") {
