@@ -99,6 +99,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
                     .functions
                     .push(promotion::difference(&stack.catalogue, &stack.root, of, before, serving).await?);
             }
+            promoted.unsettled.extend(promotion::unsettled(stack, last.as_ref(), &member.verified).await?);
             let files = member.verified.differing_files(stack).await?;
             if !files.is_empty() {
                 promoted.files.insert(stack.name().clone(), files);
@@ -198,7 +199,18 @@ async fn save(
             let text = saved.text(app.clock.now());
             (Some(saved), text)
         }
-        None => (None, format!("Nothing was saved: nothing would change in {to}.\n")),
+        None if promoted.unsettled.is_empty() => {
+            (None, format!("Nothing was saved: nothing would change in {to}.\n"))
+        }
+        None => {
+            let command = format!("cargo xtask promote --to {to}");
+            (
+                None,
+                format!(
+                    "Nothing was saved: no plan changes anything in {to}. What does not serve verified there is verified by {command}.\n"
+                ),
+            )
+        }
     };
     let id = saved.as_ref().map(|saved| saved.id.clone());
     let report = Report { promoted, dry_run: false, saved, deliveries: Vec::new() };

@@ -8,4 +8,6 @@ mod difference;
 mod set;
 
 pub(crate) use difference::{FunctionDifference, difference};
-pub(crate) use set::{ChangedMember, VerifiedStack, refuse_changed, refuse_changed_since, verified_stack};
+pub(crate) use set::{
+    ChangedMember, VerifiedStack, refuse_changed, refuse_changed_since, unsettled, verified_stack,
+};

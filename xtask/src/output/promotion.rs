@@ -38,6 +38,8 @@ pub(crate) struct Promoted {
     pub(crate) to: EnvironmentName,
     /// The functions.
     pub(crate) functions: Vec<FunctionDifference>,
+    /// What is there, by function or stack, and does not serve verified there, with the reason.
+    pub(crate) unsettled: BTreeMap<String, String>,
     /// Files of stacks that differ from those that are applied.
     pub(crate) files: BTreeMap<StackName, Vec<String>>,
     /// The plans.
@@ -62,6 +64,7 @@ impl Promoted {
             from,
             to,
             functions: Vec::new(),
+            unsettled: BTreeMap::new(),
             files: BTreeMap::new(),
             plans: Vec::new(),
             waiting: BTreeMap::new(),
@@ -90,6 +93,7 @@ impl Promoted {
     /// Returns whether there is nothing to change.
     pub(crate) fn is_empty(&self) -> bool {
         self.functions.iter().all(|function| function.unchanged)
+            && self.unsettled.is_empty()
             && self.plans.iter().all(StackPlan::is_empty)
             && self.waiting.is_empty()
             && self.files.is_empty()
@@ -202,7 +206,7 @@ fn commit_lines(function: &FunctionDifference) -> String {
 /// Renders what a promotion would change.
 pub(crate) fn promotion_text(promoted: &Promoted) -> String {
     let Promoted { from, to, functions, files, plans, waiting, .. } = promoted;
-    let Promoted { dependents, rollback_leaves, notes, refused, .. } = promoted;
+    let Promoted { unsettled, dependents, rollback_leaves, notes, refused, .. } = promoted;
     let mut text = format!("from {from}, serving and verified there, to {to}:\n");
     let mut table = Table::new(["function", "release", "commits", ""]);
     for function in functions {
@@ -211,6 +215,9 @@ pub(crate) fn promotion_text(promoted: &Promoted) -> String {
     }
     if !table.is_empty() {
         text.push_str(&table.render("  "));
+    }
+    for (name, why) in unsettled {
+        text.push_str(&format!("  {name}: {why}\n"));
     }
     for function in functions {
         let lines = commit_lines(function);

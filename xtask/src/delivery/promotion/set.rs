@@ -109,6 +109,32 @@ async fn verified_before(
     })
 }
 
+/// Returns what of a set is in the environment that it is promoted to, and does not serve verified there: functions, or the stack
+/// whose last deployment did not end well, each with the reason.
+pub(crate) async fn unsettled(
+    to: &EnvironmentStack,
+    last: Option<&Ended>,
+    set: &VerifiedStack,
+) -> Result<BTreeMap<String, String>> {
+    let Some(last) = last else { return Ok(BTreeMap::new()) };
+    let same = set.serves.iter().filter(|(function, serving)| {
+        last.serves.get(*function).is_some_and(|there| there.digest == serving.digest)
+    });
+    let checks = same.map(async |(function, _)| {
+        Ok((function.to_string(), not_verified(to, last, function, false).await?))
+    });
+    let mut unsettled = BTreeMap::new();
+    for (function, why) in side_by_side(checks).await? {
+        unsettled.extend(why.map(|why| (function, why)));
+    }
+    if unsettled.is_empty() && !last.outcome.is_settled() {
+        let (environment, outcome) = (to.environment(), last.outcome.text());
+        let why = format!("deployment {} to {environment} ended {outcome}", last.deployment);
+        unsettled.insert(to.name().to_string(), why);
+    }
+    Ok(unsettled)
+}
+
 /// Returns why a function does not serve as it was verified; nothing where it does.
 async fn not_verified(
     from: &EnvironmentStack,
@@ -327,6 +353,33 @@ mod tests {
         let (from, to) = (scene.stack(true), scene.stack(true));
         let never = verified_stack(&from, &to, &scene.functions[..1], Some(&"1.1.0".parse().unwrap())).await;
         assert_eq!(never.unwrap_err().message(), "`a` 1.1.0 never served verified in dev");
+    }
+
+    #[tokio::test]
+    async fn same_release_that_does_not_serve_verified_there_is_told() {
+        let mut scene = Scene::new(false);
+        scene.deploy_new_releases().await;
+        scene.deploy_new_releases().await;
+        let set = read(&mut scene, None).await.0.unwrap();
+        let stack = scene.stack(true);
+        let last = scene.last_ended().await.unwrap();
+        let told = async |last: &Ended| {
+            let told = unsettled(&stack, Some(last), &set).await.unwrap();
+            told.into_iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&last).await, Vec::<String>::new());
+        assert_eq!(unsettled(&stack, None, &set).await.unwrap(), BTreeMap::new());
+
+        let mut unverified = last.clone();
+        unverified.serves.get_mut(&scene.functions[0]).unwrap().verified = false;
+        assert_eq!(told(&unverified).await, ["a: 1.1.0 serves in dev and was not verified"]);
+        let failed = Ended { outcome: crate::ledger::DeploymentOutcome::VerificationFailed, ..last.clone() };
+        assert_eq!(told(&failed).await, ["s: deployment 2 to dev ended verification failed"]);
+        scene.move_alias_by_hand("b", "1").await;
+        assert_eq!(
+            told(&last).await,
+            ["b: its alias `live` points to 1 in dev, and the ledger says 2 (1.1.0)"]
+        );
     }
 
     #[tokio::test]

@@ -47,7 +47,9 @@ pub(crate) fn promotion(promoted: &Promoted, delivered: &[Delivered]) -> String 
         text.push_str("A rollback moves the alias back; it leaves:\n\n");
         text.push_str(&table(["Stack", "Action", "Resource", "Kind"], &rows));
     }
-    promoted.notes.iter().chain(&promoted.refused).for_each(|note| {
+    let unsettled: Vec<String> =
+        promoted.unsettled.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+    unsettled.iter().chain(&promoted.notes).chain(&promoted.refused).for_each(|note| {
         text.push_str(&format!("{}\n\n", escaped(note)));
     });
     if !delivered.is_empty() {
