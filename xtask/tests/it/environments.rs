@@ -103,9 +103,19 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     environments.run(&["plan", "--env", "staging", "--exit-code"]).exits(0);
     let found = differences::between(&one, &other);
     insta::assert_snapshot!(found.join("\n"), @r##"
+    bucket-api aws_lambda_permission.api["bucket-api-image"]: only in staging
+    bucket-api module.api.aws_apigatewayv2_api.this description: "Calls slipway-<account>-<environment>-bucket-api-image:live" -> "Calls slipway-<account>-<environment>-bucket-api-zip:live"
+    bucket-api module.api.aws_apigatewayv2_integration.function integration_uri: "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-central-1:<account>:function:slipway-<account>-<environment>-bucket-api-image:live/invocations" -> "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-central-1:<account>:function:slipway-<account>-<environment>-bucket-api-zip:live/invocations"
     bucket-api module.api.aws_apigatewayv2_stage.this default_route_settings: [{"data_trace_enabled":false,"detailed_metrics_enabled":false,"logging_level":"","throttling_burst_limit":40,"throttling_rate_limit":20}] -> [{"data_trace_enabled":false,"detailed_metrics_enabled":false,"logging_level":"","throttling_burst_limit":100,"throttling_rate_limit":50}]
     bucket-api module.api.aws_cloudwatch_log_group.access retention_in_days: 90 -> 365
+    bucket-api module.api.aws_lambda_permission.api function_name: "slipway-<account>-<environment>-bucket-api-image" -> "slipway-<account>-<environment>-bucket-api-zip"
     bucket-api module.bucket_key.aws_kms_key.this deletion_window_in_days: 14 -> 30
+    bucket-api module.function["bucket-api-image"].aws_cloudwatch_log_group.this: only in staging
+    bucket-api module.function["bucket-api-image"].aws_iam_role.this[0]: only in staging
+    bucket-api module.function["bucket-api-image"].aws_iam_role_policy.extra[0]: only in staging
+    bucket-api module.function["bucket-api-image"].aws_iam_role_policy.logs[0]: only in staging
+    bucket-api module.function["bucket-api-image"].aws_lambda_alias.live[0]: only in staging
+    bucket-api module.function["bucket-api-image"].aws_lambda_function.this: only in staging
     bucket-api module.function["bucket-api-zip"].aws_cloudwatch_log_group.this retention_in_days: 14 -> 30
     bucket-api module.function["bucket-api-zip"].aws_lambda_function.this memory_size: 128 -> 256
     bucket-api module.monitoring.aws_cloudwatch_dashboard.this[0]: only in prod
@@ -114,6 +124,10 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["api/api-4xx"]: only in prod
     bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["api/api-5xx"]: only in prod
     bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["api/api-latency"]: only in prod
+    bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["function/bucket-api-image-concurrency"]: only in staging
+    bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["function/bucket-api-image-duration"]: only in staging
+    bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["function/bucket-api-zip-concurrency"]: only in prod
+    bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["function/bucket-api-zip-duration"]: only in prod
     bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["function/bucket-api-zip-errors"]: only in prod
     bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["function/bucket-api-zip-throttles"]: only in prod
     bucket-api module.monitoring.aws_cloudwatch_metric_alarm.this["log/failed-requests-logged"]: only in prod
@@ -136,11 +150,31 @@ fn staging_and_prod_are_isolated_and_differ_only_by_their_values() {
     network module.network.aws_subnet.public["c"] cidr_block: "10.30.2.0/24" -> "10.40.2.0/24"
     network module.network.aws_vpc.this cidr_block: "10.30.0.0/16" -> "10.40.0.0/16"
     stream-pipeline module.bucket_key.aws_kms_key.this deletion_window_in_days: 14 -> 30
+    stream-pipeline module.monitoring.aws_cloudwatch_dashboard.this[0]: only in prod
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["function/stream-ingest-concurrency"]: only in prod
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["function/stream-ingest-duration"]: only in prod
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["function/stream-ingest-errors"]: only in prod
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["function/stream-ingest-throttles"]: only in prod
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["mapping/stream-behind"] alarm_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["mapping/stream-behind"] ok_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["queue/failures-messages"] alarm_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["queue/failures-messages"] ok_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["stream/events-iterator-age"] alarm_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["stream/events-iterator-age"] ok_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["stream/events-write-throttles"] alarm_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["stream/events-write-throttles"] ok_actions: null -> ["arn:aws:sns:eu-central-1:<account>:slipway-<account>-<environment>-stream"]
+    stream-pipeline module.monitoring.aws_cloudwatch_metric_alarm.this["table/events-throttles"]: only in prod
+    stream-pipeline module.monitoring.aws_sns_topic.this[0]: only in prod
+    stream-pipeline module.monitoring.aws_sns_topic_policy.this[0]: only in prod
+    stream-pipeline module.monitoring.module.key[0].aws_kms_alias.this: only in prod
+    stream-pipeline module.monitoring.module.key[0].aws_kms_key.this: only in prod
     stream-pipeline module.secret.aws_secretsmanager_secret.this recovery_window_in_days: 14 -> 30
     stream-pipeline module.secret_key.aws_kms_key.this deletion_window_in_days: 14 -> 30
     stream-pipeline module.stream.aws_kinesis_stream.this shard_count: 2 -> 3
     stream-pipeline module.stream_ingest.aws_cloudwatch_log_group.this retention_in_days: 30 -> 90
+    stream-pipeline module.stream_ingest.aws_iam_role_policy.connections[0] policy: {"Version":"2012-10-17","Statement":[{"Action":["kinesis:DescribeStream","kinesis:DescribeStreamSummary","kinesis:GetRecords","kinesis:GetShardIterator","kinesis:ListShards"],"Effect":"Allow","Resource":["arn:aws:kinesis:eu-central-1:<account>:stream/slipway-<account>-<environment>-stream-events"],"Sid":"ReadStreams"},{"Action":["sqs:SendMessage"],"Effect":"Allow","Resource":["arn:aws:sqs:eu-central-1:<account>:slipway-<account>-<environment>-stream-failures"],"Sid":"KeepFailedBatchesInQueues"},{"Action":["ec2:AssignPrivateIpAddresses","ec2:CreateNetworkInterface","ec2:DeleteNetworkInterface","ec2:DescribeNetworkInterfaces","ec2:DescribeSecurityGroups","ec2:DescribeSubnets","ec2:DescribeVpcs","ec2:UnassignPrivateIpAddresses"],"Effect":"Allow","Resource":["*"],"Sid":"JoinVpc"},{"Action":["ec2:AssignPrivateIpAddresses","ec2:CreateNetworkInterface","ec2:DeleteNetworkInterface","ec2:DescribeNetworkInterfaces","ec2:DescribeSecurityGroups","ec2:DescribeSubnets","ec2:DescribeVpcs","ec2:UnassignPrivateIpAddresses"],"Condition":{"ArnEquals":{"lambda:SourceFunctionArn":"arn:aws:lambda:eu-central-1:<account>:function:slipway-<account>-<environment>-stream-ingest"}},"Effect":"Deny","Resource":["*"],"Sid":"JoinVpcByLambdaAlone"}]} -> {"Version":"2012-10-17","Statement":[{"Action":["kinesis:DescribeStream","kinesis:DescribeStreamSummary","kinesis:GetRecords","kinesis:GetShardIterator","kinesis:ListShards"],"Effect":"Allow","Resource":["arn:aws:kinesis:eu-central-1:<account>:stream/slipway-<account>-<environment>-stream-events"],"Sid":"ReadStreams"},{"Action":["sqs:SendMessage"],"Effect":"Allow","Resource":["arn:aws:sqs:eu-central-1:<account>:slipway-<account>-<environment>-stream-failures"],"Sid":"KeepFailedBatchesInQueues"}]}
     stream-pipeline module.stream_ingest.aws_lambda_function.this memory_size: 512 -> 1024
+    stream-pipeline module.stream_ingest.aws_lambda_function.this vpc_config: [{"ipv6_allowed_for_dual_stack":false,"security_group_ids":["<network aws_security_group.functions>"],"subnet_ids":["<network module.network.aws_subnet.private[\"a\"]>","<network module.network.aws_subnet.private[\"b\"]>","<network module.network.aws_subnet.private[\"c\"]>"],"vpc_id":"vpc-123abc"}] -> []
     stream-pipeline module.stream_key.aws_kms_key.this deletion_window_in_days: 14 -> 30
     stream-pipeline module.table.aws_dynamodb_table.this deletion_protection_enabled: false -> true
     stream-pipeline module.table_key.aws_kms_key.this deletion_window_in_days: 14 -> 30
