@@ -356,28 +356,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn same_release_that_does_not_serve_verified_there_is_told() {
+    async fn same_release_that_does_not_serve_verified_there_is_named() {
         let mut scene = Scene::new(false);
         scene.deploy_new_releases().await;
         scene.deploy_new_releases().await;
         let set = read(&mut scene, None).await.0.unwrap();
         let stack = scene.stack(true);
         let last = scene.last_ended().await.unwrap();
-        let told = async |last: &Ended| {
-            let told = unsettled(&stack, Some(last), &set).await.unwrap();
-            told.into_iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>()
+        let named = async |last: &Ended| {
+            let found = unsettled(&stack, Some(last), &set).await.unwrap();
+            found.into_iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>()
         };
-        assert_eq!(told(&last).await, Vec::<String>::new());
+        assert_eq!(named(&last).await, Vec::<String>::new());
         assert_eq!(unsettled(&stack, None, &set).await.unwrap(), BTreeMap::new());
 
         let mut unverified = last.clone();
         unverified.serves.get_mut(&scene.functions[0]).unwrap().verified = false;
-        assert_eq!(told(&unverified).await, ["a: 1.1.0 serves in dev and was not verified"]);
+        assert_eq!(named(&unverified).await, ["a: 1.1.0 serves in dev and was not verified"]);
         let failed = Ended { outcome: crate::ledger::DeploymentOutcome::VerificationFailed, ..last.clone() };
-        assert_eq!(told(&failed).await, ["s: deployment 2 to dev ended verification failed"]);
+        assert_eq!(named(&failed).await, ["s: deployment 2 to dev ended verification failed"]);
         scene.move_alias_by_hand("b", "1").await;
         assert_eq!(
-            told(&last).await,
+            named(&last).await,
             ["b: its alias `live` points to 1 in dev, and the ledger says 2 (1.1.0)"]
         );
     }
