@@ -158,6 +158,8 @@ ROAD = [
     ("publisher", "a job of main in `release`", "sts:AssumeRoleWithWebIdentity", "publisher", MAIN | job("release")),
     ("publisher", "a release, put once", "s3:PutObject", f"{STORE}/releases/tracer/0.1.0.json", ONCE),
     ("publisher", "its artifact, in parts", "s3:PutObject", f"{STORE}/artifacts/sha256/00.zip", {"s3:ObjectCreationOperation": "false"}),
+    ("publisher", "an upload that was cut off", "s3:ListBucketMultipartUploads", STORE, {}),
+    ("publisher", "the parts that are there", "s3:ListMultipartUploadParts", f"{STORE}/artifacts/sha256/00.zip", {}),
     ("publisher", "its attestation", "s3:PutObject", f"{STORE}/attestations/sha256/00.dsse.json", ONCE),
     ("publisher", "GitHub's attestation of it, put once and read back", "s3:PutObject s3:GetObject", f"{STORE}/attestations/sha256/00.sigstore.json", ONCE),
     ("publisher", "an image", "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload ecr:InitiateLayerUpload ecr:PutImage ecr:UploadLayerPart", IMAGES, {}),

@@ -48,8 +48,8 @@ locals {
     )
   }
 
-  # What a release puts: nothing of it is a state, a ledger or a plan, and nothing is deleted. That nothing is replaced says
-  # the bucket's policy, to everybody.
+  # What a release puts, and the parts of an upload that was cut off, which the next run continues: nothing of it is a state, a
+  # ledger or a plan, and nothing is deleted. That nothing is replaced says the bucket's policy, to everybody.
   policy = {
     Version = "2012-10-17"
     Statement = concat(
@@ -57,13 +57,13 @@ locals {
         {
           Sid      = "ListReleases"
           Effect   = "Allow"
-          Action   = ["s3:GetBucketLocation", "s3:ListBucket"]
+          Action   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
           Resource = ["arn:${local.partition}:s3:::${var.bucket}"]
         },
         {
           Sid      = "ReadAndPublish"
           Effect   = "Allow"
-          Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+          Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
           Resource = ["arn:${local.partition}:s3:::${var.bucket}/${var.prefix}*"]
         },
         {
