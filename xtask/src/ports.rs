@@ -206,6 +206,8 @@ pub(crate) trait Functions: Send + Sync {
 pub(crate) trait Services: Send + Sync {
     /// Looks for a resource by its name; returns the id that Terraform imports it by, or `None` if there is none.
     async fn existing(&self, resource: &Resource) -> Result<Option<String>>;
+    /// Reads the lock of a state, named by bucket and key, in a table that Terraform locks with; `None` if there is none.
+    async fn state_lock(&self, table: &str, state: &str) -> Result<Option<String>>;
     /// Reads a secret's text; `None` if the secret or its value does not exist.
     async fn secret(&self, id: &str) -> Result<Option<String>>;
     /// Hides a secret in the log of a CI job, where the CI system can.

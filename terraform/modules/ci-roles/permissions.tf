@@ -56,6 +56,17 @@ locals {
       write     = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
       resources = ["${local.arns.dynamodb}:table/${table}"]
     }],
+    [for table in var.environments[environment].lock_table[*] : {
+      # state-backend encrypts the table with the bucket's key, which DynamoDB opens with the rights of its caller.
+      # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+      sid       = "DecryptLockTable"
+      read      = ["kms:Decrypt"]
+      resources = ["${local.arns.kms}:key/*"]
+      condition = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.state_buckets[environment]}" }
+        StringEquals               = { "kms:ViaService" = "dynamodb.${local.region}.${data.aws_partition.current.dns_suffix}" }
+      }
+    }],
     [{
       # The bucket begins with the environment's name as well: what the other statements allow on the
       # stacks' own buckets ends here.

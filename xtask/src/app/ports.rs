@@ -305,6 +305,10 @@ impl Services for AccountServices {
         Ok(self.0.existing(resource).await.map_err(explain)?.map(|found| found.id))
     }
 
+    async fn state_lock(&self, table: &str, state: &str) -> Result<Option<String>> {
+        self.0.state_lock(table, state).await.map_err(explain)
+    }
+
     async fn secret(&self, id: &str) -> Result<Option<String>> {
         self.0.secret(id).await.map_err(explain)
     }

@@ -20,6 +20,7 @@ mod environments;
 mod harmless_output;
 mod held_locks;
 mod lock_files;
+mod lock_tables;
 mod lost_answers;
 mod many_functions;
 mod modules;

@@ -139,7 +139,7 @@ run "planning_changes_nothing" {
   assert {
     condition = alltrue(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : [for action in statement.Action :
       can(regex("^[a-z0-9-]+:(BatchCheck|BatchGet|Describe|Get|GET|List|View)", action))
-    ] if statement.Effect == "Allow" && !contains(["DecryptArtifacts", "EncryptState", "WritePlans"], statement.Sid)] if strcontains(key, "/plan/")]))
+    ] if statement.Effect == "Allow" && !contains(["DecryptArtifacts", "DecryptLockTable", "EncryptState", "WritePlans"], statement.Sid)] if strcontains(key, "/plan/")]))
     error_message = "Besides writing a plan and decrypting what it reads a plan changes nothing."
   }
 
@@ -187,6 +187,14 @@ run "environments_apart" {
   assert {
     condition     = strcontains(output.policies["prod/apply/state"], "table/shop-222222222222-prod-locks") && !strcontains(output.policies["dev/apply/state"], ":table/")
     error_message = "A lock table is reached where there is one."
+  }
+
+  assert {
+    condition = alltrue([for role in ["plan", "apply"] : [for statement in jsondecode(output.policies["prod/${role}/state"]).Statement : [statement.Action, statement.Condition] if statement.Sid == "DecryptLockTable"] == [[["kms:Decrypt"], {
+      "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/shop-222222222222-prod-state" }
+      StringEquals               = { "kms:ViaService" = "dynamodb.eu-central-1.amazonaws.com" }
+    }]]])
+    error_message = "The table is encrypted with the bucket's key, and opened through DynamoDB alone."
   }
 }
 

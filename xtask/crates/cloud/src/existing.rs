@@ -142,6 +142,18 @@ impl Session {
         Ok(true)
     }
 
+    /// Reads the lock of a state in the table that Terraform's S3 backend locks with; `state` is its bucket and key,
+    /// `bucket/hello.tfstate`. Returns the lock's JSON, empty where the item has none; `None` where no item or no table is there.
+    ///
+    /// # Errors
+    /// Any refusal of DynamoDB, such as [`CloudErrorKind::AccessDenied`].
+    pub async fn state_lock(&self, table: &str, state: &str) -> Result<Option<String>, CloudError> {
+        let item = json!({ "TableName": table, "Key": { "LockID": { "S": state } }, "ConsistentRead": true });
+        let response = self.dynamodb("GetItem", table, &item).await?;
+        let info = |item: &Value| item["Info"]["S"].as_str().unwrap_or_default().to_owned();
+        Ok(response.and_then(|response| response.get("Item").map(info)))
+    }
+
     /// Returns the id of the key that an alias points to.
     async fn key_id(&self, alias: &str) -> Result<Option<String>, CloudError> {
         let request = self.shared().kms().describe_key().key_id(alias);
