@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 pub(crate) use slipway_cloud::{
-    Alias, FunctionConfiguration, HttpRequest, HttpResponse, Invocation, Put, Resource,
+    Alias, FunctionConfiguration, HttpRequest, HttpResponse, Invocation, LambdaLimits, Put, Quota, Resource,
 };
 
 use crate::digest::Digest;
@@ -219,6 +219,21 @@ pub(crate) trait Services: Send + Sync {
         sign_for: Option<&str>,
         within: Duration,
     ) -> Result<HttpResponse>;
+}
+
+/// What an environment's account may have, and has. Only reads.
+#[async_trait]
+pub(crate) trait Quotas: Send + Sync {
+    /// Reads the limits of Lambda in the environment's region.
+    async fn lambda(&self) -> Result<LambdaLimits>;
+    /// Returns how many invocations a function reserves; none where it does not exist.
+    async fn reserved_concurrency(&self, function: &str) -> Result<i64>;
+    /// Returns how many Elastic IP addresses the region has and may have.
+    async fn elastic_ips(&self) -> Result<Quota>;
+    /// Returns how many of them have all of these tags.
+    async fn elastic_ips_tagged(&self, tags: &[(&str, &str)]) -> Result<usize>;
+    /// Returns how many managed policies a role has and may have.
+    async fn attached_policies(&self, role: &str) -> Result<Quota>;
 }
 
 /// Signs releases, with a key in a file or in a key management service.

@@ -125,6 +125,30 @@ locals {
     ] : statement if length(var.artifact_store.repository_arns) > 0],
   ) }
 
+  # What `cargo xtask doctor --env` reads of the account before anything is made.
+  quota_permissions = { for environment, prefix in local.prefixes : environment => [
+    {
+      # Numbers of the account as a whole, which can't be narrowed.
+      sid = "Quotas"
+      read = concat(
+        contains(var.environments[environment].without, "network") ? [] : ["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses"],
+        ["iam:GetAccountSummary", "lambda:GetAccountSettings"],
+      )
+      resources = ["*"]
+    },
+    {
+      # How many policies the deploying role has.
+      sid       = "PoliciesOfCiRoles"
+      read      = ["iam:ListAttachedRolePolicies"]
+      resources = ["${local.iam}:role${local.path}${prefix}ci-*"]
+    },
+    {
+      sid       = "ReservedConcurrency"
+      read      = ["lambda:GetFunctionConcurrency"]
+      resources = ["${local.arns.lambda}:function:${prefix}*"]
+    },
+  ] }
+
   identity_permissions = { for environment, prefix in local.prefixes : environment => concat([
     {
       sid = "Roles"

@@ -15,6 +15,7 @@ mod chaos;
 mod concurrency;
 mod contract;
 mod crash_recovery;
+mod doctor;
 mod drift;
 mod environments;
 mod harmless_output;
