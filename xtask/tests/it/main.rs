@@ -41,6 +41,7 @@ mod release_lifecycle;
 mod replaced_objects;
 mod reproducible;
 mod road;
+mod roles_of_the_account;
 mod rollback;
 mod rust_inputs;
 mod saved_plans;
