@@ -124,7 +124,7 @@ TYPES = {
     ),
     "quotas, before anything is made": (
         [
-            ("ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings", "*", {}),
+            ("ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings servicequotas:GetServiceQuota", "*", {}),
             ("iam:ListAttachedRolePolicies", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}), ("lambda:GetFunctionConcurrency", FUNCTION, {}),
         ],
         [],
@@ -184,7 +184,7 @@ ROAD = [
     ("read", "the ledger and what was applied", "s3:GetObject", f"{STATE}/ledger/tracer/1.ended.json", {}),
     ("read", "what was applied", "s3:GetObject", f"{STATE}/configurations/sha256/00.zip", {}),
     ("read", "the state's key, through S3", "kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
-    ("read", "quotas", "ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings", "*", {}),
+    ("read", "quotas", "ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings servicequotas:GetServiceQuota", "*", {}),
     ("read", "the policies of the deploying role", "iam:ListAttachedRolePolicies", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}),
     ("read", "what a function reserves", "lambda:GetFunctionConcurrency", FUNCTION, {}),
     ("plan", "a plan, put once", "s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),

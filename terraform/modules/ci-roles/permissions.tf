@@ -132,7 +132,7 @@ locals {
       sid = "Quotas"
       read = concat(
         contains(var.environments[environment].without, "network") ? [] : ["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses"],
-        ["iam:GetAccountSummary", "lambda:GetAccountSettings"],
+        ["iam:GetAccountSummary", "lambda:GetAccountSettings", "servicequotas:GetServiceQuota"],
       )
       resources = ["*"]
     },

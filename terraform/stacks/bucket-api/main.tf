@@ -51,6 +51,7 @@ module "function" {
   log_retention_days             = var.log_retention_days
   logging_config                 = local.logging_config
   reserved_concurrent_executions = var.reserved_concurrent_executions
+  check_quotas                   = var.check_quotas
   tracing_mode                   = var.tracing_mode
   role_arn                       = lookup(var.function_role_arns, each.key, null)
   permissions_boundary_arn       = contains(keys(var.function_role_arns), each.key) ? null : var.permissions_boundary_arn

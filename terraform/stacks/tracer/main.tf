@@ -66,6 +66,7 @@ module "tracer" {
   log_retention_days             = var.log_retention_days
   logging_config                 = local.logging_config
   reserved_concurrent_executions = var.reserved_concurrent_executions
+  check_quotas                   = var.check_quotas
   role_arn                       = var.function_role_arn
 
   environment_variables = merge(

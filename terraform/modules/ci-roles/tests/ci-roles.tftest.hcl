@@ -186,7 +186,7 @@ run "environments_apart" {
 
   assert {
     condition = alltrue([for role in ["plan", "apply"] : { for statement in jsondecode(output.policies["dev/${role}/artifacts"]).Statement : statement.Sid => [statement.Action, statement.Resource] if contains(["Quotas", "PoliciesOfCiRoles"], statement.Sid) } == {
-      Quotas            = [["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "iam:GetAccountSummary", "lambda:GetAccountSettings"], ["*"]]
+      Quotas            = [["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "iam:GetAccountSummary", "lambda:GetAccountSettings", "servicequotas:GetServiceQuota"], ["*"]]
       PoliciesOfCiRoles = [["iam:ListAttachedRolePolicies"], ["arn:aws:iam::222222222222:role/slipway/ci/shop-222222222222-dev-ci-*"]]
     }])
     error_message = "An account's quotas are read before anything is made: doctor --env."
@@ -750,7 +750,7 @@ run "readers_are_named" {
 
   assert {
     condition = alltrue(flatten([for statement in jsondecode(output.policies["dev/read/reading"]).Statement : [for action in statement.Action :
-      can(regex("^(s3|lambda):(Get|List)|^kms:(Decrypt|DescribeKey)$|^ecr:(Batch(Check|Get)|Describe|Get|List)|^ec2:Describe(AccountAttributes|Addresses)$|^iam:(GetAccountSummary|ListAttachedRolePolicies)$", action)) && action != "lambda:GetFunction"
+      can(regex("^(s3|lambda):(Get|List)|^kms:(Decrypt|DescribeKey)$|^ecr:(Batch(Check|Get)|Describe|Get|List)|^ec2:Describe(AccountAttributes|Addresses)$|^iam:(GetAccountSummary|ListAttachedRolePolicies)$|^servicequotas:GetServiceQuota$", action)) && action != "lambda:GetFunction"
     ]]))
     error_message = "Who reads changes nothing, and gets no code."
   }
