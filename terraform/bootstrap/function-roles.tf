@@ -16,6 +16,8 @@ locals {
   # By role: what it does beside writing its log. Tables with names of their own (`*_table_name` of the
   # stack) are added here, and further roles in function_role_statements.
   described_roles = merge({
+    hello   = []
+    invoice = []
     tracer = [
       {
         sid       = "WriteAndReadRecords"

@@ -123,6 +123,13 @@ TYPES = {
         + [("apigateway:PATCH", f"arn:aws:apigateway:{REGION}::/apis/a1b2c3d4", {})]
         + [("apigateway:POST apigateway:DELETE", f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Fapis%2Fa1b2c3d4", NEW)],
     ),
+    "quotas, before anything is made": (
+        [
+            ("ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings servicequotas:GetServiceQuota", "*", {}),
+            ("iam:ListAttachedRolePolicies", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}), ("lambda:GetFunctionConcurrency", FUNCTION, {}),
+        ],
+        [],
+    ),
     "a release after the first": (
         [],
         [
@@ -184,6 +191,9 @@ ROAD = [
     ("read", "the ledger and what was applied", "s3:GetObject", f"{STATE}/ledger/tracer/1.ended.json", {}),
     ("read", "what was applied", "s3:GetObject", f"{STATE}/configurations/sha256/00.zip", {}),
     ("read", "the state's key, through S3", "kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
+    ("read", "quotas", "ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings servicequotas:GetServiceQuota", "*", {}),
+    ("read", "the policies of the deploying role", "iam:ListAttachedRolePolicies", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}),
+    ("read", "what a function reserves", "lambda:GetFunctionConcurrency", FUNCTION, {}),
     ("plan", "a plan, put once", "s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),
     ("plan", "the state's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
     ("plan", "the state, the ledger, a plan", "s3:GetObject", f"{STATE}/tracer.tfstate", {}),
@@ -261,6 +271,8 @@ REVIEWED = [
     ("read", "H4: a state, with its secrets", "s3:GetObject", f"{STATE}/tracer.tfstate", {}),
     ("read", "H4: a saved plan", "s3:GetObject s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),
     ("read", "H4: the code of a function", "lambda:GetFunction lambda:InvokeFunction lambda:UpdateAlias", FUNCTION, {}),
+    ("read", "a limit, changed, and what a function reserves", "lambda:PutFunctionConcurrency ec2:AllocateAddress", FUNCTION, {}),
+    ("read", "policies of a role that is not CI's", "iam:ListAttachedRolePolicies", f"{IAM}:role/admin", {}),
     ("read", "the ledger, written", "s3:PutObject s3:DeleteObject", f"{STATE}/ledger/tracer/1.ended.json", ONCE),
     ("read", "a lock, released", "s3:DeleteObject", f"{STATE}/tracer.tfstate.tflock", {}),
     ("staging-any", "dev, read by another role of staging's account", "sts:AssumeRole", READER, {}),

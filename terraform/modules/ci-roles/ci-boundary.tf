@@ -11,6 +11,7 @@ locals {
           Action = [
             "apigateway:*", "budgets:*", "chatbot:*", "cloudformation:*", "cloudwatch:*", "dynamodb:*", "ec2:*", "ecr:*", "events:*", "execute-api:*",
             "iam:CreateServiceLinkedRole", "iam:Get*", "iam:List*", "kinesis:*", "kms:*", "lambda:*", "logs:*", "s3:*", "secretsmanager:*",
+            "servicequotas:GetServiceQuota",
             "sns:*", "sqs:*",
           ]
           Resource = "*"

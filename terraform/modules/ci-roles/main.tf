@@ -33,7 +33,7 @@ locals {
   # 6,144 characters.
   groups = {
     state     = local.state_permissions
-    artifacts = local.artifact_permissions
+    artifacts = { for environment, statements in local.artifact_permissions : environment => concat(statements, local.quota_permissions[environment]) }
     identity  = local.identity_permissions
     functions = local.function_permissions
     data      = local.data_permissions

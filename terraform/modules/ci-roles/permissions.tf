@@ -56,6 +56,17 @@ locals {
       write     = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
       resources = ["${local.arns.dynamodb}:table/${table}"]
     }],
+    [for table in var.environments[environment].lock_table[*] : {
+      # state-backend encrypts the table with the bucket's key, which DynamoDB opens with the rights of its caller.
+      # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+      sid       = "DecryptLockTable"
+      read      = ["kms:Decrypt"]
+      resources = ["${local.arns.kms}:key/*"]
+      condition = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.state_buckets[environment]}" }
+        StringEquals               = { "kms:ViaService" = "dynamodb.${local.region}.${data.aws_partition.current.dns_suffix}" }
+      }
+    }],
     [{
       # The bucket begins with the environment's name as well: what the other statements allow on the
       # stacks' own buckets ends here.
@@ -113,6 +124,30 @@ locals {
       },
     ] : statement if length(var.artifact_store.repository_arns) > 0],
   ) }
+
+  # What `cargo xtask doctor --env` reads of the account before anything is made.
+  quota_permissions = { for environment, prefix in local.prefixes : environment => [
+    {
+      # Numbers of the account as a whole, which can't be narrowed.
+      sid = "Quotas"
+      read = concat(
+        contains(var.environments[environment].without, "network") ? [] : ["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses"],
+        ["iam:GetAccountSummary", "lambda:GetAccountSettings", "servicequotas:GetServiceQuota"],
+      )
+      resources = ["*"]
+    },
+    {
+      # How many policies the deploying role has.
+      sid       = "PoliciesOfCiRoles"
+      read      = ["iam:ListAttachedRolePolicies"]
+      resources = ["${local.iam}:role${local.path}${prefix}ci-*"]
+    },
+    {
+      sid       = "ReservedConcurrency"
+      read      = ["lambda:GetFunctionConcurrency"]
+      resources = ["${local.arns.lambda}:function:${prefix}*"]
+    },
+  ] }
 
   identity_permissions = { for environment, prefix in local.prefixes : environment => concat([
     {

@@ -318,6 +318,12 @@ variable "reserved_concurrent_executions" {
   }
 }
 
+variable "check_quotas" {
+  description = "Warn in each plan where the account may not run enough at once for `reserved_concurrent_executions`. The role that plans needs servicequotas:GetServiceQuota; an emulator may not have it."
+  type        = bool
+  default     = false
+}
+
 variable "provisioned_concurrent_executions" {
   description = "Instances of the version behind the alias that are kept ready, paid by the hour whether they are called or not; null keeps none."
   type        = number

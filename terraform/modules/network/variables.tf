@@ -41,6 +41,12 @@ variable "nat_gateways" {
   }
 }
 
+variable "check_quotas" {
+  description = "Warn in each plan where the account has too few Elastic IP addresses left for the NAT gateways. The role that plans needs servicequotas:GetServiceQuota; an emulator may not have it."
+  type        = bool
+  default     = false
+}
+
 variable "ipv6" {
   description = "Give the network IPv6 as well: a range of Amazon's, addresses in the private subnets, and a way out that nobody can come in by. Free; a function uses it where it is made for both (`ipv6_allowed_for_dual_stack`)."
   type        = bool

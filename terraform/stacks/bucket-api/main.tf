@@ -51,14 +51,16 @@ module "function" {
   log_retention_days             = var.log_retention_days
   logging_config                 = local.logging_config
   reserved_concurrent_executions = var.reserved_concurrent_executions
+  check_quotas                   = var.check_quotas
   tracing_mode                   = var.tracing_mode
-  permissions_boundary_arn       = var.permissions_boundary_arn
+  role_arn                       = lookup(var.function_role_arns, each.key, null)
+  permissions_boundary_arn       = contains(keys(var.function_role_arns), each.key) ? null : var.permissions_boundary_arn
 
   environment_variables = merge(local.log_level, { BUCKET = module.bucket.bucket })
 
-  # Nothing of the key: a listing and an object's metadata are not encrypted with it, so that the
+  # A role from outside has its own. Nothing of the key: a listing and an object's metadata are not encrypted with it, so that the
   # function can tell what there is and never what is in it.
-  policy_statements = [
+  policy_statements = contains(keys(var.function_role_arns), each.key) ? [] : [
     {
       sid       = "ListObjects"
       actions   = ["s3:ListBucket"]

@@ -101,6 +101,18 @@ variable "object_role_arns" {
   }
 }
 
+variable "function_role_arns" {
+  description = "Roles that functions run as, by function, made elsewhere (once for an account, by bootstrap), so that the role that applies this stack needs no right to make them. A function that is not named gets one of its own."
+  type        = map(string)
+  default     = {}
+}
+
+variable "check_quotas" {
+  description = "Warn in each plan where the account may not run enough at once for `reserved_concurrent_executions`. The role that plans needs servicequotas:GetServiceQuota; an emulator may not have it."
+  type        = bool
+  default     = false
+}
+
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles made here, whatever else is attached to them; null sets no bounds. The roles of terraform/modules/ci-roles may make no role without it."
   type        = string

@@ -82,6 +82,12 @@ variable "log_retention_days" {
   default     = 7
 }
 
+variable "function_role_arn" {
+  description = "Role that the function runs as, made elsewhere (once for an account, by bootstrap), so that the role that applies this stack needs no right to make roles. Null makes one for this function alone."
+  type        = string
+  default     = null
+}
+
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles that this stack makes; null makes them without one."
   type        = string

@@ -11,7 +11,8 @@ module "invoice" {
 
   name                     = "${local.name_prefix}-invoice"
   release                  = var.releases["invoice"]
-  permissions_boundary_arn = var.permissions_boundary_arn
+  role_arn                 = var.function_role_arn
+  permissions_boundary_arn = var.function_role_arn == null ? var.permissions_boundary_arn : null
   memory_size              = var.memory_size
   timeout                  = var.timeout
   log_retention_days       = var.log_retention_days

@@ -14,6 +14,7 @@ module "network" {
   cidr           = var.cidr
   zones          = var.zones
   nat_gateways   = var.nat_gateways
+  check_quotas   = var.check_quotas
   s3_account_ids = var.s3_account_ids
 }
 

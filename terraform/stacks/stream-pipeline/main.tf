@@ -167,7 +167,8 @@ module "stream_ingest" {
 
   name                     = "${local.name_prefix}-stream-ingest"
   release                  = var.releases["stream-ingest"]
-  permissions_boundary_arn = var.permissions_boundary_arn
+  role_arn                 = var.function_role_arn
+  permissions_boundary_arn = var.function_role_arn == null ? var.permissions_boundary_arn : null
   memory_size              = var.memory_size
   timeout                  = var.timeout
   log_retention_days       = var.log_retention_days
@@ -182,7 +183,8 @@ module "stream_ingest" {
     SECRET_ARN  = module.secret.arn
   })
 
-  policy_statements = local.statements
+  # A role from outside has its own.
+  policy_statements = var.function_role_arn != null ? [] : local.statements
   event_sources     = local.event_sources
 }
 

@@ -60,12 +60,13 @@ module "tracer" {
 
   name                           = local.name
   release                        = var.releases["tracer"]
-  permissions_boundary_arn       = var.permissions_boundary_arn
+  permissions_boundary_arn       = var.function_role_arn == null ? var.permissions_boundary_arn : null
   memory_size                    = var.memory_size
   timeout                        = var.timeout
   log_retention_days             = var.log_retention_days
   logging_config                 = local.logging_config
   reserved_concurrent_executions = var.reserved_concurrent_executions
+  check_quotas                   = var.check_quotas
   role_arn                       = var.function_role_arn
   opentelemetry                  = var.opentelemetry
 

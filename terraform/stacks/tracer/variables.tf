@@ -195,6 +195,12 @@ variable "log_retention_days" {
   default     = 7
 }
 
+variable "check_quotas" {
+  description = "Warn in each plan where the account may not run enough at once for `reserved_concurrent_executions`. The role that plans needs servicequotas:GetServiceQuota; an emulator may not have it."
+  type        = bool
+  default     = false
+}
+
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles that this stack makes; null makes them without one."
   type        = string

@@ -139,7 +139,7 @@ run "planning_changes_nothing" {
   assert {
     condition = alltrue(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : [for action in statement.Action :
       can(regex("^[a-z0-9-]+:(BatchCheck|BatchGet|Describe|Get|GET|List|View)", action))
-    ] if statement.Effect == "Allow" && !contains(["DecryptArtifacts", "EncryptState", "WritePlans"], statement.Sid)] if strcontains(key, "/plan/")]))
+    ] if statement.Effect == "Allow" && !contains(["DecryptArtifacts", "DecryptLockTable", "EncryptState", "WritePlans"], statement.Sid)] if strcontains(key, "/plan/")]))
     error_message = "Besides writing a plan and decrypting what it reads a plan changes nothing."
   }
 
@@ -185,8 +185,24 @@ run "environments_apart" {
   }
 
   assert {
+    condition = alltrue([for role in ["plan", "apply"] : { for statement in jsondecode(output.policies["dev/${role}/artifacts"]).Statement : statement.Sid => [statement.Action, statement.Resource] if contains(["Quotas", "PoliciesOfCiRoles"], statement.Sid) } == {
+      Quotas            = [["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "iam:GetAccountSummary", "lambda:GetAccountSettings", "servicequotas:GetServiceQuota"], ["*"]]
+      PoliciesOfCiRoles = [["iam:ListAttachedRolePolicies"], ["arn:aws:iam::222222222222:role/slipway/ci/shop-222222222222-dev-ci-*"]]
+    }])
+    error_message = "An account's quotas are read before anything is made: doctor --env."
+  }
+
+  assert {
     condition     = strcontains(output.policies["prod/apply/state"], "table/shop-222222222222-prod-locks") && !strcontains(output.policies["dev/apply/state"], ":table/")
     error_message = "A lock table is reached where there is one."
+  }
+
+  assert {
+    condition = alltrue([for role in ["plan", "apply"] : [for statement in jsondecode(output.policies["prod/${role}/state"]).Statement : [statement.Action, statement.Condition] if statement.Sid == "DecryptLockTable"] == [[["kms:Decrypt"], {
+      "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/shop-222222222222-prod-state" }
+      StringEquals               = { "kms:ViaService" = "dynamodb.eu-central-1.amazonaws.com" }
+    }]]])
+    error_message = "The table is encrypted with the bucket's key, and opened through DynamoDB alone."
   }
 }
 
@@ -734,7 +750,7 @@ run "readers_are_named" {
 
   assert {
     condition = alltrue(flatten([for statement in jsondecode(output.policies["dev/read/reading"]).Statement : [for action in statement.Action :
-      can(regex("^(s3|lambda):(Get|List)|^kms:(Decrypt|DescribeKey)$|^ecr:(Batch(Check|Get)|Describe|Get|List)", action)) && action != "lambda:GetFunction"
+      can(regex("^(s3|lambda):(Get|List)|^kms:(Decrypt|DescribeKey)$|^ecr:(Batch(Check|Get)|Describe|Get|List)|^ec2:Describe(AccountAttributes|Addresses)$|^iam:(GetAccountSummary|ListAttachedRolePolicies)$|^servicequotas:GetServiceQuota$", action)) && action != "lambda:GetFunction"
     ]]))
     error_message = "Who reads changes nothing, and gets no code."
   }

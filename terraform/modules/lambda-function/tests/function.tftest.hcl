@@ -351,3 +351,33 @@ run "refuses_nothing_ready" {
 
   expect_failures = [var.provisioned_concurrent_executions]
 }
+
+run "more_reserved_than_the_account_can" {
+  command = plan
+
+  variables {
+    reserved_concurrent_executions = 50
+    check_quotas                   = true
+  }
+
+  override_data {
+    target = data.aws_servicequotas_service_quota.concurrency[0]
+    values = { value = 149 }
+  }
+
+  expect_failures = [check.concurrency_can_be_reserved]
+}
+
+run "reserved_within_the_accounts_limit" {
+  command = plan
+
+  variables {
+    reserved_concurrent_executions = 50
+    check_quotas                   = true
+  }
+
+  override_data {
+    target = data.aws_servicequotas_service_quota.concurrency[0]
+    values = { value = 150 }
+  }
+}

@@ -412,3 +412,49 @@ run "refuses_a_short_account_id_of_tables" {
 
   expect_failures = [var.dynamodb_account_ids]
 }
+
+run "too_few_addresses" {
+  command = plan
+
+  variables {
+    nat_gateways = "one_per_zone"
+    check_quotas = true
+  }
+
+  override_data {
+    target = data.aws_servicequotas_service_quota.addresses[0]
+    values = { value = 5 }
+  }
+  override_data {
+    target = data.aws_eips.all[0]
+    values = { allocation_ids = ["eipalloc-1", "eipalloc-2", "eipalloc-3"] }
+  }
+  override_data {
+    target = data.aws_eips.own[0]
+    values = { allocation_ids = [] }
+  }
+
+  expect_failures = [check.addresses_are_left]
+}
+
+run "its_own_addresses_are_no_others" {
+  command = plan
+
+  variables {
+    nat_gateways = "one_per_zone"
+    check_quotas = true
+  }
+
+  override_data {
+    target = data.aws_servicequotas_service_quota.addresses[0]
+    values = { value = 5 }
+  }
+  override_data {
+    target = data.aws_eips.all[0]
+    values = { allocation_ids = ["eipalloc-1", "eipalloc-2", "eipalloc-3"] }
+  }
+  override_data {
+    target = data.aws_eips.own[0]
+    values = { allocation_ids = ["eipalloc-1"] }
+  }
+}

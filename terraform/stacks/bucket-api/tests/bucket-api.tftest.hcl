@@ -364,3 +364,15 @@ run "refuses_an_unknown_log_level" {
 
   expect_failures = [var.log_level, var.log_format]
 }
+
+run "roles_of_the_account" {
+  variables {
+    function_role_arns       = { bucket-api-zip = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-bucket-api" }
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+  }
+
+  assert {
+    condition     = module.function["bucket-api-zip"].role_arn == var.function_role_arns["bucket-api-zip"]
+    error_message = "A role that the account's administrator made is taken, and none is made."
+  }
+}

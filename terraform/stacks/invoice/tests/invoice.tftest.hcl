@@ -81,3 +81,15 @@ run "refuses_an_unknown_log_level" {
 
   expect_failures = [var.log_level, var.log_format]
 }
+
+run "role_of_the_account" {
+  variables {
+    function_role_arn        = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-invoice"
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+  }
+
+  assert {
+    condition     = module.invoice.role_arn == var.function_role_arn && module.invoice.role_name == "slipway-222222222222-dev-invoice"
+    error_message = "A role that the account's administrator made is taken, and none is made."
+  }
+}

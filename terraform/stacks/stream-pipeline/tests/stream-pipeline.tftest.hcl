@@ -437,3 +437,15 @@ run "refuses_an_alarm_after_the_records_are_given_up" {
 
   expect_failures = [var.iterator_age_alert_seconds]
 }
+
+run "role_of_the_account" {
+  variables {
+    function_role_arn        = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-stream-ingest"
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+  }
+
+  assert {
+    condition     = module.stream_ingest.role_arn == var.function_role_arn && module.stream_ingest.role_name == "slipway-222222222222-dev-stream-ingest"
+    error_message = "A role that the account's administrator made is taken, and none is made."
+  }
+}

@@ -104,6 +104,8 @@ run "names_and_role_from_outside" {
     traces_table_name = "traces-of-old"
     spans_table_name  = "spans-of-old"
     function_role_arn = "arn:aws:iam::222222222222:role/slipway-222222222222-function"
+    # An environment has it for other roles as well, as dev does.
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
   }
 
   assert {

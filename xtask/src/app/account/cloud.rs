@@ -91,6 +91,7 @@ impl AppContext {
                 endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             },
             variables: session.environment().await.map_err(explain)?,
+            quotas: Arc::new(AccountServices(session.clone(), self.console.clone())),
             services: Arc::new(AccountServices(session, self.console.clone())),
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
