@@ -52,8 +52,10 @@ impl Function {
         X: Into<Diagnostic> + Debug,
         F: Future<Output = Result<R, X>>,
     {
-        // The request's id, which every log line takes from there.
-        let runtime = Runtime::new(service_fn(handler)).layer(TracingLayer::new());
+        // Boxed, since the layers nest its type deeper than the compiler follows.
+        let handler = service_fn(|event| Box::pin(handler(event)));
+        // The layer has the request's id, which every log line takes from there.
+        let runtime = Runtime::new(handler).layer(TracingLayer::new());
         #[cfg(feature = "opentelemetry")]
         if let Some(traces) = self.traces {
             return runtime.layer(traces.spans()).layer(traces.parents()).run().await;
