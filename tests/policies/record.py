@@ -144,8 +144,9 @@ class Sandbox:
         store = f'schema = 1\nname = "slipway"\n\n[store]\naccount = "{ACCOUNT}"\nregion = "{REGION}"\nbucket = "slipway-{ACCOUNT}-artifacts"\n'
         (self.project / "pipelines/project.toml").write_text(store)
         values = self.project / f"terraform/bootstrap/{ACCOUNT}.tfvars"
-        # prod beside dev in one account, protected, and the publisher: the roles that must be kept apart.
-        text = values.read_text().replace("ci                = {", 'ci                = { prod = { github_environment = "prod" },')
+        # prod beside dev in one account, protected, and the publisher: the roles that must be kept apart. prod's roles of functions
+        # are the administrator's.
+        text = values.read_text().replace("ci                = {", 'ci                = { prod = { github_environment = "prod", make_roles = false },')
         values.write_text(text + 'publisher = { github_environment = "release" }\nemulated = true\n')
         prod = self.project / "terraform/environments/prod/environment.toml"
         prod.write_text(prod.read_text().replace("444444444444", ACCOUNT))

@@ -331,14 +331,16 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "requirements",
-        "the programs, tools and credentials that a project needs on this machine",
+        "the programs, tools and credentials that a project needs on this machine; whether an account has room",
         &[
             "emulator",
             "exec",
             "failure",
             "format",
             "interrupt",
+            "name",
             "plan",
+            "ports",
             "runtime",
             "settings",
             "source",

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_not_be_read_is_said_and_is_no_failure() {
+    async fn what_may_not_be_read_is_named_and_fails_nothing() {
         let found = look(&Numbers { denied: true, ..numbers() }).await;
         assert_eq!((found[0].0, found[0].2.as_str()), (Availability::Later, "AccessDenied"));
         assert_eq!(found.len(), 3, "the rest is looked at");

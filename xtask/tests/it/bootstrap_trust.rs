@@ -257,7 +257,7 @@ fn placeholder_trust_is_refused_before_terraform() {
     assert_eq!(account.call("s3", "GET", &bucket, "application/xml", b"").status, 404, "no bucket was made");
     assert_eq!(project.github.asked(), Vec::<String>::new());
 
-    // A mirror of Slipway itself is told by Terraform, whose module knows no remote.
+    // A mirror of Slipway itself is refused by Terraform, whose module does not see the remote.
     let git = git2::Repository::open(&project.sandbox.folder).expect("a repository");
     git.remote("origin", "https://github.com/slipway/slipway.git").expect("a remote");
     project.bootstrap(&["--yes", "--any-branch"], true).exits(1).says("is Slipway's own address on GitHub");

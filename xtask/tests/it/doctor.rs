@@ -1,7 +1,7 @@
 //! `doctor --env`: an account is looked at before anything is made there, with the role that only reads, and names that AWS
 //! would not take are refused before anything is built.
 //!
-//! In: an account of the emulated AWS, with its EC2 and IAM. The emulator knows no limits of Lambda: a stand-in answers those two
+//! In: an account of the emulated AWS, with its EC2 and IAM. The emulator has no limits of Lambda: a stand-in answers those two
 //! reads as AWS documents them.
 
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -8,6 +8,7 @@ mod plain_terraform;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -79,7 +80,8 @@ fn every_example_is_applied_without_slipway() {
         modules.iter().partition(|folder| folder.join(EXAMPLES).is_dir());
     assert!(with.len() >= 2, "modules with examples: {with:?}");
     let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    println!("without examples: {:?}", without.into_iter().map(name).collect::<Vec<_>>());
+    let without: Vec<String> = without.into_iter().map(name).collect();
+    let _ = writeln!(std::io::stdout(), "without examples: {without:?}");
 
     let fixture = Fixture::new(AutoStop(Sandbox::new(test_run)), test_run.machine);
     let mut applied = 0;
@@ -87,7 +89,7 @@ fn every_example_is_applied_without_slipway() {
         for example in folders(&fixture.modules.join(&module).join(EXAMPLES)).iter().map(name) {
             let path = format!("{module}/{EXAMPLES}/{example}");
             if let Some((_, why)) = EXCLUDED_EXAMPLES.iter().find(|(excluded, _)| *excluded == path) {
-                println!("{path} is left out: {why}");
+                let _ = writeln!(std::io::stdout(), "{path} is left out: {why}");
                 continue;
             }
             fixture.apply_example(&path).unwrap_or_else(|failure| panic!("{path}: {failure}"));
