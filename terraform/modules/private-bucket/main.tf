@@ -34,7 +34,7 @@ locals {
           Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
           Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
           Resource  = "*"
-          Condition = { StringEquals = { "kms:ViaService" = [for service in ["s3", "dynamodb"] : "${service}.${data.aws_region.current.id}.amazonaws.com"] } }
+          Condition = { StringEquals = { "kms:ViaService" = [for service in ["s3", "dynamodb"] : "${service}.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}"] } }
         },
         {
           # DynamoDB works with grants, which it makes for itself.
@@ -44,7 +44,7 @@ locals {
           Action    = ["kms:CreateGrant"]
           Resource  = "*"
           Condition = {
-            StringEquals = { "kms:ViaService" = ["dynamodb.${data.aws_region.current.id}.amazonaws.com"] }
+            StringEquals = { "kms:ViaService" = ["dynamodb.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}"] }
             Bool         = { "kms:GrantIsForAWSResource" = "true" }
           }
         },
