@@ -27,7 +27,8 @@ fn mistakes(page: &str, root: &Path) -> Vec<String> {
             }
         }
         let Some(row) = line.strip_prefix("| ") else { continue };
-        let [promise, standing, shown] = row.trim_end_matches(" |").split(" | ").collect::<Vec<_>>()[..] else {
+        let [promise, standing, shown] = row.trim_end_matches(" |").split(" | ").collect::<Vec<_>>()[..]
+        else {
             continue;
         };
         if promise == "Promise" {
