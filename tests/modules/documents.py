@@ -1,8 +1,9 @@
-"""Writes the tables of inputs and outputs of each module's README, from its .tf files, and checks that they are right.
+"""Writes version, examples and tables of inputs and outputs of each module's README, and checks that they are right.
 
-In: terraform/modules/<module>/*.tf, formatted by `terraform fmt`. Out: the part of README.md between the markers, or with
-`--check` exit code 1 and the names of READMEs whose tables differ. Wrong: a module without markers, a variable or output
-without a description.
+In: terraform/modules/<module>/*.tf, formatted by `terraform fmt`, its CHANGELOG.md, newest version first, and its examples.
+Out: the part of README.md between the markers, or with `--check` exit code 1 and the names of READMEs that differ. Wrong: a
+module without markers, without a version, without one of both examples, or whose README does not say what it costs; a
+variable or output without a description.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = ROOT / "terraform/modules"
 BEGIN, END = "<!-- inputs-and-outputs -->", "<!-- /inputs-and-outputs -->"
+EXAMPLES = ("minimal", "complete")
+PRICES = "List prices, eu-central-1, at the time of writing."
 TOKEN = re.compile(r'\s+|"(?:[^"\\]|\\.)*"|#[^\n]*|[A-Za-z_][A-Za-z0-9_-]*|-?\d+(?:\.\d+)?|.', re.S)
 
 
@@ -124,32 +127,57 @@ def tables(folder):
     return "\n".join(lines)
 
 
+def version(folder):
+    """Returns the newest version in the module's changelog."""
+    changelog = (folder / "CHANGELOG.md").read_text() if (folder / "CHANGELOG.md").is_file() else ""
+    found = re.search(r"^## (\d+\.\d+\.\d+)$", changelog, re.M)
+    if not found:
+        raise Wrong(f"{folder.name}: CHANGELOG.md has no version, such as ## 1.0.0")
+    return found[1]
+
+
+def examples(folder):
+    """Returns links to the module's examples."""
+    for name in EXAMPLES:
+        if not (folder / "examples" / name / "main.tf").is_file():
+            raise Wrong(f"{folder.name}: examples/{name}/main.tf is missing")
+    return ", ".join(f"[{name}](examples/{name})" for name in EXAMPLES)
+
+
+def check_cost(folder, readme):
+    """Raises where the README does not say what the module costs, or gives prices without saying whose they are."""
+    found = re.search(r"^## Cost\n\n(.+?)(?=\n## |\n<!-- |\Z)", readme, re.M | re.S)
+    if not found or not found[1].strip():
+        raise Wrong(f"{folder.name}: README.md has no section ## Cost")
+    if re.search(r"\d", re.sub(r"\(.*?\)", "", found[1])) and PRICES not in found[1]:
+        raise Wrong(f"{folder.name}: the section Cost of README.md gives prices without {PRICES!r}")
+
+
 def with_tables(folder):
-    """Returns the module's README, and as it would be with the right tables."""
+    """Returns the module's README, and as it would be with the right version, examples and tables."""
     readme = (folder / "README.md").read_text()
     if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
         raise Wrong(f"{folder.name}: README.md needs the lines {BEGIN} and {END} once each, in this order")
     before, after = readme[:readme.index(BEGIN)], readme[readme.index(END):]
-    return readme, f"{before}{BEGIN}\n\n{tables(folder)}\n\n{after}"
+    check_cost(folder, readme)
+    summary = f"Version {version(folder)} ([changelog](CHANGELOG.md)). Examples: {examples(folder)}."
+    return readme, f"{before}{BEGIN}\n\n{summary}\n\n{tables(folder)}\n\n{after}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="change nothing, and fail where a table differs")
+    parser.add_argument("--check", action="store_true", help="change nothing, and fail where a README differs")
     check = parser.parse_args().check
     differ = []
     for folder in sorted(path for path in MODULES.iterdir() if list(path.glob("*.tf"))):
         try:
             readme, right = with_tables(folder)
-            changelog = (folder / "CHANGELOG.md").read_text() if (folder / "CHANGELOG.md").is_file() else ""
-            if not re.search(r"^## \d+\.\d+\.\d+$", changelog, re.M):
-                raise Wrong(f"{folder.name}: CHANGELOG.md has no version, such as ## 1.0.0")
         except Wrong as wrong:
             differ.append(str(wrong))
             continue
         if readme != right:
             if check:
-                differ.append(f"{folder.name}: the tables of README.md are not those of its .tf files")
+                differ.append(f"{folder.name}: version, examples or tables of README.md are not those of CHANGELOG.md, examples/ and the .tf files")
             else:
                 (folder / "README.md").write_text(right)
                 print(f"{folder.name}: README.md written")

@@ -2,6 +2,7 @@ module "bucket" {
   source = "../private-bucket"
 
   name               = var.bucket
+  make_key           = var.make_key
   kms_key_arn        = var.kms_key_arn
   reader_account_ids = var.reader_account_ids
 

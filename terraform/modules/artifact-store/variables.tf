@@ -3,6 +3,17 @@ variable "bucket" {
   type        = string
 }
 
+variable "make_key" {
+  description = "Make a key; null makes one where `kms_key_arn` is null. false is for a key of the same plan, whose ARN is not known yet."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = var.make_key == null ? true : var.make_key == (var.kms_key_arn == null)
+    error_message = "Either a key is made or kms_key_arn gives one: make_key contradicts it."
+  }
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts the artifacts; null makes one for the store alone. A given key must itself allow the readers to decrypt."
   type        = string

@@ -7,7 +7,8 @@ locals {
 
   # Roles of CI, in every account: ci-roles and publisher-role make them below this path, and nothing else is there.
   ci_role_arns = "arn:${data.aws_partition.current.partition}:iam::*:role/slipway/ci/*"
-  kms_key_arn  = var.kms_key_arn == null ? one(aws_kms_key.this[*].arn) : var.kms_key_arn
+  make_key     = var.make_key == null ? var.kms_key_arn == null : var.make_key
+  kms_key_arn  = local.make_key ? one(aws_kms_key.this[*].arn) : var.kms_key_arn
 
   # Written out rather than read from aws_iam_policy_document: known at the plan, and tested.
   key_policy = {
@@ -150,7 +151,7 @@ locals {
 }
 
 resource "aws_kms_key" "this" {
-  count = var.kms_key_arn == null ? 1 : 0
+  count = local.make_key ? 1 : 0
 
   description             = "Encrypts the objects of the bucket ${var.name}"
   enable_key_rotation     = true
@@ -165,7 +166,7 @@ resource "aws_kms_key" "this" {
 }
 
 resource "aws_kms_alias" "this" {
-  count = var.kms_key_arn == null ? 1 : 0
+  count = local.make_key ? 1 : 0
 
   name          = "alias/${var.name}"
   target_key_id = aws_kms_key.this[0].key_id

@@ -2,6 +2,7 @@ module "bucket" {
   source = "../private-bucket"
 
   name        = var.bucket
+  make_key    = var.make_key
   kms_key_arn = var.kms_key_arn
 
   # The ledger, what was applied with which values, archived states and plans are written once. Nobody deletes them (plans

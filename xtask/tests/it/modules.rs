@@ -8,7 +8,6 @@ mod plain_terraform;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -30,10 +29,6 @@ const PARALLEL: usize = 4;
 /// A module's tests on the emulator, and the files that are added to the module for them.
 const TESTS: &str = "tests/emulator";
 const DESTROYABLE: &str = "tests/emulator/destroyable";
-/// Folders with what a module's caller writes, each applied and destroyed as it is.
-const EXAMPLES: &str = "examples";
-/// Examples that cannot run on the emulator, and why.
-const EXCLUDED_EXAMPLES: [(&str, &str); 0] = [];
 /// The prefix of all names that they create.
 const PREFIX: &str = "slipway-modules";
 
@@ -69,34 +64,6 @@ fn every_module_creates_changes_and_destroys_its_resources() {
     });
     let failures = failures.into_inner().expect("the failures");
     assert!(failures.is_empty(), "{} of the modules failed\n{}", failures.len(), failures.join("\n"));
-    assert_eq!(remaining(&fixture.sandbox.account), Vec::<String>::new(), "something is left");
-}
-
-#[test]
-fn every_example_is_applied_without_slipway() {
-    let test_run = require!(TestRun::shared());
-    let modules = folders(&repository().join("terraform/modules"));
-    let (with, without): (Vec<&PathBuf>, Vec<&PathBuf>) =
-        modules.iter().partition(|folder| folder.join(EXAMPLES).is_dir());
-    assert!(with.len() >= 2, "modules with examples: {with:?}");
-    let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let without: Vec<String> = without.into_iter().map(name).collect();
-    let _ = writeln!(std::io::stdout(), "without examples: {without:?}");
-
-    let fixture = Fixture::new(AutoStop(Sandbox::new(test_run)), test_run.machine);
-    let mut applied = 0;
-    for module in with.into_iter().map(name) {
-        for example in folders(&fixture.modules.join(&module).join(EXAMPLES)).iter().map(name) {
-            let path = format!("{module}/{EXAMPLES}/{example}");
-            if let Some((_, why)) = EXCLUDED_EXAMPLES.iter().find(|(excluded, _)| *excluded == path) {
-                let _ = writeln!(std::io::stdout(), "{path} is left out: {why}");
-                continue;
-            }
-            fixture.apply_example(&path).unwrap_or_else(|failure| panic!("{path}: {failure}"));
-            applied += 1;
-        }
-    }
-    assert!(applied > 0, "no example was applied");
     assert_eq!(remaining(&fixture.sandbox.account), Vec::<String>::new(), "something is left");
 }
 
@@ -154,27 +121,6 @@ impl Fixture {
         let passed = passed(&test.stdout).unwrap_or(0);
         if test.code != Some(0) || passed < 2 || test.stdout.contains("left the following resources") {
             return Err(format!("{passed} runs passed in {test}"));
-        }
-        Ok(())
-    }
-
-    /// Applies an example with plain Terraform, and destroys it.
-    fn apply_example(&self, path: &str) -> Result<(), String> {
-        let steps: [&[&str]; 3] = [
-            &["init", "-backend=false", "-input=false", "-no-color"],
-            &["apply", "-auto-approve", "-input=false", "-no-color"],
-            &["destroy", "-auto-approve", "-input=false", "-no-color"],
-        ];
-        for arguments in steps {
-            let ended = self.terraform(path, arguments);
-            if ended.code != Some(0) {
-                return Err(ended.to_string());
-            }
-            if arguments[0] == "apply" && !ended.stdout.contains("Apply complete! Resources: ")
-                || ended.stdout.contains("Resources: 0 added")
-            {
-                return Err(format!("nothing was created: {ended}"));
-            }
         }
         Ok(())
     }

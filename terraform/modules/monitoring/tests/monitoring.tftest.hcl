@@ -77,6 +77,16 @@ run "watches_everything_by_default" {
   }
 }
 
+run "refuses_two_alarms_of_one_name" {
+  command = plan
+
+  variables {
+    tables = { tracer = { table_name = "shop-222222222222-prod-traces" } }
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.this]
+}
+
 run "function_alarms" {
   assert {
     condition = ({ for query in aws_cloudwatch_metric_alarm.this["function/tracer-errors"].metric_query : query.id => try(query.metric[0].metric_name, query.expression) } == {

@@ -325,3 +325,38 @@ run "refuses_a_key_by_alias" {
 
   expect_failures = [var.kms_key_arn]
 }
+
+run "key_of_the_same_plan" {
+  command = plan
+
+  variables {
+    make_key    = false
+    kms_key_arn = "arn:aws:kms:eu-central-1:111111111111:key/4c1a2b3d-0000-4000-8000-000000000000"
+  }
+
+  assert {
+    condition     = length(aws_kms_key.this) == 0 && length(aws_kms_alias.this) == 0 && output.kms_key_arn == var.kms_key_arn
+    error_message = "The given key encrypts, and none is made."
+  }
+}
+
+run "no_key_at_all" {
+  command = plan
+
+  variables {
+    make_key = false
+  }
+
+  expect_failures = [var.make_key]
+}
+
+run "two_keys" {
+  command = plan
+
+  variables {
+    make_key    = true
+    kms_key_arn = "arn:aws:kms:eu-central-1:111111111111:key/4c1a2b3d-0000-4000-8000-000000000000"
+  }
+
+  expect_failures = [var.make_key]
+}

@@ -117,6 +117,7 @@ resource "aws_s3_bucket" "uploads" {
   #checkov:skip=CKV_AWS_144: an example; take the module s3-bucket
   #checkov:skip=CKV_AWS_145: an example; take the module s3-bucket
   #checkov:skip=CKV2_AWS_6: an example; take the module s3-bucket
+  #checkov:skip=CKV2_AWS_62: bucket_triggers below sets them
   #checkov:skip=CKV2_AWS_61: an example; take the module s3-bucket
   bucket_prefix = "${var.name}-"
   force_destroy = true

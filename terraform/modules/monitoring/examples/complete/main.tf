@@ -19,7 +19,7 @@ module "monitoring" {
 
   name      = "slipway-modules-example-all-watch"
   functions = { orders = { function_name = "slipway-modules-example-orders", timeout_seconds = 10, concurrency_limit = 50 } }
-  tables    = { orders = { table_name = "slipway-modules-example-orders", index_names = ["by-status"] } }
+  tables    = { orders-table = { table_name = "slipway-modules-example-orders", index_names = ["by-status"] } }
   streams   = { clicks = { stream_name = "slipway-modules-example-clicks", iterator_age_seconds = 300 } }
   queues = {
     failed = { queue_name = "slipway-modules-example-failed", maximum_messages = 0 }
