@@ -268,7 +268,7 @@ run "a_role_that_is_described_in_values" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function["dev/orders"].policy).Statement[2].Resource == ["arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-orders"]
+    condition     = jsondecode(aws_iam_role_policy.function["dev/orders"].policy).Statement[1].Resource == ["arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-orders"]
     error_message = "What the values leave open is the environment's."
   }
 

@@ -223,8 +223,8 @@ impl StackSources {
             publishing.functions.extend(functions.into_iter().map(|found| (folder.clone(), found)));
             publishing.otherwise |= declarations.publishes_otherwise;
             self.providers.append(&mut declarations.providers);
-            let data = declarations.data.into_iter();
-            self.volatile.extend(data.filter(|kind| !STABLE_DATA_SOURCES.contains(&kind.as_str())));
+            let data = declarations.data_of_the_plan();
+            self.volatile.extend(data.filter(|kind| !STABLE_DATA_SOURCES.contains(kind)).map(str::to_owned));
             if self.modules.is_empty() {
                 self.variables.extend(declarations.variables);
                 self.outputs.extend(declarations.outputs);
