@@ -82,8 +82,8 @@ fn stack_that_breaks_its_contract_is_refused_before_the_apply() {
     edit(
         &project,
         ROLLOUT,
-        "  lifecycle {\n    # Terraform makes",
-        "  lifecycle {\n    ignore_changes = [function_version, routing_config]\n    # Terraform makes",
+        "    # Terraform makes the alias",
+        "    ignore_changes = [function_version, routing_config]\n    # Terraform makes the alias",
     );
 
     // A replacement deletes the function that serves.
