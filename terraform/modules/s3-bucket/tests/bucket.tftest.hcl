@@ -269,7 +269,7 @@ run "refuses_a_key_by_alias" {
   expect_failures = [var.kms_key_arn]
 }
 
-run "refuses_to_shut_out_whoever_applies" {
+run "refuses_to_shut_out_the_applying_role" {
   command = plan
 
   variables {

@@ -254,7 +254,7 @@ run "guardduty_without_a_topic" {
   }
 }
 
-run "refuses_to_shut_out_whoever_applies" {
+run "refuses_to_shut_out_the_applying_role" {
   command = plan
 
   variables {

@@ -29,7 +29,7 @@ pub(super) struct Declarations {
     pub(super) functions: Vec<DeclaredFunction>,
     /// Whether another kind of resource may publish a version of a function.
     pub(super) publishes_otherwise: bool,
-    /// The data sources: type, and name where the file is no JSON.
+    /// The data sources: type, and name where the file is not JSON.
     data: Vec<(String, Option<String>)>,
     /// Local names of the providers that are declared or that types begin with, Terraform's own apart.
     pub(super) providers: BTreeSet<String>,
