@@ -14,30 +14,37 @@ locals {
   service => "arn:${data.aws_partition.current.partition}:${service}:${var.account.region}:${var.account.id}" }
 
   # By role: what it does beside writing its log. Tables with names of their own (`*_table_name` of the
-  # stack) are added here.
-  function_permissions = { for key, function in local.function_roles : key => {
+  # stack) are added here, and further roles in function_role_statements.
+  described_roles = merge({
+    hello   = []
+    invoice = []
     tracer = [
       {
-        Sid      = "WriteAndReadRecords"
-        Effect   = "Allow"
-        Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
-        Resource = [for table in ["traces", "spans"] : "${local.arns.dynamodb}:table/${function.prefix}-${table}"]
+        sid       = "WriteAndReadRecords"
+        actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+        resources = [for table in ["traces", "spans"] : "${local.arns.dynamodb}:table/{prefix}${table}"]
       },
       {
-        Sid      = "ListRecords"
-        Effect   = "Allow"
-        Action   = ["dynamodb:Query"]
-        Resource = [for index in ["traces/index/by-project", "spans/index/by-trace"] : "${local.arns.dynamodb}:table/${function.prefix}-${index}"]
+        sid       = "ListRecords"
+        actions   = ["dynamodb:Query"]
+        resources = [for index in ["traces/index/by-project", "spans/index/by-trace"] : "${local.arns.dynamodb}:table/{prefix}${index}"]
       },
       {
         # Secrets Manager adds six characters to a secret's name.
-        Sid      = "ReadApiKeys"
-        Effect   = "Allow"
-        Action   = ["secretsmanager:GetSecretValue"]
-        Resource = ["${local.arns.secretsmanager}:secret:${function.name}-api-keys-??????"]
+        sid       = "ReadApiKeys"
+        actions   = ["secretsmanager:GetSecretValue"]
+        resources = ["${local.arns.secretsmanager}:secret:{prefix}tracer-api-keys-??????"]
       },
     ]
-  }[function.role] }
+  }, var.function_role_statements)
+
+  function_permissions = { for key, function in local.function_roles : key => [for statement in local.described_roles[function.role] : {
+    Sid    = statement.sid
+    Effect = "Allow"
+    Action = sort(statement.actions)
+    Resource = [for resource in statement.resources :
+    replace(replace(replace(resource, "{prefix}", "${function.prefix}-"), "{region}", var.account.region), "{account}", var.account.id)]
+  }] }
 }
 
 resource "aws_iam_role" "function" {
@@ -54,6 +61,8 @@ resource "aws_iam_role" "function" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "lambda.amazonaws.com" }
+      # Lambda for a function of this account, and for nobody else's.
+      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
     }]
   })
 }
@@ -67,12 +76,7 @@ resource "aws_iam_role_policy" "function" {
     Version = "2012-10-17"
     Statement = concat(
       [
-        {
-          Sid      = "CreateOwnLogGroup"
-          Effect   = "Allow"
-          Action   = ["logs:CreateLogGroup"]
-          Resource = ["${local.arns.logs}:log-group:/aws/lambda/${each.value.name}"]
-        },
+        # No logs:CreateLogGroup: the stack makes the group, and lines that arrive late would make it again after a destroy.
         {
           Sid      = "WriteOwnLogs"
           Effect   = "Allow"

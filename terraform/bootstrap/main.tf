@@ -15,8 +15,7 @@ module "state" {
   prefix           = each.value.state_prefix
   plan_days        = var.plan_days
   break_glass_arns = var.break_glass_role_arns
-  enforce          = !var.emulated
-  manage_lifecycle = !var.emulated
+  emulated         = var.emulated
 
   tags = { Environment = each.key }
 }
@@ -28,8 +27,7 @@ module "artifact_store" {
   bucket             = var.artifact_store.bucket
   reader_account_ids = var.artifact_store.reader_account_ids
   break_glass_arns   = var.break_glass_role_arns
-  enforce            = !var.emulated
-  manage_lifecycle   = !var.emulated
+  emulated           = var.emulated
   tags               = local.no_environment
 }
 
@@ -122,6 +120,11 @@ resource "aws_kms_key" "signing" {
   lifecycle {
     # Without the key nobody can sign as it again, and releases that it signed are trusted for its sake.
     prevent_destroy = true
+
+    precondition {
+      condition     = local.may_be_emulated
+      error_message = "`emulated` is for an emulator, and S3 says that this is an account of AWS: leave it out. It would let others than the publisher sign."
+    }
   }
 }
 

@@ -3,6 +3,38 @@ output "state" {
   value       = { for name, state in module.state : name => { bucket = state.bucket, lock_table = state.lock_table } }
 }
 
+# The same under the names that other repositories read: one value for each environment, by its name.
+
+output "account_id" {
+  description = "Id of the account."
+  value       = var.account.id
+}
+
+output "name_prefix" {
+  description = "Beginning of every name in the account: <project>-<account id>."
+  value       = local.name_prefix
+}
+
+output "s3_bucket_name" {
+  description = "Bucket of the states, by environment: `state[<environment>].bucket`."
+  value       = { for name, state in module.state : name => state.bucket }
+}
+
+output "dynamodb_table_name" {
+  description = "Lock table of the states, by environment that has one: `state[<environment>].lock_table`."
+  value       = { for name, state in module.state : name => state.lock_table if var.environments[name].lock_table != null }
+}
+
+output "lambda_role_arn" {
+  description = "Roles that functions run as and stacks take from outside: `function_roles`, by <environment>/<role>."
+  value       = { for key, role in aws_iam_role.function : key => role.arn }
+}
+
+output "guardduty_detector_id" {
+  description = "Id of GuardDuty's detector; null where this account's is made elsewhere."
+  value       = one(aws_guardduty_detector.this[*].id)
+}
+
 output "store" {
   description = "The artifact store, where this account holds it: `[store]` in pipelines/project.toml."
   value = var.artifact_store == null ? null : {

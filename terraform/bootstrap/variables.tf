@@ -75,6 +75,34 @@ variable "ci" {
     github_branch           = optional(string)
     github_branches         = optional(list(string), [])
     reader_role_arns        = optional(set(string), [])
+    make_roles              = optional(bool, true)
+    without                 = optional(set(string), [])
+    suites = optional(object({
+      buckets = optional(set(string), [])
+      tables  = optional(set(string), [])
+      streams = optional(set(string), [])
+    }))
+    people = optional(object({
+      plan_role_arns  = optional(list(string), [])
+      apply_role_arns = optional(list(string), [])
+    }), {})
+    extra_statements = optional(object({
+      plan = optional(list(object({
+        actions    = list(string)
+        resources  = list(string)
+        conditions = optional(map(map(list(string))))
+      })), [])
+      apply = optional(list(object({
+        actions    = list(string)
+        resources  = list(string)
+        conditions = optional(map(map(list(string))))
+      })), [])
+      boundary = optional(list(object({
+        actions    = list(string)
+        resources  = list(string)
+        conditions = optional(map(map(list(string))))
+      })), [])
+    }), {})
     jenkins = optional(object({
       plan_role_arns  = optional(list(string), [])
       apply_role_arns = optional(list(string), [])
@@ -100,6 +128,12 @@ variable "github_repository" {
   description = "The repository on GitHub, owner/name; null trusts none."
   type        = string
   default     = null
+
+  # A copy of this repository that forgets to change it would trust the jobs of somebody else's repository.
+  validation {
+    condition     = var.emulated || lower(coalesce(var.github_repository, "none")) != "slipway/slipway"
+    error_message = "slipway/slipway is Slipway's own address on GitHub: its jobs could deploy here. Set github_repository in <account id>.tfvars to your repository, or leave it out."
+  }
 }
 
 variable "github_repository_id" {
@@ -167,7 +201,7 @@ variable "jenkins_issuer" {
 }
 
 variable "function_roles" {
-  description = "Roles that stacks take from outside (`function_role_arn`), by environment: names of those that function-roles.tf describes."
+  description = "Roles that stacks take from outside (`function_role_arn`), by environment: names of those that function-roles.tf or function_role_statements describe."
   type        = map(set(string))
   default     = {}
 
@@ -182,9 +216,40 @@ variable "function_roles" {
   }
 
   validation {
-    condition     = alltrue([for roles in var.function_roles : alltrue([for role in roles : role == "tracer"])])
-    error_message = "`function_roles` names a role that function-roles.tf does not describe."
+    condition     = alltrue([for roles in var.function_roles : alltrue([for role in roles : contains(keys(local.described_roles), role)])])
+    error_message = "`function_roles` names a role that neither function-roles.tf nor function_role_statements describes."
   }
+
+  validation {
+    condition     = alltrue(flatten([for environment, roles in var.function_roles : [for role in roles : length("${local.name_prefix}-${environment}-${role}") <= 64]]))
+    error_message = "A role's name, <project>-<account id>-<environment>-<role>, has more than the 64 characters that IAM takes."
+  }
+}
+
+variable "function_role_statements" {
+  description = "What each role of function_roles may do beside writing its log, by the role's name: actions, and resources in which {region}, {account} and {prefix} (<project>-<account id>-<environment>-) are filled in, such as arn:aws:dynamodb:{region}:{account}:table/{prefix}orders. The environment's boundary is the limit."
+  type = map(list(object({
+    sid       = string
+    actions   = list(string)
+    resources = list(string)
+  })))
+  default = {}
+
+  validation {
+    condition     = alltrue(flatten([for statements in var.function_role_statements : [for statement in statements : can(regex("^[A-Za-z0-9]+$", statement.sid)) && length(statement.actions) > 0 && length(statement.resources) > 0]]))
+    error_message = "A statement has a sid of letters and digits, and at least one action and one resource."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for statements in var.function_role_statements : [for statement in statements : [for resource in statement.resources : resource != "*" && (strcontains(resource, "{prefix}") || strcontains(resource, ":key/"))]]]))
+    error_message = "A resource is the environment's own: it holds {prefix}, or is a key."
+  }
+}
+
+variable "guardduty" {
+  description = "Make GuardDuty's detector of this account and region, with S3 protection: one for all of its environments and stacks. Off where an organization or somebody else has made it: an account has one for each region. Paid by what it reads."
+  type        = bool
+  default     = false
 }
 
 variable "plan_days" {
@@ -194,7 +259,7 @@ variable "plan_days" {
 }
 
 variable "emulated" {
-  description = "The account is an emulator's: leaves out the bucket policies, whose conditions it ignores, and the lifecycle rules, which take it a minute."
+  description = "The account is an emulator's: leaves out what the policies of buckets and keys refuse, whose conditions it ignores, and the lifecycle rules, which take it a minute. A real account refuses it."
   type        = bool
   default     = false
 }

@@ -34,7 +34,7 @@ NAMES = {
 }
 
 # The first needs no permission. The second is called only with AWS_ENDPOINT_URL, whose endpoint may not check
-# a bucket's expected owner; it is not called on AWS.
+# a bucket's expected owner, and where `emulated` asks S3 whether it is AWS; it is not called on AWS.
 FREE = {"sts:GetCallerIdentity", "s3:ListBuckets"}
 
 # The actions that these patterns in the functions' policies stand for.

@@ -49,6 +49,7 @@ FUNCTION = at("lambda", f"function:{PREFIX}tracer")
 KEY = at("kms", f"key/{ID}")
 TABLE, STREAM = at("dynamodb", f"table/{PREFIX}traces"), at("kinesis", f"stream/{PREFIX}stream")
 SECRET, QUEUE = at("secretsmanager", f"secret:{PREFIX}tracer-api-keys-AbCdEf"), at("sqs", f"{PREFIX}failed")
+IMAGES = at("ecr", "repository/slipway/bucket-api-image")
 GROUP = at("logs", f"log-group:/aws/lambda/{PREFIX}tracer")
 VIA = {"kms:CallerAccount": ACCOUNT}
 S3_VIA = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
@@ -97,13 +98,6 @@ TYPES = {
             ("iam:AttachRolePolicy iam:DetachRolePolicy", CHAT_ROLE, {"iam:PermissionsBoundary": BOUNDARY, "iam:PolicyARN": CHAT_POLICY}),
         ],
     ),
-    "aws_guardduty_detector and its feature": (
-        [("guardduty:ListDetectors", "*", {}), ("guardduty:GetDetector guardduty:ListTagsForResource", DETECTOR, {})],
-        [
-            ("guardduty:CreateDetector", "*", NEW), ("guardduty:TagResource", DETECTOR, NEW), ("guardduty:UpdateDetector guardduty:DeleteDetector guardduty:UntagResource", DETECTOR, {}),
-            ("iam:CreateServiceLinkedRole", f"{IAM}:role/aws-service-role/guardduty.amazonaws.com/AWSServiceRoleForAmazonGuardDuty", {"iam:AWSServiceName": "guardduty.amazonaws.com"}),
-        ],
-    ),
     "aws_cloudwatch_event_rule and its target": (
         [("events:DescribeRule events:ListTagsForResource events:ListTargetsByRule", RULE, {})],
         [("events:PutRule events:TagResource", RULE, NEW), ("events:PutTargets events:RemoveTargets events:DeleteRule events:UntagResource", RULE, {})],
@@ -129,6 +123,13 @@ TYPES = {
         + [("apigateway:PATCH", f"arn:aws:apigateway:{REGION}::/apis/a1b2c3d4", {})]
         + [("apigateway:POST apigateway:DELETE", f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Fapis%2Fa1b2c3d4", NEW)],
     ),
+    "quotas, before anything is made": (
+        [
+            ("ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings servicequotas:GetServiceQuota", "*", {}),
+            ("iam:ListAttachedRolePolicies", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}), ("lambda:GetFunctionConcurrency", FUNCTION, {}),
+        ],
+        [],
+    ),
     "a release after the first": (
         [],
         [
@@ -144,7 +145,7 @@ TYPES = {
             ("dynamodb:UpdateTable dynamodb:UpdateContinuousBackups dynamodb:UpdateTimeToLive", TABLE, {}), ("kinesis:UpdateShardCount kinesis:UpdateStreamMode", "*", {}),
             ("kinesis:IncreaseStreamRetentionPeriod kinesis:DecreaseStreamRetentionPeriod", STREAM, {}),
             ("kms:PutKeyPolicy kms:UpdateKeyDescription kms:EnableKeyRotation", KEY, OWN | VIA), ("secretsmanager:UpdateSecret secretsmanager:RestoreSecret", SECRET, {}),
-            ("logs:PutRetentionPolicy logs:AssociateKmsKey", GROUP, {}), ("iam:UpdateAssumeRolePolicy iam:UpdateRole", f"{IAM}:role/{PREFIX}tracer", {}),
+            ("logs:PutRetentionPolicy logs:AssociateKmsKey", GROUP, {}), ("iam:UpdateAssumeRolePolicy iam:UpdateRole", f"{IAM}:role/{PREFIX}hello", {}),
         ],
     ),
     "tags changed": (
@@ -153,7 +154,7 @@ TYPES = {
             ("dynamodb:TagResource", TABLE, NEW), ("dynamodb:UntagResource", TABLE, {}), ("kinesis:AddTagsToStream", STREAM, {}), ("kinesis:RemoveTagsFromStream", STREAM, {}),
             ("lambda:TagResource", FUNCTION, NEW), ("lambda:UntagResource", FUNCTION, {}), ("logs:TagResource", GROUP, NEW), ("logs:UntagResource", GROUP, {}),
             ("secretsmanager:TagResource", SECRET, NEW), ("secretsmanager:UntagResource", SECRET, {}), ("s3:PutBucketTagging", BUCKET, {}),
-            ("kms:TagResource", KEY, OWN | NEW | VIA), ("kms:UntagResource", KEY, OWN | VIA), ("iam:TagRole", f"{IAM}:role/{PREFIX}tracer", NEW),
+            ("kms:TagResource", KEY, OWN | NEW | VIA), ("kms:UntagResource", KEY, OWN | VIA), ("iam:TagRole", f"{IAM}:role/{PREFIX}hello", NEW),
             ("ec2:CreateTags ec2:DeleteTags", at("ec2", "vpc/vpc-00000000000000001"), OWN | NEW),
         ],
     ),
@@ -168,6 +169,10 @@ ROAD = [
     ("publisher", "the parts that are there", "s3:ListMultipartUploadParts", f"{STORE}/artifacts/sha256/00.zip", {}),
     ("publisher", "its attestation", "s3:PutObject", f"{STORE}/attestations/sha256/00.dsse.json", ONCE),
     ("publisher", "GitHub's attestation of it, put once and read back", "s3:PutObject s3:GetObject", f"{STORE}/attestations/sha256/00.sigstore.json", ONCE),
+    ("publisher", "an image", "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload ecr:InitiateLayerUpload ecr:PutImage ecr:UploadLayerPart", IMAGES, {}),
+    ("publisher", "a login of the registry", "ecr:GetAuthorizationToken", "*", {}),
+    ("apply", "an image, as Lambda takes it for whoever makes the function", "ecr:BatchGetImage ecr:GetDownloadUrlForLayer ecr:GetRepositoryPolicy", IMAGES, {}),
+    ("plan", "an image, as a release reads it", "ecr:BatchGetImage ecr:GetDownloadUrlForLayer", IMAGES, {}),
     ("publisher", "the releases before", "s3:GetObject", f"{STORE}/releases/tracer/0.1.0.json", {}),
     ("publisher", "the list of releases", "s3:ListBucket", STORE, {}),
     ("publisher", "the store's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STORE_KEY | NO_ENVIRONMENT | S3_VIA),
@@ -179,6 +184,9 @@ ROAD = [
     ("plan", "any branch of what is not protected", "sts:AssumeRoleWithWebIdentity", "plan", BRANCH | {"sub": "repo:slipway/slipway:ref:refs/heads/feature"}),
     ("prod-plan", "a job of main in `prod-plan`", "sts:AssumeRoleWithWebIdentity", "prod-plan", MAIN | job("prod-plan")),
     ("prod-apply", "a job of main in `prod`", "sts:AssumeRoleWithWebIdentity", "prod-apply", MAIN | job("prod")),
+    ("prod-apply", "a function's role that the administrator made, passed", "iam:PassRole", f"{IAM}:role/slipway-{ACCOUNT}-prod-tracer", {"iam:PassedToService": "lambda.amazonaws.com"}),
+    ("prod-apply", "that role, read", "iam:GetRole", f"{IAM}:role/slipway-{ACCOUNT}-prod-tracer", {}),
+    ("prod-apply", "a function that runs as it", "lambda:CreateFunction lambda:UpdateFunctionConfiguration", at("lambda", f"function:slipway-{ACCOUNT}-prod-tracer"), {name: value.replace("dev", "prod") for name, value in NEW.items() if isinstance(value, str)} | {"aws:TagKeys": sorted(TAGS)}),
     ("staging-plan", "dev, read for a promotion's plan", "sts:AssumeRole", READER, {}),
     ("staging-apply", "dev, read for a promotion", "sts:AssumeRole", READER, {}),
     ("prod-plan", "staging, read for a promotion's plan", "sts:AssumeRole", STAGING_READER, {}),
@@ -186,6 +194,9 @@ ROAD = [
     ("read", "the ledger and what was applied", "s3:GetObject", f"{STATE}/ledger/tracer/1.ended.json", {}),
     ("read", "what was applied", "s3:GetObject", f"{STATE}/configurations/sha256/00.zip", {}),
     ("read", "the state's key, through S3", "kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
+    ("read", "quotas", "ec2:DescribeAccountAttributes ec2:DescribeAddresses iam:GetAccountSummary lambda:GetAccountSettings servicequotas:GetServiceQuota", "*", {}),
+    ("read", "the policies of the deploying role", "iam:ListAttachedRolePolicies", f"{IAM}:role/slipway/ci/{PREFIX}ci-apply", {}),
+    ("read", "what a function reserves", "lambda:GetFunctionConcurrency", FUNCTION, {}),
     ("plan", "a plan, put once", "s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),
     ("plan", "the state's key, through S3", "kms:GenerateDataKey kms:Decrypt", KEY, STATE_KEY | OWN | S3_VIA),
     ("plan", "the state, the ledger, a plan", "s3:GetObject", f"{STATE}/tracer.tfstate", {}),
@@ -198,6 +209,9 @@ ROAD = [
     ("apply", "a ledger's entry, written once", "s3:PutObject", f"{STATE}/ledger/tracer/1.ended.json", ONCE),
     ("apply", "a configuration, written once and read back", "s3:PutObject s3:GetObject", f"{STATE}/configurations/sha256/00.zip", ONCE),
     ("apply", "a plan, read and removed", "s3:GetObject s3:DeleteObject", f"{STATE}/plans/0123/plan.tfplan", {}),
+    ("apply", "a suite's objects and their end", "s3:GetObject s3:PutObject s3:DeleteObject", f"{BUCKET}/a", {}),
+    ("apply", "a suite's items and their end", "dynamodb:GetItem dynamodb:BatchWriteItem dynamodb:Query", TABLE, {}),
+    ("apply", "what Lambda left in a VPC", "ec2:DeleteNetworkInterface ec2:DetachNetworkInterface", at("ec2", "network-interface/eni-00000000000000001"), {}),
     ("apply", "logs of functions, for a verification", "logs:FilterLogEvents", f"{GROUP}:log-stream:any", {}),
 ]
 
@@ -260,6 +274,12 @@ REVIEWED = [
     ("read", "H4: a state, with its secrets", "s3:GetObject", f"{STATE}/tracer.tfstate", {}),
     ("read", "H4: a saved plan", "s3:GetObject s3:PutObject", f"{STATE}/plans/0123/plan.tfplan", ONCE),
     ("read", "H4: the code of a function", "lambda:GetFunction lambda:InvokeFunction lambda:UpdateAlias", FUNCTION, {}),
+    ("read", "what a function reserves, changed", "lambda:PutFunctionConcurrency", FUNCTION, {}),
+    ("read", "an address, allocated", "ec2:AllocateAddress", at("ec2", "elastic-ip/eipalloc-00000000000000001"), NEW),
+    ("prod-apply", "a role, made or changed where they are the administrator's", "iam:CreateRole iam:PutRolePolicy iam:AttachRolePolicy iam:UpdateAssumeRolePolicy iam:DeleteRole", f"{IAM}:role/slipway-{ACCOUNT}-prod-tracer", {"iam:PermissionsBoundary": BOUNDARY.replace("-dev-", "-prod-")}),
+    ("prod-apply", "a policy, made where they are the administrator's", "iam:CreatePolicy", f"{IAM}:policy/slipway-{ACCOUNT}-prod-invoke", {}),
+    ("read", "a quota, raised", "servicequotas:RequestServiceQuotaIncrease", at("servicequotas", "lambda/L-B99A9384"), {}),
+    ("read", "policies of a role that is not CI's", "iam:ListAttachedRolePolicies", f"{IAM}:role/admin", {}),
     ("read", "the ledger, written", "s3:PutObject s3:DeleteObject", f"{STATE}/ledger/tracer/1.ended.json", ONCE),
     ("read", "a lock, released", "s3:DeleteObject", f"{STATE}/tracer.tfstate.tflock", {}),
     ("staging-any", "dev, read by another role of staging's account", "sts:AssumeRole", READER, {}),
@@ -298,6 +318,7 @@ REFUSED = [
     ("apply", "a role without the boundary", "iam:CreateRole iam:PutRolePolicy", f"{IAM}:role/{PREFIX}tracer", {}),
     ("apply", "a role within another boundary", "iam:CreateRole iam:PutRolePermissionsBoundary", f"{IAM}:role/{PREFIX}tracer", {"iam:PermissionsBoundary": f"{IAM}:policy/{PREFIX}wider"}),
     ("apply", "a role without its boundary any more", "iam:DeleteRolePermissionsBoundary", f"{IAM}:role/{PREFIX}tracer", {"iam:PermissionsBoundary": BOUNDARY}),
+    ("apply", "a role that the administrator made", "iam:UpdateAssumeRolePolicy iam:TagRole iam:PutRolePolicy iam:DeleteRole", f"{IAM}:role/{PREFIX}tracer", {"iam:PermissionsBoundary": BOUNDARY}),
     ("apply", "a policy of AWS's", "iam:AttachRolePolicy", f"{IAM}:role/{PREFIX}tracer", {"iam:PermissionsBoundary": BOUNDARY, "iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}),
     ("apply", "the boundary itself", "iam:CreatePolicyVersion iam:DeletePolicy", BOUNDARY, {}),
     ("apply", "what it may do", "iam:CreatePolicyVersion iam:DeletePolicy", f"{IAM}:policy/{PREFIX}ci-apply-data", {}),
@@ -314,7 +335,14 @@ REFUSED = [
     ("apply", "a release's manifest", "s3:PutObject s3:DeleteObject", f"{STORE}/releases/tracer/0.1.0.json", {}),
     ("apply", "the store", "s3:DeleteBucket s3:PutBucketPolicy", STORE, {}),
     ("apply", "the account's other buckets", "s3:GetObject s3:DeleteObject", f"arn:aws:s3:::slipway-{ACCOUNT}-prod-objects/a", {}),
-    ("apply", "objects of the stacks' buckets", "s3:GetObject s3:PutObject", f"{BUCKET}/a", {}),
+    ("apply", "objects of buckets that no suite is for", "s3:GetObject s3:PutObject", f"arn:aws:s3:::{PREFIX}stream-records/raw/a", {}),
+    ("plan", "objects and items of suites", "s3:GetObject s3:PutObject", f"{BUCKET}/a", {}),
+    ("prod-apply", "objects of the stacks' buckets", "s3:GetObject s3:PutObject", f"arn:aws:s3:::slipway-{ACCOUNT}-prod-objects/a", {}),
+    ("apply", "items of tables that no suite is for", "dynamodb:GetItem dynamodb:BatchWriteItem", at("dynamodb", f"table/{PREFIX}stream-events"), {}),
+    ("apply", "the account's detector", "guardduty:CreateDetector guardduty:ListDetectors", "*", {}),
+    ("apply", "the account's detector, stopped", "guardduty:DeleteDetector guardduty:UpdateDetector", DETECTOR, {}),
+    ("apply", "an interface that carries others' tags", "ec2:DeleteNetworkInterface ec2:DetachNetworkInterface", at("ec2", "network-interface/eni-00000000000000001"), FOREIGN),
+    ("plan", "what Lambda left in a VPC", "ec2:DeleteNetworkInterface", at("ec2", "network-interface/eni-00000000000000001"), {}),
     ("apply", "another environment's state", "s3:GetObject s3:PutObject", f"arn:aws:s3:::slipway-{ACCOUNT}-prod-state/tracer.tfstate", {}),
     ("apply", "a key without tags", "kms:CreateKey", "*", {}),
     ("apply", "a key as another environment's", "kms:CreateKey", "*", {"aws:RequestTag/Project": "slipway", "aws:RequestTag/Environment": "prod"}),
@@ -326,7 +354,7 @@ REFUSED = [
     ("apply", "another environment's functions", "lambda:UpdateFunctionCode lambda:InvokeFunction lambda:UpdateAlias", at("lambda", f"function:slipway-{ACCOUNT}-prod-tracer"), {}),
     ("apply", "events for another environment's functions", "lambda:CreateEventSourceMapping", "*", {"lambda:FunctionArn": at("lambda", f"function:slipway-{ACCOUNT}-prod-tracer")}),
     ("apply", "another environment's tables", "dynamodb:DeleteTable", at("dynamodb", f"table/slipway-{ACCOUNT}-prod-traces"), {}),
-    ("apply", "records of the tables", "dynamodb:GetItem dynamodb:Scan dynamodb:PutItem", TABLE, {}),
+    ("apply", "records of the tables, but for a suite", "dynamodb:Scan dynamodb:PutItem", TABLE, {}),
     ("apply", "another environment's secrets", "secretsmanager:GetSecretValue secretsmanager:DeleteSecret", at("secretsmanager", f"secret:slipway-{ACCOUNT}-prod-tracer-api-keys-AbCdEf"), {}),
     ("apply", "a network without tags", "ec2:CreateVpc", at("ec2", "vpc/new"), {}),
     ("apply", "another environment's network", "ec2:DeleteVpc ec2:CreateTags", at("ec2", "vpc/vpc-00000000000000001"), FOREIGN | NEW),

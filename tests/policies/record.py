@@ -38,7 +38,7 @@ REGION = "eu-central-1"
 PREFIX = f"slipway-{ACCOUNT}-dev-"
 ENVIRONMENT = "dev"
 
-# The functions that dev serves, by stack; dev does not run the others.
+# The functions that are released here, by stack.
 FUNCTIONS = {
     "bucket-api": ["bucket-api-zip"], "hello": ["hello"], "invoice": ["invoice"], "network": [],
     "stream-pipeline": ["stream-ingest"], "tracer": ["tracer"],
@@ -48,16 +48,15 @@ FUNCTIONS = {
 # what is turned off.
 EMULATED = {
     "bucket-api": {
-        "require_https": "false", "require_allowed_principals": "false", "manage_lifecycle": "false",
-        "make_alerts_topic": "false", "force_destroy": "true", "enable_dashboard": "true", "enable_error_alerts": "true",
+        "emulated": "true", "make_alerts_topic": "false", "force_destroy": "true", "enable_dashboard": "true", "enable_error_alerts": "true",
         "enable_log_alerts": "true", "enable_api_alerts": "true", "reserved_concurrent_executions": "5",
     },
     "stream-pipeline": {
-        "require_https": "false", "manage_lifecycle": "false", "force_destroy": "true", "secret_recovery_window_days": "0",
+        "emulated": "true", "force_destroy": "true", "secret_recovery_window_days": "0",
         "pseudonym_key": '"an-emulated-pseudonym-key-0123456789"', "pseudonym_key_version": "1",
     },
     "tracer": {
-        "make_alerts_topic": "false", "enable_cost_alerts": "false", "permit_invoke_by_stack": "false",
+        "make_alerts_topic": "false", "enable_cost_alerts": "false", "emulated": "true",
         "secret_recovery_days": "0", "api_keys": '["an-emulated-key"]', "enable_error_alerts": "true", "enable_dynamodb_alerts": "true",
     },
 }
@@ -94,6 +93,8 @@ def without_conditions(policy):
         if statement["Effect"] == "Allow":
             statement.pop("Condition", None)
             statement["Resource"] = "*"
+    # Where `emulated` is set, the modules ask S3 whether it is AWS. No role needs this on AWS (FREE in actions.py).
+    policy["Statement"].append({"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"})
     return json.dumps(policy)
 
 
@@ -143,11 +144,17 @@ class Sandbox:
         store = f'schema = 1\nname = "slipway"\n\n[store]\naccount = "{ACCOUNT}"\nregion = "{REGION}"\nbucket = "slipway-{ACCOUNT}-artifacts"\n'
         (self.project / "pipelines/project.toml").write_text(store)
         values = self.project / f"terraform/bootstrap/{ACCOUNT}.tfvars"
-        # prod beside dev in one account, protected, and the publisher: the roles that must be kept apart.
-        text = values.read_text().replace("ci                = {", 'ci                = { prod = { github_environment = "prod" },')
+        # prod beside dev in one account, protected, and the publisher: the roles that must be kept apart. prod's roles of functions
+        # are the administrator's.
+        text = values.read_text().replace("ci                = {", 'ci                = { prod = { github_environment = "prod", make_roles = false },')
         values.write_text(text + 'publisher = { github_environment = "release" }\nemulated = true\n')
         prod = self.project / "terraform/environments/prod/environment.toml"
         prod.write_text(prod.read_text().replace("444444444444", ACCOUNT))
+        # Its calls are judged whether or not dev runs it.
+        own = self.project / "terraform/environments/dev/environment.toml"
+        # The emulator has no registry: what images need of ECR is in `declared.py`.
+        images = '[stacks.bucket-api]\nfunctions = ["bucket-api-zip"]\n'
+        own.write_text(own.read_text().replace("[stacks.network]\nenabled = false\n", images))
         for left_out in set(FUNCTIONS) - set(stacks):
             shutil.rmtree(self.project / f"terraform/stacks/{left_out}")
             for settings in self.project.glob("terraform/environments/*/environment.toml"):

@@ -33,7 +33,8 @@ def main():
             return 1
     mapped = subprocess.run([sys.executable, "-B", HERE / "actions.py", FOLDER])
     judged = subprocess.run(["node", HERE / "evaluate.mjs", FOLDER])
-    return 1 if mapped.returncode or judged.returncode else 0
+    buckets = subprocess.run(["node", HERE / "buckets.mjs"])
+    return 1 if mapped.returncode or judged.returncode or buckets.returncode else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 mod apply;
 mod edit;
 mod guard;
+mod placeholder;
 mod trusted_key;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 pub(crate) use apply::{AccountApply, GithubTrust, ResourceLookup};
 pub(crate) use edit::{FileEdits, file_edits};
 pub(crate) use guard::refuse_unreviewed;
+pub(crate) use placeholder::refuse_placeholders;
 pub(crate) use trusted_key::TrustedKey;
 
 use crate::failure::{Failure, Result};

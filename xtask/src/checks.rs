@@ -6,6 +6,7 @@
 
 mod junit;
 mod marks;
+mod skipped;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,8 @@ pub(crate) struct CheckReport {
     pub(crate) left_out: Option<String>,
     /// Its command lines.
     pub(crate) run: Vec<String>,
+    /// How many of its tests were skipped, by the summaries that its programs printed.
+    pub(crate) skipped_tests: u64,
     /// Milliseconds.
     pub(crate) took_ms: u64,
     /// The file that keeps its output.
@@ -61,6 +64,17 @@ impl CheckReport {
     /// Returns whether it ran and did not pass.
     pub(crate) fn failed(&self) -> bool {
         !self.passed && self.left_out.is_none()
+    }
+
+    /// Returns how it ended, in a few words.
+    pub(crate) fn verdict(&self) -> String {
+        let ended = match (&self.left_out, self.passed) {
+            (Some(_), _) => "left out",
+            (None, true) => "passed",
+            (None, false) => "failed",
+        };
+        let skipped = format::plural(usize::try_from(self.skipped_tests).unwrap_or(usize::MAX), "test");
+        if self.skipped_tests == 0 { ended.to_owned() } else { format!("{ended}, {skipped} skipped") }
     }
 }
 
@@ -196,11 +210,12 @@ impl Checks<'_> {
         let report = CheckReport {
             log: Some(log.display().to_string()),
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            skipped_tests: skipped::skipped_tests(&output),
             ..blank(name, settings)
         };
         std::fs::write(&log, output).map_err(|error| failure::io("write", &log, error))?;
         let Some(failed) = failed else {
-            step.done("passed");
+            step.done(report.verdict());
             return Ok(report);
         };
         self.stop_on_failure.iter().for_each(|stop| stop.stop());
@@ -297,6 +312,7 @@ fn blank(name: &str, settings: &CheckSettings) -> CheckReport {
         remembered: false,
         left_out: None,
         run: settings.run.lines().to_vec(),
+        skipped_tests: 0,
         took_ms: 0,
         log: None,
         why: None,

@@ -202,7 +202,7 @@ pub(crate) fn wanted_variables(
 }
 
 /// Returns `owner/name` of a remote's address on github.com.
-fn repository_of(remote: &str) -> Option<String> {
+pub(crate) fn repository_of(remote: &str) -> Option<String> {
     let (_, path) = remote.split_once("github.com").filter(|(_, path)| path.starts_with([':', '/']))?;
     let path = path[1..].trim_end_matches('/').trim_end_matches(".git");
     let (owner, name) = path.split_once('/')?;

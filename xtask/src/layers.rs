@@ -331,14 +331,16 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "requirements",
-        "the programs, tools and credentials that a project needs on this machine",
+        "the programs, tools and credentials that a project needs on this machine; whether an account has room",
         &[
             "emulator",
             "exec",
             "failure",
             "format",
             "interrupt",
+            "name",
             "plan",
+            "ports",
             "runtime",
             "settings",
             "source",
@@ -440,7 +442,7 @@ const LEAVES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that exist for tests alone.
-const TESTS: &[&str] = &["fakes", "fuzzing", "language", "layers", "links"];
+const TESTS: &[&str] = &["documents", "fakes", "fuzzing", "language", "layers", "links"];
 
 /// Returns the edges of each module that are in the sources.
 fn real_edges() -> BTreeMap<String, BTreeMap<String, PathBuf>> {

@@ -26,6 +26,8 @@ mod checks;
 mod cli;
 mod commands;
 mod delivery;
+#[cfg(test)]
+mod documents;
 mod emulator;
 #[cfg(test)]
 mod fakes;

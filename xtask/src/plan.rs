@@ -11,6 +11,7 @@ mod comparison;
 mod configuration;
 mod contract;
 mod data_types;
+mod demands;
 mod destruction;
 mod file_contract;
 mod fingerprint;
@@ -21,6 +22,7 @@ mod lock;
 mod names;
 mod provider_lock;
 mod review;
+mod root_module;
 mod saved_plan;
 mod sources;
 mod state;
@@ -40,6 +42,9 @@ pub(crate) use contract::{
     unpublished,
 };
 pub(crate) use data_types::resource_type;
+#[cfg(test)]
+pub(crate) use demands::Reserved;
+pub(crate) use demands::{Demands, demands};
 pub(crate) use destruction::DestructionGuard;
 pub(crate) use file_contract::check_files_contract;
 pub(crate) use fingerprint::{FRESH_HOURS, fingerprint};
@@ -47,7 +52,7 @@ pub(crate) use guard::{removed_protected_addresses, unrelated_addresses};
 pub(crate) use infrastructure::Infrastructure;
 pub(crate) use inputs::{StackInput, StackInputs, input_digests, read_inputs, read_outputs};
 pub(crate) use lock::{LockRequest, WorkLock};
-pub(crate) use names::long_names;
+pub(crate) use names::{long_names, refuse_long_names};
 pub(crate) use provider_lock::{ProviderLock, no_provider_lock};
 pub(crate) use review::{
     PlanDifference, PlannedChange, ReviewedChange, plan_differences, remaining_differences, reviewed_changes,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 pub(crate) use slipway_cloud::{
-    Alias, FunctionConfiguration, HttpRequest, HttpResponse, Invocation, Put, Resource,
+    Alias, FunctionConfiguration, HttpRequest, HttpResponse, Invocation, LambdaLimits, Put, Quota, Resource,
 };
 
 use crate::digest::Digest;
@@ -206,6 +206,8 @@ pub(crate) trait Functions: Send + Sync {
 pub(crate) trait Services: Send + Sync {
     /// Looks for a resource by its name; returns the id that Terraform imports it by, or `None` if there is none.
     async fn existing(&self, resource: &Resource) -> Result<Option<String>>;
+    /// Reads the lock of a state, named by bucket and key, in a table that Terraform locks with; `None` if there is none.
+    async fn state_lock(&self, table: &str, state: &str) -> Result<Option<String>>;
     /// Reads a secret's text; `None` if the secret or its value does not exist.
     async fn secret(&self, id: &str) -> Result<Option<String>>;
     /// Hides a secret in the log of a CI job, where the CI system can.
@@ -217,6 +219,21 @@ pub(crate) trait Services: Send + Sync {
         sign_for: Option<&str>,
         within: Duration,
     ) -> Result<HttpResponse>;
+}
+
+/// What an environment's account may have, and has. Only reads.
+#[async_trait]
+pub(crate) trait Quotas: Send + Sync {
+    /// Reads the limits of Lambda in the environment's region.
+    async fn lambda(&self) -> Result<LambdaLimits>;
+    /// Returns how many invocations a function reserves; none where it does not exist.
+    async fn reserved_concurrency(&self, function: &str) -> Result<i64>;
+    /// Returns how many Elastic IP addresses the region has and may have.
+    async fn elastic_ips(&self) -> Result<Quota>;
+    /// Returns how many of them have all of these tags.
+    async fn elastic_ips_tagged(&self, tags: &[(&str, &str)]) -> Result<usize>;
+    /// Returns how many managed policies a role has and may have.
+    async fn attached_policies(&self, role: &str) -> Result<Quota>;
 }
 
 /// Signs releases, with a key in a file or in a key management service.

@@ -1,8 +1,9 @@
 //! What a project needs on this machine: programs, tools, credentials. Changes nothing and installs nothing.
 //!
 //! In: the project and its tools. Out: a requirement each, with its version or place, or what to do about it; names that
-//! Lambda would refuse. Errors: what cannot be found out counts as missing.
+//! AWS would refuse; whether an account has room. Errors: what cannot be found out counts as missing.
 
+mod account;
 mod project_programs;
 
 use std::collections::BTreeMap;
@@ -11,12 +12,14 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use self::account::{AccountOf, account};
 pub(crate) use self::project_programs::project_programs;
 use crate::emulator;
 use crate::exec::{self, Program};
 use crate::failure::{Failure, Result};
 use crate::format::list;
 use crate::interrupt::Interrupt;
+use crate::name::EnvironmentName;
 use crate::plan;
 use crate::runtime::RuntimeFamily;
 use crate::settings::{BuildSettings, PackageType, Project};
@@ -283,22 +286,17 @@ fn installable(what: &str, needed_for: &str, version: Option<&str>) -> Requireme
     Requirement::new(what, needed_for, Availability::Later, found)
 }
 
-/// Returns a requirement for each name of a Lambda function that is too long in an environment.
-pub(crate) fn long_names(project: &Project) -> Result<Vec<Requirement>> {
-    let mut requirements = Vec::new();
-    for environment in project.environments.keys() {
-        for found in plan::long_names(project, environment)? {
-            let what = format!("name of {} in {}", found.address, found.stack);
-            let needed_for = format!("--env {environment}");
-            requirements.push(Requirement::new(
-                what,
-                needed_for,
-                Availability::Later,
-                Err(found.requirement()),
-            ));
-        }
-    }
-    Ok(requirements)
+/// Returns a requirement for each name that is too long in an environment.
+pub(crate) fn long_names(
+    project: &Project,
+    environment: &EnvironmentName,
+    if_missing: Availability,
+) -> Result<Vec<Requirement>> {
+    let found = plan::long_names(project, environment)?.into_iter().map(|found| {
+        let what = format!("name of {} in {}", found.address, found.stack);
+        Requirement::new(what, format!("--env {environment}"), if_missing, Err(found.requirement()))
+    });
+    Ok(found.collect())
 }
 
 /// Returns the failure of requirements that are missing.

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use function_log::metrics::{self, Metric, Unit};
 use http_function::{ApiError, InvalidEvent, Response, known};
 use lambda_runtime::LambdaEvent;
 use lambda_runtime::tracing::{error, info, warn};
@@ -51,6 +52,7 @@ impl Api {
             None if status >= 400 => warn!(method, route, status, duration_ms, code, "answered"),
             None => info!(method, route, status, duration_ms, "answered"),
         }
+        measure(&context.env_config.function_name, route, status, duration_ms);
         Ok(response)
     }
 
@@ -68,4 +70,21 @@ impl Api {
             }
         }
     }
+}
+
+/// Writes a request's metrics. The log has every status; of the metrics each combination is paid, so that they have three.
+fn measure(function: &str, route: &str, status: u16, duration_ms: f64) {
+    let outcome = match status {
+        500.. => "fault",
+        400.. => "refused",
+        _ => "answered",
+    };
+    metrics::write(
+        "BucketApi",
+        &[("FunctionName", function), ("Route", route), ("Outcome", outcome)],
+        &[
+            Metric { name: "Requests", value: 1.0, unit: Unit::Count },
+            Metric { name: "Duration", value: duration_ms, unit: Unit::Milliseconds },
+        ],
+    );
 }

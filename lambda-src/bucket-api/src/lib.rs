@@ -15,8 +15,7 @@ mod settings;
 mod text;
 
 use lambda_runtime::tracing::error;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::Value;
+use lambda_runtime::{Error, LambdaEvent};
 
 pub use api::Api;
 pub use http_function::{InvalidEvent, Response};
@@ -27,9 +26,9 @@ pub const LOGGED_AS: &str = module_path!();
 
 /// Runs the function: reads its settings and answers events for as long as the instance lives.
 pub async fn run() -> Result<(), Error> {
-    http_function::logging::start(LOGGED_AS);
+    let function = function_log::start(LOGGED_AS);
     let settings =
         Settings::of_this_process().inspect_err(|why| error!("the function can't start: {why}"))?;
     let api = Api::new(settings);
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| api.handle(event))).await
+    function.run(|event: LambdaEvent<_>| api.handle(event)).await
 }

@@ -60,8 +60,12 @@ impl From<InvalidName> for Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
 
+    use function_log::json_lines;
+    use lambda_runtime::tracing::subscriber::filter::LevelFilter;
+    use lambda_runtime::tracing::subscriber::util::SubscriberInitExt as _;
     use lambda_runtime::{Config, Context, Diagnostic, LambdaEvent};
     use serde_json::{Value, json};
 
@@ -91,6 +95,33 @@ mod tests {
             let error = invoke(event).await.expect_err(message);
             assert_eq!((error.error_type.as_str(), error.error_message.as_str()), ("InvalidName", message));
         }
+    }
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("one thread").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn logs_each_greeting_without_the_name() {
+        let shared = Shared::default();
+        let writer = shared.clone();
+        let own = module_path!().split("::").next().expect("the crate");
+        let guard = json_lines(own, LevelFilter::TRACE, move || writer.clone()).set_default();
+        invoke(json!({ "name": "Ada" })).await.expect("a greeting");
+        drop(guard);
+        let logged = String::from_utf8(shared.0.lock().expect("one thread").clone()).expect("text");
+        let line: Value = serde_json::from_str(&logged).expect("one line of JSON");
+        assert_eq!((&line["message"], &line["function_version"]), (&json!("greeted"), &json!("7")));
+        assert!(!logged.contains("Ada"), "people's names are not logged: {logged}");
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl ApiError {
         Self::new(401, "unauthorized", message)
     }
 
+    /// 403: the caller is known, and may not do this.
+    pub fn forbidden(message: &str) -> Self {
+        Self::new(403, "forbidden", message)
+    }
+
     /// 404: it does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(404, "not_found", message)

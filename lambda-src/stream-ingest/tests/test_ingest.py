@@ -27,6 +27,7 @@ class Context:
     """The context of a call: an id, and the remaining time."""
 
     aws_request_id = "request-1"
+    function_name = "shop-stream-ingest"
 
     def __init__(self, remaining=30_000):
         self.remaining = remaining
@@ -90,10 +91,12 @@ class Ingesting(unittest.TestCase):
         urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")).close()
 
     def handle(self, event, context=None):
-        """Calls the handler; returns its result and its log."""
+        """Calls the handler; returns its result and its log, and keeps its metrics."""
         with contextlib.redirect_stdout(io.StringIO()) as output:
             result = self.app.handle(event, context or Context())
-        return result, [json.loads(line) for line in output.getvalue().splitlines()]
+        lines = [json.loads(line) for line in output.getvalue().splitlines()]
+        self.metrics = [line for line in lines if "_aws" in line]
+        return result, [line for line in lines if "_aws" not in line]
 
     def items(self):
         return {item["id"]["S"]: item for item in self.dynamodb.scan(TableName="events")["Items"]}
@@ -130,8 +133,8 @@ class Ingesting(unittest.TestCase):
         )
         self.assertEqual(len(log), 1)
         self.assertEqual(
-            {name: log[0][name] for name in ("level", "message", "request_id", "records", "new", "failed")},
-            {"level": "INFO", "message": "batch ingested", "request_id": "request-1", "records": 2, "new": 2, "failed": 0},
+            {name: log[0][name] for name in ("level", "message", "requestId", "records", "new", "failed")},
+            {"level": "INFO", "message": "batch ingested", "requestId": "request-1", "records": 2, "new": 2, "failed": 0},
         )
 
     def test_repeated_record_is_not_an_error(self):
@@ -227,12 +230,69 @@ class Ingesting(unittest.TestCase):
         self.assertEqual((result, log[0]["new"]), ({"batchItemFailures": []}, 100))
         self.assertEqual(len(self.items()), 100)
 
-    def test_secret_is_read_once_per_instance(self):
+    def test_batch_is_measured(self):
+        self.handle(batch(event(), b"{"))
+        [line] = self.metrics
+        directive = line["_aws"]["CloudWatchMetrics"][0]
+        self.assertEqual((directive["Namespace"], directive["Dimensions"]), ("StreamIngest", [["FunctionName"]]))
+        self.assertEqual(line["FunctionName"], "shop-stream-ingest")
+        names = [metric["Name"] for metric in directive["Metrics"]]
+        self.assertEqual({name: line[name] for name in names}, {"New": 1, "Duplicate": 0, "Rejected": 1, "Failed": 0, "Untried": 0})
+
+    def test_secret_is_not_read_for_each_batch(self):
         self.handle(batch(event()))
         self.secrets.delete_secret(SecretId=self.secret, ForceDeleteWithoutRecovery=True)
         result, _ = self.handle(batch(event(id="order-2")))
         self.assertEqual(result, {"batchItemFailures": []})
         self.assertIn("order-2", self.items())
+
+    def test_new_key_is_used_after_some_minutes(self):
+        from stream_ingest import pseudonym
+
+        now = [0.0]
+        keys = pseudonym.Renewed(lambda: pseudonym.read(self.secrets, self.secret), lambda: now[0])
+        told = []
+        old = keys.current(told.append).of("ada")
+        self.secrets.put_secret_value(SecretId=self.secret, SecretString=KEY[::-1])
+        now[0] = pseudonym.KEEP_SECONDS - 1
+        self.assertEqual(keys.current(told.append).of("ada"), old)
+        now[0] = pseudonym.KEEP_SECONDS
+        new = keys.current(told.append).of("ada")
+        self.assertEqual(new, pseudonym.Pseudonyms(KEY[::-1].encode()).of("ada"))
+        self.assertEqual(told, [])
+
+    def test_known_key_is_used_for_a_while_when_secrets_manager_does_not_answer(self):
+        from stream_ingest import pseudonym
+
+        now, answers = [0.0], [pseudonym.Pseudonyms(KEY.encode())]
+
+        def read():
+            if isinstance(answers[-1], Exception):
+                raise answers[-1]
+            return answers[-1]
+
+        keys, told = pseudonym.Renewed(read, lambda: now[0]), []
+        known = keys.current(told.append)
+        answers.append(pseudonym.KeyUnavailable("no answer", is_lasting=False))
+        now[0] = pseudonym.STALE_SECONDS - 1
+        self.assertIs(keys.current(told.append), known)
+        self.assertEqual(len(told), 1)
+        self.assertIs(keys.current(told.append), known)
+        self.assertEqual(len(told), 1, "it is asked again after a while, not for each batch")
+        now[0] = pseudonym.STALE_SECONDS - 1 + pseudonym.AGAIN_SECONDS
+        with self.assertRaisesRegex(pseudonym.KeyUnavailable, "no answer"):
+            keys.current(told.append)
+
+    def test_key_that_was_taken_away_is_not_used_any_longer(self):
+        from stream_ingest import pseudonym
+
+        now = [0.0]
+        keys = pseudonym.Renewed(lambda: pseudonym.read(self.secrets, self.secret), lambda: now[0])
+        keys.current(lambda error: None)
+        self.secrets.delete_secret(SecretId=self.secret, ForceDeleteWithoutRecovery=True)
+        now[0] = pseudonym.KEEP_SECONDS
+        with self.assertRaisesRegex(pseudonym.KeyUnavailable, "ResourceNotFoundException"):
+            keys.current(lambda error: self.fail(str(error)))
 
     def test_missing_secret_is_named_and_read_again(self):
         from stream_ingest.pseudonym import KeyUnavailable

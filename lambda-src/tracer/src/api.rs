@@ -15,7 +15,7 @@ use crate::aws;
 use crate::body::{Completion, NewSpan, NewTrace, check_id};
 use crate::cors::Origins;
 use crate::event::Request;
-use crate::keys::ApiKeys;
+use crate::keys::{ApiKeys, Projects};
 use crate::query::{ListQuery, Sizes};
 use crate::record::{Kind, Record, SPAN, TRACE};
 use crate::route::Route;
@@ -79,23 +79,44 @@ impl Api {
 
     async fn answer(&self, request: &Request) -> Result<Response, ApiError> {
         let route = Route::find(&request.method, &request.path)?;
-        if route != Route::Health {
-            self.keys.admit(request.header("x-api-key")).await?;
-        }
-        match route {
+        if route == Route::Health {
             // Says that the instance started with all its settings; asks nobody.
-            Route::Health => Ok(Response::json(200, &json!({ "status": "ok" }))),
+            return Ok(Response::json(200, &json!({ "status": "ok" })));
+        }
+        let projects = self.keys.admit(request.header("x-api-key")).await?;
+        match route {
+            Route::Health => unreachable!("answered above"),
             Route::CreateTrace => {
                 let trace = NewTrace::parse(&request.body()?)?;
+                may_use(&projects, &trace.project_id)?;
                 self.store.add_trace(&trace).await.map(put)
             }
             Route::AddSpan { trace_id } => {
                 check_id("trace_id", &trace_id)?;
                 let span = NewSpan::parse(trace_id, &request.body()?)?;
+                self.may_see(&projects, &span.trace_id).await?;
                 self.store.add_span(&span).await.map(put)
             }
-            Route::CompleteTrace { trace_id } => self.complete(TRACE, &trace_id, request).await,
-            Route::CompleteSpan { span_id } => self.complete(SPAN, &span_id, request).await,
+            Route::CompleteTrace { trace_id } => {
+                check_id(TRACE.id, &trace_id)?;
+                let completion = Completion::parse(&request.body()?)?;
+                self.may_see(&projects, &trace_id).await?;
+                self.complete(TRACE, &trace_id, &completion).await
+            }
+            Route::CompleteSpan { span_id } => {
+                check_id(SPAN.id, &span_id)?;
+                let completion = Completion::parse(&request.body()?)?;
+                if projects != Projects::All {
+                    let span = self.store.get(SPAN, &span_id).await?.ok_or_else(|| unknown(SPAN))?;
+                    self.may_see(&projects, span.partition()).await.map_err(|error| {
+                        match error.status() {
+                            404 => unknown(SPAN),
+                            _ => error,
+                        }
+                    })?;
+                }
+                self.complete(SPAN, &span_id, &completion).await
+            }
             Route::ReadTrace { trace_id } => {
                 check_id("trace_id", &trace_id)?;
                 let query = ListQuery::parse(&request.query, SPAN, &trace_id, SPANS, false)?;
@@ -103,11 +124,12 @@ impl Api {
                     self.store.get(TRACE, &trace_id),
                     query.page(&self.store, SPAN, &trace_id, false)
                 )?;
-                let shown = trace.ok_or_else(|| unknown(TRACE))?.shown();
-                Ok(listed(shown, SPAN, &spans))
+                let trace = trace.filter(|trace| projects.include(trace.partition()));
+                Ok(listed(trace.ok_or_else(|| unknown(TRACE))?.shown(), SPAN, &spans))
             }
             Route::ListTraces { project_id } => {
                 check_id("project_id", &project_id)?;
+                may_use(&projects, &project_id)?;
                 let query = ListQuery::parse(&request.query, TRACE, &project_id, TRACES, true)?;
                 let traces = query.page(&self.store, TRACE, &project_id, true).await?;
                 Ok(listed(json!({}), TRACE, &traces))
@@ -115,11 +137,27 @@ impl Api {
         }
     }
 
-    async fn complete(&self, kind: Kind, id: &str, request: &Request) -> Result<Response, ApiError> {
-        check_id(kind.id, id)?;
-        let completion = Completion::parse(&request.body()?)?;
-        let record = self.store.complete(kind, id, &completion).await?;
+    async fn complete(&self, kind: Kind, id: &str, completion: &Completion) -> Result<Response, ApiError> {
+        let record = self.store.complete(kind, id, completion).await?;
         Ok(Response::json(200, &record.shown()))
+    }
+
+    /// Refuses a trace of a project that the caller's key is not for, as if it did not exist. A trace never changes its project.
+    async fn may_see(&self, projects: &Projects, trace_id: &str) -> Result<(), ApiError> {
+        if *projects == Projects::All {
+            return Ok(());
+        }
+        let trace = self.store.get(TRACE, trace_id).await?;
+        trace.filter(|trace| projects.include(trace.partition())).map(drop).ok_or_else(|| unknown(TRACE))
+    }
+}
+
+/// Refuses a project that the caller named, and whose key this is not.
+fn may_use(projects: &Projects, project: &str) -> Result<(), ApiError> {
+    if projects.include(project) {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden("this key is not for this project"))
     }
 }
 

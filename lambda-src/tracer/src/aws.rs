@@ -12,6 +12,8 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkErro
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use lambda_runtime::tracing::instrument::Instrumented;
+use lambda_runtime::tracing::{Instrument as _, info_span};
 
 use crate::settings::Aws;
 
@@ -63,6 +65,21 @@ pub(crate) fn clients(aws: &Aws) -> (aws_sdk_dynamodb::Client, aws_sdk_secretsma
         aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
     )
 }
+
+/// A call to AWS that is a span of its own.
+pub(crate) trait Traced: Future + Sized {
+    /// Names the call, as `DynamoDB.GetItem`.
+    fn traced(self, call: &'static str) -> Instrumented<Self> {
+        self.instrument(info_span!(
+            "AWS",
+            "otel.name" = call,
+            "otel.kind" = "client",
+            "rpc.system" = "aws-api"
+        ))
+    }
+}
+
+impl<F: Future> Traced for F {}
 
 /// A failed call to AWS and its meaning.
 #[derive(Debug)]

@@ -21,6 +21,9 @@ const LONGEST_ERROR: usize = 4096;
 /// The longest metadata, in bytes of JSON.
 const LONGEST_METADATA: usize = 16 << 10;
 
+/// The bounds of `ttl_seconds`: a minute and ten years.
+const TTL_SECONDS: std::ops::RangeInclusive<u64> = 60..=315_360_000;
+
 /// The body of `POST /api/traces`.
 #[derive(Debug)]
 pub(crate) struct NewTrace {
@@ -46,6 +49,8 @@ pub(crate) struct Details {
     pub(crate) start_time: Time,
     pub(crate) input: Option<Value>,
     pub(crate) metadata: Option<Value>,
+    /// When DynamoDB may delete it, in seconds since 1970; never where nothing was asked for.
+    pub(crate) expires_at: Option<u64>,
     /// Of what was asked for, without what the function chose: ids and times that were left out.
     pub(crate) digest: String,
 }
@@ -92,13 +97,19 @@ impl Details {
         let start_time = fields.time("start_time")?;
         let input = fields.json("input", LONGEST_BODY)?;
         let metadata = fields.object("metadata", LONGEST_METADATA)?;
+        let ttl = fields.whole("ttl_seconds", TTL_SECONDS)?;
         fields.finish()?;
         asked["name"] = json!(name);
         asked["start_time"] = json!(start_time.map(|time| time.to_string()));
         asked["input"] = json!(input);
         asked["metadata"] = json!(metadata);
+        // A digest of before there was this field stays what it is.
+        if let Some(ttl) = ttl {
+            asked["ttl_seconds"] = json!(ttl);
+        }
+        let expires_at = ttl.map(|ttl| Time::now().seconds() + ttl);
         let start_time = start_time.unwrap_or_else(Time::now);
-        Ok(Self { name, start_time, input, metadata, digest: digest(&asked) })
+        Ok(Self { name, start_time, input, metadata, expires_at, digest: digest(&asked) })
     }
 }
 
@@ -205,6 +216,14 @@ impl Fields {
             check_id(name, id)?;
         }
         Ok(id)
+    }
+
+    fn whole(&mut self, name: &str, bounds: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        value.as_u64().filter(|number| bounds.contains(number)).map(Some).ok_or_else(|| {
+            let message = format!("must be a whole number from {} to {}", bounds.start(), bounds.end());
+            ApiError::field("invalid_field", name, message)
+        })
     }
 
     fn time(&mut self, name: &str) -> Result<Option<Time>, ApiError> {

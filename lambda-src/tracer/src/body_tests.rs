@@ -66,6 +66,10 @@ fn each_field_is_checked_and_named() {
         ("start_time", json!("now"), "invalid_field"),
         ("start_time", json!(1_700_000_000), "invalid_field"),
         ("metadata", json!("text"), "invalid_field"),
+        ("ttl_seconds", json!(59), "invalid_field"),
+        ("ttl_seconds", json!(315_360_001_u64), "invalid_field"),
+        ("ttl_seconds", json!(3600.5), "invalid_field"),
+        ("ttl_seconds", json!("3600"), "invalid_field"),
         ("metadata", deep, "field_too_long"),
         ("span_id", json!("s"), "unknown_field"),
         ("end_time", json!("2026-11-22T10:00:00Z"), "unknown_field"),
@@ -142,6 +146,7 @@ fn a_digest_tells_requests_apart_by_their_content() {
         ("start_time", json!("2026-11-22T10:00:00Z")),
         ("input", json!({ "a": 2 })),
         ("metadata", json!({})),
+        ("ttl_seconds", json!(60)),
     ] {
         assert_ne!(digest(body.clone()), digest(with(&body, field, value)), "{field}");
     }

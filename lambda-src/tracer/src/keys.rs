@@ -1,21 +1,23 @@
 //! Authentication with API keys.
 //!
-//! In: the header `X-API-Key`, and a secret with a JSON array of keys or `{"keys": […]}`. Out: whether the caller is
-//! let in. The secret is read once for an instance, again after some minutes, and again for an unknown key, though
+//! In: the header `X-API-Key`, and a secret with a JSON array of keys or `{"keys": […]}`; a key is a text, or
+//! `{"key": "…", "projects": ["…"]}`. Out: the projects that the caller may use. The secret is read once for an instance, again after some minutes, and again for an unknown key, though
 //! not for each: a key that was just added works at once, and guessing keys costs no calls. What can go wrong: 401
 //! for a key that is missing or unknown; 503 for a secret that is missing or malformed, which the log names. Keys
 //! reach neither a log nor an answer: the instance itself keeps their digests alone.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use aws_sdk_secretsmanager::Client;
 use lambda_runtime::tracing::{info, warn};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use tokio::sync::Mutex;
 
-use crate::aws::{Meaning, Refusal};
+use crate::aws::{Meaning, Refusal, Traced as _};
 use crate::settings::Pace;
 use http_function::ApiError;
 
@@ -39,9 +41,28 @@ struct State {
     failure: Option<KeysError>,
 }
 
-/// The SHA-256 of each key: all of one length, and useless to a thief.
+/// The projects that a key is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Projects {
+    /// Every project.
+    All,
+    /// These.
+    Only(Arc<BTreeSet<String>>),
+}
+
+impl Projects {
+    /// Returns whether a project is among them.
+    pub(crate) fn include(&self, project: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(projects) => projects.contains(project),
+        }
+    }
+}
+
+/// The SHA-256 of each key, all of one length and useless to a thief, with the key's projects.
 #[derive(Debug)]
-struct Digests(Vec<[u8; 32]>);
+struct Digests(Vec<([u8; 32], Projects)>);
 
 #[derive(Debug, Clone, thiserror::Error)]
 enum KeysError {
@@ -54,14 +75,28 @@ enum KeysError {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Secret {
-    List(Vec<String>),
+    List(Vec<Key>),
     Named(Named),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
-    keys: Vec<String>,
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Key {
+    ForAll(String),
+    Bound(BoundKey),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoundKey {
+    key: String,
+    projects: Option<BTreeSet<String>>,
 }
 
 impl ApiKeys {
@@ -69,8 +104,8 @@ impl ApiKeys {
         Self { client, secret, pace, state: Mutex::default() }
     }
 
-    /// Checks a caller's key.
-    pub(crate) async fn admit(&self, presented: Option<&str>) -> Result<(), ApiError> {
+    /// Checks a caller's key; returns the projects that it is for.
+    pub(crate) async fn admit(&self, presented: Option<&str>) -> Result<Projects, ApiError> {
         let Some(presented) = presented.filter(|key| !key.is_empty()) else {
             return Err(ApiError::unauthorized("the header X-API-Key is missing"));
         };
@@ -80,14 +115,14 @@ impl ApiKeys {
         if old && self.may_ask(&state) {
             self.read(&mut state).await;
         }
-        if state.admits(&presented) {
-            return Ok(());
+        if let Some(projects) = state.admits(&presented) {
+            return Ok(projects);
         }
         // The key may be newer than what is known.
         if self.may_ask(&state) {
             self.read(&mut state).await;
-            if state.admits(&presented) {
-                return Ok(());
+            if let Some(projects) = state.admits(&presented) {
+                return Ok(projects);
             }
         }
         match (&state.keys, &state.failure) {
@@ -131,8 +166,14 @@ impl ApiKeys {
 
     async fn fetch(&self) -> Result<Digests, KeysError> {
         let secret = || self.secret.clone();
-        let answer =
-            self.client.get_secret_value().secret_id(&self.secret).send().await.map_err(|error| {
+        let answer = self
+            .client
+            .get_secret_value()
+            .secret_id(&self.secret)
+            .send()
+            .traced("SecretsManager.GetSecretValue")
+            .await
+            .map_err(|error| {
                 let refusal = Refusal::of("GetSecretValue", &error);
                 match refusal.meaning {
                     Meaning::Refused => KeysError::Unusable { secret: secret(), why: refusal.cause },
@@ -147,9 +188,18 @@ impl ApiKeys {
     }
 }
 
+impl Key {
+    fn bound(self) -> BoundKey {
+        match self {
+            Self::ForAll(key) => BoundKey { key, projects: None },
+            Self::Bound(bound) => bound,
+        }
+    }
+}
+
 impl State {
-    fn admits(&self, presented: &[u8; 32]) -> bool {
-        self.keys.as_ref().is_some_and(|(_, digests)| digests.hold(presented))
+    fn admits(&self, presented: &[u8; 32]) -> Option<Projects> {
+        self.keys.as_ref().and_then(|(_, digests)| digests.projects_of(presented)).cloned()
     }
 }
 
@@ -159,24 +209,46 @@ impl Digests {
         let value: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| format!("it is no JSON: line {}, column {}", error.line(), error.column()))?;
         let (Secret::List(keys) | Secret::Named(Named { keys })) = serde_json::from_value(value)
-            .map_err(|_| "it is neither a JSON array of strings nor {\"keys\": [of strings]}".to_owned())?;
+            .map_err(|_| {
+                "it is neither a JSON array nor {\"keys\": [an array]} of texts and {\"key\": a text, \"projects\": [texts]}".to_owned()
+            })?;
+        let keys: Vec<BoundKey> = keys.into_iter().map(Key::bound).collect();
         if keys.is_empty() {
             return Err("it holds no key".to_owned());
         }
-        let short = |key: &String| key.chars().count() < SHORTEST_KEY || key.trim() != key;
-        if let Some(at) = keys.iter().position(short) {
+        let short = |key: &str| key.chars().count() < SHORTEST_KEY || key.trim() != key;
+        if let Some(at) = keys.iter().position(|key| short(&key.key)) {
             return Err(format!(
                 "its key number {} is shorter than {SHORTEST_KEY} characters, or begins or ends with a blank",
                 at + 1
             ));
         }
-        Ok(Self(keys.iter().map(|key| Sha256::digest(key).into()).collect()))
+        let mut digests: Vec<([u8; 32], Projects)> = Vec::new();
+        for (at, BoundKey { key, projects }) in keys.into_iter().enumerate() {
+            let digest: [u8; 32] = Sha256::digest(&key).into();
+            if digests.iter().any(|(known, _)| *known == digest) {
+                return Err(format!("its key number {} is there twice", at + 1));
+            }
+            let projects = match projects {
+                None => Projects::All,
+                Some(none) if none.is_empty() => {
+                    return Err(format!("its key number {} is for no project", at + 1));
+                }
+                Some(some) => Projects::Only(Arc::new(some)),
+            };
+            digests.push((digest, projects));
+        }
+        Ok(Self(digests))
     }
 
-    /// Compares with every key, always all of them: the time taken reveals nothing.
-    fn hold(&self, presented: &[u8; 32]) -> bool {
-        let found = self.0.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(presented));
-        found.into()
+    /// Returns the projects of a key, if it is one. Compares with every key, always all of them: the time taken does not tell how
+    /// much of a key was right.
+    fn projects_of(&self, presented: &[u8; 32]) -> Option<&Projects> {
+        let found = (1_u32..).zip(&self.0).fold(0, |found, (place, (digest, _))| {
+            u32::conditional_select(&found, &place, digest.ct_eq(presented))
+        });
+        let place = usize::try_from(found).ok()?.checked_sub(1)?;
+        self.0.get(place).map(|(_, projects)| projects)
     }
 }
 
@@ -184,10 +256,23 @@ impl Digests {
 mod tests {
     use sha2::{Digest as _, Sha256};
 
-    use super::Digests;
+    use super::{Digests, Projects};
 
     fn admits(digests: &Digests, key: &str) -> bool {
-        digests.hold(&Sha256::digest(key).into())
+        digests.projects_of(&Sha256::digest(key).into()).is_some()
+    }
+
+    #[test]
+    fn key_may_be_bound_to_projects() {
+        let text = r#"["for-all-projects", {"key": "for-two-projects", "projects": ["shop", "blog"]}, {"key": "for-all-too"}]"#;
+        let digests = Digests::parse(text).expect("keys");
+        let of = |key: &str| digests.projects_of(&Sha256::digest(key).into()).expect("a key");
+        for key in ["for-all-projects", "for-all-too"] {
+            assert_eq!(of(key), &Projects::All);
+        }
+        let two = of("for-two-projects");
+        assert!(two.include("shop") && two.include("blog"));
+        assert!(!two.include("Shop") && !two.include("sho") && !two.include(""));
     }
 
     #[test]
@@ -215,6 +300,10 @@ mod tests {
             (r#"{"keys": []}"#, "no key"),
             (r#"["hush-hush", "hush"]"#, "key number 2"),
             (r#"[" hush-hush"]"#, "key number 1"),
+            (r#"[{"key": "hush-hush", "projects": []}]"#, "key number 1 is for no project"),
+            (r#"["hush-hush", {"key": "hush-hush", "projects": ["shop"]}]"#, "key number 2 is there twice"),
+            (r#"[{"key": "hush-hush", "project": "shop"}]"#, "neither"),
+            (r#"[{"key": "hush-hush", "projects": "shop"}]"#, "neither"),
         ] {
             let error = Digests::parse(text).expect_err(text);
             assert!(error.contains(why) && !error.contains("hush"), "{error}");

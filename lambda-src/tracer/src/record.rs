@@ -16,6 +16,9 @@ use crate::time::Time;
 /// An item in DynamoDB.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
+/// Attribute by which DynamoDB deletes a record, https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html.
+const EXPIRES_AT: &str = "expires_at";
+
 /// Attribute with the digest of what was asked for at the beginning, and of what completed the record.
 pub(crate) const DIGEST: &str = "request_digest";
 pub(crate) const COMPLETION_DIGEST: &str = "completion_digest";
@@ -141,6 +144,11 @@ impl Record {
         self.text(attribute) == Some(digest)
     }
 
+    /// Returns what it belongs to: a trace's project, a span's trace.
+    pub(crate) fn partition(&self) -> &str {
+        self.text(self.kind.partition).unwrap_or_default()
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         text(&self.item, name)
     }
@@ -196,7 +204,9 @@ fn item(ids: &[(&str, Option<&String>)], details: &Details) -> Item {
         ("start_time", details.start_time.to_string()),
         (DIGEST, details.digest.clone()),
     ];
-    ids.chain(own).chain(json).map(|(name, text)| (name.to_owned(), string(text))).collect()
+    let expires = details.expires_at.map(|at| (EXPIRES_AT.to_owned(), AttributeValue::N(at.to_string())));
+    let texts = ids.chain(own).chain(json).map(|(name, text)| (name.to_owned(), string(text)));
+    texts.chain(expires).collect()
 }
 
 fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
@@ -229,6 +239,17 @@ mod tests {
         // As text: the order of members is a part of what callers see.
         assert_eq!(record.shown().to_string(), shown.to_string());
         assert!(!record.is_complete());
+    }
+
+    #[test]
+    fn record_with_a_ttl_expires_and_another_never_does() {
+        assert_eq!(trace().item().get(super::EXPIRES_AT), None);
+        let body = br#"{"trace_id":"t1","project_id":"shop","name":"checkout","ttl_seconds":3600}"#;
+        let item = NewTrace::parse(body).expect("a trace").item();
+        let at: u64 = item[super::EXPIRES_AT].as_n().expect("a number").parse().expect("a whole number");
+        let now = crate::time::Time::now().seconds();
+        assert!((now + 3590..=now + 3600).contains(&at), "{at}, now {now}");
+        Record::of(TRACE, item).expect("a record");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValue;
 
-use crate::aws::{Meaning, Refusal};
+use crate::aws::{Meaning, Refusal, Traced as _};
 use crate::body::{Completion, NewSpan, NewTrace};
 use crate::cursor::Cursor;
 use crate::record::{COMPLETION_DIGEST, CorruptRecord, DIGEST, Item, Kind, Record, SPAN, TRACE, string};
@@ -72,6 +72,7 @@ impl Store {
             .expression_attribute_names("#id", TRACE.id)
             .consistent_read(true)
             .send()
+            .traced("DynamoDB.GetItem")
             .await
             .map_err(|error| refused(&Refusal::of("GetItem", &error)))?;
         answer.item.ok_or_else(|| unknown(TRACE))?;
@@ -105,7 +106,7 @@ impl Store {
                 .expression_attribute_values(format!(":{name}"), value);
         }
         let update = update.update_expression(format!("SET {}", assignments.join(", ")));
-        match update.send().await {
+        match update.send().traced("DynamoDB.UpdateItem").await {
             Ok(answer) => checked(kind, answer.attributes.unwrap_or_default()),
             Err(error) => {
                 let refusal = Refusal::of("UpdateItem", &error);
@@ -137,6 +138,7 @@ impl Store {
             .key(kind.id, string(id))
             .consistent_read(true)
             .send()
+            .traced("DynamoDB.GetItem")
             .await
             .map_err(|error| refused(&Refusal::of("GetItem", &error)))?;
         answer.item.map(|item| checked(kind, item)).transpose()
@@ -165,6 +167,7 @@ impl Store {
                 .limit(i32::try_from(missing).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(after.take())
                 .send()
+                .traced("DynamoDB.Query")
                 .await
                 .map_err(|error| refused(&Refusal::of("Query", &error)))?;
             for item in answer.items.unwrap_or_default() {
@@ -193,7 +196,7 @@ impl Store {
             .set_item(Some(item.clone()))
             .condition_expression("attribute_not_exists(#id)")
             .expression_attribute_names("#id", kind.id);
-        match put.send().await {
+        match put.send().traced("DynamoDB.PutItem").await {
             Ok(_) => Ok(Put::Created(checked(kind, item)?)),
             Err(error) => {
                 let refusal = Refusal::of("PutItem", &error);

@@ -38,6 +38,11 @@ impl Time {
         }
     }
 
+    /// Returns the seconds since 1970.
+    pub(crate) fn seconds(self) -> u64 {
+        u64::try_from(self.0.as_second()).unwrap_or_default()
+    }
+
     /// Returns the milliseconds from `start` to this.
     pub(crate) fn milliseconds_since(self, start: Self) -> f64 {
         // Exact: microseconds of 8,000 years are below 2^53.

@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -206,7 +206,6 @@ run "function_role" {
 
   assert {
     condition = sort(flatten([for statement in jsondecode(aws_iam_role_policy.function["dev/tracer"].policy).Statement : statement.Resource])) == sort([
-      "arn:aws:logs:eu-central-1:222222222222:log-group:/aws/lambda/shop-222222222222-dev-tracer",
       "arn:aws:logs:eu-central-1:222222222222:log-group:/aws/lambda/shop-222222222222-dev-tracer:*",
       "arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-traces",
       "arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-spans",
@@ -251,4 +250,79 @@ run "a_role_that_nobody_described" {
   }
 
   expect_failures = [var.function_roles]
+}
+
+run "a_role_that_is_described_in_values" {
+  command = plan
+
+  variables {
+    store             = { bucket = "b-b" }
+    github_repository = "acme/shop"
+    ci                = { dev = { github_environment = "dev", make_roles = false } }
+    function_roles    = { dev = ["orders"] }
+    function_role_statements = { orders = [{
+      sid       = "Orders"
+      actions   = ["dynamodb:PutItem"]
+      resources = ["arn:aws:dynamodb:{region}:{account}:table/{prefix}orders"]
+    }] }
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.function["dev/orders"].policy).Statement[1].Resource == ["arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-orders"]
+    error_message = "What the values leave open is the environment's."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role.function["dev/orders"].assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "222222222222"
+    error_message = "Lambda takes the role for this account's functions alone."
+  }
+
+  assert {
+    condition     = !strcontains(module.ci_roles[0].policies["dev/apply/identity"], "iam:CreateRole\"") && keys(output.lambda_role_arn) == ["dev/orders"]
+    error_message = "Whoever deploys there passes the role and makes none."
+  }
+}
+
+run "refuses_a_role_with_the_resources_of_others" {
+  command = plan
+
+  variables {
+    function_role_statements = { orders = [{ sid = "All", actions = ["dynamodb:PutItem"], resources = ["*"] }] }
+  }
+
+  expect_failures = [var.function_role_statements]
+}
+
+run "refuses_the_placeholder_of_this_repository" {
+  command = plan
+
+  variables {
+    github_repository = "slipway/slipway"
+  }
+
+  expect_failures = [var.github_repository]
+}
+
+run "outputs_by_the_names_of_others" {
+  command = plan
+
+  assert {
+    condition = (output.account_id == "222222222222" && output.name_prefix == "shop-222222222222"
+      && output.s3_bucket_name == { dev = "shop-222222222222-dev-state", test = "shop-222222222222-test-state" }
+    && output.dynamodb_table_name == { dev = "shop-222222222222-dev-locks" } && output.lambda_role_arn == {} && output.guardduty_detector_id == null)
+    error_message = "Account, prefix, buckets, lock tables and roles go out."
+  }
+}
+
+run "guardduty" {
+  command = plan
+
+  variables {
+    guardduty = true
+  }
+
+  assert {
+    condition     = aws_guardduty_detector.this[0].enable && aws_guardduty_detector_feature.s3[0].name == "S3_DATA_EVENTS" && aws_guardduty_detector_feature.s3[0].status == "ENABLED"
+    error_message = "The account has one detector, which reads S3's events."
+  }
 }

@@ -12,5 +12,11 @@ enable_error_alerts    = false
 enable_dynamodb_alerts = false
 monthly_budget         = 10
 
+# Made by terraform/bootstrap (function_roles); in the other environments this stack makes it.
+function_role_arn = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-tracer"
+
 # Roles are made under it alone: the role that applies may make no others.
 permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+
+# Development comes and goes: the secret does not keep its name from the next deployment.
+secret_recovery_days = 0

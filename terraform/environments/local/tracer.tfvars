@@ -11,5 +11,5 @@ cors_allow_origins   = ["http://localhost:3000"]
 make_alerts_topic = false
 
 # The emulator has no budgets, and asks for no second permission behind a URL.
-enable_cost_alerts     = false
-permit_invoke_by_stack = false
+enable_cost_alerts = false
+emulated           = true

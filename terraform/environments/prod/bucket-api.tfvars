@@ -6,7 +6,8 @@ log_retention_days = 30
 access_log_retention_days = 365
 
 # Whoever applies is the one who may put objects there and change the bucket, and makes no role without the boundary.
-deployment_role_arns     = ["arn:aws:iam::444444444444:role/slipway-444444444444-prod-ci-apply"]
+deployment_role_arns     = ["arn:aws:iam::444444444444:role/slipway/ci/slipway-444444444444-prod-ci-apply"]
+planning_role_arns       = ["arn:aws:iam::444444444444:role/slipway/ci/slipway-444444444444-prod-ci-plan"]
 permissions_boundary_arn = "arn:aws:iam::444444444444:policy/slipway-444444444444-prod-boundary"
 
 key_deletion_window_days = 30
@@ -24,5 +25,5 @@ enable_api_alerts         = true
 enable_log_alerts         = true
 enable_dashboard          = true
 
-# An account has one detector for each region: on only where nobody has made it yet.
-enable_guardduty = false
+# The detector is the account's (terraform/bootstrap): on where it has one.
+notify_guardduty_findings = false

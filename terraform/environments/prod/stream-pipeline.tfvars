@@ -12,3 +12,7 @@ rejected_days               = 90
 
 # Roles are made under it alone: the role that applies may make no others.
 permissions_boundary_arn = "arn:aws:iam::444444444444:policy/slipway-444444444444-prod-boundary"
+
+# Whoever shall be notified is named by alert_email_addresses.
+enable_error_alerts = true
+enable_dashboard    = true

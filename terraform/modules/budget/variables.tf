@@ -47,7 +47,7 @@ variable "period" {
 }
 
 variable "cost_tags" {
-  description = "Tags by which the cost is told from the rest of the account's, {Project, Environment}; each must be activated once as a cost allocation tag. Empty budgets the whole account."
+  description = "Tags by which the cost is distinguished from the rest of the account's, {Project, Environment}; each must be activated once as a cost allocation tag. Empty budgets the whole account."
   type        = map(string)
 
   validation {
@@ -57,7 +57,7 @@ variable "cost_tags" {
 }
 
 variable "actual_percents" {
-  description = "Shares of the limit, in percent, at which what was spent is told."
+  description = "Shares of the limit, in percent, at which a notification of what was spent is sent."
   type        = set(number)
   default     = [80, 100]
 
@@ -68,7 +68,7 @@ variable "actual_percents" {
 }
 
 variable "forecast_percents" {
-  description = "Shares of the limit, in percent, at which what will have been spent by the end of the period is told. AWS needs some weeks of use to forecast."
+  description = "Shares of the limit, in percent, at which what will have been spent by the end of the period is notified. AWS needs some weeks of use to forecast."
   type        = set(number)
   default     = [100]
 
@@ -84,7 +84,7 @@ variable "forecast_percents" {
 }
 
 variable "email_addresses" {
-  description = "Who is told by e-mail."
+  description = "Who is notified by e-mail."
   type        = set(string)
   default     = []
 
@@ -95,7 +95,7 @@ variable "email_addresses" {
 }
 
 variable "topic_arns" {
-  description = "The SNS topic that is told, one at most. Its policy must admit budgets.amazonaws.com: `publisher_services` of monitoring."
+  description = "The SNS topic that is notified, one at most. Its policy must admit budgets.amazonaws.com: `publisher_services` of monitoring."
   type        = list(string)
   default     = []
 

@@ -3,7 +3,7 @@
 locals {
   boundaries = { for environment, prefix in local.prefixes : environment => {
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid    = "UseOwnData"
         Effect = "Allow"
@@ -70,6 +70,14 @@ locals {
         Action   = "s3:*"
         Resource = ["arn:${local.partition}:s3:::${local.state_buckets[environment]}", "arn:${local.partition}:s3:::${local.state_buckets[environment]}/*"]
       },
-    ]
+      ], [for index, statement in var.environments[environment].extra_statements.boundary : {
+        for key, value in {
+          Sid       = "Extra${index + 1}"
+          Effect    = "Allow"
+          Action    = sort(statement.actions)
+          Resource  = sort(statement.resources)
+          Condition = statement.conditions
+        } : key => value if value != null
+    }])
   } }
 }

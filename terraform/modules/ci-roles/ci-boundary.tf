@@ -10,7 +10,8 @@ locals {
           Effect = "Allow"
           Action = [
             "apigateway:*", "budgets:*", "chatbot:*", "cloudformation:*", "cloudwatch:*", "dynamodb:*", "ec2:*", "ecr:*", "events:*", "execute-api:*",
-            "guardduty:*", "iam:CreateServiceLinkedRole", "iam:Get*", "iam:List*", "kinesis:*", "kms:*", "lambda:*", "logs:*", "s3:*", "secretsmanager:*",
+            "iam:CreateServiceLinkedRole", "iam:Get*", "iam:List*", "kinesis:*", "kms:*", "lambda:*", "logs:*", "s3:*", "secretsmanager:*",
+            "servicequotas:GetServiceQuota",
             "sns:*", "sqs:*",
           ]
           Resource = "*"
@@ -18,10 +19,11 @@ locals {
         {
           Sid    = "OwnRolesAndPolicies"
           Effect = "Allow"
-          Action = [
+          # Where roles are the administrator's, they are passed and nothing else.
+          Action = var.environments[environment].make_roles ? [
             "iam:Attach*", "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:CreateRole", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRole",
             "iam:DeleteRolePolicy", "iam:Detach*", "iam:PassRole", "iam:PutRole*", "iam:Tag*", "iam:Untag*", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole*",
-          ]
+          ] : ["iam:PassRole"]
           Resource = ["${local.iam}:role/${prefix}*", "${local.iam}:policy/${prefix}*"]
         },
         {
@@ -44,6 +46,15 @@ locals {
           Resource = ["${local.iam}:role/slipway/*", "${local.iam}:policy/slipway/*", local.boundary_arns[environment]]
         },
       ],
+      [for index, statement in concat(var.environments[environment].extra_statements.plan, var.environments[environment].extra_statements.apply) : {
+        for key, value in {
+          Sid       = "Extra${index + 1}"
+          Effect    = "Allow"
+          Action    = sort(statement.actions)
+          Resource  = sort(statement.resources)
+          Condition = statement.conditions
+        } : key => value if value != null
+      }],
       # What no role of CI does, whatever it is allowed.
       [for statement in local.kept_permissions[environment] : {
         for key, value in {

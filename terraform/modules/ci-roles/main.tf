@@ -9,7 +9,7 @@ locals {
 
   # Beginning of the ARN of what lives in this region, and of what has none; the service comes between.
   iam = "arn:${local.partition}:iam::${local.account_id}"
-  arns = { for service in ["apigateway", "cloudformation", "cloudwatch", "dynamodb", "ec2", "events", "guardduty", "kinesis", "kms", "lambda", "logs", "secretsmanager", "sns", "sqs"] :
+  arns = { for service in ["apigateway", "cloudformation", "cloudwatch", "dynamodb", "ec2", "events", "kinesis", "kms", "lambda", "logs", "secretsmanager", "sns", "sqs"] :
   service => "arn:${local.partition}:${service}:${local.region}:${local.account_id}" }
 
   # Where roles and policies of CI are. A name that a deployment may change begins with its prefix and has no path, so no
@@ -33,7 +33,7 @@ locals {
   # 6,144 characters.
   groups = {
     state     = local.state_permissions
-    artifacts = local.artifact_permissions
+    artifacts = { for environment, statements in local.artifact_permissions : environment => concat(statements, local.quota_permissions[environment]) }
     identity  = local.identity_permissions
     functions = local.function_permissions
     data      = local.data_permissions
@@ -41,6 +41,7 @@ locals {
     watching  = local.watching_permissions
     network   = local.network_permissions
     kept      = local.kept_permissions
+    extra     = local.extra_permissions
   }
 
   # A statement of a group holds what reads and what changes apart: the planning role gets the first,
@@ -56,9 +57,27 @@ locals {
           Resource  = statement.resources
           Condition = try(statement.condition, null)
         } : key => value if value != null
-      } if length(try(statement.read, [])) > 0 || (role == "apply" && length(try(statement.write, [])) > 0)]
+        } if(length(try(statement.read, [])) > 0 || (role == "apply" && length(try(statement.write, [])) > 0))
+        # What is refused stays refused, whatever is switched off.
+      && (try(statement.effect, "Allow") == "Deny" || !contains(local.switched_off[environment], statement.sid))]
     }
   }]])...)
+
+  # By switch: the statements that it takes away.
+  switches = {
+    budgets        = ["Budgets"]
+    chat           = ["FindChat", "Chat"]
+    cloudformation = ["CloudFormation"]
+    event_rules    = ["EventRules"]
+    http_apis      = ["HttpApis", "CallHttpApis"]
+    network        = [for statement in values(local.network_permissions)[0] : statement.sid]
+    queues         = ["Queues"]
+    secrets        = ["Secrets", "SecretValues"]
+    streams        = ["Streams", "StreamsOfTheAccount", "KeysOfStreams"]
+    tables         = ["Tables"]
+    topics         = ["Topics", "Subscriptions"]
+  }
+  switched_off = { for environment, settings in var.environments : environment => flatten([for name in settings.without : local.switches[name]]) }
 
   # What a role has nothing to do with in a group makes no policy.
   made_policies = { for key, policy in local.policies : key => jsonencode(policy) if length(policy.Statement) > 0 }
@@ -87,6 +106,17 @@ resource "aws_iam_role" "this" {
   assume_role_policy   = jsonencode(local.trust_policies[each.key])
   max_session_duration = var.session_seconds
   tags                 = var.tags
+
+  lifecycle {
+    precondition {
+      condition     = length([for key in keys(local.made_policies) : key if startswith(key, "${each.key}/")]) <= 10
+      error_message = "The role ${each.key} would have more than the 10 policies that IAM attaches to a role."
+    }
+    precondition {
+      condition     = length("${local.prefixes[each.value.environment]}ci-${each.value.role}") <= 64
+      error_message = "The name ${local.prefixes[each.value.environment]}ci-${each.value.role} has more than the 64 characters that IAM takes: shorten the project's or the environment's name."
+    }
+  }
 }
 
 resource "aws_iam_policy" "this" {

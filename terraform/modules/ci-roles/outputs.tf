@@ -50,7 +50,7 @@ output "ci_boundaries" {
 }
 
 output "trusted_github_environments" {
-  description = "By environment: the GitHub environments whose jobs its roles trust, and the branch that these must be of (\"\": any). Whoever decides on GitHub who gets into them decides who may deploy."
+  description = "By environment: the GitHub environments whose jobs its roles trust, and the branch that these must be of (\"\": any). Who gets into them on GitHub may deploy."
   value = { for environment, settings in var.environments : environment => {
     repository    = var.github_repository
     repository_id = var.github_repository_id

@@ -21,11 +21,13 @@ locals {
       sid = "Buckets"
       read = [
         "s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
-        "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListBucketVersions",
+        "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListBucketVersions", "s3:ListTagsForResource",
       ]
       write = [
         "s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
         "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        # Tags of a bucket, from provider 6.23 on.
+        "s3:TagResource", "s3:UntagResource",
       ]
       resources = ["arn:${local.partition}:s3:::${prefix}*"]
     },
@@ -157,7 +159,7 @@ locals {
       resources = ["${local.arns.kms}:key/*"]
       condition = {
         StringEquals = local.own_tags[environment]
-        StringLike   = { "kms:ViaService" = "*.${local.region}.amazonaws.com" }
+        StringLike   = { "kms:ViaService" = "*.${local.region}.${data.aws_partition.current.dns_suffix}" }
       }
     },
   ] }

@@ -1,4 +1,4 @@
-# Logs, alarms, topics, budgets, findings, chat.
+# Logs, alarms, topics, budgets, event rules, chat.
 locals {
   log_groups = { for environment, prefix in local.prefixes : environment => flatten([
     for group in ["lambda", "vendedlogs/apigateway", "vpc-flow-logs"] :
@@ -63,20 +63,6 @@ locals {
       read      = ["events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule"]
       write     = ["events:DeleteRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets", "events:TagResource", "events:UntagResource"]
       resources = ["${local.arns.events}:rule/${prefix}*"]
-    },
-    {
-      # Before there is one, there is no resource to ask for.
-      sid       = "FindDetector"
-      read      = ["guardduty:ListDetectors"]
-      write     = ["guardduty:CreateDetector"]
-      resources = ["*"]
-    },
-    {
-      # A detector has an id for a name, and an account has one for each region.
-      sid       = "GuardDuty"
-      read      = ["guardduty:GetDetector", "guardduty:ListTagsForResource"]
-      write     = ["guardduty:DeleteDetector", "guardduty:TagResource", "guardduty:UntagResource", "guardduty:UpdateDetector"]
-      resources = ["${local.arns.guardduty}:detector/*"]
     },
     {
       # What looks and what makes asks for no resource.

@@ -46,7 +46,7 @@ locals {
         resources = ["${local.arns.kms}:key/*"]
         condition = {
           "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.state_buckets[environment]}" }
-          StringEquals               = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" }
+          StringEquals               = { "kms:ViaService" = "s3.${local.region}.${data.aws_partition.current.dns_suffix}" }
         }
       },
     ],
@@ -55,6 +55,17 @@ locals {
       read      = ["dynamodb:DescribeTable", "dynamodb:GetItem"]
       write     = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
       resources = ["${local.arns.dynamodb}:table/${table}"]
+    }],
+    [for table in var.environments[environment].lock_table[*] : {
+      # state-backend encrypts the table with the bucket's key, which DynamoDB opens with the rights of its caller.
+      # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+      sid       = "DecryptLockTable"
+      read      = ["kms:Decrypt"]
+      resources = ["${local.arns.kms}:key/*"]
+      condition = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.state_buckets[environment]}" }
+        StringEquals               = { "kms:ViaService" = "dynamodb.${local.region}.${data.aws_partition.current.dns_suffix}" }
+      }
     }],
     [{
       # The bucket begins with the environment's name as well: what the other statements allow on the
@@ -90,7 +101,7 @@ locals {
       sid       = "DecryptArtifacts"
       read      = ["kms:Decrypt", "kms:DescribeKey"]
       resources = [arn]
-      condition = { StringLike = { "kms:ViaService" = "s3.*.amazonaws.com" } }
+      condition = { StringLike = { "kms:ViaService" = "s3.*.${data.aws_partition.current.dns_suffix}" } }
     }],
     # `promote` looks at what serves in the environment that it takes releases from.
     length(var.environments[environment].reads) == 0 ? [] : [{
@@ -114,25 +125,51 @@ locals {
     ] : statement if length(var.artifact_store.repository_arns) > 0],
   ) }
 
+  # What `cargo xtask doctor --env` reads of the account before anything is made.
+  quota_permissions = { for environment, prefix in local.prefixes : environment => [
+    {
+      # Numbers of the account as a whole, which can't be narrowed.
+      sid = "Quotas"
+      read = concat(
+        contains(var.environments[environment].without, "network") ? [] : ["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses"],
+        ["iam:GetAccountSummary", "lambda:GetAccountSettings", "servicequotas:GetServiceQuota"],
+      )
+      resources = ["*"]
+    },
+    {
+      # How many policies the deploying role has.
+      sid       = "PoliciesOfCiRoles"
+      read      = ["iam:ListAttachedRolePolicies"]
+      resources = ["${local.iam}:role${local.path}${prefix}ci-*"]
+    },
+    {
+      sid       = "ReservedConcurrency"
+      read      = ["lambda:GetFunctionConcurrency"]
+      resources = ["${local.arns.lambda}:function:${prefix}*"]
+    },
+  ] }
+
   identity_permissions = { for environment, prefix in local.prefixes : environment => concat([
     {
       sid = "Roles"
       read = [
         "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies", "iam:ListRoleTags",
       ]
-      write     = ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
+      write = var.environments[environment].make_roles ? [
+        "iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+      ] : []
       resources = ["${local.iam}:role/${prefix}*"]
     },
     {
       # A role that is made, and one whose permissions change, has this boundary.
       sid       = "RolesWithinBoundary"
-      write     = ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+      write     = var.environments[environment].make_roles ? ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"] : []
       resources = ["${local.iam}:role/${prefix}*"]
       condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[environment] } }
     },
     {
       sid       = "AttachOwnPolicies"
-      write     = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+      write     = var.environments[environment].make_roles ? ["iam:AttachRolePolicy", "iam:DetachRolePolicy"] : []
       resources = ["${local.iam}:role/${prefix}*"]
       condition = {
         StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[environment] }
@@ -140,9 +177,11 @@ locals {
       }
     },
     {
-      sid       = "Policies"
-      read      = ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyTags", "iam:ListPolicyVersions"]
-      write     = ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy"]
+      sid  = "Policies"
+      read = ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyTags", "iam:ListPolicyVersions"]
+      write = var.environments[environment].make_roles ? [
+        "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy",
+      ] : []
       resources = ["${local.iam}:policy/${prefix}*"]
     },
     {
@@ -157,7 +196,7 @@ locals {
       write     = ["iam:CreateServiceLinkedRole"]
       resources = ["${local.iam}:role/aws-service-role/*"]
       condition = { StringEquals = { "iam:AWSServiceName" = [
-        "guardduty.amazonaws.com", "management.chatbot.amazonaws.com", "natgateway.amazonaws.com", "ops.apigateway.amazonaws.com",
+        "management.chatbot.amazonaws.com", "natgateway.amazonaws.com", "ops.apigateway.amazonaws.com",
       ] } }
     },
     {

@@ -27,7 +27,7 @@ locals {
         Resource = ["${local.arns.kms}:key/*"]
         Condition = {
           "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = ["alias/${local.state_buckets[environment]}"] }
-          StringEquals               = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com"] }
+          StringEquals               = { "kms:ViaService" = ["s3.${local.region}.${data.aws_partition.current.dns_suffix}"] }
         }
       },
       {
@@ -44,8 +44,8 @@ locals {
         Resource = ["*"]
       },
       ],
-      # What serves is compared with what was released.
-      [for statement in local.artifact_permissions[environment] : {
+      # What serves is compared with what was released, and quotas with what the stacks ask for.
+      [for statement in concat(local.artifact_permissions[environment], local.quota_permissions[environment]) : {
         for key, value in {
           Sid       = statement.sid
           Effect    = "Allow"

@@ -38,6 +38,7 @@ locals {
     } : sid => trust if length(trust.subjects) > 0 }
     jenkins_roles     = role.role == "plan" ? var.environments[role.environment].jenkins.plan_role_arns : var.environments[role.environment].jenkins.apply_role_arns
     jenkins_subjects  = role.role == "plan" ? var.environments[role.environment].jenkins.plan_subjects : var.environments[role.environment].jenkins.apply_subjects
+    people            = role.role == "plan" ? var.environments[role.environment].people.plan_role_arns : var.environments[role.environment].people.apply_role_arns
     external_id       = var.environments[role.environment].jenkins.external_id
     subject_condition = role.role == "plan" && !var.environments[role.environment].protected ? "StringLike" : "StringEquals"
   } }
@@ -65,6 +66,15 @@ locals {
         Action    = "sts:AssumeRole"
         Principal = { AWS = trust.jenkins_roles }
         Condition = { StringEquals = { "sts:ExternalId" = trust.external_id } }
+      }],
+      # By the role's ARN and not as a principal: the name of a role that IAM Identity Center makes ends in characters that
+      # change when it is made again.
+      length(trust.people) == 0 ? [] : [{
+        Sid       = "People"
+        Effect    = "Allow"
+        Action    = "sts:AssumeRole"
+        Principal = { AWS = sort(distinct([for arn in trust.people : "arn:${local.partition}:iam::${split(":", arn)[4]}:root"])) }
+        Condition = { ArnLike = { "aws:PrincipalArn" = sort(trust.people) } }
       }],
       length(trust.jenkins_subjects) == 0 ? [] : [{
         Sid       = "JenkinsJobs"

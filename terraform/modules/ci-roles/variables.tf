@@ -9,7 +9,7 @@ variable "project" {
 }
 
 variable "environments" {
-  description = "The environments of this account, by name: the state's bucket, its prefix and lock table, whether the environment is protected, whether the planning role may read the values of secrets (which it must where Terraform writes them), the roles of functions that the account's administrator makes, the GitHub environments whose jobs may apply and plan (null: none), the branch that these jobs must be of and the branches whose jobs outside of any environment may, which Jenkins may plan and apply, the reading roles of the environments that it promotes from, and who may read it: the roles of CI that promote from it, and those of people."
+  description = "The environments of this account, by name: the state's bucket, its prefix and lock table, whether the environment is protected, whether the planning role may read the values of secrets (which it must where Terraform writes them), the roles of functions that the account's administrator makes, the GitHub environments whose jobs may apply and plan (null: none), the branch that these jobs must be of and the branches whose jobs outside of any environment may, which Jenkins may plan and apply, the reading roles of the environments that it promotes from, who may read it (the roles of CI that promote from it, and those of people), whether the role that applies may make roles or only pass those that the administrator made, the buckets, tables and streams that suites of deployed functions use, by what comes after the environment's prefix, groups of services that no stack uses (`without`), people's roles that may plan and apply, and statements for the planning and the applying role and for the boundary of functions' roles besides those of this module."
   type = map(object({
     state_bucket            = optional(string) # <project>-<account id>-<environment>-state
     state_prefix            = optional(string, "")
@@ -24,6 +24,34 @@ variable "environments" {
     reads                   = optional(set(string), [])
     read_by                 = optional(set(string), [])
     reader_role_arns        = optional(set(string), [])
+    make_roles              = optional(bool, true)
+    suites = optional(object({
+      buckets = optional(set(string), [])
+      tables  = optional(set(string), [])
+      streams = optional(set(string), [])
+    }))
+    without = optional(set(string), [])
+    people = optional(object({
+      plan_role_arns  = optional(list(string), [])
+      apply_role_arns = optional(list(string), [])
+    }), {})
+    extra_statements = optional(object({
+      plan = optional(list(object({
+        actions    = list(string)
+        resources  = list(string)
+        conditions = optional(map(map(list(string))))
+      })), [])
+      apply = optional(list(object({
+        actions    = list(string)
+        resources  = list(string)
+        conditions = optional(map(map(list(string))))
+      })), [])
+      boundary = optional(list(object({
+        actions    = list(string)
+        resources  = list(string)
+        conditions = optional(map(map(list(string))))
+      })), [])
+    }), {})
     jenkins = optional(object({
       plan_role_arns  = optional(list(string), [])
       apply_role_arns = optional(list(string), [])
@@ -119,9 +147,49 @@ variable "environments" {
   validation {
     condition = alltrue([for environment in var.environments : anytrue([
       environment.github_environment != null,
-      length(environment.github_branches) + length(environment.jenkins.apply_role_arns) + length(environment.jenkins.apply_subjects) > 0,
+      length(environment.github_branches) + length(environment.jenkins.apply_role_arns) + length(environment.jenkins.apply_subjects) + length(environment.people.apply_role_arns) > 0,
     ])])
-    error_message = "Somebody must be able to apply: a GitHub environment or branch, or a Jenkins role or subject."
+    error_message = "Somebody must be able to apply: a GitHub environment or branch, a Jenkins role or subject, or people."
+  }
+
+  validation {
+    condition = alltrue(flatten([for environment in var.environments : [
+      for arn in concat(environment.people.plan_role_arns, environment.people.apply_role_arns) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]*[A-Za-z0-9+=,.@_-]{4,}[A-Za-z0-9+=,.@_*/-]*$", arn)) && !can(regex("\\*.*[*/]", arn))
+    ]]))
+    error_message = "People are roles by their ARN; a pattern ends in one `*`, after a name: …:role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Deployer_*."
+  }
+
+  validation {
+    condition     = alltrue([for environment in var.environments : !(environment.protected && environment.suites != null)])
+    error_message = "Suites write and delete an environment's data: no protected environment gives them the right to."
+  }
+
+  validation {
+    condition = alltrue(flatten([for name, environment in var.environments : [for suites in environment.suites[*] : [
+      for resource in setunion(suites.buckets, suites.tables, suites.streams) : can(regex("^[a-z0-9][a-z0-9.-]*$", resource)) && resource != "state" && !endswith(coalesce(environment.state_bucket, "-"), "-${resource}") && !endswith(coalesce(environment.lock_table, "-"), "-${resource}")
+    ]]]))
+    error_message = "Suites use buckets, tables and streams of the stacks, by what comes after <project>-<account id>-<environment>-: neither patterns nor the state's bucket or lock table."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for environment in var.environments : [for name in environment.without : contains(["budgets", "chat", "cloudformation", "event_rules", "http_apis", "network", "queues", "secrets", "streams", "tables", "topics"], name)]]))
+    error_message = "`without` names groups of services: budgets, chat, cloudformation, event_rules, http_apis, network, queues, secrets, streams, tables, topics."
+  }
+
+  validation {
+    condition = alltrue(flatten([for environment in var.environments : [
+      for statement in concat(environment.extra_statements.plan, environment.extra_statements.apply, environment.extra_statements.boundary) : [
+        for action in statement.actions : can(regex("^[a-z0-9-]+:[A-Za-z*]+$", action)) && !can(regex("^(iam|sts|organizations|account):", action)) && !endswith(action, ":*")
+      ]
+    ]]))
+    error_message = "An extra statement names actions of services, such as states:StartExecution: no service as a whole, and nothing of iam, sts, organizations and account, which this module alone gives."
+  }
+
+  validation {
+    condition = alltrue(flatten([for environment in var.environments : [
+      for statement in concat(environment.extra_statements.plan, environment.extra_statements.apply, environment.extra_statements.boundary) : length(statement.actions) > 0 && length(statement.resources) > 0
+    ]]))
+    error_message = "An extra statement names at least one action and one resource."
   }
 }
 
@@ -137,7 +205,7 @@ variable "github_repository" {
 }
 
 variable "github_repository_id" {
-  description = "The repository's number on GitHub, which no other one ever gets: whoever takes over a name that was given up is not trusted. Null trusts the name alone."
+  description = "The repository's number on GitHub, which no other one ever gets: an owner who takes over a name that was given up is not trusted. Null trusts the name alone."
   type        = string
   default     = null
 

@@ -17,8 +17,20 @@ resource "aws_dynamodb_table" "this" {
   read_capacity  = one(var.provisioned[*].read_capacity)
   write_capacity = one(var.provisioned[*].write_capacity)
 
+  stream_enabled   = var.stream_view_type != null
+  stream_view_type = var.stream_view_type
+
   deletion_protection_enabled = var.deletion_protection
   tags                        = var.tags
+
+  dynamic "on_demand_throughput" {
+    for_each = var.on_demand_limits[*]
+
+    content {
+      max_read_request_units  = on_demand_throughput.value.read_request_units
+      max_write_request_units = on_demand_throughput.value.write_request_units
+    }
+  }
 
   dynamic "attribute" {
     for_each = var.attributes
@@ -42,6 +54,17 @@ resource "aws_dynamodb_table" "this" {
       # An index that is slower to write than its table holds the table back: the same unless told otherwise.
       read_capacity  = var.provisioned == null ? null : coalesce(global_secondary_index.value.read_capacity, var.provisioned.read_capacity)
       write_capacity = var.provisioned == null ? null : coalesce(global_secondary_index.value.write_capacity, var.provisioned.write_capacity)
+
+      # Every write of an item that an index holds is a write of the index, too: a limit of the table alone would be
+      # half of one.
+      dynamic "on_demand_throughput" {
+        for_each = var.on_demand_limits[*]
+
+        content {
+          max_read_request_units  = on_demand_throughput.value.read_request_units
+          max_write_request_units = on_demand_throughput.value.write_request_units
+        }
+      }
     }
   }
 

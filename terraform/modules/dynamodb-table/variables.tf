@@ -73,10 +73,45 @@ variable "provisioned" {
   }
 }
 
+variable "on_demand_limits" {
+  description = "Most read and write request units a second that an on-demand table, and each of its indexes, takes: what comes above is throttled and not billed. DynamoDB keeps to them as a target and not to the unit; -1 leaves one of them to the account's quota. Null sets no limits."
+  type = object({
+    read_request_units  = optional(number, -1)
+    write_request_units = optional(number, -1)
+  })
+  default = null
+
+  validation {
+    condition     = var.on_demand_limits == null || var.provisioned == null
+    error_message = "A provisioned table has a capacity and no on-demand limits."
+  }
+
+  validation {
+    condition     = var.on_demand_limits == null ? true : alltrue([for units in values(var.on_demand_limits) : units == -1 || (units >= 1 && floor(units) == units)])
+    error_message = "A limit is a whole number of request units a second, 1 or more; -1 is no limit."
+  }
+}
+
+variable "stream_view_type" {
+  description = "What the table's stream holds of each change, for a function to read: KEYS_ONLY, NEW_IMAGE, OLD_IMAGE or NEW_AND_OLD_IMAGES; null makes no stream. Changing it makes a new stream, of another ARN."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.stream_view_type == null ? true : contains(["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"], var.stream_view_type)
+    error_message = "A stream holds KEYS_ONLY, NEW_IMAGE, OLD_IMAGE or NEW_AND_OLD_IMAGES."
+  }
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts the table; null takes DynamoDB's own key of the account, aws/dynamodb."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "point_in_time_recovery" {

@@ -9,7 +9,7 @@ output "arn" {
 }
 
 output "url" {
-  description = "Host and name of the repository, <account id>.dkr.ecr.<region>.amazonaws.com/<name>: what stands before @sha256:…"
+  description = "Host and name of the repository, <account id>.dkr.ecr.<region>.amazonaws.com/<name>: the part before @sha256:…"
   value       = aws_ecr_repository.this.repository_url
 }
 

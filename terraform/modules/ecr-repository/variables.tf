@@ -12,6 +12,11 @@ variable "kms_key_arn" {
   description = "Key that encrypts the images; null takes ECR's own key of the account, aws/ecr. It can't change later: the repository would be replaced."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "untagged_days" {

@@ -58,7 +58,7 @@ variable "make_key" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the logs, with `make_key = false`. It must itself let logs.<region>.amazonaws.com use it."
+  description = "Key that encrypts the logs, with `make_key = false`. It must itself let logs.<region>.<the partition's domain> use it."
   type        = string
   default     = null
 

@@ -21,6 +21,13 @@ resource "aws_lambda_function_url" "this" {
       max_age           = cors.value.max_age
     }
   }
+
+  lifecycle {
+    precondition {
+      condition     = local.may_be_emulated
+      error_message = "`emulated` is for an emulator, and S3 says that this is an account of AWS: leave it out. It would leave the URL without its second permission, so that every call is answered 403."
+    }
+  }
 }
 
 # A caller needs two permissions: for the URL, and for the function behind it.
@@ -44,7 +51,7 @@ resource "aws_lambda_permission" "url" {
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
 resource "aws_cloudformation_stack" "invoke" {
   #checkov:skip=CKV_AWS_124: the stack holds permissions alone, and whoever applies it waits for its end; there is nobody to notify
-  count = var.permit_invoke_by_stack && length(local.invokers) > 0 ? 1 : 0
+  count = !var.emulated && length(local.invokers) > 0 ? 1 : 0
 
   name = "${replace(var.function.function_name, "_", "-")}-url-invoke"
   template_body = jsonencode({

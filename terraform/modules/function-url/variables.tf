@@ -1,5 +1,5 @@
 variable "function" {
-  description = "The function and the alias that serves: the output `function` of lambda-function, or an object of one's own."
+  description = "The function and the alias that serves: the output `function` of lambda-function, or another object."
   type = object({
     function_name = string
     alias         = string
@@ -82,10 +82,10 @@ variable "stream_responses" {
   default     = false
 }
 
-variable "permit_invoke_by_stack" {
-  description = "Hold the permission lambda:InvokeFunction, which the provider can't express before 6.29, in a CloudFormation stack. Off on an emulator, which asks for no such permission; elsewhere the URL answers 403 without it."
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the CloudFormation stack that holds the permission lambda:InvokeFunction, which it neither asks for nor makes. A real account, where the URL would answer 403 without it, refuses it."
   type        = bool
-  default     = true
+  default     = false
 }
 
 variable "tags" {

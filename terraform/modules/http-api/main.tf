@@ -37,6 +37,36 @@ resource "aws_apigatewayv2_api" "this" {
   description   = "Calls ${var.function.function_name}:${var.function.alias}"
   protocol_type = "HTTP"
   tags          = var.tags
+
+  # With a domain the API answers there alone: its own address would go past what protects the domain.
+  disable_execute_api_endpoint = var.domain != null && !var.keep_own_address
+
+  dynamic "cors_configuration" {
+    for_each = var.cors[*]
+
+    content {
+      allow_origins     = cors_configuration.value.allow_origins
+      allow_methods     = cors_configuration.value.allow_methods
+      allow_headers     = cors_configuration.value.allow_headers
+      expose_headers    = cors_configuration.value.expose_headers
+      max_age           = cors_configuration.value.max_age_seconds
+      allow_credentials = cors_configuration.value.allow_credentials
+    }
+  }
+}
+
+resource "aws_apigatewayv2_authorizer" "jwt" {
+  for_each = var.jwt_authorizers
+
+  api_id           = aws_apigatewayv2_api.this.id
+  name             = each.key
+  authorizer_type  = "JWT"
+  identity_sources = ["$request.header.Authorization"]
+
+  jwt_configuration {
+    issuer   = each.value.issuer
+    audience = each.value.audiences
+  }
 }
 
 resource "aws_apigatewayv2_integration" "function" {
@@ -49,12 +79,15 @@ resource "aws_apigatewayv2_integration" "function" {
 }
 
 resource "aws_apigatewayv2_route" "this" {
+  #checkov:skip=CKV_AWS_309: each route takes signed requests, or the tokens of an authorizer that the caller names
   for_each = var.routes
 
-  api_id             = aws_apigatewayv2_api.this.id
-  route_key          = each.value
-  authorization_type = "AWS_IAM"
-  target             = "integrations/${aws_apigatewayv2_integration.function.id}"
+  api_id               = aws_apigatewayv2_api.this.id
+  route_key            = each.value
+  authorization_type   = contains(keys(var.route_authorizers), each.value) ? "JWT" : "AWS_IAM"
+  authorizer_id        = contains(keys(var.route_authorizers), each.value) ? aws_apigatewayv2_authorizer.jwt[var.route_authorizers[each.value].authorizer].id : null
+  authorization_scopes = contains(keys(var.route_authorizers), each.value) ? var.route_authorizers[each.value].scopes : null
+  target               = "integrations/${aws_apigatewayv2_integration.function.id}"
 }
 
 resource "aws_apigatewayv2_stage" "this" {
@@ -69,12 +102,49 @@ resource "aws_apigatewayv2_stage" "this" {
     detailed_metrics_enabled = var.detailed_metrics
   }
 
+  dynamic "route_settings" {
+    for_each = var.route_throttling
+
+    content {
+      route_key                = route_settings.key
+      throttling_rate_limit    = route_settings.value.rate
+      throttling_burst_limit   = route_settings.value.burst
+      detailed_metrics_enabled = var.detailed_metrics
+    }
+  }
+
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
     format          = jsonencode(local.access_log_format)
   }
 
   tags = var.tags
+
+  # A stage names the settings of routes that exist.
+  depends_on = [aws_apigatewayv2_route.this]
+}
+
+resource "aws_apigatewayv2_domain_name" "this" {
+  count = var.domain == null ? 0 : 1
+
+  domain_name = var.domain.name
+
+  domain_name_configuration {
+    certificate_arn = var.domain.certificate_arn
+    endpoint_type   = "REGIONAL"
+    security_policy = "TLS_1_2"
+  }
+
+  tags = var.tags
+}
+
+resource "aws_apigatewayv2_api_mapping" "this" {
+  count = length(aws_apigatewayv2_domain_name.this)
+
+  api_id          = aws_apigatewayv2_api.this.id
+  domain_name     = aws_apigatewayv2_domain_name.this[0].id
+  stage           = aws_apigatewayv2_stage.this.id
+  api_mapping_key = var.domain.path
 }
 
 resource "aws_lambda_permission" "api" {

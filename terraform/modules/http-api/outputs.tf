@@ -29,3 +29,11 @@ output "log_group_name" {
   description = "Name of the log group that holds the access logs."
   value       = aws_cloudwatch_log_group.access.name
 }
+
+output "domain_target" {
+  description = "What an alias record of the domain refers to: `name` and `zone_id`; null without a domain."
+  value = one([for domain in aws_apigatewayv2_domain_name.this : {
+    name    = domain.domain_name_configuration[0].target_domain_name
+    zone_id = domain.domain_name_configuration[0].hosted_zone_id
+  }])
+}

@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "function" {
-  description = "The function and the alias that serves: the output `function` of lambda-function, or an object of one's own."
+  description = "The function and the alias that serves: the output `function` of lambda-function, or another object."
   type = object({
     function_name = string
     alias         = string
@@ -37,7 +37,7 @@ variable "invoke_arn" {
 }
 
 variable "routes" {
-  description = "What the API answers: `$default` for everything, or \"<METHOD> /<path>\" for each route. Each wants a signed request."
+  description = "What the API answers: `$default` for everything, or \"<METHOD> /<path>\" for each route. Each wants a signed request, unless `route_authorizers` says a token."
   type        = set(string)
   default     = ["$default"]
 
@@ -49,6 +49,89 @@ variable "routes" {
   validation {
     condition     = alltrue([for route in var.routes : can(regex("^(\\$default|(ANY|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) /\\S*)$", route))])
     error_message = "A route is $default or a method and a path, such as \"GET /objects/{key}\"."
+  }
+}
+
+variable "jwt_authorizers" {
+  description = "Issuers whose tokens are accepted, by a short name: the issuer's URL, as the claim `iss` has it, and the audiences, one of which the token's `aud` or `client_id` must be. `route_authorizers` says on which routes."
+  type        = map(object({ issuer = string, audiences = set(string) }))
+  default     = {}
+
+  validation {
+    condition     = alltrue([for authorizer in var.jwt_authorizers : startswith(authorizer.issuer, "https://") && length(authorizer.audiences) > 0])
+    error_message = "An issuer is a URL that begins with https://, and a token is for at least one audience: without one every token of the issuer would be accepted."
+  }
+}
+
+variable "route_authorizers" {
+  description = "Routes that want a token in the header Authorization instead of a signed request: the name of the authorizer, and scopes of which the token must have one. Every other route wants a signed request: no route is open to everybody."
+  type        = map(object({ authorizer = string, scopes = optional(set(string)) }))
+  default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.route_authorizers), var.routes)) == 0
+    error_message = "`route_authorizers` names a route that `routes` does not have."
+  }
+
+  validation {
+    condition     = alltrue([for route in var.route_authorizers : contains(keys(var.jwt_authorizers), route.authorizer)])
+    error_message = "`route_authorizers` names an authorizer that `jwt_authorizers` does not have."
+  }
+}
+
+variable "cors" {
+  description = "Pages that may call the API from a browser; null: none. The API then answers preflight requests itself, before any authorization."
+  type = object({
+    allow_origins     = set(string)
+    allow_methods     = optional(set(string), ["GET"])
+    allow_headers     = optional(set(string), ["authorization", "content-type"])
+    expose_headers    = optional(set(string), [])
+    max_age_seconds   = optional(number, 300)
+    allow_credentials = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.cors == null ? true : length(var.cors.allow_origins) > 0 && alltrue([for origin in var.cors.allow_origins : origin == "*" || can(regex("^https?://[^/]+$", origin))])
+    error_message = "An origin is scheme and host without a path, such as https://shop.example, or * for every page."
+  }
+
+  validation {
+    condition     = var.cors == null ? true : !(var.cors.allow_credentials && contains(var.cors.allow_origins, "*"))
+    error_message = "Every page (*) and allow_credentials together would let any page call with the visitor's cookies: name the origins."
+  }
+}
+
+variable "domain" {
+  description = "A domain of yours for the API: its name, a certificate of ACM in this region, and the path below which the API is (null: all of it). An alias record in DNS to the output `domain_target` is yours to make."
+  type        = object({ name = string, certificate_arn = string, path = optional(string) })
+  default     = null
+
+  validation {
+    condition     = var.domain == null ? true : can(regex("^([a-z0-9-]+\\.)+[a-z]{2,}$", var.domain.name)) && can(regex("^arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/", var.domain.certificate_arn))
+    error_message = "A domain is a name such as api.shop.example, with the ARN of a certificate: arn:…:acm:<region>:<account id>:certificate/<id>."
+  }
+}
+
+variable "keep_own_address" {
+  description = "Let an API with a domain answer under its own address, too. Off, that address answers 404 and all callers come by the domain."
+  type        = bool
+  default     = false
+}
+
+variable "route_throttling" {
+  description = "Requests a second and at once that single routes let through, instead of throttling_rate and throttling_burst."
+  type        = map(object({ rate = number, burst = number }))
+  default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.route_throttling), var.routes)) == 0
+    error_message = "`route_throttling` names a route that `routes` does not have."
+  }
+
+  validation {
+    condition     = alltrue([for limit in var.route_throttling : limit.rate > 0 && limit.burst >= 1 && floor(limit.burst) == limit.burst])
+    error_message = "A route lets through more than 0 requests a second, and a whole number at once, 1 or more."
   }
 }
 
@@ -103,7 +186,7 @@ variable "log_retention_days" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the access logs; null leaves it to CloudWatch Logs' own key. A given key must itself let logs.<region>.amazonaws.com use it."
+  description = "Key that encrypts the access logs; null leaves it to CloudWatch Logs' own key. A given key must itself let logs.<region>.<the partition's domain> use it."
   type        = string
   default     = null
 

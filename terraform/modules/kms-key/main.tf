@@ -4,7 +4,7 @@ data "aws_region" "current" {}
 
 locals {
   account_arn  = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"
-  via_services = [for service in var.services : "${service}.${data.aws_region.current.id}.amazonaws.com"]
+  via_services = [for service in var.services : "${service}.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}"]
 
   use_actions = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
 

@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "description" {
-  description = "What the key encrypts, for whoever lists the account's keys."
+  description = "What the key encrypts, for those who list the account's keys."
   type        = string
 }
 
@@ -34,8 +34,8 @@ variable "service_principals" {
   default = []
 
   validation {
-    condition     = alltrue([for principal in var.service_principals : can(regex("^[a-z0-9.-]+\\.amazonaws\\.com$", principal.service))])
-    error_message = "A service principal ends in .amazonaws.com."
+    condition     = alltrue([for principal in var.service_principals : can(regex("^[a-z0-9.-]+$", principal.service)) && anytrue([for suffix in ["amazonaws.com", data.aws_partition.current.dns_suffix] : endswith(principal.service, ".${suffix}")])])
+    error_message = "A service principal ends in .amazonaws.com, or in the domain of the partition."
   }
 
   validation {

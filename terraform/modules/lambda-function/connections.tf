@@ -1,8 +1,8 @@
-# What the function is connected to beside its callers: the sources that feed it, a VPC, X-Ray; and
-# what its role must be allowed for each.
+# What the function is connected to beside its callers: the sources that feed it, destinations, a VPC, a file
+# system, X-Ray; and what its role must be allowed for each.
 locals {
   # Known at the plan even where the ARNs are not: by the keys of a map and by switches alone.
-  connected = length(var.event_sources) > 0 || var.vpc != null || var.tracing_mode == "Active"
+  connected = length(var.event_sources) > 0 || var.vpc != null || var.tracing_mode == "Active" || var.opentelemetry != null || var.file_system != null || var.async_invocation != null
 
   sources = values(var.event_sources)
   source_arns = { for service in ["dynamodb", "kinesis", "sqs"] : service => distinct([
@@ -18,6 +18,12 @@ locals {
   destinations = { for service in ["s3", "sns", "sqs"] : service => [
     for arn in local.destination_arns : arn if split(":", arn)[2] == service
   ] }
+
+  # Of asynchronous calls.
+  result_arns = compact(flatten([for config in var.async_invocation[*] : [config.on_success_arn, config.on_failure_arn]]))
+  result_destinations = { for service in ["events", "lambda", "s3", "sns", "sqs"] : service => distinct([
+    for arn in local.result_arns : arn if split(":", arn)[2] == service
+  ]) }
 
   function_arn = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:function:${var.name}"
 
@@ -71,10 +77,42 @@ locals {
       resources = flatten([for arn in local.destinations.s3 : [arn, "${arn}/*"]])
     },
     {
+      sid       = "SendResultsToQueues"
+      actions   = ["sqs:SendMessage"]
+      resources = local.result_destinations.sqs
+    },
+    {
+      sid       = "SendResultsToTopics"
+      actions   = ["sns:Publish"]
+      resources = local.result_destinations.sns
+    },
+    {
+      sid       = "SendResultsToFunctions"
+      actions   = ["lambda:InvokeFunction"]
+      resources = local.result_destinations.lambda
+    },
+    {
+      sid       = "SendResultsToEventBuses"
+      actions   = ["events:PutEvents"]
+      resources = local.result_destinations.events
+    },
+    {
+      sid       = "SendResultsToBuckets"
+      actions   = ["s3:ListBucket", "s3:PutObject"]
+      resources = flatten([for arn in local.result_destinations.s3 : [arn, "${arn}/*"]])
+    },
+    {
+      # Through the access point alone, which decides user and folder.
+      sid       = "UseFileSystem"
+      actions   = concat(["elasticfilesystem:ClientMount"], try(var.file_system.read_only, true) ? [] : ["elasticfilesystem:ClientWrite"])
+      resources = var.file_system[*].file_system_arn
+      condition = { StringEquals = { "elasticfilesystem:AccessPointArn" = one(var.file_system[*].access_point_arn) } }
+    },
+    {
       # Neither action can be narrowed: there is no such thing as a trace's owner.
       sid       = "WriteTraces"
       actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
-      resources = var.tracing_mode == "Active" ? ["*"] : []
+      resources = var.tracing_mode == "Active" || var.opentelemetry != null ? ["*"] : []
     },
     {
       sid       = "JoinVpc"
@@ -100,53 +138,36 @@ locals {
   } if length(statement.resources) > 0]
 }
 
-resource "aws_lambda_event_source_mapping" "this" {
-  for_each = var.event_sources
+resource "aws_lambda_function_event_invoke_config" "this" {
+  count = var.async_invocation == null ? 0 : 1
 
-  function_name    = aws_lambda_alias.live.arn
-  event_source_arn = each.value.event_source_arn
-  # Of a queue there is no beginning to start at.
-  starting_position = split(":", each.value.event_source_arn)[2] == "sqs" ? null : each.value.starting_position
+  function_name                = aws_lambda_function.this.function_name
+  qualifier                    = local.alias.name
+  maximum_event_age_in_seconds = var.async_invocation.maximum_event_age_in_seconds
+  maximum_retry_attempts       = var.async_invocation.maximum_retry_attempts
 
-  batch_size                         = each.value.batch_size
-  maximum_batching_window_in_seconds = each.value.maximum_batching_window_in_seconds
-  parallelization_factor             = each.value.parallelization_factor
-  bisect_batch_on_function_error     = each.value.bisect_batch_on_function_error
-  maximum_retry_attempts             = each.value.maximum_retry_attempts
-  maximum_record_age_in_seconds      = each.value.maximum_record_age_in_seconds
-  function_response_types            = each.value.report_batch_item_failures ? ["ReportBatchItemFailures"] : []
-
-  # Nothing reaches a version that was not verified. Slipway opens the source once the first one was.
-  enabled = false
-
-  dynamic "filter_criteria" {
-    for_each = each.value.filter_patterns == null ? [] : [each.value.filter_patterns]
+  dynamic "destination_config" {
+    for_each = var.async_invocation.on_success_arn == null && var.async_invocation.on_failure_arn == null ? [] : [var.async_invocation]
 
     content {
-      dynamic "filter" {
-        for_each = filter_criteria.value
+      dynamic "on_success" {
+        for_each = destination_config.value.on_success_arn == null ? [] : [destination_config.value.on_success_arn]
 
         content {
-          pattern = filter.value
+          destination = on_success.value
+        }
+      }
+
+      dynamic "on_failure" {
+        for_each = destination_config.value.on_failure_arn == null ? [] : [destination_config.value.on_failure_arn]
+
+        content {
+          destination = on_failure.value
         }
       }
     }
   }
 
-  dynamic "destination_config" {
-    for_each = each.value.on_failure_destination_arn == null ? [] : [each.value.on_failure_destination_arn]
-
-    content {
-      on_failure {
-        destination_arn = destination_config.value
-      }
-    }
-  }
-
-  tags = var.tags
-
-  lifecycle {
-    # Terraform makes the mapping, shut. From then on a rollout opens it.
-    ignore_changes = [enabled]
-  }
+  # Lambda refuses a destination that the role may not write to.
+  depends_on = [aws_iam_role_policy.connections]
 }

@@ -4,106 +4,24 @@ data "aws_region" "current" {}
 
 locals {
   package_type = var.release.code.image_uri == null ? "Zip" : "Image"
-  make_role    = var.role_arn == null
-  role_arn     = local.make_role ? one(aws_iam_role.this[*].arn) : var.role_arn
 
-  # Written out rather than read from aws_iam_policy_document: the statements are then known at the
-  # plan, and the tests can hold them against what they must be.
-  trust_policy = {
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "LambdaOfThisAccount"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "lambda.amazonaws.com" }
-      # The service may assume the role only on behalf of a function of this account.
-      Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
-    }]
-  }
-
-  log_policy = {
-    Version = "2012-10-17"
-    Statement = concat([
-      {
-        # The runtime asks for its group before it writes. The group stands already, so this is
-        # needed only where somebody deleted it; it is bound to that one group all the same.
-        Sid      = "CreateOwnLogGroup"
-        Effect   = "Allow"
-        Action   = "logs:CreateLogGroup"
-        Resource = aws_cloudwatch_log_group.this.arn
-      },
-      {
-        Sid      = "WriteOwnLogs"
-        Effect   = "Allow"
-        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = "${aws_cloudwatch_log_group.this.arn}:*"
-      },
-      ],
-      # Here and not in a policy of its own: a queue of the same plan has no ARN yet, so that nothing
-      # that is counted may depend on whether there is one.
-      var.dead_letter_target_arn == null ? [] : [{
-        Sid      = "KeepFailedCalls"
-        Effect   = "Allow"
-        Action   = split(":", var.dead_letter_target_arn)[2] == "sns" ? "sns:Publish" : "sqs:SendMessage"
-        Resource = var.dead_letter_target_arn
-      }],
-    )
-  }
-
-  extra_policy = {
-    Version = "2012-10-17"
-    Statement = [for statement in var.policy_statements : {
-      for key, value in {
-        Sid       = statement.sid
-        Effect    = statement.effect
-        Action    = statement.actions
-        Resource  = statement.resources
-        Condition = statement.conditions
-      } : key => value if value != null
-    }]
-  }
+  # https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+  opentelemetry_variables = var.opentelemetry == null ? {} : { for name, value in {
+    OTEL_EXPORTER_OTLP_ENDPOINT = var.opentelemetry.endpoint
+    OTEL_TRACES_SAMPLER         = var.opentelemetry.sampled_share == 1 ? null : "parentbased_traceidratio"
+    OTEL_TRACES_SAMPLER_ARG     = var.opentelemetry.sampled_share == 1 ? null : tostring(var.opentelemetry.sampled_share)
+    AWS_LAMBDA_EXEC_WRAPPER     = var.opentelemetry.wrapper
+  } : name => value if value != null }
+  environment_variables = merge(local.opentelemetry_variables, var.environment_variables)
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_158: CloudWatch Logs encrypts every group; what must stay secret does not belong in a log
+  #checkov:skip=CKV_AWS_158: CloudWatch Logs encrypts every group; with log_kms_key_arn by a key of the caller's
   #checkov:skip=CKV_AWS_338: how long its logs are kept the caller decides; a year of them costs more than the function
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.log_kms_key_arn
   tags              = var.tags
-}
-
-resource "aws_iam_role" "this" {
-  count = local.make_role ? 1 : 0
-
-  name                 = var.name
-  description          = "What the Lambda function ${var.name} may do"
-  assume_role_policy   = jsonencode(local.trust_policy)
-  permissions_boundary = var.permissions_boundary_arn
-  tags                 = var.tags
-}
-
-resource "aws_iam_role_policy" "logs" {
-  count = local.make_role ? 1 : 0
-
-  name   = "logs"
-  role   = aws_iam_role.this[0].name
-  policy = jsonencode(local.log_policy)
-}
-
-resource "aws_iam_role_policy" "connections" {
-  count = local.make_role && local.connected ? 1 : 0
-
-  name   = "connections"
-  role   = aws_iam_role.this[0].name
-  policy = jsonencode({ Version = "2012-10-17", Statement = local.connection_statements })
-}
-
-resource "aws_iam_role_policy" "extra" {
-  count = local.make_role && length(var.policy_statements) > 0 ? 1 : 0
-
-  name   = "extra"
-  role   = aws_iam_role.this[0].name
-  policy = jsonencode(local.extra_policy)
 }
 
 resource "aws_lambda_function" "this" {
@@ -120,7 +38,9 @@ resource "aws_lambda_function" "this" {
 
   s3_bucket = one(var.release.code.s3[*].bucket)
   s3_key    = one(var.release.code.s3[*].key)
+  filename  = var.release.code.filename
   image_uri = var.release.code.image_uri
+  layers    = concat(var.layers, var.opentelemetry[*].layer_arn)
 
   # Lambda answers the digest of a zip as base64, which is how the release carries it: nothing is
   # hashed here. An image is named by its digest already.
@@ -145,6 +65,35 @@ resource "aws_lambda_function" "this" {
     size = var.ephemeral_storage_mb
   }
 
+  # Left out, Lambda's format and the group above are taken.
+  dynamic "logging_config" {
+    for_each = var.logging_config == null ? [] : [var.logging_config]
+
+    content {
+      log_format            = logging_config.value.log_format
+      log_group             = aws_cloudwatch_log_group.this.name
+      application_log_level = logging_config.value.application_log_level
+      system_log_level      = logging_config.value.system_log_level
+    }
+  }
+
+  dynamic "snap_start" {
+    for_each = var.snap_start ? [true] : []
+
+    content {
+      apply_on = "PublishedVersions"
+    }
+  }
+
+  dynamic "file_system_config" {
+    for_each = var.file_system == null ? [] : [var.file_system]
+
+    content {
+      arn              = file_system_config.value.access_point_arn
+      local_mount_path = file_system_config.value.local_mount_path
+    }
+  }
+
   dynamic "dead_letter_config" {
     for_each = var.dead_letter_target_arn == null ? [] : [var.dead_letter_target_arn]
 
@@ -157,13 +106,14 @@ resource "aws_lambda_function" "this" {
     for_each = var.vpc == null ? [] : [var.vpc]
 
     content {
-      subnet_ids         = vpc_config.value.subnet_ids
-      security_group_ids = vpc_config.value.security_group_ids
+      subnet_ids                  = vpc_config.value.subnet_ids
+      security_group_ids          = vpc_config.value.security_group_ids
+      ipv6_allowed_for_dual_stack = vpc_config.value.ipv6_allowed_for_dual_stack
     }
   }
 
   dynamic "environment" {
-    for_each = length(var.environment_variables) == 0 ? [] : [var.environment_variables]
+    for_each = length(local.environment_variables) == 0 ? [] : [local.environment_variables]
 
     content {
       variables = environment.value
@@ -187,14 +137,10 @@ resource "aws_lambda_function" "this" {
   ]
 }
 
-resource "aws_lambda_alias" "live" {
-  name             = "live"
-  description      = "What serves; moved by Slipway once a version is verified"
-  function_name    = aws_lambda_function.this.function_name
-  function_version = aws_lambda_function.this.version
+# Lambda stops a function that calls itself in a circle after about 16 turns; only who wants the circle says so.
+resource "aws_lambda_function_recursion_config" "this" {
+  count = var.recursive_loop == null ? 0 : 1
 
-  lifecycle {
-    # Terraform makes the alias, on the first version. From then on a rollout moves it.
-    ignore_changes = [function_version, routing_config]
-  }
+  function_name  = aws_lambda_function.this.function_name
+  recursive_loop = var.recursive_loop
 }

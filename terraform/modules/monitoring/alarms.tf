@@ -111,7 +111,10 @@ locals {
     metrics     = { events = { namespace = var.name, name = key, stat = "Sum", dimensions = {} } }
   } }
 
-  kinds  = { function = local.function_alarms, api = local.api_alarms, table = local.table_alarms, log = local.log_alarms }
+  kinds = {
+    function = local.function_alarms, api = local.api_alarms, table = local.table_alarms, log = local.log_alarms,
+    stream   = local.stream_alarms, queue = local.queue_alarms, mapping = local.mapping_alarms, nat = local.nat_alarms,
+  }
   alarms = merge([for kind, alarms in local.kinds : { for key, alarm in alarms : "${kind}/${key}" => alarm if alarm.enabled }]...)
 }
 
@@ -176,4 +179,12 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   }
 
   tags = var.tags
+
+  lifecycle {
+    # CloudWatch takes a second alarm of a name for a change of the first.
+    precondition {
+      condition     = length(distinct([for key in keys(local.alarms) : split("/", key)[1]])) == length(local.alarms)
+      error_message = "Two alarms would have one name, and the second would replace the first: give what is watched different short names, a table and a function, too. Twice: ${join(", ", distinct([for key in keys(local.alarms) : split("/", key)[1] if length([for other in keys(local.alarms) : other if split("/", other)[1] == split("/", key)[1]]) > 1]))}."
+    }
+  }
 }

@@ -49,7 +49,7 @@ locals {
     metrics = [[var.name, key]]
   } if var.enable_log_alerts]
 
-  widgets = concat(local.function_widgets, local.api_widgets, local.table_widgets, local.log_widgets)
+  widgets = concat(local.function_widgets, local.api_widgets, local.table_widgets, local.transport_widgets, local.log_widgets)
 }
 
 resource "aws_cloudwatch_dashboard" "this" {

@@ -84,3 +84,12 @@ resource "aws_sns_topic_subscription" "email" {
   protocol  = "email"
   endpoint  = each.value
 }
+
+# An alarm that nobody hears is worse than none: it looks as if somebody watched. Only a warning, because an address may come
+# later, and a topic be read by what this module does not know.
+check "somebody_is_notified" {
+  assert {
+    condition     = !var.make_topic || var.subscribed_elsewhere || length(var.email_addresses) > 0 || local.chat
+    error_message = "Nobody is subscribed to the topic ${var.name}: its alarms notify nobody. Name email_addresses, slack_channel or teams_channel; set subscribed_elsewhere if others subscribe, or make_topic = false for alarms that only show their state."
+  }
+}

@@ -47,6 +47,71 @@ variable "tables" {
   default = {}
 }
 
+variable "streams" {
+  description = "Kinesis streams to watch, by a short name: the age in seconds of what is read that is too much, and the records rejected in one period that are still all right. Choose the age well below the stream's retention: what is older than that is lost."
+  type = map(object({
+    stream_name          = string
+    iterator_age_seconds = optional(number, 600)
+    throttle_threshold   = optional(number, 0)
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for stream in var.streams : stream.iterator_age_seconds >= 1 && stream.throttle_threshold >= 0])
+    error_message = "The age of what is read is 1 second or more, and a number of records is not negative."
+  }
+}
+
+variable "queues" {
+  description = "SQS queues to watch, by a short name: the messages that it may hold (0 for a queue of what failed: the first one alarms), the seconds that one may wait; null leaves one of them out."
+  type = map(object({
+    queue_name          = string
+    maximum_messages    = optional(number)
+    maximum_age_seconds = optional(number)
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for queue in var.queues : queue.maximum_messages == null ? queue.maximum_age_seconds != null : queue.maximum_messages >= 0])
+    error_message = "A queue is watched by maximum_messages, 0 or more, or by maximum_age_seconds, or both."
+  }
+
+  validation {
+    condition     = alltrue([for queue in var.queues : queue.maximum_age_seconds == null ? true : queue.maximum_age_seconds >= 1])
+    error_message = "A message waits for 1 second or more."
+  }
+}
+
+variable "event_source_mappings" {
+  description = "Event source mappings to watch, by a short name: the function and alias that they feed, the age in seconds of a batch that is too much (streams alone have it; null: not watched), and the mapping's UUID where it counts its events (`metrics_config` with EventCount): then dropped ones alarm."
+  type = map(object({
+    function_name        = string
+    alias                = optional(string, "live")
+    iterator_age_seconds = optional(number)
+    counted_uuid         = optional(string)
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for mapping in var.event_source_mappings : mapping.iterator_age_seconds == null ? mapping.counted_uuid != null : mapping.iterator_age_seconds >= 1])
+    error_message = "A mapping is watched by iterator_age_seconds, 1 or more, or by counted_uuid, or both."
+  }
+}
+
+variable "nat_gateways" {
+  description = "NAT gateways to watch, by a short name, with the packets dropped in one period that are still all right: AWS itself drops a few."
+  type = map(object({
+    nat_gateway_id  = string
+    dropped_packets = optional(number, 100)
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for gateway in var.nat_gateways : gateway.dropped_packets >= 0])
+    error_message = "A number of packets is not negative."
+  }
+}
+
 variable "log_filters" {
   description = "Log events that are counted, by a short name: the group, the filter pattern, and how many in one period are too many. https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html"
   type = map(object({
@@ -88,7 +153,7 @@ variable "enable_duration_alerts" {
 }
 
 variable "enable_throttle_alerts" {
-  description = "Alarm on calls that a function turned away."
+  description = "Alarm on calls that a function rejected."
   type        = bool
   default     = true
 }
@@ -117,7 +182,31 @@ variable "enable_api_alerts" {
 }
 
 variable "enable_dynamodb_alerts" {
-  description = "Alarm on reads and writes that a table or one of its indexes turned away."
+  description = "Alarm on reads and writes that a table or one of its indexes rejected."
+  type        = bool
+  default     = true
+}
+
+variable "enable_stream_alerts" {
+  description = "Alarm on streams whose records are read late or rejected."
+  type        = bool
+  default     = true
+}
+
+variable "enable_queue_alerts" {
+  description = "Alarm on queues that hold too many messages, or one for too long."
+  type        = bool
+  default     = true
+}
+
+variable "enable_event_source_alerts" {
+  description = "Alarm on event source mappings that are behind or drop events."
+  type        = bool
+  default     = true
+}
+
+variable "enable_nat_alerts" {
+  description = "Alarm on NAT gateways without free ports, and on packets that they drop."
   type        = bool
   default     = true
 }
@@ -190,7 +279,7 @@ variable "duration_percent" {
 }
 
 variable "throttle_threshold" {
-  description = "Calls turned away in one period that are still all right."
+  description = "Calls rejected in one period that are still all right."
   type        = number
   default     = 0
 
@@ -267,7 +356,7 @@ variable "api_latency_ms" {
 }
 
 variable "table_throttle_threshold" {
-  description = "Reads and writes turned away by a table or index in one period that are still all right."
+  description = "Reads and writes rejected by a table or index in one period that are still all right."
   type        = number
   default     = 0
 
@@ -309,6 +398,11 @@ variable "kms_key_arn" {
     condition     = !var.make_topic || (var.kms_key_arn == null) == var.make_key
     error_message = "The topic is encrypted either with a key made here (make_key) or with kms_key_arn: exactly one of them."
   }
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "publisher_services" {
@@ -317,13 +411,13 @@ variable "publisher_services" {
   default     = []
 
   validation {
-    condition     = alltrue([for service in var.publisher_services : can(regex("^[a-z0-9.-]+\\.amazonaws\\.com$", service))])
-    error_message = "A service principal ends in .amazonaws.com."
+    condition     = alltrue([for service in var.publisher_services : can(regex("^[a-z0-9.-]+$", service)) && anytrue([for suffix in ["amazonaws.com", data.aws_partition.current.dns_suffix] : endswith(service, ".${suffix}")])])
+    error_message = "A service principal ends in .amazonaws.com, or in the domain of the partition."
   }
 }
 
 variable "email_addresses" {
-  description = "Who is told by e-mail; each address has to confirm the subscription once."
+  description = "Who is notified by e-mail; each address has to confirm the subscription once."
   type        = set(string)
   default     = []
 
@@ -338,8 +432,14 @@ variable "email_addresses" {
   }
 }
 
+variable "subscribed_elsewhere" {
+  description = "Somebody is subscribed to the topic who is not named here: it is not warned of then."
+  type        = bool
+  default     = false
+}
+
 variable "slack_channel" {
-  description = "Slack channel that is told: id of the workspace, which an administrator has authorised once in the console of Amazon Q Developer in chat applications (AWS Chatbot), and id of the channel; null tells none."
+  description = "Slack channel that is notified: id of the workspace, which an administrator has authorised once in the console of Amazon Q Developer in chat applications (AWS Chatbot), and id of the channel; null notifies none."
   type = object({
     workspace_id = string
     channel_id   = string
@@ -358,7 +458,7 @@ variable "slack_channel" {
 }
 
 variable "teams_channel" {
-  description = "Microsoft Teams channel that is told: ids of tenant, team and channel, authorised in the same place; null tells none."
+  description = "Microsoft Teams channel that is notified: ids of tenant, team and channel, authorised in the same place; null notifies none."
   type = object({
     tenant_id  = string
     team_id    = string

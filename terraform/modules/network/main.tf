@@ -29,14 +29,27 @@ locals {
       Condition = { StringEquals = { "aws:ResourceAccount" = sort(setunion([data.aws_caller_identity.current.account_id], var.s3_account_ids)) } }
     }]
   }
+
+  dynamodb_policy = {
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TablesOfTheseAccounts"
+      Effect    = "Allow"
+      Principal = "*"
+      Action    = "dynamodb:*"
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:ResourceAccount" = sort(setunion([data.aws_caller_identity.current.account_id], var.dynamodb_account_ids)) } }
+    }]
+  }
 }
 
 resource "aws_vpc" "this" {
   #checkov:skip=CKV2_AWS_11: flow logs are a module of their own, flow-logs, which takes this VPC's id
-  cidr_block           = var.cidr
-  enable_dns_support   = true
-  enable_dns_hostnames = true
-  tags                 = merge(var.tags, { Name = var.name })
+  cidr_block                       = var.cidr
+  assign_generated_ipv6_cidr_block = var.ipv6
+  enable_dns_support               = true
+  enable_dns_hostnames             = true
+  tags                             = merge(var.tags, { Name = var.name })
 }
 
 # The group that AWS gives a VPC admits its members to each other and lets everything out. Without
@@ -57,6 +70,7 @@ resource "aws_subnet" "public" {
   vpc_id                  = aws_vpc.this.id
   availability_zone       = "${data.aws_region.current.id}${each.key}"
   cidr_block              = cidrsubnet(var.cidr, 8, each.value)
+  ipv6_cidr_block         = var.ipv6 ? cidrsubnet(aws_vpc.this.ipv6_cidr_block, 8, each.value) : null
   map_public_ip_on_launch = false
   tags                    = merge(var.tags, { Name = "${var.name}-public-${each.key}" })
 }
@@ -68,7 +82,13 @@ resource "aws_subnet" "private" {
   availability_zone       = "${data.aws_region.current.id}${each.key}"
   cidr_block              = cidrsubnet(var.cidr, 4, each.value + 1)
   map_public_ip_on_launch = false
-  tags                    = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
+
+  # AWS gives the network a /56, and each subnet takes a /64 of it: the public ones the first sixteen. Whatever starts in a
+  # private subnet gets an address and still nobody reaches it: the way out below is one for answers alone.
+  ipv6_cidr_block                 = var.ipv6 ? cidrsubnet(aws_vpc.this.ipv6_cidr_block, 8, each.value + 16) : null
+  assign_ipv6_address_on_creation = var.ipv6
+
+  tags = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
 }
 
 resource "aws_internet_gateway" "this" {
@@ -85,6 +105,14 @@ resource "aws_route" "public_internet" {
   route_table_id         = aws_route_table.public.id
   destination_cidr_block = "0.0.0.0/0"
   gateway_id             = aws_internet_gateway.this.id
+}
+
+resource "aws_route" "public_internet_ipv6" {
+  count = var.ipv6 ? 1 : 0
+
+  route_table_id              = aws_route_table.public.id
+  destination_ipv6_cidr_block = "::/0"
+  gateway_id                  = aws_internet_gateway.this.id
 }
 
 resource "aws_route_table_association" "public" {
@@ -131,6 +159,22 @@ resource "aws_route" "private_nat" {
   nat_gateway_id         = aws_nat_gateway.this[each.value].id
 }
 
+# IPv6 needs no NAT gateway, and this one is free: what is in the private subnets calls out, and nobody calls in.
+resource "aws_egress_only_internet_gateway" "this" {
+  count = var.ipv6 ? 1 : 0
+
+  vpc_id = aws_vpc.this.id
+  tags   = merge(var.tags, { Name = var.name })
+}
+
+resource "aws_route" "private_ipv6" {
+  for_each = var.ipv6 ? local.zones : {}
+
+  route_table_id              = aws_route_table.private[each.key].id
+  destination_ipv6_cidr_block = "::/0"
+  egress_only_gateway_id      = aws_egress_only_internet_gateway.this[0].id
+}
+
 resource "aws_route_table_association" "private" {
   for_each = local.zones
 
@@ -146,4 +190,14 @@ resource "aws_vpc_endpoint" "s3" {
   route_table_ids   = [for letter in var.zones : aws_route_table.private[letter].id]
   policy            = jsonencode(local.s3_policy)
   tags              = merge(var.tags, { Name = "${var.name}-s3" })
+}
+
+# Free as well. What runs here reaches the tables of this account, whatever credentials it holds.
+resource "aws_vpc_endpoint" "dynamodb" {
+  vpc_id            = aws_vpc.this.id
+  vpc_endpoint_type = "Gateway"
+  service_name      = "com.amazonaws.${data.aws_region.current.id}.dynamodb"
+  route_table_ids   = [for letter in var.zones : aws_route_table.private[letter].id]
+  policy            = jsonencode(local.dynamodb_policy)
+  tags              = merge(var.tags, { Name = "${var.name}-dynamodb" })
 }

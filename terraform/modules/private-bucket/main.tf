@@ -7,19 +7,49 @@ locals {
 
   # Roles of CI, in every account: ci-roles and publisher-role make them below this path, and nothing else is there.
   ci_role_arns = "arn:${data.aws_partition.current.partition}:iam::*:role/slipway/ci/*"
-  kms_key_arn  = var.kms_key_arn == null ? one(aws_kms_key.this[*].arn) : var.kms_key_arn
+  make_key     = var.make_key == null ? var.kms_key_arn == null : var.make_key
+  kms_key_arn  = local.make_key ? one(aws_kms_key.this[*].arn) : var.kms_key_arn
 
   # Written out rather than read from aws_iam_policy_document: known at the plan, and tested.
   key_policy = {
     Version = "2012-10-17"
     Statement = concat(
       [{
+        # None of these actions encrypts or decrypts.
         Sid       = "AdministeredThroughIam"
         Effect    = "Allow"
         Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
-        Action    = "kms:*"
-        Resource  = "*"
+        Action = [
+          "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey", "kms:DisableKeyRotation", "kms:EnableKey",
+          "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases", "kms:ListGrants", "kms:ListKeyPolicies",
+          "kms:ListKeyRotations", "kms:ListResourceTags", "kms:PutKeyPolicy", "kms:RevokeGrant", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion",
+          "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
+        ]
+        Resource = "*"
       }],
+      [
+        {
+          # For objects of the bucket, and for the lock table that state-backend encrypts with it: never by a call of KMS itself.
+          Sid       = "UsedThroughServices"
+          Effect    = "Allow"
+          Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
+          Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+          Resource  = "*"
+          Condition = { StringEquals = { "kms:ViaService" = [for service in ["s3", "dynamodb"] : "${service}.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}"] } }
+        },
+        {
+          # DynamoDB works with grants, which it makes for itself.
+          Sid       = "GrantedToServices"
+          Effect    = "Allow"
+          Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
+          Action    = ["kms:CreateGrant"]
+          Resource  = "*"
+          Condition = {
+            StringEquals = { "kms:ViaService" = ["dynamodb.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}"] }
+            Bool         = { "kms:GrantIsForAWSResource" = "true" }
+          }
+        },
+      ],
       # Whatever an identity policy lets a role of CI do: it reads and writes objects with this key, and never has it.
       [{
         Sid       = "KeptFromCi"
@@ -39,12 +69,12 @@ locals {
         Action    = ["kms:Decrypt", "kms:DescribeKey"]
         Resource  = "*"
         # Only through S3 of this region: the key opens this bucket's objects and nothing else.
-        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.id}.amazonaws.com" } }
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}" } }
       }],
     )
   }
 
-  made_key_policy = merge(local.key_policy, { Statement = [for statement in local.key_policy.Statement : statement if var.enforce || statement.Effect == "Allow"] })
+  made_key_policy = merge(local.key_policy, { Statement = [for statement in local.key_policy.Statement : statement if !var.emulated || statement.Effect == "Allow"] })
 
   reader_arns = [for id in var.reader_account_ids : "arn:${data.aws_partition.current.partition}:iam::${id}:root"]
 
@@ -55,14 +85,14 @@ locals {
 
   # What the bucket has on AWS.
   all_statements = concat(
-    var.require_https ? [{
+    [{
       Sid       = "HttpsOnly"
       Effect    = "Deny"
       Principal = "*"
       Action    = "s3:*"
       Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }] : [],
+    }],
     length(local.new_keys) > 0 ? [{
       Sid       = "NeverOverwritten"
       Effect    = "Deny"
@@ -117,11 +147,11 @@ locals {
 
 locals {
   # An emulator ignores conditions: a Deny would deny everything.
-  bucket_statements = [for statement in local.all_statements : statement if var.enforce || statement.Effect == "Allow"]
+  bucket_statements = [for statement in local.all_statements : statement if !var.emulated || statement.Effect == "Allow"]
 }
 
 resource "aws_kms_key" "this" {
-  count = var.kms_key_arn == null ? 1 : 0
+  count = local.make_key ? 1 : 0
 
   description             = "Encrypts the objects of the bucket ${var.name}"
   enable_key_rotation     = true
@@ -136,7 +166,7 @@ resource "aws_kms_key" "this" {
 }
 
 resource "aws_kms_alias" "this" {
-  count = var.kms_key_arn == null ? 1 : 0
+  count = local.make_key ? 1 : 0
 
   name          = "alias/${var.name}"
   target_key_id = aws_kms_key.this[0].key_id
@@ -152,6 +182,11 @@ resource "aws_s3_bucket" "this" {
 
   lifecycle {
     prevent_destroy = true
+
+    precondition {
+      condition     = local.may_be_emulated
+      error_message = "`emulated` is for an emulator, and S3 says that this is an account of AWS: leave it out. It would open the bucket to calls without TLS, and let what is kept be replaced and deleted."
+    }
   }
 }
 
@@ -207,7 +242,7 @@ resource "aws_s3_bucket_policy" "this" {
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   #checkov:skip=CKV_AWS_300: the first rule does it, for every key; beside a dynamic rule the check does not see it
-  count = var.manage_lifecycle ? 1 : 0
+  count = var.emulated ? 0 : 1
 
   bucket = aws_s3_bucket.this.id
 

@@ -25,5 +25,5 @@ output "exact_policy" {
 
 output "exact_key_policy" {
   description = "Policy that the key has on AWS as JSON, also where an emulator gets less; null where the key is given."
-  value       = var.kms_key_arn == null ? jsonencode(local.key_policy) : null
+  value       = local.make_key ? jsonencode(local.key_policy) : null
 }

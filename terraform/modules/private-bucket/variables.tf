@@ -8,10 +8,26 @@ variable "name" {
   }
 }
 
+variable "make_key" {
+  description = "Make a key; null makes one where `kms_key_arn` is null. false is for a key of the same plan, whose ARN is not known yet."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = var.make_key == null ? true : var.make_key == (var.kms_key_arn == null)
+    error_message = "Either a key is made or kms_key_arn gives one: make_key contradicts it."
+  }
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts the objects; null makes one for this bucket alone. A given key must itself allow the readers to decrypt."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "reader_account_ids" {
@@ -23,12 +39,6 @@ variable "reader_account_ids" {
     condition     = alltrue([for id in var.reader_account_ids : can(regex("^[0-9]{12}$", id))])
     error_message = "An account id has twelve digits."
   }
-}
-
-variable "require_https" {
-  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
 }
 
 variable "require_new_keys" {
@@ -60,7 +70,7 @@ variable "never_deleted_prefixes" {
 }
 
 variable "break_glass_arns" {
-  description = "Roles that may delete all the same: ARNs, `*` allowed behind the account. Nobody else may, the account's administrators included."
+  description = "Roles that may still delete: ARNs, `*` allowed behind the account. Nobody else may, the account's administrators included."
   type        = set(string)
   default     = []
 
@@ -70,16 +80,10 @@ variable "break_glass_arns" {
   }
 }
 
-variable "enforce" {
-  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions and would refuse every call; `exact_policy` has them all the same."
+variable "emulated" {
+  description = "The account is an emulator's: leaves out what the policies of bucket and key refuse, since it ignores conditions and would refuse every call, and the lifecycle rules, which take it a minute. The output `exact_policy` has the refusals in any case. A real account refuses it."
   type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and `expiring_prefixes`. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
+  default     = false
 }
 
 variable "noncurrent_version_days" {

@@ -27,6 +27,11 @@ variable "prefix" {
 variable "kms_key_arn" {
   description = "Key that encrypts the store."
   type        = string
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "repository_arns" {
@@ -44,6 +49,11 @@ variable "signing_key_arn" {
   description = "Key that signs releases; null where a file signs them, which needs no permission."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.signing_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.signing_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "github_repository" {

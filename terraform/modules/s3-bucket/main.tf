@@ -12,7 +12,7 @@ locals {
       Action    = "s3:*"
       Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }] : statement if var.require_https],
+    }] : statement if !var.emulated],
     [for statement in [{
       # Reading the bucket's settings stays out of it: a role that only plans must see them.
       Sid       = "ObjectsForAllowedPrincipals"
@@ -23,7 +23,6 @@ locals {
         "s3:BypassGovernanceRetention",
         "s3:DeleteObject*",
         "s3:GetObject*",
-        "s3:ListBucket",
         "s3:ListBucketMultipartUploads",
         "s3:ListBucketVersions",
         "s3:ListMultipartUploadParts",
@@ -38,7 +37,20 @@ locals {
         # S3's own work on the bucket has no principal to compare.
         Bool = { "aws:PrincipalIsAWSService" = "false" }
       }
-    }] : statement if var.require_allowed_principals && length(var.allowed_principal_arns) > 0],
+    }] : statement if !var.emulated && length(var.allowed_principal_arns) > 0],
+    [for statement in [{
+      # HeadBucket, with which the provider looks whether a bucket exists, asks for this action: a role that plans without it
+      # ends with 403 from the second plan on. It sees the objects' names then, and none of them.
+      Sid       = "NamesForReaders"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:ListBucket"
+      Resource  = local.bucket_arn
+      Condition = {
+        ArnNotEquals = { "aws:PrincipalArn" = concat(var.allowed_principal_arns, var.administrator_arns, var.reader_arns) }
+        Bool         = { "aws:PrincipalIsAWSService" = "false" }
+      }
+    }] : statement if !var.emulated && length(var.allowed_principal_arns) > 0],
     [for statement in [{
       Sid       = "SettingsForAdministrators"
       Effect    = "Deny"
@@ -57,7 +69,7 @@ locals {
         ArnNotEquals = { "aws:PrincipalArn" = var.administrator_arns }
         Bool         = { "aws:PrincipalIsAWSService" = "false" }
       }
-    }] : statement if var.require_allowed_principals && length(var.administrator_arns) > 0],
+    }] : statement if !var.emulated && length(var.administrator_arns) > 0],
   )
 }
 
@@ -68,6 +80,13 @@ resource "aws_s3_bucket" "this" {
   bucket        = var.name
   force_destroy = var.force_destroy
   tags          = var.tags
+
+  lifecycle {
+    precondition {
+      condition     = local.may_be_emulated
+      error_message = "`emulated` is for an emulator, and S3 says that this is an account of AWS: leave it out. It would open the bucket to calls without TLS and to everybody whose own policy admits them."
+    }
+  }
 }
 
 resource "aws_s3_bucket_versioning" "this" {
@@ -124,7 +143,7 @@ resource "aws_s3_bucket_policy" "this" {
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   #checkov:skip=CKV_AWS_300: the first rule does it, for every key; beside a dynamic rule the check does not see it
-  count = var.manage_lifecycle ? 1 : 0
+  count = var.emulated ? 0 : 1
 
   bucket = aws_s3_bucket.this.id
 

@@ -12,16 +12,15 @@ variable "kms_key_arn" {
   description = "Key that encrypts the objects; null takes S3's own key of the account, aws/s3, which no other account can use."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "versioning" {
   description = "Keep what is replaced or deleted as older versions."
-  type        = bool
-  default     = true
-}
-
-variable "require_https" {
-  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
   type        = bool
   default     = true
 }
@@ -38,7 +37,7 @@ variable "allowed_principal_arns" {
 }
 
 variable "administrator_arns" {
-  description = "Roles and users that may change the bucket, its policy and its settings, with the one that applies this module among them. Empty leaves it to the principals' own policies."
+  description = "Roles and users that may change the bucket, its policy and its settings, with the one that applies this module among them. Empty leaves it to the principals' own policies, and is refused where allowed_principal_arns shuts the bucket: the role that applies could not look at it again."
   type        = list(string)
   default     = []
 
@@ -46,18 +45,28 @@ variable "administrator_arns" {
     condition     = alltrue([for arn in var.administrator_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$", arn))])
     error_message = "An administrator is the ARN of one role or one user: neither an account nor a pattern."
   }
+
+  validation {
+    condition     = var.emulated || length(var.allowed_principal_arns) == 0 || length(var.administrator_arns) > 0
+    error_message = "allowed_principal_arns shuts the bucket to all others: name the role that applies this in administrator_arns, or its next plan ends with 403."
+  }
 }
 
-variable "require_allowed_principals" {
-  description = "Refuse whoever is in neither list. Off only on an emulator that ignores the condition and would refuse everybody."
-  type        = bool
-  default     = true
+variable "reader_arns" {
+  description = "Roles that see the bucket and the names of its objects without using them: those that plan. They are needed where allowed_principal_arns shuts the bucket."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.reader_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "A reader is the ARN of one role or one user: neither an account nor a pattern."
+  }
 }
 
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and `expiring_prefixes`. Off on an emulator, where setting the rules takes a minute."
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy, whose conditions it ignores, so that it would refuse every call, and the lifecycle rules, which take it a minute. A real account refuses it."
   type        = bool
-  default     = true
+  default     = false
 }
 
 variable "noncurrent_version_days" {

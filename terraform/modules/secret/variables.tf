@@ -9,12 +9,12 @@ variable "name" {
 }
 
 variable "description" {
-  description = "What the secret opens, for whoever lists the account's secrets. Not the secret itself."
+  description = "What the secret opens, for those who list the account's secrets. Not the secret itself."
   type        = string
 }
 
 variable "value" {
-  description = "What the secret holds, written to Secrets Manager and to no plan and no state. Null: whoever owns the value puts it there."
+  description = "What the secret holds, written to Secrets Manager and to no plan and no state. Null: its owner puts it there."
   type        = string
   default     = null
   ephemeral   = true
@@ -36,6 +36,11 @@ variable "kms_key_arn" {
   description = "Key that encrypts the secret; null takes Secrets Manager's own key of the account, aws/secretsmanager."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "recovery_window_days" {

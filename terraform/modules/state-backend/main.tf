@@ -1,17 +1,16 @@
 module "bucket" {
   source = "../private-bucket"
 
-  name             = var.bucket
-  kms_key_arn      = var.kms_key_arn
-  require_https    = var.require_https
-  manage_lifecycle = var.manage_lifecycle
+  name        = var.bucket
+  make_key    = var.make_key
+  kms_key_arn = var.kms_key_arn
 
   # The ledger, what was applied with which values, archived states and plans are written once. Nobody deletes them (plans
   # expire), nor a replaced version of a state.
   append_only_prefixes   = ["archive/", "configurations/", "ledger/", "plans/"]
   never_deleted_prefixes = ["archive/", "configurations/", "ledger/"]
   break_glass_arns       = var.break_glass_arns
-  enforce                = var.enforce
+  emulated               = var.emulated
 
   # Every run replaces the state and leaves a version of its lock file behind.
   noncurrent_version_days = var.noncurrent_version_days

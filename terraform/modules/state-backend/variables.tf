@@ -20,10 +20,10 @@ variable "break_glass_arns" {
   default     = []
 }
 
-variable "enforce" {
-  description = "Refuse what the policies of bucket and key refuse. Off only on an emulator that ignores conditions."
+variable "emulated" {
+  description = "The account is an emulator's: leaves out what it can't do, as private-bucket says. A real account refuses it."
   type        = bool
-  default     = true
+  default     = false
 }
 
 variable "lock_table" {
@@ -37,10 +37,26 @@ variable "lock_table" {
   }
 }
 
+variable "make_key" {
+  description = "Make a key; null makes one where `kms_key_arn` is null. false is for a key of the same plan, whose ARN is not known yet."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = var.make_key == null ? true : var.make_key == (var.kms_key_arn == null)
+    error_message = "Either a key is made or kms_key_arn gives one: make_key contradicts it."
+  }
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts bucket and table; null makes one for them alone."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "The key is named by its full ARN, arn:…:kms:<region>:<account id>:key/<id>, not by an alias: a policy that names an alias permits nothing."
+  }
 }
 
 variable "noncurrent_version_days" {
@@ -63,18 +79,6 @@ variable "plan_days" {
     condition     = var.plan_days >= 1
     error_message = "A saved plan stays for a day at least."
   }
-}
-
-variable "require_https" {
-  description = "Refuse calls without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire old versions and saved plans. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
 }
 
 variable "tags" {

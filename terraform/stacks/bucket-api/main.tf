@@ -8,7 +8,11 @@ locals {
   role_arns = [for name in sort(keys(var.releases)) : module.function[name].role_arn]
 
   # What GuardDuty finds is told where the alarms are told.
-  tells_findings = var.enable_guardduty && var.make_alerts_topic
+  tells_findings = var.notify_guardduty_findings && var.make_alerts_topic
+
+  # Where the function's variables say how much it logs, whatever the format.
+  log_level      = var.log_level == null ? {} : { RUST_LOG = lower(var.log_level) }
+  logging_config = var.log_format == null ? null : { log_format = var.log_format, application_log_level = var.log_format == "JSON" ? var.log_level : null }
 }
 
 # Whoever manages to remove the bucket's policy still reads nothing without this key.
@@ -24,16 +28,15 @@ module "bucket_key" {
 module "bucket" {
   source = "../../modules/s3-bucket"
 
-  name                       = "${local.name_prefix}-objects"
-  kms_key_arn                = module.bucket_key.arn
-  versioning                 = true
-  allowed_principal_arns     = concat(local.role_arns, sort(var.object_role_arns))
-  administrator_arns         = sort(var.deployment_role_arns)
-  require_https              = var.require_https
-  require_allowed_principals = var.require_allowed_principals
-  manage_lifecycle           = var.manage_lifecycle
-  noncurrent_version_days    = var.noncurrent_version_days
-  force_destroy              = var.force_destroy
+  name                    = "${local.name_prefix}-objects"
+  kms_key_arn             = module.bucket_key.arn
+  versioning              = true
+  allowed_principal_arns  = concat(local.role_arns, sort(var.object_role_arns))
+  administrator_arns      = sort(var.deployment_role_arns)
+  reader_arns             = sort(var.planning_role_arns)
+  emulated                = var.emulated
+  noncurrent_version_days = var.noncurrent_version_days
+  force_destroy           = var.force_destroy
 }
 
 # One for each release that comes: which ones, the environment selects.
@@ -46,15 +49,18 @@ module "function" {
   memory_size                    = var.memory_size
   timeout                        = var.timeout
   log_retention_days             = var.log_retention_days
+  logging_config                 = local.logging_config
   reserved_concurrent_executions = var.reserved_concurrent_executions
+  check_quotas                   = var.check_quotas
   tracing_mode                   = var.tracing_mode
-  permissions_boundary_arn       = var.permissions_boundary_arn
+  role_arn                       = lookup(var.function_role_arns, each.key, null)
+  permissions_boundary_arn       = contains(keys(var.function_role_arns), each.key) ? null : var.permissions_boundary_arn
 
-  environment_variables = { BUCKET = module.bucket.bucket }
+  environment_variables = merge(local.log_level, { BUCKET = module.bucket.bucket })
 
-  # Nothing of the key: a listing and an object's metadata are not encrypted with it, so that the
+  # A role from outside has its own. Nothing of the key: a listing and an object's metadata are not encrypted with it, so that the
   # function can tell what there is and never what is in it.
-  policy_statements = [
+  policy_statements = contains(keys(var.function_role_arns), each.key) ? [] : [
     {
       sid       = "ListObjects"
       actions   = ["s3:ListBucket"]

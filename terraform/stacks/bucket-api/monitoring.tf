@@ -44,28 +44,27 @@ module "monitoring" {
 
   make_topic               = var.make_alerts_topic
   publisher_services       = local.tells_findings ? ["events.amazonaws.com"] : []
-  email_addresses          = var.alert_email_addresses
+  email_addresses          = var.make_alerts_topic ? var.alert_email_addresses : []
   slack_channel            = var.slack_channel
   teams_channel            = var.teams_channel
   permissions_boundary_arn = var.permissions_boundary_arn
 }
 
-# An account has one detector for each region: whoever switches it on here has none there yet.
-resource "aws_guardduty_detector" "this" {
-  #checkov:skip=CKV2_AWS_3: whether the organisation manages detectors is not this stack's to say
-  count = var.enable_guardduty ? 1 : 0
+# Detectors that this stack made before belong to the account now (terraform/bootstrap), and go on.
+removed {
+  from = aws_guardduty_detector.this
 
-  enable                       = true
-  finding_publishing_frequency = "FIFTEEN_MINUTES"
+  lifecycle {
+    destroy = false
+  }
 }
 
-# Reads S3's data events, without a trail of one's own.
-resource "aws_guardduty_detector_feature" "s3" {
-  count = var.enable_guardduty ? 1 : 0
+removed {
+  from = aws_guardduty_detector_feature.s3
 
-  detector_id = aws_guardduty_detector.this[0].id
-  name        = "S3_DATA_EVENTS"
-  status      = "ENABLED"
+  lifecycle {
+    destroy = false
+  }
 }
 
 resource "aws_cloudwatch_event_rule" "findings" {

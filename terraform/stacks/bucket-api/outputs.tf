@@ -75,8 +75,3 @@ output "dashboard_name" {
   description = "Name of the dashboard; null without one."
   value       = module.monitoring.dashboard_name
 }
-
-output "guardduty_detector_id" {
-  description = "Id of GuardDuty's detector; null where this stack makes none."
-  value       = one(aws_guardduty_detector.this[*].id)
-}

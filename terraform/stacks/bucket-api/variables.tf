@@ -64,12 +64,28 @@ variable "invoker_role_names" {
 }
 
 variable "deployment_role_arns" {
-  description = "Roles that apply this stack. With the functions' roles and `object_role_arns` they alone may use the objects, and they alone may change the bucket. Empty leaves its settings to IAM."
+  description = "Roles that apply this stack. With the functions' roles and `object_role_arns` they alone may use the objects, and they alone may change the bucket. The role that applies must be among them: its next plan would end with 403."
   type        = set(string)
   default     = []
 
   validation {
     condition     = alltrue([for arn in var.deployment_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "A role is named by its ARN: neither a session, nor an account, nor a pattern."
+  }
+
+  validation {
+    condition     = var.emulated || length(var.deployment_role_arns) > 0
+    error_message = "The bucket is shut to all but the functions' roles and those named: name the role that applies this stack."
+  }
+}
+
+variable "planning_role_arns" {
+  description = "Roles that plan this stack and do not apply it: they see the bucket and the names of its objects, and read no object."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.planning_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
     error_message = "A role is named by its ARN: neither a session, nor an account, nor a pattern."
   }
 }
@@ -83,6 +99,18 @@ variable "object_role_arns" {
     condition     = alltrue([for arn in var.object_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
     error_message = "A role is named by its ARN: neither a session, nor an account, nor a pattern."
   }
+}
+
+variable "function_role_arns" {
+  description = "Roles that functions run as, by function, made elsewhere (once for an account, by bootstrap), so that the role that applies this stack needs no right to make them. A function that is not named gets one of its own."
+  type        = map(string)
+  default     = {}
+}
+
+variable "check_quotas" {
+  description = "Warn in each plan where the account may not run enough at once for `reserved_concurrent_executions`. The role that plans needs servicequotas:GetServiceQuota; an emulator may not have it."
+  type        = bool
+  default     = false
 }
 
 variable "permissions_boundary_arn" {
@@ -118,6 +146,28 @@ variable "reserved_concurrent_executions" {
   description = "Calls of each function that may run at the same time; null leaves the account's shared limit."
   type        = number
   default     = null
+}
+
+variable "log_level" {
+  description = "Lowest level that the function logs: TRACE, DEBUG, INFO, WARN or ERROR. It reaches the function in the variable RUST_LOG; null leaves it to the function, which then logs from INFO."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_level == null ? true : contains(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "The log_level is TRACE, DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_format" {
+  description = "\"JSON\": Lambda writes its own lines as JSON too, sets AWS_LAMBDA_LOG_LEVEL and drops lines below `log_level`. Null leaves Lambda's default, plain text. The emulator keeps no format."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_format == null ? true : contains(["JSON", "Text"], var.log_format)
+    error_message = "The log_format is JSON or Text."
+  }
 }
 
 variable "log_retention_days" {
@@ -160,24 +210,6 @@ variable "force_destroy" {
   description = "Let a destroy of the bucket delete the objects in it. For environments that may lose them."
   type        = bool
   default     = false
-}
-
-variable "require_https" {
-  description = "Refuse calls to the bucket without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
-variable "require_allowed_principals" {
-  description = "Shut the bucket to all but the functions' roles and those named above. Off only on an emulator that ignores the condition and would refuse everybody."
-  type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads and old versions. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
 }
 
 variable "enable_error_alerts" {
@@ -264,8 +296,14 @@ variable "teams_channel" {
   default     = null
 }
 
-variable "enable_guardduty" {
-  description = "Make GuardDuty's detector with S3 protection, and tell its findings to the topic. An account has one detector for each region, paid by what it reads: off unless this stack is the one to make it."
+variable "notify_guardduty_findings" {
+  description = "Notify the topic of what GuardDuty finds in this account and region. The detector is the account's: `guardduty` of terraform/bootstrap makes it."
+  type        = bool
+  default     = false
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy and its lifecycle rules. A real account refuses it."
   type        = bool
   default     = false
 }

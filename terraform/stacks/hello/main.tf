@@ -1,5 +1,9 @@
 locals {
   name_prefix = "${var.environment.project}-${var.environment.account_id}-${var.environment.name}"
+
+  # Where the function's variables say how much it logs, whatever the format.
+  log_level      = var.log_level == null ? {} : { RUST_LOG = lower(var.log_level) }
+  logging_config = var.log_format == null ? null : { log_format = var.log_format, application_log_level = var.log_format == "JSON" ? var.log_level : null }
 }
 
 module "hello" {
@@ -7,8 +11,11 @@ module "hello" {
 
   name                     = "${local.name_prefix}-hello"
   release                  = var.releases["hello"]
-  permissions_boundary_arn = var.permissions_boundary_arn
+  role_arn                 = var.function_role_arn
+  permissions_boundary_arn = var.function_role_arn == null ? var.permissions_boundary_arn : null
   memory_size              = var.memory_size
   timeout                  = var.timeout
   log_retention_days       = var.log_retention_days
+  logging_config           = local.logging_config
+  environment_variables    = merge(local.log_level, var.environment_variables)
 }

@@ -48,10 +48,38 @@ variable "timeout" {
   default     = 3
 }
 
+variable "log_level" {
+  description = "Lowest level that the function logs: TRACE, DEBUG, INFO, WARN or ERROR. It reaches the function in the variable LOG_LEVEL; null leaves it to the function, which then logs from INFO."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_level == null ? true : contains(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "The log_level is TRACE, DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_format" {
+  description = "\"JSON\": Lambda writes its own lines as JSON too, sets AWS_LAMBDA_LOG_LEVEL and drops lines below `log_level`. Null leaves Lambda's default, plain text. The emulator keeps no format."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_format == null ? true : contains(["JSON", "Text"], var.log_format)
+    error_message = "The log_format is JSON or Text."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days that the log group keeps its events."
   type        = number
   default     = 7
+}
+
+variable "function_role_arn" {
+  description = "Role that the function runs as, made elsewhere (once for an account, by bootstrap), so that the role that applies this stack needs no right to make roles. Null makes one for this function alone."
+  type        = string
+  default     = null
 }
 
 variable "permissions_boundary_arn" {

@@ -14,6 +14,7 @@ module "network" {
   cidr           = var.cidr
   zones          = var.zones
   nat_gateways   = var.nat_gateways
+  check_quotas   = var.check_quotas
   s3_account_ids = var.s3_account_ids
 }
 
@@ -25,7 +26,7 @@ module "flow_logs_key" {
 
   # The log group's name is known before it is made, and the key before the group needs it.
   service_principals = [{
-    service    = "logs.${var.environment.region}.amazonaws.com"
+    service    = "logs.${var.environment.region}.${data.aws_partition.current.dns_suffix}"
     actions    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
     conditions = { ArnEquals = { "kms:EncryptionContext:aws:logs:arn" = [local.flow_log_arn] } }
   }]

@@ -34,6 +34,12 @@ variable "nat_gateways" {
   default     = "one"
 }
 
+variable "check_quotas" {
+  description = "Warn in each plan where the account has too few Elastic IP addresses left for the NAT gateways. The role that plans needs servicequotas:GetServiceQuota; an emulator may not have it."
+  type        = bool
+  default     = false
+}
+
 variable "s3_account_ids" {
   description = "Other accounts whose buckets may be reached from the private subnets. This account's always may."
   type        = set(string)

@@ -62,6 +62,17 @@ locals {
       enabled                            = var.event_source_enabled
     }
   }
+
+  # Where the function's variables say how much it logs, whatever the format.
+  log_level      = var.log_level == null ? {} : { LOG_LEVEL = var.log_level }
+  logging_config = var.log_format == null ? null : { log_format = var.log_format, application_log_level = var.log_format == "JSON" ? var.log_level : null }
+
+  # The layer instruments the handler and the AWS SDK: the function knows nothing of traces.
+  opentelemetry = var.opentelemetry == null ? null : {
+    layer_arn     = var.opentelemetry.layer_arn
+    sampled_share = var.opentelemetry.sampled_share
+    wrapper       = "/opt/otel-instrument"
+  }
 }
 
 # A key for each kind of storage: the right to read one is not the right to read all.
@@ -107,8 +118,7 @@ module "bucket" {
 
   name                    = "${local.name}-records"
   kms_key_arn             = module.bucket_key.arn
-  require_https           = var.require_https
-  manage_lifecycle        = var.manage_lifecycle
+  emulated                = var.emulated
   noncurrent_version_days = var.noncurrent_version_days
   expiring_prefixes       = local.expiring_prefixes
   force_destroy           = var.force_destroy
@@ -157,19 +167,64 @@ module "stream_ingest" {
 
   name                     = "${local.name_prefix}-stream-ingest"
   release                  = var.releases["stream-ingest"]
-  permissions_boundary_arn = var.permissions_boundary_arn
+  role_arn                 = var.function_role_arn
+  permissions_boundary_arn = var.function_role_arn == null ? var.permissions_boundary_arn : null
   memory_size              = var.memory_size
   timeout                  = var.timeout
   log_retention_days       = var.log_retention_days
+  logging_config           = local.logging_config
   tracing_mode             = var.tracing_mode
+  opentelemetry            = local.opentelemetry
   vpc                      = local.vpc
 
-  environment_variables = {
+  environment_variables = merge(local.log_level, {
     TABLE_NAME  = module.table.name
     BUCKET_NAME = module.bucket.bucket
     SECRET_ARN  = module.secret.arn
-  }
+  })
 
-  policy_statements = local.statements
+  # A role from outside has its own.
+  policy_statements = var.function_role_arn != null ? [] : local.statements
   event_sources     = local.event_sources
+}
+
+# A shard stands still while one of its batches fails again and again, and no call fails that did not fail before: what is read
+# late is seen, and what was given up on.
+module "monitoring" {
+  source = "../../modules/monitoring"
+
+  name = local.name
+
+  functions = {
+    stream-ingest = {
+      function_name   = module.stream_ingest.function.function_name
+      alias           = module.stream_ingest.function.alias
+      timeout_seconds = var.timeout
+    }
+  }
+  streams = { events = { stream_name = module.stream.name, iterator_age_seconds = var.iterator_age_alert_seconds } }
+  queues  = { failures = { queue_name = aws_sqs_queue.failures.name, maximum_messages = 0 } }
+  event_source_mappings = {
+    stream = {
+      function_name        = module.stream_ingest.function.function_name
+      alias                = module.stream_ingest.function.alias
+      iterator_age_seconds = var.iterator_age_alert_seconds
+    }
+  }
+  tables = { events = { table_name = module.table.name } }
+
+  enable_error_alerts        = var.enable_error_alerts
+  enable_duration_alerts     = var.enable_error_alerts
+  enable_throttle_alerts     = var.enable_error_alerts
+  enable_concurrency_alerts  = var.enable_error_alerts
+  enable_dynamodb_alerts     = var.enable_error_alerts
+  enable_stream_alerts       = var.enable_stream_alerts
+  enable_event_source_alerts = var.enable_stream_alerts
+  enable_queue_alerts        = var.enable_stream_alerts
+  enable_dashboard           = var.enable_dashboard
+
+  make_topic               = var.make_alerts_topic
+  email_addresses          = var.make_alerts_topic ? var.alert_email_addresses : []
+  subscribed_elsewhere     = var.alerts_subscribed_elsewhere
+  permissions_boundary_arn = var.permissions_boundary_arn
 }

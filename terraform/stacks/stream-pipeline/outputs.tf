@@ -84,3 +84,13 @@ output "key_arns" {
     secret = module.secret_key.arn
   }
 }
+
+output "alarm_names" {
+  description = "Names of the alarms, sorted."
+  value       = module.monitoring.alarm_names
+}
+
+output "alerts_topic_arn" {
+  description = "ARN of the topic that the alarms notify; null without one."
+  value       = module.monitoring.topic_arn
+}

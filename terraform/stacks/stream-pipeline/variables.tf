@@ -53,6 +53,37 @@ variable "timeout" {
   }
 }
 
+variable "log_level" {
+  description = "Lowest level that the function logs: TRACE, DEBUG, INFO, WARN or ERROR. It reaches the function in the variable LOG_LEVEL; null leaves it to the function, which then logs from INFO."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_level == null ? true : contains(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "The log_level is TRACE, DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_format" {
+  description = "\"JSON\": Lambda writes its own lines as JSON too, sets AWS_LAMBDA_LOG_LEVEL and drops lines below `log_level`. Null leaves Lambda's default, plain text. The emulator keeps no format."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_format == null ? true : contains(["JSON", "Text"], var.log_format)
+    error_message = "The log_format is JSON or Text."
+  }
+}
+
+variable "opentelemetry" {
+  description = "Traces of OpenTelemetry: the layer of the AWS Distro for OpenTelemetry for Python, and the share of batches that is traced. Null traces nothing."
+  type = object({
+    layer_arn     = string
+    sampled_share = optional(number, 1)
+  })
+  default = null
+}
+
 variable "log_retention_days" {
   description = "Days that the log group keeps its events."
   type        = number
@@ -186,6 +217,53 @@ variable "force_destroy" {
   default     = false
 }
 
+variable "enable_stream_alerts" {
+  description = "Alarm on a shard that stands still or is read late, on records that are turned away, and on the first batch in the queue of those that failed for good."
+  type        = bool
+  default     = true
+}
+
+variable "iterator_age_alert_seconds" {
+  description = "Age in seconds of what is read of the stream that is too much."
+  type        = number
+  default     = 600
+
+  validation {
+    condition     = var.iterator_age_alert_seconds >= 60 && var.iterator_age_alert_seconds < var.maximum_record_age_seconds
+    error_message = "The alarm comes at 60 seconds or more, and before `maximum_record_age_seconds`, when a record is given up on."
+  }
+}
+
+variable "enable_error_alerts" {
+  description = "Alarm on the function's errors, duration, throttled calls and concurrency, and on a table that turns writes away."
+  type        = bool
+  default     = true
+}
+
+variable "enable_dashboard" {
+  description = "Make a dashboard of function, stream, queue and table."
+  type        = bool
+  default     = true
+}
+
+variable "make_alerts_topic" {
+  description = "Make the SNS topic that the alarms notify, with a key of its own. Off: alarms show their state and notify nobody."
+  type        = bool
+  default     = true
+}
+
+variable "alert_email_addresses" {
+  description = "Who is notified by e-mail; each address has to confirm its subscription once."
+  type        = set(string)
+  default     = []
+}
+
+variable "alerts_subscribed_elsewhere" {
+  description = "Somebody is subscribed to the topic who is not named here."
+  type        = bool
+  default     = false
+}
+
 variable "subnet_ids" {
   description = "Private subnets by which the function joins a VPC: `subnet_ids = \"network.private_subnet_ids\"` under [inputs]. Null leaves it outside."
   type        = list(string)
@@ -203,20 +281,20 @@ variable "security_group_ids" {
   default     = null
 }
 
-variable "require_https" {
-  description = "Refuse calls to the bucket without TLS. Off only on an emulator that ignores the condition and would refuse every call."
-  type        = bool
-  default     = true
-}
-
-variable "manage_lifecycle" {
-  description = "Expire unfinished uploads, old versions and rejected records. Off on an emulator, where setting the rules takes a minute."
-  type        = bool
-  default     = true
+variable "function_role_arn" {
+  description = "Role that the function runs as, made elsewhere (once for an account, by bootstrap), so that the role that applies this stack needs no right to make roles. Null makes one for this function alone."
+  type        = string
+  default     = null
 }
 
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles that this stack makes; null makes them without one."
   type        = string
   default     = null
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the bucket's policy and its lifecycle rules. A real account refuses it."
+  type        = bool
+  default     = false
 }

@@ -8,6 +8,10 @@ locals {
   # Whether keys were given is no secret, and decides what is made.
   writes_keys = nonsensitive(var.api_keys != null)
   makes_topic = var.make_alerts_topic && (var.enable_cost_alerts || var.enable_error_alerts || var.enable_dynamodb_alerts)
+
+  # Where the function's variables say how much it logs, whatever the format.
+  log_level      = var.log_level == null ? {} : { RUST_LOG = lower(var.log_level) }
+  logging_config = var.log_format == null ? null : { log_format = var.log_format, application_log_level = var.log_format == "JSON" ? var.log_level : null }
 }
 
 module "traces" {
@@ -21,6 +25,7 @@ module "traces" {
     by-project = { hash_key = "project_id", range_key = "start_time" }
   }
 
+  ttl_attribute          = "expires_at"
   point_in_time_recovery = var.enable_pitr
 }
 
@@ -36,6 +41,7 @@ module "spans" {
     by-trace = { hash_key = "trace_id", range_key = "start_time" }
   }
 
+  ttl_attribute          = "expires_at"
   point_in_time_recovery = var.enable_pitr
 }
 
@@ -54,14 +60,18 @@ module "tracer" {
 
   name                           = local.name
   release                        = var.releases["tracer"]
-  permissions_boundary_arn       = var.permissions_boundary_arn
+  permissions_boundary_arn       = var.function_role_arn == null ? var.permissions_boundary_arn : null
   memory_size                    = var.memory_size
   timeout                        = var.timeout
   log_retention_days             = var.log_retention_days
+  logging_config                 = local.logging_config
   reserved_concurrent_executions = var.reserved_concurrent_executions
+  check_quotas                   = var.check_quotas
   role_arn                       = var.function_role_arn
+  opentelemetry                  = var.opentelemetry
 
   environment_variables = merge(
+    local.log_level,
     {
       TRACES_TABLE    = module.traces.name
       SPANS_TABLE     = module.spans.name
@@ -95,9 +105,9 @@ module "tracer" {
 module "url" {
   source = "../../modules/function-url"
 
-  function               = module.tracer.function
-  authorization          = "NONE"
-  permit_invoke_by_stack = var.permit_invoke_by_stack
+  function      = module.tracer.function
+  authorization = "NONE"
+  emulated      = var.emulated
 }
 
 module "monitoring" {

@@ -98,12 +98,6 @@ variable "cors_allow_origins" {
   }
 }
 
-variable "permit_invoke_by_stack" {
-  description = "Let a CloudFormation stack hold the URL's second permission, which the provider can't express before 6.29. Off on an emulator alone: elsewhere the URL answers 403 without it."
-  type        = bool
-  default     = true
-}
-
 variable "enable_cost_alerts" {
   description = "Tell when the stack's cost of a month nears or passes `monthly_budget`."
   type        = bool
@@ -164,14 +158,57 @@ variable "timeout" {
   default     = 10
 }
 
+variable "log_level" {
+  description = "Lowest level that the function logs: TRACE, DEBUG, INFO, WARN or ERROR. It reaches the function in the variable RUST_LOG; null leaves it to the function, which then logs from INFO."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_level == null ? true : contains(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "The log_level is TRACE, DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_format" {
+  description = "\"JSON\": Lambda writes its own lines as JSON too, sets AWS_LAMBDA_LOG_LEVEL and drops lines below `log_level`. Null leaves Lambda's default, plain text. The emulator keeps no format."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_format == null ? true : contains(["JSON", "Text"], var.log_format)
+    error_message = "The log_format is JSON or Text."
+  }
+}
+
+variable "opentelemetry" {
+  description = "Traces of OpenTelemetry: a layer with a collector, and the share of calls that is traced where the caller has not decided. The function must be built with its feature `opentelemetry` (lambda-src/tracer/README.md). Null traces nothing."
+  type = object({
+    layer_arn     = string
+    sampled_share = optional(number, 1)
+  })
+  default = null
+}
+
 variable "log_retention_days" {
   description = "Days that the log group keeps its events."
   type        = number
   default     = 7
 }
 
+variable "check_quotas" {
+  description = "Warn in each plan where the account may not run enough at once for `reserved_concurrent_executions`. The role that plans needs servicequotas:GetServiceQuota; an emulator may not have it."
+  type        = bool
+  default     = false
+}
+
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the roles that this stack makes; null makes them without one."
   type        = string
   default     = null
+}
+
+variable "emulated" {
+  description = "The account is an emulator's: leaves out the second permission of the function's URL. A real account refuses it."
+  type        = bool
+  default     = false
 }

@@ -35,12 +35,20 @@ def clean_up(client: Client) -> str:
         return f"left in place: {created}; set {' and '.join(missing)} to delete them"
     try:
         import boto3
+        from botocore.exceptions import ClientError
     except ImportError:
         return f"left in place: {created}; boto3 is needed to delete them"
     # boto3 itself reads only AWS_DEFAULT_REGION.
     dynamodb = boto3.resource("dynamodb", region_name=os.environ.get("AWS_REGION"))
     for name, (attribute, ids) in tables.items():
-        with dynamodb.Table(os.environ[name]).batch_writer() as batch:
-            for item_id in sorted(ids):
-                batch.delete_item(Key={attribute: item_id})
+        try:
+            with dynamodb.Table(os.environ[name]).batch_writer() as batch:
+                for item_id in sorted(ids):
+                    batch.delete_item(Key={attribute: item_id})
+        except ClientError as refused:
+            # What the tests found stands whether or not their records can be deleted.
+            return (
+                f"left in place, not all of it deleted: {created}: {refused}; "
+                f"the role needs dynamodb:BatchWriteItem on {os.environ[name]}: `suites` of ci-roles"
+            )
     return f"deleted: {created}"

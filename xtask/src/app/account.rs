@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::name::{EnvironmentName, StackName};
 use crate::ownership::ProjectIdentity;
 use crate::plan::{Backend, CodePlaces, FunctionOutput};
-use crate::ports::{Functions, Services, Store};
+use crate::ports::{Functions, Quotas, Services, Store};
 use crate::release::Catalogue;
 use crate::settings::EnvironmentAccount;
 
@@ -35,6 +35,8 @@ pub(crate) struct Account {
     pub(crate) functions: Arc<dyn Functions>,
     /// Other services of the account.
     pub(crate) services: Arc<dyn Services>,
+    /// What the account may have, and has.
+    pub(crate) quotas: Arc<dyn Quotas>,
     /// The gateway of an emulated account: addresses of the cloud are reached through it.
     pub(crate) gateway: Option<String>,
     /// Where Terraform keeps its state.

@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureKind, Result};
 use crate::output::Console;
 use crate::ports::{
     Alias, Approver, Clock, DigestComparison, FunctionConfiguration, Functions, HttpRequest, HttpResponse,
-    Invocation, Listed, ObjectHead, Put, Resource, Services, Store, Stored,
+    Invocation, LambdaLimits, Listed, ObjectHead, Put, Quota, Quotas, Resource, Services, Store, Stored,
 };
 
 /// A bucket as a store, or the keys in it that begin with a prefix.
@@ -305,6 +305,10 @@ impl Services for AccountServices {
         Ok(self.0.existing(resource).await.map_err(explain)?.map(|found| found.id))
     }
 
+    async fn state_lock(&self, table: &str, state: &str) -> Result<Option<String>> {
+        self.0.state_lock(table, state).await.map_err(explain)
+    }
+
     async fn secret(&self, id: &str) -> Result<Option<String>> {
         self.0.secret(id).await.map_err(explain)
     }
@@ -320,6 +324,29 @@ impl Services for AccountServices {
         within: Duration,
     ) -> Result<HttpResponse> {
         self.0.send(request, sign_for, within).await.map_err(explain)
+    }
+}
+
+#[async_trait]
+impl Quotas for AccountServices {
+    async fn lambda(&self) -> Result<LambdaLimits> {
+        self.0.lambda_limits().await.map_err(explain)
+    }
+
+    async fn reserved_concurrency(&self, function: &str) -> Result<i64> {
+        self.0.reserved_concurrency(function).await.map_err(explain)
+    }
+
+    async fn elastic_ips(&self) -> Result<Quota> {
+        self.0.elastic_ips().await.map_err(explain)
+    }
+
+    async fn elastic_ips_tagged(&self, tags: &[(&str, &str)]) -> Result<usize> {
+        self.0.elastic_ips_tagged(tags).await.map_err(explain)
+    }
+
+    async fn attached_policies(&self, role: &str) -> Result<Quota> {
+        self.0.attached_policies(role).await.map_err(explain)
     }
 }
 

@@ -79,6 +79,7 @@ mod tests {
             remembered: false,
             left_out: None,
             run: vec!["true".into()],
+            skipped_tests: 0,
             took_ms: 1_234,
             log: None,
             why: None,

@@ -83,6 +83,14 @@ impl Scene {
 }
 
 #[tokio::test]
+async fn skipped_tests_of_a_check_are_counted() {
+    let scene = Scene::new("[checks.one]\nrun = \"echo OK (skipped=2)\"");
+    let (reports, ended) = scene.run(None).await;
+    assert_eq!(reports[0].skipped_tests, 2);
+    assert_eq!(ended, ["check one passed, 2 tests skipped"]);
+}
+
+#[tokio::test]
 async fn passed_check_runs_again_only_when_files_change() {
     let scene = Scene::new("[checks.one]\nrun = \"true\"\n[checks.two]\nrun = \"test -e marker\"");
     let (reports, ended) = scene.run(None).await;

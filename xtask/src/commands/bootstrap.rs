@@ -89,7 +89,10 @@ pub(crate) struct Report {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let spec = AccountSpec::of(&app.project, arguments.env.as_ref())?;
     if !arguments.archive {
-        bootstrap::refuse_unreviewed(&app.repository()?, &app.project, &spec, arguments.any_branch)?;
+        let repository = app.repository()?;
+        bootstrap::refuse_unreviewed(&repository, &app.project, &spec, arguments.any_branch)?;
+        let remote = repository.remote().as_deref().and_then(crate::github::repository_of);
+        bootstrap::refuse_placeholders(&app.project.root, &spec, remote.as_deref())?;
     }
     let account = app.admin_account(&spec).await?;
     let lock = app.lock_account(&spec).await?;

@@ -49,7 +49,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     let mut table = Table::new(["check", "verdict", "took", "command"]);
     for report in &reports {
         let took = seconds(std::time::Duration::from_millis(report.took_ms));
-        table.row([report.name.clone(), verdict(report).to_owned(), took, report.run.join("; ")]);
+        table.row([report.name.clone(), report.verdict(), took, report.run.join("; ")]);
     }
     let mut text = if table.is_empty() {
         "pipelines/project.toml names no checks.\n".to_owned()
@@ -62,15 +62,6 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     }
     let failure = checks::failure(&reports);
     Ok(CommandOutput::new(&Report { checks: reports }, text)?.with_failure(failure))
-}
-
-/// Returns how a check ended, in two words at most.
-fn verdict(report: &CheckReport) -> &'static str {
-    match (&report.left_out, report.passed) {
-        (Some(_), _) => "left out",
-        (None, true) => "passed",
-        (None, false) => "failed",
-    }
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::format;
 use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::{deliveries_text, markdown};
+use crate::plan;
 use crate::saved_plans::{self, PlanId};
 use crate::settings;
 
@@ -77,6 +78,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         }
     };
     app.project.stack_in(environment, &stack)?;
+    plan::refuse_long_names(&app.project, environment, [&stack])?;
     let intent = Intent::of_arguments(arguments.hotfix, &arguments.allow_loss);
     delivery::refuse_other_route(environment, app.project.environment(environment)?, &intent.route)?;
     let account = app.account(environment).await?;

@@ -1,4 +1,5 @@
-//! `doctor`: every program and credential that is needed, its version, and what to do if it is missing.
+//! `doctor`: every program and credential that is needed, its version, and what to do if it is missing; for an environment,
+//! whether its account has room for what the stacks ask. Changes nothing.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,12 +9,17 @@ use crate::app::AppContext;
 use crate::failure::{Failure, Result};
 use crate::name::EnvironmentName;
 use crate::output::Table;
-use crate::requirements::{self, Availability, Requirement, Requirements};
+use crate::plan;
+use crate::requirements::{self, AccountOf, Availability, Requirement, Requirements};
 use crate::settings::{CloudAccount, EnvironmentAccount, StoreSettings};
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Look at this environment's account alone, before anything is made there: quotas and the lengths of names.
+    #[arg(long, short)]
+    env: Option<EnvironmentName>,
+}
 
 /// What was found.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,7 +29,40 @@ pub(crate) struct Report {
 }
 
 /// Runs the command.
-pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<CommandOutput> {
+pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
+    let findings = match &arguments.env {
+        Some(environment) => of_environment(app, environment).await?,
+        None => of_machine(app).await?,
+    };
+    let failure = requirements::failure(&findings);
+    let text = text(&findings);
+    Ok(CommandOutput::new(&Report { findings }, text)?.with_failure(failure))
+}
+
+/// Looks at an environment's account, with the role that only reads it where there is one.
+async fn of_environment(app: &AppContext, environment: &EnvironmentName) -> Result<Vec<Requirement>> {
+    let settings = app.project.environment(environment)?;
+    let mut findings = requirements::long_names(&app.project, environment, Availability::Missing)?;
+    if findings.is_empty() {
+        let fit = Ok("none is longer than Lambda, IAM and S3 take".to_owned());
+        let needed_for = "functions, roles and buckets";
+        findings.push(Requirement::new("lengths of names", needed_for, Availability::Missing, fit));
+    }
+    let EnvironmentAccount::Cloud(cloud) = &settings.account else {
+        let emulated = Ok("emulated: it has no quotas".to_owned());
+        let what = format!("account of {environment}");
+        findings.push(Requirement::new(what, format!("--env {environment}"), Availability::Later, emulated));
+        return Ok(findings);
+    };
+    let account = app.reading_account(environment).await?;
+    let of = AccountOf { project: &app.project.settings.name, environment, role: cloud.role.as_deref() };
+    let demands = plan::demands(&app.project, environment)?;
+    findings.extend(requirements::account(&of, &demands, account.quotas.as_ref()).await);
+    Ok(findings)
+}
+
+/// Looks at this machine, and at whether accounts are reached.
+async fn of_machine(app: &AppContext) -> Result<Vec<Requirement>> {
     let requirements = Requirements {
         project: &app.project,
         tools: &app.tools,
@@ -46,10 +85,10 @@ pub(crate) async fn run(app: &AppContext, _arguments: Arguments) -> Result<Comma
     }
     let search_path = app.process_env.get("PATH").unwrap_or_default();
     findings.extend(requirements::project_programs(&app.project, search_path));
-    findings.extend(requirements::long_names(&app.project)?);
-    let failure = requirements::failure(&findings);
-    let text = text(&findings);
-    Ok(CommandOutput::new(&Report { findings }, text)?.with_failure(failure))
+    for environment in app.project.environments.keys() {
+        findings.extend(requirements::long_names(&app.project, environment, Availability::Later)?);
+    }
+    Ok(findings)
 }
 
 async fn store_access(app: &AppContext, store: &StoreSettings) -> Result<String> {
@@ -77,6 +116,9 @@ fn no_credentials() -> Failure {
         .hint("sign in first: aws sso login, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")
 }
 
+/// How many characters of what was found fit into the table.
+const LONGEST_FOUND: usize = 110;
+
 /// Renders a table, and what to do about what is not available or not complete.
 fn text(requirements: &[Requirement]) -> String {
     let mut table = Table::new(["", "what", "found", "needed for"]);
@@ -86,7 +128,7 @@ fn text(requirements: &[Requirement]) -> String {
             Availability::Later => "–",
             Availability::Missing => "MISSING",
         };
-        let found: String = requirement.found.chars().take(70).collect();
+        let found: String = requirement.found.chars().take(LONGEST_FOUND).collect();
         table.row([sign.to_owned(), requirement.what.clone(), found, requirement.needed_for.clone()]);
     }
     let mut text = table.render("");

@@ -73,6 +73,10 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
         None
     };
     let enabled = app.project.stacks_in(environment)?;
+    let planned = enabled
+        .iter()
+        .filter(|(_, stack)| named.as_ref().is_none_or(|function| stack.functions.contains(function)));
+    plan::refuse_long_names(&app.project, environment, planned.map(|(name, _)| name))?;
     let versions = match (&named, &arguments.version, &arguments.from) {
         (Some(function), Some(version), _) => BTreeMap::from([(function.clone(), version.clone())]),
         (named, _, Some(from)) => serving_in(app, from, &enabled, named.as_ref()).await?,

@@ -19,6 +19,7 @@ use crate::failure::{Failure, Result};
 use crate::ledger::DeploymentKind;
 use crate::name::{EnvironmentName, FunctionName, StackName, Version};
 use crate::output::{Promoted, deliveries_text, markdown, promotion_text};
+use crate::plan;
 use crate::settings::{StackSettings, parse_duration};
 
 /// Arguments of `promote`.
@@ -86,6 +87,7 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     refuse_other_store(&from, &source, to, &target)?;
     let members = members(app, &arguments, &from, (&source, &target), wanted).await?;
     let deliveries = deliveries(app, &arguments, &target, &members)?;
+    plan::refuse_long_names(&app.project, to, deliveries.iter().map(|delivery| delivery.stack.name()))?;
     refuse_changed_dependents(app, &from, (&source, &target), &deliveries).await?;
     let mut promoted = Promoted::new(from.clone(), to.clone());
     let mut losses = Vec::new();

@@ -268,7 +268,7 @@ fn stacks(
     Ok(stacks)
 }
 
-/// Refuses a name of a Lambda function that Lambda will not take, before anything is built; without an environment, notes
+/// Refuses a name that AWS will not take, before anything is built; without an environment, notes
 /// those in every environment.
 fn refuse_long_names(
     app: &AppContext,
@@ -277,9 +277,7 @@ fn refuse_long_names(
     stacks: &BTreeMap<StackName, Vec<FunctionName>>,
 ) -> Result<()> {
     if let Some(environment) = &arguments.env {
-        let found = plan::long_names(&app.project, environment)?;
-        let found = found.into_iter().find(|found| stacks.contains_key(&found.stack));
-        return found.map_or(Ok(()), |found| Err(found.failure(environment)));
+        return plan::refuse_long_names(&app.project, environment, stacks.keys());
     }
     for environment in app.project.environments.keys() {
         for found in plan::long_names(&app.project, environment)? {

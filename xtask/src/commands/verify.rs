@@ -42,6 +42,9 @@ pub(crate) struct Report {
 pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<CommandOutput> {
     let environment = &arguments.env;
     let functions = app.project.functions_in(environment, &arguments.functions)?;
+    if arguments.full {
+        refuse_unsafe_suites(app, environment, &functions)?;
+    }
     let account = app.account_if_there(environment).await?.ok_or_else(|| {
         Failure::failed(format!("{environment} is not running, so there is nothing to verify"))
             .hint(format!("cargo xtask release --env {environment}"))
@@ -88,6 +91,25 @@ pub(crate) async fn run(app: &AppContext, arguments: Arguments) -> Result<Comman
     };
     let report = Report { environment: environment.clone(), verifications, suites };
     Ok(CommandOutput::new(&report, text)?.with_failure(failure))
+}
+
+/// Refuses, before anything is asked, suites that may not run in a protected environment: they write, and may leave something.
+fn refuse_unsafe_suites(
+    app: &AppContext,
+    environment: &EnvironmentName,
+    functions: &[FunctionName],
+) -> Result<()> {
+    if !app.project.environment(environment)?.protected {
+        return Ok(());
+    }
+    for name in functions {
+        if app.project.function(name)?.deployment_tests.as_ref().is_some_and(|tests| !tests.safe) {
+            return Err(Failure::refused(format!("{environment} is protected, and the suite of `{name}` is not marked safe"))
+                .unchanged("No suite was run.")
+                .hint(format!("without --full the safe smoke events run; or, where the suite leaves nothing behind: safe = true under [deployment_tests] of lambda-src/{name}/function.toml")));
+        }
+    }
+    Ok(())
 }
 
 /// Runs the suites of a stack's functions that verified.

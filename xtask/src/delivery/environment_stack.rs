@@ -144,7 +144,7 @@ impl EnvironmentStack {
         let wanted = if root == self.root {
             self.settings.inputs.clone()
         } else {
-            StackSettings::load_from_copy(root, self.name())?.inputs
+            StackSettings::load_from_copy(root, self.name())?.in_environment(self.environment()).inputs
         };
         // Values of another project's stack of the same name would be taken without a word.
         let upstream: BTreeSet<&StackName> = wanted.values().map(|from| &from.stack).collect();

@@ -72,8 +72,10 @@ pub(crate) async fn recover(stack: &EnvironmentStack, request: &RecoverRequest) 
     let open = head.open.map(|open| (open, state));
     let found = open.as_ref().map(|(open, state)| open_deployment(open, *state, request));
     recovered.handle(stack, found).await?;
-    let found = state_lock(stack, open.as_ref(), request).await?;
-    recovered.handle(stack, found).await?;
+    for lock in StateLock::read(stack).await? {
+        let found = state_lock(stack, lock, open.as_ref(), request).await?;
+        recovered.handle(stack, found).await?;
+    }
     recovered.handle(stack, unsaved_states(stack).await?).await?;
     // Read again: what a deployment that was closed just now left is in its entry.
     let head = stack.ledger.head().await?;
@@ -153,19 +155,19 @@ fn open_deployment(open: &Started, state: HolderState, request: &RecoverRequest)
     (what, Ok(Repair::CloseDeployment(Box::new(open.clone()))))
 }
 
-/// Returns the lock on the stack's state, with its repair only where nobody holds it.
+/// Returns a lock on the stack's state, with its repair only where nobody holds it.
 async fn state_lock(
     stack: &EnvironmentStack,
+    lock: std::result::Result<StateLock, String>,
     open: Option<&(Started, HolderState)>,
     request: &RecoverRequest,
 ) -> Result<Option<Found>> {
-    let Some(lock) = StateLock::read(stack).await? else { return Ok(None) };
     let lock = match lock {
         Ok(lock) => lock,
-        Err(object) => {
+        Err(place) => {
             return Ok(Some((
-                format!("the state is locked, and {object} does not say by whom"),
-                Err("if no Terraform runs there, delete that object".to_owned()),
+                format!("the state is locked, and {place} does not say by whom"),
+                Err("if no Terraform runs there, delete it".to_owned()),
             )));
         }
     };
@@ -191,12 +193,10 @@ async fn state_lock(
         format!("if you know that it runs no more: cargo xtask recover --env {environment} --unlock {id}");
     match proof {
         // It may have been released meanwhile.
-        LockProof::Free(why) => match StateLock::read(stack).await? {
-            Some(Ok(now)) if now.id == *id => {
-                Ok(Some((format!("{what}; {why}"), Ok(Repair::Unlock(id.clone())))))
-            }
-            _ => Ok(None),
-        },
+        LockProof::Free(why) => {
+            let is_there = StateLock::read(stack).await?.contains(&Ok(lock.clone()));
+            Ok(is_there.then(|| (format!("{what}; {why}"), Ok(Repair::Unlock(id.clone())))))
+        }
         LockProof::Held(why) => Ok(Some((what, Err(format!("left alone: {why}; {override_hint}"))))),
         LockProof::Unknown(why) => Ok(Some((what, Err(format!("left as it is: {why}; {override_hint}"))))),
     }
@@ -225,10 +225,13 @@ async fn other_state(stack: &EnvironmentStack, last: &Ended) -> Result<Option<Fo
         return Ok(None);
     };
     let (place, name, environment) = (stack.store.place(), stack.name(), stack.environment());
+    let digest = stack.plan.backend.lock_table.as_ref().map_or_else(String::new, |table| {
+        format!(" and delete the item {}-md5 of the table {table}", stack.plan.lock_path())
+    });
     Ok(Some((
         format!("the state {what}: deployment {deployment} left {left}"),
         Err(format!(
-            "restore an earlier version of {place}/{name}.tfstate; if there is none: cargo xtask recover --env {environment} --accept-state imports what exists and has a name, then cargo xtask release --env {environment} --accept-state"
+            "restore an earlier version of {place}/{name}.tfstate{digest}; if there is none: cargo xtask recover --env {environment} --accept-state imports what exists and has a name, then cargo xtask release --env {environment} --accept-state"
         )),
     )))
 }
@@ -360,7 +363,7 @@ impl Repair {
                 Ok(format!("closed: {} {}", stack.environment(), ledger::serves_text(&ended.serves)))
             }
             Self::Unlock(id) => {
-                stack.infrastructure.unlock(&configuration(stack).await?, &id).await?;
+                StateLock::remove(stack, &configuration(stack).await?, &id).await?;
                 Ok("unlocked".into())
             }
             Self::SaveState(path) => {

@@ -1,8 +1,9 @@
 //! Whose a lock on a stack's state is, by proof: a lock is given up only where it is certain that nobody holds it.
 //!
-//! In: Terraform's lock file, the open deployment, the work folder's lock and the processes of this machine. Out: who holds the
-//! lock, that nobody does, or that nothing here shows it. A lock that a run made itself, and whose answer was lost, is that
-//! run's own: it is removed, and the plan is made again. Errors: the store cannot be read.
+//! In: Terraform's lock file and the item in an environment's lock table, the open deployment, the work folder's lock and the
+//! processes of this machine. Out: who holds the lock, that nobody does, or that nothing here shows it. A lock that a run made
+//! itself, and whose answer was lost, is that run's own: it is removed, and the plan is made again. Errors: the store or the
+//! table cannot be read.
 
 use serde::Deserialize;
 
@@ -15,8 +16,9 @@ use crate::plan::{Applied, Configuration, Planned};
 
 pub(crate) mod machine;
 
-/// Terraform's lock file: <https://developer.hashicorp.com/terraform/language/backend/s3#state-locking>.
-#[derive(Debug, Clone, Deserialize)]
+/// Terraform's lock, in a file beside the state and in the table of an environment that has one:
+/// <https://developer.hashicorp.com/terraform/language/backend/s3#state-locking>.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct StateLock {
     /// Its id.
     #[serde(rename = "ID")]
@@ -44,14 +46,46 @@ pub(super) enum LockProof {
 }
 
 impl StateLock {
-    /// Reads the lock of a stack's state. Fails with the object's name where it does not say whose it is.
-    pub(super) async fn read(stack: &EnvironmentStack) -> Result<Option<std::result::Result<Self, String>>> {
+    /// Reads the locks of a stack's state, the lock file's first: none, one, or two where the file and the table hold different
+    /// ones, as where another tool locks by the table alone. One that does not say whose it is is named by its place.
+    pub(super) async fn read(stack: &EnvironmentStack) -> Result<Vec<std::result::Result<Self, String>>> {
         let key = format!("{}.tfstate.tflock", stack.name());
-        let stored = stack.store.get(&key).await?;
-        let read = |bytes: &[u8]| {
-            serde_json::from_slice(bytes).map_err(|_| format!("{}/{key}", stack.store.place()))
-        };
-        Ok(stored.map(|stored| read(&stored.bytes)))
+        let mut locks = Vec::new();
+        if let Some(stored) = stack.store.get(&key).await? {
+            let place = || format!("{}/{key}", stack.store.place());
+            locks.push(serde_json::from_slice(&stored.bytes).map_err(|_| place()));
+        }
+        if let Some(table) = &stack.plan.backend.lock_table {
+            let path = stack.plan.lock_path();
+            if let Some(text) = stack.services.state_lock(table, &path).await? {
+                let place = || format!("the item {path} of the table {table}");
+                let lock = serde_json::from_str(&text).map_err(|_| place());
+                // Terraform takes both for one run, and they are one lock.
+                if !locks.contains(&lock) {
+                    locks.push(lock);
+                }
+            }
+        }
+        Ok(locks)
+    }
+
+    /// Removes a lock by its id, wherever it is.
+    ///
+    /// With a table, Terraform removes the file and the item with that id, and fails if there is only one of them: what counts
+    /// is that none is left.
+    pub(super) async fn remove(
+        stack: &EnvironmentStack,
+        configuration: &Configuration,
+        id: &str,
+    ) -> Result<()> {
+        let removed = stack.infrastructure.unlock(configuration, id).await;
+        if removed.is_err() && stack.plan.backend.lock_table.is_some() {
+            let left = Self::read(stack).await?;
+            if !left.iter().any(|lock| lock.as_ref().is_ok_and(|lock| lock.id == id)) {
+                return Ok(());
+            }
+        }
+        removed
     }
 
     fn host(&self) -> &str {
@@ -160,18 +194,20 @@ async fn removes_own(
     if failure.kind() != FailureKind::LockHeld {
         return Ok(false);
     }
-    let Ok(Some(Ok(lock))) = StateLock::read(stack).await else { return Ok(false) };
+    let Ok(locks) = StateLock::read(stack).await else { return Ok(false) };
+    // Of two different ones, one is somebody else's.
+    let [Ok(lock)] = &locks[..] else { return Ok(false) };
     let created: Option<jiff::Timestamp> = lock.created.parse().ok();
     let while_it_ran = created.is_some_and(|created| begun <= created && created <= stack.clock.real_time());
     let machine = (stack.machine)();
     if !while_it_ran
         || lock.operation != operation
         || lock.host() != machine.host
-        || machine.terraform_of(stack, &lock).is_some()
+        || machine.terraform_of(stack, lock).is_some()
     {
         return Ok(false);
     }
-    stack.infrastructure.unlock(configuration, &lock.id).await?;
+    StateLock::remove(stack, configuration, &lock.id).await?;
     stack.progress.note(format!(
         "          the lock {} on the state was this run's own: its answer was lost. It is removed.",
         lock.id

@@ -7,6 +7,7 @@
 //! be read. What cannot be planned or looked up is part of the result.
 
 use super::destroy::releases;
+use super::state_lock::StateLock;
 use super::{EnvironmentStack, state_lock};
 use crate::failure::{Failure, Result};
 use crate::ledger::{DeploymentKind, Ended};
@@ -47,7 +48,7 @@ pub(super) async fn search(stack: &EnvironmentStack) -> Result<Search> {
     let Some(last) = head.last.filter(|last| head.open.is_none() && are_suspected(stack, Some(last))) else {
         return Ok(Search::Nothing);
     };
-    if stack.store.get(&format!("{}.tfstate.tflock", stack.name())).await?.is_some() {
+    if !StateLock::read(stack).await?.is_empty() {
         return Ok(Search::NotLooked("the state is locked".to_owned()));
     }
     Ok(match planned(stack, &last).await {

@@ -18,6 +18,8 @@ pub(crate) type Sent = (HttpRequest, Option<String>);
 pub(crate) struct FakeServices {
     /// The text of each secret.
     pub(crate) secrets: Arc<Mutex<BTreeMap<String, String>>>,
+    /// The locks in tables, by `table: bucket/key`.
+    pub(crate) locks: Arc<Mutex<BTreeMap<String, String>>>,
     /// The responses to return, in order.
     pub(crate) responses: Arc<Mutex<Vec<HttpResponse>>>,
     /// The secrets that were hidden in the log.
@@ -39,6 +41,10 @@ impl Services for FakeServices {
             }
             _ => None,
         })
+    }
+
+    async fn state_lock(&self, table: &str, state: &str) -> Result<Option<String>> {
+        Ok(self.locks.lock().unwrap().get(&format!("{table}: {state}")).cloned())
     }
 
     async fn secret(&self, id: &str) -> Result<Option<String>> {

@@ -108,6 +108,11 @@ impl PlanContext {
     pub(crate) fn is_state_at(&self, bucket: &str, key: &str) -> bool {
         bucket == self.backend.bucket && key == self.backend.state_key(&self.stack)
     }
+
+    /// Returns what Terraform calls this stack's state in a lock table: bucket and key.
+    pub(crate) fn lock_path(&self) -> String {
+        format!("{}/{}", self.backend.bucket, self.backend.state_key(&self.stack))
+    }
 }
 
 impl Configuration {

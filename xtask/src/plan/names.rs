@@ -1,27 +1,56 @@
-//! Names of Lambda functions that a stack would form, as far as its files say them: too long, only Terraform would refuse
-//! them, after the release was published.
+//! Names that a stack would form, as far as its files say them: too long, only Terraform would refuse them, after the release
+//! was published.
 //!
-//! In: the root modules of an environment's stacks. Out: [`LongName`]s, for a call of the module `lambda-function` or a
-//! resource `aws_lambda_function`, where the name follows from `var.environment`, locals of such values and the functions of
-//! the stack. A name that also depends on something else is not certain, and passes.
+//! In: the root modules of an environment's stacks. Out: [`LongName`]s, for calls of modules and for resources that name a
+//! Lambda function, a role or a bucket. A name that also depends on what is not in these files is not certain, and passes.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use hcl::Value;
 
-use hcl::eval::{Context, Evaluate};
-use hcl::structure::Block;
-use hcl::{Body, Expression, Map, Value};
-
+use super::root_module::RootModule;
 use crate::failure::{Failure, Result};
-use crate::name::{EnvironmentName, FunctionName, StackName};
-use crate::settings::{EnvironmentAccount, Project};
+use crate::name::{EnvironmentName, StackName};
+use crate::settings::Project;
 
-/// The longest name of a function: <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>.
-const LONGEST: usize = 64;
-/// Stands for the account id of an emulator: all account ids have 12 digits.
-const EMULATED_ACCOUNT: &str = "000000000000";
+/// Something that has a name, and how long that may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Named {
+    /// A type of resource, or the folder of a module.
+    kind: &'static str,
+    /// The attribute with the name.
+    attribute: &'static str,
+    /// What it names.
+    what: &'static str,
+    /// The service whose limit it is.
+    service: &'static str,
+    /// The most characters.
+    longest: usize,
+}
 
-/// The name of a Lambda function that is too long.
+/// What is named, with the limits of Lambda (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>), IAM
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>) and S3
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>). A function's role has its name.
+const NAMED: [Named; 8] = [
+    named("lambda-function", "name", "Lambda function", "Lambda", 64),
+    named("aws_lambda_function", "function_name", "Lambda function", "Lambda", 64),
+    named("function-role", "name", "IAM role", "IAM", 64),
+    named("flow-logs", "name", "IAM role", "IAM", 64),
+    named("aws_iam_role", "name", "IAM role", "IAM", 64),
+    named("s3-bucket", "name", "bucket", "S3", 63),
+    named("private-bucket", "name", "bucket", "S3", 63),
+    named("aws_s3_bucket", "bucket", "bucket", "S3", 63),
+];
+
+const fn named(
+    kind: &'static str,
+    attribute: &'static str,
+    what: &'static str,
+    service: &'static str,
+    longest: usize,
+) -> Named {
+    Named { kind, attribute, what, service, longest }
+}
+
+/// A name that is too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LongName {
     /// The stack.
@@ -32,20 +61,22 @@ pub(crate) struct LongName {
     pub(crate) file: String,
     /// The block in it, such as `module.hello`.
     pub(crate) address: String,
+    named: Named,
 }
 
 impl LongName {
     /// Returns the failure as `doctor` shows it beside its place.
     pub(crate) fn requirement(&self) -> Failure {
-        Failure::usage(format!("{} characters; Lambda takes {LONGEST}", self.name.len()))
+        let Named { service, longest, .. } = self.named;
+        Failure::usage(format!("{} characters; {service} takes {longest}", self.name.len()))
             .hint(format!("{} is too long: form a shorter name in {}", self.name, self.file))
     }
 
     /// Returns what is wrong with it, and what to do.
     pub(crate) fn failure(&self, environment: &EnvironmentName) -> Failure {
-        let Self { stack, name, file, address } = self;
+        let Self { stack, name, file, address, named: Named { what, service, longest, .. } } = self;
         Failure::usage(format!(
-            "the Lambda function of `{address}` in the stack `{stack}` would be called {name} in {environment}: that has {} characters, and Lambda takes {LONGEST}",
+            "the {what} of `{address}` in the stack `{stack}` would be called {name} in {environment}: that has {} characters, and {service} takes {longest}",
             name.len()
         ))
         .unchanged("Nothing was built, published or deployed.")
@@ -55,127 +86,36 @@ impl LongName {
     }
 }
 
-/// Lists the names of Lambda functions that are too long in an environment, stack by stack.
+/// Lists the names that are too long in an environment, stack by stack.
 pub(crate) fn long_names(project: &Project, environment: &EnvironmentName) -> Result<Vec<LongName>> {
-    let settings = project.environment(environment)?;
-    let (account, region) = match &settings.account {
-        EnvironmentAccount::Cloud(cloud) => (cloud.account.as_str(), cloud.region.as_str()),
-        EnvironmentAccount::Emulated => (EMULATED_ACCOUNT, ""),
-    };
-    let known = Map::from_iter(
-        [
-            ("name", environment.as_str()),
-            ("project", &project.settings.name),
-            ("account_id", account),
-            ("region", region),
-        ]
-        .map(|(key, value)| (key.to_owned(), Value::from(value))),
-    );
-    let variables = Value::from(Map::from_iter([("environment".to_owned(), Value::from(known))]));
     let mut found = Vec::new();
-    for (stack, settings) in project.stacks_in(environment)? {
-        let bodies = root_module(&project.root.join("terraform/stacks").join(stack.as_str()));
-        let mut context = Context::new();
-        context.declare_var("var", variables.clone());
-        context.declare_var("local", known_locals(&context, bodies.values()));
-        for (file, body) in &bodies {
-            for block in body.blocks() {
-                for name in function_names(block, &context, &settings.functions) {
-                    let labels: Vec<&str> = block.labels().iter().map(hcl::BlockLabel::as_str).collect();
-                    let address = match block.identifier() {
-                        "resource" => labels.join("."),
-                        other => format!("{other}.{}", labels.join(".")),
-                    };
-                    let file = format!("terraform/stacks/{stack}/{file}");
-                    found.push(LongName { stack: stack.clone(), name, file, address });
+    for module in RootModule::of_environment(project, environment)? {
+        for call in module.calls() {
+            let kind = call.kind().unwrap_or_default();
+            let Some(named) = NAMED.iter().find(|named| named.kind == kind) else { continue };
+            for value in call.known_values(named.attribute) {
+                if let Value::String(name) = value
+                    && name.len() > named.longest
+                {
+                    let (stack, file) = (module.stack().clone(), call.file.clone());
+                    found.push(LongName { stack, name, file, address: call.address(), named: *named });
                 }
             }
         }
     }
-    found.retain(|found| found.name.len() > LONGEST);
     Ok(found)
 }
 
-/// Reads the files of a root module by name; none where an override could change what they say, or one cannot be read: the
-/// plan reports that.
-fn root_module(folder: &Path) -> BTreeMap<String, Body> {
-    let mut bodies = BTreeMap::new();
-    for entry in folder.read_dir().into_iter().flatten().flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let Some(stem) = name.strip_suffix(".tf").or_else(|| name.strip_suffix(".tf.json")) else { continue };
-        if stem == "override" || stem.ends_with("_override") {
-            return BTreeMap::new();
-        }
-        if name.ends_with(".tf")
-            && let Some(body) =
-                std::fs::read_to_string(entry.path()).ok().and_then(|text| hcl::parse(&text).ok())
-        {
-            bodies.insert(name, body);
-        }
-    }
-    bodies
-}
-
-/// Evaluates the locals that follow from what is known, and from each other.
-fn known_locals<'a>(context: &Context<'_>, bodies: impl Iterator<Item = &'a Body>) -> Value {
-    let locals: Vec<(&str, &Expression)> = bodies
-        .flat_map(Body::blocks)
-        .filter(|block| block.identifier() == "locals")
-        .flat_map(|block| block.body().attributes())
-        .map(|attribute| (attribute.key(), attribute.expr()))
-        .collect();
-    let mut known = Map::new();
-    loop {
-        let before = known.len();
-        let mut context = context.clone();
-        context.declare_var("local", Value::from(known.clone()));
-        for (name, expression) in &locals {
-            if !known.contains_key(*name)
-                && let Ok(value) = expression.evaluate(&context)
-            {
-                known.insert((*name).to_owned(), value);
-            }
-        }
-        if known.len() == before {
-            return Value::from(known);
-        }
-    }
-}
-
-/// Returns the names that a block gives to Lambda functions, as far as they are known.
-fn function_names(block: &Block, context: &Context<'_>, functions: &[FunctionName]) -> Vec<String> {
-    let attribute = |key: &str| {
-        let mut attributes = block.body().attributes();
-        attributes.find(|attribute| attribute.key() == key).map(|attribute| attribute.expr())
-    };
-    let is_module = || {
-        let source = attribute("source").map(|source| source.to_string());
-        source.is_some_and(|source| source.trim_matches('"').ends_with("/lambda-function"))
-    };
-    let key = match (block.identifier(), block.labels().first().map(hcl::BlockLabel::as_str)) {
-        ("module", Some(_)) if is_module() => "name",
-        ("resource", Some("aws_lambda_function")) => "function_name",
-        _ => return Vec::new(),
-    };
-    let Some(name) = attribute(key) else { return Vec::new() };
-    let evaluated = |context: &Context<'_>| match name.evaluate(context) {
-        Ok(Value::String(name)) => Some(name),
-        _ => None,
-    };
-    match attribute("for_each").map(|each| each.to_string()) {
-        None if attribute("count").is_none() => evaluated(context).into_iter().collect(),
-        Some(each) if each == "var.releases" => {
-            let of_function = |function: &FunctionName| {
-                let mut context = context.clone();
-                let key = Map::from_iter([("key".to_owned(), Value::from(function.as_str()))]);
-                context.declare_var("each", Value::from(key));
-                evaluated(&context)
-            };
-            functions.iter().filter_map(of_function).collect()
-        }
-        // How many there are, perhaps none, is not known.
-        _ => Vec::new(),
-    }
+/// Refuses the first name that is too long in one of these stacks.
+pub(crate) fn refuse_long_names<'a>(
+    project: &Project,
+    environment: &EnvironmentName,
+    stacks: impl IntoIterator<Item = &'a StackName>,
+) -> Result<()> {
+    let stacks: Vec<&StackName> = stacks.into_iter().collect();
+    let found = long_names(project, environment)?;
+    let found = found.iter().find(|found| stacks.contains(&&found.stack));
+    found.map_or(Ok(()), |found| Err(found.failure(environment)))
 }
 
 #[cfg(test)]
@@ -242,6 +182,32 @@ mod tests {
     }
 
     #[test]
+    fn roles_and_buckets_have_limits_too() {
+        let (role, bucket) = ("r".repeat(65), "b".repeat(64));
+        let module = |source: &str, name: &str| {
+            format!("module \"f\" {{\n  source = \"../../modules/{source}\"\n  name = \"{name}\"\n}}\n")
+        };
+        assert_eq!(found(&module("function-role", &role)), [format!("module.f {role}")]);
+        assert_eq!(found(&module("s3-bucket", &bucket)), [format!("module.f {bucket}")]);
+        assert_eq!(found(&module("s3-bucket", &bucket[1..])), [""; 0]);
+        let resource = format!("resource \"aws_iam_role\" \"r\" {{\n  name = \"{role}\"\n}}\n");
+        assert_eq!(found(&resource), [format!("aws_iam_role.r {role}")]);
+        assert_eq!(found(&resource.replace(&role, &role[1..])), [""; 0]);
+    }
+
+    #[test]
+    fn values_of_the_environment_and_defaults_are_part_of_a_name() {
+        let text = |default: &str| {
+            format!(
+                "variable \"suffix\" {{\n  default = \"{default}\"\n}}\nmodule \"f\" {{\n  source = \"../../modules/lambda-function\"\n  name = \"a-${{var.suffix}}\"\n}}\n"
+            )
+        };
+        assert_eq!(found(&text("b")), [""; 0]);
+        let long = "b".repeat(63);
+        assert_eq!(found(&text(&long)), [format!("module.f a-{long}")]);
+    }
+
+    #[test]
     fn names_that_are_not_certain_pass() {
         let long = "a".repeat(70);
         for main in [
@@ -251,7 +217,9 @@ mod tests {
             format!(
                 "module \"f\" {{\n  source = \"../../modules/lambda-function\"\n  name = \"{long}\"\n  count = 0\n}}\n"
             ),
-            format!("module \"f\" {{\n  source = \"../../modules/s3-bucket\"\n  name = \"{long}\"\n}}\n"),
+            format!(
+                "module \"f\" {{\n  source = \"../../modules/dynamodb-table\"\n  name = \"{long}\"\n}}\n"
+            ),
             format!(
                 "module \"f\" {{\n  source = \"../../modules/lambda-function\"\n  name = \"{long}\"\n  for_each = toset([])\n}}\n"
             ),
@@ -268,6 +236,7 @@ mod tests {
             name: "a".repeat(66),
             file: "terraform/stacks/web/main.tf".into(),
             address: "module.hello".into(),
+            named: NAMED[0],
         };
         let failure = found.failure(&"prod".parse().unwrap());
         assert!(failure.message().contains("in the stack `web`"), "{failure}");

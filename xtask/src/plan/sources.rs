@@ -39,8 +39,13 @@ pub(crate) const LOCK_FILE: &str = ".terraform.lock.hcl";
 const HIDDEN: [&str; 3] = [LOCK_FILE, ".terraform-version", ".tool-versions"];
 
 /// Data sources whose results depend only on files, account and region.
-const STABLE_DATA_SOURCES: [&str; 4] =
-    ["aws_caller_identity", "aws_region", "aws_partition", "aws_iam_policy_document"];
+const STABLE_DATA_SOURCES: [&str; 5] = [
+    "aws_caller_identity",
+    "aws_canonical_user_id",
+    "aws_region",
+    "aws_partition",
+    "aws_iam_policy_document",
+];
 
 /// The files of a stack in an environment.
 #[derive(Debug, Clone, Default)]
@@ -218,8 +223,8 @@ impl StackSources {
             publishing.functions.extend(functions.into_iter().map(|found| (folder.clone(), found)));
             publishing.otherwise |= declarations.publishes_otherwise;
             self.providers.append(&mut declarations.providers);
-            let data = declarations.data.into_iter();
-            self.volatile.extend(data.filter(|kind| !STABLE_DATA_SOURCES.contains(&kind.as_str())));
+            let data = declarations.data_of_the_plan();
+            self.volatile.extend(data.filter(|kind| !STABLE_DATA_SOURCES.contains(kind)).map(str::to_owned));
             if self.modules.is_empty() {
                 self.variables.extend(declarations.variables);
                 self.outputs.extend(declarations.outputs);

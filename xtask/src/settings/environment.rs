@@ -82,6 +82,8 @@ pub(crate) struct CloudAccount {
     pub(crate) role: Option<String>,
     /// The role that only reads it; without one `role` reads, too.
     pub(crate) read_role: Option<String>,
+    /// What the trust policies of both roles ask for in `sts:ExternalId`.
+    pub(crate) external_id: Option<String>,
     /// The bucket that stores state, ledger and plans.
     pub(crate) state_bucket: String,
     /// What each key in the state bucket begins with: nothing, or a name with a slash at its end.
@@ -100,6 +102,7 @@ struct EnvironmentFile {
     region: Option<String>,
     role: Option<String>,
     read_role: Option<String>,
+    external_id: Option<String>,
     promote_from: Option<EnvironmentName>,
     #[serde(default)]
     protected: bool,
@@ -141,10 +144,10 @@ impl EnvironmentSettings {
         let raw: EnvironmentFile = file::load(root, relative)?;
         let wrong = |message: &str| Failure::usage(format!("{}: {message}", relative.display()));
         let account = if raw.emulated {
-            let roles = raw.role.is_some() || raw.read_role.is_some();
+            let roles = raw.role.is_some() || raw.read_role.is_some() || raw.external_id.is_some();
             if raw.account.is_some() || raw.region.is_some() || roles || raw.state.is_some() {
                 return Err(wrong(
-                    "an emulated environment cannot set `account`, `region`, `role`, `read_role` or `[state]`: the local emulator provides them",
+                    "an emulated environment cannot set `account`, `region`, `role`, `read_role`, `external_id` or `[state]`: the local emulator provides them",
                 ));
             }
             EnvironmentAccount::Emulated
@@ -159,11 +162,24 @@ impl EnvironmentSettings {
             let state = raw.state.ok_or_else(|| {
                 wrong("missing table `[state]` with `bucket`, the bucket that stores state and ledger")
             })?;
+            if let Some(external_id) = &raw.external_id {
+                if raw.role.is_none() && raw.read_role.is_none() {
+                    return Err(wrong("`external_id` needs `role`: it is sent as that role is assumed"));
+                }
+                // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+                let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+                if !(2..=1224).contains(&external_id.len()) || !external_id.chars().all(fits) {
+                    return Err(wrong(
+                        "`external_id` must be 2 to 1224 letters, digits and characters of _+=,.@:/-: the limit of STS",
+                    ));
+                }
+            }
             EnvironmentAccount::Cloud(CloudAccount {
                 account: id,
                 region,
                 role: raw.role,
                 read_role: raw.read_role,
+                external_id: raw.external_id,
                 state_bucket: state.bucket,
                 state_prefix: state.prefix,
                 lock_table: state.lock_table,

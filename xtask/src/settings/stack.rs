@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::file;
 use super::traffic_gate::{self, TrafficGate};
 use crate::failure::{Failure, Result};
-use crate::name::{FunctionName, StackName};
+use crate::name::{EnvironmentName, FunctionName, StackName};
 
 /// A stack's settings.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct StackSettings {
     pub(crate) files: Option<Vec<String>>,
     /// Outputs of other stacks, by the variable that each is passed to.
     pub(crate) inputs: BTreeMap<String, StackOutput>,
+    /// Further ones in single environments; `in_environment` adds them to `inputs`.
+    pub(crate) environment_inputs: BTreeMap<EnvironmentName, BTreeMap<String, StackOutput>>,
     /// Outputs that set variables of the GitHub environment, by the variable's name.
     pub(crate) github: BTreeMap<String, String>,
     /// Commands that decide whether any new version of the stack gets traffic.
@@ -58,9 +60,20 @@ struct StackFile {
     #[serde(default)]
     inputs: BTreeMap<String, String>,
     #[serde(default)]
+    environments: BTreeMap<EnvironmentName, InEnvironment>,
+    #[serde(default)]
     github: BTreeMap<String, String>,
     #[serde(default)]
     before_traffic: Vec<TrafficGate>,
+}
+
+/// What `stack.toml` says of one environment. It is here and not in environment.toml, because these files are kept with a
+/// deployment: a rollback takes the inputs that it was applied with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InEnvironment {
+    #[serde(default)]
+    inputs: BTreeMap<String, String>,
 }
 
 /// Variables that Slipway sets itself.
@@ -71,20 +84,15 @@ impl StackSettings {
     pub(super) fn load(root: &Path, relative: &Path) -> Result<Self> {
         let raw: StackFile = file::load(root, relative)?;
         let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
-        let mut inputs = BTreeMap::new();
-        for (variable, from) in &raw.inputs {
-            if OWN_VARIABLES.contains(&variable.as_str()) {
-                return Err(wrong(format!("[inputs] names `{variable}`, which Slipway sets itself")));
-            }
-            let (stack, output) =
-                from.split_once('.').filter(|(_, output)| !output.is_empty()).ok_or_else(|| {
-                    wrong(format!("`{variable} = \"{from}\"` under [inputs] must be \"<stack>.<output>\""))
-                        .hint("such as subnet_ids = \"network.private_subnet_ids\"")
-                })?;
-            let stack =
-                stack.parse().map_err(|error| wrong(format!("`{variable}` under [inputs]: {error}")))?;
-            inputs.insert(variable.clone(), StackOutput { stack, output: output.to_owned() });
-        }
+        let inputs = outputs(relative, &raw.inputs, "[inputs]")?;
+        let environment_inputs = raw
+            .environments
+            .iter()
+            .map(|(environment, settings)| {
+                let table = format!("[environments.{environment}.inputs]");
+                Ok((environment.clone(), outputs(relative, &settings.inputs, &table)?))
+            })
+            .collect::<Result<_>>()?;
         // https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/use-variables
         let fits = |name: &str| {
             name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
@@ -99,7 +107,7 @@ impl StackSettings {
             return Err(wrong(message));
         }
         let StackFile { functions, after, protect, files, github, before_traffic, .. } = raw;
-        Ok(Self { functions, after, protect, files, inputs, github, before_traffic })
+        Ok(Self { functions, after, protect, files, inputs, environment_inputs, github, before_traffic })
     }
 
     /// Reads the settings in a copy of a stack's files; copies of earlier versions have no `stack.toml`.
@@ -108,8 +116,39 @@ impl StackSettings {
         if root.join(&relative).is_file() { Self::load(root, &relative) } else { Ok(Self::default()) }
     }
 
+    /// Returns the settings with the inputs that the stack takes in this environment alone.
+    pub(crate) fn in_environment(mut self, environment: &EnvironmentName) -> Self {
+        if let Some(inputs) = self.environment_inputs.get(environment) {
+            self.inputs.extend(inputs.clone());
+        }
+        self
+    }
+
     /// Returns the stacks that must be applied before this one.
     pub(crate) fn upstream(&self) -> BTreeSet<StackName> {
         self.after.iter().chain(self.inputs.values().map(|from| &from.stack)).cloned().collect()
     }
+}
+
+/// Reads a table of inputs of the file `relative`.
+fn outputs(
+    relative: &Path,
+    entries: &BTreeMap<String, String>,
+    table: &str,
+) -> Result<BTreeMap<String, StackOutput>> {
+    let wrong = |message: String| Failure::usage(format!("{}: {message}", relative.display()));
+    let mut inputs = BTreeMap::new();
+    for (variable, from) in entries {
+        if OWN_VARIABLES.contains(&variable.as_str()) {
+            return Err(wrong(format!("{table} names `{variable}`, which Slipway sets itself")));
+        }
+        let (stack, output) =
+            from.split_once('.').filter(|(_, output)| !output.is_empty()).ok_or_else(|| {
+                wrong(format!("`{variable} = \"{from}\"` under {table} must be \"<stack>.<output>\""))
+                    .hint("such as subnet_ids = \"network.private_subnet_ids\"")
+            })?;
+        let stack = stack.parse().map_err(|error| wrong(format!("`{variable}` under {table}: {error}")))?;
+        inputs.insert(variable.clone(), StackOutput { stack, output: output.to_owned() });
+    }
+    Ok(inputs)
 }

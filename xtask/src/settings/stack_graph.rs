@@ -19,7 +19,7 @@ impl Project {
         let choices = &self.environment(environment)?.stacks;
         let mut stacks = BTreeMap::new();
         for (name, settings) in &self.stacks {
-            let mut settings = settings.clone();
+            let mut settings = settings.clone().in_environment(environment);
             if let Some(choice) = choices.get(name) {
                 if !choice.enabled {
                     continue;
@@ -61,7 +61,18 @@ impl Project {
         self.check_functions()?;
         self.check_environment_names()?;
         for (stack, settings) in &self.stacks {
-            for upstream in settings.upstream() {
+            if let Some(unknown) =
+                settings.environment_inputs.keys().find(|name| !self.environments.contains_key(*name))
+            {
+                let names = self.environments.keys().map(EnvironmentName::as_str);
+                return Err(Failure::usage(format!(
+                    "terraform/stacks/{stack}/stack.toml: [environments.{unknown}] names an unknown environment"
+                ))
+                .hint(format!("environments here: {}", nearest(unknown.as_str(), names, 5).join(", "))));
+            }
+            let further =
+                settings.environment_inputs.values().flat_map(BTreeMap::values).map(|from| &from.stack);
+            for upstream in settings.upstream().into_iter().chain(further.cloned()) {
                 if !self.stacks.contains_key(&upstream) {
                     return Err(Failure::usage(format!(
                         "terraform/stacks/{stack}/stack.toml: unknown stack `{upstream}`"
@@ -71,9 +82,7 @@ impl Project {
             }
         }
         if let Some(cycle) = dependency_cycle(&self.stacks) {
-            let names: Vec<String> = cycle.iter().map(|stack| format!("`{stack}`")).collect();
-            return Err(Failure::usage(format!("stacks depend on each other: {}", names.join(" -> ")))
-                .hint("remove one of them from `after` or [inputs] in its stack.toml"));
+            return Err(cycle_failure(&cycle));
         }
         for (environment, settings) in &self.environments {
             let file = format!("terraform/environments/{environment}/environment.toml");
@@ -94,6 +103,9 @@ impl Project {
                 }
             }
             let enabled = self.stacks_in(environment)?;
+            if let Some(cycle) = dependency_cycle(&enabled) {
+                return Err(cycle_failure(&cycle).detail("in", environment.as_str()));
+            }
             for (stack, settings) in &enabled {
                 if let Some(missing) = settings.upstream().iter().find(|name| !enabled.contains_key(*name)) {
                     return Err(Failure::usage(format!(
@@ -201,6 +213,12 @@ pub(crate) fn downstream(
         }
         reached.extend(more);
     }
+}
+
+fn cycle_failure(cycle: &[StackName]) -> Failure {
+    let names: Vec<String> = cycle.iter().map(|stack| format!("`{stack}`")).collect();
+    Failure::usage(format!("stacks depend on each other: {}", names.join(" -> ")))
+        .hint("remove one of them from `after` or [inputs] in its stack.toml")
 }
 
 /// Returns a cycle of stacks that depend on each other, from one of them back to itself.

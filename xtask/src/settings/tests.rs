@@ -4,7 +4,7 @@ mod function_file;
 
 use std::path::Path;
 
-use super::{EnvironmentAccount, ProcessEnvironment, Project};
+use super::{EnvironmentAccount, ProcessEnvironment, Project, StackSettings, stack_graph};
 use crate::failure::{ErrorReport, FailureKind};
 
 /// A project without mistakes.
@@ -128,7 +128,7 @@ fn stack_file_mistakes_are_reported() {
     terraform/stacks/web/stack.toml:1: unknown key `function`
     1 | function = ["hello"]
       | ^^^^^^^^ did you mean `functions`?
-    hint: allowed here: functions, after, protect, files, inputs, github, before_traffic
+    hint: allowed here: functions, after, protect, files, inputs, environments, github, before_traffic
     "#);
     insta::assert_snapshot!(failure_text(path, "functions = [\"Hello\"]\n"), @r#"
     terraform/stacks/web/stack.toml:1: `Hello` is not a valid function name: lower-case letters, digits and single hyphens, beginning with a letter, at most 40 characters
@@ -166,7 +166,7 @@ fn environment_file_mistakes_are_reported() {
     terraform/environments/prod/environment.toml:3: unknown key `protect`
     3 | protect = true
       | ^^^^^^^ did you mean `protected`?
-    hint: allowed here: emulated, account, region, role, read_role, promote_from, protected, signatures, trusted_keys, provenance, state, plan, stacks
+    hint: allowed here: emulated, account, region, role, read_role, external_id, promote_from, protected, signatures, trusted_keys, provenance, state, plan, stacks
     ");
     insta::assert_snapshot!(failure_text(path, "account = \"3333\"\nregion = \"eu-central-1\"\n[state]\nbucket = \"b\"\n"), @r#"terraform/environments/prod/environment.toml: `account = "3333"` must be 12 digits"#);
     insta::assert_snapshot!(failure_text(path, "account = 333333333333\nregion = \"eu-central-1\"\n"), @r"
@@ -204,7 +204,7 @@ fn environment_file_mistakes_are_reported() {
     terraform/environments/local/environment.toml: the stack `web` does not run `helo`
     hint: it runs hello
     ");
-    insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment cannot set `account`, `region`, `role`, `read_role` or `[state]`: the local emulator provides them");
+    insta::assert_snapshot!(failure_text("terraform/environments/local/environment.toml", "emulated = true\naccount = \"333333333333\"\n"), @"terraform/environments/local/environment.toml: an emulated environment cannot set `account`, `region`, `role`, `read_role`, `external_id` or `[state]`: the local emulator provides them");
 }
 
 #[test]
@@ -230,6 +230,61 @@ fn environment_runs_the_stacks_and_functions_that_it_selects() {
         failure.message().ends_with("`web` depends on the stack `base`, which is not enabled there"),
         "{failure}"
     );
+}
+
+#[test]
+fn stack_takes_further_inputs_in_one_environment() {
+    let folder = project();
+    write(folder.path(), "terraform/stacks/base/stack.toml", "");
+    let stack = "terraform/stacks/web/stack.toml";
+    let joined = "[environments.prod.inputs]\nsubnet_ids = \"base.subnet_ids\"\n";
+    write(folder.path(), stack, &format!("functions = [\"hello\"]\n{joined}"));
+    write(
+        folder.path(),
+        "terraform/environments/local/environment.toml",
+        "emulated = true\n[stacks.base]\nenabled = false\n",
+    );
+    let project = Project::load(folder.path()).unwrap();
+    let (local, prod) = ("local".parse().unwrap(), "prod".parse().unwrap());
+    let web: crate::name::StackName = "web".parse().unwrap();
+    assert!(project.stack_in(&local, &web).unwrap().inputs.is_empty());
+    let inputs = project.stack_in(&prod, &web).unwrap().inputs;
+    assert_eq!(inputs["subnet_ids"].to_string(), "base.subnet_ids");
+    let order = stack_graph::apply_order(&project.stacks_in(&prod).unwrap());
+    assert_eq!(order, ["base".parse().unwrap(), web]);
+
+    // A copy of the files that were applied has them, too.
+    let kept = StackSettings::load_from_copy(folder.path(), &"web".parse().unwrap()).unwrap();
+    assert_eq!(kept.in_environment(&prod).inputs, inputs);
+
+    insta::assert_snapshot!(failure_text(stack, &joined.replace("prod", "staging")), @r"
+    terraform/stacks/web/stack.toml: [environments.staging] names an unknown environment
+    hint: environments here: local, prod
+    ");
+    insta::assert_snapshot!(failure_text(stack, &joined.replace("base.", "bese.")), @r"
+    terraform/stacks/web/stack.toml: unknown stack `bese`
+    hint: stacks here: web
+    ");
+    insta::assert_snapshot!(failure_text(stack, "[environments.prod.inputs]\nreleases = \"base.releases\"\n"), @"terraform/stacks/web/stack.toml: [environments.prod.inputs] names `releases`, which Slipway sets itself");
+}
+
+#[test]
+fn external_id_is_sent_with_a_role() {
+    let cloud = "terraform/environments/prod/environment.toml";
+    let text = |lines: &str| {
+        format!("account = \"333333333333\"\nregion = \"eu-central-1\"\n{lines}\n[state]\nbucket = \"b\"\n")
+    };
+    let folder = project();
+    let role = "role = \"arn:aws:iam::333333333333:role/ci\"\n";
+    write(folder.path(), cloud, &text(&format!("{role}external_id = \"shop-jenkins\"")));
+    let project = Project::load(folder.path()).unwrap();
+    let prod = "prod".parse().unwrap();
+    let EnvironmentAccount::Cloud(account) = &project.environment(&prod).unwrap().account else {
+        panic!("prod is an account of AWS")
+    };
+    assert_eq!(account.external_id.as_deref(), Some("shop-jenkins"));
+    insta::assert_snapshot!(failure_text(cloud, &text("external_id = \"shop-jenkins\"")), @"terraform/environments/prod/environment.toml: `external_id` needs `role`: it is sent as that role is assumed");
+    insta::assert_snapshot!(failure_text(cloud, &text(&format!("{role}external_id = \"a b\""))), @"terraform/environments/prod/environment.toml: `external_id` must be 2 to 1224 letters, digits and characters of _+=,.@:/-: the limit of STS");
 }
 
 #[test]

@@ -13,6 +13,10 @@ fn hello_is_released_twice_and_rolled_back() {
     let first = project.run(&RELEASE).exits(0).says("hello 0.1.0 serves in local.");
     assert!(first.ran_step("build") && first.ran_step("apply"), "{first}");
     assert_eq!(project.account.alias("hello"), "1");
+    // The log level of the environment's values reaches the function.
+    let path = format!("/2015-03-31/functions/{}/configuration", project.account.function_name("hello"));
+    let configuration = project.account.call("lambda", "GET", &path, "application/json", b"").json();
+    assert_eq!(configuration["Environment"]["Variables"]["RUST_LOG"], "info", "{configuration}");
     let again = project.run(&RELEASE).exits(0).says("already serves");
     assert!(!again.ran_step("plan"), "{again}");
 

@@ -232,3 +232,44 @@ fn lock_file_of_the_providers_is_never_changed_by_the_administrator() {
     project.bootstrap(&["--yes"], false).exits(1).says("lock file");
     assert_eq!(std::fs::read_to_string(project.sandbox.folder.join(lock)).expect("a lock file"), other);
 }
+
+/// A copy of this repository that did not make its trust its own: nothing is made, and Terraform does not run.
+#[test]
+fn placeholder_trust_is_refused_before_terraform() {
+    let test_run = require!(TestRun::shared());
+    let project = Project::new(test_run);
+    let (account, id) = (&project.sandbox.account, project.sandbox.account.id.clone());
+    let values = |text: &str| {
+        project.sandbox.write(&format!("terraform/bootstrap/{id}.tfvars"), text);
+        project.sandbox.commit("chore: whom the roles trust");
+    };
+    let bucket = format!("/shop-{id}-bootstrap-tfstate");
+    let trusted =
+        "github_repository = \"slipway/slipway\"\nci = { prod = { github_environment = \"prod\" } }\n";
+    values(trusted);
+    let refused = project.bootstrap(&["--yes"], true).exits(6);
+    refused
+        .says(&format!(
+            "terraform/bootstrap/{id}.tfvars trusts slipway/slipway, Slipway's own address on GitHub"
+        ))
+        .says("set github_repository in")
+        .says("Nothing was changed.");
+    assert_eq!(account.call("s3", "GET", &bucket, "application/xml", b"").status, 404, "no bucket was made");
+    assert_eq!(project.github.asked(), Vec::<String>::new());
+
+    // A mirror of Slipway itself is refused by Terraform, whose module does not see the remote.
+    let git = git2::Repository::open(&project.sandbox.folder).expect("a repository");
+    git.remote("origin", "https://github.com/slipway/slipway.git").expect("a remote");
+    project.bootstrap(&["--yes", "--any-branch"], true).exits(1).says("is Slipway's own address on GitHub");
+
+    // The account of the pages.
+    let placeholder = "222222222222";
+    let file = "terraform/environments/prod/environment.toml";
+    let text = std::fs::read_to_string(project.sandbox.folder.join(file)).expect("an environment");
+    project.sandbox.write(file, &text.replace(&id, placeholder));
+    project.sandbox.commit("chore: an account of the pages");
+    project
+        .bootstrap(&["--yes", "--any-branch"], true)
+        .exits(6)
+        .says("prod has the account 222222222222, which is a placeholder of Slipway's pages");
+}

@@ -8,6 +8,7 @@ use super::support::{EchoProject, TestRun};
 use crate::require;
 
 const MODULE: &str = "terraform/modules/lambda-function/main.tf";
+const ROLLOUT: &str = "terraform/modules/lambda-function/rollout.tf";
 const STACK: &str = "terraform/stacks/echo/main.tf";
 
 fn edit(project: &EchoProject, path: &str, from: &str, to: &str) {
@@ -67,7 +68,7 @@ fn stack_that_breaks_its_contract_is_refused_before_the_apply() {
     assert_eq!(newest_deployment(&project)["serves"]["hello"]["verified"], true);
 
     // The commonest mistake: Terraform moves the alias.
-    edit(&project, MODULE, "    ignore_changes = [function_version, routing_config]\n", "");
+    edit(&project, ROLLOUT, "    ignore_changes = [function_version, routing_config]\n", "");
     project.change_code_of("hello");
     let refused = project
         .run(&RELEASE)
@@ -80,9 +81,9 @@ fn stack_that_breaks_its_contract_is_refused_before_the_apply() {
     assert_eq!((project.account.alias("hello").as_str(), ledger(&project).len()), ("1", 2));
     edit(
         &project,
-        MODULE,
-        "  lifecycle {\n    # Terraform makes",
-        "  lifecycle {\n    ignore_changes = [function_version, routing_config]\n    # Terraform makes",
+        ROLLOUT,
+        "    # Terraform makes the alias",
+        "    ignore_changes = [function_version, routing_config]\n    # Terraform makes the alias",
     );
 
     // A replacement deletes the function that serves.

@@ -4,6 +4,8 @@
 //! nothing in that account, nothing in the repository. Goes wrong: an assertion, a resource that is not destroyed, a
 //! module without such tests; the failure names the module and has Terraform's output.
 
+mod plain_terraform;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,7 +134,7 @@ impl Fixture {
             .env("HOME", &self.sandbox.home)
             .env("TF_DATA_DIR", self.sandbox.home.join("data").join(module))
             .envs(&self.environment);
-        let log = self.sandbox.home.join(format!("{module}-{}", arguments[0]));
+        let log = self.sandbox.home.join(format!("{}-{}", module.replace('/', "-"), arguments[0]));
         let command_line = format!("terraform {}", arguments.join(" "));
         Running::start(terraform, command_line, &log, self.sandbox.home.join("no-runs"))
             .with_long_timeout()

@@ -177,3 +177,28 @@ fn state_bucket_of_another_account_is_refused() {
     shop.run(&["deploy", "--stack", "data", "--env", "dev", "--yes"]).exits(0);
     assert_eq!(other.keys(&bucket), Vec::<String>::new());
 }
+
+#[test]
+fn suite_that_is_not_safe_does_not_run_in_a_protected_environment() {
+    let test_run = require!(TestRun::shared());
+    let shop = Shop::new(test_run);
+    let function = |safe: &str| {
+        format!(
+            "runtime = \"python3.13\"\nhandler = \"app.handle\"\n\n[build]\nwith = \"python\"\nsources = [\"app.py\"]\n\n[deployment_tests]\nrun = \"touch ran\"\n{safe}"
+        )
+    };
+    let stack = "terraform/stacks/data/stack.toml";
+    shop.sandbox.write(stack, "functions = [\"one\"]\n");
+    shop.sandbox.write("lambda-src/one/app.py", "def handle(event, _context):\n    return event\n");
+    shop.sandbox.write("lambda-src/one/function.toml", &function(""));
+    let verify = |environment: &str| shop.run(&["verify", "--env", environment, "--full"]);
+    verify("prod")
+        .exits(6)
+        .says("prod is protected, and the suite of `one` is not marked safe")
+        .says("safe = true under [deployment_tests] of lambda-src/one/function.toml");
+    // Nothing serves there: both are read, and neither suite has anything to run against.
+    verify("dev").exits(0).says("Nothing serves in dev.");
+    shop.sandbox.write("lambda-src/one/function.toml", &function("safe = true\n"));
+    verify("prod").exits(0).says("Nothing serves in prod.");
+    assert!(!shop.sandbox.folder.join("ran").exists(), "a suite ran");
+}

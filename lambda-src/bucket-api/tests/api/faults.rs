@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use bucket_api::{Api, LOGGED_AS, Settings};
-use http_function::logging::json_lines;
+use function_log::json_lines;
 use lambda_runtime::tracing::subscriber::filter::LevelFilter;
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::{Context, LambdaEvent};

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stream_ingest import batch, log, pseudonym
+from stream_ingest import batch, log, metrics, pseudonym
 from stream_ingest.event import Rejected, parse
 from stream_ingest.store import CLIENT_CONFIG, WRITERS, Store
 
@@ -42,7 +42,10 @@ def handle(event, context):
     settings = _settings()
     ingestion = Ingestion(context)
     if records:
-        store, pseudonyms = _store(settings), _pseudonyms(settings.secret)
+        store = _store(settings)
+        pseudonyms = _pseudonyms(settings.secret).current(
+            lambda error: log.write("WARN", "an older key is used", context.aws_request_id, why=str(error))
+        )
         with ThreadPoolExecutor(WRITERS) as writers:
             outcomes = list(writers.map(lambda record: ingestion.take(record, store, pseudonyms), records))
     else:
@@ -50,14 +53,20 @@ def handle(event, context):
     counts = Counter(outcomes)
     again = [r.sequence_number for r, outcome in zip(records, outcomes, strict=True) if outcome in AGAIN]
     fields = {"first_error": ingestion.first_error} if ingestion.first_error else {}
+    duration_ms = round((time.monotonic() - started) * 1000)
     log.write(
         "ERROR" if again else "INFO",
         "batch ingested",
         context.aws_request_id,
         records=len(records),
         **{name: counts[name] for name in ("new", "duplicate", "rejected", *AGAIN)},
-        duration_ms=round((time.monotonic() - started) * 1000),
+        duration_ms=duration_ms,
         **fields,
+    )
+    metrics.write(
+        "StreamIngest",
+        {"FunctionName": context.function_name},
+        **{name.capitalize(): counts[name] for name in ("new", "duplicate", "rejected", *AGAIN)},
     )
     # https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
     return {"batchItemFailures": [{"itemIdentifier": number} for number in again]}
@@ -127,9 +136,10 @@ def _store(settings: Settings) -> Store:
 
 
 @functools.cache
-def _pseudonyms(secret: str) -> pseudonym.Pseudonyms:
-    """Reads the key, once for an instance; a failure is not kept."""
-    return pseudonym.read(_client("secretsmanager"), secret)
+def _pseudonyms(secret: str) -> pseudonym.Renewed:
+    """Returns what reads the key when it is needed."""
+    client = _client("secretsmanager")
+    return pseudonym.Renewed(lambda: pseudonym.read(client, secret))
 
 
 def _client(service: str):

@@ -50,6 +50,54 @@ async fn only_configured_keys_are_accepted() {
 }
 
 #[tokio::test]
+async fn bound_key_reaches_its_projects_alone() {
+    let fixture = require!(Fixture::without_keys().await);
+    let keys = json!([KEY, { "key": "key-of-the-shop", "projects": ["shop"] }]);
+    fixture.set_keys(&keys.to_string()).await;
+    let send_as = async |key: &str, method: &str, path: &str, body: Value| {
+        let body = (!body.is_null()).then(|| body.to_string());
+        let mut event = request(method, path, body);
+        event["headers"]["x-api-key"] = json!(key);
+        send(&fixture.api, &event).await
+    };
+    let shop =
+        async |method: &str, path: &str, body: Value| send_as("key-of-the-shop", method, path, body).await;
+    for (trace, project) in [("t-shop", "shop"), ("t-blog", "blog")] {
+        let body = json!({ "trace_id": trace, "project_id": project, "name": "checkout" });
+        send_as(KEY, "POST", "/api/traces", body).await.ok(201);
+        let span = json!({ "span_id": format!("s-{project}"), "name": "answer" });
+        send_as(KEY, "POST", &format!("/api/traces/{trace}/spans"), span).await.ok(201);
+    }
+
+    // Its own project.
+    shop("POST", "/api/traces", json!({ "project_id": "shop", "name": "checkout" })).await.ok(201);
+    shop("POST", "/api/traces/t-shop/spans", json!({ "name": "answer" })).await.ok(201);
+    shop("GET", "/api/traces/t-shop", Value::Null).await.ok(200);
+    shop("PATCH", "/api/spans/s-shop/complete", Value::Null).await.ok(200);
+    shop("PATCH", "/api/traces/t-shop/complete", Value::Null).await.ok(200);
+    shop("GET", "/api/projects/shop/traces", Value::Null).await.ok(200);
+
+    // Another project: refused by its name, and unknown by its ids.
+    let blog = json!({ "project_id": "blog", "name": "checkout" });
+    shop("POST", "/api/traces", blog).await.assert_error(403, "forbidden", None);
+    shop("GET", "/api/projects/blog/traces", Value::Null).await.assert_error(403, "forbidden", None);
+    for (method, path, body) in [
+        ("POST", "/api/traces/t-blog/spans", json!({ "name": "answer" })),
+        ("GET", "/api/traces/t-blog", Value::Null),
+        ("PATCH", "/api/spans/s-blog/complete", Value::Null),
+        ("PATCH", "/api/traces/t-blog/complete", Value::Null),
+    ] {
+        let other = path.replace("blog", "none");
+        let refused = shop(method, path, body.clone()).await;
+        let absent = shop(method, &other, body).await;
+        refused.assert_error(404, "not_found", None);
+        assert_eq!(refused.body, absent.body, "{method} {path} tells that there is one");
+    }
+    let trace = send_as(KEY, "GET", "/api/traces/t-blog", Value::Null).await.ok(200);
+    assert_eq!((&trace["status"], trace["spans"].as_array().map(Vec::len)), (&json!("running"), Some(1)));
+}
+
+#[tokio::test]
 async fn health_needs_no_key_and_no_secret() {
     let fixture = require!(Fixture::without_keys().await);
     let event = json!({ "version": "2.0", "rawPath": "/api/health", "requestContext": { "http": { "method": "GET" } } });

@@ -16,9 +16,8 @@ thread_local! {
 /// For the whole process: a subscriber for one thread would race with threads without one.
 pub fn start() {
     static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        http_function::logging::json_lines(tracer::LOGGED_AS, LevelFilter::TRACE, || ThisThread).init()
-    });
+    STARTED
+        .call_once(|| function_log::json_lines(tracer::LOGGED_AS, LevelFilter::TRACE, || ThisThread).init());
 }
 
 /// Returns the log of this test.

@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "111111111111" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -57,12 +57,21 @@ run "emulator" {
 
   variables {
     reader_account_ids = []
-    enforce            = false
-    manage_lifecycle   = false
+    emulated           = true
   }
 
   assert {
     condition     = module.bucket.policy == null
     error_message = "On an emulator that ignores conditions the switches leave no policy behind."
   }
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

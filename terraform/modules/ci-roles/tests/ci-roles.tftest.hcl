@@ -3,7 +3,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -139,7 +139,7 @@ run "planning_changes_nothing" {
   assert {
     condition = alltrue(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : [for action in statement.Action :
       can(regex("^[a-z0-9-]+:(BatchCheck|BatchGet|Describe|Get|GET|List|View)", action))
-    ] if statement.Effect == "Allow" && !contains(["DecryptArtifacts", "EncryptState", "WritePlans"], statement.Sid)] if strcontains(key, "/plan/")]))
+    ] if statement.Effect == "Allow" && !contains(["DecryptArtifacts", "DecryptLockTable", "EncryptState", "WritePlans"], statement.Sid)] if strcontains(key, "/plan/")]))
     error_message = "Besides writing a plan and decrypting what it reads a plan changes nothing."
   }
 
@@ -185,8 +185,24 @@ run "environments_apart" {
   }
 
   assert {
+    condition = alltrue([for role in ["plan", "apply"] : { for statement in jsondecode(output.policies["dev/${role}/artifacts"]).Statement : statement.Sid => [statement.Action, statement.Resource] if contains(["Quotas", "PoliciesOfCiRoles"], statement.Sid) } == {
+      Quotas            = [["ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "iam:GetAccountSummary", "lambda:GetAccountSettings", "servicequotas:GetServiceQuota"], ["*"]]
+      PoliciesOfCiRoles = [["iam:ListAttachedRolePolicies"], ["arn:aws:iam::222222222222:role/slipway/ci/shop-222222222222-dev-ci-*"]]
+    }])
+    error_message = "An account's quotas are read before anything is made: doctor --env."
+  }
+
+  assert {
     condition     = strcontains(output.policies["prod/apply/state"], "table/shop-222222222222-prod-locks") && !strcontains(output.policies["dev/apply/state"], ":table/")
     error_message = "A lock table is reached where there is one."
+  }
+
+  assert {
+    condition = alltrue([for role in ["plan", "apply"] : [for statement in jsondecode(output.policies["prod/${role}/state"]).Statement : [statement.Action, statement.Condition] if statement.Sid == "DecryptLockTable"] == [[["kms:Decrypt"], {
+      "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/shop-222222222222-prod-state" }
+      StringEquals               = { "kms:ViaService" = "dynamodb.eu-central-1.amazonaws.com" }
+    }]]])
+    error_message = "The table is encrypted with the bucket's key, and opened through DynamoDB alone."
   }
 }
 
@@ -199,7 +215,7 @@ run "applying_is_bounded" {
   assert {
     condition = toset(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : statement.Sid
       if statement.Effect == "Allow" && statement.Resource == ["*"] && !can(statement.Condition) && anytrue([for action in statement.Action : !can(regex("^[a-z0-9-]+:(Describe|Get|List)", action))])
-    ]])) == toset(["FindChat", "FindDetector", "LogsOfTheAccount", "StreamsOfTheAccount", "Subscriptions"])
+    ]])) == toset(["FindChat", "LogsOfTheAccount", "StreamsOfTheAccount", "Subscriptions"])
     error_message = "What changes something is bound to names or tags, but for what AWS asks no resource for."
   }
 
@@ -734,7 +750,7 @@ run "readers_are_named" {
 
   assert {
     condition = alltrue(flatten([for statement in jsondecode(output.policies["dev/read/reading"]).Statement : [for action in statement.Action :
-      can(regex("^(s3|lambda):(Get|List)|^kms:(Decrypt|DescribeKey)$|^ecr:(Batch(Check|Get)|Describe|Get|List)", action)) && action != "lambda:GetFunction"
+      can(regex("^(s3|lambda):(Get|List)|^kms:(Decrypt|DescribeKey)$|^ecr:(Batch(Check|Get)|Describe|Get|List)|^ec2:Describe(AccountAttributes|Addresses)$|^iam:(GetAccountSummary|ListAttachedRolePolicies)$|^servicequotas:GetServiceQuota$", action)) && action != "lambda:GetFunction"
     ]]))
     error_message = "Who reads changes nothing, and gets no code."
   }
@@ -802,4 +818,228 @@ run "refuses_a_session_of_a_day" {
   }
 
   expect_failures = [var.session_seconds]
+}
+
+run "guardduty_is_the_accounts" {
+  assert {
+    condition     = !anytrue([for policy in concat(values(output.policies), values(output.ci_boundaries)) : strcontains(policy, "guardduty")])
+    error_message = "No role of CI reads, makes or stops the account's detector."
+  }
+}
+
+run "lambdas_interfaces_can_be_deleted" {
+  assert {
+    condition = one([for statement in jsondecode(output.policies["dev/apply/network"]).Statement : jsonencode([statement.Action, statement.Resource, statement.Condition]) if statement.Sid == "LambdaInterfaces"]) == jsonencode([
+      ["ec2:DeleteNetworkInterface", "ec2:DetachNetworkInterface"],
+      ["arn:aws:ec2:eu-central-1:222222222222:network-interface/*"],
+      { Null = { "aws:ResourceTag/Environment" = "true", "aws:ResourceTag/Project" = "true" } },
+    ])
+    error_message = "What carries no tags is what Lambda made."
+  }
+
+  assert {
+    condition     = !strcontains(output.policies["dev/plan/network"], "DeleteNetworkInterface")
+    error_message = "A plan deletes none."
+  }
+}
+
+run "roles_are_the_administrators" {
+  variables {
+    environments = { dev = { github_environment = "dev", make_roles = false, function_roles = ["tracer"] } }
+  }
+
+  assert {
+    condition = toset(flatten([for key, policy in output.policies : [for statement in jsondecode(policy).Statement : [for action in statement.Action : action if startswith(action, "iam:") && !can(regex("^iam:(Get|List)", action))]
+    if statement.Effect == "Allow"]])) == toset(["iam:CreateServiceLinkedRole", "iam:PassRole"])
+    error_message = "Whoever applies passes roles and makes none: neither the role nor a policy of one."
+  }
+
+  assert {
+    condition = toset(flatten([for statement in jsondecode(output.ci_boundaries["dev"]).Statement : [for action in flatten([statement.Action]) : action if startswith(action, "iam:") && !can(regex("^iam:(Get|List)", action))]
+    if statement.Effect == "Allow"])) == toset(["iam:CreateServiceLinkedRole", "iam:PassRole"])
+    error_message = "Nor may it, whatever policy it gets."
+  }
+}
+
+run "switched_off" {
+  variables {
+    environments = { dev = { github_environment = "dev", without = ["chat", "network", "budgets"] } }
+  }
+
+  assert {
+    condition     = !anytrue([for policy in values(output.policies) : anytrue([for word in ["chatbot:", "ec2:", "budgets:"] : strcontains(policy, word)])]) && !contains(keys(output.policies), "dev/apply/network")
+    error_message = "What no stack uses is allowed to nobody, and makes no policy."
+  }
+
+  assert {
+    condition     = [for sid in ["KeepStateBucket", "NeverSign"] : anytrue([for policy in values(output.policies) : strcontains(policy, sid)])] == [true, true]
+    error_message = "What is refused stays refused."
+  }
+}
+
+run "extra_statements" {
+  variables {
+    environments = { dev = {
+      github_environment = "dev"
+      extra_statements = {
+        plan     = [{ actions = ["states:DescribeStateMachine"], resources = ["arn:aws:states:eu-central-1:222222222222:stateMachine:shop-222222222222-dev-*"] }]
+        apply    = [{ actions = ["states:CreateStateMachine"], resources = ["*"], conditions = { StringEquals = { "aws:RequestTag/Project" = ["shop"] } } }]
+        boundary = [{ actions = ["bedrock:InvokeModel"], resources = ["arn:aws:bedrock:eu-central-1::foundation-model/*"] }]
+      }
+    } }
+  }
+
+  assert {
+    condition = (jsonencode(jsondecode(output.policies["dev/plan/extra"]).Statement) == jsonencode([{
+      Sid      = "ExtraRead1"
+      Effect   = "Allow"
+      Action   = ["states:DescribeStateMachine"]
+      Resource = ["arn:aws:states:eu-central-1:222222222222:stateMachine:shop-222222222222-dev-*"]
+      }])
+    && [for statement in jsondecode(output.policies["dev/apply/extra"]).Statement : statement.Sid] == ["ExtraRead1", "ExtraWrite1"])
+    error_message = "A plan gets what reads, an apply both."
+  }
+
+  assert {
+    condition = (jsondecode(output.policies["dev/apply/extra"]).Statement[1].Condition == { StringEquals = { "aws:RequestTag/Project" = ["shop"] } }
+      && alltrue([for action in ["states:DescribeStateMachine", "states:CreateStateMachine"] : strcontains(output.ci_boundaries["dev"], action)])
+    && !strcontains(output.boundaries["dev"], "states:") && strcontains(output.boundaries["dev"], "bedrock:InvokeModel"))
+    error_message = "Conditions stay, the roles' own boundary admits it, and a function gets what is meant for functions."
+  }
+}
+
+run "suites" {
+  variables {
+    environments = { dev = { github_environment = "dev", suites = { buckets = ["bucket-api-objects"], tables = ["traces"], streams = ["stream-events"] } } }
+  }
+
+  assert {
+    condition = jsonencode({ for statement in jsondecode(output.policies["dev/apply/extra"]).Statement : statement.Sid => [statement.Action, statement.Resource] }) == jsonencode({
+      SuiteItems = [["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"],
+      ["arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-traces", "arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-traces/index/*"]]
+      SuiteObjects = [["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], ["arn:aws:s3:::shop-222222222222-dev-bucket-api-objects/*"]]
+      SuiteRecords = [["kinesis:PutRecord", "kinesis:PutRecords"], ["arn:aws:kinesis:eu-central-1:222222222222:stream/shop-222222222222-dev-stream-events"]]
+    })
+    error_message = "A suite uses the named bucket, table and stream."
+  }
+
+  assert {
+    condition     = !contains(keys(output.policies), "dev/plan/extra")
+    error_message = "A plan uses no data."
+  }
+}
+
+run "people" {
+  variables {
+    environments = { dev = { people = {
+      plan_role_arns  = ["arn:aws:iam::222222222222:role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Developer_*"]
+      apply_role_arns = ["arn:aws:iam::333333333333:role/deployer"]
+    } } }
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in jsondecode(output.trust_policies["dev/apply"]).Statement : statement if statement.Sid == "People"])) == jsonencode({
+      Action    = "sts:AssumeRole"
+      Condition = { ArnLike = { "aws:PrincipalArn" = ["arn:aws:iam::333333333333:role/deployer"] } }
+      Effect    = "Allow"
+      Principal = { AWS = ["arn:aws:iam::333333333333:root"] }
+      Sid       = "People"
+    })
+    error_message = "A person's role may apply, and nobody else of its account."
+  }
+
+  assert {
+    condition     = strcontains(output.trust_policies["dev/plan"], "AWSReservedSSO_Developer_*") && !strcontains(output.trust_policies["dev/apply"], "Developer")
+    error_message = "Who plans does not apply."
+  }
+}
+
+run "refuses_people_by_a_pattern_of_everybody" {
+  command = plan
+
+  variables {
+    environments = { dev = { people = { apply_role_arns = ["arn:aws:iam::222222222222:role/*"] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_people_by_a_pattern_in_the_middle" {
+  command = plan
+
+  variables {
+    environments = { dev = { people = { apply_role_arns = ["arn:aws:iam::222222222222:role/team-*/deployer"] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_service_as_a_whole" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", extra_statements = { apply = [{ actions = ["states:*"], resources = ["*"] }] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_more_of_iam" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", extra_statements = { apply = [{ actions = ["iam:CreateUser"], resources = ["*"] }] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_statement_about_nothing" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", extra_statements = { boundary = [{ actions = ["states:StartExecution"], resources = [] }] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_suites_in_a_protected_environment" {
+  command = plan
+
+  variables {
+    environments = { prod = { github_environment = "prod", protected = true, suites = { tables = ["traces"] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_suite_on_the_state" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", suites = { buckets = ["state"] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_a_suite_on_a_state_of_another_name" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", state_bucket = "shop-222222222222-dev-terraform", suites = { buckets = ["terraform"] } } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "refuses_to_switch_off_what_it_does_not_know" {
+  command = plan
+
+  variables {
+    environments = { dev = { github_environment = "dev", without = ["lambda"] } }
+  }
+
+  expect_failures = [var.environments]
 }

@@ -214,3 +214,87 @@ run "refuses_no_capacity" {
 
   expect_failures = [var.provisioned]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "without_stream_and_limits" {
+  assert {
+    condition     = !aws_dynamodb_table.this.stream_enabled && output.stream_arn == null && output.stream_read_statements == [] && length(aws_dynamodb_table.this.on_demand_throughput) == 0
+    error_message = "No stream and no limits unless asked."
+  }
+}
+
+run "stream" {
+  variables {
+    stream_view_type = "NEW_AND_OLD_IMAGES"
+    kms_key_arn      = "arn:aws:kms:eu-central-1:222222222222:key/4c1a2b3d-0000-4000-8000-000000000000"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this.stream_enabled && aws_dynamodb_table.this.stream_view_type == "NEW_AND_OLD_IMAGES" && output.stream_arn == aws_dynamodb_table.this.stream_arn
+    error_message = "The stream holds what was asked for."
+  }
+
+  assert {
+    condition = output.stream_read_statements == [{
+      sid       = "ReadTableStream"
+      actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams", "kms:Decrypt"]
+      resources = ["arn:aws:dynamodb:eu-central-1:222222222222:table/shop-222222222222-dev-traces/stream/*", "arn:aws:kms:eu-central-1:222222222222:key/4c1a2b3d-0000-4000-8000-000000000000"]
+    }]
+    error_message = "A function reads the streams of this table, and decrypts with its key."
+  }
+}
+
+run "limits" {
+  variables {
+    attributes               = { trace_id = "S", project_id = "S" }
+    global_secondary_indexes = { by-project = { hash_key = "project_id" } }
+    on_demand_limits         = { write_request_units = 40 }
+  }
+
+  assert {
+    condition = (one(aws_dynamodb_table.this.on_demand_throughput).max_write_request_units == 40
+      && one(aws_dynamodb_table.this.on_demand_throughput).max_read_request_units == -1
+    && one(one(aws_dynamodb_table.this.global_secondary_index).on_demand_throughput).max_write_request_units == 40)
+    error_message = "Table and index are limited alike; what is not named is not limited."
+  }
+}
+
+run "refuses_limits_of_a_provisioned_table" {
+  command = plan
+
+  variables {
+    provisioned      = { read_capacity = 1, write_capacity = 1 }
+    on_demand_limits = { write_request_units = 40 }
+  }
+
+  expect_failures = [var.on_demand_limits]
+}
+
+run "refuses_a_limit_of_nothing" {
+  command = plan
+
+  variables {
+    on_demand_limits = { read_request_units = 0 }
+  }
+
+  expect_failures = [var.on_demand_limits]
+}
+
+run "refuses_an_unknown_view" {
+  command = plan
+
+  variables {
+    stream_view_type = "EVERYTHING"
+  }
+
+  expect_failures = [var.stream_view_type]
+}

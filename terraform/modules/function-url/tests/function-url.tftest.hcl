@@ -104,8 +104,8 @@ run "invokers" {
 
 run "emulator" {
   variables {
-    authorization          = "NONE"
-    permit_invoke_by_stack = false
+    authorization = "NONE"
+    emulated      = true
   }
 
   assert {
@@ -255,4 +255,37 @@ run "refuses_a_preflight_remembered_too_long" {
   }
 
   expect_failures = [var.cors]
+}
+
+run "real_account_refuses_emulated" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be" }
+  }
+
+  expect_failures = [aws_lambda_function_url.this]
+}
+
+run "localstack_is_an_emulator" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a" }
+  }
+
+  assert {
+    condition     = local.may_be_emulated
+    error_message = "LocalStack's own canonical user id is known."
+  }
 }

@@ -258,3 +258,115 @@ run "refuses_the_alias_of_a_key" {
 
   expect_failures = [var.kms_key_arn]
 }
+
+run "signed_requests_alone_by_default" {
+  assert {
+    condition     = length(aws_apigatewayv2_authorizer.jwt) + length(aws_apigatewayv2_domain_name.this) == 0 && length(aws_apigatewayv2_api.this.cors_configuration) == 0 && !aws_apigatewayv2_api.this.disable_execute_api_endpoint && output.domain_target == null
+    error_message = "No tokens, no pages of others and no domain unless asked."
+  }
+}
+
+run "tokens" {
+  variables {
+    routes            = ["GET /orders", "POST /orders"]
+    jwt_authorizers   = { people = { issuer = "https://login.shop.example", audiences = ["orders"] } }
+    route_authorizers = { "GET /orders" = { authorizer = "people", scopes = ["orders:read"] } }
+  }
+
+  assert {
+    condition = (aws_apigatewayv2_route.this["GET /orders"].authorization_type == "JWT"
+      && aws_apigatewayv2_route.this["GET /orders"].authorizer_id == aws_apigatewayv2_authorizer.jwt["people"].id
+      && aws_apigatewayv2_route.this["GET /orders"].authorization_scopes == toset(["orders:read"])
+    && aws_apigatewayv2_route.this["POST /orders"].authorization_type == "AWS_IAM")
+    error_message = "A route with an authorizer wants a token with a scope, and every other one a signed request."
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_authorizer.jwt["people"].jwt_configuration[0].issuer == "https://login.shop.example" && aws_apigatewayv2_authorizer.jwt["people"].jwt_configuration[0].audience == toset(["orders"])
+    error_message = "Issuer and audience are the ones given."
+  }
+}
+
+run "pages_of_others" {
+  variables {
+    cors = { allow_origins = ["https://shop.example"] }
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_api.this.cors_configuration[0].allow_origins == toset(["https://shop.example"]) && aws_apigatewayv2_api.this.cors_configuration[0].allow_methods == toset(["GET"]) && !aws_apigatewayv2_api.this.cors_configuration[0].allow_credentials
+    error_message = "The pages named may read, without cookies."
+  }
+}
+
+run "a_domain" {
+  variables {
+    domain = { name = "api.shop.example", certificate_arn = "arn:aws:acm:eu-central-1:222222222222:certificate/0" }
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_api.this.disable_execute_api_endpoint && aws_apigatewayv2_domain_name.this[0].domain_name_configuration[0].security_policy == "TLS_1_2" && aws_apigatewayv2_api_mapping.this[0].stage == aws_apigatewayv2_stage.this.id
+    error_message = "The API answers under its domain alone, by TLS 1.2 or later."
+  }
+}
+
+run "limits_of_a_route" {
+  variables {
+    routes           = ["GET /orders", "POST /orders"]
+    route_throttling = { "POST /orders" = { rate = 5, burst = 10 } }
+  }
+
+  assert {
+    condition     = [for settings in aws_apigatewayv2_stage.this.route_settings : "${settings.route_key} ${settings.throttling_rate_limit} ${settings.throttling_burst_limit}"] == ["POST /orders 5 10"]
+    error_message = "The route named has its own limits."
+  }
+}
+
+run "refuses_tokens_for_everybody" {
+  command = plan
+
+  variables {
+    jwt_authorizers = { people = { issuer = "https://login.shop.example", audiences = [] } }
+  }
+
+  expect_failures = [var.jwt_authorizers]
+}
+
+run "refuses_an_authorizer_that_is_not_there" {
+  command = plan
+
+  variables {
+    route_authorizers = { "$default" = { authorizer = "people" } }
+  }
+
+  expect_failures = [var.route_authorizers]
+}
+
+run "refuses_cookies_for_every_page" {
+  command = plan
+
+  variables {
+    cors = { allow_origins = ["*"], allow_credentials = true }
+  }
+
+  expect_failures = [var.cors]
+}
+
+run "refuses_limits_of_a_route_that_is_not_there" {
+  command = plan
+
+  variables {
+    route_throttling = { "GET /nothing" = { rate = 5, burst = 10 } }
+  }
+
+  expect_failures = [var.route_throttling]
+}
+
+run "refuses_a_domain_without_a_certificate" {
+  command = plan
+
+  variables {
+    domain = { name = "api.shop.example", certificate_arn = "none" }
+  }
+
+  expect_failures = [var.domain]
+}

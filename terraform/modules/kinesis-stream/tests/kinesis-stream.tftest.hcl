@@ -167,3 +167,13 @@ run "refuses_an_unknown_metric" {
 
   expect_failures = [var.shard_level_metrics]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

@@ -3,7 +3,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -243,4 +243,42 @@ run "refuses_a_short_deletion_window" {
   }
 
   expect_failures = [var.deletion_window_days]
+}
+
+run "china" {
+  variables {
+    services = ["s3"]
+    service_principals = [{
+      service    = "logs.cn-north-1.amazonaws.com.cn"
+      conditions = { StringEquals = { "aws:SourceAccount" = ["222222222222"] } }
+    }]
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { id = "cn-north-1" }
+  }
+
+  assert {
+    condition     = strcontains(output.policy, "\"s3.cn-north-1.amazonaws.com.cn\"") && strcontains(output.policy, "\"arn:aws-cn:iam::222222222222:root\"")
+    error_message = "In another partition services and ARNs are that partition's."
+  }
+}
+
+run "refuses_a_service_of_another_partition" {
+  command = plan
+
+  variables {
+    service_principals = [{
+      service    = "logs.cn-north-1.amazonaws.com.cn"
+      conditions = { StringEquals = { "aws:SourceAccount" = ["222222222222"] } }
+    }]
+  }
+
+  expect_failures = [var.service_principals]
 }

@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -257,6 +257,49 @@ run "traces_and_storage" {
     }]
     error_message = "The role may write traces."
   }
+}
+
+run "opentelemetry" {
+  variables {
+    environment_variables = { OTEL_SERVICE_NAME = "orders" }
+    layers                = ["arn:aws:lambda:eu-central-1:222222222222:layer:fonts:3"]
+    opentelemetry = {
+      layer_arn     = "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-python-amd64-ver-1-32-0:1"
+      sampled_share = 0.1
+      wrapper       = "/opt/otel-instrument"
+    }
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.layers[1] == "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-python-amd64-ver-1-32-0:1" && length(aws_lambda_function.this.layers) == 2
+    error_message = "The collector lies over the other layers."
+  }
+
+  assert {
+    condition = aws_lambda_function.this.environment[0].variables == tomap({
+      AWS_LAMBDA_EXEC_WRAPPER     = "/opt/otel-instrument"
+      OTEL_EXPORTER_OTLP_ENDPOINT = "http://localhost:4318"
+      OTEL_SERVICE_NAME           = "orders"
+      OTEL_TRACES_SAMPLER         = "parentbased_traceidratio"
+      OTEL_TRACES_SAMPLER_ARG     = "0.1"
+    })
+    error_message = "The function knows its collector."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.connections[0].policy).Statement[*].Sid == ["WriteTraces"]
+    error_message = "The collector sends with the function's role."
+  }
+}
+
+run "refuses_a_collector_elsewhere" {
+  command = plan
+
+  variables {
+    opentelemetry = { layer_arn = "aws-otel", endpoint = "https://collector.example", sampled_share = 2, wrapper = "otel-instrument" }
+  }
+
+  expect_failures = [var.opentelemetry]
 }
 
 run "refuses_a_source_that_is_none" {

@@ -100,3 +100,36 @@ run "refuses_a_role_by_name" {
 
   expect_failures = [var.role_arn]
 }
+
+run "role_of_the_same_plan" {
+  variables {
+    make_role = false
+    role_arn  = "arn:aws:iam::222222222222:role/shop-222222222222-dev-lambda"
+  }
+
+  assert {
+    condition     = length(aws_iam_role.this) == 0 && length(aws_iam_role_policy.logs) == 0 && aws_lambda_function.this.role == var.role_arn
+    error_message = "With make_role off nothing is made, and the role given runs the function."
+  }
+}
+
+run "refuses_no_role_at_all" {
+  command = plan
+
+  variables {
+    make_role = false
+  }
+
+  expect_failures = [var.make_role]
+}
+
+run "refuses_two_roles" {
+  command = plan
+
+  variables {
+    make_role = true
+    role_arn  = "arn:aws:iam::222222222222:role/shop-222222222222-dev-lambda"
+  }
+
+  expect_failures = [var.make_role]
+}

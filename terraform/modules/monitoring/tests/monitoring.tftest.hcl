@@ -3,7 +3,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -23,7 +23,10 @@ mock_provider "aws" {
 }
 
 variables {
-  name      = "shop-222222222222-prod-tracer"
+  name = "shop-222222222222-prod-tracer"
+
+  subscribed_elsewhere = true
+
   functions = { tracer = { function_name = "shop-222222222222-prod-tracer", timeout_seconds = 10, concurrency_limit = 50 } }
   http_apis = { api = { api_id = "a1b2c3d4e5" } }
   tables    = { traces = { table_name = "shop-222222222222-prod-traces", index_names = ["by-project"] } }
@@ -72,6 +75,16 @@ run "watches_everything_by_default" {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : length([for query in alarm.metric_query : query if query.return_data == true]) == 1])
     error_message = "CloudWatch compares exactly one result with a threshold."
   }
+}
+
+run "refuses_two_alarms_of_one_name" {
+  command = plan
+
+  variables {
+    tables = { tracer = { table_name = "shop-222222222222-prod-traces" } }
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.this]
 }
 
 run "function_alarms" {

@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -26,6 +26,16 @@ mock_provider "aws" {
 variables {
   name      = "shop-222222222222-prod-tracer"
   functions = { tracer = { function_name = "shop-222222222222-prod-tracer", timeout_seconds = 10 } }
+
+  subscribed_elsewhere = true
+}
+
+run "warns_of_a_topic_without_a_subscriber" {
+  variables {
+    subscribed_elsewhere = false
+  }
+
+  expect_failures = [check.somebody_is_notified]
 }
 
 run "encrypted_topic_by_default" {
@@ -425,4 +435,15 @@ run "refuses_a_teams_channel_without_a_topic" {
   }
 
   expect_failures = [var.teams_channel]
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+    make_key    = false
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

@@ -6,6 +6,9 @@ mock_provider "aws" {
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
   }
+  mock_resource "aws_vpc" {
+    defaults = { ipv6_cidr_block = "2a05:d014:abc:de00::/56" }
+  }
 }
 
 variables {
@@ -115,6 +118,134 @@ run "no_nat_gateway" {
   }
 }
 
+run "one_zone" {
+  variables {
+    zones        = ["b"]
+    nat_gateways = "one_per_zone"
+  }
+
+  assert {
+    condition     = keys(aws_subnet.private) == ["b"] && keys(aws_nat_gateway.this) == ["b"] && aws_subnet.private["b"].cidr_block == "10.0.16.0/20" && length(output.private_subnet_ids) == 1
+    error_message = "One zone has one pair of subnets and one gateway."
+  }
+}
+
+run "six_zones" {
+  variables {
+    zones = ["a", "b", "c", "d", "e", "f"]
+  }
+
+  assert {
+    condition = (aws_subnet.private["a"].cidr_block == "10.0.16.0/20" && aws_subnet.private["f"].cidr_block == "10.0.96.0/20" && aws_subnet.public["f"].cidr_block == "10.0.5.0/24"
+    && keys(aws_nat_gateway.this) == ["a"] && length(aws_route.private_nat) == 6)
+    error_message = "More zones leave the first ones where they were, and all go out through one gateway."
+  }
+}
+
+run "without_ipv6_and_interface_endpoints" {
+  assert {
+    condition = (!aws_vpc.this.assign_generated_ipv6_cidr_block && length(aws_egress_only_internet_gateway.this) + length(aws_route.private_ipv6) + length(aws_route.public_internet_ipv6) == 0
+    && !aws_subnet.private["a"].assign_ipv6_address_on_creation && output.ipv6_cidr == null)
+    error_message = "IPv4 alone unless asked."
+  }
+
+  assert {
+    condition     = length(aws_vpc_endpoint.interface) + length(aws_security_group.endpoints) == 0 && output.interface_endpoint_ids == {}
+    error_message = "No endpoint that is paid for unless asked."
+  }
+}
+
+run "ipv6" {
+  variables {
+    ipv6 = true
+  }
+
+  assert {
+    condition = (aws_vpc.this.assign_generated_ipv6_cidr_block
+      && aws_subnet.public["a"].ipv6_cidr_block == "2a05:d014:abc:de00::/64" && aws_subnet.public["c"].ipv6_cidr_block == "2a05:d014:abc:de02::/64"
+    && aws_subnet.private["a"].ipv6_cidr_block == "2a05:d014:abc:de10::/64" && aws_subnet.private["c"].ipv6_cidr_block == "2a05:d014:abc:de12::/64")
+    error_message = "Each subnet has a /64 of the network's range."
+  }
+
+  assert {
+    condition = (aws_subnet.private["a"].assign_ipv6_address_on_creation && aws_subnet.public["a"].assign_ipv6_address_on_creation != true
+      && keys(aws_route.private_ipv6) == ["a", "b", "c"]
+    && alltrue([for route in aws_route.private_ipv6 : route.egress_only_gateway_id == aws_egress_only_internet_gateway.this[0].id && route.destination_ipv6_cidr_block == "::/0"]))
+    error_message = "Private subnets call out by IPv6, through a gateway that lets nobody in."
+  }
+
+  assert {
+    condition     = aws_route.public_internet_ipv6[0].gateway_id == aws_internet_gateway.this.id && output.ipv6_cidr == "2a05:d014:abc:de00::/56"
+    error_message = "Public subnets have both ways."
+  }
+}
+
+run "interface_endpoints" {
+  variables {
+    interface_endpoints = ["secretsmanager", "kms"]
+  }
+
+  assert {
+    condition = ({ for service, endpoint in aws_vpc_endpoint.interface : service => endpoint.service_name } == {
+      kms            = "com.amazonaws.eu-central-1.kms"
+      secretsmanager = "com.amazonaws.eu-central-1.secretsmanager"
+      }
+      && alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.private_dns_enabled && endpoint.vpc_endpoint_type == "Interface" && endpoint.security_group_ids == toset([aws_security_group.endpoints[0].id])])
+    && toset(aws_vpc_endpoint.interface["kms"].subnet_ids) == toset([for subnet in aws_subnet.private : subnet.id]))
+    error_message = "Each service has an address in every private subnet, under its own name."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.endpoints[0].cidr_ipv4 == "10.0.0.0/16" && aws_vpc_security_group_ingress_rule.endpoints[0].from_port == 443 && aws_vpc_security_group_ingress_rule.endpoints[0].to_port == 443
+    error_message = "The network alone reaches them, by HTTPS."
+  }
+}
+
+run "refuses_a_paid_endpoint_for_what_is_free" {
+  command = plan
+
+  variables {
+    interface_endpoints = ["s3"]
+  }
+
+  expect_failures = [var.interface_endpoints]
+}
+
+run "refuses_an_endpoints_full_name" {
+  command = plan
+
+  variables {
+    interface_endpoints = ["com.amazonaws.eu-central-1.kms"]
+  }
+
+  expect_failures = [var.interface_endpoints]
+}
+
+run "dynamodb_endpoint" {
+  variables {
+    dynamodb_account_ids = ["333333333333"]
+  }
+
+  assert {
+    condition = (aws_vpc_endpoint.dynamodb.vpc_endpoint_type == "Gateway"
+      && aws_vpc_endpoint.dynamodb.service_name == "com.amazonaws.eu-central-1.dynamodb"
+    && toset(aws_vpc_endpoint.dynamodb.route_table_ids) == toset([for table in aws_route_table.private : table.id]))
+    error_message = "Every private subnet reaches DynamoDB without NAT."
+  }
+
+  assert {
+    condition = jsonencode(jsondecode(aws_vpc_endpoint.dynamodb.policy).Statement) == jsonencode([{
+      Sid       = "TablesOfTheseAccounts"
+      Effect    = "Allow"
+      Principal = "*"
+      Action    = "dynamodb:*"
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:ResourceAccount" = ["222222222222", "333333333333"] } }
+    }])
+    error_message = "Only the tables of this account and of the accounts named can be reached."
+  }
+}
+
 run "s3_endpoint" {
   variables {
     s3_account_ids = ["111111111111"]
@@ -212,11 +343,21 @@ run "refuses_a_range_that_begins_elsewhere" {
   expect_failures = [var.cidr]
 }
 
-run "refuses_two_zones" {
+run "refuses_no_zone" {
   command = plan
 
   variables {
-    zones = ["a", "b"]
+    zones = []
+  }
+
+  expect_failures = [var.zones]
+}
+
+run "refuses_more_zones_than_a_region_has" {
+  command = plan
+
+  variables {
+    zones = ["a", "b", "c", "d", "e", "f", "g"]
   }
 
   expect_failures = [var.zones]
@@ -260,4 +401,60 @@ run "refuses_a_short_account_id" {
   }
 
   expect_failures = [var.s3_account_ids]
+}
+
+run "refuses_a_short_account_id_of_tables" {
+  command = plan
+
+  variables {
+    dynamodb_account_ids = ["222"]
+  }
+
+  expect_failures = [var.dynamodb_account_ids]
+}
+
+run "too_few_addresses" {
+  command = plan
+
+  variables {
+    nat_gateways = "one_per_zone"
+    check_quotas = true
+  }
+
+  override_data {
+    target = data.aws_servicequotas_service_quota.addresses[0]
+    values = { value = 5 }
+  }
+  override_data {
+    target = data.aws_eips.all[0]
+    values = { allocation_ids = ["eipalloc-1", "eipalloc-2", "eipalloc-3"] }
+  }
+  override_data {
+    target = data.aws_eips.own[0]
+    values = { allocation_ids = [] }
+  }
+
+  expect_failures = [check.addresses_are_left]
+}
+
+run "its_own_addresses_are_no_others" {
+  command = plan
+
+  variables {
+    nat_gateways = "one_per_zone"
+    check_quotas = true
+  }
+
+  override_data {
+    target = data.aws_servicequotas_service_quota.addresses[0]
+    values = { value = 5 }
+  }
+  override_data {
+    target = data.aws_eips.all[0]
+    values = { allocation_ids = ["eipalloc-1", "eipalloc-2", "eipalloc-3"] }
+  }
+  override_data {
+    target = data.aws_eips.own[0]
+    values = { allocation_ids = ["eipalloc-1"] }
+  }
 }

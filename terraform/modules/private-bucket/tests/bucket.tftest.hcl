@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -59,15 +59,22 @@ run "private_by_default" {
   }
 
   assert {
-    condition     = [for statement in jsondecode(aws_kms_key.this[0].policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["AdministeredThroughIam Allow", "KeptFromCi Deny"]
+    condition     = [for statement in jsondecode(aws_kms_key.this[0].policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["AdministeredThroughIam Allow", "UsedThroughServices Allow", "GrantedToServices Allow", "KeptFromCi Deny"]
     error_message = "Only this account administers and uses the key, and no role of CI administers it."
   }
 
   assert {
-    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.ArnLike["aws:PrincipalArn"] == "arn:aws:iam::*:role/slipway/ci/*"
+    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[3].Condition.ArnLike["aws:PrincipalArn"] == "arn:aws:iam::*:role/slipway/ci/*"
       && alltrue([for action in ["kms:CreateGrant", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource"] :
-    contains(jsondecode(aws_kms_key.this[0].policy).Statement[1].Action, action)]))
+    contains(jsondecode(aws_kms_key.this[0].policy).Statement[3].Action, action)]))
     error_message = "A role of CI, of whatever account, neither grants, tags, re-policies nor deletes the key, whatever its own policies say."
+  }
+
+  assert {
+    condition = (!anytrue([for action in jsondecode(aws_kms_key.this[0].policy).Statement[0].Action : action == "kms:*" || contains(["kms:Decrypt", "kms:Encrypt", "kms:CreateGrant"], action) || startswith(action, "kms:GenerateDataKey")])
+      && jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.StringEquals["kms:ViaService"] == ["s3.eu-central-1.amazonaws.com", "dynamodb.eu-central-1.amazonaws.com"]
+    && jsondecode(aws_kms_key.this[0].policy).Statement[2].Condition.Bool["kms:GrantIsForAWSResource"] == "true")
+    error_message = "The account administers the key and uses it through S3 and DynamoDB alone."
   }
 
   assert {
@@ -97,8 +104,8 @@ run "readers" {
   }
 
   assert {
-    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[2].Action == ["kms:Decrypt", "kms:DescribeKey"]
-    && jsondecode(aws_kms_key.this[0].policy).Statement[2].Condition.StringEquals["kms:ViaService"] == "s3.eu-central-1.amazonaws.com")
+    condition = (jsondecode(aws_kms_key.this[0].policy).Statement[4].Action == ["kms:Decrypt", "kms:DescribeKey"]
+    && jsondecode(aws_kms_key.this[0].policy).Statement[4].Condition.StringEquals["kms:ViaService"] == "s3.eu-central-1.amazonaws.com")
     error_message = "Readers decrypt, through S3 only."
   }
 }
@@ -220,12 +227,11 @@ run "emulator" {
   variables {
     require_new_keys       = true
     never_deleted_prefixes = [""]
-    enforce                = false
-    manage_lifecycle       = false
+    emulated               = true
   }
 
   assert {
-    condition     = length(jsondecode(aws_kms_key.this[0].policy).Statement) == 1 && length(jsondecode(output.exact_key_policy).Statement) == 2 && length(jsondecode(output.exact_policy).Statement) == 4
+    condition     = length(jsondecode(aws_kms_key.this[0].policy).Statement) == 3 && length(jsondecode(output.exact_key_policy).Statement) == 4 && length(jsondecode(output.exact_policy).Statement) == 4
     error_message = "What it does not get is told all the same."
   }
 
@@ -275,4 +281,82 @@ run "refuses_a_short_account_id" {
   }
 
   expect_failures = [var.reader_account_ids]
+}
+
+run "real_account_refuses_emulated" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be" }
+  }
+
+  expect_failures = [aws_s3_bucket.this]
+}
+
+run "localstack_is_an_emulator" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a" }
+  }
+
+  assert {
+    condition     = local.may_be_emulated
+    error_message = "LocalStack's own canonical user id is known."
+  }
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "key_of_the_same_plan" {
+  command = plan
+
+  variables {
+    make_key    = false
+    kms_key_arn = "arn:aws:kms:eu-central-1:111111111111:key/4c1a2b3d-0000-4000-8000-000000000000"
+  }
+
+  assert {
+    condition     = length(aws_kms_key.this) == 0 && length(aws_kms_alias.this) == 0 && output.kms_key_arn == var.kms_key_arn
+    error_message = "The given key encrypts, and none is made."
+  }
+}
+
+run "no_key_at_all" {
+  command = plan
+
+  variables {
+    make_key = false
+  }
+
+  expect_failures = [var.make_key]
+}
+
+run "two_keys" {
+  command = plan
+
+  variables {
+    make_key    = true
+    kms_key_arn = "arn:aws:kms:eu-central-1:111111111111:key/4c1a2b3d-0000-4000-8000-000000000000"
+  }
+
+  expect_failures = [var.make_key]
 }

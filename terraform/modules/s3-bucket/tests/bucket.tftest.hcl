@@ -1,6 +1,6 @@
 mock_provider "aws" {
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_resource "aws_s3_bucket" {
     defaults = { arn = "arn:aws:s3:::shop-222222222222-dev-invoices" }
@@ -86,10 +86,11 @@ run "allowed_principals_alone" {
   variables {
     allowed_principal_arns = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
     administrator_arns     = ["arn:aws:iam::222222222222:role/shop-deploy"]
+    reader_arns            = ["arn:aws:iam::222222222222:role/slipway/ci/shop-plan"]
   }
 
   assert {
-    condition     = [for statement in jsondecode(output.policy).Statement : statement.Sid] == ["HttpsOnly", "ObjectsForAllowedPrincipals", "SettingsForAdministrators"]
+    condition     = [for statement in jsondecode(output.policy).Statement : statement.Sid] == ["HttpsOnly", "ObjectsForAllowedPrincipals", "NamesForReaders", "SettingsForAdministrators"]
     error_message = "Both lists bring their refusal."
   }
 
@@ -107,7 +108,7 @@ run "allowed_principals_alone" {
   }
 
   assert {
-    condition = alltrue([for action in ["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*", "s3:ListBucket", "s3:ListBucketVersions"] :
+    condition = alltrue([for action in ["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*", "s3:ListBucketVersions"] :
     contains(jsondecode(output.policy).Statement[1].Action, action)])
     error_message = "Nobody else reads, writes, deletes or lists."
   }
@@ -118,19 +119,24 @@ run "allowed_principals_alone" {
   }
 
   assert {
-    condition = (jsonencode(jsondecode(output.policy).Statement[2].Condition.ArnNotEquals) == jsonencode({ "aws:PrincipalArn" = ["arn:aws:iam::222222222222:role/shop-deploy"] })
-    && alltrue([for action in ["s3:PutBucket*", "s3:DeleteBucket*", "s3:PutLifecycleConfiguration", "s3:PutEncryptionConfiguration"] : contains(jsondecode(output.policy).Statement[2].Action, action)]))
+    condition = (jsondecode(output.policy).Statement[2].Action == "s3:ListBucket"
+      && jsondecode(output.policy).Statement[2].Condition.ArnNotEquals["aws:PrincipalArn"] == ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister", "arn:aws:iam::222222222222:role/shop-deploy", "arn:aws:iam::222222222222:role/slipway/ci/shop-plan"]
+    && !strcontains(jsonencode(jsondecode(output.policy).Statement[1].Condition), "shop-plan"))
+    error_message = "A role that only plans looks whether the bucket is there (HeadBucket is s3:ListBucket), and reads no object."
+  }
+
+  assert {
+    condition = (jsonencode(jsondecode(output.policy).Statement[3].Condition.ArnNotEquals) == jsonencode({ "aws:PrincipalArn" = ["arn:aws:iam::222222222222:role/shop-deploy"] })
+    && alltrue([for action in ["s3:PutBucket*", "s3:DeleteBucket*", "s3:PutLifecycleConfiguration", "s3:PutEncryptionConfiguration"] : contains(jsondecode(output.policy).Statement[3].Action, action)]))
     error_message = "Only administrators change the bucket or its policy."
   }
 }
 
 run "emulator" {
   variables {
-    allowed_principal_arns     = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
-    administrator_arns         = ["arn:aws:iam::222222222222:role/shop-deploy"]
-    require_https              = false
-    require_allowed_principals = false
-    manage_lifecycle           = false
+    allowed_principal_arns = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
+    administrator_arns     = ["arn:aws:iam::222222222222:role/shop-deploy"]
+    emulated               = true
   }
 
   assert {
@@ -218,4 +224,67 @@ run "refuses_objects_that_go_at_once" {
   }
 
   expect_failures = [var.expiring_prefixes]
+}
+
+run "real_account_refuses_emulated" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be" }
+  }
+
+  expect_failures = [aws_s3_bucket.this]
+}
+
+run "localstack_is_an_emulator" {
+  command = plan
+
+  variables {
+    emulated = true
+  }
+
+  override_data {
+    target = data.aws_canonical_user_id.emulated
+    values = { id = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a" }
+  }
+
+  assert {
+    condition     = local.may_be_emulated
+    error_message = "LocalStack's own canonical user id is known."
+  }
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "refuses_to_shut_out_the_applying_role" {
+  command = plan
+
+  variables {
+    allowed_principal_arns = ["arn:aws:iam::222222222222:role/shop-222222222222-dev-lister"]
+  }
+
+  expect_failures = [var.administrator_arns]
+}
+
+run "refuses_readers_by_a_pattern" {
+  command = plan
+
+  variables {
+    reader_arns = ["arn:aws:iam::222222222222:role/shop-*"]
+  }
+
+  expect_failures = [var.reader_arns]
 }

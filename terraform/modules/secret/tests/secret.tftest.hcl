@@ -137,3 +137,13 @@ run "refuses_a_short_window" {
 
   expect_failures = [var.recovery_window_days]
 }
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "333333333333" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -71,8 +71,7 @@ run "emulator" {
   command = plan
 
   variables {
-    enforce          = false
-    manage_lifecycle = false
+    emulated = true
   }
 
   assert {
@@ -119,4 +118,14 @@ run "refuses_plans_that_go_at_once" {
   }
 
   expect_failures = [var.plan_days]
+}
+
+run "refuses_a_key_by_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:alias/shop"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

@@ -5,7 +5,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 
   mock_data "aws_region" {
@@ -68,6 +68,10 @@ override_resource {
 }
 
 variables {
+  alert_email_addresses = ["ops@example.com"]
+  deployment_role_arns  = ["arn:aws:iam::222222222222:role/slipway/ci/slipway-222222222222-dev-ci-apply"]
+  planning_role_arns    = ["arn:aws:iam::222222222222:role/slipway/ci/slipway-222222222222-dev-ci-plan"]
+
   environment = {
     name       = "dev"
     project    = "slipway"
@@ -110,7 +114,7 @@ run "zip_alone" {
   }
 
   assert {
-    condition     = output.alerts_topic_arn != null && output.dashboard_name == "slipway-222222222222-dev-bucket-api" && output.guardduty_detector_id == null
+    condition     = output.alerts_topic_arn != null && output.dashboard_name == "slipway-222222222222-dev-bucket-api"
     error_message = "Alerts and dashboard are on, GuardDuty is off unless an environment's values say otherwise."
   }
 
@@ -174,8 +178,9 @@ run "both_run_and_the_image_serves" {
     condition = toset([for statement in jsondecode(module.bucket.policy).Statement : statement.Condition.ArnNotEquals["aws:PrincipalArn"] if statement.Sid == "ObjectsForAllowedPrincipals"][0]) == toset([
       "arn:aws:iam::222222222222:role/slipway-222222222222-dev-bucket-api-image",
       "arn:aws:iam::222222222222:role/slipway-222222222222-dev-bucket-api-zip",
+      "arn:aws:iam::222222222222:role/slipway/ci/slipway-222222222222-dev-ci-apply",
     ])
-    error_message = "Both functions' roles may use the bucket."
+    error_message = "Both functions' roles may use the bucket, and whoever applies."
   }
 }
 
@@ -226,32 +231,37 @@ run "callers" {
   }
 }
 
-run "guardduty_tells_the_topic" {
+run "guardduty_findings_reach_the_topic" {
   variables {
-    enable_guardduty = true
-  }
-
-  assert {
-    condition     = aws_guardduty_detector.this[0].enable && aws_guardduty_detector_feature.s3[0].name == "S3_DATA_EVENTS" && aws_guardduty_detector_feature.s3[0].status == "ENABLED"
-    error_message = "The detector protects S3."
+    notify_guardduty_findings = true
   }
 
   assert {
     condition     = aws_cloudwatch_event_target.findings[0].arn == output.alerts_topic_arn
-    error_message = "What it finds is told where alarms are told."
+    error_message = "What the account's detector finds goes where alarms go."
   }
 }
 
 run "guardduty_without_a_topic" {
   variables {
-    enable_guardduty  = true
-    make_alerts_topic = false
+    notify_guardduty_findings = true
+    make_alerts_topic         = false
   }
 
   assert {
-    condition     = length(aws_guardduty_detector.this) == 1 && length(aws_cloudwatch_event_rule.findings) == 0 && output.alerts_topic_arn == null
+    condition     = length(aws_cloudwatch_event_rule.findings) == 0 && output.alerts_topic_arn == null
     error_message = "Findings stay in GuardDuty where there is no topic."
   }
+}
+
+run "refuses_to_shut_out_the_applying_role" {
+  command = plan
+
+  variables {
+    deployment_role_arns = []
+  }
+
+  expect_failures = [var.deployment_role_arns]
 }
 
 run "each_alert_has_its_switch" {
@@ -328,4 +338,41 @@ run "refuses_to_outlast_the_api" {
   }
 
   expect_failures = [var.timeout]
+}
+
+run "log_level" {
+  command = plan
+
+  variables {
+    log_level  = "DEBUG"
+    log_format = "JSON"
+  }
+
+  assert {
+    condition     = jsonencode(local.log_level) == jsonencode({ RUST_LOG = "debug" }) && jsonencode(local.logging_config) == jsonencode({ log_format = "JSON", application_log_level = "DEBUG" })
+    error_message = "The level reaches the function as a variable, and with the format JSON Lambda too."
+  }
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  variables {
+    log_level  = "LOUD"
+    log_format = "XML"
+  }
+
+  expect_failures = [var.log_level, var.log_format]
+}
+
+run "roles_of_the_account" {
+  variables {
+    function_role_arns       = { bucket-api-zip = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-bucket-api" }
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+  }
+
+  assert {
+    condition     = module.function["bucket-api-zip"].role_arn == var.function_role_arns["bucket-api-zip"]
+    error_message = "A role that the account's administrator made is taken, and none is made."
+  }
 }

@@ -56,3 +56,40 @@ run "needs_a_release" {
 
   expect_failures = [var.releases]
 }
+
+run "log_level" {
+  command = plan
+
+  variables {
+    log_level  = "DEBUG"
+    log_format = "JSON"
+  }
+
+  assert {
+    condition     = jsonencode(local.log_level) == jsonencode({ LOG_LEVEL = "DEBUG" }) && jsonencode(local.logging_config) == jsonencode({ log_format = "JSON", application_log_level = "DEBUG" })
+    error_message = "The level reaches the function as a variable, and with the format JSON Lambda too."
+  }
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  variables {
+    log_level  = "LOUD"
+    log_format = "XML"
+  }
+
+  expect_failures = [var.log_level, var.log_format]
+}
+
+run "role_of_the_account" {
+  variables {
+    function_role_arn        = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-invoice"
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+  }
+
+  assert {
+    condition     = module.invoice.role_arn == var.function_role_arn && module.invoice.role_name == "slipway-222222222222-dev-invoice"
+    error_message = "A role that the account's administrator made is taken, and none is made."
+  }
+}

@@ -4,7 +4,7 @@ mock_provider "aws" {
     defaults = { account_id = "222222222222" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { id = "eu-central-1" }
@@ -27,6 +27,12 @@ mock_provider "aws" {
   }
   mock_resource "aws_sqs_queue" {
     defaults = { arn = "arn:aws:sqs:eu-central-1:222222222222:slipway-222222222222-dev-stream-failures" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:222222222222:slipway-222222222222-dev-stream" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:eu-central-1:222222222222:key/0c000000-0000-4000-8000-000000000000" }
   }
   mock_resource "aws_lambda_alias" {
     defaults = { arn = "arn:aws:lambda:eu-central-1:222222222222:function:slipway-222222222222-dev-stream-ingest:live" }
@@ -55,6 +61,8 @@ override_resource {
 }
 
 variables {
+  alert_email_addresses = ["ops@example.com"]
+
   environment = {
     name       = "dev"
     project    = "slipway"
@@ -183,8 +191,7 @@ run "bucket_takes_https_alone" {
 
 run "emulator" {
   variables {
-    require_https    = false
-    manage_lifecycle = false
+    emulated = true
   }
 
   assert {
@@ -352,4 +359,93 @@ run "refuses_subnets_without_a_group" {
   }
 
   expect_failures = [var.subnet_ids]
+}
+
+run "log_level" {
+  command = plan
+
+  variables {
+    log_level  = "DEBUG"
+    log_format = "JSON"
+  }
+
+  assert {
+    condition     = jsonencode(local.log_level) == jsonencode({ LOG_LEVEL = "DEBUG" }) && jsonencode(local.logging_config) == jsonencode({ log_format = "JSON", application_log_level = "DEBUG" })
+    error_message = "The level reaches the function as a variable, and with the format JSON Lambda too."
+  }
+}
+
+run "opentelemetry" {
+  command = plan
+
+  variables {
+    opentelemetry = { layer_arn = "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-python-amd64-ver-1-0-0:1", sampled_share = 0.1 }
+  }
+
+  assert {
+    condition     = jsonencode(local.opentelemetry) == jsonencode({ layer_arn = "arn:aws:lambda:eu-central-1:901920570463:layer:aws-otel-python-amd64-ver-1-0-0:1", sampled_share = 0.1, wrapper = "/opt/otel-instrument" })
+    error_message = "The layer instruments the function."
+  }
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  variables {
+    log_level  = "LOUD"
+    log_format = "XML"
+  }
+
+  expect_failures = [var.log_level, var.log_format]
+}
+
+run "watched" {
+  assert {
+    condition = output.alarm_names == tolist([for name in [
+      "events-iterator-age", "events-throttles", "events-write-throttles", "failures-messages",
+      "stream-behind", "stream-ingest-concurrency", "stream-ingest-duration", "stream-ingest-errors", "stream-ingest-throttles",
+    ] : "slipway-222222222222-dev-stream-${name}"])
+    error_message = "Stream, queue, mapping, table and function are watched."
+  }
+
+  assert {
+    condition     = output.alerts_topic_arn == "arn:aws:sns:eu-central-1:222222222222:slipway-222222222222-dev-stream"
+    error_message = "The alarms notify a topic."
+  }
+}
+
+run "a_standing_shard_is_seen_without_a_topic" {
+  variables {
+    alert_email_addresses = []
+    make_alerts_topic     = false
+    enable_error_alerts   = false
+    enable_dashboard      = false
+  }
+
+  assert {
+    condition     = output.alarm_names == tolist([for name in ["events-iterator-age", "events-write-throttles", "failures-messages", "stream-behind"] : "slipway-222222222222-dev-stream-${name}"]) && output.alerts_topic_arn == null
+    error_message = "As in dev and staging: the stream's alarms alone, which show their state."
+  }
+}
+
+run "refuses_an_alarm_after_the_records_are_given_up" {
+  command = plan
+
+  variables {
+    iterator_age_alert_seconds = 43200
+  }
+
+  expect_failures = [var.iterator_age_alert_seconds]
+}
+
+run "role_of_the_account" {
+  variables {
+    function_role_arn        = "arn:aws:iam::222222222222:role/slipway-222222222222-dev-stream-ingest"
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
+  }
+
+  assert {
+    condition     = module.stream_ingest.role_arn == var.function_role_arn && module.stream_ingest.role_name == "slipway-222222222222-dev-stream-ingest"
+    error_message = "A role that the account's administrator made is taken, and none is made."
+  }
 }

@@ -5,7 +5,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 
   mock_data "aws_region" {
@@ -42,6 +42,8 @@ mock_provider "aws" {
 }
 
 variables {
+  alert_email_addresses = ["ops@example.com"]
+
   environment = {
     name       = "dev"
     project    = "slipway"
@@ -102,6 +104,8 @@ run "names_and_role_from_outside" {
     traces_table_name = "traces-of-old"
     spans_table_name  = "spans-of-old"
     function_role_arn = "arn:aws:iam::222222222222:role/slipway-222222222222-function"
+    # An environment has it for other roles as well, as dev does.
+    permissions_boundary_arn = "arn:aws:iam::222222222222:policy/slipway-222222222222-dev-boundary"
   }
 
   assert {
@@ -238,4 +242,29 @@ run "refuses_an_origin_with_a_path" {
   }
 
   expect_failures = [var.cors_allow_origins]
+}
+
+run "log_level" {
+  command = plan
+
+  variables {
+    log_level  = "DEBUG"
+    log_format = "JSON"
+  }
+
+  assert {
+    condition     = jsonencode(local.log_level) == jsonencode({ RUST_LOG = "debug" }) && jsonencode(local.logging_config) == jsonencode({ log_format = "JSON", application_log_level = "DEBUG" })
+    error_message = "The level reaches the function as a variable, and with the format JSON Lambda too."
+  }
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  variables {
+    log_level  = "LOUD"
+    log_format = "XML"
+  }
+
+  expect_failures = [var.log_level, var.log_format]
 }

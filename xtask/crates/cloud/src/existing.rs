@@ -142,6 +142,18 @@ impl Session {
         Ok(true)
     }
 
+    /// Reads the lock of a state in the table that Terraform's S3 backend locks with; `state` is its bucket and key,
+    /// `bucket/hello.tfstate`. Returns the lock's JSON, empty where the item has none; `None` where no item or no table is there.
+    ///
+    /// # Errors
+    /// Any refusal of DynamoDB, such as [`CloudErrorKind::AccessDenied`].
+    pub async fn state_lock(&self, table: &str, state: &str) -> Result<Option<String>, CloudError> {
+        let item = json!({ "TableName": table, "Key": { "LockID": { "S": state } }, "ConsistentRead": true });
+        let response = self.dynamodb("GetItem", table, &item).await?;
+        let info = |item: &Value| item["Info"]["S"].as_str().unwrap_or_default().to_owned();
+        Ok(response.and_then(|response| response.get("Item").map(info)))
+    }
+
     /// Returns the id of the key that an alias points to.
     async fn key_id(&self, alias: &str) -> Result<Option<String>, CloudError> {
         let request = self.shared().kms().describe_key().key_id(alias);
@@ -232,26 +244,42 @@ impl Session {
         value: &str,
     ) -> Result<Option<String>, CloudError> {
         let context = self.context("IAM", operation, value);
+        let (host, region) = iam_endpoint(Partition::of_region(self.region()));
+        match self.query(&context, ("iam", &host, region, "2010-05-08"), &[(parameter, value)]).await {
+            Ok(xml) => Ok(Some(xml)),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Calls a service that takes a form and returns XML: its name, host, signing region and version of its API. What it names and
+    /// does not exist is [`CloudErrorKind::NotFound`].
+    pub(crate) async fn query(
+        &self,
+        context: &CallContext<'_>,
+        (service, host, region, version): (&str, &str, &str, &str),
+        parameters: &[(&str, &str)],
+    ) -> Result<String, CloudError> {
         let body = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("Action", operation)
-            .append_pair("Version", "2010-05-08")
-            .append_pair(parameter, value)
+            .append_pair("Action", context.operation)
+            .append_pair("Version", version)
+            .extend_pairs(parameters)
             .finish();
         let content = "application/x-www-form-urlencoded; charset=utf-8";
-        let (host, signing_region) = iam_endpoint(Partition::of_region(self.region()));
         let request = HttpRequest {
             method: "POST".into(),
-            url: self.service_url(&host),
+            url: self.service_url(host),
             headers: vec![("content-type".into(), content.into())],
             body: body.into_bytes(),
         };
-        let response = self.send_to(signing_region, &request, Some("iam"), CALL_TIMEOUT).await?;
+        let response = self.send_to(region, &request, Some(service), CALL_TIMEOUT).await?;
         let xml = String::from_utf8_lossy(&response.body).into_owned();
         if response.status == 200 {
-            return Ok(Some(xml));
+            return Ok(xml);
         }
         let first = |tag: &str| texts(&xml, tag).next().unwrap_or_default();
-        absent_or_error(&context, first("Code"), first("Message"))
+        absent_or_error(context, first("Code"), first("Message"))?
+            .ok_or_else(|| CloudError::at(context, CloudErrorKind::NotFound, first("Message")))
     }
 
     fn context<'a>(
@@ -273,7 +301,7 @@ impl Session {
 ///
 /// Source: the `iam` endpoint rule set of the AWS SDKs, and
 /// <https://docs.aws.amazon.com/general/latest/gr/iam-service.html>.
-fn iam_endpoint(partition: Partition) -> (String, &'static str) {
+pub(crate) fn iam_endpoint(partition: Partition) -> (String, &'static str) {
     let region = match partition {
         Partition::Aws => return ("iam.amazonaws.com".to_owned(), "us-east-1"),
         Partition::GovCloud => return ("iam.us-gov.amazonaws.com".to_owned(), "us-gov-west-1"),
@@ -289,16 +317,20 @@ fn iam_endpoint(partition: Partition) -> (String, &'static str) {
 
 /// Returns `None` for the codes that say that something does not exist, and an error for all others.
 fn absent_or_error<T>(context: &CallContext<'_>, code: &str, message: &str) -> Result<Option<T>, CloudError> {
+    // EC2 says UnauthorizedOperation: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     if ["ResourceNotFoundException", "NoSuchEntity"].contains(&code) {
         return Ok(None);
     }
-    let kind =
-        if code.contains("AccessDenied") { CloudErrorKind::AccessDenied } else { CloudErrorKind::Other };
+    let kind = if code.contains("AccessDenied") || code == "UnauthorizedOperation" {
+        CloudErrorKind::AccessDenied
+    } else {
+        CloudErrorKind::Other
+    };
     Err(CloudError::at(context, kind, format!("{code}: {message}")))
 }
 
 /// Returns the text of each element with this tag, in order.
-fn texts<'a>(xml: &'a str, tag: &str) -> impl Iterator<Item = &'a str> {
+pub(crate) fn texts<'a>(xml: &'a str, tag: &str) -> impl Iterator<Item = &'a str> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let mut rest = xml;
     std::iter::from_fn(move || {

@@ -18,6 +18,7 @@ mod error;
 mod existing;
 mod functions;
 mod http;
+mod quotas;
 mod registry;
 mod session;
 mod signing;
@@ -29,6 +30,7 @@ pub use error::{CloudError, CloudErrorKind, ErrorDetails};
 pub use existing::{ExistingResource, Resource};
 pub use functions::{Alias, FunctionConfiguration, Functions, ImageConfiguration, Invocation, Logging};
 pub use http::{HttpRequest, HttpResponse};
+pub use quotas::{LambdaLimits, Quota};
 pub use registry::{
     Anonymous, Attachment, BlobProgress, BlobSource, BlobToPush, CredentialHelper, Descriptor,
     DockerCredentials, HelperOutput, ImageReference, ImageToPush, Login, Pushed, PushedImage, ReferenceError,

@@ -47,6 +47,8 @@ pub struct AssumeRole {
     pub arn: String,
     /// The session's name in CloudTrail.
     pub session_name: String,
+    /// What the role's trust policy asks for in `sts:ExternalId`; `None` sends none.
+    pub external_id: Option<String>,
 }
 
 /// Where a session's calls go, and with which credentials.

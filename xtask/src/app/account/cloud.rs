@@ -28,8 +28,11 @@ impl AppContext {
             Access::Deploy => &cloud.role,
             Access::Read => cloud.read_role.as_ref().map_or(&cloud.role, |_| &cloud.read_role),
         };
-        let mut role =
-            wanted.clone().map(|arn| AssumeRole { arn, session_name: format!("slipway-{environment}") });
+        let mut role = wanted.clone().map(|arn| AssumeRole {
+            arn,
+            session_name: format!("slipway-{environment}"),
+            external_id: cloud.external_id.clone(),
+        });
         if role.is_some() {
             let own = self.session(self.cloud_target(&cloud.region, None)).await?;
             let identity = own.identity().await.map_err(explain)?;
@@ -88,6 +91,7 @@ impl AppContext {
                 endpoint: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
             },
             variables: session.environment().await.map_err(explain)?,
+            quotas: Arc::new(AccountServices(session.clone(), self.console.clone())),
             services: Arc::new(AccountServices(session, self.console.clone())),
             // With an emulator in place of AWS, addresses are reached through it, too.
             gateway: self.process_env.get("AWS_ENDPOINT_URL").map(str::to_owned),
@@ -147,7 +151,11 @@ impl AppContext {
             Failure::usage("pipelines/project.toml has no [store], so there is nowhere to publish releases")
                 .hint("add [store] with account, region and bucket, or use --env local, which has its own store")
         })?;
-        let role = settings.role.clone().map(|arn| AssumeRole { arn, session_name: "slipway-store".into() });
+        let role = settings.role.clone().map(|arn| AssumeRole {
+            arn,
+            session_name: "slipway-store".into(),
+            external_id: None,
+        });
         let session = self.session(self.cloud_target(&settings.region, role)).await?;
         Ok((session, settings))
     }

@@ -63,6 +63,7 @@ impl AppContext {
             state: Arc::new(Bucket::new(own, "")),
             unprefixed_state: None,
             functions: Arc::new(Lambda(session.functions())),
+            quotas: Arc::new(AccountServices(session.clone(), self.console.clone())),
             services: Arc::new(AccountServices(session, self.console.clone())),
             gateway: Some(state.gateway.url.clone()),
             backend: Backend {

@@ -94,7 +94,7 @@ async fn lock_on_the_state_is_removed_where_nobody_holds_it() {
     scene.state.set("s.tfstate.tflock", "");
     let texts = texts(&scene.stack(true)).await;
     assert!(texts[0].0.ends_with("s.tfstate.tflock does not say by whom"), "{texts:?}");
-    assert!(texts[0].1.ends_with("delete that object"), "{texts:?}");
+    assert!(texts[0].1.ends_with("delete it"), "{texts:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! <https://developer.hashicorp.com/terraform/language/syntax/json>. Errors: a file that is not valid in its syntax.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::str::FromStr as _;
 
 use hcl::expr::{Expression, TemplateExpr};
@@ -28,14 +29,16 @@ pub(super) struct Declarations {
     pub(super) functions: Vec<DeclaredFunction>,
     /// Whether another kind of resource may publish a version of a function.
     pub(super) publishes_otherwise: bool,
-    /// Types of the data sources.
-    pub(super) data: Vec<String>,
+    /// The data sources: type, and name where the file is not JSON.
+    data: Vec<(String, Option<String>)>,
     /// Local names of the providers that are declared or that types begin with, Terraform's own apart.
     pub(super) providers: BTreeSet<String>,
     /// Local values.
     pub(super) locals: Vec<(String, Expression)>,
     /// All expressions, local values among them.
     pub(super) expressions: Vec<Expression>,
+    /// Which of them are in `check` blocks.
+    checks: Vec<Range<usize>>,
 }
 
 /// A variable of a root module.
@@ -72,8 +75,13 @@ impl Declarations {
     }
 
     fn add_body(&mut self, path: &str, body: &Body) {
-        self.add_expressions(body);
+        self.expressions.extend(body.attributes().map(|attribute| attribute.expr().clone()));
         for block in body.blocks() {
+            let first = self.expressions.len();
+            self.add_expressions(block.body());
+            if block.identifier() == "check" {
+                self.checks.push(first..self.expressions.len());
+            }
             let label = block.labels().first().map(|label| label.as_str().to_owned());
             let attribute = |name: &str| {
                 let found = block.body().attributes().find(|attribute| attribute.key() == name);
@@ -90,7 +98,8 @@ impl Declarations {
                 ("output", Some(name)) => self.outputs.push(name),
                 ("data", Some(kind)) => {
                     self.add_provider(&kind);
-                    self.data.push(kind);
+                    let name = block.labels().get(1).map(|name| name.as_str().to_owned());
+                    self.data.push((kind, name));
                 }
                 ("resource", Some(kind)) => {
                     let name = block.labels().get(1).map(|name| name.as_str().to_owned());
@@ -134,6 +143,29 @@ impl Declarations {
         }
     }
 
+    /// Returns the types of data sources whose results a plan depends on: all but those that `check` blocks alone use, which warn and
+    /// change nothing.
+    pub(super) fn data_of_the_plan(&self) -> impl Iterator<Item = &str> {
+        self.data
+            .iter()
+            .filter(|(kind, name)| {
+                let Some(name) = name else { return true };
+                let address = format!("data.{kind}.{name}");
+                let names = |(index, expression): (usize, &Expression)| {
+                    let text = expression.to_string();
+                    let mut found = text.match_indices(&address);
+                    let is_named = found.any(|(at, _)| {
+                        !text[at + address.len()..]
+                            .starts_with(|next: char| next.is_alphanumeric() || "_-".contains(next))
+                    });
+                    is_named.then(|| self.checks.iter().any(|check| check.contains(&index)))
+                };
+                let uses: Vec<bool> = self.expressions.iter().enumerate().filter_map(names).collect();
+                uses.is_empty() || uses.contains(&false)
+            })
+            .map(|(kind, _)| kind.as_str())
+    }
+
     /// Adds the provider of a type of resources: what its name begins with.
     fn add_provider(&mut self, kind: &str) {
         let name = kind.split('_').next().unwrap_or(kind);
@@ -168,7 +200,7 @@ impl Declarations {
             self.variables.push((name.to_owned(), variable));
         }
         self.outputs.extend(named(value, "output").map(|(name, _)| name.to_owned()));
-        self.data.extend(named(value, "data").map(|(kind, _)| kind.to_owned()));
+        self.data.extend(named(value, "data").map(|(kind, _)| (kind.to_owned(), None)));
         for (kind, bodies) in named(value, "resource") {
             for (name, body) in objects(bodies).flatten() {
                 self.add_resource(path, kind, name.clone(), || Publishes::of_json(objects(body)));
@@ -278,6 +310,27 @@ mod tests {
     }
 
     #[test]
+    fn data_that_checks_alone_use_is_no_part_of_the_plan() {
+        let of_the_plan = |rest: &str| {
+            let text = format!(
+                "data \"aws_quota\" \"x\" {{}}\ncheck \"room\" {{\n  assert {{\n    condition = data.aws_quota.x[0].value > 1\n    error_message = \"no\"\n  }}\n}}\n{rest}"
+            );
+            declared("x.tf", &text).data_of_the_plan().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(of_the_plan(""), Vec::<String>::new());
+        // Another one, whose name begins like this one's.
+        assert_eq!(of_the_plan("locals {\n  other = data.aws_quota.x2.value\n}\n"), Vec::<String>::new());
+        for used in [
+            "locals {\n  size = data.aws_quota.x[0].value\n}\n",
+            "resource \"terraform_data\" \"y\" {\n  input = \"a ${data.aws_quota.x.value} b\"\n}\n",
+            "resource \"terraform_data\" \"y\" {\n  depends_on = [data.aws_quota.x]\n}\n",
+            "output \"o\" {\n  value = [for one in data.aws_quota.x : one.value]\n}\n",
+        ] {
+            assert_eq!(of_the_plan(used), ["aws_quota"], "{used}");
+        }
+    }
+
+    #[test]
     fn both_syntaxes_declare_the_same() {
         let native = declared(
             "x.tf",
@@ -295,7 +348,7 @@ mod tests {
             assert_eq!(declarations.outputs, ["functions"]);
             let sources: Vec<&str> = declarations.modules.iter().map(|call| call.source.as_str()).collect();
             assert_eq!(sources, ["../../modules/m"]);
-            assert_eq!(declarations.data, ["aws_ami"]);
+            assert_eq!(declarations.data_of_the_plan().collect::<Vec<_>>(), ["aws_ami"]);
             assert!(declarations.providers.iter().eq(["aws", "http", "random", "tls"]), "{declarations:?}");
             let variable = |has_default, ephemeral| Variable { has_default, ephemeral };
             assert_eq!(

@@ -64,6 +64,9 @@ pub(crate) struct DeploymentTests {
     /// Environment variables; their values may use what requests may use, and `${url}`.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
+    /// Whether it may run in protected environments.
+    #[serde(default)]
+    pub(crate) safe: bool,
 }
 
 /// Returns the first mistake in a function's smoke tests.

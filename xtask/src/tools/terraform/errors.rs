@@ -25,7 +25,11 @@ pub(super) fn name_is_taken(report: &TerraformReport) -> bool {
 }
 
 fn is_lock_without_holder(text: &str) -> bool {
-    text.contains(LOCK_FAILED) && text.contains(".tflock") && text.contains("NoSuchKey")
+    // In the lock file, and in the table: an item that is gone is an empty text.
+    let no_file = text.contains(".tflock") && text.contains("NoSuchKey");
+    let no_item =
+        text.contains("ConditionalCheckFailedException") && text.contains("unexpected end of JSON input");
+    text.contains(LOCK_FAILED) && (no_file || no_item)
 }
 
 pub(super) fn all_text(ended: &ProgramResult, report: &TerraformReport) -> String {
@@ -211,6 +215,9 @@ mod tests {
         assert!(is_lock_without_holder(gone));
         let held = gone.replace("NoSuchKey", "AccessDenied");
         assert!(!is_lock_without_holder(&held));
+        let item_gone = "Error acquiring the state lock\nError message: operation error DynamoDB: PutItem, https response error StatusCode: 400, ConditionalCheckFailedException: The conditional request failed\nunexpected end of JSON input";
+        assert!(is_lock_without_holder(item_gone));
+        assert!(!is_lock_without_holder(&item_gone.replace("unexpected end of JSON input", "Lock Info:\n")));
         assert!(!is_lock_without_holder("Error acquiring the state lock\nLock Info:\n  ID:        5e1c-4\n"));
     }
 

@@ -192,6 +192,11 @@ impl Drop for EchoProject {
     }
 }
 
+/// Returns the zips of the function's two codes.
+pub fn zips(test_run: &'static TestRun) -> Vec<&'static [u8]> {
+    echo::template(test_run).zips.iter().map(Vec::as_slice).collect()
+}
+
 fn versions(template: &Template) -> String {
     let mut text = "versions = {\n".to_owned();
     for (index, zip) in template.zips.iter().enumerate() {

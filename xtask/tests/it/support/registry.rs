@@ -76,6 +76,17 @@ impl Registry {
         self.name("lambda/provided", &self.content.index)
     }
 
+    /// Makes a function in a copy of this repository take its base from here.
+    pub fn give_base(&self, project: &Path, function: &str) {
+        let settings = project.join(format!("lambda-src/{function}/function.toml"));
+        let text = fs::read_to_string(&settings).expect("the function's settings");
+        let line = |line: &str| match line.starts_with("base = ") {
+            true => format!("base = \"{}\"\n", self.libc()),
+            false => format!("{line}\n"),
+        };
+        fs::write(&settings, text.lines().map(line).collect::<String>()).expect("the function's settings");
+    }
+
     /// Returns the name of an index without an image for x86_64.
     pub fn arm64_index(&self) -> String {
         self.name("lambda/provided", &self.content.arm64_index)

@@ -2,7 +2,8 @@
 //!
 //! In: this repository, and a change to each stack's values. Out: a sandbox in which `staging` and `prod` can be bootstrapped
 //! and deployed to. A deployment uses credentials for the store's account and assumes the role of each environment, which
-//! `role` in environment.toml names. Lambda is called through a gateway, since the emulator alone runs no function.
+//! `role` in environment.toml names. Lambda is called through a gateway, since the emulator alone runs no function; its
+//! registry holds the images, whose base is one of the tests'.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +14,16 @@ use super::differences::{Side, Stacks};
 use super::http;
 use super::process::{Finished, Running};
 use super::python::package_index_variables;
+use super::registry::Registry;
 use super::repository_copy::{STACKS, copy_repository_into, resources};
 use super::sandbox::{AutoStop, Sandbox, init_repository};
 use super::test_run::TestRun;
 
 /// Account ids in the repository's files: store, staging, prod.
 const REPOSITORY_ACCOUNTS: [&str; 3] = ["111111111111", "333333333333", "444444444444"];
+
+/// Where this repository's images are: in ECR, which the emulator does not have.
+const IMAGES: &str = ".dkr.ecr.eu-central-1.amazonaws.com/slipway";
 
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -90,8 +95,12 @@ pub struct TwoEnvironments {
 
 impl TwoEnvironments {
     /// Copies the repository, replaces its account ids, and creates the store's bucket. `values` gets a stack, its values in
-    /// an environment and its local values, and returns the values to use.
-    pub fn new(test_run: &'static TestRun, values: impl Fn(&str, &str, &str) -> String) -> Self {
+    /// an environment and its local values, and returns the values to use. The base of the image function comes from `bases`.
+    pub fn new(
+        test_run: &'static TestRun,
+        bases: &Registry,
+        values: impl Fn(&str, &str, &str) -> String,
+    ) -> Self {
         let sandbox = AutoStop(Sandbox::new(test_run));
         let staging = Environment { name: "staging", account: Account::new(test_run) };
         let prod = Environment { name: "prod", account: Account::new(test_run) };
@@ -105,13 +114,16 @@ impl TwoEnvironments {
             std::fs::read_to_string(sandbox.folder.join(path))
                 .unwrap_or_else(|error| panic!("{path}: {error}"))
         };
-        sandbox.write("pipelines/project.toml", &with_new_ids(&read("pipelines/project.toml")));
+        bases.give_base(&sandbox.folder, "bucket-api-image");
         for environment in [&staging, &prod] {
             let folder = format!("terraform/environments/{}", environment.name);
             let path = format!("{folder}/environment.toml");
             // There is no dev here: staging takes releases directly, and prod what is promoted from staging. Nobody signs: signed releases
             // have tests of their own.
-            let settings = with_new_ids(&read(&path)).replace("promote_from = \"dev\"\n", "");
+            // prod runs the network here as staging does, so that both are compared.
+            let settings = with_new_ids(&read(&path))
+                .replace("promote_from = \"dev\"\n", "")
+                .replace("[stacks.network]\nenabled = false\n", "");
             sandbox.write(&path, &format!("signatures = \"optional\"\n{settings}"));
             for stack in STACKS {
                 let path = format!("{folder}/{stack}.tfvars");
@@ -123,17 +135,23 @@ impl TwoEnvironments {
             let text = with_new_ids(&read(&format!("terraform/bootstrap/{old}.tfvars")));
             sandbox.write(&format!("terraform/bootstrap/{new}.tfvars"), &format!("{text}emulated = true\n"));
         }
+        // The gateway has a registry. It finds an image by repository and digest, as Lambda does in ECR.
+        sandbox.run(&["local", "up"]).exits(0);
+        let running = sandbox.run(&["local", "status", "--output", "json"]).exits(0).json();
+        let url = running["data"]["gateway"]["url"].as_str().expect("the gateway's address").to_owned();
+        let port = url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+        let port = port.expect("the gateway's port");
+        let project = with_new_ids(&read("pipelines/project.toml"));
+        let ecr = format!("{}{IMAGES}", sandbox.account.id);
+        assert!(project.contains(&ecr), "{project}");
+        sandbox.write("pipelines/project.toml", &project.replace(&ecr, &format!("127.0.0.1:{port}/slipway")));
         init_repository(&sandbox.folder);
 
         let location = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
         let store = format!("/slipway-{}-artifacts", sandbox.account.id);
         let created = sandbox.account.call("s3", "PUT", &store, "application/xml", location.as_bytes());
         assert_eq!(created.status, 200, "{}", created.text());
-        sandbox.run(&["local", "up"]).exits(0);
-        let running = sandbox.run(&["local", "status", "--output", "json"]).exits(0).json();
-        let url = running["data"]["gateway"]["url"].as_str().expect("the gateway's address").to_owned();
-        let port = url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
-        Self { sandbox, staging, prod, gateway: (url, port.expect("the gateway's port")) }
+        Self { sandbox, staging, prod, gateway: (url, port) }
     }
 
     /// Starts a command with an administrator's credentials for an account.

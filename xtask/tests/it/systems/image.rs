@@ -43,13 +43,7 @@ impl Shop {
             "terraform/environments/local/environment.toml",
             &format!("emulated = true\n\n[stacks.{STACK}]\nfunctions = [\"{ZIP}\", \"{IMAGE}\"]\n"),
         );
-        let settings = format!("lambda-src/{IMAGE}/function.toml");
-        let text = fs::read_to_string(repository().join(&settings)).expect("the function's settings");
-        let base = |line: &str| match line.starts_with("base = ") {
-            true => format!("base = \"{}\"\n", registry.libc()),
-            false => format!("{line}\n"),
-        };
-        shop.write(&settings, &text.lines().map(base).collect::<String>());
+        registry.give_base(&shop.folder, IMAGE);
         shop.route_api_to("image");
         init_repository(&shop.folder);
         shop

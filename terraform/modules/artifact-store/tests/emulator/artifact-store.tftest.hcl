@@ -8,10 +8,9 @@ provider "aws" {
 }
 
 variables {
-  bucket           = "slipway-modules-artifact-store"
-  enforce          = false
-  manage_lifecycle = false
-  tags             = { Purpose = "emulator" }
+  bucket   = "slipway-modules-artifact-store"
+  emulated = true
+  tags     = { Purpose = "emulator" }
 }
 
 run "made" {

@@ -30,6 +30,12 @@ run "with_an_index_and_an_end" {
     global_secondary_indexes = { by_project = { hash_key = "project_id", range_key = "start_time", projection = "KEYS_ONLY" } }
     point_in_time_recovery   = false
     ttl_attribute            = "expires_at"
+    stream_view_type         = "KEYS_ONLY"
+  }
+
+  assert {
+    condition     = startswith(output.stream_arn, "${run.made.arn}/stream/")
+    error_message = "The stream is the table's."
   }
 
   assert {
@@ -60,6 +66,11 @@ run "as_dynamodb_tells_it" {
   assert {
     condition     = one(output.table.ttl).enabled && one(output.table.ttl).attribute_name == "expires_at" && !one(output.table.point_in_time_recovery).enabled
     error_message = "Items end, and the table can no longer be restored."
+  }
+
+  assert {
+    condition     = output.table.stream_enabled && output.table.stream_view_type == "KEYS_ONLY"
+    error_message = "DynamoDB has the stream."
   }
 
   assert {

@@ -7,7 +7,7 @@ provider "aws" {
 }
 
 variables {
-  permit_invoke_by_stack = false
+  emulated = true
 }
 
 run "behind" {

@@ -31,7 +31,7 @@ run "first_release" {
   }
 
   assert {
-    condition     = aws_lambda_alias.live.function_version == "1" && endswith(output.alias_arn, ":function:slipway-modules-lambda-function:live")
+    condition     = aws_lambda_alias.live[0].function_version == "1" && endswith(output.alias_arn, ":function:slipway-modules-lambda-function:live")
     error_message = "The alias of a new function serves its first version."
   }
 

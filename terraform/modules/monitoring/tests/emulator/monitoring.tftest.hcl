@@ -9,6 +9,8 @@ variables {
   name            = "slipway-modules-monitoring"
   functions       = { tracer = { function_name = "slipway-modules-tracer", timeout_seconds = 10 } }
   tables          = { spans = { table_name = "slipway-modules-spans", index_names = ["by_trace"] } }
+  streams         = { events = { stream_name = "slipway-modules-events" } }
+  queues          = { failures = { queue_name = "slipway-modules-failures", maximum_messages = 0 } }
   email_addresses = ["ops@example.com"]
   tags            = { Purpose = "emulator" }
 }
@@ -26,7 +28,7 @@ run "all_watched" {
 
   assert {
     condition = output.alarm_names == tolist([for name in [
-      "refused-logged", "spans-by_trace-throttles", "spans-throttles",
+      "events-iterator-age", "events-write-throttles", "failures-messages", "refused-logged", "spans-by_trace-throttles", "spans-throttles",
       "tracer-concurrency", "tracer-duration", "tracer-errors", "tracer-throttles",
     ] : "slipway-modules-monitoring-${name}"])
     error_message = "CloudWatch has an alarm for each thing watched."
@@ -48,7 +50,7 @@ run "all_watched" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets) == 5 && aws_sns_topic_subscription.email["ops@example.com"].topic_arn == output.topic_arn
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets) == 8 && aws_sns_topic_subscription.email["ops@example.com"].topic_arn == output.topic_arn
     error_message = "One board shows all, and the mail address is subscribed."
   }
 }
@@ -58,6 +60,8 @@ run "switched_off" {
     log_filters            = { refused = { log_group_name = run.log.log_group_name, pattern = "{ $.level = \"ERROR\" }" } }
     enable_log_alerts      = false
     enable_dynamodb_alerts = false
+    enable_stream_alerts   = false
+    enable_queue_alerts    = false
     enable_dashboard       = false
     duration_percent       = 50
     publisher_services     = ["budgets.amazonaws.com"]

@@ -38,6 +38,18 @@ run "a_way_out_for_each_zone" {
   }
 }
 
+run "with_an_endpoint_that_is_paid_for" {
+  variables {
+    nat_gateways        = "one_per_zone"
+    interface_endpoints = ["secretsmanager"]
+  }
+
+  assert {
+    condition     = output.vpc_id == run.one_way_out.vpc_id && keys(output.interface_endpoint_ids) == ["secretsmanager"] && startswith(output.dynamodb_endpoint_id, "vpce-")
+    error_message = "The endpoint that was asked for is made beside the free ones."
+  }
+}
+
 run "as_ec2_tells_it" {
   module {
     source = "./tests/emulator/look"

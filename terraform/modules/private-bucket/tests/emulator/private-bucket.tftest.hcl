@@ -9,10 +9,9 @@ provider "aws" {
 }
 
 variables {
-  name             = "slipway-modules-private-bucket"
-  enforce          = false
-  manage_lifecycle = false
-  tags             = { Purpose = "emulator" }
+  name     = "slipway-modules-private-bucket"
+  emulated = true
+  tags     = { Purpose = "emulator" }
 }
 
 run "made" {

@@ -7,10 +7,9 @@ provider "aws" {
 }
 
 variables {
-  name             = "slipway-modules-s3-bucket"
-  require_https    = false
-  manage_lifecycle = false
-  tags             = { Purpose = "emulator" }
+  name     = "slipway-modules-s3-bucket"
+  emulated = true
+  tags     = { Purpose = "emulator" }
 }
 
 run "made" {

@@ -8,10 +8,9 @@ provider "aws" {
 }
 
 variables {
-  bucket           = "slipway-modules-state"
-  enforce          = false
-  manage_lifecycle = false
-  tags             = { Purpose = "emulator" }
+  bucket   = "slipway-modules-state"
+  emulated = true
+  tags     = { Purpose = "emulator" }
 }
 
 run "bucket_alone" {

@@ -55,8 +55,13 @@ pub(super) struct RoleProvider {
 
 impl RoleProvider {
     async fn assume(&self) -> Result<aws_credential_types::Credentials, CloudError> {
-        let AssumeRole { arn, session_name } = &self.role;
-        let request = self.client.assume_role().role_arn(arn).role_session_name(session_name);
+        let AssumeRole { arn, session_name, external_id } = &self.role;
+        let request = self
+            .client
+            .assume_role()
+            .role_arn(arn)
+            .role_session_name(session_name)
+            .set_external_id(external_id.clone());
         let response = self.calls.run("AssumeRole", arn, request.send()).await?;
         let unreadable = || {
             let context = self.calls.context("AssumeRole", arn);

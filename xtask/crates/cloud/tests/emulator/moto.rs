@@ -48,6 +48,7 @@ pub async fn session_in(endpoint: &str, account: &str, observer: Option<Observer
     let role = AssumeRole {
         arn: format!("arn:aws:iam::{account}:role/deploy"),
         session_name: "slipway-test".into(),
+        external_id: Some("slipway-jenkins".into()),
     };
     Session::open(SessionConfig { assume_role: Some(role), ..target(endpoint) }, observer).await.unwrap()
 }

@@ -1,0 +1,2 @@
+def handle(event, context):
+    return {"greeting": f"Hello {event.get('name', 'world')}"}
